@@ -1,0 +1,300 @@
+//! The catalogue: every view, module, service and push source of a project. It changes only by records of the log, so
+//! that every replica holds the catalogue of its position.
+
+use crate::{
+    module::ModuleRelease,
+    service::{FeatureService, PushSource},
+    view::{self, FeatureView, InvalidView, ViewId},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A change of the catalogue, as the log carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CatalogueChange {
+    /// Makes a view or evolves it.
+    PutView(FeatureView),
+    /// Drops a view and every row of it.
+    DropView(String),
+    /// Makes a module's release the one that its name means.
+    PutModule(ModuleRelease),
+    /// Drops a module.
+    DropModule(String),
+    /// Makes or replaces a feature service.
+    PutService(FeatureService),
+    /// Drops a feature service.
+    DropService(String),
+    /// Makes or replaces a push source.
+    PutPushSource(PushSource),
+    /// Drops a push source.
+    DropPushSource(String),
+}
+
+/// Why a change cannot be taken. The catalogue is unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidChange {
+    /// The view's definition is at fault.
+    #[error(transparent)]
+    View(#[from] InvalidView),
+    /// A view and a module want one name.
+    #[error("'{0}' already names a {1}")]
+    NameTaken(String, &'static str),
+    /// What should be dropped or referred to is not there.
+    #[error("there is no {kind} named '{name}'")]
+    Unknown {
+        /// View, module, service or push source.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A reference to a feature that its view or module does not have.
+    #[error("'{view}' has no feature '{feature}'")]
+    UnknownFeature {
+        /// The view or module.
+        view: String,
+        /// The feature.
+        feature: String,
+    },
+    /// A module's input or lookup does not fit the views as they are.
+    #[error("module '{module}' does not fit the catalogue: {reason}")]
+    ModuleInput {
+        /// The module.
+        module: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// What would be dropped is still referred to.
+    #[error("'{name}' is still used by {user}; drop that first")]
+    InUse {
+        /// What would be dropped.
+        name: String,
+        /// Who uses it.
+        user: String,
+    },
+}
+
+/// Every view, module, service and push source, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Counts the changes that made it: two catalogues of one log with one generation are equal.
+    pub generation: u64,
+    views: BTreeMap<String, FeatureView>,
+    modules: BTreeMap<String, ModuleRelease>,
+    services: BTreeMap<String, FeatureService>,
+    push_sources: BTreeMap<String, PushSource>,
+    next_view: u32,
+}
+
+impl Catalogue {
+    /// The view of this name.
+    #[must_use]
+    pub fn view(&self, name: &str) -> Option<&FeatureView> {
+        self.views.get(name)
+    }
+
+    /// The view of this number.
+    #[must_use]
+    pub fn view_by_id(&self, id: ViewId) -> Option<&FeatureView> {
+        self.views.values().find(|view| view.id == id)
+    }
+
+    /// The module of this name.
+    #[must_use]
+    pub fn module(&self, name: &str) -> Option<&ModuleRelease> {
+        self.modules.get(name)
+    }
+
+    /// The feature service of this name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&FeatureService> {
+        self.services.get(name)
+    }
+
+    /// The push source of this name.
+    #[must_use]
+    pub fn push_source(&self, name: &str) -> Option<&PushSource> {
+        self.push_sources.get(name)
+    }
+
+    /// Every view, by name.
+    pub fn views(&self) -> impl ExactSizeIterator<Item = &FeatureView> {
+        self.views.values()
+    }
+
+    /// Every module, by name.
+    pub fn modules(&self) -> impl ExactSizeIterator<Item = &ModuleRelease> {
+        self.modules.values()
+    }
+
+    /// Every feature service, by name.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &FeatureService> {
+        self.services.values()
+    }
+
+    /// Every push source, by name.
+    pub fn push_sources(&self) -> impl ExactSizeIterator<Item = &PushSource> {
+        self.push_sources.values()
+    }
+
+    /// Checks a change as the leader does before it logs it, and completes it: a view gets its number and its feature
+    /// order. `None` when the catalogue already says so and nothing needs logging.
+    ///
+    /// # Errors
+    /// [`InvalidChange`], for whoever asked for the change.
+    pub fn prepare(&self, change: CatalogueChange) -> Result<Option<CatalogueChange>, InvalidChange> {
+        let prepared = match change {
+            CatalogueChange::PutView(next) => {
+                let next = next.normalize()?;
+                self.check_free(&next.name, &self.modules, "module")?;
+                let view = match self.views.get(&next.name) {
+                    Some(current) => current.evolve(&next)?,
+                    None => FeatureView { id: ViewId(self.next_view.max(1)), ..next },
+                };
+                CatalogueChange::PutView(view)
+            }
+            CatalogueChange::PutModule(module) => {
+                self.check_module(&module)?;
+                CatalogueChange::PutModule(module)
+            }
+            CatalogueChange::PutService(service) => {
+                check_name(&service.name)?;
+                for part in &service.projections {
+                    part.features.iter().try_for_each(|feature| self.check_feature(&part.view, feature))?;
+                }
+                CatalogueChange::PutService(service)
+            }
+            CatalogueChange::PutPushSource(source) => {
+                check_name(&source.name)?;
+                source.views.iter().try_for_each(|view| known(&self.views, "view", view))?;
+                CatalogueChange::PutPushSource(source)
+            }
+            CatalogueChange::DropView(name) => {
+                known(&self.views, "view", &name)?;
+                self.check_unused(&name)?;
+                CatalogueChange::DropView(name)
+            }
+            CatalogueChange::DropModule(name) => {
+                known(&self.modules, "module", &name)?;
+                self.check_unused(&name)?;
+                CatalogueChange::DropModule(name)
+            }
+            CatalogueChange::DropService(name) => {
+                known(&self.services, "feature service", &name)?;
+                CatalogueChange::DropService(name)
+            }
+            CatalogueChange::DropPushSource(name) => {
+                known(&self.push_sources, "push source", &name)?;
+                CatalogueChange::DropPushSource(name)
+            }
+        };
+        let mut after = self.clone();
+        after.apply(&prepared);
+        let unchanged = Catalogue { generation: self.generation, ..after } == *self;
+        Ok((!unchanged).then_some(prepared))
+    }
+
+    /// Applies a change that a leader has prepared and logged. Never fails: replicas apply what the log says.
+    pub fn apply(&mut self, change: &CatalogueChange) {
+        self.generation += 1;
+        match change {
+            CatalogueChange::PutView(view) => {
+                self.next_view = self.next_view.max(view.id.0 + 1);
+                self.views.insert(view.name.clone(), view.clone());
+            }
+            CatalogueChange::DropView(name) => drop(self.views.remove(name)),
+            CatalogueChange::PutModule(module) => drop(self.modules.insert(module.name.clone(), module.clone())),
+            CatalogueChange::DropModule(name) => drop(self.modules.remove(name)),
+            CatalogueChange::PutService(service) => drop(self.services.insert(service.name.clone(), service.clone())),
+            CatalogueChange::DropService(name) => drop(self.services.remove(name)),
+            CatalogueChange::PutPushSource(source) => {
+                drop(self.push_sources.insert(source.name.clone(), source.clone()))
+            }
+            CatalogueChange::DropPushSource(name) => drop(self.push_sources.remove(name)),
+        }
+    }
+
+    fn check_free<T>(&self, name: &str, others: &BTreeMap<String, T>, kind: &'static str) -> Result<(), InvalidChange> {
+        if others.contains_key(name) { Err(InvalidChange::NameTaken(name.to_owned(), kind)) } else { Ok(()) }
+    }
+
+    fn check_feature(&self, view: &str, feature: &str) -> Result<(), InvalidChange> {
+        let has = match (self.views.get(view), self.modules.get(view)) {
+            (Some(view), _) => view.feature(feature).is_some(),
+            (None, Some(module)) => module.manifest.outputs.iter().any(|output| output.name == feature),
+            (None, None) => {
+                return Err(InvalidChange::Unknown { kind: "view or module", name: view.to_owned() });
+            }
+        };
+        if has {
+            Ok(())
+        } else {
+            Err(InvalidChange::UnknownFeature { view: view.to_owned(), feature: feature.to_owned() })
+        }
+    }
+
+    fn check_module(&self, module: &ModuleRelease) -> Result<(), InvalidChange> {
+        let refuse = |reason: String| Err(InvalidChange::ModuleInput { module: module.name.clone(), reason });
+        let manifest = &module.manifest;
+        check_name(&module.name)?;
+        self.check_free(&module.name, &self.views, "view")?;
+        for field in manifest.params.iter().chain(&manifest.outputs) {
+            check_name(&field.name)?;
+        }
+        if manifest.outputs.is_empty() {
+            return refuse("it declares no output".into());
+        }
+        for (index, output) in manifest.outputs.iter().enumerate() {
+            if manifest.outputs[..index].iter().any(|earlier| earlier.name == output.name) {
+                return refuse(format!("it declares output '{}' twice", output.name));
+            }
+        }
+        for input in &manifest.inputs {
+            let Some(view) = self.views.get(&input.view) else {
+                return refuse(format!("it reads view '{}', which does not exist", input.view));
+            };
+            match view.feature(&input.feature) {
+                None => return refuse(format!("it reads '{}:{}', which does not exist", input.view, input.feature)),
+                Some((_, feature)) if feature.value_type != input.value_type => {
+                    return refuse(format!(
+                        "it reads '{}:{}' as {}, which is {}",
+                        input.view, input.feature, input.value_type, feature.value_type
+                    ));
+                }
+                Some(_) => {}
+            }
+            if let Some((key, _)) =
+                input.join_key_map.iter().find(|(key, _)| !view.join_keys.iter().any(|k| k.name == *key))
+            {
+                return refuse(format!("it maps join key '{key}', which view '{}' does not have", input.view));
+            }
+        }
+        match manifest.lookups.iter().find(|name| !self.views.contains_key(*name)) {
+            Some(missing) => refuse(format!("it looks up view '{missing}', which does not exist")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_unused(&self, name: &str) -> Result<(), InvalidChange> {
+        let module = self.modules.values().find(|module| {
+            module.manifest.inputs.iter().any(|input| input.view == name)
+                || module.manifest.lookups.iter().any(|view| view == name)
+        });
+        let service = self.services.values().find(|service| service.projections.iter().any(|part| part.view == name));
+        let source = self.push_sources.values().find(|source| source.views.iter().any(|view| view == name));
+        let user = (module.map(|m| format!("module '{}'", m.name)))
+            .or(service.map(|s| format!("feature service '{}'", s.name)))
+            .or(source.map(|s| format!("push source '{}'", s.name)));
+        match user {
+            Some(user) => Err(InvalidChange::InUse { name: name.to_owned(), user }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), InvalidChange> {
+    if view::is_name(name) { Ok(()) } else { Err(InvalidView::Name(name.chars().take(160).collect()).into()) }
+}
+
+fn known<T>(map: &BTreeMap<String, T>, kind: &'static str, name: &str) -> Result<(), InvalidChange> {
+    if map.contains_key(name) { Ok(()) } else { Err(InvalidChange::Unknown { kind, name: name.to_owned() }) }
+}

@@ -1,0 +1,291 @@
+//! Columns: how batches of values travel to a module and back.
+
+use crate::{
+    row_body::ValueRef,
+    value::{Value, ValueType},
+};
+use serde::{Deserialize, Serialize};
+
+/// What is known of one value in an answer. The order is Feast's and the WIT package's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// The value is there and within its view's TTL.
+    Present,
+    /// The row is there and this feature is null.
+    NullValue,
+    /// There is no row of this key.
+    NotFound,
+    /// The row is older than its view's TTL: its value is not served.
+    OutsideMaxAge,
+}
+
+impl Status {
+    /// Feast's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "PRESENT",
+            Self::NullValue => "NULL_VALUE",
+            Self::NotFound => "NOT_FOUND",
+            Self::OutsideMaxAge => "OUTSIDE_MAX_AGE",
+        }
+    }
+}
+
+/// Values of one type, one a row. Where the status is not present, the type's zero stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnData {
+    /// See [`ValueType::Bool`].
+    Bool(Vec<bool>),
+    /// See [`ValueType::Int32`].
+    Int32(Vec<i32>),
+    /// See [`ValueType::Int64`].
+    Int64(Vec<i64>),
+    /// See [`ValueType::Float`].
+    Float(Vec<f32>),
+    /// See [`ValueType::Double`].
+    Double(Vec<f64>),
+    /// See [`ValueType::String`].
+    String(Vec<String>),
+    /// See [`ValueType::Bytes`].
+    Bytes(Vec<Vec<u8>>),
+    /// Whole seconds since 1970.
+    UnixTimestamp(Vec<i64>),
+    /// See [`ValueType::BoolList`].
+    BoolList(Vec<Vec<bool>>),
+    /// See [`ValueType::Int32List`].
+    Int32List(Vec<Vec<i32>>),
+    /// See [`ValueType::Int64List`].
+    Int64List(Vec<Vec<i64>>),
+    /// See [`ValueType::FloatList`].
+    FloatList(Vec<Vec<f32>>),
+    /// See [`ValueType::DoubleList`].
+    DoubleList(Vec<Vec<f64>>),
+    /// See [`ValueType::StringList`].
+    StringList(Vec<Vec<String>>),
+    /// See [`ValueType::BytesList`].
+    BytesList(Vec<Vec<Vec<u8>>>),
+    /// Whole seconds since 1970, each.
+    UnixTimestampList(Vec<Vec<i64>>),
+}
+
+/// A column with the status of each of its values. `data` and `statuses` are of one length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// The values.
+    pub data: ColumnData,
+    /// What is known of each.
+    pub statuses: Vec<Status>,
+}
+
+macro_rules! for_each_variant {
+    ($self:expr, $values:ident => $body:expr) => {
+        match $self {
+            ColumnData::Bool($values) => $body,
+            ColumnData::Int32($values) => $body,
+            ColumnData::Int64($values) => $body,
+            ColumnData::Float($values) => $body,
+            ColumnData::Double($values) => $body,
+            ColumnData::String($values) => $body,
+            ColumnData::Bytes($values) => $body,
+            ColumnData::UnixTimestamp($values) => $body,
+            ColumnData::BoolList($values) => $body,
+            ColumnData::Int32List($values) => $body,
+            ColumnData::Int64List($values) => $body,
+            ColumnData::FloatList($values) => $body,
+            ColumnData::DoubleList($values) => $body,
+            ColumnData::StringList($values) => $body,
+            ColumnData::BytesList($values) => $body,
+            ColumnData::UnixTimestampList($values) => $body,
+        }
+    };
+}
+
+macro_rules! push_or_zero {
+    ($values:expr, $value:expr, $($pattern:pat => $out:expr),+) => {
+        match $value { $($pattern => { $values.push($out); true })+ _ => { $values.push(Default::default()); false } }
+    };
+}
+
+impl ColumnData {
+    /// An empty column of a type, with room for `rows` values.
+    #[must_use]
+    pub fn with_capacity(value_type: ValueType, rows: usize) -> Self {
+        match value_type {
+            ValueType::Bool => Self::Bool(Vec::with_capacity(rows)),
+            ValueType::Int32 => Self::Int32(Vec::with_capacity(rows)),
+            ValueType::Int64 => Self::Int64(Vec::with_capacity(rows)),
+            ValueType::Float => Self::Float(Vec::with_capacity(rows)),
+            ValueType::Double => Self::Double(Vec::with_capacity(rows)),
+            ValueType::String => Self::String(Vec::with_capacity(rows)),
+            ValueType::Bytes => Self::Bytes(Vec::with_capacity(rows)),
+            ValueType::UnixTimestamp => Self::UnixTimestamp(Vec::with_capacity(rows)),
+            ValueType::BoolList => Self::BoolList(Vec::with_capacity(rows)),
+            ValueType::Int32List => Self::Int32List(Vec::with_capacity(rows)),
+            ValueType::Int64List => Self::Int64List(Vec::with_capacity(rows)),
+            ValueType::FloatList => Self::FloatList(Vec::with_capacity(rows)),
+            ValueType::DoubleList => Self::DoubleList(Vec::with_capacity(rows)),
+            ValueType::StringList => Self::StringList(Vec::with_capacity(rows)),
+            ValueType::BytesList => Self::BytesList(Vec::with_capacity(rows)),
+            ValueType::UnixTimestampList => Self::UnixTimestampList(Vec::with_capacity(rows)),
+        }
+    }
+
+    /// The type of the values.
+    #[must_use]
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::Bool(_) => ValueType::Bool,
+            Self::Int32(_) => ValueType::Int32,
+            Self::Int64(_) => ValueType::Int64,
+            Self::Float(_) => ValueType::Float,
+            Self::Double(_) => ValueType::Double,
+            Self::String(_) => ValueType::String,
+            Self::Bytes(_) => ValueType::Bytes,
+            Self::UnixTimestamp(_) => ValueType::UnixTimestamp,
+            Self::BoolList(_) => ValueType::BoolList,
+            Self::Int32List(_) => ValueType::Int32List,
+            Self::Int64List(_) => ValueType::Int64List,
+            Self::FloatList(_) => ValueType::FloatList,
+            Self::DoubleList(_) => ValueType::DoubleList,
+            Self::StringList(_) => ValueType::StringList,
+            Self::BytesList(_) => ValueType::BytesList,
+            Self::UnixTimestampList(_) => ValueType::UnixTimestampList,
+        }
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        for_each_variant!(self, values => values.len())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a value; the type's zero for null or for a value of another type. Says whether it was the value.
+    pub fn push(&mut self, value: ValueRef<'_>) -> bool {
+        if let ValueRef::List(_) = value {
+            return self.push_value(&value.to_value());
+        }
+        match self {
+            Self::Bool(values) => push_or_zero!(values, value, ValueRef::Bool(v) => v),
+            Self::Int32(values) => push_or_zero!(values, value, ValueRef::Int32(v) => v),
+            Self::Int64(values) => push_or_zero!(values, value, ValueRef::Int64(v) => v),
+            Self::Float(values) => push_or_zero!(values, value, ValueRef::Float(v) => v),
+            Self::Double(values) => push_or_zero!(values, value, ValueRef::Double(v) => v),
+            Self::String(values) => push_or_zero!(values, value, ValueRef::String(v) => v.to_owned()),
+            Self::Bytes(values) => push_or_zero!(values, value, ValueRef::Bytes(v) => v.to_owned()),
+            Self::UnixTimestamp(values) => push_or_zero!(values, value, ValueRef::UnixTimestamp(v) => v),
+            lists => lists.push_value(&Value::Null),
+        }
+    }
+
+    /// Appends an owned value; the type's zero for null or for a value of another type. Says whether it was the value.
+    pub fn push_value(&mut self, value: &Value) -> bool {
+        match self {
+            Self::Bool(values) => push_or_zero!(values, value, Value::Bool(v) => *v),
+            Self::Int32(values) => push_or_zero!(values, value, Value::Int32(v) => *v),
+            Self::Int64(values) => push_or_zero!(values, value, Value::Int64(v) => *v),
+            Self::Float(values) => push_or_zero!(values, value, Value::Float(v) => *v),
+            Self::Double(values) => push_or_zero!(values, value, Value::Double(v) => *v),
+            Self::String(values) => push_or_zero!(values, value, Value::String(v) => v.clone()),
+            Self::Bytes(values) => push_or_zero!(values, value, Value::Bytes(v) => v.clone()),
+            Self::UnixTimestamp(values) => push_or_zero!(values, value, Value::UnixTimestamp(v) => *v),
+            Self::BoolList(values) => push_or_zero!(values, value, Value::BoolList(v) => v.clone()),
+            Self::Int32List(values) => push_or_zero!(values, value, Value::Int32List(v) => v.clone()),
+            Self::Int64List(values) => push_or_zero!(values, value, Value::Int64List(v) => v.clone()),
+            Self::FloatList(values) => push_or_zero!(values, value, Value::FloatList(v) => v.clone()),
+            Self::DoubleList(values) => push_or_zero!(values, value, Value::DoubleList(v) => v.clone()),
+            Self::StringList(values) => push_or_zero!(values, value, Value::StringList(v) => v.clone()),
+            Self::BytesList(values) => push_or_zero!(values, value, Value::BytesList(v) => v.clone()),
+            Self::UnixTimestampList(values) => push_or_zero!(values, value, Value::UnixTimestampList(v) => v.clone()),
+        }
+    }
+
+    /// Value `row`, owned; null when there is none.
+    #[must_use]
+    pub fn value(&self, row: usize) -> Value {
+        macro_rules! at {
+            ($values:expr, $variant:ident) => {
+                $values.get(row).cloned().map_or(Value::Null, Value::$variant)
+            };
+        }
+        match self {
+            Self::Bool(values) => at!(values, Bool),
+            Self::Int32(values) => at!(values, Int32),
+            Self::Int64(values) => at!(values, Int64),
+            Self::Float(values) => at!(values, Float),
+            Self::Double(values) => at!(values, Double),
+            Self::String(values) => at!(values, String),
+            Self::Bytes(values) => at!(values, Bytes),
+            Self::UnixTimestamp(values) => at!(values, UnixTimestamp),
+            Self::BoolList(values) => at!(values, BoolList),
+            Self::Int32List(values) => at!(values, Int32List),
+            Self::Int64List(values) => at!(values, Int64List),
+            Self::FloatList(values) => at!(values, FloatList),
+            Self::DoubleList(values) => at!(values, DoubleList),
+            Self::StringList(values) => at!(values, StringList),
+            Self::BytesList(values) => at!(values, BytesList),
+            Self::UnixTimestampList(values) => at!(values, UnixTimestampList),
+        }
+    }
+}
+
+impl Column {
+    /// An empty column of a type, with room for `rows` values.
+    #[must_use]
+    pub fn with_capacity(value_type: ValueType, rows: usize) -> Self {
+        Self { data: ColumnData::with_capacity(value_type, rows), statuses: Vec::with_capacity(rows) }
+    }
+
+    /// Appends a stored value that is within its TTL: present, or null.
+    pub fn push(&mut self, value: ValueRef<'_>) {
+        let present = self.data.push(value);
+        self.statuses.push(if present { Status::Present } else { Status::NullValue });
+    }
+
+    /// Appends an absent value with the reason.
+    pub fn push_absent(&mut self, status: Status) {
+        self.data.push(ValueRef::Null);
+        self.statuses.push(status);
+    }
+
+    /// Appends an owned value: present, or null.
+    pub fn push_value(&mut self, value: &Value) {
+        let present = self.data.push_value(value);
+        self.statuses.push(if present { Status::Present } else { Status::NullValue });
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.statuses.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.statuses.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_or_of_another_type_is_the_types_zero() {
+        let mut column = Column::with_capacity(ValueType::Double, 4);
+        column.push(ValueRef::Double(1.5));
+        column.push(ValueRef::Int64(7));
+        column.push_absent(Status::OutsideMaxAge);
+        column.push_value(&Value::Double(2.5));
+        assert_eq!(column.data, ColumnData::Double(vec![1.5, 0.0, 0.0, 2.5]));
+        assert_eq!(column.statuses, [Status::Present, Status::NullValue, Status::OutsideMaxAge, Status::Present]);
+    }
+}

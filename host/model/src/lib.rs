@@ -1,0 +1,27 @@
+//! The words that every part of Littoral shares: positions in the log, versions, typed values, rows, records, the
+//! catalogue, the freshness contract, and the ports through which the parts meet.
+//!
+//! Invariant: nothing here opens a file or a socket, reads a clock or draws a random number. Time is an argument.
+
+pub mod catalogue;
+pub mod column;
+pub mod entity_key;
+pub mod event_time;
+pub mod freshness;
+pub mod hlc;
+pub mod merge;
+pub mod module;
+pub mod ports;
+pub mod position;
+pub mod read;
+pub mod record;
+pub mod region;
+pub mod row;
+pub mod row_body;
+pub mod service;
+pub mod status;
+pub mod token;
+pub mod value;
+pub mod version;
+pub mod view;
+pub mod write;

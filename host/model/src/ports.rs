@@ -1,0 +1,248 @@
+//! The seams: what doors and modules need, without knowing who gives it. Leaders and edges are both readers and
+//! writers; the sandbox is the module runtime; only the application joins them.
+
+use crate::{
+    catalogue::{Catalogue, CatalogueChange},
+    column::Column,
+    freshness::ReadDemand,
+    module::{ModuleDigest, ModuleManifest},
+    position::{Epoch, Lsn, Position},
+    read::{ReadAnswer, ReadError, ReadRequest},
+    record::ChainHash,
+    region::Region,
+    row::Row,
+    status::NodeStatus,
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use bytes::Bytes;
+use std::{future::Future, pin::Pin, sync::Arc};
+
+/// A boxed future, for traits that are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Reads rows: a replica at an edge, the state at a leader.
+pub trait FeatureReader: Send + Sync + 'static {
+    /// The catalogue as of the replica's position. Cheap.
+    fn catalogue(&self) -> Arc<Catalogue>;
+
+    /// Answers at once, when that needs no wait, no leader and no other host: fills `answer` and says true. Says false
+    /// when [`FeatureReader::read`] must be used; `answer` then holds nothing of worth. Never blocks.
+    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;
+
+    /// Answers, waiting or asking the leader as the demand says.
+    fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>>;
+}
+
+/// Takes writes: a leader commits them, an edge forwards them to its leader.
+pub trait FeatureWriter: Send + Sync + 'static {
+    /// Writes rows: durable within the request's concern when it returns.
+    fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
+
+    /// Changes the catalogue. The receipt's token makes the change visible to reads that demand it.
+    fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
+
+    /// Stores a module's component durably, checks it, and makes it the release that `name` means.
+    fn put_module(
+        &self,
+        name: String,
+        version: String,
+        component: Bytes,
+    ) -> BoxFuture<'_, Result<ModulePut, WriteError>>;
+}
+
+/// What became of an uploaded module.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ModulePut {
+    /// The component's content address.
+    pub digest: ModuleDigest,
+    /// What it declares.
+    pub manifest: ModuleManifest,
+    /// Where the release stands in the log.
+    pub receipt: WriteReceipt,
+}
+
+/// Runs modules: the sandbox.
+pub trait ModuleRuntime: Send + Sync + 'static {
+    /// Checks an untrusted component and reads what it declares. Contained: a hostile one costs bounded time and memory.
+    fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>>;
+
+    /// Makes a release ready to be called: compiles it or finds it compiled before.
+    fn prepare(&self, digest: ModuleDigest, component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>>;
+
+    /// Whether [`ModuleRuntime::prepare`] has been done for this release.
+    fn is_ready(&self, digest: ModuleDigest) -> bool;
+
+    /// Calls the module's `transform` once.
+    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>>;
+
+    /// Forgets a release that no name means any more.
+    fn retire(&self, digest: ModuleDigest);
+}
+
+/// One call of a module.
+pub struct ModuleCall {
+    /// Which release.
+    pub digest: ModuleDigest,
+    /// The name it was called by, for errors and logs.
+    pub name: Arc<str>,
+    /// How many rows the batch has.
+    pub rows: usize,
+    /// Per declared input, its column of `rows` values.
+    pub inputs: Vec<Column>,
+    /// Per declared parameter, its column of `rows` values.
+    pub params: Vec<Column>,
+    /// Where `lookup` reads.
+    pub reader: Arc<dyn FeatureReader>,
+    /// How fresh looked-up rows must be: as the request demanded.
+    pub demand: ReadDemand,
+    /// What the module declares; outputs are checked against it.
+    pub manifest: Arc<ModuleManifest>,
+    /// The time that expiry of looked-up rows is judged by: the request's.
+    pub now: crate::event_time::EventTime,
+}
+
+/// Why a module could not be taken or called. A call's fault ends with that call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModuleError {
+    /// The bytes are not a component that the sandbox takes: not wasm, another world, a forbidden import, too large.
+    #[error("module refused: {0}")]
+    Refused(String),
+    /// The guest trapped: panic, unreachable, stack overflow, out-of-bounds access.
+    #[error("module '{module}' trapped: {reason}")]
+    Trap {
+        /// The module.
+        module: String,
+        /// What the trap was.
+        reason: String,
+    },
+    /// The guest ran past its deadline.
+    #[error("module '{module}' ran longer than its {deadline_ms} ms")]
+    Timeout {
+        /// The module.
+        module: String,
+        /// Its deadline.
+        deadline_ms: u64,
+    },
+    /// The guest wanted more memory than it may have.
+    #[error("module '{module}' wanted more than its {limit_bytes} bytes of memory")]
+    OutOfMemory {
+        /// The module.
+        module: String,
+        /// Its limit.
+        limit_bytes: u64,
+    },
+    /// The guest returned something else than it declares, or more than it may.
+    #[error("module '{module}' returned a result of the wrong shape: {reason}")]
+    WrongShape {
+        /// The module.
+        module: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The guest itself reported that it cannot compute.
+    #[error("module '{module}' reported: {message}")]
+    Failed {
+        /// The module.
+        module: String,
+        /// Its words, bounded and cleaned.
+        message: String,
+    },
+    /// Too many calls of this module are running.
+    #[error("module '{module}' already has {limit} calls running; retry in a moment")]
+    Busy {
+        /// The module.
+        module: String,
+        /// Its quota.
+        limit: usize,
+    },
+    /// The release is not on this host yet.
+    #[error("module '{module}' is not ready on this host yet; retry in a moment")]
+    NotReady {
+        /// The module.
+        module: String,
+    },
+    /// A lookup within the call failed.
+    #[error("module '{module}': lookup failed: {source}")]
+    Lookup {
+        /// The module.
+        module: String,
+        /// Why.
+        source: ReadError,
+    },
+}
+
+/// What the doors serve: a leader or an edge.
+pub trait Node: FeatureReader + FeatureWriter {
+    /// The node's state. Cheap enough for a health check.
+    fn status(&self) -> NodeStatus;
+}
+
+/// What the replication feed serves from: a leader (and later a relay).
+pub trait FeedSource: Node {
+    /// Our region.
+    fn region(&self) -> Region;
+
+    /// The epoch under which we append.
+    fn epoch(&self) -> Epoch;
+
+    /// The last record that is durable and applied; changes are seen through the receiver.
+    fn head(&self) -> tokio::sync::watch::Receiver<Position>;
+
+    /// The hash of the record at `lsn`, for a subscriber that resumes there; `None` when it was trimmed or is not there.
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
+
+    /// Records from `from` on, at least one and about `bytes_max` bytes; empty when `from` is past the head.
+    ///
+    /// # Errors
+    /// [`FeedReadError::Trimmed`] when `from` is older than the log; a subscriber then needs a snapshot.
+    fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>>;
+
+    /// A snapshot of everything. Fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on
+    /// brings every replica of it to the same rows.
+    fn snapshot(&self) -> SnapshotSource;
+
+    /// A module's component.
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
+}
+
+/// Dense records of the log, encoded.
+#[derive(Clone, Debug, Default)]
+pub struct RecordBlock {
+    /// The first record's number.
+    pub first: Lsn,
+    /// The last record's number.
+    pub last: Lsn,
+    /// Each record's postcard bytes ([`crate::record::Record`]) behind a `u32` little-endian length.
+    pub bytes: Bytes,
+}
+
+/// Why the log cannot be read from a position.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedReadError {
+    /// It was trimmed.
+    #[error("record {from} was trimmed, the oldest is {oldest}")]
+    Trimmed {
+        /// What was asked for.
+        from: Lsn,
+        /// What there is.
+        oldest: Lsn,
+    },
+    /// The disk does not give it back whole.
+    #[error("the log cannot be read: {0}")]
+    Io(String),
+}
+
+/// A snapshot in the making.
+pub struct SnapshotSource {
+    /// Everything up to here is in it.
+    pub as_of: Position,
+    /// The hash of the record at `as_of`.
+    pub chain: ChainHash,
+    /// The catalogue as of `as_of`.
+    pub catalogue: Arc<Catalogue>,
+    /// About how many rows there are.
+    pub rows_estimate: u64,
+    /// The rows, tombstones among them, in chunks of bounded size. Taken lazily, so that a slow subscriber costs no
+    /// memory.
+    pub chunks: Box<dyn Iterator<Item = Vec<Row>> + Send>,
+}

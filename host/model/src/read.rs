@@ -1,0 +1,82 @@
+//! Reads of rows, below features and modules: keys in, rows out.
+
+use crate::{
+    column::Status,
+    entity_key::KeyBatch,
+    event_time::EventTime,
+    freshness::{Freshness, ReadDemand},
+    row::Row,
+    view::{FeatureView, ViewId},
+};
+use std::time::Duration;
+
+/// Keys of one view.
+#[derive(Clone, Debug, Default)]
+pub struct ViewRead {
+    /// The view.
+    pub view: ViewId,
+    /// The keys; the answer keeps their order and repeats.
+    pub keys: KeyBatch,
+}
+
+/// A read of rows of some views.
+#[derive(Clone, Debug, Default)]
+pub struct ReadRequest {
+    /// What is read.
+    pub reads: Vec<ViewRead>,
+    /// How fresh it must be.
+    pub demand: ReadDemand,
+}
+
+/// The rows, and what is known of their freshness.
+#[derive(Clone, Debug, Default)]
+pub struct ReadAnswer {
+    /// Per [`ReadRequest::reads`], per key: the row; `None` where there is none (never written, or deleted).
+    pub rows: Vec<Vec<Option<Row>>>,
+    /// The answer's freshness.
+    pub freshness: Freshness,
+}
+
+/// Why a read failed. Each says what the caller can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The demanded freshness was not reached.
+    #[error("not fresh enough: {wanted}, {have}; retry, wait longer, or allow stale answers")]
+    NotFreshEnough {
+        /// What was demanded.
+        wanted: String,
+        /// What there is.
+        have: String,
+    },
+    /// The leader is needed and does not answer.
+    #[error("the leader is needed for this read and cannot be reached: {0}; retry later, or read from the replica")]
+    LeaderUnavailable(String),
+    /// The replica has nothing yet.
+    #[error("this edge has not finished its first snapshot; retry another edge, or this one in a moment")]
+    NotReady,
+    /// Too much work is waiting.
+    #[error("too many reads are waiting here ({0}); retry in a moment")]
+    Overloaded(String),
+}
+
+/// How a row answers for one view at one time.
+#[must_use]
+pub fn row_status(view: &FeatureView, row: Option<&Row>, now: EventTime) -> Status {
+    match row {
+        None => Status::NotFound,
+        Some(row) if is_expired(view, row.header().event_time, now) => Status::OutsideMaxAge,
+        Some(_) => Status::Present,
+    }
+}
+
+/// Whether an event is older than its view's TTL.
+#[must_use]
+pub fn is_expired(view: &FeatureView, event_time: EventTime, now: EventTime) -> bool {
+    view.ttl_ms.is_some_and(|ttl_ms| age(event_time, now) > Duration::from_millis(ttl_ms))
+}
+
+/// How long ago the event happened; zero for one that is ahead of the clock.
+#[must_use]
+pub fn age(event_time: EventTime, now: EventTime) -> Duration {
+    Duration::from_nanos(u64::try_from(now.0.saturating_sub(event_time.0)).unwrap_or(0))
+}

@@ -1,0 +1,131 @@
+//! Records: what the log holds and the feed carries.
+
+use crate::{
+    catalogue::CatalogueChange,
+    event_time::EventTime,
+    hlc::Hlc,
+    position::{Epoch, Lsn},
+    region::Region,
+    version::Version,
+    view::ViewId,
+};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Hash of a record and, through `previous`, of every record before it. XXH3-128: it finds damage and divergence, it
+/// is no defence against an adversary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChainHash(pub u128);
+
+impl ChainHash {
+    /// Stands before the first record.
+    pub const GENESIS: ChainHash = ChainHash(0);
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload<'a> {
+    /// A row's values ([`crate::row_body`]).
+    Row {
+        /// The view.
+        view: ViewId,
+        /// When the event happened.
+        event_time: EventTime,
+        /// The entity key ([`crate::entity_key`]).
+        key: &'a [u8],
+        /// The packed values.
+        body: &'a [u8],
+    },
+    /// A row's deletion.
+    Tombstone {
+        /// The view.
+        view: ViewId,
+        /// When the deletion counts as an event.
+        event_time: EventTime,
+        /// The entity key.
+        key: &'a [u8],
+    },
+    /// A change of the catalogue.
+    Catalogue(Box<CatalogueChange>),
+    /// The records `first..=last` answered the write with this idempotency key; a retry is answered with them.
+    Receipt {
+        /// The writer's key.
+        idempotency_key: &'a str,
+        /// Hash of the write's content: the same key with other content is refused.
+        content: u64,
+        /// The write's first record.
+        first: Lsn,
+        /// The write's last record.
+        last: Lsn,
+    },
+}
+
+/// One record of a region's log. Its postcard bytes are what the disk and the wire hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record<'a> {
+    /// Its dense number.
+    pub lsn: Lsn,
+    /// The epoch of the leader that appended it.
+    pub epoch: Epoch,
+    /// Where the write was taken.
+    pub origin: Region,
+    /// Its number in the origin's log; equal to `lsn` where the origin is this region.
+    pub origin_lsn: Lsn,
+    /// The origin's clock reading.
+    pub hlc: Hlc,
+    /// Hash over this record and, through it, over all before.
+    pub chain: ChainHash,
+    /// What it says.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+impl Record<'_> {
+    /// The version that the record gives to its row.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version { hlc: self.hlc, region: self.origin }
+    }
+
+    /// The hash that this record must carry when `previous` is that of the record before it.
+    #[must_use]
+    pub fn chain_after(&self, previous: ChainHash) -> ChainHash {
+        let mut hash = Xxh3::new();
+        hash.update(&previous.0.to_le_bytes());
+        hash.update(&self.lsn.0.to_le_bytes());
+        hash.update(&self.epoch.0.to_le_bytes());
+        hash.update(self.origin.as_str().as_bytes());
+        hash.update(&self.origin_lsn.0.to_le_bytes());
+        hash.update(&self.hlc.0.to_le_bytes());
+        match &self.payload {
+            Payload::Row { view, event_time, key, body } => {
+                hash.update(&[1]);
+                hash.update(&view.0.to_le_bytes());
+                hash.update(&event_time.0.to_le_bytes());
+                hash.update(&(key.len() as u32).to_le_bytes());
+                hash.update(key);
+                hash.update(body);
+            }
+            Payload::Tombstone { view, event_time, key } => {
+                hash.update(&[2]);
+                hash.update(&view.0.to_le_bytes());
+                hash.update(&event_time.0.to_le_bytes());
+                hash.update(key);
+            }
+            Payload::Catalogue(change) => {
+                hash.update(&[3]);
+                // A change always encodes: it holds text, numbers and lists only.
+                hash.update(&postcard::to_allocvec(change).unwrap_or_default());
+            }
+            Payload::Receipt { idempotency_key, content, first, last } => {
+                hash.update(&[4]);
+                hash.update(&content.to_le_bytes());
+                hash.update(&first.0.to_le_bytes());
+                hash.update(&last.0.to_le_bytes());
+                hash.update(idempotency_key.as_bytes());
+            }
+        }
+        ChainHash(hash.digest128())
+    }
+}

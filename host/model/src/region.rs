@@ -1,0 +1,89 @@
+//! The name of a region.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+/// A region's name: 1 to 16 characters of `a-z`, `0-9` and `-`. Held inline, as every row's version carries one.
+/// Regions order as their names do; that order breaks ties between equal clock readings.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Region([u8; Region::LEN_MAX]);
+
+/// Why a text is not a region's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a region name: use 1 to 16 characters of a-z, 0-9 and '-'")]
+pub struct InvalidRegion(String);
+
+impl Region {
+    /// The longest name, in bytes.
+    pub const LEN_MAX: usize = 16;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        let len = self.0.iter().position(|b| *b == 0).unwrap_or(Self::LEN_MAX);
+        // Only ASCII is ever stored.
+        std::str::from_utf8(&self.0[..len]).unwrap_or_default()
+    }
+}
+
+impl FromStr for Region {
+    type Err = InvalidRegion;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let valid = (1..=Self::LEN_MAX).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !valid {
+            return Err(InvalidRegion(name.chars().take(64).collect()));
+        }
+        let mut bytes = [0; Self::LEN_MAX];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Region;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a region name")
+            }
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Region, E> {
+                name.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_lowercase_words() {
+        assert_eq!("us-east-1".parse::<Region>().unwrap().as_str(), "us-east-1");
+        assert_eq!("a".repeat(16).parse::<Region>().unwrap().as_str().len(), 16);
+        for bad in ["", "US", "a b", "ä", &"a".repeat(17)] {
+            assert!(bad.parse::<Region>().is_err(), "{bad:?}");
+        }
+    }
+}

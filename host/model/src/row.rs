@@ -1,0 +1,119 @@
+//! A row as replicas hold it: one allocation, shared by count, never changed.
+
+use crate::{
+    event_time::EventTime,
+    merge::Rank,
+    position::Lsn,
+    row_body::{self, ValueRef},
+    value::ValueType,
+    version::Version,
+    view::ViewId,
+};
+use triomphe::ThinArc;
+
+/// What a row carries besides its key and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowHeader {
+    /// The view that the row belongs to.
+    pub view: ViewId,
+    /// How many of the row's bytes are its key.
+    key_len: u32,
+    /// Whether this is a tombstone: the row was deleted, and the tombstone outranks older writes.
+    pub tombstone: bool,
+    /// When the event happened.
+    pub event_time: EventTime,
+    /// Which write this is.
+    pub version: Version,
+    /// The record of the local log that made the row.
+    pub lsn: Lsn,
+}
+
+/// A row or a tombstone. Cloning counts a reference.
+#[derive(Clone, Debug)]
+pub struct Row(ThinArc<RowHeader, u8>);
+
+/// What a row is made from, besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct RowMeta {
+    /// The view that the row belongs to.
+    pub view: ViewId,
+    /// When the event happened.
+    pub event_time: EventTime,
+    /// Which write this is.
+    pub version: Version,
+    /// The record of the local log that made the row.
+    pub lsn: Lsn,
+}
+
+impl Row {
+    /// A row from its key and packed values ([`crate::row_body`]); `None` makes a tombstone.
+    #[must_use]
+    pub fn new(meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> Self {
+        let header = RowHeader {
+            view: meta.view,
+            key_len: key.len() as u32,
+            tombstone: body.is_none(),
+            event_time: meta.event_time,
+            version: meta.version,
+            lsn: meta.lsn,
+        };
+        let body = body.unwrap_or_default();
+        let mut bytes = Vec::with_capacity(key.len() + body.len());
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(body);
+        Self(ThinArc::from_header_and_slice(header, &bytes))
+    }
+
+    /// The header.
+    #[inline]
+    #[must_use]
+    pub fn header(&self) -> &RowHeader {
+        &self.0.header.header
+    }
+
+    /// The entity key's bytes.
+    #[inline]
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.0.slice[..self.header().key_len as usize]
+    }
+
+    /// The packed values; empty for a tombstone.
+    #[inline]
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.0.slice[self.header().key_len as usize..]
+    }
+
+    /// Whether the row was deleted.
+    #[inline]
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.header().tombstone
+    }
+
+    /// Value `index`, of the view's feature `index`.
+    #[inline]
+    #[must_use]
+    pub fn value(&self, index: usize, value_type: ValueType) -> ValueRef<'_> {
+        row_body::value_at(self.body(), index, value_type)
+    }
+
+    /// What orders this row against another write of it.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        Rank { event_time: self.header().event_time, version: self.header().version }
+    }
+
+    /// Bytes of key and values: the payload that memory figures count.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        self.0.slice.len()
+    }
+
+    /// Bytes of the allocation: payload, header, reference count.
+    #[must_use]
+    pub fn allocation_len(&self) -> usize {
+        size_of::<RowHeader>() + 2 * size_of::<usize>() + self.0.slice.len()
+    }
+}

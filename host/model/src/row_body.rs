@@ -1,0 +1,481 @@
+//! A row's values, packed so that any one of them is found in constant time.
+//!
+//! Layout, little-endian:
+//! ```text
+//! u16 n | n bits, set where a value is present, padded to bytes | n slots of 8 bytes | tail
+//! ```
+//! A scalar lies in its slot. Of a string, bytes or list the slot holds `u32 offset, u32 length` into the tail, in
+//! bytes. Elements of fixed width stand back to back (a bool in one byte); strings and bytes each behind a `u32` length.
+//! The types are the view's, not the row's: value `i` has the type of the view's feature `i`. A row that was written
+//! before a feature was added is shorter than the schema; what it lacks is null.
+
+use crate::value::{Value, ValueType};
+
+/// More features than a view may have cannot be told apart by a `u16` count.
+pub const FEATURES_MAX: usize = 4_096;
+
+/// Why bytes are not a row body of a schema, or a value is not of its feature's type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidBody {
+    /// The bytes end before the header, the slots or a value does.
+    #[error("row body ends early: {needed} bytes needed, {have} there")]
+    Short {
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes there.
+        have: usize,
+    },
+    /// More values than the schema has features.
+    #[error("row body has {values} values, the view has {features} features")]
+    TooManyValues {
+        /// Values in the body.
+        values: usize,
+        /// Features of the view.
+        features: usize,
+    },
+    /// Text that is not UTF-8, or a list whose bytes do not divide into elements.
+    #[error("value {index} is not a well-formed {value_type}")]
+    Malformed {
+        /// Which value.
+        index: usize,
+        /// Its type by the schema.
+        value_type: ValueType,
+    },
+    /// A value of another type than its feature.
+    #[error("value {index} is a {got}, the feature's type is {expected}")]
+    WrongType {
+        /// Which value.
+        index: usize,
+        /// The feature's type.
+        expected: ValueType,
+        /// The value's type.
+        got: ValueType,
+    },
+    /// A row larger than 4 GiB.
+    #[error("row body is larger than 4 GiB")]
+    TooLarge,
+}
+
+/// A value borrowed from a body. Lists are read through [`ListRef`].
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// No value.
+    Null,
+    /// See [`ValueType::Bool`].
+    Bool(bool),
+    /// See [`ValueType::Int32`].
+    Int32(i32),
+    /// See [`ValueType::Int64`].
+    Int64(i64),
+    /// See [`ValueType::Float`].
+    Float(f32),
+    /// See [`ValueType::Double`].
+    Double(f64),
+    /// See [`ValueType::String`].
+    String(&'a str),
+    /// See [`ValueType::Bytes`].
+    Bytes(&'a [u8]),
+    /// Whole seconds since 1970.
+    UnixTimestamp(i64),
+    /// A list.
+    List(ListRef<'a>),
+}
+
+/// A list within a body.
+#[derive(Clone, Copy, Debug)]
+pub struct ListRef<'a> {
+    element: ValueType,
+    bytes: &'a [u8],
+}
+
+/// Builds a body, value by value in the schema's order.
+#[derive(Debug)]
+pub struct BodyBuilder {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    features: usize,
+    next: usize,
+}
+
+fn bitmap_len(values: usize) -> usize {
+    values.div_ceil(8)
+}
+
+// === impl BodyBuilder ===
+
+impl BodyBuilder {
+    /// A body for a view of `features` features (at most [`FEATURES_MAX`]), all null until pushed.
+    #[must_use]
+    pub fn new(features: usize) -> Self {
+        let features = features.min(FEATURES_MAX);
+        let mut head = vec![0; 2 + bitmap_len(features) + 8 * features];
+        head[..2].copy_from_slice(&(features as u16).to_le_bytes());
+        Self { head, tail: Vec::new(), features, next: 0 }
+    }
+
+    /// The next value is null.
+    pub fn push_null(&mut self) {
+        self.next += 1;
+    }
+
+    /// The next value is a scalar with these slot bits.
+    fn push_slot(&mut self, slot: [u8; 8]) {
+        let index = self.next;
+        self.next += 1;
+        if index < self.features {
+            self.head[2 + index / 8] |= 1 << (index % 8);
+            let at = 2 + bitmap_len(self.features) + 8 * index;
+            self.head[at..at + 8].copy_from_slice(&slot);
+        }
+    }
+
+    /// The next value is a bool.
+    pub fn push_bool(&mut self, value: bool) {
+        self.push_slot(u64::from(value).to_le_bytes());
+    }
+
+    /// The next value is an int32.
+    pub fn push_i32(&mut self, value: i32) {
+        self.push_slot(i64::from(value).to_le_bytes());
+    }
+
+    /// The next value is an int64 or a unix timestamp.
+    pub fn push_i64(&mut self, value: i64) {
+        self.push_slot(value.to_le_bytes());
+    }
+
+    /// The next value is a float.
+    pub fn push_f32(&mut self, value: f32) {
+        self.push_slot(u64::from(value.to_bits()).to_le_bytes());
+    }
+
+    /// The next value is a double.
+    pub fn push_f64(&mut self, value: f64) {
+        self.push_slot(value.to_le_bytes());
+    }
+
+    /// The next value is a string or bytes.
+    pub fn push_bytes(&mut self, value: &[u8]) {
+        self.push_tail(|tail| tail.extend_from_slice(value));
+    }
+
+    fn push_tail(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let offset = self.tail.len();
+        write(&mut self.tail);
+        let len = self.tail.len() - offset;
+        let mut slot = [0; 8];
+        slot[..4].copy_from_slice(&(offset as u32).to_le_bytes());
+        slot[4..].copy_from_slice(&(len as u32).to_le_bytes());
+        self.push_slot(slot);
+    }
+
+    /// The next value, checked against its feature's type.
+    ///
+    /// # Errors
+    /// [`InvalidBody::WrongType`]; nothing is pushed.
+    pub fn push(&mut self, value_type: ValueType, value: &Value) -> Result<(), InvalidBody> {
+        if let Some(got) = value.value_type()
+            && got != value_type
+        {
+            return Err(InvalidBody::WrongType { index: self.next, expected: value_type, got });
+        }
+        match value {
+            Value::Null => self.push_null(),
+            Value::Bool(v) => self.push_bool(*v),
+            Value::Int32(v) => self.push_i32(*v),
+            Value::Int64(v) | Value::UnixTimestamp(v) => self.push_i64(*v),
+            Value::Float(v) => self.push_f32(*v),
+            Value::Double(v) => self.push_f64(*v),
+            Value::String(v) => self.push_bytes(v.as_bytes()),
+            Value::Bytes(v) => self.push_bytes(v),
+            Value::BoolList(v) => self.push_tail(|t| t.extend(v.iter().map(|b| u8::from(*b)))),
+            Value::Int32List(v) => self.push_tail(|t| v.iter().for_each(|x| t.extend_from_slice(&x.to_le_bytes()))),
+            Value::Int64List(v) | Value::UnixTimestampList(v) => {
+                self.push_tail(|t| v.iter().for_each(|x| t.extend_from_slice(&x.to_le_bytes())));
+            }
+            Value::FloatList(v) => self.push_tail(|t| v.iter().for_each(|x| t.extend_from_slice(&x.to_le_bytes()))),
+            Value::DoubleList(v) => self.push_tail(|t| v.iter().for_each(|x| t.extend_from_slice(&x.to_le_bytes()))),
+            Value::StringList(v) => self.push_tail(|t| v.iter().for_each(|x| push_element(t, x.as_bytes()))),
+            Value::BytesList(v) => self.push_tail(|t| v.iter().for_each(|x| push_element(t, x))),
+        }
+        Ok(())
+    }
+
+    /// The packed body.
+    ///
+    /// # Errors
+    /// [`InvalidBody::TooLarge`] when offsets do not fit 32 bits; [`InvalidBody::TooManyValues`] when more was pushed
+    /// than there are features.
+    pub fn finish(mut self) -> Result<Vec<u8>, InvalidBody> {
+        if self.next > self.features {
+            return Err(InvalidBody::TooManyValues { values: self.next, features: self.features });
+        }
+        if u32::try_from(self.tail.len()).is_err() {
+            return Err(InvalidBody::TooLarge);
+        }
+        self.head.append(&mut self.tail);
+        Ok(self.head)
+    }
+}
+
+fn push_element(tail: &mut Vec<u8>, element: &[u8]) {
+    tail.extend_from_slice(&(element.len() as u32).to_le_bytes());
+    tail.extend_from_slice(element);
+}
+
+// === reading ===
+
+/// The number of values in a body; 0 for bytes that are not one.
+#[must_use]
+pub fn value_count(body: &[u8]) -> usize {
+    body.first_chunk::<2>().map_or(0, |n| usize::from(u16::from_le_bytes(*n)))
+}
+
+/// Value `index` of a body whose feature `index` is of `value_type`. Null where the row lacks it or where the bytes are
+/// not well-formed: whatever comes from outside went through [`check`] first.
+#[inline]
+#[must_use]
+pub fn value_at(body: &[u8], index: usize, value_type: ValueType) -> ValueRef<'_> {
+    try_value_at(body, index, value_type).unwrap_or(ValueRef::Null)
+}
+
+#[inline]
+fn try_value_at(body: &[u8], index: usize, value_type: ValueType) -> Option<ValueRef<'_>> {
+    let count = value_count(body);
+    if index >= count || body.get(2 + index / 8)? & (1 << (index % 8)) == 0 {
+        return None;
+    }
+    let slots = 2 + bitmap_len(count);
+    let slot: [u8; 8] = *body.get(slots + 8 * index..)?.first_chunk::<8>()?;
+    let bits = u64::from_le_bytes(slot);
+    Some(match value_type {
+        ValueType::Bool => ValueRef::Bool(bits != 0),
+        ValueType::Int32 => ValueRef::Int32(bits as i32),
+        ValueType::Int64 => ValueRef::Int64(bits as i64),
+        ValueType::UnixTimestamp => ValueRef::UnixTimestamp(bits as i64),
+        ValueType::Float => ValueRef::Float(f32::from_bits(bits as u32)),
+        ValueType::Double => ValueRef::Double(f64::from_bits(bits)),
+        variable => {
+            let start = (slots + 8 * count).checked_add(bits as u32 as usize)?;
+            let bytes = body.get(start..start.checked_add((bits >> 32) as usize)?)?;
+            match variable.element() {
+                Some(element) => ValueRef::List(ListRef { element, bytes }),
+                None if variable == ValueType::Bytes => ValueRef::Bytes(bytes),
+                None => ValueRef::String(std::str::from_utf8(bytes).ok()?),
+            }
+        }
+    })
+}
+
+/// Checks bytes from outside against a schema: after this, [`value_at`] finds every value whole.
+///
+/// # Errors
+/// [`InvalidBody`], naming the value.
+pub fn check(body: &[u8], schema: impl ExactSizeIterator<Item = ValueType>) -> Result<(), InvalidBody> {
+    let count = value_count(body);
+    if count > schema.len() {
+        return Err(InvalidBody::TooManyValues { values: count, features: schema.len() });
+    }
+    let needed = 2 + bitmap_len(count) + 8 * count;
+    if body.len() < needed {
+        return Err(InvalidBody::Short { needed, have: body.len() });
+    }
+    for (index, value_type) in schema.take(count).enumerate() {
+        if body[2 + index / 8] & (1 << (index % 8)) == 0 {
+            continue;
+        }
+        let whole = match try_value_at(body, index, value_type) {
+            Some(ValueRef::List(list)) => list.is_well_formed(),
+            Some(_) => true,
+            None => false,
+        };
+        if !whole {
+            return Err(InvalidBody::Malformed { index, value_type });
+        }
+    }
+    Ok(())
+}
+
+// === impl ListRef ===
+
+impl<'a> ListRef<'a> {
+    /// The elements' type.
+    #[must_use]
+    pub fn element_type(self) -> ValueType {
+        self.element
+    }
+
+    /// The elements, in order.
+    pub fn iter(self) -> impl Iterator<Item = ValueRef<'a>> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            let (element, after) = split_element(self.element, rest)?;
+            rest = after;
+            Some(element)
+        })
+    }
+
+    fn is_well_formed(self) -> bool {
+        let mut rest = self.bytes;
+        while !rest.is_empty() {
+            match split_element(self.element, rest) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+fn split_element(element: ValueType, bytes: &[u8]) -> Option<(ValueRef<'_>, &[u8])> {
+    Some(match element {
+        ValueType::Bool => {
+            let (first, rest) = bytes.split_first()?;
+            (ValueRef::Bool(*first != 0), rest)
+        }
+        ValueType::Int32 => {
+            let (raw, rest) = bytes.split_first_chunk::<4>()?;
+            (ValueRef::Int32(i32::from_le_bytes(*raw)), rest)
+        }
+        ValueType::Float => {
+            let (raw, rest) = bytes.split_first_chunk::<4>()?;
+            (ValueRef::Float(f32::from_le_bytes(*raw)), rest)
+        }
+        ValueType::Int64 | ValueType::UnixTimestamp | ValueType::Double => {
+            let (raw, rest) = bytes.split_first_chunk::<8>()?;
+            let value = match element {
+                ValueType::Int64 => ValueRef::Int64(i64::from_le_bytes(*raw)),
+                ValueType::Double => ValueRef::Double(f64::from_le_bytes(*raw)),
+                _ => ValueRef::UnixTimestamp(i64::from_le_bytes(*raw)),
+            };
+            (value, rest)
+        }
+        variable => {
+            let (len, rest) = bytes.split_first_chunk::<4>()?;
+            let (raw, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+            let value = if variable == ValueType::Bytes {
+                ValueRef::Bytes(raw)
+            } else {
+                ValueRef::String(std::str::from_utf8(raw).ok()?)
+            };
+            (value, rest)
+        }
+    })
+}
+
+impl ValueRef<'_> {
+    /// The value, owned.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(v) => Value::Bool(v),
+            Self::Int32(v) => Value::Int32(v),
+            Self::Int64(v) => Value::Int64(v),
+            Self::Float(v) => Value::Float(v),
+            Self::Double(v) => Value::Double(v),
+            Self::String(v) => Value::String(v.to_owned()),
+            Self::Bytes(v) => Value::Bytes(v.to_owned()),
+            Self::UnixTimestamp(v) => Value::UnixTimestamp(v),
+            Self::List(list) => list.to_value(),
+        }
+    }
+}
+
+macro_rules! collect {
+    ($list:expr, $variant:ident, $map:expr) => {
+        $list.iter().filter_map(|v| if let ValueRef::$variant(x) = v { Some($map(x)) } else { None }).collect()
+    };
+}
+
+impl ListRef<'_> {
+    fn to_value(self) -> Value {
+        match self.element {
+            ValueType::Bool => Value::BoolList(collect!(self, Bool, |x| x)),
+            ValueType::Int32 => Value::Int32List(collect!(self, Int32, |x| x)),
+            ValueType::Int64 => Value::Int64List(collect!(self, Int64, |x| x)),
+            ValueType::Float => Value::FloatList(collect!(self, Float, |x| x)),
+            ValueType::Double => Value::DoubleList(collect!(self, Double, |x| x)),
+            ValueType::Bytes => Value::BytesList(collect!(self, Bytes, <[u8]>::to_vec)),
+            ValueType::UnixTimestamp => Value::UnixTimestampList(collect!(self, UnixTimestamp, |x| x)),
+            _ => Value::StringList(collect!(self, String, str::to_owned)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value(value_type: ValueType) -> BoxedStrategy<Value> {
+        let some = match value_type {
+            ValueType::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
+            ValueType::Int32 => any::<i32>().prop_map(Value::Int32).boxed(),
+            ValueType::Int64 => any::<i64>().prop_map(Value::Int64).boxed(),
+            ValueType::Float => (-1e9f32..1e9).prop_map(Value::Float).boxed(),
+            ValueType::Double => (-1e9f64..1e9).prop_map(Value::Double).boxed(),
+            ValueType::String => ".{0,9}".prop_map(Value::String).boxed(),
+            ValueType::Bytes => any::<Vec<u8>>().prop_map(Value::Bytes).boxed(),
+            ValueType::UnixTimestamp => any::<i64>().prop_map(Value::UnixTimestamp).boxed(),
+            ValueType::BoolList => any::<Vec<bool>>().prop_map(Value::BoolList).boxed(),
+            ValueType::Int32List => any::<Vec<i32>>().prop_map(Value::Int32List).boxed(),
+            ValueType::Int64List => any::<Vec<i64>>().prop_map(Value::Int64List).boxed(),
+            ValueType::FloatList => prop::collection::vec(-1e9f32..1e9, 0..5).prop_map(Value::FloatList).boxed(),
+            ValueType::DoubleList => prop::collection::vec(-1e9f64..1e9, 0..5).prop_map(Value::DoubleList).boxed(),
+            ValueType::StringList => prop::collection::vec(".{0,5}", 0..5).prop_map(Value::StringList).boxed(),
+            ValueType::BytesList => any::<Vec<Vec<u8>>>().prop_map(Value::BytesList).boxed(),
+            ValueType::UnixTimestampList => any::<Vec<i64>>().prop_map(Value::UnixTimestampList).boxed(),
+        };
+        prop_oneof![1 => Just(Value::Null), 4 => some].boxed()
+    }
+
+    fn row() -> impl Strategy<Value = Vec<(ValueType, Value)>> {
+        prop::collection::vec(
+            prop::sample::select(ValueType::ALL.to_vec()).prop_flat_map(|t| value(t).prop_map(move |v| (t, v))),
+            0..20,
+        )
+    }
+
+    fn pack(row: &[(ValueType, Value)]) -> Vec<u8> {
+        let mut body = BodyBuilder::new(row.len());
+        row.iter().for_each(|(t, v)| body.push(*t, v).unwrap());
+        body.finish().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_reads_back(row in row()) {
+            let body = pack(&row);
+            check(&body, row.iter().map(|(t, _)| *t)).unwrap();
+            for (index, (value_type, value)) in row.iter().enumerate() {
+                prop_assert_eq!(&value_at(&body, index, *value_type).to_value(), value);
+            }
+        }
+
+        #[test]
+        fn damaged_bytes_are_refused_or_read_without_a_panic(row in row(), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<prop::sample::Index>()) {
+            let mut body = pack(&row);
+            let at = at.index(body.len());
+            body[at] ^= 1 << bit;
+            body.truncate(cut.index(body.len() + 1));
+            let _ = check(&body, row.iter().map(|(t, _)| *t));
+            for (index, (value_type, _)) in row.iter().enumerate() {
+                let _ = value_at(&body, index, *value_type).to_value();
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_older_than_a_feature_reads_it_as_null() {
+        let body = pack(&[(ValueType::Int64, Value::Int64(7))]);
+        assert_eq!(value_at(&body, 1, ValueType::Double).to_value(), Value::Null);
+        check(&body, [ValueType::Int64, ValueType::Double].into_iter()).unwrap();
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused() {
+        let mut body = BodyBuilder::new(1);
+        assert!(matches!(body.push(ValueType::Int64, &Value::Double(1.0)), Err(InvalidBody::WrongType { .. })));
+    }
+}

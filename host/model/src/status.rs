@@ -1,0 +1,77 @@
+//! What a node says of itself: `littoral status` and `/v1/status` show it, health checks and routers decide by it.
+
+use crate::{
+    freshness::Degraded,
+    position::{Epoch, Position},
+    region::Region,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Takes writes and keeps the log.
+    Leader,
+    /// Holds a replica.
+    Edge,
+}
+
+/// A node's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node's name.
+    pub name: String,
+    /// What it does.
+    pub role: Role,
+    /// Its region.
+    pub region: Region,
+    /// Whether it should get traffic: data is there and the lag is inside its bound.
+    pub ready: bool,
+    /// Why it is not ready; empty when it is.
+    pub not_ready_reason: String,
+    /// Why its answers are less than configured, if they are.
+    pub degraded: Option<Degraded>,
+    /// The leader's epoch, as far as known.
+    pub epoch: Epoch,
+    /// Every record up to here is applied.
+    pub position: Position,
+    /// The newest record that the leader is known to have.
+    pub head: Position,
+    /// Upper bound of how far behind the leader the node is, in milliseconds; `None` when no leader was ever heard.
+    pub staleness_ms: Option<u64>,
+    /// Whether writes are taken; at an edge, whether its leader is connected.
+    pub writable: bool,
+    /// Per view.
+    pub views: Vec<ViewStatus>,
+    /// Names and digests of the modules that can be called here.
+    pub modules: Vec<ModuleStatus>,
+    /// Further numbers by name (bytes, counts, durations), for people and for `--json`.
+    pub gauges: std::collections::BTreeMap<String, f64>,
+}
+
+/// A view's state on one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewStatus {
+    /// The view.
+    pub name: String,
+    /// `full` or `resident`.
+    pub residency: String,
+    /// Rows held, without tombstones.
+    pub rows: u64,
+    /// Memory that they take, in bytes.
+    pub bytes: u64,
+}
+
+/// A module's state on one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModuleStatus {
+    /// Its name.
+    pub name: String,
+    /// Its release.
+    pub version: String,
+    /// Its content address, as 64 hexadecimal digits.
+    pub digest: String,
+    /// Whether it can be called.
+    pub ready: bool,
+}

@@ -1,0 +1,237 @@
+//! Feature views: what rows look like.
+
+use crate::{
+    merge::MergePolicy,
+    row_body::{self, InvalidBody},
+    value::ValueType,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The number under which rows name their view. Given by the leader when the view is made, never used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ViewId(pub u32);
+
+impl fmt::Display for ViewId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One column of a view's entity key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinKey {
+    /// The name under which requests and writes give it.
+    pub name: String,
+    /// The name of its entity; a request may use it in the join key's place, as Feast allows.
+    pub entity: String,
+    /// Its type, one of those for which [`ValueType::is_key`] holds.
+    pub value_type: ValueType,
+}
+
+/// One feature of a view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feature {
+    /// Its name within the view.
+    pub name: String,
+    /// Its type.
+    pub value_type: ValueType,
+}
+
+/// A named schema of features keyed by an entity key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureView {
+    /// Given by the leader; zero in a definition that has not reached one.
+    pub id: ViewId,
+    /// Its name, unique among views and modules.
+    pub name: String,
+    /// The entity key's columns, sorted by name. Empty for a view with one global row.
+    pub join_keys: Vec<JoinKey>,
+    /// The features. The position of a feature never changes, as rows are packed by it; new ones go to the end.
+    pub features: Vec<Feature>,
+    /// How old, in milliseconds, an event may be and still be served as present; `None` for any age.
+    pub ttl_ms: Option<u64>,
+    /// Which of two writes of a row stays.
+    pub merge: MergePolicy,
+}
+
+/// Why a view's definition cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidView {
+    /// A name that could not be told apart in `view:feature` or `view__feature`.
+    #[error("'{0}' is not a name: use 1 to 128 letters, digits, '_' or '-', no '__' and no leading '-'")]
+    Name(String),
+    /// Two columns of one name.
+    #[error("view '{view}' has two columns named '{column}'")]
+    DuplicateColumn {
+        /// The view.
+        view: String,
+        /// The name that stands twice.
+        column: String,
+    },
+    /// No features, or too many.
+    #[error("view '{view}' has {count} features: 1 to {max} are allowed", max = row_body::FEATURES_MAX)]
+    FeatureCount {
+        /// The view.
+        view: String,
+        /// How many it has.
+        count: usize,
+    },
+    /// A join key whose type cannot be a key.
+    #[error(
+        "view '{view}': join key '{join_key}' cannot be a {value_type}; use int32, int64, string, bytes or unix_timestamp"
+    )]
+    KeyType {
+        /// The view.
+        view: String,
+        /// The join key.
+        join_key: String,
+        /// Its type.
+        value_type: ValueType,
+    },
+    /// A change that would make stored rows unreadable.
+    #[error(
+        "view '{view}' cannot change like this: {reason}; rows are already stored by the old schema, so make a new view instead"
+    )]
+    Incompatible {
+        /// The view.
+        view: String,
+        /// What the change would break.
+        reason: String,
+    },
+}
+
+/// Whether a text may name a view, feature, join key, module, service or push source.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && !name.starts_with('-')
+        && !name.contains("__")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+impl FeatureView {
+    /// The feature's position and definition.
+    #[must_use]
+    pub fn feature(&self, name: &str) -> Option<(usize, &Feature)> {
+        self.features.iter().enumerate().find(|(_, feature)| feature.name == name)
+    }
+
+    /// The types of the entity key's columns, in order.
+    pub fn key_types(&self) -> impl ExactSizeIterator<Item = ValueType> {
+        self.join_keys.iter().map(|key| key.value_type)
+    }
+
+    /// Checks a row's packed values against this schema.
+    ///
+    /// # Errors
+    /// [`InvalidBody`], naming the value.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), InvalidBody> {
+        row_body::check(body, self.features.iter().map(|feature| feature.value_type))
+    }
+
+    /// Sorts the join keys and checks the definition by itself.
+    ///
+    /// # Errors
+    /// [`InvalidView`].
+    pub fn normalize(mut self) -> Result<Self, InvalidView> {
+        self.join_keys.sort_by(|a, b| a.name.cmp(&b.name));
+        let columns =
+            || (self.join_keys.iter().map(|key| &key.name)).chain(self.features.iter().map(|feature| &feature.name));
+        for name in std::iter::once(&self.name).chain(columns()) {
+            if !is_name(name) {
+                return Err(InvalidView::Name(name.chars().take(160).collect()));
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = columns().find(|name| !seen.insert(*name)) {
+            return Err(InvalidView::DuplicateColumn { view: self.name.clone(), column: twice.clone() });
+        }
+        if self.features.is_empty() || self.features.len() > row_body::FEATURES_MAX {
+            return Err(InvalidView::FeatureCount { view: self.name.clone(), count: self.features.len() });
+        }
+        if let Some(key) = self.join_keys.iter().find(|key| !key.value_type.is_key()) {
+            return Err(InvalidView::KeyType {
+                view: self.name.clone(),
+                join_key: key.name.clone(),
+                value_type: key.value_type,
+            });
+        }
+        Ok(self)
+    }
+
+    /// The definition that replaces this one when `next` is asked for: this one's feature order, then what `next`
+    /// adds. TTL, merge policy and entity names are taken from `next`.
+    ///
+    /// # Errors
+    /// [`InvalidView::Incompatible`] when a feature or join key would vanish or change its type.
+    pub fn evolve(&self, next: &FeatureView) -> Result<FeatureView, InvalidView> {
+        let refuse = |reason: String| Err(InvalidView::Incompatible { view: self.name.clone(), reason });
+        let keys =
+            |view: &FeatureView| view.join_keys.iter().map(|k| (k.name.clone(), k.value_type)).collect::<Vec<_>>();
+        if keys(self) != keys(next) {
+            let text = |view: &FeatureView| {
+                keys(view).iter().map(|(name, t)| format!("{name} {t}")).collect::<Vec<_>>().join(", ")
+            };
+            return refuse(format!("its entity key is ({}), not ({})", text(self), text(next)));
+        }
+        let mut features = Vec::with_capacity(next.features.len());
+        for old in &self.features {
+            match next.feature(&old.name) {
+                None => return refuse(format!("feature '{}' would vanish", old.name)),
+                Some((_, new)) if new.value_type != old.value_type => {
+                    return refuse(format!("feature '{}' is {}, not {}", old.name, old.value_type, new.value_type));
+                }
+                Some(_) => features.push(old.clone()),
+            }
+        }
+        features.extend(next.features.iter().filter(|new| self.feature(&new.name).is_none()).cloned());
+        Ok(FeatureView { id: self.id, features, ..next.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(features: &[(&str, ValueType)]) -> FeatureView {
+        FeatureView {
+            id: ViewId(3),
+            name: "driver_hourly_stats".into(),
+            join_keys: vec![JoinKey {
+                name: "driver_id".into(),
+                entity: "driver".into(),
+                value_type: ValueType::Int64,
+            }],
+            features: features.iter().map(|(n, t)| Feature { name: (*n).into(), value_type: *t }).collect(),
+            ttl_ms: None,
+            merge: MergePolicy::LatestEvent,
+        }
+    }
+
+    #[test]
+    fn a_feature_may_be_added_and_keeps_its_place() {
+        let old = view(&[("b", ValueType::Int64), ("a", ValueType::Float)]);
+        let new = view(&[("a", ValueType::Float), ("c", ValueType::Bool), ("b", ValueType::Int64)]);
+        let names = |v: &FeatureView| v.features.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&old.evolve(&new).unwrap()), ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn a_changed_type_and_a_vanished_feature_are_refused_with_the_reason() {
+        let old = view(&[("a", ValueType::Float)]);
+        let retyped = old.evolve(&view(&[("a", ValueType::Double)])).unwrap_err().to_string();
+        assert!(retyped.contains("feature 'a' is float, not double"), "{retyped}");
+        let vanished = old.evolve(&view(&[("b", ValueType::Double)])).unwrap_err().to_string();
+        assert!(vanished.contains("feature 'a' would vanish"), "{vanished}");
+    }
+
+    #[test]
+    fn names_that_would_be_ambiguous_are_refused() {
+        for bad in ["a__b", "", "a:b", "-a", "ä"] {
+            assert!(!is_name(bad), "{bad}");
+        }
+        assert!(view(&[("driver_id", ValueType::Float)]).normalize().is_err());
+    }
+}

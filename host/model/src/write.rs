@@ -1,0 +1,186 @@
+//! Writes of rows: what a leader is asked for and what it answers.
+
+use crate::{
+    catalogue::InvalidChange,
+    event_time::EventTime,
+    position::{Lsn, Position},
+    token::Watermark,
+    view::ViewId,
+};
+use serde::{Deserialize, Serialize};
+
+/// How durable a write must be before it is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteConcern {
+    /// Durable in the leader's own log.
+    #[default]
+    Local,
+}
+
+/// One row of a [`RowBatch`]. Bytes are ranges of the batch's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Span {
+    view: ViewId,
+    event_time: EventTime,
+    key_end: u32,
+    /// Equal to `key_end` for a deletion: a body is never empty, it begins with its count.
+    body_end: u32,
+}
+
+/// A row to write, borrowed from its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowWrite<'a> {
+    /// The view.
+    pub view: ViewId,
+    /// When the event happened.
+    pub event_time: EventTime,
+    /// The entity key ([`crate::entity_key`]).
+    pub key: &'a [u8],
+    /// The packed values ([`crate::row_body`]); `None` deletes the row.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Rows to write, in order, in one buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowBatch {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl RowBatch {
+    /// An empty batch with room for `rows` rows of `bytes` bytes in all.
+    #[must_use]
+    pub fn with_capacity(rows: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(rows) }
+    }
+
+    /// Appends a row, or with no body a deletion.
+    pub fn push(&mut self, row: RowWrite<'_>) {
+        self.bytes.extend_from_slice(row.key);
+        let key_end = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(row.body.unwrap_or_default());
+        let body_end = self.bytes.len() as u32;
+        self.spans.push(Span { view: row.view, event_time: row.event_time, key_end, body_end });
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Bytes of keys and bodies.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The rows, in order.
+    pub fn iter(&self) -> impl Iterator<Item = RowWrite<'_>> {
+        let mut start = 0;
+        self.spans.iter().map(move |span| {
+            let (key_end, body_end) = (span.key_end as usize, span.body_end as usize);
+            let key = &self.bytes[start..key_end];
+            let body = (body_end > key_end).then(|| &self.bytes[key_end..body_end]);
+            start = body_end;
+            RowWrite { view: span.view, event_time: span.event_time, key, body }
+        })
+    }
+
+    /// Whether a batch from outside is sound: ranges ascend and end with the buffer.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let mut at = 0;
+        let ascends = self.spans.iter().all(|span| {
+            let fine = at <= span.key_end && span.key_end <= span.body_end;
+            at = span.body_end;
+            fine
+        });
+        ascends && at as usize == self.bytes.len()
+    }
+}
+
+/// A write as it reaches a leader. It is taken whole or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteRequest {
+    /// The rows.
+    pub rows: RowBatch,
+    /// Makes a retry safe: a second write with this key and content answers as the first did. At most
+    /// [`IDEMPOTENCY_KEY_LEN_MAX`] bytes.
+    pub idempotency_key: Option<String>,
+    /// How durable it must be.
+    pub concern: WriteConcern,
+}
+
+/// The longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 256;
+
+/// What an acknowledged write may rely on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteReceipt {
+    /// The write's first record.
+    pub first: Lsn,
+    /// Where the write ends in the log.
+    pub position: Position,
+    /// The freshness token: a read that demands it sees the write.
+    pub token: Watermark,
+    /// The concern that was reached.
+    pub concern: WriteConcern,
+    /// Whether this answers a retry of a write that was taken before.
+    pub duplicate: bool,
+}
+
+/// Why a write or a change of the catalogue was refused. Nothing of it was taken, except as said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum WriteError {
+    /// The write itself is at fault; a retry fails again.
+    #[error("{0}")]
+    Invalid(String),
+    /// The view is not in the catalogue.
+    #[error("there is no feature view '{0}'")]
+    UnknownView(String),
+    /// The idempotency key was used for another write.
+    #[error("idempotency key '{0}' was used for a different write; use a new key")]
+    IdempotencyMismatch(String),
+    /// An event timestamp too far ahead.
+    #[error(
+        "event timestamp {event_time} is {ahead_ms} ms ahead of the leader's clock, more than {max_ms} ms: check the writer's clock and time zone"
+    )]
+    FutureEvent {
+        /// The timestamp.
+        event_time: String,
+        /// How far ahead.
+        ahead_ms: u64,
+        /// The bound.
+        max_ms: u64,
+    },
+    /// The leader's disk does not take writes. Reads go on.
+    #[error(
+        "the leader could not make the write durable and has not taken it: {0}; reads go on, retry when the disk is mended"
+    )]
+    NotDurable(String),
+    /// Too many writes are waiting.
+    #[error("the leader has too many writes waiting; retry in a moment")]
+    Overloaded,
+    /// No leader answers. Whether the write was taken is not known: retry with the same idempotency key.
+    #[error(
+        "the leader cannot be reached: {0}; whether the write was taken is not known, so retry it with the same idempotency key"
+    )]
+    LeaderUnavailable(String),
+    /// This node does not lead.
+    #[error("this node does not lead its region: {0}")]
+    NotLeader(String),
+}
+
+impl From<InvalidChange> for WriteError {
+    fn from(error: InvalidChange) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
