@@ -8,10 +8,11 @@ use crate::{
     row::Row,
     view::{FeatureView, ViewId},
 };
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Keys of one view.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewRead {
     /// The view.
     pub view: ViewId,
@@ -38,7 +39,7 @@ pub struct ReadAnswer {
 }
 
 /// Why a read failed. Each says what the caller can do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ReadError {
     /// The demanded freshness was not reached.
     #[error("not fresh enough: {wanted}, {have}; retry, wait longer, or allow stale answers")]

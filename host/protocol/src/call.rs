@@ -1,0 +1,92 @@
+//! Calls from an edge to its leader: many at once over one stream, answered in any order, matched by their number.
+
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    module::ModuleDigest,
+    ports::ModulePut,
+    position::Position,
+    read::{ReadError, ViewRead},
+    status::NodeStatus,
+    token::Watermark,
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use serde::{Deserialize, Serialize};
+
+/// What is asked of a leader.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Call {
+    /// Rows as the leader has them now: a fill, or a read that demands the leader.
+    Read {
+        /// Keys per view.
+        reads: Vec<ViewRead>,
+    },
+    /// Rows to write.
+    Write(WriteRequest),
+    /// A change of the catalogue.
+    Change(CatalogueChange),
+    /// A module to store and release.
+    PutModule {
+        /// The name that it gets.
+        name: String,
+        /// The release.
+        version: String,
+        /// The component.
+        component: Bytes,
+    },
+    /// A module's component.
+    FetchModule {
+        /// Its content address.
+        digest: ModuleDigest,
+    },
+    /// The leader's state.
+    Status,
+}
+
+/// A call and its number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the caller, unique among the calls that wait on one stream.
+    pub id: u64,
+    /// What is asked.
+    pub call: Call,
+}
+
+/// Rows as a leader read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsRead {
+    /// The leader's last record, taken before it read: everything up to here is in the rows.
+    pub as_of: Position,
+    /// The same for every region.
+    pub watermark: Watermark,
+    /// Per read, how many keys it had.
+    pub counts: Vec<u32>,
+    /// The rows in the order of the keys, as the wire crate's `rows` lays them out; an empty one where there is none.
+    pub bytes: Bytes,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Of [`Call::Read`].
+    Read(Result<RowsRead, ReadError>),
+    /// Of [`Call::Write`] and [`Call::Change`].
+    Receipt(Result<WriteReceipt, WriteError>),
+    /// Of [`Call::PutModule`].
+    Module(Result<ModulePut, WriteError>),
+    /// Of [`Call::FetchModule`]; `None` when the leader does not have it.
+    Component(Option<Bytes>),
+    /// Of [`Call::Status`].
+    Status(NodeStatus),
+    /// The call itself was refused; nothing of it was done.
+    Refused(String),
+}
+
+/// An answer and the number of its call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The call's number.
+    pub id: u64,
+    /// What became of it.
+    pub answer: Answer,
+}

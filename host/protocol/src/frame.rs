@@ -1,0 +1,169 @@
+//! The replication feed's messages: what a subscriber sends up and what a publisher sends down. How they become bytes
+//! is the wire crate's matter.
+
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::Catalogue,
+    hlc::Hlc,
+    position::{Epoch, Lsn, Position},
+    record::ChainHash,
+    region::Region,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The oldest version of the feed's protocol that this build speaks.
+pub const VERSION_MIN: u16 = 1;
+/// The newest version of the feed's protocol that this build speaks.
+pub const VERSION_MAX: u16 = 1;
+
+/// Which views a subscriber wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Views {
+    /// Every view, also those made later.
+    #[default]
+    All,
+    /// These, by name, also when they are made later. Names that no view has are no error.
+    Names(Vec<String>),
+}
+
+/// Where a subscriber stands and wants to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Every record up to here is applied.
+    pub position: Position,
+    /// The hash of the record at `position`.
+    pub chain: ChainHash,
+}
+
+/// A subscriber's first message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriberHello {
+    /// The oldest protocol version that it speaks.
+    pub version_min: u16,
+    /// The newest protocol version that it speaks.
+    pub version_max: u16,
+    /// Its name, for logs and status.
+    pub subscriber: String,
+    /// What it wants.
+    pub views: Views,
+    /// Where it goes on; `None` when it has nothing.
+    pub resume: Option<Resume>,
+}
+
+/// What a subscriber sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Upstream {
+    /// The first message, and only the first.
+    Hello(SubscriberHello),
+    /// Asks for a heartbeat that echoes `seq`. Numbers ascend.
+    Ping {
+        /// The ping's number.
+        seq: u64,
+    },
+    /// Everything up to `lsn` is applied: for status and for what may be trimmed.
+    Applied {
+        /// The last applied record.
+        lsn: Lsn,
+    },
+}
+
+/// How a publisher brings a subscriber up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// The records after the subscriber's position.
+    Tail,
+    /// A snapshot, then the records after it.
+    Snapshot,
+}
+
+/// A publisher's first message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublisherHello {
+    /// The protocol version of this stream.
+    pub version: u16,
+    /// The publisher's region.
+    pub region: Region,
+    /// The epoch under which it appends.
+    pub epoch: Epoch,
+    /// Its log's incarnation, and the last record.
+    pub head: Position,
+    /// What follows.
+    pub mode: Mode,
+    /// A heartbeat comes at least this often, in milliseconds.
+    pub heartbeat_ms: u32,
+}
+
+/// Why a publisher ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// No protocol version is spoken by both.
+    Version,
+    /// The subscriber sent something that the protocol does not allow there.
+    Protocol,
+    /// The subscriber does not read fast enough; it may resume.
+    Slow,
+    /// Too many subscribers; try again later.
+    Overloaded,
+    /// The log cannot be read.
+    Log,
+    /// The publisher stops; it may come back.
+    Shutdown,
+}
+
+/// What a publisher sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Downstream {
+    /// The first message.
+    Hello(PublisherHello),
+    /// A snapshot begins: what the subscriber held before is void once the snapshot has ended.
+    SnapshotBegin {
+        /// Everything up to here is in the snapshot; later rows may be.
+        as_of: Position,
+        /// The hash of the record at `as_of`.
+        chain: ChainHash,
+        /// The catalogue as of `as_of`.
+        catalogue: Arc<Catalogue>,
+        /// About how many rows follow.
+        rows_estimate: u64,
+    },
+    /// Rows of a snapshot.
+    SnapshotRows {
+        /// How many.
+        rows: u32,
+        /// The rows, as the wire crate's `rows` lays them out.
+        bytes: Bytes,
+    },
+    /// The snapshot is complete.
+    SnapshotEnd {
+        /// How many rows it had.
+        rows: u64,
+    },
+    /// Records. They cover `first..=last` densely; with a filter by views, `bytes` may hold fewer.
+    Records {
+        /// The first record's number.
+        first: Lsn,
+        /// The last record's number.
+        last: Lsn,
+        /// The hash of the record at `last`.
+        chain_after: ChainHash,
+        /// Each record's postcard bytes behind a `u32` little-endian length.
+        bytes: Bytes,
+    },
+    /// The publisher lives.
+    Heartbeat {
+        /// Its clock.
+        clock: Hlc,
+        /// Its last record, read after the ping that `echo` names had arrived.
+        head: Position,
+        /// The last ping that it has seen; zero before the first.
+        echo: u64,
+    },
+    /// The stream ends.
+    Error {
+        /// Why.
+        code: ErrorCode,
+        /// What exactly, for people.
+        message: String,
+    },
+}
