@@ -1,0 +1,99 @@
+//! Logs: structured events on standard error, as text for people or as JSON for collectors.
+
+use serde::Deserialize;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// `[log]`: what is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or directives such as
+    /// `info,littoral_feed=debug`.
+    pub level: Directives,
+    /// How it is written.
+    pub format: Format,
+}
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One line of text an event.
+    #[default]
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Filter directives that were checked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Directives(String);
+
+/// A text that is no filter.
+#[derive(Debug, thiserror::Error)]
+#[error("'{text}' is not a log filter ({reason}); use a level such as \"info\", or \"info,littoral_feed=debug\"")]
+pub struct InvalidDirectives {
+    text: String,
+    reason: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { level: Directives("info".to_owned()), format: Format::default() }
+    }
+}
+
+impl TryFrom<String> for Directives {
+    type Error = InvalidDirectives;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // A bare word that is no level would be taken for a target's name, and everything would go unlogged.
+        let bare = |part: &str| !part.contains(['=', '[', ':']) && part.parse::<tracing::Level>().is_err();
+        if text.trim().is_empty() || text.split(',').any(|part| bare(part.trim()) && part.trim() != "off") {
+            return Err(InvalidDirectives { text, reason: "not a level".to_owned() });
+        }
+        match text.parse::<EnvFilter>() {
+            Ok(_) => Ok(Self(text)),
+            Err(error) => Err(InvalidDirectives { text, reason: error.to_string() }),
+        }
+    }
+}
+
+/// Begins to log. A second call in one process changes nothing.
+pub fn install(config: &Config) {
+    // The text was parsed when the configuration was read.
+    let filter = config.level.0.parse::<EnvFilter>().unwrap_or_default();
+    let registry = tracing_subscriber::registry().with(filter);
+    let _already = match config.format {
+        Format::Text => {
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(stderr_is_terminal())).try_init()
+        }
+        Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+    };
+}
+
+fn stderr_is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused_with_the_remedy() {
+        let error = Directives::try_from("inof".to_owned()).unwrap_err().to_string();
+        assert!(error.contains("'inof'") && error.contains("info"), "{error}");
+        for fine in ["info", "warn", "off", "info,littoral_feed=debug"] {
+            Directives::try_from(fine.to_owned()).unwrap();
+        }
+    }
+
+    #[test]
+    fn json_is_a_format_and_yaml_is_not() {
+        assert_eq!(toml::from_str::<Config>("format = \"json\"").unwrap().format, Format::Json);
+        assert!(toml::from_str::<Config>("format = \"yaml\"").is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! Metrics: the one recorder of a process, and the numbers of the process itself.
+
+use crate::memory;
+use metrics::{Unit, describe_gauge, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Bounds of latency histograms, in seconds: 10 us to 10 s.
+const SECONDS_BUCKETS: [f64; 19] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// How often histograms are drained and the process's own numbers are taken. Undrained histograms would grow.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why no recorder was installed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The recorder's settings are at fault.
+    #[error("the metrics recorder cannot be built: {0}")]
+    Build(#[from] BuildError),
+    /// The process has one already.
+    #[error("this process already has a metrics recorder")]
+    Installed,
+}
+
+/// Renders what the process has recorded.
+#[derive(Clone)]
+pub struct Handle(PrometheusHandle);
+
+/// Installs the process's recorder.
+///
+/// # Errors
+/// [`Error`].
+pub fn install() -> Result<Handle, Error> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
+        .build_recorder();
+    let handle = Handle(recorder.handle());
+    metrics::set_global_recorder(recorder).map_err(|_| Error::Installed)?;
+    describe_gauge!("littoral_process_resident_bytes", Unit::Bytes, "Resident memory of the process");
+    Ok(handle)
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// The metrics in Prometheus's text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        record_process();
+        self.0.render()
+    }
+
+    /// Keeps the recorder small until cancelled.
+    pub async fn upkeep(self, cancel: CancellationToken) {
+        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+        while cancel.run_until_cancelled(interval.tick()).await.is_some() {
+            self.0.run_upkeep();
+            record_process();
+        }
+    }
+}
+
+fn record_process() {
+    if let Some(bytes) = memory::resident_bytes() {
+        gauge!("littoral_process_resident_bytes").set(bytes as f64);
+    }
+}

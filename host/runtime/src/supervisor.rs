@@ -1,0 +1,197 @@
+//! Supervision: runs a process's tasks, notices when one ends that should not, and stops them in order.
+
+use crate::{
+    shutdown::Signals,
+    task_kind::{OnFailure, TaskKind},
+};
+use std::{collections::HashMap, fmt::Display, time::Duration};
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long the state may take to stop once the doors have drained. Its own bound, so that slow clients cannot eat it.
+const CORE_GRACE: Duration = Duration::from_secs(10);
+
+/// Why the process ends with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A task that the process cannot do without ended.
+    #[error("{task} ended: {reason}")]
+    TaskEnded {
+        /// The task.
+        task: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+struct Task {
+    kind: TaskKind,
+    name: &'static str,
+}
+
+/// The tasks of one process.
+pub struct Supervisor {
+    grace: Duration,
+    doors: CancellationToken,
+    core: CancellationToken,
+    running: JoinSet<Result<(), String>>,
+    tasks: HashMap<Id, Task>,
+}
+
+impl Supervisor {
+    /// No tasks yet. `grace` is how long doors may drain when the process stops.
+    #[must_use]
+    pub fn new(grace: Duration) -> Self {
+        Self {
+            grace,
+            doors: CancellationToken::new(),
+            core: CancellationToken::new(),
+            running: JoinSet::new(),
+            tasks: HashMap::new(),
+        }
+    }
+
+    /// The token that cancels tasks of this kind.
+    #[must_use]
+    pub fn token(&self, kind: TaskKind) -> CancellationToken {
+        if kind.drains_first() { self.doors.clone() } else { self.core.clone() }
+    }
+
+    /// Runs a task. It should watch [`Supervisor::token`] of its kind and end in good order when cancelled.
+    pub fn spawn<E: Display>(
+        &mut self,
+        kind: TaskKind,
+        name: &'static str,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        let handle = self.running.spawn(async move { task.await.map_err(|error| error.to_string()) });
+        self.tasks.insert(handle.id(), Task { kind, name });
+    }
+
+    /// Runs until asked to stop or until a task ends that must not, then stops everything: doors first, state after.
+    /// A second request to stop cuts the draining short.
+    ///
+    /// # Errors
+    /// [`Error::TaskEnded`], once everything else has stopped.
+    pub async fn run(mut self, signals: &mut Signals) -> Result<(), Error> {
+        let failure = loop {
+            tokio::select! {
+                reason = signals.next() => {
+                    tracing::info!(%reason, "stopping");
+                    break None;
+                }
+                Some(ended) = self.running.join_next_with_id() => {
+                    if let Some(failure) = self.ended(ended, false) {
+                        break Some(failure);
+                    }
+                }
+            }
+        };
+        self.doors.cancel();
+        let hurry = CancellationToken::new();
+        let second = async {
+            let reason = signals.next().await;
+            tracing::warn!(%reason, "asked to stop again: not draining any longer");
+            hurry.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = second => {}
+            () = self.stop(&hurry) => {}
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn stop(&mut self, hurry: &CancellationToken) {
+        let deadline = Instant::now() + self.grace;
+        let drained = hurry.run_until_cancelled(timeout_at(deadline, self.join_while(TaskKind::drains_first))).await;
+        if !matches!(drained, Some(Ok(()))) {
+            tracing::warn!("requests were still running at the end of the grace period and are cut");
+        }
+        self.core.cancel();
+        let stopped = timeout_at(Instant::now() + CORE_GRACE, self.join_while(|kind| !kind.drains_first())).await;
+        if stopped.is_err() {
+            let names: Vec<_> = self.tasks.values().map(|task| task.name).collect();
+            tracing::error!(?names, "tasks did not stop in time");
+        }
+        self.running.shutdown().await;
+    }
+
+    /// Joins tasks until none of the chosen kinds is left.
+    async fn join_while(&mut self, chosen: impl Fn(TaskKind) -> bool) {
+        while self.tasks.values().any(|task| chosen(task.kind)) {
+            match self.running.join_next_with_id().await {
+                Some(ended) => drop(self.ended(ended, true)),
+                None => return,
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Result<(), String>), JoinError>, stopping: bool) -> Option<Error> {
+        let (id, reason) = match ended {
+            Ok((id, Ok(()))) => (id, None),
+            Ok((id, Err(reason))) => (id, Some(reason)),
+            Err(error) => (error.id(), Some(error.to_string())),
+        };
+        let Task { kind, name } = self.tasks.remove(&id)?;
+        match (&reason, stopping) {
+            (None, true) => tracing::debug!(task = name, "stopped"),
+            (Some(reason), true) => tracing::warn!(task = name, reason, "stopped with an error"),
+            (_, false) => tracing::error!(task = name, reason, "ended unasked"),
+        }
+        let reason = reason.unwrap_or_else(|| "it returned though nobody asked it to".to_owned());
+        (!stopping && kind.on_failure() == OnFailure::StopProcess).then_some(Error::TaskEnded { task: name, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    #[tokio::test]
+    async fn a_door_that_fails_stops_the_process_and_the_core_stops_in_order() {
+        let mut supervisor = Supervisor::new(Duration::from_secs(5));
+        let core_stopped = Arc::new(AtomicBool::new(false));
+        let (token, seen) = (supervisor.token(TaskKind::Core), core_stopped.clone());
+        supervisor.spawn(TaskKind::Core, "core", async move {
+            token.cancelled().await;
+            seen.store(true, Ordering::SeqCst);
+            Ok::<_, String>(())
+        });
+        supervisor.spawn(TaskKind::Door, "door", async { Err("port taken") });
+        let error = supervisor.run(&mut Signals::listen().unwrap()).await.unwrap_err();
+        assert_eq!(error.to_string(), "door ended: port taken");
+        assert!(core_stopped.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_and_housekeeping_is_not_missed() {
+        let mut supervisor = Supervisor::new(Duration::from_secs(5));
+        supervisor.spawn(TaskKind::Housekeeping, "gauges", async { Err("no matter") });
+        supervisor.spawn(TaskKind::Core, "core", async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            panic!("broken");
+            #[allow(unreachable_code)]
+            Ok::<_, String>(())
+        });
+        let error = supervisor.run(&mut Signals::listen().unwrap()).await.unwrap_err();
+        assert!(error.to_string().starts_with("core ended"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_door_that_does_not_drain_is_cut_after_the_grace() {
+        let mut supervisor = Supervisor::new(Duration::from_millis(50));
+        supervisor.spawn(TaskKind::Door, "stuck", std::future::pending::<Result<(), String>>());
+        supervisor.spawn(TaskKind::Core, "core", async { Err("disk gone") });
+        let begun = Instant::now();
+        assert!(supervisor.run(&mut Signals::listen().unwrap()).await.is_err());
+        assert!((50..5_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    }
+}
