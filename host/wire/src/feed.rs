@@ -1,0 +1,84 @@
+//! The feed's messages as frames.
+
+use crate::{DOWNSTREAM_LEN_MAX, Outgoing, UPSTREAM_LEN_MAX, encode::decode, error::Error};
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::Catalogue,
+    hlc::Hlc,
+    position::{Lsn, Position},
+    record::ChainHash,
+};
+use littoral_protocol::frame::{Downstream, ErrorCode, PublisherHello, Upstream};
+use serde::Deserialize;
+use std::sync::Arc;
+
+const UPSTREAM: &str = "message of a subscriber";
+const DOWNSTREAM: &str = "message of a publisher";
+
+/// Appends a subscriber's message.
+///
+/// # Errors
+/// [`Error::TooLong`] when it names too many views.
+pub fn push_upstream(out: &mut Outgoing, message: &Upstream) -> Result<(), Error> {
+    out.push(UPSTREAM, message, UPSTREAM_LEN_MAX)
+}
+
+/// Reads a subscriber's message.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn upstream(payload: &[u8]) -> Result<Upstream, Error> {
+    decode(payload, UPSTREAM)
+}
+
+/// Appends a publisher's message. Blocks of rows and records are shared, not copied.
+///
+/// # Errors
+/// [`Error::TooLong`] when it is beyond [`DOWNSTREAM_LEN_MAX`].
+pub fn push_downstream(out: &mut Outgoing, message: &Downstream) -> Result<(), Error> {
+    match message {
+        Downstream::SnapshotRows { rows, bytes } => {
+            out.push_with_tail(DOWNSTREAM, &(SNAPSHOT_ROWS, rows), Some(bytes), DOWNSTREAM_LEN_MAX)
+        }
+        Downstream::Records { first, last, chain_after, bytes } => {
+            out.push_with_tail(DOWNSTREAM, &(RECORDS, first, last, chain_after), Some(bytes), DOWNSTREAM_LEN_MAX)
+        }
+        other => out.push(DOWNSTREAM, other, DOWNSTREAM_LEN_MAX),
+    }
+}
+
+/// Reads a publisher's message. Blocks of rows and records share the payload's memory.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
+    Ok(match decode(payload, DOWNSTREAM)? {
+        Borrowed::Hello(hello) => Downstream::Hello(hello),
+        Borrowed::SnapshotBegin { as_of, chain, catalogue, rows_estimate } => {
+            Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate }
+        }
+        Borrowed::SnapshotRows { rows, bytes } => Downstream::SnapshotRows { rows, bytes: payload.slice_ref(bytes) },
+        Borrowed::SnapshotEnd { rows } => Downstream::SnapshotEnd { rows },
+        Borrowed::Records { first, last, chain_after, bytes } => {
+            Downstream::Records { first, last, chain_after, bytes: payload.slice_ref(bytes) }
+        }
+        Borrowed::Heartbeat { clock, head, echo } => Downstream::Heartbeat { clock, head, echo },
+        Borrowed::Error { code, message } => Downstream::Error { code, message },
+    })
+}
+
+/// The numbers of [`Downstream`]'s variants whose bytes are shared; a test holds them against serde's.
+const SNAPSHOT_ROWS: u32 = 2;
+const RECORDS: u32 = 4;
+
+/// [`Downstream`] with its blocks borrowed, so that they can be cut from the payload instead of copied.
+#[derive(Deserialize)]
+enum Borrowed<'a> {
+    Hello(PublisherHello),
+    SnapshotBegin { as_of: Position, chain: ChainHash, catalogue: Arc<Catalogue>, rows_estimate: u64 },
+    SnapshotRows { rows: u32, bytes: &'a [u8] },
+    SnapshotEnd { rows: u64 },
+    Records { first: Lsn, last: Lsn, chain_after: ChainHash, bytes: &'a [u8] },
+    Heartbeat { clock: Hlc, head: Position, echo: u64 },
+    Error { code: ErrorCode, message: String },
+}

@@ -1,0 +1,150 @@
+//! Blocks of records: `u32 LE length | record's postcard bytes`, again and again. The disk and the feed hold them alike.
+
+use crate::{
+    encode::{self, decode, split_entry},
+    error::{Error, malformed},
+};
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    record::{ChainHash, Payload, Record},
+    view::ViewId,
+};
+use littoral_protocol::frame::Views;
+use std::collections::BTreeSet;
+
+const RECORD: &str = "record";
+
+/// Appends a record to a block.
+///
+/// # Errors
+/// [`Error::TooLong`] for one beyond 4 GiB; the block is as before.
+pub fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error> {
+    encode::append_entry(block, RECORD, record)
+}
+
+/// A block's records, in order, each with its own bytes.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+}
+
+/// The block's records, in order. An error ends the iteration.
+#[must_use]
+pub fn iter(block: &[u8]) -> Records<'_> {
+    Records { rest: block }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = split_entry(&mut self.rest, RECORD)?.and_then(|entry| decode(entry, RECORD));
+        if record.is_err() {
+            self.rest = &[];
+        }
+        Some(record)
+    }
+}
+
+/// The chain hash of the block's last record; `None` for an empty block.
+///
+/// # Errors
+/// [`Error::Truncated`], [`Error::Malformed`].
+pub fn last_chain(block: &[u8]) -> Result<Option<ChainHash>, Error> {
+    let (mut rest, mut last) = (block, None);
+    while let Some(entry) = split_entry(&mut rest, RECORD) {
+        last = Some(entry?);
+    }
+    last.map(|entry| decode::<Record<'_>>(entry, RECORD).map(|record| record.chain)).transpose()
+}
+
+/// Keeps what a subscriber of some views needs. It follows the catalogue through the records, as a view may be made or
+/// made anew under a wanted name at any time.
+#[derive(Clone, Debug)]
+pub struct ViewFilter {
+    /// `None`: everything is wanted.
+    wanted: Option<Wanted>,
+}
+
+#[derive(Clone, Debug)]
+struct Wanted {
+    names: BTreeSet<String>,
+    ids: BTreeSet<ViewId>,
+}
+
+impl ViewFilter {
+    /// A filter for these views. A catalogue that is newer than the first record does no harm: numbers of views are
+    /// never used again, and rows of a view that was dropped since would only be dropped.
+    #[must_use]
+    pub fn new(views: &Views, catalogue: &Catalogue) -> Self {
+        let wanted = match views {
+            Views::All => None,
+            Views::Names(names) => {
+                let names: BTreeSet<String> = names.iter().cloned().collect();
+                let ids = names.iter().filter_map(|name| catalogue.view(name)).map(|view| view.id).collect();
+                Some(Wanted { names, ids })
+            }
+        };
+        Self { wanted }
+    }
+
+    /// Whether rows of this view are wanted.
+    #[must_use]
+    pub fn wants(&self, view: ViewId) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.ids.contains(&view))
+    }
+
+    /// The block without rows of other views. Changes of the catalogue stay, as every replica holds the catalogue.
+    /// Receipts of writes stay only where everything is wanted: they serve whoever may lead one day, and such a one
+    /// takes every view.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::Malformed`].
+    pub fn apply(&mut self, block: &Bytes) -> Result<Bytes, Error> {
+        let Some(wanted) = &mut self.wanted else { return Ok(block.clone()) };
+        let mut kept = Vec::new();
+        let mut rest = &block[..];
+        loop {
+            let before = rest;
+            let Some(entry) = split_entry(&mut rest, RECORD) else { break };
+            let record: Record<'_> = decode(entry?, RECORD)?;
+            let keep = match &record.payload {
+                Payload::Row { view, .. } | Payload::Tombstone { view, .. } => wanted.ids.contains(view),
+                Payload::Catalogue(change) => {
+                    if let CatalogueChange::PutView(view) = &**change
+                        && wanted.names.contains(&view.name)
+                    {
+                        wanted.ids.insert(view.id);
+                    }
+                    true
+                }
+                Payload::Receipt { .. } => false,
+            };
+            if keep {
+                kept.extend_from_slice(&before[..before.len() - rest.len()]);
+            }
+        }
+        Ok(Bytes::from(kept))
+    }
+}
+
+/// Checks that a block holds the records `first..=last` densely, as a leader's log gives it.
+///
+/// # Errors
+/// [`Error::Malformed`] naming the gap, [`Error::Truncated`].
+pub fn check_dense(block: &[u8], first: u64, last: u64) -> Result<(), Error> {
+    let mut expected = first;
+    for record in iter(block) {
+        let lsn = record?.lsn.0;
+        if lsn != expected {
+            return Err(malformed(RECORD, format_args!("number {lsn} where {expected} should be")));
+        }
+        expected += 1;
+    }
+    if expected == last.saturating_add(1) {
+        Ok(())
+    } else {
+        Err(malformed(RECORD, format_args!("the block ends before {expected} instead of after {last}")))
+    }
+}
