@@ -17,6 +17,9 @@ impl Region {
     /// The longest name, in bytes.
     pub const LEN_MAX: usize = 16;
 
+    /// No region; orders before every other, is never a node's own, and does not read back from text.
+    pub const NONE: Region = Region([0; Self::LEN_MAX]);
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         let len = self.0.iter().position(|b| *b == 0).unwrap_or(Self::LEN_MAX);

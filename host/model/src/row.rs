@@ -71,6 +71,13 @@ impl Row {
         &self.0.header.header
     }
 
+    /// Where the row lies in memory, found without reading it: for prefetching.
+    #[inline]
+    #[must_use]
+    pub fn address(&self) -> *const u8 {
+        self.0.heap_ptr().cast()
+    }
+
     /// The entity key's bytes.
     #[inline]
     #[must_use]

@@ -1,0 +1,20 @@
+//! A hint to the processor.
+
+use littoral_model::row::Row;
+
+/// Asks for the row's first cache line ahead of its use. Only a hint: nothing is read.
+#[inline(always)]
+pub(crate) fn row(row: &Row) {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code, reason = "there is no safe form of this hint; it cannot fault, whatever the address")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let address = row.address().cast::<i8>();
+        // SAFETY: a prefetch has no effect that a program can see, and faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+        // SAFETY: as above. The key lies on the second line.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}

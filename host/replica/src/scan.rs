@@ -1,0 +1,113 @@
+//! Going through the table: for snapshots, and page by page for people who compare.
+
+use crate::table::{Table, is_miss};
+use littoral_model::{row::Row, view::ViewId};
+use std::{collections::BinaryHeap, sync::Arc};
+
+/// Every row and tombstone, in chunks. Each shard is read under its lock for as long as it takes to count its rows'
+/// references; rows that change meanwhile come as they are when their shard is reached.
+#[derive(Debug)]
+pub struct Chunks {
+    table: Arc<Table>,
+    next_shard: usize,
+    waiting: Vec<Row>,
+    rows_max: usize,
+}
+
+/// Rows of one view in the order of their keys.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The rows, without tombstones.
+    pub rows: Vec<Row>,
+    /// The last key, where the next page goes on; `None` when this is the last page.
+    pub cursor: Option<Vec<u8>>,
+}
+
+impl Table {
+    /// Every row and tombstone, in chunks of at most `rows_max`. Remembered misses are left out.
+    #[must_use]
+    pub fn chunks(self: &Arc<Self>, rows_max: usize) -> Chunks {
+        Chunks { table: self.clone(), next_shard: 0, waiting: Vec::new(), rows_max: rows_max.max(1) }
+    }
+
+    /// Rows that are held, tombstones and misses among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.core.shards.iter().map(|shard| shard.0.read().rows.len()).sum()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next rows of a view, by key, after the key `after`. Goes through the whole table and keeps the `limit`
+    /// smallest keys: meant for comparing and browsing, not for serving.
+    #[must_use]
+    pub fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Page {
+        let limit = limit.max(1);
+        let mut smallest: BinaryHeap<ByKey> = BinaryHeap::new();
+        let mut more = false;
+        for shard in &self.core.shards {
+            let state = shard.0.read();
+            let wanted = (state.rows.iter())
+                .filter(|row| row.header().view == view && !row.is_tombstone())
+                .filter(|row| after.is_none_or(|after| row.key() > after));
+            for row in wanted {
+                if smallest.len() < limit {
+                    smallest.push(ByKey(row.clone()));
+                } else {
+                    more = true;
+                    if let Some(mut largest) = smallest.peek_mut()
+                        && row.key() < largest.0.key()
+                    {
+                        *largest = ByKey(row.clone());
+                    }
+                }
+            }
+        }
+        let rows: Vec<Row> = smallest.into_sorted_vec().into_iter().map(|by_key| by_key.0).collect();
+        let cursor = rows.last().filter(|_| more).map(|row| row.key().to_vec());
+        Page { rows, cursor }
+    }
+}
+
+impl Iterator for Chunks {
+    type Item = Vec<Row>;
+
+    fn next(&mut self) -> Option<Vec<Row>> {
+        while self.waiting.len() < self.rows_max && self.next_shard < self.table.core.shards.len() {
+            let state = self.table.core.shards[self.next_shard].0.read();
+            self.waiting.extend(state.rows.iter().filter(|row| !is_miss(row)).cloned());
+            self.next_shard += 1;
+        }
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let rest = self.waiting.split_off(self.rows_max.min(self.waiting.len()));
+        Some(std::mem::replace(&mut self.waiting, rest))
+    }
+}
+
+struct ByKey(Row);
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl Eq for ByKey {}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.key().cmp(other.0.key())
+    }
+}

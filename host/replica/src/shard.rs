@@ -1,0 +1,75 @@
+//! A part of the table under one lock: also the stripe of the fill-versus-feed rule.
+
+use crate::view::Views;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use littoral_model::{row::Row, view::ViewId};
+use littoral_protocol::fill::Stripe;
+use parking_lot::RwLock;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) rows: HashTable<Row>,
+    pub(crate) stripe: Stripe,
+}
+
+/// One shard, alone on its cache line so that readers of one do not disturb readers of another.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Shard(pub(crate) RwLock<State>);
+
+/// Shards, views and the hash that finds a row's shard. The policy's listener holds it too, weakly.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) shards: Box<[Shard]>,
+    pub(crate) views: Views,
+    pub(crate) hash: RandomState,
+}
+
+impl Core {
+    pub(crate) fn new(shards: usize) -> Self {
+        let shards = (0..shards.clamp(1, 1 << 16).next_power_of_two()).map(|_| Shard::default()).collect();
+        Self { shards, views: Views::default(), hash: RandomState::default() }
+    }
+
+    /// Seeded per process, so that nobody outside can choose keys that collide.
+    #[inline]
+    pub(crate) fn hash(&self, view: ViewId, key: &[u8]) -> u64 {
+        let mut hasher = self.hash.build_hasher();
+        hasher.write_u32(view.0);
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    pub(crate) fn hash_of(&self, row: &Row) -> u64 {
+        self.hash(row.header().view, row.key())
+    }
+
+    /// The shard is chosen by bits that the table within it does not use for its tags or buckets.
+    #[inline]
+    pub(crate) fn shard(&self, hash: u64) -> &Shard {
+        &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)]
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, view: ViewId, key: &[u8]) -> Option<Row> {
+        self.shard(hash).0.read().rows.find(hash, |row| is(row, view, key)).cloned()
+    }
+
+    /// Removes whatever has this hash in this view: what the policy evicts. Two keys of one hash leave together, which
+    /// costs a resident view a fill and nothing else.
+    pub(crate) fn evict(&self, view: ViewId, hash: u64) {
+        let mut state = self.shard(hash).0.write();
+        while let Ok(entry) = state.rows.find_entry(hash, |row| row.header().view == view && self.hash_of(row) == hash)
+        {
+            let (row, _) = entry.remove();
+            self.views.with(view, |counts| counts.removed(&row));
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn is(row: &Row, view: ViewId, key: &[u8]) -> bool {
+    row.header().view == view && row.key() == key
+}

@@ -1,0 +1,300 @@
+//! The table of rows.
+
+use crate::{
+    policy::{Policy, PolicyKey},
+    shard::{Core, State, is},
+    view::{Residency, ViewCounts, footprint},
+};
+use hashbrown::hash_table::Entry;
+use littoral_model::{
+    event_time::EventTime,
+    hlc::Hlc,
+    merge::MergePolicy,
+    position::Lsn,
+    region::Region,
+    row::{Row, RowMeta},
+    version::Version,
+    view::ViewId,
+};
+use std::sync::Arc;
+
+/// How a table is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Parts with a lock of their own; rounded up to a power of two, at most 65,536.
+    pub shards: usize,
+    /// Memory for rows of resident views, in bytes; `None` when there are no resident views and nothing is evicted.
+    pub resident_bytes: Option<u64>,
+    /// Remembered misses per view: beyond this many tombstones and misses, no further miss is remembered.
+    pub misses_max: u64,
+    /// Fills as of an older record than this are refused: what a snapshot was taken as of.
+    pub floor: Lsn,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { shards: 1_024, resident_bytes: None, misses_max: 100_000, floor: Lsn::NONE }
+    }
+}
+
+/// What a table holds of a key.
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// The row.
+    Row(Row),
+    /// A tombstone or a remembered miss: there is no row.
+    Absent,
+    /// Nothing. In a full view, and at a leader: there is no row. In a resident view: ask the leader.
+    Unknown,
+}
+
+/// What to do with a row that is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Insert it: full views, and a leader's state.
+    InsertAll,
+    /// Leave it: resident views, where only what was asked for is held.
+    UpdateHeld,
+}
+
+/// What became of an applied row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The key was not held and is now.
+    Inserted,
+    /// It outranked what was held and took its place.
+    Replaced,
+    /// What was held outranks it, or is the same write.
+    Outranked,
+    /// The key is not held and was not to be inserted.
+    NotHeld,
+}
+
+/// What became of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// The table holds the leader's answer, or something newer.
+    Taken,
+    /// The feed has overtaken the answer in this stripe: ask again.
+    Overtaken {
+        /// The answer must be as of this record or a later one.
+        needs: Lsn,
+    },
+    /// The view is not held as resident any more, or misses are at their bound. Nothing was changed.
+    NotKept,
+}
+
+/// Rows by view and key.
+///
+/// Reads share a shard's lock for the time of one look-up. [`Table::apply`] and [`Table::fill`] take it alone; the LSN
+/// published there is what decides between a fill and the feed.
+#[derive(Debug)]
+pub struct Table {
+    pub(crate) core: Arc<Core>,
+    pub(crate) policy: Option<Policy>,
+    misses_max: u64,
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let core = Arc::new(Core::new(config.shards));
+        if config.floor > Lsn::NONE {
+            core.shards.iter().for_each(|shard| shard.0.write().stripe.publish(config.floor));
+        }
+        let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
+        Self { core, policy, misses_max: config.misses_max }
+    }
+
+    /// What is held of a key.
+    #[must_use]
+    pub fn get(&self, view: ViewId, key: &[u8]) -> Held {
+        let hash = self.core.hash(view, key);
+        let found = self.core.find(hash, view, key);
+        if found.is_some()
+            && let Some(policy) = &self.policy
+            && self.residency(view) == Some(Residency::Resident)
+        {
+            policy.read(PolicyKey { view, hash });
+        }
+        match found {
+            Some(row) if row.is_tombstone() => Held::Absent,
+            Some(row) => Held::Row(row),
+            None => Held::Unknown,
+        }
+    }
+
+    /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock.
+    /// Applying twice, or in another order, ends in the same rows.
+    pub fn apply(&self, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
+        let (view, hash) = (row.header().view, self.core.hash_of(&row));
+        let weight = footprint(&row);
+        let mut state = self.core.shard(hash).0.write();
+        state.stripe.publish(row.header().lsn);
+        let (applied, resident, reweigh) = self.core.views.with_or_make(view, |counts| {
+            let resident = counts.residency() == Residency::Resident;
+            let State { rows, .. } = &mut *state;
+            match rows.entry(hash, |held| is(held, view, row.key()), |held| self.core.hash_of(held)) {
+                Entry::Occupied(mut held) => {
+                    if !merge.replaces(row.rank(), held.get().rank()) {
+                        return (Applied::Outranked, resident, false);
+                    }
+                    counts.added(&row);
+                    let old = std::mem::replace(held.get_mut(), row);
+                    counts.removed(&old);
+                    (Applied::Replaced, resident, footprint(&old) != weight)
+                }
+                Entry::Vacant(_) if mode == Mode::UpdateHeld => (Applied::NotHeld, resident, false),
+                Entry::Vacant(slot) => {
+                    counts.added(&row);
+                    slot.insert(row);
+                    (Applied::Inserted, resident, true)
+                }
+            }
+        });
+        drop(state);
+        // Only now: the policy may evict, and its listener takes a shard's lock.
+        if resident
+            && reweigh
+            && let Some(policy) = &self.policy
+        {
+            policy.wrote(PolicyKey { view, hash }, weight);
+        }
+        applied
+    }
+
+    /// Takes what the leader read of a key, as of its record `as_of`: a row, a tombstone, or nothing, which is
+    /// remembered as a miss. Only for resident views.
+    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn, merge: MergePolicy) -> Filled {
+        let hash = self.core.hash(view, key);
+        let miss = row.is_none();
+        let row = row.unwrap_or_else(|| remembered_miss(view, key, as_of));
+        let weight = footprint(&row);
+        let mut state = self.core.shard(hash).0.write();
+        if let Err(needs) = state.stripe.admit(as_of) {
+            return Filled::Overtaken { needs };
+        }
+        // Within the lock: whoever drops the view removes it first and then sweeps the shards.
+        let Some(filled) = self.core.views.with(view, |counts| {
+            if counts.residency() == Residency::Full || (miss && counts.counts().absent >= self.misses_max) {
+                return Filled::NotKept;
+            }
+            let State { rows, .. } = &mut *state;
+            match rows.entry(hash, |held| is(held, view, key), |held| self.core.hash_of(held)) {
+                Entry::Occupied(mut held) => {
+                    if merge.replaces(row.rank(), held.get().rank()) {
+                        counts.added(&row);
+                        counts.removed(&std::mem::replace(held.get_mut(), row));
+                    }
+                }
+                Entry::Vacant(slot) => {
+                    counts.added(&row);
+                    slot.insert(row);
+                }
+            }
+            Filled::Taken
+        }) else {
+            return Filled::NotKept;
+        };
+        drop(state);
+        if filled == Filled::Taken
+            && let Some(policy) = &self.policy
+        {
+            policy.wrote(PolicyKey { view, hash }, weight);
+        }
+        filled
+    }
+
+    /// How a view is held; `None` for one that the table has not heard of.
+    #[must_use]
+    pub fn residency(&self, view: ViewId) -> Option<Residency> {
+        self.core.views.with(view, |view| view.residency())
+    }
+
+    /// Says how a view is held; new ones are full. A full view that becomes resident keeps its rows until the policy
+    /// has heard of them all and evicts those beyond the memory budget; one with no policy cannot become resident.
+    pub fn set_residency(&self, view: ViewId, residency: Residency) {
+        let before = self.residency(view);
+        self.core.views.set_residency(view, residency);
+        if residency == Residency::Resident
+            && before == Some(Residency::Full)
+            && let Some(policy) = &self.policy
+        {
+            for shard in &self.core.shards {
+                let rows: Vec<(u64, u64)> = (shard.0.read().rows.iter())
+                    .filter(|row| row.header().view == view)
+                    .map(|row| (self.core.hash_of(row), footprint(row)))
+                    .collect();
+                for (hash, weight) in rows {
+                    policy.wrote(PolicyKey { view, hash }, weight);
+                }
+            }
+            policy.settle();
+        }
+    }
+
+    /// Forgets a view and every row of it. Holds one shard's lock at a time.
+    pub fn drop_view(&self, view: ViewId) {
+        self.core.views.remove(view);
+        for shard in &self.core.shards {
+            shard.0.write().rows.retain(|row| row.header().view != view);
+        }
+    }
+
+    /// How much of a view there is.
+    #[must_use]
+    pub fn counts(&self, view: ViewId) -> ViewCounts {
+        self.core.views.with(view, |view| view.counts()).unwrap_or_default()
+    }
+
+    /// Every view that the table has heard of.
+    #[must_use]
+    pub fn views(&self) -> Vec<(ViewId, Residency, ViewCounts)> {
+        self.core.views.all()
+    }
+
+    /// Makes room for this many rows, so that a snapshot's rows find their tables large enough.
+    pub fn reserve(&self, rows: usize) {
+        let each = rows / self.core.shards.len();
+        // A sixteenth more, as hashing never spreads evenly.
+        let each = each + each / 16;
+        for shard in &self.core.shards {
+            shard.0.write().rows.reserve(each, |row| self.core.hash_of(row));
+        }
+    }
+
+    /// Removes tombstones and remembered misses whose write is older than `before`. Returns how many.
+    pub fn collect_tombstones(&self, before: Hlc) -> usize {
+        let mut collected = 0;
+        for shard in &self.core.shards {
+            shard.0.write().rows.retain(|row| {
+                let keep = !row.is_tombstone() || is_miss(row) || row.header().version.hlc >= before;
+                if !keep {
+                    self.core.views.with(row.header().view, |view| view.removed(row));
+                    collected += 1;
+                }
+                keep
+            });
+        }
+        collected
+    }
+
+    /// Lets the eviction policy do its pending work now: for tests and for status.
+    pub fn settle(&self) {
+        if let Some(policy) = &self.policy {
+            policy.settle();
+        }
+    }
+}
+
+/// A miss is remembered as the tombstone that every write outranks.
+fn remembered_miss(view: ViewId, key: &[u8], as_of: Lsn) -> Row {
+    let version = Version { hlc: Hlc(0), region: Region::NONE };
+    Row::new(RowMeta { view, event_time: EventTime(i64::MIN), version, lsn: as_of }, key, None)
+}
+
+/// Whether a tombstone is only a remembered miss, which no log knows of.
+pub(crate) fn is_miss(row: &Row) -> bool {
+    row.is_tombstone() && row.header().version.hlc == Hlc(0)
+}

@@ -1,0 +1,119 @@
+//! What a table knows of each view: how it is held and how much of it there is.
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use littoral_model::{row::Row, view::ViewId};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+};
+
+/// How much of a view a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Residency {
+    /// Every row: a key that is not held has no row.
+    #[default]
+    Full,
+    /// Rows that were asked for, within the memory budget: of a key that is not held nothing is known.
+    Resident,
+}
+
+/// How much of a view there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewCounts {
+    /// Rows, without tombstones.
+    pub rows: u64,
+    /// Tombstones and remembered misses.
+    pub absent: u64,
+    /// Memory of both, in bytes, with the table's own overhead.
+    pub bytes: u64,
+}
+
+/// Memory that the table takes for an entry besides the row itself: its slot and its share of the free ones.
+const SLOT_LEN: u64 = 16;
+
+/// Memory of a row and its place in the table, in bytes, rounded as allocators do.
+pub(crate) fn footprint(row: &Row) -> u64 {
+    (row.allocation_len() as u64).next_multiple_of(16) + SLOT_LEN
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    residency: AtomicU8,
+    rows: AtomicU64,
+    absent: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl View {
+    pub(crate) fn residency(&self) -> Residency {
+        if self.residency.load(Relaxed) == Residency::Full as u8 { Residency::Full } else { Residency::Resident }
+    }
+
+    pub(crate) fn counts(&self) -> ViewCounts {
+        ViewCounts { rows: self.rows.load(Relaxed), absent: self.absent.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+    }
+
+    pub(crate) fn added(&self, row: &Row) {
+        let count = if row.is_tombstone() { &self.absent } else { &self.rows };
+        count.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(footprint(row), Relaxed);
+    }
+
+    pub(crate) fn removed(&self, row: &Row) {
+        let count = if row.is_tombstone() { &self.absent } else { &self.rows };
+        count.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(footprint(row), Relaxed);
+    }
+}
+
+type ById = HashMap<ViewId, Arc<View>, foldhash::fast::FixedState>;
+
+/// The views of a table. Read on every access, changed only by changes of the catalogue.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    by_id: ArcSwap<ById>,
+    changing: Mutex<()>,
+}
+
+impl Views {
+    /// Calls `f` with the view, which is made as full when it is not there.
+    pub(crate) fn with_or_make<R>(&self, id: ViewId, f: impl FnOnce(&View) -> R) -> R {
+        match self.by_id.load().get(&id) {
+            Some(view) => f(view),
+            None => f(&self.make(id)),
+        }
+    }
+
+    /// Calls `f` with the view, when it is there.
+    pub(crate) fn with<R>(&self, id: ViewId, f: impl FnOnce(&View) -> R) -> Option<R> {
+        self.by_id.load().get(&id).map(|view| f(view))
+    }
+
+    pub(crate) fn set_residency(&self, id: ViewId, residency: Residency) {
+        self.make(id).residency.store(residency as u8, Relaxed);
+    }
+
+    pub(crate) fn remove(&self, id: ViewId) {
+        self.change(|views| drop(views.remove(&id)));
+    }
+
+    pub(crate) fn all(&self) -> Vec<(ViewId, Residency, ViewCounts)> {
+        self.by_id.load().iter().map(|(id, view)| (*id, view.residency(), view.counts())).collect()
+    }
+
+    fn make(&self, id: ViewId) -> Arc<View> {
+        let mut made = None;
+        self.change(|views| made = Some(views.entry(id).or_default().clone()));
+        made.unwrap_or_default()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ById)) {
+        let _one_at_a_time = self.changing.lock();
+        let mut views = ById::clone(&self.by_id.load());
+        change(&mut views);
+        self.by_id.store(Arc::new(views));
+    }
+}
