@@ -1,1 +1,23 @@
-//! littoral-feed
+//! The replication feed and the calls of an edge to its leader, over one HTTP/2 connection (prior knowledge) per edge.
+//!
+//! `POST /peer/v1/feed` is a stream of [`littoral_protocol::frame`] messages both ways, `POST /peer/v1/call` a stream of
+//! [`littoral_protocol::call`] requests up and replies down, in any order. [`server::serve`] serves both from a
+//! [`littoral_model::ports::FeedSource`]; [`client::connect`] opens both.
+//!
+//! Everything that waits is bounded, in bytes and in time: a subscriber that does not read is cut and may resume, it
+//! never grows the publisher's memory.
+//!
+//! Architecture invariant: what a subscriber does with a message is decided in `littoral_protocol`, not here. The
+//! transport is anything that is `AsyncRead + AsyncWrite` ([`server::serve_connection`], [`client::connect_over`]).
+
+mod inbox;
+mod outbox;
+mod transport;
+
+pub mod client;
+pub mod server;
+
+/// The path of the feed.
+pub const FEED_PATH: &str = "/peer/v1/feed";
+/// The path of calls.
+pub const CALL_PATH: &str = "/peer/v1/call";

@@ -58,3 +58,11 @@ pub fn reply(payload: &Bytes) -> Result<Reply, Error> {
 /// The numbers of [`Answer::Read`] and of `Ok`; a test holds them against serde's.
 const READ: u32 = 0;
 const RESULT_OK: u32 = 0;
+
+/// The number of the call that an answer is for, without reading the answer.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn reply_id(payload: &[u8]) -> Result<u64, Error> {
+    postcard::take_from_bytes(payload).map(|(id, _)| id).map_err(|error| malformed(REPLY, error))
+}

@@ -1,0 +1,332 @@
+//! Calls: many at once over one stream. Calls that are made while the stream is busy leave in one write.
+
+use super::{Config, connection::Guard};
+use crate::{
+    inbox::Inbox,
+    outbox::{Outbox, PushError},
+};
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    module::ModuleDigest,
+    ports::ModulePut,
+    position::Position,
+    read::{ReadError, ViewRead},
+    row::Row,
+    status::NodeStatus,
+    token::Watermark,
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use littoral_protocol::call::{Answer, Call, Request, RowsRead};
+use littoral_wire::{call, rows};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::oneshot, task::AbortHandle, time::Instant};
+
+/// Calls the leader. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct CallClient(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    outbox: Outbox,
+    pending: Arc<Pending>,
+    next_id: AtomicU64,
+    in_flight_max: usize,
+    call_timeout: Duration,
+    module_timeout: Duration,
+    reader: AbortHandle,
+    _guard: Arc<Guard>,
+}
+
+/// Calls that wait for their answer.
+#[derive(Debug, Default)]
+struct Pending(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    calls: HashMap<u64, oneshot::Sender<Bytes>>,
+    /// Why no answer will come any more.
+    ended: Option<String>,
+}
+
+/// Rows as the leader has them.
+#[derive(Clone, Debug)]
+pub struct LeaderRows {
+    /// The leader's last record, taken before it read: everything up to here is in the rows.
+    pub as_of: Position,
+    /// The same for every region.
+    pub watermark: Watermark,
+    /// Per read, per key: the row; `None` where there is none.
+    pub rows: Vec<Vec<Option<Row>>>,
+}
+
+/// Why a call got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The connection is gone. Whether the call was carried out is not known.
+    #[error("the connection to the leader is gone: {0}")]
+    Disconnected(String),
+    /// No answer in time. Whether the call was carried out is not known.
+    #[error("the leader did not answer within {0} ms")]
+    Timeout(u64),
+    /// Too many calls wait already. This one was not sent.
+    #[error("{0} calls already wait for the leader")]
+    Overloaded(usize),
+    /// The call is too large to be sent.
+    #[error("the call is too large: {0}")]
+    TooLarge(String),
+    /// The leader refused the call or answered another one than was made.
+    #[error("the leader did not take the call: {0}")]
+    Refused(String),
+}
+
+impl From<CallError> for ReadError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Overloaded(_) | CallError::TooLarge(_) => Self::Overloaded(error.to_string()),
+            _ => Self::LeaderUnavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<CallError> for WriteError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Overloaded(_) => Self::Overloaded,
+            CallError::TooLarge(_) => Self::Invalid(format!("{error}; send it in smaller parts")),
+            _ => Self::LeaderUnavailable(error.to_string()),
+        }
+    }
+}
+
+// === impl CallClient ===
+
+impl CallClient {
+    pub(crate) fn start(outbox: Outbox, inbox: Inbox, config: &Config, guard: Arc<Guard>) -> Self {
+        let pending = Arc::new(Pending::default());
+        let reader = tokio::spawn(read_answers(inbox, pending.clone(), outbox.clone()));
+        Self(Arc::new(Shared {
+            outbox,
+            pending,
+            next_id: AtomicU64::new(1),
+            in_flight_max: config.calls_in_flight_max,
+            call_timeout: config.call_timeout(),
+            module_timeout: config.module_timeout(),
+            reader: reader.abort_handle(),
+            _guard: guard,
+        }))
+    }
+
+    /// Whether calls can still be answered.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.pending.0.lock().ended.is_none()
+    }
+
+    /// Reads rows at the leader.
+    ///
+    /// # Errors
+    /// The leader's own, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
+    pub async fn read(&self, reads: Vec<ViewRead>) -> Result<LeaderRows, ReadError> {
+        let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
+        match self.call(Call::Read { reads }, self.0.call_timeout).await? {
+            Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
+            Answer::Read(Err(error)) => Err(error),
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Writes rows. When the outcome is not known, retry with the same idempotency key.
+    ///
+    /// # Errors
+    /// The leader's own, or [`WriteError::LeaderUnavailable`], [`WriteError::Overloaded`].
+    pub async fn write(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
+        match self.call(Call::Write(request), self.0.call_timeout).await? {
+            Answer::Receipt(receipt) => receipt,
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Changes the catalogue.
+    ///
+    /// # Errors
+    /// As [`CallClient::write`].
+    pub async fn change(&self, change: CatalogueChange) -> Result<WriteReceipt, WriteError> {
+        match self.call(Call::Change(change), self.0.call_timeout).await? {
+            Answer::Receipt(receipt) => receipt,
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Uploads a module.
+    ///
+    /// # Errors
+    /// As [`CallClient::write`].
+    pub async fn put_module(&self, name: String, version: String, component: Bytes) -> Result<ModulePut, WriteError> {
+        match self.call(Call::PutModule { name, version, component }, self.0.module_timeout).await? {
+            Answer::Module(put) => put,
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Downloads a module's component; `None` when the leader does not have it. The bytes are what was asked for: they
+    /// have this digest.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn fetch_module(&self, digest: ModuleDigest) -> Result<Option<Bytes>, CallError> {
+        match self.call(Call::FetchModule { digest }, self.0.module_timeout).await? {
+            Answer::Component(Some(component)) if ModuleDigest::of(&component) != digest => {
+                Err(CallError::Refused(format!("it sent another component than module {digest}")))
+            }
+            Answer::Component(component) => Ok(component),
+            other => Err(refused(&other)),
+        }
+    }
+
+    /// The leader's state.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn status(&self) -> Result<NodeStatus, CallError> {
+        match self.call(Call::Status, self.0.call_timeout).await? {
+            Answer::Status(status) => Ok(status),
+            other => Err(refused(&other)),
+        }
+    }
+
+    async fn call(&self, call: Call, timeout: Duration) -> Result<Answer, CallError> {
+        let shared = &*self.0;
+        let deadline = Instant::now() + timeout;
+        let timed_out = || CallError::Timeout(timeout.as_millis() as u64);
+        let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        // Dropped with this future, so that a caller who gives up leaves nothing behind.
+        let _entry = shared.pending.enter(id, sender, shared.in_flight_max)?;
+        let request = Request { id, call };
+        shared.outbox.push(timeout, |out| call::push_request(out, &request)).await.map_err(|error| match error {
+            PushError::Closed => CallError::Disconnected(shared.pending.reason()),
+            PushError::Full { .. } => timed_out(),
+            PushError::Wire(error) => CallError::TooLarge(error.to_string()),
+        })?;
+        drop(request);
+        match tokio::time::timeout_at(deadline, receiver).await {
+            Err(_) => Err(timed_out()),
+            Ok(Err(_)) => Err(CallError::Disconnected(shared.pending.reason())),
+            Ok(Ok(payload)) => {
+                call::reply(&payload).map(|reply| reply.answer).map_err(|error| CallError::Refused(error.to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.outbox.finish();
+        self.reader.abort();
+    }
+}
+
+// === impl Pending ===
+
+/// A call's place among those that wait.
+struct Entry<'a> {
+    pending: &'a Pending,
+    id: u64,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.pending.0.lock().calls.remove(&self.id);
+    }
+}
+
+impl Pending {
+    fn enter(&self, id: u64, sender: oneshot::Sender<Bytes>, max: usize) -> Result<Entry<'_>, CallError> {
+        let mut waiting = self.0.lock();
+        if let Some(reason) = &waiting.ended {
+            return Err(CallError::Disconnected(reason.clone()));
+        }
+        if waiting.calls.len() >= max {
+            return Err(CallError::Overloaded(max));
+        }
+        waiting.calls.insert(id, sender);
+        Ok(Entry { pending: self, id })
+    }
+
+    /// Gives an answer to its call; one that nobody waits for any more is dropped.
+    fn answer(&self, id: u64, payload: Bytes) {
+        let sender = self.0.lock().calls.remove(&id);
+        if let Some(sender) = sender {
+            // The caller may just have given up.
+            let _ = sender.send(payload);
+        }
+    }
+
+    fn end(&self, reason: String) {
+        let calls = {
+            let mut waiting = self.0.lock();
+            waiting.ended.get_or_insert(reason);
+            std::mem::take(&mut waiting.calls)
+        };
+        // Dropping their senders tells the callers.
+        drop(calls);
+    }
+
+    fn reason(&self) -> String {
+        self.0.lock().ended.clone().unwrap_or_else(|| "the stream of calls was closed".to_owned())
+    }
+}
+
+/// Hands answers to their callers until the stream ends, then tells those who still wait.
+async fn read_answers(mut inbox: Inbox, pending: Arc<Pending>, outbox: Outbox) {
+    let reason = loop {
+        let payload = match inbox.next().await {
+            Ok(Some(payload)) => payload,
+            Ok(None) => break "the leader closed it".to_owned(),
+            Err(error) => break error.to_string(),
+        };
+        match call::reply_id(&payload) {
+            Ok(id) => pending.answer(id, payload),
+            Err(error) => break error.to_string(),
+        }
+    };
+    pending.end(reason);
+    outbox.abort();
+}
+
+fn leader_rows(read: RowsRead) -> Result<LeaderRows, CallError> {
+    let malformed = |error: littoral_wire::Error| CallError::Refused(error.to_string());
+    let mut encoded = rows::iter(&read.bytes);
+    let mut all = Vec::with_capacity(read.counts.len());
+    for count in &read.counts {
+        // At most as many as we asked for: the counts were compared.
+        let mut of_view = Vec::with_capacity(*count as usize);
+        for _ in 0..*count {
+            match encoded.next() {
+                Some(row) => of_view.push(row.map_err(malformed)?.map(|row| row.to_row())),
+                None => return Err(CallError::Refused("its answer has fewer rows than keys were asked for".into())),
+            }
+        }
+        all.push(of_view);
+    }
+    match encoded.next() {
+        None => Ok(LeaderRows { as_of: read.as_of, watermark: read.watermark, rows: all }),
+        Some(_) => Err(CallError::Refused("its answer has more rows than keys were asked for".into())),
+    }
+}
+
+fn refused(answer: &Answer) -> CallError {
+    CallError::Refused(match answer {
+        Answer::Refused(reason) => reason.clone(),
+        _ => "it answered another call than was made".to_owned(),
+    })
+}

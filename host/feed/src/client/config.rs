@@ -1,0 +1,58 @@
+//! Where the leader is and how long to wait for it.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The client's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The leader's peer address, `host:port`. With several, they are tried in order; each is a way to the same leader.
+    /// Default: `127.0.0.1:7071`.
+    pub leader: Vec<String>,
+    /// How long one address may take until both streams are open, in milliseconds. Default: 2000.
+    pub connect_timeout_ms: u64,
+    /// How long a call may take, in milliseconds. Default: 5000.
+    pub call_timeout_ms: u64,
+    /// How long the upload or download of a module may take, in milliseconds. Default: 60000.
+    pub module_timeout_ms: u64,
+    /// How long the feed may be silent before it counts as lost, in milliseconds. The leader answers pings at once and
+    /// sends heartbeats on its own, so silence means a dead host or network. Default: 2000.
+    pub silence_timeout_ms: u64,
+    /// Calls that may wait for their answer at once; more are refused as overload. Default: 4096.
+    pub calls_in_flight_max: usize,
+    /// Bytes of calls that may wait to be sent; callers then wait, within their time. Default: 8 MiB.
+    pub calls_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            leader: vec!["127.0.0.1:7071".to_owned()],
+            connect_timeout_ms: 2_000,
+            call_timeout_ms: 5_000,
+            module_timeout_ms: 60_000,
+            silence_timeout_ms: 2_000,
+            calls_in_flight_max: 4_096,
+            calls_bytes_max: 8 << 20,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.call_timeout_ms)
+    }
+
+    pub(crate) fn module_timeout(&self) -> Duration {
+        Duration::from_millis(self.module_timeout_ms)
+    }
+
+    pub(crate) fn silence_timeout(&self) -> Duration {
+        Duration::from_millis(self.silence_timeout_ms)
+    }
+}

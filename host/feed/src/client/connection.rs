@@ -1,0 +1,135 @@
+//! Opens the connection and its two streams.
+
+use super::{CallClient, Config, Error, FeedReceiver, FeedSender};
+use crate::{
+    CALL_PATH, FEED_PATH,
+    inbox::{Inbox, chain},
+    outbox::{self, Outbox, OutboxBody},
+    transport,
+};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::AbortHandle,
+};
+
+/// Bytes of pings and the like that may wait to be sent up the feed before the leader counts as stalled.
+const FEED_UP_BYTES_MAX: usize = 256 << 10;
+/// How much of a refusal's text is read.
+const REFUSAL_LEN_MAX: usize = 4 << 10;
+
+/// A connection to a leader. It is closed when all three parts and their clones are dropped.
+#[derive(Debug)]
+pub struct Connection {
+    /// Sends up the feed. The first message must be the hello.
+    pub sender: FeedSender,
+    /// Receives from the feed.
+    pub receiver: FeedReceiver,
+    /// Calls the leader.
+    pub calls: CallClient,
+}
+
+/// Ends the connection's task when the last part of the connection is dropped.
+#[derive(Debug)]
+pub(crate) struct Guard(AbortHandle);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Connects to the first of the leader's addresses that answers, and opens the feed and the stream of calls.
+///
+/// # Errors
+/// What the last address failed with: [`Error::Connect`], [`Error::Refused`].
+pub async fn connect(config: &Config) -> Result<Connection, Error> {
+    let mut last = Error::Connect { address: String::new(), reason: "no address is configured".to_owned() };
+    for address in &config.leader {
+        let fail = |reason: String| Error::Connect { address: address.clone(), reason };
+        let attempt = async {
+            let socket = TcpStream::connect(address).await.map_err(|error| fail(error.to_string()))?;
+            transport::prepare(&socket).map_err(|error| fail(error.to_string()))?;
+            connect_over(socket, address, config).await
+        };
+        match tokio::time::timeout(config.connect_timeout(), attempt).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = fail(format!("no answer within {} ms", config.connect_timeout_ms)),
+        }
+        tracing::debug!(%address, error = %last, "leader's address does not serve");
+    }
+    Err(last)
+}
+
+/// Opens the feed and the stream of calls over a transport that is already there: TCP, or TLS over it. `authority`
+/// names the leader, for the requests and for errors.
+///
+/// # Errors
+/// [`Error::Connect`], [`Error::Refused`].
+pub async fn connect_over<T>(transport: T, authority: &str, config: &Config) -> Result<Connection, Error>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let fail = |error: hyper::Error| Error::Connect { address: authority.to_owned(), reason: chain(&error) };
+    let (requests, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(transport::STREAM_WINDOW)
+        .initial_connection_window_size(transport::CONNECTION_WINDOW)
+        .max_frame_size(transport::FRAME_LEN_MAX)
+        .max_header_list_size(transport::HEADERS_LEN_MAX)
+        .max_send_buf_size(transport::SEND_BUFFER)
+        .keep_alive_interval(transport::KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(config.silence_timeout())
+        .keep_alive_while_idle(true)
+        .handshake(TokioIo::new(transport))
+        .await
+        .map_err(fail)?;
+    let task = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = %chain(&error), "connection to the leader ended");
+        }
+    });
+    let guard = Arc::new(Guard(task.abort_handle()));
+
+    let (feed_up, feed_down) = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await?;
+    let (calls_up, calls_down) = open(&requests, authority, CALL_PATH, config.calls_bytes_max).await?;
+    Ok(Connection {
+        sender: FeedSender::new(feed_up, guard.clone()),
+        receiver: FeedReceiver::new(Inbox::new(feed_down, DOWNSTREAM_LEN_MAX), config.silence_timeout(), guard.clone()),
+        calls: CallClient::start(calls_up, Inbox::new(calls_down, REPLY_LEN_MAX), config, guard),
+    })
+}
+
+async fn open(
+    requests: &SendRequest<OutboxBody>,
+    authority: &str,
+    path: &'static str,
+    bytes_max: usize,
+) -> Result<(Outbox, Incoming), Error> {
+    let fail = |reason: String| Error::Connect { address: authority.to_owned(), reason };
+    let (outbox, body) = outbox::outbox(bytes_max);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("http://{authority}{path}"))
+        .body(body)
+        .map_err(|error| fail(error.to_string()))?;
+    let response = requests.clone().send_request(request).await.map_err(|error| fail(chain(&error)))?;
+    let status = response.status();
+    let body = response.into_body();
+    if status == StatusCode::OK {
+        return Ok((outbox, body));
+    }
+    let text = Limited::new(body, REFUSAL_LEN_MAX).collect().await.map(|text| text.to_bytes()).unwrap_or_default();
+    let message = String::from_utf8_lossy(&text).trim().to_owned();
+    Err(Error::Refused { path, status: status.as_u16(), message })
+}

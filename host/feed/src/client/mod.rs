@@ -1,0 +1,13 @@
+//! The subscriber's and caller's end.
+
+mod calls;
+mod config;
+mod connection;
+mod error;
+mod feed;
+
+pub use calls::{CallClient, CallError, LeaderRows};
+pub use config::Config;
+pub use connection::{Connection, connect, connect_over};
+pub use error::Error;
+pub use feed::{FeedReceiver, FeedSender};

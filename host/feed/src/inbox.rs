@@ -1,0 +1,63 @@
+//! The frames that arrive on one stream.
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use littoral_wire::Decoder;
+
+/// Reads one stream's frames. At most one frame and what HTTP/2's window allows is held.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    body: Incoming,
+    decoder: Decoder,
+}
+
+/// Why no further frame can be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InboxError {
+    /// The bytes are no frames.
+    #[error(transparent)]
+    Wire(#[from] littoral_wire::Error),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+impl Inbox {
+    /// Takes frames with payloads of at most `len_max` bytes.
+    pub(crate) fn new(body: Incoming, len_max: usize) -> Self {
+        Self { body, decoder: Decoder::new(len_max) }
+    }
+
+    /// The next payload; `None` when the stream has ended between frames. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, InboxError> {
+        loop {
+            if let Some(payload) = self.decoder.next_payload()? {
+                return Ok(Some(payload));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.decoder.push(data);
+                    }
+                }
+                Some(Err(error)) => return Err(InboxError::Broken(chain(&error))),
+                None => {
+                    self.decoder.finish()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// An error and what it was caused by, as one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,254 @@
+//! What waits to be sent on one stream: frames go in at one end, HTTP/2 takes them out at the other when the peer's
+//! window has room. Frames that are pushed while it is busy leave together.
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use littoral_wire::Outgoing;
+use parking_lot::Mutex;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// The end that frames are pushed into. Clones push into the same stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox(Arc<Shared>);
+
+/// The end that HTTP/2 takes data from.
+#[derive(Debug)]
+pub(crate) struct OutboxBody(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there is room again, or the stream is over.
+    room: Notify,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outgoing: Outgoing,
+    waker: Option<Waker>,
+    /// Nothing is pushed any more; the stream ends when everything has left.
+    finished: bool,
+    /// The other end is gone: nothing will ever leave.
+    closed: bool,
+}
+
+/// Why a frame was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PushError {
+    /// The stream is over.
+    #[error("the stream is closed")]
+    Closed,
+    /// The peer does not read.
+    #[error("the peer did not read for {waited_ms} ms with {bytes} bytes waiting")]
+    Full {
+        /// How long we waited for it, in milliseconds.
+        waited_ms: u64,
+        /// What waits, in bytes.
+        bytes: usize,
+    },
+    /// The frame cannot be sent at all.
+    #[error(transparent)]
+    Wire(#[from] littoral_wire::Error),
+}
+
+/// An outbox and its other end. It takes frames while fewer than `bytes_max` bytes wait, so that it holds at most that
+/// and one frame.
+pub(crate) fn outbox(bytes_max: usize) -> (Outbox, OutboxBody) {
+    let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max });
+    (Outbox(shared.clone()), OutboxBody(shared))
+}
+
+// === impl Outbox ===
+
+impl Outbox {
+    /// Pushes at once, or says that there is no room.
+    pub(crate) fn try_push(
+        &self,
+        push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
+    ) -> Result<(), PushError> {
+        let waker = {
+            let mut state = self.0.state.lock();
+            if state.closed || state.finished {
+                return Err(PushError::Closed);
+            }
+            if state.outgoing.len() >= self.0.bytes_max {
+                return Err(PushError::Full { waited_ms: 0, bytes: state.outgoing.len() });
+            }
+            push(&mut state.outgoing)?;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Waits for room, at most `wait_max`, and pushes. What is pushed is made when there is room, not before, so that
+    /// it is not stale.
+    pub(crate) async fn push(
+        &self,
+        wait_max: Duration,
+        push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
+    ) -> Result<(), PushError> {
+        // Room is rarely lacking, and a timer is not free.
+        if !self.has_room()? && tokio::time::timeout(wait_max, self.wait_for_room()).await.is_err() {
+            let bytes = self.0.state.lock().outgoing.len();
+            return Err(PushError::Full { waited_ms: wait_max.as_millis() as u64, bytes });
+        }
+        // Another task may have filled the room meanwhile. The bound is then passed by one frame per task.
+        let waker = {
+            let mut state = self.0.state.lock();
+            if state.closed || state.finished {
+                return Err(PushError::Closed);
+            }
+            push(&mut state.outgoing)?;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Ends the stream when everything has left.
+    pub(crate) fn finish(&self) {
+        self.0.end(|state| state.finished = true);
+    }
+
+    /// Ends the stream now and drops what waits.
+    pub(crate) fn abort(&self) {
+        self.0.end(|state| {
+            state.finished = true;
+            state.outgoing.clear();
+        });
+    }
+
+    /// Waits until the other end is gone.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let told = self.0.room.notified();
+            if self.0.state.lock().closed {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    fn has_room(&self) -> Result<bool, PushError> {
+        let state = self.0.state.lock();
+        if state.closed || state.finished {
+            return Err(PushError::Closed);
+        }
+        Ok(state.outgoing.len() < self.0.bytes_max)
+    }
+
+    async fn wait_for_room(&self) {
+        loop {
+            let told = self.0.room.notified();
+            if !matches!(self.has_room(), Ok(false)) {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn end(&self, change: impl FnOnce(&mut State)) {
+        let waker = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.waker.take()
+        };
+        self.room.notify_waiters();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+// === impl OutboxBody ===
+
+impl Body for OutboxBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut state = self.0.state.lock();
+        let was_full = state.outgoing.len() >= self.0.bytes_max;
+        if let Some(piece) = state.outgoing.pop() {
+            let has_room = state.outgoing.len() < self.0.bytes_max;
+            drop(state);
+            if was_full && has_room {
+                self.0.room.notify_waiters();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if state.finished {
+            return Poll::Ready(None);
+        }
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for OutboxBody {
+    fn drop(&mut self) {
+        self.0.end(|state| {
+            state.closed = true;
+            state.outgoing.clear();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use littoral_protocol::frame::Upstream;
+    use littoral_wire::feed::push_upstream;
+
+    fn ping(seq: u64) -> impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error> {
+        move |out| push_upstream(out, &Upstream::Ping { seq })
+    }
+
+    #[tokio::test]
+    async fn frames_that_wait_leave_together_and_the_stream_ends_behind_them() {
+        let (outbox, mut body) = outbox(1 << 10);
+        for seq in 0..10 {
+            outbox.try_push(ping(seq)).unwrap();
+        }
+        outbox.finish();
+        assert_eq!(outbox.try_push(ping(11)), Err(PushError::Closed));
+        let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(data.len(), 10 * 10);
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_outbox_takes_nothing_until_the_peer_reads_or_time_is_up() {
+        let (outbox, mut body) = outbox(15);
+        outbox.try_push(ping(1)).unwrap();
+        outbox.try_push(ping(2)).unwrap();
+        assert_eq!(outbox.try_push(ping(3)), Err(PushError::Full { waited_ms: 0, bytes: 20 }));
+        let waited = outbox.push(Duration::from_millis(7), ping(3)).await;
+        assert_eq!(waited, Err(PushError::Full { waited_ms: 7, bytes: 20 }));
+        let (pushed, _) = tokio::join!(outbox.push(Duration::from_secs(9), ping(3)), body.frame());
+        assert_eq!(pushed, Ok(()));
+        drop(body);
+        assert_eq!(outbox.push(Duration::from_secs(9), ping(4)).await, Err(PushError::Closed));
+        outbox.closed().await;
+    }
+}
