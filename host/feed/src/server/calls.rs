@@ -1,0 +1,157 @@
+//! Calls of one connection: carried out side by side, answered as they are done.
+
+use super::{Shared, activity::OpenStream};
+use crate::{
+    inbox::{Inbox, InboxError},
+    outbox::{Outbox, PushError},
+};
+use bytes::Bytes;
+use littoral_model::{
+    ports::FeedSource,
+    position::Position,
+    read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
+};
+use littoral_protocol::call::{Answer, Call, Reply, RowsRead};
+use littoral_wire::{REPLY_LEN_MAX, call, rows};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Bytes are counted in units of this many, as a semaphore counts in `u32`.
+const BYTES_UNIT: usize = 1 << 10;
+
+/// Serves calls until the stream ends.
+pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: Arc<str>, stream: OpenStream) {
+    let answers = Arc::new(Answers { outbox: outbox.clone(), shared: shared.clone(), stream });
+    tokio::select! {
+        biased;
+        () = outbox.closed() => {}
+        () = shared.shutdown.cancelled() => {}
+        reason = serve(&mut inbox, &answers, &shared) => match reason {
+            Ok(()) => {}
+            Err(reason) => tracing::warn!(%peer, %reason, "stream of calls is ended"),
+        },
+    }
+    // Calls that are being carried out hold `answers`: what they answer still leaves, then the stream ends.
+    tracing::debug!(%peer, "no further calls are taken");
+}
+
+/// Ends the stream of answers when the last call has been answered.
+struct Answers {
+    outbox: Outbox,
+    shared: Shared,
+    stream: OpenStream,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.outbox.finish();
+    }
+}
+
+async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Result<(), String> {
+    let config = &shared.config;
+    let units_max = config.calls_bytes_max.div_ceil(BYTES_UNIT).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let places = Arc::new(Semaphore::new(config.calls_in_flight_max.max(1)));
+    let units = Arc::new(Semaphore::new(units_max));
+    let calls = metrics::counter!("littoral_peer_calls_total");
+    // Allocated once: most calls are reads that are answered on the spot.
+    let mut scratch = ReadAnswer::default();
+    loop {
+        let payload = match inbox.next().await {
+            Ok(Some(payload)) => payload,
+            Ok(None) | Err(InboxError::Broken(_)) => return Ok(()),
+            Err(InboxError::Wire(error)) => return Err(error.to_string()),
+        };
+        let len = payload.len();
+        let request = call::request(&payload).map_err(|error| error.to_string())?;
+        drop(payload);
+        calls.increment(1);
+        let (id, call) = (request.id, request.call);
+        let call = match call {
+            Call::Read { reads } => match read_now(&*shared.source, reads, &mut scratch) {
+                Ok(answer) => {
+                    answers.send(id, answer).await?;
+                    continue;
+                }
+                Err(reads) => Call::Read { reads },
+            },
+            other => other,
+        };
+        let needed = len.div_ceil(BYTES_UNIT).clamp(1, units_max) as u32;
+        // Neither semaphore is ever closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+        let Ok(unit) = units.clone().acquire_many_owned(needed).await else { return Ok(()) };
+        let answers = answers.clone();
+        shared.tasks.spawn(async move {
+            let answer = carry_out(&*answers.shared.source, call).await;
+            if let Err(reason) = answers.send(id, answer).await {
+                tracing::debug!(%reason, "a call's answer could not be sent");
+            }
+            drop((place, unit));
+        });
+    }
+}
+
+impl Answers {
+    async fn send(&self, id: u64, answer: Answer) -> Result<(), String> {
+        let slow = self.shared.config.slow_timeout();
+        let reply = Reply { id, answer };
+        match self.outbox.push(slow, |out| call::push_reply(out, &reply)).await {
+            Ok(()) => Ok(()),
+            Err(PushError::Wire(error)) => {
+                let reply = Reply { id, answer: Answer::Refused(format!("its answer cannot be sent: {error}")) };
+                self.outbox.push(slow, |out| call::push_reply(out, &reply)).await.map_err(|error| error.to_string())
+            }
+            Err(error) => {
+                // Whoever does not read answers gets no more of them.
+                self.stream.cut_connection();
+                Err(error.to_string())
+            }
+        }
+    }
+}
+
+/// Answers a read without a task of its own, when the source can; gives the reads back when it cannot.
+fn read_now(source: &dyn FeedSource, reads: Vec<ViewRead>, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
+    // Before the read: the rows may be newer than this, never older.
+    let as_of = *source.head().borrow();
+    let request = ReadRequest { reads, ..ReadRequest::default() };
+    if source.read_now(&request, answer) {
+        Ok(Answer::Read(rows_read(as_of, &request, answer)))
+    } else {
+        Err(request.reads)
+    }
+}
+
+async fn carry_out(source: &dyn FeedSource, call: Call) -> Answer {
+    match call {
+        Call::Read { reads } => {
+            let as_of = *source.head().borrow();
+            let request = ReadRequest { reads, ..ReadRequest::default() };
+            Answer::Read(match source.read(&request).await {
+                Ok(answer) => rows_read(as_of, &request, &answer),
+                Err(error) => Err(error),
+            })
+        }
+        Call::Write(request) => Answer::Receipt(source.write(request).await),
+        Call::Change(change) => Answer::Receipt(source.change(change).await),
+        Call::PutModule { name, version, component } => {
+            Answer::Module(source.put_module(name, version, component).await)
+        }
+        Call::FetchModule { digest } => Answer::Component(source.component(digest).await),
+        Call::Status => Answer::Status(source.status()),
+    }
+}
+
+fn rows_read(as_of: Position, request: &ReadRequest, answer: &ReadAnswer) -> Result<RowsRead, ReadError> {
+    let counts: Vec<u32> = request.reads.iter().map(|read| read.keys.len() as u32).collect();
+    let mut bytes = Vec::new();
+    for row in answer.rows.iter().flatten() {
+        rows::push(&mut bytes, row.as_ref()).map_err(|error| ReadError::Overloaded(error.to_string()))?;
+        if bytes.len() > REPLY_LEN_MAX {
+            let message = format!("the rows are more than {REPLY_LEN_MAX} bytes; ask for fewer keys at once");
+            return Err(ReadError::Overloaded(message));
+        }
+    }
+    Ok(RowsRead { as_of, watermark: answer.freshness.watermark.clone(), counts, bytes: Bytes::from(bytes) })
+}

@@ -1,0 +1,75 @@
+//! The bounds of the peer door.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The server's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// A heartbeat goes to every subscriber at least this often, in milliseconds; pings are answered at once besides.
+    /// Default: 100.
+    pub heartbeat_ms: u32,
+    /// Subscribers at once; more are refused with status 503. Default: 256.
+    pub subscribers_max: usize,
+    /// Connections at once; more are closed as they come. Default: 1024.
+    pub connections_max: usize,
+    /// Bytes that may wait for one subscriber besides HTTP/2's windows. Default: 4 MiB.
+    pub subscriber_bytes_max: usize,
+    /// How long a subscriber may leave that bound full before it is cut, in milliseconds; it may resume.
+    /// Default: 5000.
+    pub slow_timeout_ms: u64,
+    /// How long a peer may be silent before it is cut, in milliseconds: subscribers ping all the time. It also bounds
+    /// how long a connection may stand without a stream. Default: 10000.
+    pub idle_timeout_ms: u64,
+    /// How long a subscriber may take for its hello, in milliseconds. Default: 5000.
+    pub hello_timeout_ms: u64,
+    /// About how many bytes of records are sent in one frame. Default: 256 KiB.
+    pub records_bytes: usize,
+    /// About how many bytes of a snapshot's rows are sent in one frame. Default: 256 KiB.
+    pub snapshot_bytes: usize,
+    /// Calls of one connection that may be carried out at once; further ones are not read from the socket.
+    /// Default: 1024.
+    pub calls_in_flight_max: usize,
+    /// Bytes of calls of one connection that may be carried out at once; a larger call runs alone. Default: 128 MiB.
+    pub calls_bytes_max: usize,
+    /// Bytes of answers that may wait for one connection. Default: 8 MiB.
+    pub answers_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 100,
+            subscribers_max: 256,
+            connections_max: 1_024,
+            subscriber_bytes_max: 4 << 20,
+            slow_timeout_ms: 5_000,
+            idle_timeout_ms: 10_000,
+            hello_timeout_ms: 5_000,
+            records_bytes: 256 << 10,
+            snapshot_bytes: 256 << 10,
+            calls_in_flight_max: 1_024,
+            calls_bytes_max: 128 << 20,
+            answers_bytes_max: 8 << 20,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_millis(u64::from(self.heartbeat_ms.max(1)))
+    }
+
+    pub(crate) fn slow_timeout(&self) -> Duration {
+        Duration::from_millis(self.slow_timeout_ms)
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    pub(crate) fn hello_timeout(&self) -> Duration {
+        Duration::from_millis(self.hello_timeout_ms)
+    }
+}

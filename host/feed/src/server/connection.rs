@@ -1,0 +1,119 @@
+//! One peer's connection: its two kinds of streams.
+
+use super::{Shared, activity::Activity, calls, session};
+use crate::{
+    CALL_PATH, FEED_PATH,
+    inbox::{Inbox, chain},
+    outbox::{self, OutboxBody},
+    transport,
+};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+
+/// How long calls that are being carried out when the shutdown begins may go on.
+pub(super) const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+type Body = Either<OutboxBody, Full<Bytes>>;
+
+/// Serves one connection over a transport that is already there: TCP, or TLS over it. `peer` names it in logs. Returns
+/// when the connection is closed, stands idle, or the server shuts down.
+pub async fn serve_connection<T>(transport: T, peer: String, shared: Shared)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let activity = Activity::default();
+    let peer: Arc<str> = peer.into();
+    let service = service_fn({
+        let (shared, activity, peer) = (shared.clone(), activity.clone(), peer.clone());
+        move |request| {
+            let response = answer(request, &shared, &activity, &peer);
+            async move { Ok::<_, Infallible>(response) }
+        }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(transport::STREAM_WINDOW)
+        .initial_connection_window_size(transport::CONNECTION_WINDOW)
+        .max_frame_size(transport::FRAME_LEN_MAX)
+        .max_header_list_size(transport::HEADERS_LEN_MAX)
+        .max_send_buf_size(transport::SEND_BUFFER)
+        .max_concurrent_streams(transport::STREAMS_MAX)
+        .keep_alive_interval(transport::KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(shared.config.idle_timeout())
+        .serve_connection(TokioIo::new(transport), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = activity.idle(shared.config.idle_timeout()) => {
+            tracing::debug!(%peer, "peer connection without streams is closed");
+            return;
+        }
+        () = activity.cut() => {
+            tracing::debug!(%peer, "peer connection is cut");
+            return;
+        }
+        () = shared.shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(DRAIN_MAX, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return tracing::warn!(%peer, "the peer did not take its last answers in time"),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = %chain(&error), "peer connection ended");
+    }
+}
+
+fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer: &Arc<str>) -> Response<Body> {
+    let path = request.uri().path();
+    if path != FEED_PATH && path != CALL_PATH {
+        let text = format!("this is Littoral's peer door: it serves {FEED_PATH} and {CALL_PATH}, not {path}\n");
+        return refuse(StatusCode::NOT_FOUND, text);
+    }
+    if request.method() != Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes POST only\n"));
+    }
+    let stream = activity.open();
+    let is_feed = path == FEED_PATH;
+    let incoming = request.into_body();
+    let body = if is_feed {
+        let Ok(permit) = shared.subscribers.clone().try_acquire_owned() else {
+            metrics::counter!("littoral_feed_refused_total", "reason" => "subscribers").increment(1);
+            let max = shared.config.subscribers_max;
+            return refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("all {max} places for subscribers are taken; retry later or raise subscribers_max\n"),
+            );
+        };
+        let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max);
+        let inbox = Inbox::new(incoming, UPSTREAM_LEN_MAX);
+        let session = session::run(inbox, outbox, shared.clone(), peer.clone(), stream);
+        shared.tasks.spawn(async move {
+            session.await;
+            drop(permit);
+        });
+        body
+    } else {
+        let (outbox, body) = outbox::outbox(shared.config.answers_bytes_max);
+        let inbox = Inbox::new(incoming, REQUEST_LEN_MAX);
+        shared.tasks.spawn(calls::run(inbox, outbox, shared.clone(), peer.clone(), stream));
+        body
+    };
+    Response::new(Either::Left(body))
+}
+
+fn refuse(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
+    *response.status_mut() = status;
+    response
+}
