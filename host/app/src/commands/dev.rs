@@ -1,0 +1,91 @@
+//! `littoral dev`: a local leader and edges that stay up until Ctrl-C.
+
+use crate::{
+    commands::node::environment,
+    config::{self, Override, dev, load::File as _, overrides},
+    definitions_file,
+    failure::Failure,
+    local::{Cluster, cluster::Plan},
+    ready::Ready,
+};
+use littoral_runtime::Signals;
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+/// `littoral dev ...`. Every flag overrides the environment, which overrides the file.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file; without one the defaults hold.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the nodes keep their data and logs; it is used again by the next run.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The first edge's door; port 0 lets the system choose, and the ready line says what it chose.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// How many edges.
+    #[arg(long, value_name = "COUNT")]
+    edges: Option<usize>,
+}
+
+impl Args {
+    fn overrides(&self) -> Vec<Override> {
+        let mut all = overrides::from_environment(environment(), dev::File::SECTIONS, dev::File::TOP);
+        all.extend(self.data_dir.as_ref().map(|dir| Override::flag("--data-dir", "data_dir", dir.display())));
+        all.extend(self.listen.map(|address| Override::flag("--listen", "listen", address)));
+        all.extend(self.edges.map(|count| Override::flag("--edges", "edges", count)));
+        all
+    }
+}
+
+/// Runs the cluster until Ctrl-C or until a node ends by itself.
+///
+/// # Errors
+/// When the configuration is at fault, a node does not start, or one ends by itself.
+pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    let config: dev::File = config::load(args.config.as_deref(), &args.overrides())?;
+    let definitions =
+        config.definitions.iter().map(|path| definitions_file::read(path)).collect::<Result<Vec<_>, _>>()?;
+    super::block_on(async move {
+        let mut signals =
+            Signals::listen().map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+        let plan = Plan {
+            data_dir: config.data_dir,
+            edges: config.edges,
+            leader_listen: config.leader_listen,
+            edge_listen: config.listen,
+            leader_config: config.leader_config,
+            edge_config: config.edge_config,
+        };
+        let mut cluster = tokio::select! {
+            started = Cluster::start(plan) => started?,
+            _ = signals.next() => return Ok(ExitCode::SUCCESS),
+        };
+        let served = async {
+            for file in &definitions {
+                let _ = file; //WIRE
+            }
+            announce(&cluster, json)?;
+            tokio::select! {
+                failure = cluster.any_ended() => Err(failure),
+                _ = signals.next() => Ok(ExitCode::SUCCESS),
+            }
+        }
+        .await;
+        cluster.stop().await;
+        served
+    })
+}
+
+fn announce(cluster: &Cluster, json: bool) -> Result<(), Failure> {
+    let first = cluster.edges.first().ok_or_else(|| Failure::refused("there is no edge"))?;
+    let ready = Ready {
+        role: "dev".to_owned(),
+        name: "dev".to_owned(),
+        door: first.ready.door,
+        peer: cluster.leader.ready.peer,
+        leader: Some(cluster.leader.ready.door),
+        edges: cluster.edges.iter().map(|edge| edge.ready.door).collect(),
+    };
+    ready.announce(json)
+}

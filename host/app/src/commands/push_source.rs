@@ -1,0 +1,17 @@
+//! `littoral push-source`: push sources.
+
+use crate::{commands::definitions::Action, failure::Failure};
+use std::process::ExitCode;
+
+/// `littoral push-source ...`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// WIRE
+pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    let _ = (args, json);
+    Err(Failure::refused("unwired"))
+}

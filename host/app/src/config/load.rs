@@ -1,0 +1,210 @@
+//! Loading: file, then environment, then flags; the first thing that is wrong is said with its place.
+
+use crate::config::{
+    overrides::Override,
+    problem::{Place, Problem},
+};
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// What a configuration file is for; it says so itself in its key `role`.
+pub trait File: DeserializeOwned {
+    /// The value of `role`.
+    const ROLE: &'static str;
+    /// Its sections.
+    const SECTIONS: &'static [&'static str];
+    /// Its keys at the top, without `role`.
+    const TOP: &'static [&'static str];
+
+    /// Checks what the types cannot: settings that only make sense together. Says the key and what is wrong with it.
+    ///
+    /// # Errors
+    /// (key, what is wrong, remedy).
+    fn check(&self) -> Result<(), (&'static str, String, String)> {
+        Ok(())
+    }
+}
+
+/// Puts a configuration together: `path` if there is one, else the defaults; then `overrides` in order.
+///
+/// # Errors
+/// [`Problem`], the first one found.
+pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, Problem> {
+    let text = match path {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| Problem::unreadable(path, &error))?,
+        None => String::new(),
+    };
+    let shown = path.unwrap_or(Path::new("(defaults)"));
+    let mut table: Table = toml::from_str(&text).map_err(|error| Problem::in_file(shown, &text, &error))?;
+    if path.is_some() {
+        check_role::<T>(shown, &table)?;
+    } else {
+        table.insert("role".to_owned(), Value::String(T::ROLE.to_owned()));
+    }
+    let mut loaded = match path {
+        // From the text, as only the text knows its lines.
+        Some(path) => toml::from_str::<T>(&text).map_err(|error| Problem::in_file(path, &text, &error))?,
+        None => T::deserialize(Value::Table(table.clone())).map_err(|error| Problem::in_file(shown, "", &error))?,
+    };
+    for setting in overrides {
+        (table, loaded) = apply(&table, setting)?;
+    }
+    match loaded.check() {
+        Ok(()) => Ok(loaded),
+        Err((key, what, remedy)) => {
+            Err(Problem { place: place_of(key, shown, overrides), key: key.into(), what, remedy })
+        }
+    }
+}
+
+/// The file's own word for what it is.
+///
+/// # Errors
+/// [`Problem`] when the file has none or is for something else.
+pub fn role_of(path: &Path, table: &Table) -> Result<String, Problem> {
+    match table.get("role") {
+        Some(Value::String(role)) => Ok(role.clone()),
+        _ => Err(Problem {
+            place: Place::File { path: path.to_owned(), line: None },
+            key: "role".to_owned(),
+            what: "the file does not say what it configures".to_owned(),
+            remedy: "begin it with role = \"leader\", role = \"edge\" or role = \"dev\"".to_owned(),
+        }),
+    }
+}
+
+fn check_role<T: File>(path: &Path, table: &Table) -> Result<(), Problem> {
+    let role = role_of(path, table)?;
+    if role == T::ROLE {
+        return Ok(());
+    }
+    Err(Problem {
+        place: Place::File { path: path.to_owned(), line: None },
+        key: "role".to_owned(),
+        what: format!("the file configures a '{role}', and a '{}' is wanted", T::ROLE),
+        remedy: format!("give another file, or begin it with role = \"{}\"", T::ROLE),
+    })
+}
+
+fn apply<T: File>(table: &Table, setting: &Override) -> Result<(Table, T), Problem> {
+    let mut first_error = None;
+    for value in setting.readings() {
+        let mut changed = table.clone();
+        let home = match &setting.section {
+            None => Some(&mut changed),
+            Some(section) => {
+                changed.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
+            }
+        };
+        if let Some(home) = home {
+            home.insert(setting.key.clone(), value);
+        }
+        match T::deserialize(Value::Table(changed.clone())) {
+            Ok(loaded) => return Ok((changed, loaded)),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    let error = first_error.unwrap_or_else(|| serde::de::Error::custom("the value cannot be read"));
+    Err(Problem::in_value(setting.place.clone(), &setting.path(), &error))
+}
+
+fn place_of(key: &str, path: &Path, overrides: &[Override]) -> Place {
+    let last = overrides.iter().rev().find(|setting| setting.path() == key);
+    last.map_or_else(|| Place::File { path: path.to_owned(), line: None }, |setting| setting.place.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{edge, leader, overrides};
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn problem(text: &str) -> String {
+        let file = file(text);
+        let problem = load::<leader::File>(Some(file.path()), &[]).unwrap_err().to_string();
+        problem.replace(&file.path().display().to_string(), "leader.toml")
+    }
+
+    #[test]
+    fn an_unknown_key_names_file_line_key_and_remedy() {
+        let text = problem("role = \"leader\"\nname = \"a\"\n\n[feed]\n# bounds\nheartbeat = 5\n");
+        assert!(text.starts_with("leader.toml:6: key 'feed.heartbeat': there is no key 'heartbeat'"), "{text}");
+        assert!(text.contains("did you mean 'heartbeat_ms'?"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_section_and_a_bad_value_are_named_too() {
+        let text = problem("role = \"leader\"\n[fede]\nheartbeat_ms = 5\n");
+        assert!(text.starts_with("leader.toml:2: key 'fede'") && text.contains("did you mean 'feed'?"), "{text}");
+        let text = problem("role = \"leader\"\n[feed]\nheartbeat_ms = \"often\"\n");
+        assert!(text.starts_with("leader.toml:3: key 'feed.heartbeat_ms'"), "{text}");
+        assert!(text.contains("a whole number that is not negative, without quotes"), "{text}");
+        let text = problem("role = \"leader\"\nlisten = \"here\"\n");
+        assert!(text.starts_with("leader.toml:2: key 'listen'") && text.contains("127.0.0.1:6566"), "{text}");
+        let text = problem("role = \"leader\"\nregion = \"Übersee\"\n");
+        assert!(text.contains("leader.toml:2") && text.contains("a-z"), "{text}");
+    }
+
+    #[test]
+    fn text_that_is_no_toml_and_a_file_for_another_role_are_refused() {
+        assert!(problem("role = \"leader\"\nname = \n").starts_with("leader.toml:2: "));
+        assert!(problem("role = \"edge\"\n").contains("a 'leader' is wanted"));
+        assert!(problem("name = \"a\"\n").contains("begin it with role"));
+    }
+
+    #[test]
+    fn flags_outrank_the_environment_which_outranks_the_file() {
+        let file =
+            file("role = \"leader\"\nname = \"file\"\nlisten = \"127.0.0.1:1\"\npeer_listen = \"127.0.0.1:1\"\n");
+        let variables = [
+            ("LITTORAL_LISTEN", "127.0.0.1:2"),
+            ("LITTORAL_PEER_LISTEN", "127.0.0.1:2"),
+            ("LITTORAL_FEED_HEARTBEAT_MS", "7"),
+        ];
+        let variables = variables.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut all = overrides::from_environment(variables, leader::File::SECTIONS, leader::File::TOP);
+        all.push(Override::flag("--peer-listen", "peer_listen", "127.0.0.1:3"));
+        let loaded: leader::File = load(Some(file.path()), &all).unwrap();
+        assert_eq!((loaded.name.as_str(), loaded.listen.port(), loaded.peer_listen.port()), ("file", 2, 3));
+        assert_eq!(loaded.feed.heartbeat_ms, 7);
+    }
+
+    #[test]
+    fn a_bad_variable_and_a_bad_flag_are_named() {
+        let bad = |setting| load::<leader::File>(None, &[setting]).unwrap_err().to_string();
+        let variable = overrides::from_environment(
+            [("LITTORAL_FEED_HEARTBEET_MS".to_owned(), "7".to_owned())].into_iter(),
+            leader::File::SECTIONS,
+            leader::File::TOP,
+        );
+        let text = bad(variable[0].clone());
+        assert!(text.contains("LITTORAL_FEED_HEARTBEET_MS") && text.contains("did you mean 'heartbeat_ms'?"), "{text}");
+        let text = bad(Override::flag("--region", "region", "Mars!"));
+        assert!(text.starts_with("flag --region: key 'region'"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_number_stays_a_name() {
+        let loaded: edge::File = load(None, &[Override::flag("--name", "name", "7")]).unwrap();
+        assert_eq!(loaded.name, "7");
+    }
+
+    #[test]
+    fn every_example_file_is_fine() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config");
+        let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        for file in &files {
+            crate::commands::config::check_file(file).unwrap_or_else(|problem| panic!("{problem}"));
+        }
+        assert!(files.len() >= 4, "{files:?}");
+    }
+}

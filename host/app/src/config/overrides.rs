@@ -1,0 +1,97 @@
+//! Settings from the environment and from flags.
+
+use crate::config::problem::Place;
+
+/// The prefix of every variable that is ours.
+const PREFIX: &str = "LITTORAL_";
+
+/// One setting from outside the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// Where it came from.
+    pub place: Place,
+    /// Its section; none for a key at the top.
+    pub section: Option<String>,
+    /// Its key.
+    pub key: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Override {
+    /// A flag's value for a key such as `door.listen`.
+    pub fn flag(name: &str, path: &str, value: impl ToString) -> Self {
+        let (section, key) = match path.split_once('.') {
+            Some((section, key)) => (Some(section.to_owned()), key),
+            None => (None, path),
+        };
+        Self { place: Place::Flag(name.to_owned()), section, key: key.to_owned(), text: value.to_string() }
+    }
+
+    /// The key with its section.
+    pub fn path(&self) -> String {
+        match &self.section {
+            Some(section) => format!("{section}.{}", self.key),
+            None => self.key.clone(),
+        }
+    }
+
+    /// The values that the text may stand for: what TOML reads in it, then the text itself.
+    pub fn readings(&self) -> impl Iterator<Item = toml::Value> {
+        let parsed = toml::from_str::<toml::Table>(&format!("value = {}", self.text)).ok();
+        let parsed = parsed.and_then(|mut table| table.remove("value"));
+        parsed.into_iter().chain(std::iter::once(toml::Value::String(self.text.clone())))
+    }
+}
+
+/// The settings among some environment variables: `LITTORAL_<SECTION>_<KEY>`, or `LITTORAL_<KEY>` for a key at the
+/// top. A variable that begins with no known section or key is not taken for a setting: container platforms set such
+/// variables for every service by its name.
+pub fn from_environment(
+    variables: impl Iterator<Item = (String, String)>,
+    sections: &[&str],
+    top: &[&str],
+) -> Vec<Override> {
+    let mut found: Vec<_> = variables
+        .filter_map(|(name, text)| {
+            let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+            let place = Place::Environment(name);
+            if top.contains(&path.as_str()) {
+                return Some(Override { place, section: None, key: path, text });
+            }
+            let (section, key) = sections
+                .iter()
+                .filter_map(|section| Some((*section, path.strip_prefix(section)?.strip_prefix('_')?)))
+                .max_by_key(|(section, _)| section.len())?;
+            Some(Override { place, section: Some(section.to_owned()), key: key.to_owned(), text })
+        })
+        .collect();
+    // The environment has no order; one of ours makes messages repeat.
+    found.sort_by_key(Override::path);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_name_section_and_key_and_strangers_are_left_alone() {
+        let variables = [
+            ("LITTORAL_DOOR_LISTEN", "127.0.0.1:0"),
+            ("LITTORAL_DATA_DIR", "/data"),
+            ("LITTORAL_SERVICE_HOST", "10.0.0.1"),
+            ("PATH", "/bin"),
+        ];
+        let variables = variables.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let found = from_environment(variables, &["door"], &["name", "data_dir"]);
+        assert_eq!(found.iter().map(Override::path).collect::<Vec<_>>(), ["data_dir", "door.listen"]);
+    }
+
+    #[test]
+    fn a_text_is_read_as_toml_first() {
+        let values = |text: &str| Override::flag("--x", "x", text).readings().collect::<Vec<_>>();
+        assert_eq!(values("5"), [toml::Value::Integer(5), toml::Value::String("5".into())]);
+        assert_eq!(values("eu-1"), [toml::Value::String("eu-1".into())]);
+    }
+}

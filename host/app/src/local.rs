@@ -1,0 +1,7 @@
+//! Nodes on this machine as child processes: what `dev` and `demo` start.
+
+pub mod child;
+pub mod cluster;
+
+pub use child::Child;
+pub use cluster::Cluster;

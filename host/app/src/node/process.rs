@@ -1,0 +1,62 @@
+//! The life of a node's process: logs, threads, signals, start, run, drain.
+
+use crate::{config::sections::Shutdown, failure::Failure};
+use littoral_runtime::{Signals, Supervisor, TaskKind, logging, metrics, workers};
+use std::process::ExitCode;
+
+/// Settings of every node's process.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// Its name.
+    pub name: String,
+    /// Logs.
+    pub logging: logging::Config,
+    /// Threads.
+    pub workers: workers::Config,
+    /// How it stops.
+    pub shutdown: Shutdown,
+}
+
+/// What a node starts its tasks with.
+pub struct Tasks {
+    /// Runs and stops them.
+    pub supervisor: Supervisor,
+    /// Renders the process's metrics.
+    pub metrics: metrics::Handle,
+}
+
+/// Runs a node: `start` makes its parts, opens its doors and says so; then it serves until it is asked to stop.
+///
+/// # Errors
+/// When it does not start, or a part that it cannot do without fails.
+pub fn run<F>(common: &Common, with_parent: bool, start: impl FnOnce(Tasks) -> F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<Supervisor, Failure>>,
+{
+    logging::install(&common.logging);
+    let handle = metrics::install().map_err(Failure::refused)?;
+    let main = async {
+        let mut signals = Signals::listen()
+            .and_then(|signals| if with_parent { signals.with_parent() } else { Ok(signals) })
+            .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+        let mut supervisor = Supervisor::new(common.shutdown.grace());
+        let upkeep = handle.clone().upkeep(supervisor.token(TaskKind::Housekeeping));
+        supervisor.spawn(TaskKind::Housekeeping, "metrics upkeep", async {
+            upkeep.await;
+            Ok::<_, std::convert::Infallible>(())
+        });
+        // A signal while starting, as when a log is long, must not wait until the start is over.
+        let supervisor = tokio::select! {
+            started = start(Tasks { supervisor, metrics: handle.clone() }) => started?,
+            reason = signals.next() => {
+                tracing::info!(%reason, "stopping before the start was over");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        supervisor.run(&mut signals).await.map_err(Failure::refused)?;
+        tracing::info!(node = common.name, "stopped");
+        Ok(ExitCode::SUCCESS)
+    };
+    workers::run(&common.workers, main)
+        .map_err(|error| Failure::refused(format!("cannot start worker threads: {error}")))?
+}
