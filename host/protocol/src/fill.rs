@@ -32,3 +32,6 @@ impl Stripe {
         if as_of >= self.applied { Ok(()) } else { Err(self.applied) }
     }
 }
+
+#[cfg(test)]
+mod interleavings;

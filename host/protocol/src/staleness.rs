@@ -1,0 +1,147 @@
+//! How far behind the leader a replica is, without trusting any wall clock.
+//!
+//! The replica pings with ascending numbers and notes when it sent each; the leader echoes the last number that it has
+//! seen, with its head as it was after that. Once that head is applied, everything that was committed before the ping was
+//! sent is in the replica. So the staleness is the time since that ping was sent: never less than the truth.
+
+use littoral_model::position::Lsn;
+use std::{collections::VecDeque, time::Duration};
+
+/// Pings and echoes that may be open at once. Beyond, new ones are left out, which only makes the bound looser.
+const OPEN_MAX: usize = 1_024;
+
+/// Tracks pings, echoes and applied records. Times are readings of one monotonic clock, from any origin.
+#[derive(Clone, Debug, Default)]
+pub struct Staleness {
+    last_seq: u64,
+    sent: VecDeque<(u64, Duration)>,
+    echoed: VecDeque<(Lsn, Duration)>,
+    applied: Lsn,
+    fresh_at: Option<Duration>,
+}
+
+impl Staleness {
+    /// A ping is sent now. Returns its number; `None` when too many are open.
+    pub fn ping(&mut self, now: Duration) -> Option<u64> {
+        if self.sent.len() >= OPEN_MAX {
+            return None;
+        }
+        self.last_seq += 1;
+        self.sent.push_back((self.last_seq, now));
+        Some(self.last_seq)
+    }
+
+    /// The leader had seen ping `seq` when its head was `head`. Numbers that were never sent are ignored.
+    pub fn echo(&mut self, seq: u64, head: Lsn) {
+        let mut sent_at = None;
+        if seq > self.last_seq {
+            return;
+        }
+        while let Some((_, at)) = self.sent.pop_front_if(|(sent, _)| *sent <= seq) {
+            sent_at = Some(at);
+        }
+        if let Some(at) = sent_at
+            && self.echoed.len() < OPEN_MAX
+        {
+            self.echoed.push_back((head, at));
+            self.advance();
+        }
+    }
+
+    /// Everything up to `lsn` is applied.
+    pub fn applied(&mut self, lsn: Lsn) {
+        self.applied = lsn;
+        self.advance();
+    }
+
+    /// The stream is over: open pings will not be answered. What was reached stays true.
+    pub fn disconnected(&mut self) {
+        self.sent.clear();
+        self.echoed.clear();
+    }
+
+    /// The replica now follows another life of the log: nothing is known of it yet.
+    pub fn forget(&mut self) {
+        self.disconnected();
+        self.fresh_at = None;
+        self.applied = Lsn::NONE;
+    }
+
+    /// The time at which everything that was then committed is in the replica; `None` when no leader was ever heard.
+    #[must_use]
+    pub fn fresh_at(&self) -> Option<Duration> {
+        self.fresh_at
+    }
+
+    /// How far behind the replica is at most; `None` when no leader was ever heard.
+    #[must_use]
+    pub fn staleness(&self, now: Duration) -> Option<Duration> {
+        self.fresh_at.map(|at| now.saturating_sub(at))
+    }
+
+    fn advance(&mut self) {
+        let applied = self.applied;
+        while let Some((_, at)) = self.echoed.pop_front_if(|(head, _)| *head <= applied) {
+            self.fresh_at = self.fresh_at.max(Some(at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn staleness_counts_from_the_ping_whose_head_is_applied() {
+        let mut tracker = Staleness::default();
+        tracker.applied(Lsn(10));
+        assert_eq!(tracker.staleness(ms(5)), None);
+        let one = tracker.ping(ms(10)).expect("room");
+        let two = tracker.ping(ms(20)).expect("room");
+        tracker.echo(one, Lsn(10));
+        assert_eq!(tracker.staleness(ms(30)), Some(ms(20)));
+        tracker.echo(two, Lsn(12));
+        assert_eq!(tracker.staleness(ms(40)), Some(ms(30)), "records 11 and 12 are missing");
+        tracker.applied(Lsn(11));
+        assert_eq!(tracker.staleness(ms(50)), Some(ms(40)));
+        tracker.applied(Lsn(12));
+        assert_eq!(tracker.staleness(ms(60)), Some(ms(40)), "now everything of before 20 ms is in");
+    }
+
+    #[test]
+    fn one_echo_answers_every_ping_before_it() {
+        let mut tracker = Staleness::default();
+        tracker.ping(ms(1));
+        tracker.ping(ms(2));
+        let three = tracker.ping(ms(3)).expect("room");
+        tracker.echo(three, Lsn(0));
+        assert_eq!(tracker.staleness(ms(3)), Some(ms(0)));
+        tracker.echo(three, Lsn(0));
+        tracker.echo(99, Lsn(0));
+        assert_eq!(tracker.staleness(ms(9)), Some(ms(6)), "echoes that answer nothing change nothing");
+    }
+
+    #[test]
+    fn a_lost_stream_keeps_what_was_reached_and_only_grows_stale() {
+        let mut tracker = Staleness::default();
+        let seq = tracker.ping(ms(1)).expect("room");
+        tracker.echo(seq, Lsn(0));
+        tracker.ping(ms(5));
+        tracker.disconnected();
+        tracker.echo(seq + 1, Lsn(0));
+        assert_eq!(tracker.staleness(ms(101)), Some(ms(100)));
+        tracker.forget();
+        assert_eq!(tracker.staleness(ms(101)), None);
+    }
+
+    #[test]
+    fn a_silent_leader_costs_bounded_memory() {
+        let mut tracker = Staleness::default();
+        let answered = (0..10_000).filter(|n| tracker.ping(ms(*n)).is_some()).count();
+        assert_eq!(answered, OPEN_MAX);
+    }
+}

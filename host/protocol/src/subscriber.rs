@@ -1,0 +1,275 @@
+//! A subscriber of the feed: what each message means, which are refused, and where to go on afterwards.
+
+mod block;
+mod violation;
+
+pub use block::BlockCheck;
+pub use violation::{Remedy, Violation};
+
+use crate::frame::{
+    Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, VERSION_MAX, VERSION_MIN, Views,
+};
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::Catalogue,
+    hlc::Hlc,
+    position::{Epoch, Lsn, Position},
+    record::ChainHash,
+};
+use std::sync::Arc;
+
+/// What to do with a message that was found in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The publisher has answered; what follows is in [`PublisherHello::mode`].
+    Greeted(PublisherHello),
+    /// Make an empty replica beside the one that serves.
+    BeginSnapshot {
+        /// Everything up to here will be in it.
+        as_of: Position,
+        /// The hash of the record at `as_of`.
+        chain: ChainHash,
+        /// Its catalogue.
+        catalogue: Arc<Catalogue>,
+        /// About how many rows will come.
+        rows_estimate: u64,
+    },
+    /// Put these rows into the replica in the making.
+    TakeRows {
+        /// How many there must be.
+        rows: u32,
+        /// The rows.
+        bytes: Bytes,
+    },
+    /// The replica in the making is complete: serve from it.
+    FinishSnapshot,
+    /// Check these records with the block's check, apply them all, then call [`Subscriber::applied`].
+    Apply(Block),
+    /// The publisher lives.
+    Heard {
+        /// Its clock.
+        clock: Hlc,
+        /// Its last record.
+        head: Position,
+        /// The last ping that it had seen by then.
+        echo: u64,
+    },
+    /// The publisher ends the stream. Connect again, after a pause.
+    End {
+        /// Why.
+        code: ErrorCode,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// Records that are next in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The first record's number: the one after what is applied.
+    pub first: Lsn,
+    /// The last record's number.
+    pub last: Lsn,
+    /// The hash of the record before `first`.
+    pub chain_before: ChainHash,
+    /// The hash of the record at `last`.
+    pub chain_after: ChainHash,
+    /// Whether the block holds every record that it covers.
+    pub dense: bool,
+    /// The epoch that no record may be older than.
+    pub epoch_min: Epoch,
+    /// The records.
+    pub bytes: Bytes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Our hello is sent.
+    Greeting,
+    /// A snapshot is promised and has not begun.
+    AwaitingSnapshot { head: Position },
+    /// Rows arrive.
+    Snapshot { resume: Resume, rows: u64 },
+    /// Records arrive.
+    Tail,
+    /// The stream is over; nothing more is taken from it.
+    Closed,
+}
+
+/// One stream's subscriber. A new stream needs a new one, made from what the last left behind.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    phase: Phase,
+    views: Views,
+    applied: Option<Resume>,
+    epoch: Epoch,
+    head: Position,
+}
+
+impl Subscriber {
+    /// A subscriber that has applied everything up to `resume`, has seen `epoch`, and wants `views`.
+    #[must_use]
+    pub fn new(resume: Option<Resume>, epoch: Epoch, views: Views) -> Self {
+        Self { phase: Phase::Greeting, views, applied: resume, epoch, head: Position::default() }
+    }
+
+    /// The first message to send.
+    #[must_use]
+    pub fn hello(&self, name: &str) -> SubscriberHello {
+        SubscriberHello {
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+            subscriber: name.to_owned(),
+            views: self.views.clone(),
+            resume: self.applied,
+        }
+    }
+
+    /// Where the next stream goes on.
+    #[must_use]
+    pub fn resume(&self) -> Option<Resume> {
+        self.applied
+    }
+
+    /// The newest epoch that was seen.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Judges a message.
+    ///
+    /// # Errors
+    /// [`Violation`]: close the stream, and do as its remedy says. Nothing of the message may be used; no later message
+    /// is taken.
+    pub fn receive(&mut self, message: Downstream) -> Result<Effect, Violation> {
+        let judged = self.judge(message);
+        if judged.is_err() || matches!(judged, Ok(Effect::End { .. })) {
+            self.phase = Phase::Closed;
+        }
+        judged
+    }
+
+    /// The block that was handed out has been checked and applied whole. `epoch` is what its check found.
+    pub fn applied(&mut self, block: &Block, epoch: Epoch) {
+        if let Some(resume) = &mut self.applied
+            && block.first == resume.position.lsn.next()
+        {
+            resume.position.lsn = block.last;
+            resume.chain = block.chain_after;
+            self.epoch = self.epoch.max(epoch);
+        }
+    }
+
+    fn judge(&mut self, message: Downstream) -> Result<Effect, Violation> {
+        match (&mut self.phase, message) {
+            (Phase::Closed, message) => Err(Violation::Order { got: name(&message), expected: "nothing" }),
+            (_, Downstream::Error { code, message }) => Ok(Effect::End { code, message }),
+            (Phase::Greeting, Downstream::Hello(hello)) => self.greeted(hello),
+            (Phase::Greeting, message) => Err(Violation::Order { got: name(&message), expected: "hello" }),
+            (_, Downstream::Heartbeat { clock, head, echo }) => {
+                self.check_incarnation(head)?;
+                self.head.lsn = self.head.lsn.max(head.lsn);
+                Ok(Effect::Heard { clock, head, echo })
+            }
+            (
+                Phase::AwaitingSnapshot { head },
+                Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate },
+            ) => {
+                let head = *head;
+                self.check_incarnation(as_of)?;
+                // An older snapshot in the same log would take back what is served.
+                if let Some(applied) = self.applied
+                    && applied.position.incarnation == as_of.incarnation
+                    && applied.position.lsn <= head.lsn
+                    && as_of.lsn < applied.position.lsn
+                {
+                    return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: applied.position.lsn });
+                }
+                self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
+                Ok(Effect::BeginSnapshot { as_of, chain, catalogue, rows_estimate })
+            }
+            (Phase::Snapshot { rows: taken, .. }, Downstream::SnapshotRows { rows, bytes }) => {
+                *taken += u64::from(rows);
+                Ok(Effect::TakeRows { rows, bytes })
+            }
+            (Phase::Snapshot { resume, rows: taken }, Downstream::SnapshotEnd { rows }) => {
+                if *taken != rows {
+                    return Err(Violation::SnapshotRows { announced: rows, received: *taken });
+                }
+                self.applied = Some(*resume);
+                self.phase = Phase::Tail;
+                Ok(Effect::FinishSnapshot)
+            }
+            (Phase::Tail, Downstream::Records { first, last, chain_after, bytes }) => {
+                let Some(applied) = self.applied else {
+                    return Err(Violation::Order { got: "records", expected: "a snapshot" });
+                };
+                let expected = applied.position.lsn.next();
+                if first != expected || last < first {
+                    return Err(Violation::Gap { expected, first, last });
+                }
+                Ok(Effect::Apply(Block {
+                    first,
+                    last,
+                    chain_before: applied.chain,
+                    chain_after,
+                    dense: self.views == Views::All,
+                    epoch_min: self.epoch,
+                    bytes,
+                }))
+            }
+            (Phase::AwaitingSnapshot { .. }, message) => {
+                Err(Violation::Order { got: name(&message), expected: "the snapshot's begin" })
+            }
+            (Phase::Snapshot { .. }, message) => {
+                Err(Violation::Order { got: name(&message), expected: "rows or the snapshot's end" })
+            }
+            (Phase::Tail, message) => Err(Violation::Order { got: name(&message), expected: "records" }),
+        }
+    }
+
+    fn greeted(&mut self, hello: PublisherHello) -> Result<Effect, Violation> {
+        if !(VERSION_MIN..=VERSION_MAX).contains(&hello.version) {
+            return Err(Violation::Version { theirs: hello.version });
+        }
+        let same_log = self.applied.filter(|applied| applied.position.incarnation == hello.head.incarnation);
+        if same_log.is_some() && hello.epoch < self.epoch {
+            return Err(Violation::StaleEpoch { theirs: hello.epoch, known: self.epoch });
+        }
+        self.head = hello.head;
+        match hello.mode {
+            Mode::Snapshot => self.phase = Phase::AwaitingSnapshot { head: hello.head },
+            Mode::Tail => match same_log {
+                Some(applied) if applied.position.lsn <= hello.head.lsn => self.phase = Phase::Tail,
+                _ => return Err(Violation::CannotTail { head: hello.head, applied: self.applied.map(|a| a.position) }),
+            },
+        }
+        // Another life of the log counts its epochs anew.
+        self.epoch = if same_log.is_some() { self.epoch.max(hello.epoch) } else { hello.epoch };
+        Ok(Effect::Greeted(hello))
+    }
+
+    fn check_incarnation(&self, position: Position) -> Result<(), Violation> {
+        if position.incarnation == self.head.incarnation {
+            Ok(())
+        } else {
+            Err(Violation::Incarnation { got: position.incarnation, stream: self.head.incarnation })
+        }
+    }
+}
+
+fn name(message: &Downstream) -> &'static str {
+    match message {
+        Downstream::Hello(_) => "hello",
+        Downstream::SnapshotBegin { .. } => "the snapshot's begin",
+        Downstream::SnapshotRows { .. } => "rows of a snapshot",
+        Downstream::SnapshotEnd { .. } => "the snapshot's end",
+        Downstream::Records { .. } => "records",
+        Downstream::Heartbeat { .. } => "a heartbeat",
+        Downstream::Error { .. } => "an error",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use super::*;
+use littoral_model::{
+    position::Incarnation,
+    record::{Payload, Record},
+};
+
+const LOG: Incarnation = Incarnation(7);
+
+fn at(lsn: u64) -> Position {
+    Position { incarnation: LOG, lsn: Lsn(lsn) }
+}
+
+fn resume(lsn: u64) -> Resume {
+    Resume { position: at(lsn), chain: ChainHash(u128::from(lsn)) }
+}
+
+fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
+    Downstream::Hello(PublisherHello {
+        version: VERSION_MAX,
+        region: "east".parse().expect("region"),
+        epoch: Epoch(epoch),
+        head,
+        mode,
+        heartbeat_ms: 100,
+    })
+}
+
+fn records(first: u64, last: u64) -> Downstream {
+    Downstream::Records { first: Lsn(first), last: Lsn(last), chain_after: ChainHash(9), bytes: Bytes::new() }
+}
+
+fn tailing(lsn: u64) -> Subscriber {
+    let mut subscriber = Subscriber::new(Some(resume(lsn)), Epoch(1), Views::All);
+    subscriber.receive(hello(Mode::Tail, 1, at(lsn + 100))).expect("hello");
+    subscriber
+}
+
+#[test]
+fn a_tail_goes_on_exactly_where_it_stood() {
+    let mut subscriber = tailing(5);
+    let Ok(Effect::Apply(block)) = subscriber.receive(records(6, 8)) else { panic!("records 6 to 8 are next") };
+    assert_eq!(subscriber.resume(), Some(resume(5)), "nothing has moved before it is applied");
+    subscriber.applied(&block, Epoch(2));
+    assert_eq!(subscriber.resume(), Some(Resume { position: at(8), chain: ChainHash(9) }));
+    assert_eq!(subscriber.epoch(), Epoch(2));
+}
+
+#[test]
+fn gaps_repeats_and_empty_ranges_close_the_stream() {
+    for (first, last) in [(7, 8), (5, 6), (6, 5)] {
+        let mut subscriber = tailing(5);
+        let violation = subscriber.receive(records(first, last)).expect_err("out of order");
+        assert!(matches!(violation, Violation::Gap { expected: Lsn(6), .. }), "{violation}");
+        assert_eq!(violation.remedy(), Remedy::Resume);
+        assert!(subscriber.receive(records(6, 6)).is_err(), "nothing is taken from a stream that was at fault");
+    }
+}
+
+#[test]
+fn a_replaced_leader_is_refused() {
+    let mut subscriber = Subscriber::new(Some(resume(5)), Epoch(3), Views::All);
+    let violation = subscriber.receive(hello(Mode::Tail, 2, at(9))).expect_err("older epoch");
+    assert_eq!(violation, Violation::StaleEpoch { theirs: Epoch(2), known: Epoch(3) });
+}
+
+#[test]
+fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
+    let other = Position { incarnation: Incarnation(8), lsn: Lsn(50) };
+    let mut subscriber = Subscriber::new(Some(resume(5)), Epoch(3), Views::All);
+    assert_eq!(
+        subscriber.clone().receive(hello(Mode::Tail, 1, other)).expect_err("other log").remedy(),
+        Remedy::Snapshot
+    );
+    subscriber.receive(hello(Mode::Snapshot, 1, other)).expect("a snapshot may come from any log");
+    assert_eq!(subscriber.epoch(), Epoch(1));
+    let begin =
+        |as_of| Downstream::SnapshotBegin { as_of, chain: ChainHash(4), catalogue: Arc::default(), rows_estimate: 2 };
+    assert!(matches!(subscriber.clone().receive(begin(at(5))), Err(Violation::Incarnation { .. })));
+    subscriber.receive(begin(other)).expect("begins");
+    subscriber.receive(Downstream::SnapshotRows { rows: 2, bytes: Bytes::new() }).expect("rows");
+    assert_eq!(subscriber.resume(), Some(resume(5)), "an unfinished snapshot is nothing");
+    assert_eq!(
+        subscriber.clone().receive(Downstream::SnapshotEnd { rows: 3 }),
+        Err(Violation::SnapshotRows { announced: 3, received: 2 })
+    );
+    assert_eq!(subscriber.receive(Downstream::SnapshotEnd { rows: 2 }), Ok(Effect::FinishSnapshot));
+    assert_eq!(subscriber.resume(), Some(Resume { position: other, chain: ChainHash(4) }));
+    assert!(matches!(subscriber.receive(records(51, 51)), Ok(Effect::Apply(_))));
+}
+
+#[test]
+fn messages_out_of_place_are_refused() {
+    let mut fresh = Subscriber::new(None, Epoch(0), Views::All);
+    assert!(matches!(fresh.clone().receive(records(1, 1)), Err(Violation::Order { expected: "hello", .. })));
+    assert!(matches!(fresh.clone().receive(hello(Mode::Tail, 1, at(0))), Err(Violation::CannotTail { .. })));
+    fresh.receive(hello(Mode::Snapshot, 1, at(0))).expect("hello");
+    assert!(fresh.clone().receive(Downstream::SnapshotEnd { rows: 0 }).is_err());
+    assert!(fresh.clone().receive(records(1, 1)).is_err());
+    assert!(fresh.receive(hello(Mode::Snapshot, 1, at(0))).is_err());
+    assert!(tailing(1).receive(Downstream::SnapshotEnd { rows: 0 }).is_err());
+}
+
+#[test]
+fn a_head_behind_what_was_applied_needs_a_snapshot() {
+    let mut subscriber = Subscriber::new(Some(resume(5)), Epoch(1), Views::All);
+    assert_eq!(subscriber.receive(hello(Mode::Tail, 1, at(4))).expect_err("lost records").remedy(), Remedy::Snapshot);
+}
+
+fn chained(previous: ChainHash, lsn: u64, epoch: u64) -> Record<'static> {
+    let mut record = Record {
+        lsn: Lsn(lsn),
+        epoch: Epoch(epoch),
+        origin: "east".parse().expect("region"),
+        origin_lsn: Lsn(lsn),
+        hlc: Hlc(lsn),
+        chain: ChainHash::GENESIS,
+        payload: Payload::Receipt { idempotency_key: "k", content: 1, first: Lsn(1), last: Lsn(1) },
+    };
+    record.chain = record.chain_after(previous);
+    record
+}
+
+fn block(dense: bool, first: u64, last: u64, before: ChainHash, after: ChainHash) -> Block {
+    let (first, last) = (Lsn(first), Lsn(last));
+    Block { first, last, chain_before: before, chain_after: after, dense, epoch_min: Epoch(1), bytes: Bytes::new() }
+}
+
+#[test]
+fn a_block_is_followed_hash_by_hash() {
+    let before = ChainHash(5);
+    let one = chained(before, 6, 1);
+    let two = chained(one.chain, 7, 2);
+    let check = |records: &[&Record<'_>], block: &Block| {
+        let mut check = BlockCheck::new(block);
+        records.iter().try_for_each(|record| check.record(record)).and_then(|()| check.finish())
+    };
+    let whole = block(true, 6, 7, before, two.chain);
+    assert_eq!(check(&[&one, &two], &whole), Ok(Epoch(2)));
+    assert!(matches!(check(&[&one], &whole), Err(Violation::Gap { .. })));
+    assert!(matches!(check(&[&two, &one], &whole), Err(Violation::Gap { .. })));
+    assert_eq!(
+        check(&[&one, &two], &block(true, 6, 7, ChainHash(6), two.chain)),
+        Err(Violation::Chain { lsn: Lsn(6) })
+    );
+    assert_eq!(check(&[&one, &two], &block(true, 6, 7, before, one.chain)), Err(Violation::Chain { lsn: Lsn(7) }));
+    let damaged = Record { hlc: Hlc(99), ..two.clone() };
+    assert_eq!(check(&[&one, &damaged], &whole), Err(Violation::Chain { lsn: Lsn(7) }));
+    let older = chained(two.chain, 8, 1);
+    assert!(matches!(
+        check(&[&one, &two, &older], &block(true, 6, 8, before, older.chain)),
+        Err(Violation::StaleEpoch { .. })
+    ));
+    let filtered = block(false, 6, 9, before, ChainHash(1));
+    assert_eq!(check(&[&two], &filtered), Ok(Epoch(2)), "a filtered block may leave records out");
+    assert!(check(&[&two, &two], &filtered).is_err(), "but not repeat them");
+}

@@ -1,0 +1,108 @@
+//! What a publisher may not do, and what to do when it does.
+
+use littoral_model::position::{Epoch, Incarnation, Lsn, Position};
+
+/// Why a stream must be closed. Nothing of the message at fault was used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A protocol version that we did not offer.
+    #[error("the leader answered in feed protocol version {theirs}, which was not offered")]
+    Version {
+        /// What it speaks.
+        theirs: u16,
+    },
+    /// A message where it has no place.
+    #[error("the leader sent {got} where {expected} was due")]
+    Order {
+        /// What came.
+        got: &'static str,
+        /// What was due.
+        expected: &'static str,
+    },
+    /// The leader was replaced and does not know it.
+    #[error("the leader appends under epoch {theirs}, but epoch {known} has been seen: it was replaced and is refused")]
+    StaleEpoch {
+        /// The leader's.
+        theirs: Epoch,
+        /// The newest that was seen.
+        known: Epoch,
+    },
+    /// A position of another life of the log within one stream.
+    #[error("a position in log {got} arrived on a stream of log {stream}")]
+    Incarnation {
+        /// What came.
+        got: Incarnation,
+        /// The stream's.
+        stream: Incarnation,
+    },
+    /// A tail that does not go on where we stand.
+    #[error("the leader at {head} would send a tail, which cannot go on from {}", applied.map_or_else(|| "nothing".to_owned(), |at| at.to_string()))]
+    CannotTail {
+        /// The leader's head.
+        head: Position,
+        /// Where we stand.
+        applied: Option<Position>,
+    },
+    /// A snapshot older than what is already applied from the same log.
+    #[error("the snapshot as of {as_of} is older than record {applied}, which is already applied")]
+    SnapshotTooOld {
+        /// The snapshot's record.
+        as_of: Lsn,
+        /// What is applied.
+        applied: Lsn,
+    },
+    /// Rows were lost on the way.
+    #[error("the snapshot ends after {received} rows, {announced} were sent")]
+    SnapshotRows {
+        /// What its end says.
+        announced: u64,
+        /// What came.
+        received: u64,
+    },
+    /// A block of rows or records that cannot be read or says of itself what is not so.
+    #[error("a block is damaged: {0}")]
+    Damaged(String),
+    /// Records are missing or come twice.
+    #[error("records {first} to {last} arrived where {expected} was due")]
+    Gap {
+        /// The record that was due.
+        expected: Lsn,
+        /// The first that came.
+        first: Lsn,
+        /// The last that came.
+        last: Lsn,
+    },
+    /// The log's history is not the one that we applied.
+    #[error("record {lsn} does not follow from what was applied here: the histories differ")]
+    Chain {
+        /// The record whose hash does not fit.
+        lsn: Lsn,
+    },
+}
+
+/// What to do after the stream was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Connect again and go on from where we stand.
+    Resume,
+    /// What we hold may not be the leader's history: connect again and take a snapshot.
+    Snapshot,
+}
+
+impl Violation {
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::CannotTail { .. } | Self::Chain { .. } => Remedy::Snapshot,
+            Self::Version { .. }
+            | Self::Order { .. }
+            | Self::StaleEpoch { .. }
+            | Self::Incarnation { .. }
+            | Self::SnapshotTooOld { .. }
+            | Self::SnapshotRows { .. }
+            | Self::Damaged(_)
+            | Self::Gap { .. } => Remedy::Resume,
+        }
+    }
+}
