@@ -118,6 +118,16 @@ impl Outbox {
         Ok(())
     }
 
+    /// Pushes a last small frame, room or not, and ends the stream behind it.
+    pub(crate) fn push_last(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) {
+        self.0.end(|state| {
+            if !state.closed && !state.finished && push(&mut state.outgoing).is_err() {
+                tracing::debug!("a stream's last frame cannot be encoded; it ends without");
+            }
+            state.finished = true;
+        });
+    }
+
     /// Ends the stream when everything has left.
     pub(crate) fn finish(&self) {
         self.0.end(|state| state.finished = true);
@@ -237,7 +247,7 @@ mod tests {
         assert!(body.frame().await.is_none());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_full_outbox_takes_nothing_until_the_peer_reads_or_time_is_up() {
         let (outbox, mut body) = outbox(15);
         outbox.try_push(ping(1)).unwrap();

@@ -67,9 +67,7 @@ pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: 
         End::Told(code, message) => {
             report(&peer, &name, code, &message);
             let told = Downstream::Error { code, message };
-            // When there is no room, the closed stream alone must do.
-            let _ = outbox.try_push(|out| feed::push_downstream(out, &told));
-            outbox.finish();
+            outbox.push_last(|out| feed::push_downstream(out, &told));
         }
         End::Cut(code, message) => {
             report(&peer, &name, code, &message);

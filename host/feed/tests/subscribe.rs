@@ -1,0 +1,161 @@
+//! What a subscriber gets: tail, snapshot, filters, heartbeats.
+
+mod support;
+
+use littoral_feed::server::Config;
+use littoral_model::{
+    position::{Incarnation, Lsn},
+    record::{ChainHash, Payload},
+    view::ViewId,
+};
+use littoral_protocol::frame::*;
+use littoral_wire::rows;
+use std::time::{Duration, Instant};
+use support::*;
+
+#[tokio::test]
+async fn a_subscriber_that_stands_on_this_log_gets_its_tail_and_then_what_is_committed() {
+    let served = serve(Config::default()).await;
+    (0..10).for_each(|key| served.leader.put(1, key));
+    let mut peer = served.connect().await;
+    peer.sender.send(&hello(Views::All, Some(served.leader.resume_at(5)))).unwrap();
+    let hello = next_hello(&mut peer.receiver).await;
+    assert_eq!((hello.mode, hello.version, hello.region), (Mode::Tail, VERSION_MAX, region()));
+    assert_eq!(hello.head, served.leader.last().position);
+    assert_eq!(records_through(&mut peer.receiver, 6, 12).await.len(), 7);
+    served.leader.put(1, 99);
+    let committed = Instant::now();
+    match next(&mut peer.receiver).await {
+        Downstream::Records { first, last, chain_after, .. } => {
+            assert_eq!((first, last), (Lsn(13), Lsn(13)));
+            assert_eq!(chain_after, served.leader.last().chain);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(committed.elapsed() < Duration::from_millis(90), "no timer is waited for");
+}
+
+#[tokio::test]
+async fn one_with_nothing_gets_a_snapshot_and_then_the_tail_behind_it() {
+    let served = serve(Config { snapshot_bytes: 10_000, ..Config::default() }).await;
+    (0..5_000).for_each(|key| served.leader.put(1 + key as u32 % 2, key));
+    let mut peer = served.connect().await;
+    peer.sender.send(&hello(Views::All, None)).unwrap();
+    assert_eq!(next_hello(&mut peer.receiver).await.mode, Mode::Snapshot);
+    let end = served.leader.last();
+    match next(&mut peer.receiver).await {
+        Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate } => {
+            assert_eq!((as_of, chain, rows_estimate), (end.position, end.chain, 5_000));
+            assert!(catalogue.view("a").is_some());
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let mut blocks = 0;
+    loop {
+        match next(&mut peer.receiver).await {
+            Downstream::SnapshotRows { rows: count, bytes } => {
+                blocks += 1;
+                let before = seen.len();
+                for row in rows::iter(&bytes) {
+                    let row = row.unwrap().unwrap();
+                    assert_eq!(row.body, Some(&[7; 100][..]));
+                    seen.insert(row.key.to_vec());
+                }
+                assert_eq!(seen.len() - before, count as usize);
+            }
+            Downstream::SnapshotEnd { rows } => break assert_eq!(rows, 5_000),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen.len(), 5_000);
+    assert!(blocks > 10, "the snapshot comes in chunks, not in {blocks}");
+    served.leader.put(1, 1);
+    assert_eq!(records_through(&mut peer.receiver, 5_003, 5_003).await, [Lsn(5_003)]);
+}
+
+#[tokio::test]
+async fn what_was_trimmed_lost_or_diverged_means_a_snapshot() {
+    let served = serve(Config::default()).await;
+    (0..20).for_each(|key| served.leader.put(1, key));
+    let last = served.leader.last();
+    let old = served.leader.resume_at(4);
+    let kept = served.leader.resume_at(15);
+    served.leader.trim(10);
+    let mut other_life = last;
+    other_life.position.incarnation = Incarnation(8);
+    let mut ahead = last;
+    ahead.position.lsn = Lsn(1_000);
+    let diverged = Resume { chain: ChainHash(1), ..last };
+    let begin = Resume {
+        position: littoral_model::position::Position { lsn: Lsn::NONE, ..last.position },
+        chain: ChainHash::GENESIS,
+    };
+    for (what, resume, mode) in [
+        ("at the head", last, Mode::Tail),
+        ("within the log", kept, Mode::Tail),
+        ("trimmed", old, Mode::Snapshot),
+        ("at a trimmed beginning", begin, Mode::Snapshot),
+        ("another incarnation", other_life, Mode::Snapshot),
+        ("ahead of the leader", ahead, Mode::Snapshot),
+        (
+            "a huge number",
+            Resume { position: littoral_model::position::Position { lsn: Lsn(u64::MAX), ..last.position }, ..last },
+            Mode::Snapshot,
+        ),
+        ("another history", diverged, Mode::Snapshot),
+    ] {
+        let mut peer = served.connect().await;
+        peer.sender.send(&hello(Views::All, Some(resume))).unwrap();
+        assert_eq!(next_hello(&mut peer.receiver).await.mode, mode, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_leaves_other_views_out_of_snapshot_and_tail_and_learns_of_new_views() {
+    let served = serve(Config::default()).await;
+    served.leader.put(1, 1);
+    served.leader.put(2, 2);
+    let mut peer = served.connect().await;
+    let views = Views::Names(vec!["b".into(), "later".into()]);
+    peer.sender.send(&hello(views, None)).unwrap();
+    next_hello(&mut peer.receiver).await;
+    assert!(matches!(next(&mut peer.receiver).await, Downstream::SnapshotBegin { .. }));
+    match next(&mut peer.receiver).await {
+        Downstream::SnapshotRows { rows: 1, bytes } => {
+            assert_eq!(rows::iter(&bytes).next().unwrap().unwrap().unwrap().view, ViewId(2));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(next(&mut peer.receiver).await, Downstream::SnapshotEnd { rows: 1 });
+    served.leader.put(1, 3); // 5: not wanted
+    served.leader.put(2, 3); // 6
+    served.leader.make_view("later"); // 7
+    served.leader.put(3, 3); // 8
+    served.leader.append(Payload::Receipt { idempotency_key: "k", content: 1, first: Lsn(8), last: Lsn(8) }); // 9
+    assert_eq!(records_through(&mut peer.receiver, 5, 9).await, [Lsn(6), Lsn(7), Lsn(8)]);
+}
+
+#[tokio::test]
+async fn a_ping_is_echoed_at_once_with_the_head_and_heartbeats_come_unasked() {
+    let served = serve(Config { heartbeat_ms: 400, ..Config::default() }).await;
+    let mut peer = served.connect().await;
+    peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
+    next_hello(&mut peer.receiver).await;
+    for seq in 1..20 {
+        let sent = Instant::now();
+        peer.sender.send(&Upstream::Ping { seq }).unwrap();
+        loop {
+            match peer.receiver.next().await.unwrap().unwrap() {
+                Downstream::Heartbeat { echo, head, .. } if echo == seq => break assert_eq!(head.lsn, Lsn(2)),
+                Downstream::Heartbeat { echo, .. } => assert!(echo < seq),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(sent.elapsed() < Duration::from_millis(200), "took {:?}", sent.elapsed());
+    }
+    peer.sender.send(&Upstream::Applied { lsn: Lsn(2) }).unwrap();
+    let silent_since = Instant::now();
+    assert!(matches!(peer.receiver.next().await, Ok(Some(Downstream::Heartbeat { echo: 19, .. }))));
+    assert!(silent_since.elapsed() > Duration::from_millis(100));
+}

@@ -1,0 +1,230 @@
+//! The wire's form, held against `tests/fixtures/wire/v1.hex`: peers of another release must read what we write. When
+//! the form changes on purpose, the protocol version grows, the old file stays, and a new one is written by running
+//! these tests with `LITTORAL_WRITE_FIXTURES=1`.
+
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    entity_key::KeyBatch,
+    event_time::EventTime,
+    hlc::Hlc,
+    module::ModuleDigest,
+    position::{Epoch, Incarnation, Lsn, Position},
+    read::{ReadError, ViewRead},
+    record::{ChainHash, Payload, Record},
+    row::{Row, RowMeta},
+    token::Watermark,
+    version::Version,
+    view::ViewId,
+    write::{RowBatch, RowWrite, WriteConcern, WriteError, WriteReceipt, WriteRequest},
+};
+use littoral_protocol::{
+    call::{Answer, Call, Reply, Request, RowsRead},
+    frame::*,
+};
+use littoral_wire::{Decoder, Outgoing, call, feed, records, rows};
+use std::{fmt::Write as _, path::PathBuf};
+
+fn at(lsn: u64) -> Position {
+    Position { incarnation: Incarnation(0x0102_0304), lsn: Lsn(lsn) }
+}
+
+fn version() -> Version {
+    Version { hlc: Hlc::new(1_700_000_000_000, 3), region: "us-east".parse().unwrap() }
+}
+
+fn row(body: Option<&[u8]>) -> Row {
+    let meta = RowMeta { view: ViewId(3), event_time: EventTime(-5), version: version(), lsn: Lsn(300) };
+    Row::new(meta, b"key", body)
+}
+
+fn record(payload: Payload<'_>) -> Record<'_> {
+    let mut record = Record {
+        lsn: Lsn(300),
+        epoch: Epoch(2),
+        origin: version().region,
+        origin_lsn: Lsn(300),
+        hlc: version().hlc,
+        chain: ChainHash::GENESIS,
+        payload,
+    };
+    record.chain = record.chain_after(ChainHash(9));
+    record
+}
+
+fn upstreams() -> Vec<Upstream> {
+    let resume = Resume { position: at(299), chain: ChainHash(u128::MAX - 1) };
+    let hello = |views, resume| {
+        Upstream::Hello(SubscriberHello { version_min: 1, version_max: 1, subscriber: "edge-1".into(), views, resume })
+    };
+    vec![
+        hello(Views::All, None),
+        hello(Views::Names(vec!["route".into(), "airport".into()]), Some(resume)),
+        Upstream::Ping { seq: 1_000 },
+        Upstream::Applied { lsn: Lsn(300) },
+    ]
+}
+
+fn downstreams() -> Vec<Downstream> {
+    let mut rows_block = Vec::new();
+    rows::push(&mut rows_block, Some(&row(Some(b"body")))).unwrap();
+    rows::push(&mut rows_block, Some(&row(None))).unwrap();
+    let mut records_block = Vec::new();
+    let (view, event_time) = (ViewId(3), EventTime(1_700_000_000_000_000_000));
+    for payload in [
+        Payload::Row { view, event_time, key: b"key", body: b"body" },
+        Payload::Tombstone { view, event_time, key: b"key" },
+        Payload::Catalogue(Box::new(CatalogueChange::DropView("route".into()))),
+        Payload::Receipt { idempotency_key: "once", content: 7, first: Lsn(1), last: Lsn(2) },
+    ] {
+        records::push(&mut records_block, &record(payload)).unwrap();
+    }
+    let hello = PublisherHello {
+        version: 1,
+        region: version().region,
+        epoch: Epoch(2),
+        head: at(300),
+        mode: Mode::Snapshot,
+        heartbeat_ms: 100,
+    };
+    let catalogue = Catalogue::default().into();
+    vec![
+        Downstream::Hello(hello),
+        Downstream::SnapshotBegin { as_of: at(299), chain: ChainHash(9), catalogue, rows_estimate: 2 },
+        Downstream::SnapshotRows { rows: 2, bytes: rows_block.into() },
+        Downstream::SnapshotEnd { rows: 2 },
+        Downstream::Records { first: Lsn(297), last: Lsn(300), chain_after: ChainHash(5), bytes: records_block.into() },
+        Downstream::Heartbeat { clock: version().hlc, head: at(300), echo: 1_000 },
+        Downstream::Error { code: ErrorCode::Slow, message: "too slow".into() },
+    ]
+}
+
+fn requests() -> Vec<Request> {
+    let mut keys = KeyBatch::default();
+    keys.push(b"key");
+    let mut batch = RowBatch::default();
+    batch.push(RowWrite { view: ViewId(3), event_time: EventTime(5), key: b"key", body: Some(b"body") });
+    let write = WriteRequest { rows: batch, idempotency_key: Some("once".into()), concern: WriteConcern::Local };
+    let calls = [
+        Call::Read { reads: vec![ViewRead { view: ViewId(3), keys }] },
+        Call::Write(write),
+        Call::Change(CatalogueChange::DropModule("m".into())),
+        Call::PutModule { name: "m".into(), version: "1".into(), component: Bytes::from_static(b"\0asm") },
+        Call::FetchModule { digest: ModuleDigest([7; 32]) },
+        Call::Status,
+    ];
+    calls.into_iter().zip(1..).map(|(call, id)| Request { id, call }).collect()
+}
+
+fn replies() -> Vec<Reply> {
+    let mut block = Vec::new();
+    rows::push(&mut block, None).unwrap();
+    rows::push(&mut block, Some(&row(Some(b"body")))).unwrap();
+    let watermark = Watermark::at(version().region, Incarnation(0x0102_0304), Lsn(300));
+    let read = RowsRead { as_of: at(300), watermark: watermark.clone(), counts: vec![2], bytes: block.into() };
+    let receipt = WriteReceipt {
+        first: Lsn(300),
+        position: at(300),
+        token: watermark,
+        concern: WriteConcern::Local,
+        duplicate: true,
+    };
+    let answers = [
+        Answer::Read(Ok(read)),
+        Answer::Read(Err(ReadError::NotReady)),
+        Answer::Receipt(Ok(receipt)),
+        Answer::Receipt(Err(WriteError::UnknownView("route".into()))),
+        Answer::Component(Some(Bytes::from_static(b"\0asm"))),
+        Answer::Component(None),
+        Answer::Refused("no".into()),
+    ];
+    answers.into_iter().zip(300..).map(|(answer, id)| Reply { id, answer }).collect()
+}
+
+fn one(push: impl FnOnce(&mut Outgoing)) -> Vec<u8> {
+    let mut out = Outgoing::default();
+    push(&mut out);
+    let frame = out.pop().unwrap();
+    assert!(out.is_empty());
+    frame.to_vec()
+}
+
+fn frames() -> Vec<(String, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let mut add = |kind: &str, number: usize, frame| frames.push((format!("{kind}-{number}"), frame));
+    for (number, message) in upstreams().iter().enumerate() {
+        add("upstream", number, one(|out| feed::push_upstream(out, message).unwrap()));
+    }
+    for (number, message) in downstreams().iter().enumerate() {
+        add("downstream", number, one(|out| feed::push_downstream(out, message).unwrap()));
+    }
+    for (number, message) in requests().iter().enumerate() {
+        add("request", number, one(|out| call::push_request(out, message).unwrap()));
+    }
+    for (number, message) in replies().iter().enumerate() {
+        add("reply", number, one(|out| call::push_reply(out, message).unwrap()));
+    }
+    frames
+}
+
+#[test]
+fn frames_are_byte_for_byte_what_they_were() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v1.hex");
+    let mut text = String::new();
+    for (name, frame) in frames() {
+        let hex = frame.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
+        writeln!(text, "{name} {hex}").unwrap();
+    }
+    if std::env::var_os("LITTORAL_WRITE_FIXTURES").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    for (ours, theirs) in text.lines().zip(golden.lines()) {
+        assert_eq!(ours, theirs, "the wire's form has changed");
+    }
+    assert_eq!(text.lines().count(), golden.lines().count());
+}
+
+fn payload(frame: &[u8]) -> Bytes {
+    let mut decoder = Decoder::new(1 << 20);
+    decoder.push(Bytes::copy_from_slice(frame));
+    decoder.next_payload().unwrap().unwrap()
+}
+
+#[test]
+fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
+    for message in upstreams() {
+        let payload = payload(&one(|out| feed::push_upstream(out, &message).unwrap()));
+        assert_eq!(feed::upstream(&payload), Ok(message));
+    }
+    // Blocks are written and read by hand, to share their bytes; serde's own form must be the same.
+    for message in downstreams() {
+        let payload = payload(&one(|out| feed::push_downstream(out, &message).unwrap()));
+        assert_eq!(payload, postcard::to_stdvec(&message).unwrap(), "{message:?}");
+        assert_eq!(feed::downstream(&payload), Ok(message));
+    }
+    for message in requests() {
+        let payload = payload(&one(|out| call::push_request(out, &message).unwrap()));
+        assert_eq!(call::request(&payload), Ok(message));
+    }
+    for message in replies() {
+        let payload = payload(&one(|out| call::push_reply(out, &message).unwrap()));
+        assert_eq!(payload, postcard::to_stdvec(&message).unwrap(), "{message:?}");
+        assert_eq!(call::reply_id(&payload), Ok(message.id));
+        assert_eq!(call::reply(&payload), Ok(message));
+    }
+}
+
+#[test]
+fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
+    // A read of one view with the key bytes "k" and an end of 9; a write whose span ends beyond its bytes.
+    for (what, hostile) in
+        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0])]
+    {
+        let error = call::request(&hostile).unwrap_err();
+        assert!(error.to_string().contains("outside its bytes"), "{what}: {error}");
+    }
+}
