@@ -122,13 +122,21 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         views: Views::All,
         resume: None,
     });
+    let ping = |seq| Upstream::Ping { seq };
+    let backwards = frames(&[hello(Views::All, Some(served.leader.last())), ping(5), ping(4)]);
+    let unsent = frames(&[
+        hello(Views::All, Some(served.leader.last())),
+        Upstream::Applied { lsn: littoral_model::position::Lsn(9) },
+    ]);
     let twice = frames(&[hello(Views::All, Some(served.leader.last())), hello(Views::All, None)]);
     for (what, sent, code, word) in [
         ("damaged", damaged, ErrorCode::Protocol, "checksum"),
         ("oversized", oversized, ErrorCode::Protocol, "longer than"),
         ("not upstream", no_message, ErrorCode::Protocol, "malformed"),
         ("no hello", frames(&[Upstream::Ping { seq: 1 }]), ErrorCode::Protocol, "hello"),
-        ("two hellos", twice, ErrorCode::Protocol, "second hello"),
+        ("two hellos", twice, ErrorCode::Protocol, "twice"),
+        ("pings backwards", backwards, ErrorCode::Protocol, "ping 4 came after ping 5"),
+        ("applied before sent", unsent, ErrorCode::Protocol, "record 9 is said to be applied"),
         ("a long name", frames(&[long_name]), ErrorCode::Protocol, "name"),
         ("another version", frames(&[alien]), ErrorCode::Version, "versions 2 to 4"),
         ("half a hello", fine[..fine.len() - 1].to_vec(), ErrorCode::Slow, "300 ms"),
@@ -176,10 +184,13 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
     (0..150_000).for_each(|key| served.leader.put(1, key));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let cut_by = Instant::now() + Duration::from_secs(10);
-    while slow.calls.is_connected() {
+    for seq in 1.. {
+        if !slow.calls.is_connected() {
+            break;
+        }
         assert!(Instant::now() < cut_by, "it was never cut");
         // Not even pings help one that does not read.
-        let _ = slow.sender.send(&Upstream::Ping { seq: 1 });
+        let _ = slow.sender.send(&Upstream::Ping { seq });
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let mut last = 2;

@@ -40,20 +40,6 @@ pub enum Error {
         /// Bytes there.
         have: usize,
     },
-    /// The peer speaks none of our protocol versions.
-    #[error(
-        "the peer speaks feed protocol versions {theirs_min} to {theirs_max}, this build {ours_min} to {ours_max}; bring both to releases that share one"
-    )]
-    UnknownVersion {
-        /// The peer's oldest.
-        theirs_min: u16,
-        /// The peer's newest.
-        theirs_max: u16,
-        /// Our oldest.
-        ours_min: u16,
-        /// Our newest.
-        ours_max: u16,
-    },
 }
 
 pub(crate) fn malformed(what: &'static str, reason: impl ToString) -> Error {

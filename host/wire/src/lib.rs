@@ -15,7 +15,6 @@ pub mod feed;
 pub mod outgoing;
 pub mod records;
 pub mod rows;
-pub mod version;
 
 pub use decoder::Decoder;
 pub use error::Error;

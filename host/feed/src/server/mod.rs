@@ -4,7 +4,6 @@ mod activity;
 mod calls;
 mod config;
 mod connection;
-mod decide;
 mod listen;
 mod session;
 mod snapshot;

@@ -1,9 +1,9 @@
 //! One subscriber's session: hello, snapshot or not, tail, heartbeats.
 //!
 //! Three loops run side by side in one task: what the subscriber sends, what it is sent, and heartbeats. They meet in
-//! the outbox, which is bounded, and in [`Pings`].
+//! the outbox, which is bounded, and in the protocol's session, which decides.
 
-use super::{Shared, activity::OpenStream, decide, snapshot};
+use super::{Shared, activity::OpenStream, snapshot};
 use crate::{
     inbox::{Inbox, InboxError},
     outbox::{Outbox, PushError},
@@ -12,14 +12,16 @@ use littoral_model::{
     hlc::Hlc,
     ports::{FeedReadError, FeedSource},
     position::{Lsn, Position},
+    record::ChainHash,
 };
-use littoral_protocol::frame::{Downstream, ErrorCode, Mode, PublisherHello, SubscriberHello, Upstream};
-use littoral_wire::{feed, records, records::ViewFilter, version};
+use littoral_protocol::{
+    frame::{Downstream, ErrorCode, Mode, SubscriberHello, Upstream},
+    publisher::{self, Publisher, Refusal},
+};
+use littoral_wire::{Outgoing, feed, records, records::ViewFilter};
+use parking_lot::Mutex;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{sync::Notify, time::timeout};
@@ -38,18 +40,13 @@ enum End {
     Cut(ErrorCode, String),
 }
 
-/// The newest ping, until a heartbeat has echoed it.
-#[derive(Debug, Default)]
-struct Pings {
-    seq: AtomicU64,
-    told: Notify,
-}
-
 struct Session<'a> {
     name: String,
     shared: &'a Shared,
     outbox: &'a Outbox,
-    pings: Pings,
+    state: Mutex<publisher::Session>,
+    /// Told when a ping waits for its echo.
+    pinged: Notify,
 }
 
 /// Runs a session to its end.
@@ -91,15 +88,16 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
         return End::Told(ErrorCode::Protocol, format!("a subscriber's name has at most {NAME_LEN_MAX} bytes"));
     }
     name.clone_from(&hello.subscriber);
-    let session = Session { name: name.clone(), shared, outbox, pings: Pings::default() };
-    let (next, mode, filter) = match session.greet(&hello).await {
-        Ok(start) => start,
+    let (mode, state) = match greet(&hello, outbox, shared).await {
+        Ok(greeted) => greeted,
         Err(end) => return end,
     };
+    let filter = ViewFilter::new(&hello.views, &shared.source.catalogue());
+    let session = Session { name: name.clone(), shared, outbox, state: Mutex::new(state), pinged: Notify::new() };
     tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "subscriber joined");
     let ended = tokio::select! {
         ended = session.listen(inbox) => ended,
-        ended = session.publish(next, mode, filter) => ended,
+        ended = session.publish(mode, filter) => ended,
         ended = session.heartbeats() => ended,
     };
     match ended {
@@ -137,6 +135,47 @@ fn log_error(error: impl ToString) -> End {
     End::Told(ErrorCode::Log, error.to_string())
 }
 
+fn refused(refusal: Refusal) -> End {
+    let code = if matches!(refusal, Refusal::Version { .. }) { ErrorCode::Version } else { ErrorCode::Protocol };
+    End::Told(code, refusal.to_string())
+}
+
+/// Answers the hello: how the subscriber is brought up to date.
+async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Result<(Mode, publisher::Session), End> {
+    let source = &*shared.source;
+    let publisher = Publisher {
+        region: source.region(),
+        epoch: source.epoch(),
+        head: *source.head().borrow(),
+        heartbeat_ms: shared.config.heartbeat_ms,
+    };
+    let chain = match hello.resume {
+        Some(resume) if resume.position.incarnation == publisher.head.incarnation => {
+            chain_before_tail(source, resume.position.lsn, publisher.head.lsn).await?
+        }
+        _ => None,
+    };
+    let (answer, state) = publisher.greet(hello, |_| chain).map_err(refused)?;
+    let mode = answer.mode;
+    let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
+    push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
+    Ok((mode, state))
+}
+
+/// The hash of the record at `lsn`, when the log can go on behind it: what was trimmed must never look like a harmless
+/// gap.
+async fn chain_before_tail(source: &dyn FeedSource, lsn: Lsn, head: Lsn) -> Result<Option<ChainHash>, End> {
+    let chain = if lsn == Lsn::NONE { Some(ChainHash::GENESIS) } else { source.chain_at(lsn) };
+    if lsn >= head || chain.is_none() {
+        return Ok(chain);
+    }
+    match source.records(lsn.next(), 1).await {
+        Ok(_) => Ok(chain),
+        Err(FeedReadError::Trimmed { .. }) => Ok(None),
+        Err(error @ FeedReadError::Io(_)) => Err(log_error(error)),
+    }
+}
+
 /// Loops end only by an [`End`].
 enum Never {}
 
@@ -149,56 +188,21 @@ impl Session<'_> {
         *self.source().head().borrow()
     }
 
-    /// Answers the hello: what comes next, and from where.
-    async fn greet(&self, hello: &SubscriberHello) -> Result<(Lsn, Mode, ViewFilter), End> {
-        let version = version::negotiate(hello.version_min, hello.version_max)
-            .map_err(|error| End::Told(ErrorCode::Version, error.to_string()))?;
-        let head = self.head();
-        let next = hello.resume.map_or(Lsn::OLDEST, |resume| Lsn(resume.position.lsn.0.saturating_add(1)));
-        let (mut chain_there, mut next_is_there) = (None, false);
-        if let Some(resume) = hello.resume.filter(|resume| resume.position.incarnation == head.incarnation) {
-            chain_there = self.source().chain_at(resume.position.lsn);
-            next_is_there = next > head.lsn || self.is_there(next).await?;
-        }
-        let mode = decide::mode(hello.resume, head, chain_there, next_is_there);
-        let filter = ViewFilter::new(&hello.views, &self.source().catalogue());
-        let answer = PublisherHello {
-            version,
-            region: self.source().region(),
-            epoch: self.source().epoch(),
-            head,
-            mode,
-            heartbeat_ms: self.shared.config.heartbeat_ms,
-        };
-        self.send(&Downstream::Hello(answer)).await?;
-        Ok((next, mode, filter))
-    }
-
-    /// Whether the log still has this record.
-    async fn is_there(&self, lsn: Lsn) -> Result<bool, End> {
-        match self.source().records(lsn, 1).await {
-            Ok(_) => Ok(true),
-            Err(FeedReadError::Trimmed { .. }) => Ok(false),
-            Err(error @ FeedReadError::Io(_)) => Err(log_error(error)),
-        }
-    }
-
     /// Hears the subscriber.
     async fn listen(&self, inbox: &mut Inbox) -> Result<Never, End> {
         loop {
-            match next(inbox, self.shared.config.idle_timeout()).await? {
-                Upstream::Ping { seq } => {
-                    self.pings.seq.fetch_max(seq, Ordering::AcqRel);
-                    self.pings.told.notify_one();
-                }
-                Upstream::Applied { lsn } => {
-                    let behind = self.head().lsn.0.saturating_sub(lsn.0);
-                    metrics::gauge!("littoral_feed_records_behind", "subscriber" => self.name.clone())
-                        .set(behind as f64);
-                }
-                Upstream::Hello(_) => {
-                    return Err(End::Told(ErrorCode::Protocol, "a second hello on one stream".to_owned()));
-                }
+            let message = next(inbox, self.shared.config.idle_timeout()).await?;
+            let (owes_echo, applied) = {
+                let mut state = self.state.lock();
+                state.receive(&message).map_err(refused)?;
+                (state.owes_echo(), state.applied())
+            };
+            if owes_echo {
+                self.pinged.notify_one();
+            }
+            if matches!(message, Upstream::Applied { .. }) {
+                let behind = self.head().lsn.0.saturating_sub(applied.0);
+                metrics::gauge!("littoral_feed_records_behind", "subscriber" => self.name.clone()).set(behind as f64);
             }
         }
     }
@@ -208,10 +212,10 @@ impl Session<'_> {
         let heartbeat = self.shared.config.heartbeat();
         loop {
             // An elapsed time is as good a reason as a ping.
-            let _ = timeout(heartbeat, self.pings.told.notified()).await;
+            let _ = timeout(heartbeat, self.pinged.notified()).await;
             self.push(|out| {
-                // The echo is read before the head, so that the head is at least what it was when the ping came.
-                let echo = self.pings.seq.load(Ordering::Acquire);
+                // The echo is taken before the head, so that the head is at least what it was when the ping came.
+                let echo = self.state.lock().echo();
                 let head = self.head();
                 feed::push_downstream(out, &Downstream::Heartbeat { clock: clock(), head, echo })
             })
@@ -220,22 +224,21 @@ impl Session<'_> {
     }
 
     /// Sends the snapshot, when there is to be one, then records as they come.
-    async fn publish(&self, next: Lsn, mode: Mode, mut filter: ViewFilter) -> Result<Never, End> {
+    async fn publish(&self, mode: Mode, mut filter: ViewFilter) -> Result<Never, End> {
         let mut head = self.source().head();
         let incarnation = head.borrow().incarnation;
-        let mut next = match mode {
-            Mode::Tail => next,
-            Mode::Snapshot => self.snapshot(&filter).await?.next(),
-        };
+        if mode == Mode::Snapshot {
+            self.snapshot(&filter).await?;
+        }
         loop {
             let seen = *head.borrow_and_update();
             if seen.incarnation != incarnation {
                 return Err(log_error("the log was begun anew; connect again"));
             }
-            if next > seen.lsn {
+            let Some(next) = self.state.lock().next(seen.lsn) else {
                 head.changed().await.map_err(|_| End::Told(ErrorCode::Shutdown, "the leader stops".to_owned()))?;
                 continue;
-            }
+            };
             let block = match self.source().records(next, self.shared.config.records_bytes).await {
                 Ok(block) => block,
                 Err(error @ FeedReadError::Trimmed { .. }) => {
@@ -251,13 +254,14 @@ impl Session<'_> {
             };
             let bytes = filter.apply(&block.bytes).map_err(log_error)?;
             metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
+            // Before they leave, as they may be applied before we are back.
+            self.state.lock().records_sent(block.last);
             self.send(&Downstream::Records { first: block.first, last: block.last, chain_after, bytes }).await?;
-            next = block.last.next();
         }
     }
 
-    /// Sends a snapshot; says as of where.
-    async fn snapshot(&self, filter: &ViewFilter) -> Result<Lsn, End> {
+    /// Sends a snapshot.
+    async fn snapshot(&self, filter: &ViewFilter) -> Result<(), End> {
         let source = self.source().snapshot();
         let as_of = source.as_of;
         self.send(&Downstream::SnapshotBegin {
@@ -274,25 +278,31 @@ impl Session<'_> {
             rows += u64::from(block.rows);
             self.send(&Downstream::SnapshotRows { rows: block.rows, bytes: block.bytes }).await?;
         }
+        self.state.lock().snapshot_sent(as_of.lsn);
         self.send(&Downstream::SnapshotEnd { rows }).await?;
         metrics::counter!("littoral_feed_snapshots_total").increment(1);
-        Ok(as_of.lsn)
+        Ok(())
     }
 
     async fn send(&self, message: &Downstream) -> Result<(), End> {
         self.push(|out| feed::push_downstream(out, message)).await
     }
 
-    async fn push(
-        &self,
-        push: impl FnOnce(&mut littoral_wire::Outgoing) -> Result<(), littoral_wire::Error>,
-    ) -> Result<(), End> {
-        self.outbox.push(self.shared.config.slow_timeout(), push).await.map_err(|error| match error {
-            PushError::Closed => End::Left,
-            PushError::Full { .. } => End::Cut(ErrorCode::Slow, error.to_string()),
-            PushError::Wire(error) => log_error(error),
-        })
+    async fn push(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) -> Result<(), End> {
+        push_or_cut(self.outbox, self.shared.config.slow_timeout(), push).await
     }
+}
+
+async fn push_or_cut(
+    outbox: &Outbox,
+    slow_timeout: Duration,
+    push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
+) -> Result<(), End> {
+    outbox.push(slow_timeout, push).await.map_err(|error| match error {
+        PushError::Closed => End::Left,
+        PushError::Full { .. } => End::Cut(ErrorCode::Slow, error.to_string()),
+        PushError::Wire(error) => log_error(error),
+    })
 }
 
 /// The publisher's clock, for people: staleness is measured without it.
