@@ -201,18 +201,41 @@ impl BodyBuilder {
         Ok(())
     }
 
-    /// The packed body.
+    /// Makes every value null again and keeps the memory, for the next row of the same view.
+    pub fn reset(&mut self) {
+        self.head[2..].fill(0);
+        self.tail.clear();
+        self.next = 0;
+    }
+
+    /// Appends the packed body to `out`.
     ///
     /// # Errors
-    /// [`InvalidBody::TooLarge`] when offsets do not fit 32 bits; [`InvalidBody::TooManyValues`] when more was pushed
-    /// than there are features.
-    pub fn finish(mut self) -> Result<Vec<u8>, InvalidBody> {
+    /// As [`BodyBuilder::finish`]; nothing is appended.
+    pub fn append_to(&self, out: &mut Vec<u8>) -> Result<(), InvalidBody> {
+        self.check_whole()?;
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(&self.tail);
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<(), InvalidBody> {
         if self.next > self.features {
             return Err(InvalidBody::TooManyValues { values: self.next, features: self.features });
         }
         if u32::try_from(self.tail.len()).is_err() {
             return Err(InvalidBody::TooLarge);
         }
+        Ok(())
+    }
+
+    /// The packed body.
+    ///
+    /// # Errors
+    /// [`InvalidBody::TooLarge`] when offsets do not fit 32 bits; [`InvalidBody::TooManyValues`] when more was pushed
+    /// than there are features.
+    pub fn finish(mut self) -> Result<Vec<u8>, InvalidBody> {
+        self.check_whole()?;
         self.head.append(&mut self.tail);
         Ok(self.head)
     }

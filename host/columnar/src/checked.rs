@@ -1,0 +1,196 @@
+//! A batch whose every value has been checked against its view.
+
+use crate::{
+    EVENT_TIMESTAMP, Error, Limits, Plan,
+    canonical::{self, CellError},
+    cells::{Cells, Values},
+    event_times,
+};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
+use arrow_schema::{Field, Schema};
+use littoral_model::{
+    entity_key::{self, KEY_LEN_MAX},
+    event_time::EventTime,
+    row_body::BodyBuilder,
+    value::ValueType,
+    view::ViewId,
+    write::{RowBatch, RowWrite},
+};
+use std::sync::Arc;
+
+/// Columns in the view's own types, no key or timestamp null.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    view: ViewId,
+    rows: usize,
+    keys: Vec<(String, ValueType, ArrayRef)>,
+    /// Per feature of the view.
+    features: Vec<(ValueType, Option<(String, ArrayRef)>)>,
+    times: Option<Int64Array>,
+    default_time: EventTime,
+}
+
+impl Checked {
+    pub(crate) fn new(
+        plan: &Plan,
+        batch: &RecordBatch,
+        default_time: EventTime,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        // Before anything else: a batch of Null columns states its rows and brings no bytes.
+        if batch.num_rows() > limits.rows_max {
+            return Err(Error::TooManyRows(limits.rows_max));
+        }
+        let at = |column: &str| {
+            let column = column.to_owned();
+            move |(row, reason): CellError| Error::Value { column, row, reason }
+        };
+        let mut keys = Vec::with_capacity(plan.keys.len());
+        for key in &plan.keys {
+            let array = canonical::canonical(batch.column(key.index), key.value_type, limits.bytes_max);
+            let array = array.map_err(at(&key.column))?;
+            if let Some(row) = (0..array.len()).find(|row| array.is_null(*row)) {
+                let reason = "the join key is null; every row needs its whole entity key".to_owned();
+                return Err(Error::Value { column: key.column.clone(), row, reason });
+            }
+            keys.push((key.name.clone(), key.value_type, array));
+        }
+        let mut features = Vec::with_capacity(plan.features.len());
+        for (feature, planned) in plan.view.features.iter().zip(&plan.features) {
+            let column = match planned {
+                None => None,
+                Some(planned) => {
+                    let array = canonical::canonical(batch.column(planned.index), planned.value_type, limits.bytes_max);
+                    Some((planned.name.clone(), array.map_err(at(&planned.column))?))
+                }
+            };
+            features.push((feature.value_type, column));
+        }
+        let times = match &plan.timestamp {
+            None => None,
+            Some((column, index)) => Some(event_times::event_times(batch.column(*index)).map_err(at(column))?),
+        };
+        let checked = Self { view: plan.view.id, rows: batch.num_rows(), keys, features, times, default_time };
+        checked.check_key_lengths()?;
+        Ok(checked)
+    }
+
+    fn check_key_lengths(&self) -> Result<(), Error> {
+        if self.keys.iter().all(|(_, value_type, _)| !matches!(value_type, ValueType::String | ValueType::Bytes)) {
+            return Ok(());
+        }
+        let mut key = Vec::new();
+        let cells = self.key_cells();
+        for row in 0..self.rows {
+            key.clear();
+            push_key(&cells, row, &mut key);
+            if key.len() > KEY_LEN_MAX {
+                return Err(Error::KeyTooLong { row, len: key.len() });
+            }
+        }
+        Ok(())
+    }
+
+    fn key_cells(&self) -> Vec<Cells<'_>> {
+        self.keys.iter().map(|(_, value_type, array)| Cells::new(array, *value_type)).collect()
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// When row `row`'s event happened.
+    ///
+    /// # Panics
+    /// When there is no such row, as a slice would.
+    #[must_use]
+    pub fn event_time(&self, row: usize) -> EventTime {
+        self.times.as_ref().map_or(self.default_time, |times| EventTime(times.value(row)))
+    }
+
+    /// Calls `each` with every row's number and entity key, in order.
+    pub fn for_each_key(&self, mut each: impl FnMut(usize, &[u8])) {
+        let cells = self.key_cells();
+        let mut key = Vec::new();
+        for row in 0..self.rows {
+            key.clear();
+            push_key(&cells, row, &mut key);
+            each(row, &key);
+        }
+    }
+
+    /// Appends every row, packed.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRows`] or [`Error::TooLarge`] when `rows` would outgrow the limits; it then holds a part.
+    pub fn append_to(&self, rows: &mut RowBatch, limits: Limits) -> Result<(), Error> {
+        if rows.len() + self.rows > limits.rows_max {
+            return Err(Error::TooManyRows(limits.rows_max));
+        }
+        let bytes_max = limits.bytes_max.min(u32::MAX as usize);
+        let key_cells = self.key_cells();
+        let cells: Vec<Option<Cells<'_>>> = (self.features.iter())
+            .map(|(value_type, column)| column.as_ref().map(|(_, array)| Cells::new(array, *value_type)))
+            .collect();
+        let mut builder = BodyBuilder::new(cells.len());
+        let (mut key, mut body, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        for row in 0..self.rows {
+            key.clear();
+            push_key(&key_cells, row, &mut key);
+            builder.reset();
+            for cell in &cells {
+                match cell {
+                    Some(cell) => cell.push(row, &mut builder, &mut scratch),
+                    None => builder.push_null(),
+                }
+            }
+            body.clear();
+            builder.append_to(&mut body).map_err(|_| Error::TooLarge(bytes_max))?;
+            if rows.payload_len() + key.len() + body.len() > bytes_max {
+                return Err(Error::TooLarge(bytes_max));
+            }
+            rows.push(RowWrite { view: self.view, event_time: self.event_time(row), key: &key, body: Some(&body) });
+        }
+        Ok(())
+    }
+
+    /// The rows as an Arrow batch under the view's own names and types, which any door takes.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] should Arrow refuse the columns, which it has no reason to.
+    pub fn to_batch(&self) -> Result<RecordBatch, Error> {
+        let mut fields = Vec::new();
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        let features = self.features.iter().filter_map(|(_, column)| column.as_ref());
+        for (name, array) in self.keys.iter().map(|(name, _, array)| (name, array)).chain(features.map(|(n, a)| (n, a)))
+        {
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            columns.push(Arc::clone(array));
+        }
+        let times: TimestampNanosecondArray = match &self.times {
+            Some(times) => times.reinterpret_cast(),
+            None => TimestampNanosecondArray::from(vec![self.default_time.0; self.rows]),
+        };
+        let times = times.with_timezone("UTC");
+        fields.push(Field::new(EVENT_TIMESTAMP, times.data_type().clone(), false));
+        columns.push(Arc::new(times));
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+            .map_err(|error| Error::Malformed(error.to_string()))
+    }
+}
+
+#[inline]
+fn push_key(cells: &[Cells<'_>], row: usize, key: &mut Vec<u8>) {
+    for cell in cells {
+        match &cell.values {
+            Values::Int64(values) => entity_key::push_i64(key, values[row]),
+            Values::Int32(values) => entity_key::push_i64(key, i64::from(values[row])),
+            Values::String(values) => entity_key::push_bytes(key, values.value(row).as_bytes()),
+            Values::Bytes(values) => entity_key::push_bytes(key, values.value(row)),
+            // No other type can be a join key: `FeatureView::normalize` refuses it.
+            Values::Bool(_) | Values::Float(_) | Values::Double(_) | Values::List(..) => {}
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Arrow IPC streams from outside.
+
+use crate::{Columns, Error, Limits, Plan};
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
+use bytes::Bytes;
+use littoral_model::{event_time::EventTime, view::FeatureView, write::RowBatch};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Decodes an Arrow IPC stream of rows of one view. Columns are found by the names of join keys and features, and
+/// `event_timestamp`; rows without that column get `default_time`.
+///
+/// # Errors
+/// [`Error`], naming column and row.
+pub fn decode_ipc(
+    bytes: Bytes,
+    view: &FeatureView,
+    default_time: EventTime,
+    limits: Limits,
+) -> Result<RowBatch, Error> {
+    // Arrow checks what it reads, but its reader has had panics on bytes that were made to hurt. One request must not
+    // cost more than itself.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(bytes, view, default_time, limits)));
+    decoded.unwrap_or_else(|_| Err(Error::Malformed("its parts contradict each other".to_owned())))
+}
+
+fn decode(bytes: Bytes, view: &FeatureView, default_time: EventTime, limits: Limits) -> Result<RowBatch, Error> {
+    let malformed = |error: arrow_schema::ArrowError| Error::Malformed(error.to_string().chars().take(300).collect());
+    // The push decoder, not the reader: it takes memory by what has come, never by a length that the bytes merely state.
+    let mut decoder = StreamDecoder::new();
+    let mut buffer = Buffer::from(bytes);
+    let mut rows = RowBatch::with_capacity(0, 0);
+    let mut plan = None;
+    while !buffer.is_empty() {
+        let Some(batch) = decoder.decode(&mut buffer).map_err(malformed)? else { break };
+        let plan = match &plan {
+            Some(plan) => plan,
+            None => plan.insert(Plan::new(&batch.schema(), view, &Columns::default())?),
+        };
+        let base = rows.len();
+        let checked = plan.check(&batch, default_time, limits).map_err(|error| error.offset_rows(base))?;
+        checked.append_to(&mut rows, limits).map_err(|error| error.offset_rows(base))?;
+    }
+    decoder.finish().map_err(malformed)?;
+    if plan.is_none() && decoder.schema().is_none() {
+        return Err(Error::Malformed("it has no schema".to_owned()));
+    }
+    Ok(rows)
+}
