@@ -1,0 +1,20 @@
+//! `cargo run -p littoral-provision`: installs what tests and measurements need, so that `littoral bench` finds it.
+
+use littoral_provision::{apt, feast::Environment};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let redis = apt::program("redis-server", "redis-server").map(|path| format!("redis-server: {}", path.display()));
+    let feast = Environment::install().map(|found| format!("feast: {}", found.feast().display()));
+    let mut code = ExitCode::SUCCESS;
+    for outcome in [redis, feast] {
+        match outcome {
+            Ok(found) => println!("{found}"),
+            Err(missing) => {
+                eprintln!("{missing}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
