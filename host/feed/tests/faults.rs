@@ -181,7 +181,7 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
     slow.sender.send(&hello(Views::All, Some(before))).unwrap();
     next_hello(&mut slow.receiver).await;
     // More than the windows and the bound take together.
-    (0..150_000).for_each(|key| served.leader.put(1, key));
+    (0..60_000).for_each(|key| served.leader.put(1, key));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let cut_by = Instant::now() + Duration::from_secs(10);
     for seq in 1.. {
@@ -199,11 +199,11 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
             last = to.0;
         }
     }
-    assert!(last < 150_002, "it cannot have all");
+    assert!(last < 60_002, "it cannot have all");
     let mut again = served.connect().await;
     again.sender.send(&hello(Views::All, Some(served.leader.resume_at(last)))).unwrap();
     assert_eq!(next_hello(&mut again.receiver).await.mode, Mode::Tail);
-    assert_eq!(records_through(&mut again.receiver, last + 1, 150_002).await.len() as u64, 150_002 - last);
+    assert_eq!(records_through(&mut again.receiver, last + 1, 60_002).await.len() as u64, 60_002 - last);
 }
 
 #[tokio::test]
@@ -213,9 +213,9 @@ async fn one_that_falls_behind_the_trimmed_log_is_told_and_gets_a_snapshot_next(
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(before))).unwrap();
     next_hello(&mut peer.receiver).await;
-    (0..100_000).for_each(|key| served.leader.put(1, key));
+    (0..60_000).for_each(|key| served.leader.put(1, key));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    served.leader.trim(100_000);
+    served.leader.trim(60_000);
     let told = loop {
         match next(&mut peer.receiver).await {
             Downstream::Records { .. } => {}

@@ -159,3 +159,15 @@ async fn a_ping_is_echoed_at_once_with_the_head_and_heartbeats_come_unasked() {
     assert!(matches!(peer.receiver.next().await, Ok(Some(Downstream::Heartbeat { echo: 19, .. }))));
     assert!(silent_since.elapsed() > Duration::from_millis(100));
 }
+
+#[tokio::test]
+async fn a_subscriber_that_says_good_bye_ends_the_stream_and_keeps_the_connection() {
+    let served = serve(Config::default()).await;
+    let mut peer = served.connect().await;
+    peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
+    next_hello(&mut peer.receiver).await;
+    peer.sender.finish();
+    while peer.receiver.next().await.unwrap().is_some() {}
+    assert!(peer.sender.send(&Upstream::Ping { seq: 1 }).is_err());
+    peer.calls.status().await.unwrap();
+}

@@ -104,6 +104,7 @@ pub fn split(key: &[u8], types: impl IntoIterator<Item = ValueType>) -> Result<V
 /// Many keys back to back, so that a batch costs two allocations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyBatch {
+    #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
     ends: Vec<u32>,
 }

@@ -44,6 +44,7 @@ pub struct RowWrite<'a> {
 /// Rows to write, in order, in one buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowBatch {
+    #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
     spans: Vec<Span>,
 }

@@ -294,6 +294,8 @@ async fn read_answers(mut inbox: Inbox, pending: Arc<Pending>, outbox: Outbox) {
             Ok(None) => break "the leader closed it".to_owned(),
             Err(error) => break error.to_string(),
         };
+        // A busy stream always has a next answer; other tasks must run too.
+        tokio::task::coop::consume_budget().await;
         match call::reply_id(&payload) {
             Ok(id) => pending.answer(id, payload),
             Err(error) => break error.to_string(),

@@ -62,6 +62,8 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
             Ok(None) | Err(InboxError::Broken(_)) => return Ok(()),
             Err(InboxError::Wire(error)) => return Err(error.to_string()),
         };
+        // A busy stream always has a next call; other tasks must run too.
+        tokio::task::coop::consume_budget().await;
         let len = payload.len();
         let request = call::request(&payload).map_err(|error| error.to_string())?;
         drop(payload);

@@ -60,7 +60,10 @@ pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: 
         end = session(&mut inbox, &outbox, &shared, &mut name) => end,
     };
     match end {
-        End::Left => tracing::info!(%peer, subscriber = %name, "subscriber left"),
+        End::Left => {
+            tracing::info!(%peer, subscriber = %name, "subscriber left");
+            outbox.finish();
+        }
         End::Told(code, message) => {
             report(&peer, &name, code, &message);
             let told = Downstream::Error { code, message };
