@@ -7,11 +7,12 @@ use crate::{
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
     position::{Epoch, Lsn, Position},
-    read::{ReadAnswer, ReadError, ReadRequest},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     record::ChainHash,
     region::Region,
     row::Row,
     status::NodeStatus,
+    view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
 use bytes::Bytes;
@@ -175,6 +176,13 @@ pub enum ModuleError {
 pub trait Node: FeatureReader + FeatureWriter {
     /// The node's state. Cheap enough for a health check.
     fn status(&self) -> NodeStatus;
+
+    /// The next rows of a view, by key, after the key `after`: for comparing and browsing, as each page goes through the
+    /// whole replica. `None` when the view is not held whole here.
+    fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
+        let _ = (view, after, limit);
+        None
+    }
 }
 
 /// What the replication feed serves from: a leader (and later a relay).

@@ -38,6 +38,15 @@ pub struct ReadAnswer {
     pub freshness: Freshness,
 }
 
+/// Rows of one view in the order of their keys.
+#[derive(Clone, Debug, Default)]
+pub struct RowPage {
+    /// The rows, without tombstones.
+    pub rows: Vec<Row>,
+    /// The last key, where the next page goes on; `None` when this is the last page.
+    pub cursor: Option<Vec<u8>>,
+}
+
 /// Why a read failed. Each says what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ReadError {

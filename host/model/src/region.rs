@@ -17,7 +17,7 @@ impl Region {
     /// The longest name, in bytes.
     pub const LEN_MAX: usize = 16;
 
-    /// No region; orders before every other, is never a node's own, and does not read back from text.
+    /// No region; orders before every other, is never a node's own. Written as no text at all.
     pub const NONE: Region = Region([0; Self::LEN_MAX]);
 
     /// The name as text.
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for Region {
                 f.write_str("a region name")
             }
             fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Region, E> {
-                name.parse().map_err(E::custom)
+                if name.is_empty() { Ok(Region::NONE) } else { name.parse().map_err(E::custom) }
             }
         }
         deserializer.deserialize_str(Visitor)

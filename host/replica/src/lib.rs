@@ -11,6 +11,6 @@ mod shard;
 mod table;
 mod view;
 
-pub use scan::{Chunks, Page};
+pub use scan::Chunks;
 pub use table::{Applied, Config, Filled, Held, Mode, Table};
 pub use view::{Residency, ViewCounts};

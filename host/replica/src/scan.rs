@@ -1,7 +1,7 @@
 //! Going through the table: for snapshots, and page by page for people who compare.
 
 use crate::table::{Table, is_miss};
-use littoral_model::{row::Row, view::ViewId};
+use littoral_model::{read::RowPage, row::Row, view::ViewId};
 use std::{collections::BinaryHeap, sync::Arc};
 
 /// Every row and tombstone, in chunks. Each shard is read under its lock for as long as it takes to count its rows'
@@ -12,15 +12,6 @@ pub struct Chunks {
     next_shard: usize,
     waiting: Vec<Row>,
     rows_max: usize,
-}
-
-/// Rows of one view in the order of their keys.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
-    /// The rows, without tombstones.
-    pub rows: Vec<Row>,
-    /// The last key, where the next page goes on; `None` when this is the last page.
-    pub cursor: Option<Vec<u8>>,
 }
 
 impl Table {
@@ -45,7 +36,7 @@ impl Table {
     /// The next rows of a view, by key, after the key `after`. Goes through the whole table and keeps the `limit`
     /// smallest keys: meant for comparing and browsing, not for serving.
     #[must_use]
-    pub fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Page {
+    pub fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> RowPage {
         let limit = limit.max(1);
         let mut smallest: BinaryHeap<ByKey> = BinaryHeap::new();
         let mut more = false;
@@ -69,7 +60,7 @@ impl Table {
         }
         let rows: Vec<Row> = smallest.into_sorted_vec().into_iter().map(|by_key| by_key.0).collect();
         let cursor = rows.last().filter(|_| more).map(|row| row.key().to_vec());
-        Page { rows, cursor }
+        RowPage { rows, cursor }
     }
 }
 

@@ -1,0 +1,109 @@
+//! Records into the replica.
+
+use crate::{
+    config::Config,
+    replica::{Holding, Replica, Route},
+};
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    entity_key::KEY_LEN_MAX,
+    event_time::EventTime,
+    record::{Payload, Record},
+    row::{Row, RowMeta},
+    view::ViewId,
+};
+use littoral_protocol::subscriber::{Block, BlockCheck, Violation};
+use littoral_replica::Mode;
+use littoral_wire::records;
+use std::sync::Arc;
+
+/// A block whose every record was read and checked. Only such a block can be applied.
+pub(crate) struct Checked<'a> {
+    records: Vec<Record<'a>>,
+    /// The newest epoch in it.
+    pub(crate) epoch: littoral_model::position::Epoch,
+}
+
+/// What a block has brought besides rows.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    pub(crate) rows: u64,
+    pub(crate) catalogue: Option<Arc<Catalogue>>,
+}
+
+/// Reads and checks a block whole.
+pub(crate) fn check(block: &Block) -> Result<Checked<'_>, Violation> {
+    let mut check = BlockCheck::new(block);
+    let mut records = Vec::new();
+    for record in records::iter(&block.bytes) {
+        let record = record.map_err(|error| Violation::Damaged(error.to_string()))?;
+        check.record(&record)?;
+        if let Payload::Row { key, .. } | Payload::Tombstone { key, .. } = &record.payload
+            && key.len() > KEY_LEN_MAX
+        {
+            return Err(Violation::Damaged(format!("record {} has a key of {} bytes", record.lsn, key.len())));
+        }
+        records.push(record);
+    }
+    let epoch = check.finish()?;
+    Ok(Checked { records, epoch })
+}
+
+/// Applies a checked block. The caller moves the position when this has returned.
+pub(crate) fn apply(replica: &Replica, config: &Config, block: &Checked<'_>) -> Brought {
+    let mut brought = Brought::default();
+    let mut routes = replica.routes.load_full();
+    for record in &block.records {
+        match &record.payload {
+            Payload::Row { view, event_time, key, body } => {
+                if let Some(route) = routes.get(view) {
+                    apply_row(replica, *route, record, (*view, *event_time), key, Some(body));
+                    brought.rows += 1;
+                }
+            }
+            Payload::Tombstone { view, event_time, key } => {
+                if let Some(route) = routes.get(view) {
+                    apply_row(replica, *route, record, (*view, *event_time), key, None);
+                    brought.rows += 1;
+                }
+            }
+            Payload::Catalogue(change) => {
+                let catalogue = brought.catalogue.get_or_insert_with(|| replica.point.load().catalogue.clone());
+                apply_change(replica, config, Arc::make_mut(catalogue), change);
+                routes = replica.routes.load_full();
+            }
+            // For whoever may lead one day; a replica that answers reads does not need it.
+            Payload::Receipt { .. } => {}
+        }
+    }
+    brought
+}
+
+fn apply_row(
+    replica: &Replica,
+    route: Route,
+    record: &Record<'_>,
+    (view, event_time): (ViewId, EventTime),
+    key: &[u8],
+    body: Option<&[u8]>,
+) {
+    let mode = match route.holding {
+        Holding::Full => Mode::InsertAll,
+        Holding::Resident => Mode::UpdateHeld,
+        Holding::Elsewhere => return,
+    };
+    let meta = RowMeta { view, event_time, version: record.version(), lsn: record.lsn };
+    replica.table.apply(Row::new(meta, key, body), route.merge, mode);
+}
+
+fn apply_change(replica: &Replica, config: &Config, catalogue: &mut Catalogue, change: &CatalogueChange) {
+    if let CatalogueChange::DropView(name) = change
+        && let Some(view) = catalogue.view(name)
+    {
+        replica.drop_view(view.id);
+    }
+    catalogue.apply(change);
+    if let CatalogueChange::PutView(view) = change {
+        replica.put_view(config, view);
+    }
+}

@@ -1,0 +1,154 @@
+//! How an edge is set up.
+
+use littoral_protocol::frame::Views;
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// How much of a view an edge holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewMode {
+    /// Every row.
+    #[default]
+    Full,
+    /// Rows that were asked for, within `resident_bytes_max`.
+    Resident,
+}
+
+/// The edge's configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The edge's name, in status, logs, and at its leader. Default: `edge`.
+    pub name: String,
+    /// Where local snapshots and module components are kept, so that a restart is warm and works without a leader.
+    /// Default: none, every start begins with a snapshot from the leader.
+    pub data_dir: Option<PathBuf>,
+    /// Where the leader is, and how long to wait for it.
+    pub leader: littoral_feed::client::Config,
+    /// The views to follow, by name, also when they are made later. Reads of others are answered by the leader.
+    /// Default: all.
+    pub follow: Option<Vec<String>>,
+    /// How much is held of a view that `views` does not name. Default: `full`.
+    pub view_mode: ViewMode,
+    /// How much is held of a view, by its name.
+    pub views: BTreeMap<String, ViewMode>,
+    /// Memory for the rows of full views, in bytes. When they outgrow it, the largest becomes resident. Default: 8 GiB.
+    pub full_bytes_max: u64,
+    /// Memory for the rows of resident views, in bytes. Default: 1 GiB.
+    pub resident_bytes_max: u64,
+    /// Misses that are remembered per resident view. Default: 100000.
+    pub misses_max: u64,
+    /// The edge is ready while it is at most this far behind its leader, in milliseconds. Default: 5000.
+    pub ready_lag_ms_max: u64,
+    /// How often the leader is pinged, in milliseconds: the resolution of staleness. Default: 25.
+    pub ping_interval_ms: u64,
+    /// The leader counts as lost when it was silent for this many of its heartbeats. Default: 5.
+    pub heartbeats_missed_max: u32,
+    /// The first pause before a lost leader is tried again, in milliseconds; it doubles up to `reconnect_ms_max` and is
+    /// jittered. Default: 50.
+    pub reconnect_ms_min: u64,
+    /// The longest pause, in milliseconds. Default: 2000.
+    pub reconnect_ms_max: u64,
+    /// How often the local snapshot is written, in seconds. It is written at shutdown too. Default: 60.
+    pub snapshot_interval_s: u64,
+    /// Keys whose fill may be waited for at once; further reads are refused as overload. Default: 65536.
+    pub fills_waiting_max: usize,
+    /// Calls for fills that may run at once; keys that come meanwhile share the next. Default: 8.
+    pub fill_calls_max: usize,
+    /// How long a read waits for rows from its leader, in milliseconds. Default: 2000.
+    pub fill_wait_ms_max: u64,
+    /// Reads that may wait for freshness at once; further ones are refused as overload. Default: 10000.
+    pub waiting_reads_max: usize,
+    /// How long a tombstone is held, in seconds: as long as the leader holds its own, as a late write of an older event
+    /// must still meet it. Default: 604800, a week.
+    pub tombstone_retention_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "edge".to_owned(),
+            data_dir: None,
+            leader: littoral_feed::client::Config::default(),
+            follow: None,
+            view_mode: ViewMode::Full,
+            views: BTreeMap::new(),
+            full_bytes_max: 8 << 30,
+            resident_bytes_max: 1 << 30,
+            misses_max: 100_000,
+            ready_lag_ms_max: 5_000,
+            ping_interval_ms: 25,
+            heartbeats_missed_max: 5,
+            reconnect_ms_min: 50,
+            reconnect_ms_max: 2_000,
+            snapshot_interval_s: 60,
+            fills_waiting_max: 65_536,
+            fill_calls_max: 8,
+            fill_wait_ms_max: 2_000,
+            waiting_reads_max: 10_000,
+            tombstone_retention_s: 7 * 86_400,
+        }
+    }
+}
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct InvalidConfig {
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong with it and what would do.
+    pub reason: String,
+}
+
+impl Config {
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] naming the key.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let refuse = |key, reason: &str| Err(InvalidConfig { key, reason: reason.to_owned() });
+        if self.name.is_empty() || self.name.len() > 128 {
+            return refuse("name", "must be 1 to 128 bytes long");
+        }
+        if self.leader.leader.is_empty() {
+            return refuse("leader.leader", "needs at least one address, as \"host:7071\"");
+        }
+        if self.ping_interval_ms == 0 {
+            return refuse("ping_interval_ms", "must be at least 1");
+        }
+        if self.reconnect_ms_min == 0 || self.reconnect_ms_max < self.reconnect_ms_min {
+            return refuse("reconnect_ms_min", "must be at least 1 and at most reconnect_ms_max");
+        }
+        if self.snapshot_interval_s == 0 {
+            return refuse("snapshot_interval_s", "must be at least 1; leave data_dir out for no local snapshots");
+        }
+        if self.fills_waiting_max == 0 || self.fill_calls_max == 0 {
+            return refuse("fills_waiting_max", "and fill_calls_max must be at least 1");
+        }
+        if let Some(name) = self.views.keys().find(|name| !self.follows(name)) {
+            return Err(InvalidConfig {
+                key: "views",
+                reason: format!("names '{name}', which 'follow' does not name; add it there or leave it out here"),
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn wanted(&self) -> Views {
+        self.follow.as_ref().map_or(Views::All, |names| Views::Names(names.clone()))
+    }
+
+    pub(crate) fn follows(&self, view: &str) -> bool {
+        self.follow.as_ref().is_none_or(|names| names.iter().any(|name| name == view))
+    }
+
+    pub(crate) fn mode_of(&self, view: &str) -> ViewMode {
+        self.views.get(view).copied().unwrap_or(self.view_mode)
+    }
+
+    pub(crate) fn ready_lag_max(&self) -> Duration {
+        Duration::from_millis(self.ready_lag_ms_max)
+    }
+}

@@ -1,0 +1,304 @@
+//! Following the leader: connect, subscribe, apply, and again when the stream ends.
+
+use crate::{
+    apply,
+    bootstrap::Bootstrap,
+    budget,
+    replica::{Point, Replica},
+    shared::Shared,
+};
+use littoral_feed::client::{self, Connection};
+use littoral_model::{
+    position::{Epoch, Lsn},
+    region::Region,
+};
+use littoral_protocol::{
+    frame::{Downstream, ErrorCode, Resume, Upstream},
+    staleness::Staleness,
+    subscriber::{Block, Effect, Remedy, Subscriber, Violation},
+};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// Why a stream has ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Transport(#[from] client::Error),
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    #[error("the leader ended the feed ({code:?}): {message}")]
+    Leader { code: ErrorCode, message: String },
+    #[error("the leader closed the feed")]
+    Closed,
+}
+
+/// Follows until cancelled.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut follower = Follower::new(shared);
+    let mut pause = Pause::new(&follower.shared.config);
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => break,
+            ended = follower.follow() => ended,
+        };
+        follower.disconnected(&ended);
+        // A stream that worked earns a quick return.
+        if follower.tailed {
+            pause.reset();
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(pause.next()) => {}
+        }
+    }
+    follower.shared.link.lost("this edge is shutting down".to_owned());
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    staleness: Staleness,
+    epoch: Epoch,
+    /// What we hold may not be the leader's history: take a snapshot.
+    needs_snapshot: bool,
+    /// Whether the last stream got as far as records.
+    tailed: bool,
+    /// The last failure, so that one that repeats is logged once.
+    last_failure: String,
+}
+
+/// One stream's state.
+struct Stream {
+    connection: Connection,
+    subscriber: Subscriber,
+    region: Region,
+    bootstrap: Option<Bootstrap>,
+    told: Lsn,
+    last_look: Instant,
+}
+
+impl Follower {
+    fn new(shared: Arc<Shared>) -> Self {
+        let point = shared.replica.load().as_ref().map(|replica| replica.point.load_full());
+        let epoch = point.as_ref().map_or(Epoch(0), |point| point.epoch);
+        Self {
+            shared,
+            staleness: Staleness::default(),
+            epoch,
+            needs_snapshot: false,
+            tailed: false,
+            last_failure: String::new(),
+        }
+    }
+
+    async fn follow(&mut self) -> Ended {
+        self.tailed = false;
+        match self.try_follow().await {
+            Ok(()) => Ended::Closed,
+            Err(ended) => ended,
+        }
+    }
+
+    async fn try_follow(&mut self) -> Result<(), Ended> {
+        let config = &self.shared.config;
+        let connection = client::connect(&config.leader).await?;
+        let resume = (self.shared.replica.load().as_ref())
+            .filter(|_| !self.needs_snapshot)
+            .map(|replica| replica.point.load().resume);
+        let subscriber = Subscriber::new(resume, self.epoch, config.wanted());
+        connection.sender.send(&Upstream::Hello(subscriber.hello(&config.name)))?;
+        self.shared.link.connected(connection.calls.clone());
+        if let Some(resume) = resume {
+            self.staleness.applied(resume.position.lsn);
+        }
+        let told = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
+        let mut stream =
+            Stream { connection, subscriber, region: Region::NONE, bootstrap: None, told, last_look: Instant::now() };
+        let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = pings.tick() => self.tick(&mut stream)?,
+                message = stream.connection.receiver.next() => match message? {
+                    None => return Ok(()),
+                    Some(message) => self.take(&mut stream, message)?,
+                },
+            }
+        }
+    }
+
+    /// Pings, and says what is applied.
+    fn tick(&mut self, stream: &mut Stream) -> Result<(), Ended> {
+        if let Some(seq) = self.staleness.ping(self.shared.now()) {
+            stream.connection.sender.send(&Upstream::Ping { seq })?;
+        }
+        let applied = stream.subscriber.resume().map_or(Lsn::NONE, |resume| resume.position.lsn);
+        if self.tailed && applied != stream.told {
+            stream.told = applied;
+            stream.connection.sender.send(&Upstream::Applied { lsn: applied })?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, stream: &mut Stream, message: Downstream) -> Result<(), Ended> {
+        match stream.subscriber.receive(message)? {
+            Effect::Greeted(hello) => {
+                tracing::info!(mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
+                stream.region = hello.region;
+                self.tailed = hello.mode == littoral_protocol::frame::Mode::Tail;
+                self.epoch = stream.subscriber.epoch();
+                self.shared.set_heartbeat_ms(hello.heartbeat_ms);
+                self.shared.heard(hello.head);
+            }
+            Effect::BeginSnapshot { as_of, chain, catalogue, rows_estimate } => {
+                metrics::counter!("littoral_edge_snapshots_total").increment(1);
+                let resume = Resume { position: as_of, chain };
+                let point = Point::new(resume, stream.subscriber.epoch(), stream.region, catalogue);
+                stream.bootstrap = Some(Bootstrap::begin(&self.shared.config, point, rows_estimate));
+            }
+            Effect::TakeRows { rows, bytes } => {
+                if let Some(bootstrap) = &mut stream.bootstrap {
+                    bootstrap.take(&self.shared.config, rows, &bytes)?;
+                }
+                metrics::counter!("littoral_edge_snapshot_rows_total").increment(u64::from(rows));
+            }
+            Effect::FinishSnapshot => {
+                if let Some(bootstrap) = stream.bootstrap.take() {
+                    self.swap(bootstrap.finish(&self.shared.config));
+                }
+            }
+            Effect::Apply(block) => self.apply(stream, &block)?,
+            Effect::Heard { clock, head, echo } => {
+                self.shared.heard_clock(clock);
+                self.shared.heard(head);
+                self.staleness.echo(echo, head.lsn);
+                self.publish_freshness(stream);
+            }
+            Effect::End { code, message } => return Err(Ended::Leader { code, message }),
+        }
+        Ok(())
+    }
+
+    fn swap(&mut self, replica: Arc<Replica>) {
+        let position = replica.position();
+        let before = self.shared.replica.load().as_ref().map(|replica| replica.position().incarnation);
+        if before.is_some_and(|before| before != position.incarnation) || self.needs_snapshot {
+            tracing::warn!(%position, "the leader's log is not the one that was followed before; its snapshot has replaced the replica");
+            self.staleness.forget();
+            self.shared.set_fresh_at(None);
+        }
+        self.needs_snapshot = false;
+        self.tailed = true;
+        self.shared.swap_replica(replica);
+        self.staleness.applied(position.lsn);
+        self.shared.set_fresh_at(self.staleness.fresh_at());
+    }
+
+    fn apply(&mut self, stream: &mut Stream, block: &Block) -> Result<(), Ended> {
+        let Some(replica) = self.shared.replica.load_full() else { return Ok(()) };
+        let checked = apply::check(block)?;
+        let brought = apply::apply(&replica, &self.shared.config, &checked);
+        stream.subscriber.applied(block, checked.epoch);
+        self.epoch = stream.subscriber.epoch();
+
+        let before = replica.point.load();
+        let resume = stream.subscriber.resume().unwrap_or(before.resume);
+        let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
+        replica.point.store(Arc::new(Point::new(resume, self.epoch, before.region, catalogue)));
+        drop(before);
+        if let Some(catalogue) = brought.catalogue {
+            self.shared.serve_catalogue(&catalogue);
+        }
+        self.shared.applied.advance(block.last.0);
+        self.staleness.applied(block.last);
+        self.publish_freshness(stream);
+        metrics::counter!("littoral_edge_applied_rows_total").increment(brought.rows);
+
+        let now = Instant::now();
+        if now - stream.last_look > Duration::from_millis(200) {
+            stream.last_look = now;
+            budget::enforce(&replica, &self.shared.config);
+        }
+        Ok(())
+    }
+
+    /// While a snapshot replaces the replica, echoes speak of what is not served yet.
+    fn publish_freshness(&self, stream: &Stream) {
+        if stream.bootstrap.is_none() && self.tailed {
+            self.shared.set_fresh_at(self.staleness.fresh_at());
+        }
+    }
+
+    fn disconnected(&mut self, ended: &Ended) {
+        self.staleness.disconnected();
+        self.shared.link.lost(ended.to_string());
+        if let Ended::Violation(violation) = ended {
+            metrics::counter!("littoral_edge_feed_violations_total").increment(1);
+            if violation.remedy() == Remedy::Snapshot {
+                self.needs_snapshot = true;
+            }
+        }
+        metrics::counter!("littoral_edge_feed_ended_total").increment(1);
+        let failure = ended.to_string();
+        if failure == self.last_failure && !self.tailed {
+            tracing::debug!(reason = %failure, "the leader still does not serve the feed");
+        } else {
+            tracing::warn!(reason = %failure, "the feed ended; reads go on from the replica");
+        }
+        self.last_failure = failure;
+    }
+}
+
+/// Pauses between attempts: doubling, with jitter, so that edges do not come back all at once.
+struct Pause {
+    min: Duration,
+    max: Duration,
+    next: Duration,
+    random: RandomState,
+    drawn: u64,
+}
+
+impl Pause {
+    fn new(config: &crate::Config) -> Self {
+        let min = Duration::from_millis(config.reconnect_ms_min);
+        let max = Duration::from_millis(config.reconnect_ms_max);
+        Self { min, max, next: min, random: RandomState::new(), drawn: 0 }
+    }
+
+    fn reset(&mut self) {
+        self.next = self.min;
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.max);
+        self.drawn += 1;
+        // Between a half and the whole of it.
+        let share = self.random.hash_one(self.drawn) as u32;
+        pause / 2 + (pause / 2).mul_f64(f64::from(share) / f64::from(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_bound_and_start_over() {
+        let config = crate::Config { reconnect_ms_min: 100, reconnect_ms_max: 350, ..Default::default() };
+        let mut pause = Pause::new(&config);
+        for ms in [100, 200, 350, 350] {
+            let whole = Duration::from_millis(ms);
+            let drawn = pause.next();
+            assert!(drawn >= whole / 2 && drawn <= whole, "{drawn:?} of {whole:?}");
+        }
+        pause.reset();
+        assert!(pause.next() <= Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,152 @@
+//! An edge's start, and what doors see of it.
+
+use crate::{
+    config::{Config, InvalidConfig},
+    follow, local_snapshot, modules, observe, read,
+    shared::Shared,
+};
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    status::NodeStatus,
+    view::ViewId,
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use std::{fmt, sync::Arc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Starts edges.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge;
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The data directory cannot be used.
+    #[error("data_dir {path}: {source}; make it writable or configure another")]
+    DataDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A running edge. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+}
+
+impl Edge {
+    /// Starts an edge: reads the local snapshot, if there is one, then follows the leader until `stop` is cancelled. It
+    /// answers from the local snapshot at once, whether or not a leader is there.
+    ///
+    /// # Errors
+    /// [`StartError`]. A leader that does not answer and a damaged local snapshot are no errors.
+    pub async fn start(
+        config: Config,
+        runtime: Arc<dyn ModuleRuntime>,
+        stop: CancellationToken,
+    ) -> Result<Handle, StartError> {
+        config.check()?;
+        if let Some(path) = &config.data_dir {
+            let made = tokio::fs::create_dir_all(path).await;
+            made.map_err(|source| StartError::DataDir { path: path.clone(), source })?;
+        }
+        let shared = Arc::new(Shared::new(config, runtime));
+        let loading = shared.clone();
+        // Reading a large file would hold up the workers.
+        if let Ok(Some(replica)) = tokio::task::spawn_blocking(move || local_snapshot::load(&loading.config)).await {
+            shared.swap_replica(Arc::new(replica));
+        }
+        let tasks = TaskTracker::new();
+        tasks.spawn(modules::run(shared.clone(), stop.clone()));
+        tasks.spawn(observe::run(shared.clone(), stop.clone()));
+        tasks.spawn(local_snapshot::run(shared.clone(), stop.clone()));
+        tasks.spawn({
+            let shared = shared.clone();
+            async move {
+                follow::run(shared.clone(), stop).await;
+                // Nothing is applied any more: this is what the next start begins with.
+                local_snapshot::save(&shared).await;
+            }
+        });
+        tasks.close();
+        Ok(Handle { shared, tasks })
+    }
+}
+
+impl Handle {
+    /// Returns when the edge has stopped, after its token was cancelled and its last local snapshot written.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("name", &self.shared.config.name).finish_non_exhaustive()
+    }
+}
+
+impl FeatureReader for Handle {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.shared.served.load_full()
+    }
+
+    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+        read::now(&self.shared, request, answer)
+    }
+
+    fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
+        Box::pin(read::with_waiting(&self.shared, request))
+    }
+}
+
+impl FeatureWriter for Handle {
+    fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            let calls = self.shared.link.calls().map_err(WriteError::LeaderUnavailable)?;
+            calls.write(request).await
+        })
+    }
+
+    fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            let calls = self.shared.link.calls().map_err(WriteError::LeaderUnavailable)?;
+            calls.change(change).await
+        })
+    }
+
+    fn put_module(
+        &self,
+        name: String,
+        version: String,
+        component: Bytes,
+    ) -> BoxFuture<'_, Result<ModulePut, WriteError>> {
+        Box::pin(async move {
+            let calls = self.shared.link.calls().map_err(WriteError::LeaderUnavailable)?;
+            calls.put_module(name, version, component).await
+        })
+    }
+}
+
+impl Node for Handle {
+    fn status(&self) -> NodeStatus {
+        observe::status(&self.shared)
+    }
+
+    fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
+        let replica = self.shared.replica.load_full()?;
+        let full =
+            (replica.routes.load().get(&view)).is_some_and(|route| route.holding == crate::replica::Holding::Full);
+        full.then(|| replica.table.page(view, after, limit))
+    }
+}

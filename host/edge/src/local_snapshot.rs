@@ -1,0 +1,184 @@
+//! The replica on disk, for a warm restart.
+//!
+//! One file: `magic | version`, then blocks of `u32 LE length | u64 LE XXH3 | payload`: a head, rows, and an end that
+//! counts them. It is written beside the last one, synced, and renamed over it. A file that is not whole is refused whole,
+//! and the edge begins with the leader's snapshot instead.
+
+mod file;
+
+use crate::{
+    config::Config,
+    replica::{Holding, Point, Replica},
+    shared::Shared,
+};
+use file::{Reader, Writer};
+use littoral_model::{catalogue::Catalogue, position::Epoch, region::Region};
+use littoral_protocol::frame::Resume;
+use littoral_replica::Mode;
+use littoral_wire::rows;
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+const ROWS_PER_BLOCK: usize = 2_048;
+
+/// Why a local snapshot cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path} cannot be used: {reason}")]
+    Damaged { path: PathBuf, reason: String },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    resume: Resume,
+    epoch: Epoch,
+    region: Region,
+    catalogue: Arc<Catalogue>,
+    rows_estimate: u64,
+    /// The full views that the file holds whole: another configuration may want others.
+    full: Vec<u32>,
+}
+
+pub(crate) fn path(config: &Config) -> Option<PathBuf> {
+    Some(config.data_dir.as_ref()?.join("replica.snapshot"))
+}
+
+/// Writes the replica as it is. Rows may be newer than the position, never older; following the leader from the position
+/// brings the same rows again.
+pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
+    // The position first: what is applied while the rows are gone through does no harm.
+    let point = replica.point.load_full();
+    let routes = replica.routes.load_full();
+    let full = routes.iter().filter(|(_, route)| route.holding == Holding::Full).map(|(view, _)| view.0).collect();
+    let mut writer = Writer::create(path)?;
+    writer.head(&Head {
+        resume: point.resume,
+        epoch: point.epoch,
+        region: point.region,
+        catalogue: point.catalogue.clone(),
+        rows_estimate: replica.table.len() as u64,
+        full,
+    })?;
+    let mut block = Vec::new();
+    let mut total = 0;
+    for chunk in replica.table.chunks(ROWS_PER_BLOCK) {
+        block.clear();
+        for row in &chunk {
+            rows::push(&mut block, Some(row)).map_err(|error| writer.damaged(error.to_string()))?;
+        }
+        writer.rows(&block)?;
+        total += chunk.len() as u64;
+    }
+    writer.finish(total)?;
+    Ok(total)
+}
+
+/// Reads a replica back. `None` when there is no file, or when it does not hold a view that is now to be full.
+pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Error> {
+    let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
+    let head: Head = reader.head()?;
+    let replica = Replica::new(config, Point::new(head.resume, head.epoch, head.region, head.catalogue));
+    let routes = replica.routes.load_full();
+    if let Some((view, _)) =
+        routes.iter().find(|(view, route)| route.holding == Holding::Full && !head.full.contains(&view.0))
+    {
+        tracing::info!(%view, "the local snapshot does not hold a view that is now configured as full; starting anew");
+        return Ok(None);
+    }
+    replica.table.reserve(head.rows_estimate.min(4_000_000).min(config.full_bytes_max / 100) as usize);
+    let mut total = 0;
+    while let Some(block) = reader.rows()? {
+        for row in rows::iter(&block) {
+            let row = row.map_err(|error| reader.damaged(error.to_string()))?;
+            let Some(row) = row else { return Err(reader.damaged("it holds an empty row".to_owned())) };
+            total += 1;
+            match routes.get(&row.view).map(|route| (route.holding, route.merge)) {
+                Some((Holding::Full, merge)) => {
+                    replica.table.apply(row.to_row(), merge, Mode::InsertAll);
+                }
+                Some((Holding::Resident, merge)) => {
+                    let as_of = row.lsn.max(head.resume.position.lsn);
+                    replica.table.fill(row.view, row.key, Some(row.to_row()), as_of, merge);
+                }
+                Some((Holding::Elsewhere, _)) | None => {}
+            }
+        }
+    }
+    reader.finish(total)?;
+    crate::budget::enforce(&replica, config);
+    Ok(Some(replica))
+}
+
+/// Writes from time to time, until cancelled; then tombstones that are old enough go first.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let interval = Duration::from_secs(shared.config.snapshot_interval_s.max(1));
+    let mut written = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        let Some(replica) = shared.replica.load_full() else { continue };
+        collect_tombstones(&shared, &replica);
+        if written != Some(replica.position()) {
+            written = Some(replica.position());
+            save(&shared).await;
+        }
+    }
+}
+
+/// Writes now. Failures are logged: the edge serves on.
+pub(crate) async fn save(shared: &Arc<Shared>) {
+    let (Some(path), Some(replica)) = (path(&shared.config), shared.replica.load_full()) else { return };
+    let begun = Instant::now();
+    let position = replica.position();
+    match tokio::task::spawn_blocking(move || write(&replica, &path)).await {
+        Ok(Ok(rows)) => {
+            metrics::counter!("littoral_edge_local_snapshots_total").increment(1);
+            tracing::debug!(rows, %position, ms = begun.elapsed().as_millis() as u64, "local snapshot written");
+        }
+        Ok(Err(error)) => {
+            metrics::counter!("littoral_edge_local_snapshot_failures_total").increment(1);
+            tracing::warn!(%error, "the local snapshot could not be written; the next start will be colder");
+        }
+        Err(error) => tracing::error!(%error, "the local snapshot's task failed"),
+    }
+}
+
+/// Reads the last one at the start. A damaged one is refused, with a warning.
+pub(crate) fn load(config: &Config) -> Option<Replica> {
+    let path = path(config)?;
+    let begun = Instant::now();
+    match read(config, &path) {
+        Ok(Some(replica)) => {
+            tracing::info!(rows = replica.table.len(), position = %replica.position(), ms = begun.elapsed().as_millis() as u64, "warm start from the local snapshot");
+            Some(replica)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            metrics::counter!("littoral_edge_local_snapshots_refused_total").increment(1);
+            tracing::warn!(%error, "the local snapshot is refused; starting with a snapshot from the leader");
+            None
+        }
+    }
+}
+
+fn collect_tombstones(shared: &Shared, replica: &Replica) {
+    let retention_ms = shared.config.tombstone_retention_s.saturating_mul(1_000);
+    // By the leader's clock: ours may be wrong.
+    let before_ms = shared.leader_clock().physical_ms().saturating_sub(retention_ms);
+    let collected = replica.table.collect_tombstones(littoral_model::hlc::Hlc::new(before_ms, 0));
+    if collected > 0 {
+        metrics::counter!("littoral_edge_tombstones_collected_total").increment(collected as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The file's format.
+
+use super::{Error, Head};
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+const MAGIC: &[u8; 8] = b"LITTEDGE";
+const VERSION: u32 = 1;
+/// The longest block that is read, in bytes: rows of the greatest size that a frame may carry.
+const BLOCK_LEN_MAX: usize = 256 << 20;
+
+const HEAD: u8 = 1;
+const ROWS: u8 = 2;
+const END: u8 = 3;
+
+pub(super) struct Writer {
+    out: BufWriter<File>,
+    path: PathBuf,
+    unfinished: PathBuf,
+}
+
+pub(super) struct Reader {
+    input: BufReader<File>,
+    path: PathBuf,
+    rows_at_end: Option<u64>,
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
+        let unfinished = path.with_extension("unfinished");
+        let at = |source| Error::Io { path: unfinished.clone(), source };
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(at)?;
+        }
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished).map_err(at)?);
+        out.write_all(MAGIC).and_then(|()| out.write_all(&VERSION.to_le_bytes())).map_err(at)?;
+        Ok(Self { out, path: path.to_owned(), unfinished })
+    }
+
+    pub(super) fn head(&mut self, head: &Head) -> Result<(), Error> {
+        let head = postcard::to_allocvec(head).map_err(|error| self.damaged(error.to_string()))?;
+        self.block(HEAD, &head)
+    }
+
+    pub(super) fn rows(&mut self, rows: &[u8]) -> Result<(), Error> {
+        self.block(ROWS, rows)
+    }
+
+    /// Makes the file the one that is read at the next start: synced, renamed, and its directory synced.
+    pub(super) fn finish(mut self, rows: u64) -> Result<(), Error> {
+        self.block(END, &rows.to_le_bytes())?;
+        let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
+        done.and_then(|()| std::fs::rename(&self.unfinished, &self.path))
+            .and_then(|()| self.path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all()))
+            .map_err(|source| Error::Io { path: self.path.clone(), source })
+    }
+
+    pub(super) fn damaged(&self, reason: String) -> Error {
+        Error::Damaged { path: self.path.clone(), reason }
+    }
+
+    fn block(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
+        let mut head = [0; 13];
+        head[0] = kind;
+        head[1..5].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        head[5..].copy_from_slice(&xxh3_64(payload).to_le_bytes());
+        (self.out.write_all(&head))
+            .and_then(|()| self.out.write_all(payload))
+            .map_err(|source| Error::Io { path: self.unfinished.clone(), source })
+    }
+}
+
+impl Reader {
+    /// `None` when there is no file.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, Error> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
+        };
+        let mut reader =
+            Self { input: BufReader::with_capacity(1 << 20, file), path: path.to_owned(), rows_at_end: None };
+        let mut start = [0; 12];
+        reader.exactly(&mut start)?;
+        if &start[..8] != MAGIC {
+            return Err(reader.damaged("it is no replica's snapshot".to_owned()));
+        }
+        let version = u32::from_le_bytes([start[8], start[9], start[10], start[11]]);
+        if version != VERSION {
+            return Err(reader.damaged(format!("it has format {version}, this build reads {VERSION}")));
+        }
+        Ok(Some(reader))
+    }
+
+    pub(super) fn head(&mut self) -> Result<Head, Error> {
+        match self.block()? {
+            (HEAD, payload) => postcard::from_bytes(&payload).map_err(|error| self.damaged(error.to_string())),
+            _ => Err(self.damaged("it has no head".to_owned())),
+        }
+    }
+
+    /// The next block of rows; `None` at the end.
+    pub(super) fn rows(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        match self.block()? {
+            (ROWS, payload) => Ok(Some(payload)),
+            (END, payload) => match <[u8; 8]>::try_from(&payload[..]) {
+                Ok(rows) => {
+                    self.rows_at_end = Some(u64::from_le_bytes(rows));
+                    Ok(None)
+                }
+                Err(_) => Err(self.damaged("its end is malformed".to_owned())),
+            },
+            (kind, _) => Err(self.damaged(format!("it has a block of unknown kind {kind}"))),
+        }
+    }
+
+    /// Checks that as many rows were read as were written.
+    pub(super) fn finish(self, rows: u64) -> Result<(), Error> {
+        if self.rows_at_end == Some(rows) {
+            Ok(())
+        } else {
+            Err(self.damaged(format!("it has {rows} rows and says {:?}", self.rows_at_end)))
+        }
+    }
+
+    pub(super) fn damaged(&self, reason: String) -> Error {
+        Error::Damaged { path: self.path.clone(), reason }
+    }
+
+    fn block(&mut self) -> Result<(u8, Vec<u8>), Error> {
+        let mut head = [0; 13];
+        self.exactly(&mut head)?;
+        let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        if len > BLOCK_LEN_MAX {
+            return Err(self.damaged(format!("it has a block of {len} bytes")));
+        }
+        let mut payload = vec![0; len];
+        self.exactly(&mut payload)?;
+        let checksum = xxh3_64(&payload).to_le_bytes();
+        if checksum != head[5..] {
+            return Err(self.damaged("a block's checksum does not fit".to_owned()));
+        }
+        Ok((head[0], payload))
+    }
+
+    fn exactly(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.input.read_exact(bytes).map_err(|source| match source.kind() {
+            ErrorKind::UnexpectedEof => self.damaged("it ends early".to_owned()),
+            _ => Error::Io { path: self.path.clone(), source },
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! Modules at an edge: fetched from the leader, kept on disk, prepared in the sandbox, and served once they can be called.
+
+use crate::shared::Shared;
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    module::{ModuleDigest, ModuleRelease},
+    ports::ModuleError,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long after a failure a module is tried again.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("the leader cannot be reached: {0}")]
+    Leader(String),
+    #[error("the leader does not have its component")]
+    Missing,
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+}
+
+impl Shared {
+    /// Serves this catalogue to doors. A module whose new release cannot be called yet keeps its last one, so that calls
+    /// go on; a new module stands there at once and says that it is not ready.
+    pub(crate) fn serve_catalogue(&self, catalogue: &Arc<Catalogue>) {
+        let before = self.served.load();
+        let held_back: Vec<ModuleRelease> = (catalogue.modules())
+            .filter(|next| !self.runtime.is_ready(next.digest))
+            .filter_map(|next| before.module(&next.name))
+            .filter(|last| self.runtime.is_ready(last.digest))
+            .cloned()
+            .collect();
+        let served = if held_back.is_empty() {
+            catalogue.clone()
+        } else {
+            let mut served = Catalogue::clone(catalogue);
+            for release in held_back {
+                served.apply(&CatalogueChange::PutModule(release));
+            }
+            served.generation = catalogue.generation;
+            Arc::new(served)
+        };
+        self.served.store(served);
+        self.modules_changed.notify_one();
+    }
+}
+
+/// Prepares what the catalogue names until cancelled.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut prepared: BTreeSet<ModuleDigest> = BTreeSet::new();
+    let mut failures: HashMap<ModuleDigest, u32> = HashMap::new();
+    loop {
+        let retry = prepare_all(&shared, &mut prepared, &mut failures).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.modules_changed.notified() => {}
+            () = tokio::time::sleep(retry.unwrap_or(RETRY_MAX)) => {}
+        }
+    }
+}
+
+/// One round. Returns when to try again, when something failed.
+async fn prepare_all(
+    shared: &Arc<Shared>,
+    prepared: &mut BTreeSet<ModuleDigest>,
+    failures: &mut HashMap<ModuleDigest, u32>,
+) -> Option<Duration> {
+    let replica = shared.replica.load_full()?;
+    let catalogue = replica.point.load().catalogue.clone();
+    let wanted: BTreeMap<ModuleDigest, &ModuleRelease> =
+        catalogue.modules().map(|module| (module.digest, module)).collect();
+    let mut retry = None;
+    let mut news = false;
+    for (digest, module) in &wanted {
+        if prepared.contains(digest) && shared.runtime.is_ready(*digest) {
+            continue;
+        }
+        match prepare(shared, module).await {
+            Ok(()) => {
+                tracing::info!(module = %module.name, version = %module.version, %digest, "module ready");
+                prepared.insert(*digest);
+                failures.remove(digest);
+                news = true;
+            }
+            Err(error) => {
+                let failed = failures.entry(*digest).or_insert(0);
+                *failed += 1;
+                if *failed == 1 {
+                    tracing::warn!(module = %module.name, %digest, %error, "module is not ready; trying again");
+                }
+                metrics::counter!("littoral_edge_module_failures_total").increment(1);
+                let pause = RETRY_MIN.saturating_mul(1 << (*failed).min(10)).min(RETRY_MAX);
+                retry = Some(retry.map_or(pause, |other: Duration| other.min(pause)));
+            }
+        }
+    }
+    if news {
+        // The catalogue may have gone on meanwhile; whatever it is now is what is served.
+        if let Some(replica) = shared.replica.load_full() {
+            let catalogue = replica.point.load().catalogue.clone();
+            shared.serve_catalogue(&catalogue);
+        }
+    }
+    let served: BTreeSet<ModuleDigest> = shared.served.load().modules().map(|module| module.digest).collect();
+    prepared.retain(|digest| {
+        let keep = wanted.contains_key(digest) || served.contains(digest);
+        if !keep {
+            shared.runtime.retire(*digest);
+        }
+        keep
+    });
+    failures.retain(|digest, _| wanted.contains_key(digest));
+    retry
+}
+
+async fn prepare(shared: &Shared, module: &ModuleRelease) -> Result<(), FetchError> {
+    let kept = match component_file(shared, module.digest) {
+        Some(file) => tokio::fs::read(file).await.ok().filter(|bytes| ModuleDigest::of(bytes) == module.digest),
+        None => None,
+    };
+    let component = match kept {
+        Some(kept) => Bytes::from(kept),
+        None => {
+            let calls = shared.link.calls().map_err(FetchError::Leader)?;
+            let fetched = calls.fetch_module(module.digest).await;
+            let component =
+                fetched.map_err(|error| FetchError::Leader(error.to_string()))?.ok_or(FetchError::Missing)?;
+            keep(shared, module, &component).await;
+            component
+        }
+    };
+    Ok(shared.runtime.prepare(module.digest, component).await?)
+}
+
+/// Keeps a component for the next start. A failure costs only that start a fetch.
+async fn keep(shared: &Shared, module: &ModuleRelease, component: &Bytes) {
+    let Some(file) = component_file(shared, module.digest) else { return };
+    let unfinished = file.with_extension("unfinished");
+    let kept = async {
+        if let Some(directory) = file.parent() {
+            tokio::fs::create_dir_all(directory).await?;
+        }
+        tokio::fs::write(&unfinished, component).await?;
+        tokio::fs::rename(&unfinished, &file).await
+    };
+    if let Err(error) = kept.await {
+        tracing::warn!(module = %module.name, file = %file.display(), %error, "a module's component could not be kept on disk");
+    }
+}
+
+fn component_file(shared: &Shared, digest: ModuleDigest) -> Option<PathBuf> {
+    Some(shared.config.data_dir.as_ref()?.join("modules").join(format!("{digest}.wasm")))
+}

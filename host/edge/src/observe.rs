@@ -1,0 +1,114 @@
+//! What an edge says of itself.
+
+use crate::{
+    replica::{Holding, Replica},
+    shared::Shared,
+};
+use littoral_model::{
+    freshness::Degraded,
+    position::{Epoch, Position},
+    region::Region,
+    status::{ModuleStatus, NodeStatus, Role, ViewStatus},
+};
+use littoral_protocol::readiness;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// How often gauges are set.
+const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) fn status(shared: &Shared) -> NodeStatus {
+    let replica = shared.replica.load_full();
+    let point = replica.as_ref().map(|replica| replica.point.load_full());
+    let staleness = shared.staleness();
+    let ready = readiness::judge(replica.is_some(), staleness, shared.config.ready_lag_max());
+    let views = replica.as_ref().map_or_else(Vec::new, |replica| views(replica));
+    let over_budget =
+        replica.as_ref().is_some_and(|replica| replica.routes.load().values().any(|route| route.over_budget));
+    let degraded = match () {
+        () if replica.is_none() => Some(Degraded::Bootstrapping),
+        () if shared.leader_lost() => Some(Degraded::LeaderLost),
+        () => over_budget.then_some(Degraded::OverBudget),
+    };
+    let modules = (shared.served.load().modules())
+        .map(|module| ModuleStatus {
+            name: module.name.clone(),
+            version: module.version.clone(),
+            digest: module.digest.to_string(),
+            ready: shared.runtime.is_ready(module.digest),
+        })
+        .collect();
+    let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
+    let head = shared.head();
+    let lag = if head.incarnation == position.incarnation { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
+    let gauges = BTreeMap::from([
+        ("lag_records".to_owned(), lag as f64),
+        ("rows".to_owned(), views.iter().map(|view| view.rows).sum::<u64>() as f64),
+        ("row_bytes".to_owned(), views.iter().map(|view| view.bytes).sum::<u64>() as f64),
+        ("fills_waiting".to_owned(), shared.fills.waiting() as f64),
+    ]);
+    NodeStatus {
+        name: shared.config.name.clone(),
+        role: Role::Edge,
+        region: point.as_ref().map_or(Region::NONE, |point| point.region),
+        ready: ready.is_ok(),
+        not_ready_reason: ready.err().map_or_else(String::new, |reason| reason.to_string()),
+        degraded,
+        epoch: point.as_ref().map_or(Epoch(0), |point| point.epoch),
+        position,
+        head,
+        staleness_ms: staleness.map(|staleness| staleness.as_millis() as u64),
+        writable: shared.link.is_connected(),
+        views,
+        modules,
+        gauges,
+    }
+}
+
+fn views(replica: &Replica) -> Vec<ViewStatus> {
+    let routes = replica.routes.load();
+    let catalogue = replica.point.load().catalogue.clone();
+    (catalogue.views())
+        .map(|view| {
+            let counts = replica.table.counts(view.id);
+            let residency = match routes.get(&view.id).map(|route| route.holding) {
+                Some(Holding::Full) => "full",
+                Some(Holding::Resident) => "resident",
+                Some(Holding::Elsewhere) | None => "leader",
+            };
+            ViewStatus {
+                name: view.name.clone(),
+                residency: residency.to_owned(),
+                rows: counts.rows,
+                bytes: counts.bytes,
+            }
+        })
+        .collect()
+}
+
+/// Sets gauges until cancelled.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let status = status(&shared);
+        metrics::gauge!("littoral_edge_ready").set(f64::from(u8::from(status.ready)));
+        metrics::gauge!("littoral_edge_leader_connected").set(f64::from(u8::from(status.writable)));
+        metrics::gauge!("littoral_edge_position").set(status.position.lsn.0 as f64);
+        metrics::gauge!("littoral_edge_head").set(status.head.lsn.0 as f64);
+        if let Some(ms) = status.staleness_ms {
+            metrics::gauge!("littoral_edge_staleness_ms").set(ms as f64);
+        }
+        metrics::gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);
+        for view in status.views {
+            let labels = [("view", view.name), ("residency", view.residency)];
+            metrics::gauge!("littoral_edge_view_rows", &labels).set(view.rows as f64);
+            metrics::gauge!("littoral_edge_view_bytes", &labels).set(view.bytes as f64);
+        }
+    }
+}

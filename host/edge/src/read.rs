@@ -1,0 +1,246 @@
+//! Answers: from the replica at once, or by waiting, filling, or asking the leader, as the demand says.
+
+use crate::{
+    demand::{self, Unmet},
+    fills,
+    replica::{Holding, Point, Replica},
+    shared::Shared,
+};
+use littoral_model::{
+    freshness::{Degraded, Freshness, OnUnmet, Source},
+    position::Position,
+    read::{ReadAnswer, ReadError, ReadRequest},
+    row::Row,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// How often a key is asked of the leader when others' flights were too old for this read.
+const JOINS_MAX: usize = 8;
+
+/// Keys of which nothing is known: (index of the read, index of the key).
+type Missing = Vec<(u32, u32)>;
+
+/// See [`littoral_model::ports::FeatureReader::read_now`].
+pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    let replica = shared.replica.load();
+    let Some(replica) = &*replica else { return false };
+    let point = replica.point.load();
+    let staleness = shared.staleness();
+    if demand::unmet(&request.demand, &point, staleness).is_some() {
+        return false;
+    }
+    let mut missing = Missing::new();
+    answer.freshness = local(shared, replica, &point, staleness, request, &mut answer.rows, &mut missing);
+    missing.is_empty()
+}
+
+/// See [`littoral_model::ports::FeatureReader::read`].
+pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let demand = &request.demand;
+    let deadline = Instant::now() + demand.wait_max;
+    loop {
+        let Some(replica) = shared.replica.load_full() else { return Err(ReadError::NotReady) };
+        let point = replica.point.load_full();
+        let staleness = shared.staleness();
+        let Some(unmet) = demand::unmet(demand, &point, staleness) else {
+            return filled(shared, &replica, &point, staleness, request, None).await;
+        };
+        let stale = async || filled(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
+        match (&unmet, demand.on_unmet) {
+            (Unmet::Leader, OnUnmet::ServeStale) => {
+                return match at_leader(shared, request).await {
+                    Ok(answer) => Ok(answer),
+                    Err(_) => stale().await,
+                };
+            }
+            (Unmet::Leader, _) | (_, OnUnmet::Leader) => return at_leader(shared, request).await,
+            (_, OnUnmet::ServeStale) => return stale().await,
+            (_, OnUnmet::Fail) => return Err(unmet.error()),
+            (_, OnUnmet::Wait) => wait(shared, request, &unmet, deadline).await?,
+        }
+    }
+}
+
+/// Waits until another look is worth it.
+async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, deadline: Instant) -> Result<(), ReadError> {
+    let Some(mut place) = unmet.place(shared)? else { return Err(unmet.error()) };
+    // Only now, with the place taken: what was reached in between would wake nobody.
+    let reached = shared
+        .replica
+        .load()
+        .as_ref()
+        .is_some_and(|replica| demand::unmet(&request.demand, &replica.point.load(), shared.staleness()).is_none());
+    if reached {
+        return Ok(());
+    }
+    metrics::counter!("littoral_edge_reads_waited_total").increment(1);
+    timeout_at(deadline, place.woken()).await.map_err(|_| unmet.error())
+}
+
+/// Reads the replica. Position and staleness were read before, so that the rows are at least as fresh.
+fn local(
+    shared: &Shared,
+    replica: &Replica,
+    point: &Point,
+    staleness: Option<Duration>,
+    request: &ReadRequest,
+    rows: &mut Vec<Vec<Option<Row>>>,
+    missing: &mut Missing,
+) -> Freshness {
+    let routes = replica.routes.load();
+    let mut over_budget = false;
+    rows.truncate(request.reads.len());
+    rows.resize_with(request.reads.len(), Vec::new);
+    let mut unknown = Vec::new();
+    for (index, (read, rows)) in request.reads.iter().zip(rows.iter_mut()).enumerate() {
+        rows.clear();
+        let Some(route) = routes.get(&read.view) else {
+            // A view that was dropped since the request was planned.
+            rows.resize(read.keys.len(), None);
+            continue;
+        };
+        over_budget |= route.over_budget;
+        unknown.clear();
+        if route.holding == Holding::Elsewhere {
+            rows.resize(read.keys.len(), None);
+            unknown.extend(0..read.keys.len() as u32);
+        } else {
+            replica.table.read(read.view, &read.keys, rows, &mut unknown);
+        }
+        if unknown.is_empty() {
+            continue;
+        }
+        // Of a full view everything is held, unless it has ceased to be one while it was read.
+        let full = route.holding == Holding::Full
+            && replica.routes.load().get(&read.view).is_none_or(|route| route.holding == Holding::Full);
+        if !full {
+            missing.extend(unknown.iter().map(|key| (index as u32, *key)));
+        }
+    }
+    let degraded =
+        if shared.leader_lost() { Some(Degraded::LeaderLost) } else { over_budget.then_some(Degraded::OverBudget) };
+    Freshness {
+        position: point.resume.position,
+        watermark: point.watermark.clone(),
+        staleness,
+        source: Source::Replica,
+        degraded,
+    }
+}
+
+/// Reads the replica, and what it does not hold from the leader.
+async fn filled(
+    shared: &Arc<Shared>,
+    replica: &Replica,
+    point: &Point,
+    staleness: Option<Duration>,
+    request: &ReadRequest,
+    degraded: Option<Degraded>,
+) -> Result<ReadAnswer, ReadError> {
+    let mut answer = ReadAnswer::default();
+    let mut missing = Missing::new();
+    answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut missing);
+    if !missing.is_empty() {
+        let stale_is_fine =
+            degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
+        match fill(shared, point.resume.position, request, &missing, &mut answer).await {
+            Ok(()) => answer.freshness.source = Source::Leader,
+            // Without a leader, what is not held cannot be told from what is not there.
+            Err(ReadError::LeaderUnavailable(_)) if stale_is_fine => {
+                metrics::counter!("littoral_edge_reads_incomplete_total").increment(1);
+                answer.freshness.degraded = Some(Degraded::Incomplete);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if degraded.is_some() && answer.freshness.degraded != Some(Degraded::Incomplete) {
+        answer.freshness.degraded = degraded;
+    }
+    Ok(answer)
+}
+
+/// Fetches what is missing. All keys are asked for before the first answer is waited for.
+async fn fill(
+    shared: &Arc<Shared>,
+    position: Position,
+    request: &ReadRequest,
+    missing: &Missing,
+    answer: &mut ReadAnswer,
+) -> Result<(), ReadError> {
+    let wait_max = Duration::from_millis(shared.config.fill_wait_ms_max);
+    let deadline = Instant::now() + wait_max;
+    let mut open = missing.clone();
+    let mut rewound = false;
+    for _ in 0..JOINS_MAX {
+        let mut flights = Vec::with_capacity(open.len());
+        for (read, key) in open.drain(..) {
+            let (view, bytes) = request
+                .reads
+                .get(read as usize)
+                .map_or_else(Default::default, |asked| (asked.view, asked.keys.get(key as usize)));
+            flights.push(((read, key), fills::ask(shared, view, bytes)?));
+        }
+        for (place, flight) in flights {
+            let outcome = match timeout_at(deadline, flight).await {
+                Ok(Ok(outcome)) => outcome?,
+                Ok(Err(_)) => return Err(ReadError::LeaderUnavailable("the call was given up".to_owned())),
+                Err(_) => {
+                    return Err(ReadError::LeaderUnavailable(format!(
+                        "no rows came within {} ms",
+                        wait_max.as_millis()
+                    )));
+                }
+            };
+            let same_log = outcome.as_of.incarnation == position.incarnation;
+            if same_log && outcome.as_of.lsn >= position.lsn {
+                if let Some(slot) =
+                    answer.rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize))
+                {
+                    *slot = outcome.row;
+                }
+            } else {
+                // The flight began before this read did: what it brought may be older than what this answer states.
+                rewound |= !same_log;
+                open.push(place);
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(if rewound {
+        ReadError::LeaderUnavailable(
+            "its log is not the one that this edge holds; a new snapshot is on its way".to_owned(),
+        )
+    } else {
+        ReadError::Overloaded("the keys' flights kept being older than the read".to_owned())
+    })
+}
+
+/// The whole read at the leader.
+async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
+    let asked_at = Instant::now();
+    let read = calls.read(request.reads.clone()).await?;
+    if let Some(token) = &request.demand.at_least
+        && !read.watermark.covers(token)
+    {
+        return Err(ReadError::NotFreshEnough {
+            wanted: format!("at least '{token}' was demanded"),
+            have: format!("the leader has '{}'", read.watermark),
+        });
+    }
+    let rows = (read.rows.into_iter())
+        .map(|rows| rows.into_iter().map(|row| row.filter(|row| !row.is_tombstone())).collect())
+        .collect();
+    let freshness = Freshness {
+        position: read.as_of,
+        watermark: read.watermark,
+        // The leader read after it was asked.
+        staleness: Some(asked_at.elapsed()),
+        source: Source::Leader,
+        degraded: None,
+    };
+    Ok(ReadAnswer { rows, freshness })
+}

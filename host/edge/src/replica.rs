@@ -1,0 +1,121 @@
+//! One replica: a table, how its views are held, and the point of the log that it stands at.
+
+use crate::config::{Config, ViewMode};
+use arc_swap::ArcSwap;
+use littoral_model::{
+    catalogue::Catalogue,
+    merge::MergePolicy,
+    position::{Epoch, Position},
+    region::Region,
+    token::Watermark,
+    view::{FeatureView, ViewId},
+};
+use littoral_protocol::frame::Resume;
+use littoral_replica::{Residency, Table};
+use std::{collections::HashMap, sync::Arc};
+
+/// How a view is held here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holding {
+    /// Every row.
+    Full,
+    /// Rows that were asked for.
+    Resident,
+    /// Nothing: the view is not followed, so that nothing would keep a row fresh.
+    Elsewhere,
+}
+
+/// What is needed for a row of a view.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) holding: Holding,
+    pub(crate) merge: MergePolicy,
+    /// Whether the view should be full and did not fit.
+    pub(crate) over_budget: bool,
+}
+
+pub(crate) type Routes = HashMap<ViewId, Route, foldhash::fast::FixedState>;
+
+/// Where a replica stands. Everything up to the position is applied, and the catalogue is the position's.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) resume: Resume,
+    pub(crate) epoch: Epoch,
+    pub(crate) region: Region,
+    pub(crate) watermark: Watermark,
+    pub(crate) catalogue: Arc<Catalogue>,
+}
+
+impl Point {
+    pub(crate) fn new(resume: Resume, epoch: Epoch, region: Region, catalogue: Arc<Catalogue>) -> Self {
+        let Position { incarnation, lsn } = resume.position;
+        Self { resume, epoch, region, watermark: Watermark::at(region, incarnation, lsn), catalogue }
+    }
+}
+
+/// Only the task that follows the leader changes it.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) table: Arc<Table>,
+    pub(crate) routes: ArcSwap<Routes>,
+    pub(crate) point: ArcSwap<Point>,
+}
+
+impl Replica {
+    pub(crate) fn new(config: &Config, point: Point) -> Self {
+        let table = Table::new(littoral_replica::Config {
+            resident_bytes: Some(config.resident_bytes_max),
+            misses_max: config.misses_max,
+            floor: point.resume.position.lsn,
+            ..littoral_replica::Config::default()
+        });
+        let replica = Self { table: Arc::new(table), routes: ArcSwap::default(), point: ArcSwap::from_pointee(point) };
+        let catalogue = replica.point.load().catalogue.clone();
+        for view in catalogue.views() {
+            replica.put_view(config, view);
+        }
+        replica
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.point.load().resume.position
+    }
+
+    /// A view was made or has changed. How it is held stays.
+    pub(crate) fn put_view(&self, config: &Config, view: &FeatureView) {
+        let mut routes = Routes::clone(&self.routes.load());
+        let route = routes.entry(view.id).or_insert_with(|| {
+            let holding = match config.mode_of(&view.name) {
+                _ if !config.follows(&view.name) => Holding::Elsewhere,
+                ViewMode::Full => Holding::Full,
+                ViewMode::Resident => Holding::Resident,
+            };
+            match holding {
+                Holding::Full => self.table.set_residency(view.id, Residency::Full),
+                Holding::Resident => self.table.set_residency(view.id, Residency::Resident),
+                Holding::Elsewhere => {}
+            }
+            Route { holding, merge: view.merge, over_budget: false }
+        });
+        route.merge = view.merge;
+        self.routes.store(Arc::new(routes));
+    }
+
+    pub(crate) fn drop_view(&self, view: ViewId) {
+        let mut routes = Routes::clone(&self.routes.load());
+        routes.remove(&view);
+        self.routes.store(Arc::new(routes));
+        self.table.drop_view(view);
+    }
+
+    /// A full view does not fit: from now on it is resident.
+    pub(crate) fn degrade(&self, view: ViewId) {
+        let mut routes = Routes::clone(&self.routes.load());
+        if let Some(route) = routes.get_mut(&view) {
+            *route = Route { holding: Holding::Resident, over_budget: true, ..*route };
+        }
+        // Readers first: a key that goes missing must be asked for, not taken for absent.
+        self.routes.store(Arc::new(routes));
+        self.table.set_residency(view, Residency::Resident);
+    }
+}

@@ -1,0 +1,124 @@
+//! What the tasks of an edge and its readers share.
+
+use crate::{config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, replica::Replica};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use littoral_model::{catalogue::Catalogue, hlc::Hlc, ports::ModuleRuntime, position::Position};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::Notify;
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) runtime: Arc<dyn ModuleRuntime>,
+    /// `None` until the first snapshot, local or the leader's, is complete.
+    pub(crate) replica: ArcSwapOption<Replica>,
+    /// The catalogue that doors see: the replica's, with modules' new releases held back until they can be called.
+    pub(crate) served: ArcSwap<Catalogue>,
+    pub(crate) link: LeaderLink,
+    pub(crate) fills: Fills,
+    /// Applied LSNs.
+    pub(crate) applied: Progress,
+    /// Nanoseconds of [`Shared::now`] up to which everything is in.
+    pub(crate) fresh: Progress,
+    /// The catalogue's modules may have changed.
+    pub(crate) modules_changed: Notify,
+    /// The origin of times here: nothing but differences of it is used.
+    started: Instant,
+    /// Nanoseconds; zero for never.
+    fresh_at: AtomicU64,
+    heard_at: AtomicU64,
+    heartbeat_ms: AtomicU64,
+    /// The leader's clock, as last heard; zero for never.
+    leader_clock: AtomicU64,
+    head: ArcSwap<Position>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, runtime: Arc<dyn ModuleRuntime>) -> Self {
+        Self {
+            fills: Fills::default(),
+            link: LeaderLink::default(),
+            config,
+            runtime,
+            replica: ArcSwapOption::empty(),
+            served: ArcSwap::default(),
+            applied: Progress::default(),
+            fresh: Progress::default(),
+            modules_changed: Notify::new(),
+            started: Instant::now(),
+            fresh_at: AtomicU64::new(0),
+            heard_at: AtomicU64::new(0),
+            heartbeat_ms: AtomicU64::new(100),
+            leader_clock: AtomicU64::new(0),
+            head: ArcSwap::default(),
+        }
+    }
+
+    /// Monotonic time since the start; never zero.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed() + Duration::from_nanos(1)
+    }
+
+    /// How far behind the leader the replica is at most.
+    pub(crate) fn staleness(&self) -> Option<Duration> {
+        match self.fresh_at.load(Relaxed) {
+            0 => None,
+            at => Some(self.now().saturating_sub(Duration::from_nanos(at))),
+        }
+    }
+
+    /// Publishes the time up to which everything is in; `None` when nothing is known of the log that is followed now.
+    pub(crate) fn set_fresh_at(&self, at: Option<Duration>) {
+        let nanos = at.map_or(0, |at| at.as_nanos() as u64);
+        if self.fresh_at.swap(nanos, Relaxed) != nanos {
+            self.fresh.advance(nanos);
+        }
+    }
+
+    pub(crate) fn heard(&self, head: Position) {
+        self.heard_at.store(self.now().as_nanos() as u64, Relaxed);
+        let known = self.head.load();
+        if known.incarnation != head.incarnation || known.lsn < head.lsn {
+            self.head.store(Arc::new(head));
+        }
+    }
+
+    pub(crate) fn heard_clock(&self, clock: Hlc) {
+        self.leader_clock.fetch_max(clock.0, Relaxed);
+    }
+
+    pub(crate) fn leader_clock(&self) -> Hlc {
+        Hlc(self.leader_clock.load(Relaxed))
+    }
+
+    pub(crate) fn set_heartbeat_ms(&self, ms: u32) {
+        self.heartbeat_ms.store(u64::from(ms.max(1)), Relaxed);
+    }
+
+    /// Whether the leader was silent for too many heartbeats.
+    pub(crate) fn leader_lost(&self) -> bool {
+        let heard_at = self.heard_at.load(Relaxed);
+        let heartbeats = u64::from(self.config.heartbeats_missed_max.max(1));
+        let allowed = Duration::from_millis(self.heartbeat_ms.load(Relaxed).saturating_mul(heartbeats));
+        heard_at == 0 || self.now().saturating_sub(Duration::from_nanos(heard_at)) > allowed
+    }
+
+    /// The newest record that the leader is known to have.
+    pub(crate) fn head(&self) -> Position {
+        **self.head.load()
+    }
+
+    /// Serves another replica: the local snapshot's, or one that a leader's snapshot has made.
+    pub(crate) fn swap_replica(&self, replica: Arc<Replica>) {
+        let catalogue = replica.point.load().catalogue.clone();
+        self.replica.store(Some(replica));
+        self.serve_catalogue(&catalogue);
+        self.applied.wake_all();
+        self.fresh.wake_all();
+    }
+}
