@@ -14,9 +14,12 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The end that frames are pushed into. Clones push into the same stream.
+/// The end that frames are pushed into. Clones push into the same stream; it ends when the last of them is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Outbox(Arc<Shared>);
+pub(crate) struct Outbox(Arc<Pusher>);
+
+#[derive(Debug)]
+struct Pusher(Arc<Shared>);
 
 /// The end that HTTP/2 takes data from.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ pub(crate) enum PushError {
 /// and one frame.
 pub(crate) fn outbox(bytes_max: usize) -> (Outbox, OutboxBody) {
     let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max });
-    (Outbox(shared.clone()), OutboxBody(shared))
+    (Outbox(Arc::new(Pusher(shared.clone()))), OutboxBody(shared))
 }
 
 // === impl Outbox ===
@@ -75,11 +78,11 @@ impl Outbox {
         push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
     ) -> Result<(), PushError> {
         let waker = {
-            let mut state = self.0.state.lock();
+            let mut state = self.shared().state.lock();
             if state.closed || state.finished {
                 return Err(PushError::Closed);
             }
-            if state.outgoing.len() >= self.0.bytes_max {
+            if state.outgoing.len() >= self.shared().bytes_max {
                 return Err(PushError::Full { waited_ms: 0, bytes: state.outgoing.len() });
             }
             push(&mut state.outgoing)?;
@@ -100,12 +103,12 @@ impl Outbox {
     ) -> Result<(), PushError> {
         // Room is rarely lacking, and a timer is not free.
         if !self.has_room()? && tokio::time::timeout(wait_max, self.wait_for_room()).await.is_err() {
-            let bytes = self.0.state.lock().outgoing.len();
+            let bytes = self.shared().state.lock().outgoing.len();
             return Err(PushError::Full { waited_ms: wait_max.as_millis() as u64, bytes });
         }
         // Another task may have filled the room meanwhile. The bound is then passed by one frame per task.
         let waker = {
-            let mut state = self.0.state.lock();
+            let mut state = self.shared().state.lock();
             if state.closed || state.finished {
                 return Err(PushError::Closed);
             }
@@ -120,7 +123,7 @@ impl Outbox {
 
     /// Pushes a last small frame, room or not, and ends the stream behind it.
     pub(crate) fn push_last(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) {
-        self.0.end(|state| {
+        self.shared().end(|state| {
             if !state.closed && !state.finished && push(&mut state.outgoing).is_err() {
                 tracing::debug!("a stream's last frame cannot be encoded; it ends without");
             }
@@ -130,12 +133,12 @@ impl Outbox {
 
     /// Ends the stream when everything has left.
     pub(crate) fn finish(&self) {
-        self.0.end(|state| state.finished = true);
+        self.shared().end(|state| state.finished = true);
     }
 
     /// Ends the stream now and drops what waits.
     pub(crate) fn abort(&self) {
-        self.0.end(|state| {
+        self.shared().end(|state| {
             state.finished = true;
             state.outgoing.clear();
         });
@@ -144,30 +147,40 @@ impl Outbox {
     /// Waits until the other end is gone.
     pub(crate) async fn closed(&self) {
         loop {
-            let told = self.0.room.notified();
-            if self.0.state.lock().closed {
+            let told = self.shared().room.notified();
+            if self.shared().state.lock().closed {
                 return;
             }
             told.await;
         }
     }
 
+    fn shared(&self) -> &Shared {
+        &self.0.0
+    }
+
     fn has_room(&self) -> Result<bool, PushError> {
-        let state = self.0.state.lock();
+        let state = self.shared().state.lock();
         if state.closed || state.finished {
             return Err(PushError::Closed);
         }
-        Ok(state.outgoing.len() < self.0.bytes_max)
+        Ok(state.outgoing.len() < self.shared().bytes_max)
     }
 
     async fn wait_for_room(&self) {
         loop {
-            let told = self.0.room.notified();
+            let told = self.shared().room.notified();
             if !matches!(self.has_room(), Ok(false)) {
                 return;
             }
             told.await;
         }
+    }
+}
+
+impl Drop for Pusher {
+    fn drop(&mut self) {
+        self.0.end(|state| state.finished = true);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a subscriber gets: tail, snapshot, filters, heartbeats.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
+
 mod support;
 
 use littoral_feed::server::Config;
@@ -15,7 +17,8 @@ use support::*;
 
 #[tokio::test]
 async fn a_subscriber_that_stands_on_this_log_gets_its_tail_and_then_what_is_committed() {
-    let served = serve(Config::default()).await;
+    // With heartbeats this far apart, whatever comes soon was not waiting for a timer.
+    let served = serve(Config { heartbeat_ms: 60_000, ..Config::default() }).await;
     (0..10).for_each(|key| served.leader.put(1, key));
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(served.leader.resume_at(5)))).unwrap();
@@ -24,7 +27,6 @@ async fn a_subscriber_that_stands_on_this_log_gets_its_tail_and_then_what_is_com
     assert_eq!(hello.head, served.leader.last().position);
     assert_eq!(records_through(&mut peer.receiver, 6, 12).await.len(), 7);
     served.leader.put(1, 99);
-    let committed = Instant::now();
     match next(&mut peer.receiver).await {
         Downstream::Records { first, last, chain_after, .. } => {
             assert_eq!((first, last), (Lsn(13), Lsn(13)));
@@ -32,7 +34,6 @@ async fn a_subscriber_that_stands_on_this_log_gets_its_tail_and_then_what_is_com
         }
         other => panic!("{other:?}"),
     }
-    assert!(committed.elapsed() < Duration::from_millis(90), "no timer is waited for");
 }
 
 #[tokio::test]
@@ -137,27 +138,39 @@ async fn a_filter_leaves_other_views_out_of_snapshot_and_tail_and_learns_of_new_
 }
 
 #[tokio::test]
-async fn a_ping_is_echoed_at_once_with_the_head_and_heartbeats_come_unasked() {
-    let served = serve(Config { heartbeat_ms: 400, ..Config::default() }).await;
+async fn a_ping_is_echoed_at_once_with_the_head() {
+    let served = serve(Config { heartbeat_ms: 60_000, ..Config::default() }).await;
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
     next_hello(&mut peer.receiver).await;
     for seq in 1..20 {
-        let sent = Instant::now();
+        served.leader.put(1, seq);
         peer.sender.send(&Upstream::Ping { seq }).unwrap();
         loop {
             match peer.receiver.next().await.unwrap().unwrap() {
-                Downstream::Heartbeat { echo, head, .. } if echo == seq => break assert_eq!(head.lsn, Lsn(2)),
-                Downstream::Heartbeat { echo, .. } => assert!(echo < seq),
+                Downstream::Heartbeat { echo, head, .. } => {
+                    break assert_eq!((echo, head.lsn), (seq, Lsn(2 + seq)));
+                }
+                Downstream::Records { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
-        assert!(sent.elapsed() < Duration::from_millis(200), "took {:?}", sent.elapsed());
     }
+}
+
+#[tokio::test]
+async fn heartbeats_come_unasked() {
+    let served = serve(Config { heartbeat_ms: 20, ..Config::default() }).await;
+    let mut peer = served.connect().await;
+    peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
+    next_hello(&mut peer.receiver).await;
     peer.sender.send(&Upstream::Applied { lsn: Lsn(2) }).unwrap();
-    let silent_since = Instant::now();
-    assert!(matches!(peer.receiver.next().await, Ok(Some(Downstream::Heartbeat { echo: 19, .. }))));
-    assert!(silent_since.elapsed() > Duration::from_millis(100));
+    let begun = Instant::now();
+    for _ in 0..5 {
+        let message = peer.receiver.next().await.unwrap().unwrap();
+        assert!(matches!(message, Downstream::Heartbeat { echo: 0, .. }), "{message:?}");
+    }
+    assert!(begun.elapsed() > Duration::from_millis(50), "they are not sent in a hurry");
 }
 
 #[tokio::test]

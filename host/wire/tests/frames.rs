@@ -1,5 +1,7 @@
 //! Frames through the decoder: in any pieces, damaged, too long, cut off.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
+
 use bytes::Bytes;
 use littoral_protocol::frame::{Downstream, Upstream};
 use littoral_wire::{Decoder, Error, HEADER_LEN, Outgoing, call, feed};
@@ -77,11 +79,11 @@ fn a_length_beyond_the_bound_is_refused_before_any_byte_of_it_is_held() {
 
 #[test]
 fn a_long_frame_in_small_pieces_is_put_together_in_linear_time() {
-    let bytes = stream(&[rows(vec![3; 4 << 20])]);
+    let bytes = stream(&[rows(vec![3; 32 << 20])]);
     let begun = std::time::Instant::now();
-    assert_eq!(decode(&bytes, &[1_000], 8 << 20).unwrap().len(), 1);
-    // Quadratic copying would move 8 GB here.
-    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "took {:?}", begun.elapsed());
+    assert_eq!(decode(&bytes, &[1_000], 64 << 20).unwrap().len(), 1);
+    // Quadratic copying would move 500 GB here.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "took {:?}", begun.elapsed());
 }
 
 #[test]
