@@ -6,10 +6,12 @@ mod cli;
 mod commands;
 mod config;
 mod definitions_file;
+mod demo;
 mod failure;
 mod local;
 mod node;
 mod output;
+mod project;
 mod ready;
 
 use clap::Parser;

@@ -1,6 +1,6 @@
 //! `littoral demo`: shows everything at work on this machine.
 
-use crate::failure::Failure;
+use crate::{demo, failure::Failure};
 use std::process::ExitCode;
 
 /// `littoral demo ...`.
@@ -11,8 +11,10 @@ pub struct Args {
     keep: bool,
 }
 
-/// WIRE
+/// Runs the demo.
+///
+/// # Errors
+/// The first thing that does not hold.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let _ = (args, json);
-    Err(Failure::refused("unwired"))
+    super::block_on(demo::run(args.keep, json))
 }

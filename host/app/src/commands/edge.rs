@@ -21,7 +21,11 @@ pub struct Args {
 impl Args {
     fn overrides(&self) -> Vec<Override> {
         let mut all = self.node.overrides::<edge::File>();
-        all.extend(self.leader.as_ref().map(|leader| Override::flag("--leader", "leader", leader)));
+        all.extend(
+            self.leader
+                .as_ref()
+                .map(|leader| Override::flag("--leader", "edge.leader.leader", format!("[{leader:?}]"))),
+        );
         all
     }
 }

@@ -27,8 +27,12 @@ impl NodeArgs {
     /// The environment's settings, then these flags.
     pub fn overrides<F: File>(&self) -> Vec<Override> {
         let mut all = overrides::from_environment(environment(), F::SECTIONS, F::TOP);
-        all.extend(self.name.as_ref().map(|name| Override::flag("--name", "name", name)));
-        all.extend(self.data_dir.as_ref().map(|dir| Override::flag("--data-dir", "data_dir", dir.display())));
+        all.extend(self.name.as_ref().map(|name| Override::flag("--name", &format!("{}.name", F::ROLE), name)));
+        all.extend(
+            self.data_dir
+                .as_ref()
+                .map(|dir| Override::flag("--data-dir", &format!("{}.data_dir", F::ROLE), dir.display())),
+        );
         all.extend(self.listen.map(|address| Override::flag("--listen", "listen", address)));
         all
     }

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 const EDGES_MAX: usize = 32;
 
 /// Everything that can be set for a local cluster.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct File {
     /// `dev`; looked at before the rest is read.
@@ -51,10 +51,14 @@ impl load::File for File {
     const TOP: &'static [&'static str] =
         &["edges", "data_dir", "listen", "leader_listen", "leader_config", "edge_config", "definitions"];
 
-    fn check(&self) -> Result<(), (&'static str, String, String)> {
+    fn check(&self) -> Result<(), load::Misfit> {
         if (1..=EDGES_MAX).contains(&self.edges) {
             return Ok(());
         }
-        Err(("edges", format!("{} edges cannot be run here", self.edges), format!("it takes 1 to {EDGES_MAX}")))
+        Err(load::Misfit {
+            key: "edges".to_owned(),
+            what: format!("{} edges cannot be run here", self.edges),
+            remedy: format!("it takes 1 to {EDGES_MAX}"),
+        })
     }
 }

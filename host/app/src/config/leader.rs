@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Everything that can be set for a leader.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// `leader`; looked at before the rest is read.

@@ -8,6 +8,17 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use toml::{Table, Value};
 
+/// A value that its type allows and its meaning does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The key, with its sections.
+    pub key: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do; empty when `what` says it.
+    pub remedy: String,
+}
+
 /// What a configuration file is for; it says so itself in its key `role`.
 pub trait File: DeserializeOwned {
     /// The value of `role`.
@@ -17,11 +28,11 @@ pub trait File: DeserializeOwned {
     /// Its keys at the top, without `role`.
     const TOP: &'static [&'static str];
 
-    /// Checks what the types cannot: settings that only make sense together. Says the key and what is wrong with it.
+    /// Checks what the types cannot: bounds, and settings that only make sense together.
     ///
     /// # Errors
-    /// (key, what is wrong, remedy).
-    fn check(&self) -> Result<(), (&'static str, String, String)> {
+    /// [`Misfit`], the first one.
+    fn check(&self) -> Result<(), Misfit> {
         Ok(())
     }
 }
@@ -52,8 +63,8 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
     }
     match loaded.check() {
         Ok(()) => Ok(loaded),
-        Err((key, what, remedy)) => {
-            Err(Problem { place: place_of(key, shown, overrides), key: key.into(), what, remedy })
+        Err(Misfit { key, what, remedy }) => {
+            Err(Problem { place: place_of(&key, shown, &text, overrides), key, what, remedy })
         }
     }
 }
@@ -91,12 +102,10 @@ fn apply<T: File>(table: &Table, setting: &Override) -> Result<(Table, T), Probl
     let mut first_error = None;
     for value in setting.readings() {
         let mut changed = table.clone();
-        let home = match &setting.section {
-            None => Some(&mut changed),
-            Some(section) => {
-                changed.entry(section.clone()).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
-            }
-        };
+        let home =
+            setting.section.iter().flat_map(|section| section.split('.')).try_fold(&mut changed, |home, part| {
+                home.entry(part).or_insert_with(|| Value::Table(Table::new())).as_table_mut()
+            });
         if let Some(home) = home {
             home.insert(setting.key.clone(), value);
         }
@@ -111,15 +120,21 @@ fn apply<T: File>(table: &Table, setting: &Override) -> Result<(Table, T), Probl
     Err(Problem::in_value(setting.place.clone(), &setting.path(), &error))
 }
 
-fn place_of(key: &str, path: &Path, overrides: &[Override]) -> Place {
-    let last = overrides.iter().rev().find(|setting| setting.path() == key);
-    last.map_or_else(|| Place::File { path: path.to_owned(), line: None }, |setting| setting.place.clone())
+/// Where a key got its value from: the last of the overrides that set it, else its line in the file.
+fn place_of(key: &str, path: &Path, text: &str, overrides: &[Override]) -> Place {
+    if let Some(setting) = overrides.iter().rev().find(|setting| setting.path() == key) {
+        return setting.place.clone();
+    }
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let is_it =
+        |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
+    Place::File { path: path.to_owned(), line: text.lines().position(is_it).map(|index| index + 1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{edge, leader, overrides};
+    use crate::config::{dev, edge, leader, overrides};
 
     fn file(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
@@ -193,18 +208,54 @@ mod tests {
 
     #[test]
     fn a_name_that_looks_like_a_number_stays_a_name() {
-        let loaded: edge::File = load(None, &[Override::flag("--name", "name", "7")]).unwrap();
-        assert_eq!(loaded.name, "7");
+        let loaded: edge::File = load(None, &[Override::flag("--name", "edge.name", "7")]).unwrap();
+        assert_eq!(loaded.edge.name, "7");
+    }
+
+    fn example(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config").join(name)
     }
 
     #[test]
     fn every_example_file_is_fine() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config");
-        let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = std::fs::read_dir(example(".")).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         for file in &files {
             crate::commands::config::check_file(file).unwrap_or_else(|problem| panic!("{problem}"));
         }
         assert!(files.len() >= 4, "{files:?}");
+    }
+
+    #[test]
+    fn what_stands_in_the_examples_is_the_default() {
+        assert_eq!(load::<leader::File>(Some(&example("leader.toml")), &[]), load(None, &[]));
+        assert_eq!(load::<edge::File>(Some(&example("edge.toml")), &[]), load(None, &[]));
+        let mut shown: dev::File = load(Some(&example("dev.toml")), &[]).unwrap();
+        shown.definitions.clear();
+        assert_eq!(Ok(shown), load(None, &[]));
+    }
+
+    #[test]
+    fn every_key_stands_in_the_examples() {
+        check_complete::<leader::File>("leader.toml");
+        check_complete::<edge::File>("edge.toml");
+        check_complete::<dev::File>("dev.toml");
+    }
+
+    /// What a section knows, it says when it meets a key that it does not know.
+    fn check_complete<F: File + std::fmt::Debug>(name: &str) {
+        let text = std::fs::read_to_string(example(name)).unwrap();
+        for section in F::SECTIONS.iter().map(|section| format!("{section}.")).chain([String::new()]) {
+            let nonsense = Override::flag("--nonsense", &format!("{section}nonsense"), "1");
+            let problem = load::<F>(None, &[nonsense]).unwrap_err();
+            let known = problem.remedy.split(": ").last().unwrap();
+            for key in known.split(", ").filter(|key| !F::SECTIONS.iter().any(|section| section.ends_with(key))) {
+                let shown = text.lines().any(|line| {
+                    let line = line.trim_start_matches(['#', ' ', '[']);
+                    line.starts_with(&format!("{key} =")) || line.trim_end_matches(']').ends_with(key)
+                });
+                assert!(shown, "{name} says nothing of '{section}{key}'");
+            }
+        }
     }
 }

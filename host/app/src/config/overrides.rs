@@ -10,7 +10,7 @@ const PREFIX: &str = "LITTORAL_";
 pub struct Override {
     /// Where it came from.
     pub place: Place,
-    /// Its section; none for a key at the top.
+    /// Its section, a dotted path; none for a key at the top.
     pub section: Option<String>,
     /// Its key.
     pub key: String,
@@ -19,9 +19,9 @@ pub struct Override {
 }
 
 impl Override {
-    /// A flag's value for a key such as `door.listen`.
+    /// A flag's value for a key such as `edge.leader.addresses`.
     pub fn flag(name: &str, path: &str, value: impl ToString) -> Self {
-        let (section, key) = match path.split_once('.') {
+        let (section, key) = match path.rsplit_once('.') {
             Some((section, key)) => (Some(section.to_owned()), key),
             None => (None, path),
         };
@@ -61,7 +61,9 @@ pub fn from_environment(
             }
             let (section, key) = sections
                 .iter()
-                .filter_map(|section| Some((*section, path.strip_prefix(section)?.strip_prefix('_')?)))
+                .filter_map(|section| {
+                    Some((*section, path.strip_prefix(&section.replace('.', "_"))?.strip_prefix('_')?))
+                })
                 .max_by_key(|(section, _)| section.len())?;
             Some(Override { place, section: Some(section.to_owned()), key: key.to_owned(), text })
         })
@@ -79,13 +81,15 @@ mod tests {
     fn variables_name_section_and_key_and_strangers_are_left_alone() {
         let variables = [
             ("LITTORAL_DOOR_LISTEN", "127.0.0.1:0"),
-            ("LITTORAL_DATA_DIR", "/data"),
+            ("LITTORAL_LISTEN", "127.0.0.1:1"),
+            ("LITTORAL_EDGE_LEADER_CALL_TIMEOUT_MS", "9"),
             ("LITTORAL_SERVICE_HOST", "10.0.0.1"),
             ("PATH", "/bin"),
         ];
         let variables = variables.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let found = from_environment(variables, &["door"], &["name", "data_dir"]);
-        assert_eq!(found.iter().map(Override::path).collect::<Vec<_>>(), ["data_dir", "door.listen"]);
+        let found = from_environment(variables, &["door", "edge", "edge.leader"], &["listen"]);
+        let paths: Vec<_> = found.iter().map(Override::path).collect();
+        assert_eq!(paths, ["door.listen", "edge.leader.call_timeout_ms", "listen"]);
     }
 
     #[test]

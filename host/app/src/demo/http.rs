@@ -1,0 +1,101 @@
+//! Plain HTTP, as any client speaks it: nothing of Littoral's own client is in the demo's reads.
+
+use crate::failure::Failure;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{HeaderMap, Method, Request, StatusCode, body::Bytes};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// How long an answer may take.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// A client that keeps its connections.
+#[derive(Clone)]
+pub struct Http(Client<HttpConnector, Full<Bytes>>);
+
+/// An answer.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Http {
+    /// A client without connections yet.
+    pub fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self(Client::builder(TokioExecutor::new()).build(connector))
+    }
+
+    /// Gets.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn get(&self, url: &str) -> Result<Answer, Failure> {
+        self.send(Method::GET, url, &[], None).await
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer, Failure> {
+        self.send(Method::POST, url, headers, Some(body)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::unreachable(format!("{url}: {error}"));
+        let mut request = Request::builder().method(method).uri(url).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(&error))?;
+        let answered = async {
+            let response = self.0.request(request).await.map_err(|error| failed(&error))?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| failed(&error))?;
+            Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+        };
+        tokio::time::timeout(ANSWER_TIME_MAX, answered).await.map_err(|_| failed(&"no answer in time"))?
+    }
+}
+
+impl Answer {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, when the status is 2xx.
+    ///
+    /// # Errors
+    /// When it is not: status and body.
+    pub fn json(&self) -> Result<Value, Failure> {
+        if !self.status.is_success() {
+            return Err(Failure::refused(format!("answered {}: {}", self.status, self.text())));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Failure::refused(format!("answered no JSON ({error}): {}", self.text())))
+    }
+
+    /// The body's beginning as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).chars().take(400).collect()
+    }
+}
