@@ -65,7 +65,8 @@ pub(crate) enum PushError {
 /// An outbox and its other end. It takes frames while fewer than `bytes_max` bytes wait, so that it holds at most that
 /// and one frame.
 pub(crate) fn outbox(bytes_max: usize) -> (Outbox, OutboxBody) {
-    let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max });
+    // With no room at all nothing would ever leave.
+    let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max: bytes_max.max(1) });
     (Outbox(Arc::new(Pusher(shared.clone()))), OutboxBody(shared))
 }
 

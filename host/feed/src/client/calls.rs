@@ -117,7 +117,7 @@ impl CallClient {
             outbox,
             pending,
             next_id: AtomicU64::new(1),
-            in_flight_max: config.calls_in_flight_max,
+            in_flight_max: config.calls_in_flight_max.max(1),
             call_timeout: config.call_timeout(),
             module_timeout: config.module_timeout(),
             reader: reader.abort_handle(),
