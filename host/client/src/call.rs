@@ -1,0 +1,63 @@
+//! One call: what is sent, and whether it may be sent twice.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use serde::Serialize;
+
+use crate::Error;
+
+/// What a call sends.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+    /// Whether a second arrival does no harm.
+    pub(crate) idempotent: bool,
+}
+
+impl Call {
+    /// A call of this path without a body. Only DELETE is held to do harm when it arrives twice: the second would answer
+    /// that there is nothing to drop.
+    pub(crate) fn new(method: Method, path: String) -> Self {
+        let idempotent = matches!(method, Method::GET | Method::PUT);
+        Self { method, path, headers: Vec::new(), body: Bytes::new(), idempotent }
+    }
+
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path.into())
+    }
+
+    pub(crate) fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    pub(crate) fn json(self, body: &impl Serialize) -> Result<Self, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Request(error.to_string()))?;
+        Ok(self.content("application/json", body.into()))
+    }
+
+    pub(crate) fn content(mut self, content_type: &'static str, body: Bytes) -> Self {
+        self.headers.push((http::header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Result<Self, Error> {
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| Error::Request(format!("header '{name}' cannot hold '{}'", value.escape_debug())))?;
+        self.headers.push((HeaderName::from_static(name), value));
+        Ok(self)
+    }
+
+    /// A write with this key may arrive twice: the node answers the second as the first.
+    pub(crate) fn idempotency_key(self, key: Option<&str>) -> Result<Self, Error> {
+        match key {
+            Some(key) => Ok(self.header("idempotency-key", key)?.idempotent()),
+            None => Ok(self),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The client itself.
+
+use crate::{Config, Error, address::Address};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::{
+    client::legacy::{Client as Pool, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use std::{sync::Arc, time::Duration};
+
+/// A client of one node. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) address: Address,
+    pub(crate) config: Config,
+    pub(crate) pool: Pool<HttpConnector, Full<Bytes>>,
+}
+
+impl Client {
+    /// A client of the node at `url`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Address`].
+    pub fn new(url: &str, config: Config) -> Result<Self, Error> {
+        let address = Address::parse(url)?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_millis(config.connect_timeout_ms.max(1))));
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(16)
+            .build(connector);
+        Ok(Self { inner: Arc::new(Inner { address, config, pool }) })
+    }
+
+    /// The node's address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.inner.address.as_str()
+    }
+}

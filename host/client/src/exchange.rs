@@ -1,0 +1,120 @@
+//! Sending a call and taking its answer: deadlines, bounds, repeats.
+
+use crate::{Client, Error, Problem, call::Call};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use std::{error::Error as StdError, time::Duration};
+
+/// The longest pause before a call is repeated.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// A successful answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::Unexpected {
+            url: self.url.clone(),
+            reason: format!("{error} in '{}'", excerpt(&self.body)),
+        })
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl Client {
+    /// Sends a call, again where that cannot do harm, and gives what the node answered.
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, Error> {
+        let config = &self.inner.config;
+        let mut backoff = Duration::from_millis(config.backoff_ms);
+        for attempt in 0.. {
+            let error = match self.attempt(&call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // What was never sent may always be sent again.
+            let harmless = call.idempotent || matches!(error, Error::Connect { .. });
+            if attempt >= config.retries_max || !harmless || !error.is_transient() {
+                return Err(error);
+            }
+            tracing::debug!(%error, attempt, path = call.path, "call is repeated");
+            tokio::time::sleep(backoff.min(BACKOFF_MAX)).await;
+            backoff = backoff.saturating_mul(2);
+        }
+        Err(Error::Request("no attempt was made".to_owned()))
+    }
+
+    pub(crate) async fn attempt(&self, call: &Call) -> Result<Answer, Error> {
+        let url = format!("{}{}", self.url(), call.path);
+        let timeout_ms = self.inner.config.timeout_ms.max(1);
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), self.exchange(call, &url)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Timeout { url, after_ms: timeout_ms }),
+        }
+    }
+
+    async fn exchange(&self, call: &Call, url: &str) -> Result<Answer, Error> {
+        let mut request = Request::builder().method(call.method.clone()).uri(url);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(call.body.clone())).map_err(|error| Error::Request(error.to_string()))?;
+        let response = self.inner.pool.request(request).await.map_err(|error| {
+            let reason = root_cause(&error);
+            if error.is_connect() {
+                Error::Connect { url: url.to_owned(), base: self.url().to_owned(), reason }
+            } else {
+                Error::Transport { url: url.to_owned(), reason }
+            }
+        })?;
+        let (parts, body) = response.into_parts();
+        let max = self.inner.config.answer_bytes_max;
+        let body = Limited::new(body, max).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Error::TooLarge { url: url.to_owned(), max }
+            } else {
+                Error::Transport { url: url.to_owned(), reason: root_cause(error.as_ref()) }
+            }
+        })?;
+        let body = body.to_bytes();
+        if parts.status.is_success() {
+            return Ok(Answer { url: url.to_owned(), headers: parts.headers, body });
+        }
+        Err(Error::Refused(problem(parts.status, &body)))
+    }
+}
+
+/// The refusal in an answer; what another server (a proxy, Feast's door) says is kept as the detail.
+fn problem(status: StatusCode, body: &[u8]) -> Problem {
+    let mut problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    if problem.detail.is_empty() && problem.title.is_empty() {
+        problem.detail = excerpt(body);
+    }
+    problem.status = status.as_u16();
+    if problem.title.is_empty() {
+        problem.title = status.canonical_reason().unwrap_or_default().to_owned();
+    }
+    problem
+}
+
+fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(400)]).trim().chars().take(200).collect()
+}
+
+/// The innermost error: the outer ones only say that something failed.
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

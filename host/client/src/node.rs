@@ -1,0 +1,79 @@
+//! What a node says of itself.
+
+use crate::{Client, Error, call::Call};
+use littoral_model::status::NodeStatus;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Whether a node should get traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It should.
+    Ready,
+    /// It should not, for this reason.
+    NotReady(String),
+}
+
+impl Client {
+    /// The node's state.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status(&self) -> Result<NodeStatus, Error> {
+        self.send(Call::get("/v1/status")).await?.json()
+    }
+
+    /// Whether the node should get traffic. Asks once: not being ready is an answer, not a fault.
+    ///
+    /// # Errors
+    /// [`Error`] when the node cannot be asked.
+    pub async fn ready(&self) -> Result<Readiness, Error> {
+        match self.attempt(&Call::get("/v1/ready")).await {
+            Ok(_) => Ok(Readiness::Ready),
+            Err(Error::Refused(problem)) if problem.status == 503 => Ok(Readiness::NotReady(problem.detail)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the node is ready, at most this long.
+    ///
+    /// # Errors
+    /// The last error when the node could not be asked; [`Error::Refused`] with its reason when it is not ready by then.
+    pub async fn wait_ready(&self, wait_max: Duration) -> Result<(), Error> {
+        const POLL: Duration = Duration::from_millis(20);
+        let deadline = tokio::time::Instant::now() + wait_max;
+        loop {
+            let refused = |detail| {
+                let title = "not ready".to_owned();
+                Error::Refused(crate::Problem { status: 503, code: "not_ready".to_owned(), title, detail })
+            };
+            let error = match self.ready().await {
+                Ok(Readiness::Ready) => return Ok(()),
+                Ok(Readiness::NotReady(reason)) => refused(reason),
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(error),
+            };
+            if tokio::time::Instant::now() + POLL > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The whole catalogue, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn catalogue(&self) -> Result<Value, Error> {
+        self.send(Call::get("/v1/catalogue")).await?.json()
+    }
+
+    /// The node's metrics, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn metrics(&self) -> Result<String, Error> {
+        let answer = self.send(Call::get("/metrics")).await?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+}
