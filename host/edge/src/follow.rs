@@ -25,6 +25,9 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+/// Streams that may be at fault at one position before a snapshot is taken instead of the tail.
+const SAME_FAULT_MAX: u32 = 3;
+
 /// Why a stream has ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -43,13 +46,14 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut follower = Follower::new(shared);
     let mut pause = Pause::new(&follower.shared.config);
     loop {
+        let begun = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => break,
             ended = follower.follow() => ended,
         };
         follower.disconnected(&ended);
-        // A stream that worked earns a quick return.
-        if follower.tailed {
+        // A stream that worked for a while earns a quick return; one that fails again and again does not.
+        if begun.elapsed() > pause.max {
             pause.reset();
         }
         tokio::select! {
@@ -68,6 +72,8 @@ struct Follower {
     needs_snapshot: bool,
     /// Whether the last stream got as far as records.
     tailed: bool,
+    /// Where the last streams were at fault, and how often there.
+    stuck: (Option<Resume>, u32),
     /// The last failure, so that one that repeats is logged once.
     last_failure: String,
 }
@@ -92,6 +98,7 @@ impl Follower {
             epoch,
             needs_snapshot: false,
             tailed: false,
+            stuck: (None, 0),
             last_failure: String::new(),
         }
     }
@@ -189,7 +196,7 @@ impl Follower {
         let position = replica.position();
         let before = self.shared.replica.load().as_ref().map(|replica| replica.position().incarnation);
         if before.is_some_and(|before| before != position.incarnation) || self.needs_snapshot {
-            tracing::warn!(%position, "the leader's log is not the one that was followed before; its snapshot has replaced the replica");
+            tracing::warn!(%position, "the leader's log could not be followed on from here; its snapshot has replaced the replica");
             self.staleness.forget();
             self.shared.set_fresh_at(None);
         }
@@ -240,7 +247,12 @@ impl Follower {
         self.shared.link.lost(ended.to_string());
         if let Ended::Violation(violation) = ended {
             metrics::counter!("littoral_edge_feed_violations_total").increment(1);
-            if violation.remedy() == Remedy::Snapshot {
+            let at = self.shared.replica.load().as_ref().map(|replica| replica.point.load().resume);
+            let times = if self.stuck.0 == at { self.stuck.1 + 1 } else { 1 };
+            self.stuck = (at, times);
+            // What cannot be passed by trying again may be passed over by a snapshot.
+            if violation.remedy() == Remedy::Snapshot || times >= SAME_FAULT_MAX {
+                self.stuck = (None, 0);
                 self.needs_snapshot = true;
             }
         }

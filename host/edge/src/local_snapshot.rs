@@ -179,6 +179,3 @@ fn collect_tombstones(shared: &Shared, replica: &Replica) {
         metrics::counter!("littoral_edge_tombstones_collected_total").increment(collected as u64);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,339 @@
+//! A leader in memory.
+
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    event_time::EventTime,
+    freshness::Freshness,
+    hlc::Hlc,
+    merge::MergePolicy,
+    module::{ModuleDigest, ModuleManifest, ModuleRelease},
+    ports::*,
+    position::*,
+    read::*,
+    record::*,
+    region::Region,
+    row::*,
+    row_body::BodyBuilder,
+    status::{NodeStatus, Role},
+    token::Watermark,
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+    write::*,
+};
+use littoral_replica::{Held, Mode, Table};
+use littoral_wire::records;
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+use tokio::sync::watch;
+
+pub struct Leader {
+    log: Mutex<Log>,
+    head: watch::Sender<Position>,
+    epoch: Epoch,
+    /// Keys that were read here.
+    pub keys_read: AtomicU64,
+    pub snapshots: AtomicU64,
+    /// While true, reads are done but not answered.
+    pub hold: watch::Sender<bool>,
+    component: Mutex<Option<Bytes>>,
+}
+
+struct Log {
+    entries: Vec<(Vec<u8>, ChainHash)>,
+    oldest: u64,
+    chain: ChainHash,
+    table: Arc<Table>,
+    catalogue: Catalogue,
+}
+
+pub fn region() -> Region {
+    "east".parse().unwrap()
+}
+
+pub fn body(value: i64) -> Vec<u8> {
+    let mut body = BodyBuilder::new(1);
+    body.push_i64(value);
+    body.finish().unwrap()
+}
+
+pub fn view(name: &str) -> FeatureView {
+    FeatureView {
+        id: ViewId(0),
+        name: name.to_owned(),
+        join_keys: vec![JoinKey { name: "id".into(), entity: "id".into(), value_type: ValueType::Int64 }],
+        features: vec![Feature { name: "f".into(), value_type: ValueType::Int64 }],
+        ttl_ms: None,
+        merge: MergePolicy::default(),
+    }
+}
+
+impl Leader {
+    /// With views `a` (number 1) and `b` (number 2).
+    pub fn new(incarnation: u64) -> Arc<Self> {
+        Self::with_epoch(incarnation, 1)
+    }
+
+    pub fn with_epoch(incarnation: u64, epoch: u64) -> Arc<Self> {
+        let (head, _) = watch::channel(Position { incarnation: Incarnation(incarnation), lsn: Lsn::NONE });
+        let log = Log {
+            entries: Vec::new(),
+            oldest: 1,
+            chain: ChainHash::GENESIS,
+            table: Arc::new(Table::new(littoral_replica::Config::default())),
+            catalogue: Catalogue::default(),
+        };
+        let leader = Arc::new(Self {
+            log: Mutex::new(log),
+            head,
+            epoch: Epoch(epoch),
+            keys_read: AtomicU64::new(0),
+            snapshots: AtomicU64::new(0),
+            hold: watch::channel(false).0,
+            component: Mutex::default(),
+        });
+        for name in ["a", "b"] {
+            leader.take(CatalogueChange::PutView(view(name)));
+        }
+        leader
+    }
+
+    pub fn take(&self, change: CatalogueChange) -> Watermark {
+        let change = self.log.lock().catalogue.prepare(change).unwrap().expect("changes something");
+        self.append(Payload::Catalogue(Box::new(change)))
+    }
+
+    pub fn put(&self, view: u32, key: u64, value: i64) -> Watermark {
+        self.put_at(view, key, value, 1)
+    }
+
+    pub fn put_at(&self, view: u32, key: u64, value: i64, event_time: i64) -> Watermark {
+        let event_time = EventTime(event_time);
+        self.append(Payload::Row { view: ViewId(view), event_time, key: &key.to_le_bytes(), body: &body(value) })
+    }
+
+    pub fn delete(&self, view: u32, key: u64) -> Watermark {
+        self.append(Payload::Tombstone { view: ViewId(view), event_time: EventTime(1), key: &key.to_le_bytes() })
+    }
+
+    pub fn append(&self, payload: Payload<'_>) -> Watermark {
+        let mut log = self.log.lock();
+        let lsn = Lsn(log.oldest + log.entries.len() as u64);
+        let mut record = Record {
+            lsn,
+            epoch: self.epoch,
+            origin: region(),
+            origin_lsn: lsn,
+            hlc: Hlc::new(1_000 + lsn.0, 0),
+            chain: ChainHash::GENESIS,
+            payload,
+        };
+        record.chain = record.chain_after(log.chain);
+        let mut bytes = Vec::new();
+        records::push(&mut bytes, &record).unwrap();
+        match &record.payload {
+            Payload::Row { view, event_time, key, body } => {
+                let meta = RowMeta { view: *view, event_time: *event_time, version: record.version(), lsn };
+                log.table.apply(Row::new(meta, key, Some(body)), MergePolicy::LatestEvent, Mode::InsertAll);
+            }
+            Payload::Tombstone { view, event_time, key } => {
+                let meta = RowMeta { view: *view, event_time: *event_time, version: record.version(), lsn };
+                log.table.apply(Row::new(meta, key, None), MergePolicy::LatestEvent, Mode::InsertAll);
+            }
+            Payload::Catalogue(change) => log.catalogue.apply(change),
+            Payload::Receipt { .. } => {}
+        }
+        log.chain = record.chain;
+        log.entries.push((bytes, record.chain));
+        self.head.send_modify(|head| head.lsn = lsn);
+        drop(log);
+        self.token()
+    }
+
+    /// Damages the log from here on: the last record's bytes are kept, its place in the chain is not.
+    pub fn break_chain(&self) {
+        self.log.lock().chain.0 ^= 1;
+    }
+
+    pub fn trim_all(&self) {
+        let mut log = self.log.lock();
+        log.oldest += log.entries.len() as u64;
+        log.entries.clear();
+    }
+
+    pub fn token(&self) -> Watermark {
+        let position = *self.head.borrow();
+        Watermark::at(region(), position.incarnation, position.lsn)
+    }
+
+    pub fn release(&self, name: &str, version: &str, component: &'static [u8]) {
+        let component = Bytes::from_static(component);
+        let digest = ModuleDigest::of(&component);
+        let size = component.len() as u64;
+        *self.component.lock() = Some(component);
+        let output = littoral_model::module::Field { name: "out".into(), value_type: ValueType::Double };
+        let manifest = ModuleManifest { outputs: vec![output], ..ModuleManifest::default() };
+        let release = ModuleRelease { name: name.into(), version: version.into(), digest, size, manifest };
+        self.take(CatalogueChange::PutModule(release));
+    }
+
+    fn answer(&self, request: &ReadRequest) -> ReadAnswer {
+        let log = self.log.lock();
+        let position = *self.head.borrow();
+        let rows = (request.reads.iter())
+            .map(|read| {
+                self.keys_read.fetch_add(read.keys.len() as u64, SeqCst);
+                read.keys
+                    .iter()
+                    .map(|key| match log.table.get(read.view, key) {
+                        Held::Row(row) => Some(row),
+                        Held::Absent | Held::Unknown => None,
+                    })
+                    .collect()
+            })
+            .collect();
+        let watermark = Watermark::at(region(), position.incarnation, position.lsn);
+        ReadAnswer { rows, freshness: Freshness { position, watermark, ..Freshness::default() } }
+    }
+
+    fn receipt(&self) -> WriteReceipt {
+        let position = *self.head.borrow();
+        WriteReceipt {
+            first: position.lsn,
+            position,
+            token: self.token(),
+            concern: WriteConcern::Local,
+            duplicate: false,
+        }
+    }
+}
+
+impl FeatureReader for Leader {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::new(self.log.lock().catalogue.clone())
+    }
+
+    fn read_now(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
+        false
+    }
+
+    fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
+        Box::pin(async move {
+            let answer = self.answer(request);
+            let mut hold = self.hold.subscribe();
+            let _ = hold.wait_for(|held| !held).await;
+            Ok(answer)
+        })
+    }
+}
+
+impl FeatureWriter for Leader {
+    fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            for row in request.rows.iter() {
+                let (view, event_time, key) = (row.view, row.event_time, row.key);
+                self.append(match row.body {
+                    Some(body) => Payload::Row { view, event_time, key, body },
+                    None => Payload::Tombstone { view, event_time, key },
+                });
+            }
+            Ok(self.receipt())
+        })
+    }
+
+    fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            self.take(change);
+            Ok(self.receipt())
+        })
+    }
+
+    fn put_module(&self, _: String, _: String, component: Bytes) -> BoxFuture<'_, Result<ModulePut, WriteError>> {
+        Box::pin(async move {
+            let digest = ModuleDigest::of(&component);
+            Ok(ModulePut { digest, manifest: ModuleManifest::default(), receipt: self.receipt() })
+        })
+    }
+}
+
+impl Node for Leader {
+    fn status(&self) -> NodeStatus {
+        let position = *self.head.borrow();
+        NodeStatus {
+            name: "leader".into(),
+            role: Role::Leader,
+            region: region(),
+            ready: true,
+            not_ready_reason: String::new(),
+            degraded: None,
+            epoch: self.epoch,
+            position,
+            head: position,
+            staleness_ms: Some(0),
+            writable: true,
+            views: Vec::new(),
+            modules: Vec::new(),
+            gauges: std::collections::BTreeMap::default(),
+        }
+    }
+}
+
+impl FeedSource for Leader {
+    fn region(&self) -> Region {
+        region()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+        let log = self.log.lock();
+        if lsn.0.checked_add(1)? == log.oldest && log.entries.is_empty() {
+            return Some(log.chain);
+        }
+        log.entries.get(usize::try_from(lsn.0.checked_sub(log.oldest)?).ok()?).map(|(_, chain)| *chain)
+    }
+
+    fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
+        Box::pin(async move {
+            let log = self.log.lock();
+            if from.0 < log.oldest {
+                return Err(FeedReadError::Trimmed { from, oldest: Lsn(log.oldest) });
+            }
+            let (mut bytes, mut last) = (Vec::new(), from.0 - 1);
+            for (entry, _) in log.entries.iter().skip((from.0 - log.oldest) as usize) {
+                bytes.extend_from_slice(entry);
+                last += 1;
+                if bytes.len() >= bytes_max {
+                    break;
+                }
+            }
+            Ok(RecordBlock { first: from, last: Lsn(last), bytes: bytes.into() })
+        })
+    }
+
+    fn snapshot(&self) -> SnapshotSource {
+        self.snapshots.fetch_add(1, SeqCst);
+        let log = self.log.lock();
+        SnapshotSource {
+            as_of: *self.head.borrow(),
+            chain: log.chain,
+            catalogue: Arc::new(log.catalogue.clone()),
+            rows_estimate: log.table.len() as u64,
+            chunks: Box::new(log.table.chunks(1_000)),
+        }
+    }
+
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        let component = self.component.lock().clone();
+        Box::pin(async move { component.filter(|component| ModuleDigest::of(component) == digest) })
+    }
+}

@@ -1,0 +1,171 @@
+//! Reads: demands, fills, flights.
+
+use crate::{leader::*, support::*};
+use littoral_edge::Config;
+use littoral_model::{freshness::*, ports::*, position::*, read::*, token::Watermark};
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+fn later(leader: &Leader) -> Watermark {
+    let (_, incarnation, lsn) = leader.token().iter().next().unwrap();
+    Watermark::at(region(), incarnation, lsn.next())
+}
+
+fn unmet(token: &Watermark, on_unmet: OnUnmet) -> ReadDemand {
+    ReadDemand { on_unmet, wait_max: Duration::from_millis(50), ..at_least(token) }
+}
+
+#[tokio::test]
+async fn each_way_with_an_unmet_demand_is_taken() {
+    let leader = Leader::new(7);
+    let token = leader.put(1, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    edge.values(1, &[1], &token).await;
+    let next = later(&leader);
+    let read = |demand| {
+        let node = edge.node.clone();
+        async move { node.read(&request(1, [1], demand)).await }
+    };
+    assert!(matches!(read(unmet(&next, OnUnmet::Fail)).await, Err(ReadError::NotFreshEnough { .. })));
+    assert!(matches!(read(unmet(&next, OnUnmet::Wait)).await, Err(ReadError::NotFreshEnough { .. })));
+    assert!(matches!(read(unmet(&next, OnUnmet::Leader)).await, Err(ReadError::NotFreshEnough { .. })));
+    let stale = read(unmet(&next, OnUnmet::ServeStale)).await.unwrap();
+    assert_eq!((values(&stale), stale.freshness.degraded), (vec![Some(1)], Some(Degraded::DemandUnmet)));
+    let waiting = tokio::spawn(read(at_least(&next)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    leader.put(1, 1, 2);
+    let waited = waiting.await.unwrap().unwrap();
+    assert_eq!((values(&waited), waited.freshness.source), (vec![Some(2)], Source::Replica));
+    let consistency = Consistency::Leader;
+    let at_leader = read(ReadDemand { consistency, ..ReadDemand::default() }).await.unwrap();
+    assert_eq!((values(&at_leader), at_leader.freshness.source), (vec![Some(2)], Source::Leader));
+    assert!(at_leader.freshness.staleness.is_some());
+}
+
+#[tokio::test]
+async fn staleness_is_bounded_by_demand_and_grows_when_the_leader_is_gone() {
+    let leader = Leader::new(7);
+    let token = leader.put(1, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    edge.values(1, &[1], &token).await;
+    let fresh = |ms, on_unmet| ReadDemand {
+        max_staleness: Some(Duration::from_millis(ms)),
+        on_unmet,
+        wait_max: Duration::from_secs(5),
+        ..ReadDemand::default()
+    };
+    let answer = edge.read(1, &[1], fresh(1_000, OnUnmet::Wait)).await;
+    assert!(answer.freshness.staleness.unwrap() <= Duration::from_millis(1_000));
+    served.stop().await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let failed = edge.node.read(&request(1, [1], fresh(50, OnUnmet::Fail))).await;
+    assert!(matches!(failed, Err(ReadError::NotFreshEnough { .. })), "{failed:?}");
+    let leader_lost = edge.node.read(&request(1, [1], fresh(50, OnUnmet::Leader))).await;
+    assert!(matches!(leader_lost, Err(ReadError::LeaderUnavailable(_))), "{leader_lost:?}");
+    let mut answer = ReadAnswer::default();
+    assert!(!edge.node.read_now(&request(1, [1], fresh(50, OnUnmet::ServeStale)), &mut answer));
+    assert!(edge.node.read_now(&request(1, [1], ReadDemand::default()), &mut answer));
+    assert!(answer.freshness.staleness.unwrap() >= Duration::from_millis(140));
+}
+
+#[tokio::test]
+async fn before_the_first_snapshot_reads_are_refused() {
+    let edge = start(config("127.0.0.1:1")).await;
+    let read = edge.node.read(&request(1, [1], ReadDemand::default())).await;
+    assert_eq!(read.unwrap_err(), ReadError::NotReady);
+    let status = edge.node.status();
+    assert_eq!((status.ready, status.degraded), (false, Some(Degraded::Bootstrapping)));
+    assert!(!status.not_ready_reason.is_empty());
+}
+
+#[tokio::test]
+async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
+    let leader = Leader::new(7);
+    let token = leader.put(2, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    edge.values(1, &[], &token).await;
+    let mut answer = ReadAnswer::default();
+    assert!(!edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut answer), "it is not held yet");
+    leader.hold.send_replace(true);
+    let readers: Vec<_> = (0..100)
+        .map(|_| {
+            let node = edge.node.clone();
+            tokio::spawn(async move { node.read(&request(2, [1, 2], ReadDemand::default())).await.unwrap() })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    leader.hold.send_replace(false);
+    for reader in readers {
+        let answer = reader.await.unwrap();
+        assert_eq!((values(&answer), answer.freshness.source), (vec![Some(1), None], Source::Leader));
+    }
+    assert!(leader.keys_read.load(SeqCst) <= 3, "one flight per key: {}", leader.keys_read.load(SeqCst));
+    let read_so_far = leader.keys_read.load(SeqCst);
+    assert!(edge.node.read_now(&request(2, [1, 2], ReadDemand::default()), &mut answer), "rows and misses are held");
+    assert_eq!((values(&answer), answer.freshness.source), (vec![Some(1), None], Source::Replica));
+    leader.put(2, 1, 10);
+    let token = leader.put(2, 2, 20);
+    assert_eq!(edge.values(2, &[1, 2], &token).await, [Some(10), Some(20)], "the feed keeps both fresh");
+    let token = leader.delete(2, 1);
+    assert_eq!(edge.values(2, &[1], &token).await, [None]);
+    assert_eq!(leader.keys_read.load(SeqCst), read_so_far);
+}
+
+#[tokio::test]
+async fn a_fill_that_the_feed_has_overtaken_is_asked_again() {
+    let leader = Leader::new(7);
+    let token = leader.put(2, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    edge.values(1, &[], &token).await;
+    leader.hold.send_replace(true);
+    let node = edge.node.clone();
+    let reader = tokio::spawn(async move { node.read(&request(2, [1], ReadDemand::default())).await.unwrap() });
+    while leader.keys_read.load(SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The leader has read 1 and not answered; now the row changes and the feed goes by.
+    let token = leader.put(2, 1, 2);
+    edge.values(1, &[], &token).await;
+    leader.hold.send_replace(false);
+    assert_eq!(values(&reader.await.unwrap()), [Some(2)]);
+    let mut answer = ReadAnswer::default();
+    assert!(edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut answer));
+    assert_eq!(values(&answer), [Some(2)], "the old row must not have been kept");
+    assert_eq!(leader.keys_read.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn without_a_leader_what_is_not_held_is_said_to_be_unknown() {
+    let leader = Leader::new(7);
+    let token = leader.put(2, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    assert_eq!(edge.values(2, &[1], &token).await, [Some(1)]);
+    served.stop().await;
+    edge.eventually("lost", |node| !node.status().writable).await;
+    let answer = edge.read(2, &[1, 2], ReadDemand::default()).await;
+    assert_eq!((values(&answer), answer.freshness.degraded), (vec![Some(1), None], Some(Degraded::Incomplete)));
+    let demanding = edge.node.read(&request(2, [2], at_least(&token))).await;
+    assert!(matches!(demanding, Err(ReadError::LeaderUnavailable(_))), "{demanding:?}");
+}
+
+#[tokio::test]
+async fn waiting_is_bounded() {
+    let leader = Leader::new(7);
+    let token = leader.put(2, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(Config { fills_waiting_max: 2, waiting_reads_max: 1, ..config(&served.address) }).await;
+    edge.values(1, &[], &token).await;
+    leader.hold.send_replace(true);
+    let read = edge.node.read(&request(2, [1, 2, 3], ReadDemand::default())).await;
+    assert!(matches!(read, Err(ReadError::Overloaded(_))), "{read:?}");
+    leader.hold.send_replace(false);
+    let far = Watermark::at(region(), Incarnation(7), Lsn(1_000));
+    let (first, second) = (request(1, [1], unmet(&far, OnUnmet::Wait)), request(1, [1], unmet(&far, OnUnmet::Wait)));
+    let (one, two) = tokio::join!(edge.node.read(&first), edge.node.read(&second));
+    assert!(matches!(one, Err(ReadError::NotFreshEnough { .. })), "{one:?}");
+    assert!(matches!(two, Err(ReadError::Overloaded(_))), "{two:?}");
+}

@@ -1,0 +1,68 @@
+//! Warm restarts.
+
+use crate::{leader::*, support::*};
+use littoral_model::{freshness::*, ports::*, view::ViewId};
+use std::sync::atomic::Ordering::SeqCst;
+
+#[tokio::test]
+async fn a_restart_is_warm_and_resumes() {
+    let directory = tempfile::tempdir().unwrap();
+    let leader = Leader::new(7);
+    (0..3_000).for_each(|key| drop(leader.put(1, key, key as i64)));
+    leader.delete(1, 5);
+    let token = leader.put(2, 1, 11);
+    let served = serve(&leader).await;
+    let edge = start(stored(&served.address, directory.path())).await;
+    assert_eq!(edge.values(2, &[1], &token).await, [Some(11)]);
+    edge.stop().await;
+    let address = served.address.clone();
+    served.stop().await;
+
+    let edge = start(stored(&address, directory.path())).await;
+    let answer = edge.read(1, &[0, 5, 2_999], ReadDemand::default()).await;
+    assert_eq!(values(&answer), [Some(0), None, Some(2_999)], "it serves with no leader at all");
+    assert_eq!((answer.freshness.staleness, answer.freshness.degraded), (None, Some(Degraded::LeaderLost)));
+    assert_eq!(values(&edge.read(2, &[1], ReadDemand::default()).await), [Some(11)], "resident rows are warm too");
+    assert!(!edge.node.status().ready, "nobody knows how old this is");
+    let page = edge.node.page(ViewId(1), None, 10_000).unwrap();
+    assert_eq!(page.rows.len(), 2_999);
+
+    let token = leader.put(1, 5, 55);
+    leader.put(2, 1, 12);
+    let token_b = leader.token();
+    let _served = serve_at(&leader, &address).await;
+    assert_eq!(edge.values(1, &[5], &token).await, [Some(55)]);
+    assert_eq!(edge.values(2, &[1], &token_b).await, [Some(12)]);
+    assert_eq!(leader.snapshots.load(SeqCst), 1, "only the first start took a snapshot");
+    assert_eq!(*edge.node.catalogue(), *leader.catalogue());
+    edge.eventually("ready", |node| node.status().ready).await;
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_refused_and_the_leaders_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("replica.snapshot");
+    let leader = Leader::new(7);
+    (0..100).for_each(|key| drop(leader.put(1, key, 1)));
+    let token = leader.token();
+    let served = serve(&leader).await;
+    let edge = start(stored(&served.address, directory.path())).await;
+    edge.values(1, &[1], &token).await;
+    edge.stop().await;
+    let whole = std::fs::read(&file).unwrap();
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    for (index, bytes) in
+        [&flipped[..], &whole[..whole.len() - 1], &whole[..9], b"", b"not a snapshot at all"].iter().enumerate()
+    {
+        std::fs::write(&file, bytes).unwrap();
+        let edge = start(stored(&served.address, directory.path())).await;
+        assert_eq!(edge.values(1, &[1], &token).await, [Some(1)]);
+        assert_eq!(leader.snapshots.load(SeqCst), index as u64 + 2);
+        edge.stop().await;
+    }
+    let edge = start(stored(&served.address, directory.path())).await;
+    assert_eq!(edge.values(1, &[1], &token).await, [Some(1)]);
+    assert_eq!(leader.snapshots.load(SeqCst), 6, "the last one had written a good one");
+}
