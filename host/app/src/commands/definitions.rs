@@ -1,8 +1,15 @@
 //! What can be done with definitions of the catalogue: the same four actions for each kind.
 
-use crate::commands::target::Target;
+use crate::{
+    commands::target::{Target, failed},
+    definitions_file::{self, Definitions},
+    failure::Failure,
+    output::{self, Paint},
+};
 use clap::Subcommand;
-use std::path::PathBuf;
+use littoral_client::{ChangeReceipt, Client, Error};
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
 
 /// What to do with definitions of one kind.
 #[derive(Debug, Subcommand)]
@@ -38,4 +45,103 @@ pub enum Action {
         #[command(flatten)]
         target: Target,
     },
+}
+
+/// One kind of definitions.
+pub trait Kind {
+    /// The definition.
+    type Definition: Serialize;
+    /// What one is called.
+    const NAME: &'static str;
+
+    /// Those that a file defines.
+    fn defined(definitions: Definitions) -> Vec<Self::Definition>;
+    /// A definition's name.
+    fn name(definition: &Self::Definition) -> &str;
+    /// Every one that the node has.
+    async fn list(client: &Client) -> Result<Vec<Self::Definition>, Error>;
+    /// The one of this name.
+    async fn get(client: &Client, name: &str) -> Result<Self::Definition, Error>;
+    /// Makes or changes one.
+    async fn put(client: &Client, definition: &Self::Definition) -> Result<ChangeReceipt, Error>;
+    /// Drops one.
+    async fn drop(client: &Client, name: &str) -> Result<ChangeReceipt, Error>;
+    /// Many, as people read them.
+    fn table(definitions: &[Self::Definition]) -> String;
+    /// One, as people read it.
+    fn details(definition: &Self::Definition) -> String;
+}
+
+/// What became of a change, for programs.
+#[derive(Serialize)]
+struct Changed {
+    name: String,
+    token: String,
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// When a file is at fault, or the node refuses or cannot be reached.
+pub async fn run<K: Kind>(action: &Action, json: bool) -> Result<ExitCode, Failure> {
+    match action {
+        Action::List { target } => {
+            let all = K::list(&target.client()?).await.map_err(failed)?;
+            output::answer(json, &all, |all| match all.is_empty() {
+                true => format!("there is no {} yet", K::NAME),
+                false => K::table(all),
+            })?;
+        }
+        Action::Show { name, target } => {
+            let one = K::get(&target.client()?, name).await.map_err(failed)?;
+            output::answer(json, &one, K::details)?;
+        }
+        Action::Apply { files, target } => {
+            // Everything is read before anything is changed.
+            let mut definitions = Vec::new();
+            for file in files {
+                definitions.extend(K::defined(definitions_file::read(file)?));
+            }
+            if definitions.is_empty() {
+                return Err(Failure::usage(format!("nothing to apply: the files define no {}", K::NAME)));
+            }
+            let changed = apply::<K>(&target.client()?, &definitions).await?;
+            output::answer(json, &changed, |all| all.iter().map(|one| said::<K>("applied", one)).collect())?;
+        }
+        Action::Drop { name, target } => {
+            let receipt = K::drop(&target.client()?, name).await.map_err(failed)?;
+            let dropped = Changed { name: name.clone(), token: receipt.token };
+            output::answer(json, &dropped, |one| said::<K>("dropped", one))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn said<K: Kind>(what: &str, changed: &Changed) -> String {
+    format!("{} {} {}\n", what.green(), K::NAME, changed.name)
+}
+
+async fn apply<K: Kind>(client: &Client, definitions: &[K::Definition]) -> Result<Vec<Changed>, Failure> {
+    let mut changed = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        let name = K::name(definition);
+        let receipt = K::put(client, definition).await.map_err(|error| {
+            let failure = failed(error);
+            Failure { message: format!("{} '{name}': {}", K::NAME, failure.message), ..failure }
+        })?;
+        changed.push(Changed { name: name.to_owned(), token: receipt.token });
+    }
+    Ok(changed)
+}
+
+/// Applies everything that a file defines, what others refer to first. Gives the freshness token of the last change.
+///
+/// # Errors
+/// When the node refuses or cannot be reached.
+pub async fn apply_all(client: &Client, definitions: &Definitions) -> Result<Option<String>, Failure> {
+    use crate::commands::{push_source::PushSources, service::Services, view::Views};
+    let mut changed = apply::<Views>(client, &definitions.views).await?;
+    changed.extend(apply::<Services>(client, &definitions.services).await?);
+    changed.extend(apply::<PushSources>(client, &definitions.push_sources).await?);
+    Ok(changed.pop().map(|last| last.token))
 }

@@ -1,7 +1,7 @@
 //! `littoral dev`: a local leader and edges that stay up until Ctrl-C.
 
 use crate::{
-    commands::node::environment,
+    commands::{definitions::apply_all, node::environment, target},
     config::{self, Override, dev, load::File as _, overrides},
     definitions_file,
     failure::Failure,
@@ -63,7 +63,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         };
         let served = async {
             for file in &definitions {
-                let _ = file; //WIRE
+                apply_all(&target::client(&cluster.leader.url())?, file).await?;
             }
             announce(&cluster, json)?;
             tokio::select! {

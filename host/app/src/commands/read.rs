@@ -1,7 +1,15 @@
 //! `littoral read`: reads features, and shows what is known of their freshness.
 
-use crate::{commands::target::Target, failure::Failure};
-use std::process::ExitCode;
+use crate::{
+    commands::target::{Target, failed},
+    failure::Failure,
+    output::{self, Paint, Table, text},
+};
+use littoral_client::{Read, ReadAnswer};
+use littoral_model::{column::Status, freshness::Source};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{process::ExitCode, time::Duration};
 
 /// `littoral read ...`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +44,7 @@ struct Demand {
     at_least: Option<String>,
     /// The answer may be at most this far behind the leader, as `50ms` or `2s`.
     #[arg(long, value_name = "TIME", value_parser = crate::output::text::parse_span)]
-    max_staleness: Option<std::time::Duration>,
+    max_staleness: Option<Duration>,
     /// Who may answer.
     #[arg(long, value_parser = ["replica", "leader"])]
     consistency: Option<String>,
@@ -45,11 +53,161 @@ struct Demand {
     on_unmet: Option<String>,
     /// How long to wait where the read waits.
     #[arg(long, value_name = "TIME", value_parser = crate::output::text::parse_span)]
-    wait: Option<std::time::Duration>,
+    wait: Option<Duration>,
 }
 
-/// WIRE
+/// Reads and shows.
+///
+/// # Errors
+/// When the command line is at fault, or the node refuses or cannot be reached.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let _ = (args, json);
-    Err(Failure::refused("unwired"))
+    let read = args.request()?;
+    super::block_on(async {
+        let answer = args.target.client()?.read(&read).await.map_err(failed)?;
+        output::answer(json, &answer, |answer| render(&read, answer))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+impl Args {
+    fn request(&self) -> Result<Read, Failure> {
+        let mut read = Read {
+            features: self.features.clone(),
+            feature_service: self.service.clone(),
+            full_feature_names: self.full_feature_names,
+            demand: Some(self.demand.request()?),
+            ..Read::default()
+        };
+        for (row, entity) in self.entities.iter().enumerate() {
+            for (name, value) in pairs(entity)? {
+                // As text: the node coerces to the join key's type, and an airport named 007 stays one.
+                read.entities.entry(name).or_default().push(Value::String(value));
+            }
+            if let Some((name, _)) = read.entities.iter().find(|(_, values)| values.len() != row + 1) {
+                return Err(Failure::usage(format!(
+                    "every --entity names the same join keys, and --entity '{entity}' differs in '{name}'"
+                )));
+            }
+        }
+        let rows = self.entities.len();
+        if self.params.len() > 1 && self.params.len() != rows {
+            let given = self.params.len();
+            return Err(Failure::usage(format!(
+                "give --param once, or once a row: there are {rows} rows and {given} --param"
+            )));
+        }
+        for row in 0..rows {
+            if let Some(param) = self.params.get(row).or(self.params.first()) {
+                for (name, value) in pairs(param)? {
+                    read.params.entry(name).or_default().push(scalar(value));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Demand {
+    fn request(&self) -> Result<littoral_client::Demand, Failure> {
+        Ok(littoral_client::Demand {
+            max_staleness_ms: self.max_staleness.map(ms),
+            at_least: self.at_least.clone(),
+            consistency: self.consistency.as_deref().map(named).transpose()?,
+            on_unmet: self.on_unmet.as_deref().map(named).transpose()?,
+            wait_ms: self.wait.map(ms),
+        })
+    }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A variant by the name that the API gives it.
+fn named<T: DeserializeOwned>(name: &str) -> Result<T, Failure> {
+    serde_json::from_value(Value::String(name.to_owned())).map_err(Failure::usage)
+}
+
+/// Splits `a=1,b=2`.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |part: &str| match part.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        _ => Err(Failure::usage(format!("'{part}' is not NAME=VALUE, as in --entity origin=ATL,destination=ORD"))),
+    };
+    text.split(',').map(pair).collect()
+}
+
+/// A number, true, false, null or a quoted text, as JSON has them; any other text as it is.
+fn scalar(text: String) -> Value {
+    match serde_json::from_str(&text) {
+        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_))) => value,
+        _ => Value::String(text),
+    }
+}
+
+fn render(read: &Read, answer: &ReadAnswer) -> String {
+    let rows = read.entities.values().map(Vec::len).max().unwrap_or(0);
+    let mut table = Table::new(&["entity", "feature", ">value", "status", ">age"]);
+    for row in 0..rows {
+        let entity: Vec<_> =
+            read.entities.iter().map(|(name, values)| format!("{name}={}", plain(values.get(row)))).collect();
+        let mut first = true;
+        for column in answer.columns.iter().filter(|column| !read.entities.contains_key(&column.name)) {
+            let status = column.statuses.get(row).copied().unwrap_or(Status::NotFound);
+            let age = column.ages_ms.get(row).copied().flatten();
+            table.row([
+                if first { entity.join(",").cyan() } else { String::new() },
+                column.name.clone(),
+                plain(column.values.get(row)),
+                if status == Status::Present { status.as_str().to_owned() } else { status.as_str().yellow() },
+                age.map(|ms| text::span(Duration::from_secs_f64(ms.max(0.0) / 1e3))).unwrap_or_default(),
+            ]);
+            first = false;
+        }
+    }
+    format!("{}\n{}", table.render(""), freshness(answer))
+}
+
+fn plain(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
+}
+
+fn freshness(answer: &ReadAnswer) -> String {
+    let freshness = &answer.freshness;
+    let behind = match freshness.staleness_ms {
+        Some(ms) => format!("at most {} behind the leader", text::span(Duration::from_secs_f64(ms.max(0.0) / 1e3))),
+        None => "no leader was ever heard".to_owned(),
+    };
+    let source = match freshness.source {
+        Source::Replica => "from the replica",
+        Source::Leader => "from the leader",
+    };
+    let mut text = format!("{source}, {behind}\n{}\n", format!("token {}", freshness.token).dim());
+    if let Some(degraded) = freshness.degraded {
+        let why = serde_json::to_value(degraded).ok();
+        text.push_str(&format!("{}\n", format!("degraded: {}", plain(why.as_ref())).yellow()));
+    }
+    for (module, digest) in &answer.modules {
+        text.push_str(&format!("{}\n", format!("module {module} {digest}").dim()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_and_scalars_are_read() {
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(pairs("origin=ATL, destination=ORD").unwrap(), [pair("origin", "ATL"), pair("destination", "ORD")]);
+        assert!(pairs("origin").is_err() && pairs("=ATL").is_err());
+        assert_eq!(scalar("17".into()), Value::from(17));
+        assert_eq!(scalar("\"17\"".into()), Value::from("17"));
+        assert_eq!(scalar("soon".into()), Value::from("soon"));
+    }
 }

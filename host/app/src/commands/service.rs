@@ -1,6 +1,13 @@
 //! `littoral service`: feature services.
 
-use crate::{commands::definitions::Action, failure::Failure};
+use crate::{
+    commands::definitions::{self, Action, Kind},
+    definitions_file::Definitions,
+    failure::Failure,
+    output::{Paint, Table},
+};
+use littoral_client::{ChangeReceipt, Client, Error};
+use littoral_model::service::FeatureService;
 use std::process::ExitCode;
 
 /// `littoral service ...`.
@@ -10,8 +17,64 @@ pub struct Args {
     action: Action,
 }
 
-/// WIRE
+/// Does what was asked for.
+///
+/// # Errors
+/// When a file is at fault, or the node refuses or cannot be reached.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let _ = (args, json);
-    Err(Failure::refused("unwired"))
+    super::block_on(definitions::run::<Services>(&args.action, json))
+}
+
+/// Feature services.
+pub struct Services;
+
+impl Kind for Services {
+    type Definition = FeatureService;
+    const NAME: &'static str = "feature service";
+
+    fn defined(definitions: Definitions) -> Vec<FeatureService> {
+        definitions.services
+    }
+
+    fn name(service: &FeatureService) -> &str {
+        &service.name
+    }
+
+    async fn list(client: &Client) -> Result<Vec<FeatureService>, Error> {
+        client.services().await
+    }
+
+    async fn get(client: &Client, name: &str) -> Result<FeatureService, Error> {
+        client.service(name).await
+    }
+
+    async fn put(client: &Client, service: &FeatureService) -> Result<ChangeReceipt, Error> {
+        client.put_service(service).await
+    }
+
+    async fn drop(client: &Client, name: &str) -> Result<ChangeReceipt, Error> {
+        client.drop_service(name).await
+    }
+
+    fn table(services: &[FeatureService]) -> String {
+        let mut table = Table::new(&["service", ">features", "of"]);
+        for service in services {
+            let features: usize = service.projections.iter().map(|part| part.features.len()).sum();
+            let views: Vec<_> = service.projections.iter().map(|part| part.view.as_str()).collect();
+            table.row([service.name.cyan(), features.to_string(), views.join(", ")]);
+        }
+        table.render("")
+    }
+
+    fn details(service: &FeatureService) -> String {
+        let mut table = Table::new(&["of", "named", "feature", "join keys"]);
+        for part in &service.projections {
+            let renamed: Vec<_> = part.join_key_map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
+            for feature in &part.features {
+                let alias = part.alias.clone().unwrap_or_else(|| part.view.clone());
+                table.row([part.view.cyan(), alias, feature.clone(), renamed.join(", ")]);
+            }
+        }
+        format!("{}\n{}", service.name.bold(), table.render(""))
+    }
 }

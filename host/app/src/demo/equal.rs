@@ -36,7 +36,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         &format!("both edges follow it again after {}, and have what was written since", text::span(recovered)),
         String::new,
     )?;
-    compare(story, stage, &leader, &edges).await
+    compare(story, &leader, &edges).await
 }
 
 /// Waits until an edge answers with the newest write and is not degraded.
@@ -62,16 +62,16 @@ async fn wait_until_whole(stage: &Stage, name: &str, url: &str, begun: Instant) 
     }
 }
 
-async fn compare(story: &mut Story, stage: &Stage, leader: &str, edges: &[(String, String)]) -> Result<(), Failure> {
+async fn compare(story: &mut Story, leader: &str, edges: &[(String, String)]) -> Result<(), Failure> {
     let mut columns = vec!["view", ">rows at the leader"];
     columns.extend(edges.iter().map(|(name, _)| name.as_str()));
     let mut table = Table::new(&columns);
     let mut compared = 0;
     for view in ["airport_hourly", "route_daily"] {
-        let truth = equality::rows(&stage.http, leader, view).await?;
+        let truth = equality::rows(leader, view).await?;
         let mut cells = vec![view.to_owned(), text::count(truth.len() as u64)];
         for (name, url) in edges {
-            let held = equality::rows(&stage.http, url, view).await?;
+            let held = equality::rows(url, view).await?;
             if let Some(difference) = equality::difference(&truth, &held) {
                 return Err(Failure::refused(format!("{name} differs from the leader in view {view}: {difference}")));
             }

@@ -1,36 +1,34 @@
 //! Row by row: is what an edge holds what its leader holds?
 
-use crate::{demo::http::Http, failure::Failure};
-use serde_json::Value;
+use crate::{commands::target, failure::Failure};
+use littoral_client::HeldRow;
 use std::collections::BTreeMap;
 
 /// Rows per page.
 const PAGE: usize = 1_000;
 
-/// Every row that a node holds of a view: its key's text with all of the rest.
-pub type Rows = BTreeMap<String, Value>;
+/// Every row that a node holds of a view, by its key's text.
+pub type Rows = BTreeMap<String, HeldRow>;
 
 /// Reads every row of a view, page by page.
 ///
 /// # Errors
 /// When the node refuses or does not answer, or when its pages never end.
-pub async fn rows(http: &Http, node: &str, view: &str) -> Result<Rows, Failure> {
+pub async fn rows(node: &str, view: &str) -> Result<Rows, Failure> {
+    let client = target::client(node)?;
     let mut rows = Rows::new();
-    let mut cursor = String::new();
+    let mut cursor: Option<String> = None;
     loop {
-        let answer = http.get(&format!("{node}/v1/views/{view}/rows?limit={PAGE}{cursor}")).await?;
-        let page = answer.json()?;
+        let page = client.row_page(view, PAGE, cursor.as_deref()).await.map_err(target::failed)?;
         let before = rows.len();
-        for row in page["rows"].as_array().into_iter().flatten() {
-            rows.insert(row["key"].to_string(), row.clone());
+        rows.extend(page.rows.into_iter().map(|row| (serde_json::Value::from(row.key.clone()).to_string(), row)));
+        if page.cursor.is_none() {
+            return Ok(rows);
         }
-        match page["cursor"].as_str() {
-            None => return Ok(rows),
-            Some(_) if rows.len() == before => {
-                return Err(Failure::refused(format!("{node} pages through view '{view}' without an end")));
-            }
-            Some(next) => cursor = format!("&cursor={next}"),
+        if rows.len() == before {
+            return Err(Failure::refused(format!("{node} pages through view '{view}' without an end")));
         }
+        cursor = page.cursor;
     }
 }
 
@@ -39,7 +37,7 @@ pub fn difference(leader: &Rows, edge: &Rows) -> Option<String> {
     for (key, row) in leader {
         match edge.get(key) {
             None => return Some(format!("the edge lacks {key}")),
-            Some(other) if other != row => return Some(format!("the edge holds {other}, the leader {row}")),
+            Some(other) if other != row => return Some(format!("the edge holds {other:?}, the leader {row:?}")),
             Some(_) => {}
         }
     }
@@ -51,11 +49,20 @@ pub fn difference(leader: &Rows, edge: &Rows) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    fn rows(pairs: &[(&str, i64)]) -> Rows {
+        let row = |lsn: i64| HeldRow {
+            key: littoral_client::Object::new(),
+            values: littoral_client::Object::new(),
+            event_timestamp: "2001-07-01T00:00:00Z".into(),
+            version: 1.into(),
+            lsn: lsn.into(),
+        };
+        pairs.iter().map(|(key, lsn)| ((*key).to_owned(), row(*lsn))).collect()
+    }
 
     #[test]
     fn a_missing_an_added_and_a_changed_row_are_found() {
-        let rows = |pairs: &[(&str, i64)]| pairs.iter().map(|(key, v)| ((*key).to_owned(), json!(v))).collect::<Rows>();
         let leader = rows(&[("a", 1), ("b", 2)]);
         assert_eq!(difference(&leader, &leader.clone()), None);
         for edge in [rows(&[("a", 1)]), rows(&[("a", 1), ("b", 3)]), rows(&[("a", 1), ("b", 2), ("c", 3)])] {
