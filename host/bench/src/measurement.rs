@@ -1,0 +1,117 @@
+//! What a measurement yields: a figure, and what it is compared with.
+
+use serde::Serialize;
+
+/// A comparison with its target.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// What the figure is compared with.
+    pub with: String,
+    /// Its figure, in the measurement's unit; `None` when it could not be measured.
+    pub peer: Option<f64>,
+    /// The measurement's figure over the peer's.
+    pub ratio: Option<f64>,
+    /// The target in words.
+    pub target: String,
+    /// Whether it is met; `None` when there is nothing to compare with, or no target.
+    pub met: Option<bool>,
+}
+
+/// One line of the table of targets.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measurement {
+    /// Its name, as `--only` takes it.
+    pub name: &'static str,
+    /// The work in words.
+    pub work: String,
+    /// The unit of every figure in it.
+    pub unit: &'static str,
+    /// What the product reaches; the median of the runs.
+    pub value: Option<f64>,
+    /// Beside what.
+    pub comparisons: Vec<Comparison>,
+    /// What a reader should know besides: latencies, what is missing and why.
+    pub notes: Vec<String>,
+}
+
+// === impl Measurement ===
+
+impl Measurement {
+    /// A measurement without comparisons yet.
+    pub fn new(name: &'static str, work: impl Into<String>, unit: &'static str, value: f64) -> Self {
+        Self { name, work: work.into(), unit, value: Some(value), comparisons: Vec::new(), notes: Vec::new() }
+    }
+
+    /// One that could not be made.
+    pub fn failed(name: &'static str, why: impl std::fmt::Display) -> Self {
+        let notes = vec![format!("not measured: {why}")];
+        Self { name, work: name.replace('_', " "), unit: "", value: None, comparisons: Vec::new(), notes }
+    }
+
+    /// Adds a peer that the figure should be at least `factor` times of.
+    pub fn at_least(mut self, factor: f64, with: &str, peer: Option<f64>) -> Self {
+        let target = if factor < 1.0 { format!(">= {:.0}%", factor * 100.0) } else { format!(">= {factor}x") };
+        self.compare(with, peer, target, |ratio| ratio >= factor);
+        self
+    }
+
+    /// Adds a peer that the figure should be at most `factor` times of.
+    pub fn at_most(mut self, factor: f64, with: &str, peer: Option<f64>) -> Self {
+        self.compare(with, peer, format!("<= {factor}x"), |ratio| ratio <= factor);
+        self
+    }
+
+    /// Adds a bound in the figure's own unit.
+    pub fn bounded(mut self, bound: f64) -> Self {
+        let met = self.value.map(|value| value <= bound);
+        let target = format!("<= {bound} {}", self.unit);
+        self.comparisons.push(Comparison { with: "the bound".into(), peer: Some(bound), ratio: None, target, met });
+        self
+    }
+
+    /// Adds a note.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    fn compare(&mut self, with: &str, peer: Option<f64>, target: String, meets: impl Fn(f64) -> bool) {
+        let ratio = self.value.zip(peer.filter(|peer| *peer > 0.0)).map(|(value, peer)| value / peer);
+        self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target, met: ratio.map(meets) });
+    }
+}
+
+/// The middle one of some figures; 0 of none.
+pub fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        len if len % 2 == 1 => sorted[len / 2],
+        len => (sorted[len / 2 - 1] + sorted[len / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_says_whether_its_target_is_met() {
+        let row = Measurement::new("x", "x", "1/s", 150.0)
+            .at_least(0.75, "floor", Some(200.0))
+            .at_least(2.0, "peer", Some(100.0))
+            .at_most(2.0, "peer", Some(100.0))
+            .at_least(1.0, "missing", None);
+        let met: Vec<_> = row.comparisons.iter().map(|comparison| comparison.met).collect();
+        assert_eq!(met, [Some(true), Some(false), Some(true), None]);
+        assert_eq!(row.comparisons[0].target, ">= 75%");
+    }
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert_eq!(median(&[]), 0.0);
+    }
+}

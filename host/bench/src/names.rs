@@ -1,0 +1,39 @@
+//! The names of the measurements, in the order of the report.
+
+/// One entity, ten features, 10,000 rows.
+pub const READ_1X10: &str = "read_1x10";
+/// A hundred entities, ten features, 10,000 rows.
+pub const READ_100X10: &str = "read_100x10";
+/// A hundred entities, ten features, 1,000,000 rows, Zipf.
+pub const READ_ZIPF: &str = "read_zipf_1m";
+/// Through `delay_risk`, a warm instance.
+pub const MODULE_WARM: &str = "module_warm";
+/// Through `delay_risk`, a fresh instance for each call.
+pub const MODULE_FRESH: &str = "module_fresh";
+/// Tail latency at half of the peak rate.
+pub const TAIL: &str = "read_p99_half_rate";
+/// 64 writers, one row each.
+pub const WRITE_ROWS: &str = "write_64_clients";
+/// One writer, batches of 1,000 rows.
+pub const WRITE_BATCHES: &str = "write_batches";
+/// From commit to visible at an edge.
+pub const VISIBLE: &str = "commit_to_visible";
+/// Bootstrap of an edge from a snapshot.
+pub const BOOTSTRAP: &str = "bootstrap_1m";
+/// Resident memory per row at an edge.
+pub const MEMORY: &str = "memory_per_row";
+
+/// All of them.
+pub const NAMES: [&str; 11] = [
+    READ_1X10,
+    READ_100X10,
+    READ_ZIPF,
+    MODULE_WARM,
+    MODULE_FRESH,
+    TAIL,
+    WRITE_ROWS,
+    WRITE_BATCHES,
+    VISIBLE,
+    BOOTSTRAP,
+    MEMORY,
+];
