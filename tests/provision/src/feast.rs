@@ -110,8 +110,9 @@ fn make(root: &Path) -> Result<(), Missing> {
 fn python() -> Result<PathBuf, Missing> {
     let python = apt::program("python3", "python3")?;
     let recent = "import sys; sys.exit(sys.version_info < (3, 10))";
-    run(Command::new(&python).args(["-c", recent]))
-        .map_err(|_| Missing::new("Python 3.10", format_args!("{} is older", python.display()), "install a newer one"))?;
+    run(Command::new(&python).args(["-c", recent])).map_err(|_| {
+        Missing::new("Python 3.10", format_args!("{} is older", python.display()), "install a newer one")
+    })?;
     Ok(python)
 }
 

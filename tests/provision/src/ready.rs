@@ -16,7 +16,8 @@ impl Ready {
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let words = line.trim().strip_prefix("ready ")?;
-        let address = |key: &str| words.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok());
+        let address =
+            |key: &str| words.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok());
         Some(Self { door: address("door")?, peer: address("peer") })
     }
 }

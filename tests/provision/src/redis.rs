@@ -34,9 +34,8 @@ impl Redis {
     /// # Errors
     /// When it is not, or does not start.
     pub fn start() -> Result<Self, Missing> {
-        let program = apt::find("redis-server").ok_or_else(|| {
-            Missing::new("redis-server", "it is not installed", "run: apt-get install redis-server")
-        })?;
+        let program = apt::find("redis-server")
+            .ok_or_else(|| Missing::new("redis-server", "it is not installed", "run: apt-get install redis-server"))?;
         let lacking = |error: io::Error| Missing::io("a running redis-server", &error);
         let dir = tempfile::tempdir().map_err(lacking)?;
         // The system names a free port; Redis cannot report one that it chose itself.
