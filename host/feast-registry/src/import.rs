@@ -1,0 +1,152 @@
+//! Applies a plan to a leader.
+
+use crate::{Error, ImportReport, Item, Kind, Outcome, Plan};
+use littoral_client::{ChangeReceipt, Client, ModuleInfo};
+use littoral_model::service::FeatureService;
+use std::collections::BTreeSet;
+
+/// Applies a plan to the leader, or to an edge that passes it on: views first, then push sources, then the services whose
+/// views and modules are there. Idempotent: what is there as it should be is left alone. With `dry_run` nothing is
+/// changed, and what would be is reported as planned.
+///
+/// # Errors
+/// [`Error::Client`] when the node cannot be asked. What it refuses is in the report instead, and the rest goes on.
+pub async fn import(plan: &Plan, client: &Client, dry_run: bool) -> Result<ImportReport, Error> {
+    let mut run = Run { client, dry_run, items: Vec::new(), token: None, refused: BTreeSet::new() };
+    run.views(plan).await?;
+    run.push_sources(plan).await?;
+    let modules = client.modules().await?;
+    let waiting = run.modules(plan, &modules);
+    run.services(plan, &waiting).await?;
+    Ok(ImportReport { project: plan.project.clone(), items: run.items, notes: plan.notes.clone(), token: run.token })
+}
+
+struct Run<'a> {
+    client: &'a Client,
+    dry_run: bool,
+    items: Vec<Item>,
+    token: Option<String>,
+    /// Views that the leader refused: what needs them is not tried.
+    refused: BTreeSet<String>,
+}
+
+/// A module that is not there, or not as Feast's on-demand view has it.
+struct Waiting {
+    name: String,
+    reason: String,
+    command: String,
+}
+
+impl Run<'_> {
+    fn push(&mut self, kind: Kind, name: &str, outcome: Outcome) {
+        self.items.push(Item { kind, name: name.to_owned(), outcome });
+    }
+
+    /// What a change became; a refusal is an outcome, anything else ends the import.
+    fn taken(
+        &mut self,
+        existed: bool,
+        result: Result<ChangeReceipt, littoral_client::Error>,
+    ) -> Result<Outcome, Error> {
+        match result {
+            Ok(receipt) => {
+                self.token = Some(receipt.token);
+                Ok(if existed { Outcome::Changed } else { Outcome::Created })
+            }
+            Err(littoral_client::Error::Refused(problem)) if !matches!(problem.status, 401 | 403 | 429 | 500..) => {
+                Ok(Outcome::Refused { reason: problem.to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn views(&mut self, plan: &Plan) -> Result<(), Error> {
+        let current = self.client.views().await?;
+        for view in &plan.views {
+            let there = current.iter().find(|there| there.name == view.name);
+            let outcome = if there.is_some_and(|there| there.evolve(view).is_ok_and(|after| after == *there)) {
+                Outcome::Unchanged
+            } else if self.dry_run {
+                Outcome::Planned
+            } else {
+                let put = self.client.put_view(view).await.map(|put| put.receipt);
+                self.taken(there.is_some(), put)?
+            };
+            if matches!(outcome, Outcome::Refused { .. }) {
+                self.refused.insert(view.name.clone());
+            }
+            self.push(Kind::View, &view.name, outcome);
+        }
+        Ok(())
+    }
+
+    async fn push_sources(&mut self, plan: &Plan) -> Result<(), Error> {
+        let current = self.client.push_sources().await?;
+        for source in &plan.push_sources {
+            let there = current.iter().find(|there| there.name == source.name);
+            let refused = source.views.iter().find(|view| self.refused.contains(*view));
+            let outcome = if let Some(view) = refused {
+                Outcome::Refused { reason: format!("its feature view '{view}' was refused") }
+            } else if there == Some(source) {
+                Outcome::Unchanged
+            } else if self.dry_run {
+                Outcome::Planned
+            } else {
+                let put = self.client.put_push_source(source).await;
+                self.taken(there.is_some(), put)?
+            };
+            self.push(Kind::PushSource, &source.name, outcome);
+        }
+        Ok(())
+    }
+
+    fn modules(&mut self, plan: &Plan, modules: &[ModuleInfo]) -> Vec<Waiting> {
+        let mut waiting = Vec::new();
+        for binding in &plan.bindings {
+            let there = modules.iter().find(|module| module.name == binding.name);
+            let reason = match there.map(|module| binding.mismatch(&module.manifest)) {
+                Some(None) => {
+                    self.push(Kind::Module, &binding.name, Outcome::Unchanged);
+                    continue;
+                }
+                Some(Some(mismatch)) => format!("the module of this name does not fit: {mismatch}"),
+                None => "Feast's Python is not run here: write it as a module and upload that".to_owned(),
+            };
+            let command = binding.command(self.client.url());
+            waiting.push(Waiting { name: binding.name.clone(), reason: reason.clone(), command: command.clone() });
+            self.push(Kind::Module, &binding.name, Outcome::Pending { reason, command });
+        }
+        waiting
+    }
+
+    async fn services(&mut self, plan: &Plan, waiting: &[Waiting]) -> Result<(), Error> {
+        let current = self.client.services().await?;
+        for service in &plan.services {
+            let there = current.iter().find(|there| there.name == service.name);
+            let outcome = if there == Some(service) {
+                Outcome::Unchanged
+            } else if let Some(outcome) = self.hindrance(service, waiting) {
+                outcome
+            } else if self.dry_run {
+                Outcome::Planned
+            } else {
+                let put = self.client.put_service(service).await;
+                self.taken(there.is_some(), put)?
+            };
+            self.push(Kind::Service, &service.name, outcome);
+        }
+        Ok(())
+    }
+
+    fn hindrance(&self, service: &FeatureService, waiting: &[Waiting]) -> Option<Outcome> {
+        let views = || service.projections.iter().map(|part| &part.view);
+        if let Some(view) = views().find(|view| self.refused.contains(*view)) {
+            return Some(Outcome::Refused { reason: format!("its feature view '{view}' was refused") });
+        }
+        let module = waiting.iter().find(|module| views().any(|view| *view == module.name))?;
+        Some(Outcome::Pending {
+            reason: format!("it needs module '{}': {}; then run this import again", module.name, module.reason),
+            command: module.command.clone(),
+        })
+    }
+}

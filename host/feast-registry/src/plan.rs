@@ -1,0 +1,143 @@
+//! What a registry becomes here, before any leader is asked.
+
+use crate::{
+    Error,
+    binding::{self, Binding},
+    proto,
+    report::Kind,
+    services, sources, views,
+};
+use littoral_model::{
+    service::{FeatureService, PushSource},
+    view::FeatureView,
+};
+use prost::Message as _;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// The largest registry that is read. Feast rewrites the file as a whole, so that real ones stay far below.
+const REGISTRY_BYTES_MAX: usize = 256 << 20;
+
+/// How a SQLite database begins.
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Something that is left out, or means something else here than in Feast.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Whether it is not imported at all.
+    pub left_out: bool,
+    /// Why, or what differs.
+    pub reason: String,
+}
+
+/// What a registry becomes here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Feast's project.
+    pub project: String,
+    /// Feature views.
+    pub views: Vec<FeatureView>,
+    /// Push sources, of these views.
+    pub push_sources: Vec<PushSource>,
+    /// Modules that the project needs.
+    pub bindings: Vec<Binding>,
+    /// Feature services, of these views and modules.
+    pub services: Vec<FeatureService>,
+    /// What is left out or differs.
+    pub notes: Vec<Note>,
+}
+
+impl Plan {
+    /// Reads a registry file's bytes. `project` chooses among several.
+    ///
+    /// # Errors
+    /// [`Error`] when the bytes are no registry, or hold several projects and none is chosen.
+    pub fn read(bytes: &[u8], project: Option<&str>) -> Result<Self, Error> {
+        let registry = decode(bytes)?;
+        let project = choose(&registry, project)?;
+        let mut notes = Vec::new();
+        let views = views::views(&registry, &project, &mut notes);
+        let push_sources = sources::push_sources(&registry, &project, &views, &mut notes);
+        let bindings = binding::bindings(&registry, &project, &mut notes);
+        let services = services::services(&registry, &project, &views, &bindings, &mut notes);
+        note_the_rest(&registry, &mut notes);
+        Ok(Self { project, views, push_sources, bindings, services, notes })
+    }
+}
+
+/// Whether something belongs to a project. Registries of older Feasts do not say.
+pub(crate) fn in_project(of: &str, project: &str) -> bool {
+    of.is_empty() || of == project
+}
+
+/// Why a name cannot be taken.
+pub(crate) fn bad_name() -> String {
+    "its name cannot be told apart here; names are 1 to 128 letters, digits, '_' or '-', without '__'".to_owned()
+}
+
+fn decode(bytes: &[u8]) -> Result<proto::Registry, Error> {
+    if bytes.is_empty() {
+        return Err(Error::Empty);
+    }
+    if bytes.starts_with(SQLITE_MAGIC) {
+        return Err(Error::Sqlite);
+    }
+    if bytes.len() > REGISTRY_BYTES_MAX {
+        return Err(Error::TooLarge { bytes: bytes.len(), max: REGISTRY_BYTES_MAX });
+    }
+    let registry = proto::Registry::decode(bytes).map_err(|error| Error::NotARegistry(error.to_string()))?;
+    match registry.registry_schema_version.as_str() {
+        "1" => Ok(registry),
+        // Almost any bytes decode as an empty message; a registry states its schema version.
+        "" => Err(Error::NotARegistry("it states no schema version".to_owned())),
+        other => Err(Error::SchemaVersion(other.chars().take(40).collect())),
+    }
+}
+
+fn choose(registry: &proto::Registry, wanted: Option<&str>) -> Result<String, Error> {
+    let listed = registry.projects.iter().filter_map(|project| project.spec.as_ref()).map(|spec| spec.name.as_str());
+    let views = registry.feature_views.iter().filter_map(|view| view.spec.as_ref()).map(|spec| spec.project.as_str());
+    let projects: BTreeSet<&str> = listed.chain(views).filter(|name| !name.is_empty()).collect();
+    let there = || projects.iter().copied().collect::<Vec<_>>().join(", ");
+    match wanted {
+        Some(wanted) if projects.contains(wanted) || projects.is_empty() => Ok(wanted.to_owned()),
+        Some(wanted) => Err(Error::UnknownProject { wanted: wanted.to_owned(), there: there() }),
+        None if projects.len() > 1 => Err(Error::Projects(there())),
+        None => Ok(there()),
+    }
+}
+
+/// Kinds of things that have no counterpart here: named or counted, so that nobody looks for them in vain.
+fn note_the_rest(registry: &proto::Registry, notes: &mut Vec<Note>) {
+    let mut note = |kind: &str, name: String, reason: &str| {
+        let reason = format!("{kind}: {reason}");
+        notes.push(Note { kind: Kind::Other, name, left_out: true, reason });
+    };
+    let named = |items: &[proto::Named]| -> Vec<String> {
+        items.iter().filter_map(|item| item.spec.as_ref()).map(|spec| spec.name.clone()).collect()
+    };
+    for table in registry.feature_tables.iter().filter_map(|table| table.spec.as_ref()) {
+        note("feature table", table.name.clone(), "Feast itself has replaced these by feature views");
+    }
+    for name in named(&registry.label_views) {
+        note("label view", name, "labels are for training, not for serving");
+    }
+    for name in named(&registry.saved_datasets) {
+        note("saved dataset", name, "data sets are for training, not for serving");
+    }
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match registry.validation_references.len() {
+        0 => {}
+        count => note("validation reference", counted(count, "validation reference"), "used in training only"),
+    }
+    match registry.permissions.len() {
+        0 => {}
+        count => {
+            note("permission", counted(count, "permission"), "access rules are not imported; set them up here anew")
+        }
+    }
+}

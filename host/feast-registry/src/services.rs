@@ -1,0 +1,73 @@
+//! Feature services.
+
+use crate::{
+    binding::Binding,
+    plan::{Note, in_project},
+    proto::{self, FeatureServiceSpec},
+    report::Kind,
+};
+use littoral_model::{
+    service::{FeatureService, Projection},
+    view::{FeatureView, is_name},
+};
+use std::collections::HashMap;
+
+/// A map of renamed join keys, in an order that stays.
+pub(crate) fn join_key_map(map: &HashMap<String, String>) -> Vec<(String, String)> {
+    let mut pairs: Vec<_> = map.iter().map(|(key, request)| (key.clone(), request.clone())).collect();
+    pairs.sort();
+    pairs
+}
+
+/// The services of a project, by name.
+pub(crate) fn services(
+    registry: &proto::Registry,
+    project: &str,
+    views: &[FeatureView],
+    bindings: &[Binding],
+    notes: &mut Vec<Note>,
+) -> Vec<FeatureService> {
+    let specs = registry.feature_services.iter().filter_map(|service| service.spec.as_ref());
+    let mut services = Vec::new();
+    for spec in specs.filter(|spec| in_project(&spec.project, project)) {
+        match service(spec, views, bindings) {
+            Ok(service) => services.push(service),
+            Err(reason) => notes.push(Note { kind: Kind::Service, name: spec.name.clone(), left_out: true, reason }),
+        }
+    }
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    services
+}
+
+/// A service is taken whole or not at all: a model that asks for it counts on every column.
+fn service(spec: &FeatureServiceSpec, views: &[FeatureView], bindings: &[Binding]) -> Result<FeatureService, String> {
+    if !is_name(&spec.name) {
+        return Err(crate::plan::bad_name());
+    }
+    let mut projections = Vec::new();
+    for part in &spec.features {
+        let view = &part.feature_view_name;
+        if let Some(version) = part.version_tag {
+            return Err(format!("it pins '{view}' to version {version}; only the latest version is served"));
+        }
+        let held = views.iter().find(|imported| imported.name == *view);
+        let bound = bindings.iter().find(|binding| binding.name == *view);
+        for column in &part.feature_columns {
+            let there = match (held, bound) {
+                (Some(held), _) => held.feature(&column.name).is_some(),
+                (None, Some(bound)) => bound.manifest.outputs.iter().any(|output| output.name == column.name),
+                (None, None) => return Err(format!("it needs '{view}', which is not imported")),
+            };
+            if !there {
+                return Err(format!("it needs '{view}:{}', which is not imported", column.name));
+            }
+        }
+        projections.push(Projection {
+            view: view.clone(),
+            alias: Some(part.feature_view_name_alias.clone()).filter(|alias| !alias.is_empty() && alias != view),
+            features: part.feature_columns.iter().map(|column| column.name.clone()).collect(),
+            join_key_map: join_key_map(&part.join_key_map),
+        });
+    }
+    Ok(FeatureService { name: spec.name.clone(), projections })
+}

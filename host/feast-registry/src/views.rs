@@ -1,0 +1,158 @@
+//! Feature views, plain ones and stream ones.
+
+use crate::{
+    plan::{Note, in_project},
+    proto::{self, DataSource, Duration, EntitySpec, FeatureSpec},
+    report::Kind,
+    types::value_type,
+};
+use littoral_model::{
+    merge::MergePolicy,
+    view::{Feature, FeatureView, JoinKey, ViewId, is_name},
+};
+
+/// The join key of Feast's stand-in for views without an entity.
+const DUMMY_JOIN_KEY: &str = "__dummy_id";
+
+/// What plain and stream feature views have in common.
+pub(crate) struct ViewSpec<'a> {
+    pub(crate) name: &'a str,
+    entities: &'a [String],
+    features: &'a [FeatureSpec],
+    entity_columns: &'a [FeatureSpec],
+    ttl: Option<&'a Duration>,
+    online: bool,
+    disabled: bool,
+    /// Whether Feast computes its rows from others.
+    transformed: bool,
+    pub(crate) stream_source: Option<&'a DataSource>,
+}
+
+/// Every view of a project, plain ones first, as the registry orders them.
+pub(crate) fn specs<'a>(registry: &'a proto::Registry, project: &str) -> Vec<ViewSpec<'a>> {
+    let plain = registry.feature_views.iter().filter_map(|view| view.spec.as_ref());
+    let plain = plain.filter(|spec| in_project(&spec.project, project)).map(|spec| ViewSpec {
+        name: &spec.name,
+        entities: &spec.entities,
+        features: &spec.features,
+        entity_columns: &spec.entity_columns,
+        ttl: spec.ttl.as_ref(),
+        online: spec.online,
+        disabled: spec.disabled,
+        transformed: spec.feature_transformation.is_some(),
+        stream_source: spec.stream_source.as_ref(),
+    });
+    let stream = registry.stream_feature_views.iter().filter_map(|view| view.spec.as_ref());
+    let stream = stream.filter(|spec| in_project(&spec.project, project)).map(|spec| ViewSpec {
+        name: &spec.name,
+        entities: &spec.entities,
+        features: &spec.features,
+        entity_columns: &spec.entity_columns,
+        ttl: spec.ttl.as_ref(),
+        online: spec.online,
+        disabled: spec.disabled,
+        transformed: true,
+        stream_source: spec.stream_source.as_ref(),
+    });
+    plain.chain(stream).collect()
+}
+
+/// The views that the catalogue can hold, by name. What is left out is noted.
+pub(crate) fn views(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) -> Vec<FeatureView> {
+    let entities: Vec<&EntitySpec> = (registry.entities.iter().filter_map(|entity| entity.spec.as_ref()))
+        .filter(|entity| in_project(&entity.project, project))
+        .collect();
+    let mut views = Vec::new();
+    for spec in specs(registry, project) {
+        match view(&spec, &entities, notes) {
+            Ok(view) => views.push(view),
+            Err(reason) => {
+                notes.push(Note { kind: Kind::View, name: spec.name.to_owned(), left_out: true, reason });
+            }
+        }
+    }
+    views.sort_by(|a, b| a.name.cmp(&b.name));
+    views
+}
+
+fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) -> Result<FeatureView, String> {
+    if spec.disabled {
+        return Err("it is disabled in Feast".to_owned());
+    }
+    if !spec.online {
+        return Err("it is not online in Feast (online=False)".to_owned());
+    }
+    let mut left_out = Vec::new();
+    let mut features = Vec::new();
+    for feature in spec.features {
+        // The registry lists a view's entity columns apart; a schema that repeats them does not make features of them.
+        if spec.entity_columns.iter().any(|column| column.name == feature.name) {
+            continue;
+        }
+        match value_type(feature.value_type) {
+            Err(name) => left_out.push((feature, format!("Feast's type {name} has no counterpart here"))),
+            Ok(_) if !is_name(&feature.name) => left_out.push((feature, crate::plan::bad_name())),
+            Ok(value_type) => features.push(Feature { name: feature.name.clone(), value_type }),
+        }
+    }
+    if features.is_empty() {
+        let reasons: Vec<String> = left_out.iter().map(|(feature, why)| format!("'{}': {why}", feature.name)).collect();
+        return Err(format!("none of its features can be imported ({})", reasons.join("; ")));
+    }
+    let view = FeatureView {
+        id: ViewId::default(),
+        name: spec.name.to_owned(),
+        join_keys: join_keys(spec, entities)?,
+        features,
+        ttl_ms: spec.ttl.and_then(ttl_ms),
+        merge: MergePolicy::default(),
+    };
+    let view = view.normalize().map_err(|error| error.to_string())?;
+    let mut note = |kind: Kind, name: String, left_out: bool, reason: String| {
+        notes.push(Note { kind, name, left_out, reason });
+    };
+    for (feature, reason) in left_out {
+        note(Kind::Feature, format!("{}:{}", spec.name, feature.name), true, reason);
+    }
+    for feature in spec.features.iter().filter(|feature| feature.vector_index) {
+        let reason = "its values are served; vector search is not".to_owned();
+        note(Kind::Feature, format!("{}:{}", spec.name, feature.name), false, reason);
+    }
+    if spec.transformed {
+        let reason = "Feast computes its rows; here they must be written as they are served".to_owned();
+        note(Kind::View, spec.name.to_owned(), false, reason);
+    }
+    Ok(view)
+}
+
+fn join_keys(spec: &ViewSpec<'_>, entities: &[&EntitySpec]) -> Result<Vec<JoinKey>, String> {
+    let entity_of = |join_key: &str| {
+        let named = |entity: &&&EntitySpec| spec.entities.contains(&entity.name) && entity.join_key == join_key;
+        entities.iter().find(named).map_or_else(|| join_key.to_owned(), |entity| entity.name.clone())
+    };
+    let mut columns: Vec<(String, i32)> =
+        spec.entity_columns.iter().map(|column| (column.name.clone(), column.value_type)).collect();
+    if columns.is_empty() {
+        // Registries of older Feasts have no entity columns; their entities state the types.
+        for name in spec.entities {
+            let entity = entities.iter().find(|entity| entity.name == *name);
+            let entity = entity.ok_or_else(|| format!("its entity '{name}' is not in the registry"))?;
+            columns.push((entity.join_key.clone(), entity.value_type));
+        }
+    }
+    columns.retain(|(join_key, _)| join_key != DUMMY_JOIN_KEY);
+    let key = |(join_key, number): (String, i32)| {
+        let value_type = value_type(number).map_err(|name| {
+            format!("its join key '{join_key}' is of Feast's type {name}, which cannot be a key here")
+        })?;
+        Ok(JoinKey { entity: entity_of(&join_key), name: join_key, value_type })
+    };
+    columns.into_iter().map(key).collect()
+}
+
+/// Feast's zero means that rows do not expire.
+fn ttl_ms(ttl: &Duration) -> Option<u64> {
+    let seconds = u64::try_from(ttl.seconds).ok()?;
+    let ms = seconds.saturating_mul(1_000).saturating_add(u64::try_from(ttl.nanos).unwrap_or(0).div_ceil(1_000_000));
+    (ms > 0).then_some(ms)
+}
