@@ -152,3 +152,21 @@ impl Config {
         Duration::from_millis(self.ready_lag_ms_max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_by_its_key() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let key = |config: Config| config.check().expect_err("cannot work").key;
+        assert_eq!(key(Config { name: String::new(), ..Config::default() }), "name");
+        assert_eq!(key(Config { ping_interval_ms: 0, ..Config::default() }), "ping_interval_ms");
+        assert_eq!(key(Config { reconnect_ms_max: 1, ..Config::default() }), "reconnect_ms_min");
+        let views = BTreeMap::from([("b".to_owned(), ViewMode::Resident)]);
+        let follow = Some(vec!["a".to_owned()]);
+        let error = Config { follow, views, ..Config::default() }.check().expect_err("cannot work");
+        assert!(error.to_string().contains("'b'"), "{error}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
 };
 use littoral_feed::client::{self, Connection};
 use littoral_model::{
-    position::{Epoch, Lsn},
+    position::{Epoch, Incarnation, Lsn},
     region::Region,
 };
 use littoral_protocol::{
@@ -67,7 +67,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 struct Follower {
     shared: Arc<Shared>,
     staleness: Staleness,
-    epoch: Epoch,
+    /// The log that was followed last, and the newest epoch seen there.
+    followed: Option<(Incarnation, Epoch)>,
     /// What we hold may not be the leader's history: take a snapshot.
     needs_snapshot: bool,
     /// Whether the last stream got as far as records.
@@ -91,11 +92,11 @@ struct Stream {
 impl Follower {
     fn new(shared: Arc<Shared>) -> Self {
         let point = shared.replica.load().as_ref().map(|replica| replica.point.load_full());
-        let epoch = point.as_ref().map_or(Epoch(0), |point| point.epoch);
+        let followed = point.map(|point| (point.resume.position.incarnation, point.epoch));
         Self {
             shared,
             staleness: Staleness::default(),
-            epoch,
+            followed,
             needs_snapshot: false,
             tailed: false,
             stuck: (None, 0),
@@ -117,7 +118,7 @@ impl Follower {
         let resume = (self.shared.replica.load().as_ref())
             .filter(|_| !self.needs_snapshot)
             .map(|replica| replica.point.load().resume);
-        let subscriber = Subscriber::new(resume, self.epoch, config.wanted());
+        let subscriber = Subscriber::new(resume, self.followed, config.wanted());
         connection.sender.send(&Upstream::Hello(subscriber.hello(&config.name)))?;
         self.shared.link.connected(connection.calls.clone());
         if let Some(resume) = resume {
@@ -154,14 +155,16 @@ impl Follower {
     }
 
     fn take(&mut self, stream: &mut Stream, message: Downstream) -> Result<(), Ended> {
-        match stream.subscriber.receive(message)? {
+        let effect = stream.subscriber.receive(message)?;
+        self.shared.heard();
+        match effect {
             Effect::Greeted(hello) => {
                 tracing::info!(mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
                 stream.region = hello.region;
                 self.tailed = hello.mode == littoral_protocol::frame::Mode::Tail;
-                self.epoch = stream.subscriber.epoch();
+                self.followed = Some((hello.head.incarnation, stream.subscriber.epoch()));
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
-                self.shared.heard(hello.head);
+                self.shared.heard_head(hello.head);
             }
             Effect::BeginSnapshot { as_of, chain, catalogue, rows_estimate } => {
                 metrics::counter!("littoral_edge_snapshots_total").increment(1);
@@ -183,7 +186,7 @@ impl Follower {
             Effect::Apply(block) => self.apply(stream, &block)?,
             Effect::Heard { clock, head, echo } => {
                 self.shared.heard_clock(clock);
-                self.shared.heard(head);
+                self.shared.heard_head(head);
                 self.staleness.echo(echo, head.lsn);
                 self.publish_freshness(stream);
             }
@@ -212,12 +215,13 @@ impl Follower {
         let checked = apply::check(block)?;
         let brought = apply::apply(&replica, &self.shared.config, &checked);
         stream.subscriber.applied(block, checked.epoch);
-        self.epoch = stream.subscriber.epoch();
+        let epoch = stream.subscriber.epoch();
+        self.followed = Some((replica.position().incarnation, epoch));
 
         let before = replica.point.load();
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
         let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        replica.point.store(Arc::new(Point::new(resume, self.epoch, before.region, catalogue)));
+        replica.point.store(Arc::new(Point::new(resume, epoch, before.region, catalogue)));
         drop(before);
         if let Some(catalogue) = brought.catalogue {
             self.shared.serve_catalogue(&catalogue);
@@ -248,12 +252,14 @@ impl Follower {
         if let Ended::Violation(violation) = ended {
             metrics::counter!("littoral_edge_feed_violations_total").increment(1);
             let at = self.shared.replica.load().as_ref().map(|replica| replica.point.load().resume);
-            let times = if self.stuck.0 == at { self.stuck.1 + 1 } else { 1 };
-            self.stuck = (at, times);
-            // What cannot be passed by trying again may be passed over by a snapshot.
-            if violation.remedy() == Remedy::Snapshot || times >= SAME_FAULT_MAX {
-                self.stuck = (None, 0);
-                self.needs_snapshot = true;
+            match violation.remedy() {
+                Remedy::Resume => {}
+                Remedy::ResumeOrSnapshot => {
+                    let times = if self.stuck.0 == at { self.stuck.1 + 1 } else { 1 };
+                    self.stuck = (at, times);
+                    self.needs_snapshot |= times >= SAME_FAULT_MAX;
+                }
+                Remedy::Snapshot => self.needs_snapshot = true,
             }
         }
         metrics::counter!("littoral_edge_feed_ended_total").increment(1);

@@ -12,7 +12,7 @@ use crate::{
     shared::Shared,
 };
 use file::{Reader, Writer};
-use littoral_model::{catalogue::Catalogue, position::Epoch, region::Region};
+use littoral_model::{catalogue::Catalogue, position::Epoch, region::Region, view::ViewId};
 use littoral_protocol::frame::Resume;
 use littoral_replica::Mode;
 use littoral_wire::rows;
@@ -44,6 +44,8 @@ struct Head {
     rows_estimate: u64,
     /// The full views that the file holds whole: another configuration may want others.
     full: Vec<u32>,
+    /// Views that should be full and did not fit: they do not fit after a restart either.
+    over_budget: Vec<u32>,
 }
 
 pub(crate) fn path(config: &Config) -> Option<PathBuf> {
@@ -57,6 +59,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
     let point = replica.point.load_full();
     let routes = replica.routes.load_full();
     let full = routes.iter().filter(|(_, route)| route.holding == Holding::Full).map(|(view, _)| view.0).collect();
+    let over_budget = routes.iter().filter(|(_, route)| route.over_budget).map(|(view, _)| view.0).collect();
     let mut writer = Writer::create(path)?;
     writer.head(&Head {
         resume: point.resume,
@@ -65,6 +68,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         full,
+        over_budget,
     })?;
     let mut block = Vec::new();
     let mut total = 0;
@@ -81,10 +85,16 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
 }
 
 /// Reads a replica back. `None` when there is no file, or when it does not hold a view that is now to be full.
+/// A view that did not fit stays resident until a leader's snapshot tries again.
 pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Error> {
     let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
     let head: Head = reader.head()?;
     let replica = Replica::new(config, Point::new(head.resume, head.epoch, head.region, head.catalogue));
+    for view in head.over_budget {
+        if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {
+            replica.degrade(ViewId(view));
+        }
+    }
     let routes = replica.routes.load_full();
     if let Some((view, _)) =
         routes.iter().find(|(view, route)| route.holding == Holding::Full && !head.full.contains(&view.0))

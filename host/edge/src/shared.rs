@@ -80,8 +80,13 @@ impl Shared {
         }
     }
 
-    pub(crate) fn heard(&self, head: Position) {
+    /// Something came from the leader: it lives.
+    pub(crate) fn heard(&self) {
         self.heard_at.store(self.now().as_nanos() as u64, Relaxed);
+    }
+
+    /// The leader's log goes on at least to here.
+    pub(crate) fn heard_head(&self, head: Position) {
         let known = self.head.load();
         if known.incarnation != head.incarnation || known.lsn < head.lsn {
             self.head.store(Arc::new(head));

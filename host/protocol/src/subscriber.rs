@@ -13,7 +13,7 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
 };
 use std::sync::Arc;
@@ -102,15 +102,25 @@ pub struct Subscriber {
     phase: Phase,
     views: Views,
     applied: Option<Resume>,
+    /// The log that was followed last: its epochs only grow.
+    followed: Option<Incarnation>,
     epoch: Epoch,
     head: Position,
 }
 
 impl Subscriber {
-    /// A subscriber that has applied everything up to `resume`, has seen `epoch`, and wants `views`.
+    /// A subscriber that has applied everything up to `resume` and wants `views`. `followed` names the log that it
+    /// followed last, also when nothing of it is to be gone on from, and the newest epoch seen there.
     #[must_use]
-    pub fn new(resume: Option<Resume>, epoch: Epoch, views: Views) -> Self {
-        Self { phase: Phase::Greeting, views, applied: resume, epoch, head: Position::default() }
+    pub fn new(resume: Option<Resume>, followed: Option<(Incarnation, Epoch)>, views: Views) -> Self {
+        Self {
+            phase: Phase::Greeting,
+            views,
+            applied: resume,
+            followed: followed.map(|(log, _)| log),
+            epoch: followed.map_or(Epoch(0), |(_, epoch)| epoch),
+            head: Position::default(),
+        }
     }
 
     /// The first message to send.
@@ -234,7 +244,8 @@ impl Subscriber {
             return Err(Violation::Version { theirs: hello.version });
         }
         let same_log = self.applied.filter(|applied| applied.position.incarnation == hello.head.incarnation);
-        if same_log.is_some() && hello.epoch < self.epoch {
+        let followed = self.followed == Some(hello.head.incarnation);
+        if followed && hello.epoch < self.epoch {
             return Err(Violation::StaleEpoch { theirs: hello.epoch, known: self.epoch });
         }
         self.head = hello.head;
@@ -246,7 +257,8 @@ impl Subscriber {
             },
         }
         // Another life of the log counts its epochs anew.
-        self.epoch = if same_log.is_some() { self.epoch.max(hello.epoch) } else { hello.epoch };
+        self.epoch = if followed { self.epoch.max(hello.epoch) } else { hello.epoch };
+        self.followed = Some(hello.head.incarnation);
         Ok(Effect::Greeted(hello))
     }
 

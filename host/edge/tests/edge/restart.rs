@@ -1,6 +1,7 @@
 //! Warm restarts.
 
 use crate::{leader::*, support::*};
+use littoral_edge::Config;
 use littoral_model::{freshness::*, ports::*, view::ViewId};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -65,4 +66,24 @@ async fn a_damaged_snapshot_is_refused_and_the_leaders_is_taken() {
     let edge = start(stored(&served.address, directory.path())).await;
     assert_eq!(edge.values(1, &[1], &token).await, [Some(1)]);
     assert_eq!(leader.snapshots.load(SeqCst), 6, "the last one had written a good one");
+}
+
+#[tokio::test]
+async fn a_view_beyond_its_budget_starts_warm_as_resident() {
+    let directory = tempfile::tempdir().unwrap();
+    let leader = Leader::new(7);
+    (0..5_000).for_each(|key| drop(leader.put(1, key, key as i64)));
+    let served = serve(&leader).await;
+    let small = |address: &str| Config { full_bytes_max: 100_000, ..stored(address, directory.path()) };
+    let edge = start(small(&served.address)).await;
+    assert_eq!(edge.values(1, &[1, 4_000], &leader.token()).await, [Some(1), Some(4_000)]);
+    edge.stop().await;
+    let address = served.address.clone();
+    served.stop().await;
+    let edge = start(small(&address)).await;
+    let answer = edge.read(1, &[4_000], ReadDemand::default()).await;
+    assert_eq!(values(&answer), [Some(4_000)]);
+    assert_eq!(edge.node.status().views[0].residency, "resident");
+    let unknown = edge.read(1, &[99_999], ReadDemand::default()).await;
+    assert_eq!(unknown.freshness.degraded, Some(Degraded::Incomplete), "what is not held is not said to be absent");
 }

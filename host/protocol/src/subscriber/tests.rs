@@ -1,8 +1,5 @@
 use super::*;
-use littoral_model::{
-    position::Incarnation,
-    record::{Payload, Record},
-};
+use littoral_model::record::{Payload, Record};
 
 const LOG: Incarnation = Incarnation(7);
 
@@ -30,7 +27,7 @@ fn records(first: u64, last: u64) -> Downstream {
 }
 
 fn tailing(lsn: u64) -> Subscriber {
-    let mut subscriber = Subscriber::new(Some(resume(lsn)), Epoch(1), Views::All);
+    let mut subscriber = Subscriber::new(Some(resume(lsn)), Some((LOG, Epoch(1))), Views::All);
     subscriber.receive(hello(Mode::Tail, 1, at(lsn + 100))).expect("hello");
     subscriber
 }
@@ -51,22 +48,24 @@ fn gaps_repeats_and_empty_ranges_close_the_stream() {
         let mut subscriber = tailing(5);
         let violation = subscriber.receive(records(first, last)).expect_err("out of order");
         assert!(matches!(violation, Violation::Gap { expected: Lsn(6), .. }), "{violation}");
-        assert_eq!(violation.remedy(), Remedy::Resume);
+        assert_eq!(violation.remedy(), Remedy::ResumeOrSnapshot);
         assert!(subscriber.receive(records(6, 6)).is_err(), "nothing is taken from a stream that was at fault");
     }
 }
 
 #[test]
 fn a_replaced_leader_is_refused() {
-    let mut subscriber = Subscriber::new(Some(resume(5)), Epoch(3), Views::All);
+    let mut subscriber = Subscriber::new(Some(resume(5)), Some((LOG, Epoch(3))), Views::All);
     let violation = subscriber.receive(hello(Mode::Tail, 2, at(9))).expect_err("older epoch");
     assert_eq!(violation, Violation::StaleEpoch { theirs: Epoch(2), known: Epoch(3) });
+    let mut anew = Subscriber::new(None, Some((LOG, Epoch(3))), Views::All);
+    anew.receive(hello(Mode::Snapshot, 2, at(9))).expect_err("its snapshot is refused as its tail is");
 }
 
 #[test]
 fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
     let other = Position { incarnation: Incarnation(8), lsn: Lsn(50) };
-    let mut subscriber = Subscriber::new(Some(resume(5)), Epoch(3), Views::All);
+    let mut subscriber = Subscriber::new(Some(resume(5)), Some((LOG, Epoch(3))), Views::All);
     assert_eq!(
         subscriber.clone().receive(hello(Mode::Tail, 1, other)).expect_err("other log").remedy(),
         Remedy::Snapshot
@@ -90,7 +89,7 @@ fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
 
 #[test]
 fn messages_out_of_place_are_refused() {
-    let mut fresh = Subscriber::new(None, Epoch(0), Views::All);
+    let mut fresh = Subscriber::new(None, None, Views::All);
     assert!(matches!(fresh.clone().receive(records(1, 1)), Err(Violation::Order { expected: "hello", .. })));
     assert!(matches!(fresh.clone().receive(hello(Mode::Tail, 1, at(0))), Err(Violation::CannotTail { .. })));
     fresh.receive(hello(Mode::Snapshot, 1, at(0))).expect("hello");
@@ -102,7 +101,7 @@ fn messages_out_of_place_are_refused() {
 
 #[test]
 fn a_head_behind_what_was_applied_needs_a_snapshot() {
-    let mut subscriber = Subscriber::new(Some(resume(5)), Epoch(1), Views::All);
+    let mut subscriber = Subscriber::new(Some(resume(5)), Some((LOG, Epoch(1))), Views::All);
     assert_eq!(subscriber.receive(hello(Mode::Tail, 1, at(4))).expect_err("lost records").remedy(), Remedy::Snapshot);
 }
 

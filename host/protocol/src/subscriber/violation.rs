@@ -85,6 +85,8 @@ pub enum Violation {
 pub enum Remedy {
     /// Connect again and go on from where we stand.
     Resume,
+    /// As [`Remedy::Resume`]; when that fails again and again at one position, a snapshot may lead past it.
+    ResumeOrSnapshot,
     /// What we hold may not be the leader's history: connect again and take a snapshot.
     Snapshot,
 }
@@ -95,14 +97,12 @@ impl Violation {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::CannotTail { .. } | Self::Chain { .. } => Remedy::Snapshot,
+            Self::Damaged(_) | Self::Gap { .. } | Self::Order { .. } => Remedy::ResumeOrSnapshot,
             Self::Version { .. }
-            | Self::Order { .. }
             | Self::StaleEpoch { .. }
             | Self::Incarnation { .. }
             | Self::SnapshotTooOld { .. }
-            | Self::SnapshotRows { .. }
-            | Self::Damaged(_)
-            | Self::Gap { .. } => Remedy::Resume,
+            | Self::SnapshotRows { .. } => Remedy::Resume,
         }
     }
 }
