@@ -6,7 +6,10 @@ use crate::{
     cells::{Cells, Values},
     event_times,
 };
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
+use arrow_array::{
+    Array, ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray, UInt32Array, cast::AsArray as _,
+    types::Int64Type,
+};
 use arrow_schema::{Field, Schema};
 use littoral_model::{
     entity_key::{self, KEY_LEN_MAX},
@@ -119,6 +122,29 @@ impl Checked {
             push_key(&cells, row, &mut key);
             each(row, &key);
         }
+    }
+
+    /// The rows of these numbers, in this order.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a number that is no row.
+    pub fn take(&self, rows: &[u32]) -> Result<Self, Error> {
+        let indices = UInt32Array::from(rows.to_vec());
+        let take = |array: &dyn Array| {
+            arrow_select::take::take(array, &indices, Some(arrow_select::take::TakeOptions { check_bounds: true }))
+                .map_err(|error| Error::Malformed(error.to_string()))
+        };
+        let mut taken = Self { rows: rows.len(), ..self.clone() };
+        for (_, _, array) in &mut taken.keys {
+            *array = take(array)?;
+        }
+        for (_, array) in taken.features.iter_mut().filter_map(|(_, column)| column.as_mut()) {
+            *array = take(array)?;
+        }
+        if let Some(times) = &mut taken.times {
+            *times = take(times)?.as_primitive::<Int64Type>().clone();
+        }
+        Ok(taken)
     }
 
     /// Appends every row, packed.

@@ -50,11 +50,18 @@ pub fn encode(rows: &RowBatch, view: &FeatureView) -> Result<Vec<u8>, Error> {
     let times = TimestampNanosecondArray::from(times).with_timezone("UTC");
     fields.push(Field::new(EVENT_TIMESTAMP, arrow_array::Array::data_type(&times).clone(), false));
     columns.push(Arc::new(times));
-    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
+    stream(&batch.map_err(|error| Error::Malformed(error.to_string()))?)
+}
+
+/// A batch as an Arrow IPC stream of its own.
+///
+/// # Errors
+/// [`Error::Malformed`] should Arrow refuse the batch.
+pub fn stream(batch: &RecordBatch) -> Result<Vec<u8>, Error> {
     let write = || {
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-        let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
-        writer.write(&batch)?;
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+        writer.write(batch)?;
         writer.into_inner()
     };
     write().map_err(|error: arrow_schema::ArrowError| Error::Malformed(error.to_string()))

@@ -17,7 +17,7 @@ mod lists;
 mod plan;
 
 pub use checked::Checked;
-pub use encode::encode;
+pub use encode::{encode, stream};
 pub use error::Error;
 pub use ipc::decode_ipc;
 pub use plan::{Columns, Extra, Missing, Plan};

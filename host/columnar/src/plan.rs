@@ -138,6 +138,45 @@ impl Plan {
         &self.ignored
     }
 
+    /// Where the columns stand that are used, ascending.
+    #[must_use]
+    pub fn used(&self) -> Vec<usize> {
+        let columns = self.keys.iter().chain(self.features.iter().flatten()).map(|column| column.index);
+        let used: BTreeSet<usize> = columns.chain(self.timestamp.iter().map(|(_, index)| *index)).collect();
+        used.into_iter().collect()
+    }
+
+    /// Where the entity key's and the timestamp's columns stand, ascending.
+    #[must_use]
+    pub fn used_by_keys(&self) -> Vec<usize> {
+        let columns = self.keys.iter().map(|column| column.index);
+        let used: BTreeSet<usize> = columns.chain(self.timestamp.iter().map(|(_, index)| *index)).collect();
+        used.into_iter().collect()
+    }
+
+    /// The same plan for batches that hold only these columns, given ascending as in the batches before; features
+    /// without a column are then null. Lets a reader skip what it does not need.
+    ///
+    /// # Errors
+    /// [`Error::MissingKey`] when a join key is not among them.
+    pub fn project(&self, columns: &[usize]) -> Result<Self, Error> {
+        let moved = |index: usize| columns.iter().position(|column| *column == index);
+        let mut plan = self.clone();
+        for key in &mut plan.keys {
+            key.index = moved(key.index).ok_or_else(|| Error::MissingKey {
+                view: self.view.name.clone(),
+                column: key.column.clone(),
+                there: "only the columns that are read".to_owned(),
+            })?;
+        }
+        for feature in &mut plan.features {
+            *feature =
+                feature.take().and_then(|planned| Some(PlannedColumn { index: moved(planned.index)?, ..planned }));
+        }
+        plan.timestamp = plan.timestamp.and_then(|(name, index)| Some((name, moved(index)?)));
+        Ok(plan)
+    }
+
     /// Whether rows bring their event timestamps.
     #[must_use]
     pub fn has_timestamps(&self) -> bool {
