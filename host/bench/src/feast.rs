@@ -67,6 +67,8 @@ fn fill(environment: &Environment, dir: &Path, effort: Effort) -> Result<(), Fai
 fn serve(environment: &Environment, dir: &Path, port: u16) -> Command {
     let mut command = environment.command(&environment.feast());
     command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--workers", "2", "--no-access-log"]);
+    // Its workers end after 1,000 requests by default, which would measure their start.
+    command.args(["--max-requests", "0", "--max-requests-jitter", "0"]);
     guarded::quiet(&mut command).current_dir(dir);
     command
 }
