@@ -6,13 +6,14 @@ use std::process::ExitCode;
 /// `littoral bench ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run only the measurement of this name; repeat it for more.
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
+    #[command(flatten)]
+    bench: littoral_bench::Args,
 }
 
-/// WIRE
+/// Measures and prints the report.
+///
+/// # Errors
+/// Never; what could not be measured is in the report and in the exit code.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let _ = (args, json);
-    Err(Failure::refused("unwired"))
+    Ok(littoral_bench::main(&args.bench, json))
 }
