@@ -1,1 +1,14 @@
-//! littoral-leader
+//! The leader of a region: takes writes, makes them durable in groups, applies them, acknowledges them, and feeds edges.
+//!
+//! ```text
+//! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, numbers, one append, one fsync
+//!                                                │
+//!                  acknowledged ◀─ apply thread: table, catalogue, head
+//! ```
+//!
+//! Invariants: nothing is acknowledged, visible or fed before it is durable; records are applied in the order of their
+//! numbers; a write is taken whole or not at all; what the disk refuses leaves no trace, and reads go on.
+
+mod config;
+
+pub use config::{Config, InvalidConfig};

@@ -1,0 +1,150 @@
+//! How a leader is set up.
+
+use littoral_model::region::Region;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The leader's configuration. Every key has a default except those that only the operator knows.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The node's name in status, logs and metrics. Default: `leader`.
+    pub name: String,
+    /// The region whose leader this is. A log that was begun for another region is refused. Default: `local`.
+    pub region: Region,
+    /// Where the log, its snapshots and the modules are kept. Default: `.littoral/leader`.
+    pub data_dir: PathBuf,
+    /// One segment file of the log, in bytes; it is reserved on disk when it is begun. Default: 64 MiB.
+    pub segment_bytes: u64,
+    /// The log's newest part that is also kept in memory for edges that follow closely, in bytes. Default: 32 MiB.
+    pub tail_cache_bytes: usize,
+    /// A group commit ends at about this many bytes. Default: 1 MiB.
+    pub batch_bytes_max: usize,
+    /// Writes that may wait for a group commit; further ones are refused as overload. Default: 16384.
+    pub queue_requests_max: usize,
+    /// Bytes of writes that may wait; one larger write is taken when none waits. Default: 64 MiB.
+    pub queue_bytes_max: usize,
+    /// The largest write, in bytes of keys and values. Default: 32 MiB.
+    pub request_bytes_max: usize,
+    /// The largest row, in bytes of key and values. Default: 4 MiB.
+    pub row_bytes_max: usize,
+    /// The largest module component, in bytes. Default: 60 MiB.
+    pub module_bytes_max: usize,
+    /// How far an event timestamp may be ahead of this host's clock, in milliseconds. Default: 60000.
+    pub future_ms_max: u64,
+    /// Idempotency keys that are remembered; the oldest goes first. Default: 100000.
+    pub idempotency_keys_max: usize,
+    /// How long an idempotency key is remembered, in seconds. Default: 86400, a day.
+    pub idempotency_retention_s: u64,
+    /// A snapshot is written after this many bytes of log. Default: 256 MiB.
+    pub snapshot_log_bytes: u64,
+    /// The log is trimmed beyond this size, in bytes, as far as snapshots cover it. Default: 1 GiB.
+    pub retention_bytes_max: u64,
+    /// The log is trimmed beyond this age, in seconds, as far as snapshots cover it. Default: 86400, a day.
+    pub retention_s_max: u64,
+    /// How long a tombstone is held, in seconds: a late write of an older event must still meet it. Default: 604800, a
+    /// week.
+    pub tombstone_retention_s: u64,
+    /// Parts of the table of rows with a lock of their own. Default: 1024.
+    pub shards: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "leader".to_owned(),
+            region: "local".parse().unwrap_or(Region::NONE),
+            data_dir: PathBuf::from(".littoral/leader"),
+            segment_bytes: 64 << 20,
+            tail_cache_bytes: 32 << 20,
+            batch_bytes_max: 1 << 20,
+            queue_requests_max: 16_384,
+            queue_bytes_max: 64 << 20,
+            request_bytes_max: 32 << 20,
+            row_bytes_max: 4 << 20,
+            module_bytes_max: 60 << 20,
+            future_ms_max: 60_000,
+            idempotency_keys_max: 100_000,
+            idempotency_retention_s: 86_400,
+            snapshot_log_bytes: 256 << 20,
+            retention_bytes_max: 1 << 30,
+            retention_s_max: 86_400,
+            tombstone_retention_s: 7 * 86_400,
+            shards: 1_024,
+        }
+    }
+}
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct InvalidConfig {
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong with it and what would do.
+    pub reason: String,
+}
+
+impl Config {
+    /// Checks what serde cannot.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] naming the key.
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let refuse = |key, reason: String| Err(InvalidConfig { key, reason });
+        if self.name.is_empty() || self.name.len() > 128 {
+            return refuse("name", "must be 1 to 128 bytes long".into());
+        }
+        if self.region == Region::NONE {
+            return refuse("region", "must name a region".into());
+        }
+        if self.data_dir.as_os_str().is_empty() {
+            return refuse("data_dir", "must name a directory".into());
+        }
+        for (key, value, least) in [
+            ("segment_bytes", self.segment_bytes, 64 << 10),
+            ("batch_bytes_max", self.batch_bytes_max as u64, 1 << 10),
+            ("queue_requests_max", self.queue_requests_max as u64, 1),
+            ("queue_bytes_max", self.queue_bytes_max as u64, 1 << 10),
+            ("request_bytes_max", self.request_bytes_max as u64, 1 << 10),
+            ("row_bytes_max", self.row_bytes_max as u64, 64),
+            ("module_bytes_max", self.module_bytes_max as u64, 1 << 10),
+            ("idempotency_keys_max", self.idempotency_keys_max as u64, 1),
+            ("snapshot_log_bytes", self.snapshot_log_bytes, 64 << 10),
+            ("shards", self.shards as u64, 1),
+        ] {
+            if value < least {
+                return refuse(key, format!("is {value}, must be at least {least}"));
+            }
+        }
+        if self.request_bytes_max > 1 << 30 {
+            return refuse("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
+        }
+        if self.row_bytes_max > self.request_bytes_max {
+            return refuse(
+                "row_bytes_max",
+                format!("is {}, more than request_bytes_max ({})", self.row_bytes_max, self.request_bytes_max),
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_works_and_unknown_keys_do_not() {
+        Config::default().check().unwrap();
+        assert!(toml::from_str::<Config>("segment_size = 3").unwrap_err().to_string().contains("segment_size"));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_remedy() {
+        let config: Config = toml::from_str("row_bytes_max = 999999999").unwrap();
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("row_bytes_max: is 999999999, more than request_bytes_max (33554432)"), "{error}");
+        assert_eq!(Config { segment_bytes: 1, ..Config::default() }.check().unwrap_err().key, "segment_bytes");
+    }
+}

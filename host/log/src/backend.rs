@@ -1,0 +1,190 @@
+//! What every log backend gives, and the batch that is appended to it. The contract stands at the top of the crate.
+
+use crate::{
+    error::{AppendError, ReadError},
+    frame,
+};
+use littoral_model::{
+    hlc::Hlc,
+    ports::RecordBlock,
+    position::{Epoch, Incarnation, Lsn},
+    record::{ChainHash, Record},
+    region::Region,
+};
+
+/// Whose log it is and which life of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The region whose records these are.
+    pub region: Region,
+    /// Drawn when the log was made.
+    pub incarnation: Incarnation,
+}
+
+/// Where a log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest record that can be read; one past `tail` in an empty log.
+    pub oldest: Lsn,
+    /// The durable tail: the newest record; [`Lsn::NONE`] before the first.
+    pub tail: Lsn,
+    /// The chain hash at `tail`.
+    pub chain: ChainHash,
+    /// The newest epoch in the log, or the one that it was begun with.
+    pub epoch: Epoch,
+    /// The clock reading of the newest record; zero in an empty log.
+    pub hlc: Hlc,
+}
+
+/// A region's log. Appending is for one caller at a time; reading is for any.
+pub trait Log: Send + Sync + std::fmt::Debug + 'static {
+    /// Whose log it is.
+    fn identity(&self) -> Identity;
+
+    /// Where it begins and ends now.
+    fn bounds(&self) -> Bounds;
+
+    /// Makes a batch durable, with one fsync, and gives it back as readers get it.
+    ///
+    /// # Errors
+    /// [`AppendError`]. The log is then as before, and may be appended to again.
+    fn append(&self, batch: Batch) -> Result<RecordBlock, AppendError>;
+
+    /// Records from `from` on: at least one, about `bytes_max` bytes; none when `from` is past the tail.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn read(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, ReadError>;
+
+    /// The chain hash at `lsn`; `None` when it was trimmed further than that or is past the tail. That of the record
+    /// before the oldest is still known.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn chain_at(&self, lsn: Lsn) -> Result<Option<ChainHash>, ReadError>;
+
+    /// Lets go of old records within the bounds of `retention`. Returns the oldest that is left.
+    ///
+    /// # Errors
+    /// [`ReadError::Io`]; some may be gone.
+    fn trim(&self, retention: Retention) -> Result<Lsn, ReadError>;
+
+    /// Does ahead of time what the next appends would have to wait for. Worth calling after every few batches, from
+    /// another thread than the one that appends.
+    fn prepare(&self);
+
+    /// Bytes that the log's records take.
+    fn bytes(&self) -> u64;
+}
+
+/// What may be trimmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Nothing after this record: what a durable snapshot stands for.
+    pub through: Lsn,
+    /// Only while the log is larger than this, in bytes, or
+    pub bytes_max: u64,
+    /// what is older than this reading.
+    pub before: Hlc,
+}
+
+/// Records to be appended together, encoded as they come.
+#[derive(Debug)]
+pub struct Batch {
+    /// A frame: room for its header, then records.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) first: Lsn,
+    pub(crate) next: Lsn,
+    pub(crate) chain_before: ChainHash,
+    pub(crate) chain: ChainHash,
+    pub(crate) epoch: Epoch,
+    pub(crate) hlc: Hlc,
+}
+
+/// A point within a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    len: usize,
+    next: Lsn,
+    chain: ChainHash,
+    hlc: Hlc,
+}
+
+impl Batch {
+    /// An empty batch that follows the tail of `bounds`, with room for about `bytes` bytes.
+    #[must_use]
+    pub fn after(bounds: &Bounds, epoch: Epoch, bytes: usize) -> Self {
+        let mut buffer = Vec::with_capacity(frame::HEADER_LEN + bytes);
+        buffer.resize(frame::HEADER_LEN, 0);
+        Self {
+            bytes: buffer,
+            first: bounds.tail.next(),
+            next: bounds.tail.next(),
+            chain_before: bounds.chain,
+            chain: bounds.chain,
+            epoch,
+            hlc: bounds.hlc,
+        }
+    }
+
+    /// The number that the next record gets.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.next
+    }
+
+    /// The epoch of its records.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether it has no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first == self.next
+    }
+
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.next.0 - self.first.0
+    }
+
+    /// Bytes of its records.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len() - frame::HEADER_LEN
+    }
+
+    /// Appends a record, which must bear [`Batch::next_lsn`] and [`Batch::epoch`]; its chain hash is filled in.
+    ///
+    /// # Errors
+    /// [`AppendError::NotNext`], [`AppendError::Size`]; the batch is as before.
+    pub fn push(&mut self, mut record: Record<'_>) -> Result<(), AppendError> {
+        if record.lsn != self.next || record.epoch != self.epoch {
+            return Err(AppendError::NotNext { have: record.lsn, want: self.next });
+        }
+        record.chain = record.chain_after(self.chain);
+        let size = AppendError::Size { records: self.len() + 1, bytes: self.bytes_len() };
+        littoral_wire::records::push(&mut self.bytes, &record).map_err(|_| size)?;
+        self.chain = record.chain;
+        self.hlc = self.hlc.max(record.hlc);
+        self.next = self.next.next();
+        Ok(())
+    }
+
+    /// Where the batch would be cut back to by [`Batch::rewind`].
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { len: self.bytes.len(), next: self.next, chain: self.chain, hlc: self.hlc }
+    }
+
+    /// Takes back the records pushed since `mark`.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.len);
+        self.next = mark.next;
+        self.chain = mark.chain;
+        self.hlc = mark.hlc;
+    }
+}

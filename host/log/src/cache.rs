@@ -1,0 +1,49 @@
+//! The newest records, in memory: an edge that follows closely costs the disk nothing.
+
+use bytes::Bytes;
+use littoral_model::position::Lsn;
+use std::collections::VecDeque;
+
+/// A batch's records.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) first: Lsn,
+    pub(crate) last: Lsn,
+    pub(crate) bytes: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Cache {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.bytes += entry.bytes.len();
+        self.entries.push_back(entry);
+        while self.bytes > self.bytes_max
+            && let Some(oldest) = self.entries.pop_front()
+        {
+            self.bytes -= oldest.bytes.len();
+        }
+    }
+
+    /// The batches from the one with `from` on, of about `bytes_max` bytes; none when it is not held.
+    pub(crate) fn from(&self, from: Lsn, bytes_max: usize) -> Vec<Entry> {
+        let at = self.entries.partition_point(|entry| entry.last < from);
+        let held = self.entries.get(at).is_some_and(|entry| entry.first <= from);
+        let mut bytes = 0;
+        let wanted = self.entries.range(at..).take_while(|entry| {
+            let more = bytes < bytes_max;
+            bytes += entry.bytes.len();
+            more
+        });
+        if held { wanted.cloned().collect() } else { Vec::new() }
+    }
+}

@@ -1,0 +1,171 @@
+//! Appending, new segments, and trimming.
+
+use super::{Embedded, PREPARED, Prepared, Writer};
+use crate::{
+    backend::{Batch, Retention},
+    cache::Entry,
+    error::{AppendError, ReadError, is_no_space},
+    frame::{self, HEADER_LEN},
+    segment::{self, Segment},
+};
+use bytes::Bytes;
+use littoral_model::{ports::RecordBlock, position::Lsn};
+use std::io;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+impl Embedded {
+    pub(super) fn append_batch(&self, mut batch: Batch) -> Result<RecordBlock, AppendError> {
+        let mut writer = self.writer.lock();
+        let bounds = self.state.read().bounds;
+        let size = AppendError::Size { records: batch.len(), bytes: batch.bytes_len() };
+        let (Ok(records), Ok(_)) = (u32::try_from(batch.len()), u32::try_from(batch.bytes_len())) else {
+            return Err(size);
+        };
+        if batch.is_empty() {
+            return Err(size);
+        }
+        if batch.epoch < bounds.epoch {
+            return Err(AppendError::Fenced { have: batch.epoch, log: bounds.epoch });
+        }
+        if batch.first != bounds.tail.next() || batch.chain_before != bounds.chain {
+            return Err(AppendError::NotNext { have: batch.first, want: bounds.tail.next() });
+        }
+        let payload_len = batch.bytes_len();
+        batch.bytes.resize((HEADER_LEN + payload_len).next_multiple_of(frame::ALIGN), 0);
+        let (file, end, salt) = self.room_for(&mut writer, batch.bytes.len() as u64)?;
+        let header = frame::Header::of(
+            &batch.bytes[HEADER_LEN..HEADER_LEN + payload_len],
+            records,
+            salt,
+            batch.first,
+            batch.epoch,
+            batch.hlc,
+            batch.chain_before,
+            batch.chain,
+        );
+        if let Some(head) = batch.bytes.first_chunk_mut::<HEADER_LEN>() {
+            header.write(head);
+        }
+        if let Err(error) = file.write_at(end, &batch.bytes) {
+            // What reached the file is overwritten by the next batch, or wiped at the next start.
+            writer.closed = !is_no_space(&error);
+            return Err(AppendError::of(&error));
+        }
+        if let Err(error) = file.sync() {
+            writer.closed = true;
+            tracing::error!(%error, "fsync of the log failed; the batch is refused and the next one goes to a new file");
+            // Best effort, so that the refused batch does not come back at the next start.
+            let _ = file.write_at(end, &[0; HEADER_LEN]);
+            return Err(AppendError::of(&error));
+        }
+        let bytes = Bytes::from(batch.bytes).slice(HEADER_LEN..HEADER_LEN + payload_len);
+        let block = RecordBlock { first: header.first, last: header.last(), bytes: bytes.clone() };
+        let mut state = self.state.write();
+        if let Some(segment) = state.segments.last_mut() {
+            segment.grew(&header);
+        }
+        state.bounds.tail = header.last();
+        state.bounds.chain = header.chain_after;
+        state.bounds.epoch = header.epoch;
+        state.bounds.hlc = header.hlc;
+        state.cache.push(Entry { first: header.first, last: header.last(), bytes });
+        Ok(block)
+    }
+
+    /// The file for a frame of `len` bytes, where in it, and its salt. Begins a new segment when the last one is full or
+    /// given up.
+    fn room_for(
+        &self,
+        writer: &mut Writer,
+        len: u64,
+    ) -> Result<(std::sync::Arc<dyn crate::storage::File>, u64, u64), AppendError> {
+        if !writer.closed
+            && let Some(last) = self.state.read().segments.last()
+            && last.end + len <= last.capacity
+        {
+            return Ok((last.file.clone(), last.end, last.header.salt));
+        }
+        let segment = self.begin_segment(writer, len).map_err(|error| AppendError::of(&error))?;
+        let room = (segment.file.clone(), segment.end, segment.header.salt);
+        let mut state = self.state.write();
+        // One that never held a batch was replaced: its name is the new one's.
+        if state.segments.last().is_some_and(Segment::is_empty) {
+            state.segments.pop();
+        }
+        state.segments.push(segment);
+        writer.closed = false;
+        Ok(room)
+    }
+
+    fn begin_segment(&self, writer: &mut Writer, len: u64) -> io::Result<Segment> {
+        let bounds = self.state.read().bounds;
+        let needed = segment::HEADER_LEN as u64 + len;
+        let waiting = self.prepared.lock().take().filter(|prepared| prepared.capacity >= needed);
+        let prepared = match waiting {
+            Some(prepared) => prepared,
+            None => self.zeros(needed.max(self.options.segment_bytes))?,
+        };
+        writer.salts += 1;
+        let header = segment::Header {
+            salt: xxh3_64_with_seed(
+                &[bounds.tail.0.to_le_bytes(), writer.salts.to_le_bytes()].concat(),
+                self.options.entropy,
+            ),
+            incarnation: self.identity.incarnation,
+            first: bounds.tail.next(),
+            chain_before: bounds.chain,
+        };
+        let name = segment::name(header.first);
+        prepared.file.write_at(0, &header.to_bytes())?;
+        prepared.file.sync()?;
+        // From here on the file may be found under its name, and what follows in the old one would count as superseded: a
+        // failure must not lead back there.
+        writer.closed = true;
+        self.storage.rename(PREPARED, &name)?;
+        self.storage.sync()?;
+        Ok(Segment::new(name, prepared.file, header, prepared.capacity))
+    }
+
+    fn zeros(&self, capacity: u64) -> io::Result<Prepared> {
+        let file = self.storage.create(PREPARED, capacity)?;
+        Ok(Prepared { file, capacity })
+    }
+
+    /// Makes the next segment's file ready, so that no append waits for it. A full disk is met again when it is needed.
+    pub(super) fn prepare_segment(&self) {
+        // Held while the file is made: an append that needs one waits for it rather than making another.
+        let mut prepared = self.prepared.lock();
+        if prepared.is_none() && self.state.read().segments.last().is_some_and(|last| last.end > last.capacity / 4) {
+            match self.zeros(self.options.segment_bytes) {
+                Ok(made) => *prepared = Some(made),
+                Err(error) => tracing::debug!(%error, "the next segment could not be made ready"),
+            }
+        }
+    }
+
+    pub(super) fn trim_segments(&self, retention: Retention) -> Result<Lsn, ReadError> {
+        let io = |file: &str, error: io::Error| ReadError::Io { file: file.to_owned(), reason: error.to_string() };
+        let mut trimmed = false;
+        loop {
+            let name = {
+                let mut state = self.state.write();
+                let bytes: u64 = state.segments.iter().map(|segment| segment.end).sum();
+                let Some(next) = state.segments.get(1).map(|segment| segment.header.first) else { break };
+                let oldest = &state.segments[0];
+                let wanted = bytes > retention.bytes_max || oldest.hlc < retention.before;
+                if !wanted || oldest.last > retention.through {
+                    break;
+                }
+                // Readers that are in it have the file open and read on.
+                state.bounds.oldest = next;
+                state.segments.remove(0).name
+            };
+            self.storage.remove(&name).map_err(|error| io(&name, error))?;
+            trimmed = true;
+        }
+        if trimmed {
+            self.storage.sync().map_err(|error| io(&self.storage.name(), error))?;
+        }
+        Ok(self.state.read().bounds.oldest)
+    }
+}

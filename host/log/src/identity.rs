@@ -1,0 +1,68 @@
+//! The file that says whose log a directory holds. Written once, when the log is made.
+
+use crate::{
+    backend::Identity,
+    error::OpenError,
+    storage::{self, Storage},
+};
+use littoral_model::{
+    position::{Epoch, Incarnation},
+    region::Region,
+};
+use serde::{Deserialize, Serialize};
+use std::io;
+use xxhash_rust::xxh3::xxh3_64;
+
+const NAME: &str = "identity";
+const MAGIC: &[u8; 8] = b"LITLOGID";
+
+/// The format of everything in the directory.
+pub(crate) const FORMAT: u32 = 1;
+
+const LEN_MAX: u64 = 4_096;
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    region: Region,
+    incarnation: Incarnation,
+    epoch: Epoch,
+}
+
+/// Reads it; `None` where there is none.
+pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Identity, Epoch)>, OpenError> {
+    let bytes = match storage::read(storage, NAME, LEN_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OpenError::io(NAME, error)),
+    };
+    let damaged = |reason: &str| OpenError::damaged(NAME, 0, reason);
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as such a file does"))?;
+    let (format, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("it ends early"))?;
+    let format = u32::from_le_bytes(*format);
+    if format > FORMAT {
+        return Err(OpenError::Format { file: NAME.into(), found: format, known: FORMAT });
+    }
+    let (sum, content) = rest.split_first_chunk::<8>().ok_or_else(|| damaged("it ends early"))?;
+    if u64::from_le_bytes(*sum) != xxh3_64(content) {
+        return Err(damaged("its checksum does not fit"));
+    }
+    let content: Content = postcard::from_bytes(content).map_err(|error| damaged(&error.to_string()))?;
+    if content.region != region {
+        return Err(OpenError::Region {
+            file: NAME.into(),
+            found: content.region.to_string(),
+            wanted: region.to_string(),
+        });
+    }
+    Ok(Some((Identity { region: content.region, incarnation: content.incarnation }, content.epoch)))
+}
+
+pub(crate) fn write(storage: &dyn Storage, identity: Identity, epoch: Epoch) -> Result<(), OpenError> {
+    let content = Content { region: identity.region, incarnation: identity.incarnation, epoch };
+    let content = postcard::to_allocvec(&content).map_err(|error| OpenError::io(NAME, io::Error::other(error)))?;
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&xxh3_64(&content).to_le_bytes());
+    bytes.extend_from_slice(&content);
+    storage::replace(storage, NAME, &bytes).map_err(|error| OpenError::io(NAME, error))
+}

@@ -1,0 +1,103 @@
+//! Recovery of one segment: what of it is whole, and whether what is not is an unfinished end or damage.
+
+use crate::{
+    error::OpenError,
+    frame::{self, ALIGN, HEADER_LEN},
+    segment::Segment,
+};
+use littoral_model::{
+    position::{Epoch, Lsn},
+    record::ChainHash,
+};
+use littoral_wire::records;
+
+/// What must follow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    pub(crate) next: Lsn,
+    pub(crate) chain: ChainHash,
+    pub(crate) epoch: Epoch,
+}
+
+/// What a scan has found besides what it notes in the segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) then: Expected,
+    /// The last frame's range, if there is any frame.
+    pub(crate) last_frame: Option<(u64, u64)>,
+    /// Bytes from the segment's end up to here are left of an unfinished batch.
+    pub(crate) torn_end: Option<u64>,
+}
+
+/// Goes through a segment's frames. `until` is the first record of the next segment: frames from there on are
+/// leftovers of a batch that failed and was superseded. Without it this is the last segment, whose end may be torn.
+pub(crate) fn scan(
+    segment: &mut Segment,
+    bytes: &[u8],
+    expected: Expected,
+    until: Option<Lsn>,
+) -> Result<Found, OpenError> {
+    let mut then = expected;
+    let mut last_frame = None;
+    loop {
+        let at = segment.end as usize;
+        if until == Some(then.next) {
+            return Ok(Found { then, last_frame, torn_end: None });
+        }
+        let damaged = |reason: String| OpenError::damaged(segment.name.clone(), at as u64, reason);
+        let rest = bytes.get(at..).unwrap_or_default();
+        let whole = frame::Header::read(rest, segment.header.salt)
+            .and_then(|header| header.payload(rest).map(|payload| (header, payload)));
+        let Some((header, payload)) = whole else {
+            let used = rest.iter().rposition(|byte| *byte != 0).map(|last| at + last + 1);
+            if until.is_some() {
+                return Err(damaged(format!("record {} should stand here and does not", then.next)));
+            }
+            if used.is_some()
+                && let Some(successor) = successor(rest, segment.header.salt, then.next)
+            {
+                return Err(damaged(format!(
+                    "record {} is not whole, but record {successor} behind it is: it was durable once",
+                    then.next
+                )));
+            }
+            return Ok(Found { then, last_frame, torn_end: used.map(|used| used as u64) });
+        };
+        check(&header, payload, &then).map_err(damaged)?;
+        last_frame = Some((segment.end, segment.end + header.frame_len() as u64));
+        segment.grew(&header);
+        then = Expected { next: header.last().next(), chain: header.chain_after, epoch: header.epoch };
+    }
+}
+
+/// The first record of a frame behind the beginning of `rest` that can only have been written after what should stand there
+/// was durable.
+fn successor(rest: &[u8], salt: u64, expected: Lsn) -> Option<Lsn> {
+    (ALIGN..rest.len().saturating_sub(HEADER_LEN))
+        .step_by(ALIGN)
+        .filter_map(|at| frame::Header::read(&rest[at..], salt))
+        .map(|header| header.first)
+        .find(|first| *first > expected)
+}
+
+/// Checks that a frame follows, and that its records do, one by one.
+fn check(header: &frame::Header, payload: &[u8], expected: &Expected) -> Result<(), String> {
+    if header.first != expected.next || header.chain_before != expected.chain {
+        return Err(format!("a batch from record {} follows record {}", header.first, expected.next.0 - 1));
+    }
+    if header.epoch < expected.epoch {
+        return Err(format!("epoch {} follows epoch {}", header.epoch, expected.epoch));
+    }
+    let (mut next, mut chain) = (expected.next, expected.chain);
+    for record in records::iter(payload) {
+        let record = record.map_err(|error| format!("record {next}: {error}"))?;
+        if record.lsn != next || record.chain_after(chain) != record.chain || record.epoch != header.epoch {
+            return Err(format!("record {next} does not follow from the one before it"));
+        }
+        (next, chain) = (next.next(), record.chain);
+    }
+    if next != header.last().next() || chain != header.chain_after {
+        return Err(format!("the batch says it ends with record {} and ends before {next}", header.last()));
+    }
+    Ok(())
+}

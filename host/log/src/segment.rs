@@ -1,0 +1,122 @@
+//! A segment: one file of frames.
+//!
+//! The file begins with one block of [`HEADER_LEN`] bytes that says what follows what; frames stand behind it, back to
+//! back. The rest is zeros, written ahead of time.
+
+use crate::{error::OpenError, frame, identity::FORMAT, storage::File};
+use littoral_model::{
+    hlc::Hlc,
+    position::{Incarnation, Lsn},
+    record::ChainHash,
+};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+const MAGIC: &[u8; 8] = b"LITSEGMT";
+
+/// Bytes before the first frame: a page, so that frames never share one with the header.
+pub(crate) const HEADER_LEN: usize = 4_096;
+
+/// The place of about every this many bytes is kept in memory; reading goes on from frame to frame.
+const INDEX_EVERY: u64 = 64 << 10;
+
+/// What a segment's first block says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) salt: u64,
+    pub(crate) incarnation: Incarnation,
+    /// The first record that may stand here.
+    pub(crate) first: Lsn,
+    /// The chain hash before it.
+    pub(crate) chain_before: ChainHash,
+}
+
+/// A segment that is open.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) header: Header,
+    /// Bytes of the file.
+    pub(crate) capacity: u64,
+    /// Where the next frame goes.
+    pub(crate) end: u64,
+    /// The last record; the one before `header.first` where there is none yet.
+    pub(crate) last: Lsn,
+    /// The newest clock reading in it.
+    pub(crate) hlc: Hlc,
+    /// Where some frames begin: (first record, offset), ascending.
+    index: Vec<(Lsn, u64)>,
+}
+
+/// The name of the segment that begins with `first`.
+pub(crate) fn name(first: Lsn) -> String {
+    format!("log-{:020}.seg", first.0)
+}
+
+/// The first record of the segment of this name.
+pub(crate) fn parse_name(name: &str) -> Option<Lsn> {
+    let digits = name.strip_prefix("log-")?.strip_suffix(".seg")?;
+    (digits.len() == 20).then(|| digits.parse().ok().map(Lsn))?
+}
+
+impl Header {
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let mut out = [0; HEADER_LEN];
+        out[..8].copy_from_slice(MAGIC);
+        out[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        out[16..24].copy_from_slice(&self.salt.to_le_bytes());
+        out[24..32].copy_from_slice(&self.incarnation.0.to_le_bytes());
+        out[32..40].copy_from_slice(&self.first.0.to_le_bytes());
+        out[40..56].copy_from_slice(&self.chain_before.0.to_le_bytes());
+        let sum = xxh3_64(&out[..56]);
+        out[56..64].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Self, OpenError> {
+        let damaged = |reason: &str| OpenError::damaged(name, 0, reason);
+        let head = bytes.first_chunk::<64>().ok_or_else(|| damaged("the file ends within its header"))?;
+        let u64_at = |at: usize| head[at..].first_chunk().map_or(0, |raw| u64::from_le_bytes(*raw));
+        if &head[..8] != MAGIC {
+            return Err(damaged("it does not begin as a segment does"));
+        }
+        let format = u64_at(8) as u32;
+        if format > FORMAT {
+            return Err(OpenError::Format { file: name.into(), found: format, known: FORMAT });
+        }
+        if u64_at(56) != xxh3_64(&head[..56]) {
+            return Err(damaged("its header's checksum does not fit"));
+        }
+        let chain_before = ChainHash(head[40..].first_chunk().map_or(0, |raw| u128::from_le_bytes(*raw)));
+        Ok(Self { salt: u64_at(16), incarnation: Incarnation(u64_at(24)), first: Lsn(u64_at(32)), chain_before })
+    }
+}
+
+impl Segment {
+    pub(crate) fn new(name: String, file: Arc<dyn File>, header: Header, capacity: u64) -> Self {
+        let last = Lsn(header.first.0 - 1);
+        let end = HEADER_LEN as u64;
+        Self { name, file, header, capacity, end, last, hlc: Hlc::default(), index: Vec::new() }
+    }
+
+    /// Takes notice of a frame that stands at the end.
+    pub(crate) fn grew(&mut self, frame: &frame::Header) {
+        if self.index.last().is_none_or(|(_, offset)| self.end >= offset + INDEX_EVERY) {
+            self.index.push((frame.first, self.end));
+        }
+        self.end += frame.frame_len() as u64;
+        self.last = frame.last();
+        self.hlc = self.hlc.max(frame.hlc);
+    }
+
+    /// Where a frame begins that is not after the one with `lsn`.
+    pub(crate) fn seek(&self, lsn: Lsn) -> u64 {
+        let after = self.index.partition_point(|(first, _)| *first <= lsn);
+        after.checked_sub(1).and_then(|at| self.index.get(at)).map_or(HEADER_LEN as u64, |(_, offset)| *offset)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.last < self.header.first
+    }
+}

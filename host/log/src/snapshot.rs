@@ -1,0 +1,90 @@
+//! Snapshots: everything that the log up to some record has led to, in one file, so that the log before can be trimmed.
+//!
+//! `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows, receipts, and an
+//! end that counts them. Written beside its final name, synced, renamed, and the directory synced. The last two are
+//! kept, so that a damaged one is no loss as long as the log reaches back to the one before.
+
+mod load;
+mod write;
+
+pub use load::{Reader, Section, newest};
+pub use write::{Written, prune, write};
+
+use littoral_model::{
+    catalogue::Catalogue,
+    hlc::Hlc,
+    position::{Epoch, Incarnation, Lsn},
+    record::ChainHash,
+    region::Region,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"LITSNAPS";
+const HEADER_LEN: usize = 16;
+const BLOCK_HEADER_LEN: usize = 16;
+
+/// The longest block, in bytes.
+const BLOCK_LEN_MAX: usize = 256 << 20;
+
+const KIND_HEAD: u32 = 1;
+const KIND_ROWS: u32 = 2;
+const KIND_RECEIPTS: u32 = 3;
+const KIND_END: u32 = 4;
+
+/// Snapshots that are kept.
+pub const KEPT: usize = 2;
+
+/// What a snapshot begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Whose log it is of.
+    pub region: Region,
+    /// Which life of that log.
+    pub incarnation: Incarnation,
+    /// The epoch at `as_of`.
+    pub epoch: Epoch,
+    /// Every record up to here is in it. Rows may be newer, as it is written while writing goes on: whoever reads it back
+    /// applies the log from here on.
+    pub as_of: Lsn,
+    /// The chain hash at `as_of`.
+    pub chain: ChainHash,
+    /// The clock at `as_of`.
+    pub hlc: Hlc,
+    /// The catalogue as of `as_of`.
+    pub catalogue: Arc<Catalogue>,
+    /// About how many rows follow.
+    pub rows_estimate: u64,
+}
+
+/// An idempotency key and the write that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The writer's key.
+    pub idempotency_key: String,
+    /// Hash of the write's content.
+    pub content: u64,
+    /// The write's first record.
+    pub first: Lsn,
+    /// The write's last record.
+    pub last: Lsn,
+    /// When the write was taken.
+    pub hlc: Hlc,
+}
+
+#[derive(Serialize, Deserialize)]
+struct End {
+    rows: u64,
+    receipts: u64,
+}
+
+/// The name of the snapshot as of `lsn`.
+pub(crate) fn name(lsn: Lsn) -> String {
+    format!("snapshot-{:020}.snap", lsn.0)
+}
+
+/// What the snapshot of this name is as of.
+pub(crate) fn parse_name(name: &str) -> Option<Lsn> {
+    let digits = name.strip_prefix("snapshot-")?.strip_suffix(".snap")?;
+    (digits.len() == 20).then(|| digits.parse().ok().map(Lsn))?
+}

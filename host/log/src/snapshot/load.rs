@@ -1,0 +1,148 @@
+//! Reading a snapshot back.
+
+use super::{
+    BLOCK_HEADER_LEN, BLOCK_LEN_MAX, End, HEADER_LEN, Head, KIND_END, KIND_HEAD, KIND_RECEIPTS, KIND_ROWS, MAGIC,
+    Receipt, name, parse_name,
+};
+use crate::{
+    error::OpenError,
+    identity::FORMAT,
+    storage::{File, Storage},
+};
+use littoral_model::{position::Lsn, row::Row};
+use littoral_wire::rows;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The snapshots that there are, by what they are as of, newest first.
+///
+/// # Errors
+/// [`OpenError::Io`].
+pub fn newest(storage: &dyn Storage) -> Result<Vec<Lsn>, OpenError> {
+    let names = storage.list().map_err(|error| OpenError::io(storage.name(), error))?;
+    let mut all: Vec<Lsn> = names.iter().filter_map(|name| parse_name(name)).collect();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(all)
+}
+
+/// A part of a snapshot.
+#[derive(Debug)]
+pub enum Section {
+    /// Rows and tombstones.
+    Rows(Vec<Row>),
+    /// Idempotency keys, oldest first.
+    Receipts(Vec<Receipt>),
+}
+
+/// Reads a snapshot from its beginning to its end.
+#[derive(Debug)]
+pub struct Reader {
+    name: String,
+    file: Arc<dyn File>,
+    len: u64,
+    at: u64,
+    rows: u64,
+    receipts: u64,
+    /// What it begins with.
+    pub head: Head,
+}
+
+impl Reader {
+    /// Opens the snapshot as of `lsn`.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(storage: &dyn Storage, lsn: Lsn) -> Result<Self, OpenError> {
+        let name = name(lsn);
+        let io = |error| OpenError::io(&name, error);
+        let file = storage.open(&name).map_err(io)?;
+        let len = file.len().map_err(io)?;
+        let mut header = [0; HEADER_LEN];
+        if len < HEADER_LEN as u64 {
+            return Err(damaged(&name, 0, "the file ends within its header"));
+        }
+        file.read_at(0, &mut header).map_err(io)?;
+        if &header[..8] != MAGIC {
+            return Err(damaged(&name, 0, "it does not begin as a snapshot does"));
+        }
+        let format = header[8..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
+        if format > FORMAT {
+            return Err(OpenError::Format { file: name, found: format, known: FORMAT });
+        }
+        let mut at = HEADER_LEN as u64;
+        let (kind, payload) = block(&name, &*file, len, &mut at)?;
+        if kind != KIND_HEAD {
+            return Err(damaged(&name, HEADER_LEN as u64, "its head is missing"));
+        }
+        let head: Head =
+            postcard::from_bytes(&payload).map_err(|error| damaged(&name, HEADER_LEN as u64, &error.to_string()))?;
+        if head.as_of != lsn {
+            return Err(damaged(&name, HEADER_LEN as u64, "it was renamed"));
+        }
+        Ok(Self { name, file, len, at, rows: 0, receipts: 0, head })
+    }
+
+    /// The next part; `None` at the end, which is checked.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Everything that was read before is then worth nothing.
+    pub fn next_section(&mut self) -> Result<Option<Section>, OpenError> {
+        let offset = self.at;
+        let (kind, payload) = block(&self.name, &*self.file, self.len, &mut self.at)?;
+        let malformed = |error: &dyn std::fmt::Display| damaged(&self.name, offset, &error.to_string());
+        match kind {
+            KIND_ROWS => {
+                let mut part = Vec::new();
+                for row in rows::iter(&payload) {
+                    let row = row.map_err(|error| malformed(&error))?;
+                    part.push(row.ok_or_else(|| malformed(&"it holds an empty row"))?.to_row());
+                }
+                self.rows += part.len() as u64;
+                Ok(Some(Section::Rows(part)))
+            }
+            KIND_RECEIPTS => {
+                let part: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
+                self.receipts += part.len() as u64;
+                Ok(Some(Section::Receipts(part)))
+            }
+            KIND_END => {
+                let end: End = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
+                if (end.rows, end.receipts) == (self.rows, self.receipts) && self.at == self.len {
+                    Ok(None)
+                } else {
+                    Err(malformed(&"it does not hold what its end says"))
+                }
+            }
+            _ => Err(malformed(&"a block of no known kind")),
+        }
+    }
+}
+
+fn block(name: &str, file: &dyn File, len: u64, at: &mut u64) -> Result<(u32, Vec<u8>), OpenError> {
+    let offset = *at;
+    let io = |error| OpenError::io(name, error);
+    let early = || damaged(name, offset, "the file ends before its end block");
+    let mut header = [0; BLOCK_HEADER_LEN];
+    if len - offset < BLOCK_HEADER_LEN as u64 {
+        return Err(early());
+    }
+    file.read_at(offset, &mut header).map_err(io)?;
+    let u32_at = |at: usize| header[at..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
+    let (kind, size) = (u32_at(0), u32_at(4) as usize);
+    let sum = header[8..].first_chunk().map_or(0, |raw| u64::from_le_bytes(*raw));
+    // The length is not covered by the checksum: bound it before anything is allocated.
+    if size > BLOCK_LEN_MAX || size as u64 > len - offset - BLOCK_HEADER_LEN as u64 {
+        return Err(early());
+    }
+    let mut payload = vec![0; size];
+    file.read_at(offset + BLOCK_HEADER_LEN as u64, &mut payload).map_err(io)?;
+    if xxh3_64(&payload) != sum {
+        return Err(damaged(name, offset, "a block's checksum does not fit"));
+    }
+    *at = offset + (BLOCK_HEADER_LEN + size) as u64;
+    Ok((kind, payload))
+}
+
+fn damaged(name: &str, offset: u64, reason: &str) -> OpenError {
+    OpenError::damaged(name, offset, reason)
+}

@@ -1,0 +1,141 @@
+//! Writing a snapshot.
+
+use super::{
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_END, KIND_HEAD, KIND_RECEIPTS, KIND_ROWS, MAGIC, Receipt, name,
+    parse_name,
+};
+use crate::{
+    identity::FORMAT,
+    storage::{File, Storage, TEMPORARY},
+};
+use littoral_model::{position::Lsn, row::Row};
+use littoral_wire::rows;
+use serde::Serialize;
+use std::{io, sync::Arc};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Receipts in one block.
+const RECEIPTS_PER_BLOCK: usize = 1_024;
+
+/// Written bytes after which the file is synced, so that the log's own fsyncs never wait behind a large one.
+const SYNC_EVERY: u64 = 8 << 20;
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Rows and tombstones.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// Writes a snapshot durably. One that fails leaves nothing behind but, after a crash, a temporary file that the next
+/// start sweeps.
+///
+/// # Errors
+/// Of the disk.
+pub fn write(
+    storage: &dyn Storage,
+    head: &Head,
+    chunks: impl Iterator<Item = Vec<Row>>,
+    receipts: &[Receipt],
+) -> io::Result<Written> {
+    let (name, temporary) = (name(head.as_of), format!("{}{TEMPORARY}", name(head.as_of)));
+    let written: io::Result<_> = (|| {
+        let mut out = Out { file: storage.create(&temporary, 0)?, at: 0, synced: 0, block: Vec::new() };
+        out.header()?;
+        out.value(KIND_HEAD, head)?;
+        let mut total = 0;
+        for chunk in chunks {
+            out.begin();
+            for row in &chunk {
+                rows::push(&mut out.block, Some(row)).map_err(io::Error::other)?;
+            }
+            out.end(KIND_ROWS)?;
+            total += chunk.len() as u64;
+        }
+        for part in receipts.chunks(RECEIPTS_PER_BLOCK) {
+            out.value(KIND_RECEIPTS, &part)?;
+        }
+        out.value(KIND_END, &End { rows: total, receipts: receipts.len() as u64 })?;
+        out.file.sync()?;
+        storage.rename(&temporary, &name)?;
+        Ok(Written { rows: total, bytes: out.at })
+    })();
+    if written.is_err() {
+        // Best effort: above all a full disk must get its room back.
+        let _ = storage.remove(&temporary);
+    }
+    let written = written?;
+    storage.sync()?;
+    Ok(written)
+}
+
+/// Removes all but the newest [`KEPT`] snapshots. Returns what the oldest that is left is as of: the log may be trimmed
+/// through there; [`Lsn::NONE`] while there are fewer.
+///
+/// # Errors
+/// Of the disk.
+pub fn prune(storage: &dyn Storage) -> io::Result<Lsn> {
+    let mut all: Vec<Lsn> = storage.list()?.iter().filter_map(|name| parse_name(name)).collect();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    let mut removed = false;
+    for old in all.iter().skip(KEPT) {
+        storage.remove(&name(*old))?;
+        removed = true;
+    }
+    if removed {
+        storage.sync()?;
+    }
+    Ok(all.get(KEPT - 1).copied().unwrap_or(Lsn::NONE))
+}
+
+struct Out {
+    file: Arc<dyn File>,
+    at: u64,
+    synced: u64,
+    block: Vec<u8>,
+}
+
+impl Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        if self.at - self.synced >= SYNC_EVERY {
+            self.file.sync()?;
+            self.synced = self.at;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> io::Result<()> {
+        let mut header = [0; HEADER_LEN];
+        header[..8].copy_from_slice(MAGIC);
+        header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        self.write(&header)
+    }
+
+    fn begin(&mut self) {
+        self.block.clear();
+        self.block.resize(BLOCK_HEADER_LEN, 0);
+    }
+
+    fn end(&mut self, kind: u32) -> io::Result<()> {
+        let len = u32::try_from(self.block.len() - BLOCK_HEADER_LEN).map_err(io::Error::other)?;
+        let sum = xxh3_64(&self.block[BLOCK_HEADER_LEN..]);
+        self.block[..4].copy_from_slice(&kind.to_le_bytes());
+        self.block[4..8].copy_from_slice(&len.to_le_bytes());
+        self.block[8..16].copy_from_slice(&sum.to_le_bytes());
+        let block = std::mem::take(&mut self.block);
+        let written = self.write(&block);
+        self.block = block;
+        written
+    }
+
+    fn value(&mut self, kind: u32, value: &impl Serialize) -> io::Result<()> {
+        let bytes = postcard::to_allocvec(value).map_err(io::Error::other)?;
+        self.begin();
+        self.block.extend_from_slice(&bytes);
+        self.end(kind)
+    }
+}

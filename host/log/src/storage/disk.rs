@@ -1,0 +1,147 @@
+//! A directory on a real disk.
+
+use super::{File, Storage};
+use parking_lot::Mutex;
+use std::{
+    fs, io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+const LOCK: &str = "LOCK";
+
+/// A directory.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+    lock: Mutex<Option<fs::File>>,
+}
+
+impl Disk {
+    /// The directory at `path`, made when it is not there.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn at(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        fs::create_dir_all(&path)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // So that the directory itself is still there after a loss of power.
+            fs::File::open(parent)?.sync_all()?;
+        }
+        Ok(Self { path, lock: Mutex::default() })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Storage for Disk {
+    fn lock(&self) -> io::Result<()> {
+        let mut lock = self.lock.lock();
+        if lock.is_none() {
+            let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.file(LOCK))?;
+            // Held by the open file, so the kernel lets go of it however the process ends.
+            file.try_lock().map_err(|error| match error {
+                fs::TryLockError::WouldBlock => io::Error::from(io::ErrorKind::WouldBlock),
+                fs::TryLockError::Error(error) => error,
+            })?;
+            *lock = Some(file);
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+                && name != LOCK
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str, reserve: u64) -> io::Result<Arc<dyn File>> {
+        let path = self.file(name);
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        if let Err(error) = reserved(&file, reserve) {
+            drop(file);
+            // Best effort: the error that matters is the one before.
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(Arc::new(DiskFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(self.file(name))?;
+        Ok(Arc::new(DiskFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.file(from), self.file(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.file(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        fs::File::open(Path::new(&self.path))?.sync_all()
+    }
+}
+
+/// Sets `len` bytes aside, as written zeros: an fsync of blocks that are only reserved also has to journal that they are
+/// now in use, which halves the rate of commits. Reserving them first finds a full disk before anything is written.
+fn reserved(file: &fs::File, len: u64) -> io::Result<()> {
+    if len == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
+        // Some file systems cannot reserve; writing does it too.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let zeros = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < len {
+        let part = zeros.len().min((len - at) as usize);
+        file.write_all_at(&zeros[..part], at)?;
+        at += part as u64;
+    }
+    file.sync_all()
+}
+
+#[derive(Debug)]
+struct DiskFile(fs::File);
+
+impl File for DiskFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}

@@ -1,0 +1,336 @@
+//! A directory in memory that forgets, tears and fails as disks do, for tests and simulation. It decides nothing by chance but
+//! by the seed that [`Memory::crash`] is given.
+
+use super::{File, Storage};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+/// What is kept or lost as one when power fails.
+const SECTOR: usize = 512;
+
+/// What goes wrong from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Bytes that all files may have; `None` for any number.
+    pub capacity: Option<u64>,
+    /// This many further calls of sync work, the one after fails and drops what was not durable; `None` for never. A
+    /// failure happens once.
+    pub sync_fails_after: Option<u32>,
+    /// This many further bytes are written, then a write fails in its midst; `None` for never. A failure happens once.
+    pub write_fails_after: Option<u64>,
+    /// Reads fail.
+    pub reads_fail: bool,
+}
+
+/// A directory in memory. Clones are the same directory.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    shared: Arc<Shared>,
+    /// Whether this clone's life holds the lock.
+    lock: Arc<Holder>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    locked: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Holder {
+    shared: Arc<Shared>,
+    holds: AtomicBool,
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        if self.holds.load(Relaxed) {
+            self.shared.locked.store(false, Relaxed);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Names as programs see them.
+    names: BTreeMap<String, Arc<Mutex<Content>>>,
+    /// Names as they are after a loss of power.
+    durable_names: BTreeMap<String, Arc<Mutex<Content>>>,
+    faults: Faults,
+    syncs: u64,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    /// What reads see: the page cache.
+    seen: Vec<u8>,
+    /// What a loss of power leaves.
+    durable: Vec<u8>,
+    /// Ranges written since the last sync.
+    dirty: Vec<(usize, usize)>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// An empty directory that does not fail.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::over(Arc::default())
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
+        let lock = Arc::new(Holder { shared: shared.clone(), holds: AtomicBool::new(false) });
+        Self { shared, lock }
+    }
+
+    /// The same directory as another process would open it.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self::over(self.shared.clone())
+    }
+
+    /// Sets what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.state.lock().faults = faults;
+    }
+
+    /// How many syncs have succeeded, of files and of the directory.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.shared.state.lock().syncs
+    }
+
+    /// What is left after the machine lost power: of every sector that was written and not synced the seed decides whether it
+    /// reached the disk, and of every new name too. Files that were open before write to nothing that counts.
+    #[must_use]
+    pub fn crash(&self, seed: u64) -> Memory {
+        let mut chance = seed;
+        let mut state = State::default();
+        let old = self.shared.state.lock();
+        // Renames and removals become durable in order, as journals keep them: all or none of those since the last sync.
+        let names = if next(&mut chance) & 1 == 0 { &old.durable_names } else { &old.names };
+        for (name, content) in names {
+            let content = content.lock();
+            let mut left = content.durable.clone();
+            for (start, end) in &content.dirty {
+                let mut at = *start;
+                while at < *end {
+                    let stop = ((at / SECTOR + 1) * SECTOR).min(*end);
+                    if next(&mut chance) & 1 == 0 {
+                        if left.len() < stop {
+                            left.resize(stop, 0);
+                        }
+                        left[at..stop].copy_from_slice(&content.seen[at..stop]);
+                    }
+                    at = stop;
+                }
+            }
+            let content = Content { seen: left.clone(), durable: left, dirty: Vec::new() };
+            state.names.insert(name.clone(), Arc::new(Mutex::new(content)));
+        }
+        state.durable_names = state.names.clone();
+        Self::over(Arc::new(Shared { state: Mutex::new(state), locked: AtomicBool::new(false) }))
+    }
+
+    /// Changes a byte of a file on the disk, as rot does. False when there is no such byte.
+    pub fn flip(&self, name: &str, offset: usize) -> bool {
+        let state = self.shared.state.lock();
+        let Some(content) = state.names.get(name) else { return false };
+        let mut content = content.lock();
+        let Some(byte) = content.seen.get_mut(offset) else { return false };
+        *byte ^= 0xff;
+        let flipped = *byte;
+        if let Some(byte) = content.durable.get_mut(offset) {
+            *byte = flipped;
+        }
+        true
+    }
+
+    /// A file's bytes as reads see them.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        Some(self.shared.state.lock().names.get(name)?.lock().seen.clone())
+    }
+}
+
+/// SplitMix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl State {
+    fn used(&self) -> u64 {
+        self.names.values().map(|content| content.lock().seen.len() as u64).sum()
+    }
+
+    fn may_sync(&mut self) -> io::Result<()> {
+        match &mut self.faults.sync_fails_after {
+            Some(0) => {
+                self.faults.sync_fails_after = None;
+                Err(io::Error::other("simulated failure of fsync"))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn not_found(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no file '{name}'"))
+}
+
+impl Storage for Memory {
+    fn lock(&self) -> io::Result<()> {
+        if self.lock.holds.load(Relaxed) {
+            return Ok(());
+        }
+        if self.shared.locked.swap(true, Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.lock.holds.store(true, Relaxed);
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.shared.state.lock().names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str, reserve: u64) -> io::Result<Arc<dyn File>> {
+        let mut state = self.shared.state.lock();
+        if let Some(capacity) = state.faults.capacity
+            && state.used() + reserve > capacity
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let zeros = vec![0; reserve as usize];
+        let content = Arc::new(Mutex::new(Content { seen: zeros.clone(), durable: zeros, dirty: Vec::new() }));
+        state.names.insert(name.to_owned(), content.clone());
+        Ok(Arc::new(MemoryFile { content, shared: self.shared.clone() }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let state = self.shared.state.lock();
+        let content = state.names.get(name).ok_or_else(|| not_found(name))?.clone();
+        Ok(Arc::new(MemoryFile { content, shared: self.shared.clone() }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        let content = state.names.remove(from).ok_or_else(|| not_found(from))?;
+        state.names.insert(to.to_owned(), content);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.shared.state.lock().names.remove(name);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        state.may_sync()?;
+        state.durable_names = state.names.clone();
+        state.syncs += 1;
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct MemoryFile {
+    content: Arc<Mutex<Content>>,
+    shared: Arc<Shared>,
+}
+
+impl File for MemoryFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if self.shared.state.lock().faults.reads_fail {
+            return Err(io::Error::other("simulated failure of a read"));
+        }
+        let content = self.content.lock();
+        let start = offset as usize;
+        let from = content.seen.get(start..start + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        let mut take = bytes.len();
+        let mut failure = None;
+        if let Some(left) = state.faults.write_fails_after {
+            if (left as usize) < take {
+                take = left as usize;
+                state.faults.write_fails_after = None;
+                failure = Some(io::Error::other("simulated failure of a write"));
+            } else {
+                state.faults.write_fails_after = Some(left - take as u64);
+            }
+        }
+        let start = offset as usize;
+        if let Some(capacity) = state.faults.capacity {
+            let len = self.content.lock().seen.len();
+            let grow = (start + take).saturating_sub(len) as u64;
+            let room = capacity.saturating_sub(state.used());
+            if grow > room {
+                take = take.saturating_sub((grow - room) as usize);
+                failure = Some(io::ErrorKind::StorageFull.into());
+            }
+        }
+        let mut content = self.content.lock();
+        let end = start + take;
+        if take > 0 {
+            if content.seen.len() < end {
+                content.seen.resize(end, 0);
+            }
+            content.seen[start..end].copy_from_slice(&bytes[..take]);
+            content.dirty.push((start, end));
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.shared.state.lock();
+        let allowed = state.may_sync();
+        let mut content = self.content.lock();
+        let dirty = std::mem::take(&mut content.dirty);
+        // As the kernel does: after a failure the pages count as clean though they are not on the disk.
+        allowed?;
+        let len = content.seen.len();
+        if content.durable.len() < len {
+            content.durable.resize(len, 0);
+        }
+        let Content { seen, durable, .. } = &mut *content;
+        for (start, end) in dirty {
+            durable[start..end].copy_from_slice(&seen[start..end]);
+        }
+        state.syncs += 1;
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.content.lock().seen.len() as u64)
+    }
+}
