@@ -1,1 +1,36 @@
-//! littoral-gateway
+//! The doors: Feast's protocol and the native `/v1` API, over HTTP/1.1 and HTTP/2 without TLS, on one port. The same
+//! doors stand before a leader and before an edge.
+//!
+//! A request's way: [`connections`](self) bound it, the router names its endpoint, its JSON is read without copying,
+//! a cached [`plan`](self) says which rows it needs, the node gives the rows, modules run, and the answer is written
+//! straight from the rows' bytes.
+//!
+//! Invariant: no request, whatever it holds, costs more memory than [`Config`] allows, or ends another one.
+
+pub mod bare;
+mod body;
+mod config;
+mod connections;
+mod failure;
+mod patience;
+
+pub use config::{Config, Metrics};
+
+use littoral_model::ports::{ModuleRuntime, Node};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Serves the doors until cancelled, then lets running requests end within the configured time.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    node: Arc<dyn Node>,
+    modules: Arc<dyn ModuleRuntime>,
+    shutdown: CancellationToken,
+) {
+    let config = Arc::new(config);
+    let _ = (node, modules);
+    let answer = |_request| async { http::Response::new(http_body_util::Full::default()) };
+    connections::serve(listener, &config, answer, shutdown).await;
+}

@@ -1,0 +1,119 @@
+//! What can be set for the doors.
+
+use serde::Deserialize;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// Bounds of the doors. Every one keeps a client, careless or hostile, from taking more than its share.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Connections at once. Further ones wait in the system's backlog. Default 10,000.
+    pub connections_max: usize,
+    /// Requests at once. Further ones are answered with 503 and `retry-after`. Default 2,048.
+    pub requests_max: usize,
+    /// Bytes of a read's body. Default 8 MiB.
+    pub read_bytes_max: usize,
+    /// Bytes of a write's body. Default 64 MiB.
+    pub write_bytes_max: usize,
+    /// Bytes of an uploaded module. Default 64 MiB.
+    pub module_bytes_max: usize,
+    /// Rows of one read. Default 20,000.
+    pub read_rows_max: usize,
+    /// Values of one read: rows times columns. Default 2,000,000.
+    pub read_values_max: usize,
+    /// Bytes of one answer. Default 256 MiB.
+    pub answer_bytes_max: usize,
+    /// Rows of one write. Default 100,000.
+    pub write_rows_max: usize,
+    /// Bytes of keys and packed rows that one write may become. Default 256 MiB.
+    pub write_packed_bytes_max: usize,
+    /// How long a connection may take to send a request's head, in milliseconds; also how long it may be idle.
+    /// Default 60,000.
+    pub header_timeout_ms: u64,
+    /// How long a request's body may take, in milliseconds. Default 30,000.
+    pub body_timeout_ms: u64,
+    /// How long a client may leave an answer unread, in milliseconds. Default 30,000.
+    pub write_timeout_ms: u64,
+    /// The longest wait that a read may demand, in milliseconds; longer ones are shortened to it. Default 30,000.
+    pub wait_max_ms: u64,
+    /// How long running requests may go on once the door is closing, in milliseconds. Default 5,000.
+    pub drain_ms: u64,
+    /// What `/metrics` answers with. Without it there is no such route.
+    #[serde(skip)]
+    pub metrics: Option<Metrics>,
+}
+
+/// Renders the process's metrics in Prometheus's text format.
+#[derive(Clone)]
+pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            requests_max: 2_048,
+            read_bytes_max: 8 << 20,
+            write_bytes_max: 64 << 20,
+            module_bytes_max: 64 << 20,
+            read_rows_max: 20_000,
+            read_values_max: 2_000_000,
+            answer_bytes_max: 256 << 20,
+            write_rows_max: 100_000,
+            write_packed_bytes_max: 256 << 20,
+            header_timeout_ms: 60_000,
+            body_timeout_ms: 30_000,
+            write_timeout_ms: 30_000,
+            wait_max_ms: 30_000,
+            drain_ms: 5_000,
+            metrics: None,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms.max(1))
+    }
+
+    pub(crate) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms.max(1))
+    }
+
+    pub(crate) fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms.max(1))
+    }
+
+    pub(crate) fn wait_max(&self) -> Duration {
+        Duration::from_millis(self.wait_max_ms)
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// From whatever renders them.
+    pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(render))
+    }
+
+    pub(crate) fn render(&self) -> String {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Equal when they are the same renderer.
+impl PartialEq for Metrics {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}

@@ -1,0 +1,124 @@
+//! Connections: taken in up to a bound, served as HTTP/1.1 or HTTP/2, closed when a client is too slow, drained at the
+//! end.
+
+use crate::{Config, failure::{Answer, Failure}, patience::Patience};
+use futures_util::FutureExt as _;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use std::{convert::Infallible, io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long to wait when the host gives no further sockets: they come back as connections close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest request head, in bytes.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+
+/// Serves until cancelled. Then no connection is taken in, running requests are answered, and what is left after
+/// [`Config::drain_ms`] is cut.
+pub(crate) async fn serve<H, F>(listener: TcpListener, config: &Arc<Config>, handler: H, shutdown: CancellationToken)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(config.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
+        match accepted {
+            Ok((stream, place)) => {
+                let served = connection(stream, config.clone(), handler.clone(), shutdown.clone());
+                let cut = cut.clone();
+                connections.spawn(async move {
+                    let _place = place;
+                    let _ = cut.run_until_cancelled(served).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be accepted; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(config.drain(), connections.wait()).await.is_err() {
+        tracing::info!(connections = connections.len(), "connections are cut, as they did not end in time");
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The next connection, once there is a place for it: until then it waits in the system's backlog.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                stream.set_nodelay(true)?;
+                return Ok((stream, place));
+            }
+            // The client left before it was taken in.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn connection<H, F>(stream: TcpStream, config: Arc<Config>, handler: H, shutdown: CancellationToken)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        // The last resort: a fault in one request must not take down the others of its connection.
+        let answer = AssertUnwindSafe(handler(request)).catch_unwind();
+        async move {
+            Ok::<_, Infallible>(match answer.await {
+                Ok(answer) => answer,
+                Err(_panic) => {
+                    metrics::counter!("littoral_gateway_panics_total").increment(1);
+                    Failure::internal().as_problem()
+                }
+            })
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout())
+        .half_close(true)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .keep_alive_interval(config.header_timeout() / 2)
+        .keep_alive_timeout(config.write_timeout());
+    let stream = Patience::new(stream, config.write_timeout());
+    let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection ended");
+    }
+}
