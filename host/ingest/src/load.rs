@@ -1,0 +1,279 @@
+//! A load from beginning to end.
+
+use crate::{
+    Error, Options, Progress, Report,
+    files::{self, Input},
+    latest::Latest,
+    sender::{self, Sent},
+    split::{Chunk, Split},
+    state::State,
+};
+use littoral_client::Client;
+use littoral_columnar::{Columns, EVENT_TIMESTAMP, Extra, Missing};
+use littoral_model::view::FeatureView;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How often the state is written while rows go in.
+const SAVE_EVERY: Duration = Duration::from_millis(500);
+/// Chunks that may be announced and not looked at yet. They are a few words each.
+const CHUNKS_WAITING_MAX: usize = 1_024;
+/// Parts that may wait before each partition: enough to keep it busy, few enough to bound memory.
+const PARTS_WAITING_MAX: usize = 2;
+
+/// Loads a file, or a directory's files, into a view. Returns when every row is acknowledged.
+///
+/// # Errors
+/// [`Error`]. What was acknowledged before stays, and the same call goes on from there.
+pub async fn ingest(
+    path: &Path,
+    client: &Client,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Report, Error> {
+    let began = Instant::now();
+    check(options)?;
+    let view = client.view(&options.view).await.map_err(|error| match error.is_not_found() {
+        true => Error::NoView(options.view.clone()),
+        false => Error::Client(error),
+    })?;
+    let inputs = Arc::new(open_all(path, &view, options).await?);
+    let rows = inputs.iter().map(|input| input.rows).sum();
+    progress.planned(inputs.len(), rows);
+    let ignored: BTreeSet<&String> = inputs.iter().flat_map(|input| input.plan.ignored()).collect();
+    let mut report = Report {
+        files: inputs.len(),
+        rows,
+        columns_ignored: ignored.into_iter().cloned().collect(),
+        ..Report::default()
+    };
+
+    let state_path = options.state.clone().unwrap_or_else(|| State::default_path(path));
+    let fingerprint = fingerprint(client, &view, &inputs, options).await?;
+    let state = match options.restart {
+        true => State::new(fingerprint),
+        false => State::load(&state_path, fingerprint)?,
+    };
+    // Tried before any row goes in: a load that cannot remember is better refused than begun.
+    state.save(&state_path)?;
+    if inputs.iter().all(|input| state.rows_done.get(&input.state_key()).is_some_and(|done| *done >= input.rows)) {
+        progress.done(rows);
+        (report.was_finished, report.rows_resumed) = (true, rows);
+        report.finish(began.elapsed());
+        return Ok(report);
+    }
+
+    let latest = match options.latest_only {
+        false => None,
+        true => Some(Arc::new(find_latest(&inputs, options.batch_rows, progress).await?)),
+    };
+    let mut load = Load { client, options, state, state_path, saved: Instant::now(), progress, report };
+    for at in 0..inputs.len() {
+        load.file(&inputs, at, latest.clone()).await?;
+    }
+    load.report.finish(began.elapsed());
+    Ok(load.report)
+}
+
+fn check(options: &Options) -> Result<(), Error> {
+    if options.batch_rows == 0 || options.batch_rows > 1_000_000 {
+        return Err(Error::Options(format!("batch rows: 1 to 1000000, not {}", options.batch_rows)));
+    }
+    if options.in_flight == 0 || options.in_flight > 64 {
+        return Err(Error::Options(format!("batches in flight: 1 to 64, not {}", options.in_flight)));
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal(what))?
+}
+
+/// Every file is checked before the first row is sent.
+async fn open_all(path: &Path, view: &FeatureView, options: &Options) -> Result<Vec<Input>, Error> {
+    let columns = Columns {
+        timestamp: Some(options.timestamp.clone().unwrap_or_else(|| EVENT_TIMESTAMP.to_owned())),
+        renamed: options.renamed.clone(),
+        extra: Extra::Ignore,
+        missing: if options.missing_as_null { Missing::Null } else { Missing::Refuse },
+    };
+    let (path, view) = (path.to_owned(), view.clone());
+    blocking("file check", move || files::find(&path)?.iter().map(|file| files::open(file, &view, &columns)).collect())
+        .await
+}
+
+/// Where the rows go and how they are read. The log's incarnation is part of it: a leader that begins anew at the same
+/// address has none of the rows.
+async fn fingerprint(
+    client: &Client,
+    view: &FeatureView,
+    inputs: &[Input],
+    options: &Options,
+) -> Result<String, Error> {
+    let incarnation = client.status().await?.position.incarnation;
+    let mut text = format!("{incarnation} {} {:?} {:?}", view.id, options.timestamp, options.renamed);
+    let schema: Vec<&str> = view.features.iter().map(|feature| feature.name.as_str()).collect();
+    text.push_str(&format!(" {schema:?} {}", options.latest_only));
+    if options.latest_only {
+        // Which rows are sent depends on all files together.
+        inputs.iter().for_each(|input| text.push_str(&input.digest));
+    }
+    Ok(format!("{:032x}", xxh3_128(text.as_bytes())))
+}
+
+async fn find_latest(
+    inputs: &Arc<Vec<Input>>,
+    batch_rows: usize,
+    progress: &mut dyn Progress,
+) -> Result<Latest, Error> {
+    let (heard, mut rows) = mpsc::channel(CHUNKS_WAITING_MAX);
+    let inputs = Arc::clone(inputs);
+    let found = tokio::task::spawn_blocking(move || {
+        Latest::find(&inputs, batch_rows, |rows| {
+            // Nobody listens any more: the load was dropped, and this ends with the files.
+            let _ = heard.blocking_send(rows);
+        })
+    });
+    let mut scanned = 0;
+    while let Some(rows) = rows.recv().await {
+        scanned += rows;
+        progress.scanned(scanned);
+    }
+    found.await.map_err(|_| Error::Internal("key scan"))?
+}
+
+struct Load<'a> {
+    client: &'a Client,
+    options: &'a Options,
+    state: State,
+    state_path: PathBuf,
+    saved: Instant,
+    progress: &'a mut dyn Progress,
+    report: Report,
+}
+
+impl Load<'_> {
+    async fn file(&mut self, inputs: &Arc<Vec<Input>>, at: usize, latest: Option<Arc<Latest>>) -> Result<(), Error> {
+        let input = &inputs[at];
+        let from = self.state.rows_done.get(&input.state_key()).copied().unwrap_or(0).min(input.rows);
+        self.progress.file(&input.path, input.rows, from);
+        self.progress.done(from);
+        self.report.rows_resumed += from;
+        let partitions = self.options.in_flight;
+
+        let (sent_tx, mut sent) = mpsc::channel(2 * partitions);
+        let mut senders = JoinSet::new();
+        let mut parts = Vec::with_capacity(partitions);
+        for _ in 0..partitions {
+            let (part, waiting) = mpsc::channel(PARTS_WAITING_MAX);
+            parts.push(part);
+            senders.spawn(sender::run(self.client.clone(), self.options.view.clone(), waiting, sent_tx.clone()));
+        }
+        drop(sent_tx);
+        let (chunks_tx, mut chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
+        let split = Split {
+            inputs: Arc::clone(inputs),
+            at,
+            from,
+            latest,
+            batch_rows: self.options.batch_rows,
+            body_bytes_max: self.options.body_bytes_max,
+            fingerprint: self.state.fingerprint.clone(),
+        };
+        let reading = tokio::task::spawn_blocking(move || split.run(&parts, &chunks_tx));
+
+        let mut progress = FileProgress { done: from, ..FileProgress::default() };
+        let failed = loop {
+            tokio::select! {
+                biased;
+                Some(chunk) = chunks.recv() => progress.announced(chunk),
+                report = sent.recv() => match report {
+                    None => break None,
+                    Some(Sent::Failed(error)) => break Some(error),
+                    Some(Sent::Body { rows, bytes, receipt }) => self.acknowledged(rows, bytes, &receipt),
+                    Some(Sent::Part { chunk }) => progress.acknowledged(chunk),
+                },
+            }
+            self.settle(&mut progress);
+            self.save(input, progress.done, false)?;
+        };
+        // The last chunk may have no part, and then nothing but its announcement tells of it.
+        while let Ok(chunk) = chunks.try_recv() {
+            progress.announced(chunk);
+        }
+        self.settle(&mut progress);
+        self.save(input, progress.done, true)?;
+        // A reader that still has rows is stopped by its closed channels.
+        senders.abort_all();
+        drop((sent, chunks));
+        let read = reading.await.map_err(|_| Error::Internal("reader"))?;
+        if let Some(source) = failed {
+            let rows_done = self.report.rows_resumed + self.report.rows_sent + self.report.rows_superseded;
+            return Err(Error::Send { source, rows_done, rows: self.report.rows });
+        }
+        read?;
+        if progress.done < input.rows { Err(Error::Internal("sender")) } else { Ok(()) }
+    }
+
+    fn acknowledged(&mut self, rows: u64, bytes: u64, receipt: &littoral_client::RowsReceipt) {
+        self.report.rows_sent += rows;
+        self.report.bytes_sent += bytes;
+        self.report.batches += 1;
+        self.report.batches_known += u64::from(receipt.duplicate);
+        self.report.token = Some(receipt.token.clone());
+    }
+
+    fn settle(&mut self, file: &mut FileProgress) {
+        while let Some(chunk) = file.next_done() {
+            self.report.rows_superseded += chunk.superseded;
+            self.progress.done(chunk.rows);
+        }
+    }
+
+    fn save(&mut self, input: &Input, done: u64, now: bool) -> Result<(), Error> {
+        if !now && self.saved.elapsed() < SAVE_EVERY {
+            return Ok(());
+        }
+        self.saved = Instant::now();
+        self.state.rows_done.insert(input.state_key(), done);
+        self.state.save(&self.state_path)
+    }
+}
+
+/// How far one file is. A chunk is done when all its parts are, and counts when all chunks before it are done.
+#[derive(Default)]
+struct FileProgress {
+    done: u64,
+    open: VecDeque<Chunk>,
+    /// Parts that were acknowledged before their chunk's announcement was heard.
+    early: BTreeMap<u64, usize>,
+}
+
+impl FileProgress {
+    fn announced(&mut self, mut chunk: Chunk) {
+        chunk.parts_left -= self.early.remove(&chunk.number).unwrap_or(0);
+        self.open.push_back(chunk);
+    }
+
+    fn acknowledged(&mut self, chunk: u64) {
+        match self.open.iter_mut().find(|open| open.number == chunk) {
+            Some(open) => open.parts_left -= 1,
+            None => *self.early.entry(chunk).or_default() += 1,
+        }
+    }
+
+    fn next_done(&mut self) -> Option<Chunk> {
+        let chunk = self.open.pop_front_if(|chunk| chunk.parts_left == 0)?;
+        self.done += chunk.rows;
+        Some(chunk)
+    }
+}

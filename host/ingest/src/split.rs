@@ -1,0 +1,69 @@
+//! Reads one file and splits its rows among the partitions, by entity key.
+
+use crate::{Error, encode, files::Input, latest::Latest, reader::Batches, sender::Part};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A chunk that has been read: how many rows it covers and how many parts of it are not acknowledged yet.
+pub(crate) struct Chunk {
+    pub(crate) number: u64,
+    pub(crate) rows: u64,
+    pub(crate) superseded: u64,
+    pub(crate) parts_left: usize,
+}
+
+/// The reading of one file, on a thread of its own.
+pub(crate) struct Split {
+    pub(crate) inputs: Arc<Vec<Input>>,
+    pub(crate) at: usize,
+    pub(crate) from: u64,
+    pub(crate) latest: Option<Arc<Latest>>,
+    pub(crate) batch_rows: usize,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) fingerprint: String,
+}
+
+impl Split {
+    /// Ends early, without an error, when nobody takes its parts any more.
+    pub(crate) fn run(&self, parts: &[mpsc::Sender<Part>], chunks: &mpsc::Sender<Chunk>) -> Result<(), Error> {
+        let input = &self.inputs[self.at];
+        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); parts.len()];
+        for (number, batch) in (0..).zip(Batches::rows(input, self.from, self.batch_rows)?) {
+            let (first, rows) = batch?;
+            picked.iter_mut().for_each(Vec::clear);
+            rows.for_each_key(|row, key| {
+                if self.latest.as_ref().is_none_or(|latest| latest.is_last(self.at, first + row as u64)) {
+                    let partition = xxh3_64(key) as usize % parts.len();
+                    picked[partition].push(row as u32);
+                }
+            });
+            let kept: usize = picked.iter().map(Vec::len).sum();
+            let chunk = Chunk {
+                number,
+                rows: rows.rows() as u64,
+                superseded: (rows.rows() - kept) as u64,
+                parts_left: picked.iter().filter(|rows| !rows.is_empty()).count(),
+            };
+            if chunks.blocking_send(chunk).is_err() {
+                return Ok(());
+            }
+            for (partition, picked) in picked.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+                let wrong = |source| Error::Rows { path: input.path.clone(), source };
+                let bodies = encode::bodies(&rows.take(picked).map_err(wrong)?, self.body_bytes_max).map_err(wrong)?;
+                // Same rows, same key: the rows follow from file, place, extent and split; the rest is the fingerprint.
+                let key = format!(
+                    "{}-{:.16}-{first}+{}-{partition}/{}",
+                    input.digest,
+                    self.fingerprint,
+                    rows.rows(),
+                    parts.len()
+                );
+                if parts[partition].blocking_send(Part { chunk: number, key, bodies }).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
