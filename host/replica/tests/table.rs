@@ -208,13 +208,14 @@ fn fills_and_the_feed_race_without_loss() {
     let table = Arc::new(table(6_000));
     // The leader: per key, the last record; a key's number is its last record's modulo.
     let head = Arc::new(AtomicU64::new(0));
+    let applied = Arc::new(AtomicU64::new(0));
     let last_of = |key: u64, head: u64| -> Option<u64> {
         let rest = (head + KEYS - key) % KEYS;
         (head >= rest && head > rest).then(|| head - rest)
     };
     std::thread::scope(|scope| {
         for thread in 0..3_u64 {
-            let (table, head) = (table.clone(), head.clone());
+            let (table, head, applied) = (table.clone(), head.clone(), applied.clone());
             scope.spawn(move || {
                 for n in 0..20_000_u64 {
                     let key = (n * 7 + thread * 13) % KEYS;
@@ -224,15 +225,19 @@ fn fills_and_the_feed_race_without_loss() {
                         std::thread::yield_now();
                     }
                     fill(&table, key, row, as_of);
-                    held(&table, RESIDENT, key);
+                    let through = applied.load(SeqCst);
+                    if let Some(lsn) = held(&table, RESIDENT, key) {
+                        assert!(Some(lsn) >= last_of(key, through), "key {key} holds {lsn}, {through} is applied");
+                    }
                 }
             });
         }
-        let (table, head) = (table.clone(), head.clone());
+        let (table, head, applied) = (table.clone(), head.clone(), applied.clone());
         scope.spawn(move || {
             for lsn in 1..=50_000_u64 {
                 head.store(lsn, SeqCst);
                 table.apply(put(RESIDENT, lsn % KEYS, lsn), LatestEvent, Mode::UpdateHeld);
+                applied.store(lsn, SeqCst);
             }
         });
     });
