@@ -1,1 +1,40 @@
-//! littoral-sandbox
+//! Runs modules: untrusted WebAssembly components, in bounded time and memory.
+//!
+//! | what a guest may do | what bounds it | what the caller sees |
+//! |---|---|---|
+//! | compute | a deadline; every millisecond it gives way to other work | `Timeout` |
+//! | allocate | a memory and a table limit | `OutOfMemory` |
+//! | trap, panic, overflow its stack | the sandbox | `Trap` |
+//! | return anything | its declaration, and a bound in bytes | `WrongShape` |
+//! | look up rows | declared views, a number of keys | the guest gets an error |
+//! | log | lines and bytes a call | lines are dropped |
+//! | be called at once | a quota a release | `Busy` |
+//!
+//! Isolation by instance policy ([`Instances`]): a *fresh* instance a call shares nothing with any other call, its memory is
+//! as the component defines it. A *warm* instance serves one call after another of one release: what the guest keeps in its
+//! globals and memory, later calls of the same release see, never another module or release. An instance that failed
+//! is thrown away under both.
+//!
+//! Invariants: this crate alone names wasmtime. Untrusted bytes are compiled in a process of their own
+//! ([`compile_child`]); native code comes only from that process or from our cache of its output, behind a checksum.
+
+mod bindings;
+mod cache;
+mod call;
+mod columns;
+pub mod compile_child;
+mod compiler;
+mod config;
+mod engine;
+mod fault;
+mod guest;
+mod keys;
+mod limits;
+mod lookup;
+mod manifest;
+mod release;
+mod runtime;
+mod ticker;
+
+pub use config::{Config, Instances};
+pub use runtime::{Runtime, StartError};

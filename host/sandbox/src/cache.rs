@@ -1,0 +1,107 @@
+//! Compiled modules on disk, so that a host that starts again need not compile them again.
+//!
+//! A file holds `xxh3-128 of the rest | native code`, under a name that carries the component's digest and what the code was
+//! compiled for. Native code is run as it is found: the directory is ours alone, and what does not match its checksum
+//! is compiled again. The checksum finds damage; whoever can write to the directory owns the host anyway.
+
+use littoral_model::module::ModuleDigest;
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::PathBuf,
+};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A directory of compiled modules.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    dir: PathBuf,
+    /// What the code is for: engine, processor, settings.
+    compatibility: u64,
+}
+
+impl Cache {
+    /// # Errors
+    /// When the directory cannot be made, or others may write to it.
+    pub(crate) fn open(dir: PathBuf, compatibility: u64) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let mode = fs::metadata(&dir)?.permissions().mode();
+        if mode & 0o022 != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "{} may be written to by others (mode {:o}); native code is run from there: chmod 700 it",
+                    dir.display(),
+                    mode & 0o777
+                ),
+            ));
+        }
+        Ok(Self { dir, compatibility })
+    }
+
+    fn path(&self, digest: ModuleDigest) -> PathBuf {
+        self.dir.join(format!("{digest}-{:016x}.module", self.compatibility))
+    }
+
+    /// The native code of a component, if it is there whole.
+    pub(crate) fn get(&self, digest: ModuleDigest) -> Option<Vec<u8>> {
+        let path = self.path(digest);
+        let mut bytes = fs::read(&path).ok()?;
+        let whole = bytes.first_chunk::<16>().is_some_and(|sum| u128::from_le_bytes(*sum) == xxh3_128(&bytes[16..]));
+        if !whole {
+            tracing::warn!(file = %path.display(), "a compiled module is damaged and will be compiled again");
+            return None;
+        }
+        bytes.drain(..16);
+        Some(bytes)
+    }
+
+    /// Keeps native code. A failure costs a compilation at the next start, nothing else.
+    pub(crate) fn put(&self, digest: ModuleDigest, code: &[u8]) {
+        let path = self.path(digest);
+        let unfinished = path.with_extension(format!("unfinished-{}", std::process::id()));
+        let kept = (|| {
+            let mut file = fs::File::create(&unfinished)?;
+            file.write_all(&xxh3_128(code).to_le_bytes())?;
+            file.write_all(code)?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)
+        })();
+        if let Err(error) = kept {
+            tracing::warn!(file = %path.display(), %error, "cannot keep a compiled module; it will be compiled again");
+            let _ = fs::remove_file(&unfinished);
+        }
+    }
+
+    /// Forgets a component's native code.
+    pub(crate) fn remove(&self, digest: ModuleDigest) {
+        let _ = fs::remove_file(self.path(digest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_code_is_never_given_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path().join("modules"), 7).unwrap();
+        let digest = ModuleDigest::of(b"component");
+        assert_eq!(cache.get(digest), None);
+        cache.put(digest, b"native code");
+        assert_eq!(cache.get(digest).as_deref(), Some(&b"native code"[..]));
+        let mut bytes = fs::read(cache.path(digest)).unwrap();
+        bytes[20] ^= 1;
+        fs::write(cache.path(digest), bytes).unwrap();
+        assert_eq!(cache.get(digest), None);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(Cache::open(dir.path().to_owned(), 7).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+}

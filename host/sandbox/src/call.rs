@@ -1,0 +1,134 @@
+//! One call of a module.
+
+use crate::{
+    bindings::types::{Batch, Manifest, TransformError},
+    columns,
+    config::Config,
+    fault,
+    guest::Call,
+    manifest,
+    release::Release,
+};
+use littoral_model::{
+    column::Column,
+    module::ModuleManifest,
+    ports::{ModuleCall, ModuleError},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time;
+
+/// Calls `transform`.
+///
+/// # Errors
+/// [`ModuleError`], one for each way in which a guest can fail. The release can be called again.
+pub(crate) async fn transform(
+    release: &Release,
+    call: ModuleCall,
+    config: &Config,
+) -> Result<Vec<Column>, ModuleError> {
+    let module = call.name.clone();
+    let manifest = call.manifest.clone();
+    let rows = call.rows;
+    let _place = release.enter(&module)?;
+    let mut instance = match release.instance().await {
+        Ok(instance) => instance,
+        Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
+            return Err(ModuleError::Busy { module: module.to_string(), limit: config.instances_max as usize });
+        }
+        Err(error) => {
+            return Err(ModuleError::Trap {
+                module: module.to_string(),
+                reason: format!("it could not be started: {error}"),
+            });
+        }
+    };
+    release.arm(&mut instance.store);
+    instance.store.data_mut().call = Some(Call {
+        module: call.name,
+        manifest: call.manifest,
+        reader: call.reader,
+        demand: call.demand,
+        now: call.now,
+        keys_left: config.lookup_keys,
+        lines_left: config.log_lines,
+        lookup_failed: None,
+        begun: Instant::now(),
+    });
+    let batch = Batch {
+        rows: u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &module))?,
+        inputs: call.inputs.into_iter().map(columns::to_guest).collect(),
+        params: call.params.into_iter().map(columns::to_guest).collect(),
+    };
+    let answer = {
+        let running = instance.module.call_transform(&mut instance.store, &batch);
+        time::timeout(Duration::from_millis(config.wall_ms), running).await
+    };
+    let answer = match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(fault::of(&error, instance.store.data(), &module, config)),
+        Err(_) => return Err(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms }),
+    };
+    let lookup_failed = instance.store.data_mut().call.take().and_then(|call| {
+        metrics::histogram!("littoral_module_call_seconds", "module" => module.to_string())
+            .record(call.begun.elapsed().as_secs_f64());
+        call.lookup_failed
+    });
+    release.give_back(instance);
+    match (answer, lookup_failed) {
+        (Ok(guest_columns), _) => {
+            let columns = guest_columns.into_iter().map(columns::from_guest).collect();
+            check(columns, &manifest, rows, &module)
+        }
+        (Err(_), Some(source)) => Err(ModuleError::Lookup { module: module.to_string(), source }),
+        (Err(TransformError::InvalidInput(words) | TransformError::Failed(words)), None) => {
+            Err(fault::reported(&words, &module))
+        }
+    }
+}
+
+/// Calls `describe`, under the bounds of any call.
+///
+/// # Errors
+/// [`ModuleError`]; what a call would have been blamed for is a reason to refuse the module.
+pub(crate) async fn describe(release: &Release, config: &Config) -> Result<ModuleManifest, ModuleError> {
+    let module: Arc<str> = "uploaded module".into();
+    let refused = |error: ModuleError| ModuleError::Refused(format!("its describe() failed: {error}"));
+    let mut instance = release.instance().await.map_err(|error| fault::refused("it cannot be instantiated", &error))?;
+    release.arm(&mut instance.store);
+    let running = instance.module.call_describe(&mut instance.store);
+    let described: Manifest = match time::timeout(Duration::from_millis(config.wall_ms), running).await {
+        Ok(Ok(described)) => described,
+        Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),
+        Err(_) => {
+            return Err(refused(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms }));
+        }
+    };
+    manifest::from_guest(described).map_err(ModuleError::Refused)
+}
+
+fn check(
+    columns: Vec<Column>,
+    manifest: &ModuleManifest,
+    rows: usize,
+    module: &Arc<str>,
+) -> Result<Vec<Column>, ModuleError> {
+    let wrong = |reason: String| ModuleError::WrongShape { module: module.to_string(), reason };
+    if columns.len() != manifest.outputs.len() {
+        return Err(wrong(format!("{} columns, {} outputs are declared", columns.len(), manifest.outputs.len())));
+    }
+    for (column, output) in columns.iter().zip(&manifest.outputs) {
+        let name = &output.name;
+        if column.data.value_type() != output.value_type {
+            let got = column.data.value_type();
+            return Err(wrong(format!("output '{name}' is declared as {} and came as {got}", output.value_type)));
+        }
+        if column.data.len() != rows || column.statuses.len() != rows {
+            let (values, statuses) = (column.data.len(), column.statuses.len());
+            return Err(wrong(format!("output '{name}' has {values} values and {statuses} statuses for {rows} rows")));
+        }
+    }
+    Ok(columns)
+}

@@ -1,0 +1,85 @@
+//! How modules are bounded.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which instance serves a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instances {
+    /// A new one for each call: nothing that a guest keeps outlives the call.
+    Fresh,
+    /// One that served earlier calls of the same release, when there is one: faster, and what the guest keeps in its
+    /// memory is seen by later calls of that release.
+    #[default]
+    Warm,
+}
+
+/// How modules are bounded. Every bound is per call unless it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which instance serves a call.
+    pub instances: Instances,
+    /// How long a guest may compute, in milliseconds. Default 20.
+    pub deadline_ms: u64,
+    /// How long a call may take with its lookups and with waiting for its turn, in milliseconds. Default 2,000.
+    pub wall_ms: u64,
+    /// Memory of an instance, in bytes. Default 32 MiB.
+    pub memory_bytes: u64,
+    /// Elements of an instance's tables. Default 10,000.
+    pub table_elements: u64,
+    /// Bytes that a guest may hand to the host at once: a result, a lookup's keys. Default 8 MiB.
+    pub output_bytes: u64,
+    /// Keys that a call may look up in all. Default 20,000.
+    pub lookup_keys: u64,
+    /// Lines that a call may log; each is cut at 1,024 bytes. Default 20.
+    pub log_lines: u64,
+    /// Calls of one release that may run at once; 0 for half of all instances. Default 0.
+    pub calls_per_module: usize,
+    /// Instances of all modules that may live at once, running or idle. Default 256.
+    pub instances_max: u32,
+    /// Largest component, in bytes. Default 32 MiB.
+    pub component_bytes: u64,
+    /// Memory of the compiling process, in bytes of address space. Default 4 GiB.
+    pub compile_memory_bytes: u64,
+    /// Processor time and wall time of the compiling process, in seconds. Default 60.
+    pub compile_seconds: u64,
+    /// Where compiled modules are kept; a host that starts again need not compile them again. Default none.
+    pub cache_dir: Option<PathBuf>,
+    /// The program that compiles, called with `module-compile`; this program itself when none is given.
+    pub compile_command: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            instances: Instances::default(),
+            deadline_ms: 20,
+            wall_ms: 2_000,
+            memory_bytes: 32 << 20,
+            table_elements: 10_000,
+            output_bytes: 8 << 20,
+            lookup_keys: 20_000,
+            log_lines: 20,
+            calls_per_module: 0,
+            instances_max: 256,
+            component_bytes: 32 << 20,
+            compile_memory_bytes: 4 << 30,
+            compile_seconds: 60,
+            cache_dir: None,
+            compile_command: None,
+        }
+    }
+}
+
+impl Config {
+    /// Calls of one release that may run at once.
+    #[must_use]
+    pub fn calls_max(&self) -> usize {
+        match self.calls_per_module {
+            0 => (self.instances_max as usize / 2).max(1),
+            calls => calls,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What belongs to one instance: its limits, and the call that it is serving.
+
+use crate::{
+    bindings::{feature_reader, logging, types},
+    limits::Limits,
+};
+use littoral_model::{
+    event_time::EventTime, freshness::ReadDemand, module::ModuleManifest, ports::FeatureReader, read::ReadError,
+};
+use std::{sync::Arc, time::Instant};
+use wasmtime::component::HasSelf;
+
+/// Bytes of a logged line.
+const LINE_LEN_MAX: usize = 1_024;
+
+/// A store's data.
+pub(crate) struct Guest {
+    pub(crate) limits: Limits,
+    pub(crate) call: Option<Call>,
+    /// Epochs that the guest may still see before it is interrupted.
+    pub(crate) ticks_left: u64,
+    pub(crate) interrupted: bool,
+}
+
+/// The call that an instance is serving.
+pub(crate) struct Call {
+    pub(crate) module: Arc<str>,
+    pub(crate) manifest: Arc<ModuleManifest>,
+    pub(crate) reader: Arc<dyn FeatureReader>,
+    pub(crate) demand: ReadDemand,
+    pub(crate) now: EventTime,
+    pub(crate) keys_left: u64,
+    pub(crate) lines_left: u64,
+    /// The last lookup that failed through no fault of the guest.
+    pub(crate) lookup_failed: Option<ReadError>,
+    pub(crate) begun: Instant,
+}
+
+/// Links everything that a guest may import.
+///
+/// # Errors
+/// Never in practice: names are linked once.
+pub(crate) fn link(linker: &mut wasmtime::component::Linker<Guest>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    feature_reader::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    logging::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
+}
+
+impl types::Host for Guest {}
+
+impl logging::Host for Guest {
+    fn log(&mut self, level: logging::Level, message: String) {
+        let Some(call) = &mut self.call else { return };
+        if call.lines_left == 0 {
+            return;
+        }
+        call.lines_left -= 1;
+        let line = clean(&message, LINE_LEN_MAX);
+        let module = &*call.module;
+        match level {
+            logging::Level::Debug => tracing::debug!(target: "littoral::module", module, "{line}"),
+            logging::Level::Info => tracing::info!(target: "littoral::module", module, "{line}"),
+            logging::Level::Warn => tracing::warn!(target: "littoral::module", module, "{line}"),
+            logging::Level::Error => tracing::error!(target: "littoral::module", module, "{line}"),
+        }
+        if call.lines_left == 0 {
+            tracing::warn!(target: "littoral::module", module, "this call's further lines are dropped");
+        }
+    }
+}
+
+/// Text from a guest, fit for a log or an error: cut, and without control characters.
+pub(crate) fn clean(text: &str, len_max: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(len_max));
+    for char in text.chars() {
+        if line.len() + char.len_utf8() > len_max {
+            line.push('…');
+            break;
+        }
+        line.push(if char.is_control() { ' ' } else { char });
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_of_bounded_length() {
+        assert_eq!(clean("a\nb\u{1b}[31mc", 100), "a b [31mc");
+        assert_eq!(clean("äää", 4), "ää…");
+    }
+}

@@ -1,0 +1,132 @@
+//! A release that is ready to be called: its native code, its idle instances, its quota.
+
+use crate::{
+    bindings::{FeatureModule, FeatureModulePre},
+    config::{Config, Instances},
+    fault,
+    guest::{self, Guest},
+    limits::Limits,
+    ticker::TICK,
+};
+use littoral_model::ports::ModuleError;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wasmtime::{
+    Engine, Store, UpdateDeadline,
+    component::{Component, Linker},
+};
+
+/// A release, ready.
+pub(crate) struct Release {
+    engine: Engine,
+    pre: FeatureModulePre<Guest>,
+    idle: Mutex<Vec<Instance>>,
+    running: AtomicUsize,
+    config: Config,
+}
+
+/// An instance and the memory that it lives in.
+pub(crate) struct Instance {
+    pub(crate) store: Store<Guest>,
+    pub(crate) module: FeatureModule,
+}
+
+/// A place within a release's quota, given back when dropped.
+pub(crate) struct Place<'a>(&'a AtomicUsize);
+
+impl Release {
+    /// From native code that our compiler made.
+    ///
+    /// # Errors
+    /// [`ModuleError::Refused`] when the component imports what the sandbox does not give, or lacks an export.
+    pub(crate) fn load(engine: &Engine, code: &[u8], config: &Config) -> Result<Self, ModuleError> {
+        // SAFETY: the bytes are the output of our own compiling process, either straight from its pipe or from our
+        // cache, whose directory is ours alone and whose files are checked. wasmtime checks version and settings.
+        #[allow(unsafe_code, reason = "native code cannot be checked; where it comes from is what makes it safe")]
+        let component = unsafe { Component::deserialize(engine, code) };
+        let component = component.map_err(|error| fault::refused("its native code cannot be loaded", &error))?;
+        let mut linker = Linker::new(engine);
+        guest::link(&mut linker).map_err(|error| fault::refused("the sandbox cannot be linked", &error))?;
+        let pre = linker.instantiate_pre(&component).map_err(|error| {
+            fault::refused("it imports what a module may not (only littoral:feature@0.1.0 is there)", &error)
+        })?;
+        let pre = FeatureModulePre::new(pre)
+            .map_err(|error| fault::refused("it is not of the world littoral:feature/feature-module@0.1.0", &error))?;
+        Ok(Self {
+            engine: engine.clone(),
+            pre,
+            idle: Mutex::new(Vec::new()),
+            running: AtomicUsize::new(0),
+            config: config.clone(),
+        })
+    }
+
+    /// A place within the quota.
+    pub(crate) fn enter(&self, module: &str) -> Result<Place<'_>, ModuleError> {
+        let limit = self.config.calls_max();
+        if self.running.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            return Err(ModuleError::Busy { module: module.to_owned(), limit });
+        }
+        Ok(Place(&self.running))
+    }
+
+    /// An idle instance, or a new one.
+    pub(crate) async fn instance(&self) -> wasmtime::Result<Instance> {
+        if let Some(instance) = self.idle.lock().pop() {
+            return Ok(instance);
+        }
+        let guest = Guest {
+            limits: Limits::new(self.config.memory_bytes, self.config.table_elements),
+            call: None,
+            ticks_left: 0,
+            interrupted: false,
+        };
+        let mut store = Store::new(&self.engine, guest);
+        store.limiter(|guest| &mut guest.limits);
+        store.set_hostcall_fuel(usize::try_from(self.config.output_bytes).unwrap_or(usize::MAX));
+        store.epoch_deadline_callback(|mut store| {
+            let guest = store.data_mut();
+            Ok(match guest.ticks_left.checked_sub(1) {
+                Some(left) => {
+                    guest.ticks_left = left;
+                    UpdateDeadline::Yield(1)
+                }
+                None => {
+                    guest.interrupted = true;
+                    UpdateDeadline::Interrupt
+                }
+            })
+        });
+        self.arm(&mut store);
+        let module = self.pre.instantiate_async(&mut store).await?;
+        Ok(Instance { store, module })
+    }
+
+    /// Starts the guest's deadline.
+    pub(crate) fn arm(&self, store: &mut Store<Guest>) {
+        let guest = store.data_mut();
+        guest.ticks_left = self.config.deadline_ms / TICK.as_millis().max(1) as u64;
+        guest.interrupted = false;
+        guest.limits.reset();
+        store.set_epoch_deadline(1);
+    }
+
+    /// Takes an instance back after a call that ended well.
+    pub(crate) fn give_back(&self, mut instance: Instance) {
+        instance.store.data_mut().call = None;
+        if self.config.instances == Instances::Warm {
+            let mut idle = self.idle.lock();
+            // Idle instances keep slots of the pool from other modules.
+            if idle.len() < self.config.calls_max().min(self.config.instances_max as usize / 8).max(1) {
+                idle.push(instance);
+            }
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
