@@ -1,0 +1,146 @@
+//! What is refused, and in which words.
+
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray,
+    TimestampMillisecondArray, types::Int32Type, types::Int64Type,
+};
+use littoral_columnar::{Columns, Error, Extra, Limits, Missing, Plan, decode_ipc, stream};
+use littoral_model::{
+    event_time::EventTime,
+    merge::MergePolicy,
+    row_body::value_at,
+    value::{Value, ValueType},
+    view::{Feature, FeatureView, JoinKey, ViewId},
+    write::RowBatch,
+};
+use std::sync::Arc;
+
+fn view() -> FeatureView {
+    FeatureView {
+        id: ViewId(1),
+        name: "routes".into(),
+        join_keys: vec![JoinKey { name: "route".into(), entity: "route".into(), value_type: ValueType::Int64 }],
+        features: vec![
+            Feature { name: "delay".into(), value_type: ValueType::Double },
+            Feature { name: "carriers".into(), value_type: ValueType::StringList },
+            Feature { name: "small".into(), value_type: ValueType::Int32 },
+        ],
+        ttl_ms: None,
+        merge: MergePolicy::default(),
+    }
+}
+
+fn columns(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+}
+
+fn keys(keys: Vec<i64>) -> (&'static str, ArrayRef) {
+    ("route", Arc::new(Int64Array::from(keys)))
+}
+
+fn delays(delays: Vec<f64>) -> (&'static str, ArrayRef) {
+    ("delay", Arc::new(Float64Array::from(delays)))
+}
+
+fn decode(batch: &RecordBatch) -> Result<RowBatch, Error> {
+    decode_ipc(stream(batch).unwrap().into(), &view(), EventTime(5), Limits::default())
+}
+
+fn words(batch: &RecordBatch) -> String {
+    decode(batch).unwrap_err().to_string()
+}
+
+#[test]
+fn rows_without_a_timestamp_get_the_default_and_missing_features_are_null() {
+    let rows = decode(&columns(vec![keys(vec![1, 2]), delays(vec![0.5, f64::NAN])])).unwrap();
+    let row = rows.iter().next().unwrap();
+    assert_eq!((row.view, row.event_time, row.key), (ViewId(1), EventTime(5), &1i64.to_le_bytes()[..]));
+    assert_eq!(value_at(row.body.unwrap(), 0, ValueType::Double).to_value(), Value::Double(0.5));
+    assert_eq!(value_at(row.body.unwrap(), 1, ValueType::StringList).to_value(), Value::Null);
+}
+
+#[test]
+fn several_batches_of_one_stream_are_counted_through() {
+    let one = columns(vec![keys(vec![1, 2]), ("small", Arc::new(Int64Array::from(vec![1, 2])))]);
+    let two = columns(vec![keys(vec![3, 4]), ("small", Arc::new(Int64Array::from(vec![3, 1 << 40])))]);
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &one.schema()).unwrap();
+    writer.write(&one).unwrap();
+    writer.write(&two).unwrap();
+    let bytes = writer.into_inner().unwrap();
+    let error = decode_ipc(bytes.into(), &view(), EventTime(5), Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), "column 'small', row 3: 1099511627776 does not fit int32");
+}
+
+#[test]
+fn each_refusal_names_what_and_where() {
+    let null_key = columns(vec![("route", Arc::new(Int64Array::from(vec![Some(1), None]))), delays(vec![0.0, 0.0])]);
+    assert_eq!(words(&null_key), "column 'route', row 1: the join key is null; every row needs its whole entity key");
+    let text = columns(vec![keys(vec![1]), ("delay", Arc::new(StringArray::from(vec!["late"])))]);
+    assert!(words(&text).starts_with("column 'delay' is Utf8, which cannot become double; write the column as"));
+    let misspelt = columns(vec![keys(vec![1]), delays(vec![0.0]), ("dely", Arc::new(Int64Array::from(vec![1])))]);
+    assert!(words(&misspelt).contains("no join key or feature 'dely'"));
+    assert!(words(&columns(vec![delays(vec![0.0])])).contains("join key column 'route' of view 'routes' is missing"));
+    assert!(words(&columns(vec![keys(vec![1])])).contains("none of the columns is a feature"));
+    let late = columns(vec![
+        keys(vec![1]),
+        delays(vec![0.0]),
+        ("event_timestamp", Arc::new(TimestampMillisecondArray::from(vec![None]))),
+    ]);
+    assert_eq!(words(&late), "column 'event_timestamp', row 0: the event timestamp is null");
+    let holes: ListArray = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1)])]);
+    let wrong_list = columns(vec![keys(vec![1]), ("carriers", Arc::new(holes))]);
+    assert!(words(&wrong_list).contains("cannot become string_list"));
+}
+
+#[test]
+fn what_is_no_stream_is_refused() {
+    for bytes in [&b""[..], b"{}", &[0xff; 64], b"ARROW1\0\0"] {
+        let error = decode_ipc(bytes.to_vec().into(), &view(), EventTime(5), Limits::default()).unwrap_err();
+        assert!(matches!(error, Error::Malformed(_)), "{bytes:?}: {error}");
+    }
+}
+
+#[test]
+fn sizes_are_bounded() {
+    let limits = Limits { rows_max: 10, bytes_max: 1_000 };
+    let many = columns(vec![keys((0..11).collect()), delays(vec![0.0; 11])]);
+    let error = decode_ipc(stream(&many).unwrap().into(), &view(), EventTime(5), limits).unwrap_err();
+    assert_eq!(error, Error::TooManyRows(10));
+    let wide = columns(vec![keys((0..10).collect()), ("delay", Arc::new(NullArray::new(10)))]);
+    let error = decode_ipc(stream(&wide).unwrap().into(), &view(), EventTime(5), Limits { bytes_max: 99, ..limits });
+    assert_eq!(error.unwrap_err(), Error::TooLarge(99));
+    // A batch of nulls states its rows and brings no bytes for them.
+    let text_key = FeatureView {
+        join_keys: vec![JoinKey { name: "route".into(), entity: "route".into(), value_type: ValueType::String }],
+        ..view()
+    };
+    let long = "x".repeat(600);
+    let bomb: DictionaryArray<Int32Type> = [long.as_str(); 2].into_iter().collect();
+    let bomb = columns(vec![("route", Arc::new(bomb)), delays(vec![0.0; 2])]);
+    let error = decode_ipc(stream(&bomb).unwrap().into(), &text_key, EventTime(5), limits).unwrap_err();
+    assert!(error.to_string().contains("expands to more than 1000 bytes"), "{error}");
+    let long = "x".repeat(5_000);
+    let key = columns(vec![("route", Arc::new(StringArray::from(vec![long]))), delays(vec![0.0])]);
+    let error = decode_ipc(stream(&key).unwrap().into(), &text_key, EventTime(5), Limits::default()).unwrap_err();
+    assert_eq!(error, Error::KeyTooLong { row: 0, len: 5_004 });
+}
+
+#[test]
+fn a_plan_for_files_is_strict_about_features_and_easy_about_others() {
+    let batch = columns(vec![keys(vec![7]), delays(vec![1.5]), ("created", Arc::new(Int64Array::from(vec![1])))]);
+    let strict = Columns { extra: Extra::Ignore, missing: Missing::Refuse, ..Columns::default() };
+    let error = Plan::new(&batch.schema(), &view(), &strict).unwrap_err().to_string();
+    assert!(error.contains("feature column 'carriers'") && error.contains("'created'"), "{error}");
+    let renamed =
+        Columns { renamed: [("small".to_owned(), "created".to_owned())].into(), missing: Missing::Null, ..strict };
+    let plan = Plan::new(&batch.schema(), &view(), &renamed).unwrap();
+    assert!(plan.ignored().is_empty());
+    let checked = plan.check(&batch, EventTime(5), Limits::default()).unwrap();
+    let again = checked.take(&[0, 0]).unwrap().to_batch().unwrap();
+    let rows = decode(&again).unwrap();
+    assert_eq!(rows.len(), 2);
+    let row = rows.iter().nth(1).unwrap();
+    assert_eq!(value_at(row.body.unwrap(), 2, ValueType::Int32).to_value(), Value::Int32(1));
+    let nowhere = Columns { renamed: [("nothing".to_owned(), "delay".to_owned())].into(), ..renamed };
+    assert!(matches!(Plan::new(&batch.schema(), &view(), &nowhere), Err(Error::UnknownMapping { .. })));
+}
