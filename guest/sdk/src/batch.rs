@@ -1,0 +1,102 @@
+//! The rows of one call.
+
+use crate::{
+    column::{Column, ColumnData, Status},
+    error::Error,
+};
+
+/// The rows of one call: a column for each input and parameter.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub(crate) rows: usize,
+    pub(crate) names: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// A column's values, by row.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a, T> {
+    values: &'a [T],
+    statuses: &'a [Status],
+}
+
+macro_rules! typed {
+    ($($name:ident, $variant:ident, $type:ty, $what:literal;)*) => {
+        impl Batch {
+            $(
+                #[doc = concat!("The values of a ", $what, " column: `view:feature`, or a parameter's name.")]
+                ///
+                /// # Errors
+                /// When the manifest declares no such column, or declares it with another type.
+                pub fn $name(&self, name: &str) -> Result<Values<'_, $type>, Error> {
+                    let column = self.column(name)?;
+                    match &column.data {
+                        ColumnData::$variant(values) => Ok(Values { values, statuses: &column.statuses }),
+                        _ => Err(Error::failed(format!("column '{name}' is not declared as {}", $what))),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+typed! {
+    bools, Bools, bool, "bool";
+    int32s, Int32s, i32, "int32";
+    int64s, Int64s, i64, "int64";
+    floats, Floats, f32, "float";
+    doubles, Doubles, f64, "double";
+    strings, Strings, String, "string";
+    bytes, Bytes, Vec<u8>, "bytes";
+    unix_timestamps, UnixTimestamps, i64, "unix timestamp";
+    bool_lists, BoolLists, Vec<bool>, "bool list";
+    int32_lists, Int32Lists, Vec<i32>, "int32 list";
+    int64_lists, Int64Lists, Vec<i64>, "int64 list";
+    float_lists, FloatLists, Vec<f32>, "float list";
+    double_lists, DoubleLists, Vec<f64>, "double list";
+    string_lists, StringLists, Vec<String>, "string list";
+    bytes_lists, BytesLists, Vec<Vec<u8>>, "bytes list";
+    unix_timestamp_lists, UnixTimestampLists, Vec<i64>, "unix timestamp list";
+}
+
+impl Batch {
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Computes something for each row, in order.
+    pub fn each<T>(&self, compute: impl FnMut(usize) -> T) -> Vec<T> {
+        (0..self.rows).map(compute).collect()
+    }
+
+    /// A column as it came.
+    ///
+    /// # Errors
+    /// When the manifest declares no such column.
+    pub fn column(&self, name: &str) -> Result<&Column, Error> {
+        let index = self.names.iter().position(|known| known == name);
+        index
+            .and_then(|index| self.columns.get(index))
+            .ok_or_else(|| Error::failed(format!("column '{name}' is not declared in the manifest")))
+    }
+}
+
+impl<'a, T> Values<'a, T> {
+    pub(crate) fn new(values: &'a [T], statuses: &'a [Status]) -> Self {
+        Self { values, statuses }
+    }
+
+    /// The value of a row; `None` when it is absent, for whatever reason.
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&'a T> {
+        self.values.get(row).filter(|_| self.statuses.get(row) == Some(&Status::Present))
+    }
+
+    /// What is known of a row's value.
+    #[must_use]
+    pub fn status(&self, row: usize) -> Status {
+        self.statuses.get(row).copied().unwrap_or(Status::NotFound)
+    }
+}

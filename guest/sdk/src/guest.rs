@@ -1,0 +1,93 @@
+//! From the component's exports to the trait.
+
+use crate::{
+    batch::Batch,
+    bindings::littoral::feature::types::{Batch as WitBatch, TransformError},
+    column::Column,
+    error::Error,
+    lookup::{Host, Lookup},
+    manifest::Manifest,
+    outputs::Outputs,
+};
+
+/// A module.
+pub trait FeatureModule {
+    /// What the module reads and makes. Must always return the same.
+    fn describe() -> Manifest;
+
+    /// Computes the outputs for a batch.
+    ///
+    /// # Errors
+    /// Whatever the module cannot go on after: the call then fails with its text, and nothing else is affected.
+    fn transform(batch: &Batch, lookup: &dyn Lookup) -> Result<Outputs, Error>;
+}
+
+/// Makes a type that implements [`FeatureModule`] the component's module.
+#[macro_export]
+macro_rules! export {
+    ($module:ty) => {
+        #[doc(hidden)]
+        struct LittoralComponent;
+
+        impl $crate::bindings::Guest for LittoralComponent {
+            fn describe() -> $crate::bindings::littoral::feature::types::Manifest {
+                $crate::run::describe::<$module>()
+            }
+
+            fn transform(
+                batch: $crate::bindings::littoral::feature::types::Batch,
+            ) -> Result<
+                Vec<$crate::bindings::littoral::feature::types::Column>,
+                $crate::bindings::littoral::feature::types::TransformError,
+            > {
+                $crate::run::transform::<$module>(batch)
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::export_component!(LittoralComponent with_types_in $crate::bindings);
+    };
+}
+
+/// What [`export!`] calls.
+pub mod run {
+    use super::*;
+
+    /// The declaration, for the host.
+    #[must_use]
+    pub fn describe<M: FeatureModule>() -> crate::bindings::littoral::feature::types::Manifest {
+        M::describe().into_wit()
+    }
+
+    /// One call, for the host.
+    ///
+    /// # Errors
+    /// The module's own.
+    pub fn transform<M: FeatureModule>(batch: WitBatch) -> Result<Vec<Column>, TransformError> {
+        let manifest = M::describe();
+        let names = manifest.inputs.iter().map(|(name, _)| name.clone());
+        let names = names.chain(manifest.params.iter().map(|param| param.name.clone())).collect();
+        let mut columns = batch.inputs;
+        columns.extend(batch.params);
+        let batch = Batch { rows: batch.rows as usize, names, columns };
+        in_order(&manifest, M::transform(&batch, &Host)).map_err(|error| match error {
+            Error::InvalidInput(why) => TransformError::InvalidInput(why),
+            Error::Failed(why) => TransformError::Failed(why),
+        })
+    }
+
+    /// The outputs in the manifest's order.
+    pub(crate) fn in_order(manifest: &Manifest, outputs: Result<Outputs, Error>) -> Result<Vec<Column>, Error> {
+        let mut columns = outputs?.columns;
+        let mut ordered = Vec::with_capacity(manifest.outputs.len());
+        for output in &manifest.outputs {
+            let index = columns.iter().position(|(name, _)| *name == output.name);
+            let index = index.ok_or_else(|| Error::failed(format!("output '{}' was not made", output.name)))?;
+            ordered.push(columns.swap_remove(index).1);
+        }
+        match columns.first() {
+            Some((name, _)) => Err(Error::failed(format!("output '{name}' is not declared in the manifest"))),
+            None => Ok(ordered),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Reading further rows during a call.
+
+use crate::{
+    batch::Values,
+    column::{Column, ColumnData},
+    error::Error,
+};
+
+/// Reads further rows of the replica. The host gives one to `transform`; tests give their own ([`crate::testing`]).
+pub trait Lookup {
+    /// Reads features of many rows of one view at once: a key column for each of the view's join keys, by name.
+    ///
+    /// # Errors
+    /// When the manifest does not declare the view, keys do not fit it, or the rows cannot be had.
+    fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error>;
+}
+
+/// What a lookup found: a column for each feature asked for, a value for each key.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub(crate) features: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+}
+
+macro_rules! typed {
+    ($($name:ident, $variant:ident, $type:ty, $what:literal;)*) => {
+        impl Rows {
+            $(
+                #[doc = concat!("The values of a ", $what, " feature.")]
+                ///
+                /// # Errors
+                /// When it was not asked for, or is of another type.
+                pub fn $name(&self, feature: &str) -> Result<Values<'_, $type>, Error> {
+                    let index = self.features.iter().position(|known| known == feature);
+                    match index.and_then(|index| self.columns.get(index)) {
+                        Some(Column { data: ColumnData::$variant(values), statuses }) => Ok(Values::new(values, statuses)),
+                        Some(_) => Err(Error::failed(format!("looked-up feature '{feature}' is not {}", $what))),
+                        None => Err(Error::failed(format!("feature '{feature}' was not looked up"))),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+typed! {
+    bools, Bools, bool, "bool";
+    int32s, Int32s, i32, "int32";
+    int64s, Int64s, i64, "int64";
+    floats, Floats, f32, "float";
+    doubles, Doubles, f64, "double";
+    strings, Strings, String, "string";
+    unix_timestamps, UnixTimestamps, i64, "unix timestamp";
+}
+
+impl Rows {
+    /// A feature's column as it came.
+    #[must_use]
+    pub fn column(&self, feature: &str) -> Option<&Column> {
+        let index = self.features.iter().position(|known| known == feature)?;
+        self.columns.get(index)
+    }
+}
+
+/// The host's lookup.
+pub(crate) struct Host;
+
+impl Lookup for Host {
+    fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error> {
+        use crate::bindings::littoral::feature::feature_reader::{LookupError, lookup};
+        let features: Vec<String> = features.iter().map(|feature| (*feature).into()).collect();
+        let columns = lookup(view, keys, &features).map_err(|error| {
+            let (LookupError::NotDeclared(why)
+            | LookupError::Invalid(why)
+            | LookupError::TooMany(why)
+            | LookupError::Unavailable(why)) = error;
+            Error::failed(format!("looking up '{view}': {why}"))
+        })?;
+        Ok(Rows { features, columns })
+    }
+}

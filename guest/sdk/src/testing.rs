@@ -1,0 +1,150 @@
+//! Tests of a module without wasm: make a batch, give rows to look up, read the outputs.
+//!
+//! ```
+//! # use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs, ValueType};
+//! # struct Doubled;
+//! # impl FeatureModule for Doubled {
+//! #     fn describe() -> Manifest {
+//! #         Manifest::new().input("trips", "distance", ValueType::Double).output("doubled", ValueType::Double)
+//! #     }
+//! #     fn transform(batch: &Batch, _: &dyn Lookup) -> Result<Outputs, Error> {
+//! #         let distance = batch.doubles("trips:distance")?;
+//! #         Ok(Outputs::new().doubles("doubled", batch.each(|row| distance.get(row).map(|miles| miles * 2.0))))
+//! #     }
+//! # }
+//! use littoral_guest::{ColumnData, Status, testing::{Call, NoRows, options}};
+//!
+//! let call = Call::new(2).column("trips:distance", options(vec![Some(1.5), None], ColumnData::Doubles));
+//! let made = call.run::<Doubled>(&NoRows).unwrap();
+//! assert_eq!(made.value("doubled", 0).as_deref(), Some("3.0"));
+//! assert_eq!(made.status("doubled", 1), Some(Status::NullValue));
+//! ```
+
+use crate::{
+    batch::Batch,
+    column::{Column, ColumnData, Status, from_options},
+    error::Error,
+    guest::{FeatureModule, run::in_order},
+    lookup::{Lookup, Rows},
+};
+use std::collections::HashMap;
+
+/// A call in the making.
+#[derive(Clone, Debug)]
+pub struct Call {
+    rows: usize,
+    columns: HashMap<String, Column>,
+}
+
+/// What a call made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    columns: HashMap<String, Column>,
+}
+
+/// A column of optional values, as `options(vec![Some(1.0), None], ColumnData::Doubles)`.
+pub fn options<T: Default>(values: Vec<Option<T>>, wrap: fn(Vec<T>) -> ColumnData) -> Column {
+    from_options(values, wrap)
+}
+
+impl Call {
+    /// A call of so many rows.
+    #[must_use]
+    pub fn new(rows: usize) -> Self {
+        Self { rows, columns: HashMap::new() }
+    }
+
+    /// Gives an input (`view:feature`) or a parameter.
+    #[must_use]
+    pub fn column(mut self, name: &str, column: Column) -> Self {
+        self.columns.insert(name.into(), column);
+        self
+    }
+
+    /// Calls the module.
+    ///
+    /// # Errors
+    /// The module's own; and when a declared column was not given, or outputs are not those declared or not of this
+    /// many rows.
+    pub fn run<M: FeatureModule>(self, lookup: &dyn Lookup) -> Result<Made, Error> {
+        let manifest = M::describe();
+        let names: Vec<String> = (manifest.inputs.iter().map(|(name, _)| name.clone()))
+            .chain(manifest.params.iter().map(|param| param.name.clone()))
+            .collect();
+        let columns = names.iter().map(|name| {
+            self.columns.get(name).cloned().ok_or_else(|| Error::failed(format!("the test gives no column '{name}'")))
+        });
+        let columns = columns.collect::<Result<Vec<Column>, Error>>()?;
+        let batch = Batch { rows: self.rows, names, columns };
+        let made = in_order(&manifest, M::transform(&batch, lookup))?;
+        if let Some(wrong) = made.iter().find(|column| column.statuses.len() != self.rows) {
+            return Err(Error::failed(format!("an output has {} rows, not {}", wrong.statuses.len(), self.rows)));
+        }
+        Ok(Made { columns: manifest.outputs.iter().map(|output| output.name.clone()).zip(made).collect() })
+    }
+}
+
+impl Made {
+    /// An output's column.
+    #[must_use]
+    pub fn column(&self, output: &str) -> Option<&Column> {
+        self.columns.get(output)
+    }
+
+    /// What an output says of a row.
+    #[must_use]
+    pub fn status(&self, output: &str, row: usize) -> Option<Status> {
+        self.column(output)?.statuses.get(row).copied()
+    }
+
+    /// A scalar output's value of a row as text; `None` when it is not present.
+    #[must_use]
+    pub fn value(&self, output: &str, row: usize) -> Option<String> {
+        let column = self.column(output)?;
+        if column.statuses.get(row) != Some(&Status::Present) {
+            return None;
+        }
+        match &column.data {
+            ColumnData::Bools(values) => Some(values[row].to_string()),
+            ColumnData::Int32s(values) => Some(values[row].to_string()),
+            ColumnData::Int64s(values) | ColumnData::UnixTimestamps(values) => Some(values[row].to_string()),
+            ColumnData::Floats(values) => Some(format!("{:?}", values[row])),
+            ColumnData::Doubles(values) => Some(format!("{:?}", values[row])),
+            ColumnData::Strings(values) => Some(values[row].clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A replica without rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRows;
+
+impl Lookup for NoRows {
+    fn lookup(&self, view: &str, _: &[Column], _: &[&str]) -> Result<Rows, Error> {
+        Err(Error::failed(format!("the test gives no rows of '{view}'")))
+    }
+}
+
+/// A replica of one view: a function answers each feature for the key columns.
+pub struct ViewRows<F> {
+    view: &'static str,
+    answer: F,
+}
+
+impl<F: Fn(&[Column], &str) -> Column> ViewRows<F> {
+    /// Rows of one view.
+    pub fn new(view: &'static str, answer: F) -> Self {
+        Self { view, answer }
+    }
+}
+
+impl<F: Fn(&[Column], &str) -> Column> Lookup for ViewRows<F> {
+    fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error> {
+        if view != self.view {
+            return Err(Error::failed(format!("the test gives rows of '{}', not of '{view}'", self.view)));
+        }
+        let columns = features.iter().map(|feature| (self.answer)(keys, feature)).collect();
+        Ok(Rows { features: features.iter().map(|feature| (*feature).into()).collect(), columns })
+    }
+}
