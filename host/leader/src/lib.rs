@@ -9,6 +9,22 @@
 //! Invariants: nothing is acknowledged, visible or fed before it is durable; records are applied in the order of their
 //! numbers; a write is taken whole or not at all; what the disk refuses leaves no trace, and reads go on.
 
+mod apply;
+mod commit;
 mod config;
+mod handle;
+mod ingest;
+mod maintain;
+mod modules;
+mod observe;
+mod queue;
+mod read;
+mod receipts;
+mod recover;
+mod shared;
+mod start;
 
 pub use config::{Config, InvalidConfig};
+pub use handle::Handle;
+pub use recover::RecoverError;
+pub use start::{Ground, Leader, StartError};

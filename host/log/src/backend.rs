@@ -56,6 +56,9 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// [`ReadError`].
     fn read(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, ReadError>;
 
+    /// As [`Log::read`], when that needs no disk; `None` when it may. Never blocks.
+    fn read_cached(&self, from: Lsn, bytes_max: usize) -> Option<RecordBlock>;
+
     /// The chain hash at `lsn`; `None` when it was trimmed further than that or is past the tail. That of the record
     /// before the oldest is still known.
     ///

@@ -37,6 +37,19 @@ pub(crate) fn cut(entries: &[Entry], from: Lsn, bytes_max: usize) -> RecordBlock
     block(first, records, Bytes::from(bytes))
 }
 
+/// The block without the records after `last`.
+#[must_use]
+pub fn through(block: RecordBlock, last: Lsn) -> RecordBlock {
+    if block.last <= last {
+        return block;
+    }
+    if block.first > last {
+        return RecordBlock::default();
+    }
+    let end = offset_of(&block.bytes, last.0 - block.first.0 + 1);
+    RecordBlock { first: block.first, last, bytes: block.bytes.slice(..end) }
+}
+
 fn block(first: Lsn, records: u64, bytes: Bytes) -> RecordBlock {
     RecordBlock { first, last: Lsn(first.0 + records - records.min(1)), bytes }
 }

@@ -89,6 +89,11 @@ impl Log for Embedded {
         self.read_records(from, bytes_max)
     }
 
+    fn read_cached(&self, from: Lsn, bytes_max: usize) -> Option<RecordBlock> {
+        let entries = self.state.read().cache.from(from, bytes_max);
+        (!entries.is_empty()).then(|| crate::cut::cut(&entries, from, bytes_max))
+    }
+
     fn chain_at(&self, lsn: Lsn) -> Result<Option<ChainHash>, ReadError> {
         self.read_chain(lsn)
     }

@@ -39,4 +39,5 @@ pub mod snapshot;
 pub mod storage;
 
 pub use backend::{Batch, Bounds, Identity, Log, Mark, Retention};
+pub use cut::through;
 pub use error::{AppendError, OpenError, ReadError};

@@ -1,0 +1,246 @@
+//! What doors and the feed see of a leader.
+
+use crate::{
+    ingest, observe,
+    queue::Refused,
+    read,
+    receipts::content_hash,
+    shared::{Shared, Submission, Work},
+};
+use bytes::Bytes;
+use littoral_log::ReadError as LogReadError;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    module::{ModuleDigest, ModuleRelease},
+    ports::{
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
+        SnapshotSource,
+    },
+    position::{Epoch, Lsn, Position},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    record::ChainHash,
+    region::Region,
+    status::NodeStatus,
+    view::ViewId,
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use std::{fmt, sync::Arc};
+use tokio::sync::{oneshot, watch};
+
+/// Rows in one chunk of a snapshot for a subscriber.
+const ROWS_PER_CHUNK: usize = 2_048;
+
+/// A running leader. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>, stopped: watch::Receiver<bool>) -> Self {
+        Self { shared, stopped }
+    }
+
+    /// Returns when the leader has stopped, after its token was cancelled: what it had taken is durable and
+    /// acknowledged, its threads have ended. The data directory is free when the last handle is dropped too.
+    pub async fn stopped(&self) {
+        // The sender is dropped only after it has said so, or with its runtime.
+        let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Writes a snapshot now and trims the log as far as it may be. Blocks while the disk works.
+    ///
+    /// Returns whether the snapshot is durable.
+    pub fn snapshot_now(&self) -> bool {
+        let written = crate::maintain::take_snapshot(&self.shared);
+        crate::maintain::trim(&self.shared);
+        written
+    }
+
+    async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
+            metrics::counter!("littoral_leader_writes_refused_total").increment(1);
+            match refused {
+                Refused::Full => WriteError::Overloaded,
+                Refused::Closed => WriteError::NotLeader("it is stopping".to_owned()),
+            }
+        })?;
+        let gone = "the leader stopped before it answered";
+        answer.await.unwrap_or_else(|_| Err(WriteError::LeaderUnavailable(gone.to_owned())))
+    }
+
+    async fn write_rows(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
+        let shared = &*self.shared;
+        let catalogue = shared.published.load().catalogue.clone();
+        ingest::check(&shared.config, &catalogue, &request, shared.now_ms()).inspect_err(|_| {
+            metrics::counter!("littoral_leader_writes_refused_total").increment(1);
+        })?;
+        if request.rows.is_empty() {
+            let head = shared.published.load().position.lsn;
+            return Ok(shared.receipt(head, head, false));
+        }
+        let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
+        // What a record takes besides its key and body, about.
+        let bytes = request.rows.payload_len() + 64 * request.rows.len();
+        self.submit(Work::Write { request, content, generation: catalogue.generation }, bytes).await
+    }
+
+    async fn put_component(&self, name: String, version: String, component: Bytes) -> Result<ModulePut, WriteError> {
+        let shared = &*self.shared;
+        if component.len() > shared.config.module_bytes_max {
+            return Err(WriteError::Invalid(format!(
+                "the component has {} bytes, the largest is {}",
+                component.len(),
+                shared.config.module_bytes_max
+            )));
+        }
+        let refuse = |error: ModuleError| WriteError::Invalid(error.to_string());
+        let manifest = shared.runtime.inspect(component.clone()).await.map_err(refuse)?;
+        let digest = ModuleDigest::of(&component);
+        let release = ModuleRelease { name, version, digest, size: component.len() as u64, manifest: manifest.clone() };
+        let change = CatalogueChange::PutModule(release);
+        // Before anything is stored: what cannot be taken should leave nothing behind.
+        shared.published.load().catalogue.prepare(change.clone())?;
+        let held = shared.modules.hold(digest);
+        shared.runtime.prepare(digest, component.clone()).await.map_err(refuse)?;
+        let modules = shared.modules.clone();
+        let stored = tokio::task::spawn_blocking(move || modules.store(digest, &component)).await;
+        match stored {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(WriteError::NotDurable(error.to_string())),
+            Err(error) => return Err(WriteError::NotDurable(error.to_string())),
+        }
+        let receipt = self.submit(Work::Change(change), 4_096).await?;
+        drop(held);
+        Ok(ModulePut { digest, manifest, receipt })
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("name", &self.shared.config.name).finish_non_exhaustive()
+    }
+}
+
+impl FeatureReader for Handle {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.shared.published.load().catalogue.clone()
+    }
+
+    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+        read::now(&self.shared, request, answer)
+    }
+
+    fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
+        Box::pin(read::with_waiting(&self.shared, request))
+    }
+}
+
+impl FeatureWriter for Handle {
+    fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(self.write_rows(request))
+    }
+
+    fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            if let CatalogueChange::PutModule(module) = &change {
+                let (modules, digest) = (self.shared.modules.clone(), module.digest);
+                let held = modules.hold(digest);
+                let there = tokio::task::spawn_blocking(move || modules.load(digest)).await;
+                if !matches!(there, Ok(Ok(_))) {
+                    return Err(WriteError::Invalid(format!(
+                        "the component of module '{}' is not here; upload it as a module",
+                        module.name
+                    )));
+                }
+                let receipt = self.submit(Work::Change(change), 4_096).await;
+                drop(held);
+                return receipt;
+            }
+            self.submit(Work::Change(change), 4_096).await
+        })
+    }
+
+    fn put_module(
+        &self,
+        name: String,
+        version: String,
+        component: Bytes,
+    ) -> BoxFuture<'_, Result<ModulePut, WriteError>> {
+        Box::pin(self.put_component(name, version, component))
+    }
+}
+
+impl Node for Handle {
+    fn status(&self) -> NodeStatus {
+        observe::status(&self.shared)
+    }
+
+    fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
+        Some(self.shared.table.page(view, after, limit))
+    }
+}
+
+impl FeedSource for Handle {
+    fn region(&self) -> Region {
+        self.shared.identity.region
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.shared.epoch
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.shared.head.subscribe()
+    }
+
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+        self.shared.log.chain_at(lsn).unwrap_or_else(|error| {
+            tracing::error!(%error, lsn = lsn.0, "the log cannot be read for a subscriber that resumes");
+            None
+        })
+    }
+
+    fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
+        Box::pin(async move {
+            // What is durable but not applied yet is held back: a subscriber must not be ahead of its leader.
+            let head = self.shared.published.load().position.lsn;
+            if from > head {
+                return Ok(RecordBlock::default());
+            }
+            let read = match self.shared.log.read_cached(from, bytes_max) {
+                Some(block) => Ok(block),
+                None => {
+                    let log = self.shared.log.clone();
+                    let read = tokio::task::spawn_blocking(move || log.read(from, bytes_max)).await;
+                    read.map_err(|error| FeedReadError::Io(error.to_string()))?
+                }
+            };
+            read.map(|block| littoral_log::through(block, head)).map_err(|error| match error {
+                LogReadError::Trimmed { from, oldest } => FeedReadError::Trimmed { from, oldest },
+                other => FeedReadError::Io(other.to_string()),
+            })
+        })
+    }
+
+    fn snapshot(&self) -> SnapshotSource {
+        // First the position, then the rows: rows may be newer than it, never older.
+        let published = self.shared.published.load_full();
+        SnapshotSource {
+            as_of: published.position,
+            chain: published.chain,
+            catalogue: published.catalogue.clone(),
+            rows_estimate: self.shared.table.len() as u64,
+            chunks: Box::new(self.shared.table.chunks(ROWS_PER_CHUNK)),
+        }
+    }
+
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let modules = self.shared.modules.clone();
+            tokio::task::spawn_blocking(move || modules.load(digest)).await.ok()?.ok()
+        })
+    }
+}

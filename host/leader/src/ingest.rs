@@ -1,0 +1,78 @@
+//! Checks of a write, on its caller's own task: what reaches the commit thread is sound.
+
+use crate::config::Config;
+use littoral_model::{
+    catalogue::Catalogue,
+    entity_key,
+    event_time::EventTime,
+    view::FeatureView,
+    write::{IDEMPOTENCY_KEY_LEN_MAX, WriteError, WriteRequest},
+};
+
+/// Checks a write against the catalogue and the bounds.
+pub(crate) fn check(
+    config: &Config,
+    catalogue: &Catalogue,
+    request: &WriteRequest,
+    now_ms: u64,
+) -> Result<(), WriteError> {
+    let invalid = |reason: String| Err(WriteError::Invalid(reason));
+    if !request.rows.is_well_formed() {
+        return invalid("the write's rows do not fit its bytes; this is a fault of the client's encoding".to_owned());
+    }
+    if request.rows.payload_len() > config.request_bytes_max {
+        return invalid(format!(
+            "the write has {} bytes, at most {} are taken at once; split it",
+            request.rows.payload_len(),
+            config.request_bytes_max
+        ));
+    }
+    match &request.idempotency_key {
+        Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX => {
+            return invalid(format!(
+                "an idempotency key has 1 to {IDEMPOTENCY_KEY_LEN_MAX} bytes, this one has {}",
+                key.len()
+            ));
+        }
+        _ => {}
+    }
+    let newest = EventTime::from_ms(i64::try_from(now_ms.saturating_add(config.future_ms_max)).unwrap_or(i64::MAX));
+    let mut last_view: Option<&FeatureView> = None;
+    for (index, row) in request.rows.iter().enumerate() {
+        let view = match last_view {
+            Some(view) if view.id == row.view => view,
+            _ => {
+                let found = catalogue.view_by_id(row.view);
+                found.ok_or_else(|| WriteError::UnknownView(format!("number {}", row.view)))?
+            }
+        };
+        last_view = Some(view);
+        let len = row.key.len() + row.body.map_or(0, <[u8]>::len);
+        if len > config.row_bytes_max {
+            return invalid(format!(
+                "row {index} of view '{}' has {len} bytes, the largest is {}",
+                view.name, config.row_bytes_max
+            ));
+        }
+        if let Err(error) = check_key(view, row.key) {
+            return invalid(format!("row {index} of view '{}': {error}", view.name));
+        }
+        if let Some(body) = row.body
+            && let Err(error) = view.check_body(body)
+        {
+            return invalid(format!("row {index} of view '{}': {error}", view.name));
+        }
+        if row.event_time > newest {
+            return Err(WriteError::FutureEvent {
+                event_time: row.event_time.to_string(),
+                ahead_ms: u64::try_from(row.event_time.as_ms()).unwrap_or(0).saturating_sub(now_ms),
+                max_ms: config.future_ms_max,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_key(view: &FeatureView, key: &[u8]) -> Result<(), entity_key::InvalidKey> {
+    entity_key::split(key, view.key_types()).map(drop)
+}

@@ -1,0 +1,117 @@
+//! The maintenance thread: snapshots, trimming, old tombstones, retired modules, and files made ready ahead of time.
+
+use crate::shared::Shared;
+use littoral_log::{Retention, snapshot};
+use littoral_model::{hlc::Hlc, position::Lsn};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// How often the thread looks without being nudged.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the log is looked at for what may be trimmed.
+const TRIM_EVERY: Duration = Duration::from_secs(10);
+/// How long after a failure a snapshot is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Rows that are held together while a snapshot is written.
+const ROWS_PER_CHUNK: usize = 2_048;
+
+/// Runs until `stop`. `replayed` bytes of log already stand behind the last snapshot.
+pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
+    let mut snapshot_at = shared.config.snapshot_log_bytes.saturating_sub(replayed);
+    let mut trim_at = Instant::now();
+    let mut retry_at = Instant::now();
+    while !stop.load(Relaxed) {
+        shared.log.prepare();
+        let appended = shared.appended_bytes.load(Relaxed);
+        if appended >= snapshot_at && Instant::now() >= retry_at {
+            if take_snapshot(shared) {
+                snapshot_at = appended + shared.config.snapshot_log_bytes;
+                trim_at = Instant::now();
+            } else {
+                retry_at = Instant::now() + RETRY_AFTER;
+            }
+        }
+        if Instant::now() >= trim_at {
+            trim(shared);
+            trim_at = Instant::now() + TRIM_EVERY;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+}
+
+/// Writes a snapshot, then collects what it makes superfluous. False when it could not be written.
+pub(crate) fn take_snapshot(shared: &Shared) -> bool {
+    collect_tombstones(shared);
+    // First the position, then the rows: rows may be newer than it, never older.
+    let published = shared.published.load_full();
+    let as_of = published.position.lsn;
+    if as_of.0 == shared.snapshot_lsn.load(Relaxed) {
+        return true;
+    }
+    let receipts = shared.receipts.lock().through(as_of);
+    let head = snapshot::Head {
+        region: shared.identity.region,
+        incarnation: shared.identity.incarnation,
+        epoch: shared.epoch,
+        as_of,
+        chain: published.chain,
+        hlc: published.hlc,
+        catalogue: published.catalogue.clone(),
+        rows_estimate: shared.table.len() as u64,
+    };
+    let begun = Instant::now();
+    match snapshot::write(&*shared.storage, &head, shared.table.chunks(ROWS_PER_CHUNK), &receipts) {
+        Ok(written) => {
+            shared.snapshot_lsn.store(as_of.0, Relaxed);
+            metrics::histogram!("littoral_leader_snapshot_seconds").record(begun.elapsed().as_secs_f64());
+            metrics::gauge!("littoral_leader_snapshot_bytes").set(written.bytes as f64);
+            let ms = begun.elapsed().as_millis() as u64;
+            tracing::info!(rows = written.rows, bytes = written.bytes, as_of = as_of.0, ms, "snapshot written");
+            collect_modules(shared);
+            true
+        }
+        Err(error) => {
+            metrics::counter!("littoral_leader_snapshot_failures_total").increment(1);
+            tracing::warn!(%error, "the snapshot could not be written; it is tried again, and the log is not trimmed until then");
+            false
+        }
+    }
+}
+
+/// Removes old snapshots, and what of the log the older of the two that are kept makes superfluous.
+pub(crate) fn trim(shared: &Shared) {
+    let through = match snapshot::prune(&*shared.storage) {
+        Ok(lsn) => lsn,
+        Err(error) => {
+            tracing::warn!(%error, "old snapshots could not be removed");
+            return;
+        }
+    };
+    if through == Lsn::NONE {
+        return;
+    }
+    let age_ms = shared.config.retention_s_max.saturating_mul(1_000);
+    let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
+    match shared.log.trim(Retention { through, bytes_max: shared.config.retention_bytes_max, before }) {
+        Ok(oldest) => metrics::gauge!("littoral_leader_log_oldest_lsn").set(oldest.0 as f64),
+        Err(error) => tracing::warn!(%error, "the log could not be trimmed"),
+    }
+}
+
+fn collect_tombstones(shared: &Shared) {
+    let age_ms = shared.config.tombstone_retention_s.saturating_mul(1_000);
+    let collected = shared.table.collect_tombstones(Hlc::new(shared.now_ms().saturating_sub(age_ms), 0));
+    if collected > 0 {
+        metrics::counter!("littoral_leader_tombstones_collected_total").increment(collected as u64);
+    }
+}
+
+fn collect_modules(shared: &Shared) {
+    match shared.modules.collect(|| shared.published.load().catalogue.clone()) {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "components that no name means any more were removed"),
+        Err(error) => tracing::warn!(%error, "retired components could not be removed"),
+    }
+}

@@ -1,0 +1,77 @@
+//! Reads at the leader: always of everything that is acknowledged.
+
+use crate::shared::{Published, Shared};
+use littoral_model::{
+    freshness::{Degraded, Freshness, OnUnmet, Source},
+    read::{ReadAnswer, ReadError, ReadRequest},
+    token::Watermark,
+};
+use std::time::Duration;
+
+/// Answers at once, unless a token is demanded that is not reached.
+pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    let published = shared.published.load();
+    let met = request.demand.at_least.as_ref().is_none_or(|token| published.watermark.covers(token));
+    if met {
+        fill(shared, &published, request, answer, None);
+    }
+    met
+}
+
+/// Answers, waiting for the demanded token as far as the demand says. A leader reaches a token of its own log as soon
+/// as it is given out; one that it does not reach is of another log.
+pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let mut answer = ReadAnswer::default();
+    if now(shared, request, &mut answer) {
+        return Ok(answer);
+    }
+    let wait = match request.demand.on_unmet {
+        OnUnmet::Wait | OnUnmet::Leader => request.demand.wait_max,
+        OnUnmet::ServeStale | OnUnmet::Fail => Duration::ZERO,
+    };
+    let mut head = shared.head.subscribe();
+    let token = request.demand.at_least.clone().unwrap_or_default();
+    let reached = head.wait_for(|_| shared.published.load().watermark.covers(&token));
+    if !wait.is_zero()
+        && matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
+        && now(shared, request, &mut answer)
+    {
+        return Ok(answer);
+    }
+    let published = shared.published.load();
+    if request.demand.on_unmet == OnUnmet::ServeStale {
+        fill(shared, &published, request, &mut answer, Some(Degraded::DemandUnmet));
+        return Ok(answer);
+    }
+    let wanted = request.demand.at_least.as_ref().map(Watermark::to_string).unwrap_or_default();
+    Err(ReadError::NotFreshEnough {
+        wanted: format!("the token '{wanted}' is demanded"),
+        have: format!("the leader's log is at '{}'", published.watermark),
+    })
+}
+
+fn fill(
+    shared: &Shared,
+    published: &Published,
+    request: &ReadRequest,
+    answer: &mut ReadAnswer,
+    degraded: Option<Degraded>,
+) {
+    answer.rows.truncate(request.reads.len());
+    answer.rows.iter_mut().for_each(Vec::clear);
+    answer.rows.resize_with(request.reads.len(), Vec::new);
+    let mut unknown = Vec::new();
+    for (read, rows) in request.reads.iter().zip(&mut answer.rows) {
+        // What a leader does not hold does not exist.
+        shared.table.read(read.view, &read.keys, rows, &mut unknown);
+        unknown.clear();
+    }
+    // The position was taken before the rows were read: they may be newer, never older.
+    answer.freshness = Freshness {
+        position: published.position,
+        watermark: published.watermark.clone(),
+        staleness: Some(Duration::ZERO),
+        source: Source::Leader,
+        degraded,
+    };
+}

@@ -1,0 +1,146 @@
+//! Idempotency keys: which writes they stand for. Bounded by number and age; durable by records and snapshots.
+
+use littoral_log::snapshot::Receipt;
+use littoral_model::{hlc::Hlc, position::Lsn, write::RowBatch};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+/// What became of a write with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The key is new, or forgotten.
+    New,
+    /// The same write was taken before.
+    Same(Lsn, Lsn),
+    /// Another write was taken under this key.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    content: u64,
+    first: Lsn,
+    last: Lsn,
+    hlc: Hlc,
+}
+
+#[derive(Debug)]
+pub(crate) struct Receipts {
+    by_key: HashMap<Arc<str>, Entry>,
+    /// In the order in which they came, with what tells an entry from a later one of its key.
+    order: VecDeque<(Arc<str>, Lsn)>,
+    keys_max: usize,
+    age_ms_max: u64,
+}
+
+impl Receipts {
+    pub(crate) fn new(keys_max: usize, age_ms_max: u64) -> Self {
+        Self { by_key: HashMap::new(), order: VecDeque::new(), keys_max, age_ms_max }
+    }
+
+    pub(crate) fn look(&self, key: &str, content: u64, now_ms: u64) -> Known {
+        match self.by_key.get(key) {
+            Some(entry) if self.is_old(entry.hlc, now_ms) => Known::New,
+            Some(entry) if entry.content == content => Known::Same(entry.first, entry.last),
+            Some(_) => Known::Other,
+            None => Known::New,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, key: &str, content: u64, (first, last): (Lsn, Lsn), hlc: Hlc) {
+        let key: Arc<str> = key.into();
+        self.by_key.insert(key.clone(), Entry { content, first, last, hlc });
+        self.order.push_back((key, last));
+        while self.by_key.len() > self.keys_max || self.oldest_is_old(hlc.physical_ms()) {
+            let Some((key, last)) = self.order.pop_front() else { break };
+            self.remove(&key, last);
+        }
+    }
+
+    /// Forgets a key that stands for the write that ended with `last`.
+    pub(crate) fn remove(&mut self, key: &str, last: Lsn) {
+        if self.by_key.get(key).is_some_and(|entry| entry.last == last) {
+            self.by_key.remove(key);
+        }
+    }
+
+    /// What stands for writes up to `as_of`, oldest first.
+    pub(crate) fn through(&self, as_of: Lsn) -> Vec<Receipt> {
+        (self.order.iter())
+            .filter_map(|(key, last)| {
+                let entry = self.by_key.get(key).filter(|entry| entry.last == *last && entry.last <= as_of)?;
+                Some(Receipt {
+                    idempotency_key: key.to_string(),
+                    content: entry.content,
+                    first: entry.first,
+                    last: entry.last,
+                    hlc: entry.hlc,
+                })
+            })
+            .collect()
+    }
+
+    fn is_old(&self, hlc: Hlc, now_ms: u64) -> bool {
+        now_ms.saturating_sub(hlc.physical_ms()) > self.age_ms_max
+    }
+
+    fn oldest_is_old(&self, now_ms: u64) -> bool {
+        self.order.front().is_some_and(|(key, last)| match self.by_key.get(key) {
+            Some(entry) if entry.last == *last => self.is_old(entry.hlc, now_ms),
+            // Left over from a key that was removed or given to a later write.
+            _ => true,
+        })
+    }
+}
+
+/// Hash of a write's content: what must be equal for a retry to be one.
+pub(crate) fn content_hash(rows: &RowBatch) -> u64 {
+    let mut hash = Xxh3::new();
+    for row in rows.iter() {
+        hash.update(&row.view.0.to_le_bytes());
+        hash.update(&row.event_time.0.to_le_bytes());
+        hash.update(&(row.key.len() as u32).to_le_bytes());
+        hash.update(row.key);
+        hash.update(&(row.body.map_or(u32::MAX, |body| body.len() as u32)).to_le_bytes());
+        hash.update(row.body.unwrap_or_default());
+    }
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Hlc {
+        Hlc::new(ms, 0)
+    }
+
+    #[test]
+    fn a_key_answers_for_its_write_until_it_is_too_old_or_pushed_out() {
+        let mut receipts = Receipts::new(2, 1_000);
+        receipts.insert("a", 7, (Lsn(1), Lsn(2)), at(100));
+        assert_eq!(receipts.look("a", 7, 200), Known::Same(Lsn(1), Lsn(2)));
+        assert_eq!(receipts.look("a", 8, 200), Known::Other);
+        assert_eq!(receipts.look("a", 7, 1_101), Known::New);
+        receipts.insert("b", 1, (Lsn(3), Lsn(3)), at(200));
+        receipts.insert("c", 1, (Lsn(4), Lsn(4)), at(300));
+        assert_eq!(receipts.look("a", 7, 300), Known::New);
+        assert_eq!(receipts.look("b", 1, 300), Known::Same(Lsn(3), Lsn(3)));
+        assert_eq!(receipts.through(Lsn(3)).len(), 1);
+    }
+
+    #[test]
+    fn a_write_that_failed_is_forgotten_and_its_key_may_be_used_again() {
+        let mut receipts = Receipts::new(10, 1_000);
+        receipts.insert("a", 7, (Lsn(1), Lsn(2)), at(100));
+        receipts.remove("a", Lsn(2));
+        assert_eq!(receipts.look("a", 7, 100), Known::New);
+        receipts.insert("a", 9, (Lsn(1), Lsn(1)), at(101));
+        receipts.remove("a", Lsn(2));
+        assert_eq!(receipts.look("a", 9, 101), Known::Same(Lsn(1), Lsn(1)));
+        assert_eq!(receipts.through(Lsn(9)).len(), 1);
+    }
+}

@@ -1,0 +1,199 @@
+//! The state at the start: the newest snapshot that is whole, and the log from there on.
+
+use crate::{
+    apply::{self, State},
+    receipts::Receipts,
+};
+use littoral_log::{
+    Log, OpenError, ReadError,
+    snapshot::{self, Head, Section},
+    storage::Storage,
+};
+use littoral_model::{
+    catalogue::Catalogue,
+    hlc::Hlc,
+    position::Lsn,
+    record::{Payload, Record},
+};
+use littoral_replica::{Config, Mode, Table};
+use littoral_wire::records;
+use std::sync::Arc;
+
+/// Bytes of log that are read at once.
+const READ_LEN: usize = 4 << 20;
+
+/// Rows that are made room for at most, whatever a snapshot says.
+const RESERVE_MAX: u64 = 50_000_000;
+
+/// Why the state cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// A snapshot cannot be used and the log does not reach back far enough to do without it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A record cannot be decoded: it passed its checksums, so another program wrote it.
+    #[error("a record after {after} cannot be read: {reason}; it was written by another version of this program")]
+    Record {
+        /// The last record that could be.
+        after: Lsn,
+        /// Why.
+        reason: String,
+    },
+    /// The log ends before what a snapshot stands for: acknowledged records are gone.
+    #[error(
+        "the log ends with record {tail}, but the snapshot in {directory} stands for record {as_of}: log files are missing; \
+         restore them, or move the data directory away to begin an empty log"
+    )]
+    LogTooShort {
+        /// Where the log ends.
+        tail: Lsn,
+        /// What the snapshot stands for.
+        as_of: Lsn,
+        /// The data directory.
+        directory: String,
+    },
+    /// No snapshot is whole and the log was trimmed.
+    #[error(
+        "the log in {directory} begins with record {oldest} and no whole snapshot reaches to the one before it ({last}); restore \
+         the data directory from a backup, or move it away to begin an empty log"
+    )]
+    NoSnapshot {
+        /// The log's oldest record.
+        oldest: Lsn,
+        /// The data directory.
+        directory: String,
+        /// What became of the newest snapshot.
+        last: String,
+    },
+}
+
+/// The restored state.
+pub(crate) struct Recovered {
+    pub(crate) table: Arc<Table>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) receipts: Receipts,
+    pub(crate) hlc: Hlc,
+    pub(crate) snapshot_lsn: Lsn,
+    pub(crate) replayed: u64,
+}
+
+/// Restores the state. `receipts` makes an empty set of idempotency keys.
+pub(crate) fn recover(
+    storage: &dyn Storage,
+    log: &dyn Log,
+    shards: usize,
+    receipts: impl Fn() -> Receipts,
+) -> Result<Recovered, RecoverError> {
+    let bounds = log.bounds();
+    let mut refused = "there is none".to_owned();
+    for lsn in snapshot::newest(storage)? {
+        if lsn.next() < bounds.oldest {
+            refused = format!("the one as of record {lsn} is too old");
+            break;
+        }
+        if lsn > bounds.tail {
+            return Err(RecoverError::LogTooShort { tail: bounds.tail, as_of: lsn, directory: storage.name() });
+        }
+        match load(storage, log, lsn, shards, receipts()) {
+            Ok(mut recovered) => {
+                replay(log, lsn, &mut recovered)?;
+                return Ok(recovered);
+            }
+            Err(error @ OpenError::Damaged { .. }) => {
+                tracing::warn!(%error, "a snapshot is damaged; trying the one before it");
+                refused = error.to_string();
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if bounds.oldest > Lsn::OLDEST {
+        return Err(RecoverError::NoSnapshot { oldest: bounds.oldest, directory: storage.name(), last: refused });
+    }
+    let mut recovered = Recovered {
+        table: Arc::new(Table::new(Config { shards, ..Config::default() })),
+        catalogue: Arc::default(),
+        receipts: receipts(),
+        hlc: Hlc(0),
+        snapshot_lsn: Lsn::NONE,
+        replayed: 0,
+    };
+    replay(log, Lsn::NONE, &mut recovered)?;
+    Ok(recovered)
+}
+
+fn load(
+    storage: &dyn Storage,
+    log: &dyn Log,
+    lsn: Lsn,
+    shards: usize,
+    mut receipts: Receipts,
+) -> Result<Recovered, OpenError> {
+    let mut reader = snapshot::Reader::open(storage, lsn)?;
+    let Head { incarnation, chain, catalogue, hlc, rows_estimate, .. } = reader.head.clone();
+    let same = incarnation == log.identity().incarnation
+        && log.chain_at(lsn).ok().flatten().is_none_or(|in_log| in_log == chain);
+    if !same {
+        return Err(OpenError::Damaged {
+            file: format!("the snapshot as of record {lsn}"),
+            offset: 0,
+            reason: "it is of another log".to_owned(),
+            remedy: "remove it, or restore the data directory whole",
+        });
+    }
+    let table = Arc::new(Table::new(Config { shards, ..Config::default() }));
+    table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
+    let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
+    while let Some(section) = reader.next_section()? {
+        match section {
+            Section::Rows(rows) => {
+                for row in rows {
+                    // A view that was made after `as_of` is in the log, and so are its rows.
+                    let merge = merges.get(&row.header().view).copied().unwrap_or_default();
+                    table.apply(row, merge, Mode::InsertAll);
+                }
+            }
+            Section::Receipts(all) => {
+                for receipt in all {
+                    let range = (receipt.first, receipt.last);
+                    receipts.insert(&receipt.idempotency_key, receipt.content, range, receipt.hlc);
+                }
+            }
+        }
+    }
+    Ok(Recovered { table, catalogue, receipts, hlc, snapshot_lsn: lsn, replayed: 0 })
+}
+
+fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), RecoverError> {
+    let mut state = State::new(recovered.catalogue.clone());
+    let mut last = after;
+    loop {
+        let block = log.read(last.next(), READ_LEN)?;
+        if block.bytes.is_empty() {
+            break;
+        }
+        for record in records::iter(&block.bytes) {
+            let unreadable = |reason: String| RecoverError::Record { after: last, reason };
+            let record: Record<'_> = record.map_err(|error| unreadable(error.to_string()))?;
+            recovered.hlc = recovered.hlc.max(record.hlc);
+            match &record.payload {
+                Payload::Row { view, event_time, key, body } => {
+                    state.apply_row(&recovered.table, apply::meta(*view, *event_time, &record), key, Some(body));
+                }
+                Payload::Tombstone { view, event_time, key } => {
+                    state.apply_row(&recovered.table, apply::meta(*view, *event_time, &record), key, None);
+                }
+                Payload::Catalogue(change) => state.apply(&recovered.table, change),
+                Payload::Receipt { idempotency_key, content, first, last } => {
+                    recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
+                }
+            }
+            last = record.lsn;
+            recovered.replayed += 1;
+        }
+    }
+    recovered.catalogue = state.catalogue;
+    Ok(())
+}

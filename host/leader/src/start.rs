@@ -1,0 +1,281 @@
+//! Starting a leader, and its end.
+
+use crate::{
+    apply, commit,
+    config::{Config, InvalidConfig},
+    handle::Handle,
+    maintain,
+    modules::Modules,
+    queue::Queue,
+    receipts::Receipts,
+    recover::{RecoverError, recover},
+    shared::{Clock, Published, Shared},
+};
+use arc_swap::ArcSwap;
+use littoral_log::{
+    Log, OpenError,
+    embedded::{Embedded, Options},
+    storage::{Disk, Storage},
+};
+use littoral_model::{
+    hlc::HlcClock,
+    ports::ModuleRuntime,
+    position::{Epoch, Position},
+    token::Watermark,
+};
+use parking_lot::Mutex;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc::sync_channel,
+    },
+    thread::{self, JoinHandle},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Batches that may wait to be applied while the next is made durable.
+const BATCHES_IN_FLIGHT: usize = 4;
+
+/// Starts leaders.
+#[derive(Clone, Copy, Debug)]
+pub struct Leader;
+
+/// Why a leader cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The data directory cannot be used.
+    #[error("data_dir {path}: {source}; make it writable or configure another")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The log cannot be opened.
+    #[error("data_dir {path}: {source}")]
+    Log {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// The state cannot be restored from the log.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The system gives no thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// What a leader runs on. [`Leader::start`] takes the real ones; simulations bring their own.
+pub struct Ground {
+    /// Log and snapshots.
+    pub storage: Arc<dyn Storage>,
+    /// Components of modules.
+    pub modules: Arc<dyn Storage>,
+    /// Milliseconds since 1970.
+    pub clock: Clock,
+    /// A random number.
+    pub entropy: u64,
+}
+
+impl Leader {
+    /// Starts a leader on its data directory: recovers the log and the state, then takes writes until `stop` is
+    /// cancelled. Call it within a tokio runtime; it does not return before the state is whole, which takes about a
+    /// second per million rows and per gigabyte of log.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(
+        config: Config,
+        runtime: Arc<dyn ModuleRuntime>,
+        stop: CancellationToken,
+    ) -> Result<Handle, StartError> {
+        config.check()?;
+        let path = config.data_dir.clone();
+        let at = |path: PathBuf| Disk::at(&path).map_err(|source| StartError::DataDir { path, source });
+        let ground = Ground {
+            storage: Arc::new(at(path.clone())?),
+            modules: Arc::new(at(path.join("modules"))?),
+            clock: Arc::new(wall_ms),
+            entropy: RandomState::new().hash_one(std::process::id()),
+        };
+        Self::start_on(ground, config, runtime, stop).await
+    }
+
+    /// Starts a leader on the storage and clock that are given.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_on(
+        ground: Ground,
+        config: Config,
+        runtime: Arc<dyn ModuleRuntime>,
+        stop: CancellationToken,
+    ) -> Result<Handle, StartError> {
+        config.check()?;
+        // Reading the log would hold up the runtime's workers.
+        let started = tokio::task::spawn_blocking(move || open(ground, config, runtime)).await;
+        let (shared, threads) = started.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+        prepare_modules(&shared);
+        let (done, stopped) = watch::channel(false);
+        tokio::spawn({
+            let shared = shared.clone();
+            async move {
+                stop.cancelled().await;
+                shared.queue.close();
+                // Nobody waits for its result but those who wait for `done`.
+                let _ = tokio::task::spawn_blocking(move || threads.join()).await;
+                done.send_replace(true);
+            }
+        });
+        Ok(Handle::new(shared, stopped))
+    }
+}
+
+fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Recovers, and starts the threads.
+fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Result<(Arc<Shared>, Threads), StartError> {
+    let begun = Instant::now();
+    let options = Options {
+        region: config.region,
+        first_epoch: Epoch::FIRST,
+        segment_bytes: config.segment_bytes,
+        cache_bytes: config.tail_cache_bytes,
+        entropy: ground.entropy,
+    };
+    let log: Arc<dyn Log> = Arc::new(
+        Embedded::open(ground.storage.clone(), options)
+            .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
+    );
+    let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
+    let keys_max = config.idempotency_keys_max;
+    let recovered = recover(&*ground.storage, &*log, config.shards, || Receipts::new(keys_max, age_ms))?;
+    let (bounds, identity) = (log.bounds(), log.identity());
+    tracing::info!(
+        region = %identity.region,
+        incarnation = %identity.incarnation,
+        head = bounds.tail.0,
+        rows = recovered.table.len(),
+        replayed = recovered.replayed,
+        ms = begun.elapsed().as_millis() as u64,
+        "log and state recovered"
+    );
+    let position = Position { incarnation: identity.incarnation, lsn: bounds.tail };
+    let published = Published {
+        position,
+        chain: bounds.chain,
+        hlc: recovered.hlc.max(bounds.hlc),
+        catalogue: recovered.catalogue.clone(),
+        watermark: Watermark::at(identity.region, identity.incarnation, bounds.tail),
+    };
+    let clock = HlcClock::after(published.hlc);
+    let shared = Arc::new(Shared {
+        identity,
+        epoch: bounds.epoch,
+        log,
+        storage: ground.storage,
+        modules: Modules::new(ground.modules),
+        runtime,
+        table: recovered.table,
+        published: ArcSwap::from_pointee(published),
+        head: watch::Sender::new(position),
+        queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
+        receipts: Mutex::new(recovered.receipts),
+        clock: ground.clock,
+        trouble: Mutex::default(),
+        appended_bytes: AtomicU64::new(0),
+        snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
+        config,
+    });
+    // What a snapshot would spare the next start, roughly.
+    let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
+    let threads = Threads::start(&shared, clock, recovered.catalogue, replayed_bytes).map_err(StartError::Thread)?;
+    Ok((shared, threads))
+}
+
+struct Threads {
+    commit: JoinHandle<()>,
+    apply: JoinHandle<()>,
+    maintain: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Threads {
+    fn start(
+        shared: &Arc<Shared>,
+        clock: HlcClock,
+        catalogue: Arc<littoral_model::catalogue::Catalogue>,
+        replayed_bytes: u64,
+    ) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (batches, to_apply) = sync_channel(BATCHES_IN_FLIGHT);
+        let maintain = {
+            let (shared, stop) = (shared.clone(), stop.clone());
+            named("leader-upkeep").spawn(move || maintain::run(&shared, &stop, replayed_bytes))?
+        };
+        let apply = {
+            let shared = shared.clone();
+            named("leader-apply").spawn(move || apply::run(&shared, &to_apply))?
+        };
+        let committer = commit::Committer {
+            shared: shared.clone(),
+            clock,
+            catalogue,
+            apply: batches,
+            maintenance: maintain.thread().clone(),
+        };
+        let commit = named("leader-commit").spawn(move || committer.run())?;
+        Ok(Self { commit, apply, maintain, stop })
+    }
+
+    /// Waits until everything that was taken is durable, applied and acknowledged.
+    fn join(self) {
+        for (name, thread) in [("commit", self.commit), ("apply", self.apply)] {
+            if thread.join().is_err() {
+                tracing::error!(name, "a thread of the leader had panicked");
+            }
+        }
+        self.stop.store(true, Relaxed);
+        self.maintain.thread().unpark();
+        if self.maintain.join().is_err() {
+            tracing::error!(name = "upkeep", "a thread of the leader had panicked");
+        }
+    }
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+/// Has the sandbox prepare what the catalogue names, in the background.
+fn prepare_modules(shared: &Arc<Shared>) {
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        let catalogue = shared.published.load().catalogue.clone();
+        for module in catalogue.modules() {
+            let (modules, digest) = (shared.modules.clone(), module.digest);
+            let loaded = tokio::task::spawn_blocking(move || modules.load(digest)).await;
+            let prepared = match loaded {
+                Ok(Ok(component)) => shared.runtime.prepare(digest, component).await.map_err(|error| error.to_string()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = prepared {
+                tracing::error!(module = module.name, %digest, error, "a module cannot be called here; upload it again");
+            }
+        }
+    });
+}
