@@ -1,1 +1,6 @@
-//! littoral-conformance
+//! Conformance with Feast: its recorded exchanges replayed, and its own SDK, against a leader and an edge.
+
+pub mod compare;
+pub mod differences;
+pub mod golden;
+pub mod stand;

@@ -1,0 +1,120 @@
+//! Compares an answer with a recorded one. Columns are matched by name, as clients do: Feast's own order is a Python
+//! set's. Messages are for people and may differ; the error's class may not.
+
+use crate::{differences::Expected, golden::Golden};
+use littoral_provision::http::Answer;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A column of an answer.
+#[derive(Clone, Debug, PartialEq)]
+struct Column {
+    values: Vec<Value>,
+    statuses: Vec<Value>,
+    event_timestamps: Vec<Value>,
+}
+
+/// What is wrong with the answer; `None` when it is as expected.
+#[must_use]
+pub fn mismatch(golden: &Golden, expected: Expected, answer: &Answer) -> Option<String> {
+    let outcome = match expected {
+        Expected::Skipped => Ok(()),
+        Expected::Same => same(golden, answer),
+        Expected::ClientError(class) => client_error(answer, class),
+        Expected::Reads(feature, value) => reads(answer, feature, value),
+        Expected::Status(status) => read_as(golden, answer, Some(status)),
+    };
+    outcome.err().map(|why| format!("{}: {why}\n  answered {}: {}", golden.name, answer.status, answer.text()))
+}
+
+fn same(golden: &Golden, answer: &Answer) -> Result<(), String> {
+    if answer.status != golden.response.status {
+        return Err(format!("status {} expected", golden.response.status));
+    }
+    let theirs = golden.response.json();
+    if theirs.get("results").is_some() {
+        return read_as(golden, answer, None);
+    }
+    if answer.status == 200 {
+        let expected = golden.response.body_text.as_deref().unwrap_or_default();
+        return check(answer.text() == expected, || format!("body '{expected}' expected"));
+    }
+    if golden.request.method == "GET" || golden.response.body_text.is_none() {
+        return check(answer.json()["detail"].is_string(), || "a detail expected".to_owned());
+    }
+    match error_class(&theirs) {
+        Some(class) => client_class(answer, &class),
+        None => check(!answer.json()["detail"].is_null(), || "a detail expected".to_owned()),
+    }
+}
+
+fn client_error(answer: &Answer, class: Option<&str>) -> Result<(), String> {
+    check(matches!(answer.status, 400 | 422), || "status 400 or 422 expected".to_owned())?;
+    // Anything but JSON on a 4xx makes the SDK raise a decode error.
+    check(!answer.json().is_null(), || "JSON expected".to_owned())?;
+    class.map_or(Ok(()), |class| client_class(answer, class))
+}
+
+fn client_class(answer: &Answer, class: &str) -> Result<(), String> {
+    let got = error_class(&answer.json());
+    check(got.as_deref() == Some(class), || format!("Feast's class {class} expected, got {got:?}"))
+}
+
+/// The class of Feast's own errors: a JSON string that holds JSON.
+fn error_class(body: &Value) -> Option<String> {
+    let inner: Value = serde_json::from_str(body.as_str()?).ok()?;
+    (inner["module"] == "feast.errors").then(|| inner["class"].as_str().map(str::to_owned))?
+}
+
+fn reads(answer: &Answer, feature: &str, value: f64) -> Result<(), String> {
+    let columns = columns(&answer.json())?;
+    let got = columns.get(feature).map(|column| column.values.clone());
+    check(answer.status == 200 && got == Some(vec![json!(value)]), || format!("{feature} = {value} expected"))
+}
+
+/// Compares reads. `instead` is the status that we give, with a null value, to values that differ.
+fn read_as(golden: &Golden, answer: &Answer, instead: Option<&str>) -> Result<(), String> {
+    check(answer.status == 200, || "status 200 expected".to_owned())?;
+    let (theirs, ours) = (columns(&golden.response.json())?, columns(&answer.json())?);
+    let names = |columns: &BTreeMap<String, Column>| columns.keys().cloned().collect::<Vec<_>>();
+    check(names(&theirs) == names(&ours), || format!("columns {:?} expected", names(&theirs)))?;
+    let mut replaced = 0;
+    for (name, expected) in &theirs {
+        let mut expected = expected.clone();
+        let ours = &ours[name];
+        if let Some(status) = instead {
+            for row in 0..expected.values.len() {
+                let differs = expected.values[row].is_null() || status == "OUTSIDE_MAX_AGE";
+                if differs && expected.event_timestamps[row] != "1970-01-01T00:00:00Z" {
+                    expected.statuses[row] = json!(status);
+                    expected.values[row] = Value::Null;
+                    replaced += 1;
+                }
+            }
+        }
+        check(*ours == expected, || format!("column {name}: {expected:?} expected, got {ours:?}"))?;
+    }
+    check(instead.is_none() || replaced > 0, || "nothing differs any more: remove it from the differences".to_owned())?;
+    let views = |body: &Value| body["metadata"]["feature_view_metadata"][0]["name"].clone();
+    let (theirs, ours) = (views(&golden.response.json()), views(&answer.json()));
+    check(theirs == ours, || format!("view metadata of {theirs} expected, got {ours}"))
+}
+
+fn columns(body: &Value) -> Result<BTreeMap<String, Column>, String> {
+    let list = |value: &Value| value.as_array().cloned().ok_or_else(|| format!("a list expected, got {value}"));
+    let (names, results) = (list(&body["metadata"]["feature_names"])?, list(&body["results"])?);
+    check(names.len() == results.len(), || "as many names as results expected".to_owned())?;
+    let column = |(name, result): (&Value, &Value)| {
+        let column = Column {
+            values: list(&result["values"])?,
+            statuses: list(&result["statuses"])?,
+            event_timestamps: list(&result["event_timestamps"])?,
+        };
+        Ok((name.as_str().unwrap_or_default().to_owned(), column))
+    };
+    names.iter().zip(&results).map(column).collect()
+}
+
+fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}

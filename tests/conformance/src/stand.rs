@@ -1,0 +1,90 @@
+//! A leader and an edge that hold what the recorded Feast server held.
+
+use crate::golden::fixtures;
+use littoral_provision::{Cluster, binary, cluster::eventually, modules};
+use serde_json::Value;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+/// The views that the recorded exchanges read, and the file that each is filled from.
+const VIEWS: [(&str, &str); 5] = [
+    ("driver_hourly_stats", "driver_hourly_stats"),
+    ("driver_hourly_stats_fresh", "driver_hourly_stats"),
+    ("driver_ttl", "driver_hourly_stats"),
+    ("driver_types", "driver_types"),
+    ("driver_customer_stats", "driver_customer_stats"),
+];
+
+/// The on-demand views that they read, each a module.
+const MODULES: [&str; 2] = ["transformed_conv_rate", "transformed_conv_rate_python"];
+
+/// Starts the nodes, imports the registry that Feast wrote, uploads the modules, loads the rows, and waits until the
+/// edge has everything.
+///
+/// # Panics
+/// When any of it fails.
+#[must_use]
+pub fn start() -> Cluster {
+    let cluster = Cluster::start(1).expect("the nodes start");
+    let to = cluster.leader.url();
+    let registry = fixtures().join("registry/anchor.db");
+    // The first import makes the views and says which modules are wanted; with those there the second makes the rest.
+    let first = import(&registry, &to);
+    assert!(outcome(&first, "driver_hourly_stats").contains("created"), "{first}");
+    for module in MODULES {
+        let component = modules::build(&format!("modules/{module}")).unwrap_or_else(|missing| panic!("{missing}"));
+        let file = cluster.dir().join(format!("{module}.wasm"));
+        std::fs::write(&file, component).expect("the component is written");
+        littoral(&["module", "push", &text(&file), "--name", module, "--release", "1.0.0", "--to", &to]);
+    }
+    let second = import(&registry, &to);
+    assert!(outcome(&second, "driver_activity_v1").contains("created"), "{second}");
+    for (view, file) in VIEWS {
+        let file = fixtures().join(format!("data/{file}.parquet"));
+        littoral(&["ingest", "parquet", &text(&file), "--view", view, "--to", &to]);
+    }
+    let edge = &cluster.edges[0];
+    eventually("the edge has what the leader has", Duration::from_secs(30), || {
+        let (leader, edge) = (cluster.leader.status(), edge.status());
+        let ready = edge["modules"].as_array().is_some_and(|all| {
+            all.len() == MODULES.len() && all.iter().all(|module| module["ready"] == Value::Bool(true))
+        });
+        ready && !leader["position"].is_null() && leader["position"] == edge["position"]
+    });
+    cluster
+}
+
+/// Runs a command of the product.
+///
+/// # Panics
+/// When it fails, with what it said.
+pub fn littoral(arguments: &[&str]) -> String {
+    let done = run(arguments);
+    assert!(done.status.success(), "littoral {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// The report of an import. Its exit code says whether everything is there, which it never is: the registry also names
+/// two on-demand views that nothing here reads.
+fn import(registry: &Path, to: &str) -> Value {
+    let done = run(&["--json", "import", "feast", &text(registry), "--leader", to]);
+    serde_json::from_slice(&done.stdout)
+        .unwrap_or_else(|error| panic!("no report: {error}: {}", String::from_utf8_lossy(&done.stderr)))
+}
+
+fn outcome(report: &Value, name: &str) -> String {
+    let items = report["items"].as_array().cloned().unwrap_or_default();
+    let item = items.into_iter().find(|item| item["name"] == name).unwrap_or_default();
+    item.to_string().to_ascii_lowercase()
+}
+
+fn run(arguments: &[&str]) -> std::process::Output {
+    Command::new(binary::littoral()).args(arguments).stdin(Stdio::null()).output().expect("littoral runs")
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,31 @@
+//! The real Feast SDK, with `online_store: remote`, against an edge.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_conformance::{golden::fixtures, stand};
+use littoral_provision::{feast::Environment, missing::require};
+use std::{fs, path::Path};
+
+#[test]
+fn feasts_sdk_reads_writes_and_pushes_at_an_edge() {
+    let Some(environment) = require("feasts_sdk_reads_writes_and_pushes_at_an_edge", Environment::install()) else {
+        return;
+    };
+    let cluster = stand::start();
+    let repo = tempfile::tempdir().unwrap();
+    fs::copy(fixtures().join("client_repo/features.py"), repo.path().join("features.py")).unwrap();
+    let store = fs::read_to_string(fixtures().join("client_repo/feature_store.yaml")).unwrap();
+    let url = cluster.edges[0].url();
+    assert!(store.contains("http://127.0.0.1:6566"), "the repository names a server");
+    fs::write(repo.path().join("feature_store.yaml"), store.replace("http://127.0.0.1:6566", &url)).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/sdk.py");
+    let done = environment
+        .command(&environment.python())
+        .arg(script)
+        .arg(repo.path())
+        .env("FEAST_ANCHOR_DATA", fixtures().join("data"))
+        .output()
+        .unwrap();
+    let said = [done.stdout, done.stderr].concat();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&said));
+}
