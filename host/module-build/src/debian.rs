@@ -1,0 +1,71 @@
+//! Debian's compiler for WebAssembly: a second `rustc`, and the standard library's source to build along.
+
+use crate::{
+    error::Error,
+    toolchain::{Toolchain, output},
+};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
+const RUSTC: &str = "/usr/bin/rustc";
+
+/// The compiler that is there, or else was installed just now.
+pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
+    if !is_there() {
+        install()?;
+    }
+    if !is_there() {
+        return Err(Error::NoToolchain(format!("{RUSTC} has no source of the standard library beside it")));
+    }
+    let host = output(Command::new(RUSTC).arg("-vV"))?;
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu");
+    // Debian's linker speaks wasm only with a package more; rustup's toolchain brings one.
+    let linker = rustup_sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
+    if !linker.exists() {
+        return Err(Error::NoToolchain(format!("{} is not there", linker.display())));
+    }
+    let variable = |name: &str, value: &Path| (name.to_owned(), OsString::from(value));
+    Ok(Toolchain {
+        variables: vec![
+            variable("RUSTC", Path::new(RUSTC)),
+            variable("RUSTC_BOOTSTRAP", Path::new("1")),
+            variable("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", &linker),
+        ],
+        arguments: vec!["-Zbuild-std=std,panic_abort".into()],
+    })
+}
+
+fn is_there() -> bool {
+    let Ok(sysroot) = output(Command::new(RUSTC).args(["--print", "sysroot"])) else { return false };
+    // cargo builds the standard library from there.
+    PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock").exists()
+}
+
+fn install() -> Result<(), Error> {
+    let packages = PACKAGES.join(" ");
+    eprintln!("No wasm32-unknown-unknown target is installed. Installing Debian's {packages} to build guests with …");
+    let apt_get = |arguments: &[&str]| {
+        let mut command = if rustix::process::geteuid().is_root() {
+            Command::new("apt-get")
+        } else {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["-n", "apt-get"]);
+            sudo
+        };
+        // Standard output may be someone's JSON.
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
+        match command.status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Error::NoToolchain(format!("apt-get {} ended with {status}", arguments.join(" ")))),
+            Err(error) => Err(Error::NoToolchain(format!("apt-get cannot be run: {error}"))),
+        }
+    };
+    apt_get(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(PACKAGES);
+    apt_get(&arguments)
+}
