@@ -3,7 +3,8 @@
 use std::{fmt::Display, process::ExitCode};
 
 /// What kind of failure it is; the exit code tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// What was asked for was refused or a check failed: exit code 1.
     Refused,
@@ -37,6 +38,15 @@ impl Failure {
     /// A node cannot be reached.
     pub fn unreachable(message: impl Display) -> Self {
         Self { message: message.to_string(), kind: Kind::Unreachable }
+    }
+
+    /// What goes to standard error: a line for people, or an object for programs.
+    pub fn describe(&self, json: bool) -> String {
+        if json {
+            serde_json::json!({ "error": self.message, "kind": self.kind }).to_string()
+        } else {
+            format!("error: {}", self.message)
+        }
     }
 
     /// The process's exit code.

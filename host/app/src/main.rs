@@ -23,11 +23,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match commands::run(cli) {
-        Ok(code) => code,
-        Err(failure) => {
-            eprintln!("{} {failure}", "error:");
-            failure.exit_code()
-        }
-    }
+    let json = cli.json;
+    commands::run(cli).unwrap_or_else(|failure| {
+        eprintln!("{}", failure.describe(json));
+        failure.exit_code()
+    })
 }

@@ -3,4 +3,5 @@
 pub mod door;
 pub mod edge;
 pub mod leader;
+pub mod listen;
 pub mod process;

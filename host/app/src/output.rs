@@ -1,6 +1,7 @@
 //! What people and programs see.
 
 pub mod paint;
+pub mod progress;
 pub mod table;
 pub mod text;
 

@@ -46,7 +46,7 @@ pub enum Error {
         reason: String,
     },
     /// The view is not there.
-    #[error("there is no feature view '{0}'; make it first (`littoral view put`), or give another name")]
+    #[error("there is no feature view '{0}'; make it first (`littoral view apply FILE`), or give another name")]
     NoView(String),
     /// The node refused rows or cannot be reached.
     #[error("{source}; {rows_done} of {rows} rows are in: run the same command again to go on from there")]

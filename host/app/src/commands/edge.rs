@@ -13,7 +13,7 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
-    /// The leader's peer address, as its ready line says it [default: 127.0.0.1:6570].
+    /// The leader's peer address, as its ready line says it [default: 127.0.0.1:7071].
     #[arg(long, value_name = "ADDR")]
     leader: Option<String>,
 }

@@ -1,7 +1,12 @@
 //! `littoral import`: takes over definitions of another system.
 
-use crate::failure::Failure;
+use crate::{
+    commands::target::{client, failed},
+    failure::Failure,
+    output::{self, Paint, Table},
+};
 use clap::Subcommand;
+use littoral_feast_registry::{Error, ImportReport, Item, Note, Outcome, Plan};
 use std::{path::PathBuf, process::ExitCode};
 
 /// `littoral import ...`.
@@ -14,21 +19,71 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Import a Feast registry file: entities, feature views, on-demand views as module bindings, feature services and
-    /// push sources.
+    /// push sources. Run it again after uploading the modules that it asks for.
     Feast {
         /// The registry, as Feast's file registry writes it (`registry.db`).
         registry: PathBuf,
         /// The leader's door, or an edge's.
         #[arg(long, value_name = "URL", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
         leader: String,
-        /// Show what would be imported, and import nothing.
+        /// Which project, of a registry that holds several.
+        #[arg(long)]
+        project: Option<String>,
+        /// Show what would be imported, and change nothing.
         #[arg(long)]
         dry_run: bool,
     },
 }
 
-/// WIRE
+/// Imports. Whatever is refused or still waits for a module makes the exit code 1, after everything else was done.
+///
+/// # Errors
+/// When the file is no registry, the leader cannot be asked, or not everything could be imported.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let _ = (args, json);
-    Err(Failure::refused("unwired"))
+    let Action::Feast { registry, leader, project, dry_run } = &args.action;
+    let at_fault = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", registry.display()));
+    let bytes = std::fs::read(registry).map_err(|error| at_fault(&error))?;
+    let plan = Plan::read(&bytes, project.as_deref()).map_err(|error| at_fault(&error))?;
+    super::block_on(async {
+        let report = littoral_feast_registry::import(&plan, &client(leader)?, *dry_run).await;
+        let report = report.map_err(|error| match error {
+            Error::Client(error) => failed(error),
+            other => Failure::refused(other),
+        })?;
+        output::answer(json, &report, render)?;
+        if report.is_complete() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(Failure::refused("not everything is imported yet; do what is said above, then run this import again"))
+    })
+}
+
+fn render(report: &ImportReport) -> String {
+    let mut text = format!("Feast project {}\n\n", report.project.bold());
+    let mut table = Table::new(&["", "what", "name", ""]);
+    for item in &report.items {
+        table.row(row(item));
+    }
+    text.push_str(&table.render(""));
+    for note in &report.notes {
+        text.push_str(&remark(note));
+    }
+    text
+}
+
+fn row(item: &Item) -> [String; 4] {
+    let (outcome, why) = match &item.outcome {
+        Outcome::Created => ("created".green(), String::new()),
+        Outcome::Changed => ("changed".green(), String::new()),
+        Outcome::Unchanged => ("unchanged".dim(), String::new()),
+        Outcome::Planned => ("planned".cyan(), String::new()),
+        Outcome::Pending { reason, command } => ("waits".yellow(), format!("{reason}: {command}")),
+        Outcome::Refused { reason } => ("refused".red(), reason.clone()),
+    };
+    [outcome, item.kind.to_string(), item.name.clone(), why]
+}
+
+fn remark(note: &Note) -> String {
+    let word = if note.left_out { "left out".yellow() } else { "note".dim() };
+    format!("{word}  {} {}: {}\n", note.kind, note.name, note.reason)
 }

@@ -1,8 +1,13 @@
 //! `littoral ingest`: loads rows.
 
-use crate::{commands::target::Target, failure::Failure};
+use crate::{
+    commands::target::{self, Target},
+    failure::Failure,
+    output::{self, Paint, progress::Bar, text},
+};
 use clap::Subcommand;
-use std::{path::PathBuf, process::ExitCode};
+use littoral_ingest::{Error, Options, Report};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// `littoral ingest ...`.
 #[derive(Debug, clap::Args)]
@@ -15,20 +20,104 @@ pub struct Args {
 enum Action {
     /// Load Parquet files: columns are join keys, features and `event_timestamp`. A load that was cut goes on where it
     /// was when it is run again.
-    Parquet {
-        /// A file, or a directory whose `*.parquet` files are loaded in the order of their names.
-        path: PathBuf,
-        /// The view that the rows belong to.
-        #[arg(long)]
-        view: String,
-        /// The node.
-        #[command(flatten)]
-        target: Target,
-    },
+    Parquet(Parquet),
 }
 
-/// WIRE
+#[derive(Debug, clap::Args)]
+struct Parquet {
+    /// A file, or a directory whose `*.parquet` files are loaded in the order of their names.
+    path: PathBuf,
+    /// The view that the rows belong to.
+    #[arg(long)]
+    view: String,
+    /// The column of event timestamps.
+    #[arg(long, value_name = "COLUMN", default_value = "event_timestamp")]
+    timestamp: String,
+    /// A join key or feature whose column has another name, as `mean_delay=avg_delay`; repeat it for more.
+    #[arg(long, value_name = "NAME=COLUMN")]
+    column: Vec<String>,
+    /// Take features without a column as null instead of refusing the file.
+    #[arg(long)]
+    missing_as_null: bool,
+    /// Send only the last row of each entity key: the online state without its history.
+    #[arg(long)]
+    latest_only: bool,
+    /// Batches in flight, 1 to 64.
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    in_flight: usize,
+    /// Where the load's state is kept [default: beside the file or in the directory].
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Begin anew, whatever an earlier run has done.
+    #[arg(long)]
+    restart: bool,
+    /// The node.
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Loads, with a progress bar where somebody looks.
+///
+/// # Errors
+/// When a file does not fit, or the node refuses or cannot be reached. What was acknowledged stays.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let _ = (args, json);
-    Err(Failure::refused("unwired"))
+    let Action::Parquet(parquet) = &args.action;
+    let options = parquet.options()?;
+    super::block_on(async {
+        let client = parquet.target.client()?;
+        let mut bar = Bar::new(json, &parquet.view);
+        let report = littoral_ingest::ingest(&parquet.path, &client, &options, &mut bar).await;
+        bar.finish();
+        output::answer(json, &report.map_err(failed)?, describe)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+impl Parquet {
+    fn options(&self) -> Result<Options, Failure> {
+        let renamed = self.column.iter().map(|pair| match pair.split_once('=') {
+            Some((name, column)) if !name.is_empty() && !column.is_empty() => Ok((name.to_owned(), column.to_owned())),
+            _ => Err(Failure::usage(format!("--column {pair}: it takes NAME=COLUMN, as mean_delay=avg_delay"))),
+        });
+        Ok(Options {
+            timestamp: Some(self.timestamp.clone()),
+            renamed: renamed.collect::<Result<_, _>>()?,
+            missing_as_null: self.missing_as_null,
+            latest_only: self.latest_only,
+            in_flight: self.in_flight,
+            state: self.state.clone(),
+            restart: self.restart,
+            ..Options::new(&self.view)
+        })
+    }
+}
+
+/// What a load's error means for the command.
+pub fn failed(error: Error) -> Failure {
+    match error {
+        Error::Client(error) => target::failed(error),
+        Error::Send { ref source, .. } if source.is_transient() => Failure::unreachable(error),
+        Error::Send { .. } | Error::NoView(_) | Error::Internal(_) => Failure::refused(error),
+        _ => Failure::usage(error),
+    }
+}
+
+fn describe(report: &Report) -> String {
+    if report.was_finished {
+        let rows = text::count(report.rows);
+        return format!("{} all {rows} rows were in already; --restart sends them again", "nothing to do:".green());
+    }
+    let took = text::span(Duration::from_millis(report.elapsed_ms));
+    let (rows, rate) = (text::count(report.rows_sent), text::count(report.rows_per_second as u64));
+    let mut line = format!("{} {rows} rows in {took} ({rate} a second)", "loaded".green());
+    if report.rows_resumed > 0 {
+        line.push_str(&format!("; {} were in from an earlier run", text::count(report.rows_resumed)));
+    }
+    if report.rows_superseded > 0 {
+        line.push_str(&format!("; {} had a later row of their key", text::count(report.rows_superseded)));
+    }
+    if !report.columns_ignored.is_empty() {
+        line.push_str(&format!("\n{}", format!("ignored columns: {}", report.columns_ignored.join(", ")).dim()));
+    }
+    line
 }

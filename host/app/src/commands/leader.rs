@@ -16,7 +16,7 @@ pub struct Args {
     /// The region whose leader this is [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// Where edges connect [default: 127.0.0.1:6570]; port 0 lets the system choose.
+    /// Where edges connect [default: 127.0.0.1:7071]; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
 }
@@ -24,7 +24,7 @@ pub struct Args {
 impl Args {
     fn overrides(&self) -> Vec<Override> {
         let mut all = self.node.overrides::<leader::File>();
-        all.extend(self.region.as_ref().map(|region| Override::flag("--region", "region", region)));
+        all.extend(self.region.as_ref().map(|region| Override::flag("--region", "leader.region", region)));
         all.extend(self.peer_listen.map(|address| Override::flag("--peer-listen", "peer_listen", address)));
         all
     }

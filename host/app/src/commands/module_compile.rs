@@ -1,15 +1,19 @@
-//! `littoral module-compile`: the sandbox's child process that compiles one untrusted component. Compiling is not
-//! protected against components that make it slow or large, so it is done where it can be limited and killed.
+//! `littoral module-compile`: the sandbox's child process that compiles one untrusted component.
 
 use crate::failure::Failure;
 use std::process::ExitCode;
 
 /// `littoral module-compile ...`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// What the sandbox passes on.
+    arguments: Vec<String>,
+}
 
-/// WIRE
+/// Compiles standard input to standard output.
+///
+/// # Errors
+/// Never; the exit code and standard error tell the sandbox.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let _ = args;
-    Err(Failure::refused("unwired"))
+    Ok(littoral_sandbox::compile_child::main(&args.arguments))
 }

@@ -21,6 +21,12 @@ pub struct File {
     /// The replica: its name, its leader, its memory.
     #[serde(default)]
     pub edge: littoral_edge::Config,
+    /// The door's bounds.
+    #[serde(default)]
+    pub door: littoral_gateway::Config,
+    /// The sandbox's bounds.
+    #[serde(default)]
+    pub modules: littoral_sandbox::Config,
     /// How the process stops.
     #[serde(default)]
     pub shutdown: Shutdown,
@@ -38,7 +44,8 @@ fn listen() -> SocketAddr {
 
 impl load::File for File {
     const ROLE: &'static str = "edge";
-    const SECTIONS: &'static [&'static str] = &["edge", "edge.leader", "shutdown", "workers", "logging"];
+    const SECTIONS: &'static [&'static str] =
+        &["edge", "edge.leader", "door", "modules", "shutdown", "workers", "logging"];
     const TOP: &'static [&'static str] = &["listen"];
 
     fn check(&self) -> Result<(), load::Misfit> {

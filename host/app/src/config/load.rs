@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_file_line_key_and_remedy() {
-        let text = problem("role = \"leader\"\nname = \"a\"\n\n[feed]\n# bounds\nheartbeat = 5\n");
+        let text = problem("role = \"leader\"\n\n\n[feed]\n# bounds\nheartbeat = 5\n");
         assert!(text.starts_with("leader.toml:6: key 'feed.heartbeat': there is no key 'heartbeat'"), "{text}");
         assert!(text.contains("did you mean 'heartbeat_ms'?"), "{text}");
     }
@@ -164,8 +164,8 @@ mod tests {
         assert!(text.contains("a whole number that is not negative, without quotes"), "{text}");
         let text = problem("role = \"leader\"\nlisten = \"here\"\n");
         assert!(text.starts_with("leader.toml:2: key 'listen'") && text.contains("127.0.0.1:6566"), "{text}");
-        let text = problem("role = \"leader\"\nregion = \"Übersee\"\n");
-        assert!(text.contains("leader.toml:2") && text.contains("a-z"), "{text}");
+        let text = problem("role = \"leader\"\n[leader]\nregion = \"Übersee\"\n");
+        assert!(text.contains("leader.toml:3") && text.contains("a-z"), "{text}");
     }
 
     #[test]
@@ -177,8 +177,9 @@ mod tests {
 
     #[test]
     fn flags_outrank_the_environment_which_outranks_the_file() {
-        let file =
-            file("role = \"leader\"\nname = \"file\"\nlisten = \"127.0.0.1:1\"\npeer_listen = \"127.0.0.1:1\"\n");
+        let file = file(
+            "role = \"leader\"\nlisten = \"127.0.0.1:1\"\npeer_listen = \"127.0.0.1:1\"\n[leader]\nname = \"file\"\n",
+        );
         let variables = [
             ("LITTORAL_LISTEN", "127.0.0.1:2"),
             ("LITTORAL_PEER_LISTEN", "127.0.0.1:2"),
@@ -188,7 +189,7 @@ mod tests {
         let mut all = overrides::from_environment(variables, leader::File::SECTIONS, leader::File::TOP);
         all.push(Override::flag("--peer-listen", "peer_listen", "127.0.0.1:3"));
         let loaded: leader::File = load(Some(file.path()), &all).unwrap();
-        assert_eq!((loaded.name.as_str(), loaded.listen.port(), loaded.peer_listen.port()), ("file", 2, 3));
+        assert_eq!((loaded.leader.name.as_str(), loaded.listen.port(), loaded.peer_listen.port()), ("file", 2, 3));
         assert_eq!(loaded.feed.heartbeat_ms, 7);
     }
 
@@ -202,8 +203,8 @@ mod tests {
         );
         let text = bad(variable[0].clone());
         assert!(text.contains("LITTORAL_FEED_HEARTBEET_MS") && text.contains("did you mean 'heartbeat_ms'?"), "{text}");
-        let text = bad(Override::flag("--region", "region", "Mars!"));
-        assert!(text.starts_with("flag --region: key 'region'"), "{text}");
+        let text = bad(Override::flag("--region", "leader.region", "Mars!"));
+        assert!(text.starts_with("flag --region: key 'leader.region'"), "{text}");
     }
 
     #[test]

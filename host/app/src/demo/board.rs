@@ -47,11 +47,11 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     )?;
     let same = answers.iter().all(|other| other.same_values(first));
     story.check(same, "both edges answer the same", || "their values or statuses differ".to_owned())?;
-    let staleness = answers.iter().filter_map(|answer| answer.staleness_ms).max();
+    let staleness = answers.iter().filter_map(|answer| answer.staleness_ms).fold(0.0, f64::max);
     story.fact("staleness_ms", staleness);
     story.check(
-        answers.iter().all(|answer| answer.staleness_ms.is_some_and(|ms| ms < 1_000) && answer.degraded.is_none()),
-        &format!("each says how fresh it is: at most {} ms behind the leader", staleness.unwrap_or_default()),
+        answers.iter().all(|answer| answer.staleness_ms.is_some_and(|ms| ms < 1_000.0) && answer.degraded.is_none()),
+        &format!("each says how fresh it is: at most {staleness:.0} ms behind the leader"),
         || "an answer lacks its staleness, is a second behind, or is degraded".to_owned(),
     )
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub struct Features {
     columns: HashMap<String, (Vec<Value>, Vec<String>)>,
     /// How far behind the leader the answer may be, in milliseconds.
-    pub staleness_ms: Option<u64>,
+    pub staleness_ms: Option<f64>,
     /// Why the answer is less than was configured.
     pub degraded: Option<String>,
     /// The digests of the modules that ran, as `name=digest`.

@@ -30,7 +30,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     columns.extend(edges.iter().map(|(name, _)| format!(">{name} says")));
     columns.push("degraded".to_owned());
     let mut table = Table::new(&columns.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut last: Vec<u64> = vec![0; edges.len()];
+    let mut last = vec![0.0; edges.len()];
     let (mut honest, mut growing, mut same, mut degraded) = (true, true, true, Vec::new());
     for moment in MOMENTS {
         tokio::time::sleep_until((killed + moment).into()).await;
@@ -43,12 +43,12 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
             }
             let answer = feast::read(&stage.http, url, &[], &request).await?;
             let staleness = answer.staleness_ms.unwrap_or_default();
-            honest &= u128::from(staleness) >= dead_for.as_millis();
+            honest &= staleness >= dead_for.as_millis() as f64;
             growing &= staleness > last[index];
             same &= answer.same_values(&before[index]);
             last[index] = staleness;
             degraded.push(answer.degraded.unwrap_or_default());
-            cells.push(format!("{staleness} ms old"));
+            cells.push(format!("{staleness:.0} ms old"));
         }
         cells.push(degraded.join(", ").yellow());
         table.row(cells);

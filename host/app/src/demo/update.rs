@@ -2,8 +2,8 @@
 
 use crate::{
     demo::{
-        feast,
-        stage::{HOUR, ROUTES, Stage},
+        feast::{self, Route},
+        stage::{HOUR, Stage},
         story::Story,
     },
     failure::Failure,
@@ -27,13 +27,16 @@ pub struct News {
     pub delayed_24h: i64,
 }
 
-/// A thunderstorm closes Chicago.
-pub const STORM: News =
-    News { at: "2001-07-01T02:00:00Z", mean_delay_1h: 165.0, mean_delay_24h: 74.0, delayed_24h: 612 };
+/// The airport that the demo has news of, and flights from there.
+const AIRPORT: &str = "HNL";
+const FLIGHTS: [Route; 2] = [("HNL", "OGG"), ("HNL", "LAX")];
+
+/// A tropical storm closes Honolulu.
+const STORM: News = News { at: "2001-07-01T02:00:00Z", mean_delay_1h: 96.0, mean_delay_24h: 44.0, delayed_24h: 61 };
 
 /// It has passed.
 pub const CLEAR_SKY: News =
-    News { at: "2001-07-02T06:00:00Z", mean_delay_1h: 4.0, mean_delay_24h: 9.0, delayed_24h: 140 };
+    News { at: "2001-07-02T06:00:00Z", mean_delay_1h: 2.0, mean_delay_24h: 6.0, delayed_24h: 9 };
 
 /// What a write returned.
 pub struct Written {
@@ -47,11 +50,11 @@ pub struct Written {
 
 /// Writes a storm at the leader, watches it arrive, then measures many more.
 pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
-    story.step("A thunderstorm over Chicago is written, and arrives at both edges")?;
+    story.step("A tropical storm over Honolulu is written, and arrives at both edges")?;
     let (leader, edges) = (stage.leader()?, stage.edges()?);
     let first = stage.first_edge()?;
     let request =
-        feast::request(&["airport_hourly:mean_delay_1h", "delay_risk:score", "delay_risk:bucket"], &ROUTES[..2], HOUR);
+        feast::request(&["airport_hourly:mean_delay_1h", "delay_risk:score", "delay_risk:bucket"], &FLIGHTS, HOUR);
     let request = with_airport(request);
     let before = feast::read(&stage.http, &first, &[], &request).await?;
     let written = write(stage, &leader, &STORM).await?;
@@ -62,7 +65,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     stage.token = written.token;
     let after = feast::read(&stage.http, &first, &[], &request).await?;
     let mut table = Table::new(&["leaving from", "to", ">delay now", ">before", ">risk now", ">before", "bucket"]);
-    for (row, (origin, destination)) in ROUTES[..2].iter().enumerate() {
+    for (row, (origin, destination)) in FLIGHTS.iter().enumerate() {
         table.row([
             format!("{} {}", origin.cyan(), stage.airports.place(origin)),
             format!("{} {}", destination.cyan(), stage.airports.place(destination)),
@@ -122,20 +125,20 @@ async fn measure(
     )
 }
 
-/// Writes what is new of Chicago O'Hare.
+/// Writes what is new of the airport.
 pub async fn write(stage: &Stage, node: &str, news: &News) -> Result<Written, Failure> {
     write_at(stage, node, news, news.at).await
 }
 
 async fn write_at(stage: &Stage, node: &str, news: &News, at: &str) -> Result<Written, Failure> {
     let body = json!({ "rows": [{
-        "key": { "airport": "ORD" },
+        "key": { "airport": AIRPORT },
         "values": {
-            "departures_1h": 3,
+            "departures_1h": 2,
             "mean_delay_1h": news.mean_delay_1h,
-            "departures_24h": 871,
+            "departures_24h": 112,
             "delayed_24h": news.delayed_24h,
-            "max_delay_24h": 426,
+            "max_delay_24h": 240,
             "mean_delay_24h": news.mean_delay_24h,
         },
         "event_timestamp": at,
@@ -150,7 +153,7 @@ async fn write_at(stage: &Stage, node: &str, news: &News, at: &str) -> Result<Wr
 
 /// How long after the acknowledgement each edge answers with the write in it.
 async fn arrivals(stage: &Stage, edges: &[(String, String)], written: &Written) -> Result<Vec<Duration>, Failure> {
-    let request = json!({ "features": ["airport_hourly:mean_delay_1h"], "entities": { "airport": ["ORD"] } });
+    let request = json!({ "features": ["airport_hourly:mean_delay_1h"], "entities": { "airport": [AIRPORT] } });
     let demand = [("littoral-at-least", written.token.as_str()), ("littoral-on-unmet", "wait")];
     let reads = edges.iter().map(|(_, url)| async {
         feast::read(&stage.http, url, &demand, &request).await?;
