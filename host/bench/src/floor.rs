@@ -1,13 +1,18 @@
 //! The floor: a bare server on the gateway's HTTP stack that answers the same bytes to everything.
 
 use crate::{failure::Failure, stand};
+use bytes::Bytes;
+use littoral_gateway::bare;
 use littoral_provision::{Guarded, ready::Ready};
+use littoral_runtime::workers;
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::Path,
     process::{ChildStdin, Command, ExitCode, Stdio},
 };
+use tokio::io::AsyncReadExt as _;
+use tokio_util::sync::CancellationToken;
 
 /// A floor server as a process of its own, as the product is.
 #[derive(Debug)]
@@ -53,47 +58,16 @@ pub fn serve(answer: &Path) -> ExitCode {
 }
 
 fn serve_until_eof(answer: &Path) -> Result<(), Failure> {
-    let bytes = bytes::Bytes::from(std::fs::read(answer)?);
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-    let door = listener.local_addr()?;
-    std::thread::spawn(move || {
-        if let Err(error) = bare(listener, bytes) {
-            eprintln!("error: {error}");
-            std::process::exit(1);
-        }
-    });
-    println!("ready door={door}");
-    // Whoever started us closes it, or is gone.
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    Ok(())
-}
-
-fn bare(listener: std::net::TcpListener, answer: bytes::Bytes) -> Result<(), Failure> {
-    use hyper::{Response, body::Incoming, service::service_fn};
-    use hyper_util::rt::TokioIo;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    listener.set_nonblocking(true)?;
-    runtime.block_on(async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            let answer = answer.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request: hyper::Request<Incoming>| {
-                    let answer = answer.clone();
-                    async move {
-                        use http_body_util::BodyExt as _;
-                        request.into_body().collect().await?;
-                        let mut response = Response::new(http_body_util::Full::new(answer));
-                        let json = http::HeaderValue::from_static("application/json");
-                        response.headers_mut().insert(http::header::CONTENT_TYPE, json);
-                        Ok::<_, hyper::Error>(response)
-                    }
-                });
-                let _ =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    })
+    let bytes = Bytes::from(std::fs::read(answer)?);
+    // As many threads as the product has by default.
+    workers::run(&workers::Config::default(), async move {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        println!("ready door={}", listener.local_addr()?);
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(bare::serve(listener, bytes, shutdown.clone()));
+        // Whoever started us closes it, or is gone.
+        tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+        shutdown.cancel();
+        serving.await.map_err(|error| Failure::new("serving", error))
+    })?
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What an edge's file says for a fresh instance for each call.
-const FRESH: &str = "[sandbox]\ninstances = \"fresh\"\n";
+const FRESH: &str = "[modules]\ninstances = \"fresh\"\n";
 
 /// How long a module may take to be ready at an edge that has just got it.
 const READY_MAX: std::time::Duration = std::time::Duration::from_secs(30);

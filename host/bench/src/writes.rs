@@ -16,7 +16,6 @@ use crate::{
     session::Effort,
     stand::Stand,
 };
-use littoral_model::status::NodeStatus;
 use serde_json::json;
 use std::time::Instant;
 use tokio::task::JoinSet;
@@ -30,9 +29,10 @@ const BATCH: u64 = 1_000;
 /// Batches that the one writer has in flight: it does not wait for one before it sends the next.
 const BATCHES_IN_FLIGHT: usize = 4;
 
-/// How the leader's counters are named in its status.
-const BYTES_GAUGE: &str = "log_bytes_appended";
-const SYNCS_GAUGE: &str = "log_syncs";
+/// How the leader's counters are named among its metrics: bytes that its log wrote, and appends, each of which is one
+/// fsync.
+const BYTES: &str = "littoral_leader_log_bytes_total";
+const SYNCS: &str = "littoral_leader_append_seconds_count";
 
 /// What one run of writers came to.
 struct Run {
@@ -75,11 +75,11 @@ fn runs(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64) -
 }
 
 fn one_run(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64) -> Result<Run, Failure> {
-    let before = appended(&stand.leader_status()?)?;
+    let before = appended(stand)?;
     let start = Instant::now();
     let latencies = stand.runtime.block_on(write_for(stand, rows, effort, writers, batch))?;
     let seconds = start.elapsed().as_secs_f64();
-    let done = appended(&stand.leader_status()?)?.since(before);
+    let done = appended(stand)?.since(before);
     let bare_seconds = appends::seconds(stand.cluster.dir(), done)?;
     let count = latencies.len() as f64 * batch as f64;
     Ok(Run { rate: count / seconds, bare: count / bare_seconds, group: count / done.syncs.max(1.0), latencies })
@@ -117,12 +117,14 @@ async fn write_for(
 }
 
 /// What the leader's log has done to its disk so far.
-fn appended(status: &NodeStatus) -> Result<Appended, Failure> {
-    let gauge = |name: &str| {
-        let missing = || Failure(format!("the leader's status has no gauge '{name}'"));
-        status.gauges.get(name).copied().ok_or_else(missing)
+fn appended(stand: &Stand) -> Result<Appended, Failure> {
+    let metrics = stand.cluster.leader.client().get("/metrics")?.text();
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|rest| rest.split(' ').next_back()?.parse().ok());
+        value.ok_or_else(|| Failure(format!("the leader's metrics have no '{name}'")))
     };
-    Ok(Appended { bytes: gauge(BYTES_GAUGE)?, syncs: gauge(SYNCS_GAUGE)? })
+    Ok(Appended { bytes: value(BYTES)?, syncs: value(SYNCS)? })
 }
 
 /// Rows per second of as many HTTP clients of the leader's door.

@@ -1,1 +1,6 @@
-//! littoral-cluster
+//! What the tests of real processes share: one view, its writes and reads, and comparison of nodes row by row.
+
+pub mod accounts;
+pub mod disk;
+pub mod equality;
+pub mod load;

@@ -1,0 +1,140 @@
+//! Writers that keep account of what was acknowledged to them.
+
+use crate::accounts;
+use littoral_provision::http::Client;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Accounts of one writer.
+const ACCOUNTS: i64 = 50;
+
+/// What one writer knows.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// The newest balance of each account that was acknowledged.
+    pub acknowledged: BTreeMap<i64, i64>,
+    /// The newest balance of each account that was sent.
+    pub sent: BTreeMap<i64, i64>,
+    /// How many writes were acknowledged.
+    pub count: u64,
+    /// How many were refused or got no answer.
+    pub failed: u64,
+}
+
+/// Writers at work. Stopped when dropped.
+#[derive(Debug)]
+pub struct Writers {
+    accounts: Vec<Arc<Mutex<Account>>>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Writers {
+    /// Starts this many, each with accounts of its own, writing one row after another to this door.
+    #[must_use]
+    pub fn start(door: SocketAddr, count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let accounts: Vec<Arc<Mutex<Account>>> = (0..count).map(|_| Arc::default()).collect();
+        let threads = accounts
+            .iter()
+            .enumerate()
+            .map(|(writer, account)| {
+                let (account, stop) = (account.clone(), stop.clone());
+                std::thread::spawn(move || write_until(&stop, door, writer as i64, &account))
+            })
+            .collect();
+        Self { accounts, threads, stop }
+    }
+
+    /// What the writers know now.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Account> {
+        self.accounts.iter().map(|account| locked(account).clone()).collect()
+    }
+
+    /// Stops them and gives what they know.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<Account> {
+        self.end();
+        self.snapshot()
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A writer that panicked has said why on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn write_until(stop: &AtomicBool, door: SocketAddr, writer: i64, account: &Mutex<Account>) {
+    let mut client = Client::new(door).with_timeout(Duration::from_secs(5));
+    let mut version = 0;
+    while !stop.load(Ordering::Relaxed) {
+        version += 1;
+        let id = writer * 1_000 + version % ACCOUNTS;
+        locked(account).sent.insert(id, version);
+        let taken = accounts::write(&mut client, &[accounts::row(id, version)]).is_ok_and(|answer| answer.status == 200);
+        let mut account = locked(account);
+        if taken {
+            account.acknowledged.insert(id, version);
+            account.count += 1;
+        } else {
+            account.failed += 1;
+            drop(account);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn locked(account: &Mutex<Account>) -> std::sync::MutexGuard<'_, Account> {
+    account.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says that what was acknowledged is there by value: a balance is at least the newest acknowledged one, and at most the
+/// newest that was sent, as a write without an answer may have been taken.
+///
+/// # Panics
+/// When a write is lost or invented.
+#[track_caller]
+pub fn assert_kept(client: &mut Client, accounts: &[Account]) {
+    for account in accounts {
+        let ids: Vec<_> = account.acknowledged.keys().copied().collect();
+        if ids.is_empty() {
+            continue;
+        }
+        for ((id, acknowledged), balance) in account.acknowledged.iter().zip(accounts::must_read(client, &ids)) {
+            let balance = balance.unwrap_or_else(|| panic!("account {id}: acknowledged {acknowledged}, and it is gone"));
+            assert!(balance >= *acknowledged, "account {id}: acknowledged {acknowledged}, found {balance}");
+        }
+    }
+}
+
+/// Says that no balance is newer than what was sent.
+///
+/// # Panics
+/// When one is.
+#[track_caller]
+pub fn assert_not_invented(client: &mut Client, accounts: &[Account]) {
+    for account in accounts {
+        let ids: Vec<_> = account.sent.keys().copied().collect();
+        for ((id, sent), balance) in account.sent.iter().zip(accounts::must_read(client, &ids)) {
+            assert!(balance.is_none_or(|balance| balance <= *sent), "account {id}: {balance:?} was never sent");
+        }
+    }
+}
