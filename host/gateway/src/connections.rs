@@ -1,7 +1,11 @@
 //! Connections: taken in up to a bound, served as HTTP/1.1 or HTTP/2, closed when a client is too slow, drained at the
 //! end.
 
-use crate::{Config, failure::{Answer, Failure}, patience::Patience};
+use crate::{
+    Config,
+    failure::{Answer, Failure},
+    patience::Patience,
+};
 use futures_util::FutureExt as _;
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};

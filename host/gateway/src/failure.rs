@@ -123,7 +123,8 @@ impl Failure {
             }
             Feast::Body(kind, at, message) => {
                 let at: Vec<&str> = std::iter::once("body").chain(at.iter().map(String::as_str)).collect();
-                json!({"detail": [{"type": kind, "loc": at, "msg": message, "ctx": {"error": self.message}}]}).to_string()
+                json!({"detail": [{"type": kind, "loc": at, "msg": message, "ctx": {"error": self.message}}]})
+                    .to_string()
             }
         };
         let status = if self.code.starts_with("module_") && self.status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -9,10 +9,23 @@
 
 pub mod bare;
 mod body;
+mod cell;
+mod coerce;
 mod config;
 mod connections;
 mod failure;
+mod feast;
+mod json;
+mod lenient;
 mod patience;
+mod plan;
+mod read;
+mod receipt;
+mod routes;
+mod rows;
+mod service;
+mod state;
+mod v1;
 
 pub use config::{Config, Metrics};
 
@@ -30,7 +43,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let config = Arc::new(config);
-    let _ = (node, modules);
-    let answer = |_request| async { http::Response::new(http_body_util::Full::default()) };
+    let state = Arc::new(state::State::new(config.clone(), node, modules));
+    let answer = move |request| service::answer(state.clone(), request);
     connections::serve(listener, &config, answer, shutdown).await;
 }

@@ -1,0 +1,170 @@
+//! Feast's writes: columns of rows, for a push source or for a view.
+
+use crate::{
+    cell::{Columns, Text},
+    coerce,
+    failure::{Answer, Failure},
+    lenient, receipt,
+    rows::Rows,
+    state::State,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body_util::Full;
+use littoral_columnar::EVENT_TIMESTAMP;
+use littoral_model::{event_time::EventTime, view::FeatureView, write::WriteRequest};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Push<'a> {
+    #[serde(borrow)]
+    push_source_name: Text<'a>,
+    #[serde(borrow)]
+    df: Columns<'a>,
+    #[serde(borrow, default)]
+    to: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Write<'a> {
+    #[serde(borrow)]
+    feature_view_name: Text<'a>,
+    #[serde(borrow)]
+    df: Columns<'a>,
+}
+
+/// `POST /push`: rows for every view of a push source, taken together or not at all.
+pub(crate) async fn push(state: &State, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Failure> {
+    let body = lenient::json(body);
+    let push: Push<'_> =
+        serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["push_source_name", "df"]))?;
+    let catalogue = state.node.catalogue();
+    let name = &push.push_source_name.0;
+    let source = catalogue.push_source(name).ok_or_else(|| {
+        let shown: String = name.chars().take(128).collect();
+        Failure::invalid("unknown_push_source", format!("Unable to find push source '{shown}'."))
+            .class("PushSourceNotFoundException")
+    })?;
+    match push.to.as_ref().map(|to| to.0.as_ref()) {
+        None | Some("online" | "online_and_offline") => {}
+        Some("offline") => {
+            let message = "there is no offline store here; push to 'online'";
+            return Err(Failure::invalid("no_offline_store", message));
+        }
+        Some(_) => {
+            let message = "'to' is one of 'online', 'offline', 'online_and_offline'";
+            return Err(Failure::invalid("invalid_push_mode", message));
+        }
+    }
+    let mut rows = Rows::new(&state.config);
+    for view in source.views.iter().filter_map(|view| catalogue.view(view)) {
+        append(&mut rows, view, &push.df)?;
+    }
+    commit(state, headers, rows, Bytes::new()).await
+}
+
+/// `POST /write-to-online-store`: rows for one view.
+pub(crate) async fn write(state: &State, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Failure> {
+    let body = lenient::json(body);
+    let write: Write<'_> =
+        serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["feature_view_name", "df"]))?;
+    let catalogue = state.node.catalogue();
+    let view = catalogue.view(&write.feature_view_name.0).ok_or_else(|| {
+        let shown: String = write.feature_view_name.0.chars().take(128).collect();
+        Failure::not_found("unknown_view", format!("Can't recognize feast object with a name {shown}"))
+            .class("FeastObjectNotFoundException")
+    })?;
+    let mut rows = Rows::new(&state.config);
+    append(&mut rows, view, &write.df)?;
+    commit(state, headers, rows, Bytes::from_static(b"null")).await
+}
+
+/// Appends the columns' rows. Columns that the view does not know are left out: a push may reach several views.
+/// `created` is among them, as the leader's clock orders writes of one event.
+fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>) -> Result<(), Failure> {
+    let missing = |kind: &str, name: &str| {
+        let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);
+        Failure::invalid("missing_column", message)
+    };
+    let mut keys = Vec::with_capacity(view.join_keys.len());
+    for key in &view.join_keys {
+        keys.push(df.get(&key.name).ok_or_else(|| missing("join key", &key.name))?);
+    }
+    // A feature that is left out would be erased, and nobody meant that.
+    let mut features = Vec::with_capacity(view.features.len());
+    for feature in &view.features {
+        features.push(df.get(&feature.name).ok_or_else(|| missing("feature", &feature.name))?);
+    }
+    let len = df.0.first().map_or(0, |(_, cells)| cells.len());
+    if let Some((name, cells)) = df.0.iter().find(|(_, cells)| cells.len() != len) {
+        let message = format!(
+            "df's columns are of unequal lengths: '{}' has {len} values, '{name}' has {}",
+            df.0.first().map_or("", |(name, _)| name),
+            cells.len()
+        );
+        return Err(Failure::invalid("unequal_lengths", message));
+    }
+    let times = df.get(EVENT_TIMESTAMP);
+    let now = littoral_runtime::clock::wall();
+    let mut writer = rows.view(view);
+    for row in 0..len {
+        let time = match times {
+            None => now,
+            Some(times) => event_time(&times[row], row)?,
+        };
+        writer.begin(row);
+        for cells in &keys {
+            writer.key(&cells[row])?;
+        }
+        for cells in &features {
+            writer.value(&cells[row])?;
+        }
+        writer.end(time)?;
+    }
+    Ok(())
+}
+
+fn event_time(cell: &crate::cell::Cell<'_>, row: usize) -> Result<EventTime, Failure> {
+    coerce::event_time(cell)
+        .map_err(|reason| Failure::invalid("invalid_row", format!("row {row}, column '{EVENT_TIMESTAMP}': {reason}")))
+}
+
+async fn commit(state: &State, headers: &HeaderMap, rows: Rows, body: Bytes) -> Result<Answer, Failure> {
+    let idempotency_key = receipt::idempotency_key(headers)?;
+    let json = !body.is_empty();
+    let mut response = Response::new(Full::new(body));
+    if json {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let rows = rows.finish();
+    if !rows.is_empty() {
+        let request = WriteRequest { rows, idempotency_key, ..WriteRequest::default() };
+        let receipt = state.node.write(request).await?;
+        crate::read::insert_position(response.headers_mut(), receipt.position, &receipt.token);
+    }
+    Ok(response)
+}
+
+/// Says what is wrong with a body that does not parse.
+fn diagnose(body: &[u8], error: &serde_json::Error, fields: &[&str]) -> Failure {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Failure::body("missing", vec![], "Field required", "the body is empty; send a JSON object");
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return Failure::body("json_invalid", vec![], "JSON decode error", format!("the body is not JSON: {error}"));
+    };
+    let Value::Object(members) = &value else {
+        let message = "the body is no JSON object";
+        return Failure::body("model_attributes_type", vec![], "Input should be a valid dictionary", message);
+    };
+    if let Some(missing) = fields.iter().find(|field| !members.contains_key(**field)) {
+        return Failure::body(
+            "missing",
+            vec![(*missing).to_owned()],
+            "Field required",
+            format!("'{missing}' is missing"),
+        );
+    }
+    Failure::body("value_error", vec![], "Input should be valid", format!("the body cannot be taken: {error}"))
+}

@@ -1,0 +1,288 @@
+//! From names to places: a shape against the catalogue.
+
+use super::{Call, Cell, KeyColumn, Lookup, Output, Plan, Shape, Wanted, json_list};
+use crate::{cell::Text, failure::Failure};
+use littoral_model::{
+    catalogue::Catalogue,
+    module::ModuleRelease,
+    row_body::FEATURES_MAX,
+    view::{FeatureView, JoinKey},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+type JoinKeyMap = [(String, String)];
+
+pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, Failure> {
+    let mut resolver = Resolver {
+        catalogue,
+        columns: shape.columns.iter().enumerate().rev().map(|(at, name)| (*name, at)).collect(),
+        echoed: BTreeSet::new(),
+        key_columns: HashMap::new(),
+        lookups: Vec::new(),
+        calls: Vec::new(),
+        called: HashMap::new(),
+        missing_params: Vec::new(),
+        missing_keys: BTreeSet::new(),
+    };
+    let mut outputs = Vec::new();
+    let mut names = Vec::new();
+    let mut views: Vec<&str> = Vec::new();
+    let references;
+    match shape.wanted {
+        Wanted::Features(json) => {
+            references = parse_references(json)?;
+            for reference in &references {
+                let (view, feature) = split_reference(&reference.0)?;
+                outputs.push(resolver.output(view, feature, &[])?);
+                names.push(if shape.full_names { format!("{view}__{feature}") } else { feature.to_owned() });
+                views.push(view);
+            }
+        }
+        Wanted::Service(name) => {
+            let service = catalogue.service(name).ok_or_else(|| {
+                Failure::not_found("unknown_service", format!("Feature service {} does not exist", cut(name)))
+                    .class("FeatureServiceNotFoundException")
+            })?;
+            for part in &service.projections {
+                let shown = part.alias.as_deref().unwrap_or(&part.view);
+                for feature in &part.features {
+                    outputs.push(resolver.output(&part.view, feature, &part.join_key_map)?);
+                    names.push(if shape.full_names { format!("{shown}__{feature}") } else { feature.clone() });
+                }
+                views.push(shown);
+            }
+        }
+    }
+    if outputs.is_empty() {
+        return Err(Failure::bad_request("no_features", "No features specified for retrieval"));
+    }
+    resolver.check_params()?;
+    let keys = resolver.keys(shape.columns);
+    if keys.is_empty() && !resolver.missing_keys.is_empty() {
+        let missing: Vec<&str> = resolver.missing_keys.iter().map(String::as_str).collect();
+        let message = format!("Missing join key values for keys: {missing:?}. No entity column of the request is one");
+        return Err(Failure::bad_request("missing_join_key", message).class("FeastError"));
+    }
+    let (key_names, key_outputs): (Vec<String>, Vec<Output>) = keys.into_iter().unzip();
+    let names: Vec<String> = key_names.into_iter().chain(names).collect();
+    check_collisions(&names)?;
+    let mut seen = BTreeSet::new();
+    views.retain(|view| seen.insert(*view));
+    let views: Vec<_> = views.iter().map(|view| serde_json::json!({"name": view})).collect();
+    let digests: Vec<String> = resolver.calls.iter().map(|call| format!("{}={}", call.name, call.digest)).collect();
+    Ok(Plan {
+        lookups: resolver.lookups,
+        calls: resolver.calls,
+        outputs: key_outputs.into_iter().chain(outputs).collect(),
+        names_json: json_list(names.iter().map(String::as_str)),
+        names,
+        views_json: serde_json::Value::Array(views).to_string().into_bytes(),
+        digests: digests.join(","),
+        answer_len: AtomicUsize::new(0),
+    })
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+fn parse_references(json: &str) -> Result<Vec<Text<'_>>, Failure> {
+    let at = || vec!["features".to_owned()];
+    let references: Vec<Text<'_>> = serde_json::from_str(json).map_err(|error| {
+        Failure::body("list_type", at(), "Input should be a valid list of strings", format!("features: {error}"))
+    })?;
+    if references.len() > FEATURES_MAX {
+        let message = format!("{} features are asked for at once; at most {FEATURES_MAX} are", references.len());
+        return Err(Failure::bad_request("too_many_features", message));
+    }
+    Ok(references)
+}
+
+/// `view:feature`, or `view@latest:feature`, as no view has versions here.
+fn split_reference(reference: &str) -> Result<(&str, &str), Failure> {
+    let malformed = || {
+        let message = format!("'{}' is not a feature reference; write it as view:feature", cut(reference));
+        Failure::bad_request("invalid_reference", message)
+    };
+    let (view, feature) = reference.split_once(':').ok_or_else(malformed)?;
+    if view.is_empty() || feature.is_empty() || feature.contains(':') {
+        return Err(malformed());
+    }
+    match view.split_once('@') {
+        None | Some((_, "latest")) => Ok((view.split('@').next().unwrap_or(view), feature)),
+        Some(_) => {
+            let message = format!(
+                "Version-qualified ref '{}' not supported: feature views have no versions here; leave out the '@...'",
+                cut(view)
+            );
+            Err(Failure::bad_request("unsupported_version", message))
+        }
+    }
+}
+
+fn check_collisions(names: &[String]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        None => Ok(()),
+        Some(twice) => Err(Failure::bad_request(
+            "name_collision",
+            format!(
+                "Duplicate features named {twice} found.\nTo resolve this collision, either use the full feature name by \
+                 setting 'full_feature_names=True', or ensure that the features in question have different names."
+            ),
+        )
+        .class("FeatureNameCollisionError")),
+    }
+}
+
+struct Resolver<'a> {
+    catalogue: &'a Catalogue,
+    /// Name -> place of the request's columns.
+    columns: HashMap<&'a str, usize>,
+    /// Columns that are part of a key.
+    echoed: BTreeSet<usize>,
+    /// Column -> the name and type under which it is part of a key.
+    key_columns: HashMap<usize, (String, KeyColumn)>,
+    lookups: Vec<Lookup>,
+    calls: Vec<Call>,
+    /// (module, what its keys are called) -> call.
+    called: HashMap<(String, Vec<(String, String)>), usize>,
+    missing_params: Vec<String>,
+    missing_keys: BTreeSet<String>,
+}
+
+impl<'a> Resolver<'a> {
+    fn output(&mut self, view: &str, feature: &str, map: &JoinKeyMap) -> Result<Output, Failure> {
+        let catalogue = self.catalogue;
+        if let Some(found) = catalogue.view(view) {
+            return self.cell(found, feature, map).map(Output::Feature);
+        }
+        if let Some(module) = catalogue.module(view) {
+            let output = module.manifest.outputs.iter().position(|output| output.name == feature);
+            let output = output.ok_or_else(|| unknown_feature(view, feature))?;
+            return Ok(Output::Made { call: self.call(module, map)?, output });
+        }
+        let message = format!("Feature view {} does not exist", cut(view));
+        Err(Failure::not_found("unknown_view", message).class("FeatureViewNotFoundException"))
+    }
+
+    fn cell(&mut self, view: &FeatureView, feature: &str, map: &JoinKeyMap) -> Result<Cell, Failure> {
+        let (index, found) = view.feature(feature).ok_or_else(|| unknown_feature(&view.name, feature))?;
+        Ok(Cell { lookup: self.lookup(view, map), feature: index, value_type: found.value_type })
+    }
+
+    fn lookup(&mut self, view: &FeatureView, map: &JoinKeyMap) -> usize {
+        let mut keys = Some(Vec::with_capacity(view.join_keys.len()));
+        for key in &view.join_keys {
+            let column = self.key_column(key, map);
+            match (column, &mut keys) {
+                (Some(column), Some(keys)) => keys.push(column),
+                (Some(_), None) => {}
+                (None, _) => keys = None,
+            }
+        }
+        let lookup = Lookup { view: view.id, ttl_ms: view.ttl_ms, keys };
+        self.lookups.iter().position(|held| *held == lookup).unwrap_or_else(|| {
+            self.lookups.push(lookup);
+            self.lookups.len() - 1
+        })
+    }
+
+    /// The request's column for a join key: under the name that the map gives it, else its own, else its entity's.
+    fn key_column(&mut self, key: &JoinKey, map: &JoinKeyMap) -> Option<KeyColumn> {
+        let mapped = map.iter().find(|(own, _)| *own == key.name).map(|(_, given)| given.as_str());
+        let name = mapped.unwrap_or(&key.name);
+        let by_entity = || if mapped.is_none() { self.columns.get(key.entity.as_str()) } else { None };
+        let Some(column) = self.columns.get(name).or_else(by_entity).copied() else {
+            self.missing_keys.insert(name.to_owned());
+            return None;
+        };
+        let key_column = KeyColumn { column, value_type: key.value_type };
+        self.echoed.insert(column);
+        self.key_columns.entry(column).or_insert_with(|| (name.to_owned(), key_column));
+        Some(key_column)
+    }
+
+    fn call(&mut self, module: &ModuleRelease, map: &JoinKeyMap) -> Result<usize, Failure> {
+        let id = (module.name.clone(), map.to_vec());
+        if let Some(call) = self.called.get(&id) {
+            return Ok(*call);
+        }
+        let mut inputs = Vec::with_capacity(module.manifest.inputs.len());
+        for input in &module.manifest.inputs {
+            // The catalogue has checked it; an input that went missing is this node's catalogue in transition.
+            let view = self.catalogue.view(&input.view).ok_or_else(|| unknown_feature(&input.view, &input.feature))?;
+            // First what the module calls its keys, then what the service calls those.
+            let renamed: Vec<(String, String)> = (view.join_keys.iter())
+                .map(|key| {
+                    let own = input.join_key_map.iter().find(|(own, _)| *own == key.name).map_or(&key.name, |(_, n)| n);
+                    let outer = map.iter().find(|(name, _)| name == own).map_or(own, |(_, given)| given);
+                    (key.name.clone(), outer.clone())
+                })
+                .filter(|(own, given)| own != given)
+                .collect();
+            inputs.push(self.cell(view, &input.feature, &renamed)?);
+        }
+        let mut params = Vec::with_capacity(module.manifest.params.len());
+        for param in &module.manifest.params {
+            match self.columns.get(param.name.as_str()) {
+                Some(column) => params.push(*column),
+                None => self.missing_params.push(param.name.clone()),
+            }
+        }
+        let manifest = Arc::new(module.manifest.clone());
+        self.calls.push(Call { name: module.name.as_str().into(), digest: module.digest, manifest, inputs, params });
+        self.called.insert(id, self.calls.len() - 1);
+        Ok(self.calls.len() - 1)
+    }
+
+    fn check_params(&mut self) -> Result<(), Failure> {
+        if self.missing_params.is_empty() {
+            return Ok(());
+        }
+        self.missing_params.sort_unstable();
+        self.missing_params.dedup();
+        let names: Vec<String> = self.missing_params.iter().map(|name| format!("'{name}'")).collect();
+        let message = format!(
+            "Required request data source features [{}] not found in the entity rows, but required by feature views",
+            names.join(", ")
+        );
+        Err(Failure::not_found("missing_request_data", message).class("RequestDataNotFoundInEntityRowsException"))
+    }
+
+    /// The columns that the answer repeats, in the request's order: those that are part of a key here, and those that
+    /// are a join key of the project, as Feast has it. Request data is left out.
+    fn keys(&self, columns: &[&str]) -> Vec<(String, Output)> {
+        let params: BTreeSet<usize> = self.calls.iter().flat_map(|call| call.params.iter().copied()).collect();
+        let mut project: HashMap<&str, &JoinKey> = HashMap::new();
+        if columns.len() > self.echoed.len() {
+            for key in self.catalogue.views().flat_map(|view| &view.join_keys) {
+                project.entry(key.entity.as_str()).or_insert(key);
+            }
+            for key in self.catalogue.views().flat_map(|view| &view.join_keys) {
+                project.insert(key.name.as_str(), key);
+            }
+        }
+        let mut keys: Vec<(String, Output)> = Vec::new();
+        for (at, name) in columns.iter().enumerate() {
+            if let Some((name, key)) = self.key_columns.get(&at) {
+                keys.push((name.clone(), Output::Key(*key)));
+            } else if !params.contains(&at)
+                && let Some(key) = project.get(name)
+                && (*name == key.name || !self.columns.contains_key(key.name.as_str()))
+            {
+                let value_type = key.value_type;
+                keys.push((key.name.clone(), Output::Key(KeyColumn { column: at, value_type })));
+            }
+        }
+        keys
+    }
+}
+
+fn unknown_feature(view: &str, feature: &str) -> Failure {
+    let message = format!("Feature {} not found in projection {}", cut(feature), cut(view));
+    Failure::bad_request("unknown_feature", message)
+}

@@ -1,0 +1,70 @@
+//! Reads: from a body to an answer. Both doors read in the same way and differ in the words of the answer.
+
+mod body;
+mod columns;
+mod demand;
+mod freshness;
+mod gather;
+mod modules;
+mod scratch;
+mod write;
+
+use crate::{failure::Answer, failure::Failure, state::State};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body_util::Full;
+
+pub(crate) use freshness::insert_position;
+
+/// Whose words an answer is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `/get-online-features`.
+    Feast,
+    /// `/v1/read`.
+    Native,
+}
+
+/// Answers a read.
+pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialect: Dialect) -> Result<Answer, Failure> {
+    let parsed = body::parse(&body, dialect)?;
+    let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
+    let catalogue = state.node.catalogue();
+    let names: Vec<&str> = parsed.columns().map(|(name, _)| name).collect();
+    let plan = state.plans.plan(&catalogue, &parsed.shape(&names))?;
+    let rows = parsed.rows(&plan)?;
+    state.check_read_size(rows, plan.outputs.len())?;
+    let columns: Vec<&[_]> = parsed.columns().map(|(_, cells)| cells).collect();
+
+    let now = littoral_runtime::clock::wall();
+    let mut scratch = scratch::Scratch::take();
+    gather::keys(&plan, &columns, &names, rows, &mut scratch.request)?;
+    scratch.request.demand = demand;
+    // Nearly always the replica has it; only what it has not is worth a boxed future.
+    if !state.node.read_now(&scratch.request, &mut scratch.answer) {
+        scratch.answer = state.node.read(&scratch.request).await?;
+    }
+    scratch.describe(&plan, rows, now, dialect);
+    let made = if plan.calls.is_empty() {
+        Vec::new()
+    } else {
+        modules::call(state, &plan, &columns, &names, rows, &scratch, now).await?
+    };
+    let writing = write::Writing { plan: &plan, columns: &columns, rows, scratch: &scratch, made: &made };
+    let body = match dialect {
+        Dialect::Feast => writing.feast(parsed.view_metadata, state.config.answer_bytes_max)?,
+        Dialect::Native => writing.native(state.config.answer_bytes_max)?,
+    };
+    plan.answered(body.len());
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    freshness::insert(headers, &scratch.answer.freshness);
+    if !plan.digests.is_empty()
+        && let Ok(digests) = HeaderValue::from_str(&plan.digests)
+    {
+        headers.insert("littoral-module-digest", digests);
+    }
+    scratch.give_back();
+    Ok(response)
+}

@@ -1,0 +1,121 @@
+//! What an answer states of its freshness, in headers and in JSON.
+
+use crate::json::{push_int, push_text};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use littoral_model::{
+    freshness::{Degraded, Freshness, Source},
+    position::Position,
+    token::Watermark,
+};
+use std::cell::RefCell;
+
+const POSITION: HeaderName = HeaderName::from_static("littoral-position");
+const TOKEN: HeaderName = HeaderName::from_static("littoral-token");
+const STALENESS_MS: HeaderName = HeaderName::from_static("littoral-staleness-ms");
+const SOURCE: HeaderName = HeaderName::from_static("littoral-source");
+const DEGRADED: HeaderName = HeaderName::from_static("littoral-degraded");
+
+/// Position and token as text, formatted once per position: reads outnumber records.
+struct Formatted {
+    position: Position,
+    watermark: Watermark,
+    position_text: HeaderValue,
+    token_text: HeaderValue,
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Formatted>> = const { RefCell::new(None) };
+}
+
+/// Puts position and token into headers.
+pub(crate) fn insert_position(headers: &mut HeaderMap, position: Position, watermark: &Watermark) {
+    LAST.with_borrow_mut(|last| {
+        let fits = last.as_ref().is_some_and(|last| last.position == position && last.watermark == *watermark);
+        if !fits {
+            let text = |text: String| HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
+            *last = Some(Formatted {
+                position,
+                watermark: watermark.clone(),
+                position_text: text(position.to_string()),
+                token_text: text(watermark.to_string()),
+            });
+        }
+        if let Some(last) = last {
+            headers.insert(POSITION, last.position_text.clone());
+            headers.insert(TOKEN, last.token_text.clone());
+        }
+    });
+}
+
+/// Puts the freshness contract into headers.
+pub(super) fn insert(headers: &mut HeaderMap, freshness: &Freshness) {
+    insert_position(headers, freshness.position, &freshness.watermark);
+    if let Some(staleness) = freshness.staleness {
+        let ms = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(STALENESS_MS, HeaderValue::from(ms));
+    }
+    headers.insert(SOURCE, HeaderValue::from_static(source(freshness.source)));
+    if let Some(reason) = freshness.degraded {
+        headers.insert(DEGRADED, HeaderValue::from_static(degraded(reason)));
+    }
+}
+
+/// Appends the freshness contract as JSON.
+pub(super) fn push_json(out: &mut Vec<u8>, freshness: &Freshness) {
+    out.extend_from_slice(b"{\"position\":");
+    push_text(out, &freshness.position.to_string());
+    out.extend_from_slice(b",\"token\":");
+    push_text(out, &freshness.watermark.to_string());
+    out.extend_from_slice(b",\"staleness_ms\":");
+    match freshness.staleness {
+        Some(staleness) => push_int(out, i64::try_from(staleness.as_millis()).unwrap_or(i64::MAX)),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"source\":");
+    push_text(out, source(freshness.source));
+    out.extend_from_slice(b",\"degraded\":");
+    match freshness.degraded {
+        Some(reason) => push_text(out, degraded(reason)),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
+/// The name that serde gives it too.
+const fn source(source: Source) -> &'static str {
+    match source {
+        Source::Replica => "replica",
+        Source::Leader => "leader",
+    }
+}
+
+const fn degraded(degraded: Degraded) -> &'static str {
+    match degraded {
+        Degraded::LeaderLost => "leader_lost",
+        Degraded::DemandUnmet => "demand_unmet",
+        Degraded::Incomplete => "incomplete",
+        Degraded::OverBudget => "over_budget",
+        Degraded::Bootstrapping => "bootstrapping",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_api() {
+        for source_ in [Source::Replica, Source::Leader] {
+            assert_eq!(serde_json::to_value(source_).unwrap(), source(source_));
+        }
+        for reason in [
+            Degraded::LeaderLost,
+            Degraded::DemandUnmet,
+            Degraded::Incomplete,
+            Degraded::OverBudget,
+            Degraded::Bootstrapping,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), degraded(reason));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One request: its endpoint, its body, its answer.
+
+use crate::{
+    body,
+    failure::{Answer, Failure},
+    feast, read,
+    routes::{self, Endpoint, Found},
+    state::State,
+    v1,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use std::{sync::Arc, time::Instant};
+
+/// Answers a request, whatever it is.
+pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
+    let (parts, incoming) = request.into_parts();
+    let (endpoint, name) = match routes::find(&parts.method, parts.uri.path()) {
+        Found::Endpoint(endpoint, name) => (endpoint, name),
+        Found::Methods(methods) => return wrong_method(parts.uri.path(), &methods),
+        Found::Nothing => return unknown_path(parts.uri.path()),
+    };
+    let started = Instant::now();
+    let failed = |failure: Failure| {
+        metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
+        if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
+    };
+    // What tells whether the node lives must not wait behind its load.
+    let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
+    let Some(_place) = state.places.try_acquire().map(Some).or_else(|e| if vital { Ok(None) } else { Err(e) }).ok()
+    else {
+        return failed(Failure::overloaded());
+    };
+    let body = match body::read(incoming, body_max(&state, endpoint), &state.config).await {
+        Ok(body) => body,
+        Err(failure) => return failed(failure),
+    };
+    let answer = match endpoint {
+        Endpoint::FeastRead => read::read(&state, &parts.headers, body, read::Dialect::Feast).await,
+        Endpoint::Read => read::read(&state, &parts.headers, body, read::Dialect::Native).await,
+        Endpoint::FeastPush => feast::push(&state, &parts.headers, &body).await,
+        Endpoint::FeastWrite => feast::write(&state, &parts.headers, &body).await,
+        Endpoint::Health => Ok(Response::new(Full::default())),
+        other => v1::answer(&state, other, &name, &parts, body).await,
+    };
+    let answer = answer.unwrap_or_else(failed);
+    observe(endpoint, started, &answer);
+    answer
+}
+
+fn observe(endpoint: Endpoint, started: Instant, answer: &Answer) {
+    // Only for what is called often enough for its latency to mean something.
+    let name = match endpoint {
+        Endpoint::FeastRead => "feast_read",
+        Endpoint::Read => "read",
+        Endpoint::FeastPush | Endpoint::FeastWrite => "feast_write",
+        Endpoint::WriteRows | Endpoint::WriteViews => "write",
+        _ => return,
+    };
+    let outcome = if answer.status().is_success() { "ok" } else { "failed" };
+    metrics::histogram!("littoral_gateway_request_seconds", "endpoint" => name, "outcome" => outcome)
+        .record(started.elapsed().as_secs_f64());
+}
+
+fn body_max(state: &State, endpoint: Endpoint) -> usize {
+    match endpoint {
+        Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::WriteRows | Endpoint::WriteViews => {
+            state.config.write_bytes_max
+        }
+        Endpoint::PutModule => state.config.module_bytes_max,
+        _ => state.config.read_bytes_max,
+    }
+}
+
+fn unknown_path(path: &str) -> Answer {
+    if path.starts_with("/v1/") {
+        return Failure::not_found("unknown_path", "there is no such path; see /v1/openapi.json").as_problem();
+    }
+    framework(StatusCode::NOT_FOUND, r#"{"detail":"Not Found"}"#)
+}
+
+fn wrong_method(path: &str, methods: &[&'static str]) -> Answer {
+    let allow = methods.join(", ");
+    let mut answer = if path.starts_with("/v1/") {
+        let message = format!("this path takes {allow}");
+        Failure::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message).as_problem()
+    } else {
+        framework(StatusCode::METHOD_NOT_ALLOWED, r#"{"detail":"Method Not Allowed"}"#)
+    };
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    answer
+}
+
+/// What Feast's web framework says before Feast is asked.
+fn framework(status: StatusCode, body: &'static str) -> Answer {
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,81 @@
+//! The native API. `openapi.json` beside this file describes it.
+
+mod names;
+mod node;
+mod rows;
+mod views;
+mod wire_view;
+
+use crate::{
+    failure::{Answer, Failure},
+    routes::Endpoint,
+    state::State,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Response, header, request::Parts};
+use http_body_util::Full;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Answers what is not a read.
+pub(crate) async fn answer(
+    state: &State,
+    endpoint: Endpoint,
+    name: &str,
+    parts: &Parts,
+    body: Bytes,
+) -> Result<Answer, Failure> {
+    match endpoint {
+        Endpoint::Metrics => node::metrics(state),
+        Endpoint::OpenApi => Ok(node::openapi()),
+        Endpoint::Status => json(&state.node.status()),
+        Endpoint::Ready => node::ready(state),
+        Endpoint::Catalogue => node::catalogue(state),
+        Endpoint::ListViews => views::list(state),
+        Endpoint::GetView => views::get(state, name),
+        Endpoint::PutView => views::put(state, name, &body).await,
+        Endpoint::DropView => views::drop(state, name).await,
+        Endpoint::PageRows => rows::page(state, name, parts.uri.query()),
+        Endpoint::WriteRows => rows::write_view(state, name, &parts.headers, body).await,
+        Endpoint::WriteViews => rows::write_views(state, &parts.headers, &body).await,
+        Endpoint::ListModules => names::list_modules(state),
+        Endpoint::GetModule => names::get_module(state, name),
+        Endpoint::PutModule => names::put_module(state, name, parts.uri.query(), body).await,
+        Endpoint::DropModule => names::drop_module(state, name).await,
+        Endpoint::ListServices => names::list_services(state),
+        Endpoint::GetService => names::get_service(state, name),
+        Endpoint::PutService => names::put_service(state, name, &body).await,
+        Endpoint::DropService => names::drop_service(state, name).await,
+        Endpoint::ListPushSources => names::list_push_sources(state),
+        Endpoint::GetPushSource => names::get_push_source(state, name),
+        Endpoint::PutPushSource => names::put_push_source(state, name, &body).await,
+        Endpoint::DropPushSource => names::drop_push_source(state, name).await,
+        // Answered before; were one to come here, it would be ours to mend.
+        Endpoint::FeastRead | Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::Health | Endpoint::Read => {
+            Err(Failure::internal())
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Answer, Failure> {
+    let body = serde_json::to_vec(value).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Failure::internal()
+    })?;
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| invalid_body(&error))
+}
+
+fn invalid_body(error: &serde_json::Error) -> Failure {
+    let code = if error.is_data() { "invalid_body" } else { "invalid_json" };
+    Failure::bad_request(code, format!("the body cannot be taken: {error}"))
+}
+
+fn unknown(kind: &str, code: &'static str, name: &str) -> Failure {
+    let shown: String = name.chars().take(128).collect();
+    Failure::not_found(code, format!("there is no {kind} '{shown}'"))
+}

@@ -1,0 +1,50 @@
+//! What the node says of itself.
+
+use super::{json, names::module_json, wire_view::WireView};
+use crate::{
+    failure::{Answer, Failure},
+    state::State,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::json as object;
+
+/// The API's description.
+pub(crate) const OPENAPI: &str = include_str!("openapi.json");
+
+pub(super) fn openapi() -> Answer {
+    typed("application/json", Bytes::from_static(OPENAPI.as_bytes()))
+}
+
+pub(super) fn metrics(state: &State) -> Result<Answer, Failure> {
+    let Some(metrics) = &state.config.metrics else {
+        return Err(Failure::not_found("no_metrics", "this process records no metrics"));
+    };
+    Ok(typed("text/plain; version=0.0.4; charset=utf-8", metrics.render().into()))
+}
+
+fn typed(media_type: &'static str, body: Bytes) -> Answer {
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+pub(super) fn ready(state: &State) -> Result<Answer, Failure> {
+    let status = state.node.status();
+    if status.ready {
+        return json(&object!({ "ready": true }));
+    }
+    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", status.not_ready_reason))
+}
+
+pub(super) fn catalogue(state: &State) -> Result<Answer, Failure> {
+    let catalogue = state.node.catalogue();
+    json(&object!({
+        "generation": catalogue.generation,
+        "views": catalogue.views().map(WireView::from).collect::<Vec<_>>(),
+        "modules": catalogue.modules().map(module_json).collect::<Vec<_>>(),
+        "services": catalogue.services().collect::<Vec<_>>(),
+        "push_sources": catalogue.push_sources().collect::<Vec<_>>(),
+    }))
+}

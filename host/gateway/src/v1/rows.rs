@@ -1,0 +1,237 @@
+//! Rows: written as JSON or as an Arrow stream, and paged through.
+
+use super::{invalid_body, json, unknown};
+use crate::{
+    cell::{Cell, Members, Text},
+    coerce,
+    failure::{Answer, Failure},
+    json::{push_int, push_text, push_value},
+    receipt, routes,
+    rows::{Rows, Writer},
+    state::State,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use littoral_columnar::{ARROW_STREAM, Limits};
+use littoral_model::{
+    entity_key,
+    event_time::EventTime,
+    row::Row,
+    view::FeatureView,
+    write::{RowBatch, WriteRequest},
+};
+use serde::Deserialize;
+
+/// Rows of a page, when the request does not say.
+const PAGE_ROWS: usize = 1_000;
+
+/// Rows of a page at most.
+const PAGE_ROWS_MAX: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document<'a> {
+    #[serde(borrow, default)]
+    key: Members<'a, Cell<'a>>,
+    #[serde(borrow, default)]
+    values: Members<'a, Cell<'a>>,
+    #[serde(borrow, default)]
+    event_timestamp: Option<Cell<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Write<'a> {
+    /// Only where several views are written.
+    #[serde(borrow, default)]
+    view: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    rows: Vec<Document<'a>>,
+    #[serde(borrow, default)]
+    deletes: Vec<Document<'a>>,
+}
+
+/// `POST /v1/views/{name}/rows`.
+pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    let catalogue = state.node.catalogue();
+    let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if media_type.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(ARROW_STREAM)) {
+        let limits = Limits { rows_max: state.config.write_rows_max, bytes_max: state.config.write_packed_bytes_max };
+        let now = littoral_runtime::clock::wall();
+        let rows = littoral_columnar::decode_ipc(body, view, now, limits).map_err(|error| {
+            use littoral_columnar::Error;
+            match error {
+                Error::TooManyRows(_) | Error::TooLarge(_) => {
+                    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "write_too_large", error.to_string())
+                }
+                error => Failure::invalid("invalid_rows", error.to_string()),
+            }
+        })?;
+        return commit(state, headers, rows).await;
+    }
+    let write: Write<'_> = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
+    let mut rows = Rows::new(&state.config);
+    append(&mut rows, view, &write)?;
+    commit(state, headers, rows.finish()).await
+}
+
+/// `POST /v1/rows`: rows of several views, taken together or not at all.
+pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Failure> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Writes<'a> {
+        #[serde(borrow)]
+        writes: Vec<Write<'a>>,
+    }
+    let writes: Writes<'_> = serde_json::from_slice(body).map_err(|error| invalid_body(&error))?;
+    let catalogue = state.node.catalogue();
+    let mut rows = Rows::new(&state.config);
+    for (at, write) in writes.writes.iter().enumerate() {
+        let name = write
+            .view
+            .as_ref()
+            .map(|view| view.0.as_ref())
+            .ok_or_else(|| Failure::bad_request("invalid_body", format!("writes[{at}] does not say its 'view'")))?;
+        let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
+        append(&mut rows, view, write)?;
+    }
+    commit(state, headers, rows.finish()).await
+}
+
+fn append(rows: &mut Rows, view: &FeatureView, write: &Write<'_>) -> Result<(), Failure> {
+    let now = littoral_runtime::clock::wall();
+    let mut writer = rows.view(view);
+    for (at, document) in write.rows.iter().enumerate() {
+        let time = begin(&mut writer, view, document, at, "row", now)?;
+        if let Some((name, _)) = document.values.0.iter().find(|(name, _)| view.feature(name).is_none()) {
+            return Err(wrong(view, "row", at, name, "the view has no such feature"));
+        }
+        for feature in &view.features {
+            writer.value(document.values.get(&feature.name).unwrap_or(&Cell::Null))?;
+        }
+        writer.end(time)?;
+    }
+    for (at, document) in write.deletes.iter().enumerate() {
+        let time = begin(&mut writer, view, document, at, "delete", now)?;
+        if let Some((name, _)) = document.values.0.first() {
+            return Err(wrong(view, "delete", at, name, "a deletion has no values"));
+        }
+        writer.delete(time)?;
+    }
+    Ok(())
+}
+
+/// Begins a row and writes its key. Gives its event's time.
+fn begin(
+    writer: &mut Writer<'_>,
+    view: &FeatureView,
+    document: &Document<'_>,
+    at: usize,
+    kind: &str,
+    now: EventTime,
+) -> Result<EventTime, Failure> {
+    writer.begin(at);
+    if let Some((name, _)) =
+        document.key.0.iter().find(|(name, _)| !view.join_keys.iter().any(|key| key.name == **name))
+    {
+        return Err(wrong(view, kind, at, name, "the view has no such join key"));
+    }
+    for key in &view.join_keys {
+        let cell = document.key.get(&key.name);
+        writer.key(cell.ok_or_else(|| wrong(view, kind, at, &key.name, "the join key is missing"))?)?;
+    }
+    match &document.event_timestamp {
+        None | Some(Cell::Null) => Ok(now),
+        Some(cell) => coerce::event_time(cell).map_err(|reason| wrong(view, kind, at, "event_timestamp", &reason)),
+    }
+}
+
+fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) -> Failure {
+    let column: String = column.chars().take(128).collect();
+    Failure::invalid("invalid_row", format!("view '{}', {kind} {at}, column '{column}': {reason}", view.name))
+}
+
+async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch) -> Result<Answer, Failure> {
+    if rows.is_empty() {
+        return Err(Failure::bad_request("no_rows", "there is no row to write and none to delete"));
+    }
+    let count = rows.len();
+    let idempotency_key = receipt::idempotency_key(headers)?;
+    let receipt = state.node.write(WriteRequest { rows, idempotency_key, ..WriteRequest::default() }).await?;
+    let mut answer = json(&receipt::rows(&receipt, count))?;
+    crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
+    Ok(answer)
+}
+
+/// `GET /v1/views/{name}/rows`.
+pub(super) fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
+    let catalogue = state.node.catalogue();
+    let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
+    let limit = routes::query(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
+    let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
+        Failure::bad_request("invalid_limit", format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
+    })?;
+    let after = routes::query(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
+    let after = after
+        .map_err(|_| Failure::bad_request("invalid_cursor", "'cursor' is not one that a page before has returned"))?;
+    let page = state.node.page(view.id, after.as_deref(), limit).ok_or_else(|| {
+        let message = format!("this node does not hold every row of view '{name}'; ask its leader");
+        Failure::new(StatusCode::CONFLICT, "not_held_whole", message)
+    })?;
+    let mut out = Vec::with_capacity(64 + page.rows.len() * 256);
+    out.extend_from_slice(b"{\"rows\":[");
+    for (at, row) in page.rows.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_row(&mut out, view, row);
+        if out.len() > state.config.answer_bytes_max {
+            let message = "the page would be too large; ask for a smaller 'limit'";
+            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message));
+        }
+    }
+    out.extend_from_slice(b"],\"cursor\":");
+    match &page.cursor {
+        Some(cursor) => push_text(&mut out, &URL_SAFE_NO_PAD.encode(cursor)),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+    let mut response = Response::new(Full::new(Bytes::from(out)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {
+    let header = row.header();
+    out.extend_from_slice(b"{\"key\":{");
+    let keys = entity_key::split(row.key(), view.key_types()).unwrap_or_default();
+    for (at, (key, value)) in view.join_keys.iter().zip(keys).enumerate() {
+        push_name(out, at, &key.name);
+        push_value(out, value);
+    }
+    out.extend_from_slice(b"},\"values\":{");
+    for (at, feature) in view.features.iter().enumerate() {
+        push_name(out, at, &feature.name);
+        push_value(out, row.value(at, feature.value_type));
+    }
+    out.extend_from_slice(b"},\"event_timestamp\":\"");
+    header.event_time.write_rfc3339(out);
+    out.extend_from_slice(b"\",\"version\":{\"hlc\":");
+    out.extend_from_slice(header.version.hlc.0.to_string().as_bytes());
+    out.extend_from_slice(b",\"region\":");
+    push_text(out, header.version.region.as_str());
+    out.extend_from_slice(b"},\"lsn\":");
+    push_int(out, i64::try_from(header.lsn.0).unwrap_or(i64::MAX));
+    out.push(b'}');
+}
+
+fn push_name(out: &mut Vec<u8>, at: usize, name: &str) {
+    if at > 0 {
+        out.push(b',');
+    }
+    push_text(out, name);
+    out.push(b':');
+}
