@@ -199,6 +199,7 @@ impl Committer {
                 metrics::histogram!("littoral_leader_append_seconds").record(begun.elapsed().as_secs_f64());
                 metrics::histogram!("littoral_leader_batch_records").record(records as f64);
                 metrics::counter!("littoral_leader_log_bytes_total").increment(bytes as u64);
+                self.shared.commits.fetch_add(1, Relaxed);
                 self.shared.appended_bytes.fetch_add(bytes as u64, Relaxed);
                 self.catalogue = catalogue;
                 if self.shared.trouble.lock().take().is_some() {

@@ -20,6 +20,8 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let bounds = shared.log.bounds();
     let gauges = BTreeMap::from([
         ("log_bytes".to_owned(), shared.log.bytes() as f64),
+        ("log_bytes_appended".to_owned(), shared.appended_bytes.load(Relaxed) as f64),
+        ("commits".to_owned(), shared.commits.load(Relaxed) as f64),
         ("log_oldest_lsn".to_owned(), bounds.oldest.0 as f64),
         ("snapshot_lsn".to_owned(), shared.snapshot_lsn.load(Relaxed) as f64),
         ("queue_depth".to_owned(), shared.queue.len() as f64),

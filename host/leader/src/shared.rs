@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) trouble: Mutex<Option<String>>,
     /// Bytes of records appended since the start.
     pub(crate) appended_bytes: AtomicU64,
+    /// Batches appended since the start.
+    pub(crate) commits: AtomicU64,
     /// The newest durable snapshot.
     pub(crate) snapshot_lsn: AtomicU64,
 }

@@ -197,6 +197,7 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         clock: ground.clock,
         trouble: Mutex::default(),
         appended_bytes: AtomicU64::new(0),
+        commits: AtomicU64::new(0),
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
         config,
     });

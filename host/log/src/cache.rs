@@ -34,6 +34,13 @@ impl Cache {
         }
     }
 
+    /// Forgets records before `oldest`: what was trimmed is gone here too.
+    pub(crate) fn trim(&mut self, oldest: Lsn) {
+        while self.entries.front().is_some_and(|entry| entry.last < oldest) {
+            self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.bytes.len());
+        }
+    }
+
     /// The batches from the one with `from` on, of about `bytes_max` bytes; none when it is not held.
     pub(crate) fn from(&self, from: Lsn, bytes_max: usize) -> Vec<Entry> {
         let at = self.entries.partition_point(|entry| entry.last < from);

@@ -50,8 +50,11 @@ pub(crate) fn scan(
             .and_then(|header| header.payload(rest).map(|payload| (header, payload)));
         let Some((header, payload)) = whole else {
             let used = rest.iter().rposition(|byte| *byte != 0).map(|last| at + last + 1);
-            if until.is_some() {
-                return Err(damaged(format!("record {} should stand here and does not", then.next)));
+            if let Some(until) = until {
+                return Err(damaged(format!(
+                    "record {} should stand here and does not, and the next file begins with record {until}",
+                    then.next
+                )));
             }
             if used.is_some()
                 && let Some(successor) = successor(rest, segment.header.salt, then.next)

@@ -158,6 +158,7 @@ impl Embedded {
                 }
                 // Readers that are in it have the file open and read on.
                 state.bounds.oldest = next;
+                state.cache.trim(next);
                 state.segments.remove(0).name
             };
             self.storage.remove(&name).map_err(|error| io(&name, error))?;

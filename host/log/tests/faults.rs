@@ -1,0 +1,158 @@
+//! Disks that are full, fail and lose power. No process is harmed: the storage is simulated, the log is the one that ships.
+
+mod support;
+
+use littoral_log::{
+    AppendError, Log,
+    embedded::Embedded,
+    storage::{Faults, Memory, Storage},
+};
+use littoral_model::position::Lsn;
+use std::sync::Arc;
+use support::{SEGMENT, all, append, open, options};
+
+#[test]
+fn each_batch_costs_one_sync() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    append(&log, 1, 10).unwrap();
+    let before = memory.syncs();
+    for _ in 0..50 {
+        append(&log, 5, 100).unwrap();
+    }
+    assert_eq!(memory.syncs() - before, 50);
+}
+
+#[test]
+fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    memory.set_faults(Faults { capacity: Some(2 * SEGMENT + 10_000), ..Faults::default() });
+    let mut taken = 0;
+    let error = loop {
+        match append(&log, 4, 1_000) {
+            Ok(_) => taken += 4,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, AppendError::NoSpace(_)), "{error}");
+    assert!(taken > 80);
+    assert_eq!(all(&log).len(), taken, "reads go on");
+    assert!(append(&log, 4, 1_000).is_err(), "still full");
+    memory.set_faults(Faults::default());
+    append(&log, 4, 1_000).unwrap();
+    assert_eq!(all(&log).len(), taken + 4);
+    drop(log);
+    let log = Embedded::open(Arc::new(memory.crash(3)), options()).unwrap();
+    assert_eq!(all(&log).len(), taken + 4);
+}
+
+#[test]
+fn a_log_on_a_full_disk_opens_and_reads() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    append(&log, 4, 1_000).unwrap();
+    drop((log, storage));
+    let full = memory.crash(0);
+    full.set_faults(Faults { capacity: Some(1), ..Faults::default() });
+    let log = Embedded::open(Arc::new(full), options()).unwrap();
+    assert_eq!(all(&log).len(), 4);
+}
+
+#[test]
+fn after_a_failed_fsync_writing_goes_on_in_a_new_file_and_the_refused_batch_never_returns() {
+    for seed in 0..32 {
+        let memory = Memory::new();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let log = open(&storage);
+        append(&log, 3, 700).unwrap();
+        memory.set_faults(Faults { sync_fails_after: Some(0), ..Faults::default() });
+        // Larger than what follows, so that its remains would show.
+        assert!(matches!(append(&log, 9, 700), Err(AppendError::Io(_))));
+        assert_eq!(log.bounds().tail, Lsn(3));
+        assert_eq!(all(&log).len(), 3);
+        append(&log, 2, 50).unwrap();
+        let segments = memory.list().unwrap().iter().filter(|name| name.ends_with(".seg")).count();
+        assert_eq!(segments, 2, "a new file, as the old one's pages cannot be trusted");
+        append(&log, 2, 50).unwrap();
+        let bounds = log.bounds();
+        let log = Embedded::open(Arc::new(memory.crash(seed)), options()).unwrap();
+        assert_eq!(log.bounds(), bounds, "seed {seed}");
+        assert_eq!(all(&log).len(), 7);
+    }
+}
+
+#[test]
+fn a_batch_that_failed_and_then_a_crash_is_there_whole_or_not_at_all() {
+    for seed in 0..64 {
+        let memory = Memory::new();
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let log = open(&storage);
+        append(&log, 3, 700).unwrap();
+        memory.set_faults(Faults { write_fails_after: Some(seed * 40), ..Faults::default() });
+        let failed = append(&log, 3, 700).is_err();
+        let log = Embedded::open(Arc::new(memory.crash(seed)), options()).unwrap();
+        let found = all(&log).len();
+        assert!(if failed { found == 3 || found == 6 } else { found == 6 }, "{found} after seed {seed}");
+    }
+}
+
+/// SplitMix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Power losses, torn writes, failed fsyncs and full disks in any order: whatever was acknowledged is there afterwards, in
+/// order and chained, and nothing is there that was never appended.
+#[test]
+fn no_acknowledged_batch_is_ever_lost() {
+    for seed in 0..80_u64 {
+        let mut chance = seed;
+        let mut memory = Memory::new();
+        let mut acknowledged = 0;
+        for _life in 0..6 {
+            let opened = Embedded::open(Arc::new(memory.clone()), options());
+            let log = match opened {
+                Ok(log) => log,
+                // A failing disk may keep a log from opening, but only while it fails.
+                Err(error) => {
+                    memory = memory.crash(next(&mut chance));
+                    let retried = Embedded::open(Arc::new(memory.clone()), options());
+                    retried.unwrap_or_else(|again| panic!("seed {seed}: {error}, then {again}"))
+                }
+            };
+            let tail = log.bounds().tail.0;
+            assert!(tail >= acknowledged, "seed {seed}: {acknowledged} acknowledged, {tail} found");
+            assert_eq!(all(&log).len() as u64, tail, "seed {seed}");
+            acknowledged = tail;
+            for _ in 0..next(&mut chance) % 40 {
+                match next(&mut chance) % 12 {
+                    0 => memory.set_faults(Faults { sync_fails_after: Some(0), ..Faults::default() }),
+                    1 => {
+                        let left = next(&mut chance) % 5_000;
+                        memory.set_faults(Faults { write_fails_after: Some(left), ..Faults::default() });
+                    }
+                    2 => memory.set_faults(Faults { capacity: Some(SEGMENT * 3 / 2), ..Faults::default() }),
+                    3 => memory.set_faults(Faults::default()),
+                    4 => log.prepare(),
+                    _ => {}
+                }
+                let before = log.bounds();
+                let (records, bytes) = (1 + next(&mut chance) % 20, (next(&mut chance) % 2_000) as usize);
+                match append(&log, records, bytes) {
+                    Ok(block) => acknowledged = block.last.0,
+                    Err(_) => assert_eq!(log.bounds(), before, "seed {seed}: a refused batch leaves no trace"),
+                }
+            }
+            memory.set_faults(Faults::default());
+            memory = memory.crash(next(&mut chance));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What a log does about damage: the unfinished end is cut off, anything else is refused and left alone.
+
+mod support;
+
+use littoral_log::{
+    Log, OpenError,
+    embedded::Embedded,
+    storage::{Disk, Faults, Memory, Storage},
+};
+use littoral_model::position::Lsn;
+use std::sync::Arc;
+use support::{all, append, open, options};
+
+const FIRST: &str = "log-00000000000000000001.seg";
+
+fn filled(batches: u64) -> Memory {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    for _ in 0..batches {
+        append(&log, 3, 200).unwrap();
+    }
+    memory
+}
+
+fn reopen(memory: &Memory) -> Result<Embedded, OpenError> {
+    Embedded::open(Arc::new(memory.crash(1)), options())
+}
+
+/// Where the frames begin, and where the last one ends, in the first segment.
+fn frames(memory: &Memory) -> Vec<usize> {
+    let bytes = memory.bytes(FIRST).unwrap();
+    let mut at = 4_096;
+    let mut frames = vec![at];
+    while bytes[at..at + 4] == *b"LTB1" {
+        let len = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        at += (96 + len).next_multiple_of(8);
+        frames.push(at);
+    }
+    frames
+}
+
+#[test]
+fn a_batch_that_was_torn_anywhere_is_cut_off_and_writing_goes_on() {
+    let whole = filled(5);
+    let ends = frames(&whole);
+    let (start, end) = (ends[4], ends[5]);
+    for cut in (start..end).step_by(13) {
+        let memory = whole.crash(0);
+        // Every byte of the frame from `cut` on never reached the disk.
+        let bytes = memory.bytes(FIRST).unwrap();
+        let file = memory.open(FIRST).unwrap();
+        file.write_at(cut as u64, &vec![0; end - cut]).unwrap();
+        file.sync().unwrap();
+        if bytes[cut..end].iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+        let log = open(&storage);
+        assert_eq!(log.bounds().tail, Lsn(12), "cut at {cut}");
+        append(&log, 1, 10).unwrap();
+        drop(log);
+        let log = Embedded::open(Arc::new(memory.crash(1)), options()).unwrap();
+        assert_eq!(all(&log).len(), 13);
+    }
+}
+
+#[test]
+fn damage_before_the_last_batch_is_refused_with_file_offset_and_remedy() {
+    let whole = filled(5);
+    let frames = frames(&whole);
+    for (index, at) in frames[..4].iter().enumerate() {
+        for within in [0, 30, 90, 96, 200, 700] {
+            let memory = whole.crash(0);
+            assert!(memory.flip(FIRST, at + within));
+            let before = memory.bytes(FIRST);
+            let error = reopen(&memory).unwrap_err();
+            let OpenError::Damaged { file, offset, .. } = &error else { panic!("{error}") };
+            assert_eq!((file.as_str(), *offset), (FIRST, *at as u64), "batch {index}, byte {within}");
+            assert!(error.to_string().contains("Remedy: the disk lost data"), "{error}");
+            assert_eq!(memory.bytes(FIRST), before, "nothing was changed");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_or_missing_segment_is_refused() {
+    let memory = filled(400);
+    let mut names: Vec<String> = memory.list().unwrap();
+    names.retain(|name| name.ends_with(".seg"));
+    names.sort();
+    assert!(names.len() > 3, "{names:?}");
+    let gone = memory.crash(0);
+    gone.remove(&names[1]).unwrap();
+    let error = Embedded::open(Arc::new(gone), options()).unwrap_err().to_string();
+    assert!(error.contains(&names[0]) && error.contains("and the next file begins with record"), "{error}");
+    let headless = memory.crash(0);
+    headless.flip(&names[1], 20);
+    let error = Embedded::open(Arc::new(headless), options()).unwrap_err().to_string();
+    assert!(error.contains(&names[1]) && error.contains("header's checksum"), "{error}");
+    // The end of a segment that has a successor is no unfinished end.
+    let short = memory.crash(0);
+    let end = short.bytes(&names[0]).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    short.flip(&names[0], end);
+    assert!(matches!(Embedded::open(Arc::new(short), options()), Err(OpenError::Damaged { .. })));
+    let nameless = memory.crash(0);
+    nameless.remove("identity").unwrap();
+    let error = Embedded::open(Arc::new(nameless), options()).unwrap_err().to_string();
+    assert!(error.contains("identity") && error.contains("the file is gone"), "{error}");
+}
+
+#[test]
+fn rows_that_look_like_frames_do_not_confuse_recovery() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    append(&log, 1, 10).unwrap();
+    let frame = memory.bytes(FIRST).unwrap()[4_096..4_300].to_vec();
+    let bounds = log.bounds();
+    let mut batch = littoral_log::Batch::after(&bounds, bounds.epoch, 0);
+    // The salt is made a wrong one, as nobody outside knows it.
+    let mut body = vec![0; 3];
+    for padding in 0..8 {
+        body.resize(body.len() + padding, 0);
+        body.extend_from_slice(&frame);
+        let at = body.len() - frame.len() + 16;
+        body[at] ^= 1;
+    }
+    batch.push(support::record(Lsn(2), bounds.epoch, &body)).unwrap();
+    log.append(batch).unwrap();
+    drop(log);
+    let end = frames(&memory)[2];
+    let file = memory.open(FIRST).unwrap();
+    file.write_at(end as u64 - 9, &[9]).unwrap();
+    file.sync().unwrap();
+    let log = Embedded::open(Arc::new(memory.crash(0)), options()).unwrap();
+    assert_eq!(log.bounds().tail, Lsn(1), "the last batch counts as torn");
+}
+
+#[test]
+fn two_processes_cannot_open_one_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = || -> Arc<dyn Storage> { Arc::new(Disk::at(directory.path()).unwrap()) };
+    let log = open(&at());
+    let error = Embedded::open(at(), options()).unwrap_err().to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+    drop(log);
+    open(&at());
+}
+
+#[test]
+fn another_region_and_a_newer_format_are_refused() {
+    let memory = filled(1);
+    let other = littoral_log::embedded::Options { region: "us".parse().unwrap(), ..options() };
+    let error = Embedded::open(Arc::new(memory.crash(0)), other).unwrap_err().to_string();
+    assert!(error.contains("belongs to region 'eu', not 'us'"), "{error}");
+    let newer = memory.crash(0);
+    newer.open("identity").unwrap().write_at(8, &[9]).unwrap();
+    let error = Embedded::open(Arc::new(newer), options()).unwrap_err().to_string();
+    assert!(error.contains("format 9, this program reads up to 1"), "{error}");
+}
+
+#[test]
+fn a_damaged_record_is_never_handed_to_a_reader() {
+    let memory = filled(4);
+    let storage: Arc<dyn Storage> = Arc::new(memory.reopened());
+    drop(storage);
+    let log = Embedded::open(Arc::new(memory.crash(0)), options());
+    let log = log.unwrap();
+    drop(log);
+    let live = memory.crash(0);
+    let log = Embedded::open(Arc::new(live.clone()), options()).unwrap();
+    live.flip(FIRST, frames(&memory)[1] + 120);
+    let error = log.read(Lsn(4), 10).unwrap_err().to_string();
+    assert!(error.contains(FIRST) && error.contains("is damaged at offset"), "{error}");
+    live.set_faults(Faults { reads_fail: true, ..Faults::default() });
+    assert!(log.read(Lsn(1), 10).unwrap_err().to_string().contains("simulated failure of a read"));
+}

@@ -1,0 +1,126 @@
+//! Snapshots: what is written reads back, what is not whole is refused, and the old ones go.
+
+use littoral_log::{
+    OpenError,
+    snapshot::{self, Head, Reader, Receipt, Section},
+    storage::{Faults, Memory, Storage},
+};
+use littoral_model::{
+    event_time::EventTime,
+    hlc::Hlc,
+    position::{Epoch, Incarnation, Lsn},
+    record::ChainHash,
+    row::{Row, RowMeta},
+    version::Version,
+    view::ViewId,
+};
+use std::sync::Arc;
+
+fn head(as_of: u64) -> Head {
+    Head {
+        region: "eu".parse().unwrap(),
+        incarnation: Incarnation(7),
+        epoch: Epoch(3),
+        as_of: Lsn(as_of),
+        chain: ChainHash(99),
+        hlc: Hlc(1_234),
+        catalogue: Arc::default(),
+        rows_estimate: 10,
+    }
+}
+
+fn row(number: u64) -> Row {
+    let version = Version { hlc: Hlc(number), region: "eu".parse().unwrap() };
+    let meta = RowMeta { view: ViewId(1), event_time: EventTime(5), version, lsn: Lsn(number) };
+    Row::new(meta, &number.to_le_bytes(), (!number.is_multiple_of(3)).then_some(b"body".as_slice()))
+}
+
+fn write(storage: &Memory, as_of: u64) -> std::io::Result<snapshot::Written> {
+    let chunks = (0..10).map(|chunk| (chunk * 100..chunk * 100 + 100).map(row).collect());
+    let receipts: Vec<Receipt> = (0..3_000)
+        .map(|at| Receipt {
+            idempotency_key: format!("key {at}"),
+            content: at,
+            first: Lsn(at),
+            last: Lsn(at + 1),
+            hlc: Hlc(at),
+        })
+        .collect();
+    snapshot::write(storage, &head(as_of), chunks, &receipts)
+}
+
+fn read(storage: &Memory, as_of: u64) -> Result<(Vec<Row>, Vec<Receipt>), OpenError> {
+    let mut reader = Reader::open(storage, Lsn(as_of))?;
+    assert_eq!(reader.head, head(as_of));
+    let (mut rows, mut receipts) = (Vec::new(), Vec::new());
+    while let Some(section) = reader.next_section()? {
+        match section {
+            Section::Rows(part) => rows.extend(part),
+            Section::Receipts(part) => receipts.extend(part),
+        }
+    }
+    Ok((rows, receipts))
+}
+
+const NAME: &str = "snapshot-00000000000000000040.snap";
+
+#[test]
+fn rows_tombstones_and_receipts_read_back_after_a_loss_of_power() {
+    let storage = Memory::new();
+    assert_eq!(write(&storage, 40).unwrap().rows, 1_000);
+    for seed in 0..8 {
+        let (rows, receipts) = read(&storage.crash(seed), 40).unwrap();
+        assert_eq!((rows.len(), receipts.len()), (1_000, 3_000));
+        assert_eq!((rows[4].header(), rows[4].body()), (row(4).header(), row(4).body()));
+        assert!(rows[3].is_tombstone());
+    }
+}
+
+#[test]
+fn a_byte_changed_or_missing_anywhere_is_found() {
+    let storage = Memory::new();
+    write(&storage, 40).unwrap();
+    let len = storage.bytes(NAME).unwrap().len();
+    for at in (0..len).step_by(211).chain([0, 8, 12, 17, len - 1]).filter(|at| !(12..16).contains(at)) {
+        let damaged = storage.crash(0);
+        damaged.flip(NAME, at);
+        assert!(read(&damaged, 40).is_err(), "byte {at}");
+    }
+    for len in [0, 7, 16, 20, 500, len - 1] {
+        let short = Memory::new();
+        let file = short.create(NAME, 0).unwrap();
+        file.write_at(0, &storage.bytes(NAME).unwrap()[..len]).unwrap();
+        let error = read(&short, 40).unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{len} bytes: {error}");
+    }
+}
+
+#[test]
+fn two_are_kept_and_the_older_bounds_trimming() {
+    let storage = Memory::new();
+    assert_eq!(snapshot::prune(&storage).unwrap(), Lsn::NONE);
+    write(&storage, 10).unwrap();
+    assert_eq!(snapshot::prune(&storage).unwrap(), Lsn::NONE, "one may yet turn out damaged");
+    for (as_of, through) in [(20, 10), (30, 20), (40, 30)] {
+        write(&storage, as_of).unwrap();
+        assert_eq!(snapshot::prune(&storage).unwrap(), Lsn(through));
+    }
+    assert_eq!(snapshot::newest(&storage).unwrap(), [Lsn(40), Lsn(30)]);
+}
+
+#[test]
+fn a_full_disk_gets_its_room_back_and_keeps_the_snapshot_before() {
+    let storage = Memory::new();
+    write(&storage, 30).unwrap();
+    storage.set_faults(Faults { capacity: Some(150_000), ..Faults::default() });
+    assert_eq!(write(&storage, 40).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    storage.set_faults(Faults::default());
+    assert_eq!(storage.list().unwrap(), ["snapshot-00000000000000000030.snap"]);
+    read(&storage, 30).unwrap();
+    write(&storage, 40).unwrap();
+    for fails_after in 0..3 {
+        storage.set_faults(Faults { sync_fails_after: Some(fails_after), ..Faults::default() });
+        let _ = write(&storage, 50);
+        read(&storage, 40).unwrap();
+    }
+}
