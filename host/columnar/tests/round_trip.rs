@@ -1,5 +1,7 @@
 //! Rows of every type go out as an Arrow IPC stream and come back the same.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
+
 use littoral_columnar::{Limits, decode_ipc, encode};
 use littoral_model::{
     entity_key,
