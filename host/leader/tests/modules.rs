@@ -1,0 +1,80 @@
+//! Modules: stored before they are logged, there again after a restart, and collected when no name means them.
+
+mod support;
+
+use bytes::Bytes;
+use littoral_leader::Config;
+use littoral_log::storage::{Faults, Storage};
+use littoral_model::{
+    catalogue::CatalogueChange,
+    module::ModuleDigest,
+    ports::{FeatureReader, FeatureWriter, FeedSource, ModuleRuntime, Node},
+    write::WriteError,
+};
+use std::time::Duration;
+use support::{config, start};
+
+#[tokio::test]
+async fn a_module_is_durable_callable_and_fetched_by_edges() {
+    let node = start(config()).await;
+    let component = Bytes::from_static(b"a component");
+    let put = node.leader.put_module("m".into(), "1.0.0".into(), component.clone()).await.unwrap();
+    assert_eq!(put.digest, ModuleDigest::of(&component));
+    assert!(node.modules.is_ready(put.digest));
+    assert_eq!(node.leader.component(put.digest).await, Some(component.clone()));
+    let node = node.after_power_loss(config(), 0).await;
+    assert_eq!(node.leader.catalogue().module("m").unwrap().digest, put.digest);
+    assert_eq!(node.leader.component(put.digest).await, Some(component));
+    for _ in 0..200 {
+        if node.modules.is_ready(put.digest) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(node.leader.status().modules[0].ready);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_leaves_nothing_behind() {
+    let node = start(Config { module_bytes_max: 1_024, ..config() }).await;
+    let put = |component: &'static [u8]| node.leader.put_module("m".into(), "1".into(), Bytes::from_static(component));
+    let error = put(b"bad").await.unwrap_err();
+    assert!(matches!(error, WriteError::Invalid(_)) && error.to_string().contains("it is bad"), "{error}");
+    let error = put(&[7; 1_025]).await.unwrap_err().to_string();
+    assert!(error.contains("has 1025 bytes, the largest is 1024"), "{error}");
+    node.view("m").await;
+    let error = put(b"good").await.unwrap_err().to_string();
+    assert!(error.contains("'m' already names a view"), "{error}");
+    assert!(node.components.list().unwrap().is_empty());
+    node.components.set_faults(Faults { capacity: Some(0), ..Faults::default() });
+    let error = node.leader.put_module("n".into(), "1".into(), Bytes::from_static(b"good")).await.unwrap_err();
+    assert!(matches!(error, WriteError::NotDurable(_)), "{error}");
+    assert!(node.leader.catalogue().module("n").is_none());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_release_that_no_name_means_is_retired_and_its_file_collected() {
+    let node = start(config()).await;
+    let put = |name: &str, component: &'static [u8]| {
+        node.leader.put_module(name.into(), "1".into(), Bytes::from_static(component))
+    };
+    let old = put("m", b"old").await.unwrap().digest;
+    let shared = put("n", b"shared").await.unwrap().digest;
+    put("o", b"shared").await.unwrap();
+    let new = put("m", b"new").await.unwrap().digest;
+    node.leader.change(CatalogueChange::DropModule("n".into())).await.unwrap();
+    // A further change: that before it is then wholly done with.
+    node.view("a").await;
+    assert!(!node.modules.is_ready(old) && node.modules.is_ready(shared) && node.modules.is_ready(new));
+    assert!(node.leader.component(old).await.is_some(), "an edge that lags may still want it");
+    assert!(node.leader.snapshot_now());
+    assert!(node.leader.component(old).await.is_none());
+    assert!(node.leader.component(shared).await.is_some() && node.leader.component(new).await.is_some());
+    let release =
+        littoral_model::module::ModuleRelease { digest: old, ..node.leader.catalogue().module("m").unwrap().clone() };
+    let error = node.leader.change(CatalogueChange::PutModule(release)).await.unwrap_err().to_string();
+    assert!(error.contains("the component of module 'm' is not here"), "{error}");
+    node.stop().await;
+}

@@ -1,0 +1,196 @@
+//! Writes: what is taken, what is refused, and what a retry means.
+
+mod support;
+
+use littoral_leader::Config;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    event_time::EventTime,
+    merge::MergePolicy,
+    ports::{FeatureReader, FeatureWriter, FeedSource, Node},
+    position::Lsn,
+    read::ReadAnswer,
+    view::{FeatureView, ViewId},
+    write::{RowBatch, RowWrite, WriteError, WriteRequest},
+};
+use std::sync::atomic::Ordering::Relaxed;
+use support::{NOW_MS, body, config, read, start, view, with_key, write};
+
+#[tokio::test]
+async fn an_acknowledged_write_is_read_at_once_and_its_token_is_covered() {
+    let node = start(config()).await;
+    let view = node.view("a").await;
+    for number in 0..100 {
+        let receipt = node.put(view, number % 7, number, number).await.unwrap();
+        assert_eq!(receipt.position.lsn, Lsn(number as u64 + 2));
+        let mut request = read(view, &[number % 7]);
+        request.demand.at_least = Some(receipt.token.clone());
+        let mut answer = ReadAnswer::default();
+        assert!(node.leader.read_now(&request, &mut answer));
+        assert_eq!(support::value(answer.rows[0][0].as_ref().unwrap()), number);
+        assert!(answer.freshness.watermark.covers(&receipt.token));
+        assert_eq!(node.leader.head().borrow().lsn, receipt.position.lsn);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn late_events_lose_and_deletions_hold_unless_the_view_says_otherwise() {
+    let node = start(config()).await;
+    let by_event = node.view("by_event").await;
+    let policy = FeatureView { merge: MergePolicy::LatestWrite, ..view("by_write") };
+    node.leader.change(CatalogueChange::PutView(policy)).await.unwrap();
+    let by_write = node.leader.catalogue().view("by_write").unwrap().id;
+    for view in [by_event, by_write] {
+        node.put(view, 1, 20, 2_000).await.unwrap();
+        node.put(view, 1, 10, 1_000).await.unwrap();
+        node.leader.write(write(view, &[(2, Some(1)), (2, None)], 1_000)).await.unwrap();
+        node.put(view, 2, 9, 500).await.unwrap();
+    }
+    assert_eq!((node.get(by_event, 1), node.get(by_event, 2)), (Some(20), None));
+    assert_eq!((node.get(by_write, 1), node.get(by_write, 2)), (Some(10), Some(9)));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
+    let node = start(Config { row_bytes_max: 4_096, request_bytes_max: 8_192, ..config() }).await;
+    let view = node.view("a").await;
+    let one = |row: RowWrite<'_>| {
+        let mut rows = RowBatch::default();
+        rows.push(RowWrite { view, event_time: EventTime(0), key: &7_i64.to_le_bytes(), body: Some(&body(1)) });
+        rows.push(row);
+        WriteRequest { rows, ..WriteRequest::default() }
+    };
+    let (key, good, event_time) = (7_i64.to_le_bytes(), body(1), EventTime(0));
+    let wide = {
+        let mut wide = littoral_model::row_body::BodyBuilder::new(2);
+        wide.push_i64(1);
+        wide.push_i64(2);
+        wide.finish().unwrap()
+    };
+    let huge = vec![1; 5_000];
+    for (row, said) in [
+        (RowWrite { view, event_time, key: &key[..7], body: Some(&good) }, "row 1 of view 'a': entity key bytes"),
+        (RowWrite { view, event_time, key: &key, body: Some(&good[..5]) }, "row 1 of view 'a': row body ends early"),
+        (RowWrite { view, event_time, key: &key, body: Some(&wide) }, "has 2 values, the view has 1 features"),
+        (RowWrite { view, event_time, key: &key, body: Some(&huge) }, "has 5008 bytes, the largest is 4096"),
+    ] {
+        let error = node.leader.write(one(row)).await.unwrap_err();
+        assert!(matches!(error, WriteError::Invalid(_)) && error.to_string().contains(said), "{error}");
+    }
+    let unknown = RowWrite { view: ViewId(99), event_time, key: &key, body: Some(&good) };
+    assert!(matches!(node.leader.write(one(unknown)).await, Err(WriteError::UnknownView(_))));
+    let ahead = EventTime::from_ms(NOW_MS as i64 + 60_001);
+    let future = RowWrite { view, event_time: ahead, key: &key, body: Some(&good) };
+    let error = node.leader.write(one(future)).await.unwrap_err();
+    assert!(matches!(error, WriteError::FutureEvent { ahead_ms: 60_001, max_ms: 60_000, .. }), "{error}");
+    let many: Vec<_> = (0..1_000).map(|key| (key, Some(1))).collect();
+    let error = node.leader.write(write(view, &many, 0)).await.unwrap_err().to_string();
+    assert!(error.contains("at most 8192 are taken at once; split it"), "{error}");
+    let error = node.leader.write(with_key(write(view, &[(1, Some(1))], 0), &"k".repeat(257))).await.unwrap_err();
+    assert!(error.to_string().contains("1 to 256 bytes, this one has 257"), "{error}");
+    assert_eq!((node.get(view, 7), node.leader.head().borrow().lsn), (None, Lsn(1)), "nothing was taken");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_is_answered_as_the_first_time_also_after_a_restart_and_a_snapshot() {
+    let mut node = start(config()).await;
+    let view = node.view("a").await;
+    let request = with_key(write(view, &[(1, Some(1)), (2, Some(2))], 1_000), "once");
+    let first = node.leader.write(request.clone()).await.unwrap();
+    assert!(!first.duplicate);
+    node.put(view, 1, 5, 2_000).await.unwrap();
+    for snapshot in [false, true, true] {
+        let again = node.leader.write(request.clone()).await.unwrap();
+        assert!(again.duplicate);
+        assert_eq!((again.first, again.position), (first.first, first.position));
+        let other = with_key(write(view, &[(1, Some(3))], 1_000), "once");
+        let error = node.leader.write(other).await.unwrap_err();
+        assert_eq!(error, WriteError::IdempotencyMismatch("once".to_owned()));
+        assert_eq!(node.get(view, 1), Some(5), "nothing was written again");
+        if snapshot {
+            assert!(node.leader.snapshot_now());
+        }
+        node = node.after_power_loss(config(), 3).await;
+    }
+    node.clock.store(NOW_MS + 86_400_001, Relaxed);
+    assert!(!node.leader.write(request).await.unwrap().duplicate, "forgotten after a day");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn concurrent_retries_are_one_write() {
+    let node = start(config()).await;
+    let view = node.view("a").await;
+    let request = with_key(write(view, &[(1, Some(1))], 1_000), "once");
+    let tries: Vec<_> = (0..50)
+        .map(|_| {
+            let (leader, request) = (node.leader.clone(), request.clone());
+            tokio::spawn(async move { leader.write(request).await.unwrap() })
+        })
+        .collect();
+    let mut taken = 0;
+    let mut positions = std::collections::HashSet::new();
+    for receipt in tries {
+        let receipt = receipt.await.unwrap();
+        taken += u32::from(!receipt.duplicate);
+        positions.insert(receipt.position);
+    }
+    assert_eq!((taken, positions.len()), (1, 1));
+    assert_eq!(node.leader.head().borrow().lsn, Lsn(3), "the view, the row, its receipt");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_dropped_view_takes_its_rows_along_and_its_number_is_not_used_again() {
+    let mut node = start(config()).await;
+    let old = node.view("a").await;
+    node.put(old, 1, 1, 1_000).await.unwrap();
+    node.leader.change(CatalogueChange::DropView("a".to_owned())).await.unwrap();
+    let new = node.view("a").await;
+    assert_ne!(old, new);
+    assert!(matches!(node.put(old, 1, 1, 1_000).await, Err(WriteError::UnknownView(_))));
+    for _ in 0..2 {
+        assert_eq!((node.get(old, 1), node.get(new, 1)), (None, None));
+        node = node.after_power_loss(config(), 1).await;
+    }
+    let unchanged = node.leader.change(CatalogueChange::PutView(view("a"))).await.unwrap();
+    assert_eq!(unchanged.position, *node.leader.head().borrow(), "nothing to log");
+    let error = node.leader.change(CatalogueChange::DropView("b".to_owned())).await.unwrap_err().to_string();
+    assert!(error.contains("there is no view named 'b'"), "{error}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn the_queue_is_bounded_and_a_stopping_leader_says_so() {
+    let node = start(Config { queue_requests_max: 2, ..config() }).await;
+    let view = node.view("a").await;
+    let writes: Vec<_> = (0..500)
+        .map(|key| {
+            let leader = node.leader.clone();
+            tokio::spawn(async move { leader.write(write(view, &[(key, Some(key))], 1_000)).await })
+        })
+        .collect();
+    let (mut taken, mut refused) = (0, 0);
+    for (key, answer) in writes.into_iter().enumerate() {
+        match answer.await.unwrap() {
+            Ok(_) => {
+                taken += 1;
+                assert_eq!(node.get(view, key as i64), Some(key as i64));
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error, WriteError::Overloaded);
+                assert_eq!(node.get(view, key as i64), None);
+            }
+        }
+    }
+    assert_eq!(taken + refused, 500);
+    let leader = node.leader.clone();
+    node.stop().await;
+    let error = leader.write(write(view, &[(1, Some(1))], 1_000)).await.unwrap_err();
+    assert!(matches!(error, WriteError::NotLeader(_)), "{error}");
+    assert!(leader.status().ready, "reads go on");
+}
