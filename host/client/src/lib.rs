@@ -34,7 +34,7 @@ pub use config::Config;
 pub use error::{Error, Problem};
 pub use feast::{FeastAnswer, FeastColumn, FeastMetadata};
 pub use modules::{ModuleInfo, ModulePut};
-pub use node::Readiness;
+pub use node::{Catalogue, Readiness};
 pub use read::{Demand, Freshness, Read, ReadAnswer, ReadColumn};
 pub use receipt::{ChangeReceipt, RowsReceipt};
 pub use rows::{HeldRow, RowDelete, RowDocument, RowPage, ViewRows};

@@ -1,8 +1,12 @@
 //! What a node says of itself.
 
-use crate::{Client, Error, call::Call};
-use littoral_model::status::NodeStatus;
-use serde_json::Value;
+use crate::{Client, Error, ModuleInfo, call::Call, wire_view::WireView};
+use littoral_model::{
+    service::{FeatureService, PushSource},
+    status::NodeStatus,
+    view::FeatureView,
+};
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Whether a node should get traffic.
@@ -12,6 +16,21 @@ pub enum Readiness {
     Ready,
     /// It should not, for this reason.
     NotReady(String),
+}
+
+/// Every view, module, service and push source, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// Counts the changes that made it: two catalogues of one log with one generation are equal.
+    pub generation: u64,
+    /// Feature views.
+    pub views: Vec<FeatureView>,
+    /// Modules.
+    pub modules: Vec<ModuleInfo>,
+    /// Feature services.
+    pub services: Vec<FeatureService>,
+    /// Push sources.
+    pub push_sources: Vec<PushSource>,
 }
 
 impl Client {
@@ -60,12 +79,27 @@ impl Client {
         }
     }
 
-    /// The whole catalogue, as JSON.
+    /// The whole catalogue, as of one moment.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn catalogue(&self) -> Result<Value, Error> {
-        self.send(Call::get("/v1/catalogue")).await?.json()
+    pub async fn catalogue(&self) -> Result<Catalogue, Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            generation: u64,
+            views: Vec<WireView>,
+            modules: Vec<ModuleInfo>,
+            services: Vec<FeatureService>,
+            push_sources: Vec<PushSource>,
+        }
+        let wire: Wire = self.send(Call::get("/v1/catalogue")).await?.json()?;
+        Ok(Catalogue {
+            generation: wire.generation,
+            views: wire.views.into_iter().map(FeatureView::from).collect(),
+            modules: wire.modules,
+            services: wire.services,
+            push_sources: wire.push_sources,
+        })
     }
 
     /// The node's metrics, as Prometheus reads them.

@@ -63,6 +63,10 @@ async fn a_view_goes_out_and_comes_back() {
                 assert_eq!(json_of(request.body()), wire);
                 (200, body(json!({"position": {"incarnation": 1, "lsn": 2}, "token": "t", "view": back})))
             }
+            ("GET", "/v1/catalogue") => (
+                200,
+                body(json!({"generation": 3, "views": [back], "modules": [], "services": [], "push_sources": []})),
+            ),
             ("GET", "/v1/views") => (200, body(json!({"views": [back]}))),
             // The model's own form is understood as well.
             ("GET", "/v1/views/airport_hourly") => (200, body(serde_json::to_value(view()).unwrap())),
@@ -75,6 +79,8 @@ async fn a_view_goes_out_and_comes_back() {
     assert_eq!((put.view, put.receipt.position.lsn), (view(), Lsn(2)));
     assert_eq!(client.views().await.unwrap(), [view()]);
     assert_eq!(client.view("airport_hourly").await.unwrap(), view());
+    let catalogue = client.catalogue().await.unwrap();
+    assert_eq!((catalogue.generation, catalogue.views), (3, vec![view()]));
     let error = client.view("x").await.unwrap_err();
     assert!(error.is_not_found());
     assert_eq!(

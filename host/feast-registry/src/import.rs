@@ -33,7 +33,6 @@ struct Run<'a> {
 /// A module that is not there, or not as Feast's on-demand view has it.
 struct Waiting {
     name: String,
-    reason: String,
     command: String,
 }
 
@@ -110,10 +109,10 @@ impl Run<'_> {
                     continue;
                 }
                 Some(Some(mismatch)) => format!("the module of this name does not fit: {mismatch}"),
-                None => "Feast's Python is not run here: write it as a module and upload that".to_owned(),
+                None => "Feast's Python is not run here; write it as a module and upload that".to_owned(),
             };
             let command = binding.command(self.client.url());
-            waiting.push(Waiting { name: binding.name.clone(), reason: reason.clone(), command: command.clone() });
+            waiting.push(Waiting { name: binding.name.clone(), command: command.clone() });
             self.push(Kind::Module, &binding.name, Outcome::Pending { reason, command });
         }
         waiting
@@ -145,7 +144,10 @@ impl Run<'_> {
         }
         let module = waiting.iter().find(|module| views().any(|view| *view == module.name))?;
         Some(Outcome::Pending {
-            reason: format!("it needs module '{}': {}; then run this import again", module.name, module.reason),
+            reason: format!(
+                "it needs module '{}' as Feast has it: upload that, then run this import again",
+                module.name
+            ),
             command: module.command.clone(),
         })
     }

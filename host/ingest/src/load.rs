@@ -229,7 +229,11 @@ impl Load<'_> {
         self.report.bytes_sent += bytes;
         self.report.batches += 1;
         self.report.batches_known += u64::from(receipt.duplicate);
-        self.report.token = Some(receipt.token.clone());
+        // Partitions are acknowledged in any order; the log's order says which token stands for all of them.
+        if self.report.token.is_none() || receipt.position.lsn > self.report.last {
+            self.report.token = Some(receipt.token.clone());
+            self.report.last = receipt.position.lsn;
+        }
     }
 
     fn settle(&mut self, file: &mut FileProgress) {

@@ -1,5 +1,6 @@
 //! What a load did.
 
+use littoral_model::position::Lsn;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -30,8 +31,11 @@ pub struct Report {
     pub elapsed_ms: u64,
     /// Rows sent a second.
     pub rows_per_second: f64,
-    /// The freshness tokens of the last batches: a read that demands each of them sees every row.
+    /// The freshness token of the batch that stands last in the log: a read that demands it sees every row of this run.
     pub token: Option<String>,
+    /// Where that batch ends in the log.
+    #[serde(skip)]
+    pub(crate) last: Lsn,
 }
 
 impl Report {

@@ -35,6 +35,7 @@ async fn every_row_arrives_once_and_each_keys_rows_in_file_order() {
     assert_eq!((report.rows_resumed, report.rows_superseded, report.was_finished), (0, 0, false));
     assert!(report.batches >= ROUTE_ROWS / 1_000 && report.rows_per_second > 0.0);
     assert_eq!(node.rows.len() as u64, ROUTES);
+    assert_eq!(report.token, Some(format!("t{}", report.batches)), "the token of the last batch in the log");
     for (key, rows) in &node.rows {
         assert!(rows.is_sorted_by_key(|(time, _)| *time), "{key:?}");
     }

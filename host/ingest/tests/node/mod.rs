@@ -78,6 +78,7 @@ impl Node {
             return (422, br#"{"status":422,"code":"full","detail":"no more today"}"#.to_vec());
         }
         self.taken += 1;
+        let position = Position { lsn: Lsn(self.taken as u64), ..position };
         self.body_bytes_max = self.body_bytes_max.max(request.body().len());
         let key = request.headers()["idempotency-key"].to_str().unwrap().to_owned();
         assert!(key.len() <= 256, "{key}");
@@ -92,7 +93,7 @@ impl Node {
             }
         }
         let receipt = serde_json::json!({
-            "position": position, "token": "t", "rows": rows.len(), "duplicate": duplicate,
+            "position": position, "token": format!("t{}", position.lsn), "rows": rows.len(), "duplicate": duplicate,
         });
         (200, serde_json::to_vec(&receipt).unwrap())
     }
