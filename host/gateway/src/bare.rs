@@ -1,6 +1,6 @@
 //! The floor to measure against: the doors' own way of serving connections, with a constant in the place of answers.
 
-use crate::{Config, connections};
+use crate::{Config, body::Room, connections};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
@@ -14,10 +14,12 @@ pub async fn serve(listener: TcpListener, body: Bytes, shutdown: CancellationTok
     let config = Arc::new(Config::default());
     let answer = {
         let config = config.clone();
+        let room = Room::new(&config);
         move |request: Request<Incoming>| {
-            let (config, answer) = (config.clone(), body.clone());
+            let (config, room, answer) = (config.clone(), room.clone(), body.clone());
             async move {
-                let mut response = match crate::body::read(request.into_body(), config.read_bytes_max, &config).await {
+                let read = crate::body::read(request.into_body(), config.read_bytes_max, &config, &room);
+                let mut response = match read.await {
                     Ok(_) => Response::new(Full::new(answer)),
                     Err(failure) => failure.as_problem(),
                 };

@@ -17,6 +17,9 @@ pub struct Config {
     pub write_bytes_max: usize,
     /// Bytes of an uploaded module. Default 64 MiB.
     pub module_bytes_max: usize,
+    /// Bytes that the bodies of all requests together may take, those under 64 KiB not counted. Further ones are
+    /// answered with 503 and `retry-after`. At least one body always fits. Default 512 MiB.
+    pub bodies_bytes_max: usize,
     /// Rows of one read. Default 20,000.
     pub read_rows_max: usize,
     /// Values of one read: rows times columns. Default 2,000,000.
@@ -55,6 +58,7 @@ impl Default for Config {
             read_bytes_max: 8 << 20,
             write_bytes_max: 64 << 20,
             module_bytes_max: 64 << 20,
+            bodies_bytes_max: 512 << 20,
             read_rows_max: 20_000,
             read_values_max: 2_000_000,
             answer_bytes_max: 256 << 20,

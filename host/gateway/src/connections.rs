@@ -4,10 +4,10 @@
 use crate::{
     Config,
     failure::{Answer, Failure},
-    patience::Patience,
+    patience::{CutShort, Limits, Patience},
 };
 use futures_util::FutureExt as _;
-use http::Request;
+use http::{Request, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -70,7 +70,8 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                stream.set_nodelay(true)?;
+                // It fails when the client has left, which its connection will find out.
+                let _ = stream.set_nodelay(true);
                 return Ok((stream, place));
             }
             // The client left before it was taken in.
@@ -85,17 +86,22 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
+    let cut_short = CutShort::default();
+    let limits = Limits { greeting: config.header_timeout(), write: config.write_timeout() };
+    let stream = Patience::new(stream, limits, cut_short.clone());
     let service = service_fn(move |request| {
         // The last resort: a fault in one request must not take down the others of its connection.
         let answer = AssertUnwindSafe(handler(request)).catch_unwind();
+        let cut_short = cut_short.clone();
         async move {
-            Ok::<_, Infallible>(match answer.await {
-                Ok(answer) => answer,
-                Err(_panic) => {
-                    metrics::counter!("littoral_gateway_panics_total").increment(1);
-                    Failure::internal().as_problem()
-                }
-            })
+            let answer = answer.await.unwrap_or_else(|_panic| {
+                metrics::counter!("littoral_gateway_panics_total").increment(1);
+                Failure::internal().as_problem()
+            });
+            if answer.headers().contains_key(header::CONNECTION) {
+                cut_short.set();
+            }
+            Ok::<_, Infallible>(answer)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -113,7 +119,6 @@ where
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .keep_alive_interval(config.header_timeout() / 2)
         .keep_alive_timeout(config.write_timeout());
-    let stream = Patience::new(stream, config.write_timeout());
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

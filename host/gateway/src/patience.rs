@@ -1,8 +1,13 @@
-//! A stream whose peer may leave what we write unread only for so long.
+//! A stream whose peer may leave us waiting only for so long: before it has said anything, while it leaves unread what
+//! we write, and at the end while it still sends what nobody will read.
 
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,38 +16,126 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Fails a write that makes no progress within a time. Costs nothing as long as the peer reads.
+/// With so many bytes it is known which protocol a client speaks: HTTP/2 begins with a preface of this length, and an
+/// HTTP/1.1 request with its `host` is longer. From there on the protocols have time limits of their own.
+const GREETING_LEN: u64 = 24;
+
+/// A client that is told off in the middle of its body has this long to notice.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// What is thrown away of such a body at most, in bytes.
+const LINGER_BYTES_MAX: u64 = 256 << 20;
+
+/// How long a client may take, by what it takes it for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// To say what protocol it speaks.
+    pub(crate) greeting: Duration,
+    /// To read a part of what we write.
+    pub(crate) write: Duration,
+}
+
+/// Set when an answer ends its connection though the request's body has not been read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CutShort(Arc<AtomicBool>);
+
+/// Fails a read or write for which the peer takes too long. Costs next to nothing as long as it does not.
 pub(crate) struct Patience<S> {
     stream: S,
-    limit: Duration,
-    /// Set while a write waits.
+    limits: Limits,
+    cut_short: CutShort,
+    /// Bytes of the greeting that are still to come.
+    greeting_left: u64,
+    /// Set while the greeting or a write waits, and while the end lingers.
     waiting: Option<Pin<Box<Sleep>>>,
+    end: End,
+}
+
+/// How far the end of a stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    NotYet,
+    /// We have said that we are done, and throw away what still comes; so many bytes yet.
+    Lingering(u64),
+    Done,
+}
+
+impl CutShort {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 impl<S> Patience<S> {
-    pub(crate) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+    pub(crate) fn new(stream: S, limits: Limits, cut_short: CutShort) -> Self {
+        Self { stream, limits, cut_short, greeting_left: GREETING_LEN, waiting: None, end: End::NotYet }
+    }
+
+    /// Ready once `limit` has passed since the waiting began.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx)
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        // Who is answered has greeted, however briefly.
+        self.greeting_left = 0;
         if written.is_ready() {
             self.waiting = None;
             return written;
         }
-        let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
-        ready!(waiting.as_mut().poll(cx));
+        let limit = self.limits.write;
+        ready!(self.poll_patience(cx, limit));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Patience<S> {
+    /// Throws away what still comes, until the peer is done or has had its time. Closing at once would reset the
+    /// connection, and a reset may reach the peer before it has read why.
+    fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: u64) -> Poll<()> {
+        let mut thrown_away = [0; 16 << 10];
+        while left > 0 {
+            let mut buf = ReadBuf::new(&mut thrown_away);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    left = left.saturating_sub(buf.filled().len() as u64)
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                // Nothing is on its way.
+                Poll::Pending if left == LINGER_BYTES_MAX && !self.cut_short.0.load(Relaxed) => {
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {
+                    self.end = End::Lingering(left);
+                    return self.poll_patience(cx, LINGER);
+                }
+            }
+        }
+        Poll::Ready(())
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.greeting_left == 0 {
+            return read;
+        }
+        if read.is_ready() {
+            self.greeting_left = self.greeting_left.saturating_sub((buf.filled().len() - before) as u64);
+            if self.greeting_left == 0 {
+                self.waiting = None;
+            }
+            return read;
+        }
+        let limit = self.limits.greeting;
+        ready!(self.poll_patience(cx, limit));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not say anything")))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.bounded(cx, written)
@@ -67,20 +160,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.bounded(cx, shut)
+        if self.end == End::NotYet {
+            let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.bounded(cx, shut))?;
+            self.end = End::Lingering(LINGER_BYTES_MAX);
+        }
+        if let End::Lingering(left) = self.end {
+            ready!(self.poll_linger(cx, left));
+            self.end = End::Done;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    fn patience(stream: DuplexStream, cut_short: CutShort) -> Patience<DuplexStream> {
+        let limits = Limits { greeting: Duration::from_millis(300), write: Duration::from_millis(400) };
+        Patience::new(stream, limits, cut_short)
+    }
 
     #[tokio::test]
     async fn a_peer_that_reads_nothing_is_given_up_and_a_slow_one_is_not() {
-        let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut ours = Patience::new(ours, Duration::from_millis(400));
+        let (ours, mut theirs) = duplex(8);
+        let mut ours = patience(ours, CutShort::default());
         let reader = tokio::spawn(async move {
             let mut byte = [0; 8];
             for _ in 0..3 {
@@ -93,5 +199,47 @@ mod tests {
         let _open = reader.await.unwrap();
         let stuck = ours.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(stuck.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_greets_is_given_up_and_one_that_has_greeted_may_be_silent() {
+        let (ours, mut theirs) = duplex(64);
+        let mut silent = patience(ours, CutShort::default());
+        theirs.write_all(b"PRI * HTTP/2").await.unwrap();
+        let mut buf = [0; 64];
+        assert_eq!(silent.read(&mut buf).await.unwrap(), 12, "half a greeting");
+        assert_eq!(silent.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let (ours, mut theirs) = duplex(64);
+        let mut idle = patience(ours, CutShort::default());
+        theirs.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert_eq!(idle.read(&mut buf).await.unwrap(), 27);
+        let wait = tokio::time::timeout(Duration::from_millis(600), idle.read(&mut buf));
+        assert!(wait.await.is_err(), "idleness is the protocol's to judge");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_cut_short_can_send_on_and_reads_its_answer() {
+        let (ours, mut theirs) = duplex(64);
+        let cut_short = CutShort::default();
+        let mut ours = patience(ours, cut_short.clone());
+        let sender = tokio::spawn(async move {
+            theirs.write_all(&[b'x'; 10_000]).await.unwrap();
+            let mut answer = String::new();
+            theirs.read_to_string(&mut answer).await.unwrap();
+            answer
+        });
+        ours.write_all(b"too large").await.unwrap();
+        cut_short.set();
+        ours.shutdown().await.unwrap();
+        drop(ours);
+        assert_eq!(sender.await.unwrap(), "too large");
+    }
+
+    #[tokio::test]
+    async fn an_idle_peer_does_not_hold_up_the_end() {
+        let (ours, _theirs) = duplex(64);
+        let mut ours = patience(ours, CutShort::default());
+        tokio::time::timeout(Duration::from_millis(200), ours.shutdown()).await.unwrap().unwrap();
     }
 }

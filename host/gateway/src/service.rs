@@ -27,15 +27,16 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
         if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
     };
+    // The body first: were a place taken before, clients that trickle theirs could take them all.
+    let (body, _held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.room).await {
+        Ok(read) => read,
+        Err(failure) => return failed(failure),
+    };
     // What tells whether the node lives must not wait behind its load.
     let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
     let Some(_place) = state.places.try_acquire().map(Some).or_else(|e| if vital { Ok(None) } else { Err(e) }).ok()
     else {
         return failed(Failure::overloaded());
-    };
-    let body = match body::read(incoming, body_max(&state, endpoint), &state.config).await {
-        Ok(body) => body,
-        Err(failure) => return failed(failure),
     };
     let answer = match endpoint {
         Endpoint::FeastRead => read::read(&state, &parts.headers, body, read::Dialect::Feast).await,

@@ -1,6 +1,6 @@
 //! What every request may use.
 
-use crate::{Config, failure::Failure, plan};
+use crate::{Config, body, failure::Failure, plan};
 use http::StatusCode;
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;
@@ -14,12 +14,15 @@ pub(crate) struct State {
     pub(crate) plans: plan::Cache,
     /// Requests that may still begin.
     pub(crate) places: Semaphore,
+    /// Memory for large bodies.
+    pub(crate) room: body::Room,
 }
 
 impl State {
     pub(crate) fn new(config: Arc<Config>, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) -> Self {
         let places = Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS));
-        Self { config, node, modules, plans: plan::Cache::default(), places }
+        let room = body::Room::new(&config);
+        Self { config, node, modules, plans: plan::Cache::default(), places, room }
     }
 
     /// Refuses a read that asks for too much at once.
