@@ -24,10 +24,15 @@ struct Arena {
 // SAFETY: a module has one thread.
 unsafe impl Sync for Arena {}
 
+#[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ARENA: Arena = Arena { bytes: UnsafeCell::new([0; LEN]), used: UnsafeCell::new(0), live: UnsafeCell::new(0) };
+static ARENA: Arena = Arena::new();
 
 impl Arena {
+    const fn new() -> Self {
+        Self { bytes: UnsafeCell::new([0; LEN]), used: UnsafeCell::new(0), live: UnsafeCell::new(0) }
+    }
+
     fn start(&self) -> usize {
         self.bytes.get() as usize
     }
@@ -86,6 +91,71 @@ unsafe impl GlobalAlloc for Arena {
                 self.dealloc(pointer, layout);
             }
             new
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    #[test]
+    fn blocks_are_aligned_and_do_not_overlap() {
+        let arena = Box::new(Arena::new());
+        let mut blocks: Vec<(usize, usize)> = Vec::new();
+        for (size, align) in [(3, 1), (8, 8), (1, 1), (100, 16), (5, 4), (64, 64)] {
+            let at = unsafe { arena.alloc(layout(size, align)) } as usize;
+            assert_eq!(at % align, 0);
+            assert!(blocks.iter().all(|(start, end)| at >= *end || at + size <= *start), "{at} {blocks:?}");
+            blocks.push((at, at + size));
+        }
+    }
+
+    #[test]
+    fn the_newest_block_grows_where_it_is_and_an_older_one_moves_with_its_bytes() {
+        let arena = Box::new(Arena::new());
+        unsafe {
+            let older = arena.alloc(layout(4, 4));
+            older.cast::<u32>().write(0xfeed);
+            let newest = arena.alloc(layout(16, 8));
+            assert_eq!(arena.realloc(newest, layout(16, 8), 64), newest);
+            let moved = arena.realloc(older, layout(4, 4), 32);
+            assert!(moved as usize >= newest as usize + 64);
+            assert_eq!(moved.cast::<u32>().read(), 0xfeed);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_comes_from_elsewhere_and_goes_back_there() {
+        let arena = Box::new(Arena::new());
+        unsafe {
+            let small = arena.alloc(layout(1_000, 8));
+            let large = arena.alloc(layout(LEN, 8));
+            assert!(arena.holds(small) && !arena.holds(large));
+            let outgrown = arena.realloc(small, layout(1_000, 8), LEN + 1);
+            assert!(!arena.holds(outgrown));
+            arena.dealloc(large, layout(LEN, 8));
+            arena.dealloc(outgrown, layout(LEN + 1, 8));
+            assert_eq!(*arena.live.get(), 0);
+        }
+    }
+
+    #[test]
+    fn when_nothing_is_in_use_the_arena_starts_over() {
+        let arena = Box::new(Arena::new());
+        unsafe {
+            let first = arena.alloc(layout(40, 8));
+            let second = arena.alloc(layout(40, 8));
+            arena.dealloc(first, layout(40, 8));
+            let third = arena.alloc(layout(8, 8));
+            assert!(third as usize > second as usize);
+            arena.dealloc(third, layout(8, 8));
+            arena.dealloc(second, layout(40, 8));
+            assert_eq!(arena.alloc(layout(40, 8)), first);
         }
     }
 }

@@ -3,13 +3,14 @@
 use crate::{
     column::{Column, ColumnData, Status},
     error::Error,
+    manifest::Manifest,
 };
 
 /// The rows of one call: a column for each input and parameter.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub(crate) rows: usize,
-    pub(crate) names: Vec<String>,
+    pub(crate) manifest: Manifest,
     pub(crate) columns: Vec<Column>,
 }
 
@@ -76,9 +77,9 @@ impl Batch {
     /// # Errors
     /// When the manifest declares no such column.
     pub fn column(&self, name: &str) -> Result<&Column, Error> {
-        let index = self.names.iter().position(|known| known == name);
-        index
-            .and_then(|index| self.columns.get(index))
+        let place = self.manifest.place(name);
+        place
+            .and_then(|place| self.columns.get(place))
             .ok_or_else(|| Error::failed(format!("column '{name}' is not declared in the manifest")))
     }
 }
@@ -98,5 +99,43 @@ impl<'a, T> Values<'a, T> {
     #[must_use]
     pub fn status(&self, row: usize) -> Status {
         self.statuses.get(row).copied().unwrap_or(Status::NotFound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ValueType, testing::options};
+
+    fn batch() -> Batch {
+        let manifest = Manifest::new()
+            .input("trips", "distance", ValueType::Double)
+            .input("rides", "distance", ValueType::Double)
+            .param("hour", ValueType::Int64);
+        let columns = vec![
+            options(vec![Some(1.5), None], ColumnData::Doubles),
+            options(vec![Some(2.5), Some(3.5)], ColumnData::Doubles),
+            options(vec![Some(7), Some(8)], ColumnData::Int64s),
+        ];
+        Batch { rows: 2, manifest, columns }
+    }
+
+    #[test]
+    fn columns_are_found_by_view_and_feature_and_params_by_name() {
+        let batch = batch();
+        assert_eq!(batch.doubles("rides:distance").unwrap().get(1), Some(&3.5));
+        assert_eq!(batch.int64s("hour").unwrap().get(0), Some(&7));
+        let trips = batch.doubles("trips:distance").unwrap();
+        assert_eq!((trips.get(1), trips.status(1)), (None, Status::NullValue));
+        assert_eq!((trips.get(2), trips.status(2)), (None, Status::NotFound));
+    }
+
+    #[test]
+    fn a_wrong_name_or_type_is_said() {
+        let batch = batch();
+        let error = batch.doubles("distance").unwrap_err().to_string();
+        assert_eq!(error, "column 'distance' is not declared in the manifest");
+        let error = batch.strings("hour").unwrap_err().to_string();
+        assert_eq!(error, "column 'hour' is not declared as string");
     }
 }

@@ -53,10 +53,23 @@ macro_rules! export {
 pub mod run {
     use super::*;
 
+    /// What every call begins with: a panic shall say why.
+    pub fn begin() {
+        #[cfg(target_arch = "wasm32")]
+        crate::log::panics();
+    }
+
     /// The declaration, for the host.
     #[must_use]
     pub fn describe<M: FeatureModule>() -> crate::bindings::littoral::feature::types::Manifest {
+        begin();
         M::describe().into_wit()
+    }
+
+    /// A declaration made without the trait, for the host.
+    #[must_use]
+    pub fn described(manifest: Manifest) -> crate::bindings::littoral::feature::types::Manifest {
+        manifest.into_wit()
     }
 
     /// One call, for the host.
@@ -64,13 +77,12 @@ pub mod run {
     /// # Errors
     /// The module's own.
     pub fn transform<M: FeatureModule>(batch: WitBatch) -> Result<Vec<Column>, TransformError> {
-        let manifest = M::describe();
-        let names = manifest.inputs.iter().map(|(name, _)| name.clone());
-        let names = names.chain(manifest.params.iter().map(|param| param.name.clone())).collect();
+        begin();
         let mut columns = batch.inputs;
         columns.extend(batch.params);
-        let batch = Batch { rows: batch.rows as usize, names, columns };
-        in_order(&manifest, M::transform(&batch, &Host)).map_err(|error| match error {
+        let batch = Batch { rows: batch.rows as usize, manifest: M::describe(), columns };
+        let outputs = M::transform(&batch, &Host);
+        in_order(&batch.manifest, outputs).map_err(|error| match error {
             Error::InvalidInput(why) => TransformError::InvalidInput(why),
             Error::Failed(why) => TransformError::Failed(why),
         })
@@ -89,5 +101,32 @@ pub mod run {
             Some((name, _)) => Err(Error::failed(format!("output '{name}' is not declared in the manifest"))),
             None => Ok(ordered),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run::in_order;
+    use crate::{Manifest, Outputs, ValueType};
+
+    fn manifest() -> Manifest {
+        Manifest::new().output("score", ValueType::Double).output("bucket", ValueType::String)
+    }
+
+    #[test]
+    fn outputs_come_in_the_manifests_order() {
+        let outputs = Outputs::new().strings("bucket", vec![None]).doubles("score", vec![Some(0.5)]);
+        let columns = in_order(&manifest(), Ok(outputs)).unwrap();
+        assert!(matches!(columns[0].data, crate::ColumnData::Doubles(_)));
+        assert!(matches!(columns[1].data, crate::ColumnData::Strings(_)));
+    }
+
+    #[test]
+    fn an_output_that_is_missing_or_not_declared_is_named() {
+        let error = in_order(&manifest(), Ok(Outputs::new().doubles("score", vec![]))).unwrap_err().to_string();
+        assert_eq!(error, "output 'bucket' was not made");
+        let more = Outputs::new().doubles("score", vec![]).strings("bucket", vec![]).bools("late", vec![]);
+        let error = in_order(&manifest(), Ok(more)).unwrap_err().to_string();
+        assert_eq!(error, "output 'late' is not declared in the manifest");
     }
 }

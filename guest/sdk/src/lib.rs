@@ -24,7 +24,7 @@
 //! What is absent (null, not found, older than its view allows) is `None`, with [`Values::status`] to tell which. The
 //! same code runs natively under `cargo test`: see [`testing`].
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", test))]
 mod arena;
 mod batch;
 mod column;

@@ -9,3 +9,13 @@ pub fn log(level: Level, message: &str) {
     #[cfg(not(target_arch = "wasm32"))]
     eprintln!("{level:?}: {message}");
 }
+
+/// Has a panic say where and why it happened, before it ends the call: a trap alone says neither.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn panics() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static SET: AtomicBool = AtomicBool::new(false);
+    if !SET.swap(true, Ordering::Relaxed) {
+        std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+    }
+}

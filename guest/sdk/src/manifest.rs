@@ -1,16 +1,34 @@
 //! What a module reads and makes.
 
 use crate::bindings::littoral::feature::types::{Field, Input, JoinKeyAlias, Manifest as WitManifest};
+use std::borrow::Cow;
 
 pub use crate::bindings::littoral::feature::types::ValueType;
+
+/// A name: mostly a literal, which then costs no memory in each call.
+type Name = Cow<'static, str>;
 
 /// What a module reads and makes, built up part by part. Names are checked when the module is uploaded.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
-    pub(crate) inputs: Vec<(String, Input)>,
-    pub(crate) params: Vec<Field>,
-    pub(crate) outputs: Vec<Field>,
-    pub(crate) lookups: Vec<String>,
+    inputs: Vec<Feature>,
+    params: Vec<Typed>,
+    pub(crate) outputs: Vec<Typed>,
+    lookups: Vec<Name>,
+}
+
+#[derive(Clone, Debug)]
+struct Feature {
+    view: Name,
+    feature: Name,
+    value_type: ValueType,
+    join_keys: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    pub(crate) name: Name,
+    value_type: ValueType,
 }
 
 impl Manifest {
@@ -22,48 +40,76 @@ impl Manifest {
 
     /// Reads a feature; in [`crate::Batch`] it is named `view:feature`.
     #[must_use]
-    pub fn input(self, view: &str, feature: &str, value_type: ValueType) -> Self {
+    pub fn input(self, view: impl Into<Name>, feature: impl Into<Name>, value_type: ValueType) -> Self {
         self.input_by(view, feature, value_type, &[])
     }
 
     /// Reads a feature whose join keys the request gives under other names: `(join key, request's column)`.
     #[must_use]
-    pub fn input_by(mut self, view: &str, feature: &str, value_type: ValueType, join_keys: &[(&str, &str)]) -> Self {
-        let join_keys = join_keys
-            .iter()
-            .map(|(join_key, column)| JoinKeyAlias { join_key: (*join_key).into(), column: (*column).into() });
-        let input = Input { view: view.into(), feature: feature.into(), value_type, join_keys: join_keys.collect() };
-        self.inputs.push((format!("{view}:{feature}"), input));
+    pub fn input_by(
+        mut self,
+        view: impl Into<Name>,
+        feature: impl Into<Name>,
+        value_type: ValueType,
+        join_keys: &[(&'static str, &'static str)],
+    ) -> Self {
+        let (view, feature) = (view.into(), feature.into());
+        self.inputs.push(Feature { view, feature, value_type, join_keys: join_keys.to_vec() });
         self
     }
 
     /// Takes a request parameter.
     #[must_use]
-    pub fn param(mut self, name: &str, value_type: ValueType) -> Self {
-        self.params.push(Field { name: name.into(), value_type });
+    pub fn param(mut self, name: impl Into<Name>, value_type: ValueType) -> Self {
+        self.params.push(Typed { name: name.into(), value_type });
         self
     }
 
     /// Makes an output.
     #[must_use]
-    pub fn output(mut self, name: &str, value_type: ValueType) -> Self {
-        self.outputs.push(Field { name: name.into(), value_type });
+    pub fn output(mut self, name: impl Into<Name>, value_type: ValueType) -> Self {
+        self.outputs.push(Typed { name: name.into(), value_type });
         self
     }
 
     /// May look up rows of a view.
     #[must_use]
-    pub fn lookup(mut self, view: &str) -> Self {
+    pub fn lookup(mut self, view: impl Into<Name>) -> Self {
         self.lookups.push(view.into());
         self
     }
 
+    /// Where a batch has the column of this name: inputs first, then parameters.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        if let Some((view, feature)) = name.split_once(':') {
+            return self.inputs.iter().position(|input| input.feature == feature && input.view == view);
+        }
+        self.params.iter().position(|param| param.name == name).map(|place| self.inputs.len() + place)
+    }
+
+    /// The names of a batch's columns, in order.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = String> {
+        let inputs = self.inputs.iter().map(|input| format!("{}:{}", input.view, input.feature));
+        inputs.chain(self.params.iter().map(|param| param.name.to_string()))
+    }
+
     pub(crate) fn into_wit(self) -> WitManifest {
+        let fields = |fields: Vec<Typed>| {
+            let fields = fields.into_iter();
+            fields.map(|field| Field { name: field.name.into_owned(), value_type: field.value_type }).collect()
+        };
+        let alias = |(key, column): (&str, &str)| JoinKeyAlias { join_key: key.into(), column: column.into() };
+        let inputs = self.inputs.into_iter().map(|input| Input {
+            view: input.view.into_owned(),
+            feature: input.feature.into_owned(),
+            value_type: input.value_type,
+            join_keys: input.join_keys.into_iter().map(alias).collect(),
+        });
         WitManifest {
-            inputs: self.inputs.into_iter().map(|(_, input)| input).collect(),
-            params: self.params,
-            outputs: self.outputs,
-            lookups: self.lookups,
+            inputs: inputs.collect(),
+            params: fields(self.params),
+            outputs: fields(self.outputs),
+            lookups: self.lookups.into_iter().map(Cow::into_owned).collect(),
         }
     }
 }

@@ -68,19 +68,18 @@ impl Call {
     /// many rows.
     pub fn run<M: FeatureModule>(self, lookup: &dyn Lookup) -> Result<Made, Error> {
         let manifest = M::describe();
-        let names: Vec<String> = (manifest.inputs.iter().map(|(name, _)| name.clone()))
-            .chain(manifest.params.iter().map(|param| param.name.clone()))
-            .collect();
-        let columns = names.iter().map(|name| {
-            self.columns.get(name).cloned().ok_or_else(|| Error::failed(format!("the test gives no column '{name}'")))
+        let columns = manifest.columns().map(|name| {
+            let column = self.columns.get(&name).cloned();
+            column.ok_or_else(|| Error::failed(format!("the test gives no column '{name}'")))
         });
         let columns = columns.collect::<Result<Vec<Column>, Error>>()?;
-        let batch = Batch { rows: self.rows, names, columns };
-        let made = in_order(&manifest, M::transform(&batch, lookup))?;
+        let batch = Batch { rows: self.rows, manifest, columns };
+        let made = in_order(&batch.manifest, M::transform(&batch, lookup))?;
         if let Some(wrong) = made.iter().find(|column| column.statuses.len() != self.rows) {
             return Err(Error::failed(format!("an output has {} rows, not {}", wrong.statuses.len(), self.rows)));
         }
-        Ok(Made { columns: manifest.outputs.iter().map(|output| output.name.clone()).zip(made).collect() })
+        let names = batch.manifest.outputs.iter().map(|output| output.name.to_string());
+        Ok(Made { columns: names.zip(made).collect() })
     }
 }
 

@@ -1,0 +1,118 @@
+//! Does what a module must not, one deed a call: what the sandbox is tested with. The parameter `deed` of the first row
+//! names the deed. It goes below the SDK's trait, which would not let it return most of this.
+
+use littoral_guest::{
+    Column, ColumnData, Level, Manifest, Status, ValueType,
+    bindings::{
+        Guest,
+        littoral::feature::{
+            feature_reader::{LookupError, lookup},
+            types::{Batch, Manifest as Described, TransformError},
+        },
+    },
+    log,
+};
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+/// Outlives a call only when the instance does.
+static CALLS: AtomicI64 = AtomicI64::new(0);
+
+/// The module.
+pub struct Deeds;
+
+impl Guest for Deeds {
+    fn describe() -> Described {
+        let manifest = Manifest::new()
+            .param("deed", ValueType::String)
+            .param("n", ValueType::Int64)
+            .output("out", ValueType::Double)
+            .lookup("airport_hourly");
+        littoral_guest::run::described(manifest)
+    }
+
+    fn transform(batch: Batch) -> Result<Vec<Column>, TransformError> {
+        littoral_guest::run::begin();
+        let rows = batch.rows as usize;
+        let (Some(ColumnData::Strings(deeds)), Some(ColumnData::Int64s(n))) =
+            (batch.params.first().map(|column| &column.data), batch.params.get(1).map(|column| &column.data))
+        else {
+            return Err(TransformError::Failed("the parameters are not those declared".into()));
+        };
+        let n = n.first().copied().unwrap_or_default();
+        let text = |why: String| TransformError::Failed(why);
+        match deeds.first().map_or("", String::as_str) {
+            "behave" => Ok(vec![doubles(rows, n as f64)]),
+            "count" => Ok(vec![doubles(rows, (CALLS.fetch_add(1, Ordering::Relaxed) + 1) as f64)]),
+            "loop" => loop {
+                black_box(());
+            },
+            "memory" => {
+                let mut kept = Vec::new();
+                loop {
+                    kept.push(black_box(vec![1u8; 1 << 20]));
+                }
+            }
+            "stack" => Ok(vec![doubles(rows, deeper(n) as f64)]),
+            "panic" => panic!("on purpose"),
+            "output" => Ok(vec![doubles(n as usize, 0.0)]),
+            "no columns" => Ok(Vec::new()),
+            "two columns" => Ok(vec![doubles(rows, 0.0), doubles(rows, 0.0)]),
+            "long column" => Ok(vec![doubles(rows + 1, 0.0)]),
+            "few statuses" => Ok(vec![Column { statuses: Vec::new(), ..doubles(rows, 0.0) }]),
+            "strings" => Ok(vec![Column { data: ColumnData::Strings(vec!["0".into(); rows]), ..doubles(rows, 0.0) }]),
+            // SAFETY: not UTF-8, on purpose; nothing here reads it.
+            "not utf-8" => Err(text(unsafe { String::from_utf8_unchecked(vec![b'a', 0xff]) })),
+            "invalid input" => Err(TransformError::InvalidInput("n is\n\u{1b}[31mwrong".into())),
+            "failure" => Err(text("x".repeat(n as usize))),
+            "logs" => {
+                (0..n).for_each(|line| log(Level::Warn, &format!("line {line}\n\u{1b}[31m{}", "x".repeat(10_000))));
+                Ok(vec![doubles(rows, 0.0)])
+            }
+            "lookup" => look("airport_hourly", "SFO", 1).map(|mean| vec![doubles(rows, mean)]).map_err(text),
+            "lookup other view" => look("route_daily", "SFO", 1).map(|_| Vec::new()).map_err(text),
+            "lookups" => loop {
+                look("airport_hourly", "SFO", n as usize).map_err(text)?;
+            },
+            "wide lookups" => loop {
+                look("airport_hourly", "", n as usize).map_err(text)?;
+            },
+            deed => Err(text(format!("no such deed: '{deed}'"))),
+        }
+    }
+}
+
+fn doubles(rows: usize, value: f64) -> Column {
+    Column { data: ColumnData::Doubles(vec![value; rows]), statuses: vec![Status::Present; rows] }
+}
+
+fn deeper(n: i64) -> i64 {
+    if n == i64::MAX {
+        return 0;
+    }
+    let kept = black_box([n; 64]);
+    deeper(n + 1) + kept[(n % 64) as usize]
+}
+
+/// The mean delay of an airport, looked up `keys` times at once; of no airport, where the name is empty.
+fn look(view: &str, airport: &str, keys: usize) -> Result<f64, String> {
+    let status = if airport.is_empty() { Status::NullValue } else { Status::Present };
+    let airports = Column { data: ColumnData::Strings(vec![airport.into(); keys]), statuses: vec![status; keys] };
+    match lookup(view, &[airports], &["mean_delay_24h".into()]) {
+        Ok(columns) => match columns.first() {
+            Some(Column { data: ColumnData::Floats(means), .. }) => Ok(means.first().copied().map_or(0.0, f64::from)),
+            _ => Err("not a float".into()),
+        },
+        Err(
+            LookupError::NotDeclared(why)
+            | LookupError::Invalid(why)
+            | LookupError::TooMany(why)
+            | LookupError::Unavailable(why),
+        ) => Err(why),
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+littoral_guest::bindings::export_component!(Deeds with_types_in littoral_guest::bindings);

@@ -1,0 +1,20 @@
+//! Never says what it reads and makes.
+
+use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs};
+
+/// The module.
+pub struct EndlessDescribe;
+
+impl FeatureModule for EndlessDescribe {
+    fn describe() -> Manifest {
+        loop {
+            std::hint::black_box(());
+        }
+    }
+
+    fn transform(_: &Batch, _: &dyn Lookup) -> Result<Outputs, Error> {
+        Ok(Outputs::new())
+    }
+}
+
+littoral_guest::export!(EndlessDescribe);
