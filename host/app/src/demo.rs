@@ -33,7 +33,7 @@ pub async fn run(keep: bool, json: bool) -> Result<ExitCode, Failure> {
         .tempdir()
         .map_err(|error| Failure::refused(format!("cannot make a temporary directory: {error}")))?;
     let mut story = Story::new(json);
-    story.title("Littoral", "features of real flights, on their way from a writer to the edge")?;
+    story.title("Littoral", "real flights, on their way from a writer to the edge")?;
     let mut stage = Stage::new(dir.path().to_owned())?;
     let told = tokio::select! {
         told = tell(&mut story, &mut stage) => told,

@@ -7,7 +7,7 @@ pub mod text;
 
 use crate::failure::Failure;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 pub use paint::Paint;
 pub use table::Table;
@@ -25,13 +25,17 @@ pub fn answer<T: Serialize>(json: bool, value: &T, human: impl FnOnce(&T) -> Str
     line(text.trim_end_matches('\n'))
 }
 
-/// Prints one line, at once: a reader at the other end of a pipe waits for it.
+/// Prints one line, at once: a reader at the other end of a pipe waits for it. One that has gone away, as `head` does,
+/// is no fault.
 ///
 /// # Errors
-/// When standard output is closed.
+/// When standard output cannot be written to.
 pub fn line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::refused(format!("cannot write to standard output: {error}")))
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::refused(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

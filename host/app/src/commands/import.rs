@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::Subcommand;
 use littoral_feast_registry::{Error, ImportReport, Item, Note, Outcome, Plan};
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 /// `littoral import ...`.
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,11 @@ fn render(report: &ImportReport) -> String {
     for note in &report.notes {
         text.push_str(&remark(note));
     }
+    let commands: BTreeSet<_> = report.items.iter().filter_map(command).collect();
+    if !commands.is_empty() {
+        text.push_str(&format!("\n{}\n", "To do, then import again:".bold()));
+        commands.iter().for_each(|command| text.push_str(&format!("  {command}\n")));
+    }
     text
 }
 
@@ -77,10 +82,15 @@ fn row(item: &Item) -> [String; 4] {
         Outcome::Changed => ("changed".green(), String::new()),
         Outcome::Unchanged => ("unchanged".dim(), String::new()),
         Outcome::Planned => ("planned".cyan(), String::new()),
-        Outcome::Pending { reason, command } => ("waits".yellow(), format!("{reason}: {command}")),
+        Outcome::Pending { reason, .. } => ("waits".yellow(), reason.clone()),
         Outcome::Refused { reason } => ("refused".red(), reason.clone()),
     };
     [outcome, item.kind.to_string(), item.name.clone(), why]
+}
+
+/// The command that gives an item what it waits for.
+fn command(item: &Item) -> Option<&str> {
+    if let Outcome::Pending { command, .. } = &item.outcome { Some(command) } else { None }
 }
 
 fn remark(note: &Note) -> String {

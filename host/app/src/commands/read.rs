@@ -160,7 +160,7 @@ fn render(read: &Read, answer: &ReadAnswer) -> String {
                 column.name.clone(),
                 plain(column.values.get(row)),
                 if status == Status::Present { status.as_str().to_owned() } else { status.as_str().yellow() },
-                age.map(|ms| text::span(Duration::from_secs_f64(ms.max(0.0) / 1e3))).unwrap_or_default(),
+                age.map(|ms| text::age(Duration::from_secs_f64(ms.max(0.0) / 1e3))).unwrap_or_default(),
             ]);
             first = false;
         }
@@ -172,6 +172,7 @@ fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => text::number(number),
         Some(value) => value.to_string(),
     }
 }

@@ -21,14 +21,9 @@ impl Airports {
         Ok(Self(names.collect()))
     }
 
-    /// `ATL Atlanta, GA`.
+    /// Its city and state, as `Atlanta, GA`; the code itself of an airport that the list lacks.
     pub fn place(&self, code: &str) -> String {
         self.0.get(code).cloned().unwrap_or_else(|| code.to_owned())
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 }
 

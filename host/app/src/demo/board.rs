@@ -24,7 +24,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     }
     let first = answers.first().ok_or_else(|| Failure::refused("there is no edge"))?;
     let mut table =
-        Table::new(&["from", "to", ">flights/week", ">mean delay", ">miles", ">leaving today", ">mean delay"]);
+        Table::new(&["from", "to", ">flights/week", ">mean delay", ">miles", ">leaving today", ">their delay"]);
     for (row, (origin, destination)) in ROUTES.iter().enumerate() {
         table.row([
             format!("{} {}", origin.cyan(), stage.airports.place(origin)),

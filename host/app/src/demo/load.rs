@@ -20,7 +20,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     story.step("A week of US flights, June 2001, is loaded from Parquet files")?;
     let (leader, edges) = (stage.leader()?, stage.edges()?);
     let client = target::client(&leader)?;
-    let mut table = Table::new(&["view", ">rows written", ">a second", ">keys", "durable in"]);
+    let mut table = Table::new(&["view", ">rows written", ">a second", ">keys", ">durable in"]);
     for (view, rows, keys) in VIEWS {
         let options = Options { state: Some(stage.dir.join(format!("{view}.ingest.json"))), ..Options::new(view) };
         let mut bar = Bar::new(false, view);

@@ -36,7 +36,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         text::bytes(size),
         text::span(upload)
     ))?;
-    story.say(&format!("{}", put.digest.dim()))?;
+    story.say(&put.digest.dim())?;
     let request = feast::request(&["delay_risk:score", "delay_risk:bucket"], &ROUTES, HOUR);
     let mut answers = Vec::new();
     for (name, url) in stage.edges()? {

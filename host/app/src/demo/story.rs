@@ -49,7 +49,7 @@ impl Story {
     /// # Errors
     /// When standard output is closed.
     pub fn title(&self, title: &str, what: &str) -> Result<(), Failure> {
-        self.print(&format!("\n{} {}", title.bold(), what.dim()))
+        self.print(&format!("\n{}: {what}", title.bold()))
     }
 
     /// Begins the next section.

@@ -32,9 +32,30 @@ pub fn span(span: Duration) -> String {
     let us = span.as_micros();
     match us {
         0..1_000 => format!("{us} us"),
-        1_000..100_000 => format!("{:.2} ms", us as f64 / 1e3),
-        100_000..1_000_000 => format!("{} ms", us / 1_000),
+        1_000..10_000 => format!("{:.2} ms", us as f64 / 1e3),
+        10_000..1_000_000 => format!("{:.0} ms", us as f64 / 1e3),
         _ => format!("{:.1} s", span.as_secs_f64()),
+    }
+}
+
+/// An age: `14 ms`, `3.4 s`, `5 min`, `7 h`, `12 days`, `25 years`.
+pub fn age(age: Duration) -> String {
+    const UNITS: [(f64, &str); 4] = [(60.0, "min"), (3_600.0, "h"), (86_400.0, "days"), (31_557_600.0, "years")];
+    let seconds = age.as_secs_f64();
+    match UNITS.iter().rev().find(|(unit, _)| seconds >= 2.0 * unit) {
+        Some((unit, name)) => format!("{:.0} {name}", seconds / unit),
+        None => span(age),
+    }
+}
+
+/// A JSON number as people read it: at most six decimals.
+pub fn number(number: &serde_json::Number) -> String {
+    match number.as_f64() {
+        Some(float) if number.is_f64() && (1e-4..1e15).contains(&float.abs()) => {
+            let text = format!("{float:.6}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => number.to_string(),
     }
 }
 
@@ -76,6 +97,12 @@ mod tests {
         assert_eq!([bytes(999), bytes(3_400_000)], ["999 B", "3.4 MB"]);
         assert_eq!(span(Duration::from_micros(840)), "840 us");
         assert_eq!(span(Duration::from_micros(2_310)), "2.31 ms");
+        assert_eq!(span(Duration::from_millis(14)), "14 ms");
         assert_eq!(span(Duration::from_millis(3_400)), "3.4 s");
+        assert_eq!(age(Duration::from_secs(119)), "119.0 s");
+        assert_eq!(age(Duration::from_secs(300)), "5 min");
+        assert_eq!(age(Duration::from_secs(801_511_911)), "25 years");
+        let shown = |float: f64| number(&serde_json::Number::from_f64(float).unwrap());
+        assert_eq!([shown(-11.343283653259276), shown(2.5), shown(1e-9)], ["-11.343284", "2.5", "1e-9"]);
     }
 }
