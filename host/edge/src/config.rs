@@ -113,7 +113,7 @@ impl Config {
             return refuse("name", "must be 1 to 128 bytes long");
         }
         if self.leader.leader.is_empty() {
-            return refuse("leader.leader", "needs at least one address, as \"host:7071\"");
+            return refuse("leader.addresses", "needs at least one address, as \"host:7071\"");
         }
         if self.ping_interval_ms == 0 {
             return refuse("ping_interval_ms", "must be at least 1");

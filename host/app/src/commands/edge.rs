@@ -24,7 +24,7 @@ impl Args {
         all.extend(
             self.leader
                 .as_ref()
-                .map(|leader| Override::flag("--leader", "edge.leader.leader", format!("[{leader:?}]"))),
+                .map(|leader| Override::flag("--leader", "edge.leader.addresses", format!("[{leader:?}]"))),
         );
         all
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub struct Config {
     /// The leader's peer address, `host:port`. With several, they are tried in order; each is a way to the same leader.
     /// Default: `127.0.0.1:7071`.
+    #[serde(rename = "addresses")]
     pub leader: Vec<String>,
     /// How long one address may take until both streams are open, in milliseconds. Default: 2000.
     pub connect_timeout_ms: u64,
