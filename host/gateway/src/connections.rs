@@ -110,8 +110,9 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout())
         .half_close(true)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true);
+        // No `pipeline_flush`: it writes nothing as long as a client sends further requests, and so lets one that never
+        // reads fill the memory with answers; nor does it send the 400 for a head that is none.
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,0 +1,420 @@
+//! Clients that are slow, silent, broken or too many, over real sockets: each is told or let go, and others are served.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use littoral_gateway::Config;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    column::Column,
+    merge::MergePolicy,
+    module::{ModuleDigest, ModuleManifest},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node},
+    read::{ReadAnswer, ReadError, ReadRequest},
+    status::NodeStatus,
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Long enough for anything that should happen at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How long a read of [`Slow`] takes.
+const READ_TIME: Duration = Duration::from_millis(400);
+
+const READ: &str = r#"{"features":["v:f"],"entities":{"id":[1]}}"#;
+
+/// Knows one view without rows and takes its time to say so. Panics when asked for its status.
+struct Slow(Arc<Catalogue>);
+
+struct NoModules;
+
+impl FeatureReader for Slow {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.0.clone()
+    }
+
+    fn read_now(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
+        false
+    }
+
+    fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
+        Box::pin(async move {
+            sleep(READ_TIME).await;
+            let rows = request.reads.iter().map(|read| vec![None; read.keys.len()]).collect();
+            Ok(ReadAnswer { rows, ..ReadAnswer::default() })
+        })
+    }
+}
+
+impl FeatureWriter for Slow {
+    fn write(&self, _: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async { Err(WriteError::Overloaded) })
+    }
+
+    fn change(&self, _: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async { Err(WriteError::Overloaded) })
+    }
+
+    fn put_module(&self, _: String, _: String, _: Bytes) -> BoxFuture<'_, Result<ModulePut, WriteError>> {
+        Box::pin(async { Err(WriteError::Overloaded) })
+    }
+}
+
+impl Node for Slow {
+    fn status(&self) -> NodeStatus {
+        panic!("a fault of the node, as this test wants it")
+    }
+}
+
+impl ModuleRuntime for NoModules {
+    fn inspect(&self, _: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
+        Box::pin(async { Err(ModuleError::Refused("none here".into())) })
+    }
+
+    fn prepare(&self, _: ModuleDigest, _: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn is_ready(&self, _: ModuleDigest) -> bool {
+        false
+    }
+
+    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
+        Box::pin(async move { Err(ModuleError::NotReady { module: call.name.to_string() }) })
+    }
+
+    fn retire(&self, _: ModuleDigest) {}
+}
+
+struct Door {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl Door {
+    async fn open(config: Config) -> Self {
+        let mut catalogue = Catalogue::default();
+        catalogue.apply(&CatalogueChange::PutView(FeatureView {
+            id: ViewId(1),
+            name: "v".into(),
+            join_keys: vec![JoinKey { name: "id".into(), entity: "id".into(), value_type: ValueType::Int64 }],
+            features: vec![Feature { name: "f".into(), value_type: ValueType::Double }],
+            ttl_ms: None,
+            merge: MergePolicy::LatestEvent,
+        }));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let node = Arc::new(Slow(Arc::new(catalogue)));
+        let served =
+            tokio::spawn(littoral_gateway::serve(listener, config, node, Arc::new(NoModules), shutdown.clone()));
+        Self { address, shutdown, served }
+    }
+
+    async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Whether somebody else is served.
+    async fn serves(&self) {
+        let answer = self.connect().await.ask(&get("/health")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+}
+
+struct Client(TcpStream);
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// Head and body.
+    text: String,
+}
+
+impl Client {
+    async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    async fn ask(&mut self, request: &str) -> Answer {
+        self.send(request.as_bytes()).await;
+        self.answer().await
+    }
+
+    /// The next answer, by its content-length.
+    async fn answer(&mut self) -> Answer {
+        let mut bytes = Vec::new();
+        let read = async {
+            loop {
+                if let Some((head, body)) = split(&bytes)
+                    && body.len() >= content_length(head)
+                {
+                    return;
+                }
+                if self.0.read_buf(&mut bytes).await.unwrap() == 0 {
+                    return;
+                }
+            }
+        };
+        timeout(SOON, read).await.expect("an answer comes");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        Answer { status, text }
+    }
+
+    /// Waits until the door has closed the connection.
+    async fn closed(&mut self) {
+        let mut rest = Vec::new();
+        // A reset is an end, too.
+        let _ = timeout(SOON, self.0.read_to_end(&mut rest)).await.expect("the door closes the connection");
+    }
+}
+
+fn split(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 4..]))
+}
+
+fn content_length(head: &str) -> usize {
+    let line = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    line.and_then(|length| length.parse().ok()).unwrap_or_default()
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: door\r\n\r\n")
+}
+
+fn post(path: &str, length: usize) -> String {
+    format!("POST {path} HTTP/1.1\r\nhost: door\r\ncontent-length: {length}\r\n\r\n")
+}
+
+fn read() -> String {
+    post("/get-online-features", READ.len()) + READ
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_too_little_for_too_long_is_let_go() {
+    let door = Door::open(Config { header_timeout_ms: 300, ..Config::default() }).await;
+    for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nS", "GET /health HTTP/1.1\r\nhost: door\r\nx-"] {
+        let mut client = door.connect().await;
+        client.send(said.as_bytes()).await;
+        door.serves().await;
+        client.closed().await;
+    }
+    let mut idle = door.connect().await;
+    assert_eq!(idle.ask(&get("/health")).await.status, 200);
+    idle.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trickled_bodies_take_no_place_from_others_and_end() {
+    let config = Config { requests_max: 1, body_timeout_ms: 1_500, ..Config::default() };
+    let door = Door::open(config).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut client = door.connect().await;
+        client.send((post("/get-online-features", 100) + "{").as_bytes()).await;
+        slow.push(client);
+    }
+    let answer = door.connect().await.ask(&read()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for mut client in slow {
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 408, "{}", answer.text);
+        client.closed().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_there_are_places_are_told_to_come_back() {
+    let door = Door::open(Config { requests_max: 1, ..Config::default() }).await;
+    let mut first = door.connect().await;
+    first.send(read().as_bytes()).await;
+    sleep(READ_TIME / 4).await;
+    let second = door.connect().await.ask(&read()).await;
+    assert_eq!(second.status, 503, "{}", second.text);
+    assert!(second.text.contains("retry-after: 1"), "{}", second.text);
+    door.serves().await;
+    assert_eq!(first.answer().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_refused_while_it_comes() {
+    const LEN: usize = 100 << 20;
+    let door = Door::open(Config::default()).await;
+    let before = memory_peak_kib();
+    let chunk = vec![b' '; 1 << 20];
+    let chunked = "POST /get-online-features HTTP/1.1\r\nhost: door\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (head, chunk_head) in [(post("/get-online-features", LEN), ""), (chunked.to_owned(), "100000\r\n")] {
+        let mut client = door.connect().await;
+        client.send(head.as_bytes()).await;
+        // As simple clients do: everything is sent before anything is read.
+        for _ in 0..LEN / chunk.len() {
+            client.send(chunk_head.as_bytes()).await;
+            client.send(&chunk).await;
+            client.send(if chunk_head.is_empty() { b"" } else { b"\r\n" }).await;
+        }
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 413, "{}", answer.text);
+        assert!(answer.text.contains("feast.errors") && answer.text.contains("8388608 bytes"), "{}", answer.text);
+        door.serves().await;
+    }
+    let grown = memory_peak_kib() - before;
+    assert!(grown < 64 << 10, "two bodies of 100 MiB took {grown} KiB");
+}
+
+/// The most memory that the process had so far.
+fn memory_peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_share_their_memory_and_small_ones_do_not_wait_for_them() {
+    const MIB: usize = 1 << 20;
+    let config = Config {
+        read_bytes_max: MIB,
+        write_bytes_max: MIB,
+        module_bytes_max: MIB,
+        bodies_bytes_max: MIB,
+        ..Config::default()
+    };
+    let door = Door::open(config).await;
+    let mut slow = door.connect().await;
+    slow.send(post("/write-to-online-store", MIB).as_bytes()).await;
+    slow.send(&vec![b' '; MIB - 1]).await;
+    sleep(READ_TIME / 2).await;
+    let mut large = door.connect().await;
+    large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
+    large.send(&vec![b' '; MIB / 2]).await;
+    let refused = large.answer().await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(door.connect().await.ask(&read()).await.status, 200);
+    slow.send(b" ").await;
+    assert_eq!(slow.answer().await.status, 422, "an empty body");
+    let mut large = door.connect().await;
+    large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
+    large.send(&vec![b' '; MIB / 2]).await;
+    assert_eq!(large.answer().await.status, 422, "there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_done_sending_is_still_answered() {
+    let door = Door::open(Config::default()).await;
+    let mut client = door.connect().await;
+    client.send(read().as_bytes()).await;
+    client.0.shutdown().await.unwrap();
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(answer.text.contains("NOT_FOUND"), "{}", answer.text);
+    client.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_breaks_off_harms_nobody() {
+    let door = Door::open(Config::default()).await;
+    for sent in [post("/get-online-features", 1_000) + "{\"fea", read(), "\r\n\r\n".into(), "\u{16}\u{3}\u{1}".into()] {
+        let mut client = door.connect().await;
+        client.send(sent.as_bytes()).await;
+        drop(client);
+        door.serves().await;
+    }
+    let mut nonsense = door.connect().await;
+    assert_eq!(nonsense.ask("\u{16}\u{3}\u{1}\u{2}\r\n\r\n").await.status, 400);
+    let mut head = get("/health");
+    head.insert_str(head.len() - 2, &format!("x: {}\r\n", "x".repeat(100_000)));
+    let mut large_head = door.connect().await;
+    assert_eq!(large_head.ask(&head).await.status, 431);
+    door.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_answers_unread_is_let_go() {
+    let door = Door::open(Config { write_timeout_ms: 500, ..Config::default() }).await;
+    let mut greedy = door.connect().await;
+    let requests = get("/v1/openapi.json").repeat(1_000);
+    let ask_forever = async { while greedy.0.write_all(requests.as_bytes()).await.is_ok() {} };
+    timeout(SOON, ask_forever).await.expect("the door stops to listen");
+    door.serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_wait_for_a_place() {
+    let door = Door::open(Config { connections_max: 2, ..Config::default() }).await;
+    let mut first = door.connect().await;
+    let mut second = door.connect().await;
+    assert_eq!(first.ask(&get("/health")).await.status, 200);
+    assert_eq!(second.ask(&get("/health")).await.status, 200);
+    let mut third = door.connect().await;
+    third.send(get("/health").as_bytes()).await;
+    assert!(timeout(Duration::from_millis(300), third.0.readable()).await.is_err(), "no place yet");
+    drop(first);
+    assert_eq!(third.answer().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_door_answers_what_it_has_begun() {
+    let door = Door::open(Config::default()).await;
+    let mut idle = door.connect().await;
+    assert_eq!(idle.ask(&get("/health")).await.status, 200);
+    let mut busy = door.connect().await;
+    busy.send(read().as_bytes()).await;
+    sleep(READ_TIME / 4).await;
+    door.shutdown.cancel();
+    let answer = busy.answer().await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    idle.closed().await;
+    timeout(SOON, door.served).await.expect("the door closes").unwrap();
+    assert!(TcpStream::connect(door.address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_door_does_not_wait_for_ever() {
+    let door = Door::open(Config { drain_ms: 100, ..Config::default() }).await;
+    let mut trickling = door.connect().await;
+    trickling.send((post("/get-online-features", 100) + "{").as_bytes()).await;
+    sleep(Duration::from_millis(100)).await;
+    door.shutdown.cancel();
+    timeout(Duration::from_secs(5), door.served).await.expect("the door closes").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_the_node_ends_one_request_only() {
+    let door = Door::open(Config::default()).await;
+    let mut client = door.connect().await;
+    let answer = client.ask(&get("/v1/status")).await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert!(answer.text.contains("application/problem+json"), "{}", answer.text);
+    assert_eq!(client.ask(&read()).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_understood_without_being_told() {
+    let door = Door::open(Config::default()).await;
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .http2_only(true)
+        .build_http::<Full<Bytes>>();
+    let url = format!("http://{}/get-online-features", door.address);
+    let ask = || {
+        let request = http::Request::post(&url).body(Full::new(Bytes::from_static(READ.as_bytes()))).unwrap();
+        client.request(request)
+    };
+    let (one, other) = tokio::join!(ask(), ask());
+    for answer in [one.unwrap(), other.unwrap()] {
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+        assert!(!answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+    }
+}
