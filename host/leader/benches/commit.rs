@@ -1,6 +1,8 @@
 //! Durable writes of a leader beside the floor of the same run: a bare loop that writes the same bytes with as many
 //! fsyncs into a file of zeros. `cargo bench -p littoral-leader`; `LITTORAL_BENCH_DIR` names the disk to measure.
 
+#![allow(clippy::unwrap_used, reason = "a tool for developers: what goes wrong should end it")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -35,7 +37,7 @@ struct Load {
 }
 
 fn main() {
-    let base = std::env::var_os("LITTORAL_BENCH_DIR").map_or_else(|| std::env::temp_dir(), Into::into);
+    let base = std::env::var_os("LITTORAL_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let directory = base.join(format!("littoral-bench-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     let workers = std::thread::available_parallelism().map_or(2, usize::from);

@@ -29,11 +29,11 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Of the disk.
     fn sync(&self) -> io::Result<()>;
 
-    /// The length, in bytes.
+    /// How long it is, in bytes.
     ///
     /// # Errors
     /// Of the disk.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// A directory of files.
@@ -112,7 +112,7 @@ pub fn replace(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()
 /// Of the disk; [`io::ErrorKind::InvalidData`] for a longer one.
 pub fn read(storage: &dyn Storage, name: &str, len_max: u64) -> io::Result<Vec<u8>> {
     let file = storage.open(name)?;
-    let len = file.len()?;
+    let len = file.size()?;
     if len > len_max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, more than {len_max}")));
     }

@@ -1,14 +1,19 @@
 //! Disks that are full, fail and lose power. No process is harmed: the storage is simulated, the log is the one that ships.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
 mod support;
 
 use littoral_log::{
     AppendError, Log,
-    embedded::Embedded,
-    storage::{Faults, Memory, Storage},
+    embedded::{Embedded, Options},
+    storage::{Disk, Faults, Memory, Storage},
 };
 use littoral_model::position::Lsn;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use support::{SEGMENT, all, append, open, options};
 
 #[test]
@@ -47,6 +52,28 @@ fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
     drop(log);
     let log = Embedded::open(Arc::new(memory.crash(3)), options()).unwrap();
     assert_eq!(all(&log).len(), taken + 4);
+}
+
+#[test]
+fn files_made_ready_by_another_thread_never_get_in_the_way_of_appending() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = || -> Arc<dyn Storage> { Arc::new(Disk::at(directory.path()).unwrap()) };
+    let log = Embedded::open(at(), Options { segment_bytes: 8 << 10, ..options() }).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                log.prepare();
+            }
+        });
+        for _ in 0..400 {
+            append(&log, 3, 500).unwrap();
+        }
+        done.store(true, Relaxed);
+    });
+    assert_eq!(all(&log).len(), 1_200);
+    drop(log);
+    assert_eq!(all(&open(&at())).len(), 1_200);
 }
 
 #[test]

@@ -100,7 +100,9 @@ impl Embedded {
     fn begin_segment(&self, writer: &mut Writer, len: u64) -> io::Result<Segment> {
         let bounds = self.state.read().bounds;
         let needed = segment::HEADER_LEN as u64 + len;
-        let waiting = self.prepared.lock().take().filter(|prepared| prepared.capacity >= needed);
+        // Held until the file has its own name: another thread may be making the next one ready under this name.
+        let mut slot = self.prepared.lock();
+        let waiting = slot.take().filter(|prepared| prepared.capacity >= needed);
         let prepared = match waiting {
             Some(prepared) => prepared,
             None => self.zeros(needed.max(self.options.segment_bytes))?,
@@ -122,6 +124,7 @@ impl Embedded {
         // failure must not lead back there.
         writer.closed = true;
         self.storage.rename(PREPARED, &name)?;
+        drop(slot);
         self.storage.sync()?;
         Ok(Segment::new(name, prepared.file, header, prepared.capacity))
     }

@@ -82,7 +82,7 @@ fn recover(
     for (at, first) in firsts.iter().enumerate() {
         let name = segment::name(*first);
         let file = storage.open(&name).map_err(|error| OpenError::io(&name, error))?;
-        let capacity = file.len().map_err(|error| OpenError::io(&name, error))?;
+        let capacity = file.size().map_err(|error| OpenError::io(&name, error))?;
         let mut bytes = vec![0; capacity as usize];
         file.read_at(0, &mut bytes).map_err(|error| OpenError::io(&name, error))?;
         let header = segment::Header::read(&name, &bytes)?;

@@ -56,7 +56,7 @@ impl Reader {
         let name = name(lsn);
         let io = |error| OpenError::io(&name, error);
         let file = storage.open(&name).map_err(io)?;
-        let len = file.len().map_err(io)?;
+        let len = file.size().map_err(io)?;
         let mut header = [0; HEADER_LEN];
         if len < HEADER_LEN as u64 {
             return Err(damaged(&name, 0, "the file ends within its header"));

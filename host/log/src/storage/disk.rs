@@ -73,7 +73,9 @@ impl Storage for Disk {
 
     fn create(&self, name: &str, reserve: u64) -> io::Result<Arc<dyn File>> {
         let path = self.file(name);
-        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        // Removed rather than cut to nothing: whoever has the old one open keeps it whole.
+        self.remove(name)?;
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         if let Err(error) = reserved(&file, reserve) {
             drop(file);
             // Best effort: the error that matters is the one before.
@@ -141,7 +143,7 @@ impl File for DiskFile {
         self.0.sync_data()
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 }

@@ -330,7 +330,7 @@ impl File for MemoryFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.content.lock().seen.len() as u64)
     }
 }
