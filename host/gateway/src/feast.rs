@@ -1,10 +1,11 @@
 //! Feast's writes: columns of rows, for a push source or for a view.
 
 use crate::{
+    Config,
     cell::{Columns, Text},
-    coerce,
+    coerce, diagnose,
     failure::{Answer, Failure},
-    lenient, receipt,
+    lenient, offload, receipt,
     rows::Rows,
     state::State,
 };
@@ -12,9 +13,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_columnar::EVENT_TIMESTAMP;
-use littoral_model::{event_time::EventTime, view::FeatureView, write::WriteRequest};
+use littoral_model::{
+    catalogue::Catalogue,
+    event_time::EventTime,
+    view::FeatureView,
+    write::{RowBatch, WriteRequest},
+};
 use serde::Deserialize;
-use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Push<'a> {
@@ -35,11 +40,16 @@ struct Write<'a> {
 }
 
 /// `POST /push`: rows for every view of a push source, taken together or not at all.
-pub(crate) async fn push(state: &State, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Failure> {
+pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    let (catalogue, config) = (state.node.catalogue(), state.config.clone());
+    let rows = offload::run(body.len(), move || pushed_rows(&catalogue, &config, &body)).await?;
+    commit(state, headers, rows, Bytes::new()).await
+}
+
+fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
     let body = lenient::json(body);
     let push: Push<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["push_source_name", "df"]))?;
-    let catalogue = state.node.catalogue();
     let name = &push.push_source_name.0;
     let source = catalogue.push_source(name).ok_or_else(|| {
         let shown: String = name.chars().take(128).collect();
@@ -57,27 +67,32 @@ pub(crate) async fn push(state: &State, headers: &HeaderMap, body: &Bytes) -> Re
             return Err(Failure::invalid("invalid_push_mode", message));
         }
     }
-    let mut rows = Rows::new(&state.config);
+    let mut rows = Rows::new(config);
     for view in source.views.iter().filter_map(|view| catalogue.view(view)) {
         append(&mut rows, view, &push.df)?;
     }
-    commit(state, headers, rows, Bytes::new()).await
+    Ok(rows.finish())
 }
 
 /// `POST /write-to-online-store`: rows for one view.
-pub(crate) async fn write(state: &State, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Failure> {
+pub(crate) async fn write(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    let (catalogue, config) = (state.node.catalogue(), state.config.clone());
+    let rows = offload::run(body.len(), move || written_rows(&catalogue, &config, &body)).await?;
+    commit(state, headers, rows, Bytes::from_static(b"null")).await
+}
+
+fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
     let body = lenient::json(body);
     let write: Write<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["feature_view_name", "df"]))?;
-    let catalogue = state.node.catalogue();
     let view = catalogue.view(&write.feature_view_name.0).ok_or_else(|| {
         let shown: String = write.feature_view_name.0.chars().take(128).collect();
         Failure::not_found("unknown_view", format!("Can't recognize feast object with a name {shown}"))
             .class("FeastObjectNotFoundException")
     })?;
-    let mut rows = Rows::new(&state.config);
+    let mut rows = Rows::new(config);
     append(&mut rows, view, &write.df)?;
-    commit(state, headers, rows, Bytes::from_static(b"null")).await
+    Ok(rows.finish())
 }
 
 /// Appends the columns' rows. Columns that the view does not know are left out: a push may reach several views.
@@ -130,14 +145,13 @@ fn event_time(cell: &crate::cell::Cell<'_>, row: usize) -> Result<EventTime, Fai
         .map_err(|reason| Failure::invalid("invalid_row", format!("row {row}, column '{EVENT_TIMESTAMP}': {reason}")))
 }
 
-async fn commit(state: &State, headers: &HeaderMap, rows: Rows, body: Bytes) -> Result<Answer, Failure> {
+async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
     let idempotency_key = receipt::idempotency_key(headers)?;
     let json = !body.is_empty();
     let mut response = Response::new(Full::new(body));
     if json {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    let rows = rows.finish();
     if !rows.is_empty() {
         let request = WriteRequest { rows, idempotency_key, ..WriteRequest::default() };
         let receipt = state.node.write(request).await?;
@@ -148,23 +162,15 @@ async fn commit(state: &State, headers: &HeaderMap, rows: Rows, body: Bytes) -> 
 
 /// Says what is wrong with a body that does not parse.
 fn diagnose(body: &[u8], error: &serde_json::Error, fields: &[&str]) -> Failure {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Failure::body("missing", vec![], "Field required", "the body is empty; send a JSON object");
-    }
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return Failure::body("json_invalid", vec![], "JSON decode error", format!("the body is not JSON: {error}"));
+    let members = match diagnose::members(body, error) {
+        Ok(members) => members,
+        Err(failure) => return failure,
     };
-    let Value::Object(members) = &value else {
-        let message = "the body is no JSON object";
-        return Failure::body("model_attributes_type", vec![], "Input should be a valid dictionary", message);
-    };
-    if let Some(missing) = fields.iter().find(|field| !members.contains_key(**field)) {
-        return Failure::body(
-            "missing",
-            vec![(*missing).to_owned()],
-            "Field required",
-            format!("'{missing}' is missing"),
-        );
+    match fields.iter().find(|field| !members.contains_key(**field)) {
+        Some(missing) => {
+            let at = vec![(*missing).to_owned()];
+            Failure::body("missing", at, "Field required", format!("'{missing}' is missing"))
+        }
+        None => diagnose::otherwise(error),
     }
-    Failure::body("value_error", vec![], "Input should be valid", format!("the body cannot be taken: {error}"))
 }

@@ -13,6 +13,10 @@ use crate::{failure::Answer, failure::Failure, state::State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
+use littoral_model::{
+    freshness::ReadDemand,
+    read::{ReadAnswer, ReadRequest},
+};
 
 pub(crate) use freshness::insert_position;
 
@@ -29,6 +33,9 @@ pub(crate) enum Dialect {
 pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialect: Dialect) -> Result<Answer, Failure> {
     let parsed = body::parse(&body, dialect)?;
     let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
+    if !demand.is_none() {
+        meet(state, &demand).await?;
+    }
     let catalogue = state.node.catalogue();
     let names: Vec<&str> = parsed.columns().map(|(name, _)| name).collect();
     let plan = state.plans.plan(&catalogue, &parsed.shape(&names))?;
@@ -50,7 +57,8 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
     } else {
         modules::call(state, &plan, &columns, &names, rows, &scratch, now).await?
     };
-    let writing = write::Writing { plan: &plan, columns: &columns, rows, scratch: &scratch, made: &made };
+    let writing =
+        write::Writing { plan: &plan, columns: &columns, names: &names, rows, scratch: &scratch, made: &made };
     let body = match dialect {
         Dialect::Feast => writing.feast(parsed.view_metadata, state.config.answer_bytes_max)?,
         Dialect::Native => writing.native(state.config.answer_bytes_max)?,
@@ -67,4 +75,14 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
     }
     scratch.give_back();
     Ok(response)
+}
+
+/// Waits until the demand is met, before names are looked up: the view, service or module release that the token stands
+/// for may be what the replica lacks.
+async fn meet(state: &State, demand: &ReadDemand) -> Result<(), Failure> {
+    let nothing = ReadRequest { reads: Vec::new(), demand: demand.clone() };
+    if !state.node.read_now(&nothing, &mut ReadAnswer::default()) {
+        state.node.read(&nothing).await?;
+    }
+    Ok(())
 }

@@ -159,4 +159,32 @@ mod tests {
         assert_eq!(query(Some("limit=5&cursor=a%2Bb"), "cursor").as_deref(), Some("a+b"));
         assert_eq!(decode("%zz%4"), "%zz%4");
     }
+
+    #[test]
+    fn the_api_document_has_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(crate::v1::OPENAPI).unwrap();
+        let described: std::collections::BTreeSet<(String, String)> = (document["paths"].as_object().unwrap().iter())
+            .flat_map(|(path, methods)| {
+                methods.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
+            })
+            .collect();
+        let routes = ROUTES.iter().map(|(method, path, _)| (method.to_string(), (*path).to_owned())).collect();
+        assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn the_api_document_refers_only_to_what_it_has() {
+        fn check(document: &serde_json::Value, value: &serde_json::Value) {
+            if let Some(reference) = value.get("$ref").and_then(serde_json::Value::as_str) {
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+            match value {
+                serde_json::Value::Object(members) => members.values().for_each(|value| check(document, value)),
+                serde_json::Value::Array(list) => list.iter().for_each(|value| check(document, value)),
+                _ => {}
+            }
+        }
+        let document = serde_json::from_str(crate::v1::OPENAPI).unwrap();
+        check(&document, &document);
+    }
 }

@@ -41,8 +41,8 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
     let answer = match endpoint {
         Endpoint::FeastRead => read::read(&state, &parts.headers, body, read::Dialect::Feast).await,
         Endpoint::Read => read::read(&state, &parts.headers, body, read::Dialect::Native).await,
-        Endpoint::FeastPush => feast::push(&state, &parts.headers, &body).await,
-        Endpoint::FeastWrite => feast::write(&state, &parts.headers, &body).await,
+        Endpoint::FeastPush => feast::push(&state, &parts.headers, body).await,
+        Endpoint::FeastWrite => feast::write(&state, &parts.headers, body).await,
         Endpoint::Health => Ok(Response::new(Full::default())),
         other => v1::answer(&state, other, &name, &parts, body).await,
     };

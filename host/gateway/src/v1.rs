@@ -6,6 +6,9 @@ mod rows;
 mod views;
 mod wire_view;
 
+#[cfg(test)]
+pub(crate) use node::OPENAPI;
+
 use crate::{
     failure::{Answer, Failure},
     routes::Endpoint,
@@ -34,9 +37,9 @@ pub(crate) async fn answer(
         Endpoint::GetView => views::get(state, name),
         Endpoint::PutView => views::put(state, name, &body).await,
         Endpoint::DropView => views::drop(state, name).await,
-        Endpoint::PageRows => rows::page(state, name, parts.uri.query()),
+        Endpoint::PageRows => rows::page(state, name, parts.uri.query()).await,
         Endpoint::WriteRows => rows::write_view(state, name, &parts.headers, body).await,
-        Endpoint::WriteViews => rows::write_views(state, &parts.headers, &body).await,
+        Endpoint::WriteViews => rows::write_views(state, &parts.headers, body).await,
         Endpoint::ListModules => names::list_modules(state),
         Endpoint::GetModule => names::get_module(state, name),
         Endpoint::PutModule => names::put_module(state, name, parts.uri.query(), body).await,

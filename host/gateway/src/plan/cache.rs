@@ -10,6 +10,9 @@ use std::{cell::RefCell, sync::Arc};
 /// Shapes that are remembered. A service asks in few; more than this come from a client that makes them up.
 const PLANS_MAX: usize = 4_096;
 
+/// Columns of all remembered plans together: what their memory goes by.
+const OUTPUTS_MAX: usize = 200_000;
+
 /// Longer shapes are planned anew every time.
 const SHAPE_LEN_MAX: usize = 32 << 10;
 
@@ -21,6 +24,7 @@ pub(crate) struct Cache(RwLock<Inner>);
 struct Inner {
     catalogue: Arc<Catalogue>,
     plans: HashMap<Box<[u8]>, Arc<Plan>, foldhash::fast::RandomState>,
+    outputs: usize,
 }
 
 thread_local! {
@@ -48,13 +52,15 @@ impl Cache {
             let plan = Arc::new(resolve::resolve(catalogue, shape)?);
             if key.len() <= SHAPE_LEN_MAX {
                 let mut inner = self.0.write();
-                if !Arc::ptr_eq(&inner.catalogue, catalogue) {
+                let full = inner.plans.len() >= PLANS_MAX || inner.outputs + plan.outputs.len() > OUTPUTS_MAX;
+                if full || !Arc::ptr_eq(&inner.catalogue, catalogue) {
                     inner.plans.clear();
+                    inner.outputs = 0;
                     inner.catalogue = catalogue.clone();
-                } else if inner.plans.len() >= PLANS_MAX {
-                    inner.plans.clear();
                 }
-                inner.plans.insert(key.as_slice().into(), plan.clone());
+                if inner.plans.insert(key.as_slice().into(), plan.clone()).is_none() {
+                    inner.outputs += plan.outputs.len();
+                }
             }
             Ok(plan)
         })

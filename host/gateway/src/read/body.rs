@@ -3,6 +3,7 @@
 use super::Dialect;
 use crate::{
     cell::{Cell, Columns, Text},
+    diagnose,
     failure::Failure,
     plan::{Plan, Shape, Wanted},
 };
@@ -77,19 +78,13 @@ fn empty() -> Failure {
     Failure::bad_request("no_entities", "No entity is asked for: 'entities' needs at least one column with a value")
 }
 
-/// Says what is wrong with a body that does not parse. Looks again, at leisure: nobody waits for an error.
+/// Says what is wrong with a body that does not parse.
 fn diagnose(body: &[u8], error: &serde_json::Error) -> Failure {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Failure::body("missing", vec![], "Field required", "the body is empty; send a JSON object");
-    }
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return Failure::body("json_invalid", vec![], "JSON decode error", format!("the body is not JSON: {error}"));
+    let members = match diagnose::members(body, error) {
+        Ok(members) => members,
+        Err(failure) => return failure,
     };
     let at = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let Value::Object(members) = &value else {
-        let message = "the body is no JSON object";
-        return Failure::body("model_attributes_type", vec![], "Input should be a valid dictionary", message);
-    };
     for name in ["entities", "params"] {
         match members.get(name) {
             None if name == "entities" => {
@@ -108,5 +103,5 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Failure {
             }
         }
     }
-    Failure::body("value_error", vec![], "Input should be valid", format!("the body cannot be taken: {error}"))
+    diagnose::otherwise(error)
 }

@@ -7,7 +7,7 @@ use littoral_model::{
     position::Position,
     token::Watermark,
 };
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 const POSITION: HeaderName = HeaderName::from_static("littoral-position");
 const TOKEN: HeaderName = HeaderName::from_static("littoral-token");
@@ -51,8 +51,7 @@ pub(crate) fn insert_position(headers: &mut HeaderMap, position: Position, water
 pub(super) fn insert(headers: &mut HeaderMap, freshness: &Freshness) {
     insert_position(headers, freshness.position, &freshness.watermark);
     if let Some(staleness) = freshness.staleness {
-        let ms = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(STALENESS_MS, HeaderValue::from(ms));
+        headers.insert(STALENESS_MS, HeaderValue::from(whole_ms(staleness)));
     }
     headers.insert(SOURCE, HeaderValue::from_static(source(freshness.source)));
     if let Some(reason) = freshness.degraded {
@@ -68,7 +67,7 @@ pub(super) fn push_json(out: &mut Vec<u8>, freshness: &Freshness) {
     push_text(out, &freshness.watermark.to_string());
     out.extend_from_slice(b",\"staleness_ms\":");
     match freshness.staleness {
-        Some(staleness) => push_int(out, i64::try_from(staleness.as_millis()).unwrap_or(i64::MAX)),
+        Some(staleness) => push_int(out, i64::try_from(whole_ms(staleness)).unwrap_or(i64::MAX)),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"source\":");
@@ -79,6 +78,11 @@ pub(super) fn push_json(out: &mut Vec<u8>, freshness: &Freshness) {
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
+}
+
+/// Whole milliseconds, rounded up: what is stated is an upper bound.
+fn whole_ms(staleness: Duration) -> u64 {
+    u64::try_from(staleness.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// The name that serde gives it too.
@@ -102,6 +106,11 @@ const fn degraded(degraded: Degraded) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn staleness_is_never_understated() {
+        assert_eq!([0, 1, 1_000_000, 1_000_001].map(|nanos| whole_ms(Duration::from_nanos(nanos))), [0, 1, 1, 2]);
+    }
 
     #[test]
     fn names_are_those_of_the_api() {

@@ -1,7 +1,12 @@
 //! Keys of the rows that a plan needs.
 
 use super::columns::wrong_value;
-use crate::{cell::Cell, coerce, failure::Failure, plan::Plan};
+use crate::{
+    cell::Cell,
+    coerce,
+    failure::Failure,
+    plan::{KeyColumn, Plan},
+};
 use littoral_model::{entity_key::KEY_LEN_MAX, read::ReadRequest};
 
 /// Fills the request with each lookup's keys, row by row.
@@ -20,18 +25,31 @@ pub(super) fn keys(
         // Without a whole key nothing is read and nothing is found.
         let Some(keys) = &lookup.keys else { continue };
         for row in 0..rows {
-            let start = read.keys.buffer().len();
-            for key in keys {
-                let value = coerce::key(key.value_type, &columns[key.column][row]);
-                value.map_err(|reason| wrong_value(names[key.column], row, &reason))?.push(read.keys.buffer());
-            }
-            let len = read.keys.buffer().len() - start;
-            if len > KEY_LEN_MAX {
-                let reason = format!("the entity key is {len} bytes long; the longest is {KEY_LEN_MAX}");
-                return Err(wrong_value(keys.first().map_or("", |key| names[key.column]), row, &reason));
-            }
+            push_key(keys, columns, names, row, read.keys.buffer())?;
             read.keys.end_key();
         }
+    }
+    Ok(())
+}
+
+/// Appends one row's key.
+#[inline]
+fn push_key(
+    keys: &[KeyColumn],
+    columns: &[&[Cell<'_>]],
+    names: &[&str],
+    row: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let start = out.len();
+    for key in keys {
+        let value = coerce::key(key.value_type, &columns[key.column][row]);
+        value.map_err(|reason| wrong_value(names[key.column], row, &reason))?.push(out);
+    }
+    let len = out.len() - start;
+    if len > KEY_LEN_MAX {
+        let reason = format!("the entity key is {len} bytes long; the longest is {KEY_LEN_MAX}");
+        return Err(wrong_value(keys.first().map_or("", |key| names[key.column]), row, &reason));
     }
     Ok(())
 }

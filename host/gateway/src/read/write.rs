@@ -23,6 +23,7 @@ const EPOCH: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 pub(super) struct Writing<'a> {
     pub(super) plan: &'a Plan,
     pub(super) columns: &'a [&'a [Cell<'a>]],
+    pub(super) names: &'a [&'a str],
     pub(super) rows: usize,
     pub(super) scratch: &'a Scratch,
     /// Per call of the plan, what the module made.
@@ -120,7 +121,7 @@ impl Writing<'_> {
                 out.push(b',');
             }
             let value = coerce::key(key.value_type, cell);
-            let value = value.map_err(|reason| super::columns::wrong_value("join key", row, &reason))?;
+            let value = value.map_err(|reason| super::columns::wrong_value(self.names[key.column], row, &reason))?;
             push_value(out, value.as_ref());
         }
         Ok(())

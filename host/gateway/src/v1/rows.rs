@@ -2,11 +2,12 @@
 
 use super::{invalid_body, json, unknown};
 use crate::{
+    Config,
     cell::{Cell, Members, Text},
     coerce,
     failure::{Answer, Failure},
     json::{push_int, push_text, push_value},
-    receipt, routes,
+    offload, receipt, routes,
     rows::{Rows, Writer},
     state::State,
 };
@@ -16,8 +17,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use littoral_columnar::{ARROW_STREAM, Limits};
 use littoral_model::{
+    catalogue::Catalogue,
     entity_key,
     event_time::EventTime,
+    ports::Node,
     row::Row,
     view::FeatureView,
     write::{RowBatch, WriteRequest},
@@ -55,31 +58,44 @@ struct Write<'a> {
 
 /// `POST /v1/views/{name}/rows`.
 pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
-    let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
+    let (catalogue, config, name) = (state.node.catalogue(), state.config.clone(), name.to_owned());
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if media_type.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(ARROW_STREAM)) {
-        let limits = Limits { rows_max: state.config.write_rows_max, bytes_max: state.config.write_packed_bytes_max };
-        let now = littoral_runtime::clock::wall();
-        let rows = littoral_columnar::decode_ipc(body, view, now, limits).map_err(|error| {
-            use littoral_columnar::Error;
-            match error {
-                Error::TooManyRows(_) | Error::TooLarge(_) => {
-                    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "write_too_large", error.to_string())
-                }
-                error => Failure::invalid("invalid_rows", error.to_string()),
+    let is_arrow = media_type.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(ARROW_STREAM));
+    let rows = offload::run(body.len(), move || {
+        let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", "unknown_view", &name))?;
+        if is_arrow {
+            return arrow_rows(view, &config, body);
+        }
+        let write: Write<'_> = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
+        let mut rows = Rows::new(&config);
+        append(&mut rows, view, &write)?;
+        Ok(rows.finish())
+    });
+    commit(state, headers, rows.await?).await
+}
+
+fn arrow_rows(view: &FeatureView, config: &Config, body: Bytes) -> Result<RowBatch, Failure> {
+    let limits = Limits { rows_max: config.write_rows_max, bytes_max: config.write_packed_bytes_max };
+    let now = littoral_runtime::clock::wall();
+    littoral_columnar::decode_ipc(body, view, now, limits).map_err(|error| {
+        use littoral_columnar::Error;
+        match error {
+            Error::TooManyRows(_) | Error::TooLarge(_) => {
+                Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "write_too_large", error.to_string())
             }
-        })?;
-        return commit(state, headers, rows).await;
-    }
-    let write: Write<'_> = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
-    let mut rows = Rows::new(&state.config);
-    append(&mut rows, view, &write)?;
-    commit(state, headers, rows.finish()).await
+            error => Failure::invalid("invalid_rows", error.to_string()),
+        }
+    })
 }
 
 /// `POST /v1/rows`: rows of several views, taken together or not at all.
-pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Failure> {
+pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    let (catalogue, config) = (state.node.catalogue(), state.config.clone());
+    let rows = offload::run(body.len(), move || views_rows(&catalogue, &config, &body)).await?;
+    commit(state, headers, rows).await
+}
+
+fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Writes<'a> {
@@ -87,8 +103,7 @@ pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: &[u8])
         writes: Vec<Write<'a>>,
     }
     let writes: Writes<'_> = serde_json::from_slice(body).map_err(|error| invalid_body(&error))?;
-    let catalogue = state.node.catalogue();
-    let mut rows = Rows::new(&state.config);
+    let mut rows = Rows::new(config);
     for (at, write) in writes.writes.iter().enumerate() {
         let name = write
             .view
@@ -98,7 +113,7 @@ pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: &[u8])
         let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
         append(&mut rows, view, write)?;
     }
-    commit(state, headers, rows.finish()).await
+    Ok(rows.finish())
 }
 
 fn append(rows: &mut Rows, view: &FeatureView, write: &Write<'_>) -> Result<(), Failure> {
@@ -167,8 +182,15 @@ async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch) -> Result<An
 }
 
 /// `GET /v1/views/{name}/rows`.
-pub(super) fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
-    let catalogue = state.node.catalogue();
+pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
+    let (node, config) = (state.node.clone(), state.config.clone());
+    let (name, query) = (name.to_owned(), query.map(str::to_owned));
+    // Goes through the whole replica.
+    offload::run(usize::MAX, move || held_page(&*node, &config, &name, query.as_deref())).await
+}
+
+fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
+    let catalogue = node.catalogue();
     let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
     let limit = routes::query(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
     let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
@@ -177,7 +199,7 @@ pub(super) fn page(state: &State, name: &str, query: Option<&str>) -> Result<Ans
     let after = routes::query(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
     let after = after
         .map_err(|_| Failure::bad_request("invalid_cursor", "'cursor' is not one that a page before has returned"))?;
-    let page = state.node.page(view.id, after.as_deref(), limit).ok_or_else(|| {
+    let page = node.page(view.id, after.as_deref(), limit).ok_or_else(|| {
         let message = format!("this node does not hold every row of view '{name}'; ask its leader");
         Failure::new(StatusCode::CONFLICT, "not_held_whole", message)
     })?;
@@ -188,7 +210,7 @@ pub(super) fn page(state: &State, name: &str, query: Option<&str>) -> Result<Ans
             out.push(b',');
         }
         push_row(&mut out, view, row);
-        if out.len() > state.config.answer_bytes_max {
+        if out.len() > config.answer_bytes_max {
             let message = "the page would be too large; ask for a smaller 'limit'";
             return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message));
         }

@@ -1,0 +1,78 @@
+//! Bodies that are wrong, or meant to hurt. Every one is answered, and the door goes on.
+
+use crate::{feast_project, node::MemoryNode, stand::Door};
+use littoral_gateway::Config;
+use serde_json::json;
+
+#[tokio::test]
+async fn bodies_that_are_no_read_are_client_errors_on_both_doors() {
+    let door = feast_project::open().await;
+    let deep = format!(r#"{{"entities":{{"driver_id":[{}"#, "[".repeat(200_000));
+    let bodies: Vec<Vec<u8>> = vec![
+        b"\xff\xfe".to_vec(),
+        b"{\"entities\":{\"driver_id\":[\"\xff\"]},\"features\":[\"driver_ttl:conv_rate\"]}".to_vec(),
+        b"[]".to_vec(),
+        b"null".to_vec(),
+        b"{}".to_vec(),
+        deep.into_bytes(),
+        br#"{"entities":{"driver_id":[1]},"features":"driver_ttl:conv_rate"}"#.to_vec(),
+        br#"{"entities":{"driver_id":[1]},"features":[1]}"#.to_vec(),
+        br#"{"entities":{"driver_id":[1]},"features":["::"]}"#.to_vec(),
+        br#"{"entities":{"driver_id":[1,2],"x":[1]},"features":["driver_ttl:conv_rate"]}"#.to_vec(),
+        br#"{"entities":{"driver_id":[{}]},"features":["driver_ttl:conv_rate"]}"#.to_vec(),
+        br#"{"entities":{"driver_id":[1]},"features":["driver_ttl:conv_rate"],"full_feature_names":3}"#.to_vec(),
+        br#"{"entities":{"driver_id":[1]},"features":["driver_ttl:conv_rate"]} trailing"#.to_vec(),
+    ];
+    for body in bodies {
+        for path in ["/get-online-features", "/v1/read", "/push", "/write-to-online-store", "/v1/rows"] {
+            let answer = door.send("POST", path, &[], body.clone()).await;
+            let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+            assert!((400..500).contains(&answer.status), "{path} {shown}: {}", answer.status);
+            assert!(!answer.json().is_null(), "{path} {shown}: an error is JSON");
+        }
+    }
+    let read = json!({"features": ["driver_ttl:conv_rate"], "entities": {"driver_id": [1001]}});
+    assert_eq!(door.post("/get-online-features", &read).await.status, 200);
+}
+
+#[tokio::test]
+async fn reads_and_writes_are_bounded() {
+    let config = Config {
+        read_rows_max: 10,
+        read_values_max: 25,
+        write_rows_max: 10,
+        read_bytes_max: 4_096,
+        write_packed_bytes_max: 40_000,
+        ..Config::default()
+    };
+    let door = Door::open_with(MemoryNode::default(), config).await;
+    let features: Vec<_> = (0..500).map(|i| json!({"name": format!("f{i}"), "value_type": "double"})).collect();
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": features});
+    assert_eq!(door.put("/v1/views/wide", &view).await.status, 413, "a definition is bounded like a read");
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": features[..50]});
+    assert_eq!(door.put("/v1/views/wide", &view).await.status, 200);
+    let read = |rows: usize, columns: usize| {
+        let ids: Vec<usize> = (0..rows).collect();
+        let features: Vec<String> = (0..columns).map(|i| format!("wide:f{i}")).collect();
+        json!({"features": features, "entities": {"id": ids}})
+    };
+    for (rows, columns, status) in [(10, 1, 200), (11, 1, 413), (5, 4, 200), (5, 5, 413), (2_000, 1, 413)] {
+        assert_eq!(door.post("/v1/read", &read(rows, columns)).await.status, status, "{rows} x {columns}");
+        assert_eq!(door.post("/get-online-features", &read(rows, columns)).await.status, status);
+    }
+    let rows = |count: usize| json!({"rows": (0..count).map(|id| json!({"key": {"id": id}, "values": {}})).collect::<Vec<_>>()});
+    for (count, status) in [(10, 200), (11, 413)] {
+        assert_eq!(door.post("/v1/views/wide/rows", &rows(count)).await.status, status, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn shapes_that_a_client_makes_up_do_not_pile_up() {
+    let door = feast_project::open().await;
+    for at in 0..5_000 {
+        let read =
+            json!({"features": ["driver_ttl:conv_rate"], "entities": {"driver_id": [1001], format!("x{at}"): [0]}});
+        let answer = door.post("/v1/read", &read).await;
+        assert_eq!(answer.status, 200);
+    }
+}

@@ -1,0 +1,211 @@
+//! The native API: definitions, rows, reads, pages, errors.
+
+use crate::{
+    feast_project,
+    node::MemoryNode,
+    stand::{Answer, Door},
+};
+use littoral_gateway::{Config, Metrics};
+use littoral_model::{
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+    write::{RowBatch, RowWrite},
+};
+use serde_json::{Value, json};
+
+fn trips() -> Value {
+    json!({"entities": [{"name": "driver", "join_key": "driver_id", "value_type": "int64"}, {"name": "day", "value_type": "string"}],
+        "features": [{"name": "trips", "value_type": "int64"}, {"name": "notes", "value_type": "string_list"}], "ttl_ms": 60000})
+}
+
+async fn with_trips() -> Door {
+    let door = Door::open(MemoryNode::default()).await;
+    assert_eq!(door.put("/v1/views/trips", &trips()).await.status, 200);
+    door
+}
+
+fn refused(answer: &Answer, status: u16, code: &str, words: &[&str]) {
+    let body = answer.json();
+    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(body["status"], status);
+    let detail = body["detail"].as_str().unwrap();
+    words.iter().for_each(|word| assert!(detail.contains(word), "'{word}' in: {detail}"));
+}
+
+#[tokio::test]
+async fn a_view_is_made_shown_evolved_and_dropped() {
+    let door = with_trips().await;
+    let view = door.get("/v1/views/trips").await.json();
+    assert_eq!(view["entities"][0], json!({"name": "day", "join_key": "day", "value_type": "string"}));
+    assert_eq!(door.get("/v1/views").await.json(), json!({ "views": [view] }));
+    assert_eq!(door.get("/v1/catalogue").await.json()["views"], json!([view]));
+    let vanished = json!({"entities": trips()["entities"], "features": [{"name": "trips", "value_type": "int64"}]});
+    refused(&door.put("/v1/views/trips", &vanished).await, 422, "invalid", &["feature 'notes' would vanish"]);
+    refused(&door.put("/v1/views/trips", &json!({"featurez": []})).await, 400, "invalid_body", &["featurez"]);
+    assert_eq!(door.send("DELETE", "/v1/views/trips", &[], "").await.status, 200);
+    refused(&door.get("/v1/views/trips").await, 404, "unknown_view", &["'trips'"]);
+    refused(&door.send("DELETE", "/v1/views/trips", &[], "").await, 404, "unknown_view", &[]);
+}
+
+#[tokio::test]
+async fn rows_are_written_read_paged_and_deleted() {
+    let door = with_trips().await;
+    let row = |driver: i64, trips: Value, time: Value| json!({"key": {"driver_id": driver, "day": "mon"}, "values": {"trips": trips, "notes": ["a\"b"]}, "event_timestamp": time});
+    let rows = json!({"rows": [row(1, json!(7), json!(null)), row(2, json!(null), json!("2001-01-01T00:00:00Z")), row(3, json!(9), json!(1e9))]});
+    let written = door.post("/v1/rows", &json!({"writes": [{"view": "trips", "rows": rows["rows"]}]})).await;
+    let receipt = written.json();
+    assert_eq!(
+        (&receipt["rows"], &receipt["duplicate"], &receipt["concern"]),
+        (&json!(3), &json!(false), &json!("local"))
+    );
+    assert_eq!(written.header("littoral-token"), receipt["token"]);
+    let read = json!({"features": ["trips:trips", "trips:notes"], "entities": {"driver_id": [1, 2, 4], "day": ["mon", "mon", "mon"]}});
+    let answer = door.post("/v1/read", &read).await.json();
+    let column = &answer["columns"][2];
+    assert_eq!(column["name"], "trips");
+    assert_eq!(column["values"], json!([7, null, null]));
+    assert_eq!(column["statuses"], json!(["PRESENT", "OUTSIDE_MAX_AGE", "NOT_FOUND"]));
+    assert_eq!(column["event_timestamps"][1], "2001-01-01T00:00:00Z");
+    assert_eq!(column["event_timestamps"][2], json!(null));
+    assert!(column["ages_ms"][0].as_i64().unwrap() < 60_000 && column["ages_ms"][1].as_i64().unwrap() > 60_000);
+    assert_eq!(answer["columns"][3]["values"][0], json!(["a\"b"]));
+    assert_eq!(answer["freshness"]["token"], receipt["token"]);
+    let mut seen = Vec::new();
+    let mut path = "/v1/views/trips/rows?limit=2".to_owned();
+    loop {
+        let page = door.get(&path).await.json();
+        seen.extend(page["rows"].as_array().unwrap().clone());
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        path = format!("/v1/views/trips/rows?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[0]["key"], json!({"day": "mon", "driver_id": 1}));
+    assert_eq!(seen[2]["event_timestamp"], "2001-09-09T01:46:40Z");
+    let delete = json!({"deletes": [{"key": {"driver_id": 1, "day": "mon"}}]});
+    assert_eq!(door.post("/v1/views/trips/rows", &delete).await.json()["rows"], 1);
+    let answer = door.post("/v1/read", &read).await.json();
+    assert_eq!(answer["columns"][2]["statuses"][0], "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_taken_is_named_and_nothing_is_written() {
+    let door = with_trips().await;
+    let good = json!({"key": {"driver_id": 1, "day": "mon"}, "values": {"trips": 1}});
+    for (bad, code, words) in [
+        (json!({"key": {"driver_id": "x", "day": "mon"}}), "invalid_row", ["row 1", "driver_id", "'x'"]),
+        (json!({"key": {"driver_id": 1}}), "invalid_row", ["row 1", "'day'", "missing"]),
+        (json!({"key": {"driver_id": 1, "day": "mon", "hour": 1}}), "invalid_row", ["row 1", "'hour'", "join key"]),
+        (
+            json!({"key": {"driver_id": 1, "day": "mon"}, "values": {"trip": 1}}),
+            "invalid_row",
+            ["row 1", "'trip'", "feature"],
+        ),
+        (
+            json!({"key": {"driver_id": 1, "day": "mon"}, "values": {"notes": ["a", null]}}),
+            "invalid_row",
+            ["row 1", "'notes'", "element 1"],
+        ),
+        (
+            json!({"key": {"driver_id": 1, "day": "mon"}, "event_timestamp": "soon"}),
+            "invalid_row",
+            ["row 1", "event_timestamp", "RFC 3339"],
+        ),
+        (json!({"key": {"driver_id": 1, "day": "x".repeat(5_000)}}), "invalid_row", ["row 1", "entity key", "4096"]),
+    ] {
+        refused(&door.post("/v1/views/trips/rows", &json!({"rows": [good, bad]})).await, 422, code, &words);
+    }
+    refused(&door.post("/v1/views/trips/rows", &json!({"rows": []})).await, 400, "no_rows", &[]);
+    refused(&door.post("/v1/views/nope/rows", &json!({"rows": [good]})).await, 404, "unknown_view", &["'nope'"]);
+    refused(
+        &door.post("/v1/rows", &json!({"writes": [{"rows": []}]})).await,
+        400,
+        "invalid_body",
+        &["writes[0]", "'view'"],
+    );
+    let long = [("idempotency-key", "k".repeat(257))];
+    let long: Vec<(&str, &str)> = long.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let body = json!({"rows": [good]}).to_string();
+    refused(&door.send("POST", "/v1/views/trips/rows", &long, body).await, 400, "invalid_idempotency_key", &["256"]);
+    assert_eq!(door.get("/v1/views/trips/rows").await.json()["rows"], json!([]));
+}
+
+#[tokio::test]
+async fn rows_come_as_an_arrow_stream_too() {
+    let door = with_trips().await;
+    let key = |name: &str, value_type| JoinKey { name: name.into(), entity: name.into(), value_type };
+    let view = FeatureView {
+        id: ViewId(1),
+        name: "trips".into(),
+        join_keys: vec![key("day", ValueType::String), key("driver_id", ValueType::Int64)],
+        features: vec![
+            Feature { name: "trips".into(), value_type: ValueType::Int64 },
+            Feature { name: "notes".into(), value_type: ValueType::StringList },
+        ],
+        ttl_ms: None,
+        merge: Default::default(),
+    };
+    let mut rows = RowBatch::default();
+    let mut row_key = Vec::new();
+    littoral_model::entity_key::push_bytes(&mut row_key, b"tue");
+    littoral_model::entity_key::push_i64(&mut row_key, 5);
+    let mut body = littoral_model::row_body::BodyBuilder::new(2);
+    body.push_i64(42);
+    let body = body.finish().unwrap();
+    let event_time = "2026-01-01T00:00:00Z".parse().unwrap();
+    rows.push(RowWrite { view: view.id, event_time, key: &row_key, body: Some(&body) });
+    let stream = littoral_columnar::encode(&rows, &view).unwrap();
+    let headers = [("content-type", "application/vnd.apache.arrow.stream")];
+    let answer = door.send("POST", "/v1/views/trips/rows", &headers, stream.clone()).await;
+    assert_eq!(answer.json()["rows"], 1, "{}", answer.json());
+    let held = door.get("/v1/views/trips/rows").await.json();
+    assert_eq!(held["rows"][0]["values"], json!({"trips": 42, "notes": null}));
+    let cut = stream[..stream.len() / 2].to_vec();
+    refused(&door.send("POST", "/v1/views/trips/rows", &headers, cut).await, 422, "invalid_rows", &[]);
+}
+
+#[tokio::test]
+async fn services_modules_and_push_sources_are_kept_by_name() {
+    let door = feast_project::open().await;
+    assert_eq!(door.get("/v1/services").await.json()["services"].as_array().unwrap().len(), 3);
+    assert_eq!(door.get("/v1/services/driver_alias_v1").await.json()["projections"][0]["alias"], "dhs");
+    assert_eq!(
+        door.get("/v1/push-sources").await.json()["push_sources"][0]["views"],
+        json!(["driver_hourly_stats_fresh"])
+    );
+    let module = door.get("/v1/modules/transformed_conv_rate").await.json();
+    assert_eq!((module["version"].as_str(), module["digest"].as_str().unwrap().len()), (Some("1.0.0"), 64));
+    refused(&door.put("/v1/modules/m", &json!({})).await, 400, "invalid_version", &["?version="]);
+    refused(
+        &door.put("/v1/services/s", &json!({"projections": [{"view": "nope", "features": ["x"]}]})).await,
+        422,
+        "invalid",
+        &["nope"],
+    );
+    for path in [
+        "/v1/services/driver_alias_v1",
+        "/v1/push-sources/driver_stats_push_source",
+        "/v1/modules/transformed_conv_rate_python",
+    ] {
+        assert_eq!(door.send("DELETE", path, &[], "").await.status, 200, "{path}");
+        assert_eq!(door.get(path).await.status, 404, "{path}");
+    }
+    let alias = json!({"feature_service": "driver_alias_v1", "entities": {"driver_id": [1001]}});
+    refused(&door.post("/v1/read", &alias).await, 404, "unknown_service", &["driver_alias_v1"]);
+}
+
+#[tokio::test]
+async fn the_node_says_how_it_is() {
+    let config = Config { metrics: Some(Metrics::new(|| "littoral_up 1\n".into())), ..Config::default() };
+    let door = Door::open_with(MemoryNode { ready: false, ..MemoryNode::default() }, config).await;
+    refused(&door.get("/v1/ready").await, 503, "not_ready", &["still loading"]);
+    assert_eq!(door.get("/metrics").await.body, "littoral_up 1\n");
+    assert_eq!(door.get("/v1/status").await.json()["name"], "memory");
+    assert_eq!(door.get("/v1/openapi.json").await.json()["openapi"], "3.1.0");
+    let health = door.get("/health").await;
+    assert_eq!((health.status, health.body.len()), (200, 0));
+    refused(&door.get("/v1/nope").await, 404, "unknown_path", &["openapi"]);
+    let wrong = door.put("/v1/read", &json!({})).await;
+    assert_eq!(wrong.header("allow"), "POST");
+    refused(&wrong, 405, "wrong_method", &["POST"]);
+}

@@ -1,0 +1,237 @@
+//! A node in memory: what a leader does, without a log.
+
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    column::{Column, ColumnData, Status},
+    freshness::{Degraded, Freshness},
+    hlc::HlcClock,
+    module::{ModuleDigest, ModuleManifest, ModuleRelease},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node},
+    position::{Epoch, Incarnation, Lsn, Position},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    region::Region,
+    row::{Row, RowMeta},
+    status::{NodeStatus, Role},
+    token::Watermark,
+    version::Version,
+    view::ViewId,
+    write::{WriteError, WriteReceipt, WriteRequest},
+};
+use littoral_replica::{Config, Mode, Table};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub struct MemoryNode {
+    pub state: Mutex<State>,
+    pub table: Table,
+    /// Answers only through `read`, as a node that must wait.
+    pub slow: bool,
+    pub ready: bool,
+    /// What a read of nothing but the leader is told.
+    pub degraded: Option<Degraded>,
+}
+
+pub struct State {
+    catalogue: Arc<Catalogue>,
+    clock: HlcClock,
+    lsn: Lsn,
+}
+
+fn region() -> Region {
+    "eu".parse().unwrap()
+}
+
+impl Default for MemoryNode {
+    fn default() -> Self {
+        let state = State { catalogue: Arc::default(), clock: HlcClock::default(), lsn: Lsn::NONE };
+        let table = Table::new(Config { shards: 8, ..Config::default() });
+        Self { state: Mutex::new(state), table, slow: false, ready: true, degraded: None }
+    }
+}
+
+impl MemoryNode {
+    pub fn apply(&self, change: CatalogueChange) -> Result<WriteReceipt, WriteError> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(change) = state.catalogue.prepare(change)? {
+            let mut catalogue = Catalogue::clone(&state.catalogue);
+            catalogue.apply(&change);
+            state.catalogue = Arc::new(catalogue);
+        }
+        state.lsn = state.lsn.next();
+        Ok(receipt(state.lsn, state.lsn))
+    }
+
+    fn freshness(&self) -> Freshness {
+        let receipt = receipt(Lsn::NONE, self.state.lock().unwrap().lsn);
+        Freshness {
+            position: receipt.position,
+            watermark: receipt.token,
+            staleness: Some(Duration::from_millis(7)),
+            degraded: self.degraded,
+            ..Freshness::default()
+        }
+    }
+
+    fn answer(&self, request: &ReadRequest, answer: &mut ReadAnswer) {
+        answer.rows.clear();
+        for read in &request.reads {
+            let mut rows = Vec::new();
+            self.table.read(read.view, &read.keys, &mut rows, &mut Vec::new());
+            answer.rows.push(rows);
+        }
+        answer.freshness = self.freshness();
+    }
+}
+
+fn receipt(first: Lsn, lsn: Lsn) -> WriteReceipt {
+    let incarnation = Incarnation(0xabc);
+    WriteReceipt {
+        first,
+        position: Position { incarnation, lsn },
+        token: Watermark::at(region(), incarnation, lsn),
+        concern: littoral_model::write::WriteConcern::Local,
+        duplicate: false,
+    }
+}
+
+impl FeatureReader for MemoryNode {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.state.lock().unwrap().catalogue.clone()
+    }
+
+    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+        if self.slow || !request.demand.is_none() {
+            return false;
+        }
+        self.answer(request, answer);
+        true
+    }
+
+    fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
+        Box::pin(async move {
+            let mut answer = ReadAnswer::default();
+            self.answer(request, &mut answer);
+            match &request.demand.at_least {
+                Some(token) if !answer.freshness.watermark.covers(token) => {
+                    Err(ReadError::NotFreshEnough { wanted: token.to_string(), have: "less".into() })
+                }
+                _ => Ok(answer),
+            }
+        })
+    }
+}
+
+impl FeatureWriter for MemoryNode {
+    fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            let mut state = self.state.lock().unwrap();
+            let first = state.lsn.next();
+            for write in request.rows.iter() {
+                state.lsn = state.lsn.next();
+                let version = Version { hlc: state.clock.tick(1), region: region() };
+                let meta = RowMeta { view: write.view, event_time: write.event_time, version, lsn: state.lsn };
+                let merge = state.catalogue.view_by_id(write.view).unwrap().merge;
+                self.table.apply(Row::new(meta, write.key, write.body), merge, Mode::InsertAll);
+            }
+            Ok(receipt(first, state.lsn))
+        })
+    }
+
+    fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move { self.apply(change) })
+    }
+
+    fn put_module(
+        &self,
+        name: String,
+        version: String,
+        component: Bytes,
+    ) -> BoxFuture<'_, Result<ModulePut, WriteError>> {
+        Box::pin(async move {
+            let manifest: ModuleManifest =
+                serde_json::from_slice(&component).map_err(|error| WriteError::Invalid(error.to_string()))?;
+            let digest = ModuleDigest::of(&component);
+            let size = component.len() as u64;
+            let release = ModuleRelease { name, version, digest, size, manifest: manifest.clone() };
+            Ok(ModulePut { digest, manifest, receipt: self.apply(CatalogueChange::PutModule(release))? })
+        })
+    }
+}
+
+impl Node for MemoryNode {
+    fn status(&self) -> NodeStatus {
+        NodeStatus {
+            name: "memory".into(),
+            role: Role::Leader,
+            region: region(),
+            ready: self.ready,
+            not_ready_reason: if self.ready { String::new() } else { "still loading".into() },
+            degraded: None,
+            epoch: Epoch::FIRST,
+            position: self.freshness().position,
+            head: self.freshness().position,
+            staleness_ms: Some(0),
+            writable: true,
+            views: Vec::new(),
+            modules: Vec::new(),
+            gauges: Default::default(),
+        }
+    }
+
+    fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
+        Some(self.table.page(view, after, limit))
+    }
+}
+
+/// Runs modules by their names: outputs are sums of the first input and each parameter.
+pub struct Adder;
+
+impl ModuleRuntime for Adder {
+    fn inspect(&self, _component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
+        Box::pin(async { Ok(ModuleManifest::default()) })
+    }
+
+    fn prepare(&self, _digest: ModuleDigest, _component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn is_ready(&self, _digest: ModuleDigest) -> bool {
+        true
+    }
+
+    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
+        Box::pin(async move {
+            let module = call.name.to_string();
+            match &*call.name {
+                "trapping" => return Err(ModuleError::Trap { module, reason: "unreachable".into() }),
+                "busy" => return Err(ModuleError::Busy { module, limit: 1 }),
+                "short" => return Ok(Vec::new()),
+                "panicking" => panic!("a fault of ours"),
+                _ => {}
+            }
+            let input = &call.inputs[0];
+            let first: Vec<f64> = match &input.data {
+                ColumnData::Float(values) => values.iter().map(|v| f64::from(*v)).collect(),
+                ColumnData::Double(values) => values.clone(),
+                other => panic!("{other:?}"),
+            };
+            let outputs = call.manifest.outputs.iter().zip(&call.params).map(|(output, param)| {
+                let ColumnData::Int64(add) = &param.data else { panic!("{param:?}") };
+                let mut column = Column::with_capacity(output.value_type, call.rows);
+                for row in 0..call.rows {
+                    match input.statuses[row] {
+                        Status::Present => {
+                            column.push(littoral_model::row_body::ValueRef::Double(first[row] + add[row] as f64))
+                        }
+                        _ => column.push(littoral_model::row_body::ValueRef::Null),
+                    }
+                }
+                column
+            });
+            Ok(outputs.collect())
+        })
+    }
+
+    fn retire(&self, _digest: ModuleDigest) {}
+}

@@ -1,0 +1,126 @@
+//! What Feast's recordings do not show: modules' faults, key maps, the freshness contract, late rows.
+
+use crate::{
+    feast_project,
+    node::MemoryNode,
+    stand::{Answer, Door},
+};
+use littoral_model::freshness::Degraded;
+use serde_json::{Value, json};
+
+fn column(answer: &Answer, name: &str) -> Value {
+    let body = answer.json();
+    let names = body["metadata"]["feature_names"].as_array().unwrap().clone();
+    let at = names.iter().position(|column| column == name).unwrap_or_else(|| panic!("no {name} in {names:?}"));
+    body["results"][at].clone()
+}
+
+#[tokio::test]
+async fn columns_are_in_the_requests_order() {
+    let door = feast_project::open().await;
+    let read = json!({"features": ["driver_hourly_stats:conv_rate", "driver_hourly_stats:acc_rate"],
+        "entities": {"nobody": [0, 0], "driver_id": ["1001", 1001.0]}});
+    let answer = door.post("/get-online-features", &read).await;
+    assert_eq!(answer.json()["metadata"]["feature_names"], json!(["driver_id", "conv_rate", "acc_rate"]));
+    assert_eq!(column(&answer, "driver_id")["values"], json!([1001, 1001]));
+}
+
+#[tokio::test]
+async fn every_answer_states_its_freshness_and_a_demand_is_heard() {
+    let node = MemoryNode { degraded: Some(Degraded::LeaderLost), ..MemoryNode::default() };
+    let door = Door::open(node).await;
+    let view = json!({"entities": [{"name": "id", "value_type": "string"}], "features": [{"name": "x", "value_type": "double"}]});
+    let token = door.put("/v1/views/v", &view).await.json()["token"].as_str().unwrap().to_owned();
+    let read = json!({"features": ["v:x"], "entities": {"id": ["a"]}}).to_string();
+    let fresh = door.send("POST", "/get-online-features", &[("littoral-at-least", &token)], read.clone()).await;
+    assert_eq!(fresh.status, 200);
+    assert_eq!(fresh.header("littoral-token"), token);
+    assert_eq!(fresh.header("littoral-position"), token.split_once('@').unwrap().1);
+    let rest = ["littoral-staleness-ms", "littoral-source", "littoral-degraded"].map(|name| fresh.header(name));
+    assert_eq!(rest, ["7", "replica", "leader_lost"]);
+    let ahead = token.replace(":1", ":99");
+    let unmet = door.send("POST", "/get-online-features", &[("littoral-at-least", &ahead)], read.clone()).await;
+    assert_eq!(unmet.status, 412, "no status that Feast's SDK repeats");
+    let bad = door.send("POST", "/v1/read", &[("littoral-wait-ms", "soon")], read).await;
+    assert_eq!((bad.status, bad.code().as_str()), (400, "invalid_demand"));
+}
+
+#[tokio::test]
+async fn a_module_sees_what_is_missing_and_states_its_release() {
+    let door = feast_project::open().await;
+    let read = json!({"features": ["transformed_conv_rate:conv_rate_plus_val1", "driver_hourly_stats:conv_rate"],
+        "entities": {"driver_id": [1001, 9999], "val_to_add": [1, 1], "val_to_add_2": [null, 2]}});
+    let answer = door.post("/get-online-features", &read).await;
+    let made = column(&answer, "conv_rate_plus_val1");
+    assert_eq!(made["values"], json!([1.28125, null]));
+    assert_eq!(made["statuses"], json!(["PRESENT", "NULL_VALUE"]));
+    let digest = door.get("/v1/modules/transformed_conv_rate").await.json()["digest"].as_str().unwrap().to_owned();
+    assert_eq!(answer.header("littoral-module-digest"), format!("transformed_conv_rate={digest}"));
+    let native = door.post("/v1/read", &read).await.json();
+    assert_eq!(native["modules"], json!({ "transformed_conv_rate": digest }));
+}
+
+#[tokio::test]
+async fn a_modules_fault_is_told_by_its_code_and_not_retried_by_feasts_sdk() {
+    let door = feast_project::open().await;
+    let manifest =
+        json!({"inputs": [], "params": [], "outputs": [{"name": "out", "value_type": "double"}], "lookups": []});
+    for (module, status, code) in [
+        ("trapping", 500, "module_trap"),
+        ("short", 500, "module_wrong_shape"),
+        ("busy", 503, "module_busy"),
+        ("panicking", 500, "internal"),
+    ] {
+        assert_eq!(door.put(&format!("/v1/modules/{module}?version=1"), &manifest).await.status, 200);
+        let read = json!({"features": [format!("{module}:out")], "entities": {"driver_id": [1]}});
+        let native = door.post("/v1/read", &read).await;
+        assert_eq!((native.status, native.code().as_str()), (status, code), "{}", native.json());
+        let feast = door.post("/get-online-features", &read).await.status;
+        let once = if code.starts_with("module_") && status == 500 { 422 } else { status };
+        assert_eq!(feast, once, "{module}");
+    }
+    assert_eq!(door.get("/health").await.status, 200, "the door goes on");
+}
+
+#[tokio::test]
+async fn one_view_serves_two_roles() {
+    let door = Door::open(MemoryNode { slow: true, ..MemoryNode::default() }).await;
+    let view = json!({"entities": [{"name": "airport", "value_type": "string"}], "features": [{"name": "delay", "value_type": "double"}]});
+    door.put("/v1/views/airports", &view).await;
+    let rows = json!({"rows": [{"key": {"airport": "JFK"}, "values": {"delay": 1.0}}, {"key": {"airport": "LHR"}, "values": {"delay": 2.0}}]});
+    assert_eq!(door.post("/v1/views/airports/rows", &rows).await.json()["rows"], 2);
+    let part = |role: &str| json!({"view": "airports", "alias": role, "features": ["delay"], "join_key_map": [["airport", role]]});
+    door.put("/v1/services/route", &json!({"projections": [part("origin"), part("destination")]})).await;
+    let read = json!({"feature_service": "route", "full_feature_names": true, "entities": {"origin": ["JFK"], "destination": ["LHR"]}});
+    let answer = door.post("/get-online-features", &read).await;
+    assert_eq!(column(&answer, "origin__delay")["values"], json!([1.0]), "{}", answer.json());
+    assert_eq!(column(&answer, "destination__delay")["values"], json!([2.0]));
+    assert_eq!(column(&answer, "destination")["values"], json!(["LHR"]));
+    let input = |role: &str| json!({"view": "airports", "feature": "delay", "value_type": "double", "join_key_map": [["airport", role]]});
+    let manifest = json!({"inputs": [input("to"), input("from")], "params": [{"name": "plus", "value_type": "int64"}],
+        "outputs": [{"name": "out", "value_type": "double"}], "lookups": []});
+    assert_eq!(door.put("/v1/modules/route_delay?version=1", &manifest).await.status, 200);
+    let read = json!({"features": ["route_delay:out"], "entities": {"from": ["JFK"], "to": ["LHR"]}, "params": {"plus": [10]}});
+    let answer = door.post("/v1/read", &read).await.json();
+    assert_eq!(answer["columns"][2]["values"], json!([12.0]), "{answer}");
+}
+
+#[tokio::test]
+async fn a_late_event_does_not_overwrite_and_bare_nan_is_taken() {
+    let door = feast_project::open().await;
+    let push = |trips: i64, rate: &str, time: &str| {
+        format!(
+            r#"{{"push_source_name":"driver_stats_push_source","df":{{"driver_id":[1],"conv_rate":[{rate}],"acc_rate":[null],
+            "avg_daily_trips":[{trips}],"event_timestamp":["{time}"]}}}}"#
+        )
+    };
+    for body in [push(2, "NaN", "2026-02-02T00:00:00"), push(1, "0", "2026-02-01T00:00:00")] {
+        assert_eq!(door.send("POST", "/push", &[], body).await.status, 200);
+    }
+    let read = json!({"features": ["driver_hourly_stats_fresh:avg_daily_trips", "driver_hourly_stats_fresh:conv_rate",
+        "driver_hourly_stats_fresh:acc_rate"], "entities": {"driver_id": [1]}});
+    let answer = door.post("/get-online-features", &read).await;
+    assert_eq!(column(&answer, "avg_daily_trips")["values"], json!([2]));
+    assert_eq!(column(&answer, "conv_rate")["values"], json!(["NaN"]));
+    assert_eq!(column(&answer, "acc_rate")["statuses"], json!(["NULL_VALUE"]));
+}

@@ -1,0 +1,77 @@
+//! A door on a free port, and a client of it.
+
+use crate::node::{Adder, MemoryNode};
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use littoral_gateway::Config;
+use serde_json::Value;
+use std::{net::SocketAddr, sync::Arc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub struct Door {
+    pub address: SocketAddr,
+    /// The door closes when this is dropped.
+    _open: DropGuard,
+    client: legacy::Client<legacy::connect::HttpConnector, Full<Bytes>>,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem's code; empty when it is none.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Door {
+    pub async fn open(node: MemoryNode) -> Self {
+        Self::open_with(node, Config::default()).await
+    }
+
+    pub async fn open_with(node: MemoryNode, config: Config) -> Self {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        tokio::spawn(littoral_gateway::serve(listener, config, Arc::new(node), Arc::new(Adder), shutdown.clone()));
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+        Self { address, _open: shutdown.drop_guard(), client }
+    }
+
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[], body.to_string()).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, &[], body.to_string()).await
+    }
+}
