@@ -1,6 +1,6 @@
 //! The floor to measure against: the doors' own way of serving connections, with a constant in the place of answers.
 
-use crate::{Config, body::Room, connections};
+use crate::{Config, connections};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
@@ -14,7 +14,7 @@ pub async fn serve(listener: TcpListener, body: Bytes, shutdown: CancellationTok
     let config = Arc::new(Config::default());
     let answer = {
         let config = config.clone();
-        let room = Room::new(&config);
+        let room = config.bodies_room();
         move |request: Request<Incoming>| {
             let (config, room, answer) = (config.clone(), room.clone(), body.clone());
             async move {

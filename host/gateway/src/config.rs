@@ -1,5 +1,6 @@
 //! What can be set for the doors.
 
+use crate::room::Room;
 use serde::Deserialize;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -26,6 +27,9 @@ pub struct Config {
     pub read_values_max: usize,
     /// Bytes of one answer. Default 256 MiB.
     pub answer_bytes_max: usize,
+    /// Bytes that all answers together may take until their clients have read them, those under 64 KiB not counted.
+    /// Further ones are answered with 503 and `retry-after`. At least one answer always fits. Default 1 GiB.
+    pub answers_bytes_max: usize,
     /// Rows of one write. Default 100,000.
     pub write_rows_max: usize,
     /// Bytes of keys and packed rows that one write may become. Default 256 MiB.
@@ -35,7 +39,8 @@ pub struct Config {
     pub header_timeout_ms: u64,
     /// How long a request's body may take, in milliseconds. Default 30,000.
     pub body_timeout_ms: u64,
-    /// How long a client may leave an answer unread, in milliseconds. Default 30,000.
+    /// How long a client may leave an answer unread, in milliseconds: 64 KiB of a large one, anything of a small one.
+    /// Default 30,000.
     pub write_timeout_ms: u64,
     /// The longest wait that a read may demand, in milliseconds; longer ones are shortened to it. Default 30,000.
     pub wait_max_ms: u64,
@@ -62,6 +67,7 @@ impl Default for Config {
             read_rows_max: 20_000,
             read_values_max: 2_000_000,
             answer_bytes_max: 256 << 20,
+            answers_bytes_max: 1 << 30,
             write_rows_max: 100_000,
             write_packed_bytes_max: 256 << 20,
             header_timeout_ms: 60_000,
@@ -75,6 +81,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Memory for large bodies.
+    pub(crate) fn bodies_room(&self) -> Room {
+        let largest = self.read_bytes_max.max(self.write_bytes_max).max(self.module_bytes_max);
+        Room::new(self.bodies_bytes_max, largest)
+    }
+
     pub(crate) fn header_timeout(&self) -> Duration {
         Duration::from_millis(self.header_timeout_ms.max(1))
     }

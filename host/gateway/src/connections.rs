@@ -5,6 +5,7 @@ use crate::{
     Config,
     failure::{Answer, Failure},
     patience::{CutShort, Limits, Patience},
+    unread::Unread,
 };
 use futures_util::FutureExt as _;
 use http::{Request, header};
@@ -86,13 +87,14 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let cut_short = CutShort::default();
+    let (cut_short, unread) = (CutShort::default(), Unread::new());
     let limits = Limits { greeting: config.header_timeout(), write: config.write_timeout() };
     let stream = Patience::new(stream, limits, cut_short.clone());
+    let sender = unread.clone();
     let service = service_fn(move |request| {
         // The last resort: a fault in one request must not take down the others of its connection.
         let answer = AssertUnwindSafe(handler(request)).catch_unwind();
-        let cut_short = cut_short.clone();
+        let (cut_short, sender) = (cut_short.clone(), sender.clone());
         async move {
             let answer = answer.await.unwrap_or_else(|_panic| {
                 metrics::counter!("littoral_gateway_panics_total").increment(1);
@@ -101,7 +103,7 @@ where
             if answer.headers().contains_key(header::CONNECTION) {
                 cut_short.set();
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(sender.send(answer))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -121,12 +123,19 @@ where
         .keep_alive_interval(config.header_timeout() / 2)
         .keep_alive_timeout(config.write_timeout());
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+    let ended = async {
+        tokio::select! {
+            ended = served.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
         }
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = ended => ended,
+        () = unread.given_up(config.write_timeout()) => Err("the client does not read its answers".into()),
     };
     if let Err(error) = ended {
         tracing::debug!(error, "a connection ended");

@@ -23,10 +23,12 @@ mod patience;
 mod plan;
 mod read;
 mod receipt;
+mod room;
 mod routes;
 mod rows;
 mod service;
 mod state;
+mod unread;
 mod v1;
 
 pub use config::{Config, Metrics};

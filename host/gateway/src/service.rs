@@ -28,7 +28,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
     };
     // The body first: were a place taken before, clients that trickle theirs could take them all.
-    let (body, _held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.room).await {
+    let (body, _held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
         Ok(read) => read,
         Err(failure) => return failed(failure),
     };
@@ -46,7 +46,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         Endpoint::Health => Ok(Response::new(Full::default())),
         other => v1::answer(&state, other, &name, &parts, body).await,
     };
-    let answer = answer.unwrap_or_else(failed);
+    let answer = answer.and_then(|answer| state.answers.admit(answer)).unwrap_or_else(failed);
     observe(endpoint, started, &answer);
     answer
 }

@@ -1,6 +1,6 @@
 //! What every request may use.
 
-use crate::{Config, body, failure::Failure, plan};
+use crate::{Config, failure::Failure, plan, room::Room};
 use http::StatusCode;
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;
@@ -15,14 +15,17 @@ pub(crate) struct State {
     /// Requests that may still begin.
     pub(crate) places: Semaphore,
     /// Memory for large bodies.
-    pub(crate) room: body::Room,
+    pub(crate) bodies: Room,
+    /// Memory for large answers.
+    pub(crate) answers: Room,
 }
 
 impl State {
     pub(crate) fn new(config: Arc<Config>, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) -> Self {
         let places = Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS));
-        let room = body::Room::new(&config);
-        Self { config, node, modules, plans: plan::Cache::default(), places, room }
+        let bodies = config.bodies_room();
+        let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
+        Self { config, node, modules, plans: plan::Cache::default(), places, bodies, answers }
     }
 
     /// Refuses a read that asks for too much at once.

@@ -418,3 +418,31 @@ async fn http2_is_understood_without_being_told() {
         assert!(!answer.into_body().collect().await.unwrap().to_bytes().is_empty());
     }
 }
+
+/// A client that speaks HTTP/2 and never opens a window: no answer larger than the first one gets through.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_never_takes_an_http2_answer_is_let_go() {
+    let door = Door::open(Config { write_timeout_ms: 600, ..Config::default() }).await;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let rows: Vec<String> = (0..2_000).map(|id| id.to_string()).collect();
+    let body = format!(r#"{{"features":["v:f"],"entities":{{"id":[{}]}}}}"#, rows.join(","));
+    // HPACK: POST and http from the static table, the path and the authority as literals.
+    let path = b"/get-online-features";
+    let mut head = vec![0x83, 0x86, 0x04, path.len() as u8];
+    head.extend_from_slice(path);
+    head.extend_from_slice(&[0x01, 4, b'd', b'o', b'o', b'r']);
+    let mut client = door.connect().await;
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    client.send(&frame(4, 0, 0, &[])).await;
+    client.send(&frame(1, 4, 1, &head)).await;
+    client.send(&frame(0, 1, 1, body.as_bytes())).await;
+    let mut got = Vec::new();
+    // It does read what comes: the window is what it keeps shut.
+    let read = client.0.read_to_end(&mut got);
+    let _ = timeout(SOON, read).await.expect("the door closes the connection");
+    assert!(got.len() > 60_000, "the first window came, {} bytes", got.len());
+    door.serves().await;
+}
