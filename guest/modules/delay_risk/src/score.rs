@@ -62,13 +62,13 @@ pub(crate) fn score(flight: &Flight) -> Option<f64> {
     }
     // Delays build up over the day and are gone by the next morning.
     let hour = flight.hour as f64;
-    let mut log_odds = -2.0 + 1.2 * ((hour - 5.0).rem_euclid(24.0) / 19.0).min(1.0);
+    let mut log_odds = -1.9 + 1.2 * ((hour - 5.0).rem_euclid(24.0) / 19.0).min(1.0);
     if let Some(origin) = flight.origin {
-        log_odds += 2.5 * (origin.late - 0.2) + 0.03 * minutes(origin.mean);
-        log_odds += 0.04 * origin.mean_1h.map_or(0.0, minutes);
+        log_odds += 2.0 * (origin.late - 0.2) + 0.012 * minutes(origin.mean);
+        log_odds += 0.015 * origin.mean_1h.map_or(0.0, minutes);
     }
     if let Some(route) = flight.route {
-        log_odds += 2.0 * (route.late - 0.2) + 0.02 * minutes(route.mean);
+        log_odds += 1.5 * (route.late - 0.2) + 0.01 * minutes(route.mean);
         // Long flights make up for some of it on the way.
         log_odds -= 0.1 * (route.miles / 1_000.0).min(3.0);
     }
