@@ -95,7 +95,7 @@ async fn a_read_carries_its_demand_and_brings_its_freshness() {
         assert_eq!(
             json_of(request.body()),
             json!({
-                "features": ["airport_hourly:mean_delay_1h"], "entities": {"iata": ["ATL", "XXX"]},
+                "features": ["airport_hourly:mean_delay_1h"], "entities": {"iata": ["ATL", "ZZZ"]},
                 "full_feature_names": false,
                 "demand": {"max_staleness_ms": 50, "at_least": "us@0000000000000001:7", "on_unmet": "serve_stale"},
             })
@@ -120,7 +120,7 @@ async fn a_read_carries_its_demand_and_brings_its_freshness() {
         on_unmet: Some(OnUnmet::ServeStale),
         ..Demand::default()
     };
-    let read = Read::features(["airport_hourly:mean_delay_1h"]).entity("iata", ["ATL", "XXX"]).demand(demand);
+    let read = Read::features(["airport_hourly:mean_delay_1h"]).entity("iata", ["ATL", "ZZZ"]).demand(demand);
     let answer = client(&server.url).read(&read).await.unwrap();
     let column = answer.column("mean_delay_1h").unwrap();
     assert_eq!((&column.values[0], column.statuses[1]), (&json!(3.5), Status::NotFound));

@@ -84,7 +84,7 @@ async fn a_feast_project_and_its_rows_move_in() {
     let demand = Demand { at_least: report.token.clone(), wait_ms: Some(10_000), ..Demand::default() };
     let read = Read::features(["route_daily:distance_miles", "route_daily:mean_delay_7d"])
         .entity("origin", ["ABE", "ATL"])
-        .entity("destination", ["ATL", "XXX"])
+        .entity("destination", ["ATL", "ZZZ"])
         .demand(demand);
     let answer = edge.read(&read).await.unwrap();
     let distance = answer.column("distance_miles").unwrap();
