@@ -10,11 +10,20 @@ use std::{
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
 };
 use xxhash_rust::xxh3::xxh3_128;
 
+/// How the name of a file goes on that is still being written.
+const UNFINISHED: &str = "unfinished-";
+/// How long such a file may be there before nobody is writing it any more.
+const UNFINISHED_KEPT: Duration = Duration::from_secs(60 * 60);
+/// How long code for other engines is kept.
+const OTHERS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A directory of compiled modules.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cache {
     dir: PathBuf,
     /// What the code is for: engine, processor, settings.
@@ -37,7 +46,31 @@ impl Cache {
                 ),
             ));
         }
-        Ok(Self { dir, compatibility })
+        let cache = Self { dir, compatibility };
+        cache.sweep(SystemTime::now())?;
+        Ok(cache)
+    }
+
+    /// Removes what an interrupted process left behind, and code for another engine that was not used for long: an
+    /// upgrade must not leave its predecessor's code on disk for ever, nor take it from one that still runs.
+    fn sweep(&self, now: SystemTime) -> io::Result<()> {
+        let ours = format!("-{:016x}.module", self.compatibility);
+        for entry in fs::read_dir(&self.dir)?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let kept =
+                match (name.ends_with(&ours), name.contains(&format!(".{UNFINISHED}")), name.ends_with(".module")) {
+                    (true, ..) => continue,
+                    (_, true, _) => UNFINISHED_KEPT,
+                    (_, _, true) => OTHERS_KEPT,
+                    _ => continue,
+                };
+            let written = entry.metadata().and_then(|metadata| metadata.modified());
+            if written.is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age > kept)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, digest: ModuleDigest) -> PathBuf {
@@ -60,7 +93,9 @@ impl Cache {
     /// Keeps native code. A failure costs a compilation at the next start, nothing else.
     pub(crate) fn put(&self, digest: ModuleDigest, code: &[u8]) {
         let path = self.path(digest);
-        let unfinished = path.with_extension(format!("unfinished-{}", std::process::id()));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let unfinished = path.with_extension(format!("{UNFINISHED}{}-{number}", std::process::id()));
         let kept = (|| {
             let mut file = fs::File::create(&unfinished)?;
             file.write_all(&xxh3_128(code).to_le_bytes())?;
@@ -96,6 +131,23 @@ mod tests {
         bytes[20] ^= 1;
         fs::write(cache.path(digest), bytes).unwrap();
         assert_eq!(cache.get(digest), None);
+    }
+
+    #[test]
+    fn what_nobody_uses_any_more_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (new, modules) = (ModuleDigest::of(b"new"), dir.path().join("modules"));
+        fs::DirBuilder::new().mode(0o700).create(&modules).unwrap();
+        let (old, left) = (modules.join("old.module"), modules.join("new.unfinished-1-0"));
+        fs::write(&old, b"code").unwrap();
+        fs::write(&left, b"half").unwrap();
+        let cache = Cache::open(modules, 7).unwrap();
+        cache.put(new, b"code");
+        assert!(old.exists() && left.exists(), "too young to be sure");
+        cache.sweep(SystemTime::now() + Duration::from_secs(2 * 60 * 60)).unwrap();
+        assert!(old.exists() && !left.exists());
+        cache.sweep(SystemTime::now() + OTHERS_KEPT + Duration::from_secs(60)).unwrap();
+        assert!(!old.exists() && cache.get(new).is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     fault,
     guest::Call,
     manifest,
-    release::Release,
+    release::{Instance, Release},
 };
 use littoral_model::{
     column::Column,
@@ -19,8 +19,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time;
+use wasmtime::PoolConcurrencyLimitError;
 
-/// Calls `transform`.
+/// Calls `transform`. `shed` frees instances that other releases keep idle, when there is no place for another.
 ///
 /// # Errors
 /// [`ModuleError`], one for each way in which a guest can fail. The release can be called again.
@@ -28,23 +29,19 @@ pub(crate) async fn transform(
     release: &Release,
     call: ModuleCall,
     config: &Config,
+    shed: impl Fn(),
 ) -> Result<Vec<Column>, ModuleError> {
     let module = call.name.clone();
     let manifest = call.manifest.clone();
     let rows = call.rows;
-    let _place = release.enter(&module)?;
-    let mut instance = match release.instance().await {
-        Ok(instance) => instance,
-        Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
-            return Err(ModuleError::Busy { module: module.to_string(), limit: config.instances_max as usize });
-        }
-        Err(error) => {
-            return Err(ModuleError::Trap {
-                module: module.to_string(),
-                reason: format!("it could not be started: {error}"),
-            });
-        }
+    let begun = Instant::now();
+    let batch = Batch {
+        rows: u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &module))?,
+        inputs: call.inputs.into_iter().map(columns::to_guest).collect(),
+        params: call.params.into_iter().map(columns::to_guest).collect(),
     };
+    let _place = release.enter(&module)?;
+    let mut instance = instance(release, shed).await.map_err(|error| fault::starting(&error, &module, config))?;
     release.arm(&mut instance.store);
     instance.store.data_mut().call = Some(Call {
         module: call.name,
@@ -53,15 +50,11 @@ pub(crate) async fn transform(
         demand: call.demand,
         now: call.now,
         keys_left: config.lookup_keys,
+        answer_bytes: usize::try_from(config.memory_bytes).unwrap_or(usize::MAX),
         lines_left: config.log_lines,
+        meter: release.meter(),
         lookup_failed: None,
-        begun: Instant::now(),
     });
-    let batch = Batch {
-        rows: u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &module))?,
-        inputs: call.inputs.into_iter().map(columns::to_guest).collect(),
-        params: call.params.into_iter().map(columns::to_guest).collect(),
-    };
     let answer = {
         let running = instance.module.call_transform(&mut instance.store, &batch);
         time::timeout(Duration::from_millis(config.wall_ms), running).await
@@ -71,12 +64,9 @@ pub(crate) async fn transform(
         Ok(Err(error)) => return Err(fault::of(&error, instance.store.data(), &module, config)),
         Err(_) => return Err(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms }),
     };
-    let lookup_failed = instance.store.data_mut().call.take().and_then(|call| {
-        metrics::histogram!("littoral_module_call_seconds", "module" => module.to_string())
-            .record(call.begun.elapsed().as_secs_f64());
-        call.lookup_failed
-    });
+    let lookup_failed = instance.store.data_mut().call.take().and_then(|call| call.lookup_failed);
     release.give_back(instance);
+    release.took(&module, begun.elapsed().as_secs_f64());
     match (answer, lookup_failed) {
         (Ok(guest_columns), _) => {
             let columns = guest_columns.into_iter().map(columns::from_guest).collect();
@@ -93,10 +83,23 @@ pub(crate) async fn transform(
 ///
 /// # Errors
 /// [`ModuleError`]; what a call would have been blamed for is a reason to refuse the module.
-pub(crate) async fn describe(release: &Release, config: &Config) -> Result<ModuleManifest, ModuleError> {
+pub(crate) async fn describe(
+    release: &Release,
+    config: &Config,
+    shed: impl Fn(),
+) -> Result<ModuleManifest, ModuleError> {
     let module: Arc<str> = "uploaded module".into();
-    let refused = |error: ModuleError| ModuleError::Refused(format!("its describe() failed: {error}"));
-    let mut instance = release.instance().await.map_err(|error| fault::refused("it cannot be instantiated", &error))?;
+    let refused = |error: ModuleError| match error {
+        busy @ ModuleError::Busy { .. } => busy,
+        error => ModuleError::Refused(format!("its describe() failed: {error}")),
+    };
+    let mut instance = match instance(release, shed).await {
+        Ok(instance) => instance,
+        Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+            return Err(fault::starting(&error, &module, config));
+        }
+        Err(error) => return Err(fault::refused("it cannot be instantiated", &error)),
+    };
     release.arm(&mut instance.store);
     let running = instance.module.call_describe(&mut instance.store);
     let described: Manifest = match time::timeout(Duration::from_millis(config.wall_ms), running).await {
@@ -107,6 +110,17 @@ pub(crate) async fn describe(release: &Release, config: &Config) -> Result<Modul
         }
     };
     manifest::from_guest(described).map_err(ModuleError::Refused)
+}
+
+/// An instance, for which others may have to give up idle ones.
+async fn instance(release: &Release, shed: impl Fn()) -> wasmtime::Result<Instance> {
+    match release.instance().await {
+        Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+            shed();
+            release.instance().await
+        }
+        instance => instance,
+    }
 }
 
 fn check(

@@ -38,6 +38,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 fn run(memory_bytes: u64, seconds: u64, component_bytes: u64) -> io::Result<Result<(), String>> {
     let limit = |bound| Rlimit { current: Some(bound), maximum: Some(bound) };
+    // Calls that are being served go first.
+    let _ = rustix::process::nice(10);
     setrlimit(Resource::As, limit(memory_bytes))?;
     setrlimit(Resource::Cpu, limit(seconds))?;
     setrlimit(Resource::Core, limit(0))?;

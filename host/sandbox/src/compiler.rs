@@ -42,6 +42,8 @@ impl Compiler {
                 .map_err(|error| refused(format!("cannot find the compiling program: {error}")))?,
         };
         let mut child = Command::new(&program)
+            // It needs nothing from our environment, which may hold secrets.
+            .env_clear()
             .arg(compile_child::COMMAND)
             .args([self.config.compile_memory_bytes, seconds, self.config.component_bytes].map(|n| n.to_string()))
             .stdin(Stdio::piped())

@@ -35,6 +35,8 @@ pub struct Config {
     pub lookup_keys: u64,
     /// Lines that a call may log; each is cut at 1,024 bytes. Default 20.
     pub log_lines: u64,
+    /// Lines that all calls of one release may log in a second. Default 100.
+    pub log_lines_per_second: u64,
     /// Calls of one release that may run at once; 0 for half of all instances. Default 0.
     pub calls_per_module: usize,
     /// Instances of all modules that may live at once, running or idle. Default 256.
@@ -62,6 +64,7 @@ impl Default for Config {
             output_bytes: 8 << 20,
             lookup_keys: 20_000,
             log_lines: 20,
+            log_lines_per_second: 100,
             calls_per_module: 0,
             instances_max: 256,
             component_bytes: 32 << 20,

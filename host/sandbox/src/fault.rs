@@ -1,16 +1,16 @@
 //! What a failed call means to its caller.
 
-use crate::guest::{Guest, clean};
+use crate::guest::{Guest, WORDS_LEN_MAX, clean};
 use littoral_model::ports::ModuleError;
 use std::sync::Arc;
-use wasmtime::Trap;
-
-/// Bytes of a guest's words in an error.
-const WORDS_LEN_MAX: usize = 512;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 /// The error for a call that ended outside the guest's own answer.
 pub(crate) fn of(error: &wasmtime::Error, guest: &Guest, module: &Arc<str>, bounds: &crate::Config) -> ModuleError {
     let module = module.to_string();
+    if error.is::<PoolConcurrencyLimitError>() {
+        return ModuleError::Busy { module, limit: bounds.instances_max as usize };
+    }
     if guest.interrupted || error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return ModuleError::Timeout { module, deadline_ms: bounds.deadline_ms };
     }
@@ -18,11 +18,24 @@ pub(crate) fn of(error: &wasmtime::Error, guest: &Guest, module: &Arc<str>, boun
         return ModuleError::OutOfMemory { module, limit_bytes: bounds.memory_bytes };
     }
     match error.downcast_ref::<Trap>() {
-        Some(trap) => ModuleError::Trap { module, reason: clean(&trap.to_string(), WORDS_LEN_MAX) },
+        Some(trap) => {
+            let said = guest.last_words.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
+            ModuleError::Trap { module, reason: clean(&format!("{trap}{said}"), 2 * WORDS_LEN_MAX) }
+        }
         // The guest ended well, and what it returned could not be read: text that is not UTF-8, pointers beyond its
         // memory, more bytes than it may return.
         None => ModuleError::WrongShape { module, reason: clean(&root(error), WORDS_LEN_MAX) },
     }
+}
+
+/// The error for a call that found no instance.
+pub(crate) fn starting(error: &wasmtime::Error, module: &Arc<str>, bounds: &crate::Config) -> ModuleError {
+    let module = module.to_string();
+    if error.is::<PoolConcurrencyLimitError>() {
+        return ModuleError::Busy { module, limit: bounds.instances_max as usize };
+    }
+    let reason = clean(&format!("it could not be started: {}", chain(error)), WORDS_LEN_MAX);
+    ModuleError::Trap { module, reason }
 }
 
 /// The error for what the guest itself reported.

@@ -3,6 +3,7 @@
 use crate::{
     bindings::{feature_reader, logging, types},
     limits::Limits,
+    meter::Meter,
 };
 use littoral_model::{
     event_time::EventTime, freshness::ReadDemand, module::ModuleManifest, ports::FeatureReader, read::ReadError,
@@ -12,6 +13,8 @@ use wasmtime::component::HasSelf;
 
 /// Bytes of a logged line.
 const LINE_LEN_MAX: usize = 1_024;
+/// Bytes of a guest's words in an error.
+pub(crate) const WORDS_LEN_MAX: usize = 512;
 
 /// A store's data.
 pub(crate) struct Guest {
@@ -20,6 +23,8 @@ pub(crate) struct Guest {
     /// Epochs that the guest may still see before it is interrupted.
     pub(crate) ticks_left: u64,
     pub(crate) interrupted: bool,
+    /// The last line that it logged as an error: why it panicked, when it did.
+    pub(crate) last_words: Option<String>,
 }
 
 /// The call that an instance is serving.
@@ -30,10 +35,13 @@ pub(crate) struct Call {
     pub(crate) demand: ReadDemand,
     pub(crate) now: EventTime,
     pub(crate) keys_left: u64,
+    /// Bytes that one lookup may answer.
+    pub(crate) answer_bytes: usize,
     pub(crate) lines_left: u64,
+    /// What all calls of this release may log.
+    pub(crate) meter: Arc<Meter>,
     /// The last lookup that failed through no fault of the guest.
     pub(crate) lookup_failed: Option<ReadError>,
-    pub(crate) begun: Instant,
 }
 
 /// Links everything that a guest may import.
@@ -50,11 +58,17 @@ impl types::Host for Guest {}
 
 impl logging::Host for Guest {
     fn log(&mut self, level: logging::Level, message: String) {
+        if level == logging::Level::Error {
+            self.last_words = Some(clean(&message, WORDS_LEN_MAX));
+        }
         let Some(call) = &mut self.call else { return };
         if call.lines_left == 0 {
             return;
         }
         call.lines_left -= 1;
+        if !call.meter.admits(Instant::now()) {
+            return;
+        }
         let line = clean(&message, LINE_LEN_MAX);
         let module = &*call.module;
         match level {

@@ -10,7 +10,8 @@ use littoral_model::{
     view::FeatureView,
 };
 
-/// The keys of a lookup, and which of its rows have none because a key column's value is absent there.
+/// The keys of a lookup, and which of its rows have none because a key column's value is absent there: `batch` has a key
+/// for each of the others, in order.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(crate) batch: KeyBatch,
@@ -50,16 +51,17 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
     let mut keys = Keys { batch: KeyBatch::with_capacity(rows, rows * 16), absent: Vec::with_capacity(rows) };
     for row in 0..rows {
         let absent = columns.iter().any(|column| column.statuses[row] != Status::Present);
-        if !absent {
-            let start = keys.batch.buffer().len();
-            columns.iter().for_each(|column| push(keys.batch.buffer(), &column.data, row));
-            let len = keys.batch.buffer().len() - start;
-            if len > KEY_LEN_MAX {
-                return Err(LookupError::Invalid(format!("a key of {len} bytes; the longest is {KEY_LEN_MAX}")));
-            }
+        keys.absent.push(absent);
+        if absent {
+            continue;
+        }
+        let start = keys.batch.buffer().len();
+        columns.iter().for_each(|column| push(keys.batch.buffer(), &column.data, row));
+        let len = keys.batch.buffer().len() - start;
+        if len > KEY_LEN_MAX {
+            return Err(LookupError::Invalid(format!("a key of {len} bytes; the longest is {KEY_LEN_MAX}")));
         }
         keys.batch.end_key();
-        keys.absent.push(absent);
     }
     Ok(keys)
 }
@@ -71,5 +73,64 @@ fn push(key: &mut Vec<u8>, column: &ColumnData, row: usize) {
         ColumnData::Strings(values) => entity_key::push_bytes(key, values[row].as_bytes()),
         ColumnData::Bytes(values) => entity_key::push_bytes(key, &values[row]),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{
+        merge::MergePolicy,
+        view::{Feature, JoinKey, ViewId},
+    };
+
+    fn routes() -> FeatureView {
+        let key = |name: &str| JoinKey { name: name.into(), entity: name.into(), value_type: ValueType::String };
+        FeatureView {
+            id: ViewId(1),
+            name: "route_daily".into(),
+            join_keys: vec![key("destination"), key("origin")],
+            features: vec![Feature { name: "flights_7d".into(), value_type: ValueType::Int64 }],
+            ttl_ms: None,
+            merge: MergePolicy::LatestEvent,
+        }
+    }
+
+    fn airports(values: &[Option<&str>]) -> Column {
+        let status = |value: &Option<&str>| if value.is_some() { Status::Present } else { Status::NullValue };
+        Column {
+            statuses: values.iter().map(status).collect(),
+            data: ColumnData::Strings(values.iter().map(|value| value.unwrap_or_default().to_owned()).collect()),
+        }
+    }
+
+    fn why(error: LookupError) -> String {
+        match error {
+            LookupError::Invalid(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_whole_key_is_not_asked_for() {
+        let columns = [airports(&[Some("BOS"), None, Some("JFK")]), airports(&[Some("SFO"), Some("SFO"), Some("LAX")])];
+        let keys = encode(&routes(), &columns).unwrap();
+        assert_eq!(keys.absent, [false, true, false]);
+        let expected: Vec<&[u8]> = vec![b"\x03\0\0\0BOS\x03\0\0\0SFO", b"\x03\0\0\0JFK\x03\0\0\0LAX"];
+        assert_eq!(keys.batch.iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_named() {
+        let error = why(encode(&routes(), &[airports(&[None])]).unwrap_err());
+        assert_eq!(error, "view 'route_daily' has 2 join keys (destination, origin), 1 columns were given");
+        let error = why(encode(&routes(), &[airports(&[None]), airports(&[None, None])]).unwrap_err());
+        assert!(error.contains("join key 'origin'") && error.contains("one length"), "{error}");
+        let hours = Column { data: ColumnData::Int64s(vec![1]), statuses: vec![Status::Present] };
+        let error = why(encode(&routes(), &[airports(&[None]), hours]).unwrap_err());
+        assert_eq!(error, "join key 'origin' takes a column of string");
+        let long = "x".repeat(KEY_LEN_MAX);
+        let error = why(encode(&routes(), &[airports(&[Some("BOS")]), airports(&[Some(&long)])]).unwrap_err());
+        assert!(error.contains("the longest is 4096"), "{error}");
     }
 }

@@ -8,10 +8,15 @@ use crate::{
 };
 use littoral_model::{
     column::{Column, Status},
+    entity_key::KeyBatch,
     read::{ReadAnswer, ReadRequest, ViewRead, row_status},
     row::Row,
+    row_body::ValueRef,
     view::FeatureView,
 };
+
+/// Bytes that any value takes in the guest, at least: a pointer and a length, or a number.
+const SLOT_LEN: usize = 8;
 
 impl feature_reader::Host for Guest {
     async fn lookup(
@@ -52,32 +57,66 @@ impl Call {
             LookupError::TooMany(format!("{} more keys, the call has {} left", keys.absent.len(), self.keys_left))
         })?;
         let Keys { batch, absent } = keys;
-        let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys: batch }], demand: self.demand.clone() };
+        let rows = if batch.is_empty() { Vec::new() } else { self.read(view, batch).await? };
+        let mut found = rows.into_iter();
+        let rows: Vec<Option<Row>> =
+            absent.into_iter().map(|absent| if absent { None } else { found.next().flatten() }).collect();
+        let mut room = self.answer_bytes;
+        let columns = places.into_iter().map(|place| self.gather(view, place, &rows, &mut room).map(columns::to_guest));
+        columns.collect()
+    }
+
+    async fn read(&mut self, view: &FeatureView, keys: KeyBatch) -> Result<Vec<Option<Row>>, LookupError> {
+        let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
         if !self.reader.read_now(&request, &mut answer) {
             answer = match self.reader.read(&request).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    self.lookup_failed = Some(error.clone());
-                    return Err(LookupError::Unavailable(error.to_string()));
+                    let why = error.to_string();
+                    self.lookup_failed = Some(error);
+                    return Err(LookupError::Unavailable(why));
                 }
             };
         }
-        let rows = answer.rows.pop().unwrap_or_default();
-        let gathered = places.into_iter().map(|place| columns::to_guest(self.gather(view, place, &rows, &absent)));
-        Ok(gathered.collect())
+        Ok(answer.rows.pop().unwrap_or_default())
     }
 
-    fn gather(&self, view: &FeatureView, place: usize, rows: &[Option<Row>], absent: &[bool]) -> Column {
+    /// One feature's column. What would not fit the guest's memory is not even gathered: `room` counts down.
+    fn gather(
+        &self,
+        view: &FeatureView,
+        place: usize,
+        rows: &[Option<Row>],
+        room: &mut usize,
+    ) -> Result<Column, LookupError> {
         let value_type = view.features[place].value_type;
         let mut column = Column::with_capacity(value_type, rows.len());
-        for (row, absent) in rows.iter().zip(absent) {
-            let row = row.as_ref().filter(|_| !absent);
+        for row in rows {
+            let row = row.as_ref();
+            let mut bytes = SLOT_LEN;
             match (row, row_status(view, row, self.now)) {
-                (Some(row), Status::Present) => column.push(row.value(place, value_type)),
+                (Some(row), Status::Present) => {
+                    let value = row.value(place, value_type);
+                    bytes += match value {
+                        ValueRef::String(text) => text.len(),
+                        ValueRef::Bytes(bytes) => bytes.len(),
+                        ValueRef::List(_) => row.body().len(),
+                        _ => 0,
+                    };
+                    column.push(value);
+                }
                 (_, status) => column.push_absent(status),
             }
+            *room = room.checked_sub(bytes).ok_or_else(|| {
+                let (name, keys) = (view.name.as_str(), rows.len());
+                LookupError::TooMany(format!(
+                    "the values of {keys} rows of '{name}' take more than the {} bytes that a module may have; look up \
+                     fewer at once",
+                    self.answer_bytes
+                ))
+            })?;
         }
-        column
+        Ok(column)
     }
 }

@@ -6,11 +6,15 @@ use crate::{
     fault,
     guest::{self, Guest},
     limits::Limits,
+    meter::Meter,
     ticker::TICK,
 };
 use littoral_model::ports::ModuleError;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 use wasmtime::{
     Engine, Store, UpdateDeadline,
     component::{Component, Linker},
@@ -22,8 +26,15 @@ pub(crate) struct Release {
     pre: FeatureModulePre<Guest>,
     idle: Mutex<Vec<Instance>>,
     running: AtomicUsize,
+    meter: Arc<Meter>,
+    /// How long calls take, under the name that the release was first called by: looking it up anew costs as much as a
+    /// small call.
+    seconds: OnceLock<(Arc<str>, metrics::Histogram)>,
     config: Config,
 }
+
+/// An idle instance that has grown beyond this is thrown away: idle memory belongs to nobody.
+const IDLE_BYTES_MAX: usize = 4 << 20;
 
 /// An instance and the memory that it lives in.
 pub(crate) struct Instance {
@@ -57,6 +68,8 @@ impl Release {
             pre,
             idle: Mutex::new(Vec::new()),
             running: AtomicUsize::new(0),
+            meter: Arc::new(Meter::new(config.log_lines_per_second)),
+            seconds: OnceLock::new(),
             config: config.clone(),
         })
     }
@@ -81,6 +94,7 @@ impl Release {
             call: None,
             ticks_left: 0,
             interrupted: false,
+            last_words: None,
         };
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.limits);
@@ -108,6 +122,7 @@ impl Release {
         let guest = store.data_mut();
         guest.ticks_left = self.config.deadline_ms / TICK.as_millis().max(1) as u64;
         guest.interrupted = false;
+        guest.last_words = None;
         guest.limits.reset();
         store.set_epoch_deadline(1);
     }
@@ -115,13 +130,32 @@ impl Release {
     /// Takes an instance back after a call that ended well.
     pub(crate) fn give_back(&self, mut instance: Instance) {
         instance.store.data_mut().call = None;
-        if self.config.instances == Instances::Warm {
+        if self.config.instances == Instances::Warm && instance.store.data().limits.held_bytes() <= IDLE_BYTES_MAX {
             let mut idle = self.idle.lock();
-            // Idle instances keep slots of the pool from other modules.
+            // Each keeps a slot of the pool from other modules, until one of them wants it (`shed`).
             if idle.len() < self.config.calls_max().min(self.config.instances_max as usize / 8).max(1) {
                 idle.push(instance);
             }
         }
+    }
+
+    /// Gives up all idle instances.
+    pub(crate) fn shed(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        drop(idle);
+    }
+
+    /// What all calls may log.
+    pub(crate) fn meter(&self) -> Arc<Meter> {
+        self.meter.clone()
+    }
+
+    /// Counts a call's duration.
+    pub(crate) fn took(&self, name: &Arc<str>, seconds: f64) {
+        let histogram =
+            |name: &Arc<str>| metrics::histogram!("littoral_module_call_seconds", "module" => name.to_string());
+        let (first, known) = self.seconds.get_or_init(|| (name.clone(), histogram(name)));
+        if first == name { known.record(seconds) } else { histogram(name).record(seconds) }
     }
 }
 

@@ -7,7 +7,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
     collections::HashMap,
     hash::{Hash as _, Hasher as _},
@@ -24,6 +24,14 @@ pub struct Runtime {
     compiler: Compiler,
     cache: Option<Cache>,
     releases: RwLock<HashMap<ModuleDigest, Arc<Release>>>,
+    /// The component that was inspected last: most are prepared right after.
+    inspected: Mutex<Option<(ModuleDigest, Loaded)>>,
+}
+
+/// A release that is ready, and its native code where that is not in the cache yet.
+struct Loaded {
+    release: Arc<Release>,
+    code: Option<Vec<u8>>,
 }
 
 /// Why modules cannot be run on this host.
@@ -59,6 +67,7 @@ impl Runtime {
             cache: cache.map_err(StartError::Cache)?,
             config,
             releases: RwLock::default(),
+            inspected: Mutex::default(),
         }))
     }
 
@@ -66,43 +75,81 @@ impl Runtime {
         self.releases.read().get(&digest).cloned()
     }
 
-    async fn load(&self, digest: ModuleDigest, component: Bytes) -> Result<Release, ModuleError> {
-        if let Some(code) = self.cache.as_ref().and_then(|cache| cache.get(digest)) {
-            match Release::load(&self.engine, &code, &self.config) {
-                Ok(release) => return Ok(release),
-                Err(error) => tracing::warn!(%digest, %error, "a compiled module does not load and is compiled again"),
+    async fn load(&self, digest: ModuleDigest, component: Bytes) -> Result<Loaded, ModuleError> {
+        let engine = (self.engine.clone(), self.config.clone());
+        if let Some(cache) = self.cache.clone() {
+            let (engine, config) = engine.clone();
+            let cached = blocking(move || cache.get(digest).map(|code| Release::load(&engine, &code, &config))).await?;
+            match cached {
+                Some(Ok(release)) => return Ok(Loaded { release: Arc::new(release), code: None }),
+                Some(Err(error)) => {
+                    tracing::warn!(%digest, %error, "a compiled module does not load and is compiled again");
+                }
+                None => {}
             }
         }
-        if ModuleDigest::of(&component) != digest {
-            return Err(ModuleError::Refused(format!("its bytes are not those of {digest}")));
-        }
         let code = self.compiler.compile(component).await?;
-        let release = Release::load(&self.engine, &code, &self.config)?;
-        if let Some(cache) = &self.cache {
-            cache.put(digest, &code);
-        }
-        Ok(release)
+        let (engine, config) = engine;
+        let (release, code) = blocking(move || (Release::load(&engine, &code, &config), code)).await?;
+        Ok(Loaded { release: Arc::new(release?), code: Some(code) })
     }
+
+    /// What was inspected last, when it is this.
+    fn take_inspected(&self, digest: ModuleDigest) -> Option<Loaded> {
+        let mut inspected = self.inspected.lock();
+        if inspected.as_ref().is_some_and(|(known, _)| *known == digest) {
+            inspected.take().map(|(_, loaded)| loaded)
+        } else {
+            None
+        }
+    }
+
+    /// Frees every instance that is idle: somebody has none.
+    fn shed(&self) {
+        self.releases.read().values().for_each(|release| release.shed());
+    }
+}
+
+/// Does what would hold up other calls where it does no harm.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ModuleError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ModuleError::Refused(format!("the sandbox failed to load it: {error}")))
 }
 
 impl ModuleRuntime for Runtime {
     fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>> {
         Box::pin(async move {
-            let digest = ModuleDigest::of(&component);
-            let release = match self.release(digest) {
-                Some(release) => release,
-                None => Arc::new(self.load(digest, component).await?),
-            };
-            call::describe(&release, &self.config).await
+            let bytes = component.clone();
+            let digest = blocking(move || ModuleDigest::of(&bytes)).await?;
+            if let Some(release) = self.release(digest) {
+                return call::describe(&release, &self.config, || self.shed()).await;
+            }
+            let loaded = self.load(digest, component).await?;
+            let manifest = call::describe(&loaded.release, &self.config, || self.shed()).await?;
+            *self.inspected.lock() = Some((digest, loaded));
+            Ok(manifest)
         })
     }
 
     fn prepare(&self, digest: ModuleDigest, component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>> {
         Box::pin(async move {
-            if !self.is_ready(digest) {
-                let release = Arc::new(self.load(digest, component).await?);
-                self.releases.write().entry(digest).or_insert(release);
+            if self.is_ready(digest) {
+                return Ok(());
             }
+            let loaded = match self.take_inspected(digest) {
+                Some(loaded) => loaded,
+                None => {
+                    let bytes = component.clone();
+                    if blocking(move || ModuleDigest::of(&bytes)).await? != digest {
+                        return Err(ModuleError::Refused(format!("its bytes are not those of {digest}")));
+                    }
+                    self.load(digest, component).await?
+                }
+            };
+            if let (Some(cache), Some(code)) = (self.cache.clone(), loaded.code) {
+                blocking(move || cache.put(digest, &code)).await?;
+            }
+            self.releases.write().entry(digest).or_insert(loaded.release);
             Ok(())
         })
     }
@@ -118,7 +165,7 @@ impl ModuleRuntime for Runtime {
                 return Err(ModuleError::NotReady { module: call.name.to_string() });
             };
             let module = call.name.clone();
-            let answer = call::transform(&release, call, &self.config).await;
+            let answer = call::transform(&release, call, &self.config, || self.shed()).await;
             if let Err(error) = &answer {
                 metrics::counter!("littoral_module_faults_total", "module" => module.to_string(), "kind" => kind(error))
                     .increment(1);

@@ -1,0 +1,17 @@
+//! The compiling process as a program of its own, for a host whose binary has no such command: set
+//! `compile_command` to it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((command, rest)) if command == littoral_sandbox::compile_child::COMMAND => {
+            littoral_sandbox::compile_child::main(rest)
+        }
+        _ => {
+            eprintln!("this program compiles modules for the sandbox, which starts it; it does nothing else");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a guest may look up, and what it is told.
+
+use crate::{
+    rows::{Answers, Rows},
+    support::{Module, config},
+};
+use littoral_model::{ports::ModuleError, read::ReadError};
+use littoral_sandbox::{Config, Instances};
+
+async fn told(module: &Module, deed: &str, n: i64) -> String {
+    match module.deed(deed, n).await {
+        Err(ModuleError::Failed { message, .. }) => message,
+        other => panic!("'{deed}': {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_row_is_found_at_once_or_after_asking_elsewhere() {
+    let module = Module::deeds(Instances::Warm).await;
+    for answers in [Answers::Now, Answers::Later] {
+        assert_eq!(module.deed_on(Rows::new(answers), "lookup", 0).await, Ok(12.5));
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_is_not_declared_is_not_read() {
+    let module = Module::deeds(Instances::Warm).await;
+    let message = told(&module, "lookup other view", 0).await;
+    assert_eq!(message, "view 'route_daily' is not among the lookups that the module declares");
+}
+
+#[tokio::test]
+async fn a_call_looks_up_a_bounded_number_of_keys() {
+    let module = Module::deeds(Instances::Warm).await;
+    let message = told(&module, "lookups", 3_000).await;
+    assert_eq!(message, "3000 more keys, the call has 2000 left");
+    assert_eq!(told(&module, "wide lookups", 30_000).await, "30000 more keys, the call has 20000 left");
+}
+
+#[tokio::test]
+async fn an_answer_is_no_larger_than_the_guests_memory() {
+    let config = Config { memory_bytes: 4 << 20, lookup_keys: 10_000_000, ..config() };
+    let module = Module::start("misbehaving/deeds", config).await;
+    let message = told(&module, "lookups", 100_000).await;
+    assert!(message.contains("more than the 4194304 bytes"), "{message}");
+}
+
+#[tokio::test]
+async fn a_read_that_fails_is_the_reason_of_the_call() {
+    let module = Module::deeds(Instances::Warm).await;
+    let error = module.deed_on(Rows::new(Answers::Fails), "lookup", 0).await.unwrap_err();
+    let source = ReadError::LeaderUnavailable("it is on fire".into());
+    assert_eq!(error, ModuleError::Lookup { module: module.name.to_string(), source });
+}

@@ -1,0 +1,10 @@
+//! The sandbox from outside: real guests, built from `/guest`, well-behaved and not.
+
+mod examples;
+mod faults;
+mod isolation;
+mod logs;
+mod lookups;
+mod refusals;
+mod rows;
+mod support;
