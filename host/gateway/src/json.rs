@@ -13,7 +13,7 @@ pub(crate) fn push_int(out: &mut Vec<u8>, value: i64) {
 #[inline]
 pub(crate) fn push_double(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else if value.is_nan() {
         out.extend_from_slice(b"\"NaN\"");
     } else {

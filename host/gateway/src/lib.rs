@@ -17,6 +17,7 @@ mod diagnose;
 mod failure;
 mod feast;
 mod json;
+mod latency;
 mod lenient;
 mod offload;
 mod patience;
@@ -38,7 +39,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Serves the doors until cancelled, then lets running requests end within the configured time.
+/// Serves the doors until cancelled, then lets running requests end within the configured time. A recorder of
+/// metrics must be installed before.
 pub async fn serve(
     listener: TcpListener,
     config: Config,

@@ -38,7 +38,7 @@ pub(crate) enum Endpoint {
 }
 
 /// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
-pub(crate) const ROUTES: [(Method, &str, Endpoint); 29] = [
+pub(crate) static ROUTES: [(Method, &str, Endpoint); 29] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
     (Method::POST, "/push", Endpoint::FeastPush),
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn every_route_is_found_by_its_own_path() {
-        for (method, pattern, endpoint) in ROUTES {
+        for (method, pattern, endpoint) in &ROUTES {
             let path = pattern.replace("{name}", "a%20b");
             let name = if pattern.contains("{name}") { "a b" } else { "" };
-            assert_eq!(find(&method, &path), Found::Endpoint(endpoint, name.into()), "{pattern}");
+            assert_eq!(find(method, &path), Found::Endpoint(*endpoint, name.into()), "{pattern}");
         }
     }
 

@@ -47,22 +47,8 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         other => v1::answer(&state, other, &name, &parts, body).await,
     };
     let answer = answer.and_then(|answer| state.answers.admit(answer)).unwrap_or_else(failed);
-    observe(endpoint, started, &answer);
+    state.latency.record(endpoint, answer.status(), started.elapsed());
     answer
-}
-
-fn observe(endpoint: Endpoint, started: Instant, answer: &Answer) {
-    // Only for what is called often enough for its latency to mean something.
-    let name = match endpoint {
-        Endpoint::FeastRead => "feast_read",
-        Endpoint::Read => "read",
-        Endpoint::FeastPush | Endpoint::FeastWrite => "feast_write",
-        Endpoint::WriteRows | Endpoint::WriteViews => "write",
-        _ => return,
-    };
-    let outcome = if answer.status().is_success() { "ok" } else { "failed" };
-    metrics::histogram!("littoral_gateway_request_seconds", "endpoint" => name, "outcome" => outcome)
-        .record(started.elapsed().as_secs_f64());
 }
 
 fn body_max(state: &State, endpoint: Endpoint) -> usize {

@@ -1,6 +1,6 @@
 //! What every request may use.
 
-use crate::{Config, failure::Failure, plan, room::Room};
+use crate::{Config, failure::Failure, latency::Latency, plan, room::Room};
 use http::StatusCode;
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub(crate) struct State {
     pub(crate) bodies: Room,
     /// Memory for large answers.
     pub(crate) answers: Room,
+    pub(crate) latency: Latency,
 }
 
 impl State {
@@ -25,7 +26,7 @@ impl State {
         let places = Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS));
         let bodies = config.bodies_room();
         let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
-        Self { config, node, modules, plans: plan::Cache::default(), places, bodies, answers }
+        Self { config, node, modules, plans: plan::Cache::default(), places, bodies, answers, latency: Latency::new() }
     }
 
     /// Refuses a read that asks for too much at once.
