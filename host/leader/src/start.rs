@@ -90,8 +90,8 @@ pub struct Ground {
 
 impl Leader {
     /// Starts a leader on its data directory: recovers the log and the state, then takes writes until `stop` is
-    /// cancelled. Call it within a tokio runtime; it does not return before the state is whole, which takes about a
-    /// second per million rows and per gigabyte of log.
+    /// cancelled. Call it within a tokio runtime; it does not return before the state is whole, which takes as long as
+    /// reading the log and the newest snapshot.
     ///
     /// # Errors
     /// [`StartError`].

@@ -32,9 +32,11 @@ pub enum Payload<'a> {
         view: ViewId,
         /// When the event happened.
         event_time: EventTime,
-        /// The entity key ([`crate::entity_key`]).
+        /// The entity key ([`crate::entity_key`]). As bytes: as a sequence it would be encoded one by one.
+        #[serde(borrow, with = "serde_bytes")]
         key: &'a [u8],
         /// The packed values.
+        #[serde(borrow, with = "serde_bytes")]
         body: &'a [u8],
     },
     /// A row's deletion.
@@ -44,6 +46,7 @@ pub enum Payload<'a> {
         /// When the deletion counts as an event.
         event_time: EventTime,
         /// The entity key.
+        #[serde(borrow, with = "serde_bytes")]
         key: &'a [u8],
     },
     /// A change of the catalogue.

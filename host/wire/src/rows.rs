@@ -29,8 +29,10 @@ pub struct RowRef<'a> {
     /// The record that made it.
     pub lsn: Lsn,
     /// The entity key.
+    #[serde(borrow, with = "serde_bytes")]
     pub key: &'a [u8],
     /// The packed values; `None` for a tombstone.
+    #[serde(borrow, with = "serde_bytes")]
     pub body: Option<&'a [u8]>,
 }
 
