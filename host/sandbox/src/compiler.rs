@@ -21,19 +21,12 @@ impl Compiler {
         Self { config, turn: Semaphore::new(1) }
     }
 
-    /// The component's native code.
+    /// The component's native code. The caller has checked its size.
     ///
     /// # Errors
     /// [`ModuleError::Refused`] with the compiler's reason, or with the bound that it ran into.
     pub(crate) async fn compile(&self, component: Bytes) -> Result<Vec<u8>, ModuleError> {
         let refused = |what: String| ModuleError::Refused(clean(&what, 1_024));
-        if component.len() as u64 > self.config.component_bytes {
-            return Err(refused(format!(
-                "it is {} bytes large, at most {} are allowed",
-                component.len(),
-                self.config.component_bytes
-            )));
-        }
         let _turn = self.turn.acquire().await.map_err(|_| refused("the compiler has shut down".into()))?;
         let seconds = self.config.compile_seconds;
         let program = match &self.config.compile_command {

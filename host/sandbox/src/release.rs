@@ -104,7 +104,9 @@ impl Release {
             Ok(match guest.ticks_left.checked_sub(1) {
                 Some(left) => {
                     guest.ticks_left = left;
-                    UpdateDeadline::Yield(1)
+                    // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take
+                    // turns with tasks that are already runnable.
+                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
                 }
                 None => {
                     guest.interrupted = true;

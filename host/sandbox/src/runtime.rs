@@ -76,9 +76,12 @@ impl Runtime {
     }
 
     async fn load(&self, digest: ModuleDigest, component: Bytes) -> Result<Loaded, ModuleError> {
-        let engine = (self.engine.clone(), self.config.clone());
+        let (size, allowed) = (component.len() as u64, self.config.component_bytes);
+        if size > allowed {
+            return Err(ModuleError::Refused(format!("it is {size} bytes large, at most {allowed} are allowed")));
+        }
         if let Some(cache) = self.cache.clone() {
-            let (engine, config) = engine.clone();
+            let (engine, config) = (self.engine.clone(), self.config.clone());
             let cached = blocking(move || cache.get(digest).map(|code| Release::load(&engine, &code, &config))).await?;
             match cached {
                 Some(Ok(release)) => return Ok(Loaded { release: Arc::new(release), code: None }),
@@ -89,7 +92,7 @@ impl Runtime {
             }
         }
         let code = self.compiler.compile(component).await?;
-        let (engine, config) = engine;
+        let (engine, config) = (self.engine.clone(), self.config.clone());
         let (release, code) = blocking(move || (Release::load(&engine, &code, &config), code)).await?;
         Ok(Loaded { release: Arc::new(release?), code: Some(code) })
     }

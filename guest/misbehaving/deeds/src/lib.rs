@@ -71,14 +71,15 @@ impl Guest for Deeds {
                 (0..n).for_each(|line| log(Level::Warn, &format!("line {line}\n\u{1b}[31m{}", "x".repeat(10_000))));
                 Ok(vec![doubles(rows, 0.0)])
             }
-            "lookup" => look("airport_hourly", "SFO", 1).map(|mean| vec![doubles(rows, mean)]).map_err(text),
-            "lookup other view" => look("route_daily", "SFO", 1).map(|_| Vec::new()).map_err(text),
+            "lookup" => look("airport_hourly", "SFO", 1, MEAN).map(|mean| vec![doubles(rows, mean)]).map_err(text),
+            "lookup other view" => look("route_daily", "SFO", 1, MEAN).map(|_| Vec::new()).map_err(text),
             "lookups" => loop {
-                look("airport_hourly", "SFO", n as usize).map_err(text)?;
+                look("airport_hourly", "SFO", n as usize, MEAN).map_err(text)?;
             },
-            "wide lookups" => loop {
-                look("airport_hourly", "", n as usize).map_err(text)?;
+            "lookups of nothing" => loop {
+                look("airport_hourly", "", n as usize, MEAN).map_err(text)?;
             },
+            "lookups of notes" => look("airport_hourly", "SFO", n as usize, "notes").map(|_| Vec::new()).map_err(text),
             deed => Err(text(format!("no such deed: '{deed}'"))),
         }
     }
@@ -89,18 +90,16 @@ fn doubles(rows: usize, value: f64) -> Column {
 }
 
 fn deeper(n: i64) -> i64 {
-    if n == i64::MAX {
-        return 0;
-    }
-    let kept = black_box([n; 64]);
-    deeper(n + 1) + kept[(n % 64) as usize]
+    if n == i64::MAX { 0 } else { deeper(black_box(n + 1)) + n }
 }
 
-/// The mean delay of an airport, looked up `keys` times at once; of no airport, where the name is empty.
-fn look(view: &str, airport: &str, keys: usize) -> Result<f64, String> {
+const MEAN: &str = "mean_delay_24h";
+
+/// A feature of an airport, looked up `keys` times at once; of no airport, where the name is empty.
+fn look(view: &str, airport: &str, keys: usize, feature: &str) -> Result<f64, String> {
     let status = if airport.is_empty() { Status::NullValue } else { Status::Present };
     let airports = Column { data: ColumnData::Strings(vec![airport.into(); keys]), statuses: vec![status; keys] };
-    match lookup(view, &[airports], &["mean_delay_24h".into()]) {
+    match lookup(view, &[airports], &[feature.into()]) {
         Ok(columns) => match columns.first() {
             Some(Column { data: ColumnData::Floats(means), .. }) => Ok(means.first().copied().map_or(0.0, f64::from)),
             _ => Err("not a float".into()),

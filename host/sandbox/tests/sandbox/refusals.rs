@@ -116,7 +116,11 @@ async fn compiled_code_is_kept_and_used_again_unless_it_is_damaged() {
 
     for damage in [100_000_usize, 16, 0] {
         let mut code = fs::read(&kept[0]).unwrap();
-        if damage == 0 { code.truncate(10) } else { code[damage] ^= 0x40 }
+        if damage == 0 {
+            code.truncate(10)
+        } else {
+            code[damage] ^= 0x40
+        }
         fs::write(&kept[0], code).unwrap();
         let why = refusal(with(nobody()), component("misbehaving/deeds")).await;
         assert!(why.contains("/nonexistent/littoral"), "damaged code was used: {why}");
