@@ -17,7 +17,8 @@ pub fn held_rows(node: &Node) -> Vec<Value> {
     let mut rows = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = client.get(&format!("/v1/views/{VIEW}/rows?limit={PAGE}{cursor}")).expect("the node answers").ok().json();
+        let page =
+            client.get(&format!("/v1/views/{VIEW}/rows?limit={PAGE}{cursor}")).expect("the node answers").ok().json();
         rows.extend(page["rows"].as_array().cloned().unwrap_or_default());
         match page["cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),

@@ -89,7 +89,8 @@ fn write_until(stop: &AtomicBool, door: SocketAddr, writer: i64, account: &Mutex
         version += 1;
         let id = writer * 1_000 + version % ACCOUNTS;
         locked(account).sent.insert(id, version);
-        let taken = accounts::write(&mut client, &[accounts::row(id, version)]).is_ok_and(|answer| answer.status == 200);
+        let taken =
+            accounts::write(&mut client, &[accounts::row(id, version)]).is_ok_and(|answer| answer.status == 200);
         let mut account = locked(account);
         if taken {
             account.acknowledged.insert(id, version);
@@ -119,7 +120,8 @@ pub fn assert_kept(client: &mut Client, accounts: &[Account]) {
             continue;
         }
         for ((id, acknowledged), balance) in account.acknowledged.iter().zip(accounts::must_read(client, &ids)) {
-            let balance = balance.unwrap_or_else(|| panic!("account {id}: acknowledged {acknowledged}, and it is gone"));
+            let balance =
+                balance.unwrap_or_else(|| panic!("account {id}: acknowledged {acknowledged}, and it is gone"));
             assert!(balance >= *acknowledged, "account {id}: acknowledged {acknowledged}, found {balance}");
         }
     }
