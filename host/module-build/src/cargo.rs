@@ -9,7 +9,13 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
+
+/// A build that takes longer than this deserves a word.
+const LONG: Duration = Duration::from_secs(5);
 
 /// What cargo built.
 pub(crate) struct Artifact {
@@ -46,6 +52,7 @@ pub(crate) fn build(manifest: &Path, toolchain: &Toolchain) -> Result<Artifact, 
         .args(&toolchain.arguments)
         .envs(toolchain.variables.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped());
+    let _patience = patience(manifest);
     let mut child = command.spawn().map_err(|source| Error::Run { program: "cargo".into(), source })?;
     let mut artifact = None;
     if let Some(out) = child.stdout.take() {
@@ -66,6 +73,18 @@ pub(crate) fn build(manifest: &Path, toolchain: &Toolchain) -> Result<Artifact, 
         return Err(Error::Build(manifest.to_owned()));
     }
     artifact.ok_or_else(|| Error::NoModule(manifest.to_owned()))
+}
+
+/// Says once that a build takes long, unless what is returned is dropped before.
+fn patience(manifest: &Path) -> mpsc::Sender<()> {
+    let (done, waiting) = mpsc::channel();
+    let dir = manifest.parent().unwrap_or(manifest).to_owned();
+    thread::spawn(move || {
+        if waiting.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("Building the guest in {} (the first build takes up to a minute or two) …", dir.display());
+        }
+    });
+    done
 }
 
 /// Runs the guest's tests natively.

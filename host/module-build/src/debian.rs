@@ -12,6 +12,8 @@ use std::{
 
 const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 const RUSTC: &str = "/usr/bin/rustc";
+/// Rust 1.85 is the first that knows the guests' edition.
+const MINOR_MIN: u32 = 85;
 
 /// The compiler that is there, or else was installed just now.
 pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
@@ -19,7 +21,9 @@ pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
         install()?;
     }
     if !is_there() {
-        return Err(Error::NoToolchain(format!("{RUSTC} has no source of the standard library beside it")));
+        return Err(Error::NoToolchain(format!(
+            "{RUSTC} is older than 1.{MINOR_MIN}, or has no source of the standard library beside it"
+        )));
     }
     let host = output(Command::new(RUSTC).arg("-vV"))?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu");
@@ -40,9 +44,19 @@ pub(crate) fn find(rustup_sysroot: &Path) -> Result<Toolchain, Error> {
 }
 
 fn is_there() -> bool {
+    let Ok(version) = output(Command::new(RUSTC).arg("--version")) else { return false };
+    // Debian's other rustc may be older than guests are.
+    if minor_version(&version).is_none_or(|minor| minor < MINOR_MIN) {
+        return false;
+    }
     let Ok(sysroot) = output(Command::new(RUSTC).args(["--print", "sysroot"])) else { return false };
     // cargo builds the standard library from there.
     PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock").exists()
+}
+
+/// From `rustc 1.96.0 (…)`: 96.
+fn minor_version(text: &str) -> Option<u32> {
+    text.split_whitespace().nth(1)?.strip_prefix("1.")?.split('.').next()?.parse().ok()
 }
 
 fn install() -> Result<(), Error> {
@@ -68,4 +82,16 @@ fn install() -> Result<(), Error> {
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(PACKAGES);
     apt_get(&arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compilers_version_is_read() {
+        assert_eq!(minor_version("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"), Some(96));
+        assert_eq!(minor_version("rustc 1.63.0"), Some(63));
+        assert_eq!(minor_version("bash: rustc: not found"), None);
+    }
 }
