@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Streams that may be at fault at one position before a snapshot is taken instead of the tail.
 const SAME_FAULT_MAX: u32 = 3;
+/// Adding up what full views take costs more than applying a record.
+const BUDGET_LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Why a stream has ended.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,8 @@ struct Stream {
     bootstrap: Option<Bootstrap>,
     told: Lsn,
     last_look: Instant,
+    /// Whether records were applied since then.
+    grown: bool,
 }
 
 impl Follower {
@@ -125,8 +129,15 @@ impl Follower {
             self.staleness.applied(resume.position.lsn);
         }
         let told = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
-        let mut stream =
-            Stream { connection, subscriber, region: Region::NONE, bootstrap: None, told, last_look: Instant::now() };
+        let mut stream = Stream {
+            connection,
+            subscriber,
+            region: Region::NONE,
+            bootstrap: None,
+            told,
+            last_look: Instant::now(),
+            grown: false,
+        };
         let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -151,6 +162,7 @@ impl Follower {
             stream.told = applied;
             stream.connection.sender.send(&Upstream::Applied { lsn: applied })?;
         }
+        self.look_at_budget(stream);
         Ok(())
     }
 
@@ -231,12 +243,20 @@ impl Follower {
         self.publish_freshness(stream);
         metrics::counter!("littoral_edge_applied_rows_total").increment(brought.rows);
 
+        stream.grown = true;
+        Ok(())
+    }
+
+    /// Looks whether full views still fit, at most every so often, and also after the last record of a burst.
+    fn look_at_budget(&self, stream: &mut Stream) {
         let now = Instant::now();
-        if now - stream.last_look > Duration::from_millis(200) {
-            stream.last_look = now;
+        if !stream.grown || now - stream.last_look < BUDGET_LOOK_EVERY {
+            return;
+        }
+        (stream.grown, stream.last_look) = (false, now);
+        if let Some(replica) = self.shared.replica.load_full() {
             budget::enforce(&replica, &self.shared.config);
         }
-        Ok(())
     }
 
     /// While a snapshot replaces the replica, echoes speak of what is not served yet.

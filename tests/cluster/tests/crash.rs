@@ -1,0 +1,145 @@
+//! A leader that is killed, torn and starved of disk loses nothing that it acknowledged.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::{accounts, disk::SmallDisk, equality, load, load::Writers};
+use littoral_provision::{
+    Cluster, Node, Plan,
+    cluster::{Options, eventually},
+    missing::require,
+};
+use std::{
+    fs,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How often the leader is killed; `LITTORAL_KILLS` says otherwise.
+const KILLS: u64 = 20;
+
+/// Writers that go on all the while.
+const WRITERS: usize = 8;
+
+#[test]
+fn no_acknowledged_write_is_lost_when_the_leader_is_killed() {
+    let kills = std::env::var("LITTORAL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    // Small segments and frequent snapshots, so that kills meet every kind of work on the disk.
+    let config = "[leader]\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\nretention_bytes_max = 1048576\n";
+    let options = Options { leader_config: Some(config.to_owned()), edge_configs: vec![None], ..Options::default() };
+    let mut cluster = Cluster::start_with(&options).unwrap();
+    accounts::make_view(&cluster.leader);
+    let writers = Writers::start(cluster.leader.ready.door, WRITERS);
+    for kill in 0..kills {
+        // Different moments: in the middle of a batch, of a snapshot, of a recovery's first writes.
+        std::thread::sleep(Duration::from_millis(40 + kill * 37 % 200));
+        cluster.leader.kill();
+        let known = writers.snapshot();
+        cluster.leader.restart().unwrap();
+        load::assert_kept(&mut cluster.leader.client(), &known);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let known = writers.stop();
+    load::assert_kept(&mut cluster.leader.client(), &known);
+    load::assert_not_invented(&mut cluster.leader.client(), &known);
+    let acknowledged: u64 = known.iter().map(|account| account.count).sum();
+    let failed: u64 = known.iter().map(|account| account.failed).sum();
+    eprintln!("{kills} kills, {acknowledged} acknowledged writes all there, {failed} without an answer");
+    assert!(acknowledged > kills * 10, "only {acknowledged} writes were acknowledged: there was no load");
+    assert!(failed > 0, "no write met a kill");
+    // The edge was there all the while, and holds the same rows in the end.
+    accounts::catch_up(&cluster);
+    equality::assert_equal(&cluster.leader, &cluster.edges[0]);
+}
+
+#[test]
+fn a_torn_tail_costs_no_more_than_itself() {
+    let mut cluster = Cluster::start(0).unwrap();
+    accounts::make_view(&cluster.leader);
+    let mut client = cluster.leader.client();
+    for version in 1..=200 {
+        accounts::must_write(&mut client, &[accounts::row(version, version)]);
+    }
+    cluster.leader.kill();
+    tear(&newest_segment(cluster.leader.data_dir()));
+    cluster.leader.restart().unwrap();
+    let mut client = cluster.leader.client();
+    let ids: Vec<_> = (1..200).collect();
+    let expected: Vec<_> = ids.iter().copied().map(Some).collect();
+    assert_eq!(accounts::must_read(&mut client, &ids), expected, "every write before the torn one is there");
+    // It goes on where it was, and once more after that.
+    accounts::must_write(&mut client, &[accounts::row(200, 1_000)]);
+    cluster.leader.kill();
+    cluster.leader.restart().unwrap();
+    let mut client = cluster.leader.client();
+    assert_eq!(accounts::must_read(&mut client, &[199, 200]), [Some(199), Some(1_000)]);
+}
+
+/// Overwrites the last few bytes that were written, as a write that was cut by a power failure leaves them.
+fn tear(segment: &Path) {
+    let mut file = fs::File::options().read(true).write(true).open(segment).unwrap();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    file.seek(SeekFrom::Start(end as u64 - 3)).unwrap();
+    file.write_all(&[0; 4]).unwrap();
+    file.sync_all().unwrap();
+}
+
+/// The segment with the newest records; one that was only prepared holds nothing but zeros.
+fn newest_segment(data_dir: &Path) -> PathBuf {
+    let mut segments = Vec::new();
+    let mut dirs = vec![data_dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "seg") {
+                segments.push(path);
+            }
+        }
+    }
+    segments.sort();
+    let written = |path: &&PathBuf| fs::read(path).unwrap().iter().any(|byte| *byte != 0);
+    segments.iter().rev().find(written).unwrap_or_else(|| panic!("no segment below {}", data_dir.display())).clone()
+}
+
+#[test]
+fn a_full_disk_refuses_writes_clearly_and_mends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounted = SmallDisk::mount(&dir.path().join("disk"), 24);
+    let Some(disk) = require("a_full_disk_refuses_writes_clearly_and_mends", mounted) else { return };
+    let config = "[leader]\nsegment_bytes = 1048576\n";
+    let mut leader = Node::start(Plan::leader(&dir.path().join("disk/leader")).with_config(config)).unwrap();
+    accounts::make_view(&leader);
+    let mut client = leader.client();
+    accounts::must_write(&mut client, &[accounts::row(1, 1)]);
+
+    let ballast = disk.fill(256 << 10).unwrap();
+    let mut acknowledged = 1;
+    let refusal = loop {
+        let rows: Vec<_> = (0..200).map(|id| accounts::row(id, acknowledged + 1)).collect();
+        let answer = accounts::write(&mut client, &rows).unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+        acknowledged += 1;
+        assert!(acknowledged < 5_000, "the disk does not fill");
+    };
+    assert!(matches!(refusal.status, 503 | 507), "{}: {}", refusal.status, refusal.text());
+    assert_eq!(refusal.json()["code"], "not_durable", "{}", refusal.text());
+    assert_eq!(accounts::must_read(&mut client, &[1]), [Some(acknowledged)], "reads go on, and show what was taken");
+
+    fs::remove_file(ballast).unwrap();
+    eventually("writes are taken again", Duration::from_secs(20), || {
+        accounts::write(&mut client, &[accounts::row(1, acknowledged + 10)]).is_ok_and(|answer| answer.status == 200)
+    });
+    leader.kill();
+    leader.restart().unwrap();
+    let mut client = leader.client();
+    assert_eq!(accounts::must_read(&mut client, &[1, 2]), [Some(acknowledged + 10), Some(acknowledged)]);
+    // Before the disk that it stands on.
+    drop(leader);
+    drop(disk);
+}

@@ -1,0 +1,154 @@
+//! An edge on its own: when its leader is gone, when it starts again, when it does not hold everything.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::{accounts, equality};
+use littoral_provision::{
+    Cluster,
+    cluster::{Options, eventually},
+    http::Answer,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long an edge may take to notice.
+const NOTICE_MAX: Duration = Duration::from_secs(20);
+
+fn cluster(edge_config: &str) -> Cluster {
+    let options = Options { edge_configs: vec![Some(edge_config.to_owned())], ..Options::default() };
+    let cluster = Cluster::start_with(&options).unwrap();
+    accounts::make_view(&cluster.leader);
+    cluster
+}
+
+fn fill(cluster: &Cluster, count: i64) {
+    let mut leader = cluster.leader.client();
+    for first in (0..count).step_by(1_000) {
+        let rows: Vec<_> = (first..count.min(first + 1_000)).map(|id| accounts::row(id, id + 1)).collect();
+        accounts::must_write(&mut leader, &rows);
+    }
+}
+
+fn staleness_ms(answer: &Answer) -> u64 {
+    answer.header("littoral-staleness-ms").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+}
+
+#[test]
+fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
+    let mut cluster = cluster("[edge]\nready_lag_ms_max = 800\nreconnect_ms_max = 200\n");
+    fill(&cluster, 100);
+    accounts::catch_up(&cluster);
+    cluster.leader.kill();
+
+    let mut client = cluster.edges[0].client();
+    let first = accounts::read(&mut client, &[5], &[]).unwrap().ok();
+    assert_eq!(accounts::balances(&first), [Some(6)]);
+    std::thread::sleep(Duration::from_millis(1_500));
+    let later = accounts::read(&mut client, &[5], &[]).unwrap().ok();
+    assert_eq!(accounts::balances(&later), [Some(6)]);
+    assert!(staleness_ms(&later) >= staleness_ms(&first) + 1_400, "staleness grows with the time since");
+    assert_eq!(later.header("littoral-degraded"), Some("leader_lost"));
+    let unready = client.get("/v1/ready").unwrap();
+    assert_eq!(unready.status, 503, "{}", unready.text());
+
+    let write = accounts::write(&mut client, &[accounts::row(5, 1_000)]).unwrap();
+    assert_eq!(write.status, 503, "a write has nowhere to go: {}", write.text());
+    let fresh =
+        accounts::read(&mut client, &[5], &[("littoral-max-staleness-ms", "100"), ("littoral-on-unmet", "fail")]);
+    assert!(fresh.unwrap().status >= 400, "a demand that cannot be met is refused");
+
+    cluster.leader.restart().unwrap();
+    eventually("the edge follows again", NOTICE_MAX, || cluster.edges[0].is_ready());
+    let token = accounts::must_write(&mut cluster.leader.client(), &[accounts::row(5, 2_000)]);
+    let headers = [("littoral-at-least", token.as_str()), ("littoral-wait-ms", "10000")];
+    let answer = accounts::read(&mut client, &[5], &headers).unwrap().ok();
+    assert_eq!(accounts::balances(&answer), [Some(2_000)]);
+    assert!(answer.header("littoral-degraded").is_none());
+    accounts::catch_up(&cluster);
+    equality::assert_equal(&cluster.leader, &cluster.edges[0]);
+}
+
+#[test]
+fn an_edge_starts_warm_without_its_leader() {
+    let mut cluster = cluster("[edge]\nreconnect_ms_max = 200\n");
+    fill(&cluster, 2_000);
+    accounts::catch_up(&cluster);
+    cluster.leader.kill();
+    let status = cluster.edges[0].stop().expect("the edge stops in time");
+    assert!(status.success(), "{status}");
+
+    cluster.edges[0].restart().unwrap();
+    let mut client = cluster.edges[0].client();
+    assert_eq!(accounts::must_read(&mut client, &[0, 1_999]), [Some(1), Some(2_000)]);
+    let answer = accounts::read(&mut client, &[0], &[]).unwrap().ok();
+    assert!(answer.header("littoral-degraded").is_some(), "it has heard no leader: {:?}", answer.headers);
+    assert_eq!(client.get("/v1/ready").unwrap().status, 503);
+
+    cluster.leader.restart().unwrap();
+    accounts::must_write(&mut cluster.leader.client(), &[accounts::row(0, 5_000)]);
+    accounts::catch_up(&cluster);
+    equality::assert_equal(&cluster.leader, &cluster.edges[0]);
+}
+
+#[test]
+fn an_edge_that_is_killed_comes_back_equal() {
+    let mut cluster = cluster("");
+    fill(&cluster, 1_000);
+    accounts::catch_up(&cluster);
+    for round in 1..=3 {
+        cluster.edges[0].kill();
+        accounts::must_write(&mut cluster.leader.client(), &[accounts::row(round, 10_000 + round)]);
+        cluster.edges[0].restart().unwrap();
+        accounts::catch_up(&cluster);
+        equality::assert_equal(&cluster.leader, &cluster.edges[0]);
+    }
+}
+
+#[test]
+fn a_resident_view_reads_through_and_then_holds_what_was_asked_for() {
+    let cluster = cluster(&format!("[edge.views]\n{} = \"resident\"\n", accounts::VIEW));
+    fill(&cluster, 3_000);
+    accounts::catch_up(&cluster);
+    let edge = &cluster.edges[0];
+    let mut client = edge.client();
+
+    let miss = accounts::read(&mut client, &[10, 999_999], &[]).unwrap().ok();
+    assert_eq!(accounts::balances(&miss), [Some(11), None]);
+    assert_eq!(miss.header("littoral-source"), Some("leader"));
+    let hit = accounts::read(&mut client, &[10, 999_999], &[]).unwrap().ok();
+    assert_eq!(accounts::balances(&hit), [Some(11), None]);
+    assert_eq!(hit.header("littoral-source"), Some("replica"), "the row is held, and so is the miss");
+    let held = view(&edge.status())["rows"].as_u64().unwrap();
+    assert!(held < 100, "{held} rows are held of 3,000");
+
+    // What is held is kept fresh; a key that was missed appears when it is written.
+    let rows = [accounts::row(10, 500), accounts::row(999_999, 7)];
+    let token = accounts::must_write(&mut cluster.leader.client(), &rows);
+    let headers = [("littoral-at-least", token.as_str()), ("littoral-wait-ms", "10000")];
+    let fresh = accounts::read(&mut client, &[10, 999_999], &headers).unwrap().ok();
+    assert_eq!(accounts::balances(&fresh), [Some(500), Some(7)]);
+}
+
+#[test]
+fn a_full_view_beyond_its_budget_becomes_resident_and_says_so() {
+    let cluster = cluster("[edge]\nfull_bytes_max = 200000\nresident_bytes_max = 200000\n");
+    fill(&cluster, 5_000);
+    let edge = &cluster.edges[0];
+    eventually("the view is degraded to resident", NOTICE_MAX, || {
+        let status = edge.status();
+        view(&status)["residency"] == "resident" && status["degraded"] == "over_budget"
+    });
+    let mut client = edge.client();
+    for id in [0, 1_234, 4_999] {
+        let answer = accounts::read(&mut client, &[id], &[]).unwrap().ok();
+        assert_eq!(accounts::balances(&answer), [Some(id + 1)], "no row is dropped silently");
+        assert_eq!(answer.header("littoral-degraded"), Some("over_budget"));
+    }
+    let bytes = view(&edge.status())["bytes"].as_u64().unwrap();
+    assert!(bytes < 2_000_000, "{bytes} bytes are held");
+}
+
+fn view(status: &Value) -> Value {
+    let views = status["views"].as_array().cloned().unwrap_or_default();
+    views.into_iter().find(|view| view["name"] == accounts::VIEW).unwrap_or(json!(null))
+}
