@@ -103,7 +103,7 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!(thousands(1_234_567.4), "1,234,567");
         assert_eq!(thousands(123.0), "123");
-        assert_eq!(with_unit(3.14159, "ms"), "3.14 ms");
+        assert_eq!(with_unit(2.34567, "ms"), "2.35 ms");
         assert_eq!(ratio_text(0.756), "76%");
         assert_eq!(ratio_text(20.04), "20.0x");
     }
