@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{definitions::apply_all, node::environment, target},
-    config::{self, Override, dev, load::File as _, overrides},
+    config::{self, Override, dev, problem::Place},
     definitions_file,
     failure::Failure,
     local::{Cluster, cluster::Plan},
@@ -23,6 +23,9 @@ pub struct Args {
     /// The first edge's door; port 0 lets the system choose, and the ready line says what it chose.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// The leader's door; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDR")]
+    leader_listen: Option<SocketAddr>,
     /// How many edges.
     #[arg(long, value_name = "COUNT")]
     edges: Option<usize>,
@@ -30,12 +33,23 @@ pub struct Args {
 
 impl Args {
     fn overrides(&self) -> Vec<Override> {
-        let mut all = overrides::from_environment(environment(), dev::File::SECTIONS, dev::File::TOP);
+        let mut all = dev_settings();
         all.extend(self.data_dir.as_ref().map(|dir| Override::flag("--data-dir", "data_dir", dir.display())));
         all.extend(self.listen.map(|address| Override::flag("--listen", "listen", address)));
+        all.extend(self.leader_listen.map(|address| Override::flag("--leader-listen", "leader_listen", address)));
         all.extend(self.edges.map(|count| Override::flag("--edges", "edges", count)));
         all
     }
+}
+
+/// The environment's settings for the cluster itself, `LITTORAL_DEV_<KEY>`: without that word they could be taken for
+/// settings of the nodes, which get them too.
+fn dev_settings() -> Vec<Override> {
+    let ours = environment().filter_map(|(name, text)| {
+        let key = name.strip_prefix("LITTORAL_DEV_")?;
+        Some(Override { section: None, key: key.to_ascii_lowercase(), place: Place::Environment(name), text })
+    });
+    ours.collect()
 }
 
 /// Runs the cluster until Ctrl-C or until a node ends by itself.

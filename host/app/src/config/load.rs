@@ -246,17 +246,27 @@ mod tests {
     /// What a section knows, it says when it meets a key that it does not know.
     fn check_complete<F: File + std::fmt::Debug>(name: &str) {
         let text = std::fs::read_to_string(example(name)).unwrap();
-        for section in F::SECTIONS.iter().map(|section| format!("{section}.")).chain([String::new()]) {
-            let nonsense = Override::flag("--nonsense", &format!("{section}nonsense"), "1");
-            let problem = load::<F>(None, &[nonsense]).unwrap_err();
+        for section in F::SECTIONS.iter().copied().chain([""]) {
+            let path = if section.is_empty() { "nonsense".to_owned() } else { format!("{section}.nonsense") };
+            let problem = load::<F>(None, &[Override::flag("--nonsense", &path, "1")]).unwrap_err();
             let known = problem.remedy.split(": ").last().unwrap();
-            for key in known.split(", ").filter(|key| !F::SECTIONS.iter().any(|section| section.ends_with(key))) {
-                let shown = text.lines().any(|line| {
-                    let line = line.trim_start_matches(['#', ' ', '[']);
-                    line.starts_with(&format!("{key} =")) || line.trim_end_matches(']').ends_with(key)
-                });
-                assert!(shown, "{name} says nothing of '{section}{key}'");
+            let lines = section_lines(&text, section);
+            for key in known.split(", ") {
+                let shown =
+                    lines.iter().any(|line| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} =")));
+                let header =
+                    format!("[{}]", if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
+                assert!(shown || text.lines().any(|line| line == header), "{name} says nothing of '{section}' '{key}'");
             }
         }
+    }
+
+    /// The lines below a section's header; before the first header for the top.
+    fn section_lines<'a>(text: &'a str, section: &str) -> Vec<&'a str> {
+        let mut lines = text.lines();
+        if !section.is_empty() {
+            lines.find(|line| *line == format!("[{section}]")).unwrap_or_else(|| panic!("no section [{section}]"));
+        }
+        lines.take_while(|line| !line.starts_with('[')).collect()
     }
 }

@@ -50,7 +50,9 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
             degraded.push(answer.degraded.unwrap_or_default());
             cells.push(format!("{staleness:.0} ms old"));
         }
-        cells.push(degraded.join(", ").yellow());
+        let mut reasons = degraded.clone();
+        reasons.dedup();
+        cells.push(reasons.join(", ").yellow());
         table.row(cells);
     }
     story.table(&table)?;

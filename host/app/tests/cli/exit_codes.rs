@@ -1,0 +1,43 @@
+//! Exit codes and errors: 1 refused, 2 usage or configuration, 3 no node reached.
+
+use crate::support::{littoral, run, text};
+
+#[test]
+fn a_configuration_at_fault_is_2_and_names_file_key_and_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("edge.toml");
+    std::fs::write(&file, "role = \"edge\"\n[logging]\nlvel = \"info\"\n").unwrap();
+    let path = file.to_str().unwrap();
+    for arguments in [vec!["config", "check", path], vec!["edge", "--config", path]] {
+        let output = run(&arguments);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{path}:3: key 'logging.lvel'")) && said.contains("'level'"), "{said}");
+    }
+}
+
+#[test]
+fn a_variable_at_fault_is_2_and_is_named() {
+    let output = littoral(&["leader"]).env("LITTORAL_LEADER_SHARDS", "many").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("LITTORAL_LEADER_SHARDS"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_node_that_is_not_there_is_3_also_for_programs() {
+    let output = run(&["view", "list", "--to", "http://127.0.0.1:9", "--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["kind"], "unreachable");
+    assert!(error["error"].as_str().unwrap().contains("127.0.0.1:9"), "{error}");
+}
+
+#[test]
+fn what_is_no_component_is_1_and_says_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("module.wasm");
+    std::fs::write(&file, b"not wasm at all").unwrap();
+    let output = run(&["module", "inspect", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("not WebAssembly"), "{}", text(&output.stderr));
+}
