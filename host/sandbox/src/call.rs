@@ -52,6 +52,7 @@ pub(crate) async fn transform(
         keys_left: config.lookup_keys,
         answer_bytes: usize::try_from(config.memory_bytes).unwrap_or(usize::MAX),
         lines_left: config.log_lines,
+        waited: Duration::ZERO,
         meter: release.meter(),
         lookup_failed: None,
     });

@@ -8,7 +8,10 @@ use crate::{
 use littoral_model::{
     event_time::EventTime, freshness::ReadDemand, module::ModuleManifest, ports::FeatureReader, read::ReadError,
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use wasmtime::component::HasSelf;
 
 /// Bytes of a logged line.
@@ -22,6 +25,8 @@ pub(crate) struct Guest {
     pub(crate) call: Option<Call>,
     /// Epochs that the guest may still see before it is interrupted.
     pub(crate) ticks_left: u64,
+    /// Whether the epoch went on while the guest waited for a lookup: that is not its computing.
+    pub(crate) waited: bool,
     pub(crate) interrupted: bool,
     /// The last line that it logged as an error: why it panicked, when it did.
     pub(crate) last_words: Option<String>,
@@ -38,6 +43,8 @@ pub(crate) struct Call {
     /// Bytes that one lookup may answer.
     pub(crate) answer_bytes: usize,
     pub(crate) lines_left: u64,
+    /// How long the last lookup waited for rows.
+    pub(crate) waited: Duration,
     /// What all calls of this release may log.
     pub(crate) meter: Arc<Meter>,
     /// The last lookup that failed through no fault of the guest.

@@ -5,6 +5,7 @@ use crate::{
     columns,
     guest::{Call, Guest},
     keys::{self, Keys},
+    ticker::TICK,
 };
 use littoral_model::{
     column::{Column, Status},
@@ -14,6 +15,7 @@ use littoral_model::{
     row_body::ValueRef,
     view::FeatureView,
 };
+use std::time::{Duration, Instant};
 
 /// Bytes that any value takes in the guest, at least: a pointer and a length, or a number.
 const SLOT_LEN: usize = 8;
@@ -25,10 +27,14 @@ impl feature_reader::Host for Guest {
         keys: Vec<GuestColumn>,
         features: Vec<String>,
     ) -> Result<Vec<GuestColumn>, LookupError> {
-        match &mut self.call {
-            Some(call) => call.lookup(&view, &keys, &features).await,
-            None => Err(LookupError::Unavailable("lookups are possible only within transform".into())),
-        }
+        let Some(call) = &mut self.call else {
+            return Err(LookupError::Unavailable("lookups are possible only within transform".into()));
+        };
+        call.waited = Duration::ZERO;
+        let columns = call.lookup(&view, &keys, &features).await;
+        // A shorter wait is not forgiven: a guest could compute for a tick after each of many.
+        self.waited |= call.waited >= TICK;
+        columns
     }
 }
 
@@ -70,7 +76,10 @@ impl Call {
         let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
         if !self.reader.read_now(&request, &mut answer) {
-            answer = match self.reader.read(&request).await {
+            let begun = Instant::now();
+            let read = self.reader.read(&request).await;
+            self.waited = begun.elapsed();
+            answer = match read {
                 Ok(answer) => answer,
                 Err(error) => {
                     let why = error.to_string();

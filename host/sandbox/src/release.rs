@@ -93,6 +93,7 @@ impl Release {
             limits: Limits::new(self.config.memory_bytes, self.config.table_elements),
             call: None,
             ticks_left: 0,
+            waited: false,
             interrupted: false,
             last_words: None,
         };
@@ -101,7 +102,8 @@ impl Release {
         store.set_hostcall_fuel(usize::try_from(self.config.output_bytes).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(|mut store| {
             let guest = store.data_mut();
-            Ok(match guest.ticks_left.checked_sub(1) {
+            let ticks = u64::from(!std::mem::take(&mut guest.waited));
+            Ok(match guest.ticks_left.checked_sub(ticks) {
                 Some(left) => {
                     guest.ticks_left = left;
                     // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take
@@ -123,6 +125,7 @@ impl Release {
     pub(crate) fn arm(&self, store: &mut Store<Guest>) {
         let guest = store.data_mut();
         guest.ticks_left = self.config.deadline_ms / TICK.as_millis().max(1) as u64;
+        guest.waited = false;
         guest.interrupted = false;
         guest.last_words = None;
         guest.limits.reset();

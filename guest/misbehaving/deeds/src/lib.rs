@@ -76,6 +76,10 @@ impl Guest for Deeds {
             "lookups" => loop {
                 look("airport_hourly", "SFO", n as usize, MEAN).map_err(text)?;
             },
+            "lookups one by one" => {
+                (0..n).try_for_each(|_| look("airport_hourly", "SFO", 1, MEAN).map(drop)).map_err(text)?;
+                Ok(vec![doubles(rows, n as f64)])
+            }
             "lookups of nothing" => loop {
                 look("airport_hourly", "", n as usize, MEAN).map_err(text)?;
             },

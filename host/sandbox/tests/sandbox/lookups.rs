@@ -23,6 +23,15 @@ async fn a_row_is_found_at_once_or_after_asking_elsewhere() {
 }
 
 #[tokio::test]
+async fn waiting_for_rows_is_not_computing() {
+    let module = Module::deeds(Instances::Warm).await;
+    let rows = Rows::new(Answers::Slowly);
+    assert_eq!(module.deed_on(rows.clone(), "lookups one by one", 40).await, Ok(40.0));
+    let error = module.deed_on(rows, "loop", 0).await.unwrap_err();
+    assert_eq!(error, ModuleError::Timeout { module: module.name.to_string(), deadline_ms: 20 });
+}
+
+#[tokio::test]
 async fn a_view_that_is_not_declared_is_not_read() {
     let module = Module::deeds(Instances::Warm).await;
     let message = told(&module, "lookup other view", 0).await;

@@ -15,7 +15,7 @@ use littoral_model::{
     version::Version,
     view::{Feature, FeatureView, JoinKey, ViewId},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The time of every call.
 pub const NOW: EventTime = EventTime(1_700_000_000_000_000_000);
@@ -29,6 +29,8 @@ pub enum Answers {
     Now,
     /// After it has asked elsewhere.
     Later,
+    /// After somebody far away has answered.
+    Slowly,
     /// Never.
     Never,
     /// With an error.
@@ -120,6 +122,10 @@ impl FeatureReader for Rows {
             match self.answers {
                 Answers::Now | Answers::Later => {
                     tokio::task::yield_now().await;
+                    Ok(self.answer(request))
+                }
+                Answers::Slowly => {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
                     Ok(self.answer(request))
                 }
                 Answers::Never => std::future::pending().await,
