@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 /// Options of `littoral bench`.
 #[derive(Clone, Debug, Default, clap::Args)]
+// Who flattens it has a group of that name already.
+#[group(skip)]
 pub struct Args {
     /// Run only the measurement of this name; repeat it for more.
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(crate::NAMES))]
