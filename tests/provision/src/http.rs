@@ -184,7 +184,6 @@ impl Answer {
     ///
     /// # Panics
     /// When it is not, with the answer: in a test that is the failure to report.
-    #[must_use]
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.status, 200, "{}", self.text());

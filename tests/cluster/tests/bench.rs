@@ -1,0 +1,38 @@
+//! `littoral bench` runs and yields every line of its table. Figures of a brief run mean nothing and are not looked at.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_provision::binary;
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
+/// The names that `--only` takes, one for each measurement.
+const NAMES: [&str; 11] = [
+    "read_1x10",
+    "read_100x10",
+    "read_zipf_1m",
+    "module_warm",
+    "module_fresh",
+    "read_p99_half_rate",
+    "write_64_clients",
+    "write_batches",
+    "commit_to_visible",
+    "bootstrap_1m",
+    "memory_per_row",
+];
+
+#[test]
+fn a_brief_bench_measures_everything() {
+    let done =
+        Command::new(binary::littoral()).args(["--json", "bench", "--quick"]).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let measurements = report["measurements"].as_array().unwrap();
+    let names: Vec<_> = measurements.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, NAMES);
+    for row in measurements {
+        assert!(row["value"].as_f64().is_some_and(|value| value > 0.0), "{row}\n{said}");
+        assert!(!row["comparisons"].as_array().unwrap().is_empty(), "{row}");
+    }
+    assert!(done.status.success(), "{said}");
+}

@@ -1,0 +1,237 @@
+//! Careless and hostile clients and modules, against a real edge: a clear refusal, bounded memory, and the next request
+//! is served.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::accounts;
+use littoral_provision::{
+    Cluster, Node,
+    cluster::eventually,
+    http::{Answer, Client, read_answer},
+    modules,
+};
+use serde_json::{Value, json};
+use std::{
+    fmt::Write as _,
+    io::{BufReader, Write as _},
+    net::{Shutdown, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+/// What all of it together may add to the edge's memory.
+const GROWTH_MAX: u64 = 400 << 20;
+
+/// How long a read may take while hostile modules run, at the 99th percentile: a debug build on two busy cores.
+const READ_P99_MAX: Duration = Duration::from_millis(250);
+
+const FEAST: &str = "/get-online-features";
+const NATIVE: &str = "/v1/read";
+
+fn stand() -> Cluster {
+    let cluster = Cluster::start(1).unwrap();
+    accounts::make_view(&cluster.leader);
+    let rows: Vec<_> = (0..1_000).map(|id| accounts::row(id, id + 1)).collect();
+    accounts::must_write(&mut cluster.leader.client(), &rows);
+    accounts::catch_up(&cluster);
+    cluster
+}
+
+fn body(features: Value, entities: Value) -> Vec<u8> {
+    json!({ "features": features, "entities": entities }).to_string().into_bytes()
+}
+
+#[test]
+fn careless_and_hostile_requests_are_refused_and_the_next_is_served() {
+    let cluster = stand();
+    let edge = &cluster.edges[0];
+    let before = edge.resident_bytes();
+    let balance = json!(["accounts:balance"]);
+    let deep = format!("{{\"features\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("malformed JSON", b"{\"features\": [".to_vec()),
+        ("no JSON", b"hello".to_vec()),
+        ("invalid UTF-8", b"{\"features\":[\"\xff\xfe\"],\"entities\":{}}".to_vec()),
+        ("deep nesting", deep.into_bytes()),
+        ("unknown view", body(json!(["nope:balance"]), json!({ "account_id": [1] }))),
+        ("unknown feature", body(json!(["accounts:nope"]), json!({ "account_id": [1] }))),
+        ("wrong type", body(balance.clone(), json!({ "account_id": ["abc"] }))),
+        ("a null key", body(balance.clone(), json!({ "account_id": [null] }))),
+        ("unequal columns", body(balance.clone(), json!({ "account_id": [1, 2], "other": [1] }))),
+        ("no entities", body(balance.clone(), json!({}))),
+        ("a number too large", b"{\"features\":[\"accounts:balance\"],\"entities\":{\"account_id\":[1e999]}}".to_vec()),
+    ];
+    for (what, bytes) in &cases {
+        for path in [FEAST, NATIVE] {
+            let answer = edge.client().send("POST", path, &[], bytes).unwrap();
+            assert!((400..500).contains(&answer.status), "{what} at {path}: {} {}", answer.status, answer.text());
+            assert_shape(path, what, &answer);
+            assert_serves(edge);
+        }
+    }
+    let many: Vec<_> = (0..10_000).collect();
+    let answer = edge.client().send("POST", FEAST, &[], &body(balance, json!({ "account_id": many }))).unwrap().ok();
+    assert_eq!(answer.json()["results"][1]["values"].as_array().map(Vec::len), Some(10_000));
+    for path in [FEAST, NATIVE] {
+        a_huge_body(edge, path);
+    }
+    let grown = edge.resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "the edge grew by {} MiB", grown >> 20);
+}
+
+/// Feast's shape on Feast's door, problem details on the native one.
+fn assert_shape(path: &str, what: &str, answer: &Answer) {
+    let json = answer.json();
+    if path == NATIVE {
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}: {}", answer.text());
+        assert!(json["code"].is_string() && json["detail"].is_string(), "{what}: {}", answer.text());
+    } else {
+        assert!(json.is_string() || !json["detail"].is_null(), "{what}: {}", answer.text());
+    }
+}
+
+#[track_caller]
+fn assert_serves(edge: &Node) {
+    assert_eq!(accounts::must_read(&mut edge.client(), &[7]), [Some(8)]);
+}
+
+/// A hundred megabytes are refused before they are taken: by their announced length, or as they come.
+fn a_huge_body(edge: &Node, path: &str) {
+    let mut stream = TcpStream::connect(edge.ready.door).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let length = 100 << 20;
+    write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").unwrap();
+    let chunk = vec![b' '; 1 << 20];
+    // The server may close while we still send.
+    let _cut = (0..100).try_for_each(|_| stream.write_all(&chunk));
+    if let Ok((answer, _)) = read_answer(&mut BufReader::new(stream), false) {
+        assert_eq!(answer.status, 413, "{}", answer.text());
+    }
+    assert_serves(edge);
+}
+
+#[test]
+fn slow_silent_and_half_closed_clients_hold_nobody_up() {
+    let cluster = stand();
+    let edge = &cluster.edges[0];
+    let before = edge.resident_bytes();
+    let mut held = Vec::new();
+    for client in 0..200 {
+        let mut stream = TcpStream::connect(edge.ready.door).unwrap();
+        match client % 4 {
+            // Says nothing.
+            0 => {}
+            // A head that does not end, and a body that does not come.
+            1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\nx-slow: ").unwrap(),
+            2 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{").unwrap(),
+            _ => {
+                let garbage = (0..64u8).map(|byte| byte.wrapping_mul(37)).collect::<Vec<_>>();
+                stream.write_all(&garbage).unwrap();
+            }
+        }
+        held.push(stream);
+    }
+    let begun = Instant::now();
+    (0..20).for_each(|_| assert_serves(edge));
+    assert!(begun.elapsed() < Duration::from_secs(5), "others wait for them");
+
+    // Half-closed after a whole request: the answer still comes.
+    let mut stream = TcpStream::connect(edge.ready.door).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let body = String::from_utf8(body(json!(["accounts:balance"]), json!({ "account_id": [7] }))).unwrap();
+    write!(stream, "POST {NATIVE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    if let Ok((answer, _)) = read_answer(&mut BufReader::new(stream), false) {
+        assert_eq!(accounts::balances(&answer), [Some(8)], "{}", answer.text());
+    }
+    assert_serves(edge);
+    drop(held);
+    let grown = edge.resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "the edge grew by {} MiB", grown >> 20);
+}
+
+#[test]
+fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
+    let mut cluster = stand();
+    let airports = json!({
+        "entities": [{ "name": "airport", "join_key": "airport", "value_type": "string" }],
+        "features": [{ "name": "mean_delay_24h", "value_type": "float" }],
+    });
+    cluster.leader.client().put("/v1/views/airport_hourly", &airports).unwrap().ok();
+    what_is_no_module_is_refused(&cluster.leader);
+
+    let component = modules::build("misbehaving/deeds").unwrap_or_else(|missing| panic!("{missing}"));
+    let put = cluster.leader.client().with_timeout(Duration::from_secs(120)).send(
+        "PUT",
+        "/v1/modules/deeds?version=1.0.0",
+        &[],
+        &component,
+    );
+    put.unwrap().ok();
+    let edge = &cluster.edges[0];
+    let call = |deed: &str, n: i64| {
+        let body = body(json!(["deeds:out"]), json!({ "account_id": [1], "deed": [deed], "n": [n] }));
+        edge.client().send("POST", NATIVE, &[], &body).unwrap()
+    };
+    eventually("the module is ready at the edge", Duration::from_secs(60), || call("behave", 7).status == 200);
+    let before = edge.resident_bytes();
+
+    let stop = AtomicBool::new(false);
+    let (slowest, failures) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read_until(&stop, edge));
+        let mut failures = String::new();
+        for round in 0..3 {
+            for (deed, n, code) in [
+                ("loop", 0, "module_timeout"),
+                ("memory", 0, "module_out_of_memory"),
+                ("stack", 0, "module_trap"),
+                ("panic", 0, "module_trap"),
+                ("output", 50_000_000, ""),
+                ("two columns", 0, "module_wrong_shape"),
+            ] {
+                let answer = call(deed, n);
+                let got = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+                if answer.status < 400 || (!code.is_empty() && got != code) {
+                    writeln!(failures, "round {round}, {deed}: {} {}", answer.status, answer.text()).unwrap();
+                }
+                if call("behave", 7).status != 200 {
+                    writeln!(failures, "round {round}: after '{deed}' the module behaves no more").unwrap();
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        (reader.join().unwrap(), failures)
+    });
+    assert!(failures.is_empty(), "{failures}");
+    assert!(slowest < READ_P99_MAX, "other reads took {slowest:?} at the 99th percentile");
+    let grown = edge.resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "the edge grew by {} MiB", grown >> 20);
+    assert!(cluster.edges[0].process().is_running());
+}
+
+fn what_is_no_module_is_refused(leader: &Node) {
+    let core_module = b"\0asm\x01\0\0\0".as_slice();
+    let empty_component = b"\0asm\x0d\0\x01\0".as_slice();
+    for (what, bytes) in
+        [("no wasm", b"hello".as_slice()), ("a core module", core_module), ("another world", empty_component)]
+    {
+        let answer = leader.client().send("PUT", "/v1/modules/wrong?version=1.0.0", &[], bytes).unwrap();
+        assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+        assert_shape(NATIVE, what, &answer);
+    }
+}
+
+/// Reads on and on, and gives the 99th percentile of the times that it took.
+fn read_until(stop: &AtomicBool, edge: &Node) -> Duration {
+    let mut client: Client = edge.client();
+    let mut times = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        assert_eq!(accounts::must_read(&mut client, &[7]), [Some(8)]);
+        times.push(begun.elapsed());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    times.sort();
+    assert!(times.len() > 20, "only {} reads", times.len());
+    times[times.len() * 99 / 100]
+}
