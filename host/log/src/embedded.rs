@@ -18,7 +18,7 @@ use littoral_model::{
     region::Region,
 };
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 /// How an embedded log is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Embedded {
     /// Held by whoever appends, and while the state is changed after it.
     writer: Mutex<Writer>,
     prepared: Mutex<Option<Prepared>>,
+    /// Files made for segments so far: each has a name of its own until it becomes one.
+    files_made: AtomicU64,
 }
 
 /// What readers see. Locked shortly, never during an fsync.
@@ -63,14 +65,13 @@ struct Writer {
     salts: u64,
 }
 
-/// A file of zeros that waits to become a segment.
+/// A file that is to become a segment.
 #[derive(Debug)]
 struct Prepared {
+    name: String,
     file: Arc<dyn File>,
     capacity: u64,
 }
-
-const PREPARED: &str = "prepared.tmp";
 
 impl Log for Embedded {
     fn identity(&self) -> Identity {

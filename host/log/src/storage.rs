@@ -36,6 +36,28 @@ pub trait File: Send + Sync + fmt::Debug {
     fn size(&self) -> io::Result<u64>;
 }
 
+/// Bytes that a new file begins with. They read as zeros, and writing into them meets no full disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// None: the file grows as it is written.
+    None,
+    /// Set aside. Quick to make; but each sync of a part that is written for the first time has to journal that it is in use.
+    Reserved(u64),
+    /// Written and synced. Takes as long as writing that much; syncs of what is written later are at their fastest.
+    Zeros(u64),
+}
+
+impl Room {
+    /// How many bytes.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Reserved(bytes) | Self::Zeros(bytes) => bytes,
+        }
+    }
+}
+
 /// A directory of files.
 pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// Keeps others out, for as long as the storage lives.
@@ -53,13 +75,12 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// Of the disk.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Makes a file anew, in place of any of this name. `reserve` bytes are set aside and read as zeros, so that
-    /// writing into them meets no full disk; the file is removed again when there is no room. Durable under its name only after
-    /// [`File::sync`] and [`Storage::sync`].
+    /// Makes a file anew, in place of any of this name. Room that cannot be had leaves no file behind. Durable under its
+    /// name only after [`File::sync`] and [`Storage::sync`].
     ///
     /// # Errors
     /// Of the disk.
-    fn create(&self, name: &str, reserve: u64) -> io::Result<Arc<dyn File>>;
+    fn create(&self, name: &str, room: Room) -> io::Result<Arc<dyn File>>;
 
     /// Opens a file that is there.
     ///
@@ -93,7 +114,7 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
 pub fn replace(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = format!("{name}{TEMPORARY}");
     let written = (|| {
-        let file = storage.create(&temporary, 0)?;
+        let file = storage.create(&temporary, Room::None)?;
         file.write_at(0, bytes)?;
         file.sync()?;
         storage.rename(&temporary, name)

@@ -113,6 +113,21 @@ fn after_a_failed_fsync_writing_goes_on_in_a_new_file_and_the_refused_batch_neve
 }
 
 #[test]
+fn segments_that_cannot_be_begun_leave_no_files_behind() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    for _ in 0..20 {
+        memory.set_faults(Faults { sync_fails_after: Some(0), ..Faults::default() });
+        append(&log, 1, 10).unwrap_err();
+    }
+    append(&log, 1, 10).unwrap();
+    let mut names = memory.list().unwrap();
+    names.sort();
+    assert_eq!(names, ["identity", "log-00000000000000000001.seg"]);
+}
+
+#[test]
 fn a_batch_that_failed_and_then_a_crash_is_there_whole_or_not_at_all() {
     for seed in 0..64 {
         let memory = Memory::new();

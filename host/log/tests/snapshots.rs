@@ -5,7 +5,7 @@
 use littoral_log::{
     OpenError,
     snapshot::{self, Head, Reader, Receipt, Section},
-    storage::{Faults, Memory, Storage},
+    storage::{Faults, Memory, Room, Storage},
 };
 use littoral_model::{
     event_time::EventTime,
@@ -90,7 +90,7 @@ fn a_byte_changed_or_missing_anywhere_is_found() {
     }
     for len in [0, 7, 16, 20, 500, len - 1] {
         let short = Memory::new();
-        let file = short.create(NAME, 0).unwrap();
+        let file = short.create(NAME, Room::None).unwrap();
         file.write_at(0, &storage.bytes(NAME).unwrap()[..len]).unwrap();
         let error = read(&short, 40).unwrap_err();
         assert!(matches!(error, OpenError::Damaged { .. }), "{len} bytes: {error}");

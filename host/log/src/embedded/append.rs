@@ -1,16 +1,17 @@
 //! Appending, new segments, and trimming.
 
-use super::{Embedded, PREPARED, Prepared, Writer};
+use super::{Embedded, Prepared, Writer};
 use crate::{
     backend::{Batch, Retention},
     cache::Entry,
     error::{AppendError, ReadError, is_no_space},
     frame::{self, HEADER_LEN},
     segment::{self, Segment},
+    storage::{Room, TEMPORARY},
 };
 use bytes::Bytes;
 use littoral_model::{ports::RecordBlock, position::Lsn};
-use std::io;
+use std::{io, sync::atomic::Ordering::Relaxed};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 impl Embedded {
@@ -100,12 +101,17 @@ impl Embedded {
     fn begin_segment(&self, writer: &mut Writer, len: u64) -> io::Result<Segment> {
         let bounds = self.state.read().bounds;
         let needed = segment::HEADER_LEN as u64 + len;
-        // Held until the file has its own name: another thread may be making the next one ready under this name.
-        let mut slot = self.prepared.lock();
-        let waiting = slot.take().filter(|prepared| prepared.capacity >= needed);
+        let waiting = self.prepared.lock().take();
         let prepared = match waiting {
-            Some(prepared) => prepared,
-            None => self.zeros(needed.max(self.options.segment_bytes))?,
+            Some(prepared) if prepared.capacity >= needed => prepared,
+            unfit => {
+                if let Some(unfit) = unfit {
+                    self.storage.remove(&unfit.name)?;
+                }
+                // Whoever appends does not wait for zeros: when they come too slowly, much is written at once, and then a
+                // sync costs little of the whole.
+                self.file(Room::Reserved(needed.max(self.options.segment_bytes)))?
+            }
         };
         writer.salts += 1;
         let header = segment::Header {
@@ -118,29 +124,41 @@ impl Embedded {
             chain_before: bounds.chain,
         };
         let name = segment::name(header.first);
-        prepared.file.write_at(0, &header.to_bytes())?;
-        prepared.file.sync()?;
-        // From here on the file may be found under its name, and what follows in the old one would count as superseded: a
-        // failure must not lead back there.
-        writer.closed = true;
-        self.storage.rename(PREPARED, &name)?;
-        drop(slot);
+        let named = (|| {
+            prepared.file.write_at(0, &header.to_bytes())?;
+            prepared.file.sync()?;
+            // From here on the file may be found under its name, and what follows in the old one would count as
+            // superseded: a failure must not lead back there.
+            writer.closed = true;
+            self.storage.rename(&prepared.name, &name)
+        })();
+        if let Err(error) = named {
+            // Best effort: each try makes a file, and a failing disk must not be filled with them.
+            let _ = self.storage.remove(&prepared.name);
+            return Err(error);
+        }
         self.storage.sync()?;
         Ok(Segment::new(name, prepared.file, header, prepared.capacity))
     }
 
-    fn zeros(&self, capacity: u64) -> io::Result<Prepared> {
-        let file = self.storage.create(PREPARED, capacity)?;
-        Ok(Prepared { file, capacity })
+    fn file(&self, room: Room) -> io::Result<Prepared> {
+        let name = format!("segment-{}{TEMPORARY}", self.files_made.fetch_add(1, Relaxed));
+        let file = self.storage.create(&name, room)?;
+        Ok(Prepared { name, file, capacity: room.bytes() })
     }
 
-    /// Makes the next segment's file ready, so that no append waits for it. A full disk is met again when it is needed.
+    /// Makes the next segment's file ready. A full disk is met again when it is needed.
     pub(super) fn prepare_segment(&self) {
-        // Held while the file is made: an append that needs one waits for it rather than making another.
-        let mut prepared = self.prepared.lock();
-        if prepared.is_none() && self.state.read().segments.last().is_some_and(|last| last.end > last.capacity / 4) {
-            match self.zeros(self.options.segment_bytes) {
-                Ok(made) => *prepared = Some(made),
+        let due = self.state.read().segments.last().is_none_or(|last| last.end > last.capacity / 4);
+        if due && self.prepared.lock().is_none() {
+            match self.file(Room::Zeros(self.options.segment_bytes)) {
+                Ok(made) => {
+                    let superfluous = self.prepared.lock().replace(made);
+                    if let Some(superfluous) = superfluous {
+                        // Two callers at once. Best effort: what is left is swept at the next start.
+                        let _ = self.storage.remove(&superfluous.name);
+                    }
+                }
                 Err(error) => tracing::debug!(%error, "the next segment could not be made ready"),
             }
         }

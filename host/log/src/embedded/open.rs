@@ -17,7 +17,10 @@ use littoral_model::{
     record::ChainHash,
 };
 use parking_lot::{Mutex, RwLock};
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicU64},
+};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 impl Embedded {
@@ -68,6 +71,7 @@ impl Embedded {
             state: RwLock::new(state),
             writer: Mutex::new(writer),
             prepared: Mutex::default(),
+            files_made: AtomicU64::new(0),
         })
     }
 }

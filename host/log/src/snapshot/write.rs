@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     identity::FORMAT,
-    storage::{File, Storage, TEMPORARY},
+    storage::{File, Room, Storage, TEMPORARY},
 };
 use littoral_model::{position::Lsn, row::Row};
 use littoral_wire::rows;
@@ -42,7 +42,7 @@ pub fn write(
 ) -> io::Result<Written> {
     let (name, temporary) = (name(head.as_of), format!("{}{TEMPORARY}", name(head.as_of)));
     let written: io::Result<_> = (|| {
-        let mut out = Out { file: storage.create(&temporary, 0)?, at: 0, synced: 0, block: Vec::new() };
+        let mut out = Out { file: storage.create(&temporary, Room::None)?, at: 0, synced: 0, block: Vec::new() };
         out.header()?;
         out.value(KIND_HEAD, head)?;
         let mut total = 0;

@@ -1,6 +1,6 @@
 //! A directory on a real disk.
 
-use super::{File, Storage};
+use super::{File, Room, Storage};
 use parking_lot::Mutex;
 use std::{
     fs, io,
@@ -71,12 +71,12 @@ impl Storage for Disk {
         Ok(names)
     }
 
-    fn create(&self, name: &str, reserve: u64) -> io::Result<Arc<dyn File>> {
+    fn create(&self, name: &str, room: Room) -> io::Result<Arc<dyn File>> {
         let path = self.file(name);
         // Removed rather than cut to nothing: whoever has the old one open keeps it whole.
         self.remove(name)?;
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        if let Err(error) = reserved(&file, reserve) {
+        if let Err(error) = make(&file, room) {
             drop(file);
             // Best effort: the error that matters is the one before.
             let _ = fs::remove_file(&path);
@@ -106,21 +106,24 @@ impl Storage for Disk {
     }
 }
 
-/// Sets `len` bytes aside, as written zeros: an fsync of blocks that are only reserved also has to journal that they are
-/// now in use, which halves the rate of commits. Reserving them first finds a full disk before anything is written.
-fn reserved(file: &fs::File, len: u64) -> io::Result<()> {
-    if len == 0 {
+fn make(file: &fs::File, room: Room) -> io::Result<()> {
+    if room == Room::None {
         return Ok(());
     }
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
-        // Some file systems cannot reserve; writing does it too.
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {}
+    // Also before zeros are written: it finds a full disk at once.
+    let reserved = match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, room.bytes()) {
+        Ok(()) => true,
+        // Some file systems cannot; writing does it too.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => false,
         Err(error) => return Err(error.into()),
+    };
+    if reserved && matches!(room, Room::Reserved(_)) {
+        return Ok(());
     }
     let zeros = vec![0; 1 << 20];
     let mut at = 0;
-    while at < len {
-        let part = zeros.len().min((len - at) as usize);
+    while at < room.bytes() {
+        let part = zeros.len().min((room.bytes() - at) as usize);
         file.write_all_at(&zeros[..part], at)?;
         at += part as u64;
     }

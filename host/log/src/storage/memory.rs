@@ -1,7 +1,7 @@
 //! A directory in memory that forgets, tears and fails as disks do, for tests and simulation. It decides nothing by chance but
 //! by the seed that [`Memory::crash`] is given.
 
-use super::{File, Storage};
+use super::{File, Room, Storage};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -218,14 +218,14 @@ impl Storage for Memory {
         Ok(self.shared.state.lock().names.keys().cloned().collect())
     }
 
-    fn create(&self, name: &str, reserve: u64) -> io::Result<Arc<dyn File>> {
+    fn create(&self, name: &str, room: Room) -> io::Result<Arc<dyn File>> {
         let mut state = self.shared.state.lock();
         if let Some(capacity) = state.faults.capacity
-            && state.used() + reserve > capacity
+            && state.used() + room.bytes() > capacity
         {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let zeros = vec![0; reserve as usize];
+        let zeros = vec![0; room.bytes() as usize];
         let content = Arc::new(Mutex::new(Content { seen: zeros.clone(), durable: zeros, dirty: Vec::new() }));
         state.names.insert(name.to_owned(), content.clone());
         Ok(Arc::new(MemoryFile { content, shared: self.shared.clone() }))
