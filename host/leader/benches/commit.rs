@@ -28,6 +28,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// As the `littoral` program allocates.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const RUN: Duration = Duration::from_secs(3);
 const FLOOR_FILE: usize = 1 << 30;
 const KEYS: i64 = 100_000;

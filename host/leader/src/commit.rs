@@ -26,6 +26,12 @@ use std::{
 /// Bytes appended between two nudges of the maintenance thread.
 const NUDGE_EVERY: u64 = 1 << 20;
 
+/// Room in a batch beyond what is expected, so that it is not moved to a larger place for its last records.
+const BATCH_SPARE: usize = 4 << 10;
+
+/// Batches of this many bytes use buffers again.
+const LARGE_BATCH: usize = 32 << 10;
+
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: HlcClock,
@@ -48,13 +54,14 @@ impl Committer {
     /// Runs until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         let mut taken = Vec::new();
-        let mut bytes_hint = 4 << 10;
         let mut unnoticed = 0;
-        while self.shared.queue.take(&mut taken, self.shared.config.batch_bytes_max) {
+        while let Some(bytes_taken) = self.shared.queue.take(&mut taken, self.shared.config.batch_bytes_max) {
             metrics::gauge!("littoral_leader_queue_depth").set(self.shared.queue.len() as f64);
             let bounds = self.shared.log.bounds();
+            let large = bytes_taken >= LARGE_BATCH;
+            let buffer = if large { self.shared.log.spare_buffer() } else { Vec::new() };
             let mut building = Building {
-                batch: Batch::after(&bounds, self.shared.epoch, bytes_hint),
+                batch: Batch::within(buffer, &bounds, self.shared.epoch, bytes_taken + BATCH_SPARE),
                 done: Vec::with_capacity(taken.len()),
                 catalogue: self.catalogue.clone(),
                 keys: Vec::new(),
@@ -64,7 +71,6 @@ impl Committer {
                 self.take(&mut building, submission);
             }
             let bytes = building.batch.bytes_len() as u64;
-            bytes_hint = (bytes as usize + bytes as usize / 4).max(4 << 10);
             if !self.commit(building) {
                 return;
             }

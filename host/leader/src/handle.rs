@@ -30,6 +30,9 @@ use tokio::sync::{oneshot, watch};
 /// Rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
 
+/// What a record takes besides its key and body, in bytes, and a little more.
+const RECORD_OVERHEAD: usize = 80;
+
 /// A running leader. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
@@ -82,8 +85,7 @@ impl Handle {
             return Ok(shared.receipt(head, head, false));
         }
         let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
-        // What a record takes besides its key and body, about.
-        let bytes = request.rows.payload_len() + 64 * request.rows.len();
+        let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
         self.submit(Work::Write { request, content, generation: catalogue.generation }, bytes).await
     }
 

@@ -53,13 +53,13 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for something and moves it to `into`: at least one, then what brings it to about `bytes_max` bytes. False
-    /// when the queue is closed and empty.
-    pub(crate) fn take(&self, into: &mut Vec<T>, bytes_max: usize) -> bool {
+    /// Waits for something and moves it to `into`: at least one, then what brings it to about `bytes_max` bytes. Returns
+    /// how many bytes that is; `None` when the queue is closed and empty.
+    pub(crate) fn take(&self, into: &mut Vec<T>, bytes_max: usize) -> Option<usize> {
         let mut state = self.state.lock();
         while state.waiting.is_empty() {
             if state.closed {
-                return false;
+                return None;
             }
             self.came.wait(&mut state);
         }
@@ -71,7 +71,7 @@ impl<T> Queue<T> {
             taken += bytes;
             into.push(item);
         }
-        true
+        Some(taken)
     }
 
     /// Lets nothing more in. What waits is still taken.
@@ -95,16 +95,16 @@ mod tests {
         queue.push(1, 100).unwrap();
         assert_eq!(queue.push(2, 1), Err(Refused::Full));
         let mut taken = Vec::new();
-        assert!(queue.take(&mut taken, 5));
+        assert_eq!(queue.take(&mut taken, 5), Some(100));
         queue.push(2, 4).unwrap();
         queue.push(3, 4).unwrap();
         assert_eq!(queue.push(4, 1), Err(Refused::Full));
-        assert!(queue.take(&mut taken, 4));
+        assert_eq!(queue.take(&mut taken, 4), Some(4));
         assert_eq!(taken, [1, 2]);
         queue.close();
         assert_eq!(queue.push(5, 1), Err(Refused::Closed));
-        assert!(queue.take(&mut taken, 4));
-        assert!(!queue.take(&mut taken, 4));
+        assert_eq!(queue.take(&mut taken, 4), Some(4));
+        assert_eq!(queue.take(&mut taken, 4), None);
         assert_eq!(taken, [1, 2, 3]);
     }
 }

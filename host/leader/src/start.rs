@@ -20,7 +20,7 @@ use littoral_log::{
 use littoral_model::{
     hlc::HlcClock,
     ports::ModuleRuntime,
-    position::{Epoch, Position},
+    position::{Epoch, Lsn, Position},
     token::Watermark,
 };
 use parking_lot::Mutex;
@@ -160,6 +160,10 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         Embedded::open(ground.storage.clone(), options)
             .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
     );
+    if log.bounds().tail == Lsn::NONE {
+        // A new log's first writes should not be its slowest. Later files are made ready beside the writing.
+        log.prepare();
+    }
     let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
     let keys_max = config.idempotency_keys_max;
     let recovered = recover(&*ground.storage, &*log, config.shards, || Receipts::new(keys_max, age_ms))?;

@@ -78,6 +78,11 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
 
     /// Bytes that the log's records take.
     fn bytes(&self) -> u64;
+
+    /// A buffer for [`Batch::within`] that an earlier batch has left, or an empty one.
+    fn spare_buffer(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// What may be trimmed.
@@ -117,7 +122,14 @@ impl Batch {
     /// An empty batch that follows the tail of `bounds`, with room for about `bytes` bytes.
     #[must_use]
     pub fn after(bounds: &Bounds, epoch: Epoch, bytes: usize) -> Self {
-        let mut buffer = Vec::with_capacity(frame::HEADER_LEN + bytes);
+        Self::within(Vec::new(), bounds, epoch, bytes)
+    }
+
+    /// The same within a buffer that is used again.
+    #[must_use]
+    pub fn within(mut buffer: Vec<u8>, bounds: &Bounds, epoch: Epoch, bytes: usize) -> Self {
+        buffer.clear();
+        buffer.reserve(frame::HEADER_LEN + bytes);
         buffer.resize(frame::HEADER_LEN, 0);
         Self {
             bytes: buffer,

@@ -17,11 +17,19 @@ pub(crate) struct Cache {
     entries: VecDeque<Entry>,
     bytes: usize,
     bytes_max: usize,
+    spare: Vec<Vec<u8>>,
 }
+
+/// Buffers that are kept to be used again.
+const SPARE_MAX: usize = 4;
+/// Smaller ones are quicker to make anew.
+const SPARE_LEN_MIN: usize = 32 << 10;
+/// Larger ones are rare and would only be held.
+const SPARE_LEN_MAX: usize = 4 << 20;
 
 impl Cache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, bytes_max }
+        Self { entries: VecDeque::new(), bytes: 0, bytes_max, spare: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
@@ -31,6 +39,24 @@ impl Cache {
             && let Some(oldest) = self.entries.pop_front()
         {
             self.bytes -= oldest.bytes.len();
+            self.keep_spare(oldest.bytes);
+        }
+    }
+
+    /// A large buffer that is not needed any more; an empty one when there is none.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Large buffers are used again: a new one's pages would all have to be given by the kernel, which takes longer than
+    /// filling them.
+    fn keep_spare(&mut self, bytes: Bytes) {
+        if (SPARE_LEN_MIN..=SPARE_LEN_MAX).contains(&bytes.len())
+            && self.spare.len() < SPARE_MAX
+            && let Ok(mut bytes) = bytes.try_into_mut()
+        {
+            bytes.clear();
+            self.spare.push(Vec::from(bytes));
         }
     }
 

@@ -107,6 +107,10 @@ impl Log for Embedded {
         self.prepare_segment();
     }
 
+    fn spare_buffer(&self) -> Vec<u8> {
+        self.state.write().cache.take_spare()
+    }
+
     fn bytes(&self) -> u64 {
         self.state.read().segments.iter().map(|segment| segment.end).sum()
     }

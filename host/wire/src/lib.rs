@@ -7,6 +7,7 @@
 //! Invariant: nothing here opens a socket, and no input makes it panic.
 
 mod encode;
+mod row_record;
 
 pub mod call;
 pub mod decoder;

@@ -3,6 +3,7 @@
 use crate::{
     encode::{self, decode, split_entry},
     error::{Error, malformed},
+    row_record,
 };
 use bytes::Bytes;
 use littoral_model::{
@@ -20,7 +21,10 @@ const RECORD: &str = "record";
 /// # Errors
 /// [`Error::TooLong`] for one beyond 4 GiB; the block is as before.
 pub fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error> {
-    encode::append_entry(block, RECORD, record)
+    match &record.payload {
+        Payload::Row { .. } | Payload::Tombstone { .. } => row_record::push(block, record),
+        _ => encode::append_entry(block, RECORD, record),
+    }
 }
 
 /// A block's records, in order, each with its own bytes.
