@@ -143,6 +143,47 @@ async fn a_failed_fsync_acknowledges_nothing_and_takes_back_catalogue_changes_an
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_of_a_batch_that_failed_may_be_retried_at_once_and_those_beside_it_hold() {
+    let config = || Config { segment_bytes: 8 << 20, ..config() };
+    let node = start(config()).await;
+    let view = node.view("a").await;
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..30_i64 {
+        node.disk.set_faults(Faults { sync_fails_after: Some(1), ..Faults::default() });
+        let writes: Vec<_> = (0..12_i64)
+            .map(|client| {
+                let rows: Vec<_> = (0..1_000).map(|row| (client * 1_000 + row, Some(round))).collect();
+                let request = with_key(write(view, &rows, round + 1), &format!("{client} {round}"));
+                let leader = node.leader.clone();
+                tokio::spawn(async move { (client, request.clone(), leader.write(request).await) })
+            })
+            .collect();
+        for write in writes {
+            let (client, request, outcome) = write.await.unwrap();
+            match outcome {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    assert!(matches!(error, WriteError::NotDurable(_)), "{error}");
+                    refused += 1;
+                    // Its key is free again: a retry is a write of its own.
+                    node.disk.set_faults(Faults::default());
+                    assert!(!node.leader.write(request).await.unwrap().duplicate);
+                }
+            }
+            assert_eq!(node.get(view, client * 1_000 + 999), Some(round));
+        }
+        node.disk.set_faults(Faults::default());
+    }
+    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
+    dense(&node).await;
+    let head = *node.leader.head().borrow();
+    let node = node.after_power_loss(config(), 9).await;
+    assert_eq!(*node.leader.head().borrow(), head);
+    (0..12_000).for_each(|key| assert_eq!(node.get(view, key), Some(29)));
+    node.stop().await;
+}
+
 /// SplitMix64.
 fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -173,10 +214,12 @@ async fn no_acknowledged_write_is_lost_whatever_the_disk_does() {
                     }
                     _ => node.disk.set_faults(Faults::default()),
                 }
+                // Large writes fill a batch each, small ones share one.
+                let each = if next(&mut chance).is_multiple_of(2) { 20 } else { 900 };
                 let writes: Vec<_> = (0..8_i64)
                     .map(|client| {
                         version += 1;
-                        let rows: Vec<_> = (0..20).map(|row| (client * 20 + row, Some(version))).collect();
+                        let rows: Vec<_> = (0..each).map(|row| (client * 1_000 + row, Some(version))).collect();
                         let (leader, version) = (node.leader.clone(), version);
                         tokio::spawn(async move {
                             (client, version, leader.write(write(view, &rows, version)).await.is_ok())
@@ -186,7 +229,7 @@ async fn no_acknowledged_write_is_lost_whatever_the_disk_does() {
                 for write in writes {
                     let (client, version, taken) = write.await.unwrap();
                     if taken {
-                        acknowledged.extend((0..20).map(|row| (client * 20 + row, version)));
+                        acknowledged.extend((0..each).map(|row| (client * 1_000 + row, version)));
                     }
                 }
             }
