@@ -1,10 +1,16 @@
 //! Compares an answer with a recorded one. Columns are matched by name, as clients do: Feast's own order is a Python
 //! set's. Messages are for people and may differ; the error's class may not.
 
-use crate::{differences::Expected, golden::Golden};
+use crate::{
+    differences::{Expected, Picked},
+    golden::{Golden, Response},
+};
 use littoral_provision::http::Answer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// Whether a value, of the column of this name, is one that we answer otherwise.
+type Pick<'a> = &'a dyn Fn(&str, &Value) -> bool;
 
 /// A column of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,32 +20,39 @@ struct Column {
     event_timestamps: Vec<Value>,
 }
 
-/// What is wrong with the answer; `None` when it is as expected.
+/// What is wrong with the answer; `None` when it is as expected: as `recorded`, but for what is listed.
 #[must_use]
-pub fn mismatch(golden: &Golden, expected: Expected, answer: &Answer) -> Option<String> {
+pub fn mismatch(golden: &Golden, expected: Option<&Expected>, recorded: &Response, answer: &Answer) -> Option<String> {
     let outcome = match expected {
-        Expected::Skipped => Ok(()),
-        Expected::Same => same(golden, answer),
-        Expected::ClientError(class) => client_error(answer, class),
-        Expected::Reads(feature, value) => reads(answer, feature, value),
-        Expected::Status(status) => read_as(golden, answer, Some(status)),
+        None | Some(Expected::SameAs { .. }) => same(golden, recorded, answer),
+        Some(Expected::ClientError { class }) => client_error(answer, class.as_deref()),
+        Some(Expected::UnknownPath) => check(answer.status == 404, || "status 404 expected".to_owned()),
+        Some(Expected::Status { status, values, null_also, null_also_column }) => {
+            let stands_for_null = |column: &str, value: &Value| {
+                null_also_column.as_deref() == Some(column) && null_also.iter().any(|number| *value == json!(number))
+            };
+            let picked = |column: &str, value: &Value| {
+                *values == Picked::All || value.is_null() || stands_for_null(column, value)
+            };
+            read_as(recorded, answer, Some((status, &picked)))
+        }
     };
     outcome.err().map(|why| format!("{}: {why}\n  answered {}: {}", golden.name, answer.status, answer.text()))
 }
 
-fn same(golden: &Golden, answer: &Answer) -> Result<(), String> {
-    if answer.status != golden.response.status {
-        return Err(format!("status {} expected", golden.response.status));
+fn same(golden: &Golden, recorded: &Response, answer: &Answer) -> Result<(), String> {
+    if answer.status != recorded.status {
+        return Err(format!("status {} expected", recorded.status));
     }
-    let theirs = golden.response.json();
+    let theirs = recorded.json();
     if theirs.get("results").is_some() {
-        return read_as(golden, answer, None);
+        return read_as(recorded, answer, None);
     }
     if answer.status == 200 {
-        let expected = golden.response.body_text.as_deref().unwrap_or_default();
+        let expected = recorded.body_text.as_deref().unwrap_or_default();
         return check(answer.text() == expected, || format!("body '{expected}' expected"));
     }
-    if golden.request.method == "GET" || golden.response.body_text.is_none() {
+    if golden.request.method == "GET" || recorded.body_text.is_none() {
         return check(answer.json()["detail"].is_string(), || "a detail expected".to_owned());
     }
     match error_class(&theirs) {
@@ -66,26 +79,21 @@ fn error_class(body: &Value) -> Option<String> {
     (inner["module"] == "feast.errors").then(|| inner["class"].as_str().map(str::to_owned))?
 }
 
-fn reads(answer: &Answer, feature: &str, value: f64) -> Result<(), String> {
-    let columns = columns(&answer.json())?;
-    let got = columns.get(feature).map(|column| column.values.clone());
-    check(answer.status == 200 && got == Some(vec![json!(value)]), || format!("{feature} = {value} expected"))
-}
-
-/// Compares reads. `instead` is the status that we give, with a null value, to values that differ.
-fn read_as(golden: &Golden, answer: &Answer, instead: Option<&str>) -> Result<(), String> {
+/// Compares reads. `instead` is the status that we give, with a null value, to the values that it picks.
+fn read_as(recorded: &Response, answer: &Answer, instead: Option<(&str, Pick<'_>)>) -> Result<(), String> {
     check(answer.status == 200, || "status 200 expected".to_owned())?;
-    let (theirs, ours) = (columns(&golden.response.json())?, columns(&answer.json())?);
+    let (theirs, ours) = (columns(&recorded.json())?, columns(&answer.json())?);
     let names = |columns: &BTreeMap<String, Column>| columns.keys().cloned().collect::<Vec<_>>();
     check(names(&theirs) == names(&ours), || format!("columns {:?} expected", names(&theirs)))?;
     let mut replaced = 0;
     for (name, expected) in &theirs {
         let mut expected = expected.clone();
         let ours = &ours[name];
-        if let Some(status) = instead {
+        if let Some((status, picked)) = instead {
             for row in 0..expected.values.len() {
-                let differs = is_null(name, &expected.values[row]) || status == "OUTSIDE_MAX_AGE";
-                if differs && expected.event_timestamps[row] != "1970-01-01T00:00:00Z" {
+                // A row that is not there has no event.
+                let there = expected.event_timestamps[row] != "1970-01-01T00:00:00Z";
+                if there && picked(name, &expected.values[row]) {
                     expected.statuses[row] = json!(status);
                     expected.values[row] = Value::Null;
                     replaced += 1;
@@ -99,13 +107,8 @@ fn read_as(golden: &Golden, answer: &Answer, instead: Option<&str>) -> Result<()
     }
     check(instead.is_none() || replaced > 0, || "nothing differs any more: remove it from the differences".to_owned())?;
     let views = |body: &Value| body["metadata"]["feature_view_metadata"][0]["name"].clone();
-    let (theirs, ours) = (views(&golden.response.json()), views(&answer.json()));
+    let (theirs, ours) = (views(&recorded.json()), views(&answer.json()));
     check(theirs == ours, || format!("view metadata of {theirs} expected, got {ours}"))
-}
-
-/// Whether Feast means null: of a null timestamp it makes the least int64.
-fn is_null(column: &str, value: &Value) -> bool {
-    value.is_null() || (column == "t_ts" && *value == json!(i64::MIN))
 }
 
 /// The recorded server's store kept whole seconds of the rows' event timestamps; we keep what was written.
