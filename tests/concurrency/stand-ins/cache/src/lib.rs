@@ -1,0 +1,4 @@
+//! What modelled sources take for `moka`.
+
+pub mod notification;
+pub mod sync;

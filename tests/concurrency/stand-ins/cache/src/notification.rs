@@ -1,0 +1,10 @@
+//! `moka::notification`.
+
+/// `moka::notification::RemovalCause`, as far as it is told here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovalCause {
+    /// The key was inserted again.
+    Replaced,
+    /// The cache was over its capacity.
+    Size,
+}

@@ -1,0 +1,3 @@
+//! What modelled sources take for `littoral_protocol`.
+
+pub mod fill;
