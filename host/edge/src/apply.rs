@@ -74,6 +74,10 @@ pub(crate) fn apply(replica: &Replica, config: &Config, block: &Checked<'_>) -> 
             }
             // For whoever may lead one day; a replica that answers reads does not need it.
             Payload::Receipt { .. } => {}
+            Payload::Collect { before } => {
+                let collected = replica.table.collect_tombstones(*before);
+                metrics::counter!("littoral_edge_tombstones_collected_total").increment(collected as u64);
+            }
         }
     }
     brought

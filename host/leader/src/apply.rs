@@ -1,6 +1,9 @@
 //! The apply thread: what is durable becomes visible, then it is acknowledged.
 
-use crate::shared::{Published, Reply, Shared};
+use crate::{
+    proof::{self, Task},
+    shared::{Published, Reply, Shared},
+};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     event_time::EventTime,
@@ -27,6 +30,10 @@ pub(crate) enum Done {
     Rows { request: WriteRequest, first: Lsn, last: Lsn, hlc: Hlc, reply: Reply },
     /// A change to apply.
     Change { change: CatalogueChange, lsn: Lsn, reply: Reply },
+    /// Tombstones to collect.
+    Collect { before: Hlc, lsn: Lsn, reply: Reply },
+    /// Something to do between this batch and the next.
+    Prove { task: Task, reply: Reply },
     /// Only an answer, which waits its turn: what it speaks of may be in a batch before.
     Nothing { receipt: WriteReceipt, reply: Reply },
 }
@@ -44,7 +51,7 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
     let mut state = State::new(shared.published.load().catalogue.clone());
     let mut answers = Vec::new();
     while let Ok(Committed { head, done }) = batches.recv() {
-        let mut retired = Vec::new();
+        let (mut retired, mut tasks) = (Vec::new(), Vec::new());
         for done in done {
             match done {
                 Done::Rows { request, first, last, hlc, reply } => {
@@ -57,8 +64,20 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
                     retired.push(before);
                     answers.push((reply, shared.receipt(lsn, lsn, false)));
                 }
+                Done::Collect { before, lsn, reply } => {
+                    let collected = shared.table.collect_tombstones(before);
+                    metrics::counter!("littoral_leader_tombstones_collected_total").increment(collected as u64);
+                    answers.push((reply, shared.receipt(lsn, lsn, false)));
+                }
+                Done::Prove { task, reply } => tasks.push((task, reply)),
                 Done::Nothing { receipt, reply } => answers.push((reply, receipt)),
             }
+        }
+        // Before the head moves on: whoever hears of it finds the checkpoint that belongs there.
+        let lsn = head.map_or_else(|| shared.published.load().position.lsn, |(lsn, ..)| lsn);
+        for (task, reply) in tasks {
+            proof::carry_out(shared, task, lsn);
+            answers.push((reply, shared.receipt(lsn, lsn, false)));
         }
         if let Some((lsn, chain, hlc)) = head {
             publish(shared, &state, (lsn, chain, hlc));

@@ -103,6 +103,16 @@ impl Committer {
                 }
                 Err(error) => refuse(reply, error),
             },
+            Work::Collect(before) => {
+                let hlc = self.clock.tick(building.now_ms);
+                // Tombstones that follow in the log are not meant, whatever the caller's clock says.
+                let before = before.min(hlc);
+                match self.push(building, hlc, Payload::Collect { before }) {
+                    Ok(lsn) => building.done.push(Done::Collect { before, lsn, reply }),
+                    Err(error) => refuse(reply, WriteError::Invalid(error.to_string())),
+                }
+            }
+            Work::Prove(task) => building.done.push(Done::Prove { task, reply }),
         }
     }
 
@@ -232,7 +242,11 @@ impl Committer {
         }
         for done in done {
             let reply = match done {
-                Done::Rows { reply, .. } | Done::Change { reply, .. } | Done::Nothing { reply, .. } => reply,
+                Done::Rows { reply, .. }
+                | Done::Change { reply, .. }
+                | Done::Collect { reply, .. }
+                | Done::Prove { reply, .. }
+                | Done::Nothing { reply, .. } => reply,
             };
             refuse(reply, WriteError::NotDurable(reason.clone()));
         }

@@ -45,6 +45,9 @@ pub struct Config {
     /// How long a tombstone is held, in seconds: a late write of an older event must still meet it. Default: 604800, a
     /// week.
     pub tombstone_retention_s: u64,
+    /// How often edges are told digests of every view, by which each proves its rows equal, in milliseconds; the
+    /// leader's own rows are checked as often. Zero: only when somebody asks. Default: 10000.
+    pub checkpoint_interval_ms: u64,
     /// Parts of the table of rows with a lock of their own. Default: 1024.
     pub shards: usize,
 }
@@ -70,6 +73,7 @@ impl Default for Config {
             retention_bytes_max: 1 << 30,
             retention_s_max: 86_400,
             tombstone_retention_s: 7 * 86_400,
+            checkpoint_interval_ms: 10_000,
             shards: 1_024,
         }
     }

@@ -17,6 +17,7 @@ mod ingest;
 mod maintain;
 mod modules;
 mod observe;
+mod proof;
 mod queue;
 mod read;
 mod receipts;

@@ -1,6 +1,9 @@
 //! The maintenance thread: snapshots, trimming, old tombstones, retired modules, and files made ready ahead of time.
 
-use crate::shared::Shared;
+use crate::{
+    proof,
+    shared::{Shared, Work},
+};
 use littoral_log::{Retention, snapshot};
 use littoral_model::{hlc::Hlc, position::Lsn};
 use std::{
@@ -10,6 +13,8 @@ use std::{
 
 /// How often the thread looks without being nudged.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// However often checkpoints are wanted, the thread rests in between.
+const SHORTEST_PARK: Duration = Duration::from_millis(5);
 /// How often the log is looked at for what may be trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
 /// How long after a failure a snapshot is tried again.
@@ -22,6 +27,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
     let mut snapshot_at = shared.config.snapshot_log_bytes.saturating_sub(replayed);
     let mut trim_at = Instant::now();
     let mut retry_at = Instant::now();
+    let mut prove_at = Instant::now();
     while !stop.load(Relaxed) {
         shared.log.prepare();
         let appended = shared.appended_bytes.load(Relaxed);
@@ -37,12 +43,20 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
             trim(shared);
             trim_at = Instant::now() + TRIM_EVERY;
         }
-        std::thread::park_timeout(LOOK_EVERY);
+        if shared.config.checkpoint_interval_ms > 0 && Instant::now() >= prove_at {
+            prove_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
+            proof::prove(shared);
+        }
+        std::thread::park_timeout(LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)));
     }
 }
 
 /// Writes a snapshot, then collects what it makes superfluous. False when it could not be written.
 pub(crate) fn take_snapshot(shared: &Shared) -> bool {
+    if shared.proof.is_suspect() {
+        tracing::error!("no snapshot is written of rows that have changed in memory; restart this leader, which restores them");
+        return false;
+    }
     collect_tombstones(shared);
     // First the position, then the rows: rows may be newer than it, never older.
     let published = shared.published.load_full();
@@ -100,11 +114,13 @@ pub(crate) fn trim(shared: &Shared) {
     }
 }
 
+/// Has old tombstones collected, by a record of the log: replicas must agree on when they go.
 fn collect_tombstones(shared: &Shared) {
     let age_ms = shared.config.tombstone_retention_s.saturating_mul(1_000);
-    let collected = shared.table.collect_tombstones(Hlc::new(shared.now_ms().saturating_sub(age_ms), 0));
-    if collected > 0 {
-        metrics::counter!("littoral_leader_tombstones_collected_total").increment(collected as u64);
+    let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
+    if shared.table.tombstones_before(before) > 0 {
+        // A leader that is stopping, or whose disk refuses writes, does it another time.
+        let _ = proof::submit(shared, Work::Collect(before));
     }
 }
 

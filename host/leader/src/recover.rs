@@ -189,6 +189,9 @@ fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), Re
                 Payload::Receipt { idempotency_key, content, first, last } => {
                     recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
                 }
+                Payload::Collect { before } => {
+                    recovered.table.collect_tombstones(*before);
+                }
             }
             last = record.lsn;
             recovered.replayed += 1;

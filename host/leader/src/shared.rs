@@ -1,6 +1,12 @@
 //! What the leader's threads and callers share.
 
-use crate::{config::Config, modules::Modules, queue::Queue, receipts::Receipts};
+use crate::{
+    config::Config,
+    modules::Modules,
+    proof::{Proof, Task},
+    queue::Queue,
+    receipts::Receipts,
+};
 use arc_swap::ArcSwap;
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
@@ -37,6 +43,10 @@ pub(crate) enum Work {
     Write { request: WriteRequest, content: u64, generation: u64 },
     /// A change that the commit thread is to prepare.
     Change(CatalogueChange),
+    /// Tombstones of older writes are to be collected, by everybody at one record.
+    Collect(Hlc),
+    /// Not for the log: the apply thread is to do it in its turn, between two batches.
+    Prove(Task),
 }
 
 /// Where an answer goes.
@@ -70,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) commits: AtomicU64,
     /// The newest durable snapshot.
     pub(crate) snapshot_lsn: AtomicU64,
+    pub(crate) proof: Proof,
 }
 
 impl Shared {

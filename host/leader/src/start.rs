@@ -6,6 +6,7 @@ use crate::{
     handle::Handle,
     maintain,
     modules::Modules,
+    proof::Proof,
     queue::Queue,
     receipts::Receipts,
     recover::{RecoverError, recover},
@@ -203,6 +204,7 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         appended_bytes: AtomicU64::new(0),
         commits: AtomicU64::new(0),
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
+        proof: Proof::default(),
         config,
     });
     // What a snapshot would spare the next start, roughly.

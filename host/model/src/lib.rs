@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod column;
+pub mod digest;
 pub mod entity_key;
 pub mod event_time;
 pub mod freshness;

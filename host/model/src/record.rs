@@ -62,6 +62,12 @@ pub enum Payload<'a> {
         /// The write's last record.
         last: Lsn,
     },
+    /// Everybody removes the tombstones whose write is older than this, here. Never newer than the record's own reading,
+    /// so that no tombstone that follows is meant.
+    Collect {
+        /// The oldest reading that stays.
+        before: Hlc,
+    },
 }
 
 /// One record of a region's log. Its postcard bytes are what the disk and the wire hold.
@@ -127,6 +133,10 @@ impl Record<'_> {
                 hash.update(&first.0.to_le_bytes());
                 hash.update(&last.0.to_le_bytes());
                 hash.update(idempotency_key.as_bytes());
+            }
+            Payload::Collect { before } => {
+                hash.update(&[5]);
+                hash.update(&before.0.to_le_bytes());
             }
         }
         ChainHash(hash.digest())

@@ -20,6 +20,13 @@ impl Region {
     /// No region; orders before every other, is never a node's own. Written as no text at all.
     pub const NONE: Region = Region([0; Self::LEN_MAX]);
 
+    /// The name, filled up with zeros.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN_MAX] {
+        &self.0
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         let len = self.0.iter().position(|b| *b == 0).unwrap_or(Self::LEN_MAX);

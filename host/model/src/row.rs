@@ -117,6 +117,13 @@ impl Row {
         Rank { event_time: self.header().event_time, version: self.header().version }
     }
 
+    /// Key and values as they lie in memory, one behind the other.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.slice
+    }
+
     /// Bytes of key and values: the payload that memory figures count.
     #[must_use]
     pub fn payload_len(&self) -> usize {

@@ -4,6 +4,8 @@
 //! what the feed has overtaken ([`littoral_protocol::fill`]); no lock of the table is held while foreign code runs.
 
 mod batch;
+mod digest;
+mod mend;
 mod policy;
 mod prefetch;
 mod scan;
@@ -11,6 +13,8 @@ mod shard;
 mod table;
 mod view;
 
+pub use digest::{Finding, Scrub, Spoilt};
+pub use mend::{BucketPart, Mended};
 pub use scan::Chunks;
 pub use table::{Applied, Config, Filled, Held, Mode, Table};
 pub use view::{Residency, ViewCounts};

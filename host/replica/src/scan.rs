@@ -2,7 +2,11 @@
 
 use crate::table::{Table, is_miss};
 use littoral_model::{read::RowPage, row::Row, view::ViewId};
+use parking_lot::Mutex;
 use std::{collections::BinaryHeap, sync::Arc};
+
+/// Tombstones that were collected while a snapshot is made.
+pub(crate) type Graves = Mutex<Vec<Row>>;
 
 /// Every row and tombstone, in chunks. Each shard is read under its lock for as long as it takes to count its rows'
 /// references; rows that change meanwhile come as they are when their shard is reached.
@@ -11,14 +15,21 @@ pub struct Chunks {
     table: Arc<Table>,
     next_shard: usize,
     waiting: Vec<Row>,
+    /// Tombstones that were collected since this began. Whoever takes the snapshot stands before the record that says
+    /// so, and writes in between must still meet them.
+    graves: Arc<Graves>,
     rows_max: usize,
 }
 
 impl Table {
-    /// Every row and tombstone, in chunks of at most `rows_max`. Remembered misses are left out.
+    /// Every row and tombstone, in chunks of at most `rows_max`. Remembered misses are left out. Take the position that
+    /// the rows are to stand for before this is called, and with nothing applied in between or with rows that may be
+    /// newer than it.
     #[must_use]
     pub fn chunks(self: &Arc<Self>, rows_max: usize) -> Chunks {
-        Chunks { table: self.clone(), next_shard: 0, waiting: Vec::new(), rows_max: rows_max.max(1) }
+        let graves = Arc::new(Graves::default());
+        self.snapshots.lock().push(Arc::downgrade(&graves));
+        Chunks { table: self.clone(), next_shard: 0, waiting: Vec::new(), graves, rows_max: rows_max.max(1) }
     }
 
     /// Rows that are held, tombstones and misses among them.
@@ -72,6 +83,9 @@ impl Iterator for Chunks {
             let state = self.table.core.shards[self.next_shard].0.read();
             self.waiting.extend(state.rows.iter().filter(|row| !is_miss(row)).cloned());
             self.next_shard += 1;
+        }
+        if self.next_shard == self.table.core.shards.len() && self.waiting.len() < self.rows_max {
+            self.waiting.append(&mut self.graves.lock());
         }
         if self.waiting.is_empty() {
             return None;

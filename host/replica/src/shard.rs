@@ -3,15 +3,22 @@
 use crate::view::Views;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use littoral_model::{row::Row, view::ViewId};
+use littoral_model::{hlc::Hlc, row::Row, view::ViewId};
 use littoral_protocol::fill::Stripe;
 use parking_lot::RwLock;
-use std::hash::{BuildHasher as _, Hasher as _};
+use std::{
+    hash::{BuildHasher as _, Hasher as _},
+    sync::atomic::AtomicBool,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) rows: HashTable<Row>,
     pub(crate) stripe: Stripe,
+    /// Whether the scrub that is under way has added up this shard: it must hear of what changes.
+    pub(crate) scrubbed: AtomicBool,
+    /// Tombstones of older writes were collected.
+    pub(crate) collected_before: Hlc,
 }
 
 /// One shard, alone on its cache line so that readers of one do not disturb readers of another.

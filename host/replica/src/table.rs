@@ -1,7 +1,9 @@
 //! The table of rows.
 
 use crate::{
+    digest::Scrubbing,
     policy::{Policy, PolicyKey},
+    scan::Graves,
     shard::{Core, State, is},
     view::{Residency, ViewCounts, footprint},
 };
@@ -16,7 +18,8 @@ use littoral_model::{
     version::Version,
     view::ViewId,
 };
-use std::sync::Arc;
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
 
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,9 @@ pub struct Table {
     pub(crate) core: Arc<Core>,
     pub(crate) policy: Option<Policy>,
     misses_max: u64,
+    pub(crate) scrubbing: Scrubbing,
+    /// Snapshots in the making, which must not miss tombstones that are collected meanwhile.
+    pub(crate) snapshots: Mutex<Vec<Weak<Graves>>>,
 }
 
 impl Table {
@@ -104,7 +110,8 @@ impl Table {
             core.shards.iter().for_each(|shard| shard.0.write().stripe.publish(config.floor));
         }
         let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
-        Self { core, policy, misses_max: config.misses_max }
+        let misses_max = config.misses_max;
+        Self { core, policy, misses_max, scrubbing: Scrubbing::default(), snapshots: Mutex::default() }
     }
 
     /// What is held of a key.
@@ -134,13 +141,14 @@ impl Table {
         state.stripe.publish(row.header().lsn);
         let (applied, resident, reweigh) = self.core.views.with_or_make(view, |counts| {
             let resident = counts.residency() == Residency::Resident;
-            let State { rows, .. } = &mut *state;
+            let State { rows, scrubbed, .. } = &mut *state;
             match rows.entry(hash, |held| is(held, view, row.key()), |held| self.core.hash_of(held)) {
                 Entry::Occupied(mut held) => {
                     if !merge.replaces(row.rank(), held.get().rank()) {
                         return (Applied::Outranked, resident, false);
                     }
                     counts.added(&row);
+                    counts.changed(*scrubbed.get_mut(), row.key(), Some(held.get()), Some(&row));
                     let old = std::mem::replace(held.get_mut(), row);
                     counts.removed(&old);
                     (Applied::Replaced, resident, footprint(&old) != weight)
@@ -148,6 +156,7 @@ impl Table {
                 Entry::Vacant(_) if mode == Mode::UpdateHeld => (Applied::NotHeld, resident, false),
                 Entry::Vacant(slot) => {
                     counts.added(&row);
+                    counts.changed(*scrubbed.get_mut(), row.key(), None, Some(&row));
                     slot.insert(row);
                     (Applied::Inserted, resident, true)
                 }
@@ -264,20 +273,40 @@ impl Table {
         }
     }
 
-    /// Removes tombstones and remembered misses whose write is older than `before`. Returns how many.
+    /// Removes tombstones whose write is older than `before`, as a record of the log says that everybody does there.
+    /// Snapshots that are being read meanwhile still get them. Returns how many.
     pub fn collect_tombstones(&self, before: Hlc) -> usize {
         let mut collected = 0;
+        let snapshots: Vec<Arc<Graves>> = {
+            let mut snapshots = self.snapshots.lock();
+            snapshots.retain(|snapshot| snapshot.strong_count() > 0);
+            snapshots.iter().filter_map(Weak::upgrade).collect()
+        };
         for shard in &self.core.shards {
-            shard.0.write().rows.retain(|row| {
+            let mut state = shard.0.write();
+            let State { rows, scrubbed, collected_before, .. } = &mut *state;
+            *collected_before = before.max(*collected_before);
+            rows.retain(|row| {
                 let keep = !row.is_tombstone() || is_miss(row) || row.header().version.hlc >= before;
                 if !keep {
-                    self.core.views.with(row.header().view, |view| view.removed(row));
+                    self.core.views.with(row.header().view, |view| {
+                        view.changed(*scrubbed.get_mut(), row.key(), Some(row), None);
+                        view.removed(row);
+                    });
+                    snapshots.iter().for_each(|snapshot| snapshot.lock().push(row.clone()));
                     collected += 1;
                 }
                 keep
             });
         }
         collected
+    }
+
+    /// How many tombstones there are whose write is older than `before`.
+    #[must_use]
+    pub fn tombstones_before(&self, before: Hlc) -> usize {
+        let is_old = |row: &&Row| row.is_tombstone() && !is_miss(row) && row.header().version.hlc < before;
+        self.core.shards.iter().map(|shard| shard.0.read().rows.iter().filter(is_old).count()).sum()
     }
 
     /// Lets the eviction policy do its pending work now: for tests and for status.

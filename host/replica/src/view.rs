@@ -1,5 +1,6 @@
 //! What a table knows of each view: how it is held and how much of it there is.
 
+use crate::digest::Sums;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use littoral_model::{row::Row, view::ViewId};
@@ -41,6 +42,10 @@ pub(crate) fn footprint(row: &Row) -> u64 {
 
 #[derive(Debug, Default)]
 pub(crate) struct View {
+    /// The sums of what was written; of no meaning once the view is resident.
+    pub(crate) kept: Sums,
+    /// The sums of what is there, as far as a scrub has come.
+    pub(crate) scrubbed: Sums,
     residency: AtomicU8,
     rows: AtomicU64,
     absent: AtomicU64,
@@ -102,6 +107,17 @@ impl Views {
 
     pub(crate) fn all(&self) -> Vec<(ViewId, Residency, ViewCounts)> {
         self.by_id.load().iter().map(|(id, view)| (*id, view.residency(), view.counts())).collect()
+    }
+
+    /// The full views, by number.
+    pub(crate) fn all_full(&self) -> Vec<(ViewId, Arc<View>)> {
+        let views = self.by_id.load();
+        let mut full: Vec<_> = (views.iter())
+            .filter(|(_, view)| view.residency() == Residency::Full)
+            .map(|(id, view)| (*id, view.clone()))
+            .collect();
+        full.sort_unstable_by_key(|(id, _)| *id);
+        full
     }
 
     fn make(&self, id: ViewId) -> Arc<View> {

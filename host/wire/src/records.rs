@@ -99,7 +99,8 @@ impl ViewFilter {
         self.wanted.as_ref().is_none_or(|wanted| wanted.ids.contains(&view))
     }
 
-    /// The block without rows of other views. Changes of the catalogue stay, as every replica holds the catalogue.
+    /// The block without rows of other views. Changes of the catalogue stay, as every replica holds the catalogue, and
+    /// so does what collects tombstones.
     /// Receipts of writes stay only where everything is wanted: they serve whoever may lead one day, and such a one
     /// takes every view.
     ///
@@ -124,6 +125,7 @@ impl ViewFilter {
                     true
                 }
                 Payload::Receipt { .. } => false,
+                Payload::Collect { .. } => true,
             };
             if keep {
                 kept.extend_from_slice(&before[..before.len() - rest.len()]);

@@ -1,0 +1,146 @@
+//! What a leader vouches for: digests of its views as of one record, and that its rows still are what it wrote.
+//!
+//! Checkpoints are taken by the apply thread in its turn, so that they are exactly as of its last record. The same
+//! thread begins and finishes the scrub; the upkeep thread adds up the rows in between, while writes go on.
+//!
+//! Invariant: a view whose rows have changed in memory is vouched for no more. Its sums still say what was written, so
+//! edges that hold that stay as they are, but the leader could only mend them with rows that it cannot trust. It writes no
+//! snapshot any more either: a restart restores the rows from the last one and the log.
+
+use crate::shared::{Shared, Submission, Work};
+use littoral_model::{
+    digest::{Checkpoint, Checkpoints},
+    hlc::Hlc,
+    position::Lsn,
+    view::ViewId,
+    write::{WriteError, WriteReceipt},
+};
+use littoral_replica::{Finding, Scrub};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{oneshot, watch};
+
+/// How long the upkeep thread waits for its turn at the apply thread.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The waiting's step: whatever is asked for here is not in a hurry.
+const TURN_WAIT_STEP: Duration = Duration::from_millis(1);
+/// Shards that are added up between two breaths.
+const SHARDS_PER_BREATH: usize = 16;
+/// A breath: reads and writes come first.
+const BREATH: Duration = Duration::from_micros(200);
+
+/// A scrub that goes from thread to thread.
+pub(crate) type Slot = Arc<Mutex<Option<Scrub>>>;
+
+/// What the apply thread does in its turn.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Takes digests.
+    Checkpoint,
+    /// Begins to check the rows.
+    BeginScrub(Slot),
+    /// Judges what was added up.
+    FinishScrub(Slot),
+}
+
+/// What is vouched for, and what no more.
+#[derive(Debug, Default)]
+pub(crate) struct Proof {
+    checkpoints: watch::Sender<Checkpoints>,
+    suspect: Mutex<BTreeSet<ViewId>>,
+    any_suspect: AtomicBool,
+}
+
+impl Proof {
+    /// The newest checkpoints.
+    pub(crate) fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        self.checkpoints.subscribe()
+    }
+
+    /// Whether rows have changed in memory.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.any_suspect.load(Relaxed)
+    }
+
+    /// Whether rows of this view have.
+    pub(crate) fn suspects(&self, view: ViewId) -> bool {
+        self.is_suspect() && self.suspect.lock().contains(&view)
+    }
+}
+
+/// Carries out what was asked for, on the apply thread: everything up to `lsn` is applied.
+pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn) {
+    match task {
+        Task::Checkpoint => {
+            let mut views = shared.table.digests();
+            views.retain(|view| !shared.proof.suspects(view.view));
+            let checkpoint = Checkpoint { lsn, at: Hlc::new(shared.now_ms(), 0), views };
+            shared.proof.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
+            metrics::counter!("littoral_leader_checkpoints_total").increment(1);
+        }
+        Task::BeginScrub(slot) => *slot.lock() = shared.table.begin_scrub(),
+        Task::FinishScrub(slot) => {
+            let Some(scrub) = slot.lock().take() else { return };
+            for spoilt in scrub.finish(Finding::Keep) {
+                shared.proof.any_suspect.store(true, Relaxed);
+                metrics::gauge!("littoral_leader_rows_spoilt").set(1.0);
+                if shared.proof.suspect.lock().insert(spoilt.view) {
+                    tracing::error!(
+                        view = spoilt.view.0,
+                        buckets = ?spoilt.buckets,
+                        "rows have changed in this leader's memory without being written: check the host's memory, and restart \
+                         this leader, which restores them from its snapshot and its log; until then it vouches for the view no \
+                         more and writes no snapshot"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Takes a checkpoint, then checks the rows. Called by the upkeep thread.
+pub(crate) fn prove(shared: &Shared) {
+    let slot = Slot::default();
+    let begun = submit(shared, Work::Prove(Task::Checkpoint))
+        .and_then(|_| submit(shared, Work::Prove(Task::BeginScrub(slot.clone()))));
+    let Some(mut scrub) = slot.lock().take() else { return };
+    if begun.is_err() {
+        return;
+    }
+    let started = Instant::now();
+    let mut shards = 0_usize;
+    while scrub.advance() {
+        shards += 1;
+        if shards.is_multiple_of(SHARDS_PER_BREATH) {
+            std::thread::sleep(BREATH);
+        }
+    }
+    *slot.lock() = Some(scrub);
+    if submit(shared, Work::Prove(Task::FinishScrub(slot))).is_ok() {
+        metrics::histogram!("littoral_leader_scrub_seconds").record(started.elapsed().as_secs_f64());
+    }
+}
+
+/// Asks for something and waits until it is done, without a runtime.
+pub(crate) fn submit(shared: &Shared, work: Work) -> Result<WriteReceipt, WriteError> {
+    let (reply, mut answer) = oneshot::channel();
+    shared.queue.push(Submission { work, reply }, 0).map_err(|_| WriteError::Overloaded)?;
+    let deadline = Instant::now() + TURN_WAIT_MAX;
+    loop {
+        match answer.try_recv() {
+            Ok(done) => return done,
+            Err(oneshot::error::TryRecvError::Closed) => return Err(WriteError::NotLeader("it is stopping".to_owned())),
+            Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= deadline => {
+                return Err(WriteError::Overloaded);
+            }
+            Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(TURN_WAIT_STEP),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Mending a bucket: what a replica holds of it is made what its leader holds.
+
+use crate::{
+    shard::{Core, State},
+    table::{Table, is_miss},
+    view::Residency,
+};
+use littoral_model::{
+    digest::{Sum, bucket_of},
+    position::Lsn,
+    row::Row,
+    view::ViewId,
+};
+use std::collections::HashMap;
+
+/// A part of a bucket as a leader has it: every row and tombstone whose key is in the range.
+#[derive(Clone, Debug)]
+pub struct BucketPart {
+    /// The view.
+    pub view: ViewId,
+    /// The bucket.
+    pub bucket: u8,
+    /// The range begins behind this key; `None` at the bucket's beginning.
+    pub after: Option<Vec<u8>>,
+    /// The range ends with this key; `None` at the bucket's end.
+    pub through: Option<Vec<u8>>,
+    /// Everything up to this record is in the rows.
+    pub as_of: Lsn,
+    /// The rows, in any order.
+    pub rows: Vec<Row>,
+}
+
+/// What mending has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Rows that were put in or replaced.
+    pub put: u64,
+    /// Rows that were taken out.
+    pub removed: u64,
+    /// The newest record that a row put in comes from: the bucket is as of one record again from there on.
+    pub exact_from: Lsn,
+}
+
+impl BucketPart {
+    fn covers(&self, key: &[u8]) -> bool {
+        self.after.as_ref().is_none_or(|after| key > &after[..])
+            && self.through.as_ref().is_none_or(|through| key <= &through[..])
+            && bucket_of(key) == self.bucket
+    }
+}
+
+impl Table {
+    /// The rows and tombstones of a bucket behind the key `after`, by key: all of them, or about `bytes_max` bytes. Says
+    /// whether more follow. Goes through the whole table.
+    #[must_use]
+    pub fn bucket(&self, view: ViewId, bucket: u8, after: Option<&[u8]>, bytes_max: usize) -> (Vec<Row>, bool) {
+        let mut rows: Vec<Row> = Vec::new();
+        for shard in &self.core.shards {
+            let state = shard.0.read();
+            let wanted = (state.rows.iter())
+                .filter(|row| row.header().view == view && !is_miss(row) && bucket_of(row.key()) == bucket)
+                .filter(|row| after.is_none_or(|after| row.key() > after));
+            rows.extend(wanted.cloned());
+        }
+        rows.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        let mut bytes = 0;
+        let fit = rows.iter().take_while(|row| {
+            let fits = bytes == 0 || bytes + row.allocation_len() <= bytes_max;
+            bytes += row.allocation_len();
+            fits
+        });
+        let count = fit.count();
+        let more = count < rows.len();
+        rows.truncate(count);
+        (rows, more)
+    }
+
+    /// Makes a part of a full view's bucket what the leader has, when everything up to the part's record is applied here.
+    /// Rows that the feed has brought since stay. May run beside applying, not beside a scrub.
+    pub fn mend(&self, part: &BucketPart) -> Mended {
+        let mut mended = Mended::default();
+        // The feed is ahead of the answer.
+        let is_ahead = |held: &Row| held.header().lsn > part.as_of;
+        let mut wanted: HashMap<&[u8], &Row> =
+            part.rows.iter().filter(|row| part.covers(row.key())).map(|row| (row.key(), row)).collect();
+        if self.residency(part.view) != Some(Residency::Full) {
+            return mended;
+        }
+        for shard in &self.core.shards {
+            let mut state = shard.0.write();
+            let State { rows, scrubbed, .. } = &mut *state;
+            rows.retain(|held| {
+                if held.header().view != part.view || !part.covers(held.key()) {
+                    return true;
+                }
+                let theirs = wanted.remove(held.key());
+                if is_ahead(held) || theirs.is_some_and(|theirs| same(held, theirs)) {
+                    return true;
+                }
+                self.core.views.with(part.view, |view| {
+                    view.changed(*scrubbed.get_mut(), held.key(), Some(held), theirs);
+                    view.removed(held);
+                    theirs.inspect(|theirs| view.added(theirs));
+                });
+                match theirs {
+                    Some(theirs) => {
+                        *held = theirs.clone();
+                        mended.put += 1;
+                        mended.exact_from = mended.exact_from.max(theirs.header().lsn);
+                        true
+                    }
+                    None => {
+                        mended.removed += 1;
+                        false
+                    }
+                }
+            });
+        }
+        for row in wanted.into_values() {
+            if self.put_missing(row) {
+                mended.put += 1;
+                mended.exact_from = mended.exact_from.max(row.header().lsn);
+            }
+        }
+        mended
+    }
+
+    /// Puts a row where none is held; a tombstone that was collected since stays away.
+    fn put_missing(&self, row: &Row) -> bool {
+        let hash = self.core.hash_of(row);
+        let mut state = self.core.shard(hash).0.write();
+        let State { rows, scrubbed, collected_before, .. } = &mut *state;
+        if row.is_tombstone() && row.header().version.hlc < *collected_before {
+            return false;
+        }
+        let is = |held: &Row| crate::shard::is(held, row.header().view, row.key());
+        if rows.find(hash, is).is_some() {
+            return false;
+        }
+        let known = self.core.views.with(row.header().view, |view| {
+            view.changed(*scrubbed.get_mut(), row.key(), None, Some(row));
+            view.added(row);
+        });
+        if known.is_none() {
+            return false;
+        }
+        rows.insert_unique(hash, row.clone(), |held| Core::hash_of(&self.core, held));
+        true
+    }
+
+    /// Forgets what is held of a key of a resident view, so that the next read asks for it.
+    pub fn forget(&self, view: ViewId, key: &[u8]) {
+        if self.residency(view) == Some(Residency::Resident) {
+            self.core.evict(view, self.core.hash(view, key));
+        }
+    }
+
+    /// Changes a held row's values in memory without anything noticing, as a flipped bit would. For tests.
+    ///
+    /// Returns whether there was a row with values.
+    #[cfg(feature = "test-hooks")]
+    pub fn corrupt(&self, view: ViewId, key: &[u8]) -> bool {
+        let hash = self.core.hash(view, key);
+        let mut state = self.core.shard(hash).0.write();
+        let Some(held) = state.rows.find_mut(hash, |row| crate::shard::is(row, view, key)) else { return false };
+        let mut body = held.body().to_vec();
+        let Some(last) = body.last_mut() else { return false };
+        *last ^= 1;
+        let header = *held.header();
+        let meta = littoral_model::row::RowMeta {
+            view: header.view,
+            event_time: header.event_time,
+            version: header.version,
+            lsn: header.lsn,
+        };
+        *held = Row::new(meta, key, Some(&body));
+        true
+    }
+
+    /// Loses a held row without anything noticing. For tests.
+    ///
+    /// Returns whether there was one.
+    #[cfg(feature = "test-hooks")]
+    pub fn lose(&self, view: ViewId, key: &[u8]) -> bool {
+        let hash = self.core.hash(view, key);
+        let mut state = self.core.shard(hash).0.write();
+        let found = state.rows.find_entry(hash, |row| crate::shard::is(row, view, key));
+        found.map(|entry| drop(entry.remove())).is_ok()
+    }
+}
+
+fn same(held: &Row, theirs: &Row) -> bool {
+    held.header().lsn == theirs.header().lsn && Sum::of(held) == Sum::of(theirs)
+}
