@@ -25,3 +25,4 @@ mod shared;
 
 pub use config::{Config, InvalidConfig, ViewMode};
 pub use handle::{Edge, Handle, StartError};
+pub use local_snapshot::rewrite_snapshot;

@@ -102,7 +102,8 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
         tracing::info!(%view, "the local snapshot does not hold a view that is now configured as full; starting anew");
         return Ok(None);
     }
-    replica.table.reserve(head.rows_estimate.min(4_000_000).min(config.full_bytes_max / 100) as usize);
+    let rows = head.rows_estimate.min(reader.rows_max()).min(config.full_bytes_max / 100);
+    replica.table.reserve(usize::try_from(rows.min(4_000_000)).unwrap_or_default());
     let mut total = 0;
     while let Some(block) = reader.rows()? {
         for row in rows::iter(&block) {
@@ -124,6 +125,16 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     reader.finish(total)?;
     crate::budget::enforce(&replica, config);
     Ok(Some(replica))
+}
+
+/// Reads the local snapshot `from` as a start under `config` would, and writes what was read to `to`: for tools and tests.
+/// `None` when there is no such file, or it lacks a view that is to be full; else the rows that were written.
+///
+/// # Errors
+/// What is wrong with the file, as a start would log it.
+pub fn rewrite_snapshot(config: &Config, from: &Path, to: &Path) -> Result<Option<u64>, String> {
+    let replica = read(config, from).map_err(|error| error.to_string())?;
+    replica.map(|replica| write(&replica, to)).transpose().map_err(|error| error.to_string())
 }
 
 /// Writes from time to time, until cancelled; then tombstones that are old enough go first.

@@ -13,6 +13,9 @@ const VERSION: u32 = 1;
 /// The longest block that is read, in bytes: rows of the greatest size that a frame may carry.
 const BLOCK_LEN_MAX: usize = 256 << 20;
 
+/// The shortest row, in bytes: its length and one byte for each of its fields.
+const ROW_LEN_MIN: u64 = 4 + 7;
+
 const HEAD: u8 = 1;
 const ROWS: u8 = 2;
 const END: u8 = 3;
@@ -25,6 +28,8 @@ pub(super) struct Writer {
 
 pub(super) struct Reader {
     input: BufReader<File>,
+    /// Bytes of the file that are not read yet.
+    left: u64,
     path: PathBuf,
     rows_at_end: Option<u64>,
 }
@@ -82,8 +87,9 @@ impl Reader {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
         };
-        let mut reader =
-            Self { input: BufReader::with_capacity(1 << 20, file), path: path.to_owned(), rows_at_end: None };
+        let left = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
+        let input = BufReader::with_capacity(1 << 20, file);
+        let mut reader = Self { input, left, path: path.to_owned(), rows_at_end: None };
         let mut start = [0; 12];
         reader.exactly(&mut start)?;
         if &start[..8] != MAGIC {
@@ -101,6 +107,11 @@ impl Reader {
             (HEAD, payload) => postcard::from_bytes(&payload).map_err(|error| self.damaged(error.to_string())),
             _ => Err(self.damaged("it has no head".to_owned())),
         }
+    }
+
+    /// The most rows that can still come, whatever the head says: what is set aside for them is bounded by the file.
+    pub(super) fn rows_max(&self) -> u64 {
+        self.left / ROW_LEN_MIN
     }
 
     /// The next block of rows; `None` at the end.
@@ -138,6 +149,10 @@ impl Reader {
         if len > BLOCK_LEN_MAX {
             return Err(self.damaged(format!("it has a block of {len} bytes")));
         }
+        // The length is not covered by the checksum: hold it against the file before memory is taken for it.
+        if len as u64 > self.left {
+            return Err(self.damaged("it ends early".to_owned()));
+        }
         let mut payload = vec![0; len];
         self.exactly(&mut payload)?;
         let checksum = xxh3_64(&payload).to_le_bytes();
@@ -148,6 +163,7 @@ impl Reader {
     }
 
     fn exactly(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.left = self.left.saturating_sub(bytes.len() as u64);
         self.input.read_exact(bytes).map_err(|source| match source.kind() {
             ErrorKind::UnexpectedEof => self.damaged("it ends early".to_owned()),
             _ => Error::Io { path: self.path.clone(), source },

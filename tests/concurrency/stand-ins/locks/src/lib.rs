@@ -2,6 +2,7 @@
 //! that takes its guard by reference.
 
 use shuttle::sync::{self, PoisonError};
+pub use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
 use std::{
     fmt,
     ops::{Deref, DerefMut},

@@ -1,0 +1,18 @@
+//! One target under libFuzzer: the one that `LITTORAL_FUZZ_TARGET` names. One program for all, as linking each would take
+//! longer than most runs.
+
+#![no_main]
+
+use littoral_fuzz::{Target, memory::Counting};
+use std::sync::LazyLock;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static TARGET: LazyLock<&'static Target> = LazyLock::new(|| {
+    let name = std::env::var("LITTORAL_FUZZ_TARGET").unwrap_or_default();
+    littoral_fuzz::find(&name)
+        .unwrap_or_else(|| panic!("LITTORAL_FUZZ_TARGET names no target: {}", littoral_fuzz::names()))
+});
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| TARGET.check(input));

@@ -1,0 +1,24 @@
+//! The command's configuration, from its source: the command is a program and gives no library.
+
+#![allow(dead_code, reason = "reading and checking is what is fuzzed")]
+
+#[path = "../../../host/app/src/config/dev.rs"]
+pub mod dev;
+#[path = "../../../host/app/src/config/edge.rs"]
+pub mod edge;
+#[path = "../../../host/app/src/config/leader.rs"]
+pub mod leader;
+#[path = "../../../host/app/src/config/load.rs"]
+pub mod load;
+#[path = "../../../host/app/src/config/overrides.rs"]
+pub mod overrides;
+#[path = "../../../host/app/src/config/problem.rs"]
+pub mod problem;
+#[path = "../../../host/app/src/config/sections.rs"]
+pub mod sections;
+#[path = "../../../host/app/src/config/suggest.rs"]
+pub mod suggest;
+
+pub use load::load;
+pub use overrides::Override;
+pub use problem::Problem;

@@ -1,0 +1,50 @@
+//! The targets.
+
+mod arrow;
+mod blocks;
+mod calls;
+mod catalogue;
+mod configuration;
+mod doors;
+mod edge_snapshot;
+mod frames;
+mod log;
+mod registry;
+mod snapshot;
+mod token;
+mod values;
+
+use crate::Target;
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    frames::TARGET,
+    frames::UPSTREAM,
+    frames::DOWNSTREAM,
+    calls::REQUESTS,
+    calls::REPLIES,
+    blocks::ROWS,
+    blocks::RECORDS,
+    values::BODIES,
+    values::KEYS,
+    token::TARGET,
+    log::TARGET,
+    snapshot::TARGET,
+    edge_snapshot::TARGET,
+    configuration::TARGET,
+    catalogue::TARGET,
+    arrow::TARGET,
+    registry::TARGET,
+    doors::TARGET,
+];
+
+/// Splits off an input's first byte: whether checksums are put right, and a number to vary things by.
+fn choice(input: &[u8]) -> (bool, u8, &[u8]) {
+    input.split_first().map_or((true, 0, input), |(first, rest)| (first & 1 == 0, first >> 1, rest))
+}
+
+/// A refusal must say something in one bounded line, without characters that change how it is shown.
+fn check_words(words: &str) {
+    assert!(!words.trim().is_empty(), "a refusal that says nothing");
+    assert!(words.len() <= 8_192, "a refusal of {} bytes", words.len());
+}

@@ -1,0 +1,92 @@
+//! A leader's snapshot.
+
+use super::{check_words, choice};
+use crate::{Target, seal};
+use littoral_log::{
+    snapshot::{self, Head, Reader, Receipt, Section},
+    storage::{Memory, Room, Storage as _},
+};
+use littoral_model::{
+    event_time::EventTime,
+    hlc::Hlc,
+    position::{Epoch, Incarnation, Lsn},
+    record::ChainHash,
+    region::Region,
+    row::{Row, RowMeta},
+    version::Version,
+    view::ViewId,
+};
+
+pub(super) const TARGET: Target = Target { name: "snapshot", run: read, seeds, memory: (2 << 20, 256) };
+
+const AS_OF: Lsn = Lsn(9);
+
+/// A snapshot reads whole or is refused with the file's name; one that reads is written again with the same content.
+fn read(input: &[u8]) {
+    let (sealed, _, bytes) = choice(input);
+    let bytes = if sealed { seal::snapshot(bytes) } else { bytes.to_vec() };
+    let (storage, name) = (Memory::new(), name());
+    let file = storage.create(&name, Room::None).expect("memory takes a file");
+    file.write_at(0, &bytes).expect("memory takes bytes");
+    match load(&storage) {
+        Err(words) => {
+            check_words(&words);
+            assert!(words.contains(&name), "{words} does not name the file");
+        }
+        Ok((head, rows, receipts)) => {
+            let again = Memory::new();
+            let written =
+                snapshot::write(&again, &head, std::iter::once(rows.clone()), &receipts).expect("memory takes it");
+            assert_eq!(written.rows, rows.len() as u64);
+            let (head_again, rows_again, receipts_again) = load(&again).expect("what we wrote is read");
+            assert_eq!((head_again, rows_again.len(), receipts_again), (head, rows.len(), receipts));
+        }
+    }
+}
+
+type Content = (Head, Vec<Row>, Vec<Receipt>);
+
+fn load(storage: &Memory) -> Result<Content, String> {
+    let mut reader = Reader::open(storage, AS_OF).map_err(|error| error.to_string())?;
+    let (mut rows, mut receipts) = (Vec::new(), Vec::new());
+    while let Some(section) = reader.next_section().map_err(|error| error.to_string())? {
+        match section {
+            Section::Rows(part) => rows.extend(part),
+            Section::Receipts(part) => receipts.extend(part),
+        }
+    }
+    Ok((reader.head.clone(), rows, receipts))
+}
+
+fn name() -> String {
+    format!("snapshot-{:020}.snap", AS_OF.0)
+}
+
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    let region: Region = "eu".parse().unwrap_or(Region::NONE);
+    let head = Head {
+        region,
+        incarnation: Incarnation(0xabc),
+        epoch: Epoch::FIRST,
+        as_of: AS_OF,
+        chain: ChainHash(9),
+        hlc: Hlc::new(1_000, 0),
+        catalogue: super::catalogue::small().into(),
+        rows_estimate: 2,
+    };
+    let row = |lsn: u64, body: Option<&[u8]>| {
+        let version = Version { hlc: Hlc::new(lsn, 0), region };
+        Row::new(
+            RowMeta { view: ViewId(1), event_time: EventTime(5), version, lsn: Lsn(lsn) },
+            &lsn.to_le_bytes(),
+            body,
+        )
+    };
+    let receipt =
+        Receipt { idempotency_key: "once".into(), content: 7, first: Lsn(1), last: Lsn(2), hlc: Hlc::new(1_000, 0) };
+    let storage = Memory::new();
+    let chunks = [vec![row(1, Some(b"body")), row(2, None)], vec![row(3, Some(b""))]];
+    snapshot::write(&storage, &head, chunks.into_iter(), &[receipt]).expect("memory takes it");
+    let bytes = storage.bytes(&name()).unwrap_or_default();
+    [0_u8, 1].map(|first| (format!("whole-{first}"), [&[first], &bytes[..]].concat())).into()
+}
