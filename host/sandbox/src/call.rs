@@ -41,7 +41,13 @@ pub(crate) async fn transform(
         params: call.params.into_iter().map(columns::to_guest).collect(),
     };
     let _place = release.enter(&module)?;
-    let mut instance = instance(release, shed).await.map_err(|error| fault::starting(&error, &module, config))?;
+    // The wall's time covers the start too: an instance may have a start function.
+    let wall = Duration::from_millis(config.wall_ms);
+    let timeout = || ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms };
+    let mut instance = match time::timeout(wall, instance(release, shed)).await {
+        Ok(instance) => instance.map_err(|error| fault::starting(&error, &module, config))?,
+        Err(_) => return Err(timeout()),
+    };
     release.arm(&mut instance.store);
     instance.store.data_mut().call = Some(Call {
         module: call.name,
@@ -58,12 +64,12 @@ pub(crate) async fn transform(
     });
     let answer = {
         let running = instance.module.call_transform(&mut instance.store, &batch);
-        time::timeout(Duration::from_millis(config.wall_ms), running).await
+        time::timeout(wall.saturating_sub(begun.elapsed()), running).await
     };
     let answer = match answer {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(fault::of(&error, instance.store.data(), &module, config)),
-        Err(_) => return Err(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms }),
+        Err(_) => return Err(timeout()),
     };
     let lookup_failed = instance.store.data_mut().call.take().and_then(|call| call.lookup_failed);
     release.give_back(instance);
@@ -94,7 +100,11 @@ pub(crate) async fn describe(
         busy @ ModuleError::Busy { .. } => busy,
         error => ModuleError::Refused(format!("its describe() failed: {error}")),
     };
-    let mut instance = match instance(release, shed).await {
+    let wall = Duration::from_millis(config.wall_ms);
+    let begun = Instant::now();
+    let timeout = || refused(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms });
+    let Ok(started) = time::timeout(wall, instance(release, shed)).await else { return Err(timeout()) };
+    let mut instance = match started {
         Ok(instance) => instance,
         Err(error) if error.is::<PoolConcurrencyLimitError>() => {
             return Err(fault::starting(&error, &module, config));
@@ -103,12 +113,10 @@ pub(crate) async fn describe(
     };
     release.arm(&mut instance.store);
     let running = instance.module.call_describe(&mut instance.store);
-    let described: Manifest = match time::timeout(Duration::from_millis(config.wall_ms), running).await {
+    let described: Manifest = match time::timeout(wall.saturating_sub(begun.elapsed()), running).await {
         Ok(Ok(described)) => described,
         Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),
-        Err(_) => {
-            return Err(refused(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms }));
-        }
+        Err(_) => return Err(timeout()),
     };
     manifest::from_guest(described).map_err(ModuleError::Refused)
 }

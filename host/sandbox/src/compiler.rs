@@ -57,8 +57,21 @@ impl Compiler {
                 let _ = stdin.write_all(&component).await;
                 drop(stdin);
             };
-            let (mut stdout, mut stderr) = (stdout.take(code_max), stderr.take(4_096));
-            let (_, code, words) = tokio::join!(feed, stdout.read_to_end(&mut code), stderr.read_to_end(&mut words));
+            // One more than is allowed, to tell code that is cut from code that is whole.
+            let mut stdout = stdout.take(code_max.saturating_add(1));
+            let read = async {
+                let read = stdout.read_to_end(&mut code).await;
+                // Closed at once: a child that has more to say is not left waiting for somebody to listen.
+                drop(stdout);
+                read
+            };
+            let listen = async {
+                let mut said = stderr.take(4_096);
+                let read = said.read_to_end(&mut words).await;
+                drop(said);
+                read
+            };
+            let (_, code, words) = tokio::join!(feed, read, listen);
             code.and(words)?;
             child.wait().await
         };
@@ -67,6 +80,9 @@ impl Compiler {
             Ok(Err(error)) => return Err(refused(format!("the compiling process failed: {error}"))),
             Err(_) => return Err(refused(format!("compiling it took longer than {seconds} s"))),
         };
+        if code.len() as u64 > code_max {
+            return Err(refused(format!("its native code is larger than {code_max} bytes")));
+        }
         match status.code() {
             Some(0) => Ok(code),
             Some(code) if code == i32::from(compile_child::REFUSED) => {

@@ -39,6 +39,9 @@ pub(crate) fn starting(error: &wasmtime::Error, module: &Arc<str>, bounds: &crat
     if error.is::<PoolConcurrencyLimitError>() {
         return ModuleError::Busy { module, limit: bounds.instances_max as usize };
     }
+    if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
+        return ModuleError::Timeout { module, deadline_ms: bounds.deadline_ms };
+    }
     let reason = clean(&format!("it could not be started: {}", chain(error)), WORDS_LEN_MAX);
     ModuleError::Trap { module, reason }
 }

@@ -90,7 +90,7 @@ impl logging::Host for Guest {
     }
 }
 
-/// Text from a guest, fit for a log or an error: cut, and without control characters.
+/// Text from a guest, fit for a log or an error: cut, on one line, and without characters that change how others are shown.
 pub(crate) fn clean(text: &str, len_max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(len_max));
     for char in text.chars() {
@@ -98,9 +98,19 @@ pub(crate) fn clean(text: &str, len_max: usize) -> String {
             line.push('…');
             break;
         }
-        line.push(if char.is_control() { ' ' } else { char });
+        line.push(if char.is_control() || is_format(char) { ' ' } else { char });
     }
     line
+}
+
+/// Whether a character is none that is seen: line and paragraph separators, those that turn the direction of writing or join
+/// and hide others, tags.
+fn is_format(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -111,5 +121,6 @@ mod tests {
     fn a_line_is_one_line_of_bounded_length() {
         assert_eq!(clean("a\nb\u{1b}[31mc", 100), "a b [31mc");
         assert_eq!(clean("äää", 4), "ää…");
+        assert_eq!(clean("paid\u{202e}on\u{2028}not\u{feff}", 100), "paid on not ");
     }
 }

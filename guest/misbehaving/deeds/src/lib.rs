@@ -55,6 +55,9 @@ impl Guest for Deeds {
                     kept.push(black_box(vec![1u8; 1 << 20]));
                 }
             }
+            "memory, and goes on" => Ok(vec![doubles(rows, pages_until_refused() as f64)]),
+            "aliased strings" => Ok(vec![aliased(n as usize)]),
+            "overlapping lists" => Ok(vec![overlapping(n as usize)]),
             "stack" => Ok(vec![doubles(rows, deeper(n) as f64)]),
             "panic" => panic!("on purpose"),
             "output" => Ok(vec![doubles(n as usize, 0.0)]),
@@ -91,6 +94,39 @@ impl Guest for Deeds {
 
 fn doubles(rows: usize, value: f64) -> Column {
     Column { data: ColumnData::Doubles(vec![value; rows]), statuses: vec![Status::Present; rows] }
+}
+
+/// Grows the memory until that is refused, which it takes well.
+fn pages_until_refused() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    while std::arch::wasm32::memory_grow::<0>(16) != usize::MAX {}
+    n_pages()
+}
+
+fn n_pages() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return std::arch::wasm32::memory_size::<0>();
+    #[cfg(not(target_arch = "wasm32"))]
+    0
+}
+
+/// A column of strings that all lie in one place.
+fn aliased(count: usize) -> Column {
+    let text = "x".repeat(64 << 10).leak();
+    // SAFETY: not sound, on purpose: what is freed several times is this guest's alone.
+    let strings =
+        (0..count).map(|_| unsafe { String::from_raw_parts(text.as_mut_ptr(), text.len(), text.len()) }).collect();
+    Column { data: ColumnData::Strings(strings), statuses: vec![Status::Present; count] }
+}
+
+/// A column of lists, each of which begins within the one before.
+fn overlapping(count: usize) -> Column {
+    let values = vec![0.5_f64; 8 << 10].leak();
+    let len = values.len() / 2;
+    let at = |index: usize| values.as_ptr().wrapping_add(index % len).cast_mut();
+    // SAFETY: as above; every list lies within `values`.
+    let lists = (0..count).map(|index| unsafe { Vec::from_raw_parts(at(index), len, len) }).collect();
+    Column { data: ColumnData::DoubleLists(lists), statuses: vec![Status::Present; count] }
 }
 
 fn deeper(n: i64) -> i64 {

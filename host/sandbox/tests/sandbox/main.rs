@@ -4,6 +4,7 @@
 
 mod examples;
 mod faults;
+mod hostile;
 mod isolation;
 mod logs;
 mod lookups;
