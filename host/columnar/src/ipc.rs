@@ -26,7 +26,8 @@ pub fn decode_ipc(
 
 fn decode(bytes: Bytes, view: &FeatureView, default_time: EventTime, limits: Limits) -> Result<RowBatch, Error> {
     let malformed = |error: arrow_schema::ArrowError| Error::Malformed(error.to_string().chars().take(300).collect());
-    // The push decoder, not the reader: it takes memory by what has come, never by a length that the bytes merely state.
+    // Both of Arrow's readers set memory aside for lengths that the bytes merely state, up to 64 MiB.
+    check_lengths(&bytes)?;
     let mut decoder = StreamDecoder::new();
     let mut buffer = Buffer::from(bytes);
     let mut rows = RowBatch::with_capacity(0, 0);
@@ -46,4 +47,33 @@ fn decode(bytes: Bytes, view: &FeatureView, default_time: EventTime, limits: Lim
         return Err(Error::Malformed("it has no schema".to_owned()));
     }
     Ok(rows)
+}
+
+/// Checks that every message of a stream is there with the whole body that it announces.
+fn check_lengths(stream: &[u8]) -> Result<(), Error> {
+    const CONTINUATION: [u8; 4] = [0xff; 4];
+    let short = |what: &str, at: usize, needed: u64, have: usize| {
+        Error::Malformed(format!("the message at byte {at} has {what} of {needed} bytes and {have} follow"))
+    };
+    let mut rest = stream;
+    loop {
+        let at = stream.len() - rest.len();
+        let message = rest.strip_prefix(&CONTINUATION[..]).unwrap_or(rest);
+        let Some((len, message)) = message.split_first_chunk::<4>() else { return Ok(()) };
+        let len = u32::from_le_bytes(*len) as usize;
+        if len == 0 {
+            return Ok(());
+        }
+        let (head, body) =
+            message.split_at_checked(len).ok_or_else(|| short("a head", at, len as u64, message.len()))?;
+        let head = arrow_ipc::root_as_message(head).map_err(|error| {
+            Error::Malformed(format!("the message at byte {at}: {error}").chars().take(300).collect())
+        })?;
+        let announced = u64::try_from(head.bodyLength())
+            .map_err(|_| Error::Malformed(format!("the message at byte {at} has a body of a negative length")))?;
+        rest = usize::try_from(announced)
+            .ok()
+            .and_then(|announced| body.get(announced..))
+            .ok_or_else(|| short("a body", at, announced, body.len()))?;
+    }
 }
