@@ -1,0 +1,2 @@
+//! Decision speed.
+fn main() {}

@@ -1,0 +1,136 @@
+//! What can be set for a router.
+
+use crate::{
+    decision::{budget, health, hedge, outlier, place},
+    dns, gateway,
+};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The longest zone-wide time to live, in seconds: beyond it a lost region would be in caches for too long.
+const TTL_S_MAX: u32 = 86_400;
+
+/// Everything that can be set for a router.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The router's name in status, logs and metrics. Default "router".
+    pub name: String,
+    /// The topology's file. Looked at again and again: a change takes effect without a restart, an invalid one is
+    /// reported and the last valid one stays. Default "edge-config/topology-two-regions.toml".
+    pub topology: PathBuf,
+    /// How often the topology and the database are looked at, in milliseconds. Default 1,000.
+    pub watch_ms: u64,
+    /// The HTTP gateway's bounds.
+    pub gateway: gateway::Config,
+    /// Probes.
+    pub health: health::Config,
+    /// Ejection of doors that fail requests.
+    pub outlier: outlier::Config,
+    /// Retries.
+    pub retry: budget::Config,
+    /// Hedging.
+    pub hedge: hedge::Config,
+    /// Where clients are.
+    pub place: place::Config,
+    /// The DNS responder.
+    pub dns: dns::Config,
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct Invalid {
+    /// The key, with its section.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "router".to_owned(),
+            topology: PathBuf::from("edge-config/topology-two-regions.toml"),
+            watch_ms: 1_000,
+            gateway: gateway::Config::default(),
+            health: health::Config::default(),
+            outlier: outlier::Config::default(),
+            retry: budget::Config::default(),
+            hedge: hedge::Config::default(),
+            place: place::Config::default(),
+            dns: dns::Config::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`Invalid`], the first one.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let invalid = |key, reason: &str| Err(Invalid { key, reason: reason.to_owned() });
+        if !(1..=128).contains(&self.name.len()) {
+            return invalid("name", "give 1 to 128 bytes");
+        }
+        let shares = [
+            ("outlier.success_share_min", self.outlier.success_share_min),
+            ("outlier.ejected_share_max", self.outlier.ejected_share_max),
+            ("hedge.quantile", self.hedge.quantile),
+            ("hedge.share", self.hedge.share),
+        ];
+        for (key, share) in shares {
+            if !(0.0..=1.0).contains(&share) {
+                return invalid(key, "a share is a number from 0 to 1");
+            }
+        }
+        if !(0.0..=10.0).contains(&self.retry.share) {
+            return invalid("retry.share", "use a number from 0 to 10");
+        }
+        let above_zero = [
+            ("watch_ms", self.watch_ms),
+            ("health.interval_ms", self.health.interval_ms),
+            ("health.timeout_ms", self.health.timeout_ms),
+            ("gateway.timeout_ms", self.gateway.timeout_ms),
+            ("gateway.attempt_timeout_ms", self.gateway.attempt_timeout_ms),
+            ("gateway.connect_timeout_ms", self.gateway.connect_timeout_ms),
+            ("gateway.attempts_max", u64::from(self.gateway.attempts_max)),
+            ("gateway.in_flight_max", u64::from(self.gateway.in_flight_max)),
+        ];
+        if let Some((key, _)) = above_zero.into_iter().find(|(_, value)| *value == 0) {
+            return invalid(key, "it must be above zero");
+        }
+        if self.gateway.timeout_ms > self.gateway.timeout_ms_max {
+            return invalid("gateway.timeout_ms", "it must not exceed timeout_ms_max");
+        }
+        for subnet in &self.place.subnets {
+            if let Err(error) = crate::decision::coordinates::Coordinates::new(subnet.latitude, subnet.longitude) {
+                return Err(Invalid { key: "place.subnets", reason: format!("{}: {error}", subnet.network) });
+            }
+        }
+        if self.dns.ttl_s > TTL_S_MAX {
+            return invalid("dns.ttl_s", "use at most 86400; small ones let clients leave a lost region soon");
+        }
+        dns::Zone::new(&self.dns).map(drop).map_err(|error| Invalid { key: error.key, reason: error.reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_fine_and_nonsense_is_not() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let mut config = Config::default();
+        config.outlier.ejected_share_max = 1.5;
+        assert_eq!(config.check().unwrap_err().key, "outlier.ejected_share_max");
+        let mut config = Config::default();
+        config.gateway.timeout_ms = u64::MAX;
+        assert_eq!(config.check().unwrap_err().key, "gateway.timeout_ms");
+        let mut config = Config::default();
+        config.dns.zone = "not a name..".to_owned();
+        assert_eq!(config.check().unwrap_err().key, "dns.zone");
+    }
+}

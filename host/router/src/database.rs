@@ -1,0 +1,44 @@
+//! Where addresses are, from a MaxMind database that the operator brings.
+
+use crate::decision::{coordinates::Coordinates, place::Lookup};
+use maxminddb::{MaxMindDbError, Reader};
+use serde::Deserialize;
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+/// An open database. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Database(Arc<Reader<Vec<u8>>>);
+
+/// What is read of an entry. Databases have more, and not all have this.
+#[derive(Deserialize)]
+struct Entry {
+    location: Option<Location>,
+}
+
+#[derive(Deserialize)]
+struct Location {
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+}
+
+// === impl Database ===
+
+impl Database {
+    /// Reads a database into memory.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no MaxMind database.
+    pub fn open(path: &Path) -> Result<Self, MaxMindDbError> {
+        Ok(Self(Arc::new(Reader::open_readfile(path)?)))
+    }
+}
+
+impl Lookup for Database {
+    fn lookup(&self, address: IpAddr) -> Option<(Coordinates, u8)> {
+        // An IPv6 address in a database of IPv4 is an error, and an unreadable entry is as good as none.
+        let found = self.0.lookup(address).ok()?;
+        let location = found.decode::<Entry>().ok()??.location?;
+        let coordinates = Coordinates::new(location.latitude?, location.longitude?).ok()?;
+        Some((coordinates, found.network().ok()?.prefix()))
+    }
+}

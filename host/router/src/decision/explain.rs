@@ -1,0 +1,179 @@
+//! A decision laid open: what was known of each region, and what followed from it.
+
+use crate::{
+    decision::{
+        coordinates::Coordinates,
+        health::State,
+        place::{Place, Source},
+        reason::Shown,
+        select::{Ask, Purpose, cost_ms, decide, takes},
+        view::{MemberView, View},
+    },
+    topology::Role,
+};
+use littoral_model::region::Region;
+use serde::Serialize;
+
+/// A decision and everything that it was made by.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The topology's name.
+    pub topology: String,
+    /// `read`, `write` or `name`.
+    pub purpose: &'static str,
+    /// The client's place.
+    pub place: Option<Coordinates>,
+    /// How it is known.
+    pub place_source: Source,
+    /// The tenant, and the regions that it must stay in, if it must.
+    pub tenant: Option<String>,
+    /// The regions that the tenant must stay in.
+    pub pinned_to: Option<Vec<Region>>,
+    /// Why the first door is the first.
+    pub reason: String,
+    /// The doors in the order in which they are tried.
+    pub candidates: Vec<Choice>,
+    /// Every region, the cheapest first.
+    pub regions: Vec<Weighed>,
+}
+
+/// A door that a request may go to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Choice {
+    /// Its region.
+    pub region: Region,
+    /// The node.
+    pub node: String,
+    /// Its address.
+    pub door: String,
+    /// What a round trip costs, in milliseconds, estimated.
+    pub cost_ms: f64,
+    /// Requests that are under way to it.
+    pub in_flight: u32,
+}
+
+/// A region, and how it was weighed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Weighed {
+    /// Its name.
+    pub region: Region,
+    /// What it does.
+    pub role: Role,
+    /// Distance from the client, in kilometres, when the client's place is known.
+    pub distance_km: Option<f64>,
+    /// What the router measures to it, in milliseconds.
+    pub latency_ms: f64,
+    /// What a round trip costs, in milliseconds, estimated.
+    pub cost_ms: f64,
+    /// The share of its requests that it takes as of now.
+    pub share: f64,
+    /// Whether the request may go there.
+    pub takes: bool,
+    /// Why not; empty when it may.
+    pub why_not: String,
+    /// Its doors.
+    pub doors: Vec<Seen>,
+}
+
+/// A door and what is known of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Seen {
+    /// The node.
+    pub node: String,
+    /// Its address.
+    pub door: String,
+    /// What probes say.
+    pub state: State,
+    /// For how long it is still ejected, in milliseconds.
+    pub ejected_for_ms: Option<u64>,
+    /// What a probe takes, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Whether writes get through it.
+    pub writable: bool,
+    /// Its weight as of now.
+    pub weight: f64,
+    /// Requests that are under way to it.
+    pub in_flight: u32,
+}
+
+/// Decides and tells everything about it.
+#[must_use]
+pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usize) -> u32) -> Explanation {
+    let decision = decide(view, &Ask { limit: usize::MAX, place: place.coordinates, ..*ask }, &in_flight);
+    let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
+    let from = place.coordinates.map(Coordinates::direction);
+    let weigh = |(index, region): (usize, &crate::decision::view::RegionView)| {
+        let pinned_away = pin.is_some_and(|pin| !pin.contains(&index));
+        let takes = !pinned_away && takes(region, ask.purpose);
+        let doors = region.leader.into_iter().chain(region.edges.clone());
+        let doors = doors.filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
+        Weighed {
+            region: region.name,
+            role: region.role,
+            distance_km: from.map(|from| from.km_to(region.direction).round()),
+            latency_ms: region.latency_ms,
+            cost_ms: cost_ms(region, from, ask.purpose),
+            share: region.share,
+            takes,
+            why_not: if takes { String::new() } else { why_not(region.role, ask.purpose, pinned_away).to_owned() },
+            doors: doors.collect(),
+        }
+    };
+    let mut regions: Vec<_> = view.regions.iter().enumerate().map(weigh).collect();
+    regions.sort_by(|a, b| a.cost_ms.total_cmp(&b.cost_ms));
+    let choice = |candidate: &crate::decision::select::Candidate| {
+        let door = &view.members.get(candidate.member)?.door;
+        Some(Choice {
+            region: door.region,
+            node: door.name.clone(),
+            door: door.address.clone(),
+            cost_ms: candidate.cost_ms,
+            in_flight: in_flight(candidate.member),
+        })
+    };
+    let name = |index: &usize| view.regions.get(*index).map(|region| region.name);
+    Explanation {
+        topology: view.topology.clone(),
+        purpose: match ask.purpose {
+            Purpose::Read => "read",
+            Purpose::Write => "write",
+            Purpose::Name => "name",
+        },
+        place: place.coordinates,
+        place_source: place.source,
+        tenant: ask.tenant.map(str::to_owned),
+        pinned_to: pin.map(|pin| pin.iter().filter_map(name).collect()),
+        reason: if decision.candidates.is_empty() {
+            "nothing is left".to_owned()
+        } else {
+            Shown { reason: decision.reason, view }.to_string()
+        },
+        candidates: decision.candidates.iter().filter_map(choice).collect(),
+        regions,
+    }
+}
+
+fn why_not(role: Role, purpose: Purpose, pinned_away: bool) -> &'static str {
+    match (pinned_away, role, purpose) {
+        (true, ..) => "the tenant must stay elsewhere",
+        (_, Role::Draining, _) => "it is draining",
+        (_, Role::Standby, Purpose::Write) => "it is on standby and takes no writes",
+        (_, _, Purpose::Write) => "no leader is known to take writes there",
+        _ => "no edge is known to be well there",
+    }
+}
+
+/// A door and what is known of it.
+#[must_use]
+pub fn seen(member: &MemberView, in_flight: u32) -> Seen {
+    Seen {
+        node: member.door.name.clone(),
+        door: member.door.address.clone(),
+        state: member.state,
+        ejected_for_ms: member.ejected_for.map(|lasts| lasts.as_millis() as u64),
+        latency_ms: member.latency_ms,
+        writable: member.writable,
+        weight: member.weight(),
+        in_flight,
+    }
+}

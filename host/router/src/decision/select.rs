@@ -1,0 +1,256 @@
+//! The decision: which doors a request may go to, best first, and why.
+
+use crate::decision::{
+    coordinates::{Coordinates, Direction},
+    dice::Dice,
+    health::State,
+    reason::{Kind, Reason},
+    view::{RegionView, View},
+};
+use crate::topology::Role;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A read: any edge answers it.
+    Read,
+    /// A write: an active region's leader takes it.
+    Write,
+    /// A name's addresses. The client connects by itself, so what the router measures does not count.
+    Name,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What the request is for.
+    pub purpose: Purpose,
+    /// Where the client is.
+    pub place: Option<Coordinates>,
+    /// Whose request it is.
+    pub tenant: Option<&'a str>,
+    /// Doors that have this many requests under way get no more as long as others are left.
+    pub in_flight_max: u32,
+    /// So many doors are wanted at most.
+    pub limit: usize,
+    /// A random number.
+    pub dice: u64,
+}
+
+/// A door that the request may go to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The door, among the view's members.
+    pub member: usize,
+    /// Its region, among the view's regions.
+    pub region: usize,
+    /// What a round trip to it costs, in milliseconds, estimated.
+    pub cost_ms: f64,
+}
+
+/// The doors, best first, and why the first one is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The doors; none when nothing is left.
+    pub candidates: Vec<Candidate>,
+    /// Why the first one is the first.
+    pub reason: Reason,
+}
+
+/// A region that could be chosen.
+struct Near {
+    rank: u8,
+    cost_ms: f64,
+    region: usize,
+}
+
+/// Ranks of regions: active ones first, those that give this request away after them, standby last.
+const DEFERRED: u8 = 1;
+const STANDBY: u8 = 2;
+
+/// Decides. `in_flight` tells how many requests are under way to a door, by its place among the view's members.
+#[must_use]
+pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> Decision {
+    let mut dice = Dice::new(ask.dice);
+    let from = ask.place.map(Coordinates::direction);
+    let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
+    let mut near = Vec::with_capacity(view.regions.len());
+    let mut nearest: Option<(f64, usize)> = None;
+    for (index, region) in view.regions.iter().enumerate() {
+        if pin.is_some_and(|pin| !pin.contains(&index)) {
+            continue;
+        }
+        let cost_ms = cost_ms(region, from, ask.purpose);
+        if nearest.is_none_or(|(least, _)| cost_ms < least) {
+            nearest = Some((cost_ms, index));
+        }
+        if takes(region, ask.purpose) {
+            let deferred = region.share < 1.0 && dice.share() >= region.share;
+            let rank = if region.role == Role::Standby { STANDBY } else { 0 } + u8::from(deferred) * DEFERRED;
+            near.push(Near { rank, cost_ms, region: index });
+        }
+    }
+    let mut choice = Choice { view, ask, in_flight: &in_flight, dice, found: Vec::with_capacity(4), full: Vec::new() };
+    let mut near = near;
+    while choice.found.len() < ask.limit {
+        let next =
+            near.iter().enumerate().min_by(|(_, a), (_, b)| a.rank.cmp(&b.rank).then(a.cost_ms.total_cmp(&b.cost_ms)));
+        let Some((at, _)) = next else { break };
+        let next = near.swap_remove(at);
+        choice.expand(&next);
+    }
+    let Choice { mut found, full, .. } = choice;
+    found.extend(full);
+    let panic = found.is_empty();
+    if panic {
+        last_resort(view, ask, from, pin, &mut found);
+    }
+    found.truncate(ask.limit);
+    let reason = reason(view, ask, nearest.map(|(_, region)| region), found.first(), panic);
+    Decision { candidates: found, reason }
+}
+
+/// What a round trip costs: the way to the region, and what the router measures there.
+pub(crate) fn cost_ms(region: &RegionView, from: Option<Direction>, purpose: Purpose) -> f64 {
+    let way = from.map_or(0.0, |from| from.round_trip_ms_to(region.direction));
+    if purpose == Purpose::Name { way } else { way + region.latency_ms }
+}
+
+/// Whether a region can do what is asked as things are.
+pub(crate) fn takes(region: &RegionView, purpose: Purpose) -> bool {
+    match purpose {
+        Purpose::Read | Purpose::Name => region.role != Role::Draining && region.readable,
+        Purpose::Write => region.role == Role::Active && region.writable,
+    }
+}
+
+struct Choice<'a, F> {
+    view: &'a View,
+    ask: &'a Ask<'a>,
+    in_flight: &'a F,
+    dice: Dice,
+    found: Vec<Candidate>,
+    full: Vec<Candidate>,
+}
+
+impl<F: Fn(usize) -> u32> Choice<'_, F> {
+    /// Adds a region's doors.
+    fn expand(&mut self, near: &Near) {
+        let Some(region) = self.view.regions.get(near.region) else { return };
+        let writes = self.ask.purpose == Purpose::Write;
+        let leader = region
+            .leader
+            .filter(|at| writes && self.view.members.get(*at).is_some_and(|member| member.usable && member.writable));
+        if let Some(member) = leader {
+            self.put(near, member);
+        }
+        let room =
+            |at: &usize| self.view.members.get(*at).is_some_and(|member| member.usable && (!writes || member.writable));
+        let mut edges: Vec<usize> = region.edges.clone().filter(room).collect();
+        if let Some(first) = self.first_of(&edges)
+            && let Some(member) = edges.get(first).copied()
+        {
+            edges.remove(first);
+            self.put(near, member);
+        }
+        // The others come in when the first fails: least busy for its weight first.
+        let busy = |at: &usize| f64::from((self.in_flight)(*at) + 1) / self.weight(*at);
+        edges.sort_by(|a, b| busy(a).total_cmp(&busy(b)));
+        for member in edges {
+            self.put(near, member);
+        }
+    }
+
+    fn put(&mut self, near: &Near, member: usize) {
+        let candidate = Candidate { member, region: near.region, cost_ms: near.cost_ms };
+        let is_full = (self.in_flight)(member) >= self.ask.in_flight_max;
+        if is_full { self.full.push(candidate) } else { self.found.push(candidate) }
+    }
+
+    /// Two draws by weight, and the less busy one of them: nearly as even as asking all, without everyone running to
+    /// the same.
+    fn first_of(&mut self, edges: &[usize]) -> Option<usize> {
+        if edges.len() < 2 {
+            return (!edges.is_empty()).then_some(0);
+        }
+        let all: f64 = edges.iter().map(|at| self.weight(*at)).sum();
+        let (one, other) = (self.draw(edges, all), self.draw(edges, all));
+        let busy = |place: usize| {
+            edges.get(place).map_or(f64::INFINITY, |at| f64::from((self.in_flight)(*at) + 1) / self.weight(*at))
+        };
+        Some(if busy(other) < busy(one) { other } else { one })
+    }
+
+    fn draw(&mut self, edges: &[usize], all: f64) -> usize {
+        let mut left = self.dice.share() * all;
+        for (place, at) in edges.iter().enumerate() {
+            left -= self.weight(*at);
+            if left < 0.0 {
+                return place;
+            }
+        }
+        edges.len() - 1
+    }
+
+    fn weight(&self, member: usize) -> f64 {
+        self.view.members.get(member).map_or(1.0, |member| member.weight().max(1e-3))
+    }
+}
+
+/// How bad a door's state is when there is nothing better; `None` for one that must never be asked: it has no data, or
+/// is another region's.
+fn badness(state: State) -> Option<u8> {
+    match state {
+        // Ejected: probes are fine with it.
+        State::Healthy => Some(0),
+        State::Unknown => Some(1),
+        State::Lagging => Some(2),
+        State::Unreachable => Some(3),
+        State::Empty | State::WrongRegion => None,
+    }
+}
+
+/// When no door is known to be well: any that might answer, the least bad first. Draining regions and pins hold still.
+fn last_resort(view: &View, ask: &Ask<'_>, from: Option<Direction>, pin: Option<&[usize]>, found: &mut Vec<Candidate>) {
+    let mut left = Vec::new();
+    for (index, region) in view.regions.iter().enumerate() {
+        let allowed = pin.is_none_or(|pin| pin.contains(&index)) && region.role != Role::Draining;
+        let writes = ask.purpose == Purpose::Write;
+        if !allowed || (writes && region.role != Role::Active) {
+            continue;
+        }
+        let cost_ms = cost_ms(region, from, ask.purpose);
+        let leader = region.leader.filter(|_| writes);
+        for member in leader.into_iter().chain(region.edges.clone()) {
+            if let Some(bad) = view.members.get(member).and_then(|member| badness(member.state)) {
+                left.push((bad, region.role == Role::Standby, Candidate { member, region: index, cost_ms }));
+            }
+        }
+    }
+    left.sort_by(|(bad, standby, one), (worse, other_standby, other)| {
+        bad.cmp(worse).then(standby.cmp(other_standby)).then(one.cost_ms.total_cmp(&other.cost_ms))
+    });
+    found.extend(left.into_iter().map(|(_, _, candidate)| candidate));
+}
+
+fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Candidate>, panic: bool) -> Reason {
+    let passed_over = nearest.filter(|nearest| first.is_none_or(|first| first.region != *nearest));
+    let state = first.and_then(|first| view.members.get(first.member)).map(|member| member.state);
+    let chosen = first.and_then(|first| view.regions.get(first.region));
+    let kind = if panic {
+        Kind::Panic(state.unwrap_or(State::Unreachable))
+    } else if ask.purpose != Purpose::Write && chosen.is_some_and(|region| region.role == Role::Standby) {
+        Kind::Standby
+    } else {
+        match passed_over.and_then(|nearest| view.regions.get(nearest)) {
+            None => Kind::Nearest,
+            Some(region) if region.role == Role::Draining => Kind::NearerDraining,
+            Some(region) if region.role == Role::Standby => Kind::NearerStandby,
+            Some(region) if !takes(region, ask.purpose) => Kind::NearerUnhealthy,
+            // Either it gave the request away, or it has no room; that a share below one explains it is likelier.
+            Some(region) if region.share < 1.0 => Kind::NearerShares,
+            Some(_) => Kind::NearerFull,
+        }
+    };
+    Reason { kind, passed_over }
+}

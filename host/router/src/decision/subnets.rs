@@ -1,0 +1,103 @@
+//! A table of networks and what is known of them; the longest prefix that holds an address counts.
+
+use ipnet::IpNet;
+use std::{collections::HashMap, net::IpAddr};
+
+/// Networks with a value each.
+#[derive(Clone, Debug)]
+pub struct Subnets<T> {
+    /// Prefix lengths that occur, longest first, and the networks of each.
+    v4: Vec<(u8, HashMap<IpAddr, T>)>,
+    v6: Vec<(u8, HashMap<IpAddr, T>)>,
+}
+
+impl<T> Default for Subnets<T> {
+    fn default() -> Self {
+        Self { v4: Vec::new(), v6: Vec::new() }
+    }
+}
+
+// === impl Subnets ===
+
+impl<T> Subnets<T> {
+    /// Adds a network; bits beyond its prefix do not matter.
+    pub fn insert(&mut self, network: IpNet, value: T) {
+        let table = if network.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let length = network.prefix_len();
+        let at = match table.binary_search_by(|(other, _)| length.cmp(other)) {
+            Ok(at) => at,
+            Err(at) => {
+                table.insert(at, (length, HashMap::new()));
+                at
+            }
+        };
+        if let Some((_, networks)) = table.get_mut(at) {
+            networks.insert(network.network(), value);
+        }
+    }
+
+    /// What is known of an address, and the length of the prefix that says so.
+    #[must_use]
+    pub fn get(&self, address: IpAddr) -> Option<(&T, u8)> {
+        let address = address.to_canonical();
+        let table = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        table.iter().find_map(|(length, networks)| {
+            let network = IpNet::new(address, *length).ok()?.network();
+            Some((networks.get(&network)?, *length))
+        })
+    }
+
+    /// Whether an address is in one of the networks.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.get(address).is_some()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+}
+
+impl<T> FromIterator<(IpNet, T)> for Subnets<T> {
+    fn from_iter<I: IntoIterator<Item = (IpNet, T)>>(networks: I) -> Self {
+        let mut table = Self::default();
+        networks.into_iter().for_each(|(network, value)| table.insert(network, value));
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_longest_prefix_counts() {
+        let nets = ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "0.0.0.0/0", "2001:db8::/32"];
+        let table: Subnets<&str> = nets.iter().map(|net| (net.parse().unwrap(), *net)).collect();
+        let find = |address: &str| table.get(address.parse().unwrap()).map(|(net, _)| *net);
+        assert_eq!(find("10.1.2.3"), Some("10.1.2.3/32"));
+        assert_eq!(find("10.1.2.4"), Some("10.1.0.0/16"));
+        assert_eq!(find("::ffff:10.9.9.9"), Some("10.0.0.0/8"), "an IPv4 address in IPv6's clothes");
+        assert_eq!(find("192.0.2.1"), Some("0.0.0.0/0"));
+        assert_eq!(find("2001:db8:1::"), Some("2001:db8::/32"));
+        assert_eq!(find("2001:db9::"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_looking_through_all_finds(
+            nets in proptest::collection::vec((any::<u32>(), 0u8..=32), 0..40), address in any::<u32>(),
+        ) {
+            let nets: Vec<IpNet> = nets.iter()
+                .map(|(bits, length)| IpNet::new(IpAddr::V4((bits & 0xff).wrapping_mul(0x0101_0101).into()), *length).unwrap())
+                .collect();
+            let address = IpAddr::V4((address & 0xff).wrapping_mul(0x0101_0101).into());
+            let table: Subnets<()> = nets.iter().map(|net| (*net, ())).collect();
+            let longest = nets.iter().filter(|net| net.contains(&address)).map(IpNet::prefix_len).max();
+            prop_assert_eq!(table.get(address).map(|(_, length)| length), longest);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The DNS responder: an authoritative server for one zone, whose answers come from the decision core.
+//!
+//! The zone's apex answers with addresses of healthy edges of the region that is best for the client; below it, every
+//! region's name answers with that region's edges as long as it has healthy ones.
+
+mod answer;
+mod config;
+mod serve;
+mod zone;
+
+pub use answer::{Transport, answer};
+pub use config::{Config, Nameserver};
+pub use serve::serve;
+pub use zone::{Invalid, Zone};

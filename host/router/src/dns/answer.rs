@@ -1,0 +1,235 @@
+//! Answering: a query's bytes in, an answer's bytes out.
+
+use crate::{
+    decision::{
+        place::{Place, Source},
+        select::{Ask, Purpose},
+    },
+    dns::zone::{Which, Zone, address_record},
+    router::{Board, Router},
+};
+use hickory_proto::{
+    op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode},
+    rr::{
+        DNSClass, Record, RecordType,
+        rdata::opt::{ClientSubnet, EdnsCode, EdnsOption},
+    },
+    serialize::binary::{BinDecodable as _, BinDecoder},
+};
+use std::net::IpAddr;
+
+/// The largest answer over UDP that passes every path whole, in bytes (RFC 9715).
+const UDP_MAX: u16 = 1_232;
+
+/// How a query came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In a datagram: what does not fit is cut, and the client asks again over TCP.
+    Udp,
+    /// Over a connection.
+    Tcp,
+}
+
+/// Answers a query; `None` for what deserves no answer, as an answer itself, which would go on for ever.
+#[must_use]
+pub fn answer(router: &Router, zone: &Zone, query: &[u8], from: IpAddr, transport: Transport) -> Option<Vec<u8>> {
+    let request = match Message::from_vec(query) {
+        Ok(request) => request,
+        Err(_) => {
+            let header = Header::read(&mut BinDecoder::new(query)).ok()?;
+            if header.metadata.message_type == MessageType::Response {
+                return None;
+            }
+            let (id, op_code) = (header.metadata.id, header.metadata.op_code);
+            return Message::error_msg(id, op_code, ResponseCode::FormErr).to_vec().ok();
+        }
+    };
+    if request.metadata.message_type == MessageType::Response {
+        return None;
+    }
+    let mut response = Message::response(request.metadata.id, request.metadata.op_code);
+    response.metadata.recursion_desired = request.metadata.recursion_desired;
+    response.metadata.checking_disabled = request.metadata.checking_disabled;
+    response.add_queries(request.queries.iter().cloned());
+    if request.edns.is_some() {
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_MAX).set_version(0);
+        response.set_edns(edns);
+    }
+    let code = fill(router, zone, &request, from, &mut response);
+    response.metadata.response_code = code;
+    if code.high() != 0
+        && let Some(edns) = &mut response.edns
+    {
+        edns.set_rcode_high(code.high());
+    }
+    let asked_max = request.edns.as_ref().map_or(512, Edns::max_payload);
+    let bytes = response.to_vec().ok()?;
+    let most = match transport {
+        Transport::Tcp => usize::from(u16::MAX),
+        Transport::Udp => usize::from(asked_max.clamp(512, UDP_MAX)),
+    };
+    if bytes.len() <= most {
+        return Some(bytes);
+    }
+    // What does not fit is not sent in part: the client asks again over TCP.
+    response.truncate().to_vec().ok()
+}
+
+fn fill(router: &Router, zone: &Zone, request: &Message, from: IpAddr, response: &mut Message) -> ResponseCode {
+    if request.edns.as_ref().is_some_and(|edns| edns.version() != 0) {
+        return ResponseCode::BADVERS;
+    }
+    if request.metadata.op_code != OpCode::Query {
+        return ResponseCode::NotImp;
+    }
+    let [query] = request.queries.as_slice() else { return ResponseCode::FormErr };
+    if query.query_class() != DNSClass::IN || matches!(query.query_type(), RecordType::AXFR | RecordType::IXFR) {
+        return ResponseCode::Refused;
+    }
+    let Some(which) = zone.which(query.name()) else { return ResponseCode::Refused };
+    response.metadata.authoritative = true;
+    let board = router.board();
+    let found = match which {
+        Which::Deeper => None,
+        Which::Below(label) => match zone.nameserver(query.name(), query.query_type()) {
+            Some(records) => Some(Ok(records)),
+            None => region(zone, &board, &label, query),
+        },
+        Which::Apex => Some(match query.query_type() {
+            RecordType::SOA => Ok(vec![zone.soa()]),
+            RecordType::NS => {
+                response.add_additionals(zone.glue());
+                Ok(zone.ns())
+            }
+            RecordType::A | RecordType::AAAA | RecordType::ANY => {
+                nearest(router, zone, &board, request, from, query, response)
+            }
+            _ => Ok(Vec::new()),
+        }),
+    };
+    metrics::counter!("littoral_router_dns_queries_total").increment(1);
+    match found {
+        None => {
+            response.add_authority(zone.soa());
+            ResponseCode::NXDomain
+        }
+        Some(Err(code)) => {
+            response.metadata.authoritative = false;
+            code
+        }
+        Some(Ok(records)) => {
+            if records.is_empty() {
+                response.add_authority(zone.soa());
+            }
+            response.add_answers(records);
+            ResponseCode::NoError
+        }
+    }
+}
+
+/// Addresses of the edges of the region that is best for the client.
+fn nearest(
+    router: &Router,
+    zone: &Zone,
+    board: &Board,
+    request: &Message,
+    from: IpAddr,
+    query: &Query,
+    response: &mut Message,
+) -> Result<Vec<Record>, ResponseCode> {
+    let subnet = match client_subnet(request) {
+        Ok(subnet) => subnet,
+        Err(()) => return Err(ResponseCode::FormErr),
+    };
+    // Without a subnet, or with one of no bits, the resolver stands for its clients.
+    let address = subnet.filter(|subnet| subnet.source_prefix() > 0).map_or(from, |subnet| subnet.addr());
+    let place = router.place_of(address);
+    if let (Some(subnet), Some(edns)) = (subnet, &mut response.edns) {
+        let scope = scope(router, &subnet, &place);
+        let told = ClientSubnet::new(subnet.addr(), subnet.source_prefix(), scope);
+        edns.options_mut().insert(EdnsOption::Subnet(told));
+    }
+    let ask = Ask {
+        purpose: Purpose::Name,
+        place: place.coordinates,
+        tenant: None,
+        in_flight_max: u32::MAX,
+        limit: usize::MAX,
+        dice: router.dice(),
+    };
+    let decision = board.decide(&ask);
+    if decision.candidates.is_empty() {
+        return Err(ResponseCode::ServFail);
+    }
+    // The best region that has an address of the type; a region without one is as good as none to this client.
+    let kinds: &[RecordType] = match query.query_type() {
+        RecordType::ANY => &[RecordType::A, RecordType::AAAA],
+        RecordType::AAAA => &[RecordType::AAAA],
+        _ => &[RecordType::A],
+    };
+    let mut records = Vec::new();
+    let mut region = None;
+    for candidate in &decision.candidates {
+        if records.len() >= zone.addresses_max || region.is_some_and(|region| region != candidate.region) {
+            break;
+        }
+        let Some(member) = board.view.members.get(candidate.member) else { continue };
+        for kind in kinds {
+            let addresses = member.door.addresses.iter();
+            let found = addresses.filter_map(|address| address_record(query.name(), *address, *kind, zone.ttl));
+            records.extend(found);
+        }
+        if !records.is_empty() {
+            region = Some(candidate.region);
+        }
+    }
+    records.truncate(zone.addresses_max);
+    Ok(distinct(records))
+}
+
+/// Addresses of one region's edges.
+fn region(zone: &Zone, board: &Board, label: &str, query: &Query) -> Option<Result<Vec<Record>, ResponseCode>> {
+    let region = board.view.regions.get(board.view.region(label)?)?;
+    let usable = board.view.members.get(region.edges.clone())?.iter().filter(|member| member.usable);
+    let records = usable
+        .flat_map(|member| &member.door.addresses)
+        .filter_map(|address| address_record(query.name(), *address, query.query_type(), zone.ttl));
+    Some(Ok(distinct(records.take(zone.addresses_max).collect())))
+}
+
+fn distinct(records: Vec<Record>) -> Vec<Record> {
+    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+    for record in records {
+        if !kept.iter().any(|other| other.data == record.data) {
+            kept.push(record);
+        }
+    }
+    kept
+}
+
+/// The client's subnet, if its resolver tells it; an error for one that no address can be.
+fn client_subnet(request: &Message) -> Result<Option<ClientSubnet>, ()> {
+    let option = request.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Subnet));
+    let Some(EdnsOption::Subnet(subnet)) = option else { return Ok(None) };
+    let bits = if subnet.addr().is_ipv4() { 32 } else { 128 };
+    // RFC 7871, 7.1.2: a query's scope is zero, and no bit is set beyond the prefix.
+    let network = ipnet::IpNet::new(subnet.addr(), subnet.source_prefix()).map_err(drop)?;
+    let clean = subnet.source_prefix() <= bits && subnet.scope_prefix() == 0 && network.network() == subnet.addr();
+    if clean { Ok(Some(*subnet)) } else { Err(()) }
+}
+
+/// For how long a prefix the answer holds: as long as the network that is known, and never for everyone when others may
+/// be told something else.
+fn scope(router: &Router, subnet: &ClientSubnet, place: &Place) -> u8 {
+    if subnet.source_prefix() == 0 {
+        return 0;
+    }
+    match place.prefix {
+        Some(known) => known.min(subnet.source_prefix()),
+        None if place.source == Source::Fallback || place.source == Source::Nowhere => {
+            if router.tells_addresses_apart() { subnet.source_prefix() } else { 0 }
+        }
+        None => subnet.source_prefix(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Bodies of answers to clients: whole, or passed on as they come from a door.
+
+use crate::{
+    decision::member::MemberId,
+    gateway::{pool::Pool, room::Held, upstream::Upstream},
+    router::InFlight,
+};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// An answer's body.
+pub struct Answer {
+    source: Source,
+    /// Whatever ends with the answer.
+    _kept: Vec<Box<dyn Send + Sync>>,
+}
+
+enum Source {
+    Whole(Bytes),
+    Passed(Box<Passed>),
+}
+
+/// A body that comes over a connection, which is kept for further requests at its end.
+pub(crate) struct Passed {
+    pub(crate) body: Incoming,
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) door: MemberId,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) stall: Duration,
+    pub(crate) waiting: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { source: Source::Whole(bytes.into()), _kept: Vec::new() }
+    }
+
+    pub(crate) fn held(bytes: Bytes, held: Held) -> Self {
+        Self { source: Source::Whole(bytes), _kept: vec![Box::new(held)] }
+    }
+
+    pub(crate) fn passed(passed: Passed) -> Self {
+        Self { source: Source::Passed(Box::new(passed)), _kept: Vec::new() }
+    }
+
+    /// The same, and `kept` lives as long as it.
+    pub(crate) fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
+        self._kept.push(Box::new(kept));
+        self
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut self.get_mut().source {
+            Source::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Passed(passed) => passed.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Whole(bytes) => bytes.is_empty(),
+            Source::Passed(passed) => passed.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Passed(passed) => passed.body.size_hint(),
+        }
+    }
+}
+
+// === impl Passed ===
+
+impl Passed {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let mut frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_pending()
+            && let Some(upstream) = &mut self.upstream
+        {
+            upstream.advance(cx);
+            frame = Pin::new(&mut self.body).poll_frame(cx);
+        }
+        match frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting = None;
+                if self.body.is_end_stream() {
+                    self.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),
+            Poll::Ready(None) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let stall = self.stall;
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
+                std::task::ready!(waiting.as_mut().poll(cx));
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the door does not finish its answer"))))
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.in_flight = None;
+        if let Some(upstream) = self.upstream.take() {
+            self.pool.put(self.door, upstream);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One attempt: a request sent to one door.
+
+use crate::{
+    decision::member::Door,
+    gateway::{
+        answer::{Answer, Passed},
+        outgoing::Outgoing,
+        pool::Pool,
+        room::Room,
+        upstream::{Failed, Upstream},
+    },
+    router::{InFlight, Router},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// What attempts share.
+pub(crate) struct Doors {
+    pub(crate) router: Router,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) room: Room,
+}
+
+/// What is sent, but for the body.
+pub(crate) struct Template {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    /// Whether a small answer is held until it is whole.
+    pub(crate) hold: bool,
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug)]
+pub(crate) enum Missed {
+    /// No connection: nothing was sent.
+    Unreached(String),
+    /// The connection was lost: what was sent may have been taken.
+    Lost(String),
+}
+
+impl Missed {
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Unreached(reason) | Self::Lost(reason) => reason,
+        }
+    }
+}
+
+impl Template {
+    /// The request for one door.
+    pub(crate) fn request(&self, door: &Door, body: Outgoing) -> Request<Outgoing> {
+        let mut headers = self.headers.clone();
+        if let Ok(host) = HeaderValue::try_from(&door.address) {
+            headers.insert(header::HOST, host);
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+impl Doors {
+    /// A connection to a door: a kept one if there is one.
+    pub(crate) async fn connect(&self, door: &Door) -> Result<Upstream, Missed> {
+        if let Some(kept) = self.pool.take(door.id) {
+            return Ok(kept);
+        }
+        let patience = self.router.config().gateway.connect_timeout();
+        match tokio::time::timeout(patience, Upstream::connect(&door.address)).await {
+            Ok(Ok(upstream)) => Ok(upstream),
+            Ok(Err(error)) => Err(Missed::Unreached(format!("{}: {error}", door.address))),
+            Err(_) => Err(Missed::Unreached(format!("{}: no connection in time", door.address))),
+        }
+    }
+
+    /// Sends a request to a door and gives its answer.
+    pub(crate) async fn attempt(
+        &self,
+        template: &Template,
+        door: &Door,
+        in_flight: InFlight,
+        body: Outgoing,
+    ) -> Result<Response<Answer>, Missed> {
+        let upstream = self.connect(door).await?;
+        self.send(upstream, template, door, in_flight, template.request(door, body)).await
+    }
+
+    /// Sends a request over a connection.
+    pub(crate) async fn send(
+        &self,
+        mut upstream: Upstream,
+        template: &Template,
+        door: &Door,
+        in_flight: InFlight,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Answer>, Missed> {
+        let lost = |error: &dyn std::fmt::Display| Missed::Lost(format!("{}: {error}", door.address));
+        let response = match upstream.send(request).await {
+            Ok(response) => response,
+            // A kept connection was closed at just this moment: nothing was sent, and a new one will do.
+            Err(Failed { unsent: Some(request), .. }) if upstream.is_reused() => {
+                upstream = self.connect(door).await?;
+                upstream.send(*request).await.map_err(|failed| lost(&failed.error))?
+            }
+            Err(Failed { unsent: Some(_), error }) => {
+                return Err(Missed::Unreached(format!("{}: {error}", door.address)));
+            }
+            Err(failed) => return Err(lost(&failed.error)),
+        };
+        let (parts, body) = response.into_parts();
+        let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+        let most = self.router.config().gateway.answer_bytes_held_max;
+        let held = length.filter(|length| template.hold && *length <= most).and_then(|length| self.room.take(length));
+        let Some(held) = held else {
+            let passed = Passed {
+                body,
+                upstream: Some(upstream),
+                pool: self.pool.clone(),
+                door: door.id,
+                in_flight: Some(in_flight),
+                stall: self.router.config().gateway.stall_timeout(),
+                waiting: None,
+            };
+            return Ok(Response::from_parts(parts, Answer::passed(passed)));
+        };
+        let bytes = upstream.drive(whole(body)).await.map_err(|error| lost(&error))?;
+        self.pool.put(door.id, upstream);
+        drop(in_flight);
+        Ok(Response::from_parts(parts, Answer::held(bytes, held)))
+    }
+}
+
+/// A body of a known, small length, in one piece.
+async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        match &mut rest {
+            None if first.is_empty() => first = data,
+            rest => {
+                let joined = rest.get_or_insert_with(|| BytesMut::from(&first[..]));
+                joined.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}

@@ -1,0 +1,111 @@
+//! What a request's head says about how to route it.
+
+use crate::{
+    decision::{
+        coordinates::Coordinates,
+        place::{Place, Source, client_address},
+        select::Purpose,
+    },
+    gateway::{failure::Failure, headers},
+    router::{Board, Router},
+};
+use http::{HeaderName, Method, request::Parts};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+/// How a request is to be routed.
+pub(crate) struct Head {
+    pub(crate) purpose: Purpose,
+    /// Whether it may be sent twice.
+    pub(crate) repeatable: bool,
+    pub(crate) place: Place,
+    pub(crate) tenant: Option<String>,
+    pub(crate) began: Instant,
+    pub(crate) deadline: Instant,
+    /// How long one door may take.
+    pub(crate) patience: Duration,
+    pub(crate) explain: bool,
+}
+
+/// Whether errors on a path are told in Feast's words.
+pub(crate) fn is_feast(path: &str) -> bool {
+    matches!(path, "/get-online-features" | "/push" | "/write-to-online-store" | "/health")
+}
+
+/// What a request is for.
+pub(crate) fn purpose(method: &Method, path: &str) -> Purpose {
+    let reads = *method == Method::GET
+        || *method == Method::HEAD
+        || *method == Method::OPTIONS
+        || (*method == Method::POST && matches!(path, "/get-online-features" | "/v1/read"));
+    if reads { Purpose::Read } else { Purpose::Write }
+}
+
+impl Head {
+    pub(crate) fn read(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Self, Failure> {
+        let config = &router.config().gateway;
+        let purpose = purpose(&parts.method, parts.uri.path());
+        let tenant = text(parts, &headers::TENANT)?;
+        let timeout = number(parts, &headers::TIMEOUT)?.unwrap_or(config.timeout_ms).min(config.timeout_ms_max);
+        let wait = number(parts, &headers::WAIT)?.unwrap_or(0).min(config.timeout_ms_max);
+        let began = Instant::now();
+        Ok(Self {
+            purpose,
+            repeatable: purpose == Purpose::Read || parts.headers.contains_key(headers::IDEMPOTENCY_KEY),
+            place: place(router, board, parts, connection)?,
+            tenant: tenant.map(str::to_owned),
+            began,
+            deadline: began + Duration::from_millis(timeout.max(1)),
+            patience: config.attempt_timeout() + Duration::from_millis(wait),
+            explain: parts.headers.get(headers::EXPLAIN).is_some_and(|value| value.as_bytes() == b"1"),
+        })
+    }
+}
+
+/// Where the client is: what it says comes first.
+fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Place, Failure> {
+    if let Some(said) = text(parts, &headers::PLACE)? {
+        let place = said
+            .parse::<Coordinates>()
+            .map_err(|error| Failure::bad_request("invalid_place", format!("header littoral-place: {error}")))?;
+        return Ok(Place::said(place, Source::PlaceHeader));
+    }
+    if let Some(said) = text(parts, &headers::REGION)? {
+        return place_of_region(board, said);
+    }
+    if !router.tells_addresses_apart() {
+        // No need to know the address.
+        return Ok(router.place_of(connection));
+    }
+    let address = client_address(connection, &headers::forwarded(&parts.headers), router.trusted());
+    Ok(router.place_of(address))
+}
+
+/// The place of a region that a client names.
+pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Place, Failure> {
+    let region = board.view.region(name).and_then(|region| board.view.regions.get(region)).ok_or_else(|| {
+        let known: Vec<_> = board.view.regions.iter().map(|region| region.name.as_str()).collect();
+        let shown: String = name.chars().take(64).collect();
+        let message = format!("header littoral-region: there is no region '{shown}'; there are {}", known.join(", "));
+        Failure::bad_request("unknown_region", message)
+    })?;
+    Ok(Place::said(region.coordinates, Source::RegionHeader))
+}
+
+fn text<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
+    let Some(value) = parts.headers.get(name) else { return Ok(None) };
+    let text = value
+        .to_str()
+        .map_err(|_| Failure::bad_request("invalid_header", format!("header {name}: use visible ASCII characters")))?;
+    Ok(Some(text.trim()))
+}
+
+fn number(parts: &Parts, name: &HeaderName) -> Result<Option<u64>, Failure> {
+    let Some(said) = text(parts, name)? else { return Ok(None) };
+    let number = said.parse().map_err(|_| {
+        Failure::bad_request("invalid_header", format!("header {name}: give whole milliseconds, as 250"))
+    })?;
+    Ok(Some(number))
+}

@@ -1,0 +1,171 @@
+//! What happens to a request: decided, sent, answered.
+
+use crate::{
+    decision::{
+        reason::Shown,
+        select::{Ask, Decision, Purpose},
+    },
+    gateway::{
+        answer::Answer,
+        attempt::{Doors, Template},
+        body::{self, Taken},
+        failure::Failure,
+        head::{Head, is_feast},
+        headers, own,
+        pool::Pool,
+        race::{Race, Won},
+        room::Room,
+        stream,
+    },
+    router::{Board, Router},
+};
+use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts};
+use hyper::body::Incoming;
+use std::{net::IpAddr, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Answers requests. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Service(Arc<Inner>);
+
+struct Inner {
+    doors: Doors,
+    requests: Arc<Semaphore>,
+}
+
+impl Service {
+    pub(crate) fn new(router: Router) -> Self {
+        let config = &router.config().gateway;
+        let room = Room::new(config.held_bytes_max.max(config.read_bytes_max));
+        let pool = Arc::new(Pool::new(config.idle_connections_max, config.idle()));
+        let requests = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Inner { doors: Doors { router, pool, room }, requests }))
+    }
+
+    /// Closes connections that are not needed any more.
+    pub(crate) fn sweep(&self) {
+        let board = self.0.doors.router.board();
+        self.0.doors.pool.sweep(|door| board.view.members.iter().any(|member| member.door.id == door));
+    }
+
+    pub(crate) async fn answer(self, request: Request<Incoming>, connection: IpAddr) -> Response<Answer> {
+        let (parts, body) = request.into_parts();
+        let feast = is_feast(parts.uri.path());
+        if let Some(own) = own::answer(&self.0.doors.router, &parts, connection) {
+            return own.unwrap_or_else(|failure| failure.answer(feast));
+        }
+        let Ok(place) = self.0.requests.clone().try_acquire_owned() else {
+            count("overloaded");
+            return Failure::overloaded().answer(feast);
+        };
+        match self.route(parts, body, connection).await {
+            Ok(response) => response.map(|answer| answer.keeping(place)),
+            Err(failure) => {
+                count(failure.code);
+                failure.answer(feast)
+            }
+        }
+    }
+
+    async fn route(&self, parts: Parts, body: Incoming, connection: IpAddr) -> Result<Response<Answer>, Failure> {
+        let doors = &self.0.doors;
+        let (router, config) = (&doors.router, &doors.router.config().gateway);
+        let board = router.board();
+        let head = Head::read(router, &board, &parts, connection)?;
+        let (hold, most) = match head.purpose {
+            Purpose::Write => (config.replay_bytes_max.min(config.write_bytes_max), config.write_bytes_max),
+            Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
+        };
+        let taking = body::take(body, hold, most, &doors.room);
+        let body = tokio::time::timeout_at(head.deadline.into(), taking)
+            .await
+            .map_err(|_| Failure::body_broken("it did not arrive within the time that the request allows"))??;
+        // Decided when there is something to send, by what is known then.
+        let board = router.board();
+        let ask = Ask {
+            purpose: head.purpose,
+            place: head.place.coordinates,
+            tenant: head.tenant.as_deref(),
+            in_flight_max: config.in_flight_max,
+            limit: config.attempts_max as usize,
+            dice: router.dice(),
+        };
+        let decision = board.decide(&ask);
+        if decision.candidates.is_empty() {
+            return Err(Failure::nothing_left(nothing(&board, &head)));
+        }
+        router.deposit();
+        let template = template(router, parts, &head, connection)?;
+        let candidates = &decision.candidates;
+        let won = match body {
+            Taken::Large(passed, _held) => stream::run(doors, &board, &head, &template, passed, candidates).await,
+            body => {
+                let (template, body, board, head) = (&template, &body, &*board, &head);
+                Race { doors, board, head, template, body, candidates }.run().await
+            }
+        }?;
+        if head.purpose == Purpose::Read && won.response.status().is_success() {
+            router.read_took(head.began.elapsed());
+        }
+        count("answered");
+        Ok(finish(won, &board, &head, &decision))
+    }
+}
+
+/// What is sent to a door, but for the body.
+fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> Result<Template, Failure> {
+    let mut headers = parts.headers;
+    headers::strip(&mut headers);
+    // What a body is framed by follows from the body.
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::EXPECT);
+    headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
+    let path = parts.uri.path_and_query().cloned();
+    let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());
+    let uri = uri.ok_or_else(|| Failure::bad_request("invalid_path", "the request names no path"))?;
+    let hold = head.purpose == Purpose::Read && parts.method != Method::HEAD;
+    Ok(Template { method: parts.method, uri, headers, hold })
+}
+
+fn finish(won: Won, board: &Board, head: &Head, decision: &Decision) -> Response<Answer> {
+    let mut response = won.response;
+    headers::strip(response.headers_mut());
+    if head.explain
+        && let Some(candidate) = decision.candidates.get(won.candidate)
+        && let Some(member) = board.view.members.get(candidate.member)
+    {
+        let to = format!("{}/{}", member.door.region, member.door.name);
+        let mut reason = Shown { reason: decision.reason, view: &board.view }.to_string();
+        if won.candidate > 0 {
+            reason = format!(
+                "attempt {} of {}: the one before failed or was slow ({reason})",
+                won.candidate + 1,
+                won.attempts
+            );
+        }
+        let took = head.began.elapsed().as_micros();
+        let reason =
+            format!("{reason}; place={}; cost={:.1}ms; took={took}us", head.place.source.as_str(), candidate.cost_ms);
+        for (name, value) in [(headers::ROUTED_TO, to), (headers::ROUTE_REASON, reason)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+    response
+}
+
+/// What it is that is not left, in words.
+fn nothing(board: &Board, head: &Head) -> &'static str {
+    let pinned = head.tenant.as_deref().is_some_and(|tenant| board.view.pin(tenant).is_some());
+    match (head.purpose, pinned) {
+        (Purpose::Write, true) => "no active region of this tenant that takes writes",
+        (Purpose::Write, false) => "no active region that takes writes",
+        (_, true) => "no edge in this tenant's regions",
+        (_, false) => "no edge in any region",
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("littoral_router_requests_total", "outcome" => outcome).increment(1);
+}

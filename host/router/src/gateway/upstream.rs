@@ -1,0 +1,116 @@
+//! A connection to a door. Whoever uses it also drives it: no task of its own, so a request costs no hand-over between
+//! tasks, and dropping it ends the work at the other side.
+
+use crate::gateway::outgoing::Outgoing;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, Connection, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+use tokio::net::TcpStream;
+
+/// The longest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// An HTTP/1.1 connection to a door.
+pub struct Upstream {
+    sender: SendRequest<Outgoing>,
+    connection: Pin<Box<Connection<TokioIo<TcpStream>, Outgoing>>>,
+    ended: bool,
+    used: Instant,
+    reused: bool,
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: hyper::Error,
+    /// The request, when nothing of it was sent.
+    pub unsent: Option<Box<Request<Outgoing>>>,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the door cannot be reached.
+    pub async fn connect(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(HEAD_BYTES_MAX);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (connection, used) = (Box::pin(connection), Instant::now());
+        Ok(Self { sender, connection, ended: false, used, reused: false })
+    }
+
+    /// Whether it served a request before.
+    #[must_use]
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// How long it has been idle.
+    #[must_use]
+    pub fn idle_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.used)
+    }
+
+    /// Whether it can take a request as far as can be seen without waiting: a door that has closed it shows here.
+    #[must_use]
+    pub fn is_fresh(&mut self) -> bool {
+        self.advance(&mut Context::from_waker(Waker::noop()));
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Failed> {
+        let sent = self.sender.try_send_request(request);
+        self.drive(sent).await.map_err(|mut failed| {
+            let unsent = failed.take_message().map(Box::new);
+            Failed { error: failed.into_error(), unsent }
+        })
+    }
+
+    /// Waits for something that comes over this connection.
+    pub async fn drive<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            self.advance(cx);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Lets the connection read and write what it can.
+    pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
+        if !self.ended {
+            self.ended = self.connection.as_mut().poll(cx).is_ready();
+        }
+    }
+
+    /// The connection, if it can serve another request; to be asked once an answer was read to its end.
+    #[must_use]
+    pub fn kept(mut self) -> Option<Self> {
+        self.reused = true;
+        self.used = Instant::now();
+        self.is_fresh().then_some(self)
+    }
+}

@@ -1,0 +1,170 @@
+//! Active probes: every door is asked for its status again and again, each at its own pace.
+
+use crate::{
+    decision::{
+        dice::Dice,
+        health::{self, Finding},
+        member::{Door, Kind, MemberId},
+    },
+    gateway::upstream::Upstream,
+    router::Router,
+};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use littoral_model::region::Region;
+use serde::Deserialize;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+
+/// The largest status that is read, in bytes.
+const STATUS_BYTES_MAX: usize = 4 << 20;
+
+/// How often it is looked for doors that came or went.
+const DOORS_EVERY: Duration = Duration::from_millis(100);
+
+/// What is read of a status: what every version says.
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    region: String,
+    ready: bool,
+    #[serde(default)]
+    writable: bool,
+    position: Position,
+    #[serde(default)]
+    staleness_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    lsn: u64,
+}
+
+/// Stops a probe when it is dropped.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Probes every door of the topology, until dropped.
+pub async fn probe(router: Router) {
+    let mut running: HashMap<MemberId, Running> = HashMap::new();
+    let mut tick = tokio::time::interval(DOORS_EVERY);
+    loop {
+        tick.tick().await;
+        let doors = router.doors();
+        running.retain(|id, _| doors.iter().any(|door| door.id == *id));
+        for door in doors {
+            running.entry(door.id).or_insert_with(|| Running(tokio::spawn(probe_door(router.clone(), door))));
+        }
+    }
+}
+
+async fn probe_door(router: Router, door: Arc<Door>) {
+    let config = &router.config().health;
+    let mut dice = Dice::new(router.dice());
+    let mut connection = None;
+    loop {
+        let began = Instant::now();
+        let timeout = Duration::from_millis(config.timeout_ms);
+        let asked = tokio::time::timeout(timeout, ask(&mut connection, &door)).await;
+        let took = began.elapsed();
+        let status = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let (finding, took) = match &status {
+            Ok(status) => (judge(status, &door, config), Some(took)),
+            Err(reason) => {
+                connection = None;
+                tracing::debug!(region = %door.region, node = door.name, door = door.address, reason, "a probe failed");
+                (Finding::Unreachable, None)
+            }
+        };
+        router.probed(door.id, finding, took);
+        metrics::counter!("littoral_router_probes_total", "good" => if matches!(finding, Finding::Good { .. }) { "yes" } else { "no" })
+            .increment(1);
+        // A fifth more or less: routers and doors do not fall into step.
+        let pause = config.interval_ms as f64 * (0.8 + 0.4 * dice.share());
+        tokio::time::sleep(Duration::from_secs_f64(pause / 1e3)).await;
+    }
+}
+
+async fn ask(connection: &mut Option<Upstream>, door: &Door) -> Result<Status, String> {
+    let mut upstream = match connection.take().and_then(|mut kept: Upstream| kept.is_fresh().then_some(kept)) {
+        Some(upstream) => upstream,
+        None => Upstream::connect(&door.address).await.map_err(|error| error.to_string())?,
+    };
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri("/v1/status")
+        .header(header::HOST, door.address.as_str())
+        .body(crate::gateway::outgoing::Outgoing::from(Bytes::new()))
+        .map_err(|error| error.to_string())?;
+    let response = upstream.send(request).await.map_err(|failed| failed.error.to_string())?;
+    let status = response.status();
+    let body = upstream.drive(Limited::new(response.into_body(), STATUS_BYTES_MAX).collect()).await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    if status != StatusCode::OK {
+        return Err(format!("it answers with {status}"));
+    }
+    let parsed = serde_json::from_slice(&body).map_err(|error| format!("its status is none: {error}"))?;
+    *connection = upstream.kept();
+    Ok(parsed)
+}
+
+fn judge(status: &Status, door: &Door, config: &health::Config) -> Finding {
+    let elsewhere = !status.region.is_empty() && status.region.parse::<Region>() != Ok(door.region);
+    if config.check_region && elsewhere {
+        return Finding::WrongRegion;
+    }
+    let too_far = status.staleness_ms.is_some_and(|lag| lag > config.lag_ms_max);
+    match (status.ready && !too_far, door.kind) {
+        (true, Kind::Leader) if !status.writable => Finding::Lagging,
+        (true, _) => Finding::Good { writable: status.writable },
+        (false, _) if status.position.lsn == 0 => Finding::Empty,
+        (false, _) => Finding::Lagging,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: &str, kind: Kind) -> Finding {
+        let region = "eu".parse().unwrap();
+        let door = Door {
+            id: MemberId(0),
+            region,
+            name: String::new(),
+            address: String::new(),
+            kind,
+            weight: 1,
+            addresses: Vec::new(),
+        };
+        let config = health::Config { check_region: true, ..health::Config::default() };
+        judge(&serde_json::from_str(status).unwrap(), &door, &config)
+    }
+
+    #[test]
+    fn a_status_is_judged_by_readiness_lag_data_and_region() {
+        let status = |ready: bool, writable: bool, lsn: u64, lag: &str, region: &str| {
+            format!(
+                r#"{{"ready":{ready},"writable":{writable},"position":{{"lsn":{lsn}}},"staleness_ms":{lag},"region":"{region}"}}"#
+            )
+        };
+        let edge = |text: &str| judged(text, Kind::Edge);
+        assert_eq!(edge(&status(true, true, 5, "10", "eu")), Finding::Good { writable: true });
+        assert_eq!(edge(&status(true, false, 5, "10", "")), Finding::Good { writable: false });
+        assert_eq!(edge(&status(true, true, 5, "10001", "eu")), Finding::Lagging);
+        assert_eq!(edge(&status(false, false, 5, "null", "eu")), Finding::Lagging, "restarted without its leader");
+        assert_eq!(edge(&status(false, false, 0, "null", "")), Finding::Empty);
+        assert_eq!(edge(&status(true, true, 5, "10", "us")), Finding::WrongRegion);
+        assert_eq!(judged(&status(true, false, 5, "0", "eu"), Kind::Leader), Finding::Lagging);
+    }
+}

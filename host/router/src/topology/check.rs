@@ -1,0 +1,207 @@
+//! What a topology must be beyond its types.
+
+use super::{Region, Topology};
+use crate::decision::coordinates::Coordinates;
+use std::collections::BTreeSet;
+
+/// The most regions and the most edges of all: a decision looks at every region, and a probe at every edge.
+const REGIONS_MAX: usize = 256;
+const EDGES_MAX: usize = 4_096;
+
+/// The longest name of an edge or a tenant.
+const NAME_LEN_MAX: usize = 128;
+
+/// Something that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {what}; {remedy}")]
+pub struct Misfit {
+    /// Where: the key, with the name of what it belongs to.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Misfit {
+    fn new(key: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl Topology {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`Misfit`], the first one.
+    pub fn check(&self) -> Result<(), Misfit> {
+        if self.role != "topology" {
+            let what = format!("the file is a '{}'", self.role);
+            return Err(Misfit::new("role", what, "a topology begins with role = \"topology\""));
+        }
+        if self.regions.is_empty() || self.regions.len() > REGIONS_MAX {
+            let what = format!("there are {} regions", self.regions.len());
+            return Err(Misfit::new("regions", what, format!("it takes 1 to {REGIONS_MAX}")));
+        }
+        let edges: usize = self.regions.iter().map(|region| region.edges.len()).sum();
+        if edges == 0 || edges > EDGES_MAX {
+            let what = format!("there are {edges} edges in all regions");
+            return Err(Misfit::new("regions.edges", what, format!("it takes 1 to {EDGES_MAX}")));
+        }
+        let (mut names, mut doors) = (BTreeSet::new(), BTreeSet::new());
+        for region in &self.regions {
+            if !names.insert(region.name) {
+                let what = format!("there are two regions '{}'", region.name);
+                return Err(Misfit::new("regions.name", what, "give each a name of its own"));
+            }
+            region.check(&mut doors)?;
+        }
+        for link in &self.links {
+            if let Some(unknown) = link.between.iter().find(|name| !names.contains(name)) {
+                return Err(unknown_region("links.between", unknown.as_str()));
+            }
+        }
+        let mut tenants = BTreeSet::new();
+        for tenant in &self.tenants {
+            let key = format!("tenants '{}'", tenant.name);
+            check_name(&key, &tenant.name)?;
+            if !tenants.insert(&tenant.name) {
+                return Err(Misfit::new(key, "the tenant stands here twice", "put its regions into one entry"));
+            }
+            if tenant.regions.is_empty() {
+                return Err(Misfit::new(key, "it may go nowhere", "name at least one region, or leave the tenant out"));
+            }
+            if let Some(unknown) = tenant.regions.iter().find(|name| !names.contains(name)) {
+                return Err(unknown_region(&key, unknown.as_str()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Region {
+    fn check<'a>(&'a self, doors: &mut BTreeSet<&'a str>) -> Result<(), Misfit> {
+        let key = |key: &str| format!("regions '{}' {key}", self.name);
+        if self.name.as_str().is_empty() {
+            return Err(Misfit::new("regions.name", "a region has no name", "give it one, as \"eu-west\""));
+        }
+        if let Err(error) = Coordinates::new(self.latitude, self.longitude) {
+            return Err(Misfit::new(key("latitude, longitude"), error.to_string(), "give its place in degrees"));
+        }
+        if self.weight > 100 {
+            let what = format!("{} of a hundred is more than all", self.weight);
+            return Err(Misfit::new(key("weight"), what, "it takes 0 to 100"));
+        }
+        for (name, address) in [("leader", &self.leader), ("peer", &self.peer)] {
+            if let Some(address) = address {
+                check_address(&key(name), address, doors)?;
+            }
+        }
+        let mut names = BTreeSet::new();
+        for edge in &self.edges {
+            let key = format!("regions '{}' edges '{}'", self.name, edge.name);
+            check_name(&key, &edge.name)?;
+            if !names.insert(&edge.name) {
+                return Err(Misfit::new(key, "the region has two edges of that name", "give each a name of its own"));
+            }
+            if !(1..=1_000).contains(&edge.weight) {
+                let what = format!("its weight is {}", edge.weight);
+                return Err(Misfit::new(key, what, "it takes 1 to 1000; to take an edge out, remove it"));
+            }
+            check_address(&key, &edge.door, doors)?;
+        }
+        Ok(())
+    }
+}
+
+fn unknown_region(key: &str, name: &str) -> Misfit {
+    Misfit::new(key, format!("there is no region '{name}'"), "name one that the file describes")
+}
+
+fn check_name(key: &str, name: &str) -> Result<(), Misfit> {
+    let fine = (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if fine {
+        return Ok(());
+    }
+    let what = format!("'{}' is no name", name.chars().take(64).collect::<String>());
+    Err(Misfit::new(key, what, format!("use 1 to {NAME_LEN_MAX} visible ASCII characters")))
+}
+
+fn check_address<'a>(key: &str, address: &'a str, doors: &mut BTreeSet<&'a str>) -> Result<(), Misfit> {
+    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok());
+    let plain = address.len() <= 255 && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    if !plain || port.is_none_or(|port: u16| port == 0) {
+        let what = format!("'{}' is no address", address.chars().take(64).collect::<String>());
+        return Err(Misfit::new(key, what, "write \"host:port\", as \"10.0.0.7:6566\""));
+    }
+    if !doors.insert(address) {
+        return Err(Misfit::new(
+            key,
+            format!("the address '{address}' stands here twice"),
+            "each listener has its own",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+role = "topology"
+name = "two"
+pattern = "active_active"
+[[regions]]
+name = "us-east"
+latitude = 38.9
+longitude = -77.4
+edges = [{ name = "a", door = "10.0.0.1:6566" }]
+[[regions]]
+name = "eu-west"
+latitude = 53.3
+longitude = -6.3
+role = "standby"
+leader = "leader.eu:6565"
+edges = [{ name = "a", door = "[2001:db8::1]:6566", weight = 3 }]
+[[tenants]]
+name = "acme"
+regions = ["eu-west"]
+"#;
+
+    fn refused(change: impl Fn(&str) -> String) -> String {
+        Topology::parse(&change(GOOD)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_topology_is_read_and_written_back() {
+        let topology = Topology::parse(GOOD).unwrap();
+        assert_eq!(topology.regions[0].weight, 100);
+        assert_eq!(
+            topology.regions[1].edges[0].public_addresses(),
+            ["2001:db8::1".parse::<std::net::IpAddr>().unwrap()]
+        );
+        assert_eq!(Topology::parse(&toml::to_string(&topology).unwrap()).unwrap(), topology);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_place_and_remedy() {
+        let text = refused(|good| good.replace("weight = 3", "wieght = 3"));
+        assert!(text.starts_with("line 16: ") && text.contains("wieght"), "{text}");
+        let cases = [
+            ("role = \"topology\"", "role = \"edge\"", "begins with role"),
+            ("latitude = 53.3", "latitude = 153.3", "regions 'eu-west' latitude"),
+            ("name = \"eu-west\"", "name = \"us-east\"", "two regions 'us-east'"),
+            ("weight = 3", "weight = 0", "1 to 1000"),
+            ("10.0.0.1:6566", "10.0.0.1", "host:port"),
+            ("10.0.0.1:6566", "leader.eu:6565", "stands here twice"),
+            ("regions = [\"eu-west\"]", "regions = [\"mars\"]", "no region 'mars'"),
+            ("regions = [\"eu-west\"]", "regions = []", "may go nowhere"),
+            ("role = \"standby\"", "role = \"standby\"\nweight = 101", "0 to 100"),
+        ];
+        for (from, to, says) in cases {
+            let text = refused(|good| good.replacen(from, to, 1));
+            assert!(text.contains(says), "{to}: {text}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Watching files: the topology and the place database are read again when they change.
+
+use crate::{router::Router, topology::Topology};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+/// The largest topology file that is read, in bytes.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// How a file looked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Looks {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    /// Files are replaced by renaming others over them.
+    inode: u64,
+}
+
+impl Looks {
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = fs::metadata(path)?;
+        Ok(Self { modified: meta.modified().ok(), bytes: meta.len(), inode: meta.ino() })
+    }
+}
+
+/// Reads the topology's file.
+///
+/// # Errors
+/// When it cannot be read or is no topology; says where and what to do.
+pub fn read_topology(path: &Path) -> Result<Topology, String> {
+    let shown = path.display();
+    let unreadable = |error: io::Error| format!("{shown}: cannot be read: {error}; check the path and its permissions");
+    if fs::metadata(path).map_err(unreadable)?.len() > BYTES_MAX {
+        return Err(format!("{shown}: is larger than {BYTES_MAX} bytes; name a topology file"));
+    }
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    Topology::parse(&text).map_err(|error| format!("{shown}: {error}"))
+}
+
+/// Looks at the files again and again, until dropped.
+pub async fn watch(router: Router) {
+    let config = router.config();
+    let mut files = [Some(config.topology.clone()), config.place.database.clone()].map(Watched::new);
+    let mut tick = tokio::time::interval(Duration::from_millis(config.watch_ms.max(1)));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        let Ok((looked, changed)) = tokio::task::spawn_blocking(move || {
+            let changed = files.each_mut().map(Watched::has_changed);
+            (files, changed)
+        })
+        .await
+        else {
+            return;
+        };
+        files = looked;
+        if changed[0] {
+            let path = router.config().topology.clone();
+            match tokio::task::spawn_blocking(move || read_topology(&path)).await {
+                Ok(Ok(topology)) => router.adopt(topology),
+                Ok(Err(problem)) => router.refuse_topology(problem),
+                Err(_) => return,
+            }
+        }
+        if changed[1] {
+            let reloading = router.clone();
+            match tokio::task::spawn_blocking(move || reloading.reload_places()).await {
+                Ok(Ok(())) => tracing::info!("the place database was read again"),
+                Ok(Err(problem)) => tracing::error!(problem, "the last place database stays in use"),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A file, and how it looked last. The first look is a change, as it may have changed since it was read at the start.
+struct Watched {
+    path: Option<PathBuf>,
+    looked: Option<io::Result<Looks>>,
+}
+
+impl Watched {
+    fn new(path: Option<PathBuf>) -> Self {
+        Self { path, looked: None }
+    }
+
+    fn has_changed(&mut self) -> bool {
+        let Some(path) = &self.path else { return false };
+        let looks = Looks::of(path);
+        let same = match (&self.looked, &looks) {
+            (Some(Ok(old)), Ok(new)) => old == new,
+            (Some(Err(old)), Err(new)) => old.kind() == new.kind(),
+            _ => false,
+        };
+        self.looked = Some(looks);
+        !same
+    }
+}
