@@ -31,6 +31,7 @@ mod service;
 mod state;
 mod unread;
 mod v1;
+mod weight;
 
 pub use config::{Config, Metrics};
 

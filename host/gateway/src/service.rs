@@ -4,14 +4,16 @@ use crate::{
     body,
     failure::{Answer, Failure},
     feast, read,
+    room::{COUNTED_FROM, Held},
     routes::{self, Endpoint, Found},
     state::State,
-    v1,
+    v1, weight,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use littoral_columnar::ARROW_STREAM;
 use std::{sync::Arc, time::Instant};
 
 /// Answers a request, whatever it is.
@@ -28,10 +30,13 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
     };
     // The body first: were a place taken before, clients that trickle theirs could take them all.
-    let (body, _held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
+    let (body, mut held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
         Ok(read) => read,
         Err(failure) => return failed(failure),
     };
+    if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
+        return failed(failure);
+    }
     // What tells whether the node lives must not wait behind its load.
     let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
     let Some(_place) = state.places.try_acquire().map(Some).or_else(|e| if vital { Ok(None) } else { Err(e) }).ok()
@@ -49,6 +54,24 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
     let answer = answer.and_then(|answer| state.answers.admit(answer)).unwrap_or_else(failed);
     state.latency.record(endpoint, answer.status(), started.elapsed());
     answer
+}
+
+/// Finds room for what a large body's JSON becomes.
+fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], held: &mut Held) -> Result<(), Failure> {
+    let media_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_json = endpoint != Endpoint::PutModule && !media_type.starts_with(ARROW_STREAM.as_bytes());
+    if body.len() <= COUNTED_FROM || !is_json {
+        return Ok(());
+    }
+    let bytes = body.len().saturating_add(weight::of_elements(body));
+    let max = state.config.bodies_bytes_max.max(body_max(state, endpoint));
+    if bytes > max {
+        let message = format!(
+            "its values would take about {bytes} bytes of memory, more than {max}; send it in parts, or as an Arrow stream"
+        );
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
+    }
+    state.bodies.grow(held, bytes)
 }
 
 fn body_max(state: &State, endpoint: Endpoint) -> usize {

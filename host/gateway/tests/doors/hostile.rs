@@ -76,3 +76,26 @@ async fn shapes_that_a_client_makes_up_do_not_pile_up() {
         assert_eq!(answer.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_body_whose_values_would_take_much_more_than_itself_is_refused_before_they_do() {
+    let config = Config { bodies_bytes_max: 64 << 20, ..Config::default() };
+    let door = Door::open_with(MemoryNode::default(), config).await;
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": [{"name": "f", "value_type": "int64_list"}]});
+    assert_eq!(door.put("/v1/views/v", &view).await.status, 200);
+    // Three bytes each, a hundred times as much in memory.
+    let many = "{},".repeat(1 << 20);
+    for body in [
+        format!(r#"{{"deletes":[{many}{{}}]}}"#),
+        format!(r#"{{"rows":[{{"values":{{"f":[{}1]}}}}]}}"#, "1,".repeat(1 << 20)),
+    ] {
+        let answer = door.send("POST", "/v1/views/v/rows", &[], body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"));
+    }
+    let read = format!(r#"{{"features":["v:f"],"entities":{{"id":[{}1]}}}}"#, "1,".repeat(1 << 20));
+    assert_eq!(door.send("POST", "/v1/read", &[], read).await.status, 413);
+    // As large, of few values: taken for what it is.
+    let text = format!(r#"{{"rows":[{{"key":{{"id":1}},"values":{{"f":[1]}}}}],"deletes":[]}}{}"#, " ".repeat(4 << 20));
+    let answer = door.send("POST", "/v1/views/v/rows", &[], text).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+}
