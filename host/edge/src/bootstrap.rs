@@ -43,6 +43,7 @@ impl Bootstrap {
                 return Err(Violation::Damaged("a snapshot holds an empty row".to_owned()));
             };
             taken += 1;
+            self.replica.holds(row.lsn);
             if let Some(route) = routes.get(&row.view)
                 && route.holding == Holding::Full
             {

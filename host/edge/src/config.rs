@@ -60,9 +60,9 @@ pub struct Config {
     pub fill_wait_ms_max: u64,
     /// Reads that may wait for freshness at once; further ones are refused as overload. Default: 10000.
     pub waiting_reads_max: usize,
-    /// How long a tombstone is held, in seconds: as long as the leader holds its own, as a late write of an older event
-    /// must still meet it. Default: 604800, a week.
-    pub tombstone_retention_s: u64,
+    /// Memory for the newest records, in bytes, for edges that follow this one: one that was away for less goes on from
+    /// there, others take a snapshot. Zero: nothing is kept, and nothing can be followed here. Default: 256 MiB.
+    pub relay_bytes_max: usize,
 }
 
 impl Default for Config {
@@ -87,7 +87,7 @@ impl Default for Config {
             fill_calls_max: 8,
             fill_wait_ms_max: 2_000,
             waiting_reads_max: 10_000,
-            tombstone_retention_s: 7 * 86_400,
+            relay_bytes_max: 256 << 20,
         }
     }
 }
@@ -136,6 +136,28 @@ impl Config {
         Ok(())
     }
 
+    /// Checks what serving the feed onward needs: a snapshot for others is of everything.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] naming the key.
+    pub fn check_relay(&self) -> Result<(), InvalidConfig> {
+        let refuse = |key, reason: &str| Err(InvalidConfig { key, reason: reason.to_owned() });
+        if self.follow.is_some() {
+            return refuse(
+                "follow",
+                "must be left out at a relay (peer_listen is set): those who follow it need every view",
+            );
+        }
+        let resident = |mode: &ViewMode| *mode == ViewMode::Resident;
+        if resident(&self.view_mode) || self.views.values().any(resident) {
+            return refuse("view_mode", "and [edge.views] must be \"full\" at a relay (peer_listen is set)");
+        }
+        if self.relay_bytes_max == 0 {
+            return refuse("relay_bytes_max", "must be at least 1 at a relay (peer_listen is set)");
+        }
+        Ok(())
+    }
+
     pub(crate) fn wanted(&self) -> Views {
         self.follow.as_ref().map_or(Views::All, |names| Views::Names(names.clone()))
     }
@@ -164,6 +186,11 @@ mod tests {
         assert_eq!(key(Config { name: String::new(), ..Config::default() }), "name");
         assert_eq!(key(Config { ping_interval_ms: 0, ..Config::default() }), "ping_interval_ms");
         assert_eq!(key(Config { reconnect_ms_max: 1, ..Config::default() }), "reconnect_ms_min");
+        assert_eq!(Config::default().check_relay(), Ok(()));
+        let key_of_relay = |config: Config| config.check_relay().expect_err("cannot relay").key;
+        assert_eq!(key_of_relay(Config { follow: Some(vec![]), ..Config::default() }), "follow");
+        assert_eq!(key_of_relay(Config { view_mode: ViewMode::Resident, ..Config::default() }), "view_mode");
+        assert_eq!(key_of_relay(Config { relay_bytes_max: 0, ..Config::default() }), "relay_bytes_max");
         let views = BTreeMap::from([("b".to_owned(), ViewMode::Resident)]);
         let follow = Some(vec!["a".to_owned()]);
         let error = Config { follow, views, ..Config::default() }.check().expect_err("cannot work");

@@ -7,6 +7,7 @@ use crate::{
 use littoral_feed::client::LeaderRows;
 use littoral_model::{
     entity_key::KeyBatch,
+    freshness::Consistency,
     position::Position,
     read::{ReadError, ViewRead},
     row::Row,
@@ -110,7 +111,7 @@ async fn drain(shared: Arc<Shared>) {
         let replica = shared.replica.load_full();
         let (reads, keys) = by_view(keys);
         let read = match shared.link.calls() {
-            Ok(calls) => calls.read(reads).await,
+            Ok(calls) => calls.read(reads, Consistency::Replica).await,
             Err(reason) => Err(ReadError::LeaderUnavailable(reason)),
         };
         resolve(&shared, replica.as_deref(), keys, read);

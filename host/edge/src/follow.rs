@@ -3,7 +3,7 @@
 use crate::{
     apply,
     bootstrap::Bootstrap,
-    budget,
+    budget, proof,
     replica::{Point, Replica},
     shared::Shared,
 };
@@ -41,6 +41,14 @@ enum Ended {
     Leader { code: ErrorCode, message: String },
     #[error("the leader closed the feed")]
     Closed,
+    #[error("rows here were not the leader's and could not be mended: a snapshot replaces them")]
+    GivenUp,
+}
+
+impl From<proof::GivenUp> for Ended {
+    fn from(_: proof::GivenUp) -> Self {
+        Self::GivenUp
+    }
 }
 
 /// Follows until cancelled.
@@ -79,6 +87,7 @@ struct Follower {
     stuck: (Option<Resume>, u32),
     /// The last failure, so that one that repeats is logged once.
     last_failure: String,
+    proof: proof::Driver,
 }
 
 /// One stream's state.
@@ -98,6 +107,7 @@ impl Follower {
         let point = shared.replica.load().as_ref().map(|replica| replica.point.load_full());
         let followed = point.map(|point| (point.resume.position.incarnation, point.epoch));
         Self {
+            proof: proof::Driver::new(shared.clone()),
             shared,
             staleness: Staleness::default(),
             followed,
@@ -144,6 +154,7 @@ impl Follower {
             tokio::select! {
                 biased;
                 _ = pings.tick() => self.tick(&mut stream)?,
+                event = self.proof.next() => self.proof.take(event)?,
                 message = stream.connection.receiver.next() => match message? {
                     None => return Ok(()),
                     Some(message) => self.take(&mut stream, message)?,
@@ -196,11 +207,17 @@ impl Follower {
                 }
             }
             Effect::Apply(block) => self.apply(stream, &block)?,
-            Effect::Heard { clock, head, echo } => {
+            Effect::Heard { clock, head, echo, behind, leader_lost } => {
                 self.shared.heard_clock(clock);
                 self.shared.heard_head(head);
-                self.staleness.echo(echo, head.lsn);
+                self.staleness.echo(echo, head.lsn, behind);
+                self.shared.heard_beyond_lost(leader_lost);
                 self.publish_freshness(stream);
+            }
+            Effect::Compare(checkpoint) => {
+                if let Some(replica) = self.shared.replica.load_full() {
+                    self.proof.compare(&replica, &checkpoint)?;
+                }
             }
             Effect::End { code, message } => return Err(Ended::Leader { code, message }),
         }
@@ -235,6 +252,7 @@ impl Follower {
         let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
         replica.point.store(Arc::new(Point::new(resume, epoch, before.region, catalogue)));
         drop(before);
+        self.shared.relay.applied(block, resume.position);
         if let Some(catalogue) = brought.catalogue {
             self.shared.serve_catalogue(&catalogue);
         }
@@ -282,6 +300,7 @@ impl Follower {
                 Remedy::Snapshot => self.needs_snapshot = true,
             }
         }
+        self.needs_snapshot |= matches!(ended, Ended::GivenUp);
         metrics::counter!("littoral_edge_feed_ended_total").increment(1);
         let failure = ended.to_string();
         if failure == self.last_failure && !self.tailed {

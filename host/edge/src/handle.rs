@@ -4,10 +4,12 @@ use crate::{
     config::{Config, InvalidConfig},
     follow, local_snapshot, modules, observe, read,
     shared::Shared,
+    verify,
 };
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    digest::Verification,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     status::NodeStatus,
@@ -40,7 +42,7 @@ pub enum StartError {
 /// A running edge. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     tasks: TaskTracker,
 }
 
@@ -87,6 +89,26 @@ impl Handle {
     /// Returns when the edge has stopped, after its token was cancelled and its last local snapshot written.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
+    }
+}
+
+/// Damage on purpose, for tests.
+#[cfg(feature = "test-hooks")]
+impl Handle {
+    /// Changes a held row in memory without anything noticing.
+    ///
+    /// Returns whether there was one.
+    #[must_use]
+    pub fn corrupt(&self, view: ViewId, key: &[u8]) -> bool {
+        self.shared.replica.load_full().is_some_and(|replica| replica.table.corrupt(view, key))
+    }
+
+    /// Loses a held row without anything noticing.
+    ///
+    /// Returns whether there was one.
+    #[must_use]
+    pub fn lose(&self, view: ViewId, key: &[u8]) -> bool {
+        self.shared.replica.load_full().is_some_and(|replica| replica.table.lose(view, key))
     }
 }
 
@@ -141,6 +163,10 @@ impl FeatureWriter for Handle {
 impl Node for Handle {
     fn status(&self) -> NodeStatus {
         observe::status(&self.shared)
+    }
+
+    fn verify(&self) -> BoxFuture<'_, Result<Verification, ReadError>> {
+        Box::pin(verify::run(&self.shared))
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {

@@ -19,9 +19,13 @@ mod local_snapshot;
 mod modules;
 mod observe;
 mod progress;
+mod proof;
+mod publish;
 mod read;
+mod relay;
 mod replica;
 mod shared;
+mod verify;
 
 pub use config::{Config, InvalidConfig, ViewMode};
 pub use handle::{Edge, Handle, StartError};

@@ -110,6 +110,7 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
             let row = row.map_err(|error| reader.damaged(error.to_string()))?;
             let Some(row) = row else { return Err(reader.damaged("it holds an empty row".to_owned())) };
             total += 1;
+            replica.holds(row.lsn);
             match routes.get(&row.view).map(|route| (route.holding, route.merge)) {
                 Some((Holding::Full, merge)) => {
                     replica.table.apply(row.to_row(), merge, Mode::InsertAll);
@@ -137,7 +138,7 @@ pub fn rewrite_snapshot(config: &Config, from: &Path, to: &Path) -> Result<Optio
     replica.map(|replica| write(&replica, to)).transpose().map_err(|error| error.to_string())
 }
 
-/// Writes from time to time, until cancelled; then tombstones that are old enough go first.
+/// Writes from time to time, until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let interval = Duration::from_secs(shared.config.snapshot_interval_s.max(1));
     let mut written = None;
@@ -147,7 +148,6 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = tokio::time::sleep(interval) => {}
         }
         let Some(replica) = shared.replica.load_full() else { continue };
-        collect_tombstones(&shared, &replica);
         if written != Some(replica.position()) {
             written = Some(replica.position());
             save(&shared).await;
@@ -188,15 +188,5 @@ pub(crate) fn load(config: &Config) -> Option<Replica> {
             tracing::warn!(%error, "the local snapshot is refused; starting with a snapshot from the leader");
             None
         }
-    }
-}
-
-fn collect_tombstones(shared: &Shared, replica: &Replica) {
-    let retention_ms = shared.config.tombstone_retention_s.saturating_mul(1_000);
-    // By the leader's clock: ours may be wrong.
-    let before_ms = shared.leader_clock().physical_ms().saturating_sub(retention_ms);
-    let collected = replica.table.collect_tombstones(littoral_model::hlc::Hlc::new(before_ms, 0));
-    if collected > 0 {
-        metrics::counter!("littoral_edge_tombstones_collected_total").increment(collected as u64);
     }
 }

@@ -142,6 +142,17 @@ async fn prepare(shared: &Shared, module: &ModuleRelease) -> Result<(), FetchErr
     Ok(shared.runtime.prepare(module.digest, component).await?)
 }
 
+/// A component, for those who follow this edge.
+pub(crate) async fn component(shared: &Shared, digest: ModuleDigest) -> Option<Bytes> {
+    if let Some(file) = component_file(shared, digest)
+        && let Ok(bytes) = tokio::fs::read(file).await
+        && ModuleDigest::of(&bytes) == digest
+    {
+        return Some(Bytes::from(bytes));
+    }
+    shared.link.calls().ok()?.fetch_module(digest).await.ok()?
+}
+
 /// Keeps a component for the next start. A failure costs only that start a fetch.
 async fn keep(shared: &Shared, module: &ModuleRelease, component: &Bytes) {
     let Some(file) = component_file(shared, module.digest) else { return };

@@ -42,12 +42,18 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
     let head = shared.head();
     let lag = if head.incarnation == position.incarnation { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
-    let gauges = BTreeMap::from([
+    let proven = shared.proof.proven(shared.now());
+    let mut gauges = BTreeMap::from([
         ("lag_records".to_owned(), lag as f64),
         ("rows".to_owned(), views.iter().map(|view| view.rows).sum::<u64>() as f64),
         ("row_bytes".to_owned(), views.iter().map(|view| view.bytes).sum::<u64>() as f64),
         ("fills_waiting".to_owned(), shared.fills.waiting() as f64),
     ]);
+    gauges.insert("repairing".to_owned(), f64::from(u8::from(shared.proof.prover.lock().is_repairing())));
+    if let Some((lsn, age)) = proven {
+        gauges.insert("proven_lsn".to_owned(), lsn.0 as f64);
+        gauges.insert("proven_age_ms".to_owned(), age.as_millis() as f64);
+    }
     NodeStatus {
         name: shared.config.name.clone(),
         role: Role::Edge,
@@ -59,7 +65,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         position,
         head,
         staleness_ms: staleness.map(|staleness| staleness.as_millis() as u64),
-        writable: shared.link.is_connected(),
+        writable: shared.link.is_connected() && !shared.leader_lost(),
         views,
         modules,
         gauges,
@@ -103,6 +109,9 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         metrics::gauge!("littoral_edge_head").set(status.head.lsn.0 as f64);
         if let Some(ms) = status.staleness_ms {
             metrics::gauge!("littoral_edge_staleness_ms").set(ms as f64);
+        }
+        if let Some((_, age)) = shared.proof.proven(shared.now()) {
+            metrics::gauge!("littoral_edge_proven_age_seconds").set(age.as_secs_f64());
         }
         metrics::gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);
         for view in status.views {

@@ -7,7 +7,7 @@ use crate::{
     shared::Shared,
 };
 use littoral_model::{
-    freshness::{Degraded, Freshness, OnUnmet, Source},
+    freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     position::Position,
     read::{ReadAnswer, ReadError, ReadRequest},
     row::Row,
@@ -222,7 +222,7 @@ async fn fill(
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
-    let read = calls.read(request.reads.clone()).await?;
+    let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
     if let Some(token) = &request.demand.at_least
         && !read.watermark.covers(token)
     {

@@ -5,14 +5,20 @@ use arc_swap::ArcSwap;
 use littoral_model::{
     catalogue::Catalogue,
     merge::MergePolicy,
-    position::{Epoch, Position},
+    position::{Epoch, Lsn, Position},
     region::Region,
     token::Watermark,
     view::{FeatureView, ViewId},
 };
 use littoral_protocol::frame::Resume;
 use littoral_replica::{Residency, Table};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 /// How a view is held here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub(crate) struct Replica {
     pub(crate) table: Arc<Table>,
     pub(crate) routes: ArcSwap<Routes>,
     pub(crate) point: ArcSwap<Point>,
+    /// The newest record that a row of the snapshot comes from: before, rows may be newer than the position.
+    exact_from: AtomicU64,
 }
 
 impl Replica {
@@ -69,12 +77,24 @@ impl Replica {
             floor: point.resume.position.lsn,
             ..littoral_replica::Config::default()
         });
-        let replica = Self { table: Arc::new(table), routes: ArcSwap::default(), point: ArcSwap::from_pointee(point) };
+        let exact_from = AtomicU64::new(point.resume.position.lsn.0);
+        let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
+        let replica = Self { table, routes, point, exact_from };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(config, view);
         }
         replica
+    }
+
+    /// The rows are as of one record from here on.
+    pub(crate) fn exact_from(&self) -> Lsn {
+        Lsn(self.exact_from.load(Relaxed))
+    }
+
+    /// The snapshot holds a row of this record.
+    pub(crate) fn holds(&self, lsn: Lsn) {
+        self.exact_from.fetch_max(lsn.0, Relaxed);
     }
 
     pub(crate) fn position(&self) -> Position {

@@ -1,16 +1,18 @@
 //! What the tasks of an edge and its readers share.
 
-use crate::{config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, replica::Replica};
+use crate::{
+    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, relay::Relay, replica::Replica,
+};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use littoral_model::{catalogue::Catalogue, hlc::Hlc, ports::ModuleRuntime, position::Position};
+use littoral_model::{catalogue::Catalogue, digest::Checkpoints, hlc::Hlc, ports::ModuleRuntime, position::Position};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -20,6 +22,10 @@ pub(crate) struct Shared {
     /// The catalogue that doors see: the replica's, with modules' new releases held back until they can be called.
     pub(crate) served: ArcSwap<Catalogue>,
     pub(crate) link: LeaderLink,
+    pub(crate) relay: Relay,
+    pub(crate) proof: Proof,
+    /// The leader's digests, for those who follow this edge.
+    pub(crate) checkpoints: watch::Sender<Checkpoints>,
     pub(crate) fills: Fills,
     /// Applied LSNs.
     pub(crate) applied: Progress,
@@ -33,6 +39,8 @@ pub(crate) struct Shared {
     fresh_at: AtomicU64,
     heard_at: AtomicU64,
     heartbeat_ms: AtomicU64,
+    /// What is followed is a relay, and it has lost its way to the leader.
+    beyond_lost: AtomicBool,
     /// The leader's clock, as last heard; zero for never.
     leader_clock: AtomicU64,
     head: ArcSwap<Position>,
@@ -43,6 +51,9 @@ impl Shared {
         Self {
             fills: Fills::default(),
             link: LeaderLink::default(),
+            relay: Relay::new(config.relay_bytes_max),
+            proof: Proof::default(),
+            checkpoints: watch::Sender::default(),
             config,
             runtime,
             replica: ArcSwapOption::empty(),
@@ -54,6 +65,7 @@ impl Shared {
             fresh_at: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
             heartbeat_ms: AtomicU64::new(100),
+            beyond_lost: AtomicBool::new(false),
             leader_clock: AtomicU64::new(0),
             head: ArcSwap::default(),
         }
@@ -105,8 +117,16 @@ impl Shared {
         self.heartbeat_ms.store(u64::from(ms.max(1)), Relaxed);
     }
 
-    /// Whether the leader was silent for too many heartbeats.
+    /// Whether the relay that is followed has said that the leader is lost to it.
+    pub(crate) fn heard_beyond_lost(&self, lost: bool) {
+        self.beyond_lost.store(lost, Relaxed);
+    }
+
+    /// Whether the leader was silent for too many heartbeats, here or at the relay that is followed.
     pub(crate) fn leader_lost(&self) -> bool {
+        if self.beyond_lost.load(Relaxed) {
+            return true;
+        }
         let heard_at = self.heard_at.load(Relaxed);
         let heartbeats = u64::from(self.config.heartbeats_missed_max.max(1));
         let allowed = Duration::from_millis(self.heartbeat_ms.load(Relaxed).saturating_mul(heartbeats));
@@ -120,8 +140,12 @@ impl Shared {
 
     /// Serves another replica: the local snapshot's, or one that a leader's snapshot has made.
     pub(crate) fn swap_replica(&self, replica: Arc<Replica>) {
-        let catalogue = replica.point.load().catalogue.clone();
+        let point = replica.point.load_full();
+        let catalogue = point.catalogue.clone();
+        self.proof.restart(replica.exact_from());
         self.replica.store(Some(replica));
+        self.checkpoints.send_modify(Checkpoints::clear);
+        self.relay.restart(point.resume);
         self.serve_catalogue(&catalogue);
         self.applied.wake_all();
         self.fresh.wake_all();

@@ -7,6 +7,7 @@
 mod support;
 
 use littoral_feed::server::Config;
+use littoral_model::freshness::Consistency;
 use littoral_protocol::frame::*;
 use littoral_wire::{records, rows};
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ async fn calls(callers: u64) {
             tokio::spawn(async move {
                 let mut done = 0u64;
                 while Instant::now() < until {
-                    calls.read(keys(1, [(caller + done) % 10_000])).await.unwrap();
+                    calls.read(keys(1, [(caller + done) % 10_000]), Consistency::Replica).await.unwrap();
                     done += 1;
                 }
                 done

@@ -8,6 +8,7 @@ use littoral_feed::{
     client::{self, CallError},
     server::Config,
 };
+use littoral_model::freshness::Consistency;
 use littoral_model::{
     event_time::EventTime,
     module::ModuleDigest,
@@ -31,7 +32,7 @@ async fn each_call_is_answered_by_the_leader() {
     served.leader.put(1, 5);
     let calls = served.connect().await.calls;
 
-    let read = calls.read(keys(1, [4, 5, 5])).await.unwrap();
+    let read = calls.read(keys(1, [4, 5, 5]), Consistency::Replica).await.unwrap();
     assert_eq!(read.as_of, served.leader.last().position);
     assert_eq!(read.watermark.get(region()).unwrap().1, Lsn(3));
     let [none, row, again] = &read.rows[0][..] else { panic!("{:?}", read.rows) };
@@ -70,7 +71,7 @@ async fn a_slow_call_does_not_hold_up_the_others() {
     *served.leader.read_delay.lock() = Some(Duration::from_millis(300));
     let slow = tokio::spawn({
         let calls = calls.clone();
-        async move { calls.read(keys(1, [5])).await.map(|read| read.rows[0][0].is_some()) }
+        async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(|read| read.rows[0][0].is_some()) }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     let begun = Instant::now();
@@ -86,10 +87,10 @@ async fn calls_end_in_time_and_a_late_answer_disturbs_nobody() {
     let config = client::Config { call_timeout_ms: 50, ..served.client() };
     let calls = client::connect(&config).await.unwrap().calls;
     *served.leader.read_delay.lock() = Some(Duration::from_millis(120));
-    let error = calls.read(keys(1, [5])).await.unwrap_err();
+    let error = calls.read(keys(1, [5]), Consistency::Replica).await.unwrap_err();
     assert!(matches!(&error, ReadError::LeaderUnavailable(reason) if reason.contains("50 ms")), "{error}");
     tokio::time::sleep(Duration::from_millis(120)).await;
-    assert_eq!(calls.read(keys(1, [5])).await.unwrap().rows.len(), 1);
+    assert_eq!(calls.read(keys(1, [5]), Consistency::Replica).await.unwrap().rows.len(), 1);
 }
 
 #[tokio::test]
@@ -100,11 +101,11 @@ async fn more_calls_than_may_wait_are_refused_as_overload() {
     *served.leader.read_delay.lock() = Some(Duration::from_millis(200));
     let waiting = tokio::spawn({
         let calls = calls.clone();
-        async move { calls.read(keys(1, [5])).await.map(drop) }
+        async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(drop) }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(calls.status().await, Err(CallError::Overloaded(1)));
-    assert!(matches!(calls.read(keys(1, [5])).await, Err(ReadError::Overloaded(_))));
+    assert!(matches!(calls.read(keys(1, [5]), Consistency::Replica).await, Err(ReadError::Overloaded(_))));
     assert_eq!(calls.write(one_row(1)).await, Err(WriteError::Overloaded));
     assert_eq!(waiting.await.unwrap(), Ok(()));
     calls.status().await.unwrap();
@@ -129,7 +130,7 @@ async fn waiting_calls_fail_at_once_when_the_connection_is_lost() {
     *served.leader.read_delay.lock() = Some(Duration::from_secs(30));
     let waiting = tokio::spawn({
         let calls = calls.clone();
-        async move { calls.read(keys(1, [5])).await.map(drop) }
+        async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(drop) }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     proxy.task.abort();
@@ -147,7 +148,7 @@ async fn a_stopping_leader_answers_what_it_has_begun() {
     *served.leader.read_delay.lock() = Some(Duration::from_millis(200));
     let waiting = tokio::spawn({
         let calls = calls.clone();
-        async move { calls.read(keys(1, [5])).await.map(drop) }
+        async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(drop) }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     served.shutdown.cancel();
@@ -167,7 +168,7 @@ async fn many_callers_share_one_connection() {
             tokio::spawn(async move {
                 for turn in 0..50 {
                     let key = (caller + turn) % 128;
-                    let read = calls.read(keys(1, [key])).await.unwrap();
+                    let read = calls.read(keys(1, [key]), Consistency::Replica).await.unwrap();
                     assert_eq!(
                         read.rows[0][0].as_ref().map(|row| row.key().to_vec()),
                         (key < 100).then(|| key.to_le_bytes().to_vec())

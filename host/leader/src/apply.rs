@@ -76,7 +76,7 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
         // Before the head moves on: whoever hears of it finds the checkpoint that belongs there.
         let lsn = head.map_or_else(|| shared.published.load().position.lsn, |(lsn, ..)| lsn);
         for (task, reply) in tasks {
-            proof::carry_out(shared, task, lsn);
+            proof::carry_out(shared, task, lsn, &state.catalogue);
             answers.push((reply, shared.receipt(lsn, lsn, false)));
         }
         if let Some((lsn, chain, hlc)) = head {

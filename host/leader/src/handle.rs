@@ -2,6 +2,7 @@
 
 use crate::{
     ingest, observe,
+    proof::Task,
     queue::Refused,
     read,
     receipts::content_hash,
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use littoral_log::ReadError as LogReadError;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    digest::{BucketRows, Checkpoints},
     module::{ModuleDigest, ModuleRelease},
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
@@ -29,6 +31,9 @@ use tokio::sync::{oneshot, watch};
 
 /// Rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
+
+/// About how much of a bucket is given out at once, in bytes.
+const BUCKET_BYTES_MAX: usize = 4 << 20;
 
 /// What a record takes besides its key and body, in bytes, and a little more.
 const RECORD_OVERHEAD: usize = 80;
@@ -227,16 +232,45 @@ impl FeedSource for Handle {
         })
     }
 
-    fn snapshot(&self) -> SnapshotSource {
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
         // First the position, then the rows: rows may be newer than it, never older.
         let published = self.shared.published.load_full();
-        SnapshotSource {
+        Ok(SnapshotSource {
             as_of: published.position,
             chain: published.chain,
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.table.len() as u64,
             chunks: Box::new(self.shared.table.chunks(ROWS_PER_CHUNK)),
-        }
+        })
+    }
+
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        self.shared.proof.checkpoints()
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
+        Box::pin(async move {
+            let taken = self.submit(Work::Prove(Task::Checkpoint), 0).await;
+            taken.map(|receipt| receipt.position.lsn).map_err(|error| ReadError::LeaderUnavailable(error.to_string()))
+        })
+    }
+
+    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
+        Box::pin(async move {
+            let shared = self.shared.clone();
+            // It goes through the whole table, which would hold up a worker.
+            let read = tokio::task::spawn_blocking(move || {
+                if shared.proof.suspects(view) {
+                    let reason = format!("rows of view {view} have changed in the leader's memory; restart the leader");
+                    return Err(ReadError::LeaderUnavailable(reason));
+                }
+                // First the position, then the rows: rows may be newer than it, never older.
+                let as_of = shared.published.load().position;
+                let (rows, more) = shared.table.bucket(view, bucket, after.as_deref(), BUCKET_BYTES_MAX);
+                Ok(BucketRows { as_of, rows, more })
+            });
+            read.await.unwrap_or_else(|error| Err(ReadError::LeaderUnavailable(error.to_string())))
+        })
     }
 
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {

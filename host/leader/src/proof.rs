@@ -9,7 +9,8 @@
 
 use crate::shared::{Shared, Submission, Work};
 use littoral_model::{
-    digest::{Checkpoint, Checkpoints},
+    catalogue::Catalogue,
+    digest::{Checkpoint, Checkpoints, Digest, ViewDigest},
     hlc::Hlc,
     position::Lsn,
     view::ViewId,
@@ -76,10 +77,14 @@ impl Proof {
 }
 
 /// Carries out what was asked for, on the apply thread: everything up to `lsn` is applied.
-pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn) {
+pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catalogue) {
     match task {
         Task::Checkpoint => {
             let mut views = shared.table.digests();
+            // A view that never had a row is vouched for too: it is empty.
+            let known: BTreeSet<ViewId> = views.iter().map(|view| view.view).collect();
+            let empty = |view| ViewDigest { view, rows: 0, digest: Digest::default() };
+            views.extend(catalogue.views().map(|view| view.id).filter(|view| !known.contains(view)).map(empty));
             views.retain(|view| !shared.proof.suspects(view.view));
             let checkpoint = Checkpoint { lsn, at: Hlc::new(shared.now_ms(), 0), views };
             shared.proof.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));

@@ -277,7 +277,7 @@ async fn a_snapshot_for_a_subscriber_and_the_tail_make_the_same_rows() {
     let node = start(config()).await;
     let view = node.view("a").await;
     fill(&node, view, 1).await;
-    let snapshot = node.leader.snapshot();
+    let snapshot = node.leader.snapshot().unwrap();
     fill(&node, view, 2).await;
     assert_eq!(snapshot.as_of.lsn, Lsn(1_001));
     assert_eq!(node.leader.chain_at(snapshot.as_of.lsn), Some(snapshot.chain));
@@ -306,6 +306,6 @@ async fn tombstones_are_held_as_long_as_configured() {
     node.clock.store(NOW_MS + 60_001, Relaxed);
     node.put(view, 2, 2, 1_000).await.unwrap();
     node.leader.snapshot_now();
-    assert_eq!(node.leader.snapshot().chunks.flatten().filter(|row| row.is_tombstone()).count(), 0);
+    assert_eq!(node.leader.snapshot().unwrap().chunks.flatten().filter(|row| row.is_tombstone()).count(), 0);
     node.stop().await;
 }

@@ -6,7 +6,7 @@
 //! taken out or put in without looking at the others. XXH3 finds damage and divergence; it is no defence against an
 //! adversary.
 
-use crate::{hlc::Hlc, position::Lsn, row::Row, view::ViewId};
+use crate::{hlc::Hlc, position::{Lsn, Position}, row::Row, view::ViewId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::VecDeque, fmt, sync::Arc};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -158,6 +158,53 @@ pub struct Checkpoint {
     pub at: Hlc,
     /// The views that the leader vouches for, by number. One that is missing proves nothing.
     pub views: Vec<ViewDigest>,
+}
+
+/// What an edge has found when it compared itself with its leader.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Whether everything that is held here was equal to the leader's rows.
+    pub equal: bool,
+    /// Everything up to this record was compared.
+    pub lsn: Lsn,
+    /// When the leader took its digests, in milliseconds since 1970 by its clock.
+    pub at_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// View by view, by name.
+    pub views: Vec<ViewVerification>,
+}
+
+/// What was found of one view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewVerification {
+    /// The view.
+    pub view: String,
+    /// `full`, `resident`, or `leader` for one that is not held here.
+    pub residency: String,
+    /// Rows held here, without tombstones.
+    pub rows: u64,
+    /// Whether they are the leader's; `None` when that could not be found out.
+    pub equal: Option<bool>,
+    /// Buckets of a full view that differed from the leader's.
+    pub buckets_differed: Vec<u8>,
+    /// Buckets of a full view whose rows had changed in memory.
+    pub buckets_spoilt: Vec<u8>,
+    /// Rows of a resident view that differed.
+    pub rows_differed: u64,
+    /// Whether what differed is mended: it was compared again and is equal now.
+    pub mended: bool,
+}
+
+/// Rows and tombstones of a bucket, as a leader has them.
+#[derive(Clone, Debug)]
+pub struct BucketRows {
+    /// Everything up to here is in the rows; they may be newer, never older.
+    pub as_of: Position,
+    /// By key.
+    pub rows: Vec<Row>,
+    /// Whether further keys follow behind the last.
+    pub more: bool,
 }
 
 /// The newest checkpoints of a source of the feed, oldest first, each with a number that only grows. Kept so that a

@@ -4,6 +4,7 @@
 use crate::{
     catalogue::{Catalogue, CatalogueChange},
     column::Column,
+    digest::{BucketRows, Checkpoints, Verification},
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
     position::{Epoch, Lsn, Position},
@@ -16,7 +17,8 @@ use crate::{
     write::{WriteError, WriteReceipt, WriteRequest},
 };
 use bytes::Bytes;
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -183,6 +185,16 @@ pub trait Node: FeatureReader + FeatureWriter {
         let _ = (view, after, limit);
         None
     }
+
+    /// Proves what is held here equal to the leader's rows, or says what differs and mends it. Takes as long as going
+    /// through every row.
+    ///
+    /// # Errors
+    /// Why it cannot be proven now, and what to do.
+    fn verify(&self) -> BoxFuture<'_, Result<Verification, ReadError>> {
+        let reason = "this node is no edge: ask an edge, which compares itself with its leader";
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable(reason.to_owned()))))
+    }
 }
 
 /// What the replication feed serves from: a leader (and later a relay).
@@ -194,7 +206,7 @@ pub trait FeedSource: Node {
     fn epoch(&self) -> Epoch;
 
     /// The last record that is durable and applied; changes are seen through the receiver.
-    fn head(&self) -> tokio::sync::watch::Receiver<Position>;
+    fn head(&self) -> watch::Receiver<Position>;
 
     /// The hash of the record at `lsn`, for a subscriber that resumes there; `None` when it was trimmed or is not there.
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
@@ -207,14 +219,58 @@ pub trait FeedSource: Node {
 
     /// A snapshot of everything. Fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on
     /// brings every replica of it to the same rows.
-    fn snapshot(&self) -> SnapshotSource;
+    ///
+    /// # Errors
+    /// [`FeedReadError::NotHeld`] at a relay that does not hold everything.
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
+
+    /// The newest checkpoints, each there before the head says that its record is. The default has none.
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        watch::channel(Checkpoints::default()).1
+    }
+
+    /// Has the leader take a checkpoint now. Returns the record that it stands at; it comes down the feed.
+    ///
+    /// # Errors
+    /// [`ReadError::LeaderUnavailable`].
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no checkpoints are taken here".to_owned()))))
+    }
+
+    /// Rows and tombstones of a bucket ([`crate::digest`]) behind the key `after`, by key: a bounded part of them.
+    ///
+    /// # Errors
+    /// [`ReadError::LeaderUnavailable`], also when the leader cannot vouch for the view's rows.
+    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
+        let _ = (view, bucket, after);
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are given out here".to_owned()))))
+    }
+
+    /// Whether this is the leader itself, or a relay and how far it is behind.
+    fn standing(&self) -> Standing {
+        Standing::Leader
+    }
 
     /// A module's component.
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
 }
 
+/// Where a source of the feed stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It appends the log.
+    Leader,
+    /// It follows the leader, or another relay, and passes on what it has applied.
+    Relay {
+        /// How far it is behind the leader at most; `None` when it cannot tell.
+        behind: Option<Duration>,
+        /// Whether its own source is silent, or has said this of its own.
+        leader_lost: bool,
+    },
+}
+
 /// Dense records of the log, encoded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordBlock {
     /// The first record's number.
     pub first: Lsn,
@@ -238,6 +294,9 @@ pub enum FeedReadError {
     /// The disk does not give it back whole.
     #[error("the log cannot be read: {0}")]
     Io(String),
+    /// A relay does not hold what a snapshot needs.
+    #[error("no snapshot can be given here: {0}; subscribe at the leader, or at another relay")]
+    NotHeld(String),
 }
 
 /// A snapshot in the making.

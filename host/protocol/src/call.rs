@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
+    freshness::Consistency,
     module::ModuleDigest,
     ports::ModulePut,
-    position::Position,
+    position::{Lsn, Position},
     read::{ReadError, ViewRead},
     status::NodeStatus,
     token::Watermark,
+    view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,8 @@ pub enum Call {
     Read {
         /// Keys per view.
         reads: Vec<ViewRead>,
+        /// Whether a relay may answer from what it has applied, as of its own position, or must ask the leader.
+        consistency: Consistency,
     },
     /// Rows to write.
     Write(WriteRequest),
@@ -41,6 +45,17 @@ pub enum Call {
     },
     /// The leader's state.
     Status,
+    /// A checkpoint, now: it comes down the feed.
+    Checkpoint,
+    /// Rows and tombstones of a bucket, by key.
+    Bucket {
+        /// The view.
+        view: ViewId,
+        /// The bucket ([`littoral_model::digest`]).
+        bucket: u8,
+        /// Only keys behind this one.
+        after: Option<Bytes>,
+    },
 }
 
 /// A call and its number.
@@ -65,6 +80,17 @@ pub struct RowsRead {
     pub bytes: Bytes,
 }
 
+/// Rows of a bucket as a leader read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketRead {
+    /// The leader's last record, taken before it read: everything up to here is in the rows.
+    pub as_of: Position,
+    /// Whether further keys follow behind the last.
+    pub more: bool,
+    /// The rows and tombstones by key, as the wire crate's `rows` lays them out.
+    pub bytes: Bytes,
+}
+
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
@@ -80,6 +106,10 @@ pub enum Answer {
     Status(NodeStatus),
     /// The call itself was refused; nothing of it was done.
     Refused(String),
+    /// Of [`Call::Checkpoint`]: the record that it stands at.
+    Checkpoint(Result<Lsn, ReadError>),
+    /// Of [`Call::Bucket`].
+    Bucket(Result<BucketRead, ReadError>),
 }
 
 /// An answer and the number of its call.

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
+    digest::Checkpoint,
     hlc::Hlc,
     position::{Epoch, Lsn, Position},
     record::ChainHash,
@@ -109,6 +110,9 @@ pub enum ErrorCode {
     Log,
     /// The publisher stops; it may come back.
     Shutdown,
+    /// The publisher is a relay that has less than the subscriber, or not all that it would need; try again later, or
+    /// elsewhere.
+    Behind,
 }
 
 /// What a publisher sends.
@@ -158,6 +162,11 @@ pub enum Downstream {
         head: Position,
         /// The last ping that it has seen; zero before the first.
         echo: u64,
+        /// How far the publisher itself may be behind the leader, in microseconds: zero at a leader, `None` at a relay
+        /// that cannot tell.
+        behind_us: Option<u64>,
+        /// Whether a relay has lost its way to the leader.
+        leader_lost: bool,
     },
     /// The stream ends.
     Error {
@@ -166,4 +175,6 @@ pub enum Downstream {
         /// What exactly, for people.
         message: String,
     },
+    /// What the leader's rows are, exactly as of the last record that was sent.
+    Checkpoint(Arc<Checkpoint>),
 }

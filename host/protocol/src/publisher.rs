@@ -18,6 +18,8 @@ pub struct Publisher {
     pub head: Position,
     /// How often it sends heartbeats, at least, in milliseconds.
     pub heartbeat_ms: u32,
+    /// Whether it passes on another's log: then less than a subscriber has is only late, never another history.
+    pub relay: bool,
 }
 
 /// Why a subscriber is sent away or cut off.
@@ -30,6 +32,14 @@ pub enum Refusal {
         min: u16,
         /// The subscriber's newest.
         max: u16,
+    },
+    /// A relay that is behind the subscriber would take it back.
+    #[error("this relay has the log up to {head} and the subscriber up to {applied}; it catches up, or ask another")]
+    Behind {
+        /// The relay's last record.
+        head: Lsn,
+        /// The subscriber's.
+        applied: Lsn,
     },
     /// A second hello.
     #[error("a hello was sent twice")]
@@ -69,7 +79,7 @@ impl Publisher {
     /// and holds the same record there; everything else needs a snapshot.
     ///
     /// # Errors
-    /// [`Refusal::Version`].
+    /// [`Refusal::Version`], [`Refusal::Behind`].
     pub fn greet(
         &self,
         hello: &SubscriberHello,
@@ -78,6 +88,12 @@ impl Publisher {
         let version = hello.version_max.min(VERSION_MAX);
         if version < hello.version_min.max(VERSION_MIN) {
             return Err(Refusal::Version { min: hello.version_min, max: hello.version_max });
+        }
+        if let Some(resume) = hello.resume.filter(|_| self.relay)
+            && resume.position.incarnation == self.head.incarnation
+            && resume.position.lsn > self.head.lsn
+        {
+            return Err(Refusal::Behind { head: self.head.lsn, applied: resume.position.lsn });
         }
         let tail_from = hello.resume.filter(|resume| {
             resume.position.incarnation == self.head.incarnation
@@ -111,6 +127,12 @@ impl Session {
     #[must_use]
     pub fn next(&self, head: Lsn) -> Option<Lsn> {
         (head > self.sent).then(|| self.sent.next())
+    }
+
+    /// The last record that was sent: where a checkpoint must stand to be sent now.
+    #[must_use]
+    pub fn sent(&self) -> Lsn {
+        self.sent
     }
 
     /// Records up to here were sent.
@@ -168,17 +190,22 @@ mod tests {
     }
 
     fn publisher() -> Publisher {
-        Publisher { region: "east".parse().expect("region"), epoch: Epoch(2), head: at(7, 100), heartbeat_ms: 100 }
+        let region = "east".parse().expect("region");
+        Publisher { region, epoch: Epoch(2), head: at(7, 100), heartbeat_ms: 100, relay: false }
     }
 
-    fn mode_for(resume: Option<Resume>) -> Mode {
-        let hello = SubscriberHello {
+    fn hello(resume: Option<Resume>) -> SubscriberHello {
+        SubscriberHello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX + 3,
             subscriber: "edge".into(),
             views: Views::All,
             resume,
-        };
+        }
+    }
+
+    fn mode_for(resume: Option<Resume>) -> Mode {
+        let hello = hello(resume);
         // Records 50 to 100 are held; the hash of each is its number.
         let chain_at = |lsn: Lsn| (50..=100).contains(&lsn.0).then_some(ChainHash(u128::from(lsn.0)));
         publisher().greet(&hello, chain_at).expect("greets").0.mode
@@ -194,6 +221,16 @@ mod tests {
         assert_eq!(mode_for(resume(at(7, 49), 49)), Mode::Snapshot, "trimmed");
         assert_eq!(mode_for(resume(at(7, 101), 101)), Mode::Snapshot, "past the head");
         assert_eq!(mode_for(resume(at(7, 60), 61)), Mode::Snapshot, "another history");
+    }
+
+    #[test]
+    fn a_relay_takes_nobody_back() {
+        let resume = |position: Position| Some(Resume { position, chain: ChainHash(1) });
+        let relay = Publisher { relay: true, ..publisher() };
+        let mode = |resume| relay.greet(&hello(resume), |_| Some(ChainHash(1))).map(|(answer, _)| answer.mode);
+        assert_eq!(mode(resume(at(7, 101))), Err(Refusal::Behind { head: Lsn(100), applied: Lsn(101) }));
+        assert_eq!(mode(resume(at(7, 100))), Ok(Mode::Tail));
+        assert_eq!(mode(resume(at(8, 101))), Ok(Mode::Snapshot), "another life of the log has other numbers");
     }
 
     #[test]

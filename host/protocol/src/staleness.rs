@@ -2,7 +2,8 @@
 //!
 //! The replica pings with ascending numbers and notes when it sent each; the leader echoes the last number that it has
 //! seen, with its head as it was after that. Once that head is applied, everything that was committed before the ping was
-//! sent is in the replica. So the staleness is the time since that ping was sent: never less than the truth.
+//! sent is in the replica. So the staleness is the time since that ping was sent: never less than the truth. A relay that
+//! echoes says besides how far it may be behind the leader itself, and that is added.
 
 use littoral_model::position::Lsn;
 use std::{collections::VecDeque, time::Duration};
@@ -31,8 +32,9 @@ impl Staleness {
         Some(self.last_seq)
     }
 
-    /// The leader had seen ping `seq` when its head was `head`. Numbers that were never sent are ignored.
-    pub fn echo(&mut self, seq: u64, head: Lsn) {
+    /// The publisher had seen ping `seq` when its head was `head`, and was then at most `behind` behind the leader;
+    /// `None` when it cannot tell, which proves nothing. Numbers that were never sent are ignored.
+    pub fn echo(&mut self, seq: u64, head: Lsn, behind: Option<Duration>) {
         let mut sent_at = None;
         if seq > self.last_seq {
             return;
@@ -40,7 +42,9 @@ impl Staleness {
         while let Some((_, at)) = self.sent.pop_front_if(|(sent, _)| *sent <= seq) {
             sent_at = Some(at);
         }
-        if let Some(at) = sent_at
+        // What lies before the clock's origin is not known, and not zero.
+        if let (Some(sent_at), Some(behind)) = (sent_at, behind)
+            && let Some(at) = sent_at.checked_sub(behind)
             && self.echoed.len() < OPEN_MAX
         {
             self.echoed.push_back((head, at));
@@ -95,6 +99,27 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// A leader is not behind itself.
+    const LEADER: Option<Duration> = Some(Duration::ZERO);
+
+    #[test]
+    fn what_a_relay_is_behind_is_added() {
+        let mut tracker = Staleness::default();
+        let seq = tracker.ping(ms(100)).expect("room");
+        tracker.echo(seq, Lsn(0), Some(ms(30)));
+        assert_eq!(tracker.staleness(ms(110)), Some(ms(40)));
+        let seq = tracker.ping(ms(120)).expect("room");
+        tracker.echo(seq, Lsn(0), None);
+        assert_eq!(tracker.staleness(ms(120)), Some(ms(50)), "a relay that cannot tell proves nothing");
+        let seq = tracker.ping(ms(130)).expect("room");
+        tracker.echo(seq, Lsn(0), Some(ms(500)));
+        assert_eq!(tracker.staleness(ms(130)), Some(ms(60)), "what was proven before stays");
+        let mut begun = Staleness::default();
+        let seq = begun.ping(ms(10)).expect("room");
+        begun.echo(seq, Lsn(0), Some(ms(11)));
+        assert_eq!(begun.staleness(ms(12)), None, "before the origin of the clock");
+    }
+
     #[test]
     fn staleness_counts_from_the_ping_whose_head_is_applied() {
         let mut tracker = Staleness::default();
@@ -102,9 +127,9 @@ mod tests {
         assert_eq!(tracker.staleness(ms(5)), None);
         let one = tracker.ping(ms(10)).expect("room");
         let two = tracker.ping(ms(20)).expect("room");
-        tracker.echo(one, Lsn(10));
+        tracker.echo(one, Lsn(10), LEADER);
         assert_eq!(tracker.staleness(ms(30)), Some(ms(20)));
-        tracker.echo(two, Lsn(12));
+        tracker.echo(two, Lsn(12), LEADER);
         assert_eq!(tracker.staleness(ms(40)), Some(ms(30)), "records 11 and 12 are missing");
         tracker.applied(Lsn(11));
         assert_eq!(tracker.staleness(ms(50)), Some(ms(40)));
@@ -118,10 +143,10 @@ mod tests {
         tracker.ping(ms(1));
         tracker.ping(ms(2));
         let three = tracker.ping(ms(3)).expect("room");
-        tracker.echo(three, Lsn(0));
+        tracker.echo(three, Lsn(0), LEADER);
         assert_eq!(tracker.staleness(ms(3)), Some(ms(0)));
-        tracker.echo(three, Lsn(0));
-        tracker.echo(99, Lsn(0));
+        tracker.echo(three, Lsn(0), LEADER);
+        tracker.echo(99, Lsn(0), LEADER);
         assert_eq!(tracker.staleness(ms(9)), Some(ms(6)), "echoes that answer nothing change nothing");
     }
 
@@ -129,10 +154,10 @@ mod tests {
     fn a_lost_stream_keeps_what_was_reached_and_only_grows_stale() {
         let mut tracker = Staleness::default();
         let seq = tracker.ping(ms(1)).expect("room");
-        tracker.echo(seq, Lsn(0));
+        tracker.echo(seq, Lsn(0), LEADER);
         tracker.ping(ms(5));
         tracker.disconnected();
-        tracker.echo(seq + 1, Lsn(0));
+        tracker.echo(seq + 1, Lsn(0), LEADER);
         assert_eq!(tracker.staleness(ms(101)), Some(ms(100)));
         tracker.forget();
         assert_eq!(tracker.staleness(ms(101)), None);

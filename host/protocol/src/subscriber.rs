@@ -12,11 +12,12 @@ use crate::frame::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
+    digest::Checkpoint,
     hlc::Hlc,
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What to do with a message that was found in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,13 @@ pub enum Effect {
         head: Position,
         /// The last ping that it had seen by then.
         echo: u64,
+        /// How far it may itself be behind the leader; `None` when it cannot tell.
+        behind: Option<Duration>,
+        /// Whether it is a relay that has lost its way to the leader.
+        leader_lost: bool,
     },
+    /// Compare with these digests now, before anything else is applied: they are as of the record that is applied.
+    Compare(Arc<Checkpoint>),
     /// The publisher ends the stream. Connect again, after a pause.
     End {
         /// Why.
@@ -177,10 +184,11 @@ impl Subscriber {
             (_, Downstream::Error { code, message }) => Ok(Effect::End { code, message }),
             (Phase::Greeting, Downstream::Hello(hello)) => self.greeted(hello),
             (Phase::Greeting, message) => Err(Violation::Order { got: name(&message), expected: "hello" }),
-            (_, Downstream::Heartbeat { clock, head, echo }) => {
+            (_, Downstream::Heartbeat { clock, head, echo, behind_us, leader_lost }) => {
                 self.check_incarnation(head)?;
                 self.head.lsn = self.head.lsn.max(head.lsn);
-                Ok(Effect::Heard { clock, head, echo })
+                let behind = behind_us.map(Duration::from_micros);
+                Ok(Effect::Heard { clock, head, echo, behind, leader_lost })
             }
             (
                 Phase::AwaitingSnapshot { head },
@@ -229,6 +237,13 @@ impl Subscriber {
                     bytes,
                 }))
             }
+            (Phase::Tail, Downstream::Checkpoint(checkpoint)) => match self.applied {
+                Some(applied) if applied.position.lsn == checkpoint.lsn => Ok(Effect::Compare(checkpoint)),
+                applied => Err(Violation::Checkpoint {
+                    lsn: checkpoint.lsn,
+                    applied: applied.map_or(Lsn::NONE, |applied| applied.position.lsn),
+                }),
+            },
             (Phase::AwaitingSnapshot { .. }, message) => {
                 Err(Violation::Order { got: name(&message), expected: "the snapshot's begin" })
             }
@@ -280,6 +295,7 @@ fn name(message: &Downstream) -> &'static str {
         Downstream::Records { .. } => "records",
         Downstream::Heartbeat { .. } => "a heartbeat",
         Downstream::Error { .. } => "an error",
+        Downstream::Checkpoint(_) => "a checkpoint",
     }
 }
 

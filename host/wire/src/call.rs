@@ -6,6 +6,7 @@ use crate::{
     error::{Error, malformed},
 };
 use bytes::Bytes;
+use littoral_model::entity_key::KEY_LEN_MAX;
 use littoral_protocol::call::{Answer, Call, Reply, Request};
 
 const REQUEST: &str = "call";
@@ -26,8 +27,9 @@ pub fn push_request(out: &mut Outgoing, request: &Request) -> Result<(), Error> 
 pub fn request(payload: &[u8]) -> Result<Request, Error> {
     let request: Request = decode(payload, REQUEST)?;
     let sound = match &request.call {
-        Call::Read { reads } => reads.iter().all(|read| read.keys.is_well_formed()),
+        Call::Read { reads, .. } => reads.iter().all(|read| read.keys.is_well_formed()),
         Call::Write(write) => write.rows.is_well_formed(),
+        Call::Bucket { after, .. } => after.as_ref().is_none_or(|after| after.len() <= KEY_LEN_MAX),
         _ => true,
     };
     if sound { Ok(request) } else { Err(malformed(REQUEST, "its keys or rows lie outside its bytes")) }

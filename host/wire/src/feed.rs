@@ -4,6 +4,7 @@ use crate::{DOWNSTREAM_LEN_MAX, Outgoing, UPSTREAM_LEN_MAX, encode::decode, erro
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
+    digest::Checkpoint,
     hlc::Hlc,
     position::{Lsn, Position},
     record::ChainHash,
@@ -62,8 +63,11 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
         Borrowed::Records { first, last, chain_after, bytes } => {
             Downstream::Records { first, last, chain_after, bytes: payload.slice_ref(bytes) }
         }
-        Borrowed::Heartbeat { clock, head, echo } => Downstream::Heartbeat { clock, head, echo },
+        Borrowed::Heartbeat { clock, head, echo, behind_us, leader_lost } => {
+            Downstream::Heartbeat { clock, head, echo, behind_us, leader_lost }
+        }
         Borrowed::Error { code, message } => Downstream::Error { code, message },
+        Borrowed::Checkpoint(checkpoint) => Downstream::Checkpoint(checkpoint),
     })
 }
 
@@ -79,6 +83,7 @@ enum Borrowed<'a> {
     SnapshotRows { rows: u32, bytes: &'a [u8] },
     SnapshotEnd { rows: u64 },
     Records { first: Lsn, last: Lsn, chain_after: ChainHash, bytes: &'a [u8] },
-    Heartbeat { clock: Hlc, head: Position, echo: u64 },
+    Heartbeat { clock: Hlc, head: Position, echo: u64, behind_us: Option<u64>, leader_lost: bool },
     Error { code: ErrorCode, message: String },
+    Checkpoint(Arc<Checkpoint>),
 }

@@ -8,6 +8,7 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    position::Lsn,
     record::{ChainHash, Payload, Record},
     view::ViewId,
 };
@@ -61,6 +62,21 @@ pub fn last_chain(block: &[u8]) -> Result<Option<ChainHash>, Error> {
         last = Some(entry?);
     }
     last.map(|entry| decode::<Record<'_>>(entry, RECORD).map(|record| record.chain)).transpose()
+}
+
+/// The beginning of a dense block that starts with record `first`, up to and with record `last`.
+///
+/// # Errors
+/// [`Error::Truncated`] when the block ends before.
+pub fn through(block: &Bytes, first: Lsn, last: Lsn) -> Result<Bytes, Error> {
+    let mut rest = &block[..];
+    for _ in first.0..=last.0 {
+        match split_entry(&mut rest, RECORD) {
+            Some(entry) => drop(entry?),
+            None => return Err(Error::Truncated { what: RECORD, needed: 4, have: 0 }),
+        }
+    }
+    Ok(block.slice(..block.len() - rest.len()))
 }
 
 /// Keeps what a subscriber of some views needs. It follows the catalogue through the records, as a view may be made or

@@ -7,8 +7,10 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    digest::{Checkpoint, Digest, ViewDigest},
     entity_key::KeyBatch,
     event_time::EventTime,
+    freshness::Consistency,
     hlc::Hlc,
     module::ModuleDigest,
     position::{Epoch, Incarnation, Lsn, Position},
@@ -21,7 +23,7 @@ use littoral_model::{
     write::{RowBatch, RowWrite, WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
 use littoral_protocol::{
-    call::{Answer, Call, Reply, Request, RowsRead},
+    call::{Answer, BucketRead, Call, Reply, Request, RowsRead},
     frame::*,
 };
 use littoral_wire::{Decoder, Outgoing, call, feed, records, rows};
@@ -78,6 +80,7 @@ fn downstreams() -> Vec<Downstream> {
         Payload::Tombstone { view, event_time, key: b"key" },
         Payload::Catalogue(Box::new(CatalogueChange::DropView("route".into()))),
         Payload::Receipt { idempotency_key: "once", content: 7, first: Lsn(1), last: Lsn(2) },
+        Payload::Collect { before: Hlc::new(1_700_000_000_000, 0) },
     ] {
         records::push(&mut records_block, &record(payload)).unwrap();
     }
@@ -89,6 +92,10 @@ fn downstreams() -> Vec<Downstream> {
         mode: Mode::Snapshot,
         heartbeat_ms: 100,
     };
+    let mut digest = Digest::default();
+    digest.add(&row(Some(b"body")));
+    let checkpoint =
+        Checkpoint { lsn: Lsn(300), at: version().hlc, views: vec![ViewDigest { view: ViewId(3), rows: 1, digest }] };
     let catalogue = Catalogue::default().into();
     vec![
         Downstream::Hello(hello),
@@ -96,8 +103,15 @@ fn downstreams() -> Vec<Downstream> {
         Downstream::SnapshotRows { rows: 2, bytes: rows_block.into() },
         Downstream::SnapshotEnd { rows: 2 },
         Downstream::Records { first: Lsn(297), last: Lsn(300), chain_after: ChainHash(5), bytes: records_block.into() },
-        Downstream::Heartbeat { clock: version().hlc, head: at(300), echo: 1_000 },
+        Downstream::Heartbeat {
+            clock: version().hlc,
+            head: at(300),
+            echo: 1_000,
+            behind_us: Some(0),
+            leader_lost: false,
+        },
         Downstream::Error { code: ErrorCode::Slow, message: "too slow".into() },
+        Downstream::Checkpoint(checkpoint.into()),
     ]
 }
 
@@ -108,12 +122,14 @@ fn requests() -> Vec<Request> {
     batch.push(RowWrite { view: ViewId(3), event_time: EventTime(5), key: b"key", body: Some(b"body") });
     let write = WriteRequest { rows: batch, idempotency_key: Some("once".into()), concern: WriteConcern::Local };
     let calls = [
-        Call::Read { reads: vec![ViewRead { view: ViewId(3), keys }] },
+        Call::Read { reads: vec![ViewRead { view: ViewId(3), keys }], consistency: Consistency::Replica },
         Call::Write(write),
         Call::Change(CatalogueChange::DropModule("m".into())),
         Call::PutModule { name: "m".into(), version: "1".into(), component: Bytes::from_static(b"\0asm") },
         Call::FetchModule { digest: ModuleDigest([7; 32]) },
         Call::Status,
+        Call::Checkpoint,
+        Call::Bucket { view: ViewId(3), bucket: 200, after: Some(Bytes::from_static(b"key")) },
     ];
     calls.into_iter().zip(1..).map(|(call, id)| Request { id, call }).collect()
 }
@@ -139,6 +155,8 @@ fn replies() -> Vec<Reply> {
         Answer::Component(Some(Bytes::from_static(b"\0asm"))),
         Answer::Component(None),
         Answer::Refused("no".into()),
+        Answer::Checkpoint(Ok(Lsn(300))),
+        Answer::Bucket(Ok(BucketRead { as_of: at(300), more: true, bytes: Bytes::from_static(b"rows") })),
     ];
     answers.into_iter().zip(300..).map(|(answer, id)| Reply { id, answer }).collect()
 }
@@ -224,7 +242,7 @@ fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
 fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
     // A read of one view with the key bytes "k" and an end of 9; a write whose span ends beyond its bytes.
     for (what, hostile) in
-        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0])]
+        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0])]
     {
         let error = call::request(&hostile).unwrap_err();
         assert!(error.to_string().contains("outside its bytes"), "{what}: {error}");

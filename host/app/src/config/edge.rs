@@ -4,6 +4,7 @@ use crate::{
     config::{load, sections::Shutdown},
     node::process::Common,
 };
+use littoral_feed::server as feed;
 use littoral_runtime::{logging, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -18,9 +19,15 @@ pub struct File {
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
+    /// Where edges that follow this one connect; without it nothing is served onward.
+    #[serde(default)]
+    pub peer_listen: Option<SocketAddr>,
     /// The replica: its name, its leader, its memory.
     #[serde(default)]
     pub edge: littoral_edge::Config,
+    /// The peer listener's bounds.
+    #[serde(default)]
+    pub feed: feed::Config,
     /// The door's bounds.
     #[serde(default)]
     pub door: littoral_gateway::Config,
@@ -45,11 +52,12 @@ fn listen() -> SocketAddr {
 impl load::File for File {
     const ROLE: &'static str = "edge";
     const SECTIONS: &'static [&'static str] =
-        &["edge", "edge.leader", "door", "modules", "shutdown", "workers", "logging"];
-    const TOP: &'static [&'static str] = &["listen"];
+        &["edge", "edge.leader", "feed", "door", "modules", "shutdown", "workers", "logging"];
+    const TOP: &'static [&'static str] = &["listen", "peer_listen"];
 
     fn check(&self) -> Result<(), load::Misfit> {
-        self.edge.check().map_err(|error| load::Misfit {
+        let relay = || if self.peer_listen.is_some() { self.edge.check_relay() } else { Ok(()) };
+        self.edge.check().and_then(|()| relay()).map_err(|error| load::Misfit {
             key: format!("edge.{}", error.key),
             what: error.reason,
             remedy: String::new(),

@@ -1,4 +1,4 @@
-//! An edge: replica, sandbox, door.
+//! An edge: replica, sandbox, door, and a peer listener where it passes the feed on.
 
 use crate::{
     config::edge::File,
@@ -14,9 +14,16 @@ use std::{convert::Infallible, sync::Arc};
 ///
 /// # Errors
 /// When an address is taken or a directory cannot be used.
-pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
+pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let name = config.edge.name.clone();
     let (listener, door) = listen::bind(config.listen, "listen").await?;
+    let peer = match config.peer_listen {
+        Some(address) => Some(listen::bind(address, "peer_listen").await?),
+        None => None,
+    };
+    if peer.is_none() {
+        config.edge.relay_bytes_max = 0;
+    }
     let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;
     let stop = tasks.supervisor.token(TaskKind::Core);
     let edge = Edge::start(config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
@@ -25,7 +32,16 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
         running.stopped().await;
         Ok::<_, Infallible>(())
     });
-    door::open(&mut tasks, listener, config.door, Arc::new(edge), modules);
-    Ready::node("edge", &name, door, None).announce(json)?;
+    let edge = Arc::new(edge);
+    let peer = peer.map(|(listener, address)| {
+        let (source, stop) = (edge.clone(), tasks.supervisor.token(TaskKind::Door));
+        tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
+            littoral_feed::server::serve(listener, source, config.feed, stop).await;
+            Ok::<_, Infallible>(())
+        });
+        address
+    });
+    door::open(&mut tasks, listener, config.door, edge, modules);
+    Ready::node("edge", &name, door, peer).announce(json)?;
     Ok(tasks.supervisor)
 }

@@ -145,6 +145,9 @@ impl Leader {
             }
             Payload::Catalogue(change) => log.catalogue.apply(change),
             Payload::Receipt { .. } => {}
+            Payload::Collect { before } => {
+                log.table.collect_tombstones(*before);
+            }
         }
         log.chain = record.chain;
         log.entries.push((bytes, record.chain));
@@ -320,16 +323,16 @@ impl FeedSource for Leader {
         })
     }
 
-    fn snapshot(&self) -> SnapshotSource {
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
         self.snapshots.fetch_add(1, SeqCst);
         let log = self.log.lock();
-        SnapshotSource {
+        Ok(SnapshotSource {
             as_of: *self.head.borrow(),
             chain: log.chain,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: log.table.len() as u64,
             chunks: Box::new(log.table.chunks(1_000)),
-        }
+        })
     }
 
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {

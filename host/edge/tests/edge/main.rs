@@ -6,6 +6,7 @@ mod follow;
 mod leader;
 mod modules;
 mod reads;
+mod relay;
 mod restart;
 mod support;
 mod writes;

@@ -1,6 +1,5 @@
 //! Starting leaders and edges, and reading from them.
 
-use crate::leader::Leader;
 use bytes::Bytes;
 use littoral_edge::{Config, Edge, Handle, ViewMode};
 use littoral_feed::server;
@@ -63,11 +62,11 @@ pub struct Served {
     task: JoinHandle<()>,
 }
 
-pub async fn serve(leader: &Arc<Leader>) -> Served {
+pub async fn serve<S: FeedSource>(leader: &Arc<S>) -> Served {
     serve_at(leader, "127.0.0.1:0").await
 }
 
-pub async fn serve_at(leader: &Arc<Leader>, address: &str) -> Served {
+pub async fn serve_at<S: FeedSource>(leader: &Arc<S>, address: &str) -> Served {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();

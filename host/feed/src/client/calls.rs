@@ -8,16 +8,19 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
+    digest::{BucketRows, bucket_of},
+    freshness::Consistency,
     module::ModuleDigest,
     ports::ModulePut,
-    position::Position,
+    position::{Lsn, Position},
     read::{ReadError, ViewRead},
     row::Row,
     status::NodeStatus,
     token::Watermark,
+    view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use littoral_protocol::call::{Answer, Call, Request, RowsRead};
+use littoral_protocol::call::{Answer, BucketRead, Call, Request, RowsRead};
 use littoral_wire::{call, rows};
 use parking_lot::Mutex;
 use std::{
@@ -131,13 +134,13 @@ impl CallClient {
         self.0.pending.0.lock().ended.is_none()
     }
 
-    /// Reads rows at the leader.
+    /// Reads rows at the leader; with [`Consistency::Replica`] a relay on the way may answer, as of what it has applied.
     ///
     /// # Errors
     /// The leader's own, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
-    pub async fn read(&self, reads: Vec<ViewRead>) -> Result<LeaderRows, ReadError> {
+    pub async fn read(&self, reads: Vec<ViewRead>, consistency: Consistency) -> Result<LeaderRows, ReadError> {
         let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
-        match self.call(Call::Read { reads }, self.0.call_timeout).await? {
+        match self.call(Call::Read { reads, consistency }, self.0.call_timeout).await? {
             Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
             Answer::Read(Err(error)) => Err(error),
             other => Err(refused(&other).into()),
@@ -200,6 +203,30 @@ impl CallClient {
         match self.call(Call::Status, self.0.call_timeout).await? {
             Answer::Status(status) => Ok(status),
             other => Err(refused(&other)),
+        }
+    }
+
+    /// Has the leader take a checkpoint. Returns the record that it stands at; it comes down the feed.
+    ///
+    /// # Errors
+    /// The leader's own, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
+    pub async fn checkpoint(&self) -> Result<Lsn, ReadError> {
+        match self.call(Call::Checkpoint, self.0.call_timeout).await? {
+            Answer::Checkpoint(lsn) => lsn,
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Rows and tombstones of a bucket behind the key `after`, by key: as many as the leader gives out at once.
+    ///
+    /// # Errors
+    /// As [`CallClient::checkpoint`].
+    pub async fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> Result<BucketRows, ReadError> {
+        let begins_behind = after.clone();
+        match self.call(Call::Bucket { view, bucket, after }, self.0.call_timeout).await? {
+            Answer::Bucket(Ok(read)) => Ok(bucket_rows(read, view, bucket, begins_behind.as_deref())?),
+            Answer::Bucket(Err(error)) => Err(error),
+            other => Err(refused(&other).into()),
         }
     }
 
@@ -324,6 +351,29 @@ fn leader_rows(read: RowsRead) -> Result<LeaderRows, CallError> {
         None => Ok(LeaderRows { as_of: read.as_of, watermark: read.watermark, rows: all }),
         Some(_) => Err(CallError::Refused("its answer has more rows than keys were asked for".into())),
     }
+}
+
+/// The rows of a bucket, which must be what was asked for: in order, of the bucket, behind the key.
+fn bucket_rows(
+    read: BucketRead,
+    view: ViewId,
+    bucket: u8,
+    after: Option<&[u8]>,
+) -> Result<BucketRows, CallError> {
+    let mut rows: Vec<Row> = Vec::new();
+    for row in rows::iter(&read.bytes) {
+        let row = row.map_err(|error| CallError::Refused(error.to_string()))?;
+        let row = row.ok_or_else(|| CallError::Refused("its bucket holds an empty row".to_owned()))?.to_row();
+        let before = rows.last().map(Row::key).or(after);
+        if row.header().view != view || bucket_of(row.key()) != bucket || before.is_some_and(|key| row.key() <= key) {
+            return Err(CallError::Refused("its answer holds rows of another bucket, or in disorder".to_owned()));
+        }
+        rows.push(row);
+    }
+    if read.more && rows.is_empty() {
+        return Err(CallError::Refused("its answer is empty and says that more follows".to_owned()));
+    }
+    Ok(BucketRows { as_of: read.as_of, rows, more: read.more })
 }
 
 fn refused(answer: &Answer) -> CallError {

@@ -7,11 +7,12 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_model::{
+    digest::BucketRows,
+    freshness::{Consistency, Degraded, ReadDemand},
     ports::FeedSource,
-    position::Position,
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
 };
-use littoral_protocol::call::{Answer, Call, Reply, RowsRead};
+use littoral_protocol::call::{Answer, BucketRead, Call, Reply, RowsRead};
 use littoral_wire::{REPLY_LEN_MAX, call, rows};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -70,13 +71,15 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         calls.increment(1);
         let (id, call) = (request.id, request.call);
         let call = match call {
-            Call::Read { reads } => match read_now(&*shared.source, reads, &mut scratch) {
-                Ok(answer) => {
-                    answers.send(id, answer).await?;
-                    continue;
+            Call::Read { reads, consistency } => {
+                match read_now(&*shared.source, request_of(reads, consistency), &mut scratch) {
+                    Ok(answer) => {
+                        answers.send(id, answer).await?;
+                        continue;
+                    }
+                    Err(reads) => Call::Read { reads, consistency },
                 }
-                Err(reads) => Call::Read { reads },
-            },
+            }
             other => other,
         };
         let needed = len.div_ceil(BYTES_UNIT).clamp(1, units_max) as u32;
@@ -114,24 +117,16 @@ impl Answers {
 }
 
 /// Answers a read without a task of its own, when the source can; gives the reads back when it cannot.
-fn read_now(source: &dyn FeedSource, reads: Vec<ViewRead>, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
-    // Before the read: the rows may be newer than this, never older.
-    let as_of = *source.head().borrow();
-    let request = ReadRequest { reads, ..ReadRequest::default() };
-    if source.read_now(&request, answer) {
-        Ok(Answer::Read(rows_read(as_of, &request, answer)))
-    } else {
-        Err(request.reads)
-    }
+fn read_now(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
+    if source.read_now(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
 }
 
 async fn carry_out(source: &dyn FeedSource, call: Call) -> Answer {
     match call {
-        Call::Read { reads } => {
-            let as_of = *source.head().borrow();
-            let request = ReadRequest { reads, ..ReadRequest::default() };
+        Call::Read { reads, consistency } => {
+            let request = request_of(reads, consistency);
             Answer::Read(match source.read(&request).await {
-                Ok(answer) => rows_read(as_of, &request, &answer),
+                Ok(answer) => rows_read(&request, &answer),
                 Err(error) => Err(error),
             })
         }
@@ -142,12 +137,36 @@ async fn carry_out(source: &dyn FeedSource, call: Call) -> Answer {
         }
         Call::FetchModule { digest } => Answer::Component(source.component(digest).await),
         Call::Status => Answer::Status(source.status()),
+        Call::Checkpoint => Answer::Checkpoint(source.checkpoint().await),
+        Call::Bucket { view, bucket, after } => {
+            Answer::Bucket(source.bucket(view, bucket, after).await.and_then(|rows| bucket_read(&rows)))
+        }
     }
 }
 
-fn rows_read(as_of: Position, request: &ReadRequest, answer: &ReadAnswer) -> Result<RowsRead, ReadError> {
+fn bucket_read(read: &BucketRows) -> Result<BucketRead, ReadError> {
+    let mut bytes = Vec::new();
+    for row in &read.rows {
+        rows::push(&mut bytes, Some(row)).map_err(|error| ReadError::Overloaded(error.to_string()))?;
+    }
+    Ok(BucketRead { as_of: read.as_of, more: read.more, bytes: Bytes::from(bytes) })
+}
+
+fn request_of(reads: Vec<ViewRead>, consistency: Consistency) -> ReadRequest {
+    let demand = ReadDemand { consistency, ..ReadDemand::default() };
+    ReadRequest { reads, demand }
+}
+
+/// An answer's position was read before its rows: they may be newer than it, never older.
+fn rows_read(request: &ReadRequest, answer: &ReadAnswer) -> Result<RowsRead, ReadError> {
     let counts: Vec<u32> = request.reads.iter().map(|read| read.keys.len() as u32).collect();
     let mut bytes = Vec::new();
+    if answer.freshness.degraded == Some(Degraded::Incomplete) {
+        // What a relay could not ask for must not be taken for absent.
+        return Err(ReadError::LeaderUnavailable(
+            "this relay does not hold the rows and cannot ask for them".to_owned(),
+        ));
+    }
     for row in answer.rows.iter().flatten() {
         rows::push(&mut bytes, row.as_ref()).map_err(|error| ReadError::Overloaded(error.to_string()))?;
         if bytes.len() > REPLY_LEN_MAX {
@@ -155,5 +174,11 @@ fn rows_read(as_of: Position, request: &ReadRequest, answer: &ReadAnswer) -> Res
             return Err(ReadError::Overloaded(message));
         }
     }
-    Ok(RowsRead { as_of, watermark: answer.freshness.watermark.clone(), counts, bytes: Bytes::from(bytes) })
+    let freshness = &answer.freshness;
+    Ok(RowsRead {
+        as_of: freshness.position,
+        watermark: freshness.watermark.clone(),
+        counts,
+        bytes: Bytes::from(bytes),
+    })
 }

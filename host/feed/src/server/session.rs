@@ -9,8 +9,9 @@ use crate::{
     outbox::{Outbox, PushError},
 };
 use littoral_model::{
+    digest::Checkpoint,
     hlc::Hlc,
-    ports::{FeedReadError, FeedSource},
+    ports::{FeedReadError, FeedSource, RecordBlock, Standing},
     position::{Lsn, Position},
     record::ChainHash,
 };
@@ -139,7 +140,11 @@ fn log_error(error: impl ToString) -> End {
 }
 
 fn refused(refusal: Refusal) -> End {
-    let code = if matches!(refusal, Refusal::Version { .. }) { ErrorCode::Version } else { ErrorCode::Protocol };
+    let code = match refusal {
+        Refusal::Version { .. } => ErrorCode::Version,
+        Refusal::Behind { .. } => ErrorCode::Behind,
+        Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
+    };
     End::Told(code, refusal.to_string())
 }
 
@@ -151,7 +156,11 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         epoch: source.epoch(),
         head: *source.head().borrow(),
         heartbeat_ms: shared.config.heartbeat_ms,
+        relay: source.standing() != Standing::Leader,
     };
+    if publisher.head == Position::default() {
+        return Err(End::Told(ErrorCode::Behind, "this relay holds nothing yet; try again, or elsewhere".to_owned()));
+    }
     let chain = match hello.resume {
         Some(resume) if resume.position.incarnation == publisher.head.incarnation => {
             chain_before_tail(source, resume.position.lsn, publisher.head.lsn).await?
@@ -175,8 +184,17 @@ async fn chain_before_tail(source: &dyn FeedSource, lsn: Lsn, head: Lsn) -> Resu
     match source.records(lsn.next(), 1).await {
         Ok(_) => Ok(chain),
         Err(FeedReadError::Trimmed { .. }) => Ok(None),
-        Err(error @ FeedReadError::Io(_)) => Err(log_error(error)),
+        Err(error @ (FeedReadError::Io(_) | FeedReadError::NotHeld(_))) => Err(log_error(error)),
     }
+}
+
+/// A subscriber of some views is told of those.
+fn wanted_views(checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Arc<Checkpoint> {
+    if checkpoint.views.iter().all(|view| filter.wants(view.view)) {
+        return checkpoint;
+    }
+    let views = checkpoint.views.iter().filter(|view| filter.wants(view.view)).cloned().collect();
+    Arc::new(Checkpoint { views, ..*checkpoint })
 }
 
 /// Loops end only by an [`End`].
@@ -219,8 +237,17 @@ impl Session<'_> {
             self.push(|out| {
                 // The echo is taken before the head, so that the head is at least what it was when the ping came.
                 let echo = self.state.lock().echo();
+                let (behind, leader_lost) = match self.source().standing() {
+                    Standing::Leader => (Some(Duration::ZERO), false),
+                    Standing::Relay { behind, leader_lost } => (behind, leader_lost),
+                };
+                // Rounded up: never less than the truth.
+                let behind_us = behind.map(|behind| behind.as_nanos().div_ceil(1_000) as u64);
                 let head = self.head();
-                feed::push_downstream(out, &Downstream::Heartbeat { clock: clock(), head, echo })
+                feed::push_downstream(
+                    out,
+                    &Downstream::Heartbeat { clock: clock(), head, echo, behind_us, leader_lost },
+                )
             })
             .await?;
         }
@@ -229,6 +256,8 @@ impl Session<'_> {
     /// Sends the snapshot, when there is to be one, then records as they come.
     async fn publish(&self, mode: Mode, mut filter: ViewFilter) -> Result<Never, End> {
         let mut head = self.source().head();
+        let mut checkpoints = self.source().checkpoints();
+        let mut compared = 0;
         let incarnation = head.borrow().incarnation;
         if mode == Mode::Snapshot {
             self.snapshot(&filter).await?;
@@ -238,8 +267,23 @@ impl Session<'_> {
             if seen.incarnation != incarnation {
                 return Err(log_error("the log was begun anew; connect again"));
             }
+            let sent = self.state.lock().sent();
+            let due = checkpoints.borrow_and_update().due(compared, sent);
+            if let Some((number, checkpoint)) = due
+                && checkpoint.lsn == sent
+            {
+                compared = number;
+                self.send(&Downstream::Checkpoint(wanted_views(checkpoint, &filter))).await?;
+                continue;
+            }
             let Some(next) = self.state.lock().next(seen.lsn) else {
-                head.changed().await.map_err(|_| End::Told(ErrorCode::Shutdown, "the leader stops".to_owned()))?;
+                tokio::select! {
+                    changed = head.changed() => {
+                        changed.map_err(|_| End::Told(ErrorCode::Shutdown, "the leader stops".to_owned()))?;
+                    }
+                    // A source that takes none has dropped its end.
+                    Ok(()) = checkpoints.changed() => {}
+                }
                 continue;
             };
             let block = match self.source().records(next, self.shared.config.records_bytes).await {
@@ -248,7 +292,16 @@ impl Session<'_> {
                     let message = format!("{error} while the subscriber was behind; connect again");
                     return Err(End::Told(ErrorCode::Slow, message));
                 }
-                Err(error @ FeedReadError::Io(_)) => return Err(log_error(error)),
+                Err(error @ (FeedReadError::Io(_) | FeedReadError::NotHeld(_))) => return Err(log_error(error)),
+            };
+            // A checkpoint is there before the head passes it, so that none within the block is missed.
+            let block = match checkpoints.borrow().due(compared, next) {
+                Some((_, checkpoint)) if block.first == next && checkpoint.lsn < block.last => RecordBlock {
+                    bytes: records::through(&block.bytes, block.first, checkpoint.lsn).map_err(log_error)?,
+                    last: checkpoint.lsn,
+                    ..block
+                },
+                _ => block,
             };
             let chain = records::last_chain(&block.bytes).map_err(log_error)?;
             let (Some(chain_after), true) = (chain, block.first == next && block.last >= next) else {
@@ -265,7 +318,7 @@ impl Session<'_> {
 
     /// Sends a snapshot.
     async fn snapshot(&self, filter: &ViewFilter) -> Result<(), End> {
-        let source = self.source().snapshot();
+        let source = self.source().snapshot().map_err(|error| End::Told(ErrorCode::Behind, error.to_string()))?;
         let as_of = source.as_of;
         self.send(&Downstream::SnapshotBegin {
             as_of,

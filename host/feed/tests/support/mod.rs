@@ -266,17 +266,17 @@ impl FeedSource for Leader {
         })
     }
 
-    fn snapshot(&self) -> SnapshotSource {
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
         let log = self.log.lock();
         let rows: Vec<Row> = log.rows.values().cloned().collect();
         let chunks: Vec<Vec<Row>> = rows.chunks(1_000).map(<[Row]>::to_vec).collect();
-        SnapshotSource {
+        Ok(SnapshotSource {
             as_of: *self.head.borrow(),
             chain: log.last.1,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: rows.len() as u64,
             chunks: Box::new(chunks.into_iter()),
-        }
+        })
     }
 
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {

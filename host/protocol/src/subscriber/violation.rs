@@ -72,6 +72,14 @@ pub enum Violation {
         /// The last that came.
         last: Lsn,
     },
+    /// Digests of another record than the one that is applied: they could not be compared.
+    #[error("digests as of record {lsn} arrived where {applied} is applied")]
+    Checkpoint {
+        /// The digests' record.
+        lsn: Lsn,
+        /// What is applied.
+        applied: Lsn,
+    },
     /// The log's history is not the one that we applied.
     #[error("record {lsn} does not follow from what was applied here: the histories differ")]
     Chain {
@@ -102,6 +110,7 @@ impl Violation {
             | Self::StaleEpoch { .. }
             | Self::Incarnation { .. }
             | Self::SnapshotTooOld { .. }
+            | Self::Checkpoint { .. }
             | Self::SnapshotRows { .. } => Remedy::Resume,
         }
     }

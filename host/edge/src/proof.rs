@@ -1,0 +1,251 @@
+//! This replica against its leader's digests: compared when a checkpoint comes, added up beside reading and applying,
+//! mended bucket by bucket. What is decided is decided in [`littoral_protocol::proof`].
+
+use crate::{replica::Replica, shared::Shared};
+use bytes::Bytes;
+use littoral_feed::client::CallClient;
+use littoral_model::{
+    digest::Checkpoint,
+    position::{Lsn, Position},
+};
+use littoral_protocol::proof::{Bucket, Prover, Step};
+use littoral_replica::{BucketPart, Finding, Scrub};
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+
+/// Shards that are added up between two breaths.
+const SHARDS_PER_BREATH: usize = 16;
+/// A breath: reads and records come first.
+const BREATH: Duration = Duration::from_micros(200);
+/// How long a repair waits until what the leader read is applied here.
+const APPLIED_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often it looks.
+const APPLIED_LOOK_EVERY: Duration = Duration::from_millis(2);
+/// What is done beside following and told back: one scrub or one repair at a time.
+const EVENTS_MAX: usize = 4;
+
+/// What status and verification see of the proof.
+#[derive(Debug, Default)]
+pub(crate) struct Proof {
+    pub(crate) prover: Mutex<Prover>,
+    /// When every view that could be compared was last found equal, in nanoseconds of the edge's clock; zero for never.
+    equal_at: AtomicU64,
+    /// As of which record.
+    equal_lsn: AtomicU64,
+}
+
+impl Proof {
+    /// As of which record everything was last found equal, and how long ago that was.
+    pub(crate) fn proven(&self, now: Duration) -> Option<(Lsn, Duration)> {
+        let at = self.equal_at.load(Relaxed);
+        (at > 0).then(|| (Lsn(self.equal_lsn.load(Relaxed)), now.saturating_sub(Duration::from_nanos(at))))
+    }
+
+    /// Another replica is served.
+    pub(crate) fn restart(&self, exact_from: Lsn) {
+        self.prover.lock().restart(exact_from);
+        self.equal_at.store(0, Relaxed);
+    }
+}
+
+/// What was done beside following.
+pub(crate) enum Event {
+    /// The rows are added up.
+    Scrubbed(Arc<Replica>, Scrub),
+    /// Buckets are mended, with rows as new as this.
+    Repaired(Arc<Replica>, Lsn),
+    /// They could not be.
+    NotRepaired(Arc<Replica>, String),
+}
+
+/// Proving, as the task that follows the leader drives it: it alone applies, so that between two of its steps the kept
+/// sums are as of one record.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    sender: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+}
+
+/// The replica is not to be mended: it must be made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GivenUp;
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        Self { shared, sender, events }
+    }
+
+    /// The next thing that was done; waits. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Event {
+        match self.events.recv().await {
+            Some(event) => event,
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Compares the replica, which stands at the checkpoint's record.
+    pub(crate) fn compare(&mut self, replica: &Arc<Replica>, checkpoint: &Arc<Checkpoint>) -> Result<(), GivenUp> {
+        let shared = &self.shared;
+        shared.checkpoints.send_modify(|checkpoints| checkpoints.push(Checkpoint::clone(checkpoint)));
+        let mine = replica.table.digests();
+        let step = {
+            let mut prover = shared.proof.prover.lock();
+            let step = prover.checkpoint(checkpoint, &mine);
+            let compared = mine.iter().filter(|mine| checkpoint.views.iter().any(|theirs| theirs.view == mine.view));
+            let equal = compared.clone().all(|mine| {
+                prover.proven().get(&mine.view).is_some_and(|proven| proven.lsn == checkpoint.lsn)
+            });
+            if equal && compared.count() > 0 {
+                shared.proof.equal_lsn.store(checkpoint.lsn.0, Relaxed);
+                shared.proof.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
+                metrics::gauge!("littoral_edge_proven_lsn").set(checkpoint.lsn.0 as f64);
+            } else if !equal {
+                metrics::counter!("littoral_edge_digest_mismatch_total").increment(1);
+                tracing::warn!(lsn = checkpoint.lsn.0, "rows here are not the leader's; what differs is mended");
+            }
+            step
+        };
+        self.carry_out(replica, step)
+    }
+
+    /// Goes on after something was done.
+    pub(crate) fn take(&mut self, event: Event) -> Result<(), GivenUp> {
+        let serving = self.shared.replica.load_full();
+        let is_served = |replica: &Arc<Replica>| serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, replica));
+        match event {
+            Event::Scrubbed(replica, scrub) if is_served(&replica) => {
+                let spoilt = scrub.finish(Finding::Adopt);
+                let buckets: Vec<Bucket> =
+                    spoilt.iter().flat_map(|spoilt| spoilt.buckets.iter().map(|bucket| (spoilt.view, *bucket))).collect();
+                if !buckets.is_empty() {
+                    metrics::counter!("littoral_edge_buckets_spoilt_total").increment(buckets.len() as u64);
+                    tracing::error!(?buckets, "rows have changed in this edge's memory without being written: check the host's memory");
+                    self.shared.proof.equal_at.store(0, Relaxed);
+                }
+                let step = self.shared.proof.prover.lock().scrubbed(buckets);
+                self.carry_out(&replica, step)
+            }
+            Event::Repaired(replica, exact_from) if is_served(&replica) => {
+                self.shared.proof.prover.lock().repaired(exact_from);
+                Ok(())
+            }
+            Event::NotRepaired(replica, reason) if is_served(&replica) => {
+                tracing::warn!(reason, "buckets could not be mended; the next checkpoint tries again");
+                self.shared.proof.prover.lock().not_repaired();
+                Ok(())
+            }
+            // Of a replica that is served no more.
+            Event::Scrubbed(..) | Event::Repaired(..) | Event::NotRepaired(..) => Ok(()),
+        }
+    }
+
+    fn carry_out(&self, replica: &Arc<Replica>, step: Option<Step>) -> Result<(), GivenUp> {
+        match step {
+            None => Ok(()),
+            Some(Step::Snapshot) => Err(GivenUp),
+            Some(Step::Scrub) => {
+                let Some(scrub) = replica.table.begin_scrub() else {
+                    self.shared.proof.prover.lock().not_scrubbed();
+                    return Ok(());
+                };
+                let (replica, sender) = (replica.clone(), self.sender.clone());
+                tokio::task::spawn_blocking(move || {
+                    let scrub = add_up(scrub);
+                    // Nobody listens when the edge stops.
+                    let _ = sender.blocking_send(Event::Scrubbed(replica, scrub));
+                });
+                Ok(())
+            }
+            Some(Step::Repair(buckets)) => {
+                let (shared, replica, sender) = (self.shared.clone(), replica.clone(), self.sender.clone());
+                tokio::spawn(async move {
+                    let event = match repair(&shared, &replica, buckets).await {
+                        Ok(exact_from) => Event::Repaired(replica, exact_from),
+                        Err(reason) => Event::NotRepaired(replica, reason),
+                    };
+                    let _ = sender.send(event).await;
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn add_up(mut scrub: Scrub) -> Scrub {
+    let begun = Instant::now();
+    let mut shards = 0_usize;
+    while scrub.advance() {
+        shards += 1;
+        if shards.is_multiple_of(SHARDS_PER_BREATH) {
+            std::thread::sleep(BREATH);
+        }
+    }
+    metrics::histogram!("littoral_edge_scrub_seconds").record(begun.elapsed().as_secs_f64());
+    scrub
+}
+
+/// Makes the buckets what the leader has. Returns the newest record that a row put in comes from.
+async fn repair(shared: &Shared, replica: &Arc<Replica>, buckets: Vec<Bucket>) -> Result<Lsn, String> {
+    let mut exact_from = Lsn::NONE;
+    for bucket in buckets {
+        let calls = shared.link.calls()?;
+        exact_from = exact_from.max(repair_one(replica, &calls, bucket).await?);
+        metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
+    }
+    Ok(exact_from)
+}
+
+async fn repair_one(replica: &Arc<Replica>, calls: &CallClient, (view, bucket): Bucket) -> Result<Lsn, String> {
+    let (mut after, mut exact_from): (Option<Bytes>, Lsn) = (None, Lsn::NONE);
+    let (mut put, mut removed) = (0, 0);
+    loop {
+        let read = calls.bucket(view, bucket, after.clone()).await.map_err(|error| error.to_string())?;
+        reach(replica, read.as_of).await?;
+        let last = read.rows.last().filter(|_| read.more).map(|row| Bytes::copy_from_slice(row.key()));
+        let part = BucketPart {
+            view,
+            bucket,
+            after: after.as_deref().map(<[u8]>::to_vec),
+            through: last.as_deref().map(<[u8]>::to_vec),
+            as_of: read.as_of.lsn,
+            rows: read.rows,
+        };
+        let table = replica.table.clone();
+        // It goes through the whole table.
+        let mended = tokio::task::spawn_blocking(move || table.mend(&part)).await.map_err(|error| error.to_string())?;
+        (put, removed) = (put + mended.put, removed + mended.removed);
+        exact_from = exact_from.max(mended.exact_from);
+        after = last;
+        if after.is_none() {
+            tracing::warn!(view = view.0, bucket, put, removed, "a bucket was mended from the leader's rows");
+            return Ok(exact_from);
+        }
+    }
+}
+
+/// Waits until everything that the leader had read is applied here.
+pub(crate) async fn reach(replica: &Replica, position: Position) -> Result<(), String> {
+    let deadline = Instant::now() + APPLIED_WAIT_MAX;
+    loop {
+        let here = replica.position();
+        if here.incarnation != position.incarnation {
+            return Err("the leader's log was begun anew".to_owned());
+        }
+        if here.lsn >= position.lsn {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("record {} was not applied within {} s", position.lsn, APPLIED_WAIT_MAX.as_secs()));
+        }
+        tokio::time::sleep(APPLIED_LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,198 @@
+//! What an edge passes on to edges that follow it: the newest records as they came, so that one that was away for a
+//! moment need not take a snapshot. Bounded in bytes; what has left it is trimmed, as in a leader's log.
+
+use bytes::Bytes;
+use littoral_model::{
+    ports::{FeedReadError, RecordBlock},
+    position::{Lsn, Position},
+    record::ChainHash,
+};
+use littoral_protocol::{frame::Resume, subscriber::Block};
+use littoral_wire::records;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use tokio::sync::watch;
+
+/// The newest records, and where they end.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    /// Zero when nothing is passed on.
+    bytes_max: usize,
+    tail: Mutex<Tail>,
+    head: watch::Sender<Position>,
+}
+
+#[derive(Debug, Default)]
+struct Tail {
+    blocks: VecDeque<Block>,
+    bytes: usize,
+    /// Where the last block ends, or the snapshot before the first.
+    end: Option<Resume>,
+}
+
+impl Relay {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, tail: Mutex::default(), head: watch::Sender::new(Position::default()) }
+    }
+
+    pub(crate) fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    /// Another replica is served: its records begin after `at`.
+    pub(crate) fn restart(&self, at: Resume) {
+        if self.bytes_max > 0 {
+            *self.tail.lock() = Tail { end: Some(at), ..Tail::default() };
+        }
+        self.head.send_replace(at.position);
+    }
+
+    /// A block is applied up to `position`: whoever follows may have it.
+    pub(crate) fn applied(&self, block: &Block, position: Position) {
+        if self.bytes_max > 0 {
+            let mut tail = self.tail.lock();
+            tail.bytes += block.bytes.len();
+            tail.blocks.push_back(block.clone());
+            tail.end = Some(Resume { position, chain: block.chain_after });
+            while tail.bytes > self.bytes_max
+                && let Some(oldest) = tail.blocks.pop_front()
+            {
+                tail.bytes -= oldest.bytes.len();
+            }
+        }
+        // Only now: whoever hears of the head asks for its records.
+        self.head.send_replace(position);
+    }
+
+    /// See [`littoral_model::ports::FeedSource::chain_at`].
+    pub(crate) fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+        let tail = self.tail.lock();
+        if let Some(end) = tail.end.filter(|end| end.position.lsn == lsn) {
+            return Some(end.chain);
+        }
+        let block = tail.blocks.iter().find(|block| block.first.0 <= lsn.0 + 1 && lsn <= block.last)?;
+        if lsn < block.first {
+            return Some(block.chain_before);
+        }
+        let records = records::iter(&block.bytes);
+        records.flatten().find(|record| record.lsn == lsn).map(|record| record.chain)
+    }
+
+    /// See [`littoral_model::ports::FeedSource::records`].
+    pub(crate) fn records(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, FeedReadError> {
+        let tail = self.tail.lock();
+        if tail.end.is_none_or(|end| from > end.position.lsn) {
+            return Ok(RecordBlock::default());
+        }
+        let at = tail.blocks.partition_point(|block| block.last < from);
+        let Some(block) = tail.blocks.get(at).filter(|block| block.first <= from) else {
+            let end = tail.end.map_or(Lsn::NONE, |end| end.position.lsn.next());
+            return Err(FeedReadError::Trimmed { from, oldest: tail.blocks.front().map_or(end, |block| block.first) });
+        };
+        let block = block.clone();
+        drop(tail);
+        cut(&block, from, bytes_max)
+    }
+}
+
+/// The records of a dense block from `from` on, about `bytes_max` bytes of them.
+fn cut(block: &Block, from: Lsn, bytes_max: usize) -> Result<RecordBlock, FeedReadError> {
+    let damaged =
+        || FeedReadError::Io(format!("the records {} to {} kept here do not read back", block.first, block.last));
+    let (mut begin, mut end, mut last) = (0, 0, None);
+    for lsn in block.first.0..=block.last.0 {
+        if lsn == from.0 {
+            begin = end;
+        }
+        let length = block.bytes.get(end..end + 4).and_then(|bytes| bytes.try_into().ok()).ok_or_else(damaged)?;
+        end += 4 + u32::from_le_bytes(length) as usize;
+        if lsn >= from.0 {
+            last = Some(Lsn(lsn));
+            if end - begin >= bytes_max {
+                break;
+            }
+        }
+    }
+    let last = last.filter(|_| end <= block.bytes.len()).ok_or_else(damaged)?;
+    let bytes: Bytes = block.bytes.slice(begin..end);
+    Ok(RecordBlock { first: from, last, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{
+        hlc::Hlc,
+        position::{Epoch, Incarnation},
+        record::{Payload, Record},
+    };
+
+    /// A block of records that hold nothing of interest; the hash of each is its number.
+    fn block(first: u64, last: u64) -> Block {
+        let mut bytes = Vec::new();
+        for lsn in first..=last {
+            let payload =
+                Payload::Receipt { idempotency_key: "a key of some length", content: 0, first: Lsn(1), last: Lsn(1) };
+            let origin = "east".parse().unwrap();
+            let (lsn, chain) = (Lsn(lsn), ChainHash(lsn.into()));
+            let record = Record { lsn, epoch: Epoch(1), origin, origin_lsn: lsn, hlc: Hlc(1), chain, payload };
+            records::push(&mut bytes, &record).unwrap();
+        }
+        Block {
+            first: Lsn(first),
+            last: Lsn(last),
+            chain_before: ChainHash((first - 1).into()),
+            chain_after: ChainHash(last.into()),
+            dense: true,
+            epoch_min: Epoch(1),
+            bytes: bytes.into(),
+        }
+    }
+
+    fn at(lsn: u64) -> Position {
+        Position { incarnation: Incarnation(1), lsn: Lsn(lsn) }
+    }
+
+    fn numbers(block: &RecordBlock) -> Vec<u64> {
+        records::iter(&block.bytes).map(|record| record.unwrap().lsn.0).collect()
+    }
+
+    #[test]
+    fn records_are_given_from_anywhere_in_what_is_kept() {
+        let relay = Relay::new(1 << 20);
+        relay.restart(Resume { position: at(10), chain: ChainHash(10) });
+        assert_eq!(relay.chain_at(Lsn(10)), Some(ChainHash(10)));
+        assert_eq!(relay.records(Lsn(11), 1).unwrap(), RecordBlock::default());
+        relay.applied(&block(11, 13), at(13));
+        relay.applied(&block(14, 20), at(20));
+        assert_eq!(*relay.head().borrow(), at(20));
+        for lsn in 10..=20 {
+            assert_eq!(relay.chain_at(Lsn(lsn)), Some(ChainHash(lsn.into())), "{lsn}");
+        }
+        assert_eq!(relay.chain_at(Lsn(9)), None);
+        assert_eq!(relay.chain_at(Lsn(21)), None);
+        assert_eq!(numbers(&relay.records(Lsn(11), usize::MAX).unwrap()), [11, 12, 13]);
+        assert_eq!(numbers(&relay.records(Lsn(12), usize::MAX).unwrap()), [12, 13]);
+        let one = relay.records(Lsn(15), 1).unwrap();
+        assert_eq!((numbers(&one), one.first, one.last), (vec![15], Lsn(15), Lsn(15)));
+        assert_eq!(numbers(&relay.records(Lsn(20), 1).unwrap()), [20]);
+        assert!(matches!(relay.records(Lsn(10), 1), Err(FeedReadError::Trimmed { oldest: Lsn(11), .. })));
+    }
+
+    #[test]
+    fn what_has_left_the_bound_is_trimmed_and_never_a_gap() {
+        let each = block(11, 20).bytes.len();
+        let relay = Relay::new(each * 2);
+        relay.restart(Resume { position: at(10), chain: ChainHash(10) });
+        for first in [11, 21, 31] {
+            relay.applied(&block(first, first + 9), at(first + 9));
+        }
+        assert!(matches!(relay.records(Lsn(20), 1), Err(FeedReadError::Trimmed { oldest: Lsn(21), .. })));
+        assert_eq!(relay.chain_at(Lsn(19)), None);
+        assert_eq!(relay.chain_at(Lsn(20)), Some(ChainHash(20)), "the record before the oldest");
+        assert_eq!(numbers(&relay.records(Lsn(21), 1).unwrap()), [21]);
+        relay.restart(Resume { position: at(90), chain: ChainHash(90) });
+        assert!(matches!(relay.records(Lsn(41), 1), Err(FeedReadError::Trimmed { oldest: Lsn(91), .. })));
+        assert_eq!(relay.records(Lsn(91), 1).unwrap(), RecordBlock::default());
+    }
+}

@@ -1,0 +1,165 @@
+//! Proving this edge equal to its leader because somebody asks: a checkpoint now, a scrub, and resident rows one by one.
+
+use crate::{
+    proof,
+    replica::{Holding, Replica},
+    shared::Shared,
+};
+use littoral_feed::client::CallClient;
+use littoral_model::{
+    digest::{Sum, Verification, ViewVerification},
+    entity_key::KeyBatch,
+    freshness::Consistency,
+    position::Lsn,
+    read::{ReadError, ViewRead},
+    row::Row,
+    view::{FeatureView, ViewId},
+};
+use littoral_protocol::proof::Round;
+use littoral_replica::Held;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a round may take: a scrub of every row, and repairs.
+const ROUND_WAIT_MAX: Duration = Duration::from_secs(120);
+/// A checkpoint that came while another round went on began none: another is asked for.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How often we look.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Resident rows that are compared in one call.
+const ROWS_PER_CALL: usize = 2_048;
+
+pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError> {
+    let begun = Instant::now();
+    let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
+    let replica = shared.replica.load_full().ok_or(ReadError::NotReady)?;
+    let found = round(shared, &calls).await?;
+    let clean = found.differed.is_empty() && found.spoilt.is_empty();
+    // What was mended is compared again.
+    let last = if clean { found.clone() } else { round(shared, &calls).await? };
+    let proven = shared.proof.prover.lock().proven().clone();
+    let mut views = Vec::new();
+    let catalogue = replica.point.load().catalogue.clone();
+    for view in catalogue.views() {
+        views.push(match replica.routes.load().get(&view.id).map(|route| route.holding) {
+            Some(Holding::Full) => full(&replica, view, &found, &last),
+            Some(Holding::Resident) => resident(&replica, &calls, view).await?,
+            Some(Holding::Elsewhere) | None => elsewhere(view),
+        });
+    }
+    let at = proven.values().filter(|proven| proven.lsn == last.lsn).map(|proven| proven.at).max();
+    Ok(Verification {
+        equal: views.iter().all(|view| view.equal != Some(false) && (view.equal.is_some() || view.residency == "leader")),
+        lsn: last.lsn,
+        at_ms: at.unwrap_or_else(|| shared.leader_clock()).physical_ms(),
+        took_ms: begun.elapsed().as_millis() as u64,
+        views,
+    })
+}
+
+/// Has the leader take a checkpoint, and waits until this edge is through with it.
+async fn round(shared: &Shared, calls: &CallClient) -> Result<Round, ReadError> {
+    let deadline = Instant::now() + ROUND_WAIT_MAX;
+    let before = shared.proof.prover.lock().finished().map_or(0, |round| round.number);
+    let mut from = None::<Lsn>;
+    while Instant::now() < deadline {
+        let lsn = calls.checkpoint().await?;
+        let from = *from.get_or_insert(lsn);
+        let ask_again = Instant::now() + ASK_EVERY;
+        while Instant::now() < ask_again {
+            let finished = shared.proof.prover.lock().finished().cloned();
+            if let Some(round) = finished.filter(|round| round.number > before && round.lsn >= from) {
+                return Ok(round);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Err(ReadError::LeaderUnavailable(format!(
+        "this edge has not come to an end with a checkpoint within {} s; see its log, and try again",
+        ROUND_WAIT_MAX.as_secs()
+    )))
+}
+
+fn full(replica: &Replica, view: &FeatureView, found: &Round, last: &Round) -> ViewVerification {
+    let of_view = |buckets: &std::collections::BTreeSet<(ViewId, u8)>| -> Vec<u8> {
+        buckets.iter().filter(|(id, _)| *id == view.id).map(|(_, bucket)| *bucket).collect()
+    };
+    let (buckets_differed, buckets_spoilt) = (of_view(&found.differed), of_view(&found.spoilt));
+    let clean = buckets_differed.is_empty() && buckets_spoilt.is_empty();
+    let equal_now =
+        last.compared.contains(&view.id) && of_view(&last.differed).is_empty() && of_view(&last.spoilt).is_empty();
+    ViewVerification {
+        view: view.name.clone(),
+        residency: "full".to_owned(),
+        rows: replica.table.counts(view.id).rows,
+        equal: found.compared.contains(&view.id).then_some(clean),
+        mended: !clean && equal_now,
+        buckets_differed,
+        buckets_spoilt,
+        rows_differed: 0,
+    }
+}
+
+fn elsewhere(view: &FeatureView) -> ViewVerification {
+    ViewVerification {
+        view: view.name.clone(),
+        residency: "leader".to_owned(),
+        rows: 0,
+        equal: None,
+        buckets_differed: Vec::new(),
+        buckets_spoilt: Vec::new(),
+        rows_differed: 0,
+        mended: false,
+    }
+}
+
+/// Compares what is held of a resident view row by row. A row that differs is forgotten: the next read asks for it.
+async fn resident(
+    replica: &Arc<Replica>,
+    calls: &CallClient,
+    view: &FeatureView,
+) -> Result<ViewVerification, ReadError> {
+    let (mut rows, mut rows_differed) = (0, 0);
+    for chunk in replica.table.chunks(ROWS_PER_CALL) {
+        let held: Vec<Row> = chunk.into_iter().filter(|row| row.header().view == view.id).collect();
+        if held.is_empty() {
+            continue;
+        }
+        let mut keys = KeyBatch::default();
+        held.iter().for_each(|row| keys.push(row.key()));
+        let read = calls.read(vec![ViewRead { view: view.id, keys }], Consistency::Leader).await?;
+        proof::reach(replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
+        rows += held.iter().filter(|row| !row.is_tombstone()).count() as u64;
+        for (held, theirs) in held.iter().zip(read.rows.into_iter().flatten()) {
+            if differs(replica, view.id, held.key(), theirs.as_ref(), read.as_of.lsn) {
+                rows_differed += 1;
+                replica.table.forget(view.id, held.key());
+            }
+        }
+    }
+    Ok(ViewVerification {
+        view: view.name.clone(),
+        residency: "resident".to_owned(),
+        rows,
+        equal: Some(rows_differed == 0),
+        buckets_differed: Vec::new(),
+        buckets_spoilt: Vec::new(),
+        rows_differed,
+        mended: rows_differed > 0,
+    })
+}
+
+/// Whether what is held now is not what the leader has. What the feed has brought since is not judged, and neither is a
+/// leader's row that is newer than what it read as of: the feed is about to bring it.
+fn differs(replica: &Replica, view: ViewId, key: &[u8], theirs: Option<&Row>, as_of: Lsn) -> bool {
+    match (replica.table.get(view, key), theirs) {
+        (Held::Row(held), _) if held.header().lsn > as_of => false,
+        (_, Some(theirs)) if theirs.header().lsn > as_of => false,
+        (Held::Row(held), Some(theirs)) => Sum::of(&held) != Sum::of(theirs),
+        (Held::Row(_), None) => true,
+        // A tombstone or a miss may have come with the feed since; evicted rows are held no more.
+        (Held::Absent | Held::Unknown, _) => false,
+    }
+}
