@@ -71,9 +71,30 @@ fn check_lengths(stream: &[u8]) -> Result<(), Error> {
         })?;
         let announced = u64::try_from(head.bodyLength())
             .map_err(|_| Error::Malformed(format!("the message at byte {at} has a body of a negative length")))?;
-        rest = usize::try_from(announced)
+        let (body, after) = usize::try_from(announced)
             .ok()
-            .and_then(|announced| body.get(announced..))
+            .and_then(|announced| body.split_at_checked(announced))
             .ok_or_else(|| short("a body", at, announced, body.len()))?;
+        check_buffers(&head, body.len())
+            .map_err(|reason| Error::Malformed(format!("the message at byte {at} {reason}")))?;
+        rest = after;
     }
+}
+
+/// Checks that a message's buffers lie within its body, which Arrow's reader takes for granted.
+fn check_buffers(message: &arrow_ipc::Message<'_>, body_len: usize) -> Result<(), String> {
+    let batch = message
+        .header_as_record_batch()
+        .or_else(|| message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()));
+    for (index, buffer) in batch.and_then(|batch| batch.buffers()).into_iter().flatten().enumerate() {
+        let (offset, len) = (buffer.offset(), buffer.length());
+        let end =
+            u64::try_from(offset).ok().zip(u64::try_from(len).ok()).and_then(|(offset, len)| offset.checked_add(len));
+        if end.is_none_or(|end| end > body_len as u64) {
+            return Err(format!(
+                "has a body of {body_len} bytes, and its buffer {index} is {len} bytes from {offset} on"
+            ));
+        }
+    }
+    Ok(())
 }
