@@ -27,6 +27,8 @@ pub enum Command {
     Leader(commands::leader::Args),
     /// Run an edge: holds a replica of its leader and answers reads.
     Edge(commands::edge::Args),
+    /// Run a router: sends each request to the nearest healthy place.
+    Router(commands::router::Args),
     /// Feature views: list, show, apply, drop.
     View(commands::view::Args),
     /// Feature services: list, show, apply, drop.

@@ -14,6 +14,7 @@ pub mod module_compile;
 pub mod node;
 pub mod push_source;
 pub mod read;
+pub mod router;
 pub mod service;
 pub mod status;
 pub mod target;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dev(args) => dev::run(&args, json),
         Command::Leader(args) => leader::run(&args, json),
         Command::Edge(args) => edge::run(&args, json),
+        Command::Router(args) => router::run(&args, json),
         Command::View(args) => view::run(&args, json),
         Command::Service(args) => service::run(&args, json),
         Command::PushSource(args) => push_source::run(&args, json),

@@ -7,6 +7,7 @@ pub mod leader;
 pub mod load;
 pub mod overrides;
 pub mod problem;
+pub mod router;
 pub mod sections;
 pub mod suggest;
 

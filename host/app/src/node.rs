@@ -5,3 +5,4 @@ pub mod edge;
 pub mod leader;
 pub mod listen;
 pub mod process;
+pub mod router;

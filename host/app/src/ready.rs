@@ -5,15 +5,18 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Ready {
-    /// `leader`, `edge` or `dev`.
+    /// `leader`, `edge`, `router` or `dev`.
     pub role: String,
     /// The node's name.
     pub name: String,
     /// Its door: HTTP for clients.
     pub door: SocketAddr,
-    /// A leader's peer address: what edges connect to.
+    /// The peer address of a leader or relay: what edges connect to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
+    /// A router's DNS responder, over UDP and TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<SocketAddr>,
     /// The leader's door, of a `dev` cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader: Option<SocketAddr>,
@@ -28,9 +31,9 @@ pub struct Ready {
 pub struct NotReady(String);
 
 impl Ready {
-    /// A node's ready line; `peer` for a leader.
+    /// A node's ready line; `peer` for a leader or relay.
     pub fn node(role: &str, name: &str, door: SocketAddr, peer: Option<SocketAddr>) -> Self {
-        Self { role: role.to_owned(), name: name.to_owned(), door, peer, leader: None, edges: Vec::new() }
+        Self { role: role.to_owned(), name: name.to_owned(), door, peer, dns: None, leader: None, edges: Vec::new() }
     }
 
     /// Prints the line, for programs as one line of JSON.
@@ -48,6 +51,9 @@ impl fmt::Display for Ready {
         write!(f, "ready door={}", self.door)?;
         if let Some(peer) = self.peer {
             write!(f, " peer={peer}")?;
+        }
+        if let Some(dns) = self.dns {
+            write!(f, " dns={dns}")?;
         }
         if let Some(leader) = self.leader {
             write!(f, " leader={leader}")?;
@@ -74,6 +80,7 @@ impl FromStr for Ready {
             name: word("name").ok_or_else(bad)?.to_owned(),
             door: address("door")?.ok_or_else(bad)?,
             peer: address("peer")?,
+            dns: address("dns")?,
             leader: address("leader")?,
             edges: edges.map(|text| text.parse().map_err(|_| bad())).collect::<Result<_, _>>()?,
         })
@@ -89,6 +96,8 @@ mod tests {
         let line = "ready door=127.0.0.1:6566 peer=127.0.0.1:6570 role=leader name=leader-1";
         assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);
         let line = "ready door=127.0.0.1:1 leader=127.0.0.1:2 edges=127.0.0.1:1,127.0.0.1:3 role=dev name=dev";
+        assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);
+        let line = "ready door=127.0.0.1:1 dns=127.0.0.1:5353 role=router name=router";
         assert_eq!(line.parse::<Ready>().unwrap().to_string(), line);
         assert!("listening".parse::<Ready>().is_err());
     }

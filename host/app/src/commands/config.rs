@@ -1,7 +1,7 @@
 //! `littoral config`: checks configuration files.
 
 use crate::{
-    config::{self, Problem, dev, edge, leader, load::role_of, overrides::Override},
+    config::{self, Problem, dev, edge, leader, load::role_of, overrides::Override, router},
     definitions_file,
     failure::Failure,
     output::{self, Paint},
@@ -85,12 +85,14 @@ pub fn check_file(file: &Path) -> Result<String, Problem> {
         "leader" => config::load::<leader::File>(Some(file), none).map(drop)?,
         "edge" => config::load::<edge::File>(Some(file), none).map(drop)?,
         "dev" => config::load::<dev::File>(Some(file), none).map(drop)?,
+        "router" => config::load::<router::File>(Some(file), none).map(drop)?,
+        "topology" => config::load::<littoral_router::Topology>(Some(file), none).map(drop)?,
         _ => {
             return Err(Problem {
                 place: config::problem::Place::File { path: file.to_owned(), line: None },
                 key: "role".to_owned(),
                 what: format!("there is no role '{role}'"),
-                remedy: "use \"leader\", \"edge\" or \"dev\"".to_owned(),
+                remedy: "use \"leader\", \"edge\", \"router\", \"topology\" or \"dev\"".to_owned(),
             });
         }
     }

@@ -98,6 +98,7 @@ fn announce(cluster: &Cluster, json: bool) -> Result<(), Failure> {
         name: "dev".to_owned(),
         door: first.ready.door,
         peer: cluster.leader.ready.peer,
+        dns: None,
         leader: Some(cluster.leader.ready.door),
         edges: cluster.edges.iter().map(|edge| edge.ready.door).collect(),
     };

@@ -80,7 +80,8 @@ pub fn role_of(path: &Path, table: &Table) -> Result<String, Problem> {
             place: Place::File { path: path.to_owned(), line: None },
             key: "role".to_owned(),
             what: "the file does not say what it configures".to_owned(),
-            remedy: "begin it with role = \"leader\", role = \"edge\" or role = \"dev\"".to_owned(),
+            remedy: "begin it with role = and one of \"leader\", \"edge\", \"router\", \"topology\", \"dev\""
+                .to_owned(),
         }),
     }
 }
@@ -134,7 +135,7 @@ fn place_of(key: &str, path: &Path, text: &str, overrides: &[Override]) -> Place
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{dev, edge, leader, overrides};
+    use crate::config::{dev, edge, leader, overrides, router};
 
     fn file(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
@@ -231,6 +232,7 @@ mod tests {
     fn what_stands_in_the_examples_is_the_default() {
         assert_eq!(load::<leader::File>(Some(&example("leader.toml")), &[]), load(None, &[]));
         assert_eq!(load::<edge::File>(Some(&example("edge.toml")), &[]), load(None, &[]));
+        assert_eq!(load::<router::File>(Some(&example("router.toml")), &[]), load(None, &[]));
         let mut shown: dev::File = load(Some(&example("dev.toml")), &[]).unwrap();
         shown.definitions.clear();
         assert_eq!(Ok(shown), load(None, &[]));
@@ -241,6 +243,7 @@ mod tests {
         check_complete::<leader::File>("leader.toml");
         check_complete::<edge::File>("edge.toml");
         check_complete::<dev::File>("dev.toml");
+        check_complete::<router::File>("router.toml");
     }
 
     /// What a section knows, it says when it meets a key that it does not know.

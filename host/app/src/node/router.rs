@@ -1,0 +1,80 @@
+//! A router: topology, probes, gateway, and the DNS responder if it is wanted.
+
+use crate::{
+    config::router::File,
+    failure::Failure,
+    node::{listen, process::Tasks},
+    ready::Ready,
+};
+use littoral_router::{Router, dns, gateway, probe, watch};
+use littoral_runtime::{Supervisor, TaskKind};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use tokio::net::{TcpListener, UdpSocket};
+
+/// How long the first probes may keep the door closed: a router that knows nothing would guess.
+const FIRST_PROBES_MAX: Duration = Duration::from_secs(3);
+
+/// Starts a router. Its door opens when every door of the topology was probed once, or could not be in time.
+///
+/// # Errors
+/// When an address is taken, or the topology or the place database cannot be used.
+pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
+    let (listener, door) = listen::bind(config.listen, "listen").await?;
+    let mut settings = config.router;
+    let metrics = tasks.metrics.clone();
+    settings.gateway.metrics = Some(gateway::Metrics::new(move || metrics.render()));
+    let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
+    let router = Router::new(settings, topology).map_err(Failure::usage)?;
+    let name = router.config().name.clone();
+    let dns = match router.config().dns.listen {
+        Some(address) => Some(bind_dns(address).await?),
+        None => None,
+    };
+
+    core(&mut tasks, "probes", probe::probe(router.clone()));
+    core(&mut tasks, "view", router.clone().keep_up());
+    core(&mut tasks, "topology watch", watch::watch(router.clone()));
+    let known = async {
+        while !router.board().view.is_known() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_PROBES_MAX, known).await.is_err() {
+        tracing::warn!("some doors have not answered their first probe yet");
+    }
+
+    let mut ready = Ready::node("router", &name, door, None);
+    if let Some((udp, tcp, address)) = dns {
+        ready.dns = Some(address);
+        let zone = dns::Zone::new(&router.config().dns).map_err(Failure::usage)?;
+        let (router, stop) = (router.clone(), tasks.supervisor.token(TaskKind::Door));
+        tasks.supervisor.spawn(TaskKind::Door, "DNS responder", async move {
+            dns::serve(udp, tcp, router, zone, stop).await;
+            Ok::<_, Infallible>(())
+        });
+    }
+    let stop = tasks.supervisor.token(TaskKind::Door);
+    tasks.supervisor.spawn(TaskKind::Door, "gateway", async move {
+        gateway::serve(listener, router, stop).await;
+        Ok::<_, Infallible>(())
+    });
+    ready.announce(json)?;
+    Ok(tasks.supervisor)
+}
+
+fn core(tasks: &mut Tasks, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let stop = tasks.supervisor.token(TaskKind::Core);
+    tasks.supervisor.spawn(TaskKind::Core, name, async move {
+        let _ = stop.run_until_cancelled(work).await;
+        Ok::<_, Infallible>(())
+    });
+}
+
+/// Both sockets of the responder, on one port.
+async fn bind_dns(address: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), Failure> {
+    let (tcp, bound) = listen::bind(address, "router.dns.listen").await?;
+    let udp = UdpSocket::bind(bound).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on {bound} over UDP: {error}; set 'router.dns.listen' to another port"))
+    })?;
+    Ok((udp, tcp, bound))
+}
