@@ -12,8 +12,11 @@ use std::sync::Arc;
 
 const LOG: [Write; 5] = [(0, true), (1, true), (0, false), (0, true), (1, false)];
 
+/// What one thread of a model does.
+type Part = Box<dyn FnOnce(&Region) + Send>;
+
 /// Runs each of these as a thread and waits for all.
-fn together(region: &Arc<Region>, parts: Vec<Box<dyn FnOnce(&Region) + Send>>) {
+fn together(region: &Arc<Region>, parts: Vec<Part>) {
     let threads: Vec<_> = parts
         .into_iter()
         .map(|part| {
@@ -24,7 +27,7 @@ fn together(region: &Arc<Region>, parts: Vec<Box<dyn FnOnce(&Region) + Send>>) {
     threads.into_iter().for_each(|thread| thread.join().expect("a thread of the model ends well"));
 }
 
-fn part(run: impl FnOnce(&Region) + Send + 'static) -> Box<dyn FnOnce(&Region) + Send> {
+fn part(run: impl FnOnce(&Region) + Send + 'static) -> Part {
     Box::new(run)
 }
 

@@ -42,7 +42,7 @@ pub(super) fn stream(count: i64) -> Vec<u8> {
     for id in 0..count {
         let mut key = Vec::new();
         for join_key in &view.join_keys {
-            let value = if join_key.name == "id" { Value::Int64(id) } else { Value::String(format!("n{id}").into()) };
+            let value = if join_key.name == "id" { Value::Int64(id) } else { Value::String(format!("n{id}")) };
             entity_key::push_value(&mut key, &join_key.name, join_key.value_type, &value).expect("its own type");
         }
         let mut body = Builder::new(view.features.len());

@@ -82,7 +82,7 @@ fn packed() -> Vec<(String, Vec<u8>)> {
         Value::Float(0.5),
         Value::Double(f64::NAN),
         Value::String("text".into()),
-        Value::Bytes(vec![0, 255].into()),
+        Value::Bytes(vec![0, 255]),
         Value::UnixTimestamp(1_700_000_000),
     ];
     let whole: Vec<Value> = values.into_iter().chain((0..8).map(|_| Value::Null)).collect();
