@@ -14,6 +14,8 @@ pub mod load;
 pub mod overrides;
 #[path = "../../../host/app/src/config/problem.rs"]
 pub mod problem;
+#[path = "../../../host/app/src/config/router.rs"]
+pub mod router;
 #[path = "../../../host/app/src/config/sections.rs"]
 pub mod sections;
 #[path = "../../../host/app/src/config/suggest.rs"]

@@ -25,6 +25,7 @@ pub mod corpus;
 pub mod memory;
 pub mod mutate;
 pub mod seal;
+pub mod verdict;
 
 mod config;
 #[allow(dead_code, reason = "reading is what is fuzzed")]

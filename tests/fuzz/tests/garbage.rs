@@ -1,9 +1,8 @@
 //! Every target: its corpus, then a bounded time of changed inputs. An input that fails is printed and kept beside the others.
 
-use littoral_fuzz::{Target, corpus, memory::Counting, mutate::Mutator};
+use littoral_fuzz::{Target, corpus, memory::Counting, mutate::Mutator, verdict};
 use std::{
     fs,
-    panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
@@ -30,10 +29,10 @@ fn withstands(name: &str) {
 }
 
 fn check(target: &Target, input: &[u8], which: &str) {
-    if catch_unwind(AssertUnwindSafe(|| target.check(input))).is_err() {
+    if let Err(why) = verdict::of(target, input) {
         let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-failed", target.name));
         fs::write(&kept, input).expect("a failed input is kept");
-        panic!("{} failed on {which}; the input is in {}", target.name, kept.display());
+        panic!("{} failed on {which}: {why}; the input is in {}", target.name, kept.display());
     }
 }
 

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use littoral_fuzz::{Target, memory::Counting};
+use littoral_fuzz::{Target, memory::Counting, verdict};
 use std::sync::LazyLock;
 
 #[global_allocator]
@@ -11,8 +11,15 @@ static ALLOCATOR: Counting = Counting;
 
 static TARGET: LazyLock<&'static Target> = LazyLock::new(|| {
     let name = std::env::var("LITTORAL_FUZZ_TARGET").unwrap_or_default();
-    littoral_fuzz::find(&name)
-        .unwrap_or_else(|| panic!("LITTORAL_FUZZ_TARGET names no target: {}", littoral_fuzz::names()))
+    littoral_fuzz::find(&name).unwrap_or_else(|| {
+        eprintln!("LITTORAL_FUZZ_TARGET names no target: {}", littoral_fuzz::names());
+        std::process::exit(2)
+    })
 });
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| TARGET.check(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    if let Err(why) = verdict::of(*TARGET, input) {
+        eprintln!("{why}");
+        std::process::abort();
+    }
+});

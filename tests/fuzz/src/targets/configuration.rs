@@ -3,7 +3,7 @@
 use super::check_words;
 use crate::{
     Target,
-    config::{self, Override, dev, edge, leader},
+    config::{self, Override, dev, edge, leader, router},
     corpus::files,
     definitions_file,
 };
@@ -38,6 +38,7 @@ fn configuration(input: &[u8]) {
             config::load::<leader::File>(Some(path), none).map(drop),
             config::load::<edge::File>(Some(path), none).map(drop),
             config::load::<dev::File>(Some(path), none).map(drop),
+            config::load::<router::File>(Some(path), none).map(drop),
             definitions_file::parse(path, &text).map(drop),
         ]
     };

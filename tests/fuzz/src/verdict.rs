@@ -1,0 +1,38 @@
+//! Runs a target and tells whether it held, without a word about panics that the product catches.
+
+use crate::Target;
+use std::{
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    sync::Once,
+};
+
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs the target on one input.
+///
+/// The product expects panics of one library and catches them. libFuzzer's hook would end the process there, and the usual one
+/// reads debug information, whose memory would count as the target's.
+///
+/// # Errors
+/// What the target's last panic said, and where.
+pub fn of(target: &Target, input: &[u8]) -> Result<(), String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if RUNNING.get() {
+                LAST_PANIC.set(panic.to_string());
+            } else {
+                before(panic);
+            }
+        }));
+    });
+    RUNNING.set(true);
+    let held = catch_unwind(AssertUnwindSafe(|| target.check(input)));
+    RUNNING.set(false);
+    held.map_err(|_| LAST_PANIC.take())
+}
