@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    digest::{BucketRows, Checkpoint, Checkpoints, Digest, ViewDigest},
     event_time::EventTime,
     freshness::Freshness,
     hlc::Hlc,
@@ -40,6 +41,7 @@ pub struct Leader {
     /// While true, reads are done but not answered.
     pub hold: watch::Sender<bool>,
     component: Mutex<Option<Bytes>>,
+    checkpoints: watch::Sender<Checkpoints>,
 }
 
 struct Log {
@@ -94,6 +96,7 @@ impl Leader {
             snapshots: AtomicU64::new(0),
             hold: watch::channel(false).0,
             component: Mutex::default(),
+            checkpoints: watch::Sender::default(),
         });
         for name in ["a", "b"] {
             leader.take(CatalogueChange::PutView(view(name)));
@@ -154,6 +157,25 @@ impl Leader {
         self.head.send_modify(|head| head.lsn = lsn);
         drop(log);
         self.token()
+    }
+
+    /// Tells edges digests as of the last record.
+    pub fn take_checkpoint(&self) -> Lsn {
+        let log = self.log.lock();
+        let lsn = self.head.borrow().lsn;
+        let mut views = log.table.digests();
+        let empty = |view| ViewDigest { view, rows: 0, digest: Digest::default() };
+        let missing: Vec<_> =
+            log.catalogue.views().map(|view| view.id).filter(|id| views.iter().all(|view| view.view != *id)).collect();
+        views.extend(missing.into_iter().map(empty));
+        self.checkpoints.send_modify(|kept| kept.push(Checkpoint { lsn, at: Hlc::new(1_000, 0), views }));
+        lsn
+    }
+
+    /// Removes every tombstone, by a record.
+    pub fn collect_tombstones(&self) {
+        let last = self.head.borrow().lsn.0;
+        self.append(Payload::Collect { before: Hlc::new(1_000 + last + 1, 0) });
     }
 
     /// Damages the log from here on: the last record's bytes are kept, its place in the chain is not.
@@ -320,6 +342,24 @@ impl FeedSource for Leader {
                 }
             }
             Ok(RecordBlock { first: from, last: Lsn(last), bytes: bytes.into() })
+        })
+    }
+
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        self.checkpoints.subscribe()
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
+        Box::pin(async { Ok(self.take_checkpoint()) })
+    }
+
+    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
+        Box::pin(async move {
+            let log = self.log.lock();
+            let as_of = *self.head.borrow();
+            // Small parts, so that there is more than one.
+            let (rows, more) = log.table.bucket(view, bucket, after.as_deref(), 300);
+            Ok(BucketRows { as_of, rows, more })
         })
     }
 

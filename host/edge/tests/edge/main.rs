@@ -5,6 +5,7 @@
 mod follow;
 mod leader;
 mod modules;
+mod proof;
 mod reads;
 mod relay;
 mod restart;
