@@ -164,7 +164,7 @@ impl Router {
         let name = topology.name.clone();
         let mut fleet = self.0.fleet.lock();
         if **fleet.topology() != topology {
-            fleet.adopt(Arc::new(topology));
+            fleet.adopt(Arc::new(topology), self.now());
             self.publish(&fleet);
             tracing::info!(topology = name, "the topology is in effect");
             metrics::counter!("littoral_router_topology_changes_total").increment(1);

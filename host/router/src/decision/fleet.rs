@@ -65,12 +65,12 @@ impl Fleet {
             next_id: 0,
             generation: 0,
         };
-        fleet.adopt(topology);
+        fleet.adopt(topology, Moment::ZERO);
         fleet
     }
 
     /// Takes another topology. What is known of a door that stays, of the same region and kind, is kept.
-    pub fn adopt(&mut self, topology: Arc<Topology>) {
+    pub fn adopt(&mut self, topology: Arc<Topology>, now: Moment) {
         let mut known: HashMap<_, _> = (self.members.drain(..))
             .map(|member| ((member.door.region, member.door.kind, member.door.address.clone()), member))
             .collect();
@@ -95,6 +95,23 @@ impl Fleet {
         self.index = self.members.iter().enumerate().map(|(at, member)| (member.door.id, at)).collect();
         self.topology = topology;
         self.generation += 1;
+        self.pardon_beyond_share(now);
+    }
+
+    /// Edges that were removed do not count any more: of those that are left, no more than the share may be ejected.
+    fn pardon_beyond_share(&mut self, now: Moment) {
+        let edges = self.members.iter_mut().filter(|member| member.door.kind == Kind::Edge);
+        let (mut all, mut ejected) = (0, Vec::new());
+        for edge in edges {
+            all += 1;
+            if let Some(until) = edge.outlier.ejected_until(now) {
+                ejected.push((until, edge));
+            }
+        }
+        // Those first that would return first.
+        ejected.sort_by_key(|(until, _)| *until);
+        let beyond = ejected.len().saturating_sub(self.outlier.ejected_max(all));
+        ejected.into_iter().take(beyond).for_each(|(_, edge)| edge.outlier.pardon(now));
     }
 
     /// The topology.

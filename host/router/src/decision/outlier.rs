@@ -135,6 +135,11 @@ impl Outlier {
         (self.window_began, self.succeeded, self.failed) = (now, 0, 0);
     }
 
+    /// Ends its ejection early.
+    pub fn pardon(&mut self, now: Moment) {
+        self.until = self.until.map(|until| until.min(now));
+    }
+
     /// Whether it is ejected.
     #[must_use]
     pub fn is_ejected(&self, now: Moment) -> bool {

@@ -1,0 +1,237 @@
+//! The gateway before stand-ins for edges: where requests go, what happens when a door fails, and what is never repeated.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+
+mod stand;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use littoral_router::Topology;
+use stand::{Deed, Edge, Stand, topology};
+use std::time::{Duration, Instant};
+
+const TWO: Duration = Duration::from_secs(2);
+
+async fn edges() -> [Edge; 2] {
+    [Edge::start("west").await, Edge::start("east").await]
+}
+
+#[tokio::test]
+async fn a_request_goes_to_the_nearest_and_says_why() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |_| {}).await;
+    let near = stand.read("1", &[]).await;
+    assert!(near.text.starts_with("west /get-online-features 2"), "{near:?}");
+    assert_eq!(near.header("littoral-routed-to"), "west/west-1");
+    assert!(near.header("littoral-route-reason").starts_with("nearest; place=place_header"), "{near:?}");
+    assert_eq!(stand.read("29", &[]).await.header("littoral-routed-to"), "east/east-1");
+    let named = stand.send("GET", "/v1/views", &[("littoral-region", "east")], "").await;
+    assert!(named.text.starts_with("east "), "{named:?}");
+    assert!(named.header("littoral-routed-to").is_empty(), "nobody asked");
+    for (header, value) in [("littoral-place", "here"), ("littoral-region", "mars"), ("littoral-timeout-ms", "soon")] {
+        let refused = stand.send("GET", "/v1/views", &[(header, value)], "").await;
+        assert!(refused.status == 400 && refused.text.contains(header), "{refused:?}");
+    }
+    let explained = stand.send("GET", "/router/v1/explain?place=0%2C29&tenant=pinned", &[], "").await;
+    let explained: serde_json::Value = serde_json::from_str(&explained.text).unwrap();
+    assert_eq!(explained["candidates"][0]["region"], "east");
+    assert_eq!(explained["regions"][1]["why_not"], "the tenant must stay elsewhere");
+    let status: serde_json::Value =
+        serde_json::from_str(&stand.send("GET", "/router/v1/status", &[], "").await.text).unwrap();
+    assert_eq!((&status["ready"], &status["regions"][0]["name"]), (&true.into(), &"west".into()));
+}
+
+#[tokio::test]
+async fn a_read_is_sent_again_and_a_write_is_not_unless_it_may() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |_| {}).await;
+    for deed in [Deed::HangUp, Deed::Half, Deed::Answer(503), Deed::Answer(502)] {
+        edges[0].does(deed.clone());
+        let read = stand.read("1", &[]).await;
+        assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{deed:?}");
+        assert!(read.header("littoral-route-reason").starts_with("attempt 2 of 2"), "{read:?}");
+    }
+    edges[0].does(Deed::HangUp);
+    let east = edges[1].count();
+    let write = stand.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await;
+    assert_eq!((write.status, edges[1].count()), (502, east), "{write:?}");
+    assert!(write.text.contains("idempotency-key") && write.text.contains("FeastError"), "{write:?}");
+    let keyed = stand.send("POST", "/push", &[("littoral-place", "0,1"), ("idempotency-key", "k")], "{}").await;
+    assert_eq!((keyed.status, edges[1].count()), (200, east + 1));
+}
+
+#[tokio::test]
+async fn retries_stay_within_their_budget_and_the_deadline_is_one() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| {
+        (config.retry.share, config.retry.burst) = (0.0, 3);
+        config.gateway.attempt_timeout_ms = 100;
+    })
+    .await;
+    edges[0].does(Deed::Answer(503));
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(stand.read("1", &[]).await.status);
+    }
+    assert_eq!(answers, [200, 200, 200, 503, 503, 503], "three retries and no more; then the door's own answer");
+    edges.iter().for_each(|edge| edge.does(Deed::Slow(Duration::from_secs(20))));
+    let began = Instant::now();
+    let late = stand.read("1", &[("littoral-timeout-ms", "400")]).await;
+    assert_eq!(late.status, 504, "{late:?}");
+    assert!(
+        began.elapsed() >= Duration::from_millis(390) && began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_slow_door_is_passed_and_its_work_is_ended() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 150).await;
+    edges[0].does(Deed::Slow(Duration::from_secs(20)));
+    let began = Instant::now();
+    let read = stand.read("1", &[]).await;
+    assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    wait("the slow one's work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn a_slow_read_is_hedged_once_it_is_known_what_slow_is() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| {
+        (config.hedge.quantile, config.hedge.burst, config.gateway.attempt_timeout_ms) = (0.9, 5, 15_000);
+    })
+    .await;
+    for _ in 0..200 {
+        stand.read("1", &[]).await;
+    }
+    edges[0].does(Deed::Slow(Duration::from_secs(12)));
+    let began = Instant::now();
+    let read = stand.read("1", &[]).await;
+    assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_work_for_it() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |_| {}).await;
+    edges[0].does(Deed::Slow(Duration::from_secs(30)));
+    let left = tokio::time::timeout(Duration::from_millis(300), async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+        let head = "POST /v1/read HTTP/1.1\r\nhost: a\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let _ = stream.read(&mut [0; 16]).await;
+    })
+    .await;
+    assert!(left.is_err(), "it was not answered");
+    wait("the work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn pins_and_draining_hold_and_the_topology_changes_under_way() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |_| {}).await;
+    let pinned = [("littoral-tenant", "pinned")];
+    assert_eq!(stand.read("1", &pinned).await.header("littoral-routed-to"), "east/east-1");
+
+    edges[0].does(Deed::Slow(Duration::from_millis(600)));
+    let running = stand.read("1", &[]);
+    let draining = topology(&edges).replacen("latitude", "role = \"draining\"\nlatitude", 1);
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stand.router.adopt(Topology::parse(&draining).unwrap());
+        stand.read("1", &[]).await
+    };
+    let (finished, new) = tokio::join!(running, change);
+    assert_eq!((finished.status, finished.header("littoral-routed-to")), (200, "west/west-1"), "what runs may finish");
+    assert_eq!(new.header("littoral-routed-to"), "east/east-1");
+    assert!(new.header("littoral-route-reason").starts_with("nearer_draining, passed over west"), "{new:?}");
+
+    *edges[1].status.lock() = stand::WELL.replace("true", "false").replace("\"lsn\":7", "\"lsn\":0");
+    stand.eventually(|view| !view.is_usable()).await;
+    let nothing = stand.read("1", &pinned).await;
+    assert_eq!((nothing.status, nothing.header("retry-after")), (503, "1"), "{nothing:?}");
+    assert!(nothing.text.contains("feast.errors"), "Feast's door has Feast's words: {nothing:?}");
+    let problem = stand.send("POST", "/v1/read", &[], "{}").await;
+    assert_eq!(problem.header("content-type"), "application/problem+json");
+    assert!(problem.text.contains("nothing_left"), "{problem:?}");
+    assert_eq!(stand.send("GET", "/health", &[], "").await.status, 503);
+}
+
+#[tokio::test]
+async fn doors_that_fail_requests_are_ejected_though_their_probes_are_good() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+    edges[0].does(Deed::HangUp);
+    for _ in 0..3 {
+        assert_eq!(stand.read("1", &[]).await.status, 200);
+    }
+    let before = edges[0].count();
+    for _ in 0..10 {
+        let read = stand.read("1", &[]).await;
+        assert!(read.header("littoral-route-reason").starts_with("nearer_unhealthy, passed over west"), "{read:?}");
+    }
+    assert_eq!(edges[0].count(), before, "it is left alone");
+}
+
+#[tokio::test]
+async fn large_bodies_pass_and_too_large_ones_do_not() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| {
+        (config.gateway.replay_bytes_max, config.gateway.write_bytes_max) = (10_000, 3_000_000);
+        config.gateway.answer_bytes_held_max = 4;
+    })
+    .await;
+    let write = stand.send("POST", "/v1/rows", &[("littoral-place", "0,1")], vec![b'x'; 2_000_000]).await;
+    assert!(write.text.starts_with("west /v1/rows 2000000"), "{write:?}");
+    let refused = stand.send("POST", "/v1/rows", &[], vec![b'x'; 3_000_001]).await;
+    assert_eq!(refused.status, 413, "{refused:?}");
+    for _ in 0..5 {
+        assert_eq!(stand.read("1", &[]).await.status, 200, "an answer that is not held");
+    }
+}
+
+#[tokio::test]
+async fn addresses_are_placed_by_subnet_and_only_trusted_proxies_are_believed() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| {
+        let subnet = |network: &str, longitude| littoral_router::decision::place::Subnet {
+            network: network.parse().unwrap(),
+            latitude: 0.0,
+            longitude,
+        };
+        config.place.subnets = vec![subnet("203.0.113.0/24", 29.0), subnet("127.0.0.0/8", 1.0)];
+        config.place.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let read = stand.send("GET", "/v1/views", &[("x-forwarded-for", "198.51.100.7, 203.0.113.9")], "").await;
+    assert_eq!(read.text, "east /v1/views 0 198.51.100.7, 203.0.113.9, 127.0.0.1");
+    let read = stand.send("GET", "/v1/views", &[], "").await;
+    assert_eq!(read.text, "west /v1/views 0 127.0.0.1");
+}
+
+#[tokio::test]
+async fn http2_comes_in_too() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |_| {}).await;
+    let client =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).http2_only(true).build_http();
+    for _ in 0..20 {
+        let request = http::Request::get(format!("http://{}/v1/views", stand.address)).header("littoral-place", "0,1");
+        let response = client.request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
+    }
+    assert_eq!(edges[0].count(), 20);
+}
+
+async fn wait(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < TWO * 5, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,196 @@
+//! The decision core under seeded chaos: doors flap, partition, fill up and come back, regions change their roles, and
+//! after every decision the invariants are checked. A failure names its seed: run that one with
+//! `LITTORAL_SEED=N cargo test -p littoral-router --test simulation`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+
+mod world;
+
+use littoral_router::{
+    decision::{
+        Moment,
+        dice::Dice,
+        member::Kind,
+        reason,
+        select::{Ask, Decision, Purpose, decide},
+        view::View,
+    },
+    topology::Role,
+};
+use world::World;
+
+/// Seeds of a usual run, and decisions of each.
+const SEEDS: u64 = 300;
+const DECISIONS: usize = 400;
+
+fn seeds() -> std::ops::Range<u64> {
+    match std::env::var("LITTORAL_SEED").ok().and_then(|text| text.parse().ok()) {
+        Some(seed) => seed..seed + 1,
+        None => 0..SEEDS,
+    }
+}
+
+#[test]
+fn decisions_keep_their_promises_whatever_happens() {
+    for seed in seeds() {
+        let mut world = World::new(seed);
+        for _ in 0..DECISIONS {
+            world.step();
+            let view = world.view();
+            let ask = world.ask();
+            let decision = decide(&view, &ask, |member| world.in_flight(member));
+            let again = decide(&view, &ask, |member| world.in_flight(member));
+            let facts = Facts { seed, now: world.now(), view: &view, ask: &ask, decision: &decision, world: &world };
+            assert_eq!(decision, again, "{facts}: the same inputs give the same answer");
+            facts.an_unhealthy_door_is_chosen_only_when_no_healthy_one_is_left();
+            facts.a_pinned_tenant_never_leaves_its_regions();
+            facts.a_draining_region_gets_nothing_new();
+            facts.a_door_without_data_or_of_another_region_is_never_asked();
+            facts.no_door_is_named_twice();
+            facts.standby_regions_take_no_writes_and_come_last();
+            facts.full_doors_come_after_those_with_room();
+            facts.the_ejected_share_is_bounded();
+            world.send(&view, &decision);
+        }
+    }
+}
+
+struct Facts<'a> {
+    seed: u64,
+    now: Moment,
+    view: &'a View,
+    ask: &'a Ask<'a>,
+    decision: &'a Decision,
+    world: &'a World,
+}
+
+impl std::fmt::Display for Facts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "seed {} at {:?}: {:?} -> {:?}", self.seed, self.now, self.ask, self.decision)
+    }
+}
+
+impl Facts<'_> {
+    fn is_panic(&self) -> bool {
+        matches!(self.decision.reason.kind, reason::Kind::Panic(_))
+    }
+
+    fn allowed(&self, region: usize) -> bool {
+        let pin = self.ask.tenant.and_then(|tenant| self.view.pin(tenant));
+        pin.is_none_or(|pin| pin.contains(&region))
+    }
+
+    /// The doors that the request may go to as things are, worked out the long way.
+    fn well(&self) -> Vec<usize> {
+        let writes = self.ask.purpose == Purpose::Write;
+        let mut well = Vec::new();
+        for (index, region) in self.view.regions.iter().enumerate() {
+            let role = if writes { region.role == Role::Active } else { region.role != Role::Draining };
+            if !role || !self.allowed(index) {
+                continue;
+            }
+            for (at, member) in self.view.members.iter().enumerate() {
+                let mine = member.door.region == region.name;
+                let kind = writes || member.door.kind == Kind::Edge;
+                if mine && kind && member.usable && (!writes || member.writable) {
+                    well.push(at);
+                }
+            }
+        }
+        well
+    }
+
+    fn an_unhealthy_door_is_chosen_only_when_no_healthy_one_is_left(&self) {
+        let well = self.well();
+        assert_eq!(self.is_panic(), well.is_empty(), "{self}: well are {well:?}");
+        if !self.is_panic() {
+            assert!(self.decision.candidates.iter().all(|candidate| well.contains(&candidate.member)), "{self}");
+            assert_eq!(self.decision.candidates.len(), well.len().min(self.ask.limit), "{self}: none is forgotten");
+        }
+    }
+
+    fn a_pinned_tenant_never_leaves_its_regions(&self) {
+        assert!(self.decision.candidates.iter().all(|candidate| self.allowed(candidate.region)), "{self}");
+    }
+
+    fn a_draining_region_gets_nothing_new(&self) {
+        for candidate in &self.decision.candidates {
+            assert_ne!(self.view.regions[candidate.region].role, Role::Draining, "{self}");
+        }
+    }
+
+    fn a_door_without_data_or_of_another_region_is_never_asked(&self) {
+        use littoral_router::decision::health::State;
+        for candidate in &self.decision.candidates {
+            let state = self.view.members[candidate.member].state;
+            assert!(!matches!(state, State::Empty | State::WrongRegion), "{self}");
+        }
+    }
+
+    fn no_door_is_named_twice(&self) {
+        let mut members: Vec<_> = self.decision.candidates.iter().map(|candidate| candidate.member).collect();
+        members.sort_unstable();
+        members.dedup();
+        assert_eq!(members.len(), self.decision.candidates.len(), "{self}");
+    }
+
+    fn standby_regions_take_no_writes_and_come_last(&self) {
+        let standby = |at: &usize| self.view.regions[self.decision.candidates[*at].region].role == Role::Standby;
+        let all: Vec<_> = (0..self.decision.candidates.len()).collect();
+        if self.ask.purpose == Purpose::Write {
+            assert!(!all.iter().any(standby), "{self}");
+        } else if !self.is_panic() {
+            let room = |at: &usize| !self.is_full(self.decision.candidates[*at].member);
+            let with_room: Vec<_> = all.into_iter().filter(room).collect();
+            assert!(with_room.is_sorted_by_key(standby), "{self}");
+        }
+    }
+
+    fn full_doors_come_after_those_with_room(&self) {
+        if !self.is_panic() {
+            let full = |candidate: &littoral_router::decision::select::Candidate| self.is_full(candidate.member);
+            assert!(self.decision.candidates.is_sorted_by_key(full), "{self}");
+        }
+    }
+
+    fn is_full(&self, member: usize) -> bool {
+        self.world.in_flight(member) >= self.ask.in_flight_max
+    }
+
+    fn the_ejected_share_is_bounded(&self) {
+        let edges: Vec<_> = self.view.members.iter().filter(|member| member.door.kind == Kind::Edge).collect();
+        let ejected = edges.iter().filter(|member| member.ejected_for.is_some()).count();
+        assert!(ejected <= self.world.ejected_max(edges.len()), "{self}: {ejected} of {} are ejected", edges.len());
+        assert!(ejected < edges.len(), "{self}: all are ejected");
+    }
+}
+
+#[test]
+fn a_door_that_returns_gets_few_requests_at_first_and_its_share_in_the_end() {
+    let mut world = World::calm();
+    let door = world.lose_and_bring_back_one_edge();
+    let share = |world: &mut World| {
+        let view = world.view();
+        let hits = (0..4_000u64).filter(|nth| {
+            let mut dice = Dice::new(*nth);
+            let ask = Ask {
+                purpose: Purpose::Read,
+                place: None,
+                tenant: None,
+                in_flight_max: 1_000,
+                limit: 1,
+                dice: dice.roll(),
+            };
+            decide(&view, &ask, |_| 0).candidates[0].member == door
+        });
+        hits.count() as f64 / 4_000.0
+    };
+    let first = share(&mut world);
+    world.pass(std::time::Duration::from_secs(5));
+    let middle = share(&mut world);
+    world.pass(std::time::Duration::from_secs(6));
+    let last = share(&mut world);
+    assert!(first < 0.15, "{first}");
+    assert!(first < middle && middle < last, "{first} {middle} {last}");
+    assert!((last - 0.5).abs() < 0.05, "one of two: {last}");
+}

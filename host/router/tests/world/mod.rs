@@ -1,0 +1,257 @@
+//! A world in which doors flap, lag, fill up and are cut off, and time passes: everything from one seed.
+
+use littoral_router::{
+    Topology,
+    decision::{
+        Moment,
+        coordinates::Coordinates,
+        dice::Dice,
+        fleet::Fleet,
+        health::{self, Finding},
+        member::MemberId,
+        outlier::{self, Outcome},
+        select::{Ask, Decision, Purpose},
+        view::View,
+    },
+    topology::{Edge, Objectives, Pattern, Region, Role, Tenant},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+const TENANTS: [&str; 3] = ["free", "pinned", "narrow"];
+
+/// What a door really is, which the router must find out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Truth {
+    Well,
+    Down,
+    Lagging,
+    Empty,
+    Elsewhere,
+    /// Its probes are good and its requests fail.
+    Lying,
+}
+
+/// The world.
+pub struct World {
+    dice: Dice,
+    now: Moment,
+    fleet: Fleet,
+    outlier: outlier::Config,
+    truth: HashMap<MemberId, Truth>,
+    load: Vec<u32>,
+    tenant: usize,
+}
+
+impl World {
+    /// A world of a few regions with a few edges each.
+    pub fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let regions = 1 + dice.roll() as usize % 6;
+        let region = |index: usize, dice: &mut Dice| Region {
+            name: format!("r{index}").parse().unwrap(),
+            latitude: dice.share() * 160.0 - 80.0,
+            longitude: dice.share() * 340.0 - 170.0,
+            role: Role::Active,
+            weight: 100,
+            leader: dice.roll().is_multiple_of(2).then(|| format!("r{index}:1")),
+            peer: None,
+            edges: (0..=dice.roll() % 4).map(|edge| edge_of(index, edge as usize)).collect(),
+        };
+        let regions: Vec<_> = (0..regions).map(|index| region(index, &mut dice)).collect();
+        Self::of(dice, regions)
+    }
+
+    /// One region with two edges, both well.
+    pub fn calm() -> Self {
+        let region = Region {
+            name: "r0".parse().unwrap(),
+            latitude: 0.0,
+            longitude: 0.0,
+            role: Role::Active,
+            weight: 100,
+            leader: None,
+            peer: None,
+            edges: vec![edge_of(0, 0), edge_of(0, 1)],
+        };
+        let mut world = Self::of(Dice::new(0), vec![region]);
+        for _ in 0..3 {
+            world.probe_all();
+        }
+        world
+    }
+
+    fn of(dice: Dice, regions: Vec<Region>) -> Self {
+        let names: Vec<_> = regions.iter().map(|region| region.name).collect();
+        let tenants = vec![
+            Tenant { name: TENANTS[1].to_owned(), regions: names.iter().copied().step_by(2).collect() },
+            Tenant { name: TENANTS[2].to_owned(), regions: names.iter().copied().take(1).collect() },
+        ];
+        let topology = Topology {
+            role: "topology".to_owned(),
+            name: "world".to_owned(),
+            pattern: Pattern::ActiveActive,
+            objectives: Objectives::default(),
+            regions,
+            links: Vec::new(),
+            tenants,
+        };
+        topology.check().unwrap();
+        let outlier = outlier::Config::default();
+        let fleet = Fleet::new(Arc::new(topology), health::Config::default(), outlier.clone());
+        let truth = fleet.doors().map(|door| (door.id, Truth::Well)).collect();
+        let load = vec![0; fleet.doors().count()];
+        Self { dice, now: Moment::from_secs(1), fleet, outlier, truth, load, tenant: 0 }
+    }
+
+    /// Something happens, and time passes.
+    pub fn step(&mut self) {
+        let passes = Duration::from_millis(self.dice.roll() % 400);
+        self.pass(passes);
+        match self.dice.roll() % 12 {
+            0 | 1 => {
+                let door = self.any_door();
+                let truths = [Truth::Down, Truth::Lagging, Truth::Empty, Truth::Elsewhere, Truth::Lying];
+                self.truth.insert(door, truths[self.dice.roll() as usize % truths.len()]);
+            }
+            2 | 3 => {
+                let door = self.any_door();
+                self.truth.insert(door, Truth::Well);
+            }
+            4 => {
+                // A partition: a region and all in it is gone, or back.
+                let index = self.dice.roll() as usize % self.fleet.topology().regions.len();
+                let name = self.fleet.topology().regions[index].name;
+                let truth = if self.dice.roll().is_multiple_of(2) { Truth::Down } else { Truth::Well };
+                let doors: Vec<_> = self.fleet.doors().filter(|door| door.region == name).map(|door| door.id).collect();
+                doors.into_iter().for_each(|door| {
+                    self.truth.insert(door, truth);
+                });
+            }
+            5 => self.change_topology(),
+            6 => {
+                let at = self.dice.roll() as usize % self.load.len();
+                self.load[at] = (self.dice.roll() % 12) as u32;
+            }
+            _ => self.probe_all(),
+        }
+        self.fleet.returns(self.now);
+    }
+
+    fn change_topology(&mut self) {
+        let mut topology = Topology::clone(self.fleet.topology());
+        let index = self.dice.roll() as usize % topology.regions.len();
+        let region = &mut topology.regions[index];
+        region.role = [Role::Active, Role::Active, Role::Standby, Role::Draining][self.dice.roll() as usize % 4];
+        region.weight = [0, 10, 50, 100, 100][self.dice.roll() as usize % 5];
+        if self.dice.roll().is_multiple_of(3) {
+            // An edge comes or goes.
+            let edges = region.edges.len();
+            if edges > 1 {
+                region.edges.pop();
+            } else {
+                region.edges.push(edge_of(index, 10 + edges));
+            }
+        }
+        topology.check().unwrap();
+        self.fleet.adopt(Arc::new(topology), self.now);
+        self.truth = self
+            .fleet
+            .doors()
+            .map(|door| (door.id, self.truth.get(&door.id).copied().unwrap_or(Truth::Well)))
+            .collect();
+        self.load.resize(self.fleet.doors().count(), 0);
+    }
+
+    fn any_door(&mut self) -> MemberId {
+        let doors: Vec<_> = self.fleet.doors().map(|door| door.id).collect();
+        doors[self.dice.roll() as usize % doors.len()]
+    }
+
+    fn probe_all(&mut self) {
+        let doors: Vec<_> = self.fleet.doors().map(|door| door.id).collect();
+        for door in doors {
+            let finding = match self.truth[&door] {
+                Truth::Well | Truth::Lying => Finding::Good { writable: !self.dice.roll().is_multiple_of(8) },
+                Truth::Down => Finding::Unreachable,
+                Truth::Lagging => Finding::Lagging,
+                Truth::Empty => Finding::Empty,
+                Truth::Elsewhere => Finding::WrongRegion,
+            };
+            let took = (finding != Finding::Unreachable).then(|| Duration::from_micros(self.dice.roll() % 9_000));
+            self.fleet.probed(door, finding, took, self.now);
+        }
+    }
+
+    /// Sends requests as the router would: to the first door, and to the next when it fails.
+    pub fn send(&mut self, view: &View, decision: &Decision) {
+        for _ in 0..1 + self.dice.roll() % 6 {
+            for candidate in &decision.candidates {
+                let door = view.members[candidate.member].door.id;
+                let answers = matches!(self.truth.get(&door), Some(Truth::Well | Truth::Lagging));
+                let outcome = if answers { Outcome::Success } else { Outcome::Failure };
+                self.fleet.recorded(door, outcome, self.now);
+                if answers {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// A question, of any kind.
+    pub fn ask(&mut self) -> Ask<'static> {
+        self.tenant = self.dice.roll() as usize % (TENANTS.len() + 1);
+        let purposes = [Purpose::Read, Purpose::Read, Purpose::Write, Purpose::Name];
+        let place = Coordinates::new(self.dice.share() * 160.0 - 80.0, self.dice.share() * 340.0 - 170.0);
+        Ask {
+            purpose: purposes[self.dice.roll() as usize % purposes.len()],
+            place: place.ok().filter(|_| !self.dice.roll().is_multiple_of(5)),
+            tenant: TENANTS.get(self.tenant).copied(),
+            in_flight_max: 8,
+            limit: 1 + self.dice.roll() as usize % 5,
+            dice: self.dice.roll(),
+        }
+    }
+
+    /// One edge is lost and found again; gives its place among the members.
+    pub fn lose_and_bring_back_one_edge(&mut self) -> usize {
+        let door = self.fleet.doors().nth(1).unwrap().id;
+        for truth in [Truth::Down, Truth::Well] {
+            self.truth.insert(door, truth);
+            for _ in 0..3 {
+                self.probe_all();
+            }
+        }
+        assert!(self.view().members[1].usable);
+        1
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    pub fn view(&self) -> View {
+        self.fleet.view(self.now)
+    }
+
+    pub fn in_flight(&self, member: usize) -> u32 {
+        self.load.get(member).copied().unwrap_or_default()
+    }
+
+    pub fn ejected_max(&self, edges: usize) -> usize {
+        self.outlier.ejected_max(edges)
+    }
+}
+
+fn edge_of(region: usize, edge: usize) -> Edge {
+    Edge {
+        name: format!("e{edge}"),
+        door: format!("r{region}e{edge}:1"),
+        weight: 1 + (edge % 3) as u16 * usize::from(region > 0) as u16,
+        zone: None,
+        addresses: Vec::new(),
+    }
+}
