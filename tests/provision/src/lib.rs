@@ -16,8 +16,10 @@ pub mod modules;
 pub mod node;
 pub mod ready;
 pub mod redis;
+pub mod router;
 
 pub use cluster::Cluster;
 pub use guarded::Guarded;
 pub use missing::Missing;
 pub use node::{Node, Plan};
+pub use router::Router;
