@@ -26,6 +26,7 @@ mod reads;
 mod redis;
 mod report;
 mod requests;
+mod router;
 mod session;
 mod stand;
 mod tail;

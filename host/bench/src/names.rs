@@ -22,9 +22,11 @@ pub const VISIBLE: &str = "commit_to_visible";
 pub const BOOTSTRAP: &str = "bootstrap_1m";
 /// Resident memory per row at an edge.
 pub const MEMORY: &str = "memory_per_row";
+/// Through the router, beside another proxy.
+pub const ROUTER: &str = "router";
 
 /// All of them.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     READ_1X10,
     READ_100X10,
     READ_ZIPF,
@@ -36,4 +38,5 @@ pub const NAMES: [&str; 11] = [
     VISIBLE,
     BOOTSTRAP,
     MEMORY,
+    ROUTER,
 ];

@@ -2,7 +2,7 @@
 
 use crate::{
     Args, bootstrap, data, failure::Failure, machine::Machine, measurement::Measurement, memory, modules, names, reads,
-    report::Report, stand::Stand, tail, visible, writes,
+    report::Report, router, stand::Stand, tail, visible, writes,
 };
 use std::{
     io::Write as _,
@@ -41,6 +41,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let mut measurements = Vec::new();
     let effort = Effort::of(args);
     small(args, effort, &mut measurements);
+    routed(args, effort, &mut measurements);
     written(args, effort, &mut measurements);
     large(args, effort, &mut measurements);
     measurements.sort_by_key(|row: &Measurement| names::NAMES.iter().position(|name| *name == row.name));
@@ -66,6 +67,15 @@ fn small(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
         take(args, names::READ_100X10, out, || reads::hundred_entities(stand, effort));
         take(args, names::TAIL, out, || tail::at_half_rate(stand, effort));
         modules::measure(args, stand, effort, out);
+        Ok(())
+    });
+}
+
+/// What goes through a proxy.
+fn routed(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
+    with_stand(args, &[names::ROUTER], &[None, None], out, |stand, out| {
+        stand.load(data::STATS, false, effort.rows)?;
+        take(args, names::ROUTER, out, || router::measure(stand, effort));
         Ok(())
     });
 }

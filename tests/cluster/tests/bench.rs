@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` takes, one for each measurement.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "read_1x10",
     "read_100x10",
     "read_zipf_1m",
@@ -19,6 +19,7 @@ const NAMES: [&str; 11] = [
     "commit_to_visible",
     "bootstrap_1m",
     "memory_per_row",
+    "router",
 ];
 
 #[test]

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod cluster;
 pub mod feast;
 pub mod guarded;
+pub mod haproxy;
 pub mod http;
 pub mod missing;
 pub mod modules;
