@@ -43,6 +43,8 @@ pub enum Command {
     Read(commands::read::Args),
     /// Show the state of nodes.
     Status(commands::status::Args),
+    /// Prove that an edge holds what its leader holds; what differs is mended.
+    Verify(commands::verify::Args),
     /// Import definitions of another system.
     Import(commands::import::Args),
     /// Check configuration files.

@@ -18,6 +18,7 @@ pub mod router;
 pub mod service;
 pub mod status;
 pub mod target;
+pub mod verify;
 pub mod view;
 
 use crate::{
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Ingest(args) => ingest::run(&args, json),
         Command::Read(args) => read::run(&args, json),
         Command::Status(args) => status::run(&args, json),
+        Command::Verify(args) => verify::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Config(args) => config::run(&args, json),
         Command::Bench(args) => bench::run(&args, json),

@@ -2,6 +2,7 @@
 
 use crate::{Client, Error, ModuleInfo, call::Call, wire_view::WireView};
 use littoral_model::{
+    digest::Verification,
     service::{FeatureService, PushSource},
     status::NodeStatus,
     view::FeatureView,
@@ -40,6 +41,14 @@ impl Client {
     /// [`Error`].
     pub async fn status(&self) -> Result<NodeStatus, Error> {
         self.send(Call::get("/v1/status")).await?.json()
+    }
+
+    /// Has an edge compare itself with its leader and mend what differs. Takes as long as going through every row.
+    ///
+    /// # Errors
+    /// [`Error`], also when the node is no edge or has no leader now.
+    pub async fn verify(&self) -> Result<Verification, Error> {
+        self.send(Call::new(http::Method::POST, "/v1/verify".to_owned())).await?.json()
     }
 
     /// Whether the node should get traffic. Asks once: not being ready is an answer, not a fault.

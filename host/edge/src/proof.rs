@@ -101,9 +101,9 @@ impl Driver {
             let mut prover = shared.proof.prover.lock();
             let step = prover.checkpoint(checkpoint, &mine);
             let compared = mine.iter().filter(|mine| checkpoint.views.iter().any(|theirs| theirs.view == mine.view));
-            let equal = compared.clone().all(|mine| {
-                prover.proven().get(&mine.view).is_some_and(|proven| proven.lsn == checkpoint.lsn)
-            });
+            let equal = compared
+                .clone()
+                .all(|mine| prover.proven().get(&mine.view).is_some_and(|proven| proven.lsn == checkpoint.lsn));
             if equal && compared.count() > 0 {
                 shared.proof.equal_lsn.store(checkpoint.lsn.0, Relaxed);
                 shared.proof.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
@@ -124,11 +124,16 @@ impl Driver {
         match event {
             Event::Scrubbed(replica, scrub) if is_served(&replica) => {
                 let spoilt = scrub.finish(Finding::Adopt);
-                let buckets: Vec<Bucket> =
-                    spoilt.iter().flat_map(|spoilt| spoilt.buckets.iter().map(|bucket| (spoilt.view, *bucket))).collect();
+                let buckets: Vec<Bucket> = spoilt
+                    .iter()
+                    .flat_map(|spoilt| spoilt.buckets.iter().map(|bucket| (spoilt.view, *bucket)))
+                    .collect();
                 if !buckets.is_empty() {
                     metrics::counter!("littoral_edge_buckets_spoilt_total").increment(buckets.len() as u64);
-                    tracing::error!(?buckets, "rows have changed in this edge's memory without being written: check the host's memory");
+                    tracing::error!(
+                        ?buckets,
+                        "rows have changed in this edge's memory without being written: check the host's memory"
+                    );
                     self.shared.proof.equal_at.store(0, Relaxed);
                 }
                 let step = self.shared.proof.prover.lock().scrubbed(buckets);

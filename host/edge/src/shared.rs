@@ -1,7 +1,8 @@
 //! What the tasks of an edge and its readers share.
 
 use crate::{
-    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, relay::Relay, replica::Replica,
+    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, relay::Relay,
+    replica::Replica,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use littoral_model::{catalogue::Catalogue, digest::Checkpoints, hlc::Hlc, ports::ModuleRuntime, position::Position};

@@ -51,7 +51,9 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     }
     let at = proven.values().filter(|proven| proven.lsn == last.lsn).map(|proven| proven.at).max();
     Ok(Verification {
-        equal: views.iter().all(|view| view.equal != Some(false) && (view.equal.is_some() || view.residency == "leader")),
+        equal: views
+            .iter()
+            .all(|view| view.equal != Some(false) && (view.equal.is_some() || view.residency == "leader")),
         lsn: last.lsn,
         at_ms: at.unwrap_or_else(|| shared.leader_clock()).physical_ms(),
         took_ms: begun.elapsed().as_millis() as u64,

@@ -14,6 +14,7 @@ pub(crate) enum Endpoint {
     OpenApi,
     Status,
     Ready,
+    Verify,
     Catalogue,
     Read,
     ListViews,
@@ -38,7 +39,7 @@ pub(crate) enum Endpoint {
 }
 
 /// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
-pub(crate) static ROUTES: [(Method, &str, Endpoint); 29] = [
+pub(crate) static ROUTES: [(Method, &str, Endpoint); 30] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
     (Method::POST, "/push", Endpoint::FeastPush),
@@ -48,6 +49,7 @@ pub(crate) static ROUTES: [(Method, &str, Endpoint); 29] = [
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
     (Method::GET, "/v1/status", Endpoint::Status),
     (Method::GET, "/v1/ready", Endpoint::Ready),
+    (Method::POST, "/v1/verify", Endpoint::Verify),
     (Method::GET, "/v1/catalogue", Endpoint::Catalogue),
     (Method::POST, "/v1/rows", Endpoint::WriteViews),
     (Method::GET, "/v1/views", Endpoint::ListViews),

@@ -32,6 +32,7 @@ pub(crate) async fn answer(
         Endpoint::OpenApi => Ok(node::openapi()),
         Endpoint::Status => json(&state.node.status()),
         Endpoint::Ready => node::ready(state),
+        Endpoint::Verify => json(&state.node.verify().await?),
         Endpoint::Catalogue => node::catalogue(state),
         Endpoint::ListViews => views::list(state),
         Endpoint::GetView => views::get(state, name),

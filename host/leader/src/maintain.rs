@@ -47,14 +47,18 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
             prove_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
             proof::prove(shared);
         }
-        std::thread::park_timeout(LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)));
+        std::thread::park_timeout(
+            LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)),
+        );
     }
 }
 
 /// Writes a snapshot, then collects what it makes superfluous. False when it could not be written.
 pub(crate) fn take_snapshot(shared: &Shared) -> bool {
     if shared.proof.is_suspect() {
-        tracing::error!("no snapshot is written of rows that have changed in memory; restart this leader, which restores them");
+        tracing::error!(
+            "no snapshot is written of rows that have changed in memory; restart this leader, which restores them"
+        );
         return false;
     }
     collect_tombstones(shared);

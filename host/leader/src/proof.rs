@@ -141,7 +141,9 @@ pub(crate) fn submit(shared: &Shared, work: Work) -> Result<WriteReceipt, WriteE
     loop {
         match answer.try_recv() {
             Ok(done) => return done,
-            Err(oneshot::error::TryRecvError::Closed) => return Err(WriteError::NotLeader("it is stopping".to_owned())),
+            Err(oneshot::error::TryRecvError::Closed) => {
+                return Err(WriteError::NotLeader("it is stopping".to_owned()));
+            }
             Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= deadline => {
                 return Err(WriteError::Overloaded);
             }

@@ -6,7 +6,12 @@
 //! taken out or put in without looking at the others. XXH3 finds damage and divergence; it is no defence against an
 //! adversary.
 
-use crate::{hlc::Hlc, position::{Lsn, Position}, row::Row, view::ViewId};
+use crate::{
+    hlc::Hlc,
+    position::{Lsn, Position},
+    row::Row,
+    view::ViewId,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::VecDeque, fmt, sync::Arc};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};

@@ -152,3 +152,31 @@ fn view(status: &Value) -> Value {
     let views = status["views"].as_array().cloned().unwrap_or_default();
     views.into_iter().find(|view| view["name"] == accounts::VIEW).unwrap_or(json!(null))
 }
+
+#[test]
+fn an_edge_is_verified_against_its_leader_as_both_run() {
+    let mut cluster = cluster("[edge]\nreconnect_ms_max = 200\n");
+    fill(&cluster, 2_000);
+    accounts::catch_up(&cluster);
+    let verify = |cluster: &Cluster| {
+        let answer = cluster.edges[0].client().post("/v1/verify", &json!({})).unwrap();
+        (answer.status, answer.json())
+    };
+    let (status, found) = verify(&cluster);
+    assert_eq!((status, &found["equal"]), (200, &json!(true)), "{found}");
+    assert_eq!((&found["views"][0]["rows"], &found["views"][0]["equal"]), (&json!(2_000), &json!(true)), "{found}");
+    let at_leader = cluster.leader.client().post("/v1/verify", &json!({})).unwrap();
+    assert_eq!(at_leader.status, 503, "a leader has nobody to be compared with: {}", at_leader.text());
+
+    // After restarts of both: the leader's sums come from its snapshot and its log, the edge's from its own snapshot.
+    cluster.leader.kill();
+    cluster.leader.restart().unwrap();
+    cluster.edges[0].kill();
+    cluster.edges[0].restart().unwrap();
+    fill(&cluster, 500);
+    accounts::catch_up(&cluster);
+    let (status, found) = verify(&cluster);
+    assert_eq!((status, &found["equal"]), (200, &json!(true)), "{found}");
+    cluster.leader.kill();
+    assert_eq!(verify(&cluster).0, 503, "nothing is claimed without a leader");
+}

@@ -354,12 +354,7 @@ fn leader_rows(read: RowsRead) -> Result<LeaderRows, CallError> {
 }
 
 /// The rows of a bucket, which must be what was asked for: in order, of the bucket, behind the key.
-fn bucket_rows(
-    read: BucketRead,
-    view: ViewId,
-    bucket: u8,
-    after: Option<&[u8]>,
-) -> Result<BucketRows, CallError> {
+fn bucket_rows(read: BucketRead, view: ViewId, bucket: u8, after: Option<&[u8]>) -> Result<BucketRows, CallError> {
     let mut rows: Vec<Row> = Vec::new();
     for row in rows::iter(&read.bytes) {
         let row = row.map_err(|error| CallError::Refused(error.to_string()))?;

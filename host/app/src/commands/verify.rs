@@ -1,0 +1,60 @@
+//! `littoral verify`: proves that an edge holds what its leader holds.
+
+use crate::{
+    commands::target::failed,
+    failure::Failure,
+    output::{self, Paint, Table, text},
+};
+use littoral_client::{Client, Config};
+use littoral_model::digest::{Verification, ViewVerification};
+use std::{process::ExitCode, time::Duration};
+
+/// `littoral verify ...`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The edge's door.
+    #[arg(value_name = "EDGE", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
+    edge: String,
+    /// How long it may take, in seconds: the edge goes through every row.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+/// Has the edge compare itself with its leader, and shows what it has found.
+///
+/// # Errors
+/// When the edge cannot be asked, or cannot compare itself now. A difference is no error here but exit code 1.
+pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    super::block_on(async {
+        let config = Config { timeout_ms: args.timeout.saturating_mul(1_000), ..Config::default() };
+        let client = Client::new(&args.edge, config).map_err(failed)?;
+        let found = client.verify().await.map_err(failed)?;
+        output::answer(json, &found, render)?;
+        Ok(if found.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+fn render(found: &Verification) -> String {
+    let mut views = Table::new(&["view", "held", ">rows", "compared with the leader"]);
+    for view in &found.views {
+        views.row([view.view.cyan(), view.residency.clone(), text::count(view.rows), verdict(view)]);
+    }
+    let verdict = if found.equal { "equal".green() } else { "not equal".red() };
+    let took = text::span(Duration::from_millis(found.took_ms));
+    let record = text::count(found.lsn.0);
+    format!("{}\n{verdict} as of record {record}, in {took}\n", views.render(""))
+}
+
+fn verdict(view: &ViewVerification) -> String {
+    let mended = if view.mended { ", mended" } else { "" };
+    match view.equal {
+        Some(true) => "equal".green(),
+        None if view.residency == "leader" => "held at the leader only".to_owned(),
+        None => "not known: the leader does not vouch for it; see its log".yellow(),
+        Some(false) if view.rows_differed > 0 => format!("{} rows differed{mended}", view.rows_differed).red(),
+        Some(false) => {
+            let (differed, spoilt) = (view.buckets_differed.len(), view.buckets_spoilt.len());
+            format!("{differed} buckets differed, {spoilt} had changed in memory{mended}").red()
+        }
+    }
+}
