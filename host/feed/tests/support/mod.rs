@@ -147,6 +147,7 @@ impl FeatureReader for Leader {
         answer.rows = (request.reads.iter())
             .map(|read| read.keys.iter().map(|key| log.rows.get(&(read.view, key.to_vec())).cloned()).collect())
             .collect();
+        answer.freshness.position = Position { incarnation: Incarnation(7), lsn: log.last.0 };
         answer.freshness.watermark = Watermark::at(region(), Incarnation(7), log.last.0);
         true
     }
