@@ -25,6 +25,10 @@ async fn a_request_goes_to_the_nearest_and_says_why() {
     assert_eq!(near.header("littoral-routed-to"), "west/west-1");
     assert!(near.header("littoral-route-reason").starts_with("nearest; place=place_header"), "{near:?}");
     assert_eq!(stand.read("29", &[]).await.header("littoral-routed-to"), "east/east-1");
+    for _ in 0..50 {
+        stand.read("1", &[]).await;
+    }
+    assert!(edges[0].connections() <= 2, "one for probes and one for reads, kept: {}", edges[0].connections());
     let named = stand.send("GET", "/v1/views", &[("littoral-region", "east")], "").await;
     assert!(named.text.starts_with("east "), "{named:?}");
     assert!(named.header("littoral-routed-to").is_empty(), "nobody asked");
@@ -56,8 +60,21 @@ async fn a_read_is_sent_again_and_a_write_is_not_unless_it_may() {
     let write = stand.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await;
     assert_eq!((write.status, edges[1].count()), (502, east), "{write:?}");
     assert!(write.text.contains("idempotency-key") && write.text.contains("FeastError"), "{write:?}");
-    let keyed = stand.send("POST", "/push", &[("littoral-place", "0,1"), ("idempotency-key", "k")], "{}").await;
-    assert_eq!((keyed.status, edges[1].count()), (200, east + 1));
+    let keyed = [("littoral-place", "0,1"), ("idempotency-key", "k")];
+    let elsewhere = stand.send("POST", "/push", &keyed, "{}").await;
+    assert_eq!((elsewhere.status, edges[1].count()), (503, east), "another region's leader does not know the key");
+
+    let text = topology(&edges);
+    let second = format!("{{ name = \"west-2\", door = \"{}\" }}]", edges[1].address);
+    let (west, east_on) = text.split_at(text.find("[[regions]]\nname = \"east\"").unwrap());
+    let tenants = east_on.find("[[tenants]]").unwrap();
+    let one = west.replace(" }]", &format!(" }}, {second}")) + &east_on[tenants..].replace("\"east\"", "\"west\"");
+    stand.router.adopt(Topology::parse(&one).unwrap());
+    stand.eventually(|view| view.is_known() && view.regions.len() == 1).await;
+    for _ in 0..5 {
+        assert_eq!(stand.send("POST", "/push", &keyed, "{}").await.status, 200, "the same region's other edge");
+    }
+    assert_eq!(edges[1].count(), east + 5);
 }
 
 #[tokio::test]

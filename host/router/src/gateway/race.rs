@@ -1,8 +1,16 @@
 //! A request and its attempts: retries on the next door when one fails, a second one beside it when one is slow, and one
 //! deadline over all of them. The first good answer counts; dropping the others ends their work.
+//!
+//! A write that may have been taken is repeated only within its region: leaders know the idempotency keys of their own
+//! region, and another region's would take it a second time.
 
 use crate::{
-    decision::{member::Door, member::MemberId, outlier::Outcome, select::Candidate},
+    decision::{
+        member::Door,
+        member::MemberId,
+        outlier::Outcome,
+        select::{Candidate, Purpose},
+    },
     gateway::{
         answer::Answer,
         attempt::{Doors, Missed, Template},
@@ -42,6 +50,8 @@ struct Ended {
 
 /// An attempt that runs.
 struct Running {
+    /// Its place among the candidates.
+    candidate: usize,
     door: MemberId,
     began: Instant,
     /// Whether its door was already blamed for taking too long.
@@ -53,6 +63,10 @@ struct State<'a> {
     race: &'a Race<'a>,
     attempts: FuturesUnordered<BoxFuture<'a, Ended>>,
     running: Vec<Running>,
+    /// The next candidate to try.
+    next: usize,
+    /// The region in which the request may have been taken.
+    taken_in: Option<usize>,
     hedged: bool,
 }
 
@@ -65,7 +79,8 @@ impl Race<'_> {
     /// Sends the request until there is an answer or nothing is left to try.
     pub(crate) async fn run(&self) -> Result<Won, Failure> {
         let attempts = FuturesUnordered::new();
-        let mut state = State { race: self, attempts, running: Vec::with_capacity(2), hedged: false };
+        let mut state =
+            State { race: self, attempts, running: Vec::with_capacity(2), next: 0, taken_in: None, hedged: false };
         if !state.start() {
             return Err(Failure::nothing_left("no healthy door"));
         }
@@ -99,11 +114,15 @@ impl Race<'_> {
                     // A node that says 503 itself is no outlier: probes and load look after it.
                     let spoke = response.status() == StatusCode::SERVICE_UNAVAILABLE;
                     state.finish(candidate, if spoke { Outcome::Success } else { Outcome::Failure });
+                    state.may_be_taken(candidate);
                     fallback = Some(Won { response, candidate, attempts });
                     (self.head.repeatable, None)
                 }
                 Err(missed) => {
                     state.finish(candidate, Outcome::Failure);
+                    if matches!(missed, Missed::Lost(_)) {
+                        state.may_be_taken(candidate);
+                    }
                     let unsent = matches!(missed, Missed::Unreached(_));
                     let failure = Failure::lost(missed.reason(), !unsent && !self.head.repeatable);
                     (unsent || self.head.repeatable, Some(failure))
@@ -131,17 +150,32 @@ impl<'a> State<'a> {
     /// Whether there is another door to try.
     fn may_start(&self) -> bool {
         let most = self.race.doors.router.config().gateway.attempts_max as usize;
-        self.running.len() < most.min(self.race.candidates.len())
+        self.running.len() < most && self.next_candidate().is_some()
+    }
+
+    /// The next door that the request may go to, which for a write that may have been taken is one of the same region.
+    fn next_candidate(&self) -> Option<usize> {
+        let candidates = self.race.candidates;
+        let region = |candidate: usize| candidates.get(candidate).map(|candidate| candidate.region);
+        let under_way =
+            || self.running.iter().find(|running| !running.ended).and_then(|running| region(running.candidate));
+        let bound = (self.race.head.purpose == Purpose::Write).then(|| self.taken_in.or_else(under_way)).flatten();
+        (self.next..candidates.len()).find(|next| bound.is_none() || region(*next) == bound)
+    }
+
+    fn may_be_taken(&mut self, candidate: usize) {
+        self.taken_in = self.race.candidates.get(candidate).map(|candidate| candidate.region);
     }
 
     /// Sends the request to the next door.
     fn start(&mut self) -> bool {
         let race: &'a Race<'a> = self.race;
-        let candidate = self.running.len();
+        let Some(candidate) = self.next_candidate() else { return false };
         let (Some(door), Some(body)) = (race.door(candidate), race.body.outgoing()) else { return false };
         let Some(member) = race.candidates.get(candidate).map(|candidate| candidate.member) else { return false };
         let in_flight = race.board.enter(member);
-        self.running.push(Running { door: door.id, began: Instant::now(), blamed: false, ended: false });
+        self.next = candidate + 1;
+        self.running.push(Running { candidate, door: door.id, began: Instant::now(), blamed: false, ended: false });
         let attempt = race.doors.attempt(race.template, door, in_flight, body);
         self.attempts.push(attempt.map(move |result| Ended { candidate, result }).boxed());
         true
@@ -151,8 +185,8 @@ impl<'a> State<'a> {
     fn wake(&self, hedge_at: Option<Instant>) -> Instant {
         let mut wake = self.race.head.deadline;
         if self.race.head.repeatable && self.may_start() {
-            let newest = self.running.last().filter(|running| !running.blamed);
-            wake = newest.map_or(wake, |newest| wake.min(newest.began + self.race.head.patience));
+            let overdue = self.waited_for().map(|running| running.began + self.race.head.patience).min();
+            wake = overdue.map_or(wake, |at| wake.min(at));
             if !self.hedged {
                 wake = hedge_at.map_or(wake, |at| wake.min(at));
             }
@@ -164,7 +198,7 @@ impl<'a> State<'a> {
     fn slow(&mut self, hedge_at: Option<Instant>) {
         let now = Instant::now();
         let patience = self.race.head.patience;
-        let overdue = self.running.last().is_some_and(|newest| !newest.blamed && now >= newest.began + patience);
+        let overdue = self.waited_for().any(|running| now >= running.began + patience);
         self.blame_slow(now);
         if overdue {
             if self.race.doors.router.may_retry() && self.start() {
@@ -178,6 +212,11 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Attempts that may still answer and have not had their time.
+    fn waited_for(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter().filter(|running| !running.ended && !running.blamed)
+    }
+
     /// Doors that have had their time and gave no answer failed.
     fn blame_slow(&mut self, now: Instant) {
         for running in self.running.iter_mut().filter(|running| !running.ended && !running.blamed) {
@@ -189,7 +228,7 @@ impl<'a> State<'a> {
     }
 
     fn finish(&mut self, candidate: usize, outcome: Outcome) {
-        let Some(running) = self.running.get_mut(candidate) else { return };
+        let Some(running) = self.running.iter_mut().find(|running| running.candidate == candidate) else { return };
         running.ended = true;
         if !running.blamed {
             self.race.doors.router.recorded(running.door, outcome);

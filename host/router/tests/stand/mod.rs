@@ -44,6 +44,8 @@ pub struct Edge {
     pub deed: Arc<Mutex<Deed>>,
     /// Requests that came, without probes.
     pub requests: Arc<AtomicUsize>,
+    /// Connections that were taken.
+    pub connections: Arc<AtomicUsize>,
     /// Requests whose work was ended before they were answered.
     pub cancelled: Arc<AtomicUsize>,
     /// `/v1/status`.
@@ -70,6 +72,7 @@ impl Edge {
             address: listener.local_addr().unwrap(),
             deed: Arc::new(Mutex::new(Deed::Answer(200))),
             requests: Arc::default(),
+            connections: Arc::default(),
             cancelled: Arc::default(),
             status: Arc::new(Mutex::new(WELL.to_owned())),
         };
@@ -77,6 +80,7 @@ impl Edge {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                serving.connections.fetch_add(1, SeqCst);
                 let edge = serving.clone();
                 tokio::spawn(async move {
                     let service = service_fn(move |request| edge.clone().answer(request));
@@ -121,6 +125,10 @@ impl Edge {
 
     pub fn does(&self, deed: Deed) {
         *self.deed.lock() = deed;
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
     }
 
     pub fn count(&self) -> usize {
