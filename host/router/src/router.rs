@@ -1,6 +1,7 @@
 //! What the doors of a router share: the fleet, the view that decisions are made by, places, and the budgets.
 
 use crate::{
+    board::Board,
     config::Config,
     database::Database,
     decision::{
@@ -12,20 +13,17 @@ use crate::{
         member::{Door, MemberId},
         outlier::Outcome,
         place::{Place, Places},
-        select::{Ask, Decision, decide},
         subnets::Subnets,
-        view::View,
     },
     topology::Topology,
 };
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -49,18 +47,6 @@ struct Shared {
     /// What was last wrong with the topology's file.
     topology_problem: ArcSwap<Option<String>>,
 }
-
-/// The view, and the count of requests to each of its doors.
-#[derive(Clone, Debug)]
-pub struct Board {
-    /// The view.
-    pub view: View,
-    in_flight: Vec<Arc<AtomicU32>>,
-}
-
-/// A request under way to a door; counted until it is dropped.
-#[derive(Debug)]
-pub struct InFlight(Arc<AtomicU32>);
 
 struct Spending {
     retries: Budget,
@@ -304,44 +290,5 @@ fn tell(event: &Event) {
         Event::Returned { door } => {
             tracing::info!(region = %door.region, node = door.name, door = door.address, "its ejection is over; it returns slowly");
         }
-    }
-}
-
-// === impl Board ===
-
-impl Board {
-    fn new(view: View, old: Option<&Board>) -> Self {
-        let counts: HashMap<MemberId, &Arc<AtomicU32>> = old
-            .map(|old| old.view.members.iter().map(|member| member.door.id).zip(&old.in_flight).collect())
-            .unwrap_or_default();
-        let count = |id: &MemberId| counts.get(id).map(|count| (*count).clone()).unwrap_or_default();
-        let in_flight = view.members.iter().map(|member| count(&member.door.id)).collect();
-        Self { view, in_flight }
-    }
-
-    /// Requests under way to a door, by its place among the view's members.
-    #[must_use]
-    pub fn in_flight(&self, member: usize) -> u32 {
-        self.in_flight.get(member).map_or(0, |count| count.load(Relaxed))
-    }
-
-    /// Decides.
-    #[must_use]
-    pub fn decide(&self, ask: &Ask<'_>) -> Decision {
-        decide(&self.view, ask, |member| self.in_flight(member))
-    }
-
-    /// Counts a request to a door.
-    #[must_use]
-    pub fn enter(&self, member: usize) -> InFlight {
-        let count = self.in_flight.get(member).cloned().unwrap_or_default();
-        count.fetch_add(1, Relaxed);
-        InFlight(count)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }

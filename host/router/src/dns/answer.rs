@@ -1,12 +1,13 @@
 //! Answering: a query's bytes in, an answer's bytes out.
 
 use crate::{
+    board::Board,
     decision::{
         place::{Place, Source},
         select::{Ask, Purpose},
     },
     dns::zone::{Which, Zone, address_record},
-    router::{Board, Router},
+    router::Router,
 };
 use hickory_proto::{
     op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode},

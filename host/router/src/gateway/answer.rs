@@ -1,9 +1,9 @@
 //! Bodies of answers to clients: whole, or passed on as they come from a door.
 
 use crate::{
+    board::InFlight,
     decision::member::MemberId,
     gateway::{pool::Pool, room::Held, upstream::Upstream},
-    router::InFlight,
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};

@@ -1,6 +1,7 @@
 //! One attempt: a request sent to one door.
 
 use crate::{
+    board::InFlight,
     decision::member::Door,
     gateway::{
         answer::{Answer, Passed},
@@ -9,7 +10,7 @@ use crate::{
         room::Room,
         upstream::{Failed, Upstream},
     },
-    router::{InFlight, Router},
+    router::Router,
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};

@@ -1,13 +1,14 @@
 //! What a request's head says about how to route it.
 
 use crate::{
+    board::Board,
     decision::{
         coordinates::Coordinates,
         place::{Place, Source, client_address},
         select::Purpose,
     },
     gateway::{failure::Failure, headers},
-    router::{Board, Router},
+    router::Router,
 };
 use http::{HeaderName, Method, request::Parts};
 use std::{

@@ -1,6 +1,7 @@
 //! What the router answers itself: its health, its metrics, its state, and why requests go where they go.
 
 use crate::{
+    board::Board,
     decision::{
         coordinates::Coordinates,
         explain::{explain, seen},
@@ -12,7 +13,7 @@ use crate::{
         failure::Failure,
         head::{place_of_region, purpose},
     },
-    router::{Board, Router},
+    router::Router,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use serde_json::{Value, json};

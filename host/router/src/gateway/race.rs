@@ -5,6 +5,7 @@
 //! region, and another region's would take it a second time.
 
 use crate::{
+    board::Board,
     decision::{
         member::Door,
         member::MemberId,
@@ -18,7 +19,6 @@ use crate::{
         failure::Failure,
         head::Head,
     },
-    router::Board,
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http::{Response, StatusCode};

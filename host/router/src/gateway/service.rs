@@ -1,6 +1,7 @@
 //! What happens to a request: decided, sent, answered.
 
 use crate::{
+    board::Board,
     decision::{
         reason::Shown,
         select::{Ask, Decision, Purpose},
@@ -17,7 +18,7 @@ use crate::{
         room::Room,
         stream,
     },
-    router::{Board, Router},
+    router::Router,
 };
 use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts};
 use hyper::body::Incoming;

@@ -1,6 +1,7 @@
 //! Large bodies: passed on as they come, to the first door that takes the connection. What was begun is not repeated.
 
 use crate::{
+    board::Board,
     decision::{outlier::Outcome, select::Candidate},
     gateway::{
         attempt::{Doors, Missed, Template},
@@ -9,7 +10,6 @@ use crate::{
         outgoing::{Outgoing, Passed},
         race::Won,
     },
-    router::Board,
 };
 
 /// Sends a request whose body is not held.

@@ -1,0 +1,65 @@
+//! The board: the view that decisions are made by, and the count of requests under way to each of its doors.
+
+use crate::decision::{
+    member::MemberId,
+    select::{Ask, Decision, decide},
+    view::View,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+/// The view, and the count of requests to each of its doors.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The view.
+    pub view: View,
+    in_flight: Vec<Arc<AtomicU32>>,
+}
+
+/// A request under way to a door; counted until it is dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<AtomicU32>);
+
+// === impl Board ===
+
+impl Board {
+    pub(crate) fn new(view: View, old: Option<&Board>) -> Self {
+        let counts: HashMap<MemberId, &Arc<AtomicU32>> = old
+            .map(|old| old.view.members.iter().map(|member| member.door.id).zip(&old.in_flight).collect())
+            .unwrap_or_default();
+        let count = |id: &MemberId| counts.get(id).map(|count| (*count).clone()).unwrap_or_default();
+        let in_flight = view.members.iter().map(|member| count(&member.door.id)).collect();
+        Self { view, in_flight }
+    }
+
+    /// Requests under way to a door, by its place among the view's members.
+    #[must_use]
+    pub fn in_flight(&self, member: usize) -> u32 {
+        self.in_flight.get(member).map_or(0, |count| count.load(Relaxed))
+    }
+
+    /// Decides.
+    #[must_use]
+    pub fn decide(&self, ask: &Ask<'_>) -> Decision {
+        decide(&self.view, ask, |member| self.in_flight(member))
+    }
+
+    /// Counts a request to a door.
+    #[must_use]
+    pub fn enter(&self, member: usize) -> InFlight {
+        let count = self.in_flight.get(member).cloned().unwrap_or_default();
+        count.fetch_add(1, Relaxed);
+        InFlight(count)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
