@@ -48,6 +48,7 @@ fn decisions_keep_their_promises_whatever_happens() {
             facts.a_door_without_data_or_of_another_region_is_never_asked();
             facts.no_door_is_named_twice();
             facts.standby_regions_take_no_writes_and_come_last();
+            facts.a_write_goes_to_a_leader_when_one_takes_it();
             facts.full_doors_come_after_those_with_room();
             facts.the_ejected_share_is_bounded();
             world.send(&view, &decision);
@@ -143,6 +144,16 @@ impl Facts<'_> {
             let room = |at: &usize| !self.is_full(self.decision.candidates[*at].member);
             let with_room: Vec<_> = all.into_iter().filter(room).collect();
             assert!(with_room.is_sorted_by_key(standby), "{self}");
+        }
+    }
+
+    fn a_write_goes_to_a_leader_when_one_takes_it(&self) {
+        if self.ask.purpose == Purpose::Write && !self.is_panic() {
+            let leads = |at: &usize| self.view.members[*at].door.kind == Kind::Leader && !self.is_full(*at);
+            let first = self.decision.candidates[0];
+            // Edges of a region whose leader is busy pass it on there.
+            let busy = self.view.regions[first.region].leader.is_some_and(|leader| self.is_full(leader));
+            assert!(leads(&first.member) || busy || !self.well().iter().any(leads), "{self}");
         }
     }
 

@@ -4,6 +4,7 @@
 
 use littoral_cluster::accounts;
 use littoral_provision::{Cluster, Router, cluster::eventually, http::Client};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -86,6 +87,23 @@ fn no_read_fails_when_an_edge_is_killed_under_load() {
     let failed: Vec<_> = readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect();
     assert!(failed.is_empty(), "{} of {} reads failed, the first: {}", failed.len(), reads.load(SeqCst), failed[0]);
     eventually("the near one is used again", NOTICE_MAX * 2, || routed_to(&mut router.client()) == "west/edge-1");
+}
+
+#[test]
+fn a_paused_edge_is_passed_by_and_comes_back() {
+    // It keeps its connections open and says nothing: only time tells.
+    let config = "[router.gateway]\nattempt_timeout_ms = 300\n[router.health]\ninterval_ms = 100\ntimeout_ms = 300\n";
+    let (cluster, router) = start(config);
+    let mut client = router.client();
+    assert_eq!(routed_to(&mut client), "west/edge-1");
+    cluster.edges[0].signal(Signal::STOP).unwrap();
+    for _ in 0..20 {
+        assert_eq!(routed_to(&mut client), "east/edge-2", "the read is answered, by the other one");
+    }
+    let status = client.get("/router/v1/status").unwrap().ok().json();
+    assert_eq!(status["ready"], true);
+    cluster.edges[0].signal(Signal::CONT).unwrap();
+    eventually("the near one is used again", NOTICE_MAX * 2, || routed_to(&mut client) == "west/edge-1");
 }
 
 #[test]

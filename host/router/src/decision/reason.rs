@@ -23,6 +23,8 @@ pub enum Kind {
     NearerDraining,
     /// A nearer region is on standby.
     NearerStandby,
+    /// A nearer region has no leader that takes writes; its edges would only pass them on.
+    NearerPassesOn,
     /// A nearer region takes only a part of its requests: it is coming back, or its weight says so.
     NearerShares,
     /// Every door of a nearer region has as many requests as it may.
@@ -52,6 +54,7 @@ impl Kind {
             Self::NearerUnhealthy => "nearer_unhealthy",
             Self::NearerDraining => "nearer_draining",
             Self::NearerStandby => "nearer_standby",
+            Self::NearerPassesOn => "nearer_passes_on",
             Self::NearerShares => "nearer_shares",
             Self::NearerFull => "nearer_full",
             Self::Standby => "standby",

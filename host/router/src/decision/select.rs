@@ -65,9 +65,10 @@ struct Near {
     region: usize,
 }
 
-/// Ranks of regions: active ones first, those that give this request away after them, standby last.
+/// Ranks of regions: active ones first, those that give this request away after them, standby last; for writes, regions
+/// without a leader of their own last.
 const DEFERRED: u8 = 1;
-const STANDBY: u8 = 2;
+const LAST: u8 = 2;
 
 /// Decides. `in_flight` tells how many requests are under way to a door, by its place among the view's members.
 #[must_use]
@@ -87,7 +88,9 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
         }
         if takes(region, ask.purpose) {
             let deferred = region.share < 1.0 && dice.share() >= region.share;
-            let rank = if region.role == Role::Standby { STANDBY } else { 0 } + u8::from(deferred) * DEFERRED;
+            // A write that is only passed on is better sent to where it is passed on to.
+            let last = region.role == Role::Standby || (ask.purpose == Purpose::Write && !region.leads);
+            let rank = if last { LAST } else { 0 } + u8::from(deferred) * DEFERRED;
             near.push(Near { key: key(rank, cost_ms), cost_ms, region: index });
         }
     }
@@ -252,6 +255,11 @@ fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Can
             Some(region) if region.role == Role::Draining => Kind::NearerDraining,
             Some(region) if region.role == Role::Standby => Kind::NearerStandby,
             Some(region) if !takes(region, ask.purpose) => Kind::NearerUnhealthy,
+            Some(region)
+                if ask.purpose == Purpose::Write && !region.leads && chosen.is_some_and(|chosen| chosen.leads) =>
+            {
+                Kind::NearerPassesOn
+            }
             // Either it gave the request away, or it has no room; that a share below one explains it is likelier.
             Some(region) if region.share < 1.0 => Kind::NearerShares,
             Some(_) => Kind::NearerFull,

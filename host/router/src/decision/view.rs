@@ -47,6 +47,8 @@ pub struct RegionView {
     pub readable: bool,
     /// Whether it can take writes.
     pub writable: bool,
+    /// Whether its own leader takes them; else its edges pass them on.
+    pub leads: bool,
     pub(crate) direction: Direction,
 }
 
@@ -127,6 +129,7 @@ impl RegionView {
             readable: usable().next().is_some(),
             writable: leads || usable().any(|member| member.writable),
             direction: coordinates.direction(),
+            leads,
             leader,
             edges,
         }
