@@ -1,0 +1,26 @@
+//! Two thousand seeds, each with every invariant after every event.
+
+use littoral_simulation::{Failure, run};
+
+/// Seeds, and threads that share them: each world has one thread, and worlds know nothing of each other.
+const SEEDS: u64 = 2_000;
+const THREADS: u64 = 2;
+
+#[test]
+fn every_invariant_holds_for_two_thousand_seeds() {
+    let begun = |thread| move || (thread..SEEDS).step_by(THREADS as usize).filter_map(|seed| run(seed).err()).collect();
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(begun(thread))).collect();
+        let failures: Vec<Vec<Failure>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        failures.iter().flatten().map(Failure::to_string).collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events() {
+    for seed in 0..20 {
+        let (first, second) = (run(seed).unwrap(), run(seed).unwrap());
+        assert_eq!(first.events, second.events, "seed {seed}");
+    }
+}
