@@ -12,6 +12,7 @@ pub mod freshness;
 pub mod hlc;
 pub mod merge;
 pub mod module;
+pub mod mutation;
 pub mod ports;
 pub mod position;
 pub mod read;

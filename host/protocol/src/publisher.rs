@@ -2,6 +2,7 @@
 
 use crate::frame::{Mode, PublisherHello, SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN};
 use littoral_model::{
+    mutation::{Mutation, active},
     position::{Epoch, Lsn, Position},
     record::ChainHash,
     region::Region,
@@ -101,6 +102,7 @@ impl Publisher {
                 && chain_at(resume.position.lsn) == Some(resume.chain)
         });
         let (mode, sent) = match tail_from {
+            Some(resume) if active(Mutation::ResumeTooLate) => (Mode::Tail, resume.position.lsn.next()),
             Some(resume) => (Mode::Tail, resume.position.lsn),
             None => (Mode::Snapshot, Lsn::NONE),
         };

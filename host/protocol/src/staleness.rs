@@ -5,7 +5,10 @@
 //! sent is in the replica. So the staleness is the time since that ping was sent: never less than the truth. A relay that
 //! echoes says besides how far it may be behind the leader itself, and that is added.
 
-use littoral_model::position::Lsn;
+use littoral_model::{
+    mutation::{Mutation, active},
+    position::Lsn,
+};
 use std::{collections::VecDeque, time::Duration};
 
 /// Pings and echoes that may be open at once. Beyond, new ones are left out, which only makes the bound looser.
@@ -39,6 +42,7 @@ impl Staleness {
         if seq > self.last_seq {
             return;
         }
+        let seq = if active(Mutation::FreshFromNewestPing) { self.last_seq } else { seq };
         while let Some((_, at)) = self.sent.pop_front_if(|(sent, _)| *sent <= seq) {
             sent_at = Some(at);
         }
@@ -85,7 +89,9 @@ impl Staleness {
 
     fn advance(&mut self) {
         let applied = self.applied;
-        while let Some((_, at)) = self.echoed.pop_front_if(|(head, _)| *head <= applied) {
+        while let Some((_, at)) =
+            self.echoed.pop_front_if(|(head, _)| *head <= applied || active(Mutation::FreshBeforeApplied))
+        {
             self.fresh_at = self.fresh_at.max(Some(at));
         }
     }

@@ -14,6 +14,7 @@ use littoral_model::{
     catalogue::Catalogue,
     digest::Checkpoint,
     hlc::Hlc,
+    mutation::{Mutation, active},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
 };
@@ -112,6 +113,8 @@ pub struct Subscriber {
     /// The log that was followed last: its epochs only grow.
     followed: Option<Incarnation>,
     epoch: Epoch,
+    /// That of the last record on this stream. Records that we lack may be of older epochs than the leader that sends them.
+    records_epoch: Epoch,
     head: Position,
 }
 
@@ -126,6 +129,7 @@ impl Subscriber {
             applied: resume,
             followed: followed.map(|(log, _)| log),
             epoch: followed.map_or(Epoch(0), |(_, epoch)| epoch),
+            records_epoch: Epoch(0),
             head: Position::default(),
         }
     }
@@ -171,10 +175,12 @@ impl Subscriber {
     pub fn applied(&mut self, block: &Block, epoch: Epoch) {
         if let Some(resume) = &mut self.applied
             && block.first == resume.position.lsn.next()
+            && !active(Mutation::ForgetApplied)
         {
             resume.position.lsn = block.last;
             resume.chain = block.chain_after;
             self.epoch = self.epoch.max(epoch);
+            self.records_epoch = epoch;
         }
     }
 
@@ -233,7 +239,7 @@ impl Subscriber {
                     chain_before: applied.chain,
                     chain_after,
                     dense: self.views == Views::All,
-                    epoch_min: self.epoch,
+                    epoch_min: self.records_epoch,
                     bytes,
                 }))
             }

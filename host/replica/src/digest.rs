@@ -13,6 +13,7 @@ use crate::{
 };
 use littoral_model::{
     digest::{BUCKETS, Digest, Sum, ViewDigest, bucket_of},
+    mutation::{Mutation, active},
     row::Row,
     view::ViewId,
 };
@@ -64,6 +65,7 @@ impl View {
         if self.residency() != Residency::Full {
             return;
         }
+        let old = old.filter(|_| !active(Mutation::DigestKeepsReplaced));
         let sum = |row: Option<&Row>| row.map_or(Sum::default(), Sum::of);
         let (bucket, change) = (bucket_of(key), sum(new).minus(sum(old)));
         self.kept.add(bucket, change);

@@ -12,6 +12,7 @@ use littoral_model::{
     event_time::EventTime,
     hlc::Hlc,
     merge::MergePolicy,
+    mutation::{Mutation, active},
     position::Lsn,
     region::Region,
     row::{Row, RowMeta},
@@ -106,7 +107,7 @@ impl Table {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let core = Arc::new(Core::new(config.shards));
-        if config.floor > Lsn::NONE {
+        if config.floor > Lsn::NONE && !active(Mutation::ForgetSnapshotFloor) {
             core.shards.iter().for_each(|shard| shard.0.write().stripe.publish(config.floor));
         }
         let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
@@ -135,6 +136,9 @@ impl Table {
     /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock.
     /// Applying twice, or in another order, ends in the same rows.
     pub fn apply(&self, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
+        if row.is_tombstone() && active(Mutation::DropTombstone) {
+            return Applied::Outranked;
+        }
         let (view, hash) = (row.header().view, self.core.hash_of(&row));
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
@@ -144,7 +148,15 @@ impl Table {
             let State { rows, scrubbed, .. } = &mut *state;
             match rows.entry(hash, |held| is(held, view, row.key()), |held| self.core.hash_of(held)) {
                 Entry::Occupied(mut held) => {
-                    if !merge.replaces(row.rank(), held.get().rank()) {
+                    if mode == Mode::UpdateHeld && is_miss(held.get()) && !active(Mutation::MissSurvivesWrite) {
+                        // The leader answers the same for a key that was deleted, and there a deletion may outrank this
+                        // write: only the leader can tell, so the next read asks it.
+                        let (miss, _) = held.remove();
+                        counts.removed(&miss);
+                        return (Applied::NotHeld, resident, false);
+                    }
+                    let replaces = merge.replaces(row.rank(), held.get().rank()) || active(Mutation::ApplyWithoutRank);
+                    if !replaces || (active(Mutation::MissSurvivesWrite) && is_miss(held.get())) {
                         return (Applied::Outranked, resident, false);
                     }
                     counts.added(&row);

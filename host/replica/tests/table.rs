@@ -86,8 +86,11 @@ fn a_resident_view_is_updated_only_where_it_is_held() {
     assert_eq!(held(&table, RESIDENT, 1), Some(6));
     assert_eq!(fill(&table, 2, None, 6), Filled::Taken);
     assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Absent), "the miss is remembered");
-    assert_eq!(table.apply(put(RESIDENT, 2, 7), LatestEvent, Mode::UpdateHeld), Applied::Replaced);
-    assert_eq!(held(&table, RESIDENT, 2), Some(7), "any write outranks a remembered miss");
+    assert_eq!(table.apply(put(RESIDENT, 2, 7), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
+    assert!(
+        matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown),
+        "a write ends a remembered miss; whether a deletion outranks it is for the leader to say"
+    );
     assert_eq!(
         table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9), LatestEvent),
         Filled::NotKept,
@@ -247,4 +250,14 @@ fn fills_and_the_feed_race_without_loss() {
             assert_eq!(Some(lsn), last_of(key, end), "key {key}");
         }
     }
+}
+
+#[test]
+fn a_late_event_never_brings_back_a_row_that_the_leader_holds_as_deleted() {
+    let table = table(1 << 20);
+    // The leader has a deletion of a later event, and says of it only that there is no row.
+    assert_eq!(fill(&table, 2, None, 5), Filled::Taken);
+    assert_eq!(table.apply(put(RESIDENT, 2, 6), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
+    assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown), "the leader is asked");
+    assert_eq!(table.counts(RESIDENT).absent, 0);
 }

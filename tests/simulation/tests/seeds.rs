@@ -18,6 +18,15 @@ fn every_invariant_holds_for_two_thousand_seeds() {
 }
 
 #[test]
+fn seeds_that_found_something_stay_mended() {
+    let lines = include_str!("../regressions.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let seed = line.split_whitespace().next().unwrap().parse().unwrap();
+        run(seed).map_err(|failure| failure.to_string()).unwrap();
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_events() {
     for seed in 0..20 {
         let (first, second) = (run(seed).unwrap(), run(seed).unwrap());

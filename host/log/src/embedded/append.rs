@@ -10,6 +10,7 @@ use crate::{
     storage::{Room, TEMPORARY},
 };
 use bytes::Bytes;
+use littoral_model::mutation::{Mutation, active};
 use littoral_model::{ports::RecordBlock, position::Lsn};
 use std::{io, sync::atomic::Ordering::Relaxed};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -52,7 +53,9 @@ impl Embedded {
             writer.closed = !is_no_space(&error);
             return Err(AppendError::of(&error));
         }
-        if let Err(error) = file.sync() {
+        if !active(Mutation::AcknowledgeBeforeSync)
+            && let Err(error) = file.sync()
+        {
             writer.closed = true;
             tracing::error!(%error, "fsync of the log failed; the batch is refused and the next one goes to a new file");
             // Best effort, so that the refused batch does not come back at the next start.

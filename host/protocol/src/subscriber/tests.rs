@@ -153,3 +153,16 @@ fn a_block_is_followed_hash_by_hash() {
     assert_eq!(check(&[&two], &filtered), Ok(Epoch(2)), "a filtered block may leave records out");
     assert!(check(&[&two, &two], &filtered).is_err(), "but not repeat them");
 }
+
+#[test]
+fn records_from_before_the_leader_was_replaced_are_taken_from_its_successor() {
+    let resume = Resume { position: at(5), chain: ChainHash(5) };
+    let mut subscriber = Subscriber::new(Some(resume), Some((at(5).incarnation, Epoch(1))), Views::All);
+    subscriber.receive(hello(Mode::Tail, 2, at(9))).expect("a newer epoch");
+    let bytes = Bytes::new();
+    let records = Downstream::Records { first: Lsn(6), last: Lsn(6), chain_after: ChainHash(6), bytes };
+    let Ok(Effect::Apply(block)) = subscriber.receive(records) else { panic!("the next record is applied") };
+    assert!(block.epoch_min <= Epoch(1), "record 6 was appended under epoch 1");
+    subscriber.applied(&block, Epoch(1));
+    assert_eq!(subscriber.epoch(), Epoch(2), "the older leader stays refused");
+}

@@ -1,0 +1,81 @@
+//! Deliberate faults, for the test that the simulation finds them.
+//!
+//! Without the feature `mutations` nothing of this is in a program: [`active`] is a constant `false`. With it a fault is
+//! there only on the thread that asks for it, and only for as long as it asks.
+
+/// A fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// A fill is taken though the feed has overtaken it.
+    SkipStripeCheck,
+    /// A record is applied without its number in the key's stripe.
+    PublishNoStripe,
+    /// A new replica admits fills that were read before its snapshot.
+    ForgetSnapshotFloor,
+    /// What comes last wins, whatever its rank.
+    ApplyWithoutRank,
+    /// A deletion changes nothing.
+    DropTombstone,
+    /// A write leaves a remembered miss in place.
+    MissSurvivesWrite,
+    /// A snapshot loses rows.
+    SnapshotLosesRows,
+    /// A digest still counts a row that was replaced.
+    DigestKeepsReplaced,
+    /// A batch is acknowledged without having been synced.
+    AcknowledgeBeforeSync,
+    /// A tail begins one record too late.
+    ResumeTooLate,
+    /// What was applied does not count as applied.
+    ForgetApplied,
+    /// An echo counts as if it answered the newest ping.
+    FreshFromNewestPing,
+    /// An echo counts before its head is applied.
+    FreshBeforeApplied,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::SkipStripeCheck,
+        Self::PublishNoStripe,
+        Self::ForgetSnapshotFloor,
+        Self::ApplyWithoutRank,
+        Self::DropTombstone,
+        Self::MissSurvivesWrite,
+        Self::SnapshotLosesRows,
+        Self::DigestKeepsReplaced,
+        Self::AcknowledgeBeforeSync,
+        Self::ResumeTooLate,
+        Self::ForgetApplied,
+        Self::FreshFromNewestPing,
+        Self::FreshBeforeApplied,
+    ];
+}
+
+/// Whether the fault is there.
+#[cfg(not(feature = "mutations"))]
+#[must_use]
+#[inline]
+pub const fn active(_: Mutation) -> bool {
+    false
+}
+
+#[cfg(feature = "mutations")]
+std::thread_local! {
+    static ACTIVE: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether the fault is there, on this thread.
+#[cfg(feature = "mutations")]
+#[must_use]
+#[inline]
+pub fn active(mutation: Mutation) -> bool {
+    ACTIVE.get() == Some(mutation)
+}
+
+/// Puts this fault, or none, into what this thread runs from now on.
+#[cfg(feature = "mutations")]
+pub fn set(mutation: Option<Mutation>) {
+    ACTIVE.set(mutation);
+}
