@@ -83,6 +83,9 @@ struct Follower {
     needs_snapshot: bool,
     /// Whether the last stream got as far as records.
     tailed: bool,
+    /// The address that is tried first, and the one that answered last.
+    first_address: usize,
+    address: usize,
     /// Where the last streams were at fault, and how often there.
     stuck: (Option<Resume>, u32),
     /// The last failure, so that one that repeats is logged once.
@@ -113,6 +116,8 @@ impl Follower {
             followed,
             needs_snapshot: false,
             tailed: false,
+            first_address: 0,
+            address: 0,
             stuck: (None, 0),
             last_failure: String::new(),
         }
@@ -128,7 +133,8 @@ impl Follower {
 
     async fn try_follow(&mut self) -> Result<(), Ended> {
         let config = &self.shared.config;
-        let connection = client::connect(&config.leader).await?;
+        let (connection, address) = client::connect_from(&config.leader, self.first_address).await?;
+        self.address = address;
         let resume = (self.shared.replica.load().as_ref())
             .filter(|_| !self.needs_snapshot)
             .map(|replica| replica.point.load().resume);
@@ -179,7 +185,10 @@ impl Follower {
 
     fn take(&mut self, stream: &mut Stream, message: Downstream) -> Result<(), Ended> {
         let effect = stream.subscriber.receive(message)?;
-        self.shared.heard();
+        // A publisher that only says why it does not serve is no leader that lives.
+        if !matches!(effect, Effect::End { .. }) {
+            self.shared.heard();
+        }
         match effect {
             Effect::Greeted(hello) => {
                 tracing::info!(mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
@@ -287,6 +296,9 @@ impl Follower {
     fn disconnected(&mut self, ended: &Ended) {
         self.staleness.disconnected();
         self.shared.link.lost(ended.to_string());
+        // A relay that does not have what is wanted still answers: the next address may have it. Else the order counts.
+        let not_here = matches!(ended, Ended::Leader { code: ErrorCode::Behind, .. });
+        self.first_address = if not_here { self.address + 1 } else { 0 };
         if let Ended::Violation(violation) = ended {
             metrics::counter!("littoral_edge_feed_violations_total").increment(1);
             let at = self.shared.replica.load().as_ref().map(|replica| replica.point.load().resume);

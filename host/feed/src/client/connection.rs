@@ -53,8 +53,18 @@ impl Drop for Guard {
 /// # Errors
 /// What the last address failed with: [`Error::Connect`], [`Error::Refused`].
 pub async fn connect(config: &Config) -> Result<Connection, Error> {
+    connect_from(config, 0).await.map(|(connection, _)| connection)
+}
+
+/// As [`connect`], but begins with the address of this index, counted round, and says which has answered: one may answer
+/// and still not have what is wanted.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_from(config: &Config, first: usize) -> Result<(Connection, usize), Error> {
     let mut last = Error::Connect { address: String::new(), reason: "no address is configured".to_owned() };
-    for address in &config.leader {
+    let count = config.leader.len();
+    for (index, address) in config.leader.iter().enumerate().cycle().skip(first % count.max(1)).take(count) {
         let fail = |reason: String| Error::Connect { address: address.clone(), reason };
         let attempt = async {
             let socket = TcpStream::connect(address).await.map_err(|error| fail(error.to_string()))?;
@@ -62,7 +72,7 @@ pub async fn connect(config: &Config) -> Result<Connection, Error> {
             connect_over(socket, address, config).await
         };
         match tokio::time::timeout(config.connect_timeout(), attempt).await {
-            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Ok(connection)) => return Ok((connection, index)),
             Ok(Err(error)) => last = error,
             Err(_) => last = fail(format!("no answer within {} ms", config.connect_timeout_ms)),
         }

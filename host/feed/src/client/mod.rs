@@ -8,6 +8,6 @@ mod feed;
 
 pub use calls::{CallClient, CallError, LeaderRows};
 pub use config::Config;
-pub use connection::{Connection, connect, connect_over};
+pub use connection::{Connection, connect, connect_from, connect_over};
 pub use error::Error;
 pub use feed::{FeedReceiver, FeedSender};
