@@ -107,10 +107,15 @@ async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
     assert_eq!((values(&answer), answer.freshness.source), (vec![Some(1), None], Source::Replica));
     leader.put(2, 1, 10);
     let token = leader.put(2, 2, 20);
-    assert_eq!(edge.values(2, &[1, 2], &token).await, [Some(10), Some(20)], "the feed keeps both fresh");
+    assert_eq!(
+        edge.values(2, &[1, 2], &token).await,
+        [Some(10), Some(20)],
+        "the feed keeps one fresh and undoes the other's miss"
+    );
     let token = leader.delete(2, 1);
     assert_eq!(edge.values(2, &[1], &token).await, [None]);
-    assert_eq!(leader.keys_read.load(SeqCst), read_so_far);
+    // The leader may know a deletion that outranks the write, which a remembered miss does not tell: it is asked once.
+    assert_eq!(leader.keys_read.load(SeqCst), read_so_far + 1);
 }
 
 #[tokio::test]
