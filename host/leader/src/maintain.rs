@@ -13,6 +13,8 @@ use std::{
 
 /// How often the thread looks without being nudged.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the log's durable tail is noted down.
+const MARK_EVERY: Duration = Duration::from_secs(2);
 /// However often checkpoints are wanted, the thread rests in between.
 const SHORTEST_PARK: Duration = Duration::from_millis(5);
 /// How often the log is looked at for what may be trimmed.
@@ -28,6 +30,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
     let mut trim_at = Instant::now();
     let mut retry_at = Instant::now();
     let mut prove_at = Instant::now();
+    let mut mark_at = Instant::now();
     while !stop.load(Relaxed) {
         shared.log.prepare();
         let appended = shared.appended_bytes.load(Relaxed);
@@ -43,6 +46,10 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
             trim(shared);
             trim_at = Instant::now() + TRIM_EVERY;
         }
+        if Instant::now() >= mark_at {
+            mark(shared);
+            mark_at = Instant::now() + MARK_EVERY;
+        }
         if shared.config.checkpoint_interval_ms > 0 && Instant::now() >= prove_at {
             prove_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
             proof::prove(shared);
@@ -50,6 +57,15 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
         std::thread::park_timeout(
             LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)),
         );
+    }
+    // Nothing is appended any more.
+    mark(shared);
+}
+
+/// Notes down how far the log is durable. A failure only means that the next start knows of less.
+fn mark(shared: &Shared) {
+    if let Err(error) = shared.log.mark() {
+        tracing::warn!(%error, "the log's tail could not be noted down");
     }
 }
 

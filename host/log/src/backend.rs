@@ -76,6 +76,12 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// another thread than the one that appends.
     fn prepare(&self);
 
+    /// Notes down how far the log is durable, when that has moved: the next start then notices when less is there.
+    ///
+    /// # Errors
+    /// Of the disk; the log itself is as before.
+    fn mark(&self) -> std::io::Result<()>;
+
     /// Bytes that the log's records take.
     fn bytes(&self) -> u64;
 

@@ -8,6 +8,7 @@ use crate::{
     backend::{Batch, Bounds, Identity, Log, Retention},
     cache::Cache,
     error::{AppendError, ReadError},
+    mark,
     segment::Segment,
     storage::{File, Storage},
 };
@@ -45,6 +46,8 @@ pub struct Embedded {
     /// Held by whoever appends, and while the state is changed after it.
     writer: Mutex<Writer>,
     prepared: Mutex<Option<Prepared>>,
+    /// The durable tail as it was noted down last.
+    marked: Mutex<Lsn>,
     /// Files made for segments so far: each has a name of its own until it becomes one.
     files_made: AtomicU64,
 }
@@ -105,6 +108,16 @@ impl Log for Embedded {
 
     fn prepare(&self) {
         self.prepare_segment();
+    }
+
+    fn mark(&self) -> std::io::Result<()> {
+        let mut marked = self.marked.lock();
+        let tail = self.bounds().tail;
+        if tail > *marked {
+            mark::write(&*self.storage, self.identity, tail)?;
+            *marked = tail;
+        }
+        Ok(())
     }
 
     fn spare_buffer(&self) -> Vec<u8> {

@@ -31,6 +31,7 @@ mod cut;
 mod error;
 mod frame;
 mod identity;
+mod mark;
 mod scan;
 mod segment;
 

@@ -178,3 +178,40 @@ fn a_damaged_record_is_never_handed_to_a_reader() {
     live.set_faults(Faults { reads_fail: true, ..Faults::default() });
     assert!(log.read(Lsn(1), 10).unwrap_err().to_string().contains("simulated failure of a read"));
 }
+
+#[test]
+fn a_log_that_ends_before_its_mark_is_refused_and_left_alone() {
+    let whole = filled(5);
+    let storage: Arc<dyn Storage> = Arc::new(whole.clone());
+    let log = open(&storage);
+    log.mark().unwrap();
+    append(&log, 3, 200).unwrap();
+    drop((log, storage));
+    let ends = frames(&whole);
+    let wipe = |from: usize| {
+        let memory = whole.crash(0);
+        let file = memory.open(FIRST).unwrap();
+        file.write_at(from as u64, &vec![0; ends[6] - from]).unwrap();
+        file.sync().unwrap();
+        memory
+    };
+    assert_eq!(reopen(&wipe(ends[5])).unwrap().bounds().tail, Lsn(15), "what was appended after the mark");
+    let memory = wipe(ends[4]);
+    let before = memory.bytes(FIRST);
+    for _ in 0..2 {
+        let error = reopen(&memory).unwrap_err();
+        assert!(matches!(&error, OpenError::Damaged { file, .. } if file == FIRST), "{error}");
+        assert!(error.to_string().contains("record 15 was durable"), "{error}");
+    }
+    assert_eq!(memory.bytes(FIRST), before);
+    let memory = whole.crash(0);
+    memory.remove(FIRST).unwrap();
+    Storage::sync(&memory).unwrap();
+    assert!(matches!(reopen(&memory), Err(OpenError::Damaged { .. })), "every segment is gone");
+    // A mark that does not read tells of nothing; it is no reason to refuse a log that is whole.
+    let memory = whole.crash(0);
+    let mark = memory.open("tail").unwrap();
+    mark.write_at(9, b"?").unwrap();
+    mark.sync().unwrap();
+    assert_eq!(reopen(&memory).unwrap().bounds().tail, Lsn(18));
+}

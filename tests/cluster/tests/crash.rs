@@ -1,4 +1,4 @@
-//! A leader that is killed, torn and starved of disk loses nothing that it acknowledged.
+//! A leader that is killed, torn and starved of disk loses nothing that it acknowledged; edges that are killed come back equal.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -15,24 +15,48 @@ use std::{
     time::Duration,
 };
 
-/// How often the leader is killed; `LITTORAL_KILLS` says otherwise.
+/// How often a node is killed; `LITTORAL_KILLS` says otherwise.
 const KILLS: u64 = 20;
 
 /// Writers that go on all the while.
 const WRITERS: usize = 8;
 
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// SplitMix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
 #[test]
-fn no_acknowledged_write_is_lost_when_the_leader_is_killed() {
-    let kills = std::env::var("LITTORAL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
+    let kills = number("LITTORAL_KILLS").unwrap_or(KILLS);
+    let seed = number("LITTORAL_SEED").unwrap_or_else(|| std::process::id().into());
+    eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={kills} kills at the same moments again");
+    let mut chance = seed;
     // Small segments and frequent snapshots, so that kills meet every kind of work on the disk.
     let config = "[leader]\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\nretention_bytes_max = 1048576\n";
-    let options = Options { leader_config: Some(config.to_owned()), edge_configs: vec![None], ..Options::default() };
+    let options =
+        Options { leader_config: Some(config.to_owned()), edge_configs: vec![None, None], ..Options::default() };
     let mut cluster = Cluster::start_with(&options).unwrap();
     accounts::make_view(&cluster.leader);
     let writers = Writers::start(cluster.leader.ready.door, WRITERS);
-    for kill in 0..kills {
-        // Different moments: in the middle of a batch, of a snapshot, of a recovery's first writes.
-        std::thread::sleep(Duration::from_millis(40 + kill * 37 % 200));
+    for _ in 0..kills {
+        // Any moment: in the middle of a batch, of a snapshot, of a recovery's first writes, of a bootstrap.
+        std::thread::sleep(Duration::from_millis(40 + next(&mut chance) % 200));
+        let victim = next(&mut chance) % 4;
+        if let Some(edge) = cluster.edges.get_mut(victim as usize) {
+            edge.kill();
+            std::thread::sleep(Duration::from_millis(next(&mut chance) % 100));
+            edge.restart().unwrap();
+            continue;
+        }
         cluster.leader.kill();
         let known = writers.snapshot();
         cluster.leader.restart().unwrap();
@@ -47,9 +71,8 @@ fn no_acknowledged_write_is_lost_when_the_leader_is_killed() {
     eprintln!("{kills} kills, {acknowledged} acknowledged writes all there, {failed} without an answer");
     assert!(acknowledged > kills * 10, "only {acknowledged} writes were acknowledged: there was no load");
     assert!(failed > 0, "no write met a kill");
-    // The edge was there all the while, and holds the same rows in the end.
     accounts::catch_up(&cluster);
-    equality::assert_equal(&cluster.leader, &cluster.edges[0]);
+    cluster.edges.iter().for_each(|edge| equality::assert_equal(&cluster.leader, edge));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     backend::{Bounds, Identity},
     cache::Cache,
     error::OpenError,
-    identity,
+    identity, mark,
     scan::{self, Expected},
     segment::{self, Segment},
     snapshot,
@@ -48,7 +48,8 @@ impl Embedded {
                 (identity, options.first_epoch)
             }
         };
-        let recovered = recover(&*storage, identity, &firsts)?;
+        let marked = mark::read(&*storage, identity);
+        let recovered = recover(&*storage, identity, &firsts, marked)?;
         for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
             storage.remove(name).map_err(|error| OpenError::io(name, error))?;
         }
@@ -71,6 +72,7 @@ impl Embedded {
             state: RwLock::new(state),
             writer: Mutex::new(writer),
             prepared: Mutex::default(),
+            marked: Mutex::new(marked),
             files_made: AtomicU64::new(0),
         })
     }
@@ -80,7 +82,11 @@ fn recover(
     storage: &dyn Storage,
     identity: Identity,
     firsts: &[Lsn],
+    marked: Lsn,
 ) -> Result<(Vec<Segment>, Option<Expected>), OpenError> {
+    if firsts.is_empty() {
+        mark::check("log", 0, Lsn::NONE, marked)?;
+    }
     let mut segments = Vec::with_capacity(firsts.len());
     let mut then: Option<Expected> = None;
     for (at, first) in firsts.iter().enumerate() {
@@ -105,6 +111,8 @@ fn recover(
         let mut segment = Segment::new(name, file, header, capacity);
         let found = scan::scan(&mut segment, &bytes, expected, firsts.get(at + 1).copied())?;
         if at + 1 == firsts.len() {
+            // Before anything is wiped: what looks unfinished may have been durable.
+            mark::check(&segment.name, segment.end, Lsn(found.then.next.0 - 1), marked)?;
             settle(&segment, &bytes, found).map_err(|error| OpenError::io(&segment.name, error))?;
         }
         then = Some(found.then);

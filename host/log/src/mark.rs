@@ -1,0 +1,77 @@
+//! The tail mark: a small file that says up to where the log was durable at some time. A log that ends before it has lost
+//! what was acknowledged: its last file was cut, damaged or deleted, which otherwise looks like a batch that was never
+//! finished.
+
+use crate::{
+    backend::Identity,
+    error::OpenError,
+    storage::{self, Storage},
+};
+use littoral_model::position::{Incarnation, Lsn};
+use serde::{Deserialize, Serialize};
+use std::io;
+use xxhash_rust::xxh3::xxh3_64;
+
+const NAME: &str = "tail";
+const MAGIC: &[u8; 8] = b"LITLOGTL";
+const LEN_MAX: u64 = 256;
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    incarnation: Incarnation,
+    tail: Lsn,
+}
+
+/// Says that every record up to `tail` is durable.
+pub(crate) fn write(storage: &dyn Storage, identity: Identity, tail: Lsn) -> io::Result<()> {
+    let content = Content { incarnation: identity.incarnation, tail };
+    let content = postcard::to_allocvec(&content).map_err(io::Error::other)?;
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&xxh3_64(&content).to_le_bytes());
+    bytes.extend_from_slice(&content);
+    storage::replace(storage, NAME, &bytes)
+}
+
+/// Up to where this log is known to have been durable. [`Lsn::NONE`] without a mark, and when it cannot be read: it only
+/// ever tells of damage elsewhere, and a log that is whole does not need it.
+pub(crate) fn read(storage: &dyn Storage, identity: Identity) -> Lsn {
+    let read = storage::read(storage, NAME, LEN_MAX);
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Lsn::NONE,
+        Err(error) => {
+            tracing::warn!(file = NAME, %error, "the log's tail mark cannot be read");
+            return Lsn::NONE;
+        }
+    };
+    match content(&bytes).filter(|content| content.incarnation == identity.incarnation) {
+        Some(content) => content.tail,
+        None => {
+            tracing::warn!(
+                file = NAME,
+                "the log's tail mark is damaged or of another log; it is passed over and made anew"
+            );
+            Lsn::NONE
+        }
+    }
+}
+
+fn content(bytes: &[u8]) -> Option<Content> {
+    let (sum, content) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
+    (u64::from_le_bytes(*sum) == xxh3_64(content)).then(|| postcard::from_bytes(content).ok())?
+}
+
+/// Holds the log's end against its mark.
+///
+/// # Errors
+/// [`OpenError::Damaged`] for a log that ends before it.
+pub(crate) fn check(file: &str, offset: u64, tail: Lsn, mark: Lsn) -> Result<(), OpenError> {
+    if tail >= mark {
+        return Ok(());
+    }
+    let reason = format!(
+        "the log ends here with record {tail}, and record {mark} was durable: the end of this segment, or a segment after \
+         it, is damaged or gone"
+    );
+    Err(OpenError::damaged(file, offset, reason))
+}
