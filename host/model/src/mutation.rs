@@ -32,11 +32,15 @@ pub enum Mutation {
     FreshFromNewestPing,
     /// An echo counts before its head is applied.
     FreshBeforeApplied,
+    /// A new row of a full view is left out.
+    DropInsert,
+    /// A fill remembers a miss where the leader has a row.
+    FillLosesRow,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::SkipStripeCheck,
         Self::PublishNoStripe,
         Self::ForgetSnapshotFloor,
@@ -50,6 +54,8 @@ impl Mutation {
         Self::ForgetApplied,
         Self::FreshFromNewestPing,
         Self::FreshBeforeApplied,
+        Self::DropInsert,
+        Self::FillLosesRow,
     ];
 }
 

@@ -165,7 +165,9 @@ impl Table {
                     counts.removed(&old);
                     (Applied::Replaced, resident, footprint(&old) != weight)
                 }
-                Entry::Vacant(_) if mode == Mode::UpdateHeld => (Applied::NotHeld, resident, false),
+                Entry::Vacant(_) if mode == Mode::UpdateHeld || active(Mutation::DropInsert) => {
+                    (Applied::NotHeld, resident, false)
+                }
                 Entry::Vacant(slot) => {
                     counts.added(&row);
                     counts.changed(*scrubbed.get_mut(), row.key(), None, Some(&row));
@@ -189,6 +191,7 @@ impl Table {
     /// remembered as a miss. Only for resident views.
     pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn, merge: MergePolicy) -> Filled {
         let hash = self.core.hash(view, key);
+        let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();
         let row = row.unwrap_or_else(|| remembered_miss(view, key, as_of));
         let weight = footprint(&row);

@@ -27,6 +27,16 @@ impl SmallDisk {
         Err(Missing::new("a small disk (tmpfs)", why, "run as root where mounting is allowed"))
     }
 
+    /// Makes it read-only, or writable again.
+    ///
+    /// # Errors
+    /// When it cannot be mounted anew.
+    pub fn read_only(&self, read_only: bool) -> std::io::Result<()> {
+        let how = if read_only { "remount,ro" } else { "remount,rw" };
+        let done = Command::new("mount").args(["-o", how]).arg(&self.0).output()?;
+        if done.status.success() { Ok(()) } else { Err(std::io::Error::other(String::from_utf8_lossy(&done.stderr))) }
+    }
+
     /// Takes all of the space that is left, but for this much, with a file that can be removed again.
     ///
     /// # Errors

@@ -166,3 +166,28 @@ fn a_full_disk_refuses_writes_clearly_and_mends() {
     drop(leader);
     drop(disk);
 }
+
+#[test]
+fn a_disk_that_turns_read_only_refuses_to_start_by_name_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mounted = SmallDisk::mount(&dir.path().join("disk"), 24);
+    let Some(disk) = require("a_disk_that_turns_read_only_refuses_to_start_by_name_and_loses_nothing", mounted) else {
+        return;
+    };
+    // What the harness writes beside the data directory must not meet the read-only disk.
+    let data_dir = dir.path().join("leader");
+    std::os::unix::fs::symlink(dir.path().join("disk"), &data_dir).unwrap();
+    let mut leader = Node::start(Plan::leader(&data_dir).with_config("[leader]\nsegment_bytes = 1048576\n")).unwrap();
+    accounts::make_view(&leader);
+    accounts::must_write(&mut leader.client(), &[accounts::row(1, 7)]);
+    leader.kill();
+    disk.read_only(true).unwrap();
+    let refusal = leader.restart().unwrap_err().to_string();
+    assert!(refusal.contains("Read-only file system") || refusal.contains("read-only"), "{refusal}");
+    disk.read_only(false).unwrap();
+    leader.restart().unwrap();
+    assert_eq!(accounts::must_read(&mut leader.client(), &[1]), [Some(7)]);
+    accounts::must_write(&mut leader.client(), &[accounts::row(1, 8)]);
+    drop(leader);
+    drop(disk);
+}
