@@ -1,8 +1,9 @@
 //! What can be set for the doors.
 
 use crate::room::Room;
+use littoral_runtime::metrics::Metrics;
 use serde::Deserialize;
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Bounds of the doors. Every one keeps a client, careless or hostile, from taking more than its share.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -50,10 +51,6 @@ pub struct Config {
     #[serde(skip)]
     pub metrics: Option<Metrics>,
 }
-
-/// Renders the process's metrics in Prometheus's text format.
-#[derive(Clone)]
-pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
 
 impl Default for Config {
     fn default() -> Self {
@@ -105,31 +102,5 @@ impl Config {
 
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
-    }
-}
-
-// === impl Metrics ===
-
-impl Metrics {
-    /// From whatever renders them.
-    pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self(Arc::new(render))
-    }
-
-    pub(crate) fn render(&self) -> String {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
-}
-
-/// Equal when they are the same renderer.
-impl PartialEq for Metrics {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 }

@@ -14,15 +14,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use std::{convert::Infallible, io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// How long to wait when the host gives no further sockets: they come back as connections close.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use littoral_runtime::connections;
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 /// The longest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -37,49 +32,10 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(config.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
-    let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
-    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
-        match accepted {
-            Ok((stream, place)) => {
-                let served = connection(stream, config.clone(), handler.clone(), shutdown.clone());
-                let cut = cut.clone();
-                connections.spawn(async move {
-                    let _place = place;
-                    let _ = cut.run_until_cancelled(served).await;
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no connection could be accepted; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    connections.close();
-    if tokio::time::timeout(config.drain(), connections.wait()).await.is_err() {
-        tracing::info!(connections = connections.len(), "connections are cut, as they did not end in time");
-        cut.cancel();
-        connections.wait().await;
-    }
-}
-
-/// The next connection, once there is a place for it: until then it waits in the system's backlog.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // It fails when the client has left, which its connection will find out.
-                let _ = stream.set_nodelay(true);
-                return Ok((stream, place));
-            }
-            // The client left before it was taken in.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    connections::serve(listener, config.connections_max, config.drain(), shutdown.clone(), |stream, _| {
+        connection(stream, config.clone(), handler.clone(), shutdown.clone())
+    })
+    .await;
 }
 
 async fn connection<H, F>(stream: TcpStream, config: Arc<Config>, handler: H, shutdown: CancellationToken)

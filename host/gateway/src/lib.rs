@@ -33,7 +33,8 @@ mod unread;
 mod v1;
 mod weight;
 
-pub use config::{Config, Metrics};
+pub use config::Config;
+pub use littoral_runtime::metrics::Metrics;
 
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;

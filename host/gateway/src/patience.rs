@@ -1,6 +1,7 @@
 //! A stream whose peer may leave us waiting only for so long: before it has said anything, while it leaves unread what
 //! we write, and at the end while it still sends what nobody will read.
 
+use littoral_runtime::stall::Stall;
 use std::{
     io,
     pin::Pin,
@@ -41,12 +42,12 @@ pub(crate) struct CutShort(Arc<AtomicBool>);
 
 /// Fails a read or write for which the peer takes too long. Costs next to nothing as long as it does not.
 pub(crate) struct Patience<S> {
-    stream: S,
-    limits: Limits,
+    stream: Stall<S>,
+    greeting_max: Duration,
     cut_short: CutShort,
     /// Bytes of the greeting that are still to come.
     greeting_left: u64,
-    /// Set while the greeting or a write waits, and while the end lingers.
+    /// Set while the greeting waits, and while the end lingers.
     waiting: Option<Pin<Box<Sleep>>>,
     end: End,
 }
@@ -68,7 +69,9 @@ impl CutShort {
 
 impl<S> Patience<S> {
     pub(crate) fn new(stream: S, limits: Limits, cut_short: CutShort) -> Self {
-        Self { stream, limits, cut_short, greeting_left: GREETING_LEN, waiting: None, end: End::NotYet }
+        let stream = Stall::new(stream, limits.write);
+        let greeting_max = limits.greeting;
+        Self { stream, greeting_max, cut_short, greeting_left: GREETING_LEN, waiting: None, end: End::NotYet }
     }
 
     /// Ready once `limit` has passed since the waiting began.
@@ -76,16 +79,11 @@ impl<S> Patience<S> {
         self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx)
     }
 
-    fn bounded<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        // Who is answered has greeted, however briefly.
-        self.greeting_left = 0;
-        if written.is_ready() {
+    /// Who is written to has greeted, however briefly.
+    fn greeted(&mut self) {
+        if std::mem::take(&mut self.greeting_left) > 0 {
             self.waiting = None;
-            return written;
         }
-        let limit = self.limits.write;
-        ready!(self.poll_patience(cx, limit));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
     }
 }
 
@@ -129,7 +127,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
             }
             return read;
         }
-        let limit = self.limits.greeting;
+        let limit = self.greeting_max;
         ready!(self.poll_patience(cx, limit));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not say anything")))
     }
@@ -137,8 +135,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.bounded(cx, written)
+        self.greeted();
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -146,8 +144,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.bounded(cx, written)
+        self.greeted();
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -155,14 +153,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.bounded(cx, flushed)
+        self.greeted();
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end == End::NotYet {
-            let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-            ready!(self.bounded(cx, shut))?;
+            self.greeted();
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.end = End::Lingering(LINGER_BYTES_MAX);
         }
         if let End::Lingering(left) = self.end {

@@ -18,9 +18,9 @@ mod race;
 mod room;
 mod serve;
 mod service;
-mod stall;
 mod stream;
 pub mod upstream;
 
-pub use config::{Config, Metrics};
+pub use config::Config;
+pub use littoral_runtime::metrics::Metrics;
 pub use serve::serve;

@@ -1,13 +1,15 @@
-//! What every Littoral process stands on: its worker threads, logs and metrics, the tasks it supervises, and how it
-//! stops.
+//! What every Littoral process stands on: its worker threads, logs and metrics, the tasks it supervises, the connections it
+//! takes in, and how it stops.
 //!
 //! Invariant: nothing here knows what a leader or an edge is.
 
 pub mod clock;
+pub mod connections;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod shutdown;
+pub mod stall;
 pub mod supervisor;
 pub mod task_kind;
 pub mod workers;

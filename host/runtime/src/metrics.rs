@@ -3,7 +3,7 @@
 use crate::memory;
 use metrics::{Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of latency histograms, in seconds: 10 us to 10 s.
@@ -29,6 +29,10 @@ pub enum Error {
 /// Renders what the process has recorded.
 #[derive(Clone)]
 pub struct Handle(PrometheusHandle);
+
+/// What a door's `/metrics` answers with: the process's metrics in Prometheus's text format.
+#[derive(Clone)]
+pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
 
 /// Installs the process's recorder.
 ///
@@ -61,6 +65,34 @@ impl Handle {
             self.0.run_upkeep();
             record_process();
         }
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// From whatever renders them.
+    pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(render))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// Equal when they are the same renderer.
+impl PartialEq for Metrics {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What can be set for the gateway.
 
+use littoral_runtime::metrics::Metrics;
 use serde::Deserialize;
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// The gateway's bounds.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -55,10 +56,6 @@ pub struct Config {
     pub metrics: Option<Metrics>,
 }
 
-/// Renders the process's metrics in Prometheus's text format.
-#[derive(Clone)]
-pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -108,31 +105,5 @@ impl Config {
 
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
-    }
-}
-
-// === impl Metrics ===
-
-impl Metrics {
-    /// From whatever renders them.
-    pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self(Arc::new(render))
-    }
-
-    pub(crate) fn render(&self) -> String {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
-}
-
-/// Equal when they are the same renderer.
-impl PartialEq for Metrics {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 }

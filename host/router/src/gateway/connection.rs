@@ -1,13 +1,17 @@
 //! One client's connection: which protocol it speaks is seen from its first bytes, without taking them.
 
-use crate::gateway::{config::Config, service::Service, stall::Stall};
+use crate::gateway::{config::Config, service::Service};
 use http::Request;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use littoral_runtime::stall::Stall;
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, time::Duration};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -47,28 +51,26 @@ pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, service: Service, con
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(config.header_timeout() / 2)
             .keep_alive_timeout(config.stall_timeout());
-        let mut served = pin!(builder.serve_connection(stream, service));
-        tokio::select! {
-            ended = served.as_mut() => ended,
-            () = stop.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-        }
+        drained(builder.serve_connection(stream, service), &stop).await
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(config.header_timeout()).max_buf_size(HEAD_BYTES_MAX);
-        let mut served = pin!(builder.serve_connection(stream, service));
-        tokio::select! {
-            ended = served.as_mut() => ended,
-            () = stop.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-        }
+        drained(builder.serve_connection(stream, service), &stop).await
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended");
+    }
+}
+
+/// Drives a connection to its end; once the router stops, that is when its running requests are answered.
+async fn drained<C: GracefulConnection>(connection: C, stop: &CancellationToken) -> Result<(), C::Error> {
+    let mut served = pin!(connection);
+    tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
     }
 }
 

@@ -12,14 +12,16 @@ use tokio::{
 };
 
 /// Fails a write for which the peer takes too long. Costs next to nothing as long as it does not.
-pub(crate) struct Stall<S> {
+#[derive(Debug)]
+pub struct Stall<S> {
     stream: S,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Stall<S> {
-    pub(crate) fn new(stream: S, limit: Duration) -> Self {
+    /// The same stream, whose peer may leave what is written unread for `limit`.
+    pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 
