@@ -20,14 +20,8 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// Shards that are added up between two breaths.
-const SHARDS_PER_BREATH: usize = 16;
-/// A breath: reads and records come first.
-const BREATH: Duration = Duration::from_micros(200);
 /// How long a repair waits until what the leader read is applied here.
 const APPLIED_WAIT_MAX: Duration = Duration::from_secs(30);
-/// How often it looks.
-const APPLIED_LOOK_EVERY: Duration = Duration::from_millis(2);
 /// What is done beside following and told back: one scrub or one repair at a time.
 const EVENTS_MAX: usize = 4;
 
@@ -187,13 +181,7 @@ impl Driver {
 
 fn add_up(mut scrub: Scrub) -> Scrub {
     let begun = Instant::now();
-    let mut shards = 0_usize;
-    while scrub.advance() {
-        shards += 1;
-        if shards.is_multiple_of(SHARDS_PER_BREATH) {
-            std::thread::sleep(BREATH);
-        }
-    }
+    scrub.run();
     metrics::histogram!("littoral_edge_scrub_seconds").record(begun.elapsed().as_secs_f64());
     scrub
 }
@@ -203,18 +191,23 @@ async fn repair(shared: &Shared, replica: &Arc<Replica>, buckets: Vec<Bucket>) -
     let mut exact_from = Lsn::NONE;
     for bucket in buckets {
         let calls = shared.link.calls()?;
-        exact_from = exact_from.max(repair_one(replica, &calls, bucket).await?);
+        exact_from = exact_from.max(repair_one(shared, replica, &calls, bucket).await?);
         metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
     }
     Ok(exact_from)
 }
 
-async fn repair_one(replica: &Arc<Replica>, calls: &CallClient, (view, bucket): Bucket) -> Result<Lsn, String> {
+async fn repair_one(
+    shared: &Shared,
+    replica: &Arc<Replica>,
+    calls: &CallClient,
+    (view, bucket): Bucket,
+) -> Result<Lsn, String> {
     let (mut after, mut exact_from): (Option<Bytes>, Lsn) = (None, Lsn::NONE);
     let (mut put, mut removed) = (0, 0);
     loop {
         let read = calls.bucket(view, bucket, after.clone()).await.map_err(|error| error.to_string())?;
-        reach(replica, read.as_of).await?;
+        reach(shared, replica, read.as_of).await?;
         let last = read.rows.last().filter(|_| read.more).map(|row| Bytes::copy_from_slice(row.key()));
         let part = BucketPart {
             view,
@@ -238,9 +231,11 @@ async fn repair_one(replica: &Arc<Replica>, calls: &CallClient, (view, bucket): 
 }
 
 /// Waits until everything that the leader had read is applied here.
-pub(crate) async fn reach(replica: &Replica, position: Position) -> Result<(), String> {
-    let deadline = Instant::now() + APPLIED_WAIT_MAX;
+pub(crate) async fn reach(shared: &Shared, replica: &Replica, position: Position) -> Result<(), String> {
+    let deadline = tokio::time::Instant::now() + APPLIED_WAIT_MAX;
     loop {
+        // The place comes before the look: what is reached in between wakes it.
+        let place = shared.applied.wait_for(position.lsn.0, usize::MAX);
         let here = replica.position();
         if here.incarnation != position.incarnation {
             return Err("the leader's log was begun anew".to_owned());
@@ -248,9 +243,8 @@ pub(crate) async fn reach(replica: &Replica, position: Position) -> Result<(), S
         if here.lsn >= position.lsn {
             return Ok(());
         }
-        if Instant::now() >= deadline {
-            return Err(format!("record {} was not applied within {} s", position.lsn, APPLIED_WAIT_MAX.as_secs()));
-        }
-        tokio::time::sleep(APPLIED_LOOK_EVERY).await;
+        let late = || format!("record {} was not applied within {} s", position.lsn, APPLIED_WAIT_MAX.as_secs());
+        let Some(mut place) = place else { return Err(late()) };
+        tokio::time::timeout_at(deadline, place.woken()).await.map_err(|_| late())?;
     }
 }

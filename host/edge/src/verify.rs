@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     for view in catalogue.views() {
         views.push(match replica.routes.load().get(&view.id).map(|route| route.holding) {
             Some(Holding::Full) => full(&replica, view, &found, &last),
-            Some(Holding::Resident) => resident(&replica, &calls, view).await?,
+            Some(Holding::Resident) => resident(shared, &replica, &calls, view).await?,
             Some(Holding::Elsewhere) | None => elsewhere(view),
         });
     }
@@ -119,6 +119,7 @@ fn elsewhere(view: &FeatureView) -> ViewVerification {
 
 /// Compares what is held of a resident view row by row. A row that differs is forgotten: the next read asks for it.
 async fn resident(
+    shared: &Shared,
     replica: &Arc<Replica>,
     calls: &CallClient,
     view: &FeatureView,
@@ -132,7 +133,7 @@ async fn resident(
         let mut keys = KeyBatch::default();
         held.iter().for_each(|row| keys.push(row.key()));
         let read = calls.read(vec![ViewRead { view: view.id, keys }], Consistency::Leader).await?;
-        proof::reach(replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
+        proof::reach(shared, replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
         rows += held.iter().filter(|row| !row.is_tombstone()).count() as u64;
         for (held, theirs) in held.iter().zip(read.rows.into_iter().flatten()) {
             if differs(replica, view.id, held.key(), theirs.as_ref(), read.as_of.lsn) {

@@ -32,10 +32,6 @@ use tokio::sync::{oneshot, watch};
 const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The waiting's step: whatever is asked for here is not in a hurry.
 const TURN_WAIT_STEP: Duration = Duration::from_millis(1);
-/// Shards that are added up between two breaths.
-const SHARDS_PER_BREATH: usize = 16;
-/// A breath: reads and writes come first.
-const BREATH: Duration = Duration::from_micros(200);
 
 /// A scrub that goes from thread to thread.
 pub(crate) type Slot = Arc<Mutex<Option<Scrub>>>;
@@ -120,13 +116,7 @@ pub(crate) fn prove(shared: &Shared) {
         return;
     }
     let started = Instant::now();
-    let mut shards = 0_usize;
-    while scrub.advance() {
-        shards += 1;
-        if shards.is_multiple_of(SHARDS_PER_BREATH) {
-            std::thread::sleep(BREATH);
-        }
-    }
+    scrub.run();
     *slot.lock() = Some(scrub);
     if submit(shared, Work::Prove(Task::FinishScrub(slot))).is_ok() {
         metrics::histogram!("littoral_leader_scrub_seconds").record(started.elapsed().as_secs_f64());

@@ -17,9 +17,12 @@ use littoral_model::{
     row::Row,
     view::ViewId,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 /// Sums that shards add to side by side.
@@ -74,6 +77,11 @@ impl View {
         }
     }
 }
+
+/// Shards that are added up between two breaths.
+const SHARDS_PER_BREATH: usize = 16;
+/// A breath: reads and writes come first.
+const BREATH: Duration = Duration::from_micros(200);
 
 /// What a scrub has found: a view and the buckets whose rows are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +138,15 @@ impl Table {
 }
 
 impl Scrub {
+    /// Adds up every shard that is left, with breaths in between. Blocks for as long as that takes.
+    pub fn run(&mut self) {
+        while self.advance() {
+            if self.next.is_multiple_of(SHARDS_PER_BREATH) {
+                std::thread::sleep(BREATH);
+            }
+        }
+    }
+
     /// Adds up the next shard, while reads and writes go on elsewhere; false when there is none left.
     pub fn advance(&mut self) -> bool {
         let Some(shard) = self.table.core.shards.get(self.next) else { return false };
