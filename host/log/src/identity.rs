@@ -3,6 +3,7 @@
 use crate::{
     backend::Identity,
     error::OpenError,
+    sealed,
     storage::{self, Storage},
 };
 use littoral_model::{
@@ -11,7 +12,6 @@ use littoral_model::{
 };
 use serde::{Deserialize, Serialize};
 use std::io;
-use xxhash_rust::xxh3::xxh3_64;
 
 const NAME: &str = "identity";
 const MAGIC: &[u8; 8] = b"LITLOGID";
@@ -42,11 +42,7 @@ pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Iden
     if format > FORMAT {
         return Err(OpenError::Format { file: NAME.into(), found: format, known: FORMAT });
     }
-    let (sum, content) = rest.split_first_chunk::<8>().ok_or_else(|| damaged("it ends early"))?;
-    if u64::from_le_bytes(*sum) != xxh3_64(content) {
-        return Err(damaged("its checksum does not fit"));
-    }
-    let content: Content = postcard::from_bytes(content).map_err(|error| damaged(&error.to_string()))?;
+    let content: Content = sealed::open(rest).map_err(|reason| damaged(&reason))?;
     if content.region != region {
         return Err(OpenError::Region {
             file: NAME.into(),
@@ -59,10 +55,8 @@ pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Iden
 
 pub(crate) fn write(storage: &dyn Storage, identity: Identity, epoch: Epoch) -> Result<(), OpenError> {
     let content = Content { region: identity.region, incarnation: identity.incarnation, epoch };
-    let content = postcard::to_allocvec(&content).map_err(|error| OpenError::io(NAME, io::Error::other(error)))?;
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
-    bytes.extend_from_slice(&xxh3_64(&content).to_le_bytes());
-    bytes.extend_from_slice(&content);
+    sealed::seal(&mut bytes, &content).map_err(|error| OpenError::io(NAME, error))?;
     storage::replace(storage, NAME, &bytes).map_err(|error| OpenError::io(NAME, error))
 }

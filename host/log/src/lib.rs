@@ -33,6 +33,7 @@ mod frame;
 mod identity;
 mod mark;
 mod scan;
+mod sealed;
 mod segment;
 
 pub mod embedded;

@@ -5,12 +5,12 @@
 use crate::{
     backend::Identity,
     error::OpenError,
+    sealed,
     storage::{self, Storage},
 };
 use littoral_model::position::{Incarnation, Lsn};
 use serde::{Deserialize, Serialize};
 use std::io;
-use xxhash_rust::xxh3::xxh3_64;
 
 const NAME: &str = "tail";
 const MAGIC: &[u8; 8] = b"LITLOGTL";
@@ -25,10 +25,8 @@ struct Content {
 /// Says that every record up to `tail` is durable.
 pub(crate) fn write(storage: &dyn Storage, identity: Identity, tail: Lsn) -> io::Result<()> {
     let content = Content { incarnation: identity.incarnation, tail };
-    let content = postcard::to_allocvec(&content).map_err(io::Error::other)?;
     let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&xxh3_64(&content).to_le_bytes());
-    bytes.extend_from_slice(&content);
+    sealed::seal(&mut bytes, &content)?;
     storage::replace(storage, NAME, &bytes)
 }
 
@@ -44,7 +42,8 @@ pub(crate) fn read(storage: &dyn Storage, identity: Identity) -> Lsn {
             return Lsn::NONE;
         }
     };
-    match content(&bytes).filter(|content| content.incarnation == identity.incarnation) {
+    let content = bytes.strip_prefix(MAGIC).and_then(|rest| sealed::open::<Content>(rest).ok());
+    match content.filter(|content| content.incarnation == identity.incarnation) {
         Some(content) => content.tail,
         None => {
             tracing::warn!(
@@ -54,11 +53,6 @@ pub(crate) fn read(storage: &dyn Storage, identity: Identity) -> Lsn {
             Lsn::NONE
         }
     }
-}
-
-fn content(bytes: &[u8]) -> Option<Content> {
-    let (sum, content) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
-    (u64::from_le_bytes(*sum) == xxh3_64(content)).then(|| postcard::from_bytes(content).ok())?
 }
 
 /// Holds the log's end against its mark.
