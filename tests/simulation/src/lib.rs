@@ -10,7 +10,9 @@
 
 pub mod edge;
 pub mod history;
+mod invariants;
 pub mod leader;
+mod network;
 pub mod random;
 pub mod world;
 

@@ -3,7 +3,8 @@
 use crate::{
     edge::Edge,
     history::History,
-    leader::{FULL, KEYS, Leader, RESIDENT, key, no_acknowledged_write_is_lost, region},
+    leader::{KEYS, Leader, RESIDENT, key, no_acknowledged_write_is_lost, region},
+    network::{Fill, Pipe, Stream, encoded_down, encoded_up},
     random::Random,
 };
 use bytes::Bytes;
@@ -19,66 +20,16 @@ use littoral_model::{
 };
 use littoral_protocol::{
     frame::{Downstream, Mode, Upstream},
-    publisher::{Publisher, Session},
+    publisher::Publisher,
 };
 use littoral_replica::{Filled, Held};
-use littoral_wire::{Decoder, Outgoing, feed, rows};
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use littoral_wire::{feed, rows};
+use std::{fmt, sync::Arc, time::Duration};
 
-const EDGES: usize = 3;
+pub(crate) const EDGES: usize = 3;
 const STEPS: u64 = 250;
 const HEALED_STEPS: u64 = 200;
 const HEALED_ROUNDS: u64 = 10;
-
-/// One direction of a stream: in order, late, and cut at any byte.
-struct Pipe {
-    pieces: VecDeque<(Duration, Bytes)>,
-    decoder: Decoder,
-}
-
-impl Pipe {
-    fn new(len_max: usize) -> Self {
-        Self { pieces: VecDeque::new(), decoder: Decoder::new(len_max) }
-    }
-
-    fn send(&mut self, mut out: Outgoing, at: Duration) {
-        let at = self.pieces.back().map_or(at, |(last, _)| at.max(*last));
-        while let Some(piece) = out.pop() {
-            // Frames do not arrive in one piece.
-            let middle = piece.len() / 2;
-            self.pieces.push_back((at, piece.slice(..middle)));
-            self.pieces.push_back((at, piece.slice(middle..)));
-        }
-    }
-
-    fn receive(&mut self, now: Duration) -> Result<Option<Bytes>, String> {
-        loop {
-            if let Some(payload) = self.decoder.next_payload().map_err(|error| error.to_string())? {
-                return Ok(Some(payload));
-            }
-            match self.pieces.pop_front_if(|(at, _)| *at <= now) {
-                Some((_, piece)) => self.decoder.push(piece),
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
-struct Stream {
-    up: Pipe,
-    down: Pipe,
-    session: Option<Session>,
-}
-
-/// A leader's answer on its way to an edge. It may outlive the stream that it was asked beside.
-struct Fill {
-    edge: usize,
-    key: Vec<u8>,
-    incarnation: Incarnation,
-    as_of: Lsn,
-    block: Vec<u8>,
-    at: Duration,
-}
 
 /// A seed that went through.
 #[derive(Debug)]
@@ -113,13 +64,13 @@ impl fmt::Display for Failure {
 pub struct World {
     random: Random,
     now: Duration,
-    leader: Leader,
-    history: History,
+    pub(crate) leader: Leader,
+    pub(crate) history: History,
     pending: Option<crate::history::Commit>,
-    edges: Vec<Edge>,
+    pub(crate) edges: Vec<Edge>,
     streams: Vec<Option<Stream>>,
     fills: Vec<Fill>,
-    seen: Vec<(Option<Incarnation>, Lsn)>,
+    pub(crate) seen: Vec<(Option<Incarnation>, Lsn)>,
     healed: bool,
     events: Vec<String>,
 }
@@ -429,103 +380,4 @@ impl World {
         }
         Ok(())
     }
-
-    fn check(&mut self) -> Result<(), String> {
-        for edge in 0..EDGES {
-            self.a_replica_never_goes_back(edge)?;
-            let of_this_log = self.edges[edge]
-                .replica
-                .as_ref()
-                .is_some_and(|(_, resume)| resume.position.incarnation == self.leader.head().incarnation);
-            if of_this_log {
-                self.a_full_view_is_the_history_as_of_its_position(edge)?;
-                self.a_resident_row_is_never_older_than_the_position(edge)?;
-                self.a_read_never_claims_less_staleness_than_it_has(edge)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn a_replica_never_goes_back(&mut self, edge: usize) -> Result<(), String> {
-        let Some((_, resume)) = &self.edges[edge].replica else { return Ok(()) };
-        let (incarnation, lsn) = (Some(resume.position.incarnation), resume.position.lsn);
-        let (seen, before) = self.seen[edge];
-        if seen == incarnation && lsn < before {
-            return Err(format!("edge {edge} went back from record {before} to {lsn}"));
-        }
-        self.seen[edge] = (incarnation, lsn);
-        Ok(())
-    }
-
-    fn a_full_view_is_the_history_as_of_its_position(&self, edge: usize) -> Result<(), String> {
-        let Some((table, resume)) = &self.edges[edge].replica else { return Ok(()) };
-        for key in (0..KEYS).map(key) {
-            let expected = self.history.at(FULL, &key, resume.position.lsn).and_then(|commit| commit.body.as_deref());
-            let held = table.get(FULL, &key);
-            if body(&held) != expected {
-                return Err(format!("edge {edge}, {key:?}: {held:?} is not the history as of {}", resume.position.lsn));
-            }
-        }
-        Ok(())
-    }
-
-    fn a_resident_row_is_never_older_than_the_position(&self, edge: usize) -> Result<(), String> {
-        let Some((table, resume)) = &self.edges[edge].replica else { return Ok(()) };
-        for key in (0..KEYS).map(key) {
-            let held = table.get(RESIDENT, &key);
-            if matches!(held, Held::Unknown) {
-                continue;
-            }
-            let states = self.history.since(RESIDENT, &key, resume.position.lsn);
-            if !states.iter().any(|state| state.and_then(|commit| commit.body.as_deref()) == body(&held)) {
-                return Err(format!("edge {edge}, {key:?}: {held:?} was overtaken before {}", resume.position.lsn));
-            }
-        }
-        Ok(())
-    }
-
-    fn a_read_never_claims_less_staleness_than_it_has(&self, edge: usize) -> Result<(), String> {
-        let edge_state = &self.edges[edge];
-        let Some(fresh_at) = edge_state.staleness.fresh_at() else { return Ok(()) };
-        let owed = self.history.acknowledged_before(fresh_at.saturating_sub(edge_state.clock));
-        if edge_state.lsn() < owed {
-            return Err(format!("edge {edge} at {} claims to have all up to {owed}", edge_state.lsn()));
-        }
-        Ok(())
-    }
-
-    fn replicas_converge_once_the_network_heals(&self) -> Result<(), String> {
-        let head = self.leader.head();
-        for (number, edge) in self.edges.iter().enumerate() {
-            let Some((table, resume)) = &edge.replica else { return Err(format!("edge {number} has nothing")) };
-            if resume.position != head {
-                return Err(format!("edge {number} stands at {}, the leader at {head}", resume.position));
-            }
-            let full = |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == FULL);
-            let (ours, theirs) = (full(table), full(&self.leader.table));
-            if theirs.is_some() && ours != theirs {
-                return Err(format!("edge {number}: rows are equal and digests are not"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn body(held: &Held) -> Option<&[u8]> {
-    match held {
-        Held::Row(row) => Some(row.body()),
-        Held::Absent | Held::Unknown => None,
-    }
-}
-
-fn encoded_up(message: &Upstream) -> Result<Outgoing, String> {
-    let mut out = Outgoing::default();
-    feed::push_upstream(&mut out, message).map_err(|error| error.to_string())?;
-    Ok(out)
-}
-
-fn encoded_down(message: &Downstream) -> Result<Outgoing, String> {
-    let mut out = Outgoing::default();
-    feed::push_downstream(&mut out, message).map_err(|error| error.to_string())?;
-    Ok(out)
 }

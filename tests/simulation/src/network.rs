@@ -1,0 +1,72 @@
+//! The network: streams in order and late, cut at any byte; answers that may outlive their stream.
+
+use bytes::Bytes;
+use littoral_model::position::{Incarnation, Lsn};
+use littoral_protocol::{
+    frame::{Downstream, Upstream},
+    publisher::Session,
+};
+use littoral_wire::{Decoder, Outgoing, feed};
+use std::{collections::VecDeque, time::Duration};
+
+/// One direction of a stream: in order, late, and cut at any byte.
+pub(crate) struct Pipe {
+    pub(crate) pieces: VecDeque<(Duration, Bytes)>,
+    decoder: Decoder,
+}
+
+impl Pipe {
+    pub(crate) fn new(len_max: usize) -> Self {
+        Self { pieces: VecDeque::new(), decoder: Decoder::new(len_max) }
+    }
+
+    pub(crate) fn send(&mut self, mut out: Outgoing, at: Duration) {
+        let at = self.pieces.back().map_or(at, |(last, _)| at.max(*last));
+        while let Some(piece) = out.pop() {
+            // Frames do not arrive in one piece.
+            let middle = piece.len() / 2;
+            self.pieces.push_back((at, piece.slice(..middle)));
+            self.pieces.push_back((at, piece.slice(middle..)));
+        }
+    }
+
+    pub(crate) fn receive(&mut self, now: Duration) -> Result<Option<Bytes>, String> {
+        loop {
+            if let Some(payload) = self.decoder.next_payload().map_err(|error| error.to_string())? {
+                return Ok(Some(payload));
+            }
+            match self.pieces.pop_front_if(|(at, _)| *at <= now) {
+                Some((_, piece)) => self.decoder.push(piece),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+pub(crate) struct Stream {
+    pub(crate) up: Pipe,
+    pub(crate) down: Pipe,
+    pub(crate) session: Option<Session>,
+}
+
+/// A leader's answer on its way to an edge. It may outlive the stream that it was asked beside.
+pub(crate) struct Fill {
+    pub(crate) edge: usize,
+    pub(crate) key: Vec<u8>,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) as_of: Lsn,
+    pub(crate) block: Vec<u8>,
+    pub(crate) at: Duration,
+}
+
+pub(crate) fn encoded_up(message: &Upstream) -> Result<Outgoing, String> {
+    let mut out = Outgoing::default();
+    feed::push_upstream(&mut out, message).map_err(|error| error.to_string())?;
+    Ok(out)
+}
+
+pub(crate) fn encoded_down(message: &Downstream) -> Result<Outgoing, String> {
+    let mut out = Outgoing::default();
+    feed::push_downstream(&mut out, message).map_err(|error| error.to_string())?;
+    Ok(out)
+}
