@@ -1,7 +1,7 @@
 //! A child process that does not outlive who started it, and whose log is shown when a test fails.
 
 use crate::apt;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::{
     fs::{self, File},
     io,
@@ -69,13 +69,20 @@ impl Guarded {
         let _ = self.child.wait();
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. After [`Signal::STOP`] it has stopped when this returns: until every thread of it has met the
+    /// signal, which takes a while on a busy host, it may still answer.
     ///
     /// # Errors
     /// When it is gone.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(kill_process(pid, signal)?)
+        kill_process(pid, signal)?;
+        if signal == Signal::STOP {
+            // Its end would be seen too, and is left for whoever waits for that.
+            let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(pid), options)?;
+        }
+        Ok(())
     }
 
     /// Asks it to stop (SIGTERM) and waits; `None` when it did not within the time, and was killed.
