@@ -26,20 +26,12 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[test]
 fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     let kills = number("LITTORAL_KILLS").unwrap_or(KILLS);
     let seed = number("LITTORAL_SEED").unwrap_or_else(|| std::process::id().into());
     eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={kills} kills at the same moments again");
-    let mut chance = seed;
+    let mut chance = fastrand::Rng::with_seed(seed);
     // Small segments and frequent snapshots, so that kills meet every kind of work on the disk.
     let config = "[leader]\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\nretention_bytes_max = 1048576\n";
     let options =
@@ -49,11 +41,11 @@ fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     let writers = Writers::start(cluster.leader.ready.door, WRITERS);
     for _ in 0..kills {
         // Any moment: in the middle of a batch, of a snapshot, of a recovery's first writes, of a bootstrap.
-        std::thread::sleep(Duration::from_millis(40 + next(&mut chance) % 200));
-        let victim = next(&mut chance) % 4;
-        if let Some(edge) = cluster.edges.get_mut(victim as usize) {
+        std::thread::sleep(Duration::from_millis(40 + chance.u64(..200)));
+        let victim = chance.usize(..4);
+        if let Some(edge) = cluster.edges.get_mut(victim) {
             edge.kill();
-            std::thread::sleep(Duration::from_millis(next(&mut chance) % 100));
+            std::thread::sleep(Duration::from_millis(chance.u64(..100)));
             edge.restart().unwrap();
             continue;
         }
