@@ -36,10 +36,22 @@ pub enum Mutation {
     DropInsert,
     /// A fill remembers a miss where the leader has a row.
     FillLosesRow,
+    /// Who takes the lease goes on with the epoch of the holder before.
+    IgnoreLeaseEpoch,
+    /// What was appended is acknowledged though the lease has run out.
+    AcknowledgePastDeadline,
+    /// A lease that has run out is renewed in its old epoch.
+    RenewAfterExpiry,
+    /// Clocks are trusted to run equally fast.
+    ForgetDriftMargin,
 }
 
 impl Mutation {
-    /// All of them.
+    /// Those of leases, which the election's own simulation finds.
+    pub const LEASE: [Self; 4] =
+        [Self::IgnoreLeaseEpoch, Self::AcknowledgePastDeadline, Self::RenewAfterExpiry, Self::ForgetDriftMargin];
+
+    /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
     pub const ALL: [Self; 15] = [
         Self::SkipStripeCheck,
         Self::PublishNoStripe,

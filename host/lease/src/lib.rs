@@ -1,0 +1,22 @@
+//! Who leads a region: a lease that one process holds at a time, and that grows an epoch with each holder.
+//!
+//! [`election`] decides without IO: events and times go in, requests to the store and changes of leadership come out.
+//! [`authority`] answers the one question that a write asks: may it still be acknowledged? [`store`] is where the lease lies:
+//! a shared directory, an object store, or etcd. [`service`] joins them over a real clock.
+//!
+//! Why a lease is safe, and under which assumptions, stands in `host/decisions/0007-lease.md`.
+
+pub mod authority;
+pub mod claim;
+pub mod clock;
+pub mod election;
+pub mod service;
+pub mod store;
+pub mod timing;
+
+pub use authority::{Authority, Fenced};
+pub use claim::{Claim, Holder};
+pub use election::Election;
+pub use service::{Config, Handle, Standing};
+pub use store::{LeaseStore, Seen, Swap, Tag};
+pub use timing::Timing;

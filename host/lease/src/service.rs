@@ -1,0 +1,267 @@
+//! The election over a real clock and a real store, as a task of the process.
+
+use crate::{
+    authority::{Authority, Fenced},
+    claim::{CONTACT_MAX, Claim, Holder, NAME_MAX},
+    clock::Clock,
+    election::{Effect, Election, Event},
+    store::{LeaseStore, StoreError},
+    timing::{InvalidTiming, Timing},
+};
+use littoral_model::position::Epoch;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Requests to the store that may hang at a time. The election waits for one at most; those that it has given up may take
+/// until the system gives them up as well.
+const HANGING_MAX: usize = 8;
+
+/// Wishes that may wait.
+const COMMANDS_MAX: usize = 16;
+
+/// How one process stands for a lease.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name, for people.
+    pub name: String,
+    /// Where others reach this node when it leads. Told to those that look.
+    pub contact: String,
+    /// The times.
+    pub timing: Timing,
+}
+
+/// What cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// The times.
+    #[error(transparent)]
+    Timing(#[from] InvalidTiming),
+    /// The name.
+    #[error("a lease holder's name must have from 1 to {NAME_MAX} bytes")]
+    Name,
+    /// The contact.
+    #[error("a lease holder's contact must have at most {CONTACT_MAX} bytes")]
+    Contact,
+}
+
+/// How things stand, for whoever follows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The epoch in which this process leads. A hint only: [`Handle::confirm`] decides.
+    pub leading: Option<Epoch>,
+    /// The claim that was last seen in the store, this process's own included.
+    pub claim: Option<Claim>,
+}
+
+/// Talks to a running [`Service`].
+#[derive(Clone)]
+pub struct Handle {
+    authority: Arc<Authority>,
+    clock: Clock,
+    standing: watch::Receiver<Standing>,
+    commands: mpsc::Sender<Event>,
+}
+
+/// The task.
+pub struct Service {
+    election: Election,
+    store: Arc<dyn LeaseStore>,
+    authority: Arc<Authority>,
+    clock: Clock,
+    timing: Timing,
+    standing: watch::Sender<Standing>,
+    commands: mpsc::Receiver<Event>,
+    answers: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    hanging: Arc<Semaphore>,
+    /// Whether the store's last answer was an error, so that it is told once.
+    trouble: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// A process that looks on until [`Handle::stand`], and the handle to it.
+///
+/// # Errors
+/// [`InvalidConfig`].
+pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(Handle, Service), InvalidConfig> {
+    config.timing.check()?;
+    if config.name.is_empty() || config.name.len() > NAME_MAX {
+        return Err(InvalidConfig::Name);
+    }
+    if config.contact.len() > CONTACT_MAX {
+        return Err(InvalidConfig::Contact);
+    }
+    let me = Holder { name: config.name, life: RandomState::new().hash_one(std::process::id()) };
+    let authority = Arc::new(Authority::default());
+    let (standing, standing_seen) = watch::channel(Standing::default());
+    let (commands, commands_taken) = mpsc::channel(COMMANDS_MAX);
+    let handle = Handle { authority: authority.clone(), clock: clock.clone(), standing: standing_seen, commands };
+    let service = Service {
+        election: Election::new(me, config.contact, config.timing),
+        store,
+        authority,
+        clock,
+        timing: config.timing,
+        standing,
+        commands: commands_taken,
+        answers: mpsc::channel(HANGING_MAX + 1),
+        hanging: Arc::new(Semaphore::new(HANGING_MAX)),
+        trouble: Arc::default(),
+    };
+    Ok((handle, service))
+}
+
+impl Handle {
+    /// The epoch in which to append now.
+    ///
+    /// # Errors
+    /// [`Fenced`].
+    pub fn epoch(&self) -> Result<Epoch, Fenced> {
+        self.authority.epoch((self.clock)())
+    }
+
+    /// Whether what was appended in `epoch` may be acknowledged. To be asked once it is durable, and before the answer
+    /// leaves.
+    ///
+    /// # Errors
+    /// [`Fenced`].
+    pub fn confirm(&self, epoch: Epoch) -> Result<(), Fenced> {
+        self.authority.confirm(epoch, (self.clock)())
+    }
+
+    /// How things stand, and how they change.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Wants to lead, in an epoch greater than `floor`. Nothing happens when the service is stopping.
+    pub async fn stand(&self, floor: Epoch) {
+        // Who stops does not lead.
+        let _ = self.commands.send(Event::Stand { floor }).await;
+    }
+
+    /// Wants to lead no more. A leader stops at once and hands the lease back, so that another can lead without waiting.
+    pub async fn resign(&self) {
+        // Who stops has resigned.
+        let _ = self.commands.send(Event::Resign).await;
+    }
+}
+
+impl Service {
+    /// Runs until `stop` is cancelled; a leader then hands its lease back, if the store answers soon.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut stop_by = None;
+        let mut effects = Vec::new();
+        self.handle(Event::Timer, &mut effects);
+        loop {
+            let now = (self.clock)();
+            if stop_by.is_some_and(|by| now >= by || !self.election.has_claim_out()) {
+                break;
+            }
+            let wake = self.election.wake_at().saturating_sub(now);
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled(), if stop_by.is_none() => {
+                    stop_by = Some(now + self.timing.patience * 2);
+                    Event::Resign
+                }
+                Some(answer) = self.answers.1.recv() => answer,
+                Some(command) = self.commands.recv(), if stop_by.is_none() => command,
+                () = tokio::time::sleep(wake) => Event::Timer,
+            };
+            self.handle(event, &mut effects);
+        }
+        self.authority.revoke();
+    }
+
+    fn handle(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        self.election.on(event, (self.clock)(), effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Lead { epoch, until } => {
+                    self.authority.grant(epoch, until);
+                    self.lead(epoch);
+                }
+                Effect::StepDown { epoch, why } => {
+                    self.authority.revoke();
+                    tracing::warn!(%epoch, why = why.as_str(), store = self.store.name(), "leads no more");
+                    metrics::counter!("littoral_lease_step_downs_total", "why" => why.as_str()).increment(1);
+                    self.standing.send_modify(|standing| standing.leading = None);
+                }
+                Effect::Follow { claim } => self.follow(claim),
+                Effect::Read { request } => {
+                    let store = self.store.clone();
+                    self.ask("read", async move { store.read().await }, move |result| Event::Read { request, result });
+                }
+                Effect::Swap { request, expected, claim } => {
+                    let store = self.store.clone();
+                    let swap = async move { store.swap(expected.as_ref(), &claim).await };
+                    self.ask("swap", swap, move |result| Event::Swapped { request, result });
+                }
+            }
+        }
+    }
+
+    fn lead(&self, epoch: Epoch) {
+        metrics::gauge!("littoral_lease_epoch").set(epoch.0 as f64);
+        let own = self.election.seen().cloned();
+        self.standing.send_if_modified(|standing| {
+            let new = standing.leading != Some(epoch);
+            if new {
+                tracing::info!(%epoch, store = self.store.name(), "leads");
+                *standing = Standing { leading: Some(epoch), claim: own };
+            }
+            new
+        });
+    }
+
+    fn follow(&self, claim: Option<Claim>) {
+        let essence = |claim: &Option<Claim>| claim.as_ref().map(|c| (c.epoch, c.holder.clone(), c.released));
+        self.standing.send_if_modified(|standing| {
+            let new = essence(&standing.claim) != essence(&claim);
+            standing.claim = claim;
+            new
+        });
+    }
+
+    /// Asks the store beside this task: it may hang for longer than the election waits.
+    fn ask<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        asked: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        answer: impl FnOnce(Option<T>) -> Event + Send + 'static,
+    ) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let permit = self.hanging.clone().try_acquire_owned();
+        let (answers, trouble, name) = (self.answers.0.clone(), self.trouble.clone(), self.store.name().to_owned());
+        tokio::spawn(async move {
+            let begun = tokio::time::Instant::now();
+            let result = match permit {
+                Ok(_permit) => asked.await,
+                Err(_) => Err(StoreError::Unavailable { at: name, reason: "earlier requests still hang".into() }),
+            };
+            metrics::histogram!("littoral_lease_store_seconds", "request" => what)
+                .record(begun.elapsed().as_secs_f64());
+            let result = match result {
+                Ok(result) => {
+                    if trouble.swap(false, Relaxed) {
+                        tracing::info!("the lease's store answers again");
+                    }
+                    Some(result)
+                }
+                Err(error) => {
+                    metrics::counter!("littoral_lease_store_errors_total").increment(1);
+                    if !trouble.swap(true, Relaxed) {
+                        tracing::warn!(%error, "the lease's store does not answer; it is asked again");
+                    }
+                    None
+                }
+            };
+            // The service may have stopped.
+            let _ = answers.send(answer(result)).await;
+        });
+    }
+}

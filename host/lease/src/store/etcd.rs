@@ -1,0 +1,167 @@
+//! The lease in etcd: two keys under a prefix, changed together by transactions.
+//!
+//! `claim` stays for good, so that epochs go on from it whatever happens; its modification revision is the state. `alive` is
+//! bound to a lease of etcd's own, which its holder keeps alive with each renewal. Once etcd has let that run out, `alive` is
+//! gone and the claim is open to anyone, also to those who have not watched it for its term. Etcd's lease runs a second
+//! longer than the claim's term, so it never opens a claim that its holder may still act on.
+
+mod gateway;
+
+use super::{LeaseStore, Seen, StoreError, Swap, Tag};
+use crate::claim::Claim;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use gateway::Gateway;
+pub use gateway::InvalidEndpoints;
+use littoral_model::ports::BoxFuture;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A lease in etcd.
+pub struct Etcd {
+    gateway: Gateway,
+    alive: String,
+    claim: String,
+    name: String,
+    /// Etcd's lease that this process keeps alive.
+    lease: Mutex<Option<Lease>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    id: i64,
+    ttl_s: u64,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    #[serde(default)]
+    kvs: Vec<KeyValue>,
+}
+
+#[derive(Deserialize)]
+struct KeyValue {
+    key: String,
+    value: String,
+    mod_revision: String,
+}
+
+impl Etcd {
+    /// The lease under this prefix. `endpoints` are URLs of etcd's servers; one that does not answer within `patience` is
+    /// left for the next.
+    ///
+    /// # Errors
+    /// When the endpoints are no URLs of servers.
+    pub fn at(endpoints: &[String], prefix: &str, patience: Duration) -> Result<Self, InvalidEndpoints> {
+        let gateway = Gateway::new(endpoints, patience)?;
+        let name = format!("etcd at {} under {prefix}", endpoints.join(","));
+        let key = |part: &str| format!("{}/{part}", prefix.trim_end_matches('/'));
+        Ok(Self { gateway, alive: key("alive"), claim: key("claim"), name, lease: Mutex::default() })
+    }
+
+    async fn get(&self) -> Result<Option<Seen>, StoreError> {
+        // Both keys as of one revision, and no others: they are next to each other in order.
+        let end = format!("{}\0", self.claim);
+        let request = json!({ "key": BASE64.encode(&self.alive), "range_end": BASE64.encode(end), "limit": "16" });
+        let answer = self.call("kv/range", &request).await?;
+        let range: Range = serde_json::from_value(answer).map_err(|error| self.unexpected(error))?;
+        let find = |key: &str| {
+            let key = BASE64.encode(key);
+            range.kvs.iter().find(|kv| kv.key == key)
+        };
+        let Some(kv) = find(&self.claim) else { return Ok(None) };
+        let bytes = BASE64.decode(&kv.value).map_err(|error| self.unexpected(error))?;
+        let corrupt = |source| StoreError::Corrupt { at: format!("{}, key {}", self.name, self.claim), source };
+        let mut claim = Claim::decode(&bytes).map_err(corrupt)?;
+        claim.released |= find(&self.alive).is_none();
+        Ok(Some(Seen { claim, tag: Tag(kv.mod_revision.clone()) }))
+    }
+
+    async fn put(&self, expected: Option<&Tag>, claim: &Claim) -> Result<Swap, StoreError> {
+        let alive = match claim.released {
+            true => json!({ "requestDeleteRange": { "key": BASE64.encode(&self.alive) } }),
+            false => json!({ "requestPut": {
+                "key": BASE64.encode(&self.alive),
+                "value": BASE64.encode(claim.holder.to_string()),
+                "lease": self.keep_alive(claim.term()).await?.to_string(),
+            } }),
+        };
+        let put = json!({ "requestPut": {
+            "key": BASE64.encode(&self.claim),
+            "value": BASE64.encode(claim.encode()),
+        } });
+        // Revision zero is that of a key that was never made.
+        let compare = json!({
+            "key": BASE64.encode(&self.claim),
+            "target": "MOD",
+            "result": "EQUAL",
+            "mod_revision": expected.map_or("0", |tag| &tag.0),
+        });
+        let answer = self.call("kv/txn", &json!({ "compare": [compare], "success": [put, alive] })).await?;
+        if answer.get("succeeded").and_then(Value::as_bool) != Some(true) {
+            return Ok(Swap::Lost);
+        }
+        if claim.released {
+            self.revoke().await;
+        }
+        match answer.pointer("/header/revision").and_then(Value::as_str) {
+            Some(revision) => Ok(Swap::Taken(Tag(revision.to_owned()))),
+            None => Err(self.unexpected("a transaction without a revision")),
+        }
+    }
+
+    /// Keeps the own lease alive, or has one granted: for the term and a second.
+    async fn keep_alive(&self, term: Duration) -> Result<i64, StoreError> {
+        let ttl_s = term.as_secs() + u64::from(term.subsec_nanos() > 0) + 1;
+        let own = *self.lease.lock();
+        if let Some(lease) = own.filter(|lease| lease.ttl_s >= ttl_s) {
+            let answer = self.call("lease/keepalive", &json!({ "ID": lease.id.to_string() })).await?;
+            // One that has run out has no time to live any more.
+            if integer(answer.pointer("/result/TTL")).is_some_and(|ttl| ttl > 0) {
+                return Ok(lease.id);
+            }
+            *self.lease.lock() = None;
+        }
+        let answer = self.call("lease/grant", &json!({ "TTL": ttl_s.to_string() })).await?;
+        let id = integer(answer.get("ID")).ok_or_else(|| self.unexpected("a lease without an id"))?;
+        *self.lease.lock() = Some(Lease { id, ttl_s });
+        Ok(id)
+    }
+
+    /// Gives the own lease back. Nothing depends on it any more; else it runs out by itself.
+    async fn revoke(&self) {
+        let own = self.lease.lock().take();
+        if let Some(lease) = own {
+            let _ = self.call("lease/revoke", &json!({ "ID": lease.id.to_string() })).await;
+        }
+    }
+
+    async fn call(&self, method: &str, request: &Value) -> Result<Value, StoreError> {
+        let unavailable = |reason| StoreError::Unavailable { at: self.name.clone(), reason };
+        self.gateway.call(method, request).await.map_err(unavailable)
+    }
+
+    fn unexpected(&self, what: impl std::fmt::Display) -> StoreError {
+        StoreError::Unavailable { at: self.name.clone(), reason: format!("its answer cannot be read: {what}") }
+    }
+}
+
+/// 64-bit numbers come as text.
+fn integer(value: Option<&Value>) -> Option<i64> {
+    value?.as_str()?.parse().ok()
+}
+
+impl LeaseStore for Etcd {
+    fn read(&self) -> BoxFuture<'_, Result<Option<Seen>, StoreError>> {
+        Box::pin(self.get())
+    }
+
+    fn swap<'a>(&'a self, expected: Option<&'a Tag>, claim: &'a Claim) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        Box::pin(self.put(expected, claim))
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}

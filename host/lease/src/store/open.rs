@@ -1,0 +1,134 @@
+//! A store by its address: `dir:/path` or a path, `s3://bucket/prefix`, `etcd://host:port,host:port/prefix`.
+
+use super::{
+    LeaseStore, directory,
+    etcd::{Etcd, InvalidEndpoints},
+    object::Object,
+};
+use crate::{clock::Clock, timing::Timing};
+use object_store::{
+    BackoffConfig, ClientConfigKey, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    path::Path,
+};
+use std::{io, path::PathBuf, sync::Arc};
+
+/// The object's name under an S3 prefix.
+const OBJECT: &str = "lease.json";
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not an address.
+    #[error("lease store '{0}': write dir:/PATH, s3://BUCKET/PREFIX or etcd://HOST:PORT,HOST:PORT/PREFIX")]
+    Address(String),
+    /// The directory cannot be used.
+    #[error("lease store directory {path}: {source}; make it writable or configure another")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object store's settings do not go together.
+    #[error("lease store {address}: {source}; see the AWS_* variables of the environment")]
+    Object {
+        /// The address.
+        address: String,
+        /// Why.
+        source: object_store::Error,
+    },
+    /// The endpoints of etcd cannot be used.
+    #[error(transparent)]
+    Etcd(#[from] InvalidEndpoints),
+}
+
+/// The store at this address. S3's endpoint, region and keys are taken from `s3`.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(
+    address: &str,
+    timing: &Timing,
+    clock: Clock,
+    s3: AmazonS3Builder,
+) -> Result<Arc<dyn LeaseStore>, OpenError> {
+    let invalid = || OpenError::Address(address.to_owned());
+    match address.split_once(':') {
+        Some(("s3", rest)) => {
+            let (bucket, prefix) = rest.strip_prefix("//").ok_or_else(invalid)?.split_once('/').ok_or_else(invalid)?;
+            if bucket.is_empty() {
+                return Err(invalid());
+            }
+            let failed = |source| OpenError::Object { address: address.to_owned(), source };
+            let store = configured(s3, timing).with_bucket_name(bucket).build().map_err(failed)?;
+            Ok(Arc::new(Object::at(Arc::new(store), Path::from(prefix).join(OBJECT))))
+        }
+        Some(("etcd", rest)) => {
+            let (hosts, prefix) = rest.strip_prefix("//").ok_or_else(invalid)?.split_once('/').ok_or_else(invalid)?;
+            if prefix.is_empty() {
+                return Err(invalid());
+            }
+            let url = |host: &str| if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
+            let endpoints: Vec<String> = hosts.split(',').filter(|host| !host.is_empty()).map(url).collect();
+            Ok(Arc::new(Etcd::at(&endpoints, prefix, timing.patience / 2)?))
+        }
+        Some(("dir", path)) => in_directory(path.into(), clock),
+        Some((scheme, _)) if !scheme.contains('/') => Err(invalid()),
+        _ if address.is_empty() => Err(invalid()),
+        _ => in_directory(address.into(), clock),
+    }
+}
+
+fn in_directory(path: PathBuf, clock: Clock) -> Result<Arc<dyn LeaseStore>, OpenError> {
+    let opened = directory::open(&path, clock).map_err(|source| OpenError::Directory { path, source })?;
+    Ok(Arc::new(opened))
+}
+
+/// An answer that comes after the election has given it up is of no use, so little is retried below it.
+fn configured(s3: AmazonS3Builder, timing: &Timing) -> AmazonS3Builder {
+    tls();
+    let backoff = BackoffConfig { init_backoff: timing.patience / 16, max_backoff: timing.patience / 8, base: 2.0 };
+    let retry = RetryConfig { backoff, max_retries: 2, retry_timeout: timing.patience };
+    let patience = format!("{} ms", timing.patience.as_millis().max(1));
+    s3.with_retry(retry)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), &patience)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), &patience)
+}
+
+/// Names the process's TLS provider, unless it has one.
+pub(super) fn tls() {
+    // An error says that there is one already, which will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    fn opened(address: &str) -> Result<Arc<dyn LeaseStore>, OpenError> {
+        open(address, &Timing::DEFAULT, clock::system(), AmazonS3Builder::new())
+    }
+
+    #[test]
+    fn an_address_names_its_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lease");
+        for address in [format!("dir:{}", path.display()), path.display().to_string()] {
+            assert!(opened(&address).unwrap().name().starts_with("lease directory /"), "{address}");
+        }
+        let etcd = opened("etcd://a:1,b:2/littoral/eu").unwrap();
+        assert_eq!(etcd.name(), "etcd at http://a:1,http://b:2 under littoral/eu");
+        assert!(opened("s3://bucket/leases/eu").unwrap().name().ends_with("leases/eu/lease.json"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_by_name() {
+        for address in ["", "ftp://a/b", "s3:/bucket", "s3://bucket", "s3:///prefix", "etcd://a:1", "etcd://a:1/"] {
+            let error = opened(address).err().unwrap_or_else(|| panic!("{address} was taken"));
+            assert!(error.to_string().contains("dir:/PATH"), "{address}: {error}");
+        }
+        assert!(opened("etcd:///prefix").err().unwrap().to_string().contains("no endpoint"));
+    }
+}

@@ -1,0 +1,146 @@
+//! How long a lease runs, how often it is renewed and looked at, and how far clocks may drift.
+
+use crate::claim::TERM_MAX;
+use littoral_model::mutation::{Mutation, active};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The shortest term: below, one slow answer of the store costs the lease.
+pub const TERM_MIN: Duration = Duration::from_millis(200);
+
+/// The times of an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// How long a claim holds from when its holder began to write it.
+    pub term: Duration,
+    /// How long after one renewal began the next begins.
+    pub renew_every: Duration,
+    /// How often those that do not lead look at the store.
+    pub poll_every: Duration,
+    /// How long an answer of the store is waited for before its request counts as lost.
+    pub patience: Duration,
+    /// How far any process's clock may run faster or slower than true time, in millionths. A holder stops that much of a
+    /// term early, and whoever waits for a term's end waits that much longer.
+    pub drift_ppm: u32,
+}
+
+/// Times that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("lease timing: {0}")]
+pub struct InvalidTiming(&'static str);
+
+impl Timing {
+    /// A new leader within 3 s of the loss of the old one. Bears a store that does not answer for a second.
+    pub const DEFAULT: Self = Self {
+        term: Duration::from_millis(2_000),
+        renew_every: Duration::from_millis(500),
+        poll_every: Duration::from_millis(250),
+        patience: Duration::from_millis(600),
+        drift_ppm: 20_000,
+    };
+
+    /// A new leader within 1 s. For stores that answer within 100 ms: a store that hangs for half a second costs the lease.
+    pub const AGGRESSIVE: Self = Self {
+        term: Duration::from_millis(600),
+        renew_every: Duration::from_millis(150),
+        poll_every: Duration::from_millis(75),
+        patience: Duration::from_millis(200),
+        drift_ppm: 20_000,
+    };
+
+    /// Whether the times go together.
+    ///
+    /// # Errors
+    /// [`InvalidTiming`], which says what does not.
+    pub fn check(&self) -> Result<(), InvalidTiming> {
+        let rules = [
+            (self.term >= TERM_MIN, "term must be at least 200 ms"),
+            (self.term <= TERM_MAX, "term must be at most 300 s"),
+            (self.term.subsec_nanos().is_multiple_of(1_000_000), "term must be whole milliseconds"),
+            (!self.renew_every.is_zero(), "renew_every must not be zero"),
+            (self.renew_every <= self.term / 3, "renew_every must be at most a third of term"),
+            (!self.poll_every.is_zero(), "poll_every must not be zero"),
+            (self.poll_every <= self.term, "poll_every must be at most term"),
+            (!self.patience.is_zero(), "patience must not be zero"),
+            (self.patience <= self.term / 2, "patience must be at most half of term"),
+            ((1..=100_000).contains(&self.drift_ppm), "drift_ppm must be from 1 to 100000"),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(InvalidTiming(rule)))
+    }
+
+    /// How long a holder may act on a claim of this term, by its own clock, from when it began to write it: even on a
+    /// clock that is too slow, no longer than the term.
+    #[must_use]
+    pub fn hold(&self, term: Duration) -> Duration {
+        term.saturating_sub(self.drift(term))
+    }
+
+    /// How long others wait, by their own clocks, from when they first saw a claim of this term: even on a clock that is
+    /// too fast, no shorter than the term.
+    #[must_use]
+    pub fn wait(&self, term: Duration) -> Duration {
+        term.saturating_add(self.drift(term))
+    }
+
+    fn drift(&self, term: Duration) -> Duration {
+        if active(Mutation::ForgetDriftMargin) {
+            return Duration::ZERO;
+        }
+        let nanos = term.as_nanos().saturating_mul(u128::from(self.drift_ppm)).div_ceil(1_000_000);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profiles_go_together() {
+        for timing in [Timing::DEFAULT, Timing::AGGRESSIVE] {
+            timing.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_profiles_promise_a_leader_within_their_time() {
+        // The leader dies just after a renewal, which is seen one look later; then the term, and the claim itself.
+        for (timing, within_ms) in [(Timing::DEFAULT, 3_000), (Timing::AGGRESSIVE, 1_000)] {
+            let worst = timing.poll_every + timing.wait(timing.term) + timing.patience / 2;
+            assert!(worst < Duration::from_millis(within_ms), "{worst:?}");
+        }
+    }
+
+    #[test]
+    fn a_slow_holder_ends_before_a_quick_waiter() {
+        for timing in [Timing::DEFAULT, Timing::AGGRESSIVE] {
+            // True time that passes while their clocks count.
+            let drift = f64::from(timing.drift_ppm) / 1e6;
+            let holds = timing.hold(timing.term).as_secs_f64() / (1.0 - drift);
+            let waits = timing.wait(timing.term).as_secs_f64() / (1.0 + drift);
+            assert!(holds <= timing.term.as_secs_f64() + 1e-9 && waits >= timing.term.as_secs_f64() - 1e-9);
+        }
+    }
+
+    #[test]
+    fn times_that_do_not_go_together_are_refused() {
+        let refused = |change: fn(&mut Timing)| {
+            let mut timing = Timing::DEFAULT;
+            change(&mut timing);
+            timing.check().unwrap_err().to_string()
+        };
+        assert!(refused(|t| t.term = Duration::from_millis(100)).contains("term"));
+        assert!(refused(|t| t.term = Duration::from_secs(301)).contains("300 s"));
+        assert!(refused(|t| t.term = Duration::from_micros(2_000_500)).contains("whole"));
+        assert!(refused(|t| t.renew_every = t.term / 2).contains("renew_every"));
+        assert!(refused(|t| t.poll_every = Duration::ZERO).contains("poll_every"));
+        assert!(refused(|t| t.patience = t.term).contains("patience"));
+        assert!(refused(|t| t.drift_ppm = 0).contains("drift_ppm"));
+    }
+}
