@@ -8,6 +8,7 @@ pub mod apt;
 pub mod binary;
 pub mod cache;
 pub mod cluster;
+pub mod etcd;
 pub mod feast;
 pub mod guarded;
 pub mod haproxy;

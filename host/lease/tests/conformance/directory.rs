@@ -1,0 +1,189 @@
+//! A shared directory.
+
+use crate::{claim, suite};
+use littoral_lease::{
+    Claim, LeaseStore, Swap, clock,
+    store::{directory, slots::Retention},
+};
+use parking_lot::Mutex;
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_keeps_every_promise() {
+    let dir = tempfile::tempdir().unwrap();
+    suite::every_promise_holds(&|name| Arc::new(directory::open(&dir.path().join(name), clock::system()).unwrap()))
+        .await;
+}
+
+/// A directory whose time the test tells.
+struct Timed {
+    now: Arc<Mutex<Duration>>,
+    dir: tempfile::TempDir,
+}
+
+const RETENTION: Retention = Retention { trust: Duration::from_secs(10), keep: Duration::from_secs(30) };
+
+impl Timed {
+    fn new() -> Self {
+        Self { now: Arc::default(), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn open(&self) -> impl LeaseStore {
+        let now = self.now.clone();
+        directory::open_with(self.dir.path(), Arc::new(move || *now.lock()), RETENTION).unwrap()
+    }
+
+    fn pass(&self, seconds: u64) {
+        *self.now.lock() += Duration::from_secs(seconds);
+    }
+
+    fn files(&self) -> usize {
+        fs::read_dir(self.dir.path()).unwrap().count()
+    }
+
+    /// Renews once a second, and gives each deletion its time.
+    async fn renew(&self, store: &impl LeaseStore, first: u64, times: u64) {
+        let mut tag = store.read().await.unwrap().map(|seen| seen.tag);
+        for attempt in first..first + times {
+            self.pass(1);
+            match store.swap(tag.as_ref(), &claim("holder", 1, attempt)).await.unwrap() {
+                Swap::Taken(new) => tag = Some(new),
+                Swap::Lost => panic!("attempt {attempt} is lost"),
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{what}: not within 10 s");
+}
+
+#[tokio::test]
+async fn old_claims_are_deleted_and_never_too_early() {
+    let timed = Timed::new();
+    let holder = timed.open();
+    holder.read().await.unwrap();
+    timed.renew(&holder, 1, 25).await;
+    assert_eq!(timed.files(), 25, "all are younger than what is kept");
+    timed.renew(&holder, 26, 100).await;
+    until("old claims are deleted", || timed.files() <= 34).await;
+    assert!(timed.files() >= 30, "{} files are left", timed.files());
+    // Another process that has never looked finds the newest.
+    assert_eq!(timed.open().read().await.unwrap().unwrap().claim.attempt, 125);
+}
+
+#[tokio::test]
+async fn what_holders_before_have_left_is_deleted_too() {
+    let timed = Timed::new();
+    let before = timed.open();
+    before.read().await.unwrap();
+    timed.renew(&before, 1, 20).await;
+    drop(before);
+    timed.pass(1_000);
+    let after = timed.open();
+    let seen = after.read().await.unwrap().unwrap();
+    assert!(matches!(after.swap(Some(&seen.tag), &claim("after", 2, 1)).await.unwrap(), Swap::Taken(_)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(timed.files(), 21, "how old they are is not known yet");
+    timed.renew(&after, 100, 45).await;
+    until("what was left is deleted", || timed.files() <= 34).await;
+}
+
+#[tokio::test]
+async fn who_slept_does_not_win_by_a_claim_that_was_deleted() {
+    let timed = Timed::new();
+    let (holder, sleeper) = (timed.open(), timed.open());
+    holder.read().await.unwrap();
+    timed.renew(&holder, 1, 3).await;
+    let old = sleeper.read().await.unwrap().unwrap();
+    timed.renew(&holder, 4, 80).await;
+    until("claim 4 is deleted", || !timed.dir.path().join(format!("{:020}.json", 4)).exists()).await;
+    assert_eq!(sleeper.swap(Some(&old.tag), &claim("sleeper", 2, 1)).await.unwrap(), Swap::Lost);
+    assert_eq!(sleeper.read().await.unwrap().unwrap().claim.attempt, 83);
+}
+
+#[tokio::test]
+async fn a_claim_that_took_too_long_to_write_counts_for_nothing() {
+    // The clock jumps while the object is created: between the time before and the time after.
+    let dir = tempfile::tempdir().unwrap();
+    let readings = Arc::new(Mutex::new(0_u64));
+    let jumping = {
+        let readings = readings.clone();
+        Arc::new(move || {
+            let mut readings = readings.lock();
+            *readings += 1;
+            Duration::from_secs(if *readings > 1_000 { 3_600 } else { 0 })
+        })
+    };
+    let store = directory::open_with(dir.path(), jumping, RETENTION).unwrap();
+    assert!(store.read().await.unwrap().is_none());
+    // The next reading is the one before, and the one that follows it the one after.
+    *readings.lock() = 999;
+    let error = store.swap(None, &claim("slow", 1, 1)).await.unwrap_err();
+    assert!(error.to_string().contains("took so long"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_claim_is_told_by_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| fs::write(dir.path().join(name), content).unwrap();
+    write("README", "not a claim");
+    write("1.json", "{}");
+    write("00000000000000000001.json#1", "half a claim");
+    let store = directory::open(dir.path(), clock::system()).unwrap();
+    assert!(store.read().await.unwrap().is_none(), "other files do not matter");
+    write("00000000000000000007.json", "{}");
+    let error = directory::open(dir.path(), clock::system()).unwrap().read().await.unwrap_err().to_string();
+    assert!(error.contains("00000000000000000007.json") && error.contains("not a claim"), "{error}");
+    write("00000000000000000007.json", &"x".repeat(100_000));
+    let error = directory::open(dir.path(), clock::system()).unwrap().read().await.unwrap_err().to_string();
+    assert!(error.contains("too many"), "{error}");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_leaves_the_chain_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || directory::open(dir.path(), clock::system()).unwrap();
+    let store = open();
+    store.read().await.unwrap();
+    let Swap::Taken(_) = store.swap(None, &claim("one", 1, 1)).await.unwrap() else { panic!("lost") };
+    // Written and not linked: nobody sees it, and it is in nobody's way.
+    let next = claim("one", 1, 2);
+    let (staged, linked) = (dir.path().join(format!("{:020}.json#1", 2)), dir.path().join(format!("{:020}.json", 2)));
+    fs::write(&staged, &next.encode()[..10]).unwrap();
+    assert_eq!(open().read().await.unwrap().unwrap().claim, claim("one", 1, 1));
+    let other = open();
+    let seen = other.read().await.unwrap().unwrap();
+    assert!(matches!(other.swap(Some(&seen.tag), &next).await.unwrap(), Swap::Taken(_)));
+    // Linked and not unlinked under its first name: the claim is there.
+    assert!(staged.exists() && linked.exists());
+    assert_eq!(open().read().await.unwrap().unwrap().claim, next);
+    // What was left behind long ago is removed.
+    age(&staged);
+    drop(open());
+    assert!(!staged.exists() && linked.exists());
+}
+
+fn age(path: &Path) {
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(100_000);
+    fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_written_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = directory::open(&dir.path().join("lease"), clock::system()).unwrap();
+    store.read().await.unwrap();
+    fs::remove_dir_all(dir.path().join("lease")).unwrap();
+    fs::write(dir.path().join("lease"), "a file in its place").unwrap();
+    let released = Claim { released: true, ..claim("one", 1, 1) };
+    let error = store.swap(None, &released).await.unwrap_err().to_string();
+    assert!(error.contains("lease directory"), "{error}");
+}

@@ -1,0 +1,81 @@
+//! A real etcd.
+
+use crate::{claim, suite};
+use littoral_lease::{
+    Claim, LeaseStore, Swap, Timing, clock,
+    store::{etcd::Etcd, open},
+};
+use littoral_provision::{etcd, missing::require};
+use std::{sync::Arc, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_keeps_every_promise() {
+    let Some(mut server) = require("etcd_keeps_every_promise", etcd::Etcd::install_and_start()) else { return };
+    let endpoints = [format!("http://{}", server.address)];
+    let open = |name: &str| -> Arc<dyn LeaseStore> {
+        Arc::new(Etcd::at(&endpoints, &format!("littoral/{name}"), PATIENCE).unwrap())
+    };
+    suite::every_promise_holds(&open).await;
+    a_claim_opens_once_etcd_has_let_it_run_out(&open).await;
+    a_renewal_keeps_it_from_running_out(&open).await;
+    what_lies_there_survives_a_crash_of_the_server(&open, &mut server).await;
+    the_next_endpoint_is_asked_when_one_does_not_answer(&server).await;
+}
+
+async fn a_claim_opens_once_etcd_has_let_it_run_out(open: suite::Open<'_>) {
+    let (holder, other) = (open("runs-out"), open("runs-out"));
+    holder.read().await.unwrap();
+    let claimed = Claim { term_ms: 500, ..claim("holder", 3, 1) };
+    let Swap::Taken(_) = holder.swap(None, &claimed).await.unwrap() else { panic!("lost") };
+    let begun = tokio::time::Instant::now();
+    let seen = loop {
+        let seen = other.read().await.unwrap().unwrap();
+        if seen.claim.released {
+            break seen;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "etcd's lease of 2 s has not run out");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(begun.elapsed() > Duration::from_millis(500), "a claim was opened within its term");
+    assert_eq!(seen.claim, Claim { released: true, ..claimed });
+    // Its epoch is not forgotten, and the next holder goes on from it.
+    assert!(matches!(other.swap(Some(&seen.tag), &claim("other", 4, 1)).await.unwrap(), Swap::Taken(_)));
+    assert!(!holder.read().await.unwrap().unwrap().claim.released);
+}
+
+async fn a_renewal_keeps_it_from_running_out(open: suite::Open<'_>) {
+    let (holder, other) = (open("kept"), open("kept"));
+    holder.read().await.unwrap();
+    let mut tag = None;
+    for attempt in 1..=20 {
+        let claim = Claim { term_ms: 500, ..claim("holder", 3, attempt) };
+        let Swap::Taken(new) = holder.swap(tag.as_ref(), &claim).await.unwrap() else { panic!("lost") };
+        tag = Some(new);
+        assert_eq!(other.read().await.unwrap().unwrap().claim, claim);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn what_lies_there_survives_a_crash_of_the_server(open: suite::Open<'_>, server: &mut etcd::Etcd) {
+    let store = open("crash");
+    store.read().await.unwrap();
+    let claimed = Claim { term_ms: 60_000, ..claim("holder", 5, 1) };
+    let Swap::Taken(tag) = store.swap(None, &claimed).await.unwrap() else { panic!("lost") };
+    server.kill();
+    let error = store.read().await.unwrap_err().to_string();
+    assert!(error.contains("etcd at http://127.0.0.1:"), "{error}");
+    server.start().unwrap();
+    assert_eq!(store.read().await.unwrap().unwrap().claim, claimed);
+    assert!(matches!(store.swap(Some(&tag), &claim("holder", 5, 2)).await.unwrap(), Swap::Taken(_)));
+}
+
+async fn the_next_endpoint_is_asked_when_one_does_not_answer(server: &etcd::Etcd) {
+    // The first takes connections and says nothing.
+    let mute = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = format!("etcd://{},{}/littoral/next", mute.local_addr().unwrap(), server.address);
+    let store = open::open(&address, &Timing::DEFAULT, clock::system(), Default::default()).unwrap();
+    assert!(store.read().await.unwrap().is_none());
+    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Taken(_)));
+}

@@ -1,0 +1,39 @@
+//! An S3 server: by default one in this process, else the one that `LITTORAL_TEST_S3` names.
+
+use crate::{claim, suite, support::s3::S3};
+use littoral_lease::{LeaseStore, Swap, Timing, clock, store::open};
+use object_store::aws::AmazonS3Builder;
+use std::{sync::Arc, time::Duration};
+
+/// Wide times: what is tested here is what the store promises, not how quickly.
+const TIMING: Timing = Timing { patience: Duration::from_secs(20), term: Duration::from_secs(60), ..Timing::DEFAULT };
+
+fn opened(address: &str, settings: AmazonS3Builder) -> Arc<dyn LeaseStore> {
+    open::open(address, &TIMING, clock::system(), settings).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_keeps_every_promise() {
+    match std::env::var("LITTORAL_TEST_S3") {
+        Ok(address) => {
+            let unique = format!("{address}/{}-{}", std::process::id(), clock::now().as_nanos());
+            suite::every_promise_holds(&|name| opened(&format!("{unique}/{name}"), AmazonS3Builder::from_env())).await;
+        }
+        Err(_) => {
+            let server = S3::start().await;
+            suite::every_promise_holds(&|name| opened(&server.lease(name), server.settings())).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_s3_is_told_with_the_place() {
+    let server = S3::start().await;
+    let store = opened(&server.lease("eu"), server.forged());
+    let error = store.read().await.unwrap_err().to_string();
+    assert!(error.contains("eu/lease.json"), "{error}");
+    store.swap(None, &claim("stranger", 1, 1)).await.unwrap_err();
+    let store = opened(&server.lease("eu"), server.settings());
+    assert!(store.read().await.unwrap().is_none(), "a stranger has claimed");
+    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Taken(_)));
+}

@@ -1,0 +1,74 @@
+//! A real S3 server in this process: s3s speaks the protocol and checks signatures, s3s-fs keeps the objects.
+//!
+//! It checks the condition of a put and then writes, in two steps; S3 promises one. So requests are let in one at a time.
+//! A server of another kind can be tested by `LITTORAL_TEST_S3=s3://BUCKET/PREFIX` with the `AWS_*` variables.
+
+use object_store::aws::AmazonS3Builder;
+use s3s::{HttpRequest, HttpResponse, auth::SimpleAuth, service::S3ServiceBuilder};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, sync::Mutex};
+
+const BUCKET: &str = "leases";
+const KEY: &str = "littoral";
+const SECRET: &str = "a secret for one test";
+
+/// A running server; it ends with the test's runtime.
+pub struct S3 {
+    address: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+impl S3 {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let service = builder.build();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let one_at_a_time = Arc::new(Mutex::new(()));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (service, one_at_a_time) = (service.clone(), one_at_a_time.clone());
+                let answer = move |request: hyper::Request<hyper::body::Incoming>| {
+                    let (service, one_at_a_time) = (service.clone(), one_at_a_time.clone());
+                    async move {
+                        let _turn = one_at_a_time.lock().await;
+                        let request: HttpRequest = request.map(s3s::Body::from);
+                        let answer: Result<HttpResponse, _> = service.call(request).await;
+                        Ok::<_, Infallible>(answer.unwrap())
+                    }
+                };
+                tokio::spawn(async move {
+                    let io = hyper_util::rt::TokioIo::new(stream);
+                    let executor = hyper_util::rt::TokioExecutor::new();
+                    let server = hyper_util::server::conn::auto::Builder::new(executor);
+                    // A client that goes away is no failure of the server.
+                    let _ = server.serve_connection(io, hyper::service::service_fn(answer)).await;
+                });
+            }
+        });
+        Self { address, _dir: dir }
+    }
+
+    /// The address of a lease in it.
+    pub fn lease(&self, name: &str) -> String {
+        format!("s3://{BUCKET}/{name}")
+    }
+
+    /// How to reach it.
+    pub fn settings(&self) -> AmazonS3Builder {
+        AmazonS3Builder::new()
+            .with_endpoint(format!("http://{}", self.address))
+            .with_allow_http(true)
+            .with_region("us-east-1")
+            .with_access_key_id(KEY)
+            .with_secret_access_key(SECRET)
+    }
+
+    /// As a stranger.
+    pub fn forged(&self) -> AmazonS3Builder {
+        self.settings().with_secret_access_key("another")
+    }
+}
