@@ -12,6 +12,13 @@ fn opened(address: &str, settings: AmazonS3Builder) -> Arc<dyn LeaseStore> {
     open::open(address, &TIMING, clock::system(), settings).unwrap()
 }
 
+/// As [`AmazonS3Builder::from_env`] with this environment.
+fn settings(server: &S3) -> AmazonS3Builder {
+    let environment = server.environment();
+    let known = environment.into_iter().filter_map(|(key, value)| Some((key.to_lowercase().parse().ok()?, value)));
+    known.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_keeps_every_promise() {
     match std::env::var("LITTORAL_TEST_S3") {
@@ -21,7 +28,7 @@ async fn s3_keeps_every_promise() {
         }
         Err(_) => {
             let server = S3::start().await;
-            suite::every_promise_holds(&|name| opened(&server.lease(name), server.settings())).await;
+            suite::every_promise_holds(&|name| opened(&server.lease(name), settings(&server))).await;
         }
     }
 }
@@ -29,11 +36,11 @@ async fn s3_keeps_every_promise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_s3_is_told_with_the_place() {
     let server = S3::start().await;
-    let store = opened(&server.lease("eu"), server.forged());
+    let store = opened(&server.lease("eu"), settings(&server).with_secret_access_key("another"));
     let error = store.read().await.unwrap_err().to_string();
     assert!(error.contains("eu/lease.json"), "{error}");
     store.swap(None, &claim("stranger", 1, 1)).await.unwrap_err();
-    let store = opened(&server.lease("eu"), server.settings());
+    let store = opened(&server.lease("eu"), settings(&server));
     assert!(store.read().await.unwrap().is_none(), "a stranger has claimed");
     assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Taken(_)));
 }

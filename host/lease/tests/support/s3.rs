@@ -3,7 +3,6 @@
 //! It checks the condition of a put and then writes, in two steps; S3 promises one. So requests are let in one at a time.
 //! A server of another kind can be tested by `LITTORAL_TEST_S3=s3://BUCKET/PREFIX` with the `AWS_*` variables.
 
-use object_store::aws::AmazonS3Builder;
 use s3s::{HttpRequest, HttpResponse, auth::SimpleAuth, service::S3ServiceBuilder};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::Mutex};
@@ -57,18 +56,14 @@ impl S3 {
         format!("s3://{BUCKET}/{name}")
     }
 
-    /// How to reach it.
-    pub fn settings(&self) -> AmazonS3Builder {
-        AmazonS3Builder::new()
-            .with_endpoint(format!("http://{}", self.address))
-            .with_allow_http(true)
-            .with_region("us-east-1")
-            .with_access_key_id(KEY)
-            .with_secret_access_key(SECRET)
-    }
-
-    /// As a stranger.
-    pub fn forged(&self) -> AmazonS3Builder {
-        self.settings().with_secret_access_key("another")
+    /// How to reach it, as a process is told.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT", format!("http://{}", self.address)),
+            ("AWS_ALLOW_HTTP", "true".into()),
+            ("AWS_REGION", "us-east-1".into()),
+            ("AWS_ACCESS_KEY_ID", KEY.into()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET.into()),
+        ]
     }
 }
