@@ -16,6 +16,7 @@ use crate::{
     session::Effort,
     stand::Stand,
 };
+use littoral_model::write::WriteRequest;
 use serde_json::json;
 use std::time::Instant;
 use tokio::task::JoinSet;
@@ -28,6 +29,9 @@ const BATCH: u64 = 1_000;
 
 /// Batches that the one writer has in flight: it does not wait for one before it sends the next.
 const BATCHES_IN_FLIGHT: usize = 4;
+
+/// How many different writes a writer draws from. They are made before the clock starts, as the bare loop's bytes are.
+const VARIETY: usize = 64;
 
 /// How the leader's counters are named among its metrics: bytes that its log wrote, and appends, each of which is one
 /// fsync.
@@ -75,9 +79,10 @@ fn runs(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64) -
 }
 
 fn one_run(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64) -> Result<Run, Failure> {
+    let writes = (0..writers).map(|writer| drawn(rows, effort, writer, batch)).collect();
     let before = appended(stand)?;
     let start = Instant::now();
-    let latencies = stand.runtime.block_on(write_for(stand, rows, effort, writers, batch))?;
+    let latencies = stand.runtime.block_on(write_for(stand, effort, writes))?;
     let seconds = start.elapsed().as_secs_f64();
     let done = appended(stand)?.since(before);
     let bare_seconds = appends::seconds(stand.cluster.dir(), done)?;
@@ -85,23 +90,28 @@ fn one_run(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64
     Ok(Run { rate: count / seconds, bare: count / bare_seconds, group: count / done.syncs.max(1.0), latencies })
 }
 
-async fn write_for(
-    stand: &Stand,
-    rows: Rows,
-    effort: Effort,
-    writers: usize,
-    batch: u64,
-) -> Result<Latencies, Failure> {
+/// What one writer sends.
+fn drawn(rows: Rows, effort: Effort, writer: usize, batch: u64) -> Vec<WriteRequest> {
+    let mut random = Random::new(writer as u64);
+    let write = |_| {
+        let first = random.below(effort.rows);
+        rows.write((0..batch).map(|at| (first + at) % effort.rows), data::EVENT_TIME)
+    };
+    (0..VARIETY).map(write).collect()
+}
+
+async fn write_for(stand: &Stand, effort: Effort, writes: Vec<Vec<WriteRequest>>) -> Result<Latencies, Failure> {
     let end = Instant::now() + effort.run;
     let mut tasks = JoinSet::new();
-    for writer in 0..writers {
+    for writes in writes {
         let calls = stand.calls();
-        let mut random = Random::new(writer as u64);
         tasks.spawn(async move {
             let mut latencies = Latencies::default();
-            while Instant::now() < end {
-                let first = random.below(effort.rows);
-                let request = rows.write((0..batch).map(|at| (first + at) % effort.rows), data::EVENT_TIME);
+            for write in writes.iter().cycle() {
+                if Instant::now() >= end {
+                    break;
+                }
+                let request = write.clone();
                 let sent = Instant::now();
                 calls.write(request).await.map_err(|error| Failure::new("a write", error))?;
                 latencies.record(sent.elapsed());

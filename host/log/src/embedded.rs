@@ -48,6 +48,8 @@ pub struct Embedded {
     prepared: Mutex<Option<Prepared>>,
     /// The durable tail as it was noted down last.
     marked: Mutex<Lsn>,
+    /// The first record of the newest segment that the system's memory was freed of.
+    let_go: Mutex<Lsn>,
     /// Files made for segments so far: each has a name of its own until it becomes one.
     files_made: AtomicU64,
 }
@@ -108,6 +110,7 @@ impl Log for Embedded {
 
     fn prepare(&self) {
         self.prepare_segment();
+        self.let_go_of_full_segments();
     }
 
     fn mark(&self) -> std::io::Result<()> {

@@ -34,6 +34,9 @@ pub trait File: Send + Sync + fmt::Debug {
     /// # Errors
     /// Of the disk.
     fn size(&self) -> io::Result<u64>;
+
+    /// Says that it will hardly be read, so that the system need not keep it in memory. It stays readable.
+    fn let_go(&self) {}
 }
 
 /// Bytes that a new file begins with. They read as zeros, and writing into them meets no full disk.

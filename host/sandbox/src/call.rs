@@ -15,10 +15,12 @@ use littoral_model::{
     ports::{ModuleCall, ModuleError},
 };
 use std::{
+    future::poll_fn,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
-use tokio::time;
+use tokio::time::{self, error::Elapsed};
 use wasmtime::PoolConcurrencyLimitError;
 
 /// Calls `transform`. `shed` frees instances that other releases keep idle, when there is no place for another.
@@ -44,7 +46,7 @@ pub(crate) async fn transform(
     // The wall's time covers the start too: an instance may have a start function.
     let wall = Duration::from_millis(config.wall_ms);
     let timeout = || ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms };
-    let mut instance = match time::timeout(wall, instance(release, shed)).await {
+    let mut instance = match within(wall, begun, instance(release, shed)).await {
         Ok(instance) => instance.map_err(|error| fault::starting(&error, &module, config))?,
         Err(_) => return Err(timeout()),
     };
@@ -64,7 +66,7 @@ pub(crate) async fn transform(
     });
     let answer = {
         let running = instance.module.call_transform(&mut instance.store, &batch);
-        time::timeout(wall.saturating_sub(begun.elapsed()), running).await
+        within(wall, begun, running).await
     };
     let answer = match answer {
         Ok(Ok(answer)) => answer,
@@ -103,7 +105,7 @@ pub(crate) async fn describe(
     let wall = Duration::from_millis(config.wall_ms);
     let begun = Instant::now();
     let timeout = || refused(ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms });
-    let Ok(started) = time::timeout(wall, instance(release, shed)).await else { return Err(timeout()) };
+    let Ok(started) = within(wall, begun, instance(release, shed)).await else { return Err(timeout()) };
     let mut instance = match started {
         Ok(instance) => instance,
         Err(error) if error.is::<PoolConcurrencyLimitError>() => {
@@ -113,12 +115,22 @@ pub(crate) async fn describe(
     };
     release.arm(&mut instance.store);
     let running = instance.module.call_describe(&mut instance.store);
-    let described: Manifest = match time::timeout(wall.saturating_sub(begun.elapsed()), running).await {
+    let described: Manifest = match within(wall, begun, running).await {
         Ok(Ok(described)) => described,
         Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),
         Err(_) => return Err(timeout()),
     };
     manifest::from_guest(described).map_err(ModuleError::Refused)
+}
+
+/// What comes of this within `wall` of `begun`. Nearly every call is done at its first step, and needs no timer.
+async fn within<T>(wall: Duration, begun: Instant, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut work = std::pin::pin!(work);
+    let first_step = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx)));
+    if let Poll::Ready(done) = first_step.await {
+        return Ok(done);
+    }
+    time::timeout(wall.saturating_sub(begun.elapsed()), work).await
 }
 
 /// An instance, for which others may have to give up idle ones.

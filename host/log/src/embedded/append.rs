@@ -167,6 +167,25 @@ impl Embedded {
         }
     }
 
+    /// Full segments are read by subscribers that lag behind the log's own cache, if at all. Their memory is better used for
+    /// rows, and for the next segment: memory that was just freed is the cheapest to get.
+    pub(super) fn let_go_of_full_segments(&self) {
+        let mut let_go = self.let_go.lock();
+        let full: Vec<_> = {
+            let state = self.state.read();
+            let full = state.segments.split_last().map_or(&[][..], |(_, full)| full);
+            full.iter()
+                .rev()
+                .take_while(|segment| segment.header.first > *let_go)
+                .map(|s| (s.header.first, s.file.clone()))
+                .collect()
+        };
+        for (first, file) in full {
+            file.let_go();
+            *let_go = first.max(*let_go);
+        }
+    }
+
     pub(super) fn trim_segments(&self, retention: Retention) -> Result<Lsn, ReadError> {
         let io = |file: &str, error: io::Error| ReadError::Io { file: file.to_owned(), reason: error.to_string() };
         let mut trimmed = false;

@@ -11,6 +11,9 @@ use std::{
 
 const LOCK: &str = "LOCK";
 
+/// How much of [`Room::Zeros`] is written and synced at once, in bytes.
+const ZEROS_AT_ONCE: usize = 1 << 20;
+
 /// A directory.
 #[derive(Debug)]
 pub struct Disk {
@@ -120,11 +123,13 @@ fn make(file: &fs::File, room: Room) -> io::Result<()> {
     if reserved && matches!(room, Room::Reserved(_)) {
         return Ok(());
     }
-    let zeros = vec![0; 1 << 20];
+    let zeros = vec![0; ZEROS_AT_ONCE];
     let mut at = 0;
     while at < room.bytes() {
         let part = zeros.len().min((room.bytes() - at) as usize);
         file.write_all_at(&zeros[..part], at)?;
+        // In small parts: whoever waits for another file's sync waits behind all that the disk was given before.
+        file.sync_data()?;
         at += part as u64;
     }
     file.sync_all()
@@ -148,5 +153,10 @@ impl File for DiskFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn let_go(&self) {
+        // Where the system cannot, memory is freed when it is short.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
     }
 }
