@@ -1,19 +1,8 @@
 //! How an edge is set up.
 
-use littoral_protocol::frame::Views;
+use littoral_edge_core::{Holdings, ViewMode};
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
-
-/// How much of a view an edge holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewMode {
-    /// Every row.
-    #[default]
-    Full,
-    /// Rows that were asked for, within `resident_bytes_max`.
-    Resident,
-}
 
 /// The edge's configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -127,7 +116,7 @@ impl Config {
         if self.fills_waiting_max == 0 || self.fill_calls_max == 0 {
             return refuse("fills_waiting_max", "and fill_calls_max must be at least 1");
         }
-        if let Some(name) = self.views.keys().find(|name| !self.follows(name)) {
+        if let Some(name) = self.views.keys().find(|name| !self.holdings().follows(name)) {
             return Err(InvalidConfig {
                 key: "views",
                 reason: format!("names '{name}', which 'follow' does not name; add it there or leave it out here"),
@@ -158,16 +147,17 @@ impl Config {
         Ok(())
     }
 
-    pub(crate) fn wanted(&self) -> Views {
-        self.follow.as_ref().map_or(Views::All, |names| Views::Names(names.clone()))
-    }
-
-    pub(crate) fn follows(&self, view: &str) -> bool {
-        self.follow.as_ref().is_none_or(|names| names.iter().any(|name| name == view))
-    }
-
-    pub(crate) fn mode_of(&self, view: &str) -> ViewMode {
-        self.views.get(view).copied().unwrap_or(self.view_mode)
+    /// What is to be held.
+    pub(crate) fn holdings(&self) -> Holdings {
+        Holdings {
+            follow: self.follow.clone(),
+            view_mode: self.view_mode,
+            views: self.views.clone(),
+            full_bytes_max: self.full_bytes_max,
+            resident_bytes_max: self.resident_bytes_max,
+            misses_max: self.misses_max,
+            ..Holdings::default()
+        }
     }
 
     pub(crate) fn ready_lag_max(&self) -> Duration {

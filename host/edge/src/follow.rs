@@ -1,21 +1,12 @@
-//! Following the leader: connect, subscribe, apply, and again when the stream ends.
+//! Following the leader: connect, subscribe, and again when the stream ends. What each message leads to is decided in
+//! [`littoral_edge_core::follower`].
 
-use crate::{
-    apply,
-    bootstrap::Bootstrap,
-    budget, proof,
-    replica::{Point, Replica},
-    shared::Shared,
-};
+use crate::{budget, proof, shared::Shared};
+use littoral_edge_core::follower::{Effect, Fault, Follower};
 use littoral_feed::client::{self, Connection};
-use littoral_model::{
-    position::{Epoch, Incarnation, Lsn},
-    region::Region,
-};
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Resume, Upstream},
-    staleness::Staleness,
-    subscriber::{Block, Effect, Remedy, Subscriber, Violation},
+    frame::{Downstream, ErrorCode, Upstream},
+    subscriber::Violation,
 };
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -24,11 +15,6 @@ use std::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-
-/// Streams that may be at fault at one position before a snapshot is taken instead of the tail.
-const SAME_FAULT_MAX: u32 = 3;
-/// Adding up what full views take costs more than applying a record.
-const BUDGET_LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Why a stream has ended.
 #[derive(Debug, thiserror::Error)]
@@ -51,17 +37,29 @@ impl From<proof::GivenUp> for Ended {
     }
 }
 
+impl Ended {
+    /// What it means for who follows.
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Transport(_) | Self::Closed => Fault::Lost,
+            Self::Violation(violation) => Fault::Violation(violation.clone()),
+            Self::Leader { code, .. } => Fault::Ended(*code),
+            Self::GivenUp => Fault::GivenUp,
+        }
+    }
+}
+
 /// Follows until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut follower = Follower::new(shared);
-    let mut pause = Pause::new(&follower.shared.config);
+    let mut driver = Driver::new(shared);
+    let mut pause = Pause::new(&driver.shared.config);
     loop {
         let begun = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => break,
-            ended = follower.follow() => ended,
+            ended = driver.follow() => ended,
         };
-        follower.disconnected(&ended);
+        driver.disconnected(&ended);
         // A stream that worked for a while earns a quick return; one that fails again and again does not.
         if begun.elapsed() > pause.max {
             pause.reset();
@@ -71,60 +69,26 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = tokio::time::sleep(pause.next()) => {}
         }
     }
-    follower.shared.link.lost("this edge is shutting down".to_owned());
+    driver.shared.link.lost("this edge is shutting down".to_owned());
 }
 
-struct Follower {
+/// The follower's driver: what it decides is carried out over the network and told to readers.
+struct Driver {
     shared: Arc<Shared>,
-    staleness: Staleness,
-    /// The log that was followed last, and the newest epoch seen there.
-    followed: Option<(Incarnation, Epoch)>,
-    /// What we hold may not be the leader's history: take a snapshot.
-    needs_snapshot: bool,
-    /// Whether the last stream got as far as records.
-    tailed: bool,
-    /// The address that is tried first, and the one that answered last.
-    first_address: usize,
-    address: usize,
-    /// Where the last streams were at fault, and how often there.
-    stuck: (Option<Resume>, u32),
+    follower: Follower,
     /// The last failure, so that one that repeats is logged once.
     last_failure: String,
     proof: proof::Driver,
 }
 
-/// One stream's state.
-struct Stream {
-    connection: Connection,
-    subscriber: Subscriber,
-    region: Region,
-    bootstrap: Option<Bootstrap>,
-    told: Lsn,
-    last_look: Instant,
-    /// Whether records were applied since then.
-    grown: bool,
-}
-
-impl Follower {
+impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
-        let point = shared.replica.load().as_ref().map(|replica| replica.point.load_full());
-        let followed = point.map(|point| (point.resume.position.incarnation, point.epoch));
-        Self {
-            proof: proof::Driver::new(shared.clone()),
-            shared,
-            staleness: Staleness::default(),
-            followed,
-            needs_snapshot: false,
-            tailed: false,
-            first_address: 0,
-            address: 0,
-            stuck: (None, 0),
-            last_failure: String::new(),
-        }
+        let holdings = Arc::new(shared.config.holdings());
+        let follower = Follower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
+        Self { proof: proof::Driver::new(shared.clone()), shared, follower, last_failure: String::new() }
     }
 
     async fn follow(&mut self) -> Ended {
-        self.tailed = false;
         match self.try_follow().await {
             Ok(()) => Ended::Closed,
             Err(ended) => ended,
@@ -133,58 +97,36 @@ impl Follower {
 
     async fn try_follow(&mut self) -> Result<(), Ended> {
         let config = &self.shared.config;
-        let (connection, address) = client::connect_from(&config.leader, self.first_address).await?;
-        self.address = address;
-        let resume = (self.shared.replica.load().as_ref())
-            .filter(|_| !self.needs_snapshot)
-            .map(|replica| replica.point.load().resume);
-        let subscriber = Subscriber::new(resume, self.followed, config.wanted());
-        connection.sender.send(&Upstream::Hello(subscriber.hello(&config.name)))?;
+        let (mut connection, address) = client::connect_from(&config.leader, self.follower.first_address()).await?;
+        let hello = self.follower.connected(address, self.shared.now());
+        connection.sender.send(&Upstream::Hello(hello))?;
         self.shared.link.connected(connection.calls.clone());
-        if let Some(resume) = resume {
-            self.staleness.applied(resume.position.lsn);
-        }
-        let told = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
-        let mut stream = Stream {
-            connection,
-            subscriber,
-            region: Region::NONE,
-            bootstrap: None,
-            told,
-            last_look: Instant::now(),
-            grown: false,
-        };
         let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                _ = pings.tick() => self.tick(&mut stream)?,
+                _ = pings.tick() => self.tick(&connection)?,
                 event = self.proof.next() => self.proof.take(event)?,
-                message = stream.connection.receiver.next() => match message? {
+                message = connection.receiver.next() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(&mut stream, message)?,
+                    Some(message) => self.take(message)?,
                 },
             }
         }
     }
 
-    /// Pings, and says what is applied.
-    fn tick(&mut self, stream: &mut Stream) -> Result<(), Ended> {
-        if let Some(seq) = self.staleness.ping(self.shared.now()) {
-            stream.connection.sender.send(&Upstream::Ping { seq })?;
+    fn tick(&mut self, connection: &Connection) -> Result<(), Ended> {
+        let (messages, outgrown) = self.follower.tick(self.shared.now());
+        for message in &messages {
+            connection.sender.send(message)?;
         }
-        let applied = stream.subscriber.resume().map_or(Lsn::NONE, |resume| resume.position.lsn);
-        if self.tailed && applied != stream.told {
-            stream.told = applied;
-            stream.connection.sender.send(&Upstream::Applied { lsn: applied })?;
-        }
-        self.look_at_budget(stream);
+        budget::report(&outgrown, self.shared.config.full_bytes_max);
         Ok(())
     }
 
-    fn take(&mut self, stream: &mut Stream, message: Downstream) -> Result<(), Ended> {
-        let effect = stream.subscriber.receive(message)?;
+    fn take(&mut self, message: Downstream) -> Result<(), Ended> {
+        let effect = self.follower.take(message)?;
         // A publisher that only says why it does not serve is no leader that lives.
         if !matches!(effect, Effect::End { .. }) {
             self.shared.heard();
@@ -192,130 +134,68 @@ impl Follower {
         match effect {
             Effect::Greeted(hello) => {
                 tracing::info!(mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
-                stream.region = hello.region;
-                self.tailed = hello.mode == littoral_protocol::frame::Mode::Tail;
-                self.followed = Some((hello.head.incarnation, stream.subscriber.epoch()));
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
                 self.shared.heard_head(hello.head);
             }
-            Effect::BeginSnapshot { as_of, chain, catalogue, rows_estimate } => {
-                metrics::counter!("littoral_edge_snapshots_total").increment(1);
-                let resume = Resume { position: as_of, chain };
-                let point = Point::new(resume, stream.subscriber.epoch(), stream.region, catalogue);
-                stream.bootstrap = Some(Bootstrap::begin(&self.shared.config, point, rows_estimate));
-            }
-            Effect::TakeRows { rows, bytes } => {
-                if let Some(bootstrap) = &mut stream.bootstrap {
-                    bootstrap.take(&self.shared.config, rows, &bytes)?;
-                }
+            Effect::SnapshotBegun => metrics::counter!("littoral_edge_snapshots_total").increment(1),
+            Effect::RowsTaken(rows) => {
                 metrics::counter!("littoral_edge_snapshot_rows_total").increment(u64::from(rows));
             }
-            Effect::FinishSnapshot => {
-                if let Some(bootstrap) = stream.bootstrap.take() {
-                    self.swap(bootstrap.finish(&self.shared.config));
+            Effect::Serve { replica, replaced, outgrown } => {
+                budget::report(&outgrown, self.shared.config.full_bytes_max);
+                let position = replica.position();
+                tracing::info!(rows = replica.table.len(), %position, "snapshot complete");
+                if replaced {
+                    tracing::warn!(%position, "the leader's log could not be followed on from here; its snapshot has replaced the replica");
+                    self.shared.set_fresh_at(None);
                 }
+                self.shared.swap_replica(replica);
+                self.publish_freshness();
             }
-            Effect::Apply(block) => self.apply(stream, &block)?,
-            Effect::Heard { clock, head, echo, behind, leader_lost } => {
+            Effect::Applied { block, position, brought } => {
+                self.shared.relay.applied(&block, position);
+                self.shared.relay_head.send_replace(position);
+                if let Some(catalogue) = brought.catalogue {
+                    self.shared.serve_catalogue(&catalogue);
+                }
+                self.shared.applied.advance(block.last.0);
+                self.publish_freshness();
+                metrics::counter!("littoral_edge_applied_rows_total").increment(brought.rows);
+                metrics::counter!("littoral_edge_tombstones_collected_total").increment(brought.collected as u64);
+            }
+            Effect::Heard { clock, head, leader_lost } => {
                 self.shared.heard_clock(clock);
                 self.shared.heard_head(head);
-                self.staleness.echo(echo, head.lsn, behind);
                 self.shared.heard_beyond_lost(leader_lost);
-                self.publish_freshness(stream);
+                self.publish_freshness();
             }
             Effect::Compare(checkpoint) => {
-                if let Some(replica) = self.shared.replica.load_full() {
-                    self.proof.compare(&replica, &checkpoint)?;
+                if let Some(replica) = self.follower.serving() {
+                    self.proof.compare(replica, &checkpoint)?;
                 }
             }
+            Effect::Nothing => {}
             Effect::End { code, message } => return Err(Ended::Leader { code, message }),
         }
         Ok(())
     }
 
-    fn swap(&mut self, replica: Arc<Replica>) {
-        let position = replica.position();
-        let before = self.shared.replica.load().as_ref().map(|replica| replica.position().incarnation);
-        if before.is_some_and(|before| before != position.incarnation) || self.needs_snapshot {
-            tracing::warn!(%position, "the leader's log could not be followed on from here; its snapshot has replaced the replica");
-            self.staleness.forget();
-            self.shared.set_fresh_at(None);
-        }
-        self.needs_snapshot = false;
-        self.tailed = true;
-        self.shared.swap_replica(replica);
-        self.staleness.applied(position.lsn);
-        self.shared.set_fresh_at(self.staleness.fresh_at());
-    }
-
-    fn apply(&mut self, stream: &mut Stream, block: &Block) -> Result<(), Ended> {
-        let Some(replica) = self.shared.replica.load_full() else { return Ok(()) };
-        let checked = apply::check(block)?;
-        let brought = apply::apply(&replica, &self.shared.config, &checked);
-        stream.subscriber.applied(block, checked.epoch);
-        let epoch = stream.subscriber.epoch();
-        self.followed = Some((replica.position().incarnation, epoch));
-
-        let before = replica.point.load();
-        let resume = stream.subscriber.resume().unwrap_or(before.resume);
-        let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        replica.point.store(Arc::new(Point::new(resume, epoch, before.region, catalogue)));
-        drop(before);
-        self.shared.relay.applied(block, resume.position);
-        if let Some(catalogue) = brought.catalogue {
-            self.shared.serve_catalogue(&catalogue);
-        }
-        self.shared.applied.advance(block.last.0);
-        self.staleness.applied(block.last);
-        self.publish_freshness(stream);
-        metrics::counter!("littoral_edge_applied_rows_total").increment(brought.rows);
-
-        stream.grown = true;
-        Ok(())
-    }
-
-    /// Looks whether full views still fit, at most every so often, and also after the last record of a burst.
-    fn look_at_budget(&self, stream: &mut Stream) {
-        let now = Instant::now();
-        if !stream.grown || now - stream.last_look < BUDGET_LOOK_EVERY {
-            return;
-        }
-        (stream.grown, stream.last_look) = (false, now);
-        if let Some(replica) = self.shared.replica.load_full() {
-            budget::enforce(&replica, &self.shared.config);
-        }
-    }
-
-    /// While a snapshot replaces the replica, echoes speak of what is not served yet.
-    fn publish_freshness(&self, stream: &Stream) {
-        if stream.bootstrap.is_none() && self.tailed {
-            self.shared.set_fresh_at(self.staleness.fresh_at());
+    fn publish_freshness(&self) {
+        if let Some(at) = self.follower.freshness() {
+            self.shared.set_fresh_at(at);
         }
     }
 
     fn disconnected(&mut self, ended: &Ended) {
-        self.staleness.disconnected();
+        let had_tailed = self.follower.has_tailed();
+        self.follower.disconnected(&ended.fault());
         self.shared.link.lost(ended.to_string());
-        // A relay that does not have what is wanted still answers: the next address may have it. Else the order counts.
-        let not_here = matches!(ended, Ended::Leader { code: ErrorCode::Behind, .. });
-        self.first_address = if not_here { self.address + 1 } else { 0 };
-        if let Ended::Violation(violation) = ended {
+        if matches!(ended, Ended::Violation(_)) {
             metrics::counter!("littoral_edge_feed_violations_total").increment(1);
-            let at = self.shared.replica.load().as_ref().map(|replica| replica.point.load().resume);
-            match violation.remedy() {
-                Remedy::Resume => {}
-                Remedy::ResumeOrSnapshot => {
-                    let times = if self.stuck.0 == at { self.stuck.1 + 1 } else { 1 };
-                    self.stuck = (at, times);
-                    self.needs_snapshot |= times >= SAME_FAULT_MAX;
-                }
-                Remedy::Snapshot => self.needs_snapshot = true,
-            }
         }
-        self.needs_snapshot |= matches!(ended, Ended::GivenUp);
         metrics::counter!("littoral_edge_feed_ended_total").increment(1);
         let failure = ended.to_string();
-        if failure == self.last_failure && !self.tailed {
+        if failure == self.last_failure && !had_tailed {
             tracing::debug!(reason = %failure, "the leader still does not serve the feed");
         } else {
             tracing::warn!(reason = %failure, "the feed ended; reads go on from the replica");

@@ -1,16 +1,13 @@
 //! The edge: a replica that follows its leader, answers reads from memory, and states how fresh each answer is.
 //!
 //! [`Edge::start`] begins to follow; the [`Handle`] is what doors serve. The replica is one
-//! [`littoral_replica::Table`]; what to do with each message of the feed is decided in [`littoral_protocol`].
+//! [`littoral_replica::Table`]. What to do with each message, answer and read is decided in [`littoral_edge_core`],
+//! which the simulation drives too; here are the tasks, the network, the files, and what is told to people.
 //!
-//! Invariants: the position never passes what is applied; a block of records is checked whole before any of it is
-//! applied; an answer's position and staleness are read before its rows.
+//! Invariant: an answer's position and staleness are read before its rows.
 
-mod apply;
-mod bootstrap;
 mod budget;
 mod config;
-mod demand;
 mod fills;
 mod follow;
 mod handle;
@@ -22,11 +19,12 @@ mod progress;
 mod proof;
 mod publish;
 mod read;
-mod relay;
-mod replica;
 mod shared;
 mod verify;
 
-pub use config::{Config, InvalidConfig, ViewMode};
+use littoral_edge_core::replica;
+
+pub use config::{Config, InvalidConfig};
 pub use handle::{Edge, Handle, StartError};
+pub use littoral_edge_core::ViewMode;
 pub use local_snapshot::rewrite_snapshot;

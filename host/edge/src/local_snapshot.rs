@@ -89,7 +89,8 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
 pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Error> {
     let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
     let head: Head = reader.head()?;
-    let replica = Replica::new(config, Point::new(head.resume, head.epoch, head.region, head.catalogue));
+    let holdings = config.holdings();
+    let replica = Replica::new(&holdings, Point::new(head.resume, head.epoch, head.region, head.catalogue));
     for view in head.over_budget {
         if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {
             replica.degrade(ViewId(view));
@@ -124,7 +125,7 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
         }
     }
     reader.finish(total)?;
-    crate::budget::enforce(&replica, config);
+    crate::budget::enforce_on(&replica, &holdings);
     Ok(Some(replica))
 }
 

@@ -1,15 +1,14 @@
 //! This replica against its leader's digests: compared when a checkpoint comes, added up beside reading and applying,
-//! mended bucket by bucket. What is decided is decided in [`littoral_protocol::proof`].
+//! mended bucket by bucket. What is decided is decided in [`littoral_protocol::proof`] and [`littoral_edge_core::proving`].
 
 use crate::{replica::Replica, shared::Shared};
-use bytes::Bytes;
-use littoral_feed::client::CallClient;
+use littoral_edge_core::proving::{self, Compared, MendedBucket, Mending, Reach, Wanted};
 use littoral_model::{
     digest::Checkpoint,
     position::{Lsn, Position},
 };
 use littoral_protocol::proof::{Bucket, Prover, Step};
-use littoral_replica::{BucketPart, Finding, Scrub};
+use littoral_replica::Scrub;
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -90,21 +89,20 @@ impl Driver {
     pub(crate) fn compare(&mut self, replica: &Arc<Replica>, checkpoint: &Arc<Checkpoint>) -> Result<(), GivenUp> {
         let shared = &self.shared;
         shared.checkpoints.send_modify(|checkpoints| checkpoints.push(Checkpoint::clone(checkpoint)));
-        let mine = replica.table.digests();
         let step = {
             let mut prover = shared.proof.prover.lock();
-            let step = prover.checkpoint(checkpoint, &mine);
-            let compared = mine.iter().filter(|mine| checkpoint.views.iter().any(|theirs| theirs.view == mine.view));
-            let equal = compared
-                .clone()
-                .all(|mine| prover.proven().get(&mine.view).is_some_and(|proven| proven.lsn == checkpoint.lsn));
-            if equal && compared.count() > 0 {
-                shared.proof.equal_lsn.store(checkpoint.lsn.0, Relaxed);
-                shared.proof.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
-                metrics::gauge!("littoral_edge_proven_lsn").set(checkpoint.lsn.0 as f64);
-            } else if !equal {
-                metrics::counter!("littoral_edge_digest_mismatch_total").increment(1);
-                tracing::warn!(lsn = checkpoint.lsn.0, "rows here are not the leader's; what differs is mended");
+            let (compared, step) = proving::compare(&mut prover, &replica.table, checkpoint);
+            match compared {
+                Compared::Equal => {
+                    shared.proof.equal_lsn.store(checkpoint.lsn.0, Relaxed);
+                    shared.proof.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
+                    metrics::gauge!("littoral_edge_proven_lsn").set(checkpoint.lsn.0 as f64);
+                }
+                Compared::Nothing => {}
+                Compared::Differs => {
+                    metrics::counter!("littoral_edge_digest_mismatch_total").increment(1);
+                    tracing::warn!(lsn = checkpoint.lsn.0, "rows here are not the leader's; what differs is mended");
+                }
             }
             step
         };
@@ -117,11 +115,7 @@ impl Driver {
         let is_served = |replica: &Arc<Replica>| serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, replica));
         match event {
             Event::Scrubbed(replica, scrub) if is_served(&replica) => {
-                let spoilt = scrub.finish(Finding::Adopt);
-                let buckets: Vec<Bucket> = spoilt
-                    .iter()
-                    .flat_map(|spoilt| spoilt.buckets.iter().map(|bucket| (spoilt.view, *bucket)))
-                    .collect();
+                let (buckets, step) = proving::scrubbed(&mut self.shared.proof.prover.lock(), scrub);
                 if !buckets.is_empty() {
                     metrics::counter!("littoral_edge_buckets_spoilt_total").increment(buckets.len() as u64);
                     tracing::error!(
@@ -130,7 +124,6 @@ impl Driver {
                     );
                     self.shared.proof.equal_at.store(0, Relaxed);
                 }
-                let step = self.shared.proof.prover.lock().scrubbed(buckets);
                 self.carry_out(&replica, step)
             }
             Event::Repaired(replica, exact_from) if is_served(&replica) => {
@@ -188,46 +181,21 @@ fn add_up(mut scrub: Scrub) -> Scrub {
 
 /// Makes the buckets what the leader has. Returns the newest record that a row put in comes from.
 async fn repair(shared: &Shared, replica: &Arc<Replica>, buckets: Vec<Bucket>) -> Result<Lsn, String> {
-    let mut exact_from = Lsn::NONE;
-    for bucket in buckets {
+    let mut mending = Mending::new(buckets);
+    while let Some(Wanted { view, bucket, after }) = mending.wants() {
         let calls = shared.link.calls()?;
-        exact_from = exact_from.max(repair_one(shared, replica, &calls, bucket).await?);
-        metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
-    }
-    Ok(exact_from)
-}
-
-async fn repair_one(
-    shared: &Shared,
-    replica: &Arc<Replica>,
-    calls: &CallClient,
-    (view, bucket): Bucket,
-) -> Result<Lsn, String> {
-    let (mut after, mut exact_from): (Option<Bytes>, Lsn) = (None, Lsn::NONE);
-    let (mut put, mut removed) = (0, 0);
-    loop {
-        let read = calls.bucket(view, bucket, after.clone()).await.map_err(|error| error.to_string())?;
+        let read = calls.bucket(view, bucket, after).await.map_err(|error| error.to_string())?;
         reach(shared, replica, read.as_of).await?;
-        let last = read.rows.last().filter(|_| read.more).map(|row| Bytes::copy_from_slice(row.key()));
-        let part = BucketPart {
-            view,
-            bucket,
-            after: after.as_deref().map(<[u8]>::to_vec),
-            through: last.as_deref().map(<[u8]>::to_vec),
-            as_of: read.as_of.lsn,
-            rows: read.rows,
-        };
+        let Some(part) = mending.part(read) else { break };
         let table = replica.table.clone();
         // It goes through the whole table.
         let mended = tokio::task::spawn_blocking(move || table.mend(&part)).await.map_err(|error| error.to_string())?;
-        (put, removed) = (put + mended.put, removed + mended.removed);
-        exact_from = exact_from.max(mended.exact_from);
-        after = last;
-        if after.is_none() {
+        if let Some(MendedBucket { put, removed, .. }) = mending.mended(mended) {
+            metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
             tracing::warn!(view = view.0, bucket, put, removed, "a bucket was mended from the leader's rows");
-            return Ok(exact_from);
         }
     }
+    Ok(mending.exact_from())
 }
 
 /// Waits until everything that the leader had read is applied here.
@@ -236,12 +204,10 @@ pub(crate) async fn reach(shared: &Shared, replica: &Replica, position: Position
     loop {
         // The place comes before the look: what is reached in between wakes it.
         let place = shared.applied.wait_for(position.lsn.0, usize::MAX);
-        let here = replica.position();
-        if here.incarnation != position.incarnation {
-            return Err("the leader's log was begun anew".to_owned());
-        }
-        if here.lsn >= position.lsn {
-            return Ok(());
+        match proving::reach(replica.position(), position) {
+            Reach::OtherLog => return Err("the leader's log was begun anew".to_owned()),
+            Reach::Reached => return Ok(()),
+            Reach::Behind => {}
         }
         let late = || format!("record {} was not applied within {} s", position.lsn, APPLIED_WAIT_MAX.as_secs());
         let Some(mut place) = place else { return Err(late()) };

@@ -1,7 +1,8 @@
 //! An edge as a relay: what it follows it serves onward, so that the leader's cost does not grow with the edges.
 
-use crate::{handle::Handle, modules, replica::Holding};
+use crate::{handle::Handle, modules};
 use bytes::Bytes;
+use littoral_edge_core::relay;
 use littoral_model::{
     digest::{BucketRows, Checkpoints},
     module::ModuleDigest,
@@ -27,7 +28,7 @@ impl FeedSource for Handle {
     }
 
     fn head(&self) -> watch::Receiver<Position> {
-        self.shared.relay.head()
+        self.shared.relay_head.subscribe()
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -39,20 +40,9 @@ impl FeedSource for Handle {
     }
 
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
-        let not_held = |what: &str| FeedReadError::NotHeld(what.to_owned());
-        let replica = self.shared.replica.load_full().ok_or_else(|| not_held("this relay holds nothing yet"))?;
-        // First the position, then the rows: rows may be newer than it, never older.
-        let point = replica.point.load_full();
-        if replica.routes.load().values().any(|route| route.holding != Holding::Full) {
-            return Err(not_held("a view did not fit this relay's full_bytes_max"));
-        }
-        Ok(SnapshotSource {
-            as_of: point.resume.position,
-            chain: point.resume.chain,
-            catalogue: point.catalogue.clone(),
-            rows_estimate: replica.table.len() as u64,
-            chunks: Box::new(replica.table.chunks(ROWS_PER_CHUNK)),
-        })
+        let replica = self.shared.replica.load_full();
+        let replica = replica.ok_or_else(|| FeedReadError::NotHeld("this relay holds nothing yet".to_owned()))?;
+        relay::snapshot(&replica, ROWS_PER_CHUNK)
     }
 
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {

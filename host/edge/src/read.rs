@@ -1,10 +1,14 @@
 //! Answers: from the replica at once, or by waiting, filling, or asking the leader, as the demand says.
 
 use crate::{
-    demand::{self, Unmet},
     fills,
-    replica::{Holding, Point, Replica},
+    progress::Waiter,
+    replica::{Point, Replica},
     shared::Shared,
+};
+use littoral_edge_core::{
+    demand::{self, Unmet},
+    read::{self as core, Joining, Place},
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
@@ -15,12 +19,6 @@ use littoral_model::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// How often a key is asked of the leader when others' flights were too old for this read.
-const JOINS_MAX: usize = 8;
-
-/// Keys of which nothing is known: (index of the read, index of the key).
-type Missing = Vec<(u32, u32)>;
-
 /// See [`littoral_model::ports::FeatureReader::read_now`].
 pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
     let replica = shared.replica.load();
@@ -30,7 +28,7 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
     if demand::unmet(&request.demand, &point, staleness).is_some() {
         return false;
     }
-    let mut missing = Missing::new();
+    let mut missing = Vec::new();
     answer.freshness = local(shared, replica, &point, staleness, request, &mut answer.rows, &mut missing);
     missing.is_empty()
 }
@@ -64,7 +62,7 @@ pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) ->
 
 /// Waits until another look is worth it.
 async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, deadline: Instant) -> Result<(), ReadError> {
-    let Some(mut place) = unmet.place(shared)? else { return Err(unmet.error()) };
+    let Some(mut place) = place(shared, unmet)? else { return Err(unmet.error()) };
     // Only now, with the place taken: what was reached in between would wake nobody.
     let reached = shared
         .replica
@@ -78,6 +76,23 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, deadline: I
     timeout_at(deadline, place.woken()).await.map_err(|_| unmet.error())
 }
 
+/// A place to wait at until another look is worth it; `None` when waiting cannot help.
+fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
+    let max = shared.config.waiting_reads_max;
+    let place = match unmet {
+        Unmet::Leader => return Ok(None),
+        Unmet::Stale { max: staleness_max, .. } => {
+            let target = shared.now().saturating_sub(*staleness_max);
+            shared.fresh.wait_for(target.as_nanos() as u64, max)
+        }
+        Unmet::Behind { .. } => shared.applied.wait_for(unmet.lsn().unwrap_or(u64::MAX), max),
+    };
+    match place {
+        Some(place) => Ok(Some(place)),
+        None => Err(ReadError::Overloaded(format!("{max} reads already wait for freshness"))),
+    }
+}
+
 /// Reads the replica. Position and staleness were read before, so that the rows are at least as fresh.
 fn local(
     shared: &Shared,
@@ -86,38 +101,9 @@ fn local(
     staleness: Option<Duration>,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    missing: &mut Missing,
+    missing: &mut Vec<Place>,
 ) -> Freshness {
-    let routes = replica.routes.load();
-    let mut over_budget = false;
-    rows.truncate(request.reads.len());
-    rows.resize_with(request.reads.len(), Vec::new);
-    let mut unknown = Vec::new();
-    for (index, (read, rows)) in request.reads.iter().zip(rows.iter_mut()).enumerate() {
-        rows.clear();
-        let Some(route) = routes.get(&read.view) else {
-            // A view that was dropped since the request was planned.
-            rows.resize(read.keys.len(), None);
-            continue;
-        };
-        over_budget |= route.over_budget;
-        unknown.clear();
-        if route.holding == Holding::Elsewhere {
-            rows.resize(read.keys.len(), None);
-            unknown.extend(0..read.keys.len() as u32);
-        } else {
-            replica.table.read(read.view, &read.keys, rows, &mut unknown);
-        }
-        if unknown.is_empty() {
-            continue;
-        }
-        // Of a full view everything is held, unless it has ceased to be one while it was read.
-        let full = route.holding == Holding::Full
-            && replica.routes.load().get(&read.view).is_none_or(|route| route.holding == Holding::Full);
-        if !full {
-            missing.extend(unknown.iter().map(|key| (index as u32, *key)));
-        }
-    }
+    let over_budget = core::local(replica, request, rows, missing);
     let degraded =
         if shared.leader_lost() { Some(Degraded::LeaderLost) } else { over_budget.then_some(Degraded::OverBudget) };
     Freshness {
@@ -139,12 +125,12 @@ async fn filled(
     degraded: Option<Degraded>,
 ) -> Result<ReadAnswer, ReadError> {
     let mut answer = ReadAnswer::default();
-    let mut missing = Missing::new();
+    let mut missing = Vec::new();
     answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut missing);
     if !missing.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
-        match fill(shared, point.resume.position, request, &missing, &mut answer).await {
+        match fill(shared, point.resume.position, request, missing, &mut answer).await {
             Ok(()) => answer.freshness.source = Source::Leader,
             // Without a leader, what is not held cannot be told from what is not there.
             Err(ReadError::LeaderUnavailable(_)) if stale_is_fine => {
@@ -165,16 +151,19 @@ async fn fill(
     shared: &Arc<Shared>,
     position: Position,
     request: &ReadRequest,
-    missing: &Missing,
+    missing: Vec<Place>,
     answer: &mut ReadAnswer,
 ) -> Result<(), ReadError> {
     let wait_max = Duration::from_millis(shared.config.fill_wait_ms_max);
     let deadline = Instant::now() + wait_max;
-    let mut open = missing.clone();
-    let mut rewound = false;
-    for _ in 0..JOINS_MAX {
-        let mut flights = Vec::with_capacity(open.len());
-        for (read, key) in open.drain(..) {
+    let mut joining = Joining::new(position, missing);
+    loop {
+        let places = joining.ask()?;
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut flights = Vec::with_capacity(places.len());
+        for (read, key) in places {
             let (view, bytes) = request
                 .reads
                 .get(read as usize)
@@ -182,7 +171,7 @@ async fn fill(
             flights.push(((read, key), fills::ask(shared, view, bytes)?));
         }
         for (place, flight) in flights {
-            let outcome = match timeout_at(deadline, flight).await {
+            let answered = match timeout_at(deadline, flight).await {
                 Ok(Ok(outcome)) => outcome?,
                 Ok(Err(_)) => return Err(ReadError::LeaderUnavailable("the call was given up".to_owned())),
                 Err(_) => {
@@ -192,30 +181,9 @@ async fn fill(
                     )));
                 }
             };
-            let same_log = outcome.as_of.incarnation == position.incarnation;
-            if same_log && outcome.as_of.lsn >= position.lsn {
-                if let Some(slot) =
-                    answer.rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize))
-                {
-                    *slot = outcome.row;
-                }
-            } else {
-                // The flight began before this read did: what it brought may be older than what this answer states.
-                rewound |= !same_log;
-                open.push(place);
-            }
-        }
-        if open.is_empty() {
-            return Ok(());
+            joining.landed(place, answered, &mut answer.rows);
         }
     }
-    Err(if rewound {
-        ReadError::LeaderUnavailable(
-            "its log is not the one that this edge holds; a new snapshot is on its way".to_owned(),
-        )
-    } else {
-        ReadError::Overloaded("the keys' flights kept being older than the read".to_owned())
-    })
 }
 
 /// The whole read at the leader.

@@ -1,10 +1,10 @@
 //! What the tasks of an edge and its readers share.
 
 use crate::{
-    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, relay::Relay,
-    replica::Replica,
+    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, replica::Replica,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
+use littoral_edge_core::relay::Relay;
 use littoral_model::{catalogue::Catalogue, digest::Checkpoints, hlc::Hlc, ports::ModuleRuntime, position::Position};
 use std::{
     sync::{
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) served: ArcSwap<Catalogue>,
     pub(crate) link: LeaderLink,
     pub(crate) relay: Relay,
+    /// Where those who follow this edge may get to.
+    pub(crate) relay_head: watch::Sender<Position>,
     pub(crate) proof: Proof,
     /// The leader's digests, for those who follow this edge.
     pub(crate) checkpoints: watch::Sender<Checkpoints>,
@@ -50,9 +52,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, runtime: Arc<dyn ModuleRuntime>) -> Self {
         Self {
-            fills: Fills::default(),
+            fills: Fills::new(config.fills_waiting_max, config.fill_calls_max),
             link: LeaderLink::default(),
             relay: Relay::new(config.relay_bytes_max),
+            relay_head: watch::Sender::new(Position::default()),
             proof: Proof::default(),
             checkpoints: watch::Sender::default(),
             config,
@@ -147,6 +150,7 @@ impl Shared {
         self.replica.store(Some(replica));
         self.checkpoints.send_modify(Checkpoints::clear);
         self.relay.restart(point.resume);
+        self.relay_head.send_replace(point.resume.position);
         self.serve_catalogue(&catalogue);
         self.applied.wake_all();
         self.fresh.wake_all();

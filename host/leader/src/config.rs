@@ -90,6 +90,15 @@ pub struct InvalidConfig {
 }
 
 impl Config {
+    /// What one write may be.
+    pub(crate) fn limits(&self) -> littoral_leader_core::Limits {
+        littoral_leader_core::Limits {
+            request_bytes_max: self.request_bytes_max,
+            row_bytes_max: self.row_bytes_max,
+            future_ms_max: self.future_ms_max,
+        }
+    }
+
     /// Checks what serde cannot.
     ///
     /// # Errors

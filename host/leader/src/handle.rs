@@ -1,14 +1,14 @@
 //! What doors and the feed see of a leader.
 
 use crate::{
-    ingest, observe,
+    observe,
     proof::Task,
     queue::Refused,
     read,
-    receipts::content_hash,
     shared::{Shared, Submission, Work},
 };
 use bytes::Bytes;
+use littoral_leader_core::{Work as LogWork, ingest, receipts::content_hash};
 use littoral_log::ReadError as LogReadError;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
@@ -82,7 +82,7 @@ impl Handle {
     async fn write_rows(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
         let shared = &*self.shared;
         let catalogue = shared.published.load().catalogue.clone();
-        ingest::check(&shared.config, &catalogue, &request, shared.now_ms()).inspect_err(|_| {
+        ingest::check(&shared.limits(), &catalogue, &request, shared.now_ms()).inspect_err(|_| {
             metrics::counter!("littoral_leader_writes_refused_total").increment(1);
         })?;
         if request.rows.is_empty() {
@@ -91,7 +91,7 @@ impl Handle {
         }
         let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
-        self.submit(Work::Write { request, content, generation: catalogue.generation }, bytes).await
+        self.submit(Work::Log(LogWork::Write { request, content, generation: catalogue.generation }), bytes).await
     }
 
     async fn put_component(&self, name: String, version: String, component: Bytes) -> Result<ModulePut, WriteError> {
@@ -119,7 +119,7 @@ impl Handle {
             Ok(Err(error)) => return Err(WriteError::NotDurable(error.to_string())),
             Err(error) => return Err(WriteError::NotDurable(error.to_string())),
         }
-        let receipt = self.submit(Work::Change(change), 4_096).await?;
+        let receipt = self.submit(Work::Log(LogWork::Change(change)), 4_096).await?;
         drop(held);
         Ok(ModulePut { digest, manifest, receipt })
     }
@@ -162,11 +162,11 @@ impl FeatureWriter for Handle {
                         module.name
                     )));
                 }
-                let receipt = self.submit(Work::Change(change), 4_096).await;
+                let receipt = self.submit(Work::Log(LogWork::Change(change)), 4_096).await;
                 drop(held);
                 return receipt;
             }
-            self.submit(Work::Change(change), 4_096).await
+            self.submit(Work::Log(LogWork::Change(change)), 4_096).await
         })
     }
 

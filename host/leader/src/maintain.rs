@@ -4,6 +4,7 @@ use crate::{
     proof,
     shared::{Shared, Work},
 };
+use littoral_leader_core::Work as LogWork;
 use littoral_log::{Retention, snapshot};
 use littoral_model::{hlc::Hlc, position::Lsn};
 use std::{
@@ -85,16 +86,7 @@ pub(crate) fn take_snapshot(shared: &Shared) -> bool {
         return true;
     }
     let receipts = shared.receipts.lock().through(as_of);
-    let head = snapshot::Head {
-        region: shared.identity.region,
-        incarnation: shared.identity.incarnation,
-        epoch: shared.epoch,
-        as_of,
-        chain: published.chain,
-        hlc: published.hlc,
-        catalogue: published.catalogue.clone(),
-        rows_estimate: shared.table.len() as u64,
-    };
+    let head = published.snapshot_head(shared.identity, shared.epoch, shared.table.len() as u64);
     let begun = Instant::now();
     match snapshot::write(&*shared.storage, &head, shared.table.chunks(ROWS_PER_CHUNK), &receipts) {
         Ok(written) => {
@@ -140,7 +132,7 @@ fn collect_tombstones(shared: &Shared) {
     let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
     if shared.table.tombstones_before(before) > 0 {
         // A leader that is stopping, or whose disk refuses writes, does it another time.
-        let _ = proof::submit(shared, Work::Collect(before));
+        let _ = proof::submit(shared, Work::Log(LogWork::Collect(before)));
     }
 }
 

@@ -8,9 +8,10 @@
 //! snapshot any more either: a restart restores the rows from the last one and the log.
 
 use crate::shared::{Shared, Submission, Work};
+use littoral_leader_core::vouching;
 use littoral_model::{
     catalogue::Catalogue,
-    digest::{Checkpoint, Checkpoints, Digest, ViewDigest},
+    digest::Checkpoints,
     hlc::Hlc,
     position::Lsn,
     view::ViewId,
@@ -76,13 +77,9 @@ impl Proof {
 pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catalogue) {
     match task {
         Task::Checkpoint => {
-            let mut views = shared.table.digests();
-            // A view that never had a row is vouched for too: it is empty.
-            let known: BTreeSet<ViewId> = views.iter().map(|view| view.view).collect();
-            let empty = |view| ViewDigest { view, rows: 0, digest: Digest::default() };
-            views.extend(catalogue.views().map(|view| view.id).filter(|view| !known.contains(view)).map(empty));
-            views.retain(|view| !shared.proof.suspects(view.view));
-            let checkpoint = Checkpoint { lsn, at: Hlc::new(shared.now_ms(), 0), views };
+            let at = Hlc::new(shared.now_ms(), 0);
+            let checkpoint =
+                vouching::checkpoint(&shared.table, catalogue, lsn, at, |view| shared.proof.suspects(view));
             shared.proof.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
             metrics::counter!("littoral_leader_checkpoints_total").increment(1);
         }

@@ -1,6 +1,7 @@
 //! Reads at the leader: always of everything that is acknowledged.
 
-use crate::shared::{Published, Shared};
+use crate::shared::Shared;
+use littoral_leader_core::Published;
 use littoral_model::{
     freshness::{Degraded, Freshness, OnUnmet, Source},
     read::{ReadAnswer, ReadError, ReadRequest},

@@ -5,18 +5,14 @@ use crate::{
     modules::Modules,
     proof::{Proof, Task},
     queue::Queue,
-    receipts::Receipts,
 };
 use arc_swap::ArcSwap;
+use littoral_leader_core::{Limits, Published, Receipts, published};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
-    catalogue::{Catalogue, CatalogueChange},
-    hlc::Hlc,
     ports::ModuleRuntime,
     position::{Epoch, Lsn, Position},
-    record::ChainHash,
-    token::Watermark,
-    write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
+    write::{WriteError, WriteReceipt},
 };
 use littoral_replica::Table;
 use parking_lot::Mutex;
@@ -26,25 +22,11 @@ use tokio::sync::{oneshot, watch};
 /// Milliseconds since 1970, from wherever the leader takes its time.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What is durable and applied, all as of one record.
-#[derive(Debug)]
-pub(crate) struct Published {
-    pub(crate) position: Position,
-    pub(crate) chain: ChainHash,
-    pub(crate) hlc: Hlc,
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) watermark: Watermark,
-}
-
 /// What is asked of the commit thread.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// A write that was checked against the catalogue of this generation.
-    Write { request: WriteRequest, content: u64, generation: u64 },
-    /// A change that the commit thread is to prepare.
-    Change(CatalogueChange),
-    /// Tombstones of older writes are to be collected, by everybody at one record.
-    Collect(Hlc),
+    /// For the log.
+    Log(littoral_leader_core::Work),
     /// Not for the log: the apply thread is to do it in its turn, between two batches.
     Prove(Task),
 }
@@ -70,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) published: ArcSwap<Published>,
     pub(crate) head: watch::Sender<Position>,
     pub(crate) queue: Queue<Submission>,
-    pub(crate) receipts: Mutex<Receipts>,
+    pub(crate) receipts: Arc<Mutex<Receipts>>,
     pub(crate) clock: Clock,
     /// Why the last append failed, until one succeeds.
     pub(crate) trouble: Mutex<Option<String>>,
@@ -88,14 +70,12 @@ impl Shared {
         (self.clock)()
     }
 
+    /// What one write may be.
+    pub(crate) fn limits(&self) -> Limits {
+        self.config.limits()
+    }
+
     pub(crate) fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {
-        let Identity { region, incarnation } = self.identity;
-        WriteReceipt {
-            first,
-            position: Position { incarnation, lsn: last },
-            token: Watermark::at(region, incarnation, last),
-            concern: WriteConcern::Local,
-            duplicate,
-        }
+        published::receipt(self.identity, first, last, duplicate)
     }
 }

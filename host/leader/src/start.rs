@@ -8,11 +8,10 @@ use crate::{
     modules::Modules,
     proof::Proof,
     queue::Queue,
-    receipts::Receipts,
-    recover::{RecoverError, recover},
-    shared::{Clock, Published, Shared},
+    shared::{Clock, Shared},
 };
 use arc_swap::ArcSwap;
+use littoral_leader_core::{Committer, Published, Receipts, RecoverError, recover};
 use littoral_log::{
     Log, OpenError,
     embedded::{Embedded, Options},
@@ -21,8 +20,7 @@ use littoral_log::{
 use littoral_model::{
     hlc::HlcClock,
     ports::ModuleRuntime,
-    position::{Epoch, Lsn, Position},
-    token::Watermark,
+    position::{Epoch, Lsn},
 };
 use parking_lot::Mutex;
 use std::{
@@ -178,15 +176,16 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         ms = begun.elapsed().as_millis() as u64,
         "log and state recovered"
     );
-    let position = Position { incarnation: identity.incarnation, lsn: bounds.tail };
-    let published = Published {
-        position,
-        chain: bounds.chain,
-        hlc: recovered.hlc.max(bounds.hlc),
-        catalogue: recovered.catalogue.clone(),
-        watermark: Watermark::at(identity.region, identity.incarnation, bounds.tail),
-    };
-    let clock = HlcClock::after(published.hlc);
+    for error in &recovered.damaged {
+        tracing::warn!(%error, "a snapshot is damaged; the one before it was used");
+    }
+    let hlc = recovered.hlc.max(bounds.hlc);
+    let published = Published::at(identity, (bounds.tail, bounds.chain, hlc), recovered.catalogue.clone());
+    let position = published.position;
+    let receipts = Arc::new(Mutex::new(recovered.receipts));
+    let owner = (identity.region, bounds.epoch);
+    let clock = HlcClock::after(hlc);
+    let committer = Committer::new(owner, config.limits(), clock, recovered.catalogue, receipts.clone());
     let shared = Arc::new(Shared {
         identity,
         epoch: bounds.epoch,
@@ -198,7 +197,7 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         published: ArcSwap::from_pointee(published),
         head: watch::Sender::new(position),
         queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
-        receipts: Mutex::new(recovered.receipts),
+        receipts,
         clock: ground.clock,
         trouble: Mutex::default(),
         appended_bytes: AtomicU64::new(0),
@@ -209,7 +208,7 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
     });
     // What a snapshot would spare the next start, roughly.
     let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
-    let threads = Threads::start(&shared, clock, recovered.catalogue, replayed_bytes).map_err(StartError::Thread)?;
+    let threads = Threads::start(&shared, committer, replayed_bytes).map_err(StartError::Thread)?;
     Ok((shared, threads))
 }
 
@@ -221,12 +220,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(
-        shared: &Arc<Shared>,
-        clock: HlcClock,
-        catalogue: Arc<littoral_model::catalogue::Catalogue>,
-        replayed_bytes: u64,
-    ) -> io::Result<Self> {
+    fn start(shared: &Arc<Shared>, core: Committer, replayed_bytes: u64) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (batches, to_apply) = sync_channel(BATCHES_IN_FLIGHT);
         let maintain = {
@@ -237,13 +231,8 @@ impl Threads {
             let shared = shared.clone();
             named("leader-apply").spawn(move || apply::run(&shared, &to_apply))?
         };
-        let committer = commit::Committer {
-            shared: shared.clone(),
-            clock,
-            catalogue,
-            apply: batches,
-            maintenance: maintain.thread().clone(),
-        };
+        let committer =
+            commit::Committer { shared: shared.clone(), core, apply: batches, maintenance: maintain.thread().clone() };
         let commit = named("leader-commit").spawn(move || committer.run())?;
         Ok(Self { commit, apply, maintain, stop })
     }

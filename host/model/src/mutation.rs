@@ -36,6 +36,14 @@ pub enum Mutation {
     DropInsert,
     /// A fill remembers a miss where the leader has a row.
     FillLosesRow,
+    /// A token that was not reached counts as reached.
+    IgnoreToken,
+    /// An answer that is older than the read which joined it is given out.
+    JoinOlderFlight,
+    /// An idempotency key stands for a write that was not made durable.
+    KeepFailedReceipts,
+    /// Idempotency keys are not read back from the log.
+    ForgetReceiptsOnReplay,
     /// Who takes the lease goes on with the epoch of the holder before.
     IgnoreLeaseEpoch,
     /// What was appended is acknowledged though the lease has run out.

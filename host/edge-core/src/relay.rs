@@ -1,9 +1,10 @@
 //! What an edge passes on to edges that follow it: the newest records as they came, so that one that was away for a
 //! moment need not take a snapshot. Bounded in bytes; what has left it is trimmed, as in a leader's log.
 
+use crate::replica::{Holding, Replica};
 use bytes::Bytes;
 use littoral_model::{
-    ports::{FeedReadError, RecordBlock},
+    ports::{FeedReadError, RecordBlock, SnapshotSource},
     position::{Lsn, Position},
     record::ChainHash,
 };
@@ -11,15 +12,13 @@ use littoral_protocol::{frame::Resume, subscriber::Block};
 use littoral_wire::records;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use tokio::sync::watch;
 
 /// The newest records, and where they end.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub struct Relay {
     /// Zero when nothing is passed on.
     bytes_max: usize,
     tail: Mutex<Tail>,
-    head: watch::Sender<Position>,
 }
 
 #[derive(Debug, Default)]
@@ -31,41 +30,39 @@ struct Tail {
 }
 
 impl Relay {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, tail: Mutex::default(), head: watch::Sender::new(Position::default()) }
-    }
-
-    pub(crate) fn head(&self) -> watch::Receiver<Position> {
-        self.head.subscribe()
+    /// A relay that keeps so many bytes of records; none when nothing is to be passed on.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, tail: Mutex::default() }
     }
 
     /// Another replica is served: its records begin after `at`.
-    pub(crate) fn restart(&self, at: Resume) {
+    pub fn restart(&self, at: Resume) {
         if self.bytes_max > 0 {
             *self.tail.lock() = Tail { end: Some(at), ..Tail::default() };
         }
-        self.head.send_replace(at.position);
     }
 
-    /// A block is applied up to `position`: whoever follows may have it.
-    pub(crate) fn applied(&self, block: &Block, position: Position) {
-        if self.bytes_max > 0 {
-            let mut tail = self.tail.lock();
-            tail.bytes += block.bytes.len();
-            tail.blocks.push_back(block.clone());
-            tail.end = Some(Resume { position, chain: block.chain_after });
-            while tail.bytes > self.bytes_max
-                && let Some(oldest) = tail.blocks.pop_front()
-            {
-                tail.bytes -= oldest.bytes.len();
-            }
+    /// A block is applied up to `position`: whoever follows may have it. Only then let them hear of the position, as they
+    /// ask for its records.
+    pub fn applied(&self, block: &Block, position: Position) {
+        if self.bytes_max == 0 {
+            return;
         }
-        // Only now: whoever hears of the head asks for its records.
-        self.head.send_replace(position);
+        let mut tail = self.tail.lock();
+        tail.bytes += block.bytes.len();
+        tail.blocks.push_back(block.clone());
+        tail.end = Some(Resume { position, chain: block.chain_after });
+        while tail.bytes > self.bytes_max
+            && let Some(oldest) = tail.blocks.pop_front()
+        {
+            tail.bytes -= oldest.bytes.len();
+        }
     }
 
     /// See [`littoral_model::ports::FeedSource::chain_at`].
-    pub(crate) fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+    #[must_use]
+    pub fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         let tail = self.tail.lock();
         if let Some(end) = tail.end.filter(|end| end.position.lsn == lsn) {
             return Some(end.chain);
@@ -79,7 +76,10 @@ impl Relay {
     }
 
     /// See [`littoral_model::ports::FeedSource::records`].
-    pub(crate) fn records(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, FeedReadError> {
+    ///
+    /// # Errors
+    /// [`FeedReadError::Trimmed`] when they are kept no more.
+    pub fn records(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, FeedReadError> {
         let tail = self.tail.lock();
         if tail.end.is_none_or(|end| from > end.position.lsn) {
             return Ok(RecordBlock::default());
@@ -93,6 +93,25 @@ impl Relay {
         drop(tail);
         cut(&block, from, bytes_max)
     }
+}
+
+/// A snapshot for those who follow: of everything, so that a view that did not fit here cannot be missing there.
+///
+/// # Errors
+/// [`FeedReadError::NotHeld`].
+pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSource, FeedReadError> {
+    // First the position, then the rows: rows may be newer than it, never older.
+    let point = replica.point.load_full();
+    if replica.routes.load().values().any(|route| route.holding != Holding::Full) {
+        return Err(FeedReadError::NotHeld("a view did not fit this relay's full_bytes_max".to_owned()));
+    }
+    Ok(SnapshotSource {
+        as_of: point.resume.position,
+        chain: point.resume.chain,
+        catalogue: point.catalogue.clone(),
+        rows_estimate: replica.table.len() as u64,
+        chunks: Box::new(replica.table.chunks(rows_per_chunk)),
+    })
 }
 
 /// The records of a dense block from `from` on, about `bytes_max` bytes of them.
@@ -165,7 +184,6 @@ mod tests {
         assert_eq!(relay.records(Lsn(11), 1).unwrap(), RecordBlock::default());
         relay.applied(&block(11, 13), at(13));
         relay.applied(&block(14, 20), at(20));
-        assert_eq!(*relay.head().borrow(), at(20));
         for lsn in 10..=20 {
             assert_eq!(relay.chain_at(Lsn(lsn)), Some(ChainHash(lsn.into())), "{lsn}");
         }

@@ -1,7 +1,7 @@
 //! Records into the replica.
 
 use crate::{
-    config::Config,
+    holdings::Holdings,
     replica::{Holding, Replica, Route},
 };
 use littoral_model::{
@@ -24,11 +24,15 @@ pub(crate) struct Checked<'a> {
     pub(crate) epoch: littoral_model::position::Epoch,
 }
 
-/// What a block has brought besides rows.
+/// What a block has brought.
 #[derive(Debug, Default)]
-pub(crate) struct Brought {
-    pub(crate) rows: u64,
-    pub(crate) catalogue: Option<Arc<Catalogue>>,
+pub struct Brought {
+    /// Rows and tombstones.
+    pub rows: u64,
+    /// Tombstones that were collected.
+    pub collected: usize,
+    /// The catalogue, when it has changed.
+    pub catalogue: Option<Arc<Catalogue>>,
 }
 
 /// Reads and checks a block whole.
@@ -50,7 +54,7 @@ pub(crate) fn check(block: &Block) -> Result<Checked<'_>, Violation> {
 }
 
 /// Applies a checked block. The caller moves the position when this has returned.
-pub(crate) fn apply(replica: &Replica, config: &Config, block: &Checked<'_>) -> Brought {
+pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>) -> Brought {
     let mut brought = Brought::default();
     let mut routes = replica.routes.load_full();
     for record in &block.records {
@@ -69,14 +73,13 @@ pub(crate) fn apply(replica: &Replica, config: &Config, block: &Checked<'_>) -> 
             }
             Payload::Catalogue(change) => {
                 let catalogue = brought.catalogue.get_or_insert_with(|| replica.point.load().catalogue.clone());
-                apply_change(replica, config, Arc::make_mut(catalogue), change);
+                apply_change(replica, holdings, Arc::make_mut(catalogue), change);
                 routes = replica.routes.load_full();
             }
             // For whoever may lead one day; a replica that answers reads does not need it.
             Payload::Receipt { .. } => {}
             Payload::Collect { before } => {
-                let collected = replica.table.collect_tombstones(*before);
-                metrics::counter!("littoral_edge_tombstones_collected_total").increment(collected as u64);
+                brought.collected += replica.table.collect_tombstones(*before);
             }
         }
     }
@@ -100,7 +103,7 @@ fn apply_row(
     replica.table.apply(Row::new(meta, key, body), route.merge, mode);
 }
 
-fn apply_change(replica: &Replica, config: &Config, catalogue: &mut Catalogue, change: &CatalogueChange) {
+fn apply_change(replica: &Replica, holdings: &Holdings, catalogue: &mut Catalogue, change: &CatalogueChange) {
     if let CatalogueChange::DropView(name) = change
         && let Some(view) = catalogue.view(name)
     {
@@ -108,6 +111,6 @@ fn apply_change(replica: &Replica, config: &Config, catalogue: &mut Catalogue, c
     }
     catalogue.apply(change);
     if let CatalogueChange::PutView(view) = change {
-        replica.put_view(config, view);
+        replica.put_view(holdings, view);
     }
 }

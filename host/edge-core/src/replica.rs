@@ -1,6 +1,6 @@
 //! One replica: a table, how its views are held, and the point of the log that it stands at.
 
-use crate::config::{Config, ViewMode};
+use crate::holdings::{Holdings, ViewMode};
 use arc_swap::ArcSwap;
 use littoral_model::{
     catalogue::Catalogue,
@@ -22,7 +22,7 @@ use std::{
 
 /// How a view is held here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holding {
+pub enum Holding {
     /// Every row.
     Full,
     /// Rows that were asked for.
@@ -33,80 +33,98 @@ pub(crate) enum Holding {
 
 /// What is needed for a row of a view.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Route {
-    pub(crate) holding: Holding,
-    pub(crate) merge: MergePolicy,
+pub struct Route {
+    /// How its view is held.
+    pub holding: Holding,
+    /// The view's policy.
+    pub merge: MergePolicy,
     /// Whether the view should be full and did not fit.
-    pub(crate) over_budget: bool,
+    pub over_budget: bool,
 }
 
-pub(crate) type Routes = HashMap<ViewId, Route, foldhash::fast::FixedState>;
+/// How each view is held.
+pub type Routes = HashMap<ViewId, Route, foldhash::fast::FixedState>;
 
 /// Where a replica stands. Everything up to the position is applied, and the catalogue is the position's.
 #[derive(Clone, Debug)]
-pub(crate) struct Point {
-    pub(crate) resume: Resume,
-    pub(crate) epoch: Epoch,
-    pub(crate) region: Region,
-    pub(crate) watermark: Watermark,
-    pub(crate) catalogue: Arc<Catalogue>,
+pub struct Point {
+    /// The position, and the hash of its record.
+    pub resume: Resume,
+    /// The newest epoch that was seen.
+    pub epoch: Epoch,
+    /// Whose log it is.
+    pub region: Region,
+    /// The position as a token.
+    pub watermark: Watermark,
+    /// The catalogue as of the position.
+    pub catalogue: Arc<Catalogue>,
 }
 
 impl Point {
-    pub(crate) fn new(resume: Resume, epoch: Epoch, region: Region, catalogue: Arc<Catalogue>) -> Self {
+    /// A point of this region's log.
+    #[must_use]
+    pub fn new(resume: Resume, epoch: Epoch, region: Region, catalogue: Arc<Catalogue>) -> Self {
         let Position { incarnation, lsn } = resume.position;
         Self { resume, epoch, region, watermark: Watermark::at(region, incarnation, lsn), catalogue }
     }
 }
 
-/// Only the task that follows the leader changes it.
+/// Rows, and where they stand. Only who follows the leader changes it.
 #[derive(Debug)]
-pub(crate) struct Replica {
-    pub(crate) table: Arc<Table>,
-    pub(crate) routes: ArcSwap<Routes>,
-    pub(crate) point: ArcSwap<Point>,
+pub struct Replica {
+    /// The rows.
+    pub table: Arc<Table>,
+    /// How each view is held.
+    pub routes: ArcSwap<Routes>,
+    /// Where it stands.
+    pub point: ArcSwap<Point>,
     /// The newest record that a row of the snapshot comes from: before, rows may be newer than the position.
     exact_from: AtomicU64,
 }
 
 impl Replica {
-    pub(crate) fn new(config: &Config, point: Point) -> Self {
+    /// An empty replica that stands at `point`.
+    #[must_use]
+    pub fn new(holdings: &Holdings, point: Point) -> Self {
         let table = Table::new(littoral_replica::Config {
-            resident_bytes: Some(config.resident_bytes_max),
-            misses_max: config.misses_max,
+            shards: holdings.shards,
+            resident_bytes: Some(holdings.resident_bytes_max),
+            misses_max: holdings.misses_max,
             floor: point.resume.position.lsn,
-            ..littoral_replica::Config::default()
         });
         let exact_from = AtomicU64::new(point.resume.position.lsn.0);
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
         let replica = Self { table, routes, point, exact_from };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
-            replica.put_view(config, view);
+            replica.put_view(holdings, view);
         }
         replica
     }
 
     /// The rows are as of one record from here on.
-    pub(crate) fn exact_from(&self) -> Lsn {
+    #[must_use]
+    pub fn exact_from(&self) -> Lsn {
         Lsn(self.exact_from.load(Relaxed))
     }
 
     /// The snapshot holds a row of this record.
-    pub(crate) fn holds(&self, lsn: Lsn) {
+    pub fn holds(&self, lsn: Lsn) {
         self.exact_from.fetch_max(lsn.0, Relaxed);
     }
 
-    pub(crate) fn position(&self) -> Position {
+    /// Everything up to here is applied.
+    #[must_use]
+    pub fn position(&self) -> Position {
         self.point.load().resume.position
     }
 
     /// A view was made or has changed. How it is held stays.
-    pub(crate) fn put_view(&self, config: &Config, view: &FeatureView) {
+    pub fn put_view(&self, holdings: &Holdings, view: &FeatureView) {
         let mut routes = Routes::clone(&self.routes.load());
         let route = routes.entry(view.id).or_insert_with(|| {
-            let holding = match config.mode_of(&view.name) {
-                _ if !config.follows(&view.name) => Holding::Elsewhere,
+            let holding = match holdings.mode_of(&view.name) {
+                _ if !holdings.follows(&view.name) => Holding::Elsewhere,
                 ViewMode::Full => Holding::Full,
                 ViewMode::Resident => Holding::Resident,
             };
@@ -121,7 +139,8 @@ impl Replica {
         self.routes.store(Arc::new(routes));
     }
 
-    pub(crate) fn drop_view(&self, view: ViewId) {
+    /// A view was dropped, and its rows with it.
+    pub fn drop_view(&self, view: ViewId) {
         let mut routes = Routes::clone(&self.routes.load());
         routes.remove(&view);
         self.routes.store(Arc::new(routes));
@@ -129,7 +148,7 @@ impl Replica {
     }
 
     /// A full view does not fit: from now on it is resident.
-    pub(crate) fn degrade(&self, view: ViewId) {
+    pub fn degrade(&self, view: ViewId) {
         let mut routes = Routes::clone(&self.routes.load());
         if let Some(route) = routes.get_mut(&view) {
             *route = Route { holding: Holding::Resident, over_budget: true, ..*route };

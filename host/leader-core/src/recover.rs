@@ -1,9 +1,6 @@
 //! The state at the start: the newest snapshot that is whole, and the log from there on.
 
-use crate::{
-    apply::{self, State},
-    receipts::Receipts,
-};
+use crate::{apply::State, receipts::Receipts};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Section},
@@ -12,6 +9,7 @@ use littoral_log::{
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
+    mutation::{Mutation, active},
     position::Lsn,
     record::{Payload, Record},
 };
@@ -71,17 +69,29 @@ pub enum RecoverError {
 }
 
 /// The restored state.
-pub(crate) struct Recovered {
-    pub(crate) table: Arc<Table>,
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) receipts: Receipts,
-    pub(crate) hlc: Hlc,
-    pub(crate) snapshot_lsn: Lsn,
-    pub(crate) replayed: u64,
+#[derive(Debug)]
+pub struct Recovered {
+    /// The rows.
+    pub table: Arc<Table>,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Idempotency keys.
+    pub receipts: Receipts,
+    /// The newest clock reading.
+    pub hlc: Hlc,
+    /// The snapshot that was used; [`Lsn::NONE`] when none was.
+    pub snapshot_lsn: Lsn,
+    /// How many records were read from the log.
+    pub replayed: u64,
+    /// Newer snapshots that could not be used.
+    pub damaged: Vec<OpenError>,
 }
 
 /// Restores the state. `receipts` makes an empty set of idempotency keys.
-pub(crate) fn recover(
+///
+/// # Errors
+/// [`RecoverError`]
+pub fn recover(
     storage: &dyn Storage,
     log: &dyn Log,
     shards: usize,
@@ -89,6 +99,7 @@ pub(crate) fn recover(
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
     let mut refused = "there is none".to_owned();
+    let mut damaged = Vec::new();
     for lsn in snapshot::newest(storage)? {
         if lsn.next() < bounds.oldest {
             refused = format!("the one as of record {lsn} is too old");
@@ -99,12 +110,13 @@ pub(crate) fn recover(
         }
         match load(storage, log, lsn, shards, receipts()) {
             Ok(mut recovered) => {
+                recovered.damaged = damaged;
                 replay(log, lsn, &mut recovered)?;
                 return Ok(recovered);
             }
             Err(error @ OpenError::Damaged { .. }) => {
-                tracing::warn!(%error, "a snapshot is damaged; trying the one before it");
                 refused = error.to_string();
+                damaged.push(error);
             }
             Err(error) => return Err(error.into()),
         }
@@ -119,6 +131,7 @@ pub(crate) fn recover(
         hlc: Hlc(0),
         snapshot_lsn: Lsn::NONE,
         replayed: 0,
+        damaged,
     };
     replay(log, Lsn::NONE, &mut recovered)?;
     Ok(recovered)
@@ -163,11 +176,11 @@ fn load(
             }
         }
     }
-    Ok(Recovered { table, catalogue, receipts, hlc, snapshot_lsn: lsn, replayed: 0 })
+    Ok(Recovered { table, catalogue, receipts, hlc, snapshot_lsn: lsn, replayed: 0, damaged: Vec::new() })
 }
 
 fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), RecoverError> {
-    let mut state = State::new(recovered.catalogue.clone());
+    let mut state = State::new(recovered.catalogue.clone(), log.identity().region);
     let mut last = after;
     loop {
         let block = log.read(last.next(), READ_LEN)?;
@@ -178,21 +191,12 @@ fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), Re
             let unreadable = |reason: String| RecoverError::Record { after: last, reason };
             let record: Record<'_> = record.map_err(|error| unreadable(error.to_string()))?;
             recovered.hlc = recovered.hlc.max(record.hlc);
-            match &record.payload {
-                Payload::Row { view, event_time, key, body } => {
-                    state.apply_row(&recovered.table, apply::meta(*view, *event_time, &record), key, Some(body));
-                }
-                Payload::Tombstone { view, event_time, key } => {
-                    state.apply_row(&recovered.table, apply::meta(*view, *event_time, &record), key, None);
-                }
-                Payload::Catalogue(change) => state.apply(&recovered.table, change),
-                Payload::Receipt { idempotency_key, content, first, last } => {
-                    recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
-                }
-                Payload::Collect { before } => {
-                    recovered.table.collect_tombstones(*before);
-                }
+            if let Payload::Receipt { idempotency_key, content, first, last } = &record.payload
+                && !active(Mutation::ForgetReceiptsOnReplay)
+            {
+                recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
             }
+            state.replay(&recovered.table, &record);
             last = record.lsn;
             recovered.replayed += 1;
         }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// What became of a write with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
+pub enum Known {
     /// The key is new, or forgotten.
     New,
     /// The same write was taken before.
@@ -27,8 +27,9 @@ struct Entry {
     hlc: Hlc,
 }
 
+/// Keys, and the writes that they stand for.
 #[derive(Debug)]
-pub(crate) struct Receipts {
+pub struct Receipts {
     by_key: HashMap<Arc<str>, Entry>,
     /// In the order in which they came, with what tells an entry from a later one of its key.
     order: VecDeque<(Arc<str>, Lsn)>,
@@ -37,11 +38,15 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    pub(crate) fn new(keys_max: usize, age_ms_max: u64) -> Self {
+    /// No keys; at most so many are kept, each for at most so many milliseconds.
+    #[must_use]
+    pub fn new(keys_max: usize, age_ms_max: u64) -> Self {
         Self { by_key: HashMap::new(), order: VecDeque::new(), keys_max, age_ms_max }
     }
 
-    pub(crate) fn look(&self, key: &str, content: u64, now_ms: u64) -> Known {
+    /// What is known of a write with this key and content.
+    #[must_use]
+    pub fn look(&self, key: &str, content: u64, now_ms: u64) -> Known {
         match self.by_key.get(key) {
             Some(entry) if self.is_old(entry.hlc, now_ms) => Known::New,
             Some(entry) if entry.content == content => Known::Same(entry.first, entry.last),
@@ -50,7 +55,8 @@ impl Receipts {
         }
     }
 
-    pub(crate) fn insert(&mut self, key: &str, content: u64, (first, last): (Lsn, Lsn), hlc: Hlc) {
+    /// The key stands for the write from its first record to its last from now on.
+    pub fn insert(&mut self, key: &str, content: u64, (first, last): (Lsn, Lsn), hlc: Hlc) {
         let key: Arc<str> = key.into();
         self.by_key.insert(key.clone(), Entry { content, first, last, hlc });
         self.order.push_back((key, last));
@@ -61,14 +67,15 @@ impl Receipts {
     }
 
     /// Forgets a key that stands for the write that ended with `last`.
-    pub(crate) fn remove(&mut self, key: &str, last: Lsn) {
+    pub fn remove(&mut self, key: &str, last: Lsn) {
         if self.by_key.get(key).is_some_and(|entry| entry.last == last) {
             self.by_key.remove(key);
         }
     }
 
     /// What stands for writes up to `as_of`, oldest first.
-    pub(crate) fn through(&self, as_of: Lsn) -> Vec<Receipt> {
+    #[must_use]
+    pub fn through(&self, as_of: Lsn) -> Vec<Receipt> {
         (self.order.iter())
             .filter_map(|(key, last)| {
                 let entry = self.by_key.get(key).filter(|entry| entry.last == *last && entry.last <= as_of)?;
@@ -97,7 +104,8 @@ impl Receipts {
 }
 
 /// Hash of a write's content: what must be equal for a retry to be one.
-pub(crate) fn content_hash(rows: &RowBatch) -> u64 {
+#[must_use]
+pub fn content_hash(rows: &RowBatch) -> u64 {
     let mut hash = Xxh3::new();
     for row in rows.iter() {
         hash.update(&row.view.0.to_le_bytes());

@@ -1,6 +1,5 @@
 //! Checks of a write, on its caller's own task: what reaches the commit thread is sound.
 
-use crate::config::Config;
 use littoral_model::{
     catalogue::Catalogue,
     entity_key,
@@ -9,22 +8,31 @@ use littoral_model::{
     write::{IDEMPOTENCY_KEY_LEN_MAX, WriteError, WriteRequest},
 };
 
+/// What one write may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of keys and values in one write.
+    pub request_bytes_max: usize,
+    /// Bytes of one row's key and values.
+    pub row_bytes_max: usize,
+    /// How far ahead of the leader's clock an event may be, in milliseconds.
+    pub future_ms_max: u64,
+}
+
 /// Checks a write against the catalogue and the bounds.
-pub(crate) fn check(
-    config: &Config,
-    catalogue: &Catalogue,
-    request: &WriteRequest,
-    now_ms: u64,
-) -> Result<(), WriteError> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now_ms: u64) -> Result<(), WriteError> {
     let invalid = |reason: String| Err(WriteError::Invalid(reason));
     if !request.rows.is_well_formed() {
         return invalid("the write's rows do not fit its bytes; this is a fault of the client's encoding".to_owned());
     }
-    if request.rows.payload_len() > config.request_bytes_max {
+    if request.rows.payload_len() > limits.request_bytes_max {
         return invalid(format!(
             "the write has {} bytes, at most {} are taken at once; split it",
             request.rows.payload_len(),
-            config.request_bytes_max
+            limits.request_bytes_max
         ));
     }
     match &request.idempotency_key {
@@ -36,7 +44,7 @@ pub(crate) fn check(
         }
         _ => {}
     }
-    let newest = EventTime::from_ms(i64::try_from(now_ms.saturating_add(config.future_ms_max)).unwrap_or(i64::MAX));
+    let newest = EventTime::from_ms(i64::try_from(now_ms.saturating_add(limits.future_ms_max)).unwrap_or(i64::MAX));
     let mut last_view: Option<&FeatureView> = None;
     for (index, row) in request.rows.iter().enumerate() {
         let view = match last_view {
@@ -48,10 +56,10 @@ pub(crate) fn check(
         };
         last_view = Some(view);
         let len = row.key.len() + row.body.map_or(0, <[u8]>::len);
-        if len > config.row_bytes_max {
+        if len > limits.row_bytes_max {
             return invalid(format!(
                 "row {index} of view '{}' has {len} bytes, the largest is {}",
-                view.name, config.row_bytes_max
+                view.name, limits.row_bytes_max
             ));
         }
         if let Err(error) = check_key(view, row.key) {
@@ -66,7 +74,7 @@ pub(crate) fn check(
             return Err(WriteError::FutureEvent {
                 event_time: row.event_time.to_string(),
                 ahead_ms: u64::try_from(row.event_time.as_ms()).unwrap_or(0).saturating_sub(now_ms),
-                max_ms: config.future_ms_max,
+                max_ms: limits.future_ms_max,
             });
         }
     }

@@ -1,0 +1,297 @@
+//! Following a publisher: what each message leads to, what is left behind when a stream ends, and how the next begins.
+
+use crate::{
+    apply::{self, Brought},
+    bootstrap::Bootstrap,
+    budget::{self, Outgrown},
+    holdings::Holdings,
+    replica::{Point, Replica},
+};
+use littoral_model::{
+    digest::Checkpoint,
+    hlc::Hlc,
+    position::{Epoch, Incarnation, Lsn, Position},
+    region::Region,
+};
+use littoral_protocol::{
+    frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
+    staleness::Staleness,
+    subscriber::{Block, Effect as Judged, Remedy, Subscriber, Violation},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Streams that may be at fault at one position before a snapshot is taken instead of the tail.
+pub const SAME_FAULT_MAX: u32 = 3;
+/// Adding up what full views take costs more than applying a record.
+const BUDGET_LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Why a publisher is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The network, or the publisher is gone.
+    Lost,
+    /// It did what it may not.
+    Violation(Violation),
+    /// It ended the stream itself.
+    Ended(ErrorCode),
+    /// Rows here could not be made the leader's bucket by bucket.
+    GivenUp,
+}
+
+/// What a message has led to, for the driver to carry on.
+#[derive(Debug)]
+pub enum Effect {
+    /// The publisher has answered.
+    Greeted(PublisherHello),
+    /// A snapshot begins.
+    SnapshotBegun,
+    /// So many of its rows were taken.
+    RowsTaken(u32),
+    /// Serve this replica from now on.
+    Serve {
+        /// The replica.
+        replica: Arc<Replica>,
+        /// What was served before was of another history: nothing that was known of its freshness holds.
+        replaced: bool,
+        /// Views that did not fit.
+        outgrown: Vec<Outgrown>,
+    },
+    /// Records are applied and the replica's point has moved on.
+    Applied {
+        /// Them.
+        block: Block,
+        /// Where the replica stands now.
+        position: Position,
+        /// What they brought.
+        brought: Brought,
+    },
+    /// The publisher lives.
+    Heard {
+        /// Its clock.
+        clock: Hlc,
+        /// Its last record.
+        head: Position,
+        /// Whether it is a relay that has lost its way to the leader.
+        leader_lost: bool,
+    },
+    /// The replica stands at this checkpoint's record: compare before anything else is taken.
+    Compare(Arc<Checkpoint>),
+    /// Nothing is to be done.
+    Nothing,
+    /// The publisher ends the stream.
+    End {
+        /// Why.
+        code: ErrorCode,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// One stream's state.
+#[derive(Debug)]
+struct Stream {
+    subscriber: Subscriber,
+    region: Region,
+    bootstrap: Option<Bootstrap>,
+    told: Lsn,
+    looked_at: Duration,
+    /// Whether records were applied since then.
+    grown: bool,
+}
+
+/// An edge that follows, over any number of streams. It alone changes the replica.
+#[derive(Debug)]
+pub struct Follower {
+    name: String,
+    holdings: Arc<Holdings>,
+    serving: Option<Arc<Replica>>,
+    staleness: Staleness,
+    /// The log that was followed last, and the newest epoch seen there.
+    followed: Option<(Incarnation, Epoch)>,
+    /// What we hold may not be the leader's history: take a snapshot.
+    needs_snapshot: bool,
+    /// Whether the stream has got as far as records.
+    tailed: bool,
+    /// The address that is tried first, and the one that answered last.
+    first_address: usize,
+    address: usize,
+    /// Where the last streams were at fault, and how often there.
+    stuck: (Option<Resume>, u32),
+    stream: Option<Stream>,
+}
+
+impl Follower {
+    /// An edge of this name that serves `serving`, if anything.
+    #[must_use]
+    pub fn new(name: String, holdings: Arc<Holdings>, serving: Option<Arc<Replica>>) -> Self {
+        let point = serving.as_ref().map(|replica| replica.point.load_full());
+        Self {
+            name,
+            holdings,
+            serving,
+            staleness: Staleness::default(),
+            followed: point.map(|point| (point.resume.position.incarnation, point.epoch)),
+            needs_snapshot: false,
+            tailed: false,
+            first_address: 0,
+            address: 0,
+            stuck: (None, 0),
+            stream: None,
+        }
+    }
+
+    /// Which of the configured addresses to try first; one may be past the last and then means the first.
+    #[must_use]
+    pub fn first_address(&self) -> usize {
+        self.first_address
+    }
+
+    /// What is served.
+    #[must_use]
+    pub fn serving(&self) -> Option<&Arc<Replica>> {
+        self.serving.as_ref()
+    }
+
+    /// Whether the stream has got as far as records.
+    #[must_use]
+    pub fn has_tailed(&self) -> bool {
+        self.tailed
+    }
+
+    /// A stream is open to this address. Returns what to send.
+    pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
+        self.address = address;
+        let resume = self.serving.as_ref().filter(|_| !self.needs_snapshot).map(|replica| replica.point.load().resume);
+        let subscriber = Subscriber::new(resume, self.followed, self.holdings.wanted());
+        let hello = subscriber.hello(&self.name);
+        if let Some(resume) = resume {
+            self.staleness.applied(resume.position.lsn);
+        }
+        let told = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
+        self.stream =
+            Some(Stream { subscriber, region: Region::NONE, bootstrap: None, told, looked_at: now, grown: false });
+        hello
+    }
+
+    /// It is time to ping. Returns what to send, and views that have outgrown their memory.
+    pub fn tick(&mut self, now: Duration) -> (Vec<Upstream>, Vec<Outgrown>) {
+        let mut messages = Vec::new();
+        let Some(stream) = &mut self.stream else { return (messages, Vec::new()) };
+        messages.extend(self.staleness.ping(now).map(|seq| Upstream::Ping { seq }));
+        let applied = stream.subscriber.resume().map_or(Lsn::NONE, |resume| resume.position.lsn);
+        if self.tailed && applied != stream.told {
+            stream.told = applied;
+            messages.push(Upstream::Applied { lsn: applied });
+        }
+        // At most every so often, and also after the last record of a burst.
+        if !stream.grown || now.saturating_sub(stream.looked_at) < BUDGET_LOOK_EVERY {
+            return (messages, Vec::new());
+        }
+        (stream.grown, stream.looked_at) = (false, now);
+        let outgrown = self.serving.as_ref().map(|replica| budget::enforce(replica, &self.holdings));
+        (messages, outgrown.unwrap_or_default())
+    }
+
+    /// A message has come.
+    ///
+    /// # Errors
+    /// [`Violation`]: end the stream, with [`Fault::Violation`].
+    pub fn take(&mut self, message: Downstream) -> Result<Effect, Violation> {
+        let Some(stream) = &mut self.stream else { return Ok(Effect::Nothing) };
+        Ok(match stream.subscriber.receive(message)? {
+            Judged::Greeted(hello) => {
+                stream.region = hello.region;
+                self.tailed = hello.mode == Mode::Tail;
+                self.followed = Some((hello.head.incarnation, stream.subscriber.epoch()));
+                Effect::Greeted(hello)
+            }
+            Judged::BeginSnapshot { as_of, chain, catalogue, rows_estimate } => {
+                let resume = Resume { position: as_of, chain };
+                let point = Point::new(resume, stream.subscriber.epoch(), stream.region, catalogue);
+                stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
+                Effect::SnapshotBegun
+            }
+            Judged::TakeRows { rows, bytes } => {
+                if let Some(bootstrap) = &mut stream.bootstrap {
+                    bootstrap.take(&self.holdings, rows, &bytes)?;
+                }
+                Effect::RowsTaken(rows)
+            }
+            Judged::FinishSnapshot => match stream.bootstrap.take() {
+                Some(bootstrap) => self.serve(bootstrap),
+                None => Effect::Nothing,
+            },
+            Judged::Apply(block) => return self.apply(block),
+            Judged::Heard { clock, head, echo, behind, leader_lost } => {
+                self.staleness.echo(echo, head.lsn, behind);
+                Effect::Heard { clock, head, leader_lost }
+            }
+            Judged::Compare(checkpoint) => Effect::Compare(checkpoint),
+            Judged::End { code, message } => Effect::End { code, message },
+        })
+    }
+
+    fn serve(&mut self, bootstrap: Bootstrap) -> Effect {
+        let (replica, outgrown) = bootstrap.finish(&self.holdings);
+        let position = replica.position();
+        let before = self.serving.as_ref().map(|replica| replica.position().incarnation);
+        let replaced = before.is_some_and(|before| before != position.incarnation) || self.needs_snapshot;
+        if replaced {
+            self.staleness.forget();
+        }
+        self.needs_snapshot = false;
+        self.tailed = true;
+        self.staleness.applied(position.lsn);
+        self.serving = Some(replica.clone());
+        Effect::Serve { replica, replaced, outgrown }
+    }
+
+    fn apply(&mut self, block: Block) -> Result<Effect, Violation> {
+        let (Some(replica), Some(stream)) = (&self.serving, &mut self.stream) else { return Ok(Effect::Nothing) };
+        let checked = apply::check(&block)?;
+        let brought = apply::apply(replica, &self.holdings, &checked);
+        stream.subscriber.applied(&block, checked.epoch);
+        let epoch = stream.subscriber.epoch();
+        self.followed = Some((replica.position().incarnation, epoch));
+
+        let before = replica.point.load();
+        let resume = stream.subscriber.resume().unwrap_or(before.resume);
+        let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
+        replica.point.store(Arc::new(Point::new(resume, epoch, before.region, catalogue)));
+        self.staleness.applied(block.last);
+        stream.grown = true;
+        Ok(Effect::Applied { position: resume.position, brought, block })
+    }
+
+    /// The time up to which everything is in what is served, to be published after every message; `None` inside when
+    /// nothing is known. While a snapshot is on its way echoes speak of what is not served yet, and nothing is published.
+    #[must_use]
+    pub fn freshness(&self) -> Option<Option<Duration>> {
+        let settled = self.tailed && self.stream.as_ref().is_some_and(|stream| stream.bootstrap.is_none());
+        settled.then(|| self.staleness.fresh_at())
+    }
+
+    /// The stream has ended, or could not be opened.
+    pub fn disconnected(&mut self, fault: &Fault) {
+        self.stream = None;
+        self.tailed = false;
+        self.staleness.disconnected();
+        // A relay that does not have what is wanted still answers: the next address may have it. Else the order counts.
+        let not_here = matches!(fault, Fault::Ended(ErrorCode::Behind));
+        self.first_address = if not_here { self.address + 1 } else { 0 };
+        match fault {
+            Fault::Lost | Fault::Ended(_) => {}
+            Fault::GivenUp => self.needs_snapshot = true,
+            Fault::Violation(violation) => match violation.remedy() {
+                Remedy::Resume => {}
+                Remedy::ResumeOrSnapshot => {
+                    let at = self.serving.as_ref().map(|replica| replica.point.load().resume);
+                    let times = if self.stuck.0 == at { self.stuck.1 + 1 } else { 1 };
+                    self.stuck = (at, times);
+                    self.needs_snapshot |= times >= SAME_FAULT_MAX;
+                }
+                Remedy::Snapshot => self.needs_snapshot = true,
+            },
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Writes on their way into the log: their versions and numbers, retries, and what is taken back when a batch fails.
+
+use crate::{
+    ingest::{self, Limits},
+    receipts::{Known, Receipts},
+};
+use littoral_log::{AppendError, Batch, Bounds};
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    hlc::{Hlc, HlcClock},
+    mutation::{Mutation, active},
+    position::{Epoch, Lsn},
+    record::{ChainHash, Payload, Record},
+    region::Region,
+    write::{WriteError, WriteRequest},
+};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// What is asked of the log.
+#[derive(Debug)]
+pub enum Work {
+    /// A write that was checked against the catalogue of this generation; `content` is its hash.
+    Write {
+        /// The rows.
+        request: WriteRequest,
+        /// [`crate::receipts::content_hash`] when the write has an idempotency key.
+        content: u64,
+        /// Of the catalogue that it was checked against.
+        generation: u64,
+    },
+    /// A change of the catalogue.
+    Change(CatalogueChange),
+    /// Tombstones of older writes are to be collected, by everybody at one record.
+    Collect(Hlc),
+}
+
+/// What work leads to once its batch is durable.
+#[derive(Debug)]
+pub enum Durable {
+    /// Rows to apply. Their numbers and clock readings follow from the first's by one each.
+    Rows {
+        /// Them.
+        request: WriteRequest,
+        /// The first row's number.
+        first: Lsn,
+        /// The last row's.
+        last: Lsn,
+        /// The first row's clock reading.
+        hlc: Hlc,
+    },
+    /// A change to apply.
+    Change {
+        /// As it stands in the log.
+        change: CatalogueChange,
+        /// Its record.
+        lsn: Lsn,
+    },
+    /// Tombstones to collect.
+    Collect {
+        /// Of writes older than this.
+        before: Hlc,
+        /// The record that says so.
+        lsn: Lsn,
+    },
+    /// Nothing new: what was asked for stands in the log already, or in this batch or one before it, and is to be answered
+    /// in its turn.
+    Before {
+        /// The first record of what was asked for.
+        first: Lsn,
+        /// The last.
+        last: Lsn,
+        /// Whether it is a retry.
+        duplicate: bool,
+    },
+}
+
+impl Durable {
+    /// The records that an answer speaks of, and whether it is that of a retry.
+    #[must_use]
+    pub fn range(&self) -> (Lsn, Lsn, bool) {
+        match self {
+            Self::Rows { first, last, .. } => (*first, *last, false),
+            Self::Change { lsn, .. } | Self::Collect { lsn, .. } => (*lsn, *lsn, false),
+            Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
+        }
+    }
+}
+
+/// What gives writes their place in the log. It is for one caller at a time.
+#[derive(Debug)]
+pub struct Committer {
+    region: Region,
+    epoch: Epoch,
+    limits: Limits,
+    clock: HlcClock,
+    /// As of the last record that is durable, applied or not.
+    catalogue: Arc<Catalogue>,
+    receipts: Arc<Mutex<Receipts>>,
+}
+
+/// A batch in the making, and all that must be taken back should it fail.
+#[derive(Debug)]
+pub struct Building {
+    batch: Batch,
+    pending: Pending,
+    now_ms: u64,
+}
+
+/// What a batch changes when it is durable, and what is taken back when it is not.
+#[derive(Debug)]
+pub struct Pending {
+    catalogue: Arc<Catalogue>,
+    keys: Vec<(String, Lsn)>,
+}
+
+impl Building {
+    /// The batch to append, and what to give to [`Committer::durable`] or [`Committer::failed`] afterwards.
+    #[must_use]
+    pub fn finish(self) -> (Batch, Pending) {
+        (self.batch, self.pending)
+    }
+
+    /// Bytes of its records.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        self.batch.bytes_len()
+    }
+}
+
+impl Committer {
+    /// A committer that goes on after what was recovered.
+    #[must_use]
+    pub fn new(
+        (region, epoch): (Region, Epoch),
+        limits: Limits,
+        clock: HlcClock,
+        catalogue: Arc<Catalogue>,
+        receipts: Arc<Mutex<Receipts>>,
+    ) -> Self {
+        Self { region, epoch, limits, clock, catalogue, receipts }
+    }
+
+    /// Begins a batch that follows the log's tail, within a buffer that is used again, with room for so many bytes.
+    #[must_use]
+    pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
+        let pending = Pending { catalogue: self.catalogue.clone(), keys: Vec::new() };
+        Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms }
+    }
+
+    /// Takes work into the batch.
+    ///
+    /// # Errors
+    /// Why it is refused; the batch is as before.
+    pub fn take(&mut self, building: &mut Building, work: Work) -> Result<Durable, WriteError> {
+        match work {
+            Work::Write { request, content, generation } => self.write(building, request, content, generation),
+            Work::Change(change) => self.change(building, change),
+            Work::Collect(before) => {
+                let hlc = self.clock.tick(building.now_ms);
+                // Tombstones that follow in the log are not meant, whatever the caller's clock says.
+                let before = before.min(hlc);
+                let pushed = self.push(building, hlc, Payload::Collect { before });
+                let lsn = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
+                Ok(Durable::Collect { before, lsn })
+            }
+        }
+    }
+
+    /// The batch is durable.
+    pub fn durable(&mut self, pending: Pending) {
+        self.catalogue = pending.catalogue;
+    }
+
+    /// The batch could not be made durable: nothing of it was taken.
+    pub fn failed(&mut self, pending: &Pending) {
+        if active(Mutation::KeepFailedReceipts) {
+            return;
+        }
+        let mut receipts = self.receipts.lock();
+        pending.keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
+    }
+
+    fn write(
+        &mut self,
+        building: &mut Building,
+        request: WriteRequest,
+        content: u64,
+        generation: u64,
+    ) -> Result<Durable, WriteError> {
+        if generation != building.pending.catalogue.generation {
+            ingest::check(&self.limits, &building.pending.catalogue, &request, building.now_ms)?;
+        }
+        if let Some(key) = &request.idempotency_key {
+            match self.receipts.lock().look(key, content, building.now_ms) {
+                Known::New => {}
+                Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+                Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
+            }
+        }
+        let mark = building.batch.mark();
+        let first = building.batch.next_lsn();
+        let pushed = self.push_rows(building, &request, content, first);
+        if pushed.is_err() {
+            building.batch.rewind(mark);
+        }
+        let (last, hlc) = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
+        if let Some(key) = &request.idempotency_key {
+            self.receipts.lock().insert(key, content, (first, last), self.clock.last());
+            building.pending.keys.push((key.clone(), last));
+        }
+        Ok(Durable::Rows { request, first, last, hlc })
+    }
+
+    /// Pushes the rows and the receipt. Returns the last row's number and the first row's clock reading: those of the
+    /// others follow by one each, as all are read at one time.
+    fn push_rows(
+        &mut self,
+        building: &mut Building,
+        request: &WriteRequest,
+        content: u64,
+        first: Lsn,
+    ) -> Result<(Lsn, Hlc), AppendError> {
+        let mut first_hlc = None;
+        let mut last = first;
+        for row in request.rows.iter() {
+            let hlc = self.clock.tick(building.now_ms);
+            first_hlc.get_or_insert(hlc);
+            let payload = match row.body {
+                Some(body) => Payload::Row { view: row.view, event_time: row.event_time, key: row.key, body },
+                None => Payload::Tombstone { view: row.view, event_time: row.event_time, key: row.key },
+            };
+            last = self.push(building, hlc, payload)?;
+        }
+        if let Some(idempotency_key) = &request.idempotency_key {
+            let hlc = self.clock.tick(building.now_ms);
+            self.push(building, hlc, Payload::Receipt { idempotency_key, content, first, last })?;
+        }
+        Ok((last, first_hlc.unwrap_or_default()))
+    }
+
+    fn change(&mut self, building: &mut Building, change: CatalogueChange) -> Result<Durable, WriteError> {
+        let Some(change) = building.pending.catalogue.prepare(change)? else {
+            let at = Lsn(building.batch.next_lsn().0 - 1);
+            return Ok(Durable::Before { first: at, last: at, duplicate: false });
+        };
+        let hlc = self.clock.tick(building.now_ms);
+        let lsn = self
+            .push(building, hlc, Payload::Catalogue(Box::new(change.clone())))
+            .map_err(|error| WriteError::Invalid(error.to_string()))?;
+        Arc::make_mut(&mut building.pending.catalogue).apply(&change);
+        Ok(Durable::Change { change, lsn })
+    }
+
+    fn push(&self, building: &mut Building, hlc: Hlc, payload: Payload<'_>) -> Result<Lsn, AppendError> {
+        let lsn = building.batch.next_lsn();
+        building.batch.push(Record {
+            lsn,
+            epoch: self.epoch,
+            origin: self.region,
+            origin_lsn: lsn,
+            hlc,
+            chain: ChainHash::GENESIS,
+            payload,
+        })?;
+        Ok(lsn)
+    }
+}

@@ -1,0 +1,23 @@
+//! A leader without its threads: what becomes of writes before and after the log has made them durable, and how the state
+//! is restored.
+//!
+//! `littoral-leader` drives this with its commit, apply and upkeep threads, and the simulation in one thread over a disk
+//! that fails: what is simulated is what ships. The log and its storage come as traits.
+//!
+//! Invariants: nothing here reads a clock, draws a random number or starts a thread. What a batch changes before it is
+//! durable is taken back when it fails.
+
+pub mod apply;
+pub mod commit;
+pub mod ingest;
+pub mod published;
+pub mod receipts;
+pub mod recover;
+pub mod vouching;
+
+pub use apply::State;
+pub use commit::{Building, Committer, Durable, Work};
+pub use ingest::Limits;
+pub use published::Published;
+pub use receipts::Receipts;
+pub use recover::{RecoverError, Recovered, recover};

@@ -1,0 +1,65 @@
+//! What a leader shows of itself: everything durable and applied, as of one record.
+
+use littoral_log::{Identity, snapshot};
+use littoral_model::{
+    catalogue::Catalogue,
+    hlc::Hlc,
+    position::{Epoch, Lsn, Position},
+    record::ChainHash,
+    token::Watermark,
+    write::{WriteConcern, WriteReceipt},
+};
+use std::sync::Arc;
+
+/// What is durable and applied, all as of one record.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The record.
+    pub position: Position,
+    /// Its hash.
+    pub chain: ChainHash,
+    /// Its clock reading.
+    pub hlc: Hlc,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// The position as a token.
+    pub watermark: Watermark,
+}
+
+impl Published {
+    /// As of the record with this number, hash and clock reading.
+    #[must_use]
+    pub fn at(identity: Identity, (lsn, chain, hlc): (Lsn, ChainHash, Hlc), catalogue: Arc<Catalogue>) -> Self {
+        let Identity { region, incarnation } = identity;
+        let watermark = Watermark::at(region, incarnation, lsn);
+        Self { position: Position { incarnation, lsn }, chain, hlc, catalogue, watermark }
+    }
+
+    /// The head of a snapshot as of this. Its rows are gone through after this was taken: they may be newer, never older.
+    #[must_use]
+    pub fn snapshot_head(&self, identity: Identity, epoch: Epoch, rows_estimate: u64) -> snapshot::Head {
+        snapshot::Head {
+            region: identity.region,
+            incarnation: identity.incarnation,
+            epoch,
+            as_of: self.position.lsn,
+            chain: self.chain,
+            hlc: self.hlc,
+            catalogue: self.catalogue.clone(),
+            rows_estimate,
+        }
+    }
+}
+
+/// What a write that is durable from `first` to `last` may rely on.
+#[must_use]
+pub fn receipt(identity: Identity, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {
+    let Identity { region, incarnation } = identity;
+    WriteReceipt {
+        first,
+        position: Position { incarnation, lsn: last },
+        token: Watermark::at(region, incarnation, last),
+        concern: WriteConcern::Local,
+        duplicate,
+    }
+}
