@@ -1,0 +1,11 @@
+//! Faults on demand, for tests and drills with real processes.
+//!
+//! A [`link`] stands between two processes and makes their connections slow, jittery, narrow, stalled, reset, half-open or
+//! cut. A [`network`] gives processes a network stack of their own, whose links can be taken down and narrowed by the
+//! kernel. A link works everywhere; a network needs rights that not every place gives, and says so when it lacks them.
+
+pub mod link;
+pub mod network;
+
+pub use link::Link;
+pub use network::Network;

@@ -1,0 +1,253 @@
+//! Networks that the kernel keeps apart: sites with a network stack each, joined by links that can be taken down and
+//! narrowed.
+//!
+//! Every site is a network namespace. A site reaches the other sites over its *trunk*, through a hub that is a namespace of its
+//! own; partitions and narrowness are done to the trunk. This process reaches a site over its *access* link, as a client beside
+//! it would, whatever becomes of the trunk:
+//!
+//! ```text
+//!   us ══ access ══ site west ── trunk ── hub ── trunk ── site east ══ access ══ us
+//! ```
+//!
+//! Latency needs the kernel's netem, which many kernels lack; a [`Link`](crate::Link) makes it anywhere.
+
+mod ip;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub use ip::Unavailable;
+
+use ip::{batch, tc};
+use names::Net;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+    os::fd::AsFd as _,
+    sync::Arc,
+    thread,
+};
+
+/// Whether a namespace passes on what is not its own.
+const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// Sites of one network: two links each of the 64 that its addresses allow.
+const SITES_MAX: u8 = 32;
+/// A site's end of its trunk, and of its access link, in its own namespace.
+const TRUNK: &str = "trunk";
+const ACCESS: &str = "access";
+/// What may pass a narrow trunk at once, in bytes: a few of the longest packets that the interfaces hand over whole.
+const BURST_BYTES: u32 = 64 << 10;
+/// How long a packet may wait before a narrow trunk; what would wait longer is dropped, as routers do.
+const WAIT_MS_MAX: u32 = 200;
+
+/// A network without sites at first. Its namespaces are taken away when it and all of its sites are dropped; processes in them
+/// must have ended by then.
+#[derive(Debug)]
+pub struct Network {
+    hub: Arc<Hub>,
+    sites: u8,
+}
+
+/// A part of a network where processes run.
+#[derive(Debug)]
+pub struct Site {
+    hub: Arc<Hub>,
+    namespace: Namespace,
+    trunk_at_hub: String,
+    address: Ipv4Addr,
+    access_address: Ipv4Addr,
+}
+
+#[derive(Debug)]
+struct Hub {
+    serial: u32,
+    net: Net,
+    namespace: Namespace,
+}
+
+/// Taken away when dropped.
+#[derive(Debug)]
+struct Namespace(String);
+
+impl Network {
+    /// Makes a network. What processes that are gone have left behind is taken away first.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: why it cannot be made here.
+    pub fn new() -> Result<Self, Unavailable> {
+        let user = rustix::process::geteuid();
+        if !user.is_root() {
+            return Err(Unavailable::NotRoot { user: user.as_raw() });
+        }
+        names::remove_leftovers();
+        let serial = names::next_serial();
+        let net = Net::free()?;
+        let namespace = Namespace::add(names::namespace(serial, "hub"))?;
+        // The setting belongs to the namespace: the host keeps its own.
+        namespace.within(|| fs::write(FORWARD, "1")).and_then(|written| written).map_err(|error| {
+            Unavailable::Refused { command: format!("echo 1 > {FORWARD}"), said: error.to_string() }
+        })?;
+        Ok(Self { hub: Arc::new(Hub { serial, net, namespace }), sites: 0 })
+    }
+
+    /// Adds a site, joined to all others. Its name, of letters, digits and `-`, is for people who look at the host.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn site(&mut self, name: &str) -> Result<Site, Unavailable> {
+        if self.sites == SITES_MAX {
+            return Err(Unavailable::TooMany { max: SITES_MAX });
+        }
+        let number = self.sites;
+        let (hub, net) = (&self.hub, self.hub.net);
+        let namespace = Namespace::add(names::namespace(hub.serial, name))?;
+        let (hub_address, address) = net.link(2 * number);
+        let (our_address, access_address) = net.link(2 * number + 1);
+        let (trunk_at_hub, access_here) = (format!("site{number}"), names::interface(net.0, number));
+        let inside = |command: &str| format!("{command} netns {}", namespace.0);
+        batch(
+            None,
+            &[
+                format!(
+                    "{} type veth peer name {trunk_at_hub} netns {}",
+                    inside(&format!("link add {TRUNK}")),
+                    hub.namespace.0
+                ),
+                format!("{} type veth peer name {access_here}", inside(&format!("link add {ACCESS}"))),
+                format!("addr add {our_address}/30 dev {access_here}"),
+                format!("link set {access_here} up"),
+            ],
+        )?;
+        batch(
+            Some(&hub.namespace.0),
+            &[format!("addr add {hub_address}/30 dev {trunk_at_hub}"), format!("link set {trunk_at_hub} up")],
+        )?;
+        let site = Site { hub: hub.clone(), namespace, trunk_at_hub, address, access_address };
+        batch(
+            Some(&site.namespace.0),
+            &[
+                "link set lo up".to_owned(),
+                format!("addr add {access_address}/30 dev {ACCESS}"),
+                format!("link set {ACCESS} up"),
+                format!("addr add {address}/30 dev {TRUNK}"),
+            ],
+        )?;
+        site.join()?;
+        self.sites += 1;
+        Ok(site)
+    }
+}
+
+impl Site {
+    /// Where processes of other sites reach this one, over the trunks.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address.into()
+    }
+
+    /// Where this process reaches the site, and only it: not over the trunk.
+    #[must_use]
+    pub fn access_address(&self) -> IpAddr {
+        self.access_address.into()
+    }
+
+    /// What to put before a program and its arguments to run it here. The program keeps the process's id.
+    #[must_use]
+    pub fn launcher(&self) -> Vec<OsString> {
+        ["ip", "netns", "exec", &self.namespace.0].map(OsString::from).to_vec()
+    }
+
+    /// Does something in a thread of the site. Sockets that it opens stay of the site when they leave the thread.
+    ///
+    /// # Errors
+    /// When the thread cannot enter the site, or has panicked.
+    pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+        self.namespace.within(act)
+    }
+
+    /// Takes the trunk's link down: a partition. Nothing passes, and nobody is told.
+    ///
+    /// # Errors
+    /// [`Unavailable::Refused`].
+    pub fn part(&self) -> Result<(), Unavailable> {
+        // At the hub's side, so that the site's own side looks as it does when a cable far away is cut.
+        batch(Some(&self.hub.namespace.0), &[format!("link set {} down", self.trunk_at_hub)])
+    }
+
+    /// Takes the trunk's link up again.
+    ///
+    /// # Errors
+    /// [`Unavailable::Refused`].
+    pub fn join(&self) -> Result<(), Unavailable> {
+        batch(Some(&self.hub.namespace.0), &[format!("link set {} up", self.trunk_at_hub)])?;
+        // Routes go with the link.
+        let (hub_address, _) = self.trunk_ends();
+        batch(
+            Some(&self.namespace.0),
+            &[
+                format!("link set {TRUNK} up"),
+                format!("route replace {} via {hub_address} dev {TRUNK}", self.hub.net.all()),
+            ],
+        )
+    }
+
+    /// Narrows the trunk to this many bytes a second each way; `None` widens it again.
+    ///
+    /// # Errors
+    /// [`Unavailable`], when there is no `tc` or the kernel lacks its token bucket.
+    pub fn narrow(&self, bytes_per_second: Option<NonZeroU32>) -> Result<(), Unavailable> {
+        for (namespace, device) in [(&self.namespace.0, TRUNK), (&self.hub.namespace.0, &self.trunk_at_hub)] {
+            match bytes_per_second {
+                Some(rate) => {
+                    // `tc` means bytes by its `bps`.
+                    let (rate, burst, wait) =
+                        (format!("{rate}bps"), BURST_BYTES.to_string(), format!("{WAIT_MS_MAX}ms"));
+                    tc(
+                        namespace,
+                        &[
+                            "qdisc", "replace", "dev", device, "root", "tbf", "rate", &rate, "burst", &burst,
+                            "latency", &wait,
+                        ],
+                    )?;
+                }
+                None => tc(namespace, &["qdisc", "del", "dev", device, "root"])?,
+            }
+        }
+        Ok(())
+    }
+
+    fn trunk_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
+        let [a, b, c, d] = self.address.octets();
+        (Ipv4Addr::new(a, b, c, d - 1), self.address)
+    }
+}
+
+impl Namespace {
+    fn add(name: String) -> Result<Self, Unavailable> {
+        batch(None, &[format!("netns add {name}")])?;
+        Ok(Self(name))
+    }
+
+    fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+        let namespace = File::open(names::file(&self.0))?;
+        thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                // For the thread alone, which ends with this.
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Ok(act())
+            });
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the site has panicked")))
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        names::remove(&self.0);
+    }
+}
