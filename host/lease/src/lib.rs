@@ -18,5 +18,5 @@ pub use authority::{Authority, Fenced};
 pub use claim::{Claim, Holder};
 pub use election::Election;
 pub use service::{Config, Handle, Standing};
-pub use store::{LeaseStore, Seen, Swap, Tag};
+pub use store::{LeaseStore, Seen, StoreError, Swap, Tag};
 pub use timing::Timing;

@@ -52,12 +52,24 @@ pub enum Mutation {
     RenewAfterExpiry,
     /// Clocks are trusted to run equally fast.
     ForgetDriftMargin,
+    /// Records of an older epoch count as committed by themselves.
+    CommitOldEpochs,
+    /// A member takes what comes from an older epoch than it has promised.
+    ForgetPromise,
+    /// A promotion prefers the longest log to the most advanced.
+    PromoteLongestLog,
+    /// A promotion asks nobody.
+    PromoteAlone,
 }
 
 impl Mutation {
     /// Those of leases, which the election's own simulation finds.
     pub const LEASE: [Self; 4] =
         [Self::IgnoreLeaseEpoch, Self::AcknowledgePastDeadline, Self::RenewAfterExpiry, Self::ForgetDriftMargin];
+
+    /// Those of a region's members, which their own simulation finds.
+    pub const MEMBERS: [Self; 4] =
+        [Self::CommitOldEpochs, Self::ForgetPromise, Self::PromoteLongestLog, Self::PromoteAlone];
 
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
     pub const ALL: [Self; 15] = [

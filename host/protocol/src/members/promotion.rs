@@ -1,0 +1,137 @@
+//! From the lease to leading: a majority's promises, and the most advanced of their logs.
+
+use super::{follower::Refused, history::History, majority};
+use littoral_model::{
+    mutation::{Mutation, active},
+    position::{Epoch, Lsn},
+};
+use std::{collections::BTreeMap, fmt::Debug};
+
+/// A promotion under way, at the member that has won the lease.
+#[derive(Clone, Debug)]
+pub struct Promotion<M> {
+    epoch: Epoch,
+    me: M,
+    members: Vec<M>,
+    promised: BTreeMap<M, History>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<M> {
+    /// Not enough members have promised.
+    Gather {
+        /// These have not answered.
+        missing: Vec<M>,
+    },
+    /// A member's log is more advanced: what it has beyond `common` is to be fetched, after one's own beyond it was detached. Then
+    /// the own log is told again, by [`Promotion::promised`].
+    Fetch {
+        /// From whom.
+        from: M,
+        /// The last record that both have alike; `None` when only a snapshot helps.
+        common: Option<Lsn>,
+        /// The last record there.
+        until: Lsn,
+    },
+    /// The own log has everything: the record that begins the epoch is to be appended, and then this member leads.
+    Begin,
+}
+
+impl<M: Clone + Ord + Debug> Promotion<M> {
+    /// The epoch was won in the lease. Everyone in `members`, `me` among them, is to be asked to prepare for it.
+    #[must_use]
+    pub fn new(epoch: Epoch, me: M, members: Vec<M>) -> Self {
+        Self { epoch, me, members, promised: BTreeMap::new() }
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A member has promised, durably, and told its log. Strangers' promises count for nothing, nor do histories that
+    /// cannot be.
+    pub fn promised(&mut self, member: M, history: History) {
+        if self.members.contains(&member) && history.is_sound() && history.advance().0 <= self.epoch {
+            self.promised.insert(member, history);
+        }
+    }
+
+    /// A member refuses. True when that ends the promotion: the lease is to be resigned, and the next one asked for with
+    /// what the member has promised as its floor.
+    #[must_use]
+    pub fn refused(&self, refused: Refused) -> bool {
+        refused.asked == self.epoch && refused.promised > self.epoch
+    }
+
+    /// What is to be done next.
+    #[must_use]
+    pub fn step(&self) -> Step<M> {
+        let own = self.promised.get(&self.me);
+        let needed = if active(Mutation::PromoteAlone) { 1 } else { majority(self.members.len()) };
+        let enough = self.promised.len() >= needed;
+        let (Some(own), true) = (own, enough) else {
+            let missing = self.members.iter().filter(|member| !self.promised.contains_key(member));
+            return Step::Gather { missing: missing.cloned().collect() };
+        };
+        let most = self.promised.iter().max_by_key(|(_, history)| rank(history));
+        match most.filter(|(_, history)| rank(history) > rank(own)) {
+            Some((from, history)) => {
+                Step::Fetch { from: from.clone(), common: own.common(history), until: history.tail() }
+            }
+            None => Step::Begin,
+        }
+    }
+}
+
+fn rank(history: &History) -> (Epoch, Lsn) {
+    let (epoch, lsn) = history.advance();
+    if active(Mutation::PromoteLongestLog) { (Epoch(0), lsn) } else { (epoch, lsn) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(epochs: &[u64]) -> History {
+        let mut history = History::default();
+        for (epoch, lsn) in epochs.iter().zip(1..) {
+            history.push(Epoch(*epoch), Lsn(lsn)).unwrap();
+        }
+        history
+    }
+
+    #[test]
+    fn nothing_begins_without_a_majority_that_includes_oneself() {
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        assert_eq!(promotion.step(), Step::Gather { missing: vec!['a', 'b', 'c'] });
+        promotion.promised('b', log(&[1]));
+        promotion.promised('c', log(&[1]));
+        promotion.promised('z', log(&[1]));
+        assert_eq!(promotion.step(), Step::Gather { missing: vec!['a'] });
+        promotion.promised('a', log(&[1]));
+        assert_eq!(promotion.step(), Step::Begin);
+    }
+
+    #[test]
+    fn the_most_advanced_log_is_fetched_and_not_the_longest() {
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        promotion.promised('a', log(&[1, 1, 1, 1]));
+        promotion.promised('b', log(&[1, 2, 2]));
+        assert_eq!(promotion.step(), Step::Fetch { from: 'b', common: Some(Lsn(1)), until: Lsn(3) });
+        promotion.promised('a', log(&[1, 2, 2]));
+        assert_eq!(promotion.step(), Step::Begin);
+    }
+
+    #[test]
+    fn what_cannot_be_counts_for_nothing() {
+        let mut promotion = Promotion::new(Epoch(3), 'a', vec!['a', 'b', 'c']);
+        promotion.promised('a', log(&[1]));
+        promotion.promised('b', log(&[4]));
+        assert_eq!(promotion.step(), Step::Gather { missing: vec!['b', 'c'] }, "b has records of an epoch to come");
+        assert!(promotion.refused(Refused { asked: Epoch(3), promised: Epoch(4) }));
+        assert!(!promotion.refused(Refused { asked: Epoch(2), promised: Epoch(3) }), "an answer to an earlier one");
+    }
+}

@@ -1,0 +1,126 @@
+//! A simulated member: its disk, and the decisions that run on it.
+
+use crate::members::{
+    Follower, History, Leading, Promotion,
+    follower::{Alarm, Begun, Start},
+};
+use littoral_model::position::{Epoch, Lsn};
+use std::collections::BTreeMap;
+
+/// A record: its epoch and a value that no other record has.
+pub type Record = (Epoch, u64);
+
+pub struct Member {
+    /// On disk: the promise, records up to `synced`, and what was given up.
+    promise: Epoch,
+    pub log: Vec<Record>,
+    pub synced: usize,
+    base: Lsn,
+    pub detached: Vec<Vec<Record>>,
+    pub follower: Follower,
+    pub role: Role,
+    /// The member whose stream is followed.
+    pub follows: Option<usize>,
+    /// The connection on which it has last asked to follow.
+    pub connection: u64,
+}
+
+pub enum Role {
+    Idle,
+    Promoting(Promotion<usize>),
+    /// And what each follower is sent next.
+    Leading(Leading<usize>, BTreeMap<usize, Next>),
+}
+
+pub struct Next {
+    pub connection: u64,
+    pub lsn: Lsn,
+}
+
+impl Member {
+    pub fn new() -> Self {
+        Self {
+            promise: Epoch(0),
+            log: Vec::new(),
+            synced: 0,
+            base: Lsn::NONE,
+            detached: Vec::new(),
+            follower: Follower::restored(Epoch(0), History::default()),
+            role: Role::Idle,
+            follows: None,
+            connection: 0,
+        }
+    }
+
+    pub fn tail(&self) -> Lsn {
+        Lsn(self.log.len() as u64)
+    }
+
+    /// Loses its memory, and some of what was not synced.
+    pub fn crash(&mut self, survive: usize) {
+        self.log.truncate(self.synced + survive);
+        self.synced = self.log.len();
+        let mut history = History::default();
+        for ((epoch, _), lsn) in self.log.iter().zip(1..) {
+            history.push(*epoch, Lsn(lsn)).unwrap();
+        }
+        history.trim(self.base);
+        self.follower = Follower::restored(self.promise, history);
+        self.idle();
+    }
+
+    pub fn idle(&mut self) {
+        self.role = Role::Idle;
+        (self.follows, self.connection) = (None, 0);
+        self.follower.part();
+    }
+
+    /// Everything durable, the promise too.
+    pub fn sync(&mut self) {
+        self.synced = self.log.len();
+        self.promise = self.follower.promised();
+    }
+
+    pub fn begin(&mut self, start: Start) -> Result<Begun, Alarm> {
+        let begun = self.follower.begin(start)?;
+        match begun.detach {
+            Some((first, last)) => {
+                assert_eq!((first, last), (start.common.next(), self.tail()), "the tail is told whole");
+                self.detach_after(start.common);
+            }
+            None => assert_eq!(start.common, self.tail(), "nothing is cut without being told"),
+        }
+        self.sync();
+        Ok(begun)
+    }
+
+    fn detach_after(&mut self, last: Lsn) {
+        let tail = self.log.split_off(last.0 as usize);
+        self.detached.push(tail);
+    }
+
+    pub fn take(&mut self, lsn: Lsn, record: Record) -> Result<(), Alarm> {
+        self.follower.take(record.0, lsn)?;
+        self.log.push(record);
+        assert_eq!(self.tail(), self.follower.history().tail());
+        Ok(())
+    }
+
+    /// Its whole log is replaced by one that ends at `last`.
+    pub fn restart(&mut self, stream: Epoch, log: Vec<Record>) -> Result<(), Alarm> {
+        let (last, epoch) = (Lsn(log.len() as u64), log.last().map_or(Epoch(0), |(epoch, _)| *epoch));
+        self.follower.restart(stream, epoch, last)?;
+        let same = self.log.iter().zip(&log).take_while(|(own, new)| own == new).count();
+        if same < self.log.len() {
+            self.detach_after(Lsn(same as u64));
+        }
+        (self.log, self.base) = (log, last);
+        self.sync();
+        Ok(())
+    }
+
+    /// Lets go of old records, of durable ones alone.
+    pub fn trim(&mut self) {
+        self.base = self.follower.trim(Lsn(self.synced as u64));
+    }
+}
