@@ -10,6 +10,7 @@ use littoral_wire::Decoder;
 pub(crate) struct Inbox {
     body: Incoming,
     decoder: Decoder,
+    heard: u64,
 }
 
 /// Why no further frame can be read.
@@ -26,7 +27,12 @@ pub(crate) enum InboxError {
 impl Inbox {
     /// Takes frames with payloads of at most `len_max` bytes.
     pub(crate) fn new(body: Incoming, len_max: usize) -> Self {
-        Self { body, decoder: Decoder::new(len_max) }
+        Self { body, decoder: Decoder::new(len_max), heard: 0 }
+    }
+
+    /// Grows with everything that comes, be it a part of a frame only.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard
     }
 
     /// The next payload; `None` when the stream has ended between frames. Safe to cancel.
@@ -37,6 +43,7 @@ impl Inbox {
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
+                    self.heard += 1;
                     if let Ok(data) = frame.into_data() {
                         self.decoder.push(data);
                     }

@@ -311,6 +311,70 @@ async fn garbage_from_a_publisher_is_a_typed_error() {
 }
 
 #[tokio::test]
+async fn silence_is_noticed_by_who_does_other_things_meanwhile() {
+    let mut silent = client::connect(&impostor(b"").await).await.unwrap();
+    let mut others = tokio::time::interval(Duration::from_millis(20));
+    let noticed = async {
+        loop {
+            tokio::select! {
+                biased;
+                _ = others.tick() => {}
+                heard = silent.receiver.next() => break heard.unwrap_err(),
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(10), noticed).await.expect("silence is noticed");
+    assert!(matches!(error, Error::Silent { waited_ms: 300 }), "{error}");
+}
+
+/// Serves one message in this many parts, with pauses that together are longer than silence may be.
+async fn slow_publisher(parts: usize, pause: Duration) -> client::Config {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = client::Config {
+        leader: vec![listener.local_addr().unwrap().to_string()],
+        silence_timeout_ms: 2_000,
+        ..client::Config::default()
+    };
+    let message = Downstream::Error { code: ErrorCode::Log, message: "x".repeat(900) };
+    let mut frames = Outgoing::default();
+    feed::push_downstream(&mut frames, &message).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(part) = frames.pop() {
+        bytes.extend_from_slice(&part);
+    }
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let bytes = bytes.clone();
+            let service = service_fn(move |_| {
+                let chunks: Vec<_> = bytes.chunks(bytes.len().div_ceil(parts)).map(Bytes::copy_from_slice).collect();
+                let parts = futures_util::stream::unfold(chunks.into_iter(), move |mut chunks| async move {
+                    tokio::time::sleep(pause).await;
+                    match chunks.next() {
+                        Some(chunk) => Some((Ok::<_, Infallible>(Frame::data(chunk)), chunks)),
+                        None => std::future::pending().await,
+                    }
+                });
+                async move { Ok::<_, Infallible>(http::Response::new(StreamBody::new(parts))) }
+            });
+            tokio::spawn(
+                server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service),
+            );
+        }
+    });
+    config
+}
+
+#[tokio::test]
+async fn a_message_that_comes_slowly_is_no_silence() {
+    let config = slow_publisher(6, Duration::from_millis(500)).await;
+    let mut slow = client::connect(&config).await.unwrap();
+    let begun = Instant::now();
+    let message = slow.receiver.next().await.unwrap();
+    assert!(matches!(message, Some(Downstream::Error { .. })), "{message:?}");
+    assert!(begun.elapsed() > Duration::from_millis(config.silence_timeout_ms), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_client_says_why_it_cannot_connect_and_takes_the_next_address() {
     let served = serve(Config::default()).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();

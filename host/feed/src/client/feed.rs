@@ -8,6 +8,7 @@ use crate::{
 use littoral_protocol::frame::{Downstream, Upstream};
 use littoral_wire::feed;
 use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
 
 /// Sends up the feed. Clones send on the same stream.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct FeedSender {
 pub struct FeedReceiver {
     inbox: Inbox,
     silence_timeout: Duration,
+    /// Since when nothing has come for who waits. Kept from one wait to the next, as waits are given up for other work.
+    quiet_since: Option<Instant>,
+    /// What the inbox had heard by then.
+    heard: u64,
     _guard: Arc<Guard>,
 }
 
@@ -50,7 +55,7 @@ impl FeedSender {
 
 impl FeedReceiver {
     pub(crate) fn new(inbox: Inbox, silence_timeout: Duration, guard: Arc<Guard>) -> Self {
-        Self { inbox, silence_timeout, _guard: guard }
+        Self { inbox, silence_timeout, quiet_since: None, heard: 0, _guard: guard }
     }
 
     /// The next message; `None` when the leader has ended the stream. Blocks of rows and records share the memory that
@@ -60,11 +65,23 @@ impl FeedReceiver {
     /// # Errors
     /// [`Error::Wire`], [`Error::Broken`], [`Error::Silent`].
     pub async fn next(&mut self) -> Result<Option<Downstream>, Error> {
-        match tokio::time::timeout(self.silence_timeout, self.inbox.next()).await {
-            Err(_) => Err(Error::Silent { waited_ms: self.silence_timeout.as_millis() as u64 }),
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok(None)) => Ok(None),
-            Ok(Ok(Some(payload))) => Ok(Some(feed::downstream(&payload)?)),
+        loop {
+            if self.inbox.heard() != self.heard {
+                (self.heard, self.quiet_since) = (self.inbox.heard(), None);
+            }
+            let since = *self.quiet_since.get_or_insert_with(Instant::now);
+            let Ok(next) = timeout_at(since + self.silence_timeout, self.inbox.next()).await else {
+                if self.inbox.heard() != self.heard {
+                    // A part of a long message came: on a narrow way it may take longer than silence may.
+                    continue;
+                }
+                return Err(Error::Silent { waited_ms: self.silence_timeout.as_millis() as u64 });
+            };
+            self.quiet_since = None;
+            return match next? {
+                None => Ok(None),
+                Some(payload) => Ok(Some(feed::downstream(&payload)?)),
+            };
         }
     }
 }
