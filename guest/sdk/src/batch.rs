@@ -18,7 +18,8 @@ pub struct Batch {
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a, T> {
     values: &'a [T],
-    statuses: &'a [Status],
+    /// `None` when every value is present.
+    statuses: Option<&'a [Status]>,
 }
 
 macro_rules! typed {
@@ -32,7 +33,7 @@ macro_rules! typed {
                 pub fn $name(&self, name: &str) -> Result<Values<'_, $type>, Error> {
                     let column = self.column(name)?;
                     match &column.data {
-                        ColumnData::$variant(values) => Ok(Values { values, statuses: &column.statuses }),
+                        ColumnData::$variant(values) => Ok(Values::new(values, column.statuses.as_deref())),
                         _ => Err(Error::failed(format!("column '{name}' is not declared as {}", $what))),
                     }
                 }
@@ -85,20 +86,24 @@ impl Batch {
 }
 
 impl<'a, T> Values<'a, T> {
-    pub(crate) fn new(values: &'a [T], statuses: &'a [Status]) -> Self {
+    pub(crate) fn new(values: &'a [T], statuses: Option<&'a [Status]>) -> Self {
         Self { values, statuses }
     }
 
     /// The value of a row; `None` when it is absent, for whatever reason.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<&'a T> {
-        self.values.get(row).filter(|_| self.statuses.get(row) == Some(&Status::Present))
+        self.values.get(row).filter(|_| self.status(row) == Status::Present)
     }
 
     /// What is known of a row's value.
     #[must_use]
     pub fn status(&self, row: usize) -> Status {
-        self.statuses.get(row).copied().unwrap_or(Status::NotFound)
+        let status = match self.statuses {
+            Some(statuses) => statuses.get(row).copied(),
+            None => (row < self.values.len()).then_some(Status::Present),
+        };
+        status.unwrap_or(Status::NotFound)
     }
 }
 

@@ -4,7 +4,40 @@ pub use crate::bindings::littoral::feature::types::{Column, ColumnData, Status};
 
 /// A column of optional values: what is `None` is null.
 pub(crate) fn from_options<T: Default>(values: Vec<Option<T>>, wrap: fn(Vec<T>) -> ColumnData) -> Column {
-    let statuses =
-        values.iter().map(|value| if value.is_some() { Status::Present } else { Status::NullValue }).collect();
+    let status = |value: &Option<T>| if value.is_some() { Status::Present } else { Status::NullValue };
+    let statuses = values.iter().any(Option::is_none).then(|| values.iter().map(status).collect());
     Column { data: wrap(values.into_iter().map(Option::unwrap_or_default).collect()), statuses }
+}
+
+impl Column {
+    /// How many values there are.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a column of no rows is like any other")]
+    pub fn len(&self) -> usize {
+        match &self.data {
+            ColumnData::Bools(values) => values.len(),
+            ColumnData::Int32s(values) => values.len(),
+            ColumnData::Int64s(values) | ColumnData::UnixTimestamps(values) => values.len(),
+            ColumnData::Floats(values) => values.len(),
+            ColumnData::Doubles(values) => values.len(),
+            ColumnData::Strings(values) => values.len(),
+            ColumnData::Bytes(values) => values.len(),
+            ColumnData::BoolLists(values) => values.len(),
+            ColumnData::Int32Lists(values) => values.len(),
+            ColumnData::Int64Lists(values) | ColumnData::UnixTimestampLists(values) => values.len(),
+            ColumnData::FloatLists(values) => values.len(),
+            ColumnData::DoubleLists(values) => values.len(),
+            ColumnData::StringLists(values) => values.len(),
+            ColumnData::BytesLists(values) => values.len(),
+        }
+    }
+
+    /// What is known of a row's value; `None` when there is no such row.
+    #[must_use]
+    pub fn status(&self, row: usize) -> Option<Status> {
+        match &self.statuses {
+            Some(statuses) => statuses.get(row).copied(),
+            None => (row < self.len()).then_some(Status::Present),
+        }
+    }
 }

@@ -33,7 +33,9 @@ macro_rules! typed {
                 pub fn $name(&self, feature: &str) -> Result<Values<'_, $type>, Error> {
                     let index = self.features.iter().position(|known| known == feature);
                     match index.and_then(|index| self.columns.get(index)) {
-                        Some(Column { data: ColumnData::$variant(values), statuses }) => Ok(Values::new(values, statuses)),
+                        Some(Column { data: ColumnData::$variant(values), statuses }) => {
+                            Ok(Values::new(values, statuses.as_deref()))
+                        }
                         Some(_) => Err(Error::failed(format!("looked-up feature '{feature}' is not {}", $what))),
                         None => Err(Error::failed(format!("feature '{feature}' was not looked up"))),
                     }

@@ -22,7 +22,7 @@ struct Feature {
     view: Name,
     feature: Name,
     value_type: ValueType,
-    join_keys: Vec<(&'static str, &'static str)>,
+    join_keys: &'static [(&'static str, &'static str)],
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,9 @@ impl Manifest {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        // It is made anew for each call: room for most modules' columns at once.
+        let (inputs, params, outputs) = (Vec::with_capacity(16), Vec::with_capacity(4), Vec::with_capacity(4));
+        Self { inputs, params, outputs, lookups: Vec::new() }
     }
 
     /// Reads a feature; in [`crate::Batch`] it is named `view:feature`.
@@ -51,10 +53,10 @@ impl Manifest {
         view: impl Into<Name>,
         feature: impl Into<Name>,
         value_type: ValueType,
-        join_keys: &[(&'static str, &'static str)],
+        join_keys: &'static [(&'static str, &'static str)],
     ) -> Self {
         let (view, feature) = (view.into(), feature.into());
-        self.inputs.push(Feature { view, feature, value_type, join_keys: join_keys.to_vec() });
+        self.inputs.push(Feature { view, feature, value_type, join_keys });
         self
     }
 
@@ -98,12 +100,12 @@ impl Manifest {
             let fields = fields.into_iter();
             fields.map(|field| Field { name: field.name.into_owned(), value_type: field.value_type }).collect()
         };
-        let alias = |(key, column): (&str, &str)| JoinKeyAlias { join_key: key.into(), column: column.into() };
+        let alias = |(key, column): &(&str, &str)| JoinKeyAlias { join_key: (*key).into(), column: (*column).into() };
         let inputs = self.inputs.into_iter().map(|input| Input {
             view: input.view.into_owned(),
             feature: input.feature.into_owned(),
             value_type: input.value_type,
-            join_keys: input.join_keys.into_iter().map(alias).collect(),
+            join_keys: input.join_keys.iter().map(alias).collect(),
         });
         WitManifest {
             inputs: inputs.collect(),

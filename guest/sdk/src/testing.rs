@@ -75,8 +75,8 @@ impl Call {
         let columns = columns.collect::<Result<Vec<Column>, Error>>()?;
         let batch = Batch { rows: self.rows, manifest, columns };
         let made = in_order(&batch.manifest, M::transform(&batch, lookup))?;
-        if let Some(wrong) = made.iter().find(|column| column.statuses.len() != self.rows) {
-            return Err(Error::failed(format!("an output has {} rows, not {}", wrong.statuses.len(), self.rows)));
+        if let Some(wrong) = made.iter().find(|column| column.len() != self.rows) {
+            return Err(Error::failed(format!("an output has {} rows, not {}", wrong.len(), self.rows)));
         }
         let names = batch.manifest.outputs.iter().map(|output| output.name.to_string());
         Ok(Made { columns: names.zip(made).collect() })
@@ -93,14 +93,14 @@ impl Made {
     /// What an output says of a row.
     #[must_use]
     pub fn status(&self, output: &str, row: usize) -> Option<Status> {
-        self.column(output)?.statuses.get(row).copied()
+        self.column(output)?.status(row)
     }
 
     /// A scalar output's value of a row as text; `None` when it is not present.
     #[must_use]
     pub fn value(&self, output: &str, row: usize) -> Option<String> {
         let column = self.column(output)?;
-        if column.statuses.get(row) != Some(&Status::Present) {
+        if column.status(row) != Some(Status::Present) {
             return None;
         }
         match &column.data {

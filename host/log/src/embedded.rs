@@ -61,6 +61,8 @@ struct State {
     /// By their first record; the last one is written to.
     segments: Vec<Segment>,
     cache: Cache,
+    /// How many bytes a batch has of late.
+    batch_bytes: usize,
 }
 
 #[derive(Debug, Default)]

@@ -104,7 +104,7 @@ impl Record<'_> {
         hash.update(&previous.0.to_le_bytes());
         hash.update(&self.lsn.0.to_le_bytes());
         hash.update(&self.epoch.0.to_le_bytes());
-        hash.update(self.origin.as_str().as_bytes());
+        hash.update(self.origin.name_bytes());
         hash.update(&self.origin_lsn.0.to_le_bytes());
         hash.update(&self.hlc.0.to_le_bytes());
         match &self.payload {

@@ -29,9 +29,14 @@ impl Region {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        let len = self.0.iter().position(|b| *b == 0).unwrap_or(Self::LEN_MAX);
         // Only ASCII is ever stored.
-        std::str::from_utf8(&self.0[..len]).unwrap_or_default()
+        std::str::from_utf8(self.name_bytes()).unwrap_or_default()
+    }
+
+    /// The name's bytes, all of them ASCII.
+    pub fn name_bytes(&self) -> &[u8] {
+        let len = self.0.iter().position(|b| *b == 0).unwrap_or(Self::LEN_MAX);
+        &self.0[..len]
     }
 }
 

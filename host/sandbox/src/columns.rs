@@ -22,13 +22,9 @@ pub(crate) fn to_guest(column: Column) -> GuestColumn {
         ColumnData::BytesList(values) => GuestData::BytesLists(values),
         ColumnData::UnixTimestampList(values) => GuestData::UnixTimestampLists(values),
     };
-    let statuses = column.statuses.into_iter().map(|status| match status {
-        Status::Present => GuestStatus::Present,
-        Status::NullValue => GuestStatus::NullValue,
-        Status::NotFound => GuestStatus::NotFound,
-        Status::OutsideMaxAge => GuestStatus::OutsideMaxAge,
-    });
-    GuestColumn { data, statuses: statuses.collect() }
+    let all_present = column.statuses.iter().all(|status| *status == Status::Present);
+    let statuses = (!all_present).then(|| column.statuses.into_iter().map(status_to_guest).collect());
+    GuestColumn { data, statuses }
 }
 
 pub(crate) fn from_guest(column: GuestColumn) -> Column {
@@ -50,11 +46,27 @@ pub(crate) fn from_guest(column: GuestColumn) -> Column {
         GuestData::BytesLists(values) => ColumnData::BytesList(values),
         GuestData::UnixTimestampLists(values) => ColumnData::UnixTimestampList(values),
     };
-    let statuses = column.statuses.into_iter().map(|status| match status {
+    let statuses = match column.statuses {
+        Some(statuses) => statuses.into_iter().map(status_from_guest).collect(),
+        None => vec![Status::Present; data.len()],
+    };
+    Column { data, statuses }
+}
+
+fn status_to_guest(status: Status) -> GuestStatus {
+    match status {
+        Status::Present => GuestStatus::Present,
+        Status::NullValue => GuestStatus::NullValue,
+        Status::NotFound => GuestStatus::NotFound,
+        Status::OutsideMaxAge => GuestStatus::OutsideMaxAge,
+    }
+}
+
+fn status_from_guest(status: GuestStatus) -> Status {
+    match status {
         GuestStatus::Present => Status::Present,
         GuestStatus::NullValue => Status::NullValue,
         GuestStatus::NotFound => Status::NotFound,
         GuestStatus::OutsideMaxAge => Status::OutsideMaxAge,
-    });
-    Column { data, statuses: statuses.collect() }
+    }
 }

@@ -31,26 +31,19 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
             columns.len()
         )));
     }
-    let rows = columns.first().map_or(1, |column| column.statuses.len());
+    let rows = columns.first().map_or(1, |column| key_values(&column.data).map_or(0, |(_, len)| len));
     for (column, key) in columns.iter().zip(&view.join_keys) {
-        let (len, fits) = match (&column.data, key.value_type) {
-            (ColumnData::Int32s(values), ValueType::Int32) => (values.len(), true),
-            (ColumnData::Int64s(values), ValueType::Int64) => (values.len(), true),
-            (ColumnData::UnixTimestamps(values), ValueType::UnixTimestamp) => (values.len(), true),
-            (ColumnData::Strings(values), ValueType::String) => (values.len(), true),
-            (ColumnData::Bytes(values), ValueType::Bytes) => (values.len(), true),
-            _ => (rows, false),
-        };
-        if !fits {
+        let Some((_, len)) = key_values(&column.data).filter(|(value_type, _)| *value_type == key.value_type) else {
             return Err(LookupError::Invalid(format!("join key '{}' takes a column of {}", key.name, key.value_type)));
-        }
-        if len != rows || column.statuses.len() != rows {
+        };
+        if len != rows || column.statuses.as_ref().is_some_and(|statuses| statuses.len() != rows) {
             return Err(LookupError::Invalid(format!("join key '{}': key columns are not of one length", key.name)));
         }
     }
     let mut keys = Keys { batch: KeyBatch::with_capacity(rows, rows * 16), absent: Vec::with_capacity(rows) };
     for row in 0..rows {
-        let absent = columns.iter().any(|column| column.statuses[row] != Status::Present);
+        let is_absent = |statuses: &Vec<Status>| statuses[row] != Status::Present;
+        let absent = columns.iter().any(|column| column.statuses.as_ref().is_some_and(is_absent));
         keys.absent.push(absent);
         if absent {
             continue;
@@ -64,6 +57,18 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
         keys.batch.end_key();
     }
     Ok(keys)
+}
+
+/// The type and number of values that can be part of a key.
+fn key_values(data: &ColumnData) -> Option<(ValueType, usize)> {
+    match data {
+        ColumnData::Int32s(values) => Some((ValueType::Int32, values.len())),
+        ColumnData::Int64s(values) => Some((ValueType::Int64, values.len())),
+        ColumnData::UnixTimestamps(values) => Some((ValueType::UnixTimestamp, values.len())),
+        ColumnData::Strings(values) => Some((ValueType::String, values.len())),
+        ColumnData::Bytes(values) => Some((ValueType::Bytes, values.len())),
+        _ => None,
+    }
 }
 
 fn push(key: &mut Vec<u8>, column: &ColumnData, row: usize) {
@@ -99,7 +104,7 @@ mod tests {
     fn airports(values: &[Option<&str>]) -> Column {
         let status = |value: &Option<&str>| if value.is_some() { Status::Present } else { Status::NullValue };
         Column {
-            statuses: values.iter().map(status).collect(),
+            statuses: Some(values.iter().map(status).collect()),
             data: ColumnData::Strings(values.iter().map(|value| value.unwrap_or_default().to_owned()).collect()),
         }
     }
@@ -126,7 +131,7 @@ mod tests {
         assert_eq!(error, "view 'route_daily' has 2 join keys (destination, origin), 1 columns were given");
         let error = why(encode(&routes(), &[airports(&[None]), airports(&[None, None])]).unwrap_err());
         assert!(error.contains("join key 'origin'") && error.contains("one length"), "{error}");
-        let hours = Column { data: ColumnData::Int64s(vec![1]), statuses: vec![Status::Present] };
+        let hours = Column { data: ColumnData::Int64s(vec![1]), statuses: None };
         let error = why(encode(&routes(), &[airports(&[None]), hours]).unwrap_err());
         assert_eq!(error, "join key 'origin' takes a column of string");
         let long = "x".repeat(KEY_LEN_MAX);

@@ -14,7 +14,7 @@ pub(crate) fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error
         Payload::Tombstone { view, event_time, key } => (1, view, event_time, *key, None),
         Payload::Catalogue(_) | Payload::Receipt { .. } | Payload::Collect { .. } => return Ok(()),
     };
-    let origin = record.origin.as_str().as_bytes();
+    let origin = record.origin.name_bytes();
     let len_max = FIXED_LEN_MAX + origin.len() + key.len() + body.map_or(0, <[u8]>::len);
     if u32::try_from(len_max).is_err() {
         return Err(Error::TooLong { len: len_max, len_max: u32::MAX as usize });

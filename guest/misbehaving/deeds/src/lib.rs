@@ -64,7 +64,7 @@ impl Guest for Deeds {
             "no columns" => Ok(Vec::new()),
             "two columns" => Ok(vec![doubles(rows, 0.0), doubles(rows, 0.0)]),
             "long column" => Ok(vec![doubles(rows + 1, 0.0)]),
-            "few statuses" => Ok(vec![Column { statuses: Vec::new(), ..doubles(rows, 0.0) }]),
+            "few statuses" => Ok(vec![Column { statuses: Some(Vec::new()), ..doubles(rows, 0.0) }]),
             "strings" => Ok(vec![Column { data: ColumnData::Strings(vec!["0".into(); rows]), ..doubles(rows, 0.0) }]),
             // SAFETY: not UTF-8, on purpose; nothing here reads it.
             "not utf-8" => Err(text(unsafe { String::from_utf8_unchecked(vec![b'a', 0xff]) })),
@@ -93,7 +93,7 @@ impl Guest for Deeds {
 }
 
 fn doubles(rows: usize, value: f64) -> Column {
-    Column { data: ColumnData::Doubles(vec![value; rows]), statuses: vec![Status::Present; rows] }
+    Column { data: ColumnData::Doubles(vec![value; rows]), statuses: None }
 }
 
 /// Grows the memory until that is refused, which it takes well.
@@ -116,7 +116,7 @@ fn aliased(count: usize) -> Column {
     // SAFETY: not sound, on purpose: what is freed several times is this guest's alone.
     let strings =
         (0..count).map(|_| unsafe { String::from_raw_parts(text.as_mut_ptr(), text.len(), text.len()) }).collect();
-    Column { data: ColumnData::Strings(strings), statuses: vec![Status::Present; count] }
+    Column { data: ColumnData::Strings(strings), statuses: Some(vec![Status::Present; count]) }
 }
 
 /// A column of lists, each of which begins within the one before.
@@ -126,7 +126,7 @@ fn overlapping(count: usize) -> Column {
     let at = |index: usize| values.as_ptr().wrapping_add(index % len).cast_mut();
     // SAFETY: as above; every list lies within `values`.
     let lists = (0..count).map(|index| unsafe { Vec::from_raw_parts(at(index), len, len) }).collect();
-    Column { data: ColumnData::DoubleLists(lists), statuses: vec![Status::Present; count] }
+    Column { data: ColumnData::DoubleLists(lists), statuses: Some(vec![Status::Present; count]) }
 }
 
 fn deeper(n: i64) -> i64 {
@@ -138,7 +138,7 @@ const MEAN: &str = "mean_delay_24h";
 /// A feature of an airport, looked up `keys` times at once; of no airport, where the name is empty.
 fn look(view: &str, airport: &str, keys: usize, feature: &str) -> Result<f64, String> {
     let status = if airport.is_empty() { Status::NullValue } else { Status::Present };
-    let airports = Column { data: ColumnData::Strings(vec![airport.into(); keys]), statuses: vec![status; keys] };
+    let airports = Column { data: ColumnData::Strings(vec![airport.into(); keys]), statuses: Some(vec![status; keys]) };
     match lookup(view, &[airports], &[feature.into()]) {
         Ok(columns) => match columns.first() {
             Some(Column { data: ColumnData::Floats(means), .. }) => Ok(means.first().copied().map_or(0.0, f64::from)),

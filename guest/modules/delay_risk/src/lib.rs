@@ -87,8 +87,8 @@ fn key_column(column: Column) -> Column {
     match column.data {
         ColumnData::Strings(_) => column,
         _ => Column {
-            data: ColumnData::Strings(vec![String::new(); column.statuses.len()]),
-            statuses: vec![Status::NotFound; column.statuses.len()],
+            data: ColumnData::Strings(vec![String::new(); column.len()]),
+            statuses: Some(vec![Status::NotFound; column.len()]),
         },
     }
 }

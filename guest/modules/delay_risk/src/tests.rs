@@ -26,7 +26,7 @@ fn call(rows: &[Case]) -> Call {
 /// Every airport's last day, with this mean delay.
 fn airports(mean: f32) -> ViewRows<impl Fn(&[Column], &str) -> Column> {
     ViewRows::new("airport_hourly", move |keys, feature| {
-        let rows = keys[0].statuses.len();
+        let rows = keys[0].len();
         match feature {
             "mean_delay_24h" => options(vec![Some(mean); rows], ColumnData::Floats),
             "departures_24h" => options(vec![Some(100); rows], ColumnData::Int64s),

@@ -15,6 +15,13 @@ use littoral_model::{ports::RecordBlock, position::Lsn};
 use std::{io, sync::atomic::Ordering::Relaxed};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+/// About so many batches are "of late".
+const BATCHES_OF_LATE: usize = 16;
+
+/// From this size on, what a batch's sync journals of newly used space is little beside the batch itself, and less than
+/// zeros of the same size cost, which take the disk from it.
+const LARGE_BATCH: usize = 128 << 10;
+
 impl Embedded {
     pub(super) fn append_batch(&self, mut batch: Batch) -> Result<RecordBlock, AppendError> {
         let mut writer = self.writer.lock();
@@ -72,6 +79,7 @@ impl Embedded {
         state.bounds.chain = header.chain_after;
         state.bounds.epoch = header.epoch;
         state.bounds.hlc = header.hlc;
+        state.batch_bytes = state.batch_bytes - state.batch_bytes / BATCHES_OF_LATE + payload_len / BATCHES_OF_LATE;
         state.cache.push(Entry { first: header.first, last: header.last(), bytes });
         Ok(block)
     }
@@ -152,9 +160,14 @@ impl Embedded {
 
     /// Makes the next segment's file ready. A full disk is met again when it is needed.
     pub(super) fn prepare_segment(&self) {
-        let due = self.state.read().segments.last().is_none_or(|last| last.end > last.capacity / 4);
+        let (due, batch_bytes) = {
+            let state = self.state.read();
+            (state.segments.last().is_none_or(|last| last.end > last.capacity / 4), state.batch_bytes)
+        };
+        let bytes = self.options.segment_bytes;
+        let room = if batch_bytes < LARGE_BATCH { Room::Zeros(bytes) } else { Room::Reserved(bytes) };
         if due && self.prepared.lock().is_none() {
-            match self.file(Room::Zeros(self.options.segment_bytes)) {
+            match self.file(room) {
                 Ok(made) => {
                     let superfluous = self.prepared.lock().replace(made);
                     if let Some(superfluous) = superfluous {

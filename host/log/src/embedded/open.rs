@@ -64,7 +64,7 @@ impl Embedded {
             hlc: segments.iter().map(|segment| segment.hlc).max().unwrap_or(Hlc(0)),
         };
         let writer = Writer { closed: segments.is_empty(), salts: 0 };
-        let state = State { bounds, segments, cache: Cache::new(options.cache_bytes) };
+        let state = State { bounds, segments, cache: Cache::new(options.cache_bytes), batch_bytes: 0 };
         Ok(Self {
             storage,
             options,
