@@ -50,11 +50,12 @@ async fn a_renewal_keeps_it_from_running_out(open: suite::Open<'_>) {
     holder.read().await.unwrap();
     let mut tag = None;
     for attempt in 1..=20 {
-        let claim = Claim { term_ms: 500, ..claim("holder", 3, attempt) };
+        // Etcd's lease is of 5 s, and the renewals take 6 s.
+        let claim = Claim { term_ms: 4_000, ..claim("holder", 3, attempt) };
         let Swap::Taken(new) = holder.swap(tag.as_ref(), &claim).await.unwrap() else { panic!("lost") };
         tag = Some(new);
         assert_eq!(other.read().await.unwrap().unwrap().claim, claim);
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 

@@ -121,20 +121,15 @@ impl<'a> Candidates<'a> {
         self.acknowledged().iter().filter(|acknowledged| acknowledged.at > since).count()
     }
 
-    pub fn acknowledged_by(&self, name: &str, from: Duration, to: Duration) -> usize {
-        let within = |at: Duration| at > from && at < to;
-        self.acknowledged().iter().filter(|acknowledged| acknowledged.by == name && within(acknowledged.at)).count()
+    pub fn acknowledged_in(&self, epoch: u64, since: Duration) -> usize {
+        self.acknowledged().iter().filter(|acknowledged| acknowledged.epoch == epoch && acknowledged.at > since).count()
     }
 
-    /// How often a candidate has noticed that it may not acknowledge any more.
-    pub fn fenced(&self, name: &str) -> usize {
-        let said = fs::read_to_string(self.dir.path().join(format!("{name}.said"))).unwrap_or_default();
-        said.lines().filter(|line| line.starts_with("fenced ")).count()
-    }
-
-    pub fn wait_until_fenced_again(&self, name: &str, before: usize) {
+    /// Waits until a candidate has noticed that it may not acknowledge any more in this epoch.
+    pub fn wait_until_fenced(&self, name: &str, epoch: u64) {
         let deadline = Instant::now() + PATIENCE;
-        while self.fenced(name) <= before {
+        let noticed = |said: &str| said.lines().any(|line| line.split(' ').nth(2) == Some(&epoch.to_string()));
+        while !noticed(&fs::read_to_string(self.dir.path().join(format!("{name}.said"))).unwrap_or_default()) {
             assert!(Instant::now() < deadline, "{name} has not noticed that it may not acknowledge");
             std::thread::sleep(Duration::from_millis(5));
         }
