@@ -5,3 +5,4 @@ pub mod damage;
 pub mod disk;
 pub mod equality;
 pub mod load;
+pub mod truth;

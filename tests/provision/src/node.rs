@@ -3,6 +3,7 @@
 use crate::{Guarded, binary, http::Client, ready::Ready};
 use rustix::process::Signal;
 use std::{
+    ffi::OsString,
     fs, io,
     io::BufRead as _,
     net::SocketAddr,
@@ -39,6 +40,9 @@ pub struct Plan {
     pub peer: SocketAddr,
     /// Further environment.
     pub env: Vec<(String, String)>,
+    /// What stands before the executable, as what runs it in another network; none for the executable itself. It must
+    /// become the executable (`exec`), so that signals reach that.
+    pub launcher: Vec<OsString>,
 }
 
 /// A running node. Dropping it kills it.
@@ -69,6 +73,7 @@ impl Plan {
             door: any,
             peer: any,
             env: Vec::new(),
+            launcher: Vec::new(),
         }
     }
 
@@ -96,7 +101,9 @@ impl Plan {
 
     fn command(&self) -> io::Result<Command> {
         let executable = self.executable.clone().unwrap_or_else(binary::littoral);
-        let mut command = Command::new(executable);
+        let mut words = self.launcher.iter().map(OsString::as_os_str).chain([executable.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.arg(self.role).args(["--name", &self.name]).arg("--data-dir").arg(&self.data_dir);
         command.args(["--listen", &self.door.to_string()]);
         if self.role == "leader" {

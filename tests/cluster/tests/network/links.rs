@@ -1,0 +1,124 @@
+//! What a link in user space does to the feed.
+
+use crate::rig::{PATIENCE, QUICK, Rig};
+use littoral_drill::{
+    Link,
+    link::{End, Side},
+};
+use littoral_provision::cluster::eventually;
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn latency_and_jitter_are_in_the_staleness() {
+    let (latency, jitter) = (ms(60), ms(40));
+    let (rig, link, _runtime) = Rig::linked("latency and jitter", ("", QUICK));
+    link.delay(latency, jitter);
+    let begun = Instant::now();
+    sleep(ms(4_000));
+    let report = rig.watch.judge(begun + ms(500));
+    assert!(report.reported_median >= 2 * latency, "there and back takes {:?}: {report}", 2 * latency);
+    assert!(report.truly_behind_max >= latency, "the link has delayed: {report}");
+    // A jittery way is no faster than its slowest parcel, as TCP keeps order.
+    rig.settles(2 * (latency + jitter));
+    assert_eq!(link.accepted(), 1, "a slow network is no lost one");
+    link.delay(Duration::ZERO, Duration::ZERO);
+    rig.converges(Duration::ZERO);
+}
+
+#[test]
+fn a_stall_shorter_than_patience_keeps_the_connection() {
+    let edge = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 20000\n";
+    let (rig, link, _runtime) = Rig::linked("stalls", ("", edge));
+    for side in [Side::Both, Side::ToClient, Side::ToTarget] {
+        let stalled = Instant::now();
+        link.hold(side);
+        sleep(ms(1_500));
+        let report = rig.watch.judge(stalled);
+        assert!(report.reported_max >= ms(1_300), "{side:?}: {report}");
+        let behind = report.truly_behind_max >= ms(1_000);
+        // Records arrive while only pings do not; the edge then cannot know that it is fresh.
+        assert_eq!(behind, side != Side::ToTarget, "{side:?}: {report}");
+        link.heal();
+        rig.settles(Duration::ZERO);
+    }
+    assert_eq!(link.accepted(), 1, "the one connection has lasted");
+    let report = rig.converges(Duration::ZERO);
+    assert!(report.leader_lost > 0, "a leader that is not heard is said to be lost: {report}");
+}
+
+#[test]
+fn a_storm_of_resets_is_weathered() {
+    let (rig, link, _runtime) = Rig::linked("reset storm", ("", QUICK));
+    let mut chance = fastrand::Rng::with_seed(11);
+    let (mut resets, mut refusals) = (0, 0);
+    while resets < 20 {
+        sleep(ms(30 + chance.u64(..200)));
+        resets += link.reset();
+        if resets % 5 == 4 {
+            link.refuse();
+            refusals += 1;
+            sleep(ms(300));
+            link.heal();
+        }
+    }
+    rig.settles(Duration::ZERO);
+    assert!(refusals > 0 && link.accepted() > 10, "{} connections, {refusals} refusals", link.accepted());
+    rig.converges(Duration::ZERO);
+}
+
+#[test]
+fn half_open_connections_are_noticed_and_left() {
+    let leader = "[feed]\nidle_timeout_ms = 1500\n";
+    let edge = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 1000\n";
+    let (rig, link, _runtime) = Rig::linked("half-open", (leader, edge));
+    // The edge hears nothing: it counts its leader's silence. The leader hears nothing: it ends the feed, and says so.
+    let breaks: [(&str, fn(&Link) -> usize); 4] = [
+        ("nothing comes from the leader", |link| link.swallow(Side::ToClient)),
+        ("nothing comes to the leader", |link| link.swallow(Side::ToTarget)),
+        ("nothing comes either way", |link| link.swallow(Side::Both)),
+        ("the leader's end is gone", |link| link.orphan(End::Client)),
+    ];
+    for (what, make_half_open) in breaks {
+        let before = link.accepted();
+        let broken = Instant::now();
+        assert_eq!(make_half_open(&link), 1, "{what}");
+        eventually("the edge connects anew", PATIENCE, || link.accepted() > before);
+        let noticed = broken.elapsed();
+        rig.settles(Duration::ZERO);
+        eprintln!("half-open: {what}: noticed after {noticed:.1?}; {}", rig.watch.judge(broken));
+        assert!(noticed < ms(8_000), "{what}: noticed after {noticed:?}");
+        // What nobody uses any more must not count among those that are broken next.
+        link_has_one(&link);
+    }
+    rig.converges(Duration::ZERO);
+}
+
+/// Waits until both ends have left what was half-open.
+fn link_has_one(link: &Link) {
+    eventually("nothing is left of half-open connections", PATIENCE, || link.open() == 1);
+}
+
+#[test]
+fn a_partition_ends_and_the_edge_catches_up() {
+    let (rig, link, _runtime) = Rig::linked("partition", ("", QUICK));
+    for side in [Side::Both, Side::ToClient, Side::ToTarget] {
+        let parted = Instant::now();
+        link.cut(side);
+        // Longer than silence may last, so that the edge leaves the connection and finds no other.
+        sleep(ms(3_500));
+        let report = rig.watch.judge(parted);
+        assert!(report.reported_max >= ms(3_000), "{side:?}: {report}");
+        link.heal();
+        rig.settles(Duration::ZERO);
+    }
+    let report = rig.converges(Duration::ZERO);
+    assert!(report.truly_behind_max >= ms(3_000), "the partition was one: {report}");
+    assert!(report.leader_lost > 0, "{report}");
+}

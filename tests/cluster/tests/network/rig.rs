@@ -1,0 +1,129 @@
+//! A leader, a link, an edge behind it, and the watch over both.
+
+use littoral_cluster::{
+    accounts, equality,
+    truth::{Report, Watch},
+};
+use littoral_drill::Link;
+use littoral_provision::{Node, Plan, binary, cluster::eventually};
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
+use tokio::runtime::Runtime;
+
+/// How long a node may take for what takes it some milliseconds on an idle host.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What a whole network and an idle edge add to the staleness that the way itself makes: pings, and a busy host.
+const REST_MAX: Duration = Duration::from_millis(400);
+
+/// An edge that comes back quickly.
+pub const QUICK: &str = "[edge]\nreconnect_ms_max = 200\n";
+
+/// A leader that is written to, and as yet no edge.
+pub struct Leading {
+    name: &'static str,
+    pub leader: Node,
+    watch: Watch,
+    dir: tempfile::TempDir,
+}
+
+/// A leader and an edge, each where its plan says.
+pub struct Rig {
+    name: &'static str,
+    pub leader: Node,
+    pub edge: Node,
+    pub watch: Watch,
+    begun: Instant,
+    _dir: tempfile::TempDir,
+}
+
+/// What runs links.
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// A link to a leader, on a port of its own.
+pub fn link(runtime: &Runtime, leader: &Node) -> Link {
+    let target = leader.ready.peer.unwrap();
+    // Every run draws the same jitter.
+    runtime.block_on(Link::start(SocketAddr::from(([127, 0, 0, 1], 0)), target, 20_261_124)).unwrap()
+}
+
+impl Leading {
+    /// Starts a leader where it is placed, and the writes.
+    pub fn start(name: &'static str, config: &str, place: impl Fn(Plan) -> Plan) -> Self {
+        let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+        let leader = Node::start(place(Plan::leader(&dir.path().join("leader")).with_config(config))).unwrap();
+        accounts::make_view(&leader);
+        let watch = Watch::write(&leader);
+        Self { name, leader, watch, dir }
+    }
+
+    /// Starts an edge where it is placed, which finds the leader at this address, and asks it all the while once it is ready.
+    pub fn edge(mut self, address: SocketAddr, config: &str, place: impl Fn(Plan) -> Plan) -> Rig {
+        let plan = Plan::edge("edge", &self.dir.path().join("edge"), address).with_config(config);
+        let edge = Node::start(place(plan)).unwrap();
+        eventually("the edge is ready", PATIENCE, || edge.is_ready());
+        eventually("the watched account is there", PATIENCE, || {
+            let read = accounts::read(&mut edge.client(), &[1], &[]);
+            read.is_ok_and(|answer| accounts::balances(&answer).first().is_some_and(Option::is_some))
+        });
+        self.watch.read(&edge);
+        let Self { name, leader, watch, dir } = self;
+        Rig { name, leader, edge, watch, begun: Instant::now(), _dir: dir }
+    }
+}
+
+impl Rig {
+    /// Over a link on this host.
+    pub fn linked(name: &'static str, (leader, edge): (&str, &str)) -> (Self, Link, Runtime) {
+        let (runtime, leading) = (runtime(), Leading::start(name, leader, |plan| plan));
+        let link = link(&runtime, &leading.leader);
+        (leading.edge(link.address(), edge, |plan| plan), link, runtime)
+    }
+
+    /// Waits until the reported staleness is what the way makes and not more: `way` there and back.
+    #[track_caller]
+    pub fn settles(&self, way: Duration) {
+        let bound = way + REST_MAX;
+        eventually("the edge reports no more staleness than there is", PATIENCE, || {
+            self.watch.reported_lately().is_some_and(|lately| lately <= bound)
+        });
+    }
+
+    /// What was seen since the start, judged.
+    #[track_caller]
+    pub fn seen(&self) -> Report {
+        self.watch.judge(self.begun)
+    }
+
+    /// The network is whole: the edge must come to hold what the leader holds, by value and by its own proof.
+    #[track_caller]
+    pub fn converges(mut self, way: Duration) -> Report {
+        self.settles(way);
+        self.watch.stop();
+        let (written, report) = (self.watch.written(), self.seen());
+        eprintln!("{}: {written} writes, {report}", self.name);
+        assert!(written > 50, "only {written} writes were acknowledged: there was no load");
+        assert!(report.answers > 100, "only {} answers: the edge was hardly asked", report.answers);
+        eventually("the edge has what the leader has", PATIENCE, || {
+            let (leader, edge) = (self.leader.status(), self.edge.status());
+            !leader["position"].is_null() && leader["position"] == edge["position"] && edge["ready"] == json!(true)
+        });
+        equality::assert_equal(&self.leader, &self.edge);
+        verify(&self.edge);
+        report
+    }
+}
+
+/// Has `littoral verify` prove the edge equal to its leader.
+#[track_caller]
+fn verify(edge: &Node) {
+    let verified = Command::new(binary::littoral()).args(["verify", &edge.url()]).output().unwrap();
+    let said = String::from_utf8_lossy(&[verified.stdout, verified.stderr].concat()).into_owned();
+    assert!(verified.status.success() && said.contains("equal as of record"), "{said}");
+}
