@@ -3,7 +3,11 @@
 use crate::{data, failure::Failure};
 use littoral_feed::client::{self, CallClient, Connection};
 use littoral_model::{status::NodeStatus, view::ViewId};
-use littoral_provision::{Cluster, Node, cluster::Options, http::Client};
+use littoral_provision::{
+    Cluster, Node,
+    cluster::Options,
+    http::{Answer, Client},
+};
 use serde_json::Value;
 use std::{
     path::PathBuf,
@@ -180,11 +184,11 @@ pub fn executable() -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// When it does not answer with 200.
-pub fn answer_to(address: std::net::SocketAddr, request: &[u8]) -> Result<Vec<u8>, Failure> {
+pub fn answer_to(address: std::net::SocketAddr, request: &[u8]) -> Result<Answer, Failure> {
     use std::io::Write as _;
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(request)?;
     let (answer, _) = littoral_provision::http::read_answer(&mut std::io::BufReader::new(stream), false)?;
-    if answer.status == 200 { Ok(answer.body) } else { Err(Failure::new("a first read", answer.text())) }
+    if answer.status == 200 { Ok(answer) } else { Err(Failure::new("a first read", answer.text())) }
 }
