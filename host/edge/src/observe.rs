@@ -64,7 +64,8 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         epoch: point.as_ref().map_or(Epoch(0), |point| point.epoch),
         position,
         head,
-        staleness_ms: staleness.map(|staleness| staleness.as_millis() as u64),
+        // Rounded up, as in answers: never less than the truth.
+        staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
         views,
         modules,

@@ -89,12 +89,18 @@ impl Watch {
         locked(&self.known.acknowledged).len()
     }
 
-    /// The staleness in the newest answers, the median of them; `None` before there are enough.
+    /// The staleness in the newest answers from a moment on, the median of them; `None` before there are enough.
     #[must_use]
-    pub fn reported_lately(&self) -> Option<Duration> {
+    pub fn reported_lately(&self, since: Instant) -> Option<Duration> {
         const LATELY: usize = 25;
         let answers = locked(&self.known.answers);
-        let mut lately: Vec<_> = answers.iter().rev().take(LATELY).filter_map(|answer| answer.staleness).collect();
+        let mut lately: Vec<_> = answers
+            .iter()
+            .rev()
+            .take(LATELY)
+            .filter(|answer| answer.asked >= since)
+            .filter_map(|answer| answer.staleness)
+            .collect();
         lately.sort_unstable();
         (lately.len() == LATELY).then(|| lately[LATELY / 2])
     }

@@ -89,9 +89,9 @@ impl Rig {
     /// Waits until the reported staleness is what the way makes and not more: `way` there and back.
     #[track_caller]
     pub fn settles(&self, way: Duration) {
-        let bound = way + REST_MAX;
+        let (bound, since) = (way + REST_MAX, Instant::now());
         eventually("the edge reports no more staleness than there is", PATIENCE, || {
-            self.watch.reported_lately().is_some_and(|lately| lately <= bound)
+            self.watch.reported_lately(since).is_some_and(|lately| lately <= bound)
         });
     }
 
@@ -110,9 +110,10 @@ impl Rig {
         eprintln!("{}: {written} writes, {report}", self.name);
         assert!(written > 50, "only {written} writes were acknowledged: there was no load");
         assert!(report.answers > 100, "only {} answers: the edge was hardly asked", report.answers);
+        // Writable: it is connected, not only up to date from before.
         eventually("the edge has what the leader has", PATIENCE, || {
             let (leader, edge) = (self.leader.status(), self.edge.status());
-            !leader["position"].is_null() && leader["position"] == edge["position"] && edge["ready"] == json!(true)
+            !leader["position"].is_null() && leader["position"] == edge["position"] && edge["writable"] == json!(true)
         });
         equality::assert_equal(&self.leader, &self.edge);
         verify(&self.edge);
