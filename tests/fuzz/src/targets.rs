@@ -4,6 +4,7 @@ mod arrow;
 mod blocks;
 mod calls;
 mod catalogue;
+mod claim;
 mod configuration;
 mod doors;
 mod edge_snapshot;
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     values::BODIES,
     values::KEYS,
     token::TARGET,
+    claim::TARGET,
     log::TARGET,
     snapshot::TARGET,
     edge_snapshot::TARGET,
