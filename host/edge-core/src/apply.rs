@@ -8,6 +8,7 @@ use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     entity_key::KEY_LEN_MAX,
     event_time::EventTime,
+    mutation::{Mutation, active},
     record::{Payload, Record},
     row::{Row, RowMeta},
     view::ViewId,
@@ -78,6 +79,7 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             }
             // For whoever may lead one day; a replica that answers reads does not need it.
             Payload::Receipt { .. } => {}
+            Payload::Collect { .. } if active(Mutation::EdgeCollectsNothing) => {}
             Payload::Collect { before } => {
                 brought.collected += replica.table.collect_tombstones(*before);
             }

@@ -10,13 +10,14 @@ use crate::{
 use littoral_model::{
     digest::Checkpoint,
     hlc::Hlc,
-    position::{Epoch, Incarnation, Lsn, Position},
+    mutation::{Mutation, active},
+    position::{Lsn, Position},
     region::Region,
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
     staleness::Staleness,
-    subscriber::{Block, Effect as Judged, Remedy, Subscriber, Violation},
+    subscriber::{Block, Effect as Judged, Epochs, Remedy, Subscriber, Violation},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -106,8 +107,8 @@ pub struct Follower {
     holdings: Arc<Holdings>,
     serving: Option<Arc<Replica>>,
     staleness: Staleness,
-    /// The log that was followed last, and the newest epoch seen there.
-    followed: Option<(Incarnation, Epoch)>,
+    /// The newest epochs that were seen.
+    epochs: Epochs,
     /// What we hold may not be the leader's history: take a snapshot.
     needs_snapshot: bool,
     /// Whether the stream has got as far as records.
@@ -130,7 +131,7 @@ impl Follower {
             holdings,
             serving,
             staleness: Staleness::default(),
-            followed: point.map(|point| (point.resume.position.incarnation, point.epoch)),
+            epochs: point.map(|point| (point.resume.position.incarnation, point.epoch)).into(),
             needs_snapshot: false,
             tailed: false,
             first_address: 0,
@@ -162,7 +163,7 @@ impl Follower {
     pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
         self.address = address;
         let resume = self.serving.as_ref().filter(|_| !self.needs_snapshot).map(|replica| replica.point.load().resume);
-        let subscriber = Subscriber::new(resume, self.followed, self.holdings.wanted());
+        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
         let hello = subscriber.hello(&self.name);
         if let Some(resume) = resume {
             self.staleness.applied(resume.position.lsn);
@@ -202,7 +203,15 @@ impl Follower {
             Judged::Greeted(hello) => {
                 stream.region = hello.region;
                 self.tailed = hello.mode == Mode::Tail;
-                self.followed = Some((hello.head.incarnation, stream.subscriber.epoch()));
+                self.epochs.seen(hello.head.incarnation, stream.subscriber.epoch());
+                match (hello.mode, &self.serving) {
+                    (Mode::Snapshot, _) => self.staleness.awaits_snapshot(),
+                    // Rows of a snapshot may be newer than its position: they too must be of this history.
+                    (Mode::Tail, Some(replica)) if replica.exact_from() > hello.head.lsn => {
+                        return Err(Violation::CutBack { head: hello.head.lsn, holds: replica.exact_from() });
+                    }
+                    (Mode::Tail, _) => {}
+                }
                 Effect::Greeted(hello)
             }
             Judged::BeginSnapshot { as_of, chain, catalogue, rows_estimate } => {
@@ -252,7 +261,7 @@ impl Follower {
         let brought = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
         let epoch = stream.subscriber.epoch();
-        self.followed = Some((replica.position().incarnation, epoch));
+        self.epochs.seen(replica.position().incarnation, epoch);
 
         let before = replica.point.load();
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
@@ -267,7 +276,8 @@ impl Follower {
     /// nothing is known. While a snapshot is on its way echoes speak of what is not served yet, and nothing is published.
     #[must_use]
     pub fn freshness(&self) -> Option<Option<Duration>> {
-        let settled = self.tailed && self.stream.as_ref().is_some_and(|stream| stream.bootstrap.is_none());
+        let bootstraps = |stream: &Stream| stream.bootstrap.is_some() && !active(Mutation::FreshWhileReplaced);
+        let settled = self.tailed && self.stream.as_ref().is_some_and(|stream| !bootstraps(stream));
         settled.then(|| self.staleness.fresh_at())
     }
 

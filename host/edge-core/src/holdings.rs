@@ -32,6 +32,8 @@ pub struct Holdings {
     pub misses_max: u64,
     /// Parts of the table with a lock of their own.
     pub shards: usize,
+    /// See [`littoral_replica::Config::hash_seed`].
+    pub hash_seed: Option<u64>,
 }
 
 impl Default for Holdings {
@@ -44,6 +46,7 @@ impl Default for Holdings {
             resident_bytes_max: 1 << 30,
             misses_max: 100_000,
             shards: littoral_replica::Config::default().shards,
+            hash_seed: None,
         }
     }
 }

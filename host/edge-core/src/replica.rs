@@ -88,6 +88,7 @@ impl Replica {
     pub fn new(holdings: &Holdings, point: Point) -> Self {
         let table = Table::new(littoral_replica::Config {
             shards: holdings.shards,
+            hash_seed: holdings.hash_seed,
             resident_bytes: Some(holdings.resident_bytes_max),
             misses_max: holdings.misses_max,
             floor: point.resume.position.lsn,

@@ -87,14 +87,14 @@ pub struct Recovered {
     pub damaged: Vec<OpenError>,
 }
 
-/// Restores the state. `receipts` makes an empty set of idempotency keys.
+/// Restores the state, into a table that is laid out as `config` says. `receipts` makes an empty set of idempotency keys.
 ///
 /// # Errors
 /// [`RecoverError`]
 pub fn recover(
     storage: &dyn Storage,
     log: &dyn Log,
-    shards: usize,
+    config: Config,
     receipts: impl Fn() -> Receipts,
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
@@ -108,7 +108,7 @@ pub fn recover(
         if lsn > bounds.tail {
             return Err(RecoverError::LogTooShort { tail: bounds.tail, as_of: lsn, directory: storage.name() });
         }
-        match load(storage, log, lsn, shards, receipts()) {
+        match load(storage, log, lsn, config, receipts()) {
             Ok(mut recovered) => {
                 recovered.damaged = damaged;
                 replay(log, lsn, &mut recovered)?;
@@ -125,7 +125,7 @@ pub fn recover(
         return Err(RecoverError::NoSnapshot { oldest: bounds.oldest, directory: storage.name(), last: refused });
     }
     let mut recovered = Recovered {
-        table: Arc::new(Table::new(Config { shards, ..Config::default() })),
+        table: Arc::new(Table::new(config)),
         catalogue: Arc::default(),
         receipts: receipts(),
         hlc: Hlc(0),
@@ -141,7 +141,7 @@ fn load(
     storage: &dyn Storage,
     log: &dyn Log,
     lsn: Lsn,
-    shards: usize,
+    config: Config,
     mut receipts: Receipts,
 ) -> Result<Recovered, OpenError> {
     let mut reader = snapshot::Reader::open(storage, lsn)?;
@@ -156,7 +156,7 @@ fn load(
             remedy: "remove it, or restore the data directory whole",
         });
     }
-    let table = Arc::new(Table::new(Config { shards, ..Config::default() }));
+    let table = Arc::new(Table::new(config));
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
     while let Some(section) = reader.next_section()? {

@@ -165,7 +165,8 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
     }
     let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
     let keys_max = config.idempotency_keys_max;
-    let recovered = recover(&*ground.storage, &*log, config.shards, || Receipts::new(keys_max, age_ms))?;
+    let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
+    let recovered = recover(&*ground.storage, &*log, layout, || Receipts::new(keys_max, age_ms))?;
     let (bounds, identity) = (log.bounds(), log.identity());
     tracing::info!(
         region = %identity.region,

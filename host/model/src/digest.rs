@@ -8,6 +8,7 @@
 
 use crate::{
     hlc::Hlc,
+    mutation::{Mutation, active},
     position::{Lsn, Position},
     row::Row,
     view::ViewId,
@@ -102,7 +103,9 @@ impl Digest {
 
     /// The buckets whose sums are not the other's, in order.
     pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u8> + 'a {
-        (0..=u8::MAX).filter(|bucket| self.sum(*bucket) != other.sum(*bucket))
+        (0..=u8::MAX)
+            .filter(|bucket| !(active(Mutation::DigestMissesBuckets) && bucket % 2 == 1))
+            .filter(|bucket| self.sum(*bucket) != other.sum(*bucket))
     }
 
     /// One number for all buckets, for people and logs.

@@ -1,5 +1,6 @@
 //! Hybrid logical clocks: Kulkarni, Demirbas et al., "Logical Physical Clocks" (OPODIS 2014).
 
+use crate::mutation::{Mutation, active};
 use serde::{Deserialize, Serialize};
 
 /// A reading of a hybrid logical clock: 48 bits of milliseconds since 1970, then a 16 bit counter for events within
@@ -48,7 +49,8 @@ impl HlcClock {
     /// The next reading, for an event at `physical_ms`: greater than every reading given or observed before.
     pub fn tick(&mut self, physical_ms: u64) -> Hlc {
         let physical = Hlc::new(physical_ms, 0);
-        self.last = if physical > self.last { physical } else { Hlc(self.last.0 + 1) };
+        self.last =
+            if physical > self.last || active(Mutation::ClockGoesBack) { physical } else { Hlc(self.last.0 + 1) };
         self.last
     }
 

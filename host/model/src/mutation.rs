@@ -44,6 +44,28 @@ pub enum Mutation {
     KeepFailedReceipts,
     /// Idempotency keys are not read back from the log.
     ForgetReceiptsOnReplay,
+    /// A snapshot on disk leaves idempotency keys out.
+    SnapshotWithoutReceipts,
+    /// What was known of another log's freshness counts for the one that is followed now.
+    FreshAcrossLogs,
+    /// Echoes of a log that is not served yet count for the one that is.
+    FreshFromOtherLog,
+    /// Freshness is stated of the replica in the making, while another is served.
+    FreshWhileReplaced,
+    /// How far a relay is behind does not count.
+    IgnoreRelayLag,
+    /// A publisher of an older epoch is followed.
+    FollowOldEpoch,
+    /// Half the buckets of a digest are not compared.
+    DigestMissesBuckets,
+    /// Rows that have changed in memory are not noticed.
+    ScrubSeesNothing,
+    /// Every tombstone is collected, however young.
+    CollectTooMuch,
+    /// An edge does not collect tombstones.
+    EdgeCollectsNothing,
+    /// A leader's clock goes back with its host's.
+    ClockGoesBack,
     /// Who takes the lease goes on with the epoch of the holder before.
     IgnoreLeaseEpoch,
     /// What was appended is acknowledged though the lease has run out.
@@ -72,7 +94,7 @@ impl Mutation {
         [Self::CommitOldEpochs, Self::ForgetPromise, Self::PromoteLongestLog, Self::PromoteAlone];
 
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 30] = [
         Self::SkipStripeCheck,
         Self::PublishNoStripe,
         Self::ForgetSnapshotFloor,
@@ -88,6 +110,21 @@ impl Mutation {
         Self::FreshBeforeApplied,
         Self::DropInsert,
         Self::FillLosesRow,
+        Self::IgnoreToken,
+        Self::JoinOlderFlight,
+        Self::KeepFailedReceipts,
+        Self::ForgetReceiptsOnReplay,
+        Self::SnapshotWithoutReceipts,
+        Self::FreshAcrossLogs,
+        Self::FreshFromOtherLog,
+        Self::FreshWhileReplaced,
+        Self::IgnoreRelayLag,
+        Self::FollowOldEpoch,
+        Self::DigestMissesBuckets,
+        Self::ScrubSeesNothing,
+        Self::CollectTooMuch,
+        Self::EdgeCollectsNothing,
+        Self::ClockGoesBack,
     ];
 }
 

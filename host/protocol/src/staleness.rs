@@ -21,6 +21,8 @@ pub struct Staleness {
     sent: VecDeque<(u64, Duration)>,
     echoed: VecDeque<(Lsn, Duration)>,
     applied: Lsn,
+    /// What is followed is not what is served: its heads cannot be compared with what is applied.
+    awaits_snapshot: bool,
     fresh_at: Option<Duration>,
 }
 
@@ -38,6 +40,7 @@ impl Staleness {
     /// The publisher had seen ping `seq` when its head was `head`, and was then at most `behind` behind the leader;
     /// `None` when it cannot tell, which proves nothing. Numbers that were never sent are ignored.
     pub fn echo(&mut self, seq: u64, head: Lsn, behind: Option<Duration>) {
+        let behind = if active(Mutation::IgnoreRelayLag) { Some(Duration::ZERO) } else { behind };
         let mut sent_at = None;
         if seq > self.last_seq {
             return;
@@ -58,8 +61,14 @@ impl Staleness {
 
     /// Everything up to `lsn` is applied.
     pub fn applied(&mut self, lsn: Lsn) {
-        self.applied = lsn;
+        (self.applied, self.awaits_snapshot) = (lsn, false);
         self.advance();
+    }
+
+    /// A snapshot is on its way: what is served is not of the stream's log until it is applied, or not on its way to the
+    /// stream's head. Echoes count once it is.
+    pub fn awaits_snapshot(&mut self) {
+        self.awaits_snapshot = true;
     }
 
     /// The stream is over: open pings will not be answered. What was reached stays true.
@@ -71,6 +80,9 @@ impl Staleness {
     /// The replica now follows another life of the log: nothing is known of it yet.
     pub fn forget(&mut self) {
         self.disconnected();
+        if active(Mutation::FreshAcrossLogs) {
+            return;
+        }
         self.fresh_at = None;
         self.applied = Lsn::NONE;
     }
@@ -89,6 +101,9 @@ impl Staleness {
 
     fn advance(&mut self) {
         let applied = self.applied;
+        if self.awaits_snapshot && !active(Mutation::FreshFromOtherLog) {
+            return;
+        }
         while let Some((_, at)) =
             self.echoed.pop_front_if(|(head, _)| *head <= applied || active(Mutation::FreshBeforeApplied))
         {
@@ -141,6 +156,22 @@ mod tests {
         assert_eq!(tracker.staleness(ms(50)), Some(ms(40)));
         tracker.applied(Lsn(12));
         assert_eq!(tracker.staleness(ms(60)), Some(ms(40)), "now everything of before 20 ms is in");
+    }
+
+    #[test]
+    fn echoes_of_a_log_that_is_not_served_yet_wait_for_its_snapshot() {
+        let mut tracker = Staleness::default();
+        tracker.applied(Lsn(50));
+        tracker.awaits_snapshot();
+        let seq = tracker.ping(ms(10)).expect("room");
+        tracker.echo(seq, Lsn(20), LEADER);
+        assert_eq!(tracker.staleness(ms(15)), None, "record 20 of another log");
+        let mut cut = tracker.clone();
+        tracker.applied(Lsn(20));
+        assert_eq!(tracker.staleness(ms(15)), Some(ms(5)));
+        cut.disconnected();
+        cut.applied(Lsn(50));
+        assert_eq!(cut.staleness(ms(15)), None);
     }
 
     #[test]

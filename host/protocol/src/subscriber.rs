@@ -1,9 +1,11 @@
 //! A subscriber of the feed: what each message means, which are refused, and where to go on afterwards.
 
 mod block;
+mod epochs;
 mod violation;
 
 pub use block::BlockCheck;
+pub use epochs::Epochs;
 pub use violation::{Remedy, Violation};
 
 use crate::frame::{
@@ -15,7 +17,7 @@ use littoral_model::{
     digest::Checkpoint,
     hlc::Hlc,
     mutation::{Mutation, active},
-    position::{Epoch, Incarnation, Lsn, Position},
+    position::{Epoch, Lsn, Position},
     record::ChainHash,
 };
 use std::{sync::Arc, time::Duration};
@@ -110,8 +112,9 @@ pub struct Subscriber {
     phase: Phase,
     views: Views,
     applied: Option<Resume>,
-    /// The log that was followed last: its epochs only grow.
-    followed: Option<Incarnation>,
+    /// The newest epochs that were seen before.
+    known: Epochs,
+    /// The newest of the log that is followed.
     epoch: Epoch,
     /// That of the last record on this stream. Records that we lack may be of older epochs than the leader that sends them.
     records_epoch: Epoch,
@@ -119,16 +122,16 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscriber that has applied everything up to `resume` and wants `views`. `followed` names the log that it
-    /// followed last, also when nothing of it is to be gone on from, and the newest epoch seen there.
+    /// A subscriber that has applied everything up to `resume` and wants `views`. `known` are the newest epochs that were
+    /// seen, also of logs of which nothing is to be gone on from.
     #[must_use]
-    pub fn new(resume: Option<Resume>, followed: Option<(Incarnation, Epoch)>, views: Views) -> Self {
+    pub fn new(resume: Option<Resume>, known: impl Into<Epochs>, views: Views) -> Self {
         Self {
             phase: Phase::Greeting,
             views,
             applied: resume,
-            followed: followed.map(|(log, _)| log),
-            epoch: followed.map_or(Epoch(0), |(_, epoch)| epoch),
+            known: known.into(),
+            epoch: Epoch(0),
             records_epoch: Epoch(0),
             head: Position::default(),
         }
@@ -265,9 +268,9 @@ impl Subscriber {
             return Err(Violation::Version { theirs: hello.version });
         }
         let same_log = self.applied.filter(|applied| applied.position.incarnation == hello.head.incarnation);
-        let followed = self.followed == Some(hello.head.incarnation);
-        if followed && hello.epoch < self.epoch {
-            return Err(Violation::StaleEpoch { theirs: hello.epoch, known: self.epoch });
+        let known = self.known.newest(hello.head.incarnation).unwrap_or_default();
+        if hello.epoch < known && !active(Mutation::FollowOldEpoch) {
+            return Err(Violation::StaleEpoch { theirs: hello.epoch, known });
         }
         self.head = hello.head;
         match hello.mode {
@@ -278,8 +281,7 @@ impl Subscriber {
             },
         }
         // Another life of the log counts its epochs anew.
-        self.epoch = if followed { self.epoch.max(hello.epoch) } else { hello.epoch };
-        self.followed = Some(hello.head.incarnation);
+        self.epoch = known.max(hello.epoch);
         Ok(Effect::Greeted(hello))
     }
 

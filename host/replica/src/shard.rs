@@ -1,7 +1,7 @@
 //! A part of the table under one lock: also the stripe of the fill-versus-feed rule.
 
 use crate::view::Views;
-use foldhash::fast::RandomState;
+use foldhash::{SharedSeed, fast::SeedableRandomState};
 use hashbrown::HashTable;
 use littoral_model::{hlc::Hlc, row::Row, view::ViewId};
 use littoral_protocol::fill::Stripe;
@@ -31,13 +31,17 @@ pub(crate) struct Shard(pub(crate) RwLock<State>);
 pub(crate) struct Core {
     pub(crate) shards: Box<[Shard]>,
     pub(crate) views: Views,
-    pub(crate) hash: RandomState,
+    pub(crate) hash: SeedableRandomState,
 }
 
 impl Core {
-    pub(crate) fn new(shards: usize) -> Self {
+    pub(crate) fn new(shards: usize, hash_seed: Option<u64>) -> Self {
         let shards = (0..shards.clamp(1, 1 << 16).next_power_of_two()).map(|_| Shard::default()).collect();
-        Self { shards, views: Views::default(), hash: RandomState::default() }
+        let hash = match hash_seed {
+            Some(seed) => SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
+            None => SeedableRandomState::random(),
+        };
+        Self { shards, views: Views::default(), hash }
     }
 
     /// Seeded per process, so that nobody outside can choose keys that collide.

@@ -33,11 +33,14 @@ pub struct Config {
     pub misses_max: u64,
     /// Fills as of an older record than this are refused: what a snapshot was taken as of.
     pub floor: Lsn,
+    /// Where rows lie follows from this alone: for simulations that replay exactly. `None`, and anything that hears of keys
+    /// from outside: drawn per table, so that nobody can choose keys that collide.
+    pub hash_seed: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { shards: 1_024, resident_bytes: None, misses_max: 100_000, floor: Lsn::NONE }
+        Self { shards: 1_024, resident_bytes: None, misses_max: 100_000, floor: Lsn::NONE, hash_seed: None }
     }
 }
 
@@ -106,7 +109,7 @@ impl Table {
     /// An empty table.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let core = Arc::new(Core::new(config.shards));
+        let core = Arc::new(Core::new(config.shards, config.hash_seed));
         if config.floor > Lsn::NONE && !active(Mutation::ForgetSnapshotFloor) {
             core.shards.iter().for_each(|shard| shard.0.write().stripe.publish(config.floor));
         }
@@ -291,6 +294,7 @@ impl Table {
     /// Removes tombstones whose write is older than `before`, as a record of the log says that everybody does there.
     /// Snapshots that are being read meanwhile still get them. Returns how many.
     pub fn collect_tombstones(&self, before: Hlc) -> usize {
+        let before = if active(Mutation::CollectTooMuch) { Hlc(u64::MAX) } else { before };
         let mut collected = 0;
         let snapshots: Vec<Arc<Graves>> = {
             let mut snapshots = self.snapshots.lock();

@@ -1,155 +1,233 @@
-//! An edge: the product's subscriber, staleness and table. What stands between them is here.
+//! An edge: the product's core, and what its tasks do with the core's effects.
 
-use crate::leader::{FULL, RESIDENT, commit_of, row_of};
-use bytes::Bytes;
+use crate::leader::KEYS;
+use littoral_edge_core::{
+    Follower, Holdings, Replica, ViewMode,
+    fills::{Flights, Waiter},
+    follower::{Effect, Fault},
+    proving::{self, Mending},
+    read::Place,
+    relay::Relay,
+};
 use littoral_model::{
-    merge::MergePolicy,
+    digest::{BucketRows, Checkpoints},
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
-    frame::{Downstream, Resume, Views},
-    staleness::Staleness,
-    subscriber::{Block, BlockCheck, Effect, Remedy, Subscriber, Violation},
+    frame::{Downstream, ErrorCode, SubscriberHello},
+    proof::{Prover, Step},
+    subscriber::Violation,
 };
-use littoral_replica::{Config, Mode, Residency, Table};
-use littoral_wire::{records, rows};
-use std::{sync::Arc, time::Duration};
+use littoral_replica::Scrub;
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
-/// Streams that may be at fault at one position before a snapshot is taken.
-const SAME_FAULT_MAX: u32 = 3;
+/// Records that a relay keeps, in bytes: few, so that some who were away need a snapshot.
+const RELAY_BYTES: usize = 2 << 10;
+
+/// A place of an open read.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The read.
+    pub read: u64,
+    /// The place.
+    pub place: Place,
+    /// Whether the read was given up.
+    pub gone: Rc<Cell<bool>>,
+}
+
+impl Waiter for Asker {
+    fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+}
+
+/// Why the world must end a stream.
+#[derive(Debug)]
+pub enum Ends {
+    /// The publisher did what it may not.
+    Violation(Violation),
+    /// The publisher ended it.
+    Told(ErrorCode),
+    /// Mending has not helped.
+    GivenUp,
+}
 
 /// One life of an edge's process.
 pub struct Edge {
-    /// What it serves from.
-    pub replica: Option<(Arc<Table>, Resume)>,
-    /// The stream's protocol.
-    pub subscriber: Option<Subscriber>,
-    /// How old its rows are.
-    pub staleness: Staleness,
-    /// The log it followed last, and the newest epoch there.
-    pub followed: Option<(Incarnation, Epoch)>,
+    /// What it decides.
+    pub follower: Follower,
+    /// Keys on their way.
+    pub flights: Flights<Asker>,
+    /// What it passes on.
+    pub relay: Relay,
+    /// The leader's digests, for those who follow.
+    pub checkpoints: Checkpoints,
+    /// Its proof.
+    pub prover: Prover,
+    /// What it states of its freshness, by its own clock.
+    pub fresh_at: Option<Duration>,
     /// What its clock shows when the world begins.
     pub clock: Duration,
-    making: Option<(Arc<Table>, Resume)>,
-    needs_snapshot: bool,
-    stuck: (Option<Resume>, u32),
+    /// Rows of the full view that have changed in memory.
+    pub rotten: BTreeSet<u64>,
+    /// Rows that are being added up, and which were rotten when that began.
+    pub scrub: Option<(Scrub, BTreeSet<u64>)>,
+    /// Buckets that are being mended, and what has come for them and is not applied here yet.
+    pub mending: Option<(Mending, Option<BucketRows>)>,
+    /// It holds what a leader had that was then restored from a backup: no invariant speaks of that before it is replaced.
+    pub outlived: bool,
+    /// The newest epoch that it was greeted with, by log.
+    pub epochs: BTreeMap<Incarnation, Epoch>,
+}
+
+/// What a message has led to, for the world.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Took {
+    /// Nothing that invariants speak of.
+    Nothing,
+    /// The publisher has answered, under this epoch.
+    Greeted(Incarnation, Epoch),
+    /// Another replica is served.
+    Served,
+    /// Records were applied.
+    Applied,
 }
 
 impl Edge {
-    /// An edge that has nothing.
+    /// An edge that has nothing. A relay holds every row of every view.
     #[must_use]
-    pub fn new(clock: Duration) -> Self {
-        let (staleness, stuck) = (Staleness::default(), (None, 0));
-        Self {
-            replica: None,
-            subscriber: None,
-            staleness,
-            followed: None,
-            clock,
-            making: None,
-            needs_snapshot: false,
-            stuck,
-        }
-    }
-
-    /// A new stream begins.
-    pub fn subscribe(&mut self) -> littoral_protocol::frame::SubscriberHello {
-        let resume = self.replica.as_ref().filter(|_| !self.needs_snapshot).map(|(_, resume)| *resume);
-        let subscriber = Subscriber::new(resume, self.followed, Views::All);
-        let hello = subscriber.hello("edge");
-        self.subscriber = Some(subscriber);
-        if let Some(resume) = resume {
-            self.staleness.applied(resume.position.lsn);
-        }
-        hello
-    }
-
-    /// A message has come. Whether the stream goes on.
-    pub fn take(&mut self, message: Downstream) -> Result<bool, Violation> {
-        let Some(subscriber) = &mut self.subscriber else { return Ok(false) };
-        match subscriber.receive(message)? {
-            Effect::Greeted(hello) => self.followed = Some((hello.head.incarnation, subscriber.epoch())),
-            Effect::BeginSnapshot { as_of, chain, .. } => {
-                let config = Config { shards: 1, resident_bytes: Some(1 << 30), floor: as_of.lsn, ..Config::default() };
-                let table = Table::new(config);
-                table.set_residency(FULL, Residency::Full);
-                table.set_residency(RESIDENT, Residency::Resident);
-                self.making = Some((Arc::new(table), Resume { position: as_of, chain }));
-            }
-            Effect::TakeRows { bytes, .. } => self.take_rows(&bytes)?,
-            Effect::FinishSnapshot => {
-                let other = |made: &Resume, held: &Resume| made.position.incarnation != held.position.incarnation;
-                if let Some((table, resume)) = self.making.take() {
-                    if self.needs_snapshot || self.replica.as_ref().is_some_and(|(_, held)| other(&resume, held)) {
-                        self.staleness.forget();
-                    }
-                    self.needs_snapshot = false;
-                    self.staleness.applied(resume.position.lsn);
-                    self.replica = Some((table, resume));
-                }
-            }
-            Effect::Apply(block) => self.apply(&block)?,
-            Effect::Heard { head, echo, behind, .. } => self.staleness.echo(echo, head.lsn, behind),
-            Effect::Compare(_) => {}
-            Effect::End { .. } => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn take_rows(&mut self, bytes: &Bytes) -> Result<(), Violation> {
-        let Some((table, _)) = &self.making else { return Ok(()) };
-        for row in rows::iter(bytes) {
-            let row = row.map_err(|error| Violation::Damaged(error.to_string()))?;
-            if let Some(row) = row.filter(|row| row.view == FULL) {
-                table.apply(row.to_row(), MergePolicy::LatestEvent, Mode::InsertAll);
-            }
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, block: &Block) -> Result<(), Violation> {
-        let (Some((table, resume)), Some(subscriber)) = (&mut self.replica, &mut self.subscriber) else {
-            return Ok(());
+    pub fn new(clock: Duration, relays: bool) -> Self {
+        let mode = if relays { ViewMode::Full } else { ViewMode::Resident };
+        let holdings = Holdings {
+            views: BTreeMap::from([("resident".to_owned(), mode)]),
+            shards: 4,
+            hash_seed: Some(11),
+            ..Holdings::default()
         };
-        let mut check = BlockCheck::new(block);
-        let mut commits = Vec::new();
-        for record in records::iter(&block.bytes) {
-            let record = record.map_err(|error| Violation::Damaged(error.to_string()))?;
-            check.record(&record)?;
-            commits.extend(commit_of(&record));
+        Self {
+            follower: Follower::new("edge".to_owned(), Arc::new(holdings), None),
+            flights: Flights::new(100, 2),
+            relay: Relay::new(if relays { RELAY_BYTES } else { 0 }),
+            checkpoints: Checkpoints::default(),
+            prover: Prover::default(),
+            fresh_at: None,
+            clock,
+            rotten: BTreeSet::new(),
+            scrub: None,
+            mending: None,
+            outlived: false,
+            epochs: BTreeMap::new(),
         }
-        let epoch = check.finish()?;
-        for commit in commits {
-            let mode = if commit.view == FULL { Mode::InsertAll } else { Mode::UpdateHeld };
-            table.apply(row_of(&commit), MergePolicy::LatestEvent, mode);
-        }
-        subscriber.applied(block, epoch);
-        *resume = subscriber.resume().unwrap_or(*resume);
-        self.followed = Some((resume.position.incarnation, subscriber.epoch()));
-        self.staleness.applied(block.last);
-        Ok(())
     }
 
-    /// The stream has ended.
-    pub fn disconnected(&mut self, violation: Option<&Violation>) {
-        self.subscriber = None;
-        self.making = None;
-        self.staleness.disconnected();
-        let at = self.replica.as_ref().map(|(_, resume)| *resume);
-        match violation.map(Violation::remedy) {
-            Some(Remedy::ResumeOrSnapshot) => {
-                let times = if self.stuck.0 == at { self.stuck.1 + 1 } else { 1 };
-                self.stuck = (at, times);
-                self.needs_snapshot |= times >= SAME_FAULT_MAX;
-            }
-            Some(Remedy::Snapshot) => self.needs_snapshot = true,
-            Some(Remedy::Resume) | None => {}
-        }
+    /// What it serves.
+    #[must_use]
+    pub fn replica(&self) -> Option<&Arc<Replica>> {
+        self.follower.serving()
     }
 
     /// Everything up to here is applied.
     #[must_use]
     pub fn lsn(&self) -> Lsn {
-        self.replica.as_ref().map_or(Lsn::NONE, |(_, resume)| resume.position.lsn)
+        self.replica().map_or(Lsn::NONE, |replica| replica.position().lsn)
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn now(&self, now: Duration) -> Duration {
+        now + self.clock
+    }
+
+    /// A new stream begins.
+    pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
+        self.follower.connected(address, self.now(now))
+    }
+
+    /// A message has come.
+    ///
+    /// # Errors
+    /// Why the stream must end.
+    pub fn take(&mut self, message: Downstream) -> Result<Took, Ends> {
+        let took = match self.follower.take(message).map_err(Ends::Violation)? {
+            Effect::Greeted(hello) => return Ok(Took::Greeted(hello.head.incarnation, hello.epoch)),
+            Effect::SnapshotBegun | Effect::RowsTaken(_) | Effect::Nothing => Took::Nothing,
+            Effect::Serve { replica, replaced, .. } => {
+                if replaced {
+                    self.fresh_at = None;
+                }
+                self.prover.restart(replica.exact_from());
+                self.checkpoints.clear();
+                self.relay.restart(replica.point.load().resume);
+                (self.scrub, self.mending, self.outlived) = (None, None, false);
+                Took::Served
+            }
+            Effect::Applied { block, position, .. } => {
+                self.relay.applied(&block, position);
+                Took::Applied
+            }
+            Effect::Heard { .. } => Took::Nothing,
+            Effect::Compare(checkpoint) => {
+                let Some(replica) = self.follower.serving().cloned() else { return Ok(Took::Nothing) };
+                self.checkpoints.push((*checkpoint).clone());
+                let (_, step) = proving::compare(&mut self.prover, &replica.table, &checkpoint);
+                self.carry_out(step)?;
+                Took::Nothing
+            }
+            Effect::End { code, .. } => return Err(Ends::Told(code)),
+        };
+        if let Some(at) = self.follower.freshness() {
+            self.fresh_at = at;
+        }
+        Ok(took)
+    }
+
+    fn carry_out(&mut self, step: Option<Step>) -> Result<(), Ends> {
+        match step {
+            None => {}
+            Some(Step::Snapshot) => return Err(Ends::GivenUp),
+            Some(Step::Scrub) => match self.follower.serving().and_then(|replica| replica.table.begin_scrub()) {
+                Some(scrub) => self.scrub = Some((scrub, self.rotten.clone())),
+                None => self.prover.not_scrubbed(),
+            },
+            Some(Step::Repair(buckets)) => self.mending = Some((Mending::new(buckets), None)),
+        }
+        Ok(())
+    }
+
+    /// Goes on with adding up. When that has ended: the keys that were rotten when it began, and whether it found nothing.
+    ///
+    /// # Errors
+    /// Why the stream must end.
+    pub fn scrub_on(&mut self) -> Result<Option<(BTreeSet<u64>, bool)>, Ends> {
+        let Some((mut scrub, rotten)) = self.scrub.take() else { return Ok(None) };
+        if scrub.advance() {
+            self.scrub = Some((scrub, rotten));
+            return Ok(None);
+        }
+        let (_, step) = proving::scrubbed(&mut self.prover, scrub);
+        let found_nothing = step.is_none();
+        self.carry_out(step)?;
+        Ok(Some((rotten, found_nothing)))
+    }
+
+    /// The stream has ended.
+    pub fn disconnected(&mut self, fault: &Fault) {
+        self.follower.disconnected(fault);
+    }
+
+    /// A row of the full view changes in memory. Whether there was one.
+    pub fn rot(&mut self, number: u64) -> bool {
+        let key = crate::leader::key(number % KEYS);
+        let rots = self.replica().is_some_and(|replica| replica.table.corrupt(crate::leader::FULL, &key));
+        if rots {
+            self.rotten.insert(number % KEYS);
+        }
+        rots
     }
 }

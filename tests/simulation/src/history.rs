@@ -1,77 +1,172 @@
-//! The judge: every acknowledged write in order, in plain maps, written without a line of the product's merging.
+//! The judge: what stands in a log, in plain maps, written without a line of the product's merging.
 
-use littoral_model::{position::Lsn, view::ViewId};
-use std::{collections::BTreeMap, time::Duration};
+use littoral_model::{
+    position::Lsn,
+    record::{ChainHash, Payload, Record},
+    view::ViewId,
+};
+use littoral_protocol::frame::Resume;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-/// A write.
+/// A row or, without a body, a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Commit {
-    /// Its record.
-    pub lsn: Lsn,
+pub struct Write {
     /// The view.
     pub view: ViewId,
     /// The key.
     pub key: Vec<u8>,
-    /// The values; `None` for a deletion.
+    /// The values.
     pub body: Option<Vec<u8>>,
     /// When its event happened.
     pub event_time: i64,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A row or a deletion.
+    Write(Write),
+    /// Deletions by older clock readings are forgotten.
+    Collect(u64),
+    /// A write was taken under this key.
+    Receipt(String),
+    /// Something else.
+    Other,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub lsn: Lsn,
     /// The leader's clock reading.
     pub hlc: u64,
+    /// Its hash.
+    pub chain: ChainHash,
+    /// What it says.
+    pub what: What,
     /// When it was acknowledged, in the world's time.
     pub at: Duration,
 }
 
-/// The writes of one life of the log.
+impl Entry {
+    /// What stands in a record that was acknowledged at `at`.
+    #[must_use]
+    pub fn of(record: &Record<'_>, at: Duration) -> Self {
+        let write = |view, event_time: i64, key: &[u8], body: Option<&[u8]>| {
+            What::Write(Write { view, key: key.to_vec(), body: body.map(<[u8]>::to_vec), event_time })
+        };
+        let what = match &record.payload {
+            Payload::Row { view, event_time, key, body } => write(*view, event_time.0, key, Some(body)),
+            Payload::Tombstone { view, event_time, key } => write(*view, event_time.0, key, None),
+            Payload::Collect { before } => What::Collect(before.0),
+            Payload::Receipt { idempotency_key, .. } => What::Receipt((*idempotency_key).to_owned()),
+            Payload::Catalogue(_) => What::Other,
+        };
+        Self { lsn: record.lsn, hlc: record.hlc.0, chain: record.chain, what, at }
+    }
+}
+
+/// From a record on, which entry a key's state comes from; `None` when there is nothing, not even a deletion.
+type States = Vec<(Lsn, Option<usize>)>;
+
+/// What stands in one life of a log.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// By record, dense from the first.
-    pub commits: Vec<Commit>,
-    /// Which commit has won a key, from which record on.
-    winners: BTreeMap<(u32, Vec<u8>), Vec<usize>>,
+    /// By number, dense from the first.
+    pub entries: Vec<Entry>,
+    states: BTreeMap<(u32, Vec<u8>), States>,
+    keys: BTreeSet<String>,
 }
 
 impl History {
-    /// Another write.
-    pub fn push(&mut self, commit: Commit) {
-        let index = self.commits.len();
-        let winners = self.winners.entry((commit.view.0, commit.key.clone())).or_default();
-        let wins = winners.last().is_none_or(|last| {
-            let last = &self.commits[*last];
-            (commit.event_time, commit.hlc) > (last.event_time, last.hlc)
-        });
-        if wins {
-            winners.push(index);
+    /// Another record.
+    ///
+    /// # Errors
+    /// What no log may hold.
+    pub fn push(&mut self, entry: Entry) -> Result<(), String> {
+        let index = self.entries.len();
+        if self.entries.last().is_some_and(|last| last.hlc >= entry.hlc) {
+            return Err(format!("the clock reading of record {} is not greater than the one before", entry.lsn));
         }
-        self.commits.push(commit);
-    }
-
-    /// The last record.
-    #[must_use]
-    pub fn head(&self) -> Lsn {
-        self.commits.last().map_or(Lsn::NONE, |commit| commit.lsn)
-    }
-
-    /// What a key is as of a record.
-    #[must_use]
-    pub fn at(&self, view: ViewId, key: &[u8], lsn: Lsn) -> Option<&Commit> {
-        let winners = self.winners.get(&(view.0, key.to_vec()))?;
-        winners.iter().rev().map(|index| &self.commits[*index]).find(|commit| commit.lsn <= lsn)
-    }
-
-    /// What a key has been since it was what it is as of `lsn`, oldest first.
-    pub fn since(&self, view: ViewId, key: &[u8], lsn: Lsn) -> Vec<Option<&Commit>> {
-        let mut states = vec![self.at(view, key, lsn)];
-        if let Some(winners) = self.winners.get(&(view.0, key.to_vec())) {
-            states.extend(winners.iter().map(|index| &self.commits[*index]).filter(|c| c.lsn > lsn).map(Some));
+        match &entry.what {
+            What::Write(write) => {
+                let states = self.states.entry((write.view.0, write.key.clone())).or_default();
+                let last = states.last().and_then(|(_, state)| *state).map(|last| &self.entries[last]);
+                let wins = last.is_none_or(|last| match &last.what {
+                    What::Write(held) => (write.event_time, entry.hlc) > (held.event_time, last.hlc),
+                    _ => true,
+                });
+                if wins {
+                    states.push((entry.lsn, Some(index)));
+                }
+            }
+            What::Collect(before) => {
+                for states in self.states.values_mut() {
+                    let last = states.last().and_then(|(_, state)| *state).map(|last| &self.entries[last]);
+                    let deleted = last.is_some_and(
+                        |last| matches!(&last.what, What::Write(write) if write.body.is_none() && last.hlc < *before),
+                    );
+                    if deleted {
+                        states.push((entry.lsn, None));
+                    }
+                }
+            }
+            What::Receipt(key) => {
+                if !self.keys.insert(key.clone()) {
+                    return Err(format!("the write with key {key} was taken twice"));
+                }
+            }
+            What::Other => {}
         }
-        states
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// The record of this number.
+    #[must_use]
+    pub fn entry(&self, lsn: Lsn) -> Option<&Entry> {
+        self.entries.get(usize::try_from(lsn.0).ok()?.checked_sub(1)?)
+    }
+
+    /// Whether who stands there has this history and no other.
+    #[must_use]
+    pub fn holds(&self, resume: &Resume) -> bool {
+        let lsn = resume.position.lsn;
+        if lsn == Lsn::NONE { true } else { self.entry(lsn).is_some_and(|entry| entry.chain == resume.chain) }
+    }
+
+    /// The values of a key as of a record.
+    #[must_use]
+    pub fn at(&self, view: ViewId, key: &[u8], lsn: Lsn) -> Option<&[u8]> {
+        let states = self.states.get(&(view.0, key.to_vec()))?;
+        states.iter().rev().find(|(from, _)| *from <= lsn).and_then(|(_, state)| self.body(*state))
+    }
+
+    /// What the values of a key have been since they were what they are as of `lsn`, oldest first.
+    #[must_use]
+    pub fn since(&self, view: ViewId, key: &[u8], lsn: Lsn) -> Vec<Option<&[u8]>> {
+        let mut bodies = vec![self.at(view, key, lsn)];
+        if let Some(states) = self.states.get(&(view.0, key.to_vec())) {
+            bodies.extend(states.iter().filter(|(from, _)| *from > lsn).map(|(_, state)| self.body(*state)));
+        }
+        bodies
+    }
+
+    fn body(&self, state: Option<usize>) -> Option<&[u8]> {
+        match &self.entries[state?].what {
+            What::Write(write) => write.body.as_deref(),
+            _ => None,
+        }
     }
 
     /// The last record that was acknowledged before `time`.
     #[must_use]
     pub fn acknowledged_before(&self, time: Duration) -> Lsn {
-        let count = self.commits.partition_point(|commit| commit.at < time);
-        count.checked_sub(1).map_or(Lsn::NONE, |index| self.commits[index].lsn)
+        let count = self.entries.partition_point(|entry| entry.at < time);
+        count.checked_sub(1).map_or(Lsn::NONE, |index| self.entries[index].lsn)
     }
 }

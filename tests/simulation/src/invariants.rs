@@ -1,91 +1,153 @@
 //! What must hold after every event, each a function that is named as a sentence.
 
 use crate::{
+    edge::Edge,
+    history::History,
     leader::{FULL, KEYS, RESIDENT, key},
     world::{EDGES, World},
 };
+use littoral_edge_core::Replica;
+use littoral_model::position::{Epoch, Incarnation};
 use littoral_replica::Held;
+use std::collections::BTreeSet;
 
 impl World {
     pub(crate) fn check(&mut self) -> Result<(), String> {
         for edge in 0..EDGES {
             self.a_replica_never_goes_back(edge)?;
-            let of_this_log = self.edges[edge]
-                .replica
-                .as_ref()
-                .is_some_and(|(_, resume)| resume.position.incarnation == self.leader.head().incarnation);
-            if of_this_log {
-                self.a_full_view_is_the_history_as_of_its_position(edge)?;
-                self.a_resident_row_is_never_older_than_the_position(edge)?;
-                self.a_read_never_claims_less_staleness_than_it_has(edge)?;
+            let Some(replica) = self.edges[edge].replica().cloned() else { continue };
+            let resume = replica.point.load().resume;
+            let Some(history) = self.histories.get(&resume.position.incarnation) else { continue };
+            // What was restored from an older disk has lost what came after it, and knows nothing of who has seen that.
+            if self.edges[edge].outlived || !history.holds(&resume) {
+                continue;
             }
+            let healed = a_full_view_is_the_history_as_of_its_position(edge, &self.edges[edge], &replica, history)?;
+            if replica.routes.load().get(&RESIDENT).is_some() {
+                a_resident_row_is_never_older_than_the_position(edge, &replica, history)?;
+            }
+            a_read_never_claims_less_staleness_than_it_has(edge, &self.edges[edge], history)?;
+            self.edges[edge].rotten.retain(|number| !healed.contains(number));
         }
         Ok(())
     }
 
     fn a_replica_never_goes_back(&mut self, edge: usize) -> Result<(), String> {
-        let Some((_, resume)) = &self.edges[edge].replica else { return Ok(()) };
-        let (incarnation, lsn) = (Some(resume.position.incarnation), resume.position.lsn);
+        let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
+        let position = replica.position();
         let (seen, before) = self.seen[edge];
-        if seen == incarnation && lsn < before {
-            return Err(format!("edge {edge} went back from record {before} to {lsn}"));
+        if seen == Some(position.incarnation) && position.lsn < before {
+            return Err(format!("edge {edge} went back from record {before} to {}", position.lsn));
         }
-        self.seen[edge] = (incarnation, lsn);
+        self.seen[edge] = (Some(position.incarnation), position.lsn);
         Ok(())
     }
 
-    fn a_full_view_is_the_history_as_of_its_position(&self, edge: usize) -> Result<(), String> {
-        let Some((table, resume)) = &self.edges[edge].replica else { return Ok(()) };
-        for key in (0..KEYS).map(key) {
-            let expected = self.history.at(FULL, &key, resume.position.lsn).and_then(|commit| commit.body.as_deref());
-            let held = table.get(FULL, &key);
-            if body(&held) != expected {
-                return Err(format!("edge {edge}, {key:?}: {held:?} is not the history as of {}", resume.position.lsn));
+    pub(crate) fn an_older_epoch_is_never_followed(
+        &mut self,
+        edge: usize,
+        log: Incarnation,
+        epoch: Epoch,
+    ) -> Result<(), String> {
+        let newest = self.edges[edge].epochs.entry(log).or_insert(epoch);
+        if epoch < *newest {
+            return Err(format!("edge {edge} follows epoch {epoch} after epoch {newest}"));
+        }
+        *newest = epoch;
+        Ok(())
+    }
+
+    pub(crate) fn what_was_restored_is_the_history(&self) -> Result<(), String> {
+        let head = self.leader.head().lsn;
+        for view in [FULL, RESIDENT] {
+            for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
+                let held = self.leader.table.get(view, &key);
+                if self.history().at(view, &key, head) != body(&held) {
+                    return Err(format!("after a crash the leader's key {index} of view {view} is {held:?}"));
+                }
             }
         }
         Ok(())
     }
 
-    fn a_resident_row_is_never_older_than_the_position(&self, edge: usize) -> Result<(), String> {
-        let Some((table, resume)) = &self.edges[edge].replica else { return Ok(()) };
-        for key in (0..KEYS).map(key) {
-            let held = table.get(RESIDENT, &key);
-            if matches!(held, Held::Unknown) {
-                continue;
-            }
-            let states = self.history.since(RESIDENT, &key, resume.position.lsn);
-            if !states.iter().any(|state| state.and_then(|commit| commit.body.as_deref()) == body(&held)) {
-                return Err(format!("edge {edge}, {key:?}: {held:?} was overtaken before {}", resume.position.lsn));
-            }
+    /// A round that found nothing wrong was right.
+    pub(crate) fn digests_equal_means_rows_equal(&self, edge: usize, rotten: &BTreeSet<u64>) -> Result<(), String> {
+        let spoilt = &self.edges[edge].rotten;
+        match rotten.intersection(spoilt).find(|_| !self.edges[edge].outlived) {
+            Some(number) => Err(format!("edge {edge}: key {number} has changed in memory and was found equal")),
+            None => Ok(()),
         }
-        Ok(())
-    }
-
-    fn a_read_never_claims_less_staleness_than_it_has(&self, edge: usize) -> Result<(), String> {
-        let edge_state = &self.edges[edge];
-        let Some(fresh_at) = edge_state.staleness.fresh_at() else { return Ok(()) };
-        let owed = self.history.acknowledged_before(fresh_at.saturating_sub(edge_state.clock));
-        if edge_state.lsn() < owed {
-            return Err(format!("edge {edge} at {} claims to have all up to {owed}", edge_state.lsn()));
-        }
-        Ok(())
     }
 
     pub(crate) fn replicas_converge_once_the_network_heals(&self) -> Result<(), String> {
         let head = self.leader.head();
         for (number, edge) in self.edges.iter().enumerate() {
-            let Some((table, resume)) = &edge.replica else { return Err(format!("edge {number} has nothing")) };
-            if resume.position != head {
-                return Err(format!("edge {number} stands at {}, the leader at {head}", resume.position));
+            let Some(replica) = edge.replica() else { return Err(format!("edge {number} has nothing")) };
+            let position = replica.position();
+            if position != head {
+                return Err(format!("edge {number} stands at {position}, the leader at {head}"));
+            }
+            if let Some(rotten) = edge.rotten.first().filter(|_| !edge.outlived) {
+                return Err(format!("edge {number}: key {rotten} has changed in memory and was never mended"));
             }
             let full = |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == FULL);
-            let (ours, theirs) = (full(table), full(&self.leader.table));
+            let (ours, theirs) = (full(&replica.table), full(&self.leader.table));
             if theirs.is_some() && ours != theirs {
                 return Err(format!("edge {number}: rows are equal and digests are not"));
             }
         }
         Ok(())
     }
+}
+
+/// Returns rows that had changed in memory and are right again. Before the snapshot's newest row is reached, rows may be
+/// newer than the position.
+fn a_full_view_is_the_history_as_of_its_position(
+    number: usize,
+    edge: &Edge,
+    replica: &Replica,
+    history: &History,
+) -> Result<BTreeSet<u64>, String> {
+    let lsn = replica.position().lsn;
+    let mut healed = BTreeSet::new();
+    for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
+        let held = replica.table.get(FULL, &key);
+        let right = if lsn < replica.exact_from() {
+            history.since(FULL, &key, lsn).contains(&body(&held))
+        } else {
+            history.at(FULL, &key, lsn) == body(&held)
+        };
+        if right {
+            healed.insert(index);
+        } else if !edge.rotten.contains(&index) {
+            return Err(format!("edge {number}, key {index}: {held:?} is not the history as of {lsn}"));
+        }
+    }
+    Ok(healed)
+}
+
+fn a_resident_row_is_never_older_than_the_position(
+    number: usize,
+    replica: &Replica,
+    history: &History,
+) -> Result<(), String> {
+    let lsn = replica.position().lsn;
+    for (index, key) in (0..KEYS).map(|index| (index, key(index))) {
+        let held = replica.table.get(RESIDENT, &key);
+        if !matches!(held, Held::Unknown) && !history.since(RESIDENT, &key, lsn).contains(&body(&held)) {
+            return Err(format!("edge {number}, key {index}: {held:?} was overtaken before {lsn}"));
+        }
+    }
+    Ok(())
+}
+
+fn a_read_never_claims_less_staleness_than_it_has(number: usize, edge: &Edge, history: &History) -> Result<(), String> {
+    let Some(fresh_at) = edge.fresh_at else { return Ok(()) };
+    let owed = history.acknowledged_before(fresh_at.saturating_sub(edge.clock));
+    if edge.lsn() < owed {
+        return Err(format!("edge {number} at {} claims to have all up to {owed}", edge.lsn()));
+    }
+    Ok(())
 }
 
 fn body(held: &Held) -> Option<&[u8]> {

@@ -1,26 +1,35 @@
-//! A leader: the product's log over a disk that fails, its table, and its sessions. What stands between them is here.
+//! A leader: the product's log over a disk that fails, and its core, driven in one thread as its own threads drive it.
 
 use crate::{
-    history::{Commit, History},
+    history::{Entry, Write},
     random::Random,
 };
-use bytes::Bytes;
+use littoral_leader_core::{
+    Committer, Limits, Published, Receipts, State, Work, ingest, published::receipt, receipts::content_hash, recover,
+    vouching,
+};
 use littoral_log::{
-    Batch, Log,
+    Log as _, Retention,
     embedded::{Embedded, Options},
+    snapshot,
     storage::{Faults, Memory},
 };
 use littoral_model::{
+    catalogue::CatalogueChange,
+    digest::{BucketRows, Checkpoints},
+    entity_key,
     event_time::EventTime,
     hlc::{Hlc, HlcClock},
     merge::MergePolicy,
+    ports::RecordBlock,
     position::{Epoch, Lsn, Position},
-    record::{ChainHash, Payload, Record},
     region::Region,
-    row::{Row, RowMeta},
-    view::ViewId,
+    row_body::BodyBuilder,
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+    write::{RowBatch, RowWrite, WriteError, WriteReceipt, WriteRequest},
 };
-use littoral_replica::{Config, Mode, Table};
+use littoral_replica::{Config, Table};
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
 
@@ -30,31 +39,59 @@ pub const FULL: ViewId = ViewId(1);
 pub const RESIDENT: ViewId = ViewId(2);
 /// Keys of each view: few, so that they meet each other often.
 pub const KEYS: u64 = 6;
+/// Where the leaders' wall clocks begin, in milliseconds.
+const EPOCH_MS: i64 = 1_000_000_000;
+/// Nothing in a world is forgotten for its number or age.
+const RECEIPTS_MAX: usize = 10_000;
+const RECEIPTS_AGE_MS: u64 = 1 << 40;
 
 /// One life of a leader's process.
 pub struct Leader {
     /// Its disk.
     pub disk: Memory,
     /// Its log.
-    pub log: Embedded,
+    pub log: Arc<Embedded>,
     /// Its rows.
     pub table: Arc<Table>,
     /// Under which it appends.
     pub epoch: Epoch,
-    clock: HlcClock,
+    /// What is durable and applied.
+    pub published: Published,
+    /// The newest digests.
+    pub checkpoints: Checkpoints,
+    /// How far its wall clock is off, in milliseconds.
+    pub wall: i64,
+    /// Whether another has taken its place: it takes no writes, and cannot tell how far it is behind.
+    pub deposed: bool,
+    limits: Limits,
+    committer: Committer,
+    receipts: Arc<parking_lot::Mutex<Receipts>>,
+    state: State,
 }
 
 /// The region of everything.
-///
-/// # Panics
-/// Never: the name is good.
 #[must_use]
 pub fn region() -> Region {
     "east".parse().unwrap_or(Region::NONE)
 }
 
+fn view(name: &str) -> FeatureView {
+    FeatureView {
+        id: ViewId(0),
+        name: name.to_owned(),
+        join_keys: vec![JoinKey { name: "id".into(), entity: "id".into(), value_type: ValueType::Int64 }],
+        features: vec![Feature { name: "f".into(), value_type: ValueType::Int64 }],
+        ttl_ms: None,
+        merge: MergePolicy::LatestEvent,
+    }
+}
+
+/// Layout of tables: few parts, and rows lie where the seed says.
+pub const TABLE: Config =
+    Config { shards: 4, resident_bytes: None, misses_max: 100_000, floor: Lsn::NONE, hash_seed: Some(7) };
+
 impl Leader {
-    /// Opens the log on `disk` and replays it.
+    /// Opens the log on `disk` and restores the state.
     ///
     /// # Errors
     /// What was wrong, for people.
@@ -66,93 +103,150 @@ impl Leader {
             cache_bytes: 4 << 10,
             entropy,
         };
-        let log = Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?;
-        let table = Arc::new(Table::new(Config { shards: 1, ..Config::default() }));
-        let clock = HlcClock::after(log.bounds().hlc);
-        let leader = Self { disk, log, table, epoch, clock };
-        for commit in leader.read_all()? {
-            leader.apply(&commit);
-        }
-        Ok(leader)
+        let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
+        let receipts = || Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS);
+        let recovered = recover(&disk, &*log, TABLE, receipts).map_err(|error| error.to_string())?;
+        let (bounds, identity) = (log.bounds(), log.identity());
+        let hlc = recovered.hlc.max(bounds.hlc);
+        let published = Published::at(identity, (bounds.tail, bounds.chain, hlc), recovered.catalogue.clone());
+        let limits = Limits { request_bytes_max: 1 << 20, row_bytes_max: 1 << 20, future_ms_max: 1 << 40 };
+        let receipts = Arc::new(parking_lot::Mutex::new(recovered.receipts));
+        let owner = (identity.region, epoch);
+        let clock = HlcClock::after(hlc);
+        let committer = Committer::new(owner, limits, clock, recovered.catalogue.clone(), receipts.clone());
+        Ok(Self {
+            disk,
+            log,
+            table: recovered.table,
+            epoch,
+            published,
+            checkpoints: Checkpoints::default(),
+            wall: 0,
+            deposed: false,
+            limits,
+            committer,
+            receipts,
+            state: State::new(recovered.catalogue, identity.region),
+        })
     }
 
-    /// Everything in the log.
+    /// The changes that make the views.
+    #[must_use]
+    pub fn views() -> Vec<Work> {
+        ["full", "resident"].map(|name| Work::Change(CatalogueChange::PutView(view(name)))).into()
+    }
+
+    /// The wall clock's milliseconds.
+    #[must_use]
+    pub fn now_ms(&self, now: Duration) -> u64 {
+        let ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        (EPOCH_MS + ms + self.wall).max(0) as u64
+    }
+
+    /// A write as a door hands it in.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn check(&self, request: WriteRequest, now: Duration) -> Result<Work, WriteError> {
+        let catalogue = &self.published.catalogue;
+        ingest::check(&self.limits, catalogue, &request, self.now_ms(now))?;
+        let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
+        Ok(Work::Write { request, content, generation: catalogue.generation })
+    }
+
+    /// Makes work durable in one batch, applies it and answers it; as the commit and apply threads do. An answer for each
+    /// work, unless the batch failed.
+    ///
+    /// # Errors
+    /// Why nothing of it is durable.
+    pub fn commit(&mut self, works: Vec<Work>, now: Duration) -> Result<Vec<Result<WriteReceipt, WriteError>>, String> {
+        let mut building = self.committer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
+        let taken: Vec<_> = works.into_iter().map(|work| self.committer.take(&mut building, work)).collect();
+        let (batch, pending) = building.finish();
+        if !batch.is_empty() {
+            if let Err(error) = self.log.append(batch) {
+                self.committer.failed(&pending);
+                return Err(error.to_string());
+            }
+            self.committer.durable(pending);
+        }
+        let identity = self.log.identity();
+        let mut answers = Vec::new();
+        for taken in taken {
+            answers.push(taken.map(|durable| {
+                self.state.apply(&self.table, &durable);
+                let (first, last, duplicate) = durable.range();
+                receipt(identity, first, last, duplicate)
+            }));
+        }
+        let bounds = self.log.bounds();
+        self.published = Published::at(identity, (bounds.tail, bounds.chain, bounds.hlc), self.state.catalogue.clone());
+        Ok(answers)
+    }
+
+    /// What stands in the log from a record on, as far as it is kept.
     ///
     /// # Errors
     /// What was wrong, for people.
-    pub fn read_all(&self) -> Result<Vec<Commit>, String> {
-        let (mut all, mut next) = (Vec::new(), Lsn::OLDEST);
+    pub fn entries(&self, from: Lsn, at: Duration) -> Result<Vec<Entry>, String> {
+        let (mut all, mut next) = (Vec::new(), from.max(self.log.bounds().oldest));
         loop {
             let block = self.log.read(next, 1 << 20).map_err(|error| error.to_string())?;
             if block.bytes.is_empty() {
                 return Ok(all);
             }
             for record in records::iter(&block.bytes) {
-                let record = record.map_err(|error| error.to_string())?;
-                all.extend(commit_of(&record));
+                all.push(Entry::of(&record.map_err(|error| error.to_string())?, at));
             }
             next = block.last.next();
         }
     }
 
-    /// Appends a write and, once it is durable, applies it.
+    /// Records for a subscriber: nothing that is not applied here.
     ///
     /// # Errors
-    /// The write, which is not acknowledged and may come back after a crash, and why.
-    pub fn write(&mut self, random: &mut Random, now: Duration) -> Result<Commit, (Commit, String)> {
-        let bounds = self.log.bounds();
-        let mut batch = Batch::after(&bounds, self.epoch, 256);
-        let commit = Commit {
-            lsn: batch.next_lsn(),
-            view: if random.one_in(2) { FULL } else { RESIDENT },
-            key: key(random.below(KEYS)),
-            body: (!random.one_in(4)).then(|| random.any().to_le_bytes().to_vec()),
-            // Some events come late.
-            event_time: i64::try_from(now.as_millis()).unwrap_or(i64::MAX) - random.below(40) as i64,
-            hlc: self.clock.tick(now.as_millis() as u64).0,
-            at: now,
+    /// What was wrong, for people.
+    pub fn records(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, String> {
+        let block = self.log.read(from, bytes_max).map_err(|error| error.to_string())?;
+        Ok(littoral_log::through(block, self.published.position.lsn))
+    }
+
+    /// Takes digests.
+    pub fn vouch(&mut self, now: Duration) {
+        let at = Hlc::new(self.now_ms(now), 0);
+        let lsn = self.published.position.lsn;
+        self.checkpoints.push(vouching::checkpoint(&self.table, &self.state.catalogue, lsn, at, |_| false));
+    }
+
+    /// A bucket's rows for who mends.
+    #[must_use]
+    pub fn bucket(&self, view: ViewId, bucket: u8, after: Option<&[u8]>) -> BucketRows {
+        let as_of = self.published.position;
+        let (rows, more) = self.table.bucket(view, bucket, after, 64);
+        BucketRows { as_of, rows, more }
+    }
+
+    /// Writes a snapshot and lets go of what it makes superfluous. Says what came of it.
+    pub fn snapshot_to_disk(&self) -> String {
+        let receipts = self.receipts.lock().through(self.published.position.lsn);
+        let head = self.published.snapshot_head(self.log.identity(), self.epoch, self.table.len() as u64);
+        if let Err(error) = snapshot::write(&self.disk, &head, self.table.chunks(4), &receipts) {
+            return format!("the snapshot could not be written: {error}");
+        }
+        let through = match snapshot::prune(&self.disk) {
+            Ok(through) => through,
+            Err(error) => return format!("old snapshots could not be removed: {error}"),
         };
-        let (view, event_time, key) = (commit.view, EventTime(commit.event_time), &commit.key[..]);
-        let payload = match &commit.body {
-            Some(body) => Payload::Row { view, event_time, key, body },
-            None => Payload::Tombstone { view, event_time, key },
-        };
-        let record = Record {
-            lsn: commit.lsn,
-            epoch: self.epoch,
-            origin: region(),
-            origin_lsn: commit.lsn,
-            hlc: Hlc(commit.hlc),
-            chain: ChainHash::GENESIS,
-            payload,
-        };
-        let appended = batch.push(record).and_then(|()| self.log.append(batch));
-        match appended {
-            Ok(_) => {
-                self.apply(&commit);
-                Ok(commit)
-            }
-            Err(error) => Err((commit, error.to_string())),
+        match self.log.trim(Retention { through, bytes_max: 0, before: Hlc(u64::MAX) }) {
+            Ok(oldest) => format!("a snapshot as of {} is written, the log begins at {oldest}", head.as_of),
+            Err(error) => format!("the log could not be trimmed: {error}"),
         }
     }
 
-    fn apply(&self, commit: &Commit) {
-        self.table.apply(row_of(commit), MergePolicy::LatestEvent, Mode::InsertAll);
-    }
-
     /// The last record.
+    #[must_use]
     pub fn head(&self) -> Position {
-        Position { incarnation: self.log.identity().incarnation, lsn: self.log.bounds().tail }
-    }
-
-    /// The rows of a snapshot, as they travel, with the record and the hash that they stand for.
-    pub fn snapshot(&self) -> (Position, ChainHash, Vec<(u32, Bytes)>) {
-        let chunks = self.table.chunks(4).map(|rows| {
-            let mut block = Vec::new();
-            let pushed = rows.iter().filter(|row| littoral_wire::rows::push(&mut block, Some(row)).is_ok()).count();
-            (pushed as u32, Bytes::from(block))
-        });
-        (self.head(), self.log.bounds().chain, chunks.collect())
+        self.published.position
     }
 
     /// What goes wrong with the disk from now on.
@@ -170,52 +264,41 @@ impl Leader {
 /// A key by number.
 #[must_use]
 pub fn key(number: u64) -> Vec<u8> {
-    format!("key-{number}").into_bytes()
+    let mut key = Vec::new();
+    entity_key::push_i64(&mut key, number as i64);
+    key
 }
 
-/// The row that a write makes.
-#[must_use]
-pub fn row_of(commit: &Commit) -> Row {
-    let version = littoral_model::version::Version { hlc: Hlc(commit.hlc), region: region() };
-    let meta = RowMeta { view: commit.view, event_time: EventTime(commit.event_time), version, lsn: commit.lsn };
-    Row::new(meta, &commit.key, commit.body.as_deref())
+/// A row to write. Some events come late.
+pub fn write(random: &mut Random, now: Duration) -> Write {
+    let mut body = BodyBuilder::new(1);
+    body.push_i64(random.any() as i64);
+    Write {
+        view: if random.one_in(2) { FULL } else { RESIDENT },
+        key: key(random.below(KEYS)),
+        body: body.finish().ok().filter(|_| !random.one_in(4)),
+        event_time: EventTime::from_ms(EPOCH_MS + now.as_millis() as i64 - random.below(40) as i64).0,
+    }
 }
 
-/// The write that a record of a row or tombstone speaks of.
+/// Writes as one request.
 #[must_use]
-pub fn commit_of(record: &Record<'_>) -> Option<Commit> {
-    let (view, event_time, key, body) = match &record.payload {
-        Payload::Row { view, event_time, key, body } => (*view, *event_time, *key, Some(body.to_vec())),
-        Payload::Tombstone { view, event_time, key } => (*view, *event_time, *key, None),
-        _ => return None,
+pub fn request(writes: &[Write], idempotency_key: Option<String>) -> WriteRequest {
+    let mut rows = RowBatch::default();
+    for Write { view, key, body, event_time } in writes {
+        rows.push(RowWrite { view: *view, event_time: EventTime(*event_time), key, body: body.as_deref() });
+    }
+    WriteRequest { rows, idempotency_key, ..WriteRequest::default() }
+}
+
+/// The writes of a request.
+#[must_use]
+pub fn writes_of(request: &WriteRequest) -> Vec<Write> {
+    let of = |row: RowWrite<'_>| Write {
+        view: row.view,
+        key: row.key.to_vec(),
+        body: row.body.map(<[u8]>::to_vec),
+        event_time: row.event_time.0,
     };
-    let (lsn, hlc) = (record.lsn, record.hlc.0);
-    Some(Commit { lsn, view, key: key.to_vec(), body, event_time: event_time.0, hlc, at: Duration::ZERO })
-}
-
-/// No acknowledged write is lost, and what comes back unacknowledged is whole.
-///
-/// # Errors
-/// What is missing or different.
-pub fn no_acknowledged_write_is_lost(
-    found: &[Commit],
-    history: &mut History,
-    pending: Option<&Commit>,
-    now: Duration,
-) -> Result<(), String> {
-    for (index, acknowledged) in history.commits.iter().enumerate() {
-        let same =
-            found.get(index).is_some_and(|found| Commit { at: acknowledged.at, ..found.clone() } == *acknowledged);
-        if !same {
-            return Err(format!("acknowledged record {} is lost or changed after a crash", acknowledged.lsn));
-        }
-    }
-    for extra in found.iter().skip(history.commits.len()) {
-        let extra = Commit { at: now, ..extra.clone() };
-        if pending.is_none_or(|pending| Commit { at: now, ..pending.clone() } != extra) {
-            return Err(format!("record {} came out of nowhere after a crash", extra.lsn));
-        }
-        history.push(extra);
-    }
-    Ok(())
+    request.rows.iter().map(of).collect()
 }

@@ -1,7 +1,8 @@
 //! Runs seeds: `littoral-simulation --from 17 --seeds 1 --events` replays one with its log.
 
 use clap::Parser;
-use std::process::ExitCode;
+use littoral_model::mutation::{self, Mutation};
+use std::{process::ExitCode, str::FromStr};
 
 /// Runs the seeded world and checks its invariants after every event.
 #[derive(Parser)]
@@ -15,19 +16,44 @@ struct Arguments {
     /// Print every event.
     #[arg(long)]
     events: bool,
+    /// Print each seed with a hash of its events, to compare two runs.
+    #[arg(long)]
+    digests: bool,
+    /// Put this deliberate fault into the product.
+    #[arg(long)]
+    mutation: Option<Fault>,
+}
+
+#[derive(Clone, Copy)]
+struct Fault(Mutation);
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Mutation::ALL.into_iter().find(|mutation| format!("{mutation:?}") == name);
+        found.map(Self).ok_or_else(|| {
+            let names: Vec<String> = Mutation::ALL.iter().map(|mutation| format!("{mutation:?}")).collect();
+            format!("there is no such fault; there are {}", names.join(", "))
+        })
+    }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    mutation::set(arguments.mutation.map(|fault| fault.0));
     let mut failed = 0_u64;
     for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
         let result = littoral_simulation::run(seed);
-        let events = match &result {
-            Ok(report) => &report.events,
-            Err(failure) => &failure.events,
+        let (events, digest) = match &result {
+            Ok(report) => (&report.events, report.digest),
+            Err(failure) => (&failure.events, failure.digest()),
         };
         if arguments.events {
             events.iter().for_each(|event| println!("{event}"));
+        }
+        if arguments.digests {
+            println!("seed {seed} log {digest:016x}");
         }
         if let Err(failure) = &result {
             failed += 1;

@@ -1,13 +1,13 @@
 //! The network: streams in order and late, cut at any byte; answers that may outlive their stream.
 
+use crate::publish::Publishing;
 use bytes::Bytes;
-use littoral_model::position::{Incarnation, Lsn};
-use littoral_protocol::{
-    frame::{Downstream, Upstream},
-    publisher::Session,
-};
+use littoral_protocol::frame::{Downstream, Upstream};
 use littoral_wire::{Decoder, Outgoing, feed};
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// One direction of a stream: in order, late, and cut at any byte.
 pub(crate) struct Pipe {
@@ -43,20 +43,24 @@ impl Pipe {
     }
 }
 
-pub(crate) struct Stream {
-    pub(crate) up: Pipe,
-    pub(crate) down: Pipe,
-    pub(crate) session: Option<Session>,
+/// Where a stream or a call goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The leader.
+    Leader,
+    /// A leader that was replaced and lives on.
+    Old,
+    /// The edge that relays.
+    Relay,
 }
 
-/// A leader's answer on its way to an edge. It may outlive the stream that it was asked beside.
-pub(crate) struct Fill {
-    pub(crate) edge: usize,
-    pub(crate) key: Vec<u8>,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) as_of: Lsn,
-    pub(crate) block: Vec<u8>,
-    pub(crate) at: Duration,
+pub(crate) struct Stream {
+    pub(crate) target: Target,
+    pub(crate) up: Pipe,
+    pub(crate) down: Pipe,
+    pub(crate) publishing: Option<Publishing>,
+    /// Keys of the full view that a relay's snapshot brought though they were rotten there.
+    pub(crate) tainted: BTreeSet<u64>,
 }
 
 pub(crate) fn encoded_up(message: &Upstream) -> Result<Outgoing, String> {

@@ -1,77 +1,56 @@
 //! The world: one seed decides what happens next; the invariants are looked at after each event.
 
 use crate::{
-    edge::Edge,
-    history::History,
-    leader::{KEYS, Leader, RESIDENT, key, no_acknowledged_write_is_lost, region},
-    network::{Fill, Pipe, Stream, encoded_down, encoded_up},
+    calls::Call,
+    edge::{Edge, Ends, Took},
+    history::{History, What, Write},
+    leader::{Leader, write},
+    network::{Pipe, Stream, Target, encoded_down, encoded_up},
+    publish::{self, Source},
     random::Random,
+    report::{Failure, Report, digest},
+    sessions::{Read, Session},
 };
 use bytes::Bytes;
-use littoral_log::{
-    Log as _,
-    storage::{Faults, Memory},
-};
-use littoral_model::{
-    hlc::Hlc,
-    merge::MergePolicy,
-    position::{Epoch, Incarnation, Lsn},
-    row::Row,
-};
-use littoral_protocol::{
-    frame::{Downstream, Mode, Upstream},
-    publisher::Publisher,
-};
-use littoral_replica::{Filled, Held};
-use littoral_wire::{feed, rows};
-use std::{fmt, sync::Arc, time::Duration};
+use littoral_edge_core::follower::Fault;
+use littoral_log::storage::{Faults, Memory};
+use littoral_model::position::{Epoch, Incarnation, Lsn};
+use littoral_protocol::frame::{Downstream, SubscriberHello, Upstream};
+use littoral_wire::feed;
+use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) const EDGES: usize = 3;
-const STEPS: u64 = 250;
+/// The edge that others may follow.
+pub(crate) const RELAY: usize = 2;
+/// Where each edge connects, in its order.
+const ADDRESSES: [&[Target]; EDGES] =
+    [&[Target::Relay, Target::Leader], &[Target::Leader, Target::Relay], &[Target::Leader]];
+const SESSIONS: usize = 2;
+const STEPS: u64 = 300;
 const HEALED_STEPS: u64 = 200;
-const HEALED_ROUNDS: u64 = 10;
-
-/// A seed that went through.
-#[derive(Debug)]
-pub struct Report {
-    /// What happened.
-    pub events: Vec<String>,
-}
-
-/// A seed that found something.
-#[derive(Debug)]
-pub struct Failure {
-    /// The seed.
-    pub seed: u64,
-    /// What does not hold.
-    pub broken: String,
-    /// What happened until then.
-    pub events: Vec<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, broken, events } = self;
-        write!(
-            f,
-            "seed {seed}, event {}: {broken}; replay: littoral-simulation --from {seed} --seeds 1 --events",
-            events.len()
-        )
-    }
-}
+const HEALED_ROUNDS: u64 = 15;
 
 /// Everything there is.
 pub struct World {
-    random: Random,
-    now: Duration,
+    pub(crate) random: Random,
+    pub(crate) now: Duration,
     pub(crate) leader: Leader,
-    pub(crate) history: History,
-    pending: Option<crate::history::Commit>,
+    /// A leader that was replaced and does not know it, or that knows and still serves what it has.
+    pub(crate) old: Option<Leader>,
+    /// What stands in each log.
+    pub(crate) histories: BTreeMap<Incarnation, History>,
+    /// What was refused last and may come back with the disk.
+    pub(crate) pending: Vec<Write>,
+    /// The disk as it was once.
+    backup: Option<Memory>,
     pub(crate) edges: Vec<Edge>,
-    streams: Vec<Option<Stream>>,
-    fills: Vec<Fill>,
+    pub(crate) streams: Vec<Option<Stream>>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) last_read: u64,
     pub(crate) seen: Vec<(Option<Incarnation>, Lsn)>,
-    healed: bool,
+    pub(crate) healed: bool,
     events: Vec<String>,
 }
 
@@ -83,7 +62,7 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
     let fail = |broken, events| Failure { seed, broken, events };
     let mut world = World::new(seed).map_err(|broken| fail(broken, Vec::new()))?;
     match world.live() {
-        Ok(()) => Ok(Report { events: world.events }),
+        Ok(()) => Ok(Report { digest: digest(&world.events), events: world.events }),
         Err(broken) => Err(fail(broken, world.events)),
     }
 }
@@ -92,20 +71,47 @@ impl World {
     fn new(seed: u64) -> Result<Self, String> {
         let mut random = Random::new(seed);
         let leader = Leader::open(Memory::new(), Epoch::FIRST, random.any())?;
-        let edges = (0..EDGES).map(|_| Edge::new(random.ms(0, 10_000))).collect();
-        Ok(Self {
+        let edges = (0..EDGES).map(|edge| Edge::new(random.ms(0, 10_000), edge == RELAY)).collect();
+        let mut world = Self {
             random,
             now: Duration::from_secs(1),
             leader,
-            history: History::default(),
-            pending: None,
+            old: None,
+            histories: BTreeMap::new(),
+            pending: Vec::new(),
+            backup: None,
             edges,
             streams: (0..EDGES).map(|_| None).collect(),
-            fills: Vec::new(),
+            calls: Vec::new(),
+            sessions: (0..SESSIONS).map(|_| Session::default()).collect(),
+            reads: Vec::new(),
+            last_read: 0,
             seen: vec![(None, Lsn::NONE); EDGES],
             healed: false,
             events: Vec::new(),
-        })
+        };
+        world.make_views()?;
+        Ok(world)
+    }
+
+    /// A log's first records: the views.
+    fn make_views(&mut self) -> Result<(), String> {
+        self.leader.commit(Leader::views(), self.now)?;
+        self.histories.insert(self.leader.head().incarnation, History::default());
+        self.record(Lsn::OLDEST)
+    }
+
+    /// The leader's history.
+    pub(crate) fn history(&self) -> &History {
+        // Every log has one from its first record on.
+        &self.histories[&self.leader.head().incarnation]
+    }
+
+    /// What has come into the leader's log is acknowledged.
+    pub(crate) fn record(&mut self, from: Lsn) -> Result<(), String> {
+        let entries = self.leader.entries(from, self.now)?;
+        let history = self.histories.entry(self.leader.head().incarnation).or_default();
+        entries.into_iter().try_for_each(|entry| history.push(entry))
     }
 
     fn live(&mut self) -> Result<(), String> {
@@ -114,6 +120,7 @@ impl World {
         }
         self.healed = true;
         self.leader.disk.set_faults(Faults::default());
+        self.lose_old();
         self.note("the network and the disk heal".to_owned());
         // Who lags far behind needs longer; who is stuck is stuck for ever.
         for _ in 0..HEALED_ROUNDS {
@@ -127,151 +134,296 @@ impl World {
         self.replicas_converge_once_the_network_heals()
     }
 
-    fn note(&mut self, event: String) {
+    pub(crate) fn note(&mut self, event: String) {
         self.events.push(format!("{:>6} ms  {event}", self.now.as_millis()));
     }
 
     fn step(&mut self) -> Result<(), String> {
         self.now += self.random.ms(1, 10);
         let edge = self.random.below(EDGES as u64) as usize;
-        match self.random.below(if self.healed { 50 } else { 100 }) {
-            0..10 => self.ping(edge)?,
-            10..20 => self.read(edge)?,
-            20..50 => self.publish(edge)?,
-            50..78 => self.write(),
-            78..84 if self.streams[edge].is_some() => self.cut(edge, None, "cut"),
-            84..87 => {
-                let until = self.now + self.random.ms(50, 300);
-                if let Some(stream) = &mut self.streams[edge] {
-                    let pipe = if self.random.one_in(2) { &mut stream.up } else { &mut stream.down };
-                    pipe.pieces.push_back((until, Bytes::new()));
-                    self.note(format!("edge {edge}: one way stalls"));
-                }
-            }
-            87..90 => self.restart(edge),
-            90..93 => {
+        match self.random.below(if self.healed { 58 } else { 124 }) {
+            0..12 => self.ping(edge)?,
+            12..26 => self.begin_read(edge)?,
+            26..54 => self.publish(edge)?,
+            54..58 => self.leader.vouch(self.now),
+            58..82 => self.write()?,
+            82..88 => self.cut(edge, &Fault::Lost, "cut"),
+            88..91 => self.stall(edge),
+            91..94 => self.restart(edge),
+            94..97 => {
                 let faults = self.leader.fail(&mut self.random);
                 self.note(format!("the disk: {faults:?}"));
             }
-            93..96 => {
+            97..101 => {
                 self.leader.disk.set_faults(Faults::default());
                 self.note("the disk is well again".to_owned());
             }
-            96..99 => self.crash()?,
-            99 => self.begin_anew()?,
+            101..104 => self.crash()?,
+            104 => self.begin_anew()?,
+            105..108 => {
+                let came = self.leader.snapshot_to_disk();
+                self.note(came);
+            }
+            108..111 => self.rot(edge),
+            111..114 => {
+                self.leader.wall += self.random.below(1_200) as i64 - 600;
+                self.note(format!("the leader's wall clock is now {} ms off", self.leader.wall));
+            }
+            114 => self.backup = Some(self.leader.disk.crash(self.random.any())),
+            115 => self.restore()?,
+            116..124 => self.write_to_old()?,
             _ => {}
         }
-        if self.streams[edge].is_none() {
-            self.connect(edge)?;
-        }
         for edge in 0..EDGES {
+            if self.streams[edge].is_none() && self.random.one_in(4) {
+                self.connect(edge)?;
+            }
             self.deliver(edge)?;
+            self.prove_on(edge)?;
         }
-        self.deliver_fills()?;
+        self.deliver_calls()?;
+        self.look_at_reads()?;
         self.check()
-    }
-
-    fn write(&mut self) {
-        match self.leader.write(&mut self.random, self.now) {
-            Ok(commit) => {
-                self.note(format!("record {} is acknowledged", commit.lsn));
-                self.pending = None;
-                self.history.push(commit);
-            }
-            Err((commit, reason)) => {
-                self.note(format!("record {} is refused: {reason}", commit.lsn));
-                self.pending = Some(commit);
-            }
-        }
     }
 
     fn crash(&mut self) -> Result<(), String> {
         let left = self.leader.disk.crash(self.random.any());
         let epoch = self.leader.epoch.next();
-        self.leader = Leader::open(left, epoch, self.random.any())
+        let wall = self.leader.wall;
+        let mut leader = Leader::open(left, epoch, self.random.any())
             .map_err(|error| format!("a loss of power must not keep the log from opening: {error}"))?;
-        let found = self.leader.read_all()?;
-        no_acknowledged_write_is_lost(&found, &mut self.history, self.pending.take().as_ref(), self.now)?;
+        leader.wall = wall;
+        let mut before = std::mem::replace(&mut self.leader, leader);
+        self.no_acknowledged_write_is_lost()?;
         self.note(format!("the leader lost power and is back at {} under epoch {epoch}", self.leader.head()));
-        self.cut_all();
+        self.cut_all(Target::Leader);
+        if self.random.one_in(3) {
+            self.lose_old();
+            before.deposed = true;
+            self.old = Some(before);
+            self.note("the one before does not know it and still serves".to_owned());
+        }
         Ok(())
     }
 
-    /// The disk is lost, and with it everything: another life of the log begins.
+    /// No acknowledged write is lost, and what comes back unacknowledged is whole.
+    fn no_acknowledged_write_is_lost(&mut self) -> Result<(), String> {
+        let found = self.leader.entries(Lsn::OLDEST, self.now)?;
+        let tail = self.history().entries.len();
+        let head = self.leader.head().lsn;
+        if head.0 < tail as u64 {
+            return Err(format!("acknowledged records behind {head} are lost after a crash"));
+        }
+        let mut extra = Vec::new();
+        for entry in found {
+            match self.history().entry(entry.lsn) {
+                Some(known) if known.chain == entry.chain => {}
+                Some(_) => return Err(format!("acknowledged record {} has changed after a crash", entry.lsn)),
+                None => extra.push(entry),
+            }
+        }
+        let rows: Vec<&Write> = extra
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                What::Write(write) => Some(write),
+                _ => None,
+            })
+            .collect();
+        let pending: Vec<&Write> = self.pending.iter().collect();
+        if !rows.is_empty() && rows != pending {
+            return Err(format!("records behind {tail} came out of nowhere after a crash"));
+        }
+        self.pending.clear();
+        let history = self.histories.entry(self.leader.head().incarnation).or_default();
+        extra.into_iter().try_for_each(|entry| history.push(entry))?;
+        self.what_was_restored_is_the_history()
+    }
+
+    /// The disk is lost, and with it everything: another life of the log begins. The one before may not know it.
     fn begin_anew(&mut self) -> Result<(), String> {
-        self.leader = Leader::open(Memory::new(), Epoch::FIRST, self.random.any())?;
-        (self.history, self.pending) = (History::default(), None);
+        let leader = Leader::open(Memory::new(), Epoch::FIRST, self.random.any())?;
+        let before = std::mem::replace(&mut self.leader, leader);
+        self.pending.clear();
+        self.backup = None;
         self.note("the leader lost its disk and begins anew".to_owned());
-        self.cut_all();
+        self.cut_all(Target::Leader);
+        self.forget_sessions();
+        if self.random.one_in(2) {
+            self.lose_old();
+            self.old = Some(before);
+            self.note("the one before goes on with its own log".to_owned());
+        }
+        self.make_views()
+    }
+
+    /// The disk is what it was when the backup was made: what came later is lost, and known to be.
+    fn restore(&mut self) -> Result<(), String> {
+        let Some(backup) = &self.backup else { return Ok(()) };
+        let epoch = self.leader.epoch.next();
+        self.leader = Leader::open(backup.crash(self.random.any()), epoch, self.random.any())?;
+        let log = self.leader.head().incarnation;
+        let found = self.leader.entries(Lsn::OLDEST, self.now)?;
+        let oldest = found.first().map_or(self.leader.head().lsn.next(), |entry| entry.lsn);
+        let mut history = History::default();
+        let before = self.histories.remove(&log).unwrap_or_default();
+        for entry in before.entries.into_iter().take_while(|entry| entry.lsn < oldest).chain(found) {
+            history.push(entry)?;
+        }
+        self.histories.insert(log, history);
+        self.pending.clear();
+        self.lose_old();
+        (0..EDGES).for_each(|edge| self.cut(edge, &Fault::Lost, "the leader is gone"));
+        (0..EDGES).for_each(|edge| self.cut_calls(edge, true));
+        self.forget_sessions();
+        self.seen = vec![(None, Lsn::NONE); EDGES];
+        self.edges.iter_mut().for_each(|edge| edge.outlived = edge.replica().is_some());
+        self.note(format!("the leader's disk was restored from a backup and ends at {}", self.leader.head()));
         Ok(())
     }
 
-    fn cut_all(&mut self) {
+    fn lose_old(&mut self) {
+        self.cut_all(Target::Old);
+        self.old = None;
+    }
+
+    /// A leader of another log that lives on takes writes of its own.
+    fn write_to_old(&mut self) -> Result<(), String> {
+        let Some(old) = self.old.as_mut().filter(|old| !old.deposed) else { return Ok(()) };
+        let from = old.head().lsn.next();
+        let request = crate::leader::request(&[write(&mut self.random, self.now)], None);
+        let work = old.check(request, self.now).map_err(|error| error.to_string())?;
+        if old.commit(vec![work], self.now).is_ok() {
+            let history = self.histories.entry(old.head().incarnation).or_default();
+            for entry in old.entries(from, self.now)? {
+                history.push(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rot(&mut self, edge: usize) {
+        let number = self.random.any();
+        if self.edges[edge].rot(number) {
+            self.note(format!("edge {edge}: a row changes in memory"));
+        }
+    }
+
+    fn prove_on(&mut self, edge: usize) -> Result<(), String> {
+        if self.random.one_in(3) {
+            return Ok(());
+        }
+        match self.edges[edge].scrub_on() {
+            Ok(Some((rotten, true))) => self.digests_equal_means_rows_equal(edge, &rotten)?,
+            Ok(_) => {}
+            Err(_) => self.cut(edge, &Fault::GivenUp, "mending has not helped"),
+        }
+        self.mend_on(edge);
+        Ok(())
+    }
+
+    fn cut_all(&mut self, target: Target) {
         for edge in 0..EDGES {
-            if self.streams[edge].is_some() {
-                self.cut(edge, None, "the leader is gone");
+            if self.streams[edge].as_ref().is_some_and(|stream| stream.target == target) {
+                self.cut(edge, &Fault::Lost, "the leader is gone");
             }
         }
     }
 
-    fn cut(&mut self, edge: usize, violation: Option<&littoral_protocol::subscriber::Violation>, why: &str) {
-        self.streams[edge] = None;
-        self.edges[edge].disconnected(violation);
+    pub(crate) fn cut(&mut self, edge: usize, fault: &Fault, why: &str) {
+        if self.streams[edge].take().is_none() {
+            return;
+        }
+        self.edges[edge].disconnected(fault);
+        self.cut_calls(edge, false);
         self.note(format!("edge {edge}: the stream ended: {why}"));
+    }
+
+    fn stall(&mut self, edge: usize) {
+        let until = self.now + self.random.ms(50, 300);
+        if let Some(stream) = &mut self.streams[edge] {
+            let pipe = if self.random.one_in(2) { &mut stream.up } else { &mut stream.down };
+            pipe.pieces.push_back((until, Bytes::new()));
+            self.note(format!("edge {edge}: one way stalls"));
+        }
     }
 
     fn restart(&mut self, edge: usize) {
         self.streams[edge] = None;
-        self.fills.retain(|fill| fill.edge != edge);
-        self.edges[edge] = Edge::new(self.random.ms(0, 10_000));
+        self.calls.retain(|call| call.edge != edge);
+        self.reads.retain(|read| read.edge != edge);
+        self.edges[edge] = Edge::new(self.random.ms(0, 10_000), edge == RELAY);
         self.seen[edge] = (None, Lsn::NONE);
         self.note(format!("edge {edge} restarts with nothing"));
+        if edge == RELAY {
+            self.cut_all(Target::Relay);
+        }
     }
 
-    fn arrival(&mut self) -> Duration {
+    pub(crate) fn arrival(&mut self) -> Duration {
         self.now + if self.healed { Duration::from_millis(1) } else { self.random.ms(1, 40) }
     }
 
     fn connect(&mut self, edge: usize) -> Result<(), String> {
-        let hello = self.edges[edge].subscribe();
+        let addresses = ADDRESSES[edge];
+        // Now and then the first does not answer.
+        let skipped = usize::from(self.random.one_in(5));
+        let address = (self.edges[edge].follower.first_address() + skipped) % addresses.len();
+        let mut target = addresses[address];
+        if target == Target::Leader && self.old.is_some() && self.random.one_in(3) {
+            target = Target::Old;
+        }
+        let hello = self.edges[edge].connected(address, self.now);
         let mut up = Pipe::new(littoral_wire::UPSTREAM_LEN_MAX);
         up.send(encoded_up(&Upstream::Hello(hello))?, self.arrival());
-        self.streams[edge] = Some(Stream { up, down: Pipe::new(littoral_wire::DOWNSTREAM_LEN_MAX), session: None });
-        self.note(format!("edge {edge} connects at {}", self.edges[edge].lsn()));
+        let down = Pipe::new(littoral_wire::DOWNSTREAM_LEN_MAX);
+        self.streams[edge] = Some(Stream { target, up, down, publishing: None, tainted: Default::default() });
+        self.note(format!("edge {edge} connects to {target:?} at {}", self.edges[edge].lsn()));
         Ok(())
     }
 
     fn ping(&mut self, edge: usize) -> Result<(), String> {
         let at = self.arrival();
-        let clock = self.now + self.edges[edge].clock;
-        if let Some(stream) = &mut self.streams[edge]
-            && let Some(seq) = self.edges[edge].staleness.ping(clock)
-        {
-            stream.up.send(encoded_up(&Upstream::Ping { seq })?, at);
-        }
-        Ok(())
+        let now = self.edges[edge].now(self.now);
+        let Some(stream) = &mut self.streams[edge] else { return Ok(()) };
+        let (messages, _) = self.edges[edge].follower.tick(now);
+        messages.iter().try_for_each(|message| {
+            stream.up.send(encoded_up(message)?, at);
+            Ok(())
+        })
     }
 
-    /// The leader sends what is next: records, or a heartbeat.
+    fn source(&self, target: Target) -> Option<&dyn Source> {
+        match target {
+            Target::Leader => Some(&self.leader),
+            Target::Old => self.old.as_ref().map(|old| old as &dyn Source),
+            Target::Relay => Some(&self.edges[RELAY]),
+        }
+    }
+
+    /// What an edge follows sends what is next, or a heartbeat.
     fn publish(&mut self, edge: usize) -> Result<(), String> {
         let at = self.arrival();
         let heartbeat = self.random.one_in(3);
-        let Some(stream) = &mut self.streams[edge] else { return Ok(()) };
-        let Some(session) = &mut stream.session else { return Ok(()) };
-        let head = self.leader.head();
-        if heartbeat {
-            let echo = session.echo();
-            let clock = Hlc::new(self.now.as_millis() as u64, 0);
-            let beat = Downstream::Heartbeat { clock, head, echo, behind_us: Some(0), leader_lost: false };
-            stream.down.send(encoded_down(&beat)?, at);
-        } else if let Some(next) = session.next(head.lsn) {
-            let block = self.leader.log.read(next, 300).map_err(|error| error.to_string())?;
-            let chain_after = littoral_wire::records::last_chain(&block.bytes)
-                .map_err(|error| error.to_string())?
-                .ok_or("the log gave no record where one was due")?;
-            session.records_sent(block.last);
-            let message = Downstream::Records { first: block.first, last: block.last, chain_after, bytes: block.bytes };
-            stream.down.send(encoded_down(&message)?, at);
+        let Some(mut stream) = self.streams[edge].take() else { return Ok(()) };
+        let mut ended = None;
+        if let (Some(publishing), Some(source)) = (&mut stream.publishing, self.source(stream.target)) {
+            let message =
+                if heartbeat { Ok(Some(publishing.heartbeat(source, self.now))) } else { publishing.next(source) };
+            match message {
+                Ok(message) => {
+                    if stream.target == Target::Relay && matches!(message, Some(Downstream::SnapshotRows { .. })) {
+                        stream.tainted.extend(&self.edges[RELAY].rotten);
+                    }
+                    if let Some(message) = message {
+                        stream.down.send(encoded_down(&message)?, at);
+                    }
+                }
+                Err(reason) => ended = Some(reason),
+            }
+        }
+        self.streams[edge] = Some(stream);
+        if let Some(reason) = ended {
+            self.cut(edge, &Fault::Lost, &reason);
         }
         Ok(())
     }
@@ -283,8 +435,8 @@ impl World {
             match feed::upstream(&payload).map_err(|error| error.to_string())? {
                 Upstream::Hello(hello) => self.greet(edge, &hello)?,
                 message => {
-                    let session = stream.session.as_mut().ok_or("a message came before the hello")?;
-                    session.receive(&message).map_err(|error| error.to_string())?;
+                    let Some(publishing) = &mut stream.publishing else { continue };
+                    publishing.session.receive(&message).map_err(|error| error.to_string())?;
                 }
             }
         }
@@ -293,90 +445,42 @@ impl World {
         {
             let message = feed::downstream(&payload).map_err(|error| error.to_string())?;
             match self.edges[edge].take(message) {
-                Ok(true) => self.check()?,
-                Ok(false) => self.cut(edge, None, "the leader ended it"),
-                Err(violation) => self.cut(edge, Some(&violation), &violation.to_string()),
+                Ok(Took::Nothing) => {}
+                Ok(Took::Greeted(log, epoch)) => self.an_older_epoch_is_never_followed(edge, log, epoch)?,
+                Ok(Took::Served) => {
+                    let tainted = self.streams[edge].as_ref().map(|stream| stream.tainted.clone());
+                    self.edges[edge].rotten = tainted.unwrap_or_default();
+                    self.check()?;
+                }
+                Ok(Took::Applied) => self.check()?,
+                Err(Ends::Told(code)) => self.cut(edge, &Fault::Ended(code), "the publisher ended it"),
+                Err(Ends::GivenUp) => self.cut(edge, &Fault::GivenUp, "mending has not helped"),
+                Err(Ends::Violation(violation)) => {
+                    let why = violation.to_string();
+                    self.cut(edge, &Fault::Violation(violation), &why);
+                }
             }
         }
         Ok(())
     }
 
-    fn greet(&mut self, edge: usize, hello: &littoral_protocol::frame::SubscriberHello) -> Result<(), String> {
-        let head = self.leader.head();
-        let publisher = Publisher { region: region(), epoch: self.leader.epoch, head, heartbeat_ms: 100, relay: false };
-        // As if the log had been trimmed that far.
-        let oldest = if self.random.one_in(5) { head.lsn } else { Lsn::NONE };
-        let chain_at = |lsn| self.leader.log.chain_at(lsn).ok().flatten().filter(|_| lsn >= oldest);
-        let (answer, mut session) = publisher.greet(hello, chain_at).map_err(|error| error.to_string())?;
-        let mut messages = vec![Downstream::Hello(answer.clone())];
-        if answer.mode == Mode::Snapshot {
-            let (as_of, chain, chunks) = self.leader.snapshot();
-            let rows = chunks.iter().map(|(rows, _)| u64::from(*rows)).sum();
-            messages.push(Downstream::SnapshotBegin { as_of, chain, catalogue: Arc::default(), rows_estimate: rows });
-            messages.extend(chunks.into_iter().map(|(rows, bytes)| Downstream::SnapshotRows { rows, bytes }));
-            messages.push(Downstream::SnapshotEnd { rows });
-            session.snapshot_sent(as_of.lsn);
-        }
-        self.note(format!("edge {edge} is greeted: {:?} at {head}", answer.mode));
-        for message in messages {
-            let at = self.arrival();
-            if let Some(stream) = &mut self.streams[edge] {
-                stream.down.send(encoded_down(&message)?, at);
-            }
-        }
-        if let Some(stream) = &mut self.streams[edge] {
-            stream.session = Some(session);
-        }
-        Ok(())
-    }
-
-    /// A key of the resident view is read; what is not known is asked for.
-    fn read(&mut self, edge: usize) -> Result<(), String> {
-        let key = key(self.random.below(KEYS));
-        let Some((table, _)) = &self.edges[edge].replica else { return Ok(()) };
-        if matches!(table.get(RESIDENT, &key), Held::Unknown) && self.streams[edge].is_some() {
-            self.ask(edge, key)?;
-        }
-        Ok(())
-    }
-
-    fn ask(&mut self, edge: usize, key: Vec<u8>) -> Result<(), String> {
-        let row = match self.leader.table.get(RESIDENT, &key) {
-            Held::Row(row) => Some(row),
-            Held::Absent | Held::Unknown => None,
+    fn greet(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
+        let at = self.arrival();
+        let trimmed = self.random.one_in(6);
+        let Some(mut stream) = self.streams[edge].take() else { return Ok(()) };
+        let greeted = self.source(stream.target).map(|source| publish::greet(source, hello, trimmed));
+        let (message, publishing) = match greeted {
+            Some(Ok((message, publishing))) => (Some(message), Some(publishing)),
+            Some(Err(message)) => (Some(message), None),
+            None => (None, None),
         };
-        let head = self.leader.head();
-        let mut block = Vec::new();
-        rows::push(&mut block, row.as_ref()).map_err(|error| error.to_string())?;
-        // Some answers outlive the stream beside which they were asked for.
-        let slow = if !self.healed && self.random.one_in(4) { self.random.ms(50, 500) } else { Duration::ZERO };
-        let at = self.arrival() + slow;
-        self.note(format!("edge {edge} is answered as of {}", head.lsn));
-        self.fills.push(Fill { edge, key, incarnation: head.incarnation, as_of: head.lsn, block, at });
-        Ok(())
-    }
-
-    fn deliver_fills(&mut self) -> Result<(), String> {
-        let now = self.now;
-        let (due, later) = std::mem::take(&mut self.fills).into_iter().partition(|fill| fill.at <= now);
-        self.fills = later;
-        let due: Vec<Fill> = due;
-        for Fill { edge, key, incarnation, as_of, block, .. } in due {
-            let Some((table, resume)) = &self.edges[edge].replica else { continue };
-            // An answer of another life of the log is of no use.
-            if resume.position.incarnation != incarnation {
-                continue;
-            }
-            let row: Option<Row> = rows::iter(&block)
-                .next()
-                .ok_or("an answer had no entry")?
-                .map_err(|error| error.to_string())?
-                .map(|row| row.to_row());
-            let filled = table.fill(RESIDENT, &key, row, as_of, MergePolicy::LatestEvent);
-            self.note(format!("edge {edge}: a fill as of {as_of}: {filled:?}"));
-            if matches!(filled, Filled::Overtaken { .. }) && self.leader.head().incarnation == incarnation {
-                self.ask(edge, key)?;
-            }
+        stream.publishing = publishing;
+        if let Some(message) = &message {
+            stream.down.send(encoded_down(message)?, at);
+        }
+        self.streams[edge] = Some(stream);
+        if let Some(Downstream::Hello(answer)) = message {
+            self.note(format!("edge {edge} is greeted: {:?} at {}", answer.mode, answer.head));
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
 use super::*;
+use littoral_model::position::Incarnation;
 use littoral_model::record::{Payload, Record};
 
 const LOG: Incarnation = Incarnation(7);

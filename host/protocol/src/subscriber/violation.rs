@@ -51,6 +51,14 @@ pub enum Violation {
         /// What is applied.
         applied: Lsn,
     },
+    /// The log ends before what a row here comes from: it was restored from an older state.
+    #[error("the log ends with record {head}, but a row held here comes from record {holds}: the histories differ")]
+    CutBack {
+        /// Where the log ends.
+        head: Lsn,
+        /// The newest record that a row comes from.
+        holds: Lsn,
+    },
     /// Rows were lost on the way.
     #[error("the snapshot ends after {received} rows, {announced} were sent")]
     SnapshotRows {
@@ -104,7 +112,7 @@ impl Violation {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::CannotTail { .. } | Self::Chain { .. } => Remedy::Snapshot,
+            Self::CannotTail { .. } | Self::Chain { .. } | Self::CutBack { .. } => Remedy::Snapshot,
             Self::Damaged(_) | Self::Gap { .. } | Self::Order { .. } => Remedy::ResumeOrSnapshot,
             Self::Version { .. }
             | Self::StaleEpoch { .. }

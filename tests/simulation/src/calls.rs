@@ -1,0 +1,235 @@
+//! Calls beside the feed: fills and buckets, on their way there, answered, and on their way back.
+
+use crate::{leader::RESIDENT, network::Target, world::World};
+use littoral_edge_core::{
+    Replica,
+    fills::{self, Asked, Flight, Judged, Outcome},
+    proving::{Reach, Wanted, reach},
+};
+use littoral_model::{
+    digest::BucketRows,
+    position::Position,
+    read::{ReadError, ViewRead},
+    row::Row,
+};
+use littoral_wire::rows;
+use std::{sync::Arc, time::Duration};
+
+/// What is asked, and once it is answered the answer.
+enum What {
+    Fill { flights: Vec<Flight>, replica: Option<Arc<Replica>>, answer: Option<(Position, Vec<u8>)> },
+    Bucket { replica: Arc<Replica>, wanted: Wanted, answer: Option<BucketRows> },
+}
+
+/// A call on its way.
+pub(crate) struct Call {
+    pub(crate) edge: usize,
+    to: Target,
+    at: Duration,
+    /// It outlives the stream that it was made beside.
+    outlives: bool,
+    what: What,
+}
+
+impl World {
+    /// Begins as many calls as the edge's flights want.
+    pub(crate) fn begin_call(&mut self, edge: usize) {
+        let Some(flights) = self.edges[edge].flights.next() else { return };
+        let Some(stream) = &self.streams[edge] else { return self.fail_call(edge, flights) };
+        let to = stream.target;
+        let replica = self.edges[edge].replica().cloned();
+        let call = self.call(edge, to, What::Fill { flights, replica, answer: None });
+        self.calls.push(call);
+    }
+
+    fn call(&mut self, edge: usize, to: Target, what: What) -> Call {
+        let outlives = !self.healed && self.random.one_in(4);
+        Call { edge, to, at: self.arrival(), outlives, what }
+    }
+
+    /// There is no way to the leader: whoever waits is told, and so is whoever came meanwhile.
+    fn fail_call(&mut self, edge: usize, mut flights: Vec<Flight>) {
+        loop {
+            for flight in flights {
+                self.land(edge, &flight.key, &Err(ReadError::LeaderUnavailable("cut".to_owned())));
+            }
+            match self.edges[edge].flights.next() {
+                Some(next) => flights = next,
+                None => return,
+            }
+        }
+    }
+
+    /// The edge's stream is gone, and with it the calls beside it, but for some that are late.
+    pub(crate) fn cut_calls(&mut self, edge: usize, all: bool) {
+        let (gone, left) =
+            std::mem::take(&mut self.calls).into_iter().partition(|call| call.edge == edge && (all || !call.outlives));
+        self.calls = left;
+        let gone: Vec<Call> = gone;
+        for call in gone {
+            match call.what {
+                What::Fill { flights, .. } => self.fail_call(edge, flights),
+                What::Bucket { .. } => {
+                    self.edges[edge].mending = None;
+                    self.edges[edge].prover.not_repaired();
+                }
+            }
+        }
+    }
+
+    /// Asks for the next bucket that is to be mended, or puts in what has come.
+    pub(crate) fn mend_on(&mut self, edge: usize) {
+        let Some(replica) = self.edges[edge].replica().cloned() else { return };
+        let target = self.streams[edge].as_ref().map(|stream| stream.target);
+        let state = &mut self.edges[edge];
+        let Some((mending, read)) = &mut state.mending else { return };
+        if let Some(came) = read.take() {
+            match reach(replica.position(), came.as_of) {
+                Reach::Behind => *read = Some(came),
+                Reach::OtherLog => {
+                    state.mending = None;
+                    state.prover.not_repaired();
+                }
+                Reach::Reached => {
+                    if let Some(part) = mending.part(came) {
+                        let mended = mending.mended(replica.table.mend(&part));
+                        self.note(format!("edge {edge}: a part is mended: {mended:?}"));
+                    }
+                }
+            }
+            return;
+        }
+        if self.calls.iter().any(|call| call.edge == edge && matches!(call.what, What::Bucket { .. })) {
+            return;
+        }
+        match (mending.wants(), target) {
+            (None, _) => {
+                let exact_from = mending.exact_from();
+                state.mending = None;
+                state.prover.repaired(exact_from);
+            }
+            (Some(_), None) => {
+                state.mending = None;
+                state.prover.not_repaired();
+            }
+            (Some(wanted), Some(target)) => {
+                // A relay passes it on: its own rows may be what is to be mended.
+                let target = if target == Target::Relay { Target::Leader } else { target };
+                let call = self.call(edge, target, What::Bucket { replica, wanted, answer: None });
+                self.calls.push(call);
+            }
+        }
+    }
+
+    pub(crate) fn deliver_calls(&mut self) -> Result<(), String> {
+        let now = self.now;
+        let (due, later) = std::mem::take(&mut self.calls).into_iter().partition(|call| call.at <= now);
+        self.calls = later;
+        let due: Vec<Call> = due;
+        for call in due {
+            self.deliver_call(call)?;
+        }
+        Ok(())
+    }
+
+    fn deliver_call(&mut self, mut call: Call) -> Result<(), String> {
+        let edge = call.edge;
+        let (to, slow) = (call.to, !self.healed && self.random.one_in(6));
+        let back = self.arrival() + if slow { self.random.ms(50, 300) } else { Duration::ZERO };
+        match &mut call.what {
+            What::Fill { flights, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(flights))? {
+                Some(read) => {
+                    *answer = Some(read);
+                    call.at = back;
+                    self.calls.push(call);
+                }
+                None => {
+                    if let What::Fill { flights, .. } = call.what {
+                        self.fail_call(edge, flights);
+                    }
+                }
+            },
+            What::Bucket { wanted: Wanted { view, bucket, after }, answer: answer @ None, .. } => {
+                let leader = if to == Target::Old { self.old.as_ref() } else { Some(&self.leader) };
+                *answer = leader.map(|leader| leader.bucket(*view, *bucket, after.as_deref()));
+                if answer.is_none() {
+                    self.edges[edge].mending = None;
+                    self.edges[edge].prover.not_repaired();
+                    return Ok(());
+                }
+                call.at = back;
+                self.calls.push(call);
+            }
+            What::Fill { .. } | What::Bucket { .. } => self.deliver_answer(call)?,
+        }
+        Ok(())
+    }
+
+    fn deliver_answer(&mut self, call: Call) -> Result<(), String> {
+        let edge = call.edge;
+        match call.what {
+            What::Bucket { replica, answer, .. } => {
+                let served = self.edges[edge].replica().is_some_and(|served| Arc::ptr_eq(served, &replica));
+                if let (true, Some((_, read))) = (served, &mut self.edges[edge].mending) {
+                    *read = answer;
+                }
+            }
+            What::Fill { flights, replica, answer: Some((as_of, block)) } => {
+                let mut rows = rows::iter(&block);
+                for flight in flights {
+                    let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
+                    match fills::judge(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
+                        Judged::Land(answered) => {
+                            self.note(format!("edge {edge}: a fill as of {}", as_of.lsn));
+                            self.land(edge, &flight.key, &Ok(answered));
+                        }
+                        Judged::Again => {
+                            self.note(format!("edge {edge}: a fill as of {} was overtaken", as_of.lsn));
+                            self.edges[edge].flights.again(flight);
+                        }
+                    }
+                }
+                self.begin_call(edge);
+            }
+            What::Fill { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Rows as the target has them, and as of which of its records: the position is taken first.
+    fn read_at(&self, target: Target, reads: &[ViewRead]) -> Result<Option<(Position, Vec<u8>)>, String> {
+        let (as_of, table) = match target {
+            Target::Leader => (self.leader.head(), self.leader.table.clone()),
+            Target::Old => match &self.old {
+                Some(old) => (old.head(), old.table.clone()),
+                None => return Ok(None),
+            },
+            Target::Relay => match self.edges[crate::world::RELAY].replica() {
+                Some(replica) => (replica.position(), replica.table.clone()),
+                None => return Ok(None),
+            },
+        };
+        let mut block = Vec::new();
+        for read in reads {
+            let (mut rows, mut unknown): (Vec<Option<Row>>, Vec<u32>) = (Vec::new(), Vec::new());
+            table.read(read.view, &read.keys, &mut rows, &mut unknown);
+            for row in &rows {
+                rows::push(&mut block, row.as_ref()).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(Some((as_of, block)))
+    }
+
+    fn land(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
+        for asker in self.edges[edge].flights.land(key) {
+            self.landed(asker, outcome);
+        }
+    }
+
+    /// Asks for a key on behalf of a read.
+    pub(crate) fn ask(&mut self, edge: usize, key: &[u8], asker: crate::edge::Asker) {
+        if let Ok(Asked::Call) = self.edges[edge].flights.ask(RESIDENT, key, asker) {
+            self.begin_call(edge);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What a publisher's tasks send: a greeting, a snapshot in pieces, records, checkpoints, heartbeats in between.
+
+use crate::{edge::Edge, leader::Leader, leader::region};
+use bytes::Bytes;
+use littoral_edge_core::relay;
+use littoral_log::Log as _;
+use littoral_model::{
+    digest::Checkpoints,
+    hlc::Hlc,
+    ports::{FeedReadError, RecordBlock, SnapshotSource},
+    position::{Epoch, Incarnation, Lsn, Position},
+    record::ChainHash,
+    row::Row,
+};
+use littoral_protocol::{
+    frame::{Downstream, ErrorCode, Mode, SubscriberHello},
+    publisher::{Publisher, Session},
+};
+use littoral_wire::{records, rows};
+use std::time::Duration;
+
+/// Bytes of records in one message.
+const RECORDS_BYTES: usize = 300;
+/// Rows in one piece of a snapshot.
+const ROWS_PER_CHUNK: usize = 3;
+
+/// Where a feed comes from.
+pub(crate) trait Source {
+    fn epoch(&self) -> Epoch;
+    fn head(&self) -> Position;
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
+    fn records(&self, from: Lsn) -> Result<RecordBlock, FeedReadError>;
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
+    fn checkpoints(&self) -> &Checkpoints;
+    /// How far behind the leader it is at most.
+    fn behind(&self, now: Duration) -> Option<Duration>;
+    fn relays(&self) -> bool;
+}
+
+impl Source for Leader {
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn head(&self) -> Position {
+        self.published.position
+    }
+
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+        self.log.chain_at(lsn).ok().flatten()
+    }
+
+    fn records(&self, from: Lsn) -> Result<RecordBlock, FeedReadError> {
+        let oldest = self.log.bounds().oldest;
+        if from < oldest {
+            return Err(FeedReadError::Trimmed { from, oldest });
+        }
+        Self::records(self, from, RECORDS_BYTES).map_err(FeedReadError::Io)
+    }
+
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
+        Ok(SnapshotSource {
+            as_of: self.published.position,
+            chain: self.published.chain,
+            catalogue: self.published.catalogue.clone(),
+            rows_estimate: self.table.len() as u64,
+            chunks: Box::new(self.table.chunks(ROWS_PER_CHUNK)),
+        })
+    }
+
+    fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    fn behind(&self, _: Duration) -> Option<Duration> {
+        (!self.deposed).then_some(Duration::ZERO)
+    }
+
+    fn relays(&self) -> bool {
+        false
+    }
+}
+
+impl Source for Edge {
+    fn epoch(&self) -> Epoch {
+        self.replica().map_or(Epoch(0), |replica| replica.point.load().epoch)
+    }
+
+    fn head(&self) -> Position {
+        self.replica().map_or_else(Position::default, |replica| replica.position())
+    }
+
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+        self.relay.chain_at(lsn)
+    }
+
+    fn records(&self, from: Lsn) -> Result<RecordBlock, FeedReadError> {
+        self.relay.records(from, RECORDS_BYTES)
+    }
+
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
+        let replica = self.replica().ok_or_else(|| FeedReadError::NotHeld("nothing is held yet".to_owned()))?;
+        relay::snapshot(replica, ROWS_PER_CHUNK)
+    }
+
+    fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    fn behind(&self, now: Duration) -> Option<Duration> {
+        self.fresh_at.map(|at| self.now(now).saturating_sub(at))
+    }
+
+    fn relays(&self) -> bool {
+        true
+    }
+}
+
+/// A publisher's side of a stream.
+pub(crate) struct Publishing {
+    pub(crate) session: Session,
+    snapshot: Option<(SnapshotSource, u64)>,
+    begins: Option<Mode>,
+    compared: u64,
+    incarnation: Incarnation,
+}
+
+/// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
+pub(crate) fn greet(
+    source: &dyn Source,
+    hello: &SubscriberHello,
+    trimmed: bool,
+) -> Result<(Downstream, Publishing), Downstream> {
+    let told = |code, message: String| Downstream::Error { code, message };
+    let (head, relay) = (source.head(), source.relays());
+    if head == Position::default() {
+        return Err(told(ErrorCode::Behind, "nothing is held yet".to_owned()));
+    }
+    let publisher = Publisher { region: region(), epoch: source.epoch(), head, heartbeat_ms: 100, relay };
+    let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed));
+    let (answer, session) = answered.map_err(|refusal| told(ErrorCode::Behind, refusal.to_string()))?;
+    let begins = Some(answer.mode);
+    Ok((
+        Downstream::Hello(answer),
+        Publishing { session, snapshot: None, begins, compared: 0, incarnation: head.incarnation },
+    ))
+}
+
+/// The hash of the record at `lsn`, when the log can go on behind it.
+fn chain_before_tail(source: &dyn Source, lsn: Lsn, head: Lsn) -> Option<ChainHash> {
+    let chain = if lsn == Lsn::NONE { Some(ChainHash::GENESIS) } else { source.chain_at(lsn) };
+    chain.filter(|_| lsn >= head || source.records(lsn.next()).is_ok())
+}
+
+impl Publishing {
+    /// A heartbeat. The echo is taken before the head.
+    pub(crate) fn heartbeat(&mut self, source: &dyn Source, now: Duration) -> Downstream {
+        let echo = self.session.echo();
+        let clock = Hlc::new(now.as_millis() as u64, 0);
+        let behind_us = source.behind(now).map(|behind| behind.as_nanos().div_ceil(1_000) as u64);
+        Downstream::Heartbeat { clock, head: source.head(), echo, behind_us, leader_lost: false }
+    }
+
+    /// What is next: a piece of the snapshot, a checkpoint, records.
+    ///
+    /// # Errors
+    /// Why the stream ends.
+    pub(crate) fn next(&mut self, source: &dyn Source) -> Result<Option<Downstream>, String> {
+        if self.begins.take_if(|mode| *mode == Mode::Snapshot).is_some() {
+            let snapshot = source.snapshot().map_err(|error| error.to_string())?;
+            let begin = Downstream::SnapshotBegin {
+                as_of: snapshot.as_of,
+                chain: snapshot.chain,
+                catalogue: snapshot.catalogue.clone(),
+                rows_estimate: snapshot.rows_estimate,
+            };
+            self.snapshot = Some((snapshot, 0));
+            return Ok(Some(begin));
+        }
+        if let Some((snapshot, rows)) = &mut self.snapshot {
+            if let Some(chunk) = snapshot.chunks.next() {
+                *rows += chunk.len() as u64;
+                return Ok(Some(Downstream::SnapshotRows { rows: chunk.len() as u32, bytes: block(&chunk)? }));
+            }
+            let (as_of, rows) = (snapshot.as_of.lsn, *rows);
+            self.snapshot = None;
+            self.session.snapshot_sent(as_of);
+            return Ok(Some(Downstream::SnapshotEnd { rows }));
+        }
+        if source.head().incarnation != self.incarnation {
+            return Err("the log was begun anew".to_owned());
+        }
+        let sent = self.session.sent();
+        if let Some((number, checkpoint)) = source.checkpoints().due(self.compared, sent)
+            && checkpoint.lsn == sent
+        {
+            self.compared = number;
+            return Ok(Some(Downstream::Checkpoint(checkpoint)));
+        }
+        let Some(next) = self.session.next(source.head().lsn) else { return Ok(None) };
+        let RecordBlock { first, mut last, mut bytes } = source.records(next).map_err(|error| error.to_string())?;
+        if let Some((_, checkpoint)) = source.checkpoints().due(self.compared, next)
+            && checkpoint.lsn < last
+        {
+            last = checkpoint.lsn;
+            bytes = records::through(&bytes, first, last).map_err(|error| error.to_string())?;
+        }
+        let chain_after = records::last_chain(&bytes)
+            .map_err(|error| error.to_string())?
+            .ok_or("the log gave no record where one was due")?;
+        self.session.records_sent(last);
+        Ok(Some(Downstream::Records { first, last, chain_after, bytes }))
+    }
+}
+
+fn block(chunk: &[Row]) -> Result<Bytes, String> {
+    let mut block = Vec::new();
+    for row in chunk {
+        rows::push(&mut block, Some(row)).map_err(|error| error.to_string())?;
+    }
+    Ok(Bytes::from(block))
+}

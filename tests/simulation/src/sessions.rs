@@ -1,0 +1,309 @@
+//! Clients: they write, again when they were not answered, and read with what they have been told so far.
+
+use crate::{
+    edge::Asker,
+    history::Write,
+    leader::{FULL, KEYS, RESIDENT, key, request, write, writes_of},
+    world::{EDGES, World},
+};
+use littoral_edge_core::{
+    demand,
+    fills::Outcome,
+    read::{self, Joining, Place},
+};
+use littoral_leader_core::Work;
+use littoral_model::{
+    entity_key::KeyBatch,
+    freshness::ReadDemand,
+    hlc::Hlc,
+    position::{Lsn, Position},
+    read::{ReadRequest, ViewRead},
+    row::Row,
+    token::Watermark,
+    view::ViewId,
+    write::{WriteReceipt, WriteRequest},
+};
+use littoral_protocol::frame::Resume;
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+/// How long a read waits for what it demands.
+const READ_MAX: Duration = Duration::from_millis(400);
+
+/// One client.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// A write that was not answered: it is sent again under its key.
+    open: Option<WriteRequest>,
+    /// How many keys it has used.
+    keys: u64,
+    /// What it was told, by writes and by reads.
+    token: Option<Watermark>,
+}
+
+/// A read that waits.
+pub(crate) struct Read {
+    id: u64,
+    session: usize,
+    pub(crate) edge: usize,
+    demand: ReadDemand,
+    request: ReadRequest,
+    until: Duration,
+    gone: Rc<Cell<bool>>,
+    /// What the answer states, once it can be given: nothing but fills are waited for then.
+    stated: Option<Resume>,
+    joining: Option<Joining>,
+    asked: usize,
+    rows: Vec<Vec<Option<Row>>>,
+}
+
+impl World {
+    /// Some clients write, in one batch of the leader's.
+    pub(crate) fn write(&mut self) -> Result<(), String> {
+        let mut works = Vec::new();
+        let mut writers = Vec::new();
+        for session in 0..self.sessions.len() {
+            if !self.random.one_in(2) && !works.is_empty() {
+                continue;
+            }
+            let request = match self.sessions[session].open.take() {
+                Some(open) => open,
+                None => self.next_write(session),
+            };
+            match self.leader.check(request.clone(), self.now) {
+                Ok(work) => {
+                    works.push(work);
+                    writers.push(Some((session, request)));
+                }
+                Err(error) => return Err(format!("a sound write is refused: {error}")),
+            }
+        }
+        if self.random.one_in(6) {
+            let before = Hlc::new(self.leader.now_ms(self.now).saturating_sub(self.random.below(200)), 0);
+            if self.leader.table.tombstones_before(before) > 0 {
+                works.push(Work::Collect(before));
+                writers.push(None);
+            }
+        }
+        let from = self.leader.head().lsn.next();
+        let rows: Vec<Write> = writers.iter().flatten().flat_map(|(_, request)| writes_of(request)).collect();
+        match self.leader.commit(works, self.now) {
+            Ok(answers) => {
+                self.pending = Vec::new();
+                self.record(from)?;
+                self.note(format!("records {from} to {} are acknowledged", self.leader.head().lsn));
+                for (writer, answer) in writers.into_iter().zip(answers) {
+                    let receipt = answer.map_err(|error| format!("a sound write is refused: {error}"))?;
+                    if let Some((session, request)) = writer {
+                        self.what_is_acknowledged_stands_in_the_log(&receipt, &request)?;
+                        // A retry is answered with what stands there since.
+                        if !receipt.duplicate {
+                            self.sessions[session].token = Some(receipt.token);
+                        }
+                    }
+                }
+            }
+            Err(reason) => {
+                self.note(format!("records from {from} on are refused: {reason}"));
+                for (session, request) in writers.into_iter().flatten() {
+                    if request.idempotency_key.is_some() {
+                        self.sessions[session].open = Some(request);
+                    }
+                }
+                self.pending = rows;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_write(&mut self, session: usize) -> WriteRequest {
+        let rows: Vec<Write> = (0..=self.random.below(2)).map(|_| write(&mut self.random, self.now)).collect();
+        let named = self.random.one_in(2);
+        let state = &mut self.sessions[session];
+        state.keys += u64::from(named);
+        request(&rows, named.then(|| format!("client {session} write {}", state.keys)))
+    }
+
+    fn what_is_acknowledged_stands_in_the_log(
+        &self,
+        receipt: &WriteReceipt,
+        request: &WriteRequest,
+    ) -> Result<(), String> {
+        let (first, last) = (receipt.first, receipt.position.lsn);
+        let rows: Vec<Write> = (first.0..=last.0)
+            .filter_map(|lsn| match &self.history().entry(Lsn(lsn))?.what {
+                crate::history::What::Write(write) => Some(write.clone()),
+                _ => None,
+            })
+            .collect();
+        if rows == writes_of(request) {
+            return Ok(());
+        }
+        Err(format!("a write is acknowledged as records {first} to {last}, which hold something else"))
+    }
+
+    /// Everybody forgets what was said of a log that is gone.
+    pub(crate) fn forget_sessions(&mut self) {
+        for session in &mut self.sessions {
+            (session.open, session.token) = (None, None);
+            // Keys of the lost log must not be taken for retries.
+            session.keys += 1_000;
+        }
+        self.reads.clear();
+    }
+
+    /// A client reads keys of both views at an edge, with what it was told so far.
+    pub(crate) fn begin_read(&mut self, edge: usize) -> Result<(), String> {
+        let session = self.random.below(self.sessions.len() as u64) as usize;
+        let mut reads = Vec::new();
+        for view in [FULL, RESIDENT] {
+            let mut keys = KeyBatch::default();
+            (0..=self.random.below(2)).for_each(|_| keys.push(&key(self.random.below(KEYS))));
+            reads.push(ViewRead { view, keys });
+        }
+        let token = self.sessions[session].token.as_ref().filter(|_| !self.random.one_in(4));
+        let at_least = token.map(|token| token.to_string().parse()).transpose();
+        let demand = ReadDemand {
+            at_least: at_least.map_err(|_| "a token does not survive being text")?,
+            max_staleness: self.random.one_in(6).then(|| self.random.ms(5, 100)),
+            ..ReadDemand::default()
+        };
+        self.last_read += 1;
+        let request = ReadRequest { reads, demand: demand.clone() };
+        self.reads.push(Read {
+            id: self.last_read,
+            session,
+            edge,
+            demand,
+            request,
+            until: self.now + READ_MAX,
+            gone: Rc::default(),
+            stated: None,
+            joining: None,
+            asked: 0,
+            rows: Vec::new(),
+        });
+        self.look(self.reads.len() - 1)
+    }
+
+    /// Reads that wait look again; those that have waited too long are given up.
+    pub(crate) fn look_at_reads(&mut self) -> Result<(), String> {
+        let mut index = 0;
+        while index < self.reads.len() {
+            let read = &self.reads[index];
+            if read.until <= self.now || read.gone.get() {
+                read.gone.set(true);
+                self.reads.swap_remove(index);
+                continue;
+            }
+            let before = self.reads.len();
+            self.look(index)?;
+            index += usize::from(self.reads.len() == before);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, index: usize) -> Result<(), String> {
+        let read = &mut self.reads[index];
+        let state = &self.edges[read.edge];
+        if read.stated.is_none() {
+            let Some(replica) = state.replica() else { return Ok(()) };
+            let point = replica.point.load_full();
+            let staleness = state.fresh_at.map(|at| state.now(self.now).saturating_sub(at));
+            if demand::unmet(&read.demand, &point, staleness).is_some() {
+                return Ok(());
+            }
+            let mut missing = Vec::new();
+            read::local(replica, &read.request, &mut read.rows, &mut missing);
+            read.stated = Some(point.resume);
+            read.joining = Some(Joining::new(point.resume.position, missing));
+        }
+        if read.asked > 0 {
+            return Ok(());
+        }
+        let Some(joining) = &mut read.joining else { return Ok(()) };
+        let Ok(places) = joining.ask() else {
+            read.gone.set(true);
+            return Ok(());
+        };
+        if places.is_empty() {
+            let read = self.reads.swap_remove(index);
+            return self.answered(&read);
+        }
+        read.asked = places.len();
+        let (edge, id, gone) = (read.edge, read.id, read.gone.clone());
+        let asks: Vec<(Place, Vec<u8>)> = places
+            .into_iter()
+            .map(|place| (place, read.request.reads[place.0 as usize].keys.get(place.1 as usize).to_vec()))
+            .collect();
+        for (place, key) in asks {
+            self.ask(edge, &key, Asker { read: id, place, gone: gone.clone() });
+        }
+        Ok(())
+    }
+
+    /// What was asked for on behalf of a read has come.
+    pub(crate) fn landed(&mut self, asker: Asker, outcome: &Outcome) {
+        let Some(read) = self.reads.iter_mut().find(|read| read.id == asker.read) else { return };
+        let Some(joining) = &mut read.joining else { return };
+        match outcome {
+            Ok(answered) => joining.landed(asker.place, answered.clone(), &mut read.rows),
+            Err(_) => read.gone.set(true),
+        }
+        read.asked -= 1;
+    }
+
+    /// The read has its answer: it is judged, and the client remembers what it was told.
+    fn answered(&mut self, read: &Read) -> Result<(), String> {
+        let Some(stated) = read.stated else { return Ok(()) };
+        let Position { incarnation, lsn } = stated.position;
+        let judged = !self.edges[read.edge].outlived
+            && self.histories.get(&incarnation).is_some_and(|history| history.holds(&stated));
+        if judged {
+            self.an_answer_holds_what_it_states_and_what_was_demanded(read, stated.position)?;
+        }
+        if incarnation == self.leader.head().incarnation && judged {
+            let seen = Watermark::at(crate::leader::region(), incarnation, lsn);
+            let token = &mut self.sessions[read.session].token;
+            if token.as_ref().is_none_or(|token| seen.covers(token)) {
+                *token = Some(seen);
+            }
+        }
+        Ok(())
+    }
+
+    fn an_answer_holds_what_it_states_and_what_was_demanded(
+        &self,
+        read: &Read,
+        stated: Position,
+    ) -> Result<(), String> {
+        let Some(history) = self.histories.get(&stated.incarnation) else { return Ok(()) };
+        let token = read.demand.at_least.as_ref().and_then(|token| token.get(crate::leader::region()));
+        let demanded = match token {
+            Some((incarnation, lsn)) if incarnation == stated.incarnation => lsn,
+            Some(_) => return Err(format!("a token of another log was taken as reached at {stated}")),
+            None => Lsn::NONE,
+        };
+        for (asked, rows) in read.request.reads.iter().zip(&read.rows) {
+            for (key, row) in asked.keys.iter().zip(rows) {
+                if asked.view == FULL && self.is_rotten(read.edge, key) {
+                    continue;
+                }
+                let body = row.as_ref().map(Row::body);
+                for (from, why) in [(stated.lsn, "its position"), (demanded, "the token that was demanded")] {
+                    if !history.since(asked.view, key, from).contains(&body) {
+                        let ViewId(view) = asked.view;
+                        let edge = read.edge;
+                        return Err(format!(
+                            "edge {edge} answers {body:?} for {key:?} of view {view}, older than {why}, {from}"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_rotten(&self, edge: usize, of: &[u8]) -> bool {
+        self.edges[edge % EDGES].rotten.iter().any(|number| key(*number) == of)
+    }
+}
