@@ -16,8 +16,9 @@ pub struct Config {
     pub connections_max: usize,
     /// Bytes that may wait for one subscriber besides HTTP/2's windows. Default: 4 MiB.
     pub subscriber_bytes_max: usize,
-    /// How long a subscriber may leave that bound full before it is cut, in milliseconds; it may resume.
-    /// Default: 5000.
+    /// How long a subscriber may leave that bound full before it is cut, in milliseconds; it may resume. Its reading shows
+    /// only when half of HTTP/2's window, 2 MiB, has come through, so that a way that passes less than that in this time
+    /// never gets through a long snapshot. Default: 30000, for 70 KB a second.
     pub slow_timeout_ms: u64,
     /// How long a peer may be silent before it is cut, in milliseconds: subscribers ping all the time. It also bounds
     /// how long a connection may stand without a stream. Default: 10000.
@@ -44,7 +45,7 @@ impl Default for Config {
             subscribers_max: 256,
             connections_max: 1_024,
             subscriber_bytes_max: 4 << 20,
-            slow_timeout_ms: 5_000,
+            slow_timeout_ms: 30_000,
             idle_timeout_ms: 10_000,
             hello_timeout_ms: 5_000,
             records_bytes: 256 << 10,
@@ -71,5 +72,17 @@ impl Config {
 
     pub(crate) fn hello_timeout(&self) -> Duration {
         Duration::from_millis(self.hello_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::STREAM_WINDOW;
+
+    #[test]
+    fn half_a_window_passes_a_narrow_way_in_the_time_that_a_slow_subscriber_has() {
+        let bytes_per_second = f64::from(STREAM_WINDOW / 2) / Config::default().slow_timeout().as_secs_f64();
+        assert!(bytes_per_second <= 70_000.0, "an edge behind less than {bytes_per_second} bytes a second is cut");
     }
 }

@@ -15,10 +15,13 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// An edge that bears silence for longer than any that is made here.
+const PATIENT: &str = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 20000\n";
+
 #[test]
 fn latency_and_jitter_are_in_the_staleness() {
     let (latency, jitter) = (ms(60), ms(40));
-    let (rig, link, _runtime) = Rig::linked("latency and jitter", ("", QUICK));
+    let (rig, link, _runtime) = Rig::linked("latency and jitter", ("", PATIENT));
     link.delay(latency, jitter);
     let begun = Instant::now();
     sleep(ms(4_000));
@@ -34,15 +37,14 @@ fn latency_and_jitter_are_in_the_staleness() {
 
 #[test]
 fn a_stall_shorter_than_patience_keeps_the_connection() {
-    let edge = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 20000\n";
-    let (rig, link, _runtime) = Rig::linked("stalls", ("", edge));
+    let (rig, link, _runtime) = Rig::linked("stalls", ("", PATIENT));
     for side in [Side::Both, Side::ToClient, Side::ToTarget] {
         let stalled = Instant::now();
         link.hold(side);
-        sleep(ms(1_500));
+        sleep(ms(2_000));
         let report = rig.watch.judge(stalled);
-        assert!(report.reported_max >= ms(1_300), "{side:?}: {report}");
-        let behind = report.truly_behind_max >= ms(1_000);
+        assert!(report.reported_max >= ms(1_600), "{side:?}: {report}");
+        let behind = report.truly_behind_max >= ms(1_500);
         // Records arrive while only pings do not; the edge then cannot know that it is fresh.
         assert_eq!(behind, side != Side::ToTarget, "{side:?}: {report}");
         link.heal();
@@ -93,7 +95,7 @@ fn half_open_connections_are_noticed_and_left() {
         let noticed = broken.elapsed();
         rig.settles(Duration::ZERO);
         eprintln!("half-open: {what}: noticed after {noticed:.1?}; {}", rig.watch.judge(broken));
-        assert!(noticed < ms(8_000), "{what}: noticed after {noticed:?}");
+        assert!(noticed < ms(15_000), "{what}: noticed after {noticed:?}");
         // What nobody uses any more must not count among those that are broken next.
         link_has_one(&link);
     }

@@ -15,10 +15,10 @@ use std::{
 use tokio::runtime::Runtime;
 
 /// How long a node may take for what takes it some milliseconds on an idle host.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a whole network and an idle edge add to the staleness that the way itself makes: pings, and a busy host.
-const REST_MAX: Duration = Duration::from_millis(400);
+const REST_MAX: Duration = Duration::from_millis(600);
 
 /// An edge that comes back quickly.
 pub const QUICK: &str = "[edge]\nreconnect_ms_max = 200\n";
@@ -108,8 +108,8 @@ impl Rig {
         self.watch.stop();
         let (written, report) = (self.watch.written(), self.seen());
         eprintln!("{}: {written} writes, {report}", self.name);
-        assert!(written > 50, "only {written} writes were acknowledged: there was no load");
-        assert!(report.answers > 100, "only {} answers: the edge was hardly asked", report.answers);
+        assert!(written > 30, "only {written} writes were acknowledged: there was no load");
+        assert!(report.answers > 50, "only {} answers: the edge was hardly asked", report.answers);
         // Writable: it is connected, not only up to date from before.
         eventually("the edge has what the leader has", PATIENCE, || {
             let (leader, edge) = (self.leader.status(), self.edge.status());

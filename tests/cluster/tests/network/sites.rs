@@ -112,8 +112,11 @@ fn a_link_that_is_down_parts_the_edge_and_up_again_it_catches_up() {
 /// Rows that are there before the edge comes, and the length of the note in each; `LITTORAL_ROWS` says otherwise.
 const ROWS: u32 = 12_000;
 const NOTE_LEN: usize = 250;
-/// What passes in a second, in bytes: 8 Mbit. `LITTORAL_WIDTH` says otherwise.
+/// What passes in a second, in bytes: 8 Mbit. `LITTORAL_WIDTH` says otherwise: at 250,000, with 19,000 rows, half of HTTP/2's
+/// window is more than eight seconds' worth, and an edge must not be cut for that.
 const WIDTH: u32 = 1_000_000;
+/// What may wait at the leader for one edge: little, so that a snapshot of this size meets the bound as a large one does.
+const LEADER: &str = "[feed]\nsubscriber_bytes_max = 65536\n";
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u32> {
@@ -123,17 +126,19 @@ fn number(name: &str) -> Option<u32> {
 #[test]
 fn an_edge_starts_over_a_narrow_link() {
     let mut between = Between::new("narrow bootstrap");
-    let leading = Leading::start("narrow bootstrap", "", |plan| between.place(plan));
+    let leading = Leading::start("narrow bootstrap", LEADER, |plan| between.place(plan));
     let (rows, width) = (number("LITTORAL_ROWS").unwrap_or(ROWS), number("LITTORAL_WIDTH").unwrap_or(WIDTH));
     write_notes(&leading.leader, rows.into());
     let address = between.way_to(&leading.leader);
     between.narrow(NonZeroU32::new(width));
     let begun = Instant::now();
-    let rig = leading.edge(address, QUICK, |plan| between.place(plan));
+    let mut rig = leading.edge(address, QUICK, |plan| between.place(plan));
     let took = begun.elapsed();
     let least = Duration::from_secs_f64(f64::from(rows) * NOTE_LEN as f64 / f64::from(width)).mul_f64(0.8);
     eprintln!("narrow bootstrap: {rows} rows over {width} bytes a second took {took:.1?}, with writes going on");
     assert!(took >= least, "the link was not narrow: {took:?}");
+    let log = rig.leader.process().log();
+    assert_eq!(log.matches("subscriber joined").count(), 1, "an edge that reads what comes is not cut:\n{log}");
     sleep(Duration::from_millis(1_500));
     // The tail is far less than the width.
     rig.settles(Duration::from_millis(200));
