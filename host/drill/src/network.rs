@@ -59,13 +59,14 @@ pub struct Site {
     hub: Arc<Hub>,
     namespace: Namespace,
     trunk_at_hub: String,
+    /// Our end of its access link.
+    access_here: String,
     address: Ipv4Addr,
     access_address: Ipv4Addr,
 }
 
 #[derive(Debug)]
 struct Hub {
-    serial: u32,
     net: Net,
     namespace: Namespace,
 }
@@ -85,14 +86,13 @@ impl Network {
             return Err(Unavailable::NotRoot { user: user.as_raw() });
         }
         names::remove_leftovers();
-        let serial = names::next_serial();
         let net = Net::free()?;
-        let namespace = Namespace::add(names::namespace(serial, "hub"))?;
+        let namespace = Namespace::add(names::namespace(net, "hub"))?;
         // The setting belongs to the namespace: the host keeps its own.
         namespace.within(|| fs::write(FORWARD, "1")).and_then(|written| written).map_err(|error| {
             Unavailable::Refused { command: format!("echo 1 > {FORWARD}"), said: error.to_string() }
         })?;
-        Ok(Self { hub: Arc::new(Hub { serial, net, namespace }), sites: 0 })
+        Ok(Self { hub: Arc::new(Hub { net, namespace }), sites: 0 })
     }
 
     /// Adds a site, joined to all others. Its name, of letters, digits and `-`, is for people who look at the host.
@@ -105,10 +105,10 @@ impl Network {
         }
         let number = self.sites;
         let (hub, net) = (&self.hub, self.hub.net);
-        let namespace = Namespace::add(names::namespace(hub.serial, name))?;
+        let namespace = Namespace::add(names::namespace(net, name))?;
         let (hub_address, address) = net.link(2 * number);
         let (our_address, access_address) = net.link(2 * number + 1);
-        let (trunk_at_hub, access_here) = (format!("site{number}"), names::interface(net.0, number));
+        let (trunk_at_hub, access_here) = (format!("site{number}"), names::interface(net, number));
         let inside = |command: &str| format!("{command} netns {}", namespace.0);
         batch(
             None,
@@ -127,7 +127,7 @@ impl Network {
             Some(&hub.namespace.0),
             &[format!("addr add {hub_address}/30 dev {trunk_at_hub}"), format!("link set {trunk_at_hub} up")],
         )?;
-        let site = Site { hub: hub.clone(), namespace, trunk_at_hub, address, access_address };
+        let site = Site { hub: hub.clone(), namespace, trunk_at_hub, access_here, address, access_address };
         batch(
             Some(&site.namespace.0),
             &[
@@ -224,6 +224,15 @@ impl Site {
     fn trunk_ends(&self) -> (Ipv4Addr, Ipv4Addr) {
         let [a, b, c, d] = self.address.octets();
         (Ipv4Addr::new(a, b, c, d - 1), self.address)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // A namespace lives on until the last socket in it has gone, which may take minutes; our end shall not.
+        if let Err(error) = batch(None, &[format!("link del {}", self.access_here)]) {
+            tracing::warn!(namespace = %self.namespace.0, %error, "a site's access link stays behind");
+        }
     }
 }
 

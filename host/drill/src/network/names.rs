@@ -18,14 +18,9 @@ const PREFIX: &str = "littoral-";
 /// Before the process's id in the names of interfaces, which have at most 15 bytes.
 const INTERFACE_PREFIX: &str = "lit";
 
-/// The number of a network within this process.
-pub(super) fn next_serial() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-pub(super) fn namespace(serial: u32, name: &str) -> String {
-    format!("{PREFIX}{}-{serial}-{name}", std::process::id())
+/// The name of a namespace. No two networks of a process have the same addresses.
+pub(super) fn namespace(net: Net, name: &str) -> String {
+    format!("{PREFIX}{}-{}-{name}", std::process::id(), net.0)
 }
 
 /// The file by which a namespace is entered.
@@ -34,8 +29,13 @@ pub(super) fn file(namespace: &str) -> PathBuf {
 }
 
 /// The name of our end of the link to a site.
-pub(super) fn interface(net: u16, site: u8) -> String {
-    format!("{INTERFACE_PREFIX}{net}s{site}")
+pub(super) fn interface(net: Net, site: u8) -> String {
+    format!("{}{site}", interfaces(net))
+}
+
+/// How the names of a network's interfaces begin.
+fn interfaces(net: Net) -> String {
+    format!("{INTERFACE_PREFIX}{}s", net.0)
 }
 
 /// A network of 256 addresses.
@@ -45,9 +45,10 @@ pub(super) struct Net(pub(super) u16);
 impl Net {
     /// One that no interface of this host has. The range is kept for measurements between networks, and so is nobody's.
     pub(super) fn free() -> Result<Self, Unavailable> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let taken = ask(&["-o", "-4", "addr", "show"])?;
-        // From a place of our own, so that processes that look at the same time find different ones.
-        let first = std::process::id().wrapping_mul(7).wrapping_add(next_serial());
+        // From a place of our own, so that those who look at the same time find different ones.
+        let first = std::process::id().wrapping_mul(7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         (0..512_u32)
             .map(|step| Self(((first + step) % 512) as u16))
             .find(|net| !taken.contains(&net.prefix()))
@@ -80,10 +81,16 @@ impl Net {
 pub(super) fn remove_leftovers() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
+        let named = ask(&["-o", "link", "show"]).unwrap_or_default();
         for entry in fs::read_dir(NAMESPACES).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if owner(&name).is_some_and(is_gone) {
-                remove(&name);
+            let Some((_, net)) = owner(&name).filter(|(process, _)| is_gone(*process)) else { continue };
+            remove(&name);
+            // Sockets of killed processes keep a namespace, and with it our ends of its links, for a while.
+            let begin = interfaces(net);
+            for ours in named.split([' ', '@', ':']).filter(|word| word.starts_with(&begin)) {
+                // Most have gone with their namespace.
+                let _ = batch(None, &[format!("link del {ours}")]);
             }
         }
     });
@@ -96,9 +103,11 @@ pub(super) fn remove(namespace: &str) {
     }
 }
 
-/// Whose namespace this is, by its name.
-fn owner(name: &str) -> Option<u32> {
-    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+/// Whose namespace this is, and of which network, by its name.
+fn owner(name: &str) -> Option<(u32, Net)> {
+    let mut words = name.strip_prefix(PREFIX)?.splitn(3, '-');
+    let owner = (words.next()?.parse().ok()?, Net(words.next()?.parse().ok()?));
+    words.next().map(|_| owner)
 }
 
 /// Whether a process has ended. One of our own id that we have not made is of a former process.
@@ -112,8 +121,8 @@ mod tests {
 
     #[test]
     fn a_namespace_names_its_owner() {
-        assert_eq!(owner(&namespace(3, "west-1")), Some(std::process::id()));
-        assert_eq!(owner("littoral-77-0-hub"), Some(77));
+        assert_eq!(owner(&namespace(Net(3), "west-1")), Some((std::process::id(), Net(3))));
+        assert_eq!(owner("littoral-77-511-hub"), Some((77, Net(511))));
         assert_eq!(owner("other-77-0-hub"), None);
         assert_eq!(owner("littoral-hub"), None);
     }
@@ -124,6 +133,6 @@ mod tests {
         assert_eq!(net.all(), "198.19.44.0/24");
         assert_eq!(net.link(0), ("198.19.44.1".parse().unwrap(), "198.19.44.2".parse().unwrap()));
         assert_eq!(net.link(63).1, "198.19.44.254".parse::<Ipv4Addr>().unwrap());
-        assert!(interface(511, 31).len() <= 15);
+        assert!(interface(Net(511), 31).len() <= 15);
     }
 }

@@ -100,7 +100,7 @@ fn a_narrow_trunk_passes_its_width_and_access_is_not_concerned() {
 fn nothing_of_a_network_is_left_when_it_is_dropped() {
     let Some((network, west, east)) = two_sites() else { return };
     let files = [&network.hub.namespace, &west.namespace, &east.namespace].map(|namespace| names::file(&namespace.0));
-    let ours = names::interface(network.hub.net.0, 0);
+    let ours = names::interface(network.hub.net, 0);
     assert!(files.iter().all(|file| file.exists()));
     assert!(ip::ask(&["link", "show", &ours]).is_ok());
     drop((network, west, east));
