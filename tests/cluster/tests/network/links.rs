@@ -75,13 +75,16 @@ fn a_storm_of_resets_is_weathered() {
     rig.converges(Duration::ZERO);
 }
 
+/// Makes what is open half-open, and says how many connections that concerned.
+type Break = fn(&Link) -> usize;
+
 #[test]
 fn half_open_connections_are_noticed_and_left() {
     let leader = "[feed]\nidle_timeout_ms = 1500\n";
     let edge = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 1000\n";
     let (rig, link, _runtime) = Rig::linked("half-open", (leader, edge));
     // The edge hears nothing: it counts its leader's silence. The leader hears nothing: it ends the feed, and says so.
-    let breaks: [(&str, fn(&Link) -> usize); 4] = [
+    let breaks: [(&str, Break); 4] = [
         ("nothing comes from the leader", |link| link.swallow(Side::ToClient)),
         ("nothing comes to the leader", |link| link.swallow(Side::ToTarget)),
         ("nothing comes either way", |link| link.swallow(Side::Both)),
