@@ -123,6 +123,10 @@ impl FeatureReader for Handle {
         self.shared.served.load_full()
     }
 
+    fn is_catalogue(&self, known: &Arc<Catalogue>) -> bool {
+        Arc::ptr_eq(&self.shared.served.load(), known)
+    }
+
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         read::now(&self.shared, request, answer)
     }

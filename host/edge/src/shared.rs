@@ -147,11 +147,19 @@ impl Shared {
         let point = replica.point.load_full();
         let catalogue = point.catalogue.clone();
         self.proof.restart(replica.exact_from());
+        // A read plans by the catalogue, reads the replica, and then looks whether the catalogue is still the same. So
+        // between the rows of two logs, whose views have other numbers, there is a moment without any; and names are
+        // there before the rows are.
+        let position = |replica: &Replica| replica.point.load().resume.position;
+        if self.replica.load().as_deref().is_some_and(|old| position(old).incarnation != position(&replica).incarnation)
+        {
+            self.replica.store(None);
+        }
+        self.serve_catalogue(&catalogue);
         self.replica.store(Some(replica));
         self.checkpoints.send_modify(Checkpoints::clear);
         self.relay.restart(point.resume);
         self.relay_head.send_replace(point.resume.position);
-        self.serve_catalogue(&catalogue);
         self.applied.wake_all();
         self.fresh.wake_all();
     }

@@ -9,14 +9,20 @@ mod modules;
 mod scratch;
 mod write;
 
-use crate::{failure::Answer, failure::Failure, state::State};
+use crate::{
+    failure::{Answer, Failure},
+    plan::{Plan, Shape},
+    state::State,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_model::{
+    catalogue::Catalogue,
     freshness::ReadDemand,
     read::{ReadAnswer, ReadRequest},
 };
+use std::sync::Arc;
 
 pub(crate) use freshness::insert_position;
 
@@ -36,21 +42,26 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
     if !demand.is_none() {
         meet(state, &demand).await?;
     }
-    let catalogue = state.node.catalogue();
     let names: Vec<&str> = parsed.columns().map(|(name, _)| name).collect();
-    let plan = state.plans.plan(&catalogue, &parsed.shape(&names))?;
-    let rows = parsed.rows(&plan)?;
-    state.check_read_size(rows, plan.outputs.len())?;
+    let shape = parsed.shape(&names);
     let columns: Vec<&[_]> = parsed.columns().map(|(_, cells)| cells).collect();
 
     let now = littoral_runtime::clock::wall();
     let mut scratch = scratch::Scratch::take();
-    gather::keys(&plan, &columns, &names, rows, &mut scratch.request)?;
     scratch.request.demand = demand;
-    // Nearly always the replica has it; only what it has not is worth a boxed future.
-    if !state.node.read_now(&scratch.request, &mut scratch.answer) {
-        scratch.answer = state.node.read(&scratch.request).await?;
-    }
+    let (plan, rows) = loop {
+        let (catalogue, plan) = plan(state, &shape)?;
+        let rows = parsed.rows(&plan)?;
+        state.check_read_size(rows, plan.outputs.len())?;
+        gather::keys(&plan, &columns, &names, rows, &mut scratch.request)?;
+        // Nearly always the replica has it; only what it has not is worth a boxed future.
+        if !state.node.read_now(&scratch.request, &mut scratch.answer) {
+            scratch.answer = state.node.read(&scratch.request).await?;
+        }
+        if state.node.is_catalogue(&catalogue) {
+            break (plan, rows);
+        }
+    };
     scratch.describe(&plan, rows, now, dialect);
     let made = if plan.calls.is_empty() {
         Vec::new()
@@ -75,6 +86,18 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
     }
     scratch.give_back();
     Ok(response)
+}
+
+/// The plan under the node's catalogue. A name that is not there may have come meanwhile, as when the first data do.
+fn plan(state: &State, shape: &Shape<'_>) -> Result<(Arc<Catalogue>, Arc<Plan>), Failure> {
+    loop {
+        let catalogue = state.node.catalogue();
+        match state.plans.plan(&catalogue, shape) {
+            Ok(plan) => return Ok((catalogue, plan)),
+            Err(failure) if state.node.is_catalogue(&catalogue) => return Err(failure),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Waits until the demand is met, before names are looked up: the view, service or module release that the token stands

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use littoral_columnar::ARROW_STREAM;
+use littoral_model::read::{ReadAnswer, ReadRequest};
 use std::{sync::Arc, time::Instant};
 
 /// Answers a request, whatever it is.
@@ -51,9 +52,25 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         Endpoint::Health => Ok(Response::new(Full::default())),
         other => v1::answer(&state, other, &name, &parts, body).await,
     };
-    let answer = answer.and_then(|answer| state.answers.admit(answer)).unwrap_or_else(failed);
+    let answer = match answer {
+        Ok(answer) => state.answers.admit(answer),
+        Err(failure) => Err(or_not_ready(&state, failure).await),
+    };
+    let answer = answer.unwrap_or_else(failed);
     state.latency.record(endpoint, answer.status(), started.elapsed());
     answer
+}
+
+/// A node that has no data yet knows no names. That is not the client's fault, and it passes.
+async fn or_not_ready(state: &State, failure: Failure) -> Failure {
+    let nothing = ReadRequest::default();
+    if !failure.code.starts_with("unknown_") || state.node.read_now(&nothing, &mut ReadAnswer::default()) {
+        return failure;
+    }
+    match state.node.read(&nothing).await {
+        Ok(_) => failure,
+        Err(not_ready) => not_ready.into(),
+    }
 }
 
 /// Finds room for what a large body's JSON becomes.

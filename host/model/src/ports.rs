@@ -28,6 +28,12 @@ pub trait FeatureReader: Send + Sync + 'static {
     /// The catalogue as of the replica's position. Cheap.
     fn catalogue(&self) -> Arc<Catalogue>;
 
+    /// Whether this is still the catalogue. Numbers of views mean what they mean in one catalogue: a replica of another log
+    /// has others, so what was read by them counts only if the catalogue is still the same after the read.
+    fn is_catalogue(&self, known: &Arc<Catalogue>) -> bool {
+        Arc::ptr_eq(&self.catalogue(), known)
+    }
+
     /// Answers at once, when that needs no wait, no leader and no other host: fills `answer` and says true. Says false
     /// when [`FeatureReader::read`] must be used; `answer` then holds nothing of worth. Never blocks.
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;

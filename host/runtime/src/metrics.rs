@@ -45,6 +45,7 @@ pub fn install() -> Result<Handle, Error> {
     let handle = Handle(recorder.handle());
     metrics::set_global_recorder(recorder).map_err(|_| Error::Installed)?;
     describe_gauge!("littoral_process_resident_bytes", Unit::Bytes, "Resident memory of the process");
+    describe_gauge!("littoral_process_tasks", Unit::Count, "Tasks of the process's runtime that have not ended");
     Ok(handle)
 }
 
@@ -99,5 +100,9 @@ impl PartialEq for Metrics {
 fn record_process() {
     if let Some(bytes) = memory::resident_bytes() {
         gauge!("littoral_process_resident_bytes").set(bytes as f64);
+    }
+    // Without a runtime there are no tasks.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        gauge!("littoral_process_tasks").set(runtime.metrics().num_alive_tasks() as f64);
     }
 }

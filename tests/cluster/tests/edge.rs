@@ -69,6 +69,21 @@ fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
 }
 
 #[test]
+fn an_edge_that_never_got_data_says_so_and_not_that_there_is_no_such_view() {
+    let mut cluster = Cluster::start(0).unwrap();
+    accounts::make_view(&cluster.leader);
+    cluster.leader.kill();
+    let edge = cluster.add_edge(None, None).unwrap();
+    let mut client = cluster.edges[edge].client();
+    let read = accounts::read(&mut client, &[5], &[]).unwrap();
+    assert_eq!((read.status, read.json()["code"].as_str()), (503, Some("not_ready")), "{}", read.text());
+    let feast = json!({ "features": ["accounts:balance"], "entities": { "account_id": [5] } });
+    assert_eq!(client.post("/get-online-features", &feast).unwrap().status, 503);
+    let write = accounts::write(&mut client, &[accounts::row(5, 1)]).unwrap();
+    assert_eq!(write.status, 503, "it may be taken later: {}", write.text());
+}
+
+#[test]
 fn an_edge_starts_warm_without_its_leader() {
     let mut cluster = cluster("[edge]\nreconnect_ms_max = 200\n");
     fill(&cluster, 2_000);

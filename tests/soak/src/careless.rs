@@ -1,0 +1,40 @@
+//! Clients that are slow, silent, half-closed or talk garbage, and leave as they came.
+
+use std::{
+    io::Write as _,
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// How many hang on at once.
+const HELD_MAX: usize = 40;
+
+/// Comes and goes until told to stop. What the node answers does not matter, only that it goes on.
+pub(crate) fn clients(doors: &[SocketAddr], mut chance: fastrand::Rng, stop: &AtomicBool) {
+    let mut held: Vec<TcpStream> = Vec::new();
+    while !stop.load(Relaxed) {
+        let Some(door) = chance.choice(doors) else { return };
+        if let Ok(mut stream) = TcpStream::connect_timeout(door, Duration::from_secs(1)) {
+            // A node may be gone, or close at once: both are to be expected here.
+            let _ = match chance.u8(..6) {
+                0 => Ok(()),
+                1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\nx-slow: "),
+                2 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"),
+                3 => stream
+                    .write_all(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n")
+                    .and_then(|()| stream.shutdown(Shutdown::Write)),
+                4 => stream.write_all(b"POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{]}"),
+                _ => {
+                    let garbage: Vec<u8> = (0..200).map(|_| chance.u8(..)).collect();
+                    stream.write_all(&garbage)
+                }
+            };
+            held.push(stream);
+        }
+        if held.len() > HELD_MAX {
+            held.swap_remove(chance.usize(..held.len()));
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
