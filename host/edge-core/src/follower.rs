@@ -10,7 +10,6 @@ use crate::{
 use littoral_model::{
     digest::Checkpoint,
     hlc::Hlc,
-    mutation::{Mutation, active},
     position::{Lsn, Position},
     region::Region,
 };
@@ -210,7 +209,8 @@ impl Follower {
                     (Mode::Tail, Some(replica)) if replica.exact_from() > hello.head.lsn => {
                         return Err(Violation::CutBack { head: hello.head.lsn, holds: replica.exact_from() });
                     }
-                    (Mode::Tail, _) => {}
+                    (Mode::Tail, Some(replica)) => replica.seen(stream.subscriber.epoch()),
+                    (Mode::Tail, None) => {}
                 }
                 Effect::Greeted(hello)
             }
@@ -276,8 +276,7 @@ impl Follower {
     /// nothing is known. While a snapshot is on its way echoes speak of what is not served yet, and nothing is published.
     #[must_use]
     pub fn freshness(&self) -> Option<Option<Duration>> {
-        let bootstraps = |stream: &Stream| stream.bootstrap.is_some() && !active(Mutation::FreshWhileReplaced);
-        let settled = self.tailed && self.stream.as_ref().is_some_and(|stream| !bootstraps(stream));
+        let settled = self.tailed && self.stream.as_ref().is_some_and(|stream| stream.bootstrap.is_none());
         settled.then(|| self.staleness.fresh_at())
     }
 
@@ -303,5 +302,67 @@ impl Follower {
                 Remedy::Snapshot => self.needs_snapshot = true,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{
+        position::{Epoch, Incarnation},
+        record::ChainHash,
+    };
+    use littoral_protocol::frame::VERSION_MAX;
+
+    const LOG: Incarnation = Incarnation(7);
+
+    fn at(lsn: u64) -> Position {
+        Position { incarnation: LOG, lsn: Lsn(lsn) }
+    }
+
+    /// An edge whose snapshot as of record 25 held a row of record 46.
+    fn follower() -> Follower {
+        let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
+        let resume = Resume { position: at(25), chain: ChainHash(25) };
+        let region = "east".parse().expect("a region");
+        let replica = Replica::new(&holdings, Point::new(resume, Epoch(1), region, Arc::default()));
+        replica.holds(Lsn(46));
+        let mut follower = Follower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
+        follower.connected(0, Duration::ZERO);
+        follower
+    }
+
+    fn tail(head: u64, epoch: u64) -> Downstream {
+        Downstream::Hello(PublisherHello {
+            version: VERSION_MAX,
+            region: "east".parse().expect("a region"),
+            epoch: Epoch(epoch),
+            head: at(head),
+            mode: Mode::Tail,
+            heartbeat_ms: 100,
+        })
+    }
+
+    #[test]
+    fn a_log_that_ends_before_what_is_held_is_not_followed_on() {
+        let mut follower = follower();
+        let violation = follower.take(tail(34, 1)).expect_err("record 46 is not in that log");
+        assert_eq!(violation, Violation::CutBack { head: Lsn(34), holds: Lsn(46) });
+        follower.disconnected(&Fault::Violation(violation));
+        assert_eq!(follower.connected(0, Duration::ZERO).resume, None, "a snapshot replaces what is held");
+        let mut other = self::follower();
+        assert!(matches!(other.take(tail(46, 1)), Ok(Effect::Greeted(_))));
+    }
+
+    #[test]
+    fn a_newer_epoch_counts_before_its_first_record() {
+        let mut follower = follower();
+        follower.take(tail(50, 3)).expect("a sound greeting");
+        let epoch = follower.serving().map(|replica| replica.point.load().epoch);
+        assert_eq!(epoch, Some(Epoch(3)), "those who follow this edge are told");
+        follower.disconnected(&Fault::Lost);
+        follower.connected(0, Duration::ZERO);
+        let stale = follower.take(tail(50, 2)).expect_err("it was replaced");
+        assert_eq!(stale, Violation::StaleEpoch { theirs: Epoch(2), known: Epoch(3) });
     }
 }

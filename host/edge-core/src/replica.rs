@@ -120,6 +120,14 @@ impl Replica {
         self.point.load().resume.position
     }
 
+    /// This epoch was seen of the log that is held here: who follows is told so before a record of it comes.
+    pub(crate) fn seen(&self, epoch: Epoch) {
+        let point = self.point.load_full();
+        if point.epoch < epoch {
+            self.point.store(Arc::new(Point { epoch, ..Point::clone(&point) }));
+        }
+    }
+
     /// A view was made or has changed. How it is held stays.
     pub fn put_view(&self, holdings: &Holdings, view: &FeatureView) {
         let mut routes = Routes::clone(&self.routes.load());

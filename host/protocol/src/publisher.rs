@@ -68,6 +68,8 @@ pub enum Refusal {
 /// A session with one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
+    /// The publisher's last record, as last looked at.
+    head: Position,
     sent: Lsn,
     applied: Lsn,
     ping: u64,
@@ -114,7 +116,7 @@ impl Publisher {
             mode,
             heartbeat_ms: self.heartbeat_ms,
         };
-        Ok((answer, Session { sent, applied: sent, ping: 0, answered: 0 }))
+        Ok((answer, Session { head: self.head, sent, applied: sent, ping: 0, answered: 0 }))
     }
 }
 
@@ -123,6 +125,17 @@ impl Session {
     pub fn snapshot_sent(&mut self, as_of: Lsn) {
         self.sent = as_of;
         self.applied = Lsn::NONE;
+    }
+
+    /// The publisher's last record is this now. False when it is of another history: another life of the log, or one that was
+    /// cut back, as a relay has it when its leader was restored from a backup. Then the stream must end, so that the
+    /// subscriber is greeted anew; it might wait for ever for records behind those that it has.
+    #[must_use]
+    pub fn goes_on(&mut self, head: Position) -> bool {
+        let goes_on = head.incarnation == self.head.incarnation
+            && (head.lsn >= self.head.lsn || active(Mutation::StayBehindReplacedHead));
+        self.head = head;
+        goes_on
     }
 
     /// The record to read and send next, when the log's head is `head`; `None` when all were sent.
@@ -249,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_session_sends_each_record_once_and_echoes_the_last_ping() {
-        let mut session = Session { sent: Lsn(10), applied: Lsn(10), ping: 0, answered: 0 };
+        let mut session = Session { head: at(7, 100), sent: Lsn(10), applied: Lsn(10), ping: 0, answered: 0 };
         assert_eq!(session.next(Lsn(10)), None);
         assert_eq!(session.next(Lsn(12)), Some(Lsn(11)));
         session.records_sent(Lsn(12));
@@ -262,5 +275,13 @@ mod tests {
         assert_eq!(session.echo(), 4);
         assert!(!session.owes_echo());
         assert!(session.receive(&Upstream::Ping { seq: 4 }).is_err());
+    }
+
+    #[test]
+    fn a_stream_ends_when_its_log_is_begun_anew_or_cut_back() {
+        let (_, mut session) = publisher().greet(&hello(None), |_| None).expect("a sound hello");
+        assert!(session.goes_on(at(7, 100)) && session.goes_on(at(7, 120)));
+        assert!(!session.goes_on(at(7, 110)), "a relay whose leader was restored from a backup");
+        assert!(!session.goes_on(at(8, 110)));
     }
 }

@@ -134,8 +134,8 @@ impl World {
 
     fn deliver_call(&mut self, mut call: Call) -> Result<(), String> {
         let edge = call.edge;
-        let (to, slow) = (call.to, !self.healed && self.random.one_in(6));
-        let back = self.arrival() + if slow { self.random.ms(50, 300) } else { Duration::ZERO };
+        let (to, slow) = (call.to, !self.healed && self.random.one_in(3));
+        let back = self.arrival() + if slow { self.random.ms(50, 400) } else { Duration::ZERO };
         match &mut call.what {
             What::Fill { flights, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(flights))? {
                 Some(read) => {

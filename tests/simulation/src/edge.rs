@@ -221,6 +221,13 @@ impl Edge {
         self.follower.disconnected(fault);
     }
 
+    /// The memory policy lets go of a row of the resident view.
+    pub fn evict(&self, number: u64) {
+        if let Some(replica) = self.replica() {
+            replica.table.forget(crate::leader::RESIDENT, &crate::leader::key(number));
+        }
+    }
+
     /// A row of the full view changes in memory. Whether there was one.
     pub fn rot(&mut self, number: u64) -> bool {
         let key = crate::leader::key(number % KEYS);

@@ -33,7 +33,7 @@ impl World {
     }
 
     fn a_replica_never_goes_back(&mut self, edge: usize) -> Result<(), String> {
-        let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
+        let Some(replica) = self.edges[edge].replica().filter(|_| !self.edges[edge].outlived) else { return Ok(()) };
         let position = replica.position();
         let (seen, before) = self.seen[edge];
         if seen == Some(position.incarnation) && position.lsn < before {

@@ -271,13 +271,14 @@ pub fn key(number: u64) -> Vec<u8> {
 
 /// A row to write. Some events come late.
 pub fn write(random: &mut Random, now: Duration) -> Write {
+    let late_ms = if random.one_in(4) { random.below(400) } else { random.below(40) } as i64;
     let mut body = BodyBuilder::new(1);
     body.push_i64(random.any() as i64);
     Write {
         view: if random.one_in(2) { FULL } else { RESIDENT },
         key: key(random.below(KEYS)),
         body: body.finish().ok().filter(|_| !random.one_in(4)),
-        event_time: EventTime::from_ms(EPOCH_MS + now.as_millis() as i64 - random.below(40) as i64).0,
+        event_time: EventTime::from_ms(EPOCH_MS + now.as_millis() as i64 - late_ms).0,
     }
 }
 

@@ -8,7 +8,7 @@ use littoral_model::{
     digest::Checkpoints,
     hlc::Hlc,
     ports::{FeedReadError, RecordBlock, SnapshotSource},
-    position::{Epoch, Incarnation, Lsn, Position},
+    position::{Epoch, Lsn, Position},
     record::ChainHash,
     row::Row,
 };
@@ -20,7 +20,7 @@ use littoral_wire::{records, rows};
 use std::time::Duration;
 
 /// Bytes of records in one message.
-const RECORDS_BYTES: usize = 300;
+const RECORDS_BYTES: usize = 600;
 /// Rows in one piece of a snapshot.
 const ROWS_PER_CHUNK: usize = 3;
 
@@ -122,7 +122,6 @@ pub(crate) struct Publishing {
     snapshot: Option<(SnapshotSource, u64)>,
     begins: Option<Mode>,
     compared: u64,
-    incarnation: Incarnation,
 }
 
 /// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
@@ -140,10 +139,7 @@ pub(crate) fn greet(
     let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed));
     let (answer, session) = answered.map_err(|refusal| told(ErrorCode::Behind, refusal.to_string()))?;
     let begins = Some(answer.mode);
-    Ok((
-        Downstream::Hello(answer),
-        Publishing { session, snapshot: None, begins, compared: 0, incarnation: head.incarnation },
-    ))
+    Ok((Downstream::Hello(answer), Publishing { session, snapshot: None, begins, compared: 0 }))
 }
 
 /// The hash of the record at `lsn`, when the log can go on behind it.
@@ -187,8 +183,8 @@ impl Publishing {
             self.session.snapshot_sent(as_of);
             return Ok(Some(Downstream::SnapshotEnd { rows }));
         }
-        if source.head().incarnation != self.incarnation {
-            return Err("the log was begun anew".to_owned());
+        if !self.session.goes_on(source.head()) {
+            return Err("the log was begun anew or cut back".to_owned());
         }
         let sent = self.session.sent();
         if let Some((number, checkpoint)) = source.checkpoints().due(self.compared, sent)

@@ -4,7 +4,7 @@ use crate::{
     edge::Asker,
     history::Write,
     leader::{FULL, KEYS, RESIDENT, key, request, write, writes_of},
-    world::{EDGES, World},
+    world::World,
 };
 use littoral_edge_core::{
     demand,
@@ -24,7 +24,7 @@ use littoral_model::{
     write::{WriteReceipt, WriteRequest},
 };
 use littoral_protocol::frame::Resume;
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, rc::Rc, time::Duration};
 
 /// How long a read waits for what it demands.
 const READ_MAX: Duration = Duration::from_millis(400);
@@ -53,6 +53,8 @@ pub(crate) struct Read {
     stated: Option<Resume>,
     joining: Option<Joining>,
     asked: usize,
+    /// Rows of the full view that had changed in memory when they were read.
+    rotten: BTreeSet<u64>,
     rows: Vec<Vec<Option<Row>>>,
 }
 
@@ -95,6 +97,11 @@ impl World {
                     let receipt = answer.map_err(|error| format!("a sound write is refused: {error}"))?;
                     if let Some((session, request)) = writer {
                         self.what_is_acknowledged_stands_in_the_log(&receipt, &request)?;
+                        // Some answers are lost on their way: the client sends the write again.
+                        if request.idempotency_key.is_some() && self.random.one_in(3) {
+                            self.sessions[session].open = Some(request);
+                            continue;
+                        }
                         // A retry is answered with what stands there since.
                         if !receipt.duplicate {
                             self.sessions[session].token = Some(receipt.token);
@@ -153,6 +160,11 @@ impl World {
 
     /// A client reads keys of both views at an edge, with what it was told so far.
     pub(crate) fn begin_read(&mut self, edge: usize) -> Result<(), String> {
+        // Memory is short: what was held is not any more.
+        if self.random.one_in(2) {
+            let number = self.random.below(KEYS);
+            self.edges[edge].evict(number);
+        }
         let session = self.random.below(self.sessions.len() as u64) as usize;
         let mut reads = Vec::new();
         for view in [FULL, RESIDENT] {
@@ -180,6 +192,7 @@ impl World {
             stated: None,
             joining: None,
             asked: 0,
+            rotten: BTreeSet::new(),
             rows: Vec::new(),
         });
         self.look(self.reads.len() - 1)
@@ -214,6 +227,7 @@ impl World {
             }
             let mut missing = Vec::new();
             read::local(replica, &read.request, &mut read.rows, &mut missing);
+            read.rotten = state.rotten.clone();
             read.stated = Some(point.resume);
             read.joining = Some(Joining::new(point.resume.position, missing));
         }
@@ -285,7 +299,7 @@ impl World {
         };
         for (asked, rows) in read.request.reads.iter().zip(&read.rows) {
             for (key, row) in asked.keys.iter().zip(rows) {
-                if asked.view == FULL && self.is_rotten(read.edge, key) {
+                if asked.view == FULL && read.rotten.iter().any(|number| crate::leader::key(*number) == key) {
                     continue;
                 }
                 let body = row.as_ref().map(Row::body);
@@ -301,9 +315,5 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    fn is_rotten(&self, edge: usize, of: &[u8]) -> bool {
-        self.edges[edge % EDGES].rotten.iter().any(|number| key(*number) == of)
     }
 }

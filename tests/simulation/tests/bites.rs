@@ -31,9 +31,8 @@ fn missed(mutations: &[Mutation]) -> Vec<Mutation> {
 #[test]
 fn every_deliberate_fault_is_found() {
     let missed: Vec<Mutation> = std::thread::scope(|scope| {
-        let shares: Vec<Vec<Mutation>> = (0..THREADS)
-            .map(|thread| Mutation::ALL.into_iter().skip(thread).step_by(THREADS).collect())
-            .collect();
+        let shares: Vec<Vec<Mutation>> =
+            (0..THREADS).map(|thread| Mutation::ALL.into_iter().skip(thread).step_by(THREADS).collect()).collect();
         let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || missed(&share))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });

@@ -258,13 +258,12 @@ impl Session<'_> {
         let mut head = self.source().head();
         let mut checkpoints = self.source().checkpoints();
         let mut compared = 0;
-        let incarnation = head.borrow().incarnation;
         if mode == Mode::Snapshot {
             self.snapshot(&filter).await?;
         }
         loop {
             let seen = *head.borrow_and_update();
-            if seen.incarnation != incarnation {
+            if !self.state.lock().goes_on(seen) {
                 return Err(log_error("the log was begun anew; connect again"));
             }
             let sent = self.state.lock().sent();
