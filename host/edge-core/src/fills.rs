@@ -49,7 +49,7 @@ pub enum Asked {
     Joined,
     /// A call that is out takes it along when it is back.
     Queued,
-    /// Begin a call: take [`Flights::next`] until it gives nothing.
+    /// Begin a call: take [`Flights::next_call`] until it gives nothing.
     Call,
 }
 
@@ -122,7 +122,7 @@ impl<W: Waiter> Flights<W> {
     }
 
     /// What the next call carries, by view; `None` ends the call. Keys that come while calls are out share the next.
-    pub fn next(&mut self) -> Option<Vec<Flight>> {
+    pub fn next_call(&mut self) -> Option<Vec<Flight>> {
         let count = self.queue.len().min(KEYS_PER_CALL);
         if count == 0 {
             self.calls -= 1;

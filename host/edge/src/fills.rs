@@ -49,7 +49,7 @@ pub(crate) fn ask(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<ones
 /// Fetches queued keys until there are none.
 async fn drain(shared: Arc<Shared>) {
     loop {
-        let Some(flights) = shared.fills.0.lock().next() else { return };
+        let Some(flights) = shared.fills.0.lock().next_call() else { return };
         metrics::counter!("littoral_edge_fill_calls_total").increment(1);
         metrics::counter!("littoral_edge_fills_total").increment(flights.len() as u64);
         // The replica as it is before the leader reads: its stripes have seen everything that went by since.

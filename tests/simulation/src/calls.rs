@@ -34,7 +34,7 @@ pub(crate) struct Call {
 impl World {
     /// Begins as many calls as the edge's flights want.
     pub(crate) fn begin_call(&mut self, edge: usize) {
-        let Some(flights) = self.edges[edge].flights.next() else { return };
+        let Some(flights) = self.edges[edge].flights.next_call() else { return };
         let Some(stream) = &self.streams[edge] else { return self.fail_call(edge, flights) };
         let to = stream.target;
         let replica = self.edges[edge].replica().cloned();
@@ -53,7 +53,7 @@ impl World {
             for flight in flights {
                 self.land(edge, &flight.key, &Err(ReadError::LeaderUnavailable("cut".to_owned())));
             }
-            match self.edges[edge].flights.next() {
+            match self.edges[edge].flights.next_call() {
                 Some(next) => flights = next,
                 None => return,
             }
