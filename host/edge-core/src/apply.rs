@@ -79,6 +79,8 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             }
             // For whoever may lead one day; a replica that answers reads does not need it.
             Payload::Receipt { .. } => {}
+            // No row changes by them.
+            Payload::Begin | Payload::Through { .. } => {}
             Payload::Collect { .. } if active(Mutation::EdgeCollectsNothing) => {}
             Payload::Collect { before } => {
                 brought.collected += replica.table.collect_tombstones(*before);

@@ -68,7 +68,7 @@ impl State {
                 self.apply_row(table, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
-            Payload::Receipt { .. } => {}
+            Payload::Receipt { .. } | Payload::Begin | Payload::Through { .. } => {}
             Payload::Collect { before } => {
                 table.collect_tombstones(*before);
             }

@@ -4,7 +4,7 @@ use crate::{
     catalogue::CatalogueChange,
     event_time::EventTime,
     hlc::Hlc,
-    position::{Epoch, Lsn},
+    position::{Epoch, Incarnation, Lsn},
     region::Region,
     version::Version,
     view::ViewId,
@@ -67,6 +67,16 @@ pub enum Payload<'a> {
     Collect {
         /// The oldest reading that stays.
         before: Hlc,
+    },
+    /// A new leader's epoch begins here. Changes no row: what is before it counts as committed only with it.
+    Begin,
+    /// Everything that the record's origin had taken up to `origin_lsn` of its own log stands in this log now. It follows, in
+    /// the same batch, the records that were brought over; and it is what moves the origin's part of the watermark.
+    Through {
+        /// Which life of the origin's log is meant.
+        incarnation: Incarnation,
+        /// The hash of the origin's record `origin_lsn`, by which reading goes on there.
+        chain: ChainHash,
     },
 }
 
@@ -137,6 +147,12 @@ impl Record<'_> {
             Payload::Collect { before } => {
                 hash.update(&[5]);
                 hash.update(&before.0.to_le_bytes());
+            }
+            Payload::Begin => hash.update(&[6]),
+            Payload::Through { incarnation, chain } => {
+                hash.update(&[7]);
+                hash.update(&incarnation.0.to_le_bytes());
+                hash.update(&chain.0.to_le_bytes());
             }
         }
         ChainHash(hash.digest())

@@ -141,7 +141,7 @@ impl ViewFilter {
                     true
                 }
                 Payload::Receipt { .. } => false,
-                Payload::Collect { .. } => true,
+                Payload::Collect { .. } | Payload::Begin | Payload::Through { .. } => true,
             };
             if keep {
                 kept.extend_from_slice(&before[..before.len() - rest.len()]);

@@ -147,7 +147,7 @@ impl Leader {
                 log.table.apply(Row::new(meta, key, None), MergePolicy::LatestEvent, Mode::InsertAll);
             }
             Payload::Catalogue(change) => log.catalogue.apply(change),
-            Payload::Receipt { .. } => {}
+            Payload::Receipt { .. } | Payload::Begin | Payload::Through { .. } => {}
             Payload::Collect { before } => {
                 log.table.collect_tombstones(*before);
             }
