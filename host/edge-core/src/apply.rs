@@ -9,7 +9,9 @@ use littoral_model::{
     entity_key::KEY_LEN_MAX,
     event_time::EventTime,
     mutation::{Mutation, active},
+    position::{Incarnation, Lsn},
     record::{Payload, Record},
+    region::Region,
     row::{Row, RowMeta},
     view::ViewId,
 };
@@ -34,6 +36,8 @@ pub struct Brought {
     pub collected: usize,
     /// The catalogue, when it has changed.
     pub catalogue: Option<Arc<Catalogue>>,
+    /// How far other regions' records are in by now.
+    pub through: Vec<(Region, Incarnation, Lsn)>,
 }
 
 /// Reads and checks a block whole.
@@ -79,8 +83,10 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             }
             // For whoever may lead one day; a replica that answers reads does not need it.
             Payload::Receipt { .. } => {}
-            // No row changes by them.
-            Payload::Begin | Payload::Through { .. } => {}
+            Payload::Begin => {}
+            Payload::Through { incarnation, .. } => {
+                brought.through.push((record.origin, *incarnation, record.origin_lsn));
+            }
             Payload::Collect { .. } if active(Mutation::EdgeCollectsNothing) => {}
             Payload::Collect { before } => {
                 brought.collected += replica.table.collect_tombstones(*before);

@@ -214,9 +214,9 @@ impl Follower {
                 }
                 Effect::Greeted(hello)
             }
-            Judged::BeginSnapshot { as_of, chain, catalogue, rows_estimate } => {
+            Judged::BeginSnapshot { as_of, chain, watermark, catalogue, rows_estimate } => {
                 let resume = Resume { position: as_of, chain };
-                let point = Point::new(resume, stream.subscriber.epoch(), stream.region, catalogue);
+                let point = Point::new(resume, stream.subscriber.epoch(), stream.region, watermark, catalogue);
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
@@ -266,7 +266,11 @@ impl Follower {
         let before = replica.point.load();
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
         let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        replica.point.store(Arc::new(Point::new(resume, epoch, before.region, catalogue)));
+        let mut watermark = before.watermark.clone();
+        for (region, incarnation, lsn) in &brought.through {
+            watermark.set(*region, *incarnation, *lsn);
+        }
+        replica.point.store(Arc::new(Point::new(resume, epoch, before.region, watermark, catalogue)));
         self.staleness.applied(block.last);
         stream.grown = true;
         Ok(Effect::Applied { position: resume.position, brought, block })
@@ -311,6 +315,7 @@ mod tests {
     use littoral_model::{
         position::{Epoch, Incarnation},
         record::ChainHash,
+        token::Watermark,
     };
     use littoral_protocol::frame::VERSION_MAX;
 
@@ -325,7 +330,8 @@ mod tests {
         let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
         let resume = Resume { position: at(25), chain: ChainHash(25) };
         let region = "east".parse().expect("a region");
-        let replica = Replica::new(&holdings, Point::new(resume, Epoch(1), region, Arc::default()));
+        let replica =
+            Replica::new(&holdings, Point::new(resume, Epoch(1), region, Watermark::default(), Arc::default()));
         replica.holds(Lsn(46));
         let mut follower = Follower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
         follower.connected(0, Duration::ZERO);

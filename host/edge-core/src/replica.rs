@@ -54,18 +54,19 @@ pub struct Point {
     pub epoch: Epoch,
     /// Whose log it is.
     pub region: Region,
-    /// The position as a token.
+    /// How far every region's records are applied: the position as a token.
     pub watermark: Watermark,
     /// The catalogue as of the position.
     pub catalogue: Arc<Catalogue>,
 }
 
 impl Point {
-    /// A point of this region's log.
+    /// A point of this region's log, with other regions' records as far as `others` says.
     #[must_use]
-    pub fn new(resume: Resume, epoch: Epoch, region: Region, catalogue: Arc<Catalogue>) -> Self {
+    pub fn new(resume: Resume, epoch: Epoch, region: Region, mut others: Watermark, catalogue: Arc<Catalogue>) -> Self {
         let Position { incarnation, lsn } = resume.position;
-        Self { resume, epoch, region, watermark: Watermark::at(region, incarnation, lsn), catalogue }
+        others.set(region, incarnation, lsn);
+        Self { resume, epoch, region, watermark: others, catalogue }
     }
 }
 

@@ -3,16 +3,12 @@
 
 use crate::{budget, proof, shared::Shared};
 use littoral_edge_core::follower::{Effect, Fault, Follower};
-use littoral_feed::client::{self, Connection};
+use littoral_feed::client::{self, Connection, Pause};
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Upstream},
     subscriber::Violation,
 };
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +48,9 @@ impl Ended {
 /// Follows until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut driver = Driver::new(shared);
-    let mut pause = Pause::new(&driver.shared.config);
+    let config = &driver.shared.config;
+    let [min, max] = [config.reconnect_ms_min, config.reconnect_ms_max].map(Duration::from_millis);
+    let mut pause = Pause::new(min, max);
     loop {
         let begun = Instant::now();
         let ended = tokio::select! {
@@ -61,12 +59,12 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         };
         driver.disconnected(&ended);
         // A stream that worked for a while earns a quick return; one that fails again and again does not.
-        if begun.elapsed() > pause.max {
+        if begun.elapsed() > max {
             pause.reset();
         }
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(pause.next()) => {}
+            () = tokio::time::sleep(pause.next_pause()) => {}
         }
     }
     driver.shared.link.lost("this edge is shutting down".to_owned());
@@ -201,53 +199,5 @@ impl Driver {
             tracing::warn!(reason = %failure, "the feed ended; reads go on from the replica");
         }
         self.last_failure = failure;
-    }
-}
-
-/// Pauses between attempts: doubling, with jitter, so that edges do not come back all at once.
-struct Pause {
-    min: Duration,
-    max: Duration,
-    next: Duration,
-    random: RandomState,
-    drawn: u64,
-}
-
-impl Pause {
-    fn new(config: &crate::Config) -> Self {
-        let min = Duration::from_millis(config.reconnect_ms_min);
-        let max = Duration::from_millis(config.reconnect_ms_max);
-        Self { min, max, next: min, random: RandomState::new(), drawn: 0 }
-    }
-
-    fn reset(&mut self) {
-        self.next = self.min;
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = (pause * 2).min(self.max);
-        self.drawn += 1;
-        // Between a half and the whole of it.
-        let share = self.random.hash_one(self.drawn) as u32;
-        pause / 2 + (pause / 2).mul_f64(f64::from(share) / f64::from(u32::MAX))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_their_bound_and_start_over() {
-        let config = crate::Config { reconnect_ms_min: 100, reconnect_ms_max: 350, ..Default::default() };
-        let mut pause = Pause::new(&config);
-        for ms in [100, 200, 350, 350] {
-            let whole = Duration::from_millis(ms);
-            let drawn = pause.next();
-            assert!(drawn >= whole / 2 && drawn <= whole, "{drawn:?} of {whole:?}");
-        }
-        pause.reset();
-        assert!(pause.next() <= Duration::from_millis(100));
     }
 }

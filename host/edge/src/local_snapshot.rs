@@ -12,7 +12,7 @@ use crate::{
     shared::Shared,
 };
 use file::{Reader, Writer};
-use littoral_model::{catalogue::Catalogue, position::Epoch, region::Region, view::ViewId};
+use littoral_model::{catalogue::Catalogue, position::Epoch, region::Region, token::Watermark, view::ViewId};
 use littoral_protocol::frame::Resume;
 use littoral_replica::Mode;
 use littoral_wire::rows;
@@ -40,6 +40,7 @@ struct Head {
     resume: Resume,
     epoch: Epoch,
     region: Region,
+    watermark: Watermark,
     catalogue: Arc<Catalogue>,
     rows_estimate: u64,
     /// The full views that the file holds whole: another configuration may want others.
@@ -65,6 +66,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         resume: point.resume,
         epoch: point.epoch,
         region: point.region,
+        watermark: point.watermark.clone(),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         full,
@@ -90,7 +92,8 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
     let head: Head = reader.head()?;
     let holdings = config.holdings();
-    let replica = Replica::new(&holdings, Point::new(head.resume, head.epoch, head.region, head.catalogue));
+    let replica =
+        Replica::new(&holdings, Point::new(head.resume, head.epoch, head.region, head.watermark, head.catalogue));
     for view in head.over_budget {
         if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {
             replica.degrade(ViewId(view));

@@ -9,6 +9,7 @@ use littoral_model::{
     position::{Epoch, Position},
     region::Region,
     status::{ModuleStatus, NodeStatus, Role, ViewStatus},
+    token::Watermark,
 };
 use littoral_protocol::readiness;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -40,6 +41,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         })
         .collect();
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
+    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.watermark.clone());
     let head = shared.head();
     let lag = if head.incarnation == position.incarnation { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
     let proven = shared.proof.proven(shared.now());
@@ -67,6 +69,8 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         // Rounded up, as in answers: never less than the truth.
         staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
+        watermark,
+        regions: Vec::new(),
         views,
         modules,
         gauges,

@@ -45,7 +45,7 @@ async fn one_with_nothing_gets_a_snapshot_and_then_the_tail_behind_it() {
     assert_eq!(next_hello(&mut peer.receiver).await.mode, Mode::Snapshot);
     let end = served.leader.last();
     match next(&mut peer.receiver).await {
-        Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate } => {
+        Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate, .. } => {
             assert_eq!((as_of, chain, rows_estimate), (end.position, end.chain, 5_000));
             assert!(catalogue.view("a").is_some());
         }

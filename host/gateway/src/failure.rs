@@ -162,6 +162,7 @@ impl From<WriteError> for Failure {
             WriteError::NotDurable(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_durable"),
             WriteError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             WriteError::LeaderUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "leader_unavailable"),
+            WriteError::ConcernNotReached { .. } => (StatusCode::GATEWAY_TIMEOUT, "concern_not_reached"),
             WriteError::NotLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_leader"),
         };
         Self::new(status, code, message)

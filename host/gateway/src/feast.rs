@@ -13,12 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_columnar::EVENT_TIMESTAMP;
-use littoral_model::{
-    catalogue::Catalogue,
-    event_time::EventTime,
-    view::FeatureView,
-    write::{RowBatch, WriteRequest},
-};
+use littoral_model::{catalogue::Catalogue, event_time::EventTime, view::FeatureView, write::RowBatch};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -146,15 +141,14 @@ fn event_time(cell: &crate::cell::Cell<'_>, row: usize) -> Result<EventTime, Fai
 }
 
 async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
-    let idempotency_key = receipt::idempotency_key(headers)?;
     let json = !body.is_empty();
     let mut response = Response::new(Full::new(body));
     if json {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if !rows.is_empty() {
-        let request = WriteRequest { rows, idempotency_key, ..WriteRequest::default() };
-        let receipt = state.node.write(request).await?;
+        let receipt = state.node.write(receipt::request(rows, headers)?).await?;
+        receipt::insert_concern(response.headers_mut(), &receipt);
         crate::read::insert_position(response.headers_mut(), receipt.position, &receipt.token);
     }
     Ok(response)

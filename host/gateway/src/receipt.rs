@@ -1,12 +1,17 @@
 //! What a write is told.
 
 use crate::failure::Failure;
-use http::HeaderMap;
-use littoral_model::write::{IDEMPOTENCY_KEY_LEN_MAX, WriteReceipt};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use littoral_model::write::{IDEMPOTENCY_KEY_LEN_MAX, RowBatch, WriteConcern, WriteReceipt, WriteRequest};
 use serde_json::{Map, Value, json};
 
+/// How durable a write must be; in its answer, how durable it is known to be.
+const CONCERN: &str = "littoral-concern";
+/// How long to wait for others, in milliseconds.
+const WAIT_MS: &str = "littoral-wait-ms";
+
 /// The request's idempotency key.
-pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
         Ok(key) if key.len() <= IDEMPOTENCY_KEY_LEN_MAX && !key.is_empty() => Ok(Some(key.to_owned())),
@@ -14,6 +19,25 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
             let message = format!("idempotency-key takes 1 to {IDEMPOTENCY_KEY_LEN_MAX} characters of plain text");
             Err(Failure::bad_request("invalid_idempotency_key", message))
         }
+    }
+}
+
+/// A write of these rows as the request's headers want it.
+pub(crate) fn request(rows: RowBatch, headers: &HeaderMap) -> Result<WriteRequest, Failure> {
+    let idempotency_key = idempotency_key(headers)?;
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let concern = text(CONCERN).map_or(Ok(WriteConcern::Local), str::parse);
+    let concern = concern.map_err(|error| Failure::bad_request("invalid_concern", format!("{CONCERN}: {error}")))?;
+    let wait = text(WAIT_MS).map_or(Ok(0), |ms| ms.parse::<u64>().map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)));
+    let concern_wait_ms = wait
+        .map_err(|_| Failure::bad_request("invalid_wait", format!("{WAIT_MS} takes a whole number of milliseconds")))?;
+    Ok(WriteRequest { rows, idempotency_key, concern, concern_wait_ms })
+}
+
+/// Says in an answer's headers what was reached.
+pub(crate) fn insert_concern(headers: &mut HeaderMap, receipt: &WriteReceipt) {
+    if let Ok(value) = HeaderValue::try_from(receipt.concern.to_string()) {
+        headers.insert(HeaderName::from_static(CONCERN), value);
     }
 }
 

@@ -1,12 +1,15 @@
 //! What is durable becomes visible.
 
-use crate::commit::Durable;
+use crate::{commit::Durable, ledger::Ledger};
+use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     hlc::Hlc,
     merge::MergePolicy,
-    position::Lsn,
+    origin::Origins,
+    position::{Lsn, Position},
     record::{Payload, Record},
     region::Region,
     row::{Row, RowMeta},
@@ -15,6 +18,8 @@ use littoral_model::{
     write::WriteRequest,
 };
 use littoral_replica::{Mode, Table};
+use littoral_wire::records;
+use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
 /// The catalogue as of what is applied, and what of it rows need.
@@ -22,8 +27,11 @@ use std::{collections::HashMap, sync::Arc};
 pub struct State {
     /// As of the last record that was applied.
     pub catalogue: Arc<Catalogue>,
+    /// How far other regions' records are applied.
+    pub origins: Arc<Origins>,
     region: Region,
     merges: HashMap<ViewId, MergePolicy>,
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 /// What applying has led to besides rows.
@@ -33,14 +41,20 @@ pub struct Applied {
     pub collected: usize,
     /// The catalogue before a change: what it named and the new one does not can be let go of.
     pub retired: Option<Arc<Catalogue>>,
+    /// Writes that lost against another region's.
+    pub conflicts: u64,
 }
 
 impl State {
-    /// The state of this region's leader at a catalogue.
+    /// The state of this region's leader at a catalogue, with other regions' records as far as `origins` says.
     #[must_use]
-    pub fn new(catalogue: Arc<Catalogue>, region: Region) -> Self {
+    pub fn new(
+        (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
+        region: Region,
+        ledger: Arc<Mutex<Ledger>>,
+    ) -> Self {
         let merges = catalogue.views().map(|view| (view.id, view.merge)).collect();
-        Self { catalogue, region, merges }
+        Self { catalogue, origins, region, merges, ledger }
     }
 
     /// Applies what a durable batch has brought.
@@ -53,26 +67,65 @@ impl State {
                 self.apply_change(table, change);
             }
             Durable::Collect { before, .. } => applied.collected = table.collect_tombstones(*before),
+            Durable::Import { records, .. } => {
+                // They were encoded here a moment ago, so they read back.
+                for record in records::iter(records).flatten() {
+                    if matches!(record.payload, Payload::Catalogue(_)) {
+                        applied.retired.get_or_insert_with(|| self.catalogue.clone());
+                    }
+                    applied.conflicts += self.replay(table, &record);
+                }
+            }
             Durable::Before { .. } => {}
         }
         applied
     }
 
-    /// Applies a record that is read back from the log. Receipts concern nobody here.
-    pub fn replay(&mut self, table: &Table, record: &Record<'_>) {
+    /// Applies a record as it stands in the log. Receipts concern nobody here. Returns how many conflicts between regions
+    /// it has shown.
+    pub fn replay(&mut self, table: &Table, record: &Record<'_>) -> u64 {
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
-                self.apply_row(table, meta(*view, *event_time, record), key, Some(body));
+                return self.merge(table, meta(*view, *event_time, record), key, Some(body));
             }
             Payload::Tombstone { view, event_time, key } => {
-                self.apply_row(table, meta(*view, *event_time, record), key, None);
+                return self.merge(table, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
-            Payload::Receipt { .. } | Payload::Begin | Payload::Through { .. } => {}
+            Payload::Receipt { .. } | Payload::Begin => {}
+            Payload::Through { incarnation, chain, seen } => {
+                let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
+                Arc::make_mut(&mut self.origins).set(record.origin, position, *chain, record.hlc, seen);
+            }
             Payload::Collect { before } => {
                 table.collect_tombstones(*before);
             }
         }
+        0
+    }
+
+    /// Applies a row of any region. One of another region may meet a write that its writer did not know of.
+    fn merge(&self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
+        let writer = meta.version.region;
+        let met = if writer == self.region { None } else { table.held(meta.view, key) };
+        let known = |held: &Row| self.origins.had_seen(writer, held.header(), self.region);
+        let Some(held) = met.filter(|held| !known(held)) else {
+            self.apply_row(table, meta, key, body);
+            return 0;
+        };
+        let Some(merge) = self.merges.get(&meta.view) else { return 0 };
+        let came = Row::new(meta, key, body);
+        let (kept, lost) = if merge.replaces(came.rank(), held.rank()) { (&came, &held) } else { (&held, &came) };
+        let conflict = Conflict {
+            view: meta.view,
+            key: Bytes::copy_from_slice(key),
+            kept: side(kept),
+            lost: side(lost),
+            lsn: meta.lsn,
+        };
+        let fresh = self.ledger.lock().add(conflict);
+        table.apply(came, *merge, Mode::InsertAll);
+        u64::from(fresh)
     }
 
     fn apply_rows(&self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
@@ -101,6 +154,14 @@ impl State {
         if let Some(merge) = self.merges.get(&meta.view) {
             table.apply(Row::new(meta, key, body), *merge, Mode::InsertAll);
         }
+    }
+}
+
+fn side(row: &Row) -> ConflictSide {
+    ConflictSide {
+        version: row.header().version,
+        event_time: row.header().event_time,
+        body: (!row.is_tombstone()).then(|| Bytes::copy_from_slice(row.body())),
     }
 }
 

@@ -1,14 +1,17 @@
 //! Writes on their way into the log: their versions and numbers, retries, and what is taken back when a batch fails.
 
 use crate::{
+    import::{Import, Imports},
     ingest::{self, Limits},
     receipts::{Known, Receipts},
 };
+use bytes::Bytes;
 use littoral_log::{AppendError, Batch, Bounds};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     hlc::{Hlc, HlcClock},
     mutation::{Mutation, active},
+    origin::Origins,
     position::{Epoch, Lsn},
     record::{ChainHash, Payload, Record},
     region::Region,
@@ -33,6 +36,8 @@ pub enum Work {
     Change(CatalogueChange),
     /// Tombstones of older writes are to be collected, by everybody at one record.
     Collect(Hlc),
+    /// Another region's records.
+    Import(Import),
 }
 
 /// What work leads to once its batch is durable.
@@ -63,6 +68,15 @@ pub enum Durable {
         /// The record that says so.
         lsn: Lsn,
     },
+    /// Another region's records, to apply one by one.
+    Import {
+        /// As they stand in this log.
+        records: Bytes,
+        /// The first.
+        first: Lsn,
+        /// The last.
+        last: Lsn,
+    },
     /// Nothing new: what was asked for stands in the log already, or in this batch or one before it, and is to be answered
     /// in its turn.
     Before {
@@ -80,7 +94,7 @@ impl Durable {
     #[must_use]
     pub fn range(&self) -> (Lsn, Lsn, bool) {
         match self {
-            Self::Rows { first, last, .. } => (*first, *last, false),
+            Self::Rows { first, last, .. } | Self::Import { first, last, .. } => (*first, *last, false),
             Self::Change { lsn, .. } | Self::Collect { lsn, .. } => (*lsn, *lsn, false),
             Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
         }
@@ -90,27 +104,31 @@ impl Durable {
 /// What gives writes their place in the log. It is for one caller at a time.
 #[derive(Debug)]
 pub struct Committer {
-    region: Region,
+    pub(crate) region: Region,
     epoch: Epoch,
     limits: Limits,
-    clock: HlcClock,
+    pub(crate) clock: HlcClock,
     /// As of the last record that is durable, applied or not.
     catalogue: Arc<Catalogue>,
+    /// The same.
+    origins: Arc<Origins>,
+    pub(crate) imports: Imports,
     receipts: Arc<Mutex<Receipts>>,
 }
 
 /// A batch in the making, and all that must be taken back should it fail.
 #[derive(Debug)]
 pub struct Building {
-    batch: Batch,
-    pending: Pending,
-    now_ms: u64,
+    pub(crate) batch: Batch,
+    pub(crate) pending: Pending,
+    pub(crate) now_ms: u64,
 }
 
 /// What a batch changes when it is durable, and what is taken back when it is not.
 #[derive(Debug)]
 pub struct Pending {
-    catalogue: Arc<Catalogue>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) origins: Arc<Origins>,
     keys: Vec<(String, Lsn)>,
 }
 
@@ -135,16 +153,22 @@ impl Committer {
         (region, epoch): (Region, Epoch),
         limits: Limits,
         clock: HlcClock,
-        catalogue: Arc<Catalogue>,
+        (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
         receipts: Arc<Mutex<Receipts>>,
     ) -> Self {
-        Self { region, epoch, limits, clock, catalogue, receipts }
+        Self { region, epoch, limits, clock, catalogue, origins, imports: Imports::default(), receipts }
+    }
+
+    /// How other regions' records are to be taken.
+    #[must_use]
+    pub fn importing(self, imports: Imports) -> Self {
+        Self { imports, ..self }
     }
 
     /// Begins a batch that follows the log's tail, within a buffer that is used again, with room for so many bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
-        let pending = Pending { catalogue: self.catalogue.clone(), keys: Vec::new() };
+        let pending = Pending { catalogue: self.catalogue.clone(), origins: self.origins.clone(), keys: Vec::new() };
         Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms }
     }
 
@@ -156,6 +180,7 @@ impl Committer {
         match work {
             Work::Write { request, content, generation } => self.write(building, request, content, generation),
             Work::Change(change) => self.change(building, change),
+            Work::Import(import) => self.import(building, &import),
             Work::Collect(before) => {
                 let hlc = self.clock.tick(building.now_ms);
                 // Tombstones that follow in the log are not meant, whatever the caller's clock says.
@@ -170,6 +195,7 @@ impl Committer {
     /// The batch is durable.
     pub fn durable(&mut self, pending: Pending) {
         self.catalogue = pending.catalogue;
+        self.origins = pending.origins;
     }
 
     /// The batch could not be made durable: nothing of it was taken.
@@ -254,15 +280,19 @@ impl Committer {
 
     fn push(&self, building: &mut Building, hlc: Hlc, payload: Payload<'_>) -> Result<Lsn, AppendError> {
         let lsn = building.batch.next_lsn();
-        building.batch.push(Record {
-            lsn,
-            epoch: self.epoch,
-            origin: self.region,
-            origin_lsn: lsn,
-            hlc,
-            chain: ChainHash::GENESIS,
-            payload,
-        })?;
+        self.push_of(building, (self.region, lsn), hlc, payload)
+    }
+
+    /// Pushes a record of an origin, under its number there.
+    pub(crate) fn push_of(
+        &self,
+        building: &mut Building,
+        (origin, origin_lsn): (Region, Lsn),
+        hlc: Hlc,
+        payload: Payload<'_>,
+    ) -> Result<Lsn, AppendError> {
+        let (lsn, epoch) = (building.batch.next_lsn(), self.epoch);
+        building.batch.push(Record { lsn, epoch, origin, origin_lsn, hlc, chain: ChainHash::GENESIS, payload })?;
         Ok(lsn)
     }
 }

@@ -9,7 +9,9 @@
 
 pub mod apply;
 pub mod commit;
+pub mod import;
 pub mod ingest;
+pub mod ledger;
 pub mod published;
 pub mod receipts;
 pub mod recover;
@@ -17,7 +19,9 @@ pub mod vouching;
 
 pub use apply::State;
 pub use commit::{Building, Committer, Durable, Work};
+pub use import::{Import, Imports};
 pub use ingest::Limits;
+pub use ledger::Ledger;
 pub use published::Published;
 pub use receipts::Receipts;
 pub use recover::{RecoverError, Recovered, recover};

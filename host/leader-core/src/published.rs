@@ -4,6 +4,7 @@ use littoral_log::{Identity, snapshot};
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
+    origin::Origins,
     position::{Epoch, Lsn, Position},
     record::ChainHash,
     token::Watermark,
@@ -22,17 +23,25 @@ pub struct Published {
     pub hlc: Hlc,
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
-    /// The position as a token.
+    /// How far other regions' records are in it.
+    pub origins: Arc<Origins>,
+    /// All of that as a token.
     pub watermark: Watermark,
 }
 
 impl Published {
     /// As of the record with this number, hash and clock reading.
     #[must_use]
-    pub fn at(identity: Identity, (lsn, chain, hlc): (Lsn, ChainHash, Hlc), catalogue: Arc<Catalogue>) -> Self {
+    pub fn at(
+        identity: Identity,
+        (lsn, chain, hlc): (Lsn, ChainHash, Hlc),
+        catalogue: Arc<Catalogue>,
+        origins: Arc<Origins>,
+    ) -> Self {
         let Identity { region, incarnation } = identity;
-        let watermark = Watermark::at(region, incarnation, lsn);
-        Self { position: Position { incarnation, lsn }, chain, hlc, catalogue, watermark }
+        let mut watermark = Watermark::at(region, incarnation, lsn);
+        origins.add_to(&mut watermark);
+        Self { position: Position { incarnation, lsn }, chain, hlc, catalogue, origins, watermark }
     }
 
     /// The head of a snapshot as of this. Its rows are gone through after this was taken: they may be newer, never older.

@@ -1,6 +1,6 @@
 //! The state at the start: the newest snapshot that is whole, and the log from there on.
 
-use crate::{apply::State, receipts::Receipts};
+use crate::{apply::State, ledger::Ledger, receipts::Receipts};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Section},
@@ -10,11 +10,13 @@ use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
     mutation::{Mutation, active},
+    origin::Origins,
     position::Lsn,
     record::{Payload, Record},
 };
 use littoral_replica::{Config, Mode, Table};
 use littoral_wire::records;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Bytes of log that are read at once.
@@ -75,6 +77,10 @@ pub struct Recovered {
     pub table: Arc<Table>,
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
+    /// How far other regions' records are in it.
+    pub origins: Arc<Origins>,
+    /// Conflicts between regions.
+    pub ledger: Arc<Mutex<Ledger>>,
     /// Idempotency keys.
     pub receipts: Receipts,
     /// The newest clock reading.
@@ -87,7 +93,8 @@ pub struct Recovered {
     pub damaged: Vec<OpenError>,
 }
 
-/// Restores the state, into a table that is laid out as `config` says. `receipts` makes an empty set of idempotency keys.
+/// Restores the state, into a table that is laid out as `config` says. `empty` makes an empty set of idempotency
+/// keys and an empty ledger of conflicts.
 ///
 /// # Errors
 /// [`RecoverError`]
@@ -95,7 +102,7 @@ pub fn recover(
     storage: &dyn Storage,
     log: &dyn Log,
     config: Config,
-    receipts: impl Fn() -> Receipts,
+    empty: impl Fn() -> (Receipts, Ledger),
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
     let mut refused = "there is none".to_owned();
@@ -108,7 +115,7 @@ pub fn recover(
         if lsn > bounds.tail {
             return Err(RecoverError::LogTooShort { tail: bounds.tail, as_of: lsn, directory: storage.name() });
         }
-        match load(storage, log, lsn, config, receipts()) {
+        match load(storage, log, lsn, config, empty()) {
             Ok(mut recovered) => {
                 recovered.damaged = damaged;
                 replay(log, lsn, &mut recovered)?;
@@ -124,10 +131,13 @@ pub fn recover(
     if bounds.oldest > Lsn::OLDEST {
         return Err(RecoverError::NoSnapshot { oldest: bounds.oldest, directory: storage.name(), last: refused });
     }
+    let (receipts, ledger) = empty();
     let mut recovered = Recovered {
         table: Arc::new(Table::new(config)),
         catalogue: Arc::default(),
-        receipts: receipts(),
+        origins: Arc::default(),
+        ledger: Arc::new(Mutex::new(ledger)),
+        receipts,
         hlc: Hlc(0),
         snapshot_lsn: Lsn::NONE,
         replayed: 0,
@@ -142,7 +152,7 @@ fn load(
     log: &dyn Log,
     lsn: Lsn,
     config: Config,
-    mut receipts: Receipts,
+    (mut receipts, mut ledger): (Receipts, Ledger),
 ) -> Result<Recovered, OpenError> {
     let mut reader = snapshot::Reader::open(storage, lsn)?;
     let Head { incarnation, chain, catalogue, hlc, rows_estimate, .. } = reader.head.clone();
@@ -159,6 +169,7 @@ fn load(
     let table = Arc::new(Table::new(config));
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
+    let mut origins = Origins::default();
     while let Some(section) = reader.next_section()? {
         match section {
             Section::Rows(rows) => {
@@ -166,6 +177,12 @@ fn load(
                     // A view that was made after `as_of` is in the log, and so are its rows.
                     let merge = merges.get(&row.header().view).copied().unwrap_or_default();
                     table.apply(row, merge, Mode::InsertAll);
+                }
+            }
+            Section::Origins(all) => origins = all,
+            Section::Conflicts(all) => {
+                for conflict in all {
+                    ledger.add(conflict);
                 }
             }
             Section::Receipts(all) => {
@@ -176,11 +193,14 @@ fn load(
             }
         }
     }
-    Ok(Recovered { table, catalogue, receipts, hlc, snapshot_lsn: lsn, replayed: 0, damaged: Vec::new() })
+    let (origins, ledger) = (Arc::new(origins), Arc::new(Mutex::new(ledger)));
+    let (snapshot_lsn, damaged) = (lsn, Vec::new());
+    Ok(Recovered { table, catalogue, origins, ledger, receipts, hlc, snapshot_lsn, replayed: 0, damaged })
 }
 
 fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), RecoverError> {
-    let mut state = State::new(recovered.catalogue.clone(), log.identity().region);
+    let as_of = (recovered.catalogue.clone(), recovered.origins.clone());
+    let mut state = State::new(as_of, log.identity().region, recovered.ledger.clone());
     let mut last = after;
     loop {
         let block = log.read(last.next(), READ_LEN)?;
@@ -202,5 +222,6 @@ fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), Re
         }
     }
     recovered.catalogue = state.catalogue;
+    recovered.origins = state.origins;
     Ok(())
 }

@@ -28,7 +28,9 @@ pub(crate) struct Committed {
 
 /// Runs until the commit thread is gone and everything is applied.
 pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
-    let mut state = State::new(shared.published.load().catalogue.clone(), shared.identity.region);
+    let published = shared.published.load_full();
+    let as_of = (published.catalogue.clone(), published.origins.clone());
+    let mut state = State::new(as_of, shared.identity.region, shared.ledger.clone());
     let mut answers = Vec::new();
     while let Ok(Committed { head, done }) = batches.recv() {
         let (mut retired, mut tasks) = (Vec::new(), Vec::new());
@@ -40,6 +42,7 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
                         metrics::counter!("littoral_leader_tombstones_collected_total")
                             .increment(applied.collected as u64);
                     }
+                    metrics::counter!("littoral_leader_conflicts_total").increment(applied.conflicts);
                     retired.extend(applied.retired);
                     let (first, last, duplicate) = durable.range();
                     answers.push((reply, shared.receipt(first, last, duplicate)));
@@ -54,7 +57,7 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
             answers.push((reply, shared.receipt(lsn, lsn, false)));
         }
         if let Some(head) = head {
-            let published = Published::at(shared.identity, head, state.catalogue.clone());
+            let published = Published::at(shared.identity, head, state.catalogue.clone(), state.origins.clone());
             let position = published.position;
             shared.published.store(Arc::new(published));
             shared.head.send_replace(position);

@@ -1,6 +1,7 @@
 //! How a leader is set up.
 
-use littoral_model::region::Region;
+use littoral_leader_core::Imports;
+use littoral_model::{position::Incarnation, region::Region};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -50,6 +51,32 @@ pub struct Config {
     pub checkpoint_interval_ms: u64,
     /// Parts of the table of rows with a lock of their own. Default: 1024.
     pub shards: usize,
+    /// How far ahead of this host's clock another region's may be, in milliseconds: records of one further ahead are not
+    /// taken until the clocks agree. Default: 2000.
+    pub clock_drift_ms_max: u64,
+    /// How long a write waits for other regions or members that it asks for, in milliseconds, unless it says itself.
+    /// Default: 2000.
+    pub concern_wait_ms: u32,
+    /// The longest that a write may ask to wait for them, in milliseconds; longer waits are shortened to it. Default: 30000.
+    pub concern_wait_ms_max: u32,
+    /// Conflicts between regions that are remembered; the oldest goes first. Default: 10000.
+    pub conflicts_max: usize,
+    /// The other regions. Not among the leader's own keys of the file.
+    #[serde(skip)]
+    pub regions: Vec<OtherRegion>,
+    /// The region that changes of the catalogue go to; this one when there is none. Not among the leader's own keys either.
+    #[serde(skip)]
+    pub catalogue_home: Option<Region>,
+}
+
+/// `[[regions]]`: another region, whose records this leader takes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherRegion {
+    /// Its name.
+    pub name: Region,
+    /// Peer listeners where its leader may be found, tried in order.
+    pub peers: Vec<String>,
 }
 
 impl Default for Config {
@@ -75,6 +102,12 @@ impl Default for Config {
             tombstone_retention_s: 7 * 86_400,
             checkpoint_interval_ms: 10_000,
             shards: 1_024,
+            clock_drift_ms_max: 2_000,
+            concern_wait_ms: 2_000,
+            concern_wait_ms_max: 30_000,
+            conflicts_max: 10_000,
+            regions: Vec::new(),
+            catalogue_home: None,
         }
     }
 }
@@ -96,6 +129,45 @@ impl Config {
             request_bytes_max: self.request_bytes_max,
             row_bytes_max: self.row_bytes_max,
             future_ms_max: self.future_ms_max,
+        }
+    }
+
+    /// How other regions' records are taken.
+    pub(crate) fn imports(&self, incarnation: Incarnation) -> Imports {
+        let Self { catalogue_home, clock_drift_ms_max, .. } = *self;
+        Imports { catalogue_home, incarnation, clock_drift_ms_max }
+    }
+
+    /// The region that changes of the catalogue go to, when it is another.
+    pub(crate) fn catalogue_elsewhere(&self) -> Option<Region> {
+        self.catalogue_home.filter(|home| *home != self.region)
+    }
+
+    fn check_regions(&self) -> Result<(), InvalidConfig> {
+        let refuse = |key, reason: String| Err(InvalidConfig { key, reason });
+        for (index, other) in self.regions.iter().enumerate() {
+            if other.name == self.region {
+                return refuse("regions", format!("names '{}', which is this leader's own region", other.name));
+            }
+            if self.regions[..index].iter().any(|earlier| earlier.name == other.name) {
+                return refuse("regions", format!("names '{}' twice", other.name));
+            }
+            if other.peers.is_empty() {
+                return refuse(
+                    "regions",
+                    format!("gives no peers for '{}'; write peers = [\"host:7071\"]", other.name),
+                );
+            }
+        }
+        match self.catalogue_home {
+            None if !self.regions.is_empty() => refuse(
+                "catalogue_home",
+                "must name one of the regions, the same one at every leader: changes of the catalogue go there".into(),
+            ),
+            Some(home) if home != self.region && !self.regions.iter().any(|other| other.name == home) => {
+                refuse("catalogue_home", format!("is '{home}', which is neither this region nor one of [[regions]]"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -130,6 +202,7 @@ impl Config {
                 return refuse(key, format!("is {value}, must be at least {least}"));
             }
         }
+        self.check_regions()?;
         if self.request_bytes_max > 1 << 30 {
             return refuse("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
         }

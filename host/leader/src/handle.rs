@@ -8,10 +8,12 @@ use crate::{
     shared::{Shared, Submission, Work},
 };
 use bytes::Bytes;
+use littoral_feed::client::CallClient;
 use littoral_leader_core::{Work as LogWork, ingest, receipts::content_hash};
 use littoral_log::ReadError as LogReadError;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    conflict::Conflict,
     digest::{BucketRows, Checkpoints},
     module::{ModuleDigest, ModuleRelease},
     ports::{
@@ -24,9 +26,9 @@ use littoral_model::{
     region::Region,
     status::NodeStatus,
     view::ViewId,
-    write::{WriteError, WriteReceipt, WriteRequest},
+    write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 /// Rows in one chunk of a snapshot for a subscriber.
@@ -34,6 +36,9 @@ const ROWS_PER_CHUNK: usize = 2_048;
 
 /// About how much of a bucket is given out at once, in bytes.
 const BUCKET_BYTES_MAX: usize = 4 << 20;
+
+/// How long a change of the catalogue is waited for to come back from its home.
+const CHANGE_RETURN_MAX: Duration = Duration::from_secs(2);
 
 /// What a record takes besides its key and body, in bytes, and a little more.
 const RECORD_OVERHEAD: usize = 80;
@@ -66,6 +71,12 @@ impl Handle {
         written
     }
 
+    /// Writes that lost against another region's, oldest first, as far as they are remembered.
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.shared.ledger.lock().iter().cloned().collect()
+    }
+
     async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
@@ -89,9 +100,57 @@ impl Handle {
             let head = shared.published.load().position.lsn;
             return Ok(shared.receipt(head, head, false));
         }
+        let (concern, wait) = (request.concern, shared.concern_wait(request.concern_wait_ms));
+        shared.check_concern(concern)?;
         let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
-        self.submit(Work::Log(LogWork::Write { request, content, generation: catalogue.generation }), bytes).await
+        let work = LogWork::Write { request, content, generation: catalogue.generation };
+        let receipt = self.submit(Work::Log(work), bytes).await?;
+        self.reach(receipt, concern, wait).await
+    }
+
+    /// Waits until a write that is durable here is as durable as was asked for.
+    async fn reach(
+        &self,
+        receipt: WriteReceipt,
+        wanted: WriteConcern,
+        wait: Duration,
+    ) -> Result<WriteReceipt, WriteError> {
+        let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
+        match self.shared.exchange.taken.reached(receipt.position.lsn, count, wait).await {
+            Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),
+            Err(have) => {
+                let have: Vec<_> = have.iter().map(|region| format!("'{region}'")).collect();
+                let reached = match have.is_empty() {
+                    true => "in no other region".to_owned(),
+                    false => format!("in {} besides", have.join(" and ")),
+                };
+                let (token, waited_ms) = (receipt.token.to_string(), wait.as_millis() as u64);
+                Err(WriteError::ConcernNotReached { wanted, reached, waited_ms, token })
+            }
+        }
+    }
+
+    /// Hands a change of the catalogue to its home, when that is another region, and waits until it has come back here: what
+    /// follows at this leader then finds it. `None` when it is to be made here.
+    async fn at_home<T>(
+        &self,
+        change: impl AsyncFnOnce(CallClient) -> Result<(T, WriteReceipt), WriteError>,
+    ) -> Option<Result<T, WriteError>> {
+        let home = self.shared.config.catalogue_elsewhere()?;
+        let calls = match self.shared.exchange.calls(home) {
+            Ok(calls) => calls,
+            Err(error) => return Some(Err(error)),
+        };
+        let (done, receipt) = match change(calls).await {
+            Ok(done) => done,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut head = self.shared.head.subscribe();
+        let come = head.wait_for(|_| self.shared.published.load().watermark.covers(&receipt.token));
+        // It was made; that it is not here yet is no fault of the change.
+        let _ = tokio::time::timeout(CHANGE_RETURN_MAX, come).await;
+        Some(Ok(done))
     }
 
     async fn put_component(&self, name: String, version: String, component: Bytes) -> Result<ModulePut, WriteError> {
@@ -102,6 +161,14 @@ impl Handle {
                 component.len(),
                 shared.config.module_bytes_max
             )));
+        }
+        let passed = (name.clone(), version.clone(), component.clone());
+        let passed = async move |calls: CallClient| {
+            let (name, version, component) = passed;
+            calls.put_module(name, version, component).await.map(|put| (put.clone(), put.receipt))
+        };
+        if let Some(put) = self.at_home(passed).await {
+            return put;
         }
         let refuse = |error: ModuleError| WriteError::Invalid(error.to_string());
         let manifest = shared.runtime.inspect(component.clone()).await.map_err(refuse)?;
@@ -152,6 +219,12 @@ impl FeatureWriter for Handle {
 
     fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
+            let passed = change.clone();
+            let passed =
+                async move |calls: CallClient| calls.change(passed).await.map(|receipt| (receipt.clone(), receipt));
+            if let Some(changed) = self.at_home(passed).await {
+                return changed;
+            }
             if let CatalogueChange::PutModule(module) = &change {
                 let (modules, digest) = (self.shared.modules.clone(), module.digest);
                 let held = modules.hold(digest);
@@ -238,6 +311,7 @@ impl FeedSource for Handle {
         Ok(SnapshotSource {
             as_of: published.position,
             chain: published.chain,
+            watermark: published.watermark.clone(),
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.table.len() as u64,
             chunks: Box::new(self.shared.table.chunks(ROWS_PER_CHUNK)),
@@ -271,6 +345,10 @@ impl FeedSource for Handle {
             });
             read.await.unwrap_or_else(|error| Err(ReadError::LeaderUnavailable(error.to_string())))
         })
+    }
+
+    fn taken_by(&self, region: Region, lsn: Lsn) {
+        self.shared.exchange.taken.said(region, lsn);
     }
 
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {

@@ -12,6 +12,7 @@
 mod apply;
 mod commit;
 mod config;
+mod exchange;
 mod handle;
 mod maintain;
 mod modules;
@@ -22,7 +23,7 @@ mod read;
 mod shared;
 mod start;
 
-pub use config::{Config, InvalidConfig};
+pub use config::{Config, InvalidConfig, OtherRegion};
 pub use handle::Handle;
 pub use littoral_leader_core::RecoverError;
 pub use start::{Ground, Leader, StartError};

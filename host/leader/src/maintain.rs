@@ -5,8 +5,11 @@ use crate::{
     shared::{Shared, Work},
 };
 use littoral_leader_core::Work as LogWork;
-use littoral_log::{Retention, snapshot};
-use littoral_model::{hlc::Hlc, position::Lsn};
+use littoral_log::{
+    Retention,
+    snapshot::{self, Remembered},
+};
+use littoral_model::{hlc::Hlc, origin::Origins, position::Lsn};
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -86,9 +89,13 @@ pub(crate) fn take_snapshot(shared: &Shared) -> bool {
         return true;
     }
     let receipts = shared.receipts.lock().through(as_of);
+    let origins = Origins::clone(&published.origins);
+    // Of what the rows show after this, the log tells again.
+    let conflicts = shared.ledger.lock().iter().cloned().collect();
+    let remembered = Remembered { receipts, origins, conflicts };
     let head = published.snapshot_head(shared.identity, shared.epoch, shared.table.len() as u64);
     let begun = Instant::now();
-    match snapshot::write(&*shared.storage, &head, shared.table.chunks(ROWS_PER_CHUNK), &receipts) {
+    match snapshot::write(&*shared.storage, &head, shared.table.chunks(ROWS_PER_CHUNK), &remembered) {
         Ok(written) => {
             shared.snapshot_lsn.store(as_of.0, Relaxed);
             metrics::histogram!("littoral_leader_snapshot_seconds").record(begun.elapsed().as_secs_f64());

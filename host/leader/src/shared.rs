@@ -2,21 +2,25 @@
 
 use crate::{
     config::Config,
+    exchange::Exchange,
     modules::Modules,
     proof::{Proof, Task},
     queue::Queue,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Limits, Published, Receipts, published};
+use littoral_leader_core::{Ledger, Limits, Published, Receipts, published};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     ports::ModuleRuntime,
     position::{Epoch, Lsn, Position},
-    write::{WriteError, WriteReceipt},
+    write::{WriteConcern, WriteError, WriteReceipt},
 };
 use littoral_replica::Table;
 use parking_lot::Mutex;
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use tokio::sync::{oneshot, watch};
 
 /// Milliseconds since 1970, from wherever the leader takes its time.
@@ -53,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) head: watch::Sender<Position>,
     pub(crate) queue: Queue<Submission>,
     pub(crate) receipts: Arc<Mutex<Receipts>>,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
     pub(crate) clock: Clock,
     /// Why the last append failed, until one succeeds.
     pub(crate) trouble: Mutex<Option<String>>,
@@ -63,6 +68,8 @@ pub(crate) struct Shared {
     /// The newest durable snapshot.
     pub(crate) snapshot_lsn: AtomicU64,
     pub(crate) proof: Proof,
+    /// Other regions.
+    pub(crate) exchange: Exchange,
 }
 
 impl Shared {
@@ -73,6 +80,24 @@ impl Shared {
     /// What one write may be.
     pub(crate) fn limits(&self) -> Limits {
         self.config.limits()
+    }
+
+    /// How long a write waits for others.
+    pub(crate) fn concern_wait(&self, asked_ms: u32) -> Duration {
+        let ms = if asked_ms == 0 { self.config.concern_wait_ms } else { asked_ms };
+        Duration::from_millis(u64::from(ms.min(self.config.concern_wait_ms_max)))
+    }
+
+    /// Refuses a concern that cannot be reached here, whatever others do.
+    pub(crate) fn check_concern(&self, wanted: WriteConcern) -> Result<(), WriteError> {
+        let known = self.exchange.len();
+        match wanted {
+            WriteConcern::Regions(count) if usize::from(count) > known => Err(WriteError::Invalid(format!(
+                "{wanted} was asked for, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
+            ))),
+            // A log that one member keeps is kept by a majority.
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {

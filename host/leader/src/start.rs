@@ -3,6 +3,7 @@
 use crate::{
     apply, commit,
     config::{Config, InvalidConfig},
+    exchange::{self, Exchange},
     handle::Handle,
     maintain,
     modules::Modules,
@@ -11,7 +12,7 @@ use crate::{
     shared::{Clock, Shared},
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Published, Receipts, RecoverError, recover};
+use littoral_leader_core::{Committer, Ledger, Published, Receipts, RecoverError, recover};
 use littoral_log::{
     Log, OpenError,
     embedded::{Embedded, Options},
@@ -40,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Batches that may wait to be applied while the next is made durable.
 const BATCHES_IN_FLIGHT: usize = 4;
+
+/// Memory for the rows of conflicts, in bytes.
+const CONFLICTS_BYTES_MAX: usize = 64 << 20;
 
 /// Starts leaders.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +130,9 @@ impl Leader {
         let started = tokio::task::spawn_blocking(move || open(ground, config, runtime)).await;
         let (shared, threads) = started.map_err(|error| StartError::Thread(io::Error::other(error)))??;
         prepare_modules(&shared);
+        for other in shared.config.regions.clone() {
+            tokio::spawn(exchange::run(shared.clone(), other, stop.clone()));
+        }
         let (done, stopped) = watch::channel(false);
         tokio::spawn({
             let shared = shared.clone();
@@ -166,7 +173,9 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
     let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
     let keys_max = config.idempotency_keys_max;
     let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
-    let recovered = recover(&*ground.storage, &*log, layout, || Receipts::new(keys_max, age_ms))?;
+    let recovered = recover(&*ground.storage, &*log, layout, || {
+        (Receipts::new(keys_max, age_ms), Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX))
+    })?;
     let (bounds, identity) = (log.bounds(), log.identity());
     tracing::info!(
         region = %identity.region,
@@ -181,12 +190,19 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         tracing::warn!(%error, "a snapshot is damaged; the one before it was used");
     }
     let hlc = recovered.hlc.max(bounds.hlc);
-    let published = Published::at(identity, (bounds.tail, bounds.chain, hlc), recovered.catalogue.clone());
+    let published = Published::at(
+        identity,
+        (bounds.tail, bounds.chain, hlc),
+        recovered.catalogue.clone(),
+        recovered.origins.clone(),
+    );
     let position = published.position;
     let receipts = Arc::new(Mutex::new(recovered.receipts));
     let owner = (identity.region, bounds.epoch);
     let clock = HlcClock::after(hlc);
-    let committer = Committer::new(owner, config.limits(), clock, recovered.catalogue, receipts.clone());
+    let known = (recovered.catalogue, recovered.origins);
+    let committer = Committer::new(owner, config.limits(), clock, known, receipts.clone())
+        .importing(config.imports(identity.incarnation));
     let shared = Arc::new(Shared {
         identity,
         epoch: bounds.epoch,
@@ -199,12 +215,14 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         head: watch::Sender::new(position),
         queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
         receipts,
+        ledger: recovered.ledger,
         clock: ground.clock,
         trouble: Mutex::default(),
         appended_bytes: AtomicU64::new(0),
         commits: AtomicU64::new(0),
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
         proof: Proof::default(),
+        exchange: Exchange::new(&config),
         config,
     });
     // What a snapshot would spare the next start, roughly.

@@ -9,7 +9,7 @@ mod support;
 use littoral_log::{
     Log,
     embedded::{Embedded, Options},
-    snapshot::{self, Head, Receipt},
+    snapshot::{self, Head, Receipt, Remembered},
     storage::{Disk, Storage},
 };
 use littoral_model::{
@@ -47,5 +47,11 @@ fn main() {
     let rows = vec![row(1, Some(b"body")), row(2, None)];
     let receipt =
         Receipt { idempotency_key: "once".to_owned(), content: 7, first: Lsn(1), last: Lsn(3), hlc: bounds.hlc };
-    snapshot::write(&*storage, &head, std::iter::once(rows), &[receipt]).unwrap();
+    snapshot::write(
+        &*storage,
+        &head,
+        std::iter::once(rows),
+        &Remembered { receipts: vec![receipt], ..Remembered::default() },
+    )
+    .unwrap();
 }

@@ -201,6 +201,12 @@ impl Batch {
         Mark { len: self.bytes.len(), next: self.next, chain: self.chain, hlc: self.hlc }
     }
 
+    /// The records pushed since `mark`, encoded.
+    #[must_use]
+    pub fn since(&self, mark: Mark) -> &[u8] {
+        self.bytes.get(mark.len..).unwrap_or_default()
+    }
+
     /// Takes back the records pushed since `mark`.
     pub fn rewind(&mut self, mark: Mark) {
         self.bytes.truncate(mark.len);

@@ -1,7 +1,7 @@
 //! Snapshots: everything that the log up to some record has led to, in one file, so that the log before can be trimmed.
 //!
-//! `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows, receipts, and an
-//! end that counts them. Written beside its final name, synced, renamed, and the directory synced. The last two are
+//! `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows, receipts,
+//! what is known of other regions, and an end that counts rows and receipts. Written beside its final name, synced, renamed, and the directory synced. The last two are
 //! kept, so that a damaged one is no loss as long as the log reaches back to the one before.
 
 mod load;
@@ -12,7 +12,9 @@ pub use write::{Written, prune, write};
 
 use littoral_model::{
     catalogue::Catalogue,
+    conflict::Conflict,
     hlc::Hlc,
+    origin::Origins,
     position::{Epoch, Incarnation, Lsn},
     record::ChainHash,
     region::Region,
@@ -31,6 +33,8 @@ const KIND_HEAD: u32 = 1;
 const KIND_ROWS: u32 = 2;
 const KIND_RECEIPTS: u32 = 3;
 const KIND_END: u32 = 4;
+const KIND_ORIGINS: u32 = 5;
+const KIND_CONFLICTS: u32 = 6;
 
 /// Snapshots that are kept.
 pub const KEPT: usize = 2;
@@ -70,6 +74,17 @@ pub struct Receipt {
     pub last: Lsn,
     /// When the write was taken.
     pub hlc: Hlc,
+}
+
+/// What a snapshot holds besides rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Idempotency keys, oldest first.
+    pub receipts: Vec<Receipt>,
+    /// How far other regions' records are in it.
+    pub origins: Origins,
+    /// Conflicts between regions, oldest first.
+    pub conflicts: Vec<Conflict>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 
 use littoral_log::{
     OpenError,
-    snapshot::{self, Head, Reader, Receipt, Section},
+    snapshot::{self, Head, Reader, Receipt, Remembered, Section},
     storage::{Faults, Memory, Room, Storage},
 };
 use littoral_model::{
@@ -48,7 +48,7 @@ fn write(storage: &Memory, as_of: u64) -> std::io::Result<snapshot::Written> {
             hlc: Hlc(at),
         })
         .collect();
-    snapshot::write(storage, &head(as_of), chunks, &receipts)
+    snapshot::write(storage, &head(as_of), chunks, &Remembered { receipts, ..Remembered::default() })
 }
 
 fn read(storage: &Memory, as_of: u64) -> Result<(Vec<Row>, Vec<Receipt>), OpenError> {
@@ -59,6 +59,7 @@ fn read(storage: &Memory, as_of: u64) -> Result<(Vec<Row>, Vec<Receipt>), OpenEr
         match section {
             Section::Rows(part) => rows.extend(part),
             Section::Receipts(part) => receipts.extend(part),
+            other => panic!("nothing else was written: {other:?}"),
         }
     }
     Ok((rows, receipts))

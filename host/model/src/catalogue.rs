@@ -28,6 +28,9 @@ pub enum CatalogueChange {
     PutPushSource(PushSource),
     /// Drops a push source.
     DropPushSource(String),
+    /// Numbers of views below this one were given before; a catalogue that is brought over whole tells so, as views may have
+    /// been dropped.
+    NumberedBelow(u32),
 }
 
 /// Why a change cannot be taken. The catalogue is unchanged.
@@ -96,6 +99,12 @@ impl Catalogue {
     #[must_use]
     pub fn view_by_id(&self, id: ViewId) -> Option<&FeatureView> {
         self.views.values().find(|view| view.id == id)
+    }
+
+    /// Whether this number was given to a view here, which may have been dropped since. Numbers ascend.
+    #[must_use]
+    pub fn has_numbered(&self, id: ViewId) -> bool {
+        id.0 < self.next_view
     }
 
     /// The module of this name.
@@ -186,6 +195,7 @@ impl Catalogue {
                 known(&self.push_sources, "push source", &name)?;
                 CatalogueChange::DropPushSource(name)
             }
+            CatalogueChange::NumberedBelow(_) => return Ok(None),
         };
         let mut after = self.clone();
         after.apply(&prepared);
@@ -210,7 +220,42 @@ impl Catalogue {
                 drop(self.push_sources.insert(source.name.clone(), source.clone()))
             }
             CatalogueChange::DropPushSource(name) => drop(self.push_sources.remove(name)),
+            CatalogueChange::NumberedBelow(next) => self.next_view = self.next_view.max(*next),
         }
+    }
+
+    /// The changes that make this catalogue say what `other` says, in an order that can be applied.
+    #[must_use]
+    pub fn changes_to(&self, other: &Self) -> Vec<CatalogueChange> {
+        let mut changes = Vec::new();
+        let gone = |name: &&String, there: bool| (!there).then(|| (*name).clone());
+        changes.extend(self.push_sources.keys().filter_map(|name| {
+            gone(&name, other.push_sources.contains_key(name)).map(CatalogueChange::DropPushSource)
+        }));
+        changes.extend(
+            self.services
+                .keys()
+                .filter_map(|name| gone(&name, other.services.contains_key(name)).map(CatalogueChange::DropService)),
+        );
+        changes.extend(
+            self.modules
+                .keys()
+                .filter_map(|name| gone(&name, other.modules.contains_key(name)).map(CatalogueChange::DropModule)),
+        );
+        // A view that was made anew under its name has another number, and its old rows must go.
+        changes.extend(self.views.iter().filter_map(|(name, view)| {
+            gone(&name, other.view(name).is_some_and(|there| there.id == view.id)).map(CatalogueChange::DropView)
+        }));
+        changes.push(CatalogueChange::NumberedBelow(other.next_view));
+        let differs = |view: &&FeatureView| self.views.get(&view.name) != Some(*view);
+        changes.extend(other.views().filter(differs).cloned().map(CatalogueChange::PutView));
+        let differs = |module: &&ModuleRelease| self.modules.get(&module.name) != Some(*module);
+        changes.extend(other.modules().filter(differs).cloned().map(CatalogueChange::PutModule));
+        let differs = |service: &&FeatureService| self.services.get(&service.name) != Some(*service);
+        changes.extend(other.services().filter(differs).cloned().map(CatalogueChange::PutService));
+        let differs = |source: &&PushSource| self.push_sources.get(&source.name) != Some(*source);
+        changes.extend(other.push_sources().filter(differs).cloned().map(CatalogueChange::PutPushSource));
+        changes
     }
 
     fn check_free<T>(&self, name: &str, others: &BTreeMap<String, T>, kind: &'static str) -> Result<(), InvalidChange> {

@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod column;
+pub mod conflict;
 pub mod digest;
 pub mod entity_key;
 pub mod event_time;
@@ -13,6 +14,7 @@ pub mod hlc;
 pub mod merge;
 pub mod module;
 pub mod mutation;
+pub mod origin;
 pub mod ports;
 pub mod position;
 pub mod read;

@@ -13,6 +13,7 @@ use crate::{
     region::Region,
     row::Row,
     status::NodeStatus,
+    token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
@@ -252,6 +253,11 @@ pub trait FeedSource: Node {
         Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are given out here".to_owned()))))
     }
 
+    /// The leader of another region says that it has everything up to `lsn` durably in its own log.
+    fn taken_by(&self, region: Region, lsn: Lsn) {
+        let _ = (region, lsn);
+    }
+
     /// Whether this is the leader itself, or a relay and how far it is behind.
     fn standing(&self) -> Standing {
         Standing::Leader
@@ -311,6 +317,8 @@ pub struct SnapshotSource {
     pub as_of: Position,
     /// The hash of the record at `as_of`.
     pub chain: ChainHash,
+    /// The same for every region.
+    pub watermark: Watermark,
     /// The catalogue as of `as_of`.
     pub catalogue: Arc<Catalogue>,
     /// About how many rows there are.

@@ -4,6 +4,7 @@ use crate::{
     catalogue::CatalogueChange,
     event_time::EventTime,
     hlc::Hlc,
+    origin::Seen,
     position::{Epoch, Incarnation, Lsn},
     region::Region,
     version::Version,
@@ -77,6 +78,8 @@ pub enum Payload<'a> {
         incarnation: Incarnation,
         /// The hash of the origin's record `origin_lsn`, by which reading goes on there.
         chain: ChainHash,
+        /// What the origin had seen of other regions by then.
+        seen: Vec<Seen>,
     },
 }
 
@@ -149,10 +152,15 @@ impl Record<'_> {
                 hash.update(&before.0.to_le_bytes());
             }
             Payload::Begin => hash.update(&[6]),
-            Payload::Through { incarnation, chain } => {
+            Payload::Through { incarnation, chain, seen } => {
                 hash.update(&[7]);
                 hash.update(&incarnation.0.to_le_bytes());
                 hash.update(&chain.0.to_le_bytes());
+                for Seen { region, lsn, hlc } in seen {
+                    hash.update(region.as_bytes());
+                    hash.update(&lsn.0.to_le_bytes());
+                    hash.update(&hlc.0.to_le_bytes());
+                }
             }
         }
         ChainHash(hash.digest())

@@ -2,8 +2,9 @@
 
 use crate::{
     freshness::Degraded,
-    position::{Epoch, Position},
+    position::{Epoch, Lsn, Position},
     region::Region,
+    token::Watermark,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +43,36 @@ pub struct NodeStatus {
     pub staleness_ms: Option<u64>,
     /// Whether writes are taken; at an edge, whether its leader is connected.
     pub writable: bool,
+    /// How far every region's records are applied: a freshness token.
+    pub watermark: Watermark,
+    /// At a leader, the other regions.
+    pub regions: Vec<RegionStatus>,
     /// Per view.
     pub views: Vec<ViewStatus>,
     /// Names and digests of the modules that can be called here.
     pub modules: Vec<ModuleStatus>,
     /// Further numbers by name (bytes, counts, durations), for people and for `--json`.
     pub gauges: std::collections::BTreeMap<String, f64>,
+}
+
+/// Another region as a leader sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegionStatus {
+    /// The region.
+    pub region: Region,
+    /// Whether its leader is connected and its records come.
+    pub connected: bool,
+    /// Why they do not come; empty when they do.
+    pub trouble: String,
+    /// Its records are here up to this one of its log.
+    pub applied: Position,
+    /// The newest record that its leader is known to have.
+    pub head: Position,
+    /// For how long it may have had what is not here, in milliseconds; `None` when it was never caught up with. What is on its
+    /// way is not counted.
+    pub behind_ms: Option<u64>,
+    /// Our records are durable there up to this one of our log; `None` when it has not said so since this leader started.
+    pub taken: Option<Lsn>,
 }
 
 /// A view's state on one node.

@@ -7,15 +7,85 @@ use crate::{
     token::Watermark,
     view::ViewId,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{fmt, str::FromStr};
 
 /// How durable a write must be before it is acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// As text `local`, `quorum`, `regions=N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteConcern {
     /// Durable in the leader's own log.
     #[default]
     Local,
+    /// Durable at a majority of the members that keep the region's log.
+    Quorum,
+    /// Durable in the leader's own log and in those of at least so many other regions.
+    Regions(u8),
+}
+
+/// A text that is no write concern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no write concern; use local, quorum, or regions=N with N from 1 to 255")]
+pub struct InvalidConcern(String);
+
+impl fmt::Display for WriteConcern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Quorum => f.write_str("quorum"),
+            Self::Regions(count) => write!(f, "regions={count}"),
+        }
+    }
+}
+
+impl FromStr for WriteConcern {
+    type Err = InvalidConcern;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.strip_prefix("regions=").map(str::parse::<u8>)) {
+            ("local", _) => Ok(Self::Local),
+            ("quorum", _) => Ok(Self::Quorum),
+            (_, Some(Ok(count))) if count > 0 => Ok(Self::Regions(count)),
+            _ => Err(InvalidConcern(text.chars().take(64).collect())),
+        }
+    }
+}
+
+impl Serialize for WriteConcern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        match self {
+            Self::Local => Compact::Local,
+            Self::Quorum => Compact::Quorum,
+            Self::Regions(count) => Compact::Regions(*count),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// How a concern travels between nodes.
+#[derive(Serialize, Deserialize)]
+enum Compact {
+    Local,
+    Quorum,
+    Regions(u8),
+}
+
+impl<'de> Deserialize<'de> for WriteConcern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Ok(match Compact::deserialize(deserializer)? {
+                Compact::Local => Self::Local,
+                Compact::Quorum => Self::Quorum,
+                Compact::Regions(count) => Self::Regions(count),
+            });
+        }
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
 }
 
 /// One row of a [`RowBatch`]. Bytes are ranges of the batch's buffer.
@@ -118,6 +188,8 @@ pub struct WriteRequest {
     pub idempotency_key: Option<String>,
     /// How durable it must be.
     pub concern: WriteConcern,
+    /// How long to wait for others to make it durable too, in milliseconds; the leader's default when zero.
+    pub concern_wait_ms: u32,
 }
 
 /// The longest idempotency key, in bytes.
@@ -175,6 +247,20 @@ pub enum WriteError {
         "the leader cannot be reached: {0}; whether the write was taken is not known, so retry it with the same idempotency key"
     )]
     LeaderUnavailable(String),
+    /// The write was taken and is durable here, but others that were asked for did not say in time that they have it.
+    #[error(
+        "the write is durable in its region, under the token '{token}', and goes on to the others; but {wanted} was asked for,          and within {waited_ms} ms it was known to be {reached}"
+    )]
+    ConcernNotReached {
+        /// What was asked for.
+        wanted: WriteConcern,
+        /// What is known.
+        reached: String,
+        /// How long was waited, in milliseconds.
+        waited_ms: u64,
+        /// The freshness token of the write.
+        token: String,
+    },
     /// This node does not lead.
     #[error("this node does not lead its region: {0}")]
     NotLeader(String),

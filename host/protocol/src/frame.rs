@@ -9,16 +9,17 @@ use littoral_model::{
     position::{Epoch, Lsn, Position},
     record::ChainHash,
     region::Region,
+    token::Watermark,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The oldest version of the feed's protocol that this build speaks.
-pub const VERSION_MIN: u16 = 1;
+pub const VERSION_MIN: u16 = 2;
 /// The newest version of the feed's protocol that this build speaks.
-pub const VERSION_MAX: u16 = 1;
+pub const VERSION_MAX: u16 = 2;
 
-/// Which views a subscriber wants.
+/// What a subscriber wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Views {
     /// Every view, also those made later.
@@ -26,6 +27,9 @@ pub enum Views {
     All,
     /// These, by name, also when they are made later. Names that no view has are no error.
     Names(Vec<String>),
+    /// What originated in the publisher's region: rows, deletions, changes of the catalogue; and how far the publisher has
+    /// other regions' records. For the leader of this other region, which says what it has made durable.
+    ForRegion(Region),
 }
 
 /// Where a subscriber stands and wants to go on.
@@ -126,6 +130,8 @@ pub enum Downstream {
         as_of: Position,
         /// The hash of the record at `as_of`.
         chain: ChainHash,
+        /// The same for every region: how far others' records are in it.
+        watermark: Watermark,
         /// The catalogue as of `as_of`.
         catalogue: Arc<Catalogue>,
         /// About how many rows follow.

@@ -19,6 +19,7 @@ use littoral_model::{
     mutation::{Mutation, active},
     position::{Epoch, Lsn, Position},
     record::ChainHash,
+    token::Watermark,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +34,8 @@ pub enum Effect {
         as_of: Position,
         /// The hash of the record at `as_of`.
         chain: ChainHash,
+        /// How far every region's records will be in it.
+        watermark: Watermark,
         /// Its catalogue.
         catalogue: Arc<Catalogue>,
         /// About how many rows will come.
@@ -201,7 +204,7 @@ impl Subscriber {
             }
             (
                 Phase::AwaitingSnapshot { head },
-                Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate },
+                Downstream::SnapshotBegin { as_of, chain, watermark, catalogue, rows_estimate },
             ) => {
                 let head = *head;
                 self.check_incarnation(as_of)?;
@@ -214,7 +217,7 @@ impl Subscriber {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: applied.position.lsn });
                 }
                 self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
-                Ok(Effect::BeginSnapshot { as_of, chain, catalogue, rows_estimate })
+                Ok(Effect::BeginSnapshot { as_of, chain, watermark, catalogue, rows_estimate })
             }
             (Phase::Snapshot { rows: taken, .. }, Downstream::SnapshotRows { rows, bytes }) => {
                 *taken += u64::from(rows);

@@ -136,6 +136,12 @@ impl Table {
         }
     }
 
+    /// The row or tombstone that is held of a key.
+    #[must_use]
+    pub fn held(&self, view: ViewId, key: &[u8]) -> Option<Row> {
+        self.core.find(self.core.hash(view, key), view, key)
+    }
+
     /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock.
     /// Applying twice, or in another order, ends in the same rows.
     pub fn apply(&self, row: Row, merge: MergePolicy, mode: Mode) -> Applied {

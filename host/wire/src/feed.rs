@@ -8,6 +8,7 @@ use littoral_model::{
     hlc::Hlc,
     position::{Lsn, Position},
     record::ChainHash,
+    token::Watermark,
 };
 use littoral_protocol::frame::{Downstream, ErrorCode, PublisherHello, Upstream};
 use serde::Deserialize;
@@ -55,8 +56,8 @@ pub fn push_downstream(out: &mut Outgoing, message: &Downstream) -> Result<(), E
 pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     Ok(match decode(payload, DOWNSTREAM)? {
         Borrowed::Hello(hello) => Downstream::Hello(hello),
-        Borrowed::SnapshotBegin { as_of, chain, catalogue, rows_estimate } => {
-            Downstream::SnapshotBegin { as_of, chain, catalogue, rows_estimate }
+        Borrowed::SnapshotBegin { as_of, chain, watermark, catalogue, rows_estimate } => {
+            Downstream::SnapshotBegin { as_of, chain, watermark, catalogue, rows_estimate }
         }
         Borrowed::SnapshotRows { rows, bytes } => Downstream::SnapshotRows { rows, bytes: payload.slice_ref(bytes) },
         Borrowed::SnapshotEnd { rows } => Downstream::SnapshotEnd { rows },
@@ -79,11 +80,36 @@ const RECORDS: u32 = 4;
 #[derive(Deserialize)]
 enum Borrowed<'a> {
     Hello(PublisherHello),
-    SnapshotBegin { as_of: Position, chain: ChainHash, catalogue: Arc<Catalogue>, rows_estimate: u64 },
-    SnapshotRows { rows: u32, bytes: &'a [u8] },
-    SnapshotEnd { rows: u64 },
-    Records { first: Lsn, last: Lsn, chain_after: ChainHash, bytes: &'a [u8] },
-    Heartbeat { clock: Hlc, head: Position, echo: u64, behind_us: Option<u64>, leader_lost: bool },
-    Error { code: ErrorCode, message: String },
+    SnapshotBegin {
+        as_of: Position,
+        chain: ChainHash,
+        watermark: Watermark,
+        catalogue: Arc<Catalogue>,
+        rows_estimate: u64,
+    },
+    SnapshotRows {
+        rows: u32,
+        bytes: &'a [u8],
+    },
+    SnapshotEnd {
+        rows: u64,
+    },
+    Records {
+        first: Lsn,
+        last: Lsn,
+        chain_after: ChainHash,
+        bytes: &'a [u8],
+    },
+    Heartbeat {
+        clock: Hlc,
+        head: Position,
+        echo: u64,
+        behind_us: Option<u64>,
+        leader_lost: bool,
+    },
+    Error {
+        code: ErrorCode,
+        message: String,
+    },
     Checkpoint(Arc<Checkpoint>),
 }

@@ -10,6 +10,8 @@ use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     position::Lsn,
     record::{ChainHash, Payload, Record},
+    region::Region,
+    row::Row,
     view::ViewId,
 };
 use littoral_protocol::frame::Views;
@@ -79,8 +81,8 @@ pub fn through(block: &Bytes, first: Lsn, last: Lsn) -> Result<Bytes, Error> {
     Ok(block.slice(..block.len() - rest.len()))
 }
 
-/// Keeps what a subscriber of some views needs. It follows the catalogue through the records, as a view may be made or
-/// made anew under a wanted name at any time.
+/// Keeps what a subscriber needs. It follows the catalogue through the records, as a view may be made or made anew under a
+/// wanted name at any time.
 #[derive(Clone, Debug)]
 pub struct ViewFilter {
     /// `None`: everything is wanted.
@@ -88,37 +90,55 @@ pub struct ViewFilter {
 }
 
 #[derive(Clone, Debug)]
-struct Wanted {
-    names: BTreeSet<String>,
-    ids: BTreeSet<ViewId>,
+enum Wanted {
+    Views {
+        names: BTreeSet<String>,
+        ids: BTreeSet<ViewId>,
+    },
+    /// What originated in this region.
+    Origin(Region),
 }
 
 impl ViewFilter {
-    /// A filter for these views. A catalogue that is newer than the first record does no harm: numbers of views are
-    /// never used again, and rows of a view that was dropped since would only be dropped.
+    /// A filter for these views, at a publisher of region `own`. A catalogue that is newer than the first record does no
+    /// harm: numbers of views are never used again, and rows of a view that was dropped since would only be dropped.
     #[must_use]
-    pub fn new(views: &Views, catalogue: &Catalogue) -> Self {
+    pub fn new(views: &Views, catalogue: &Catalogue, own: Region) -> Self {
         let wanted = match views {
             Views::All => None,
             Views::Names(names) => {
                 let names: BTreeSet<String> = names.iter().cloned().collect();
                 let ids = names.iter().filter_map(|name| catalogue.view(name)).map(|view| view.id).collect();
-                Some(Wanted { names, ids })
+                Some(Wanted::Views { names, ids })
             }
+            Views::ForRegion(_) => Some(Wanted::Origin(own)),
         };
         Self { wanted }
     }
 
-    /// Whether rows of this view are wanted.
+    /// Whether rows of this view, as they are now, are wanted.
     #[must_use]
     pub fn wants(&self, view: ViewId) -> bool {
-        self.wanted.as_ref().is_none_or(|wanted| wanted.ids.contains(&view))
+        match &self.wanted {
+            None => true,
+            Some(Wanted::Views { ids, .. }) => ids.contains(&view),
+            // Of no view all rows.
+            Some(Wanted::Origin(_)) => false,
+        }
     }
 
-    /// The block without rows of other views. Changes of the catalogue stay, as every replica holds the catalogue, and
-    /// so does what collects tombstones.
-    /// Receipts of writes stay only where everything is wanted: they serve whoever may lead one day, and such a one
-    /// takes every view.
+    /// Whether a snapshot's row is wanted.
+    #[must_use]
+    pub fn wants_row(&self, row: &Row) -> bool {
+        match &self.wanted {
+            Some(Wanted::Origin(origin)) => row.header().version.region == *origin,
+            _ => self.wants(row.header().view),
+        }
+    }
+
+    /// The block without what is not wanted. A subscriber of some views still gets changes of the catalogue, as every replica
+    /// holds the catalogue, and what collects tombstones. Receipts of writes stay only where everything is wanted: they
+    /// serve whoever may lead one day, and such a one takes every view.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Malformed`].
@@ -129,25 +149,38 @@ impl ViewFilter {
         loop {
             let before = rest;
             let Some(entry) = split_entry(&mut rest, RECORD) else { break };
-            let record: Record<'_> = decode(entry?, RECORD)?;
-            let keep = match &record.payload {
-                Payload::Row { view, .. } | Payload::Tombstone { view, .. } => wanted.ids.contains(view),
+            if wanted.takes(&decode(entry?, RECORD)?) {
+                kept.extend_from_slice(&before[..before.len() - rest.len()]);
+            }
+        }
+        Ok(Bytes::from(kept))
+    }
+}
+
+impl Wanted {
+    fn takes(&mut self, record: &Record<'_>) -> bool {
+        match self {
+            Self::Views { names, ids } => match &record.payload {
+                Payload::Row { view, .. } | Payload::Tombstone { view, .. } => ids.contains(view),
                 Payload::Catalogue(change) => {
                     if let CatalogueChange::PutView(view) = &**change
-                        && wanted.names.contains(&view.name)
+                        && names.contains(&view.name)
                     {
-                        wanted.ids.insert(view.id);
+                        ids.insert(view.id);
                     }
                     true
                 }
                 Payload::Receipt { .. } => false,
                 Payload::Collect { .. } | Payload::Begin | Payload::Through { .. } => true,
-            };
-            if keep {
-                kept.extend_from_slice(&before[..before.len() - rest.len()]);
-            }
+            },
+            Self::Origin(own) => match &record.payload {
+                Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_) => record.origin == *own,
+                // What the origin had seen of others when it wrote what follows.
+                Payload::Through { .. } => true,
+                // Each region collects its tombstones, answers its retries and counts its epochs by itself.
+                Payload::Receipt { .. } | Payload::Collect { .. } | Payload::Begin => false,
+            },
         }
-        Ok(Bytes::from(kept))
     }
 }
 

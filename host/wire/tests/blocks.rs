@@ -104,13 +104,14 @@ fn a_filter_keeps_wanted_rows_and_every_change_of_the_catalogue() {
     let mut catalogue = Catalogue::default();
     catalogue.apply(&CatalogueChange::PutView(view("mine", 1)));
     catalogue.apply(&CatalogueChange::PutView(view("theirs", 2)));
-    let mut all = ViewFilter::new(&Views::All, &catalogue);
+    let own = "east".parse().unwrap();
+    let mut all = ViewFilter::new(&Views::All, &catalogue, own);
     assert_eq!(all.apply(&whole).unwrap().as_ptr(), whole.as_ptr(), "nothing is copied");
     assert!(all.wants(ViewId(77)));
-    let mut some = ViewFilter::new(&Views::Names(vec!["mine".into(), "later".into()]), &catalogue);
+    let mut some = ViewFilter::new(&Views::Names(vec!["mine".into(), "later".into()]), &catalogue, own);
     assert_eq!(lsns(&some.apply(&whole).unwrap()), [1, 3, 5, 7, 8]);
     assert_eq!(lsns(&some.apply(&block(&[record(9, in_view(4))])).unwrap()), [9], "it has learnt of the new view");
-    let mut none = ViewFilter::new(&Views::Names(Vec::new()), &catalogue);
+    let mut none = ViewFilter::new(&Views::Names(Vec::new()), &catalogue, own);
     assert_eq!(lsns(&none.apply(&whole).unwrap()), [5, 7]);
 }
 

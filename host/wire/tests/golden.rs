@@ -1,4 +1,4 @@
-//! The wire's form, held against `tests/fixtures/wire/v1.hex`: peers of another release must read what we write. When
+//! The wire's form, held against `tests/fixtures/wire/v2.hex`: peers of another release must read what we write. When
 //! the form changes on purpose, the protocol version grows, the old file stays, and a new one is written by running
 //! these tests with `LITTORAL_WRITE_FIXTURES=1`.
 
@@ -13,6 +13,7 @@ use littoral_model::{
     freshness::Consistency,
     hlc::Hlc,
     module::ModuleDigest,
+    origin::Seen,
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadError, ViewRead},
     record::{ChainHash, Payload, Record},
@@ -64,6 +65,7 @@ fn upstreams() -> Vec<Upstream> {
     vec![
         hello(Views::All, None),
         hello(Views::Names(vec!["route".into(), "airport".into()]), Some(resume)),
+        hello(Views::ForRegion(version().region), Some(resume)),
         Upstream::Ping { seq: 1_000 },
         Upstream::Applied { lsn: Lsn(300) },
     ]
@@ -75,17 +77,20 @@ fn downstreams() -> Vec<Downstream> {
     rows::push(&mut rows_block, Some(&row(None))).unwrap();
     let mut records_block = Vec::new();
     let (view, event_time) = (ViewId(3), EventTime(1_700_000_000_000_000_000));
+    let seen = Seen { region: version().region, lsn: Lsn(7), hlc: version().hlc };
     for payload in [
         Payload::Row { view, event_time, key: b"key", body: b"body" },
         Payload::Tombstone { view, event_time, key: b"key" },
         Payload::Catalogue(Box::new(CatalogueChange::DropView("route".into()))),
         Payload::Receipt { idempotency_key: "once", content: 7, first: Lsn(1), last: Lsn(2) },
         Payload::Collect { before: Hlc::new(1_700_000_000_000, 0) },
+        Payload::Begin,
+        Payload::Through { incarnation: Incarnation(9), chain: ChainHash(10), seen: vec![seen] },
     ] {
         records::push(&mut records_block, &record(payload)).unwrap();
     }
     let hello = PublisherHello {
-        version: 1,
+        version: 2,
         region: version().region,
         epoch: Epoch(2),
         head: at(300),
@@ -97,9 +102,10 @@ fn downstreams() -> Vec<Downstream> {
     let checkpoint =
         Checkpoint { lsn: Lsn(300), at: version().hlc, views: vec![ViewDigest { view: ViewId(3), rows: 1, digest }] };
     let catalogue = Catalogue::default().into();
+    let watermark = Watermark::at("eu-west".parse().unwrap(), Incarnation(9), Lsn(7));
     vec![
         Downstream::Hello(hello),
-        Downstream::SnapshotBegin { as_of: at(299), chain: ChainHash(9), catalogue, rows_estimate: 2 },
+        Downstream::SnapshotBegin { as_of: at(299), chain: ChainHash(9), watermark, catalogue, rows_estimate: 2 },
         Downstream::SnapshotRows { rows: 2, bytes: rows_block.into() },
         Downstream::SnapshotEnd { rows: 2 },
         Downstream::Records { first: Lsn(297), last: Lsn(300), chain_after: ChainHash(5), bytes: records_block.into() },
@@ -120,7 +126,12 @@ fn requests() -> Vec<Request> {
     keys.push(b"key");
     let mut batch = RowBatch::default();
     batch.push(RowWrite { view: ViewId(3), event_time: EventTime(5), key: b"key", body: Some(b"body") });
-    let write = WriteRequest { rows: batch, idempotency_key: Some("once".into()), concern: WriteConcern::Local };
+    let write = WriteRequest {
+        rows: batch,
+        idempotency_key: Some("once".into()),
+        concern: WriteConcern::Local,
+        concern_wait_ms: 0,
+    };
     let calls = [
         Call::Read { reads: vec![ViewRead { view: ViewId(3), keys }], consistency: Consistency::Replica },
         Call::Write(write),
@@ -189,7 +200,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn frames_are_byte_for_byte_what_they_were() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v1.hex");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v2.hex");
     let mut text = String::new();
     for (name, frame) in frames() {
         let hex = frame.iter().fold(String::new(), |mut hex, byte| {
@@ -242,7 +253,7 @@ fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
 fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
     // A read of one view with the key bytes "k" and an end of 9; a write whose span ends beyond its bytes.
     for (what, hostile) in
-        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0])]
+        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0, 0])]
     {
         let error = call::request(&hostile).unwrap_err();
         assert!(error.to_string().contains("outside its bytes"), "{what}: {error}");

@@ -5,8 +5,8 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Committer, Limits, Published, Receipts, State, Work, ingest, published::receipt, receipts::content_hash, recover,
-    vouching,
+    Committer, Ledger, Limits, Published, Receipts, State, Work, ingest, published::receipt, receipts::content_hash,
+    recover, vouching,
 };
 use littoral_log::{
     Log as _, Retention,
@@ -104,16 +104,27 @@ impl Leader {
             entropy,
         };
         let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
-        let receipts = || Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS);
+        let receipts = || (Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS), Ledger::new(100, 1 << 20));
         let recovered = recover(&disk, &*log, TABLE, receipts).map_err(|error| error.to_string())?;
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
-        let published = Published::at(identity, (bounds.tail, bounds.chain, hlc), recovered.catalogue.clone());
+        let published = Published::at(
+            identity,
+            (bounds.tail, bounds.chain, hlc),
+            recovered.catalogue.clone(),
+            recovered.origins.clone(),
+        );
         let limits = Limits { request_bytes_max: 1 << 20, row_bytes_max: 1 << 20, future_ms_max: 1 << 40 };
         let receipts = Arc::new(parking_lot::Mutex::new(recovered.receipts));
         let owner = (identity.region, epoch);
         let clock = HlcClock::after(hlc);
-        let committer = Committer::new(owner, limits, clock, recovered.catalogue.clone(), receipts.clone());
+        let committer = Committer::new(
+            owner,
+            limits,
+            clock,
+            (recovered.catalogue.clone(), recovered.origins.clone()),
+            receipts.clone(),
+        );
         Ok(Self {
             disk,
             log,
@@ -126,7 +137,7 @@ impl Leader {
             limits,
             committer,
             receipts,
-            state: State::new(recovered.catalogue, identity.region),
+            state: State::new((recovered.catalogue, recovered.origins), identity.region, recovered.ledger),
         })
     }
 
@@ -180,7 +191,8 @@ impl Leader {
             }));
         }
         let bounds = self.log.bounds();
-        self.published = Published::at(identity, (bounds.tail, bounds.chain, bounds.hlc), self.state.catalogue.clone());
+        let head = (bounds.tail, bounds.chain, bounds.hlc);
+        self.published = Published::at(identity, head, self.state.catalogue.clone(), self.state.origins.clone());
         Ok(answers)
     }
 
@@ -230,7 +242,12 @@ impl Leader {
     pub fn snapshot_to_disk(&self) -> String {
         let receipts = self.receipts.lock().through(self.published.position.lsn);
         let head = self.published.snapshot_head(self.log.identity(), self.epoch, self.table.len() as u64);
-        if let Err(error) = snapshot::write(&self.disk, &head, self.table.chunks(4), &receipts) {
+        if let Err(error) = snapshot::write(
+            &self.disk,
+            &head,
+            self.table.chunks(4),
+            &snapshot::Remembered { receipts, ..snapshot::Remembered::default() },
+        ) {
             return format!("the snapshot could not be written: {error}");
         }
         let through = match snapshot::prune(&self.disk) {

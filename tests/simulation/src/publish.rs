@@ -62,6 +62,7 @@ impl Source for Leader {
         Ok(SnapshotSource {
             as_of: self.published.position,
             chain: self.published.chain,
+            watermark: self.published.watermark.clone(),
             catalogue: self.published.catalogue.clone(),
             rows_estimate: self.table.len() as u64,
             chunks: Box::new(self.table.chunks(ROWS_PER_CHUNK)),
@@ -167,6 +168,7 @@ impl Publishing {
             let begin = Downstream::SnapshotBegin {
                 as_of: snapshot.as_of,
                 chain: snapshot.chain,
+                watermark: snapshot.watermark.clone(),
                 catalogue: snapshot.catalogue.clone(),
                 rows_estimate: snapshot.rows_estimate,
             };

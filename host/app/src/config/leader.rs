@@ -5,6 +5,8 @@ use crate::{
     node::process::Common,
 };
 use littoral_feed::server as feed;
+use littoral_leader::OtherRegion;
+use littoral_model::region::Region;
 use littoral_runtime::{logging, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -22,9 +24,15 @@ pub struct File {
     /// Where edges connect.
     #[serde(default = "peer_listen")]
     pub peer_listen: SocketAddr,
+    /// The region that changes of the catalogue go to.
+    #[serde(default)]
+    catalogue_home: Option<Region>,
+    /// The other regions.
+    #[serde(default)]
+    regions: Vec<OtherRegion>,
     /// The leader: its name, its region, its log.
     #[serde(default)]
-    pub leader: littoral_leader::Config,
+    leader: littoral_leader::Config,
     /// The peer listener's bounds.
     #[serde(default)]
     pub feed: feed::Config,
@@ -56,18 +64,26 @@ fn peer_listen() -> SocketAddr {
 impl load::File for File {
     const ROLE: &'static str = "leader";
     const SECTIONS: &'static [&'static str] = &["leader", "feed", "door", "modules", "shutdown", "workers", "logging"];
-    const TOP: &'static [&'static str] = &["listen", "peer_listen"];
+    const TOP: &'static [&'static str] = &["listen", "peer_listen", "catalogue_home"];
 
     fn check(&self) -> Result<(), load::Misfit> {
-        self.leader.check().map_err(|error| load::Misfit {
-            key: format!("leader.{}", error.key),
-            what: error.reason,
-            remedy: String::new(),
+        self.leader().check().map_err(|error| {
+            let key = match error.key {
+                "regions" | "catalogue_home" => error.key.to_owned(),
+                key => format!("leader.{key}"),
+            };
+            load::Misfit { key, what: error.reason, remedy: String::new() }
         })
     }
 }
 
 impl File {
+    /// The leader's settings, those at the top of the file among them.
+    pub fn leader(&self) -> littoral_leader::Config {
+        let (regions, catalogue_home) = (self.regions.clone(), self.catalogue_home);
+        littoral_leader::Config { regions, catalogue_home, ..self.leader.clone() }
+    }
+
     /// The process's settings.
     pub fn common(&self) -> Common {
         Common {

@@ -190,7 +190,7 @@ mod tests {
         let mut all = overrides::from_environment(variables, leader::File::SECTIONS, leader::File::TOP);
         all.push(Override::flag("--peer-listen", "peer_listen", "127.0.0.1:3"));
         let loaded: leader::File = load(Some(file.path()), &all).unwrap();
-        assert_eq!((loaded.leader.name.as_str(), loaded.listen.port(), loaded.peer_listen.port()), ("file", 2, 3));
+        assert_eq!((loaded.leader().name.as_str(), loaded.listen.port(), loaded.peer_listen.port()), ("file", 2, 3));
         assert_eq!(loaded.feed.heartbeat_ms, 7);
     }
 

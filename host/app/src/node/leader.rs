@@ -15,12 +15,13 @@ use std::{convert::Infallible, sync::Arc};
 /// # Errors
 /// When an address is taken, or the log cannot be read.
 pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
-    let name = config.leader.name.clone();
+    let leader = config.leader();
+    let name = leader.name.clone();
     let (door_listener, door) = listen::bind(config.listen, "listen").await?;
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
-    let modules = door::sandbox(config.modules, Some(&config.leader.data_dir))?;
+    let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
     let stop = tasks.supervisor.token(TaskKind::Core);
-    let leader = Leader::start(config.leader, modules.clone(), stop).await.map_err(Failure::usage)?;
+    let leader = Leader::start(leader, modules.clone(), stop).await.map_err(Failure::usage)?;
     let running = leader.clone();
     tasks.supervisor.spawn(TaskKind::Core, "leader", async move {
         running.stopped().await;

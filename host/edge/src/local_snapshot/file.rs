@@ -9,7 +9,7 @@ use std::{
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"LITTEDGE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The longest block that is read, in bytes: rows of the greatest size that a frame may carry.
 const BLOCK_LEN_MAX: usize = 256 << 20;
 

@@ -299,6 +299,8 @@ impl Node for Leader {
             head: position,
             staleness_ms: Some(0),
             writable: true,
+            watermark: Watermark::default(),
+            regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
             gauges: std::collections::BTreeMap::default(),
@@ -369,6 +371,7 @@ impl FeedSource for Leader {
         Ok(SnapshotSource {
             as_of: *self.head.borrow(),
             chain: log.chain,
+            watermark: Watermark::default(),
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: log.table.len() as u64,
             chunks: Box::new(log.table.chunks(1_000)),

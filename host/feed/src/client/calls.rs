@@ -152,7 +152,8 @@ impl CallClient {
     /// # Errors
     /// The leader's own, or [`WriteError::LeaderUnavailable`], [`WriteError::Overloaded`].
     pub async fn write(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
-        match self.call(Call::Write(request), self.0.call_timeout).await? {
+        let timeout = self.0.call_timeout + Duration::from_millis(u64::from(request.concern_wait_ms));
+        match self.call(Call::Write(request), timeout).await? {
             Answer::Receipt(receipt) => receipt,
             other => Err(refused(&other).into()),
         }

@@ -14,9 +14,10 @@ use littoral_model::{
     ports::{FeedReadError, FeedSource, RecordBlock, Standing},
     position::{Lsn, Position},
     record::ChainHash,
+    region::Region,
 };
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Mode, SubscriberHello, Upstream},
+    frame::{Downstream, ErrorCode, Mode, SubscriberHello, Upstream, Views},
     publisher::{self, Publisher, Refusal},
 };
 use littoral_wire::{Outgoing, feed, records, records::ViewFilter};
@@ -48,6 +49,8 @@ struct Session<'a> {
     state: Mutex<publisher::Session>,
     /// Told when a ping waits for its echo.
     pinged: Notify,
+    /// The region that it leads, when it takes our records into a log of its own.
+    for_region: Option<Region>,
 }
 
 /// Runs a session to its end.
@@ -96,8 +99,15 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
         Ok(greeted) => greeted,
         Err(end) => return end,
     };
-    let filter = ViewFilter::new(&hello.views, &shared.source.catalogue());
-    let session = Session { name: name.clone(), shared, outbox, state: Mutex::new(state), pinged: Notify::new() };
+    let filter = ViewFilter::new(&hello.views, &shared.source.catalogue(), shared.source.region());
+    let for_region = match hello.views {
+        Views::ForRegion(region) => Some(region),
+        Views::All | Views::Names(_) => None,
+    };
+    let resumed = state.applied();
+    let (state, pinged) = (Mutex::new(state), Notify::new());
+    let session = Session { name: name.clone(), shared, outbox, state, pinged, for_region };
+    session.told(resumed);
     tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "subscriber joined");
     let ended = tokio::select! {
         ended = session.listen(inbox) => ended,
@@ -222,9 +232,17 @@ impl Session<'_> {
                 self.pinged.notify_one();
             }
             if matches!(message, Upstream::Applied { .. }) {
+                self.told(applied);
                 let behind = self.head().lsn.0.saturating_sub(applied.0);
                 metrics::gauge!("littoral_feed_records_behind", "subscriber" => self.name.clone()).set(behind as f64);
             }
+        }
+    }
+
+    /// The subscriber has everything up to here.
+    fn told(&self, applied: Lsn) {
+        if let Some(region) = self.for_region {
+            self.source().taken_by(region, applied);
         }
     }
 
@@ -322,6 +340,7 @@ impl Session<'_> {
         self.send(&Downstream::SnapshotBegin {
             as_of,
             chain: source.chain,
+            watermark: source.watermark,
             catalogue: source.catalogue,
             rows_estimate: source.rows_estimate,
         })

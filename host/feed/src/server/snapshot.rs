@@ -25,7 +25,7 @@ pub(crate) fn start(
     tokio::task::spawn_blocking(move || {
         let mut block = Vec::with_capacity(bytes + bytes / 8);
         let mut count = 0;
-        for row in chunks.flatten().filter(|row| filter.wants(row.header().view)) {
+        for row in chunks.flatten().filter(|row| filter.wants_row(row)) {
             if let Err(error) = rows::push(&mut block, Some(&row)) {
                 // Nobody to tell when the session is over.
                 let _ = sender.blocking_send(Err(error));

@@ -225,6 +225,8 @@ impl Node for Leader {
             head: position,
             staleness_ms: Some(0),
             writable: true,
+            watermark: Watermark::default(),
+            regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
             gauges: std::collections::BTreeMap::default(),
@@ -274,6 +276,7 @@ impl FeedSource for Leader {
         Ok(SnapshotSource {
             as_of: *self.head.borrow(),
             chain: log.last.1,
+            watermark: Watermark::default(),
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: rows.len() as u64,
             chunks: Box::new(chunks.into_iter()),

@@ -17,13 +17,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use littoral_columnar::{ARROW_STREAM, Limits};
 use littoral_model::{
-    catalogue::Catalogue,
-    entity_key,
-    event_time::EventTime,
-    ports::Node,
-    row::Row,
-    view::FeatureView,
-    write::{RowBatch, WriteRequest},
+    catalogue::Catalogue, entity_key, event_time::EventTime, ports::Node, row::Row, view::FeatureView, write::RowBatch,
 };
 use serde::Deserialize;
 
@@ -174,9 +168,9 @@ async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch) -> Result<An
         return Err(Failure::bad_request("no_rows", "there is no row to write and none to delete"));
     }
     let count = rows.len();
-    let idempotency_key = receipt::idempotency_key(headers)?;
-    let receipt = state.node.write(WriteRequest { rows, idempotency_key, ..WriteRequest::default() }).await?;
+    let receipt = state.node.write(receipt::request(rows, headers)?).await?;
     let mut answer = json(&receipt::rows(&receipt, count))?;
+    receipt::insert_concern(answer.headers_mut(), &receipt);
     crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
     Ok(answer)
 }

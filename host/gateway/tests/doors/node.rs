@@ -173,6 +173,8 @@ impl Node for MemoryNode {
             head: self.freshness().position,
             staleness_ms: Some(0),
             writable: true,
+            watermark: Watermark::default(),
+            regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
             gauges: Default::default(),

@@ -112,6 +112,8 @@ fn status(position: Position) -> NodeStatus {
         head: position,
         staleness_ms: Some(0),
         writable: true,
+        watermark: littoral_model::token::Watermark::default(),
+        regions: Vec::new(),
         views: vec![],
         modules: vec![],
         gauges: BTreeMap::new(),

@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 /// The tests' clock, in milliseconds since 1970.
 pub const NOW_MS: u64 = 1_800_000_000_000;
 
+static STARTED: AtomicU64 = AtomicU64::new(42);
+
 /// Takes every component that does not begin with `bad`.
 #[derive(Debug, Default)]
 pub struct Modules {
@@ -93,7 +95,8 @@ pub async fn try_start(config: Config, disk: Memory, components: Memory) -> Resu
         storage: Arc::new(disk.clone()),
         modules: Arc::new(components.clone()),
         clock: Arc::new(move || reading.load(Relaxed)),
-        entropy: 42,
+        // Each log has a life of its own.
+        entropy: STARTED.fetch_add(1, Relaxed),
     };
     let leader = Leader::start_on(ground, config, modules.clone(), stop.clone()).await?;
     Ok(Running { leader, disk, components, modules, clock, stop })

@@ -1,15 +1,15 @@
 //! Reading a snapshot back.
 
 use super::{
-    BLOCK_HEADER_LEN, BLOCK_LEN_MAX, End, HEADER_LEN, Head, KIND_END, KIND_HEAD, KIND_RECEIPTS, KIND_ROWS, MAGIC,
-    Receipt, name, parse_name,
+    BLOCK_HEADER_LEN, BLOCK_LEN_MAX, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS,
+    KIND_RECEIPTS, KIND_ROWS, MAGIC, Receipt, name, parse_name,
 };
 use crate::{
     error::OpenError,
     identity::FORMAT,
     storage::{File, Storage},
 };
-use littoral_model::{position::Lsn, row::Row};
+use littoral_model::{conflict::Conflict, origin::Origins, position::Lsn, row::Row};
 use littoral_wire::rows;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -32,6 +32,10 @@ pub enum Section {
     Rows(Vec<Row>),
     /// Idempotency keys, oldest first.
     Receipts(Vec<Receipt>),
+    /// How far other regions' records are in it.
+    Origins(Origins),
+    /// Conflicts between regions, oldest first.
+    Conflicts(Vec<Conflict>),
 }
 
 /// Reads a snapshot from its beginning to its end.
@@ -104,6 +108,12 @@ impl Reader {
                 let part: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
                 self.receipts += part.len() as u64;
                 Ok(Some(Section::Receipts(part)))
+            }
+            KIND_ORIGINS => {
+                postcard::from_bytes(&payload).map(|part| Some(Section::Origins(part))).map_err(|e| malformed(&e))
+            }
+            KIND_CONFLICTS => {
+                postcard::from_bytes(&payload).map(|part| Some(Section::Conflicts(part))).map_err(|e| malformed(&e))
             }
             KIND_END => {
                 let end: End = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;

@@ -1,14 +1,14 @@
 //! Writing a snapshot.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_END, KIND_HEAD, KIND_RECEIPTS, KIND_ROWS, MAGIC, Receipt, name,
-    parse_name,
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_RECEIPTS,
+    KIND_ROWS, MAGIC, Remembered, name, parse_name,
 };
 use crate::{
     identity::FORMAT,
     storage::{File, Room, Storage, TEMPORARY},
 };
-use littoral_model::{position::Lsn, row::Row};
+use littoral_model::{origin::Origins, position::Lsn, row::Row};
 use littoral_wire::rows;
 use serde::Serialize;
 use std::{io, sync::Arc};
@@ -16,6 +16,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Receipts in one block.
 const RECEIPTS_PER_BLOCK: usize = 1_024;
+/// Conflicts in one block: each may hold two of the largest rows.
+const CONFLICTS_PER_BLOCK: usize = 16;
 
 /// Written bytes after which the file is synced, so that the log's own fsyncs never wait behind a large one.
 const SYNC_EVERY: u64 = 8 << 20;
@@ -38,7 +40,7 @@ pub fn write(
     storage: &dyn Storage,
     head: &Head,
     chunks: impl Iterator<Item = Vec<Row>>,
-    receipts: &[Receipt],
+    remembered: &Remembered,
 ) -> io::Result<Written> {
     let (name, temporary) = (name(head.as_of), format!("{}{TEMPORARY}", name(head.as_of)));
     let written: io::Result<_> = (|| {
@@ -54,10 +56,16 @@ pub fn write(
             out.end(KIND_ROWS)?;
             total += chunk.len() as u64;
         }
-        for part in receipts.chunks(RECEIPTS_PER_BLOCK) {
+        for part in remembered.receipts.chunks(RECEIPTS_PER_BLOCK) {
             out.value(KIND_RECEIPTS, &part)?;
         }
-        out.value(KIND_END, &End { rows: total, receipts: receipts.len() as u64 })?;
+        if remembered.origins != Origins::default() {
+            out.value(KIND_ORIGINS, &remembered.origins)?;
+        }
+        for part in remembered.conflicts.chunks(CONFLICTS_PER_BLOCK) {
+            out.value(KIND_CONFLICTS, &part)?;
+        }
+        out.value(KIND_END, &End { rows: total, receipts: remembered.receipts.len() as u64 })?;
         out.file.sync()?;
         storage.rename(&temporary, &name)?;
         Ok(Written { rows: total, bytes: out.at })

@@ -73,8 +73,13 @@ fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
     );
     subscriber.receive(hello(Mode::Snapshot, 1, other)).expect("a snapshot may come from any log");
     assert_eq!(subscriber.epoch(), Epoch(1));
-    let begin =
-        |as_of| Downstream::SnapshotBegin { as_of, chain: ChainHash(4), catalogue: Arc::default(), rows_estimate: 2 };
+    let begin = |as_of| Downstream::SnapshotBegin {
+        as_of,
+        chain: ChainHash(4),
+        watermark: Watermark::default(),
+        catalogue: Arc::default(),
+        rows_estimate: 2,
+    };
     assert!(matches!(subscriber.clone().receive(begin(at(5))), Err(Violation::Incarnation { .. })));
     subscriber.receive(begin(other)).expect("begins");
     subscriber.receive(Downstream::SnapshotRows { rows: 2, bytes: Bytes::new() }).expect("rows");

@@ -3,7 +3,7 @@
 use super::{check_words, frames::payloads};
 use crate::Target;
 use bytes::Bytes;
-use littoral_model::catalogue::Catalogue;
+use littoral_model::{catalogue::Catalogue, region::Region};
 use littoral_protocol::frame::Views;
 use littoral_wire::{
     records::{self, ViewFilter},
@@ -32,7 +32,8 @@ fn rows(block: &[u8]) {
 fn records(block: &[u8]) {
     let (mut again, mut first, mut last, mut dense) = (Vec::new(), None, None, true);
     let shared = Bytes::copy_from_slice(block);
-    let filtered = ViewFilter::new(&Views::Names(vec!["route".into()]), &Catalogue::default()).apply(&shared);
+    let filtered =
+        ViewFilter::new(&Views::Names(vec!["route".into()]), &Catalogue::default(), Region::NONE).apply(&shared);
     for record in records::iter(block) {
         match record {
             Err(error) => {

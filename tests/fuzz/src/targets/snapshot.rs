@@ -2,14 +2,17 @@
 
 use super::{check_words, choice};
 use crate::{Target, seal};
+use bytes::Bytes;
 use littoral_log::{
-    snapshot::{self, Head, Reader, Receipt, Section},
+    snapshot::{self, Head, Reader, Receipt, Remembered, Section},
     storage::{Memory, Room, Storage as _},
 };
 use littoral_model::{
+    conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     hlc::Hlc,
-    position::{Epoch, Incarnation, Lsn},
+    origin::{Origins, Seen},
+    position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
     region::Region,
     row::{Row, RowMeta},
@@ -33,29 +36,31 @@ fn read(input: &[u8]) {
             check_words(&words);
             assert!(words.contains(&name), "{words} does not name the file");
         }
-        Ok((head, rows, receipts)) => {
+        Ok((head, rows, remembered)) => {
             let again = Memory::new();
             let written =
-                snapshot::write(&again, &head, std::iter::once(rows.clone()), &receipts).expect("memory takes it");
+                snapshot::write(&again, &head, std::iter::once(rows.clone()), &remembered).expect("memory takes it");
             assert_eq!(written.rows, rows.len() as u64);
-            let (head_again, rows_again, receipts_again) = load(&again).expect("what we wrote is read");
-            assert_eq!((head_again, rows_again.len(), receipts_again), (head, rows.len(), receipts));
+            let (head_again, rows_again, remembered_again) = load(&again).expect("what we wrote is read");
+            assert_eq!((head_again, rows_again.len(), remembered_again), (head, rows.len(), remembered));
         }
     }
 }
 
-type Content = (Head, Vec<Row>, Vec<Receipt>);
+type Content = (Head, Vec<Row>, Remembered);
 
 fn load(storage: &Memory) -> Result<Content, String> {
     let mut reader = Reader::open(storage, AS_OF).map_err(|error| error.to_string())?;
-    let (mut rows, mut receipts) = (Vec::new(), Vec::new());
+    let (mut rows, mut remembered) = (Vec::new(), Remembered::default());
     while let Some(section) = reader.next_section().map_err(|error| error.to_string())? {
         match section {
             Section::Rows(part) => rows.extend(part),
-            Section::Receipts(part) => receipts.extend(part),
+            Section::Receipts(part) => remembered.receipts.extend(part),
+            Section::Origins(part) => remembered.origins = part,
+            Section::Conflicts(part) => remembered.conflicts.extend(part),
         }
     }
-    Ok((reader.head.clone(), rows, receipts))
+    Ok((reader.head.clone(), rows, remembered))
 }
 
 fn name() -> String {
@@ -84,9 +89,32 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     };
     let receipt =
         Receipt { idempotency_key: "once".into(), content: 7, first: Lsn(1), last: Lsn(2), hlc: Hlc::new(1_000, 0) };
+    let mut origins = Origins::default();
+    let position = Position { incarnation: Incarnation(5), lsn: Lsn(70) };
+    let other: Region = "us".parse().unwrap_or(Region::NONE);
+    origins.set(
+        other,
+        position,
+        ChainHash(7),
+        Hlc::new(900, 0),
+        &[Seen { region, lsn: Lsn(3), hlc: Hlc::new(800, 0) }],
+    );
+    let side = |region, body: &'static [u8]| ConflictSide {
+        version: Version { hlc: Hlc::new(3, 0), region },
+        event_time: EventTime(5),
+        body: Some(Bytes::from_static(body)),
+    };
+    let conflict = Conflict {
+        view: ViewId(1),
+        key: Bytes::from_static(b"key"),
+        kept: side(other, b"kept"),
+        lost: side(region, b"lost"),
+        lsn: Lsn(8),
+    };
+    let remembered = Remembered { receipts: vec![receipt], origins, conflicts: vec![conflict] };
     let storage = Memory::new();
     let chunks = [vec![row(1, Some(b"body")), row(2, None)], vec![row(3, Some(b""))]];
-    snapshot::write(&storage, &head, chunks.into_iter(), &[receipt]).expect("memory takes it");
+    snapshot::write(&storage, &head, chunks.into_iter(), &remembered).expect("memory takes it");
     let bytes = storage.bytes(&name()).unwrap_or_default();
     [0_u8, 1].map(|first| (format!("whole-{first}"), [&[first], &bytes[..]].concat())).into()
 }

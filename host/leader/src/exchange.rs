@@ -1,0 +1,66 @@
+//! Other regions: their leaders' records are taken into this region's log, and they say what of ours is durable with them.
+//!
+//! ```text
+//! leader of B ─▶ feed: what originated in B ─▶ take: check ─▶ queue ─▶ commit, as B's records in our log
+//!     ▲                                                                  │ durable
+//!     └───────────────────── applied up to LSN ◀─────────────────────────┘
+//! ```
+//!
+//! Each region is followed by one task. It goes on where the log says that it stands, so a restart loses and repeats nothing.
+
+mod catalogue;
+mod concern;
+mod follow;
+mod link;
+mod take;
+
+pub(crate) use concern::Taken;
+pub(crate) use follow::run;
+pub(crate) use link::Link;
+
+use crate::config::Config;
+use littoral_feed::client::CallClient;
+use littoral_model::{region::Region, status::RegionStatus, write::WriteError};
+use std::collections::BTreeMap;
+
+/// What the leader knows of other regions.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    links: BTreeMap<Region, Link>,
+    pub(crate) taken: Taken,
+}
+
+impl Exchange {
+    pub(crate) fn new(config: &Config) -> Self {
+        let links = config.regions.iter().map(|other| (other.name, Link::default())).collect();
+        Self { links, taken: Taken::default() }
+    }
+
+    /// How many other regions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(crate) fn link(&self, region: Region) -> Option<&Link> {
+        self.links.get(&region)
+    }
+
+    /// The way to another region's leader.
+    pub(crate) fn calls(&self, region: Region) -> Result<CallClient, WriteError> {
+        let calls = self.link(region).and_then(Link::calls);
+        calls.ok_or_else(|| {
+            let trouble = self.link(region).map_or_else(String::new, Link::trouble);
+            WriteError::LeaderUnavailable(format!(
+                "changes of the catalogue go to its home, region '{region}', which is not connected: {trouble}"
+            ))
+        })
+    }
+
+    pub(crate) fn status(&self) -> Vec<RegionStatus> {
+        let mut all: Vec<_> = self.links.iter().map(|(region, link)| link.status(*region)).collect();
+        for region in &mut all {
+            region.taken = self.taken.by(region.region);
+        }
+        all
+    }
+}

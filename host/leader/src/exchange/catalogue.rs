@@ -1,0 +1,95 @@
+//! A whole catalogue of another region, as it comes with a snapshot.
+
+use super::take::Fault;
+use littoral_leader_core::Import;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    hlc::Hlc,
+    position::{Epoch, Incarnation, Lsn, Position},
+    record::{ChainHash, Payload, Record},
+    region::Region,
+};
+use littoral_wire::records;
+
+/// The changes that make ours what the home's is, as records of the home. `known` says which life of the home's log ours
+/// comes from.
+///
+/// # Errors
+/// Why they are not made, and what to do.
+pub(super) fn changes(
+    ours: &Catalogue,
+    theirs: &Catalogue,
+    home: Region,
+    as_of: Position,
+    known: Option<Incarnation>,
+) -> Result<Import, Fault> {
+    let all = ours.changes_to(theirs);
+    let drops = |change: &CatalogueChange| matches!(change, CatalogueChange::DropView(_));
+    let differs = ours.views().any(|view| theirs.view_by_id(view.id).is_some_and(|there| there.name != view.name));
+    // A view takes its rows with it. Only a home whose drops we would have been told one by one may drop it.
+    if known != Some(as_of.incarnation) && (differs || all.iter().any(drops)) {
+        return Err(Fault::Apart(format!(
+            "the catalogue's home '{home}' does not have all views of this region: its log was begun anew, or the catalogues \
+             were made apart; restore the home's data from a backup, or name this region as catalogue_home everywhere and begin \
+             the log of '{home}' anew"
+        )));
+    }
+    let mut block = Vec::new();
+    for change in all {
+        let record = Record {
+            lsn: as_of.lsn,
+            epoch: Epoch::FIRST,
+            origin: home,
+            origin_lsn: as_of.lsn,
+            hlc: Hlc::default(),
+            chain: ChainHash::GENESIS,
+            payload: Payload::Catalogue(Box::new(change)),
+        };
+        records::push(&mut block, &record)?;
+    }
+    Ok(Import { region: home, incarnation: as_of.incarnation, records: block.into(), seen: Vec::new(), through: None })
+}
+
+/// Checks that rows of another region mean the same views by the same numbers as ours.
+///
+/// # Errors
+/// What differs, and what to do.
+pub(super) fn check_same(ours: &Catalogue, theirs: &Catalogue, region: Region) -> Result<(), String> {
+    for view in theirs.views() {
+        match ours.view_by_id(view.id) {
+            Some(here) if here.name != view.name => {
+                return Err(format!(
+                    "view number {} is '{}' in region '{region}' and '{}' here: their catalogues were made apart; give both the \
+                     same catalogue_home, and begin the log of one of them anew",
+                    view.id, view.name, here.name
+                ));
+            }
+            None if !ours.has_numbered(view.id) => {
+                return Err(format!(
+                    "view '{}' of region '{region}' has not come here from the catalogue's home yet",
+                    view.name
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A row of a snapshot as a record of its origin.
+pub(super) fn row_record<'a>(row: &littoral_wire::rows::RowRef<'a>) -> Record<'a> {
+    let (view, event_time, key) = (row.view, row.event_time, row.key);
+    let payload = match row.body {
+        Some(body) => Payload::Row { view, event_time, key, body },
+        None => Payload::Tombstone { view, event_time, key },
+    };
+    Record {
+        lsn: row.lsn,
+        epoch: Epoch::FIRST,
+        origin: row.version.region,
+        origin_lsn: Lsn(row.lsn.0),
+        hlc: row.version.hlc,
+        chain: ChainHash::GENESIS,
+        payload,
+    }
+}

@@ -1,0 +1,194 @@
+//! Following one other region's leader: connect, take, say what is durable, and again when the stream ends.
+
+use super::take::{Done, Fault, Step, Taking};
+use crate::{
+    config::OtherRegion,
+    shared::{Shared, Submission, Work},
+};
+use littoral_feed::client::{self, Connection, Pause};
+use littoral_leader_core::{Import, Work as LogWork};
+use littoral_model::{module::ModuleDigest, region::Region, write::WriteError};
+use littoral_protocol::{
+    frame::{Downstream, Upstream},
+    subscriber::Epochs,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How often the other leader is pinged: it cuts off who is silent.
+const PING_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait for room in the queue.
+const ROOM_WAIT: Duration = Duration::from_millis(5);
+
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Transport(#[from] client::Error),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error("its records cannot be taken: {0}")]
+    Refused(#[from] WriteError),
+    #[error("the component of module {0} cannot be fetched: {1}")]
+    Module(ModuleDigest, String),
+    #[error("its leader closed the feed")]
+    Closed,
+}
+
+/// Follows until cancelled.
+pub(crate) async fn run(shared: Arc<Shared>, other: OtherRegion, stop: CancellationToken) {
+    let mut driver = Driver::new(shared, other);
+    let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
+    loop {
+        let begun = Instant::now();
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = driver.follow() => ended.err().unwrap_or(Ended::Closed),
+        };
+        driver.lost(&ended);
+        if begun.elapsed() > PAUSE_MAX {
+            pause.reset();
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(pause.next_pause()) => {}
+        }
+    }
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    region: Region,
+    config: client::Config,
+    epochs: Epochs,
+    last_failure: String,
+}
+
+impl Driver {
+    fn new(shared: Arc<Shared>, other: OtherRegion) -> Self {
+        let config = client::Config { leader: other.peers, ..client::Config::default() };
+        Self { shared, region: other.name, config, epochs: Epochs::default(), last_failure: String::new() }
+    }
+
+    async fn follow(&mut self) -> Result<(), Ended> {
+        let (mut connection, _) = client::connect_from(&self.config, 0).await?;
+        let shared = self.shared.clone();
+        let own = shared.identity.region;
+        let is_home = shared.config.catalogue_home == Some(self.region);
+        let mut taking = {
+            let published = shared.published.load();
+            Taking::new(self.region, own, is_home, published.origins.get(self.region), &self.epochs)
+        };
+        connection.sender.send(&Upstream::Hello(taking.hello(&format!("{}/{own}", shared.config.name))))?;
+        let mut pings = interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seq = 0;
+        loop {
+            tokio::select! {
+                biased;
+                _ = pings.tick() => {
+                    seq += 1;
+                    connection.sender.send(&Upstream::Ping { seq })?;
+                }
+                message = connection.receiver.next() => match message? {
+                    None => return Ok(()),
+                    Some(message) => self.take(&mut taking, &connection, message).await?,
+                },
+            }
+        }
+    }
+
+    async fn take(&mut self, taking: &mut Taking, connection: &Connection, message: Downstream) -> Result<(), Ended> {
+        let greets = matches!(message, Downstream::Hello(_));
+        let published = self.shared.published.load_full();
+        let step = taking.take(message, &mut self.epochs, &published)?;
+        let link = self.shared.exchange.link(self.region);
+        if greets && let Some(link) = link {
+            tracing::info!(region = %self.region, from = %taking.position(), "taking another region's records");
+            link.connected(connection.calls.clone());
+            self.last_failure.clear();
+        }
+        match step {
+            Step::None => {}
+            Step::Heard { head, applied } => {
+                if let Some(link) = link {
+                    link.heard(head, applied);
+                }
+            }
+            Step::Submit { imports, modules, done } => {
+                for digest in modules {
+                    self.fetch(connection, digest).await?;
+                }
+                for import in imports {
+                    self.submit(import).await?;
+                }
+                taking.done(&done, &mut self.epochs);
+                if !matches!(done, Done::Part) {
+                    // Only now: it counts as durable here.
+                    connection.sender.send(&Upstream::Applied { lsn: taking.position().lsn })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes records durable here, waiting for room as long as it takes.
+    async fn submit(&self, import: Import) -> Result<(), WriteError> {
+        let bytes = import.records.len();
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let work = Work::Log(LogWork::Import(import.clone()));
+            match self.shared.queue.push(Submission { work, reply }, bytes) {
+                Err(crate::queue::Refused::Full) => sleep(ROOM_WAIT).await,
+                Err(crate::queue::Refused::Closed) => {
+                    return Err(WriteError::NotLeader("it is stopping".to_owned()));
+                }
+                Ok(()) => {
+                    metrics::counter!("littoral_leader_region_record_bytes_total", "region" => self.region.to_string())
+                        .increment(bytes as u64);
+                    let stopped = |_| Err(WriteError::NotLeader("it is stopping".to_owned()));
+                    return answer.await.unwrap_or_else(stopped).map(drop);
+                }
+            }
+        }
+    }
+
+    /// Has a module's component here before the record that names it.
+    async fn fetch(&self, connection: &Connection, digest: ModuleDigest) -> Result<(), Ended> {
+        let fault = |reason: String| Ended::Module(digest, reason);
+        let modules = self.shared.modules.clone();
+        let there = tokio::task::spawn_blocking(move || modules.load(digest).is_ok()).await;
+        if there.unwrap_or(false) {
+            return Ok(());
+        }
+        let fetched = connection.calls.fetch_module(digest).await.map_err(|error| fault(error.to_string()))?;
+        // A release that was replaced since is gone there, and its own record follows.
+        let Some(component) = fetched else { return Ok(()) };
+        let (modules, stored) = (self.shared.modules.clone(), component.clone());
+        let stored = tokio::task::spawn_blocking(move || modules.store(digest, &stored)).await;
+        stored.map_err(|error| fault(error.to_string()))?.map_err(|error| fault(error.to_string()))?;
+        if let Err(error) = self.shared.runtime.prepare(digest, component).await {
+            tracing::error!(%digest, %error, "a module of the catalogue's home cannot be called here");
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, ended: &Ended) {
+        let failure = ended.to_string();
+        if let Some(link) = self.shared.exchange.link(self.region) {
+            link.lost(failure.clone());
+        }
+        metrics::counter!("littoral_leader_region_feed_ended_total", "region" => self.region.to_string()).increment(1);
+        if failure == self.last_failure {
+            tracing::debug!(region = %self.region, reason = %failure, "another region's records still do not come");
+        } else {
+            tracing::warn!(region = %self.region, reason = %failure, "another region's records do not come; it is tried again");
+        }
+        self.last_failure = failure;
+    }
+}

@@ -1,0 +1,197 @@
+//! What each message of another region's leader leads to. No IO: the driver submits and answers.
+
+use super::catalogue;
+use littoral_leader_core::{Import, Published};
+use littoral_model::{
+    catalogue::CatalogueChange,
+    hlc::Hlc,
+    module::ModuleDigest,
+    origin::{Origin, Seen},
+    position::{Lsn, Position},
+    record::{ChainHash, Payload, Record},
+    region::Region,
+    token::Watermark,
+};
+use littoral_protocol::{
+    frame::{Downstream, ErrorCode, Resume, SubscriberHello, Views},
+    subscriber::{Block, BlockCheck, Effect, Epochs, Subscriber, Violation},
+};
+use littoral_wire::{records, rows};
+use std::collections::BTreeMap;
+
+/// What only says how far a region's log has come is written down once for so many of its records: writing down each would
+/// make the other region write down that, without end.
+const MARK_EVERY: u64 = 10_000;
+
+/// Why a stream is ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    #[error("its leader sent what cannot be read: {0}")]
+    Wire(#[from] littoral_wire::Error),
+    #[error("its leader ended the feed ({code:?}): {message}")]
+    Ended { code: ErrorCode, message: String },
+    #[error("this address serves region '{0}', not this one; mend [[regions]] in the leader's configuration")]
+    OtherRegion(Region),
+    #[error("{0}")]
+    Apart(String),
+}
+
+/// What the driver does next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing.
+    None,
+    /// The other leader has this much; everything up to `applied` is here.
+    Heard { head: Position, applied: Position },
+    /// Submit these one after the other, having fetched the modules first; then call [`Taking::done`].
+    Submit { imports: Vec<Import>, modules: Vec<ModuleDigest>, done: Done },
+}
+
+/// What holds once everything is submitted.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A part of a snapshot.
+    Part,
+    /// The snapshot.
+    Snapshot,
+    /// Records.
+    Block(Block, littoral_model::position::Epoch),
+}
+
+/// One stream from another region's leader.
+#[derive(Debug)]
+pub(super) struct Taking {
+    region: Region,
+    own: Region,
+    is_home: bool,
+    subscriber: Subscriber,
+    /// What the region had seen of others in blocks that were not worth writing down: it belongs before what comes next.
+    carried: BTreeMap<Region, Vec<u8>>,
+    snapshot: Option<(Position, ChainHash)>,
+    marked: Lsn,
+}
+
+impl Taking {
+    /// A stream that goes on where our log stands.
+    pub(super) fn new(region: Region, own: Region, is_home: bool, origin: Option<&Origin>, epochs: &Epochs) -> Self {
+        let resume = origin.map(|origin| Resume { position: origin.position, chain: origin.chain });
+        let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
+        let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
+        Self { region, own, is_home, subscriber, carried: BTreeMap::new(), snapshot: None, marked }
+    }
+
+    pub(super) fn hello(&self, name: &str) -> SubscriberHello {
+        self.subscriber.hello(name)
+    }
+
+    /// Where the stream stands.
+    pub(super) fn position(&self) -> Position {
+        self.subscriber.resume().map_or_else(Position::default, |resume| resume.position)
+    }
+
+    /// A message has come. `ours` is what is applied here by now.
+    pub(super) fn take(&mut self, message: Downstream, epochs: &mut Epochs, ours: &Published) -> Result<Step, Fault> {
+        Ok(match self.subscriber.receive(message)? {
+            Effect::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
+            Effect::Greeted(hello) => {
+                epochs.seen(hello.head.incarnation, self.subscriber.epoch());
+                Step::Heard { head: hello.head, applied: self.position() }
+            }
+            Effect::BeginSnapshot { as_of, chain, watermark, catalogue, .. } => {
+                self.snapshot = Some((as_of, chain));
+                let seen = Import { seen: self.seen(&watermark, ours), ..self.import(as_of, Vec::new(), None) };
+                if !self.is_home {
+                    catalogue::check_same(&ours.catalogue, &catalogue, self.region).map_err(Fault::Apart)?;
+                    return Ok(Step::Submit { imports: vec![seen], modules: Vec::new(), done: Done::Part });
+                }
+                let known = ours.origins.get(self.region).map(|origin| origin.position.incarnation);
+                let changes = catalogue::changes(&ours.catalogue, &catalogue, self.region, as_of, known)?;
+                let modules = catalogue.modules().map(|module| module.digest).collect();
+                Step::Submit { imports: vec![changes, seen], modules, done: Done::Part }
+            }
+            Effect::TakeRows { bytes, .. } => {
+                let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
+                let mut block = Vec::with_capacity(bytes.len() * 5 / 4);
+                for row in rows::iter(&bytes) {
+                    let damaged = || Violation::Damaged("a snapshot holds an empty row".to_owned());
+                    records::push(&mut block, &catalogue::row_record(&row?.ok_or_else(damaged)?))?;
+                }
+                let import = self.import(as_of, block, None);
+                Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
+            }
+            Effect::FinishSnapshot => {
+                let Some((as_of, chain)) = self.snapshot.take() else { return Ok(Step::None) };
+                let import = self.import(as_of, Vec::new(), Some((as_of.lsn, chain)));
+                Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Snapshot }
+            }
+            Effect::Apply(block) => self.block(block)?,
+            Effect::Heard { head, .. } => Step::Heard { head, applied: self.position() },
+            Effect::Compare(_) => Step::None,
+            Effect::End { code, message } => return Err(Fault::Ended { code, message }),
+        })
+    }
+
+    /// What a step asked for is done.
+    pub(super) fn done(&mut self, done: &Done, epochs: &mut Epochs) {
+        if let Done::Block(block, epoch) = done {
+            self.subscriber.applied(block, *epoch);
+            epochs.seen(self.position().incarnation, self.subscriber.epoch());
+        }
+    }
+
+    fn import(&self, at: Position, records: Vec<u8>, through: Option<(Lsn, ChainHash)>) -> Import {
+        let (region, incarnation, seen) = (self.region, at.incarnation, Vec::new());
+        Import { region, incarnation, records: records.into(), seen, through }
+    }
+
+    /// What the region had seen of us and of others when it took its snapshot.
+    fn seen(&self, theirs: &Watermark, ours: &Published) -> Vec<Seen> {
+        let of = |(region, incarnation, lsn)| {
+            if region == self.own && incarnation == ours.position.incarnation {
+                return Some(Seen { region, lsn, hlc: Hlc::default() });
+            }
+            // Of a third region the clock is needed: known when they had all that we have.
+            let origin = ours.origins.get(region)?;
+            let has_all = origin.position.incarnation == incarnation && origin.position.lsn <= lsn;
+            has_all.then_some(Seen { region, lsn, hlc: origin.hlc })
+        };
+        theirs.iter().filter_map(of).collect()
+    }
+
+    fn block(&mut self, block: Block) -> Result<Step, Fault> {
+        let mut check = BlockCheck::new(&block);
+        let mut modules = Vec::new();
+        let mut content = false;
+        for record in records::iter(&block.bytes) {
+            let record: Record<'_> = record?;
+            check.record(&record)?;
+            match &record.payload {
+                Payload::Through { .. } if !content => {
+                    let mut kept = Vec::new();
+                    records::push(&mut kept, &record)?;
+                    self.carried.insert(record.origin, kept);
+                }
+                Payload::Through { .. } => {}
+                Payload::Catalogue(change) => {
+                    content = true;
+                    if let CatalogueChange::PutModule(module) = &**change {
+                        modules.push(module.digest);
+                    }
+                }
+                _ => content = true,
+            }
+        }
+        let epoch = check.finish()?;
+        let mut imports = Vec::new();
+        if content || block.last.0 - self.marked.0.min(block.last.0) >= MARK_EVERY {
+            // Carried first: what the block itself begins with is among it, and repeats no harm.
+            let mut bytes: Vec<u8> = std::mem::take(&mut self.carried).into_values().flatten().collect();
+            bytes.extend_from_slice(&block.bytes);
+            imports.push(self.import(self.position(), bytes, Some((block.last, block.chain_after))));
+            self.marked = block.last;
+        }
+        Ok(Step::Submit { imports, modules, done: Done::Block(block, epoch) })
+    }
+}

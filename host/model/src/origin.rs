@@ -1,0 +1,87 @@
+//! How far other regions' records stand in a log.
+
+use crate::{
+    hlc::Hlc,
+    position::{Incarnation, Lsn, Position},
+    record::ChainHash,
+    region::Region,
+    row::RowHeader,
+    token::Watermark,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a region had seen of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The other.
+    pub region: Region,
+    /// The last record of the other's log.
+    pub lsn: Lsn,
+    /// The newest clock reading among the other's records.
+    pub hlc: Hlc,
+}
+
+/// How far one other region's records stand in this region's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Everything that the region had taken up to here of its own log is here.
+    pub position: Position,
+    /// The hash of its record there: reading goes on behind it.
+    pub chain: ChainHash,
+    /// The newest clock reading among its records here.
+    pub hlc: Hlc,
+    /// What the region itself had seen of others by then. What it wrote after that was written in knowledge of it, and is no
+    /// conflict with it.
+    pub seen: BTreeMap<Region, Seen>,
+}
+
+/// Every other region whose records stand in this log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origins(BTreeMap<Region, Origin>);
+
+impl Origins {
+    /// How far this region's records are here.
+    #[must_use]
+    pub fn get(&self, region: Region) -> Option<&Origin> {
+        self.0.get(&region)
+    }
+
+    /// Whether a record of this region is here already: brought over before, in the same life of its log.
+    #[must_use]
+    pub fn has(&self, region: Region, incarnation: Incarnation, lsn: Lsn) -> bool {
+        self.get(region).is_some_and(|origin| origin.position.incarnation == incarnation && lsn <= origin.position.lsn)
+    }
+
+    /// A region's records are here up to the given point. The clock reading only grows.
+    pub fn set(&mut self, region: Region, position: Position, chain: ChainHash, hlc: Hlc, seen: &[Seen]) {
+        let origin = self.0.entry(region).or_default();
+        origin.position = position;
+        origin.chain = chain;
+        origin.hlc = origin.hlc.max(hlc);
+        origin.seen = seen.iter().map(|seen| (seen.region, *seen)).collect();
+    }
+
+    /// The regions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (Region, &Origin)> {
+        self.0.iter().map(|(region, origin)| (*region, origin))
+    }
+
+    /// Adds them to a watermark.
+    pub fn add_to(&self, watermark: &mut Watermark) {
+        for (region, origin) in self.iter() {
+            watermark.set(region, origin.position.incarnation, origin.position.lsn);
+        }
+    }
+
+    /// Whether region `writer`, of which a record comes now, had seen a row that is held in the log of region `own`. When in
+    /// doubt it had not.
+    #[must_use]
+    pub fn had_seen(&self, writer: Region, held: &RowHeader, own: Region) -> bool {
+        let other = held.version.region;
+        let seen = || self.get(writer).and_then(|origin| origin.seen.get(&other));
+        // Our own rows are known by their number; those of third regions have one of ours, and are known by their clock.
+        writer == other
+            || seen().is_some_and(|seen| if other == own { held.lsn <= seen.lsn } else { held.version.hlc <= seen.hlc })
+    }
+}
