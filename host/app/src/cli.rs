@@ -45,6 +45,8 @@ pub enum Command {
     Status(commands::status::Args),
     /// Prove that an edge holds what its leader holds; what differs is mended.
     Verify(commands::verify::Args),
+    /// Writes that lost against another region's: list, replay.
+    Conflicts(commands::conflicts::Args),
     /// Import definitions of another system.
     Import(commands::import::Args),
     /// Check configuration files.

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod config;
+pub mod conflicts;
 pub mod definitions;
 pub mod demo;
 pub mod dev;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Read(args) => read::run(&args, json),
         Command::Status(args) => status::run(&args, json),
         Command::Verify(args) => verify::run(&args, json),
+        Command::Conflicts(args) => conflicts::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Config(args) => config::run(&args, json),
         Command::Bench(args) => bench::run(&args, json),

@@ -1,5 +1,6 @@
 //! How a client waits, repeats and bounds.
 
+use littoral_model::write::WriteConcern;
 use serde::Deserialize;
 
 /// How a client waits, repeats and bounds.
@@ -16,6 +17,10 @@ pub struct Config {
     pub backoff_ms: u64,
     /// The largest answer taken, in bytes. Default 256 MiB.
     pub answer_bytes_max: usize,
+    /// How durable writes of rows must be before they are acknowledged. Default: local.
+    pub concern: WriteConcern,
+    /// How long a write waits for others, where its concern needs them, in milliseconds. Default 0: as the leader is set up.
+    pub concern_wait_ms: u32,
 }
 
 impl Default for Config {
@@ -26,6 +31,8 @@ impl Default for Config {
             retries_max: 3,
             backoff_ms: 100,
             answer_bytes_max: 256 << 20,
+            concern: WriteConcern::Local,
+            concern_wait_ms: 0,
         }
     }
 }

@@ -16,6 +16,7 @@ mod address;
 mod call;
 mod client;
 mod config;
+mod conflicts;
 mod error;
 mod exchange;
 mod feast;
@@ -31,6 +32,7 @@ mod wire_view;
 
 pub use client::Client;
 pub use config::Config;
+pub use conflicts::{Conflict, ConflictSide, Conflicts};
 pub use error::{Error, Problem};
 pub use feast::{FeastAnswer, FeastColumn, FeastMetadata};
 pub use modules::{ModuleInfo, ModulePut};

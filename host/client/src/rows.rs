@@ -3,6 +3,7 @@
 use crate::{Client, Error, Object, RowsReceipt, address::escape, call::Call};
 use bytes::Bytes;
 use http::Method;
+use littoral_model::write::WriteConcern;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -80,7 +81,7 @@ impl Client {
         }
         let call = Call::new(Method::POST, format!("/v1/views/{}/rows", escape(&rows.view)));
         let call = call.json(&Body { rows: &rows.rows, deletes: &rows.deletes })?.idempotency_key(idempotency_key)?;
-        self.send(call).await?.json()
+        self.send(self.durable(call)?).await?.json()
     }
 
     /// Writes and deletes rows of several views, all or none.
@@ -93,7 +94,7 @@ impl Client {
             writes: &'a [ViewRows],
         }
         let call = Call::new(Method::POST, "/v1/rows".to_owned()).json(&Body { writes })?;
-        self.send(call.idempotency_key(idempotency_key)?).await?.json()
+        self.send(self.durable(call.idempotency_key(idempotency_key)?)?).await?.json()
     }
 
     /// Writes the rows of an Arrow IPC stream: columns are join keys, features and `event_timestamp`.
@@ -109,7 +110,17 @@ impl Client {
         let call = Call::new(Method::POST, format!("/v1/views/{}/rows", escape(view)))
             .content("application/vnd.apache.arrow.stream", stream)
             .idempotency_key(idempotency_key)?;
-        self.send(call).await?.json()
+        self.send(self.durable(call)?).await?.json()
+    }
+
+    /// A write, as durable as this client wants it.
+    fn durable(&self, call: Call) -> Result<Call, Error> {
+        let (concern, wait_ms) = (self.inner.config.concern, self.inner.config.concern_wait_ms);
+        let call = match concern {
+            WriteConcern::Local => call,
+            concern => call.header("littoral-concern", &concern.to_string())?,
+        };
+        if wait_ms == 0 { Ok(call) } else { call.header("littoral-wait-ms", &wait_ms.to_string()) }
     }
 
     /// One page of the rows of a view that the node holds: of a full view, all of them in the end.

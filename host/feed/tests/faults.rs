@@ -118,8 +118,8 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         resume: None,
     });
     let long_name = Upstream::Hello(SubscriberHello {
-        version_min: 1,
-        version_max: 1,
+        version_min: VERSION_MAX,
+        version_max: VERSION_MAX,
         subscriber: "n".repeat(1_000),
         views: Views::All,
         resume: None,
@@ -140,7 +140,7 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         ("pings backwards", backwards, ErrorCode::Protocol, "ping 4 came after ping 5"),
         ("applied before sent", unsent, ErrorCode::Protocol, "record 9 is said to be applied"),
         ("a long name", frames(&[long_name]), ErrorCode::Protocol, "name"),
-        ("another version", frames(&[alien]), ErrorCode::Version, "versions 2 to 4"),
+        ("another version", frames(&[alien]), ErrorCode::Version, "versions 3 to 5"),
         ("half a hello", fine[..fine.len() - 1].to_vec(), ErrorCode::Slow, "300 ms"),
         ("nothing", Vec::new(), ErrorCode::Slow, "300 ms"),
     ] {

@@ -17,6 +17,8 @@ pub(crate) enum Endpoint {
     Verify,
     Catalogue,
     Read,
+    ListConflicts,
+    ReplayConflict,
     ListViews,
     GetView,
     PutView,
@@ -39,7 +41,7 @@ pub(crate) enum Endpoint {
 }
 
 /// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
-pub(crate) static ROUTES: [(Method, &str, Endpoint); 30] = [
+pub(crate) static ROUTES: [(Method, &str, Endpoint); 32] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
     (Method::POST, "/push", Endpoint::FeastPush),
@@ -51,6 +53,8 @@ pub(crate) static ROUTES: [(Method, &str, Endpoint); 30] = [
     (Method::GET, "/v1/ready", Endpoint::Ready),
     (Method::POST, "/v1/verify", Endpoint::Verify),
     (Method::GET, "/v1/catalogue", Endpoint::Catalogue),
+    (Method::GET, "/v1/conflicts", Endpoint::ListConflicts),
+    (Method::POST, "/v1/conflicts/{name}/replay", Endpoint::ReplayConflict),
     (Method::POST, "/v1/rows", Endpoint::WriteViews),
     (Method::GET, "/v1/views", Endpoint::ListViews),
     (Method::GET, "/v1/views/{name}", Endpoint::GetView),

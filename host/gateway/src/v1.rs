@@ -1,5 +1,6 @@
 //! The native API. `openapi.json` beside this file describes it.
 
+mod conflicts;
 mod names;
 mod node;
 mod rows;
@@ -34,6 +35,8 @@ pub(crate) async fn answer(
         Endpoint::Ready => node::ready(state),
         Endpoint::Verify => json(&state.node.verify().await?),
         Endpoint::Catalogue => node::catalogue(state),
+        Endpoint::ListConflicts => conflicts::list(state, parts.uri.query()),
+        Endpoint::ReplayConflict => conflicts::replay(state, name, &parts.headers).await,
         Endpoint::ListViews => views::list(state),
         Endpoint::GetView => views::get(state, name),
         Endpoint::PutView => views::put(state, name, &body).await,

@@ -71,12 +71,6 @@ impl Handle {
         written
     }
 
-    /// Writes that lost against another region's, oldest first, as far as they are remembered.
-    #[must_use]
-    pub fn conflicts(&self) -> Vec<Conflict> {
-        self.shared.ledger.lock().iter().cloned().collect()
-    }
-
     async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
@@ -256,6 +250,10 @@ impl FeatureWriter for Handle {
 impl Node for Handle {
     fn status(&self) -> NodeStatus {
         observe::status(&self.shared)
+    }
+
+    fn conflicts(&self) -> Option<Vec<Conflict>> {
+        Some(self.shared.ledger.lock().iter().cloned().collect())
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {

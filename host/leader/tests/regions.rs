@@ -286,7 +286,10 @@ async fn regions_that_crash_and_are_cut_off_end_with_the_same_rows() {
         regions.serve(cut).await;
     }
     regions.level().await;
-    assert!(regions.at(0).leader.conflicts().len() > 10, "they wrote the same rows without knowing of each other");
+    assert!(
+        regions.at(0).leader.conflicts().unwrap().len() > 10,
+        "they wrote the same rows without knowing of each other"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -326,7 +329,10 @@ async fn writes_that_did_not_know_of_each_other_are_conflicts_and_others_are_not
         regions.at((round as usize + 1) % 2).leader.read(&demanding(view, 1, &receipt.token)).await.unwrap();
     }
     regions.level().await;
-    assert_eq!((regions.at(0).leader.conflicts().len(), regions.at(1).leader.conflicts().len()), (0, 0));
+    assert_eq!(
+        (regions.at(0).leader.conflicts().unwrap().len(), regions.at(1).leader.conflicts().unwrap().len()),
+        (0, 0)
+    );
     regions.shut(0);
     regions.shut(1);
     regions.at(0).put(view, 5, 50, 1).await.unwrap();
@@ -336,16 +342,16 @@ async fn writes_that_did_not_know_of_each_other_are_conflicts_and_others_are_not
     regions.serve(1).await;
     regions.level().await;
     for at in 0..2 {
-        until("the conflict is known", || regions.at(at).leader.conflicts().len() == 1).await;
-        let conflict = regions.at(at).leader.conflicts().remove(0);
+        until("the conflict is known", || regions.at(at).leader.conflicts().unwrap().len() == 1).await;
+        let conflict = regions.at(at).leader.conflicts().unwrap().remove(0);
         assert_eq!(conflict.kept.body.as_deref(), Some(&support::body(51)[..]), "the later event is kept");
         assert_eq!(conflict.lost.body.as_deref(), Some(&support::body(50)[..]));
         assert_eq!((conflict.kept.version.region, conflict.lost.version.region), (region("us"), region("eu")));
     }
-    let before = regions.at(0).leader.conflicts();
+    let before = regions.at(0).leader.conflicts().unwrap();
     assert!(regions.at(0).leader.snapshot_now());
     regions.crash(0, 1).await;
-    assert_eq!(regions.at(0).leader.conflicts(), before, "the ledger outlives a crash");
+    assert_eq!(regions.at(0).leader.conflicts().unwrap(), before, "the ledger outlives a crash");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

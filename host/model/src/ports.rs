@@ -4,6 +4,7 @@
 use crate::{
     catalogue::{Catalogue, CatalogueChange},
     column::Column,
+    conflict::Conflict,
     digest::{BucketRows, Checkpoints, Verification},
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
@@ -190,6 +191,12 @@ pub trait Node: FeatureReader + FeatureWriter {
     /// whole replica. `None` when the view is not held whole here.
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         let _ = (view, after, limit);
+        None
+    }
+
+    /// Writes that lost against another region's, oldest first, as far as they are remembered. `None` at a node that keeps
+    /// no ledger of them.
+    fn conflicts(&self) -> Option<Vec<Conflict>> {
         None
     }
 

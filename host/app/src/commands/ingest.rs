@@ -6,7 +6,9 @@ use crate::{
     output::{self, Paint, progress::Bar, text},
 };
 use clap::Subcommand;
+use littoral_client::{Client, Config};
 use littoral_ingest::{Error, Options, Report};
+use littoral_model::write::WriteConcern;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// `littoral ingest ...`.
@@ -51,6 +53,9 @@ struct Parquet {
     /// Begin anew, whatever an earlier run has done.
     #[arg(long)]
     restart: bool,
+    /// How durable each batch must be before it counts as loaded: local, quorum or regions=N.
+    #[arg(long, default_value_t = WriteConcern::Local)]
+    concern: WriteConcern,
     /// The node.
     #[command(flatten)]
     target: Target,
@@ -64,7 +69,8 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let Action::Parquet(parquet) = &args.action;
     let options = parquet.options()?;
     super::block_on(async {
-        let client = parquet.target.client()?;
+        let config = Config { concern: parquet.concern, ..Config::default() };
+        let client = Client::new(&parquet.target.to, config).map_err(target::failed)?;
         let mut bar = Bar::new(json, &parquet.view);
         let report = littoral_ingest::ingest(&parquet.path, &client, &options, &mut bar).await;
         bar.finish();

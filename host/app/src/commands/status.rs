@@ -55,6 +55,7 @@ fn render(reports: &[Report]) -> String {
         Table::new(&["node", "role", "region", "state", ">position", ">behind", ">rows", ">memory", "door"]);
     let mut views = Table::new(&["node", "view", "held", ">rows", ">memory"]);
     let mut modules = Table::new(&["node", "module", "release", "digest", "state"]);
+    let mut regions = Table::new(&["node", "takes from", "state", ">has up to", ">behind", ">they have up to"]);
     let mut errors = String::new();
     for report in reports {
         let Some(status) = &report.status else {
@@ -66,13 +67,21 @@ fn render(reports: &[Report]) -> String {
             let rows = text::count(view.rows);
             views.row([status.name.clone(), view.name.cyan(), view.residency.clone(), rows, text::bytes(view.bytes)]);
         }
+        for other in &status.regions {
+            let state = if other.connected { "connected".green() } else { other.trouble.red() };
+            let behind =
+                other.behind_ms.map_or_else(|| "unknown".to_owned(), |ms| text::span(Duration::from_millis(ms)));
+            let taken = other.taken.map_or_else(|| "unknown".to_owned(), |lsn| text::count(lsn.0));
+            let applied = text::count(other.applied.lsn.0);
+            regions.row([status.name.clone(), other.region.to_string(), state, applied, behind, taken]);
+        }
         for module in &status.modules {
             let digest = module.digest.chars().take(12).collect();
             let state = if module.ready { "ready".green() } else { "not ready".yellow() };
             modules.row([status.name.clone(), module.name.cyan(), module.version.clone(), digest, state]);
         }
     }
-    let tables = [nodes, views, modules].into_iter().filter(|table| !table.is_empty());
+    let tables = [nodes, regions, views, modules].into_iter().filter(|table| !table.is_empty());
     tables.map(|table| table.render("")).chain([errors]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 

@@ -223,11 +223,7 @@ fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) 
 fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {
     let header = row.header();
     out.extend_from_slice(b"{\"key\":{");
-    let keys = entity_key::split(row.key(), view.key_types()).unwrap_or_default();
-    for (at, (key, value)) in view.join_keys.iter().zip(keys).enumerate() {
-        push_name(out, at, &key.name);
-        push_value(out, value);
-    }
+    push_key(out, view, row.key());
     out.extend_from_slice(b"},\"values\":{");
     for (at, feature) in view.features.iter().enumerate() {
         push_name(out, at, &feature.name);
@@ -242,6 +238,15 @@ fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {
     out.extend_from_slice(b"},\"lsn\":");
     push_int(out, i64::try_from(header.lsn.0).unwrap_or(i64::MAX));
     out.push(b'}');
+}
+
+/// A key's columns, as members of an object.
+pub(super) fn push_key(out: &mut Vec<u8>, view: &FeatureView, key: &[u8]) {
+    let keys = entity_key::split(key, view.key_types()).unwrap_or_default();
+    for (at, (key, value)) in view.join_keys.iter().zip(keys).enumerate() {
+        push_name(out, at, &key.name);
+        push_value(out, value);
+    }
 }
 
 fn push_name(out: &mut Vec<u8>, at: usize, name: &str) {

@@ -1,0 +1,137 @@
+//! Conflicts between regions: listed, and a lost write written again.
+
+use super::{json, rows::push_key};
+use crate::{
+    failure::{Answer, Failure},
+    json::{push_int, push_text, push_value},
+    receipt, routes,
+    state::State,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body_util::Full;
+use littoral_model::{
+    conflict::{Conflict, ConflictSide},
+    row_body,
+    view::FeatureView,
+    write::{RowBatch, RowWrite},
+};
+
+/// Conflicts in one answer, when the request does not say.
+const PAGE: usize = 100;
+/// The most.
+const PAGE_MAX: usize = 1_000;
+
+/// `GET /v1/conflicts`: the newest first.
+pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
+    let limit = routes::query(query, "limit").map_or(Ok(PAGE), |limit| limit.parse::<usize>());
+    let limit = limit
+        .ok()
+        .filter(|limit| (1..=PAGE_MAX).contains(limit))
+        .ok_or_else(|| Failure::bad_request("invalid_limit", format!("'limit' is a number from 1 to {PAGE_MAX}")))?;
+    let conflicts = held(state)?;
+    let catalogue = state.node.catalogue();
+    let mut out = Vec::with_capacity(256 + conflicts.len().min(limit) * 512);
+    out.extend_from_slice(b"{\"conflicts\":[");
+    let shown = conflicts.iter().rev().take(limit);
+    for (at, conflict) in shown.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push(&mut out, conflict, catalogue.view_by_id(conflict.view));
+        if out.len() > state.config.answer_bytes_max {
+            return Err(Failure::bad_request(
+                "answer_too_large",
+                "the answer would be too large; ask for a smaller 'limit'",
+            ));
+        }
+    }
+    out.extend_from_slice(b"],\"known\":");
+    push_int(&mut out, i64::try_from(conflicts.len()).unwrap_or(i64::MAX));
+    out.push(b'}');
+    let mut response = Response::new(Full::new(Bytes::from(out)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// `POST /v1/conflicts/{id}/replay`: the write that lost is written again, as of now, and so wins.
+pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Result<Answer, Failure> {
+    let conflicts = held(state)?;
+    let Some(conflict) = conflicts.iter().find(|conflict| self::id(conflict) == id) else {
+        let shown: String = id.chars().take(160).collect();
+        let message = format!("no conflict '{shown}' is known here; list those that are with GET /v1/conflicts");
+        return Err(Failure::not_found("unknown_conflict", message));
+    };
+    let mut rows = RowBatch::default();
+    rows.push(RowWrite {
+        view: conflict.view,
+        event_time: littoral_runtime::clock::wall().max(conflict.kept.event_time),
+        key: &conflict.key,
+        body: conflict.lost.body.as_deref(),
+    });
+    let receipt = state.node.write(receipt::request(rows, headers)?).await?;
+    let mut answer = json(&receipt::rows(&receipt, 1))?;
+    receipt::insert_concern(answer.headers_mut(), &receipt);
+    crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
+    Ok(answer)
+}
+
+fn held(state: &State) -> Result<Vec<Conflict>, Failure> {
+    state
+        .node
+        .conflicts()
+        .ok_or_else(|| Failure::not_found("no_ledger", "this node keeps no ledger of conflicts; ask a leader's door"))
+}
+
+/// Both writes name it, so that it has one name in every region.
+fn id(conflict: &Conflict) -> String {
+    let (kept, lost) = conflict.writes();
+    format!("{:x}-{}_{:x}-{}", kept.hlc.0, kept.region, lost.hlc.0, lost.region)
+}
+
+fn push(out: &mut Vec<u8>, conflict: &Conflict, view: Option<&FeatureView>) {
+    out.extend_from_slice(b"{\"id\":");
+    push_text(out, &id(conflict));
+    out.extend_from_slice(b",\"view\":");
+    match view {
+        Some(view) => push_text(out, &view.name),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"key\":{");
+    if let Some(view) = view {
+        push_key(out, view, &conflict.key);
+    }
+    out.extend_from_slice(b"},\"kept\":");
+    push_side(out, &conflict.kept, view);
+    out.extend_from_slice(b",\"lost\":");
+    push_side(out, &conflict.lost, view);
+    out.extend_from_slice(b",\"lsn\":");
+    push_int(out, i64::try_from(conflict.lsn.0).unwrap_or(i64::MAX));
+    out.push(b'}');
+}
+
+fn push_side(out: &mut Vec<u8>, side: &ConflictSide, view: Option<&FeatureView>) {
+    out.extend_from_slice(b"{\"region\":");
+    push_text(out, side.version.region.as_str());
+    out.extend_from_slice(b",\"hlc\":");
+    out.extend_from_slice(side.version.hlc.0.to_string().as_bytes());
+    out.extend_from_slice(b",\"written_at_ms\":");
+    push_int(out, i64::try_from(side.version.hlc.physical_ms()).unwrap_or(i64::MAX));
+    out.extend_from_slice(b",\"event_timestamp\":\"");
+    side.event_time.write_rfc3339(out);
+    out.extend_from_slice(b"\",\"values\":");
+    match (&side.body, view) {
+        (Some(body), Some(view)) => {
+            for (at, feature) in view.features.iter().enumerate() {
+                out.push(if at == 0 { b'{' } else { b',' });
+                push_text(out, &feature.name);
+                out.push(b':');
+                push_value(out, row_body::value_at(body, at, feature.value_type));
+            }
+            out.push(b'}');
+        }
+        // A deletion has none, and those of a view that was dropped mean nothing any more.
+        _ => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
