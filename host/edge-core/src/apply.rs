@@ -38,6 +38,23 @@ pub struct Brought {
     pub catalogue: Option<Arc<Catalogue>>,
     /// How far other regions' records are in by now.
     pub through: Vec<(Region, Incarnation, Lsn)>,
+    /// The last records that other regions take, by their origin.
+    content: Vec<(Region, Lsn)>,
+}
+
+impl Brought {
+    /// The last record of this region that other regions take.
+    #[must_use]
+    pub fn own_content(&self, own: Region) -> Option<Lsn> {
+        self.content.iter().find(|(region, _)| *region == own).map(|(_, lsn)| *lsn)
+    }
+
+    fn note_content(&mut self, region: Region, lsn: Lsn) {
+        match self.content.iter_mut().find(|(of, _)| *of == region) {
+            Some((_, last)) => *last = lsn,
+            None => self.content.push((region, lsn)),
+        }
+    }
 }
 
 /// Reads and checks a block whole.
@@ -63,6 +80,9 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
     let mut brought = Brought::default();
     let mut routes = replica.routes.load_full();
     for record in &block.records {
+        if record.is_content() {
+            brought.note_content(record.origin, record.lsn);
+        }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
                 if let Some(route) = routes.get(view) {

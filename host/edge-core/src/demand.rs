@@ -4,7 +4,9 @@ use crate::replica::Point;
 use littoral_model::{
     freshness::{Consistency, ReadDemand},
     mutation::{Mutation, active},
+    position::{Incarnation, Lsn, Position},
     read::ReadError,
+    region::Region,
     token::Watermark,
 };
 use std::time::Duration;
@@ -27,6 +29,9 @@ pub enum Unmet {
         token: Watermark,
         /// What is applied.
         have: Watermark,
+        /// The record of the log that is followed to wait for until another look is worth it; `None` when waiting for none of
+        /// them helps.
+        look_at: Option<Lsn>,
     },
 }
 
@@ -43,7 +48,8 @@ pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) ->
         && !point.watermark.covers(token)
         && !active(Mutation::IgnoreToken)
     {
-        return Some(Unmet::Behind { token: token.clone(), have: point.watermark.clone() });
+        let (token, have) = (token.clone(), point.watermark.clone());
+        return Some(Unmet::Behind { look_at: look_at(&token, point), token, have });
     }
     match demand.max_staleness {
         Some(max) if staleness.is_none_or(|have| have > max) => Some(Unmet::Stale { max, have: staleness }),
@@ -64,7 +70,7 @@ impl Unmet {
                     None => "this edge has not heard its leader since it started".to_owned(),
                 },
             },
-            Self::Behind { token, have } => ReadError::NotFreshEnough {
+            Self::Behind { token, have, .. } => ReadError::NotFreshEnough {
                 wanted: format!("at least '{token}' was demanded"),
                 have: format!("this edge has applied '{have}'"),
             },
@@ -73,15 +79,23 @@ impl Unmet {
 
     /// The record to wait for until another look is worth it; `None` when waiting for none of them helps.
     #[must_use]
-    pub fn lsn(&self) -> Option<u64> {
-        let Self::Behind { token, have } = self else { return None };
-        // Until the first of the regions that are behind gets on; then there is another look.
-        let behind = token.iter().find(|(region, incarnation, lsn)| {
-            have.get(*region).is_none_or(|(here, at)| here != *incarnation || at < *lsn)
-        });
-        // A position in another log is only reached by following that log: its snapshot wakes everyone.
-        behind
-            .filter(|(region, incarnation, _)| have.get(*region).is_some_and(|(here, _)| here == *incarnation))
-            .map(|(_, _, lsn)| lsn.0)
+    pub fn look_at(&self) -> Option<Lsn> {
+        if let Self::Behind { look_at, .. } = self { *look_at } else { None }
+    }
+}
+
+/// Until the first of the regions that are behind gets on; then there is another look.
+fn look_at(token: &Watermark, point: &Point) -> Option<Lsn> {
+    let behind = |(region, incarnation, lsn): &(Region, Incarnation, Lsn)| {
+        !point.watermark.covers(&Watermark::at(*region, *incarnation, *lsn))
+    };
+    let (region, incarnation, lsn) = token.iter().find(behind)?;
+    let Position { incarnation: followed, lsn: applied } = point.resume.position;
+    match region == point.region {
+        true if incarnation == followed => Some(lsn),
+        // A position in another life of the log is only reached by following that: its snapshot wakes everyone.
+        true => None,
+        // Which record brings another region's is not known before it comes.
+        false => Some(applied.next()),
     }
 }

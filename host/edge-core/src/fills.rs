@@ -188,7 +188,7 @@ fn keep(replica: Option<&Replica>, (view, key): &Key, row: Option<&Row>, as_of: 
     if route.holding != Holding::Resident {
         return true;
     }
-    match replica.table.fill(*view, key, row.cloned(), as_of.lsn, route.merge) {
+    match replica.table.fill_by(replica.numbering, *view, key, row.cloned(), as_of.lsn, route.merge) {
         Filled::Overtaken { .. } => false,
         Filled::Taken | Filled::NotKept => true,
     }

@@ -12,6 +12,7 @@ use littoral_model::{
     hlc::Hlc,
     position::{Lsn, Position},
     region::Region,
+    token::Watermark,
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
@@ -43,6 +44,13 @@ pub enum Fault {
 pub enum Effect {
     /// The publisher has answered.
     Greeted(PublisherHello),
+    /// The publisher has answered: the tail of another region's log comes, behind what is held.
+    Rehomed {
+        /// Its answer.
+        hello: PublisherHello,
+        /// Serve this from now on: the same rows, at a point of that log.
+        replica: Arc<Replica>,
+    },
     /// A snapshot begins.
     SnapshotBegun,
     /// So many of its rows were taken.
@@ -64,6 +72,8 @@ pub enum Effect {
         position: Position,
         /// What they brought.
         brought: Brought,
+        /// With them the log has everything that is held here: the rows can be compared with it from now on.
+        level: bool,
     },
     /// The publisher lives.
     Heard {
@@ -161,8 +171,10 @@ impl Follower {
     /// A stream is open to this address. Returns what to send.
     pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
         self.address = address;
-        let resume = self.serving.as_ref().filter(|_| !self.needs_snapshot).map(|replica| replica.point.load().resume);
-        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
+        let point = self.serving.as_ref().filter(|_| !self.needs_snapshot).map(|replica| replica.point.load_full());
+        let resume = point.as_ref().map(|point| point.resume);
+        let watermark = point.map(|point| point.told.clone()).unwrap_or_default();
+        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted()).with_watermark(watermark);
         let hello = subscriber.hello(&self.name);
         if let Some(resume) = resume {
             self.staleness.applied(resume.position.lsn);
@@ -203,10 +215,13 @@ impl Follower {
                 stream.region = hello.region;
                 self.tailed = hello.mode == Mode::Tail;
                 self.epochs.seen(hello.head.incarnation, stream.subscriber.epoch());
+                if let (Some(begins), Some(replica)) = (hello.rehomed, self.serving.clone()) {
+                    return Ok(self.rehome(hello, begins, &replica));
+                }
                 match (hello.mode, &self.serving) {
                     (Mode::Snapshot, _) => self.staleness.awaits_snapshot(),
                     // Rows of a snapshot may be newer than its position: they too must be of this history.
-                    (Mode::Tail, Some(replica)) if replica.exact_from() > hello.head.lsn => {
+                    (Mode::Tail, Some(replica)) if replica.holds_beyond(hello.head.lsn) => {
                         return Err(Violation::CutBack { head: hello.head.lsn, holds: replica.exact_from() });
                     }
                     (Mode::Tail, Some(replica)) => replica.seen(stream.subscriber.epoch()),
@@ -240,6 +255,21 @@ impl Follower {
         })
     }
 
+    /// The tail comes from another region's log, which goes on with what is held.
+    fn rehome(&mut self, hello: PublisherHello, begins: Resume, replica: &Replica) -> Effect {
+        let before = replica.point.load_full();
+        let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
+        let beyond = before.told.beyond(&hello.watermark);
+        let (told, catalogue) = (before.told.clone(), before.catalogue.clone());
+        let point = Point::new(begins, epoch, hello.region, told, catalogue).beyond(beyond);
+        let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
+        self.tailed = true;
+        self.staleness.forget();
+        self.staleness.applied(begins.position.lsn);
+        self.serving = Some(replica.clone());
+        Effect::Rehomed { hello, replica }
+    }
+
     fn serve(&mut self, bootstrap: Bootstrap) -> Effect {
         let (replica, outgrown) = bootstrap.finish(&self.holdings);
         let position = replica.position();
@@ -266,14 +296,25 @@ impl Follower {
         let before = replica.point.load();
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
         let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        let mut watermark = before.watermark.clone();
+        let mut told = before.told.clone();
+        let incarnation = resume.position.incarnation;
+        // Of a part of the views it is not known what of the rest others take.
+        let own = if block.dense { brought.own_content(before.region) } else { Some(block.last) };
+        own.into_iter().for_each(|lsn| told.raise(before.region, incarnation, lsn));
+        let mut beyond = before.beyond.clone();
         for (region, incarnation, lsn) in &brought.through {
-            watermark.set(*region, *incarnation, *lsn);
+            told.raise(*region, *incarnation, *lsn);
+            beyond = beyond.beyond(&Watermark::at(*region, *incarnation, *lsn));
         }
-        replica.point.store(Arc::new(Point::new(resume, epoch, before.region, watermark, catalogue)));
+        let point = Point::new(resume, epoch, before.region, told, catalogue).beyond(beyond);
+        let level = !before.beyond.is_empty() && point.beyond.is_empty();
+        replica.point.store(Arc::new(point));
+        if level {
+            replica.level_at(block.last);
+        }
         self.staleness.applied(block.last);
         stream.grown = true;
-        Ok(Effect::Applied { position: resume.position, brought, block })
+        Ok(Effect::Applied { position: resume.position, brought, block, level })
     }
 
     /// The time up to which everything is in what is served, to be published after every message; `None` inside when
@@ -315,7 +356,6 @@ mod tests {
     use littoral_model::{
         position::{Epoch, Incarnation},
         record::ChainHash,
-        token::Watermark,
     };
     use littoral_protocol::frame::VERSION_MAX;
 
@@ -345,6 +385,8 @@ mod tests {
             epoch: Epoch(epoch),
             head: at(head),
             mode: Mode::Tail,
+            rehomed: None,
+            watermark: Watermark::default(),
             heartbeat_ms: 100,
         })
     }

@@ -26,6 +26,9 @@ pub enum Compared {
 /// Compares a table, whose last record is the checkpoint's, and says what to do next.
 pub fn compare(prover: &mut Prover, table: &Table, checkpoint: &Checkpoint) -> (Compared, Option<Step>) {
     let mine = table.digests();
+    if checkpoint.lsn < prover.exact_from() {
+        return (Compared::Nothing, None);
+    }
     let step = prover.checkpoint(checkpoint, &mine);
     let mut compared = mine.iter().filter(|mine| checkpoint.views.iter().any(|theirs| theirs.view == mine.view));
     let any = compared.clone().count() > 0;

@@ -108,7 +108,7 @@ pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSour
     Ok(SnapshotSource {
         as_of: point.resume.position,
         chain: point.resume.chain,
-        watermark: point.watermark.clone(),
+        watermark: point.told.clone(),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         chunks: Box::new(replica.table.chunks(rows_per_chunk)),

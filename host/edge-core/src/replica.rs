@@ -11,7 +11,7 @@ use littoral_model::{
     view::{FeatureView, ViewId},
 };
 use littoral_protocol::frame::Resume;
-use littoral_replica::{Residency, Table};
+use littoral_replica::{Numbering, Residency, Table};
 use std::{
     collections::HashMap,
     sync::{
@@ -54,19 +54,38 @@ pub struct Point {
     pub epoch: Epoch,
     /// Whose log it is.
     pub region: Region,
-    /// How far every region's records are applied: the position as a token.
+    /// How far every region's records are applied: what reads that demand a token are measured by.
     pub watermark: Watermark,
+    /// The same, and of the followed region only up to its last record that others take: what answers carry, so that it can be
+    /// reached elsewhere.
+    pub told: Watermark,
+    /// What is held of some regions and the log that is followed does not have yet: its leader has been lost with it, and until
+    /// it comes the rows are not comparable with the log's. Empty nearly always.
+    pub beyond: Watermark,
     /// The catalogue as of the position.
     pub catalogue: Arc<Catalogue>,
 }
 
+/// Rows are not as of any record.
+const NEVER_EXACT: Lsn = Lsn(u64::MAX);
+
 impl Point {
-    /// A point of this region's log, with other regions' records as far as `others` says.
+    /// A point of this region's log, with every region's records as far as `told` says.
     #[must_use]
-    pub fn new(resume: Resume, epoch: Epoch, region: Region, mut others: Watermark, catalogue: Arc<Catalogue>) -> Self {
+    pub fn new(resume: Resume, epoch: Epoch, region: Region, mut told: Watermark, catalogue: Arc<Catalogue>) -> Self {
         let Position { incarnation, lsn } = resume.position;
-        others.set(region, incarnation, lsn);
-        Self { resume, epoch, region, watermark: others, catalogue }
+        let mut watermark = told.clone();
+        watermark.raise(region, incarnation, lsn);
+        if told.get(region).is_none_or(|(told, _)| told != incarnation) {
+            told.set(region, incarnation, lsn);
+        }
+        Self { resume, epoch, region, watermark, told, beyond: Watermark::default(), catalogue }
+    }
+
+    /// The same, with what the log does not have yet.
+    #[must_use]
+    pub fn beyond(self, beyond: Watermark) -> Self {
+        Self { beyond, ..self }
     }
 }
 
@@ -79,6 +98,8 @@ pub struct Replica {
     pub routes: ArcSwap<Routes>,
     /// Where it stands.
     pub point: ArcSwap<Point>,
+    /// By which log the table counted when this replica was made of it.
+    pub numbering: Numbering,
     /// The newest record that a row of the snapshot comes from: before, rows may be newer than the position.
     exact_from: AtomicU64,
 }
@@ -94,14 +115,37 @@ impl Replica {
             misses_max: holdings.misses_max,
             floor: point.resume.position.lsn,
         });
-        let exact_from = AtomicU64::new(point.resume.position.lsn.0);
+        let exact = if point.beyond.is_empty() { point.resume.position.lsn } else { NEVER_EXACT };
+        let exact_from = AtomicU64::new(exact.0);
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
-        let replica = Self { table, routes, point, exact_from };
+        let numbering = table.numbering();
+        let replica = Self { table, routes, point, numbering, exact_from };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(holdings, view);
         }
         replica
+    }
+
+    /// The same rows, going on in another region's log, whose newest record is `head`. What was served before shares the table
+    /// and takes nothing in any more.
+    #[must_use]
+    pub fn rehomed(from: &Self, point: Point, head: Lsn) -> Self {
+        let numbering = from.table.rebase(point.resume.position.lsn);
+        let exact_from = if point.beyond.is_empty() { head } else { NEVER_EXACT };
+        let (routes, exact_from) = (ArcSwap::new(from.routes.load_full()), AtomicU64::new(exact_from.0));
+        Self { table: from.table.clone(), routes, point: ArcSwap::from_pointee(point), numbering, exact_from }
+    }
+
+    /// Whether there are rows of records behind this one of the log that is followed.
+    pub(crate) fn holds_beyond(&self, lsn: Lsn) -> bool {
+        // What is held of other regions beyond that log came by no record of it.
+        self.point.load().beyond.is_empty() && self.exact_from() > lsn
+    }
+
+    /// Everything that the log which is followed lacked is in it by this record.
+    pub(crate) fn level_at(&self, lsn: Lsn) {
+        self.exact_from.store(lsn.0, Relaxed);
     }
 
     /// The rows are as of one record from here on.

@@ -39,6 +39,9 @@ pub struct Config {
     pub reconnect_ms_min: u64,
     /// The longest pause, in milliseconds. Default: 2000.
     pub reconnect_ms_max: u64,
+    /// While an address is followed that is not the first, how often those before it are tried, in milliseconds: the edge goes
+    /// back when one of them has what is here. Zero: never. Default: 1000.
+    pub home_check_ms: u64,
     /// How often the local snapshot is written, in seconds. It is written at shutdown too. Default: 60.
     pub snapshot_interval_s: u64,
     /// Keys whose fill may be waited for at once; further reads are refused as overload. Default: 65536.
@@ -71,6 +74,7 @@ impl Default for Config {
             heartbeats_missed_max: 5,
             reconnect_ms_min: 50,
             reconnect_ms_max: 2_000,
+            home_check_ms: 1_000,
             snapshot_interval_s: 60,
             fills_waiting_max: 65_536,
             fill_calls_max: 8,

@@ -1,14 +1,14 @@
 //! Following the leader: connect, subscribe, and again when the stream ends. What each message leads to is decided in
 //! [`littoral_edge_core::follower`].
 
-use crate::{budget, proof, shared::Shared};
+use crate::{budget, homeward, proof, shared::Shared};
 use littoral_edge_core::follower::{Effect, Fault, Follower};
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Upstream},
     subscriber::Violation,
 };
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ enum Ended {
     Leader { code: ErrorCode, message: String },
     #[error("the leader closed the feed")]
     Closed,
+    #[error("a better place to follow is there again")]
+    Homeward,
     #[error("rows here were not the leader's and could not be mended: a snapshot replaces them")]
     GivenUp,
 }
@@ -37,7 +39,7 @@ impl Ended {
     /// What it means for who follows.
     fn fault(&self) -> Fault {
         match self {
-            Self::Transport(_) | Self::Closed => Fault::Lost,
+            Self::Transport(_) | Self::Closed | Self::Homeward => Fault::Lost,
             Self::Violation(violation) => Fault::Violation(violation.clone()),
             Self::Leader { code, .. } => Fault::Ended(*code),
             Self::GivenUp => Fault::GivenUp,
@@ -58,6 +60,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             ended = driver.follow() => ended,
         };
         driver.disconnected(&ended);
+        if matches!(ended, Ended::Homeward) {
+            pause.reset();
+            continue;
+        }
         // A stream that worked for a while earns a quick return; one that fails again and again does not.
         if begun.elapsed() > max {
             pause.reset();
@@ -101,10 +107,12 @@ impl Driver {
         self.shared.link.connected(connection.calls.clone());
         let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut homeward = pin!(homeward::better_place(self.shared.clone(), address));
         loop {
             tokio::select! {
                 biased;
                 _ = pings.tick() => self.tick(&connection)?,
+                () = &mut homeward => return Err(Ended::Homeward),
                 event = self.proof.next() => self.proof.take(event)?,
                 message = connection.receiver.next() => match message? {
                     None => return Ok(()),
@@ -135,6 +143,15 @@ impl Driver {
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
                 self.shared.heard_head(hello.head);
             }
+            Effect::Rehomed { hello, replica } => {
+                let beyond = &replica.point.load().beyond;
+                tracing::warn!(region = %hello.region, from = %replica.position(), head = %hello.head, %beyond, "following another region's leader, without a new snapshot");
+                metrics::counter!("littoral_edge_rehomed_total").increment(1);
+                self.shared.set_heartbeat_ms(hello.heartbeat_ms);
+                self.shared.heard_head(hello.head);
+                self.shared.set_fresh_at(None);
+                self.shared.swap_replica(replica.clone());
+            }
             Effect::SnapshotBegun => metrics::counter!("littoral_edge_snapshots_total").increment(1),
             Effect::RowsTaken(rows) => {
                 metrics::counter!("littoral_edge_snapshot_rows_total").increment(u64::from(rows));
@@ -150,7 +167,10 @@ impl Driver {
                 self.shared.swap_replica(replica);
                 self.publish_freshness();
             }
-            Effect::Applied { block, position, brought } => {
+            Effect::Applied { block, position, brought, level } => {
+                if level {
+                    self.shared.proof.restart(block.last);
+                }
                 self.shared.relay.applied(&block, position);
                 self.shared.relay_head.send_replace(position);
                 if let Some(catalogue) = brought.catalogue {

@@ -11,6 +11,7 @@ mod config;
 mod fills;
 mod follow;
 mod handle;
+mod homeward;
 mod leader_link;
 mod local_snapshot;
 mod modules;

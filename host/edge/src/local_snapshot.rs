@@ -41,6 +41,7 @@ struct Head {
     epoch: Epoch,
     region: Region,
     watermark: Watermark,
+    beyond: Watermark,
     catalogue: Arc<Catalogue>,
     rows_estimate: u64,
     /// The full views that the file holds whole: another configuration may want others.
@@ -66,7 +67,8 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         resume: point.resume,
         epoch: point.epoch,
         region: point.region,
-        watermark: point.watermark.clone(),
+        watermark: point.told.clone(),
+        beyond: point.beyond.clone(),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         full,
@@ -92,8 +94,8 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
     let head: Head = reader.head()?;
     let holdings = config.holdings();
-    let replica =
-        Replica::new(&holdings, Point::new(head.resume, head.epoch, head.region, head.watermark, head.catalogue));
+    let point = Point::new(head.resume, head.epoch, head.region, head.watermark, head.catalogue).beyond(head.beyond);
+    let replica = Replica::new(&holdings, point);
     for view in head.over_budget {
         if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {
             replica.degrade(ViewId(view));

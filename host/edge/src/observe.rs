@@ -41,7 +41,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         })
         .collect();
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
-    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.watermark.clone());
+    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.told.clone());
     let head = shared.head();
     let lag = if head.incarnation == position.incarnation { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
     let proven = shared.proof.proven(shared.now());

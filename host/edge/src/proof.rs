@@ -187,9 +187,11 @@ async fn repair(shared: &Shared, replica: &Arc<Replica>, buckets: Vec<Bucket>) -
         let read = calls.bucket(view, bucket, after).await.map_err(|error| error.to_string())?;
         reach(shared, replica, read.as_of).await?;
         let Some(part) = mending.part(read) else { break };
-        let table = replica.table.clone();
+        let (table, numbering) = (replica.table.clone(), replica.numbering);
         // It goes through the whole table.
-        let mended = tokio::task::spawn_blocking(move || table.mend(&part)).await.map_err(|error| error.to_string())?;
+        let mended = tokio::task::spawn_blocking(move || table.mend_by(numbering, &part))
+            .await
+            .map_err(|error| error.to_string())?;
         if let Some(MendedBucket { put, removed, .. }) = mending.mended(mended) {
             metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
             tracing::warn!(view = view.0, bucket, put, removed, "a bucket was mended from the leader's rows");

@@ -85,7 +85,7 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
             let target = shared.now().saturating_sub(*staleness_max);
             shared.fresh.wait_for(target.as_nanos() as u64, max)
         }
-        Unmet::Behind { .. } => shared.applied.wait_for(unmet.lsn().unwrap_or(u64::MAX), max),
+        Unmet::Behind { .. } => shared.applied.wait_for(unmet.look_at().map_or(u64::MAX, |lsn| lsn.0), max),
     };
     match place {
         Some(place) => Ok(Some(place)),
@@ -108,7 +108,7 @@ fn local(
         if shared.leader_lost() { Some(Degraded::LeaderLost) } else { over_budget.then_some(Degraded::OverBudget) };
     Freshness {
         position: point.resume.position,
-        watermark: point.watermark.clone(),
+        watermark: point.told.clone(),
         staleness,
         source: Source::Replica,
         degraded,
@@ -191,8 +191,12 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
+    let mut reached = read.watermark.clone();
+    if let Some(replica) = shared.replica.load().as_ref() {
+        reached.raise(replica.point.load().region, read.as_of.incarnation, read.as_of.lsn);
+    }
     if let Some(token) = &request.demand.at_least
-        && !read.watermark.covers(token)
+        && !reached.covers(token)
     {
         return Err(ReadError::NotFreshEnough {
             wanted: format!("at least '{token}' was demanded"),

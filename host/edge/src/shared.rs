@@ -151,8 +151,10 @@ impl Shared {
         // between the rows of two logs, whose views have other numbers, there is a moment without any; and names are
         // there before the rows are.
         let position = |replica: &Replica| replica.point.load().resume.position;
-        if self.replica.load().as_deref().is_some_and(|old| position(old).incarnation != position(&replica).incarnation)
-        {
+        let other_log = |old: &Replica| {
+            position(old).incarnation != position(&replica).incarnation && !Arc::ptr_eq(&old.table, &replica.table)
+        };
+        if self.replica.load().as_deref().is_some_and(other_log) {
             self.replica.store(None);
         }
         self.serve_catalogue(&catalogue);

@@ -116,6 +116,7 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         subscriber: "from tomorrow".into(),
         views: Views::All,
         resume: None,
+        watermark: littoral_model::token::Watermark::default(),
     });
     let long_name = Upstream::Hello(SubscriberHello {
         version_min: VERSION_MAX,
@@ -123,6 +124,7 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         subscriber: "n".repeat(1_000),
         views: Views::All,
         resume: None,
+        watermark: littoral_model::token::Watermark::default(),
     });
     let ping = |seq| Upstream::Ping { seq };
     let backwards = frames(&[hello(Views::All, Some(served.leader.last())), ping(5), ping(4)]);

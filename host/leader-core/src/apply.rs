@@ -1,7 +1,8 @@
 //! What is durable becomes visible.
 
-use crate::{commit::Durable, ledger::Ledger};
+use crate::{commit::Durable, homing::Marks, ledger::Ledger};
 use bytes::Bytes;
+use littoral_log::Identity;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     conflict::{Conflict, ConflictSide},
@@ -11,7 +12,6 @@ use littoral_model::{
     origin::Origins,
     position::{Lsn, Position},
     record::{Payload, Record},
-    region::Region,
     row::{Row, RowMeta},
     version::Version,
     view::ViewId,
@@ -29,9 +29,10 @@ pub struct State {
     pub catalogue: Arc<Catalogue>,
     /// How far other regions' records are applied.
     pub origins: Arc<Origins>,
-    region: Region,
+    identity: Identity,
     merges: HashMap<ViewId, MergePolicy>,
     ledger: Arc<Mutex<Ledger>>,
+    marks: Arc<Mutex<Marks>>,
 }
 
 /// What applying has led to besides rows.
@@ -46,23 +47,27 @@ pub struct Applied {
 }
 
 impl State {
-    /// The state of this region's leader at a catalogue, with other regions' records as far as `origins` says.
+    /// The state of this log's leader at a catalogue, with other regions' records as far as `origins` says.
     #[must_use]
     pub fn new(
         (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
-        region: Region,
-        ledger: Arc<Mutex<Ledger>>,
+        identity: Identity,
+        (ledger, marks): (Arc<Mutex<Ledger>>, Arc<Mutex<Marks>>),
     ) -> Self {
         let merges = catalogue.views().map(|view| (view.id, view.merge)).collect();
-        Self { catalogue, origins, region, merges, ledger }
+        Self { catalogue, origins, identity, merges, ledger, marks }
     }
 
     /// Applies what a durable batch has brought.
     pub fn apply(&mut self, table: &Table, durable: &Durable) -> Applied {
         let mut applied = Applied::default();
         match durable {
-            Durable::Rows { request, first, hlc, .. } => self.apply_rows(table, request, *first, *hlc),
-            Durable::Change { change, .. } => {
+            Durable::Rows { request, first, last, hlc } => {
+                self.apply_rows(table, request, *first, *hlc);
+                self.own_content(*last);
+            }
+            Durable::Change { change, lsn } => {
+                self.own_content(*lsn);
                 applied.retired = Some(self.catalogue.clone());
                 self.apply_change(table, change);
             }
@@ -81,9 +86,17 @@ impl State {
         applied
     }
 
+    fn own_content(&mut self, lsn: Lsn) {
+        let Identity { region, incarnation } = self.identity;
+        Arc::make_mut(&mut self.origins).own(region, Position { incarnation, lsn });
+    }
+
     /// Applies a record as it stands in the log. Receipts concern nobody here. Returns how many conflicts between regions
     /// it has shown.
     pub fn replay(&mut self, table: &Table, record: &Record<'_>) -> u64 {
+        if record.is_content() && record.origin == self.identity.region {
+            self.own_content(record.lsn);
+        }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
                 return self.merge(table, meta(*view, *event_time, record), key, Some(body));
@@ -95,6 +108,7 @@ impl State {
             Payload::Receipt { .. } | Payload::Begin => {}
             Payload::Through { incarnation, chain, seen } => {
                 let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
+                self.marks.lock().add(record.origin, position, record.lsn);
                 Arc::make_mut(&mut self.origins).set(record.origin, position, *chain, record.hlc, seen);
             }
             Payload::Collect { before } => {
@@ -107,8 +121,8 @@ impl State {
     /// Applies a row of any region. One of another region may meet a write that its writer did not know of.
     fn merge(&self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
         let writer = meta.version.region;
-        let met = if writer == self.region { None } else { table.held(meta.view, key) };
-        let known = |held: &Row| self.origins.had_seen(writer, held.header(), self.region);
+        let met = if writer == self.identity.region { None } else { table.held(meta.view, key) };
+        let known = |held: &Row| self.origins.had_seen(writer, held.header(), self.identity.region);
         let Some(held) = met.filter(|held| !known(held)) else {
             self.apply_row(table, meta, key, body);
             return 0;
@@ -130,7 +144,7 @@ impl State {
 
     fn apply_rows(&self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
         for (row, at) in request.rows.iter().zip(0..) {
-            let version = Version { hlc: Hlc(hlc.0 + at), region: self.region };
+            let version = Version { hlc: Hlc(hlc.0 + at), region: self.identity.region };
             let meta = RowMeta { view: row.view, event_time: row.event_time, version, lsn: first.advance(at) };
             self.apply_row(table, meta, row.key, row.body);
         }

@@ -46,24 +46,8 @@ pub struct Import {
     pub through: Option<(Lsn, ChainHash)>,
 }
 
-impl Import {
-    /// Whether taking it changes anything here but how far the origin has come.
-    ///
-    /// # Errors
-    /// Why the records cannot be read.
-    pub fn is_substantial(&self) -> Result<bool, littoral_wire::Error> {
-        for record in records::iter(&self.records) {
-            if is_content(&record?, self.region) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 fn is_content(record: &Record<'_>, origin: Region) -> bool {
-    let content = matches!(record.payload, Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_));
-    content && record.origin == origin
+    record.is_content() && record.origin == origin
 }
 
 impl Committer {

@@ -9,6 +9,7 @@
 
 pub mod apply;
 pub mod commit;
+pub mod homing;
 pub mod import;
 pub mod ingest;
 pub mod ledger;
@@ -19,6 +20,7 @@ pub mod vouching;
 
 pub use apply::State;
 pub use commit::{Building, Committer, Durable, Work};
+pub use homing::Marks;
 pub use import::{Import, Imports};
 pub use ingest::Limits;
 pub use ledger::Ledger;

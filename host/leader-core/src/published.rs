@@ -25,8 +25,11 @@ pub struct Published {
     pub catalogue: Arc<Catalogue>,
     /// How far other regions' records are in it.
     pub origins: Arc<Origins>,
-    /// All of that as a token.
+    /// All of that as a token: what reads that demand one are measured by.
     pub watermark: Watermark,
+    /// The same, and of this region only up to its last record that others take: what answers carry, so that it can be reached
+    /// elsewhere.
+    pub told: Watermark,
 }
 
 impl Published {
@@ -39,9 +42,15 @@ impl Published {
         origins: Arc<Origins>,
     ) -> Self {
         let Identity { region, incarnation } = identity;
-        let mut watermark = Watermark::at(region, incarnation, lsn);
-        origins.add_to(&mut watermark);
-        Self { position: Position { incarnation, lsn }, chain, hlc, catalogue, origins, watermark }
+        let mut told = Watermark::default();
+        origins.add_to(&mut told);
+        let mut watermark = told.clone();
+        watermark.raise(region, incarnation, lsn);
+        if told.get(region).is_none() {
+            // Nothing that others take, or not known any more.
+            told.set(region, incarnation, lsn);
+        }
+        Self { position: Position { incarnation, lsn }, chain, hlc, catalogue, origins, watermark, told }
     }
 
     /// The head of a snapshot as of this. Its rows are gone through after this was taken: they may be newer, never older.

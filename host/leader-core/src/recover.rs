@@ -1,6 +1,6 @@
 //! The state at the start: the newest snapshot that is whole, and the log from there on.
 
-use crate::{apply::State, ledger::Ledger, receipts::Receipts};
+use crate::{apply::State, homing::Marks, ledger::Ledger, receipts::Receipts};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Section},
@@ -81,6 +81,8 @@ pub struct Recovered {
     pub origins: Arc<Origins>,
     /// Conflicts between regions.
     pub ledger: Arc<Mutex<Ledger>>,
+    /// Where other regions' records stand in what was read of the log.
+    pub marks: Arc<Mutex<Marks>>,
     /// Idempotency keys.
     pub receipts: Receipts,
     /// The newest clock reading.
@@ -137,6 +139,7 @@ pub fn recover(
         catalogue: Arc::default(),
         origins: Arc::default(),
         ledger: Arc::new(Mutex::new(ledger)),
+        marks: Arc::default(),
         receipts,
         hlc: Hlc(0),
         snapshot_lsn: Lsn::NONE,
@@ -194,13 +197,14 @@ fn load(
         }
     }
     let (origins, ledger) = (Arc::new(origins), Arc::new(Mutex::new(ledger)));
-    let (snapshot_lsn, damaged) = (lsn, Vec::new());
-    Ok(Recovered { table, catalogue, origins, ledger, receipts, hlc, snapshot_lsn, replayed: 0, damaged })
+    let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Arc::default());
+    Ok(Recovered { table, catalogue, origins, ledger, marks, receipts, hlc, snapshot_lsn, replayed: 0, damaged })
 }
 
 fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), RecoverError> {
     let as_of = (recovered.catalogue.clone(), recovered.origins.clone());
-    let mut state = State::new(as_of, log.identity().region, recovered.ledger.clone());
+    let beside = (recovered.ledger.clone(), recovered.marks.clone());
+    let mut state = State::new(as_of, log.identity(), beside);
     let mut last = after;
     loop {
         let block = log.read(last.next(), READ_LEN)?;

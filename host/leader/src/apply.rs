@@ -30,7 +30,7 @@ pub(crate) struct Committed {
 pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
     let published = shared.published.load_full();
     let as_of = (published.catalogue.clone(), published.origins.clone());
-    let mut state = State::new(as_of, shared.identity.region, shared.ledger.clone());
+    let mut state = State::new(as_of, shared.identity, (shared.ledger.clone(), shared.marks.clone()));
     let mut answers = Vec::new();
     while let Ok(Committed { head, done }) = batches.recv() {
         let (mut retired, mut tasks) = (Vec::new(), Vec::new());

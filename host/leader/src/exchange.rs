@@ -20,7 +20,13 @@ pub(crate) use link::Link;
 
 use crate::config::Config;
 use littoral_feed::client::CallClient;
-use littoral_model::{region::Region, status::RegionStatus, write::WriteError};
+use littoral_model::{
+    position::{Lsn, Position},
+    region::Region,
+    status::RegionStatus,
+    token::Watermark,
+    write::WriteError,
+};
 use std::collections::BTreeMap;
 
 /// What the leader knows of other regions.
@@ -54,6 +60,15 @@ impl Exchange {
                 "changes of the catalogue go to its home, region '{region}', which is not connected: {trouble}"
             ))
         })
+    }
+
+    pub(crate) fn add_to(&self, watermark: &mut Watermark) {
+        for (region, link) in &self.links {
+            let Position { incarnation, lsn } = link.applied();
+            if lsn > Lsn::NONE {
+                watermark.raise(*region, incarnation, lsn);
+            }
+        }
     }
 
     pub(crate) fn status(&self) -> Vec<RegionStatus> {

@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
-use littoral_leader_core::{Work as LogWork, ingest, receipts::content_hash};
+use littoral_leader_core::{Work as LogWork, homing, ingest, receipts::content_hash};
 use littoral_log::ReadError as LogReadError;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
@@ -25,6 +25,7 @@ use littoral_model::{
     record::ChainHash,
     region::Region,
     status::NodeStatus,
+    token::Watermark,
     view::ViewId,
     write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
@@ -309,7 +310,7 @@ impl FeedSource for Handle {
         Ok(SnapshotSource {
             as_of: published.position,
             chain: published.chain,
-            watermark: published.watermark.clone(),
+            watermark: published.told.clone(),
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.table.len() as u64,
             chunks: Box::new(self.shared.table.chunks(ROWS_PER_CHUNK)),
@@ -343,6 +344,16 @@ impl FeedSource for Handle {
             });
             read.await.unwrap_or_else(|error| Err(ReadError::LeaderUnavailable(error.to_string())))
         })
+    }
+
+    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
+        let published = self.shared.published.load();
+        let own = (self.shared.identity.region, published.position);
+        homing::resume_point(own, theirs, &published.origins, &self.shared.marks.lock())
+    }
+
+    fn watermark(&self) -> Watermark {
+        self.shared.told()
     }
 
     fn taken_by(&self, region: Region, lsn: Lsn) {

@@ -38,7 +38,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         head: published.position,
         staleness_ms: Some(0),
         writable: shared.trouble.lock().is_none(),
-        watermark: published.watermark.clone(),
+        watermark: shared.told(),
         regions: shared.exchange.status(),
         views: views.collect(),
         modules: modules.collect(),

@@ -70,7 +70,7 @@ fn fill(
     // The position was taken before the rows were read: they may be newer, never older.
     answer.freshness = Freshness {
         position: published.position,
-        watermark: published.watermark.clone(),
+        watermark: published.told.clone(),
         staleness: Some(Duration::ZERO),
         source: Source::Leader,
         degraded,

@@ -8,11 +8,12 @@ use crate::{
     queue::Queue,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Ledger, Limits, Published, Receipts, published};
+use littoral_leader_core::{Ledger, Limits, Marks, Published, Receipts, published};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     ports::ModuleRuntime,
     position::{Epoch, Lsn, Position},
+    token::Watermark,
     write::{WriteConcern, WriteError, WriteReceipt},
 };
 use littoral_replica::Table;
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Submission>,
     pub(crate) receipts: Arc<Mutex<Receipts>>,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) marks: Arc<Mutex<Marks>>,
     pub(crate) clock: Clock,
     /// Why the last append failed, until one succeeds.
     pub(crate) trouble: Mutex<Option<String>>,
@@ -98,6 +100,13 @@ impl Shared {
             // A log that one member keeps is kept by a majority.
             _ => Ok(()),
         }
+    }
+
+    /// How far every region's records are here: also what was taken that had nothing to write down.
+    pub(crate) fn told(&self) -> Watermark {
+        let mut told = self.published.load().told.clone();
+        self.exchange.add_to(&mut told);
+        told
     }
 
     pub(crate) fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {

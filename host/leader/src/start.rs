@@ -216,6 +216,7 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
         receipts,
         ledger: recovered.ledger,
+        marks: recovered.marks,
         clock: ground.clock,
         trouble: Mutex::default(),
         appended_bytes: AtomicU64::new(0),

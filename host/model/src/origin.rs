@@ -36,7 +36,8 @@ pub struct Origin {
     pub seen: BTreeMap<Region, Seen>,
 }
 
-/// Every other region whose records stand in this log.
+/// Every region whose records stand in this log. Of the log's own region: its last record that others take, as what follows that
+/// is never known elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origins(BTreeMap<Region, Origin>);
 
@@ -60,6 +61,11 @@ impl Origins {
         origin.chain = chain;
         origin.hlc = origin.hlc.max(hlc);
         origin.seen = seen.iter().map(|seen| (seen.region, *seen)).collect();
+    }
+
+    /// A record of the log's own region that others take.
+    pub fn own(&mut self, region: Region, position: Position) {
+        self.0.entry(region).or_default().position = position;
     }
 
     /// The regions, by name.

@@ -260,6 +260,18 @@ pub trait FeedSource: Node {
         Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are given out here".to_owned()))))
     }
 
+    /// The record behind which a replica of another region's log can go on here, when it has each region's records as far as
+    /// `theirs` says; `None` when it needs a snapshot.
+    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
+        let _ = theirs;
+        None
+    }
+
+    /// How far every region's records are applied here.
+    fn watermark(&self) -> Watermark {
+        self.status().watermark
+    }
+
     /// The leader of another region says that it has everything up to `lsn` durably in its own log.
     fn taken_by(&self, region: Region, lsn: Lsn) {
         let _ = (region, lsn);

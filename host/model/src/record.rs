@@ -104,6 +104,12 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// Whether other regions take it: rows, deletions and changes of the catalogue. The rest concerns one log alone.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        matches!(self.payload, Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_))
+    }
+
     /// The version that the record gives to its row.
     #[must_use]
     pub fn version(&self) -> Version {

@@ -69,6 +69,12 @@ impl Row {
         Self(ThinArc::from_header_and_slice(header, &[key, body].concat()))
     }
 
+    /// The same row, made by another record: one of another log.
+    #[must_use]
+    pub fn at(row: &Self, lsn: Lsn) -> Self {
+        Self(ThinArc::from_header_and_slice(RowHeader { lsn, ..*row.header() }, &row.0.slice))
+    }
+
     /// The header.
     #[inline]
     #[must_use]

@@ -40,6 +40,27 @@ impl Watermark {
         self.0.insert(region, (incarnation, lsn));
     }
 
+    /// Sets one region's position, unless it is further already in the same life of its log.
+    pub fn raise(&mut self, region: Region, incarnation: Incarnation, lsn: Lsn) {
+        let further = self.get(region).is_some_and(|(here, applied)| here == incarnation && applied >= lsn);
+        if !further {
+            self.set(region, incarnation, lsn);
+        }
+    }
+
+    /// The part of this that `other` does not cover.
+    #[must_use]
+    pub fn beyond(&self, other: &Watermark) -> Watermark {
+        let lacks = |region: &Region, at: &(Incarnation, Lsn)| !other.covers(&Watermark::at(*region, at.0, at.1));
+        Self(self.0.iter().filter(|(region, at)| lacks(region, at)).map(|(region, at)| (*region, *at)).collect())
+    }
+
+    /// Whether there is no region in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether everything that `demand` asks for has been applied here. A position in another incarnation of a log is
     /// never reached: its records cannot be compared.
     #[must_use]

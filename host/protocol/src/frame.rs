@@ -54,6 +54,8 @@ pub struct SubscriberHello {
     pub views: Views,
     /// Where it goes on; `None` when it has nothing.
     pub resume: Option<Resume>,
+    /// How far it has every region's records: by that it may go on in another region's log. Empty when it may not.
+    pub watermark: Watermark,
 }
 
 /// What a subscriber sends.
@@ -95,6 +97,10 @@ pub struct PublisherHello {
     pub head: Position,
     /// What follows.
     pub mode: Mode,
+    /// Where the tail begins, when that is not where the subscriber stands: it comes from another region's log.
+    pub rehomed: Option<Resume>,
+    /// How far every region's records are in the log up to `head`.
+    pub watermark: Watermark,
     /// A heartbeat comes at least this often, in milliseconds.
     pub heartbeat_ms: u32,
 }

@@ -87,6 +87,12 @@ impl Prover {
         Self { exact_from, ..Self::default() }
     }
 
+    /// The record before which there is nothing to compare, as rows may be newer than the position.
+    #[must_use]
+    pub fn exact_from(&self) -> Lsn {
+        self.exact_from
+    }
+
     /// Another replica has taken this one's place; nothing is known of it.
     pub fn restart(&mut self, exact_from: Lsn) {
         *self = Self { round: Round { number: self.round.number, ..Round::default() }, ..Self::new(exact_from) };

@@ -1,15 +1,16 @@
 //! A leader's session with one subscriber: how it begins, what is sent next, what the subscriber may send.
 
-use crate::frame::{Mode, PublisherHello, SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN};
+use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN};
 use littoral_model::{
     mutation::{Mutation, active},
     position::{Epoch, Lsn, Position},
     record::ChainHash,
     region::Region,
+    token::Watermark,
 };
 
 /// What a publisher is when a subscriber comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publisher {
     /// Its region.
     pub region: Region,
@@ -17,6 +18,8 @@ pub struct Publisher {
     pub epoch: Epoch,
     /// Its last record.
     pub head: Position,
+    /// How far every region's records are in its log.
+    pub watermark: Watermark,
     /// How often it sends heartbeats, at least, in milliseconds.
     pub heartbeat_ms: u32,
     /// Whether it passes on another's log: then less than a subscriber has is only late, never another history.
@@ -79,7 +82,8 @@ pub struct Session {
 impl Publisher {
     /// Answers a hello. `chain_at` gives the hash of a record that the log still holds, so that a subscriber of another
     /// history is noticed. The tail is chosen when the subscriber stands within this life of the log, not past its head,
-    /// and holds the same record there; everything else needs a snapshot.
+    /// and holds the same record there, or comes from another region's log and lacks nothing before `rehomed`; everything else
+    /// needs a snapshot.
     ///
     /// # Errors
     /// [`Refusal::Version`], [`Refusal::Behind`].
@@ -87,6 +91,7 @@ impl Publisher {
         &self,
         hello: &SubscriberHello,
         chain_at: impl FnOnce(Lsn) -> Option<ChainHash>,
+        rehomed: Option<Resume>,
     ) -> Result<(PublisherHello, Session), Refusal> {
         let version = hello.version_max.min(VERSION_MAX);
         if version < hello.version_min.max(VERSION_MIN) {
@@ -103,10 +108,11 @@ impl Publisher {
                 && resume.position.lsn <= self.head.lsn
                 && chain_at(resume.position.lsn) == Some(resume.chain)
         });
-        let (mode, sent) = match tail_from {
-            Some(resume) if active(Mutation::ResumeTooLate) => (Mode::Tail, resume.position.lsn.next()),
-            Some(resume) => (Mode::Tail, resume.position.lsn),
-            None => (Mode::Snapshot, Lsn::NONE),
+        let (mode, sent, rehomed) = match (tail_from, rehomed) {
+            (Some(resume), _) if active(Mutation::ResumeTooLate) => (Mode::Tail, resume.position.lsn.next(), None),
+            (Some(resume), _) => (Mode::Tail, resume.position.lsn, None),
+            (None, Some(rehomed)) => (Mode::Tail, rehomed.position.lsn, Some(rehomed)),
+            (None, None) => (Mode::Snapshot, Lsn::NONE, None),
         };
         let answer = PublisherHello {
             version,
@@ -114,6 +120,8 @@ impl Publisher {
             epoch: self.epoch,
             head: self.head,
             mode,
+            rehomed,
+            watermark: self.watermark.clone(),
             heartbeat_ms: self.heartbeat_ms,
         };
         Ok((answer, Session { head: self.head, sent, applied: sent, ping: 0, answered: 0 }))
@@ -197,7 +205,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Resume, Views};
+    use crate::frame::Views;
     use littoral_model::position::Incarnation;
 
     fn at(incarnation: u64, lsn: u64) -> Position {
@@ -206,7 +214,14 @@ mod tests {
 
     fn publisher() -> Publisher {
         let region = "east".parse().expect("region");
-        Publisher { region, epoch: Epoch(2), head: at(7, 100), heartbeat_ms: 100, relay: false }
+        Publisher {
+            region,
+            epoch: Epoch(2),
+            head: at(7, 100),
+            watermark: Watermark::default(),
+            heartbeat_ms: 100,
+            relay: false,
+        }
     }
 
     fn hello(resume: Option<Resume>) -> SubscriberHello {
@@ -216,6 +231,7 @@ mod tests {
             subscriber: "edge".into(),
             views: Views::All,
             resume,
+            watermark: Watermark::default(),
         }
     }
 
@@ -223,7 +239,7 @@ mod tests {
         let hello = hello(resume);
         // Records 50 to 100 are held; the hash of each is its number.
         let chain_at = |lsn: Lsn| (50..=100).contains(&lsn.0).then_some(ChainHash(u128::from(lsn.0)));
-        publisher().greet(&hello, chain_at).expect("greets").0.mode
+        publisher().greet(&hello, chain_at, None).expect("greets").0.mode
     }
 
     #[test]
@@ -242,7 +258,7 @@ mod tests {
     fn a_relay_takes_nobody_back() {
         let resume = |position: Position| Some(Resume { position, chain: ChainHash(1) });
         let relay = Publisher { relay: true, ..publisher() };
-        let mode = |resume| relay.greet(&hello(resume), |_| Some(ChainHash(1))).map(|(answer, _)| answer.mode);
+        let mode = |resume| relay.greet(&hello(resume), |_| Some(ChainHash(1)), None).map(|(answer, _)| answer.mode);
         assert_eq!(mode(resume(at(7, 101))), Err(Refusal::Behind { head: Lsn(100), applied: Lsn(101) }));
         assert_eq!(mode(resume(at(7, 100))), Ok(Mode::Tail));
         assert_eq!(mode(resume(at(8, 101))), Ok(Mode::Snapshot), "another life of the log has other numbers");
@@ -256,8 +272,9 @@ mod tests {
             subscriber: "edge".into(),
             views: Views::All,
             resume: None,
+            watermark: Watermark::default(),
         };
-        assert!(matches!(publisher().greet(&hello, |_| None), Err(Refusal::Version { .. })));
+        assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Refusal::Version { .. })));
     }
 
     #[test]
@@ -279,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_stream_ends_when_its_log_is_begun_anew_or_cut_back() {
-        let (_, mut session) = publisher().greet(&hello(None), |_| None).expect("a sound hello");
+        let (_, mut session) = publisher().greet(&hello(None), |_| None, None).expect("a sound hello");
         assert!(session.goes_on(at(7, 100)) && session.goes_on(at(7, 120)));
         assert!(!session.goes_on(at(7, 110)), "a relay whose leader was restored from a backup");
         assert!(!session.goes_on(at(8, 110)));

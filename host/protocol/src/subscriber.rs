@@ -115,6 +115,8 @@ pub struct Subscriber {
     phase: Phase,
     views: Views,
     applied: Option<Resume>,
+    /// How far every region's records are applied, when that may be gone on from in another region's log.
+    watermark: Watermark,
     /// The newest epochs that were seen before.
     known: Epochs,
     /// The newest of the log that is followed.
@@ -133,11 +135,18 @@ impl Subscriber {
             phase: Phase::Greeting,
             views,
             applied: resume,
+            watermark: Watermark::default(),
             known: known.into(),
             epoch: Epoch(0),
             records_epoch: Epoch(0),
             head: Position::default(),
         }
+    }
+
+    /// The same, which may also go on in another region's log, as it has every region's records as far as this says.
+    #[must_use]
+    pub fn with_watermark(self, watermark: Watermark) -> Self {
+        Self { watermark, ..self }
     }
 
     /// The first message to send.
@@ -149,6 +158,7 @@ impl Subscriber {
             subscriber: name.to_owned(),
             views: self.views.clone(),
             resume: self.applied,
+            watermark: self.watermark.clone(),
         }
     }
 
@@ -278,8 +288,16 @@ impl Subscriber {
         self.head = hello.head;
         match hello.mode {
             Mode::Snapshot => self.phase = Phase::AwaitingSnapshot { head: hello.head },
-            Mode::Tail => match same_log {
-                Some(applied) if applied.position.lsn <= hello.head.lsn => self.phase = Phase::Tail,
+            Mode::Tail => match (same_log, hello.rehomed) {
+                (_, Some(begins))
+                    if !self.watermark.is_empty()
+                        && begins.position.incarnation == hello.head.incarnation
+                        && begins.position.lsn <= hello.head.lsn =>
+                {
+                    self.applied = Some(begins);
+                    self.phase = Phase::Tail;
+                }
+                (Some(applied), None) if applied.position.lsn <= hello.head.lsn => self.phase = Phase::Tail,
                 _ => return Err(Violation::CannotTail { head: hello.head, applied: self.applied.map(|a| a.position) }),
             },
         }

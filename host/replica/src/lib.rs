@@ -8,6 +8,7 @@ mod digest;
 mod mend;
 mod policy;
 mod prefetch;
+mod rebase;
 mod scan;
 mod shard;
 mod table;
@@ -15,6 +16,7 @@ mod view;
 
 pub use digest::{Finding, Scrub, Spoilt};
 pub use mend::{BucketPart, Mended};
+pub use rebase::Numbering;
 pub use scan::Chunks;
 pub use table::{Applied, Config, Filled, Held, Mode, Table};
 pub use view::{Residency, ViewCounts};

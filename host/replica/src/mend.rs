@@ -1,6 +1,7 @@
 //! Mending a bucket: what a replica holds of it is made what its leader holds.
 
 use crate::{
+    rebase::Numbering,
     shard::{Core, State},
     table::{Table, is_miss},
     view::Residency,
@@ -78,6 +79,11 @@ impl Table {
     /// Makes a part of a full view's bucket what the leader has, when everything up to the part's record is applied here.
     /// Rows that the feed has brought since stay. May run beside applying, not beside a scrub.
     pub fn mend(&self, part: &BucketPart) -> Mended {
+        self.mend_by(self.numbering(), part)
+    }
+
+    /// The same, unless the table has come to count by another log since `numbering` was asked for.
+    pub fn mend_by(&self, numbering: Numbering, part: &BucketPart) -> Mended {
         let mut mended = Mended::default();
         // The feed is ahead of the answer.
         let is_ahead = |held: &Row| held.header().lsn > part.as_of;
@@ -88,6 +94,9 @@ impl Table {
         }
         for shard in &self.core.shards {
             let mut state = shard.0.write();
+            if numbering != self.numbering() {
+                return mended;
+            }
             let State { rows, scrubbed, .. } = &mut *state;
             rows.retain(|held| {
                 if held.header().view != part.view || !part.covers(held.key()) {
@@ -117,7 +126,7 @@ impl Table {
             });
         }
         for row in wanted.into_values() {
-            if self.put_missing(row) {
+            if self.put_missing(numbering, row) {
                 mended.put += 1;
                 mended.exact_from = mended.exact_from.max(row.header().lsn);
             }
@@ -126,9 +135,12 @@ impl Table {
     }
 
     /// Puts a row where none is held; a tombstone that was collected since stays away.
-    fn put_missing(&self, row: &Row) -> bool {
+    fn put_missing(&self, numbering: Numbering, row: &Row) -> bool {
         let hash = self.core.hash_of(row);
         let mut state = self.core.shard(hash).0.write();
+        if numbering != self.numbering() {
+            return false;
+        }
         let State { rows, scrubbed, collected_before, .. } = &mut *state;
         if row.is_tombstone() && row.header().version.hlc < *collected_before {
             return false;

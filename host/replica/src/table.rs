@@ -3,6 +3,7 @@
 use crate::{
     digest::Scrubbing,
     policy::{Policy, PolicyKey},
+    rebase::Numbering,
     scan::Graves,
     shard::{Core, State, is},
     view::{Residency, ViewCounts, footprint},
@@ -20,7 +21,7 @@ use littoral_model::{
     view::ViewId,
 };
 use parking_lot::Mutex;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, atomic::AtomicU64};
 
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,7 @@ pub struct Table {
     pub(crate) policy: Option<Policy>,
     misses_max: u64,
     pub(crate) scrubbing: Scrubbing,
+    pub(crate) numbering: AtomicU64,
     /// Snapshots in the making, which must not miss tombstones that are collected meanwhile.
     pub(crate) snapshots: Mutex<Vec<Weak<Graves>>>,
 }
@@ -115,7 +117,8 @@ impl Table {
         }
         let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
         let misses_max = config.misses_max;
-        Self { core, policy, misses_max, scrubbing: Scrubbing::default(), snapshots: Mutex::default() }
+        let (scrubbing, snapshots, numbering) = (Scrubbing::default(), Mutex::default(), AtomicU64::new(0));
+        Self { core, policy, misses_max, scrubbing, numbering, snapshots }
     }
 
     /// What is held of a key.
@@ -199,12 +202,28 @@ impl Table {
     /// Takes what the leader read of a key, as of its record `as_of`: a row, a tombstone, or nothing, which is
     /// remembered as a miss. Only for resident views.
     pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn, merge: MergePolicy) -> Filled {
+        self.fill_by(self.numbering(), view, key, row, as_of, merge)
+    }
+
+    /// The same, unless the table has come to count by another log since `numbering` was asked for.
+    pub fn fill_by(
+        &self,
+        numbering: Numbering,
+        view: ViewId,
+        key: &[u8],
+        row: Option<Row>,
+        as_of: Lsn,
+        merge: MergePolicy,
+    ) -> Filled {
         let hash = self.core.hash(view, key);
         let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();
         let row = row.unwrap_or_else(|| remembered_miss(view, key, as_of));
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
+        if numbering != self.numbering() {
+            return Filled::NotKept;
+        }
         if let Err(needs) = state.stripe.admit(as_of) {
             return Filled::Overtaken { needs };
         }

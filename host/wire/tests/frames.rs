@@ -72,6 +72,7 @@ fn a_length_beyond_the_bound_is_refused_before_any_byte_of_it_is_held() {
         subscriber: String::new(),
         views: littoral_protocol::frame::Views::Names(vec!["v".repeat(2 << 20)]),
         resume: None,
+        watermark: littoral_model::token::Watermark::default(),
     });
     assert!(matches!(feed::push_upstream(&mut out, &big), Err(Error::TooLong { .. })));
     assert!(out.is_empty() && out.pop().is_none());

@@ -60,7 +60,9 @@ fn record(payload: Payload<'_>) -> Record<'_> {
 fn upstreams() -> Vec<Upstream> {
     let resume = Resume { position: at(299), chain: ChainHash(u128::MAX - 1) };
     let hello = |views, resume| {
-        Upstream::Hello(SubscriberHello { version_min: 1, version_max: 1, subscriber: "edge-1".into(), views, resume })
+        let watermark = Watermark::at(version().region, Incarnation(9), Lsn(7));
+        let subscriber = "edge-1".into();
+        Upstream::Hello(SubscriberHello { version_min: 2, version_max: 2, subscriber, views, resume, watermark })
     };
     vec![
         hello(Views::All, None),
@@ -95,6 +97,8 @@ fn downstreams() -> Vec<Downstream> {
         epoch: Epoch(2),
         head: at(300),
         mode: Mode::Snapshot,
+        rehomed: Some(Resume { position: at(200), chain: ChainHash(3) }),
+        watermark: Watermark::at(version().region, Incarnation(0x0102_0304), Lsn(300)),
         heartbeat_ms: 100,
     };
     let mut digest = Digest::default();

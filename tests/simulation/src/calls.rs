@@ -92,7 +92,7 @@ impl World {
                 }
                 Reach::Reached => {
                     if let Some(part) = mending.part(came) {
-                        let mended = mending.mended(replica.table.mend(&part));
+                        let mended = mending.mended(replica.table.mend_by(replica.numbering, &part));
                         self.note(format!("edge {edge}: a part is mended: {mended:?}"));
                     }
                 }

@@ -157,6 +157,8 @@ impl Edge {
         let took = match self.follower.take(message).map_err(Ends::Violation)? {
             Effect::Greeted(hello) => return Ok(Took::Greeted(hello.head.incarnation, hello.epoch)),
             Effect::SnapshotBegun | Effect::RowsTaken(_) | Effect::Nothing => Took::Nothing,
+            // This world has one region.
+            Effect::Rehomed { .. } => return Err(Ends::GivenUp),
             Effect::Serve { replica, replaced, .. } => {
                 if replaced {
                     self.fresh_at = None;

@@ -137,7 +137,7 @@ impl Leader {
             limits,
             committer,
             receipts,
-            state: State::new((recovered.catalogue, recovered.origins), identity.region, recovered.ledger),
+            state: State::new((recovered.catalogue, recovered.origins), identity, (recovered.ledger, recovered.marks)),
         })
     }
 

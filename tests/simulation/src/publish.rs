@@ -11,6 +11,7 @@ use littoral_model::{
     position::{Epoch, Lsn, Position},
     record::ChainHash,
     row::Row,
+    token::Watermark,
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, SubscriberHello},
@@ -62,7 +63,7 @@ impl Source for Leader {
         Ok(SnapshotSource {
             as_of: self.published.position,
             chain: self.published.chain,
-            watermark: self.published.watermark.clone(),
+            watermark: self.published.told.clone(),
             catalogue: self.published.catalogue.clone(),
             rows_estimate: self.table.len() as u64,
             chunks: Box::new(self.table.chunks(ROWS_PER_CHUNK)),
@@ -136,8 +137,15 @@ pub(crate) fn greet(
     if head == Position::default() {
         return Err(told(ErrorCode::Behind, "nothing is held yet".to_owned()));
     }
-    let publisher = Publisher { region: region(), epoch: source.epoch(), head, heartbeat_ms: 100, relay };
-    let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed));
+    let publisher = Publisher {
+        region: region(),
+        epoch: source.epoch(),
+        head,
+        watermark: Watermark::default(),
+        heartbeat_ms: 100,
+        relay,
+    };
+    let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), None);
     let (answer, session) = answered.map_err(|refusal| told(ErrorCode::Behind, refusal.to_string()))?;
     let begins = Some(answer.mode);
     Ok((Downstream::Hello(answer), Publishing { session, snapshot: None, begins, compared: 0 }))

@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The leader's peer address, `host:port`. With several, they are tried in order; each is a way to the same leader.
+    /// Peer addresses, `host:port`, tried in order: ways to the leader, then other regions' leaders.
     /// Default: `127.0.0.1:7071`.
     #[serde(rename = "addresses")]
     pub leader: Vec<String>,

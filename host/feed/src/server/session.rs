@@ -15,9 +15,10 @@ use littoral_model::{
     position::{Lsn, Position},
     record::ChainHash,
     region::Region,
+    token::Watermark,
 };
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Mode, SubscriberHello, Upstream, Views},
+    frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello, Upstream, Views},
     publisher::{self, Publisher, Refusal},
 };
 use littoral_wire::{Outgoing, feed, records, records::ViewFilter};
@@ -165,6 +166,7 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         region: source.region(),
         epoch: source.epoch(),
         head: *source.head().borrow(),
+        watermark: source.watermark(),
         heartbeat_ms: shared.config.heartbeat_ms,
         relay: source.standing() != Standing::Leader,
     };
@@ -177,11 +179,24 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         }
         _ => None,
     };
-    let (answer, state) = publisher.greet(hello, |_| chain).map_err(refused)?;
+    let rehomed = match hello.resume {
+        Some(resume) if resume.position.incarnation != publisher.head.incarnation => {
+            rehomed(source, &hello.watermark, publisher.head).await?
+        }
+        _ => None,
+    };
+    let (answer, state) = publisher.greet(hello, |_| chain, rehomed).map_err(refused)?;
     let mode = answer.mode;
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
     push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
     Ok((mode, state))
+}
+
+/// Where a replica of another region's log goes on here.
+async fn rehomed(source: &dyn FeedSource, theirs: &Watermark, head: Position) -> Result<Option<Resume>, End> {
+    let Some(lsn) = source.resume_point(theirs).filter(|lsn| *lsn <= head.lsn) else { return Ok(None) };
+    let chain = chain_before_tail(source, lsn, head.lsn).await?;
+    Ok(chain.map(|chain| Resume { position: Position { lsn, ..head }, chain }))
 }
 
 /// The hash of the record at `lsn`, when the log can go on behind it: what was trimmed must never look like a harmless

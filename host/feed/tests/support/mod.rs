@@ -328,6 +328,7 @@ pub fn hello(views: Views, resume: Option<Resume>) -> Upstream {
         subscriber: "test".into(),
         views,
         resume,
+        watermark: Watermark::default(),
     })
 }
 

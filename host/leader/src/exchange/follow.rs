@@ -129,6 +129,9 @@ impl Driver {
                 }
                 taking.done(&done, &mut self.epochs);
                 if !matches!(done, Done::Part) {
+                    if let Some(link) = link {
+                        link.applied_to(taking.position());
+                    }
                     // Only now: it counts as durable here.
                     connection.sender.send(&Upstream::Applied { lsn: taking.position().lsn })?;
                 }

@@ -33,6 +33,15 @@ impl Link {
         self.seen.lock().trouble = Some(reason);
     }
 
+    /// Everything up to here is in our log and applied.
+    pub(crate) fn applied_to(&self, applied: Position) {
+        self.seen.lock().applied = applied;
+    }
+
+    pub(crate) fn applied(&self) -> Position {
+        self.seen.lock().applied
+    }
+
     pub(crate) fn heard(&self, head: Position, applied: Position) {
         let mut seen = self.seen.lock();
         (seen.head, seen.applied) = (head, applied);

@@ -19,6 +19,8 @@ fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
         epoch: Epoch(epoch),
         head,
         mode,
+        rehomed: None,
+        watermark: Watermark::default(),
         heartbeat_ms: 100,
     })
 }

@@ -1,0 +1,125 @@
+//! Where in this region's log a replica of another region's log can go on, so that it need not be made anew.
+//!
+//! All that such a replica says is up to where it has each region's records. It goes on behind a record of this log before
+//! which there is nothing that it lacks. What it has already comes to it once more, which changes nothing: merging is idempotent.
+
+use littoral_model::{
+    origin::Origins,
+    position::{Incarnation, Lsn, Position},
+    region::Region,
+    token::Watermark,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Places that are remembered for each region. Older ones help those who were away for long, who may take a snapshot.
+const MARKS_MAX: usize = 1 << 16;
+
+/// Where in this log other regions' records stand: up to which of theirs, at which of ours.
+#[derive(Clone, Debug, Default)]
+pub struct Marks(BTreeMap<Region, VecDeque<Mark>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    theirs: Position,
+    ours: Lsn,
+}
+
+impl Marks {
+    /// The record `ours` says that everything up to `theirs` is here.
+    pub fn add(&mut self, region: Region, theirs: Position, ours: Lsn) {
+        let marks = self.0.entry(region).or_default();
+        marks.push_back(Mark { theirs, ours });
+        if marks.len() > MARKS_MAX {
+            marks.pop_front();
+        }
+    }
+
+    /// The last record of ours that has nothing of a region behind `lsn` of its log before it.
+    fn before(&self, region: Region, incarnation: Incarnation, lsn: Lsn) -> Option<Lsn> {
+        let marks = self.0.get(&region)?;
+        let held = |mark: &Mark| mark.theirs.incarnation == incarnation && mark.theirs.lsn <= lsn;
+        let after = marks.iter().rposition(held)?;
+        // Whatever came before was of a mark that was held too, as a region's numbers ascend within one life of its log.
+        let all_held = marks.iter().take(after).all(|mark| mark.theirs.incarnation == incarnation);
+        (all_held || after == 0).then(|| marks[after].ours)
+    }
+}
+
+/// The record behind which a replica goes on that has each region's records up to `theirs`. `None` when only a snapshot
+/// helps.
+#[must_use]
+pub fn resume_point(
+    (own, head): (Region, Position),
+    theirs: &Watermark,
+    origins: &Origins,
+    marks: &Marks,
+) -> Option<Lsn> {
+    let (incarnation, has) = theirs.get(own)?;
+    if incarnation != head.incarnation || has > head.lsn {
+        return None;
+    }
+    let mut point = has;
+    for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
+        let (incarnation, has) = theirs.get(region)?;
+        let Position { incarnation: here, lsn } = origin.position;
+        if incarnation == here && has >= lsn {
+            continue;
+        }
+        point = point.min(marks.before(region, incarnation, has).filter(|_| incarnation == here)?);
+    }
+    Some(point)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{hlc::Hlc, record::ChainHash};
+
+    const OURS: Incarnation = Incarnation(1);
+    const THEIRS: Incarnation = Incarnation(2);
+
+    fn region(name: &str) -> Region {
+        name.parse().unwrap()
+    }
+
+    fn at(incarnation: Incarnation, lsn: u64) -> Position {
+        Position { incarnation, lsn: Lsn(lsn) }
+    }
+
+    /// Our log up to record 100; at 20, 50 and 90 it had b's records up to 5, 8 and 30.
+    fn log() -> (Origins, Marks) {
+        let (mut origins, mut marks) = (Origins::default(), Marks::default());
+        for (theirs, ours) in [(5, 20), (8, 50), (30, 90)] {
+            marks.add(region("b"), at(THEIRS, theirs), Lsn(ours));
+            origins.set(region("b"), at(THEIRS, theirs), ChainHash(0), Hlc(theirs), &[]);
+        }
+        (origins, marks)
+    }
+
+    fn point(a: u64, b: Option<(Incarnation, u64)>) -> Option<u64> {
+        let (origins, marks) = log();
+        let mut theirs = Watermark::at(region("a"), OURS, Lsn(a));
+        if let Some((incarnation, lsn)) = b {
+            theirs.set(region("b"), incarnation, Lsn(lsn));
+        }
+        resume_point((region("a"), at(OURS, 100)), &theirs, &origins, &marks).map(|lsn| lsn.0)
+    }
+
+    #[test]
+    fn it_goes_on_where_it_lacks_nothing_before() {
+        assert_eq!(point(70, Some((THEIRS, 30))), Some(70), "it has all of b");
+        assert_eq!(point(70, Some((THEIRS, 44))), Some(70), "it has more of b than we have");
+        assert_eq!(point(70, Some((THEIRS, 8))), Some(50));
+        assert_eq!(point(70, Some((THEIRS, 29))), Some(50));
+        assert_eq!(point(10, Some((THEIRS, 29))), Some(10));
+        assert_eq!(point(100, Some((THEIRS, 5))), Some(20));
+    }
+
+    #[test]
+    fn what_cannot_be_told_needs_a_snapshot() {
+        assert_eq!(point(70, Some((THEIRS, 4))), None, "before what is remembered");
+        assert_eq!(point(70, None), None, "it knows nothing of b");
+        assert_eq!(point(70, Some((Incarnation(9), 30))), None, "another life of b's log");
+        assert_eq!(point(101, Some((THEIRS, 30))), None, "it has what we do not have of ourselves");
+    }
+}

@@ -1,0 +1,193 @@
+//! Two regions of real processes: edges that lose their leader go on with the other region's, and come back.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::{accounts, equality};
+use littoral_provision::{Node, Plan, cluster::eventually, http::Answer};
+use serde_json::{Value, json};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct World {
+    east: Node,
+    west: Node,
+    /// Of east, as long as that leads.
+    edge: Node,
+    _dir: tempfile::TempDir,
+}
+
+/// An address that nobody has just now.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn leader(dir: &std::path::Path, region: &str, peer: SocketAddr, (other, other_peer): (&str, SocketAddr)) -> Node {
+    let config = format!(
+        "catalogue_home = \"east\"\n[[regions]]\nname = \"{other}\"\npeers = [\"{other_peer}\"]\n[leader]\nregion = \"{region}\"\n\
+         checkpoint_interval_ms = 200\n"
+    );
+    let plan = Plan { name: region.to_owned(), peer, ..Plan::leader(&dir.join(region)) };
+    Node::start(plan.with_config(&config)).unwrap()
+}
+
+fn start() -> World {
+    let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+    let (east_peer, west_peer) = (free(), free());
+    let east = leader(dir.path(), "east", east_peer, ("west", west_peer));
+    let west = leader(dir.path(), "west", west_peer, ("east", east_peer));
+    let config = format!(
+        "[edge]\nhome_check_ms = 100\nreconnect_ms_max = 200\n[edge.leader]\naddresses = [\"{east_peer}\", \"{west_peer}\"]\n"
+    );
+    let plan = Plan { leader: None, ..Plan::edge("edge", &dir.path().join("edge"), east_peer) };
+    let edge = Node::start(plan.with_config(&config)).unwrap();
+    accounts::make_view(&east);
+    let world = World { east, west, edge, _dir: dir };
+    for node in [&world.west, &world.edge] {
+        eventually("the view is everywhere", PATIENCE, || view_of(node).status == 200);
+    }
+    eventually("both take the other's records", PATIENCE, || {
+        [&world.east, &world.west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
+    });
+    world
+}
+
+fn view_of(node: &Node) -> Answer {
+    node.client().get(&format!("/v1/views/{}", accounts::VIEW)).unwrap()
+}
+
+fn write(node: &Node, id: i64, version: i64, concern: &str) -> Answer {
+    let body = json!({ "rows": [accounts::row(id, version)] }).to_string();
+    let path = format!("/v1/views/{}/rows", accounts::VIEW);
+    let headers = [("littoral-concern", concern), ("littoral-wait-ms", "10000")];
+    node.client().send("POST", &path, &headers, body.as_bytes()).unwrap()
+}
+
+fn token(answer: &Answer) -> String {
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+/// Reads with a token, waiting for it.
+fn read(node: &Node, id: i64, token: &str) -> Option<i64> {
+    let headers = [("littoral-at-least", token), ("littoral-on-unmet", "wait"), ("littoral-wait-ms", "20000")];
+    let answer = accounts::read(&mut node.client(), &[id], &headers).unwrap().ok();
+    accounts::balances(&answer)[0]
+}
+
+fn metric(node: &Node, name: &str) -> f64 {
+    let text = node.client().get("/metrics").unwrap().text();
+    let line = text.lines().find(|line| line.starts_with(name));
+    line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or(0.0)
+}
+
+fn region(node: &Node) -> Value {
+    node.status()["region"].clone()
+}
+
+/// Rows without the number that each region's log gives them.
+fn rows(node: &Node) -> Vec<Value> {
+    let mut rows = equality::held_rows(node);
+    for row in &mut rows {
+        row.as_object_mut().unwrap().remove("lsn");
+    }
+    rows
+}
+
+#[test]
+fn an_edge_whose_leader_is_lost_goes_on_in_the_other_region_and_comes_back_without_a_snapshot() {
+    let mut world = start();
+    for id in 0..50 {
+        let written = write(if id % 2 == 0 { &world.east } else { &world.west }, id, 1, "regions=1").ok();
+        assert_eq!(written.json()["concern"], json!("regions=1"));
+        assert_eq!(written.header("littoral-concern"), Some("regions=1"));
+        assert_eq!(read(&world.edge, id, &token(&written)), Some(1), "a token holds at every region's edges");
+    }
+    let snapshots = metric(&world.edge, "littoral_edge_snapshots_total");
+    world.east.kill();
+    let lost = Instant::now();
+    let written = write(&world.west, 100, 7, "local").ok();
+    assert_eq!(read(&world.edge, 100, &token(&written)), Some(7));
+    println!("first read of a write in the other region: {:?} after the loss", lost.elapsed());
+    assert_eq!(region(&world.edge), json!("west"));
+    assert_eq!(read(&world.edge, 3, &token(&written)), Some(1), "what was there is still there");
+    // Writes that reach the edge go to the region that it follows.
+    let passed_on = write(&world.edge, 101, 8, "local").ok();
+    assert!(token(&passed_on).starts_with("west@"), "{}", token(&passed_on));
+    assert_eq!(read(&world.edge, 101, &token(&passed_on)), Some(8));
+    let proven = || world.edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true);
+    eventually("the edge is proven equal to its new leader", PATIENCE, proven);
+
+    world.east.restart().unwrap();
+    eventually("the edge is home again", PATIENCE, || region(&world.edge) == json!("east"));
+    let home = write(&world.east, 102, 9, "regions=1").ok();
+    assert_eq!(read(&world.edge, 102, &token(&home)), Some(9));
+    assert_eq!(read(&world.edge, 101, &token(&passed_on)), Some(8));
+    eventually("all hold the same rows", PATIENCE, || {
+        rows(&world.east) == rows(&world.west) && rows(&world.east) == rows(&world.edge)
+    });
+    eventually("the edge is proven equal to its leader at home", PATIENCE, || {
+        world.edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true)
+    });
+    assert_eq!(metric(&world.edge, "littoral_edge_snapshots_total"), snapshots, "no snapshot was needed");
+    assert!(metric(&world.edge, "littoral_edge_rehomed_total") >= 2.0);
+}
+
+#[test]
+fn what_only_the_lost_region_had_is_neither_taken_back_nor_counted_as_difference() {
+    let mut world = start();
+    let both = write(&world.east, 1, 1, "regions=1").ok();
+    assert_eq!(read(&world.edge, 1, &token(&both)), Some(1));
+    // West is away, and east dies with what only its edge has heard of.
+    world.west.kill();
+    let tail = write(&world.east, 1, 2, "local").ok();
+    assert_eq!(read(&world.edge, 1, &token(&tail)), Some(2));
+    world.east.kill();
+    world.west.restart().unwrap();
+    eventually("the edge follows west", PATIENCE, || region(&world.edge) == json!("west"));
+    let written = write(&world.west, 2, 5, "local").ok();
+    assert_eq!(read(&world.edge, 2, &token(&written)), Some(5));
+    assert_eq!(accounts::must_read(&mut world.west.client(), &[1]), [Some(1)]);
+    // Checkpoints go by all the while.
+    std::thread::sleep(Duration::from_millis(1_000));
+    assert_eq!(accounts::must_read(&mut world.edge.client(), &[1]), [Some(2)], "a replica never goes back");
+    assert_eq!(metric(&world.edge, "littoral_edge_digest_mismatch_total"), 0.0);
+    world.east.restart().unwrap();
+    eventually("west has what was missing", PATIENCE, || {
+        accounts::must_read(&mut world.west.client(), &[1]) == [Some(2)]
+    });
+    eventually("the edge is proven equal again", PATIENCE, || {
+        world.edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true)
+    });
+}
+
+#[test]
+fn regions_that_are_killed_under_load_lose_nothing_that_was_acknowledged_and_end_equal() {
+    let mut world = start();
+    let mut acknowledged = Vec::new();
+    for round in 0..6 {
+        for id in 0..40 {
+            let node = if id % 2 == 0 { &world.east } else { &world.west };
+            let answer = write(node, id, round * 100 + id, if id % 4 == 0 { "regions=1" } else { "local" });
+            if answer.status == 200 {
+                acknowledged.push((id, round * 100 + id));
+            }
+        }
+        let victim = if round % 2 == 0 { &mut world.east } else { &mut world.west };
+        victim.kill();
+        victim.restart().unwrap();
+        eventually("both take the other's records", PATIENCE, || {
+            [&world.east, &world.west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
+        });
+    }
+    assert!(acknowledged.len() >= 200, "{}", acknowledged.len());
+    eventually("all hold the same rows", PATIENCE, || {
+        rows(&world.east) == rows(&world.west) && rows(&world.east) == rows(&world.edge)
+    });
+    for (id, version) in acknowledged {
+        let held = accounts::must_read(&mut world.west.client(), &[id])[0];
+        assert!(held.is_some_and(|held| held >= version), "{id}: {version} was acknowledged, {held:?} is held");
+    }
+}
