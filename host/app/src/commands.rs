@@ -6,6 +6,7 @@ pub mod conflicts;
 pub mod definitions;
 pub mod demo;
 pub mod dev;
+pub mod drill;
 pub mod edge;
 pub mod import;
 pub mod ingest;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(&args, json),
         Command::Verify(args) => verify::run(&args, json),
         Command::Conflicts(args) => conflicts::run(&args, json),
+        Command::Drill(args) => drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Config(args) => config::run(&args, json),
         Command::Bench(args) => bench::run(&args, json),

@@ -7,7 +7,6 @@ mod define;
 mod equal;
 mod equality;
 mod feast;
-mod http;
 mod load;
 mod outage;
 mod release;

@@ -2,6 +2,8 @@
 
 pub mod child;
 pub mod cluster;
+pub mod regions;
 
 pub use child::Child;
 pub use cluster::Cluster;
+pub use regions::Regions;

@@ -7,10 +7,12 @@ mod commands;
 mod config;
 mod definitions_file;
 mod demo;
+mod drill;
 mod failure;
 mod local;
 mod node;
 mod output;
+mod plain_http;
 mod project;
 mod ready;
 

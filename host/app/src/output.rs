@@ -39,3 +39,9 @@ pub fn line(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Says something while a command is still at work, on standard error.
+pub fn note(text: &str) {
+    // A standard error that is closed is no reason to stop.
+    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+}

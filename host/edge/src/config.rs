@@ -1,6 +1,7 @@
 //! How an edge is set up.
 
 use littoral_edge_core::{Holdings, ViewMode};
+use littoral_model::region::Region;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -10,6 +11,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 pub struct Config {
     /// The edge's name, in status, logs, and at its leader. Default: `edge`.
     pub name: String,
+    /// The region that the edge is in, which it says in its status also while it follows another region's leader. Default: that
+    /// of the leader that it follows.
+    pub region: Option<Region>,
     /// Where local snapshots and module components are kept, so that a restart is warm and works without a leader.
     /// Default: none, every start begins with a snapshot from the leader.
     pub data_dir: Option<PathBuf>,
@@ -61,6 +65,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: "edge".to_owned(),
+            region: None,
             data_dir: None,
             leader: littoral_feed::client::Config::default(),
             follow: None,

@@ -59,7 +59,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     NodeStatus {
         name: shared.config.name.clone(),
         role: Role::Edge,
-        region: point.as_ref().map_or(Region::NONE, |point| point.region),
+        region: shared.config.region.or_else(|| point.as_ref().map(|point| point.region)).unwrap_or(Region::NONE),
         ready: ready.is_ok(),
         not_ready_reason: ready.err().map_or_else(String::new, |reason| reason.to_string()),
         degraded,

@@ -127,15 +127,11 @@ pub(crate) struct Publishing {
 }
 
 /// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
-pub(crate) fn greet(
-    source: &dyn Source,
-    hello: &SubscriberHello,
-    trimmed: bool,
-) -> Result<(Downstream, Publishing), Downstream> {
-    let told = |code, message: String| Downstream::Error { code, message };
+pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool) -> (Downstream, Option<Publishing>) {
+    let told = |code, message: String| (Downstream::Error { code, message }, None);
     let (head, relay) = (source.head(), source.relays());
     if head == Position::default() {
-        return Err(told(ErrorCode::Behind, "nothing is held yet".to_owned()));
+        return told(ErrorCode::Behind, "nothing is held yet".to_owned());
     }
     let publisher = Publisher {
         region: region(),
@@ -146,9 +142,12 @@ pub(crate) fn greet(
         relay,
     };
     let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), None);
-    let (answer, session) = answered.map_err(|refusal| told(ErrorCode::Behind, refusal.to_string()))?;
+    let (answer, session) = match answered {
+        Ok(greeted) => greeted,
+        Err(refusal) => return told(ErrorCode::Behind, refusal.to_string()),
+    };
     let begins = Some(answer.mode);
-    Ok((Downstream::Hello(answer), Publishing { session, snapshot: None, begins, compared: 0 }))
+    (Downstream::Hello(answer), Some(Publishing { session, snapshot: None, begins, compared: 0 }))
 }
 
 /// The hash of the record at `lsn`, when the log can go on behind it.

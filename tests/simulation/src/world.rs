@@ -487,8 +487,7 @@ impl World {
         let Some(mut stream) = self.streams[edge].take() else { return Ok(()) };
         let greeted = self.source(stream.target).map(|source| publish::greet(source, hello, trimmed));
         let (message, publishing) = match greeted {
-            Some(Ok((message, publishing))) => (Some(message), Some(publishing)),
-            Some(Err(message)) => (Some(message), None),
+            Some((message, publishing)) => (Some(message), publishing),
             None => (None, None),
         };
         stream.publishing = publishing;

@@ -5,11 +5,16 @@ use crate::{
     config::{self, Override, dev, problem::Place},
     definitions_file,
     failure::Failure,
-    local::{Cluster, cluster::Plan},
+    local::{Cluster, Regions, cluster::Plan, regions},
     ready::Ready,
 };
+use littoral_router::watch::read_topology;
 use littoral_runtime::Signals;
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// `littoral dev ...`. Every flag overrides the environment, which overrides the file.
 #[derive(Debug, clap::Args)]
@@ -29,6 +34,10 @@ pub struct Args {
     /// How many edges.
     #[arg(long, value_name = "COUNT")]
     edges: Option<usize>,
+    /// A topology's file in the place of one leader and its edges: all its regions run here, as far apart as it says, behind a
+    /// router whose door `--listen` gives.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "leader_listen", "edges"])]
+    topology: Option<PathBuf>,
 }
 
 impl Args {
@@ -57,6 +66,9 @@ fn dev_settings() -> Vec<Override> {
 /// # Errors
 /// When the configuration is at fault, a node does not start, or one ends by itself.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    if let Some(topology) = &args.topology {
+        return run_topology(topology, args, json);
+    }
     let config: dev::File = config::load(args.config.as_deref(), &args.overrides())?;
     let definitions =
         config.definitions.iter().map(|path| definitions_file::read(path)).collect::<Result<Vec<_>, _>>()?;
@@ -103,4 +115,44 @@ fn announce(cluster: &Cluster, json: bool) -> Result<(), Failure> {
         edges: cluster.edges.iter().map(|edge| edge.ready.door).collect(),
     };
     ready.announce(json)
+}
+
+/// Runs a topology's regions and a router until Ctrl-C or until a node ends by itself.
+fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    let plan = regions::Plan {
+        topology: read_topology(topology).map_err(Failure::usage)?,
+        data_dir: args.data_dir.clone().unwrap_or_else(|| PathBuf::from(".littoral/regions")),
+        listen: args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6560))),
+        fixed: true,
+        seed: 0,
+    };
+    super::block_on(async move {
+        let mut signals =
+            Signals::listen().map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+        let mut regions = tokio::select! {
+            started = Regions::start(plan) => started?,
+            _ = signals.next() => return Ok(ExitCode::SUCCESS),
+        };
+        let door = |door: &String| door.parse().ok();
+        let ready = Ready {
+            edges: regions
+                .topology
+                .regions
+                .iter()
+                .flat_map(|region| &region.edges)
+                .filter_map(|e| door(&e.door))
+                .collect(),
+            leader: regions.topology.regions.first().and_then(|region| region.leader.as_ref()).and_then(door),
+            ..Ready::node("dev", &regions.topology.name, regions.router.ready.door, None)
+        };
+        let served = match ready.announce(json) {
+            Err(failure) => Err(failure),
+            Ok(()) => tokio::select! {
+                failure = regions.any_ended() => Err(failure),
+                _ = signals.next() => Ok(ExitCode::SUCCESS),
+            },
+        };
+        regions.stop().await;
+        served
+    })
 }

@@ -1,8 +1,8 @@
 //! Reads in Feast's protocol: `POST /get-online-features`.
 
 use crate::{
-    demo::http::{Answer, Http},
     failure::Failure,
+    plain_http::{Answer, Http},
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;

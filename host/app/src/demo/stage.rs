@@ -1,9 +1,10 @@
 //! What every part of the demo has at hand.
 
 use crate::{
-    demo::{airports::Airports, feast::Route, http::Http},
+    demo::{airports::Airports, feast::Route},
     failure::Failure,
     local::{Child, Cluster},
+    plain_http::Http,
     project,
 };
 use std::path::PathBuf;

@@ -52,6 +52,14 @@ impl Http {
         self.send(Method::POST, url, headers, Some(body)).await
     }
 
+    /// Puts JSON.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn put(&self, url: &str, body: &Value) -> Result<Answer, Failure> {
+        self.send(Method::PUT, url, &[], Some(body)).await
+    }
+
     async fn send(
         &self,
         method: Method,

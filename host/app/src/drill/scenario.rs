@@ -1,0 +1,103 @@
+//! What each drill breaks, and what is done about it.
+
+use clap::ValueEnum;
+use std::time::Duration;
+
+/// The drills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Drill {
+    /// One edge is killed.
+    NodeLoss,
+    /// Every edge of a zone is killed.
+    ZoneLoss,
+    /// A region is killed; writes are acknowledged by their own region alone.
+    RegionLoss,
+    /// A region lives, and nothing passes between it and the rest.
+    RegionIsolation,
+    /// A region is parted and another is promoted, while the parted one still takes writes from clients within it.
+    SplitBrain,
+    /// All ways to and from a region become slow.
+    SlowRegion,
+    /// Writes are moved to another region in order, and back.
+    PlannedFailover,
+    /// The active region is killed; a standby is promoted.
+    WarmStandby,
+    /// The same, where the standby has the size of the active region.
+    HotStandby,
+    /// A region of several active ones is killed; writes are acknowledged by another region too.
+    ActiveActive,
+}
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One edge of the region.
+    Node,
+    /// All edges of one of its zones.
+    Zone,
+    /// The region.
+    Region,
+    /// The ways to and from the region.
+    Ways,
+    /// The same, and clients within the region go on writing.
+    WaysWithWriters,
+    /// The ways take so much longer.
+    Slow(Duration),
+    /// Nothing: the region is only given up in order.
+    Nothing,
+}
+
+/// What is done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Nothing needs to be done: the router sends requests elsewhere by itself.
+    None,
+    /// A standby is promoted as soon as the loss is seen.
+    Promote,
+    /// The region is drained, the next has everything, then it is promoted.
+    InOrder,
+}
+
+/// How a drill goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The topology's file in `edge-config/`, unless another is named.
+    pub topology: &'static str,
+    /// What is broken.
+    pub fault: Fault,
+    /// What is done about it.
+    pub response: Response,
+    /// How durable the clients' writes are wanted.
+    pub concern: &'static str,
+    /// For how long it stays broken.
+    pub broken: Duration,
+}
+
+impl Drill {
+    /// How it goes.
+    #[must_use]
+    pub fn scenario(self) -> Scenario {
+        let (topology, fault, response, concern) = match self {
+            Self::NodeLoss => ("topology-one-region.toml", Fault::Node, Response::None, "local"),
+            Self::ZoneLoss => ("topology-one-region.toml", Fault::Zone, Response::None, "local"),
+            Self::RegionLoss => ("topology-three-regions.toml", Fault::Region, Response::None, "local"),
+            Self::RegionIsolation => ("topology-three-regions.toml", Fault::Ways, Response::None, "local"),
+            Self::SplitBrain => ("topology-hot-standby.toml", Fault::WaysWithWriters, Response::Promote, "local"),
+            Self::SlowRegion => {
+                let slow = Fault::Slow(Duration::from_millis(400));
+                ("topology-three-regions.toml", slow, Response::None, "local")
+            }
+            Self::PlannedFailover => ("topology-hot-standby.toml", Fault::Nothing, Response::InOrder, "local"),
+            Self::WarmStandby => ("topology-warm-standby.toml", Fault::Region, Response::Promote, "local"),
+            Self::HotStandby => ("topology-hot-standby.toml", Fault::Region, Response::Promote, "local"),
+            Self::ActiveActive => ("topology-three-regions.toml", Fault::Region, Response::None, "regions=1"),
+        };
+        Scenario { topology, fault, response, concern, broken: Duration::from_secs(4) }
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,35 @@
+//! Addresses of nodes that are yet to be started.
+
+use crate::failure::Failure;
+use littoral_router::Topology;
+use std::net::{SocketAddr, TcpListener};
+
+/// Gives every node addresses of its own on this machine. Each is free now; that another process takes one before its node does
+/// is unlikely, and then the node says so.
+pub fn choose(topology: &mut Topology) -> Result<(), Failure> {
+    let mut held = Vec::new();
+    let mut free = || -> Result<String, Failure> {
+        let cannot = |error: std::io::Error| Failure::refused(format!("no free address on this machine: {error}"));
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?.to_string();
+        // Held until all are chosen, so that none is chosen twice.
+        held.push(listener);
+        Ok(address)
+    };
+    for region in &mut topology.regions {
+        region.leader = Some(free()?);
+        region.peer = Some(free()?);
+        for edge in &mut region.edges {
+            edge.door = free()?;
+        }
+    }
+    Ok(())
+}
+
+/// An address of a topology, which must be one of this machine.
+pub fn of(address: Option<&str>) -> Result<SocketAddr, Failure> {
+    let text = address.unwrap_or_default();
+    text.parse().map_err(|_| {
+        Failure::usage(format!("'{text}' cannot be run here: it takes IP addresses of this machine, as 127.0.0.1:7165"))
+    })
+}

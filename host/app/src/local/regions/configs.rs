@@ -1,0 +1,88 @@
+//! Configuration files and arguments of a topology's nodes.
+
+use super::addresses;
+use crate::failure::Failure;
+use littoral_model::region::Region as Name;
+use littoral_router::{
+    Topology,
+    topology::{Edge, Region},
+};
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::Path};
+
+/// The ways from regions to the peer listeners of others.
+type Peers = BTreeMap<(Name, Name), SocketAddr>;
+
+pub fn leader(topology: &Topology, region: &Region, peers: &Peers, dir: &Path) -> Result<Vec<String>, Failure> {
+    let home = topology.regions.first().map_or(region.name, |first| first.name);
+    let mut text = "role = \"leader\"\n".to_owned();
+    // Writing to a string never fails.
+    if topology.regions.len() > 1 {
+        let _ = writeln!(text, "catalogue_home = \"{home}\"");
+    }
+    for ((from, to), peer) in peers.iter().filter(|((from, _), _)| *from == region.name) {
+        let _ = writeln!(text, "# from {from}\n[[regions]]\nname = \"{to}\"\npeers = [\"{peer}\"]");
+    }
+    let _ = writeln!(text, "[leader]\nregion = \"{}\"\ncheckpoint_interval_ms = 1000", region.name);
+    let door = addresses::of(region.leader.as_deref())?;
+    let peer = addresses::of(region.peer.as_deref())?;
+    let mut arguments = node("leader", region.name.as_str(), &text, door, dir)?;
+    arguments.extend(["--peer-listen".to_owned(), peer.to_string()]);
+    Ok(arguments)
+}
+
+pub fn edge(
+    topology: &Topology,
+    region: &Region,
+    edge: &Edge,
+    peers: &Peers,
+    dir: &Path,
+) -> Result<Vec<String>, Failure> {
+    let mut others: Vec<&Region> = topology.regions.iter().filter(|other| other.name != region.name).collect();
+    others.sort_by(|a, b| {
+        let far = |other: &Region| region.coordinates().direction().round_trip_ms_to(other.coordinates().direction());
+        far(a).total_cmp(&far(b))
+    });
+    let elsewhere = others.iter().filter_map(|other| peers.get(&(region.name, other.name)));
+    let own = addresses::of(region.peer.as_deref())?;
+    let addresses: Vec<String> =
+        std::iter::once(&own).chain(elsewhere).map(|address| format!("\"{address}\"")).collect();
+    let text = format!(
+        "role = \"edge\"\n[edge]\nregion = \"{}\"\nhome_check_ms = 500\nreconnect_ms_max = 200\n[edge.leader]\naddresses = [{}]\n\
+         connect_timeout_ms = 1000\nsilence_timeout_ms = 1000\n",
+        region.name,
+        addresses.join(", ")
+    );
+    node("edge", &edge.name, &text, addresses::of(Some(&edge.door))?, dir)
+}
+
+pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
+    let text = "role = \"router\"\n[router]\nwatch_ms = 50\n";
+    let file = write(dir, "router", text)?;
+    Ok(vec![
+        "router".to_owned(),
+        "--config".to_owned(),
+        file,
+        "--topology".to_owned(),
+        topology.display().to_string(),
+        "--listen".to_owned(),
+        listen.to_string(),
+    ])
+}
+
+fn node(role: &str, name: &str, text: &str, door: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
+    let file = write(dir, name, text)?;
+    let data = dir.join(name);
+    std::fs::create_dir_all(&data)
+        .map_err(|error| Failure::refused(format!("cannot make the directory {}: {error}", data.display())))?;
+    let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];
+    let mut arguments = vec![role.to_owned(), "--data-dir".to_owned(), data.display().to_string()];
+    arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
+    Ok(arguments)
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<String, Failure> {
+    let path = dir.join(format!("{name}.toml"));
+    std::fs::write(&path, text)
+        .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path.display().to_string())
+}
