@@ -47,6 +47,8 @@ pub enum Command {
     Verify(commands::verify::Args),
     /// Writes that lost against another region's: list, replay.
     Conflicts(commands::conflicts::Args),
+    /// Regions of a topology: list, promote, demote, drain, failover, failback.
+    Region(commands::region::Args),
     /// Break a cluster on this machine on purpose and measure what clients see.
     Drill(commands::drill::Args),
     /// Import definitions of another system.

@@ -16,6 +16,7 @@ pub mod module_compile;
 pub mod node;
 pub mod push_source;
 pub mod read;
+pub mod region;
 pub mod router;
 pub mod service;
 pub mod status;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(&args, json),
         Command::Verify(args) => verify::run(&args, json),
         Command::Conflicts(args) => conflicts::run(&args, json),
+        Command::Region(args) => region::run(&args, json),
         Command::Drill(args) => drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Config(args) => config::run(&args, json),

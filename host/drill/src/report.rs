@@ -62,6 +62,8 @@ pub struct Figures {
     pub reads: u64,
     /// Of those, not answered well within the client's patience.
     pub reads_failed: u64,
+    /// Of those, answered without a write that had been acknowledged and that only the lost region has.
+    pub reads_behind: u64,
     /// Of those, staler than the objective allows.
     pub reads_too_stale: u64,
     /// The stalest answer, in milliseconds.

@@ -14,7 +14,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
+
+/// How often a topology's file is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// `littoral dev ...`. Every flag overrides the environment, which overrides the file.
 #[derive(Debug, clap::Args)]
@@ -147,12 +151,30 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         };
         let served = match ready.announce(json) {
             Err(failure) => Err(failure),
-            Ok(()) => tokio::select! {
-                failure = regions.any_ended() => Err(failure),
-                _ = signals.next() => Ok(ExitCode::SUCCESS),
+            Ok(()) => loop {
+                tokio::select! {
+                    failure = regions.any_ended() => break Err(failure),
+                    _ = signals.next() => break Ok(ExitCode::SUCCESS),
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                // Its router reads a file of its own, as its ways lead through links; roles are taken over from the user's.
+                if let Err(failure) = take_roles(&mut regions, topology) {
+                    tracing::warn!(%failure, "the topology's file is not taken");
+                }
             },
         };
         regions.stop().await;
         served
     })
+}
+
+/// Gives the regions the roles and shares that the file says now.
+fn take_roles(regions: &mut Regions, file: &Path) -> Result<(), Failure> {
+    for wanted in read_topology(file).map_err(Failure::usage)?.regions {
+        let now = regions.region(wanted.name).map(|region| (region.role, region.weight));
+        if now.is_some_and(|now| now != (wanted.role, wanted.weight)) {
+            regions.set_role(wanted.name, wanted.role, wanted.weight)?;
+        }
+    }
+    Ok(())
 }

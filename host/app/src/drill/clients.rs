@@ -124,7 +124,8 @@ impl Load {
                     Ok(json) if json["columns"][1]["values"][0] == json!(number) => {
                         Outcome::Good(answer.header("littoral-staleness-ms").and_then(|text| text.parse().ok()))
                     }
-                    _ => Outcome::Failed,
+                    Ok(_) => Outcome::Behind,
+                    Err(_) => Outcome::Failed,
                 },
                 _ => Outcome::Failed,
             };
@@ -153,7 +154,7 @@ impl Load {
                 ("littoral-region", self.region.as_str()),
                 ("idempotency-key", key.as_str()),
                 ("littoral-concern", self.concern),
-                ("littoral-timeout-ms", "1000"),
+                ("littoral-timeout-ms", "500"),
             ];
             let sent = Instant::now();
             let mut outcome = Outcome::Failed;

@@ -345,7 +345,7 @@ impl<T: FnMut(&Event)> Running<T> {
         };
         let stale = seen.samples.iter().filter_map(|sample| match sample.outcome {
             Outcome::Good(stale) => stale,
-            Outcome::Failed => None,
+            Outcome::Behind | Outcome::Failed => None,
         });
         let bound = self.objectives().staleness_ms_max.unwrap_or(u64::MAX);
         let before = Window { from_ms: 0, until_ms: fault_ms };
@@ -358,6 +358,7 @@ impl<T: FnMut(&Event)> Running<T> {
             first_good_write_ms: first_good(true),
             reads: count(false, false),
             reads_failed: count(false, true),
+            reads_behind: seen.samples.iter().filter(|sample| sample.outcome == Outcome::Behind).count() as u64,
             reads_too_stale: stale.clone().filter(|stale| *stale > bound).count() as u64,
             staleness_ms_max: stale.max().unwrap_or_default(),
             read_p99_ms_before: report::percentile(&seen.samples, before, false, 99.0),

@@ -77,6 +77,7 @@ fn picture(out: &mut String, report: &Report) {
     for sample in &report.samples {
         let colour = match (sample.outcome, sample.write) {
             (Outcome::Failed, _) => "#b3261e",
+            (Outcome::Behind, _) => "#8a2be2",
             (Outcome::Good(_), true) => "#8a5a00",
             (Outcome::Good(_), false) => "#1f6feb",
         };

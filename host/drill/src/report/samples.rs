@@ -18,6 +18,9 @@ pub struct Sample {
 pub enum Outcome {
     /// It was answered; a read by an answer at most so stale, in milliseconds, where that is known.
     Good(Option<u64>),
+    /// It was answered, and the answer lacks a write that had been acknowledged: its region is out of reach and nobody else has
+    /// it.
+    Behind,
     /// It was not.
     Failed,
 }

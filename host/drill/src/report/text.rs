@@ -30,8 +30,13 @@ pub fn text(report: &Report) -> String {
     }
     let _ = writeln!(
         out,
-        "  {:<34}{} of {} failed, {} too stale (stalest {} ms)",
-        "reads", figures.reads_failed, figures.reads, figures.reads_too_stale, figures.staleness_ms_max
+        "  {:<34}{} of {} failed, {} behind, {} too stale (stalest {} ms)",
+        "reads",
+        figures.reads_failed,
+        figures.reads,
+        figures.reads_behind,
+        figures.reads_too_stale,
+        figures.staleness_ms_max
     );
     let _ = writeln!(
         out,

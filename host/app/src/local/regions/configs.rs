@@ -9,6 +9,18 @@ use littoral_router::{
 };
 use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::Path};
 
+/// A router that gives up a door soon: no region of a topology that is run here is further than a few hundred milliseconds.
+const ROUTER: &str = "\
+role = \"router\"
+[router]
+watch_ms = 50
+[router.gateway]
+attempt_timeout_ms = 400
+[router.health]
+interval_ms = 150
+timeout_ms = 300
+";
+
 /// The ways from regions to the peer listeners of others.
 type Peers = BTreeMap<(Name, Name), SocketAddr>;
 
@@ -56,8 +68,7 @@ pub fn edge(
 }
 
 pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
-    let text = "role = \"router\"\n[router]\nwatch_ms = 50\n";
-    let file = write(dir, "router", text)?;
+    let file = write(dir, "router", ROUTER)?;
     Ok(vec![
         "router".to_owned(),
         "--config".to_owned(),

@@ -1,0 +1,314 @@
+//! `littoral region`: what each region of a topology does, and moving that in order.
+//!
+//! The topology's file is what routers read; they take notice of a change by themselves. Each command changes it at once or not at
+//! all, says what it did, and can be repeated.
+
+use crate::{
+    commands::target::{self, failed},
+    failure::Failure,
+    output::{self, Paint, Table, text},
+};
+use littoral_model::{region::Region as Name, token::Watermark};
+use littoral_router::{
+    Topology,
+    topology::{Region, Role},
+    watch::read_topology,
+};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// How often leaders are asked while one catches up.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// `littoral region ...`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    /// The topology's file: the one that the routers read.
+    #[arg(long, global = true, value_name = "FILE", default_value = "edge-config/topology-two-regions.toml")]
+    topology: PathBuf,
+    /// Say what would be done, and do nothing.
+    #[arg(long, global = true)]
+    dry_run: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show the regions: role, share of requests, and what their leaders have of each other.
+    List,
+    /// Make a region active: it takes reads and writes.
+    Promote { region: Name },
+    /// Make a region stand by: it takes reads when no active region can, and no writes.
+    Demote { region: Name },
+    /// Send a region no new requests; running ones finish.
+    Drain { region: Name },
+    /// Move requests from one region to another: drain the first, wait until the second has everything, promote the second.
+    Failover {
+        from: Name,
+        to: Name,
+        /// How long the second may take to have everything, as `30s`.
+        #[arg(long, default_value = "60s", value_parser = text::parse_span)]
+        wait: Duration,
+        /// Promote although the first cannot be asked what it has: what only it has taken is missing until it comes back.
+        #[arg(long)]
+        lost: bool,
+    },
+    /// Move them back: the first has everything, then takes requests in steps, then the second stands by.
+    Failback {
+        to: Name,
+        from: Name,
+        /// How long it may take until it has everything, as `30s`.
+        #[arg(long, default_value = "60s", value_parser = text::parse_span)]
+        wait: Duration,
+        /// Shares of its requests, in a hundred, one after the other.
+        #[arg(long, value_delimiter = ',', default_value = "10,50,100", value_parser = clap::value_parser!(u8).range(1..=100))]
+        steps: Vec<u8>,
+        /// How long each share is held before the next, as `10s`.
+        #[arg(long, default_value = "5s", value_parser = text::parse_span)]
+        hold: Duration,
+        /// Leave the second active, as where all regions are.
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// When the file or a region is at fault, or a leader cannot be reached or does not catch up. What was done by then stands in the
+/// file, and the command can be repeated.
+pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    super::block_on(async {
+        let topology = read_topology(&args.topology).map_err(Failure::usage)?;
+        let mut moves = Moves { path: &args.topology, topology, dry_run: args.dry_run, json, said: Vec::new() };
+        match &args.action {
+            Action::List => {
+                moves.list().await?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Action::Promote { region } => moves.set(*region, Role::Active, None)?,
+            Action::Demote { region } => moves.set(*region, Role::Standby, None)?,
+            Action::Drain { region } => moves.set(*region, Role::Draining, None)?,
+            Action::Failover { from, to, wait, lost } => moves.failover((*from, *to), *wait, *lost).await?,
+            Action::Failback { to, from, wait, steps, hold, keep } => {
+                moves.failback((*from, *to), *wait, (steps, *hold), *keep).await?;
+            }
+        }
+        output::answer(json, &json!({ "done": moves.said, "dry_run": args.dry_run }), |_| String::new())?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+struct Moves<'a> {
+    path: &'a Path,
+    topology: Topology,
+    dry_run: bool,
+    json: bool,
+    said: Vec<String>,
+}
+
+impl Moves<'_> {
+    fn say(&mut self, what: String) {
+        if !self.json {
+            output::note(&what);
+        }
+        self.said.push(what);
+    }
+
+    fn region(&self, name: Name) -> Result<&Region, Failure> {
+        let found = self.topology.regions.iter().find(|region| region.name == name);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.topology.regions.iter().map(|region| region.name.to_string()).collect();
+            Failure::usage(format!("{}: there is no region '{name}'; it has {}", self.path.display(), known.join(", ")))
+        })
+    }
+
+    fn set(&mut self, name: Name, role: Role, weight: Option<u8>) -> Result<(), Failure> {
+        let region = self.region(name)?;
+        let (old, share) = (region.role, region.weight);
+        let weight = weight.unwrap_or(share);
+        let what = match role {
+            Role::Active => format!("active, with {weight} in a hundred of its requests"),
+            Role::Standby => "standing by".to_owned(),
+            Role::Draining => "draining".to_owned(),
+        };
+        if (old, share) == (role, weight) {
+            self.say(format!("'{name}' is {what} already"));
+            return Ok(());
+        }
+        let others = self.topology.regions.iter().filter(|other| other.name != name);
+        if role != Role::Active && old == Role::Active && !others.clone().any(|other| other.role == Role::Active) {
+            self.say("no region is active from now on: writes are refused until one is promoted".to_owned());
+        }
+        if !self.dry_run {
+            edit(self.path, name, role, weight)?;
+        }
+        for region in self.topology.regions.iter_mut().filter(|region| region.name == name) {
+            (region.role, region.weight) = (role, weight);
+        }
+        self.say(format!("'{name}' is {what}"));
+        Ok(())
+    }
+
+    async fn failover(&mut self, (from, to): (Name, Name), wait: Duration, lost: bool) -> Result<(), Failure> {
+        self.region(to)?;
+        self.set(from, Role::Draining, None)?;
+        if lost {
+            self.say(format!(
+                "what only '{from}' has taken is missing until it comes back; `littoral conflicts list` shows what lost"
+            ));
+        } else {
+            self.catch_up(from, to, wait).await?;
+        }
+        self.set(to, Role::Active, Some(100))
+    }
+
+    async fn failback(
+        &mut self,
+        (from, to): (Name, Name),
+        wait: Duration,
+        (steps, hold): (&[u8], Duration),
+        keep: bool,
+    ) -> Result<(), Failure> {
+        self.region(from)?;
+        self.catch_up(from, to, wait).await?;
+        for (at, share) in steps.iter().enumerate() {
+            self.set(to, Role::Active, Some(*share))?;
+            if !self.dry_run && at + 1 < steps.len() {
+                tokio::time::sleep(hold).await;
+                // A region that does not bear its share gets no more.
+                self.status(to).await?;
+            }
+        }
+        if keep { Ok(()) } else { self.set(from, Role::Standby, None) }
+    }
+
+    /// Waits until `to` has everything that `from` has now.
+    async fn catch_up(&mut self, from: Name, to: Name, wait: Duration) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let wanted = self
+            .status(from)
+            .await
+            .map_err(|error| Failure { message: format!("{error}; if '{from}' is lost, say --lost"), ..error })?;
+        loop {
+            let has = self.status(to).await?;
+            if has.covers(&wanted) {
+                self.say(format!("'{to}' has everything that '{from}' has"));
+                return Ok(());
+            }
+            if begun.elapsed() >= wait {
+                return Err(Failure::refused(format!(
+                    "'{to}' did not get what '{from}' has within {} s; it has '{has}' of '{wanted}'. Nothing further was moved: \
+                     see `littoral region list`, and repeat this",
+                    wait.as_secs()
+                )));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// How far a region's leader has every region's records.
+    async fn status(&self, name: Name) -> Result<Watermark, Failure> {
+        let leader = self.region(name)?.leader.clone();
+        let leader = leader.ok_or_else(|| {
+            Failure::usage(format!(
+                "region '{name}' of {} names no leader, and so cannot be asked",
+                self.path.display()
+            ))
+        })?;
+        let status = target::client(&format!("http://{leader}"))?.status().await.map_err(failed)?;
+        Ok(status.watermark)
+    }
+
+    async fn list(&self) -> Result<(), Failure> {
+        let mut shown = Vec::new();
+        let mut table = Table::new(&["region", "role", ">share", "leader", "has of others"]);
+        for region in &self.topology.regions {
+            let role = serde_json::to_value(region.role).unwrap_or_default();
+            let role = role.as_str().unwrap_or_default().to_owned();
+            let mut of = Vec::new();
+            let state = match &region.leader {
+                None => "none".to_owned(),
+                Some(door) => match target::client(&format!("http://{door}"))?.status().await {
+                    Err(error) => error.to_string().red(),
+                    Ok(status) => {
+                        of = status.regions;
+                        format!("{} at {}", "well".green(), text::count(status.position.lsn.0))
+                    }
+                },
+            };
+            let others: Vec<String> = of
+                .iter()
+                .map(|other| match other.behind_ms {
+                    Some(ms) if other.connected => format!("{}: {ms} ms ago", other.region),
+                    _ => format!("{}: not connected", other.region),
+                })
+                .collect();
+            let share = region.weight.to_string();
+            table.row([region.name.to_string().cyan(), role.clone(), share, state, others.join(", ")]);
+            shown.push(json!({ "region": region.name, "role": role, "share": region.weight, "others": of }));
+        }
+        output::answer(self.json, &shown, |_| table.render(""))
+    }
+}
+
+/// Changes a region's role and share in the file, which keeps its comments and its order, and puts it in its place at once.
+fn edit(path: &Path, name: Name, role: Role, weight: u8) -> Result<(), Failure> {
+    let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot change {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| cannot(&error))?;
+    let regions = document.get_mut("regions").and_then(toml_edit::Item::as_array_of_tables_mut);
+    let regions = regions.ok_or_else(|| cannot(&"its regions are not written as [[regions]]"))?;
+    let role = serde_json::to_value(role).map_err(|error| cannot(&error))?;
+    for table in regions.iter_mut() {
+        if table.get("name").and_then(toml_edit::Item::as_str) == Some(name.as_str()) {
+            put(table, "role", role.as_str().unwrap_or_default().into());
+            put(table, "weight", i64::from(weight).into());
+        }
+    }
+    let text = document.to_string();
+    Topology::parse(&text).map_err(|error| cannot(&error))?;
+    let beside = path.with_extension("toml.new");
+    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| cannot(&error))
+}
+
+/// Sets a value and keeps what stands around it.
+fn put(table: &mut toml_edit::Table, key: &str, value: toml_edit::Value) {
+    match table.get_mut(key).and_then(toml_edit::Item::as_value_mut) {
+        Some(old) => {
+            let around = old.decor().clone();
+            *old = value;
+            *old.decor_mut() = around;
+        }
+        None => drop(table.insert(key, toml_edit::Item::Value(value))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_keeps_comments_and_what_it_does_not_concern() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("topology.toml");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config/topology-two-regions.toml");
+        let before = std::fs::read_to_string(example).unwrap();
+        std::fs::write(&path, &before).unwrap();
+        edit(&path, "eu-west".parse().unwrap(), Role::Draining, 40).unwrap();
+        let after = std::fs::read_to_string(&path).unwrap();
+        let topology = Topology::parse(&after).unwrap();
+        let roles: Vec<_> = topology.regions.iter().map(|region| (region.role, region.weight)).collect();
+        assert_eq!(roles, [(Role::Active, 100), (Role::Draining, 40)]);
+        let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+        assert_eq!(comments(&after), comments(&before));
+        edit(&path, "eu-west".parse().unwrap(), Role::Active, 100).unwrap();
+        let same = Topology::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(same, Topology::parse(&before).unwrap());
+    }
+}

@@ -1,0 +1,118 @@
+//! `littoral drill`, `littoral dev --topology` and `littoral region`, as an operator runs them.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_provision::binary;
+use serde_json::Value;
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+fn littoral() -> Command {
+    let mut command = Command::new(binary::littoral());
+    command.stdin(Stdio::null()).current_dir(root());
+    command
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs a drill and gives its report. Objectives of time are not looked at: this may be a busy machine.
+fn drill(name: &str) -> Value {
+    let page = tempfile::NamedTempFile::with_suffix(".html").unwrap();
+    let mut command = littoral();
+    command.args(["--json", "drill", name, "--seed", "3", "--report"]).arg(page.path());
+    let Output { stdout, stderr, .. } = command.output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    let report: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let page = std::fs::read_to_string(page.path()).unwrap();
+    assert!(page.contains("<svg") && page.contains(name));
+    let figures = &report["figures"];
+    assert_eq!(figures["writes_lost"], serde_json::json!([]), "{report}");
+    assert_eq!(figures["equal_everywhere"], serde_json::json!(true), "{report}");
+    assert!(figures["first_good_read_ms"].is_u64() && figures["first_good_write_ms"].is_u64(), "{report}");
+    assert!(
+        figures["reads"].as_u64().unwrap() > 50 && figures["writes_acknowledged"].as_u64().unwrap() > 20,
+        "{report}"
+    );
+    println!("{}", serde_json::to_string_pretty(figures).unwrap());
+    report
+}
+
+#[test]
+fn a_region_is_lost_and_comes_back() {
+    let report = drill("active-active");
+    assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has whatever was acknowledged");
+}
+
+#[test]
+fn an_edge_is_lost_and_comes_back() {
+    drill("node-loss");
+}
+
+#[test]
+fn two_regions_that_both_took_writes_end_equal_and_say_what_lost() {
+    let report = drill("split-brain");
+    assert!(report["figures"]["conflicts"].as_u64().unwrap() > 0, "both wrote the same rows: {report}");
+}
+
+/// Ends the cluster with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Its nodes end with it, as they hold their ends of its pipes.
+        let _gone = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
+fn region(topology: &Path, arguments: &[&str]) -> (bool, String) {
+    let done = littoral().arg("region").args(arguments).arg("--topology").arg(topology).output().unwrap();
+    let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (done.status.success(), said)
+}
+
+#[test]
+fn an_operator_moves_a_region_over_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    // Ports of its own, so that it runs beside others.
+    let mut text = std::fs::read_to_string(root().join("edge-config/topology-hot-standby.toml")).unwrap();
+    for port in [7_165, 7_166, 7_167, 7_171, 7_265, 7_266, 7_267, 7_271] {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        text = text.replace(&format!("127.0.0.1:{port}"), &free.to_string());
+    }
+    let topology = dir.path().join("topology.toml");
+    std::fs::write(&topology, text).unwrap();
+    let mut command = littoral();
+    command.args(["--json", "dev", "--listen", "127.0.0.1:0", "--topology"]).arg(&topology);
+    command.arg("--data-dir").arg(dir.path().join("data")).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut running = Running(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: '{line}'"));
+    assert!(ready["door"].is_string() && ready["edges"].as_array().unwrap().len() == 4, "{ready}");
+
+    let (fine, said) = region(&topology, &["failover", "us-east", "eu-west", "--dry-run"]);
+    assert!(fine && said.contains("'eu-west' is active"), "{said}");
+    assert!(std::fs::read_to_string(&topology).unwrap().contains("role = \"standby\""), "nothing was done");
+    let (fine, said) = region(&topology, &["failover", "us-east", "eu-west"]);
+    assert!(fine && said.contains("has everything"), "{said}");
+    let mut router = littoral_provision::http::Client::new(ready["door"].as_str().unwrap().parse().unwrap());
+    littoral_provision::cluster::eventually("the router has heard of it", std::time::Duration::from_secs(10), || {
+        let view = router.get("/router/v1/status").unwrap().ok().json();
+        view["regions"][0]["role"] == "draining" && view["regions"][1]["role"] == "active"
+    });
+    let (fine, said) = region(&topology, &["list"]);
+    assert!(fine && said.contains("draining") && said.contains("well at"), "{said}");
+    let back = ["failback", "us-east", "eu-west", "--steps", "50,100", "--hold", "100ms"];
+    let (fine, said) = region(&topology, &back);
+    assert!(fine && said.contains("50 in a hundred") && said.contains("'eu-west' is standing by"), "{said}");
+    let (fine, said) = region(&topology, &back);
+    assert!(fine, "it can be repeated: {said}");
+    let (fine, said) = region(&topology, &["promote", "mars"]);
+    assert!(!fine && said.contains("there is no region 'mars'; it has us-east, eu-west"), "{said}");
+}
