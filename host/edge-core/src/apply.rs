@@ -8,6 +8,7 @@ use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     entity_key::KEY_LEN_MAX,
     event_time::EventTime,
+    hlc::Hlc,
     mutation::{Mutation, active},
     position::{Incarnation, Lsn},
     record::{Payload, Record},
@@ -38,6 +39,10 @@ pub struct Brought {
     pub catalogue: Option<Arc<Catalogue>>,
     /// How far other regions' records are in by now.
     pub through: Vec<(Region, Incarnation, Lsn)>,
+    /// Whether rows came that no watermark names.
+    pub mixed: bool,
+    /// The newest clock readings of other regions' rows that come before what names them.
+    pub unnamed: Vec<(Region, Hlc)>,
     /// The last records that other regions take, by their origin.
     content: Vec<(Region, Lsn)>,
 }
@@ -47,6 +52,13 @@ impl Brought {
     #[must_use]
     pub fn own_content(&self, own: Region) -> Option<Lsn> {
         self.content.iter().find(|(region, _)| *region == own).map(|(_, lsn)| *lsn)
+    }
+
+    fn note_unnamed(&mut self, region: Region, hlc: Hlc) {
+        match self.unnamed.iter_mut().find(|(of, _)| *of == region) {
+            Some((_, newest)) => *newest = hlc.max(*newest),
+            None => self.unnamed.push((region, hlc)),
+        }
     }
 
     fn note_content(&mut self, region: Region, lsn: Lsn) {
@@ -77,11 +89,17 @@ pub(crate) fn check(block: &Block) -> Result<Checked<'_>, Violation> {
 
 /// Applies a checked block. The caller moves the position when this has returned.
 pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>) -> Brought {
-    let mut brought = Brought::default();
+    let point = replica.point.load_full();
+    let own = point.region;
+    let mut brought = Brought { unnamed: point.unnamed.clone(), ..Brought::default() };
     let mut routes = replica.routes.load_full();
     for record in &block.records {
         if record.is_content() {
             brought.note_content(record.origin, record.lsn);
+            brought.mixed |= record.origin_lsn == Lsn::NONE;
+            if record.origin != own {
+                brought.note_unnamed(record.origin, record.hlc);
+            }
         }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
@@ -106,6 +124,7 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             Payload::Begin => {}
             Payload::Through { incarnation, .. } => {
                 brought.through.push((record.origin, *incarnation, record.origin_lsn));
+                brought.unnamed.retain(|(region, newest)| *region != record.origin || *newest > record.hlc);
             }
             Payload::Collect { .. } if active(Mutation::EdgeCollectsNothing) => {}
             Payload::Collect { before } => {

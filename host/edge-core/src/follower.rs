@@ -10,6 +10,7 @@ use crate::{
 use littoral_model::{
     digest::Checkpoint,
     hlc::Hlc,
+    mutation::{Mutation, active},
     position::{Lsn, Position},
     region::Region,
     token::Watermark,
@@ -173,7 +174,7 @@ impl Follower {
         self.address = address;
         let point = self.serving.as_ref().filter(|_| !self.needs_snapshot).map(|replica| replica.point.load_full());
         let resume = point.as_ref().map(|point| point.resume);
-        let watermark = point.map(|point| point.told.clone()).unwrap_or_default();
+        let watermark = point.map(|point| point.homing()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted()).with_watermark(watermark);
         let hello = subscriber.hello(&self.name);
         if let Some(resume) = resume {
@@ -229,9 +230,10 @@ impl Follower {
                 }
                 Effect::Greeted(hello)
             }
-            Judged::BeginSnapshot { as_of, chain, watermark, catalogue, rows_estimate } => {
+            Judged::BeginSnapshot { as_of, chain, watermark, mixed, catalogue, rows_estimate } => {
                 let resume = Resume { position: as_of, chain };
-                let point = Point::new(resume, stream.subscriber.epoch(), stream.region, watermark, catalogue);
+                let epoch = stream.subscriber.epoch();
+                let point = Point { mixed, ..Point::new(resume, epoch, stream.region, watermark, catalogue) };
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
@@ -259,7 +261,10 @@ impl Follower {
     fn rehome(&mut self, hello: PublisherHello, begins: Resume, replica: &Replica) -> Effect {
         let before = replica.point.load_full();
         let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
-        let beyond = before.told.beyond(&hello.watermark);
+        let mut beyond = before.told.beyond(&hello.watermark);
+        if active(Mutation::ForgetBeyond) {
+            beyond = Watermark::default();
+        }
         let (told, catalogue) = (before.told.clone(), before.catalogue.clone());
         let point = Point::new(begins, epoch, hello.region, told, catalogue).beyond(beyond);
         let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
@@ -301,12 +306,15 @@ impl Follower {
         // Of a part of the views it is not known what of the rest others take.
         let own = if block.dense { brought.own_content(before.region) } else { Some(block.last) };
         own.into_iter().for_each(|lsn| told.raise(before.region, incarnation, lsn));
-        let mut beyond = before.beyond.clone();
+        let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || brought.mixed);
         for (region, incarnation, lsn) in &brought.through {
+            mixed |= told.get(*region).is_some_and(|(known, _)| known != *incarnation);
             told.raise(*region, *incarnation, *lsn);
             beyond = beyond.beyond(&Watermark::at(*region, *incarnation, *lsn));
         }
-        let point = Point::new(resume, epoch, before.region, told, catalogue).beyond(beyond);
+        let unnamed = brought.unnamed.clone();
+        let point =
+            Point { mixed, unnamed, ..Point::new(resume, epoch, before.region, told, catalogue).beyond(beyond) };
         let level = !before.beyond.is_empty() && point.beyond.is_empty();
         replica.point.store(Arc::new(point));
         if level {

@@ -109,6 +109,7 @@ pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSour
         as_of: point.resume.position,
         chain: point.resume.chain,
         watermark: point.told.clone(),
+        mixed: point.mixed,
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         chunks: Box::new(replica.table.chunks(rows_per_chunk)),

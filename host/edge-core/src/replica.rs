@@ -4,6 +4,7 @@ use crate::holdings::{Holdings, ViewMode};
 use arc_swap::ArcSwap;
 use littoral_model::{
     catalogue::Catalogue,
+    hlc::Hlc,
     merge::MergePolicy,
     position::{Epoch, Lsn, Position},
     region::Region,
@@ -62,6 +63,11 @@ pub struct Point {
     /// What is held of some regions and the log that is followed does not have yet: its leader has been lost with it, and until
     /// it comes the rows are not comparable with the log's. Empty nearly always.
     pub beyond: Watermark,
+    /// Whether there are rows that `told` does not name: they came round a third region, or a region's log was begun anew since the
+    /// last snapshot. Another region's log may not have all of them.
+    pub mixed: bool,
+    /// Rows of other regions that came before what names them, by their newest clock reading: nearly always none.
+    pub unnamed: Vec<(Region, Hlc)>,
     /// The catalogue as of the position.
     pub catalogue: Arc<Catalogue>,
 }
@@ -79,7 +85,23 @@ impl Point {
         if told.get(region).is_none_or(|(told, _)| told != incarnation) {
             told.set(region, incarnation, lsn);
         }
-        Self { resume, epoch, region, watermark, told, beyond: Watermark::default(), catalogue }
+        Self {
+            resume,
+            epoch,
+            region,
+            watermark,
+            told,
+            beyond: Watermark::default(),
+            mixed: false,
+            unnamed: Vec::new(),
+            catalogue,
+        }
+    }
+
+    /// By what the replica may go on in another region's log; empty when only a snapshot is safe.
+    #[must_use]
+    pub fn homing(&self) -> Watermark {
+        if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.told.clone() }
     }
 
     /// The same, with what the log does not have yet.

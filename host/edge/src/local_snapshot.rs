@@ -67,7 +67,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         resume: point.resume,
         epoch: point.epoch,
         region: point.region,
-        watermark: point.told.clone(),
+        watermark: point.homing(),
         beyond: point.beyond.clone(),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,

@@ -97,18 +97,27 @@ impl State {
         if record.is_content() && record.origin == self.identity.region {
             self.own_content(record.lsn);
         }
+        let judged = record.origin_lsn > Lsn::NONE;
+        if record.is_content() && record.origin != self.identity.region {
+            let origins = Arc::make_mut(&mut self.origins);
+            if judged {
+                origins.came(record.origin, record.hlc);
+            } else {
+                origins.foreign(record.origin, record.hlc);
+            }
+        }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
-                return self.merge(table, meta(*view, *event_time, record), key, Some(body));
+                return self.merge(table, judged, meta(*view, *event_time, record), key, Some(body));
             }
             Payload::Tombstone { view, event_time, key } => {
-                return self.merge(table, meta(*view, *event_time, record), key, None);
+                return self.merge(table, judged, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
             Payload::Receipt { .. } | Payload::Begin => {}
             Payload::Through { incarnation, chain, seen } => {
                 let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
-                self.marks.lock().add(record.origin, position, record.lsn);
+                self.marks.lock().add(record.origin, (position, record.hlc), record.lsn);
                 Arc::make_mut(&mut self.origins).set(record.origin, position, *chain, record.hlc, seen);
             }
             Payload::Collect { before } => {
@@ -119,9 +128,11 @@ impl State {
     }
 
     /// Applies a row of any region. One of another region may meet a write that its writer did not know of.
-    fn merge(&self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
+    ///
+    /// What came with a snapshot of another than its origin is not judged: it is not known what its writer knew.
+    fn merge(&self, table: &Table, judged: bool, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
         let writer = meta.version.region;
-        let met = if writer == self.identity.region { None } else { table.held(meta.view, key) };
+        let met = if writer == self.identity.region || !judged { None } else { table.held(meta.view, key) };
         let known = |held: &Row| self.origins.had_seen(writer, held.header(), self.identity.region);
         let Some(held) = met.filter(|held| !known(held)) else {
             self.apply_row(table, meta, key, body);

@@ -4,6 +4,8 @@
 //! which there is nothing that it lacks. What it has already comes to it once more, which changes nothing: merging is idempotent.
 
 use littoral_model::{
+    hlc::Hlc,
+    mutation::{Mutation, active},
     origin::Origins,
     position::{Incarnation, Lsn, Position},
     region::Region,
@@ -21,17 +23,26 @@ pub struct Marks(BTreeMap<Region, VecDeque<Mark>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     theirs: Position,
+    /// The newest clock reading of theirs up to there.
+    hlc: Hlc,
     ours: Lsn,
 }
 
 impl Marks {
-    /// The record `ours` says that everything up to `theirs` is here.
-    pub fn add(&mut self, region: Region, theirs: Position, ours: Lsn) {
+    /// The record `ours` says that everything up to `theirs` is here, of which the newest clock reading is `hlc`.
+    pub fn add(&mut self, region: Region, (theirs, hlc): (Position, Hlc), ours: Lsn) {
         let marks = self.0.entry(region).or_default();
-        marks.push_back(Mark { theirs, ours });
+        marks.push_back(Mark { theirs, hlc, ours });
         if marks.len() > MARKS_MAX {
             marks.pop_front();
         }
+    }
+
+    /// Whether everything of a region up to a clock reading is among its records up to `lsn`.
+    fn reaches(&self, region: Region, (incarnation, lsn): (Incarnation, Lsn), hlc: Hlc) -> bool {
+        let marks = self.0.get(&region).into_iter().flatten();
+        let within = |mark: &&Mark| mark.theirs.incarnation == incarnation && mark.theirs.lsn <= lsn;
+        marks.filter(within).any(|mark| mark.hlc >= hlc)
     }
 
     /// The last record of ours that has nothing of a region behind `lsn` of its log before it.
@@ -59,9 +70,17 @@ pub fn resume_point(
         return None;
     }
     let mut point = has;
+    if active(Mutation::RehomeByOwnAlone) {
+        return Some(point);
+    }
     for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
         let (incarnation, has) = theirs.get(region)?;
         let Position { incarnation: here, lsn } = origin.position;
+        // Its rows that came with a third region's snapshot stand in our log without a number of its own.
+        let all = incarnation == here && has >= lsn && origin.hlc >= origin.foreign;
+        if origin.foreign > Hlc::default() && !all && !marks.reaches(region, (incarnation, has), origin.foreign) {
+            return None;
+        }
         if incarnation == here && has >= lsn {
             continue;
         }
@@ -73,7 +92,7 @@ pub fn resume_point(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use littoral_model::{hlc::Hlc, record::ChainHash};
+    use littoral_model::record::ChainHash;
 
     const OURS: Incarnation = Incarnation(1);
     const THEIRS: Incarnation = Incarnation(2);
@@ -90,7 +109,7 @@ mod tests {
     fn log() -> (Origins, Marks) {
         let (mut origins, mut marks) = (Origins::default(), Marks::default());
         for (theirs, ours) in [(5, 20), (8, 50), (30, 90)] {
-            marks.add(region("b"), at(THEIRS, theirs), Lsn(ours));
+            marks.add(region("b"), (at(THEIRS, theirs), Hlc(theirs)), Lsn(ours));
             origins.set(region("b"), at(THEIRS, theirs), ChainHash(0), Hlc(theirs), &[]);
         }
         (origins, marks)
@@ -113,6 +132,20 @@ mod tests {
         assert_eq!(point(70, Some((THEIRS, 29))), Some(50));
         assert_eq!(point(10, Some((THEIRS, 29))), Some(10));
         assert_eq!(point(100, Some((THEIRS, 5))), Some(20));
+    }
+
+    #[test]
+    fn rows_that_came_round_a_third_region_must_be_held_too() {
+        let (mut origins, marks) = log();
+        let point = |origins: &Origins, b: u64| {
+            let mut theirs = Watermark::at(region("a"), OURS, Lsn(70));
+            theirs.set(region("b"), THEIRS, Lsn(b));
+            resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks).map(|lsn| lsn.0)
+        };
+        origins.foreign(region("b"), Hlc(8));
+        assert_eq!((point(&origins, 8), point(&origins, 7)), (Some(50), None));
+        origins.foreign(region("b"), Hlc(99));
+        assert_eq!(point(&origins, 30), None, "nobody is known to have that");
     }
 
     #[test]

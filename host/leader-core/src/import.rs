@@ -9,6 +9,7 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
+    mutation::{Mutation, active},
     origin::Seen,
     position::{Incarnation, Lsn, Position},
     record::{ChainHash, Payload, Record},
@@ -40,6 +41,8 @@ pub struct Import {
     /// Rows, deletions and changes of the catalogue that originated there, in its order, and what it had seen of others in
     /// between; each behind its length. Others are passed over.
     pub records: Bytes,
+    /// Whether they are rows of a snapshot that are not here: of all regions, and our own, when our log was begun anew.
+    pub snapshot: bool,
     /// What the region had seen of others before the first record, where that is known besides.
     pub seen: Vec<Seen>,
     /// Up to where of its log they go, and the hash there; `None` for a part of a snapshot that is not its last.
@@ -97,6 +100,10 @@ impl Committer {
                 through.changed = Some((record.lsn, record.chain));
                 continue;
             }
+            if import.snapshot && record.is_content() && record.origin != region {
+                self.take_foreign(building, region, record)?;
+                continue;
+            }
             let here = building.pending.origins.has(region, incarnation, record.origin_lsn);
             if !is_content(&record, region) || here {
                 continue;
@@ -112,7 +119,8 @@ impl Committer {
                 return refuse(format!("region '{region}': {drift}"));
             }
             through.hlc = through.hlc.max(record.hlc);
-            if self.take_content(building, region, &record)? {
+            let lost = active(Mutation::ImportLosesRecord) && record.origin_lsn.0.is_multiple_of(5);
+            if self.take_content(building, region, &record)? && !lost {
                 let of = (region, record.origin_lsn);
                 self.push_of(building, of, record.hlc, record.payload)
                     .map_err(|error| WriteError::Invalid(error.to_string()))?;
@@ -124,6 +132,21 @@ impl Committer {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes a row of a region's snapshot that another region wrote: a third, or we ourselves before our log was begun anew.
+    fn take_foreign(&mut self, building: &mut Building, from: Region, record: Record<'_>) -> Result<(), WriteError> {
+        let origin = record.origin;
+        if !self.take_content(building, from, &record)? {
+            return Ok(());
+        }
+        let invalid = |error: String| WriteError::Invalid(error);
+        let drift = self.clock.observe(record.hlc, building.now_ms, self.imports.clock_drift_ms_max);
+        drift.map_err(|drift| invalid(format!("region '{from}': {drift}")))?;
+        // Of a third region's log it is not known where it stands there.
+        let number = if origin == self.region { building.batch.next_lsn() } else { Lsn::NONE };
+        let pushed = self.push_of(building, (origin, number), record.hlc, record.payload);
+        pushed.map(drop).map_err(|error| invalid(error.to_string()))
     }
 
     /// Checks a record against the catalogue, which it may change. False when it concerns nobody any more.

@@ -9,6 +9,7 @@
 
 pub mod apply;
 pub mod commit;
+pub mod exchange;
 pub mod homing;
 pub mod import;
 pub mod ingest;

@@ -8,11 +8,9 @@
 //!
 //! Each region is followed by one task. It goes on where the log says that it stands, so a restart loses and repeats nothing.
 
-mod catalogue;
 mod concern;
 mod follow;
 mod link;
-mod take;
 
 pub(crate) use concern::Taken;
 pub(crate) use follow::run;

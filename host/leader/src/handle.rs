@@ -311,6 +311,7 @@ impl FeedSource for Handle {
             as_of: published.position,
             chain: published.chain,
             watermark: published.told.clone(),
+            mixed: published.origins.is_mixed(),
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.table.len() as u64,
             chunks: Box::new(self.shared.table.chunks(ROWS_PER_CHUNK)),

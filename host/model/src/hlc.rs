@@ -63,7 +63,9 @@ impl HlcClock {
         if ahead_ms > drift_max_ms {
             return Err(ClockDrift { ahead_ms, drift_max_ms });
         }
-        self.last = self.last.max(peer);
+        if !active(Mutation::ForgetPeerClock) {
+            self.last = self.last.max(peer);
+        }
         Ok(())
     }
 

@@ -67,6 +67,14 @@ pub enum Mutation {
     EdgeCollectsNothing,
     /// A leader's clock goes back with its host's.
     ClockGoesBack,
+    /// A leader's clock takes no notice of another region's.
+    ForgetPeerClock,
+    /// A record of another region is left out while how far its log has come is written down.
+    ImportLosesRecord,
+    /// A replica of another region's log goes on behind its own region's records, whatever it lacks of others.
+    RehomeByOwnAlone,
+    /// What only the lost region's log has counts as if the followed one had it.
+    ForgetBeyond,
     /// Who takes the lease goes on with the epoch of the holder before.
     IgnoreLeaseEpoch,
     /// What was appended is acknowledged though the lease has run out.
@@ -93,6 +101,10 @@ impl Mutation {
     /// Those of a region's members, which their own simulation finds.
     pub const MEMBERS: [Self; 4] =
         [Self::CommitOldEpochs, Self::ForgetPromise, Self::PromoteLongestLog, Self::PromoteAlone];
+
+    /// Those of regions that take each other's records, which the simulation of regions finds.
+    pub const REGIONS: [Self; 4] =
+        [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
     pub const ALL: [Self; 29] = [

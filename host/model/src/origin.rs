@@ -31,6 +31,10 @@ pub struct Origin {
     pub chain: ChainHash,
     /// The newest clock reading among its records here.
     pub hlc: Hlc,
+    /// The newest clock reading among its rows here that came with a third region's snapshot, and so by no number of its log.
+    pub foreign: Hlc,
+    /// The newest clock reading among all its rows here: beyond `hlc` while a snapshot of it is taken in.
+    pub newest: Hlc,
     /// What the region itself had seen of others by then. What it wrote after that was written in knowledge of it, and is no
     /// conflict with it.
     pub seen: BTreeMap<Region, Seen>,
@@ -63,6 +67,24 @@ impl Origins {
         origin.seen = seen.iter().map(|seen| (seen.region, *seen)).collect();
     }
 
+    /// Whether there are rows that no position here names: they came round a third region, and have not come by themselves yet.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.0.values().any(|origin| origin.newest.max(origin.foreign) > origin.hlc)
+    }
+
+    /// A row of a region has come by itself.
+    pub fn came(&mut self, region: Region, hlc: Hlc) {
+        let origin = self.0.entry(region).or_default();
+        origin.newest = origin.newest.max(hlc);
+    }
+
+    /// A row of a region has come with a third region's snapshot.
+    pub fn foreign(&mut self, region: Region, hlc: Hlc) {
+        let origin = self.0.entry(region).or_default();
+        origin.foreign = origin.foreign.max(hlc);
+    }
+
     /// A record of the log's own region that others take.
     pub fn own(&mut self, region: Region, position: Position) {
         self.0.entry(region).or_default().position = position;
@@ -75,7 +97,7 @@ impl Origins {
 
     /// Adds them to a watermark.
     pub fn add_to(&self, watermark: &mut Watermark) {
-        for (region, origin) in self.iter() {
+        for (region, origin) in self.iter().filter(|(_, origin)| origin.position != Position::default()) {
             watermark.set(region, origin.position.incarnation, origin.position.lsn);
         }
     }

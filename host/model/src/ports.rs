@@ -338,6 +338,9 @@ pub struct SnapshotSource {
     pub chain: ChainHash,
     /// The same for every region.
     pub watermark: Watermark,
+    /// Whether there are rows that the watermark does not name, as they came round a third region: whoever holds them cannot go on
+    /// in another region's log without a snapshot of it.
+    pub mixed: bool,
     /// The catalogue as of `as_of`.
     pub catalogue: Arc<Catalogue>,
     /// About how many rows there are.

@@ -28,7 +28,7 @@ pub enum Views {
     /// These, by name, also when they are made later. Names that no view has are no error.
     Names(Vec<String>),
     /// What originated in the publisher's region: rows, deletions, changes of the catalogue; and how far the publisher has
-    /// other regions' records. For the leader of this other region, which says what it has made durable.
+    /// other regions' records. A snapshot is of all rows. For the leader of this other region, which says what it has made durable.
     ForRegion(Region),
 }
 
@@ -138,6 +138,9 @@ pub enum Downstream {
         chain: ChainHash,
         /// The same for every region: how far others' records are in it.
         watermark: Watermark,
+        /// Whether there are rows that the watermark does not name, as they came round a third region: whoever holds them cannot
+        /// go on in another region's log without a snapshot of it.
+        mixed: bool,
         /// The catalogue as of `as_of`.
         catalogue: Arc<Catalogue>,
         /// About how many rows follow.

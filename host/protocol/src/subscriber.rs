@@ -36,6 +36,8 @@ pub enum Effect {
         chain: ChainHash,
         /// How far every region's records will be in it.
         watermark: Watermark,
+        /// Whether there will be rows that the watermark does not name.
+        mixed: bool,
         /// Its catalogue.
         catalogue: Arc<Catalogue>,
         /// About how many rows will come.
@@ -214,7 +216,7 @@ impl Subscriber {
             }
             (
                 Phase::AwaitingSnapshot { head },
-                Downstream::SnapshotBegin { as_of, chain, watermark, catalogue, rows_estimate },
+                Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate },
             ) => {
                 let head = *head;
                 self.check_incarnation(as_of)?;
@@ -227,7 +229,7 @@ impl Subscriber {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: applied.position.lsn });
                 }
                 self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
-                Ok(Effect::BeginSnapshot { as_of, chain, watermark, catalogue, rows_estimate })
+                Ok(Effect::BeginSnapshot { as_of, chain, watermark, mixed, catalogue, rows_estimate })
             }
             (Phase::Snapshot { rows: taken, .. }, Downstream::SnapshotRows { rows, bytes }) => {
                 *taken += u64::from(rows);

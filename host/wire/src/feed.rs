@@ -56,8 +56,8 @@ pub fn push_downstream(out: &mut Outgoing, message: &Downstream) -> Result<(), E
 pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     Ok(match decode(payload, DOWNSTREAM)? {
         Borrowed::Hello(hello) => Downstream::Hello(hello),
-        Borrowed::SnapshotBegin { as_of, chain, watermark, catalogue, rows_estimate } => {
-            Downstream::SnapshotBegin { as_of, chain, watermark, catalogue, rows_estimate }
+        Borrowed::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate } => {
+            Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate }
         }
         Borrowed::SnapshotRows { rows, bytes } => Downstream::SnapshotRows { rows, bytes: payload.slice_ref(bytes) },
         Borrowed::SnapshotEnd { rows } => Downstream::SnapshotEnd { rows },
@@ -84,6 +84,7 @@ enum Borrowed<'a> {
         as_of: Position,
         chain: ChainHash,
         watermark: Watermark,
+        mixed: bool,
         catalogue: Arc<Catalogue>,
         rows_estimate: u64,
     },

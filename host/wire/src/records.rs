@@ -127,13 +127,11 @@ impl ViewFilter {
         }
     }
 
-    /// Whether a snapshot's row is wanted.
+    /// Whether a snapshot's row is wanted. Another region's leader wants all: where a row of the origin was outranked by a third
+    /// region's, that is what stands for it.
     #[must_use]
     pub fn wants_row(&self, row: &Row) -> bool {
-        match &self.wanted {
-            Some(Wanted::Origin(origin)) => row.header().version.region == *origin,
-            _ => self.wants(row.header().view),
-        }
+        matches!(self.wanted, Some(Wanted::Origin(_))) || self.wants(row.header().view)
     }
 
     /// The block without what is not wanted. A subscriber of some views still gets changes of the catalogue, as every replica

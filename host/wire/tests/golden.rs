@@ -109,7 +109,14 @@ fn downstreams() -> Vec<Downstream> {
     let watermark = Watermark::at("eu-west".parse().unwrap(), Incarnation(9), Lsn(7));
     vec![
         Downstream::Hello(hello),
-        Downstream::SnapshotBegin { as_of: at(299), chain: ChainHash(9), watermark, catalogue, rows_estimate: 2 },
+        Downstream::SnapshotBegin {
+            as_of: at(299),
+            chain: ChainHash(9),
+            watermark,
+            mixed: true,
+            catalogue,
+            rows_estimate: 2,
+        },
         Downstream::SnapshotRows { rows: 2, bytes: rows_block.into() },
         Downstream::SnapshotEnd { rows: 2 },
         Downstream::Records { first: Lsn(297), last: Lsn(300), chain_after: ChainHash(5), bytes: records_block.into() },

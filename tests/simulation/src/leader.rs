@@ -5,8 +5,8 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Committer, Ledger, Limits, Published, Receipts, State, Work, ingest, published::receipt, receipts::content_hash,
-    recover, vouching,
+    Committer, Imports, Ledger, Limits, Marks, Published, Receipts, State, Work, ingest, published::receipt,
+    receipts::content_hash, recover, vouching,
 };
 use littoral_log::{
     Log as _, Retention,
@@ -66,6 +66,10 @@ pub struct Leader {
     limits: Limits,
     committer: Committer,
     receipts: Arc<parking_lot::Mutex<Receipts>>,
+    /// Where other regions' records stand in its log.
+    pub marks: Arc<parking_lot::Mutex<Marks>>,
+    /// Conflicts with them.
+    pub ledger: Arc<parking_lot::Mutex<Ledger>>,
     state: State,
 }
 
@@ -96,13 +100,16 @@ impl Leader {
     /// # Errors
     /// What was wrong, for people.
     pub fn open(disk: Memory, epoch: Epoch, entropy: u64) -> Result<Self, String> {
-        let options = Options {
-            region: region(),
-            first_epoch: Epoch::FIRST,
-            segment_bytes: 4 << 10,
-            cache_bytes: 4 << 10,
-            entropy,
-        };
+        Self::open_in(region(), Imports::default(), disk, epoch, entropy)
+    }
+
+    /// The same in a region that takes others' records.
+    ///
+    /// # Errors
+    /// What was wrong, for people.
+    pub fn open_in(region: Region, imports: Imports, disk: Memory, epoch: Epoch, entropy: u64) -> Result<Self, String> {
+        let options =
+            Options { region, first_epoch: Epoch::FIRST, segment_bytes: 4 << 10, cache_bytes: 4 << 10, entropy };
         let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
         let receipts = || (Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS), Ledger::new(100, 1 << 20));
         let recovered = recover(&disk, &*log, TABLE, receipts).map_err(|error| error.to_string())?;
@@ -118,13 +125,9 @@ impl Leader {
         let receipts = Arc::new(parking_lot::Mutex::new(recovered.receipts));
         let owner = (identity.region, epoch);
         let clock = HlcClock::after(hlc);
-        let committer = Committer::new(
-            owner,
-            limits,
-            clock,
-            (recovered.catalogue.clone(), recovered.origins.clone()),
-            receipts.clone(),
-        );
+        let known = (recovered.catalogue.clone(), recovered.origins.clone());
+        let imports = Imports { incarnation: identity.incarnation, ..imports };
+        let committer = Committer::new(owner, limits, clock, known, receipts.clone()).importing(imports);
         Ok(Self {
             disk,
             log,
@@ -137,6 +140,8 @@ impl Leader {
             limits,
             committer,
             receipts,
+            marks: recovered.marks.clone(),
+            ledger: recovered.ledger.clone(),
             state: State::new((recovered.catalogue, recovered.origins), identity, (recovered.ledger, recovered.marks)),
         })
     }
@@ -240,14 +245,13 @@ impl Leader {
 
     /// Writes a snapshot and lets go of what it makes superfluous. Says what came of it.
     pub fn snapshot_to_disk(&self) -> String {
-        let receipts = self.receipts.lock().through(self.published.position.lsn);
+        let remembered = snapshot::Remembered {
+            receipts: self.receipts.lock().through(self.published.position.lsn),
+            origins: (*self.published.origins).clone(),
+            conflicts: self.ledger.lock().iter().cloned().collect(),
+        };
         let head = self.published.snapshot_head(self.log.identity(), self.epoch, self.table.len() as u64);
-        if let Err(error) = snapshot::write(
-            &self.disk,
-            &head,
-            self.table.chunks(4),
-            &snapshot::Remembered { receipts, ..snapshot::Remembered::default() },
-        ) {
+        if let Err(error) = snapshot::write(&self.disk, &head, self.table.chunks(4), &remembered) {
             return format!("the snapshot could not be written: {error}");
         }
         let through = match snapshot::prune(&self.disk) {

@@ -18,6 +18,7 @@ pub mod leader;
 mod network;
 mod publish;
 pub mod random;
+pub mod regions;
 mod report;
 mod sessions;
 pub mod world;

@@ -19,6 +19,9 @@ struct Arguments {
     /// Print each seed with a hash of its events, to compare two runs.
     #[arg(long)]
     digests: bool,
+    /// The world of several regions in the place of one.
+    #[arg(long)]
+    regions: bool,
     /// Put this deliberate fault into the product.
     #[arg(long)]
     mutation: Option<Fault>,
@@ -31,7 +34,7 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Mutation::ALL.into_iter().find(|mutation| format!("{mutation:?}") == name);
+        let found = Mutation::ALL.into_iter().chain(Mutation::REGIONS).find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
             let names: Vec<String> = Mutation::ALL.iter().map(|mutation| format!("{mutation:?}")).collect();
             format!("there is no such fault; there are {}", names.join(", "))
@@ -43,6 +46,16 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     mutation::set(arguments.mutation.map(|fault| fault.0));
     let mut failed = 0_u64;
+    if arguments.regions {
+        for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
+            if let Err(broken) = littoral_simulation::regions::run(seed) {
+                failed += 1;
+                println!("{broken}");
+            }
+        }
+        println!("{} seeds, {failed} failed", arguments.seeds);
+        return if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
         let result = littoral_simulation::run(seed);
         let (events, digest) = match &result {

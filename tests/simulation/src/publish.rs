@@ -3,6 +3,7 @@
 use crate::{edge::Edge, leader::Leader, leader::region};
 use bytes::Bytes;
 use littoral_edge_core::relay;
+use littoral_leader_core::homing;
 use littoral_log::Log as _;
 use littoral_model::{
     digest::Checkpoints,
@@ -10,11 +11,12 @@ use littoral_model::{
     ports::{FeedReadError, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
     record::ChainHash,
+    region::Region,
     row::Row,
     token::Watermark,
 };
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Mode, SubscriberHello},
+    frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello},
     publisher::{Publisher, Session},
 };
 use littoral_wire::{records, rows};
@@ -36,6 +38,16 @@ pub(crate) trait Source {
     /// How far behind the leader it is at most.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
+    fn region(&self) -> Region {
+        region()
+    }
+    /// See [`littoral_model::ports::FeedSource::resume_point`].
+    fn resume_point(&self, _: &Watermark) -> Option<Lsn> {
+        None
+    }
+    fn told(&self) -> Watermark {
+        Watermark::default()
+    }
 }
 
 impl Source for Leader {
@@ -64,6 +76,7 @@ impl Source for Leader {
             as_of: self.published.position,
             chain: self.published.chain,
             watermark: self.published.told.clone(),
+            mixed: self.published.origins.is_mixed(),
             catalogue: self.published.catalogue.clone(),
             rows_estimate: self.table.len() as u64,
             chunks: Box::new(self.table.chunks(ROWS_PER_CHUNK)),
@@ -72,6 +85,19 @@ impl Source for Leader {
 
     fn checkpoints(&self) -> &Checkpoints {
         &self.checkpoints
+    }
+
+    fn region(&self) -> Region {
+        self.log.identity().region
+    }
+
+    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
+        let own = (self.log.identity().region, self.published.position);
+        homing::resume_point(own, theirs, &self.published.origins, &self.marks.lock())
+    }
+
+    fn told(&self) -> Watermark {
+        self.published.told.clone()
     }
 
     fn behind(&self, _: Duration) -> Option<Duration> {
@@ -134,14 +160,19 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
         return told(ErrorCode::Behind, "nothing is held yet".to_owned());
     }
     let publisher = Publisher {
-        region: region(),
+        region: source.region(),
         epoch: source.epoch(),
         head,
-        watermark: Watermark::default(),
+        watermark: source.told(),
         heartbeat_ms: 100,
         relay,
     };
-    let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), None);
+    let other_log = hello.resume.is_some_and(|resume| resume.position.incarnation != head.incarnation);
+    let rehomed = source.resume_point(&hello.watermark).filter(|_| other_log && !trimmed).and_then(|lsn| {
+        let chain = chain_before_tail(source, lsn, head.lsn)?;
+        Some(Resume { position: Position { lsn, ..head }, chain })
+    });
+    let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), rehomed);
     let (answer, session) = match answered {
         Ok(greeted) => greeted,
         Err(refusal) => return told(ErrorCode::Behind, refusal.to_string()),
@@ -176,6 +207,7 @@ impl Publishing {
                 as_of: snapshot.as_of,
                 chain: snapshot.chain,
                 watermark: snapshot.watermark.clone(),
+                mixed: snapshot.mixed,
                 catalogue: snapshot.catalogue.clone(),
                 rows_estimate: snapshot.rows_estimate,
             };

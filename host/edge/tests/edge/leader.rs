@@ -372,6 +372,7 @@ impl FeedSource for Leader {
             as_of: *self.head.borrow(),
             chain: log.chain,
             watermark: Watermark::default(),
+            mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: log.table.len() as u64,
             chunks: Box::new(log.table.chunks(1_000)),

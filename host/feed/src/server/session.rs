@@ -356,6 +356,7 @@ impl Session<'_> {
             as_of,
             chain: source.chain,
             watermark: source.watermark,
+            mixed: source.mixed,
             catalogue: source.catalogue,
             rows_estimate: source.rows_estimate,
         })

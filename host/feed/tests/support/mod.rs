@@ -277,6 +277,7 @@ impl FeedSource for Leader {
             as_of: *self.head.borrow(),
             chain: log.last.1,
             watermark: Watermark::default(),
+            mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: rows.len() as u64,
             chunks: Box::new(chunks.into_iter()),

@@ -1,12 +1,14 @@
 //! Following one other region's leader: connect, take, say what is durable, and again when the stream ends.
 
-use super::take::{Done, Fault, Step, Taking};
 use crate::{
     config::OtherRegion,
     shared::{Shared, Submission, Work},
 };
 use littoral_feed::client::{self, Connection, Pause};
-use littoral_leader_core::{Import, Work as LogWork};
+use littoral_leader_core::{
+    Import, Work as LogWork,
+    exchange::{Done, Fault, Step, Taking},
+};
 use littoral_model::{module::ModuleDigest, region::Region, write::WriteError};
 use littoral_protocol::{
     frame::{Downstream, Upstream},
@@ -106,7 +108,7 @@ impl Driver {
     async fn take(&mut self, taking: &mut Taking, connection: &Connection, message: Downstream) -> Result<(), Ended> {
         let greets = matches!(message, Downstream::Hello(_));
         let published = self.shared.published.load_full();
-        let step = taking.take(message, &mut self.epochs, &published)?;
+        let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
         let link = self.shared.exchange.link(self.region);
         if greets && let Some(link) = link {
             tracing::info!(region = %self.region, from = %taking.position(), "taking another region's records");

@@ -79,6 +79,7 @@ fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
         as_of,
         chain: ChainHash(4),
         watermark: Watermark::default(),
+        mixed: false,
         catalogue: Arc::default(),
         rows_estimate: 2,
     };

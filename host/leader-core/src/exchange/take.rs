@@ -1,10 +1,11 @@
 //! What each message of another region's leader leads to. No IO: the driver submits and answers.
 
 use super::catalogue;
-use littoral_leader_core::{Import, Published};
+use crate::{import::Import, published::Published};
 use littoral_model::{
     catalogue::CatalogueChange,
     hlc::Hlc,
+    merge::Rank,
     module::ModuleDigest,
     origin::{Origin, Seen},
     position::{Lsn, Position},
@@ -16,8 +17,9 @@ use littoral_protocol::{
     frame::{Downstream, ErrorCode, Resume, SubscriberHello, Views},
     subscriber::{Block, BlockCheck, Effect, Epochs, Subscriber, Violation},
 };
+use littoral_replica::Table;
 use littoral_wire::{records, rows};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What only says how far a region's log has come is written down once for so many of its records: writing down each would
 /// make the other region write down that, without end.
@@ -25,33 +27,55 @@ const MARK_EVERY: u64 = 10_000;
 
 /// Why a stream is ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub enum Fault {
+    /// The feed's rules were broken.
     #[error(transparent)]
     Violation(#[from] Violation),
+    /// A record or a row cannot be decoded.
     #[error("its leader sent what cannot be read: {0}")]
     Wire(#[from] littoral_wire::Error),
+    /// The other leader ends the stream.
     #[error("its leader ended the feed ({code:?}): {message}")]
-    Ended { code: ErrorCode, message: String },
+    Ended {
+        /// Why.
+        code: ErrorCode,
+        /// Its words.
+        message: String,
+    },
+    /// The address leads to another region.
     #[error("this address serves region '{0}', not this one; mend [[regions]] in the leader's configuration")]
     OtherRegion(Region),
+    /// The regions' catalogues do not agree: what differs, and what to do.
     #[error("{0}")]
     Apart(String),
 }
 
 /// What the driver does next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub enum Step {
     /// Nothing.
     None,
     /// The other leader has this much; everything up to `applied` is here.
-    Heard { head: Position, applied: Position },
+    Heard {
+        /// Its last record.
+        head: Position,
+        /// Ours of it.
+        applied: Position,
+    },
     /// Submit these one after the other, having fetched the modules first; then call [`Taking::done`].
-    Submit { imports: Vec<Import>, modules: Vec<ModuleDigest>, done: Done },
+    Submit {
+        /// What is to be made durable.
+        imports: Vec<Import>,
+        /// Modules whose components must be here before.
+        modules: Vec<ModuleDigest>,
+        /// To be given back when that is done.
+        done: Done,
+    },
 }
 
 /// What holds once everything is submitted.
 #[derive(Debug)]
-pub(super) enum Done {
+pub enum Done {
     /// A part of a snapshot.
     Part,
     /// The snapshot.
@@ -62,37 +86,52 @@ pub(super) enum Done {
 
 /// One stream from another region's leader.
 #[derive(Debug)]
-pub(super) struct Taking {
+pub struct Taking {
     region: Region,
     own: Region,
     is_home: bool,
     subscriber: Subscriber,
     /// What the region had seen of others in blocks that were not worth writing down: it belongs before what comes next.
     carried: BTreeMap<Region, Vec<u8>>,
+    /// As of when a snapshot is that comes.
     snapshot: Option<(Position, ChainHash)>,
     marked: Lsn,
 }
 
 impl Taking {
     /// A stream that goes on where our log stands.
-    pub(super) fn new(region: Region, own: Region, is_home: bool, origin: Option<&Origin>, epochs: &Epochs) -> Self {
-        let resume = origin.map(|origin| Resume { position: origin.position, chain: origin.chain });
+    #[must_use]
+    pub fn new(region: Region, own: Region, is_home: bool, origin: Option<&Origin>, epochs: &Epochs) -> Self {
+        // A first snapshot that broke off begins again: it brings what no record of that log does.
+        let begun = origin.filter(|origin| origin.position.lsn > Lsn::NONE);
+        let resume = begun.map(|origin| Resume { position: origin.position, chain: origin.chain });
         let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
         let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
         Self { region, own, is_home, subscriber, carried: BTreeMap::new(), snapshot: None, marked }
     }
 
-    pub(super) fn hello(&self, name: &str) -> SubscriberHello {
+    /// The first message to send.
+    #[must_use]
+    pub fn hello(&self, name: &str) -> SubscriberHello {
         self.subscriber.hello(name)
     }
 
     /// Where the stream stands.
-    pub(super) fn position(&self) -> Position {
+    #[must_use]
+    pub fn position(&self) -> Position {
         self.subscriber.resume().map_or_else(Position::default, |resume| resume.position)
     }
 
-    /// A message has come. `ours` is what is applied here by now.
-    pub(super) fn take(&mut self, message: Downstream, epochs: &mut Epochs, ours: &Published) -> Result<Step, Fault> {
+    /// A message has come. `ours` is what is applied here by now, and `table` the rows.
+    ///
+    /// # Errors
+    /// [`Fault`]: end the stream.
+    pub fn take(
+        &mut self,
+        message: Downstream,
+        epochs: &mut Epochs,
+        (ours, table): (&Published, &Table),
+    ) -> Result<Step, Fault> {
         Ok(match self.subscriber.receive(message)? {
             Effect::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
             Effect::Greeted(hello) => {
@@ -114,11 +153,18 @@ impl Taking {
             Effect::TakeRows { bytes, .. } => {
                 let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
                 let mut block = Vec::with_capacity(bytes.len() * 5 / 4);
+                let merges: HashMap<_, _> = ours.catalogue.views().map(|view| (view.id, view.merge)).collect();
                 for row in rows::iter(&bytes) {
-                    let damaged = || Violation::Damaged("a snapshot holds an empty row".to_owned());
-                    records::push(&mut block, &catalogue::row_record(&row?.ok_or_else(damaged)?))?;
+                    let row = row?.ok_or_else(|| Violation::Damaged("a snapshot holds an empty row".to_owned()))?;
+                    // Most of it is here already, or outranked.
+                    let merge = merges.get(&row.view).copied().unwrap_or_default();
+                    let rank = Rank { event_time: row.event_time, version: row.version };
+                    let here = table.held(row.view, row.key).is_some_and(|held| !merge.replaces(rank, held.rank()));
+                    if !here {
+                        records::push(&mut block, &catalogue::row_record(&row))?;
+                    }
                 }
-                let import = self.import(as_of, block, None);
+                let import = Import { snapshot: true, ..self.import(as_of, block, None) };
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
             }
             Effect::FinishSnapshot => {
@@ -134,7 +180,7 @@ impl Taking {
     }
 
     /// What a step asked for is done.
-    pub(super) fn done(&mut self, done: &Done, epochs: &mut Epochs) {
+    pub fn done(&mut self, done: &Done, epochs: &mut Epochs) {
         if let Done::Block(block, epoch) = done {
             self.subscriber.applied(block, *epoch);
             epochs.seen(self.position().incarnation, self.subscriber.epoch());
@@ -143,7 +189,7 @@ impl Taking {
 
     fn import(&self, at: Position, records: Vec<u8>, through: Option<(Lsn, ChainHash)>) -> Import {
         let (region, incarnation, seen) = (self.region, at.incarnation, Vec::new());
-        Import { region, incarnation, records: records.into(), seen, through }
+        Import { region, incarnation, records: records.into(), snapshot: false, seen, through }
     }
 
     /// What the region had seen of us and of others when it took its snapshot.

@@ -1,7 +1,7 @@
 //! A whole catalogue of another region, as it comes with a snapshot.
 
 use super::take::Fault;
-use littoral_leader_core::Import;
+use crate::import::Import;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     hlc::Hlc,
@@ -47,7 +47,14 @@ pub(super) fn changes(
         };
         records::push(&mut block, &record)?;
     }
-    Ok(Import { region: home, incarnation: as_of.incarnation, records: block.into(), seen: Vec::new(), through: None })
+    Ok(Import {
+        region: home,
+        incarnation: as_of.incarnation,
+        records: block.into(),
+        snapshot: false,
+        seen: Vec::new(),
+        through: None,
+    })
 }
 
 /// Checks that rows of another region mean the same views by the same numbers as ours.

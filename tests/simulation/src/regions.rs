@@ -1,0 +1,447 @@
+//! Three regions and an edge that goes from one to the other: leaders that take each other's records, crash, fall behind a
+//! trimmed log, and whose clocks disagree; streams that break anywhere. Judged by a plain list of what each region has
+//! acknowledged.
+
+use crate::{
+    leader::{self, FULL, Leader, RESIDENT},
+    publish::{self, Publishing},
+    random::Random,
+};
+use littoral_edge_core::{
+    Holdings,
+    follower::{Effect, Fault, Follower},
+};
+use littoral_leader_core::{
+    Imports, Work,
+    exchange::{Step, Taking},
+};
+use littoral_log::storage::Memory;
+use littoral_model::{
+    digest::{Digest, ViewDigest},
+    event_time::EventTime,
+    hlc::Hlc,
+    merge::Rank,
+    position::{Epoch, Incarnation, Lsn},
+    record::{Payload, Record},
+    region::Region,
+    token::Watermark,
+    version::Version,
+    view::ViewId,
+};
+use littoral_protocol::{frame::Downstream, subscriber::Epochs};
+use littoral_replica::Table;
+use littoral_wire::{
+    records::{self, ViewFilter},
+    rows,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+const COUNT: usize = 3;
+const STEPS: u64 = 500;
+/// How far apart clocks may be, in milliseconds.
+const DRIFT_MS: u64 = 5_000;
+
+/// One region's stream to another, or to the edge.
+struct Stream {
+    taking: Taking,
+    publishing: Publishing,
+    filter: ViewFilter,
+    /// Rows of the snapshot that were sent.
+    rows: u64,
+}
+
+/// A write that was acknowledged.
+struct Acknowledged {
+    /// Which life of the log took it.
+    incarnation: Incarnation,
+    lsn: Lsn,
+    view: ViewId,
+    key: Vec<u8>,
+    rank: Rank,
+}
+
+struct World {
+    random: Random,
+    now: Duration,
+    leaders: Vec<Leader>,
+    streams: BTreeMap<(usize, usize), Stream>,
+    epochs: Vec<Epochs>,
+    acknowledged: Vec<Vec<Acknowledged>>,
+    edge: Follower,
+    /// Whom it follows.
+    edge_at: Option<(usize, Publishing)>,
+    edge_exact: Lsn,
+    rehomed: u64,
+    snapshots: u64,
+}
+
+/// What a seed came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Conflicts that were found.
+    pub conflicts: u64,
+    /// How often the edge went on in another region's log.
+    pub rehomed: u64,
+    /// Snapshots that the edge took.
+    pub snapshots: u64,
+}
+
+fn name(at: usize) -> Region {
+    ["asia", "east", "west"][at].parse().unwrap_or(Region::NONE)
+}
+
+/// Runs a seed.
+///
+/// # Errors
+/// Which invariant was broken.
+pub fn run(seed: u64) -> Result<Counts, String> {
+    let mut world = World::new(seed)?;
+    for step in 0..STEPS {
+        world.now += Duration::from_millis(1 + world.random.below(20));
+        world.step().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
+        if step % 8 == 0 {
+            world.check().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
+        }
+    }
+    world.heal().map_err(|broken| format!("seed {seed}, healed: {broken}"))?;
+    Ok(Counts {
+        acknowledged: world.acknowledged.iter().map(|all| all.len() as u64).sum(),
+        conflicts: world.leaders.iter().map(|leader| leader.ledger.lock().iter().len() as u64).sum(),
+        rehomed: world.rehomed,
+        snapshots: world.snapshots,
+    })
+}
+
+impl World {
+    fn new(seed: u64) -> Result<Self, String> {
+        let mut leaders = Vec::new();
+        for at in 0..COUNT {
+            leaders.push(open(at, Memory::new(), seed)?);
+        }
+        let holdings = Arc::new(Holdings { shards: 4, hash_seed: Some(7), ..Holdings::default() });
+        let mut world = Self {
+            random: Random::new(seed),
+            now: Duration::from_secs(1),
+            leaders,
+            streams: BTreeMap::new(),
+            epochs: vec![Epochs::default(); COUNT],
+            acknowledged: (0..COUNT).map(|_| Vec::new()).collect(),
+            edge: Follower::new("edge".to_owned(), holdings, None),
+            edge_at: None,
+            edge_exact: Lsn::NONE,
+            rehomed: 0,
+            snapshots: 0,
+        };
+        world.leaders[0].commit(Leader::views(), world.now)?;
+        Ok(world)
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let at = self.random.below(COUNT as u64) as usize;
+        let from = (at + 1 + self.random.below(COUNT as u64 - 1) as usize) % COUNT;
+        match self.random.below(100) {
+            0..25 => self.write(at),
+            25..70 => self.take(at, from),
+            70..76 => {
+                self.streams.remove(&(at, from));
+                Ok(())
+            }
+            76..90 => self.follow(),
+            90..94 => {
+                self.edge_at = None;
+                self.edge.disconnected(&Fault::Lost);
+                Ok(())
+            }
+            94..96 => {
+                let disk = self.leaders[at].disk.crash(self.random.any());
+                self.reopen(at, disk)
+            }
+            // A region that is not the catalogue's home loses its disk, and begins anew with what the others have.
+            96 if at != 0 && self.random.one_in(3) => self.reopen(at, Memory::new()),
+            96..98 => {
+                self.leaders[at].snapshot_to_disk();
+                Ok(())
+            }
+            // Within the bound, so that nobody is refused for good.
+            _ => {
+                self.leaders[at].wall = self.random.below(DRIFT_MS / 2) as i64;
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, at: usize) -> Result<(), String> {
+        if self.leaders[at].published.catalogue.view_by_id(RESIDENT).is_none() {
+            return Ok(());
+        }
+        let count = 1 + self.random.below(3);
+        let mut writes: Vec<_> = (0..count).map(|_| leader::write(&mut self.random, self.now)).collect();
+        // Often the same time: then the version decides.
+        if self.random.one_in(2) {
+            writes.iter_mut().for_each(|write| write.event_time = 1);
+        }
+        let leader = &mut self.leaders[at];
+        let work = leader.check(leader::request(&writes, None), self.now).map_err(|error| error.to_string())?;
+        let known: Vec<_> = writes.iter().map(|write| rank_of(&leader.table, write.view, &write.key)).collect();
+        let receipt = leader.commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
+        let block = leader.records(receipt.first, 1 << 20)?;
+        for (record, known) in records::iter(&block.bytes).zip(known) {
+            let record = record.map_err(|error| error.to_string())?;
+            if let Some((view, key, rank)) = content(&record) {
+                // A version outranks every one that its writer knew.
+                if known.is_some_and(|known| known.version >= rank.version) {
+                    return Err(format!("a write of region {} is not newer than one that it knew", name(at)));
+                }
+                let incarnation = receipt.position.incarnation;
+                self.acknowledged[at].push(Acknowledged {
+                    incarnation,
+                    lsn: record.lsn,
+                    view,
+                    key: key.to_vec(),
+                    rank,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// One message from one region's leader to another's.
+    fn take(&mut self, to: usize, from: usize) -> Result<(), String> {
+        if !self.streams.contains_key(&(to, from)) {
+            let origins = self.leaders[to].published.origins.clone();
+            let taking = Taking::new(name(from), name(to), from == 0, origins.get(name(from)), &self.epochs[to]);
+            let hello = taking.hello("leader");
+            let source = &self.leaders[from];
+            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(from));
+            let (message, publishing) = publish::greet(source, &hello, false);
+            let Some(publishing) = publishing else { return Ok(()) };
+            self.streams.insert((to, from), Stream { taking, publishing, filter, rows: 0 });
+            return self.deliver(to, from, message);
+        }
+        let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
+        match stream.publishing.next(&self.leaders[from]) {
+            Ok(Some(message)) => {
+                let message = filtered(message, &mut stream.filter, &mut stream.rows)?;
+                self.deliver(to, from, message)
+            }
+            Ok(None) => Ok(()),
+            Err(_) => {
+                self.streams.remove(&(to, from));
+                Ok(())
+            }
+        }
+    }
+
+    fn deliver(&mut self, to: usize, from: usize, message: Downstream) -> Result<(), String> {
+        let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
+        let leader = &mut self.leaders[to];
+        let step = match stream.taking.take(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
+            Ok(step) => step,
+            Err(_) => {
+                self.streams.remove(&(to, from));
+                return Ok(());
+            }
+        };
+        if let Step::Submit { imports, done, .. } = step {
+            for import in imports {
+                let answered = leader.commit(vec![Work::Import(import)], self.now)?.remove(0);
+                // What cannot be taken yet is asked for again on a new stream.
+                if answered.is_err() {
+                    self.streams.remove(&(to, from));
+                    return Ok(());
+                }
+            }
+            stream.taking.done(&done, &mut self.epochs[to]);
+        }
+        Ok(())
+    }
+
+    /// One message to the edge, from whomever it follows.
+    fn follow(&mut self) -> Result<(), String> {
+        let message = match &mut self.edge_at {
+            None => {
+                let at = self.random.below(COUNT as u64) as usize;
+                let hello = self.edge.connected(at, self.now);
+                let (message, publishing) = publish::greet(&self.leaders[at], &hello, false);
+                self.edge_at = publishing.map(|publishing| (at, publishing));
+                Some(message)
+            }
+            Some((at, publishing)) => match publishing.next(&self.leaders[*at]) {
+                Ok(message) => message,
+                Err(_) => {
+                    self.edge_at = None;
+                    self.edge.disconnected(&Fault::Lost);
+                    None
+                }
+            },
+        };
+        let Some(message) = message else { return Ok(()) };
+        match self.edge.take(message) {
+            Ok(Effect::Rehomed { replica, .. }) => {
+                self.rehomed += 1;
+                self.edge_exact = replica.exact_from();
+            }
+            Ok(Effect::Serve { replica, .. }) => {
+                self.snapshots += 1;
+                self.edge_exact = replica.exact_from();
+            }
+            Ok(Effect::Applied { block, level: true, .. }) => self.edge_exact = block.last,
+            Ok(_) => {}
+            Err(violation) => {
+                self.edge_at = None;
+                self.edge.disconnected(&Fault::Violation(violation));
+            }
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self, at: usize, disk: Memory) -> Result<(), String> {
+        self.streams.retain(|(to, from), _| *to != at && *from != at);
+        if self.edge_at.as_ref().is_some_and(|(followed, _)| *followed == at) {
+            self.edge_at = None;
+            self.edge.disconnected(&Fault::Lost);
+        }
+        let wall = self.leaders[at].wall;
+        self.leaders[at] = open(at, disk, self.random.any())?;
+        self.leaders[at].wall = wall;
+        Ok(())
+    }
+
+    /// What must hold at any time.
+    fn check(&self) -> Result<(), String> {
+        for (at, leader) in self.leaders.iter().enumerate() {
+            self.has_what_it_claims(
+                &leader.table,
+                &leader.published.watermark,
+                &format!("the leader of {}", name(at)),
+            )?;
+        }
+        let Some(replica) = self.edge.serving() else { return Ok(()) };
+        let point = replica.point.load();
+        self.has_what_it_claims(&replica.table, &point.watermark, "the edge")?;
+        // Where the edge says that it is comparable, it is equal.
+        let position = point.resume.position;
+        let followed = self.leaders.iter().find(|leader| leader.head() == position);
+        if let Some(followed) = followed
+            && position.lsn >= self.edge_exact
+            && digests(&replica.table) != digests(&followed.table)
+        {
+            return Err(format!("the edge says that it is comparable at {position} and is not equal"));
+        }
+        Ok(())
+    }
+
+    /// Whatever a watermark names is there, or something that outranks it.
+    fn has_what_it_claims(&self, table: &Table, claims: &Watermark, who: &str) -> Result<(), String> {
+        for (at, all) in self.acknowledged.iter().enumerate() {
+            let Some((life, through)) = claims.get(name(at)) else { continue };
+            for write in all.iter().filter(|write| write.incarnation == life && write.lsn <= through) {
+                let held = rank_of(table, write.view, &write.key);
+                let outranks =
+                    |held: Rank| (held.event_time, held.version) >= (write.rank.event_time, write.rank.version);
+                if !held.is_some_and(outranks) {
+                    return Err(format!(
+                        "{who} claims record {through} of {} and lacks its record {}",
+                        name(at),
+                        write.lsn
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing breaks any more: everybody comes to the same rows, and nothing that was acknowledged is lost.
+    fn heal(&mut self) -> Result<(), String> {
+        self.edge_at = None;
+        self.edge.disconnected(&Fault::Lost);
+        for _ in 0..200 {
+            for to in 0..COUNT {
+                for from in (0..COUNT).filter(|from| *from != to) {
+                    for _ in 0..3 {
+                        self.take(to, from)?;
+                    }
+                }
+            }
+            self.now += Duration::from_millis(10);
+        }
+        for _ in 0..4_000 {
+            self.follow()?;
+        }
+        self.check()?;
+        let mut all = Watermark::default();
+        for (at, leader) in self.leaders.iter().enumerate() {
+            let life = leader.head().incarnation;
+            if let Some(last) = self.acknowledged[at].iter().rfind(|write| write.incarnation == life) {
+                all.set(name(at), life, last.lsn);
+            }
+        }
+        let first = digests(&self.leaders[0].table);
+        for (at, leader) in self.leaders.iter().enumerate() {
+            if !leader.published.watermark.covers(&all) {
+                return Err(format!("{} has '{}' of '{all}'", name(at), leader.published.watermark));
+            }
+            if digests(&leader.table) != first {
+                return Err(format!("the rows of {} are not those of {}", name(at), name(0)));
+            }
+        }
+        let edge = self.edge.serving().ok_or("the edge holds nothing")?;
+        if digests(&edge.table) != first {
+            return Err("the rows of the edge are not those of its leader".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn open(at: usize, disk: Memory, entropy: u64) -> Result<Leader, String> {
+    let imports = Imports { catalogue_home: Some(name(0)), clock_drift_ms_max: DRIFT_MS, ..Imports::default() };
+    Leader::open_in(name(at), imports, disk, Epoch::FIRST, entropy.wrapping_mul(31).wrapping_add(at as u64))
+}
+
+fn rank_of(table: &Table, view: ViewId, key: &[u8]) -> Option<Rank> {
+    table.held(view, key).map(|row| row.rank())
+}
+
+fn content<'a>(record: &Record<'a>) -> Option<(ViewId, &'a [u8], Rank)> {
+    let rank = |event_time: EventTime, hlc: Hlc| Rank { event_time, version: Version { hlc, region: record.origin } };
+    match record.payload {
+        Payload::Row { view, event_time, key, .. } | Payload::Tombstone { view, event_time, key } => {
+            Some((view, key, rank(event_time, record.hlc)))
+        }
+        _ => None,
+    }
+}
+
+/// As the session of a feed leaves out what the subscriber does not want.
+fn filtered(message: Downstream, filter: &mut ViewFilter, sent: &mut u64) -> Result<Downstream, String> {
+    Ok(match message {
+        Downstream::Records { first, last, chain_after, bytes } => {
+            let bytes = filter.apply(&bytes).map_err(|error| error.to_string())?;
+            Downstream::Records { first, last, chain_after, bytes }
+        }
+        Downstream::SnapshotRows { bytes, .. } => {
+            let (mut kept, mut count) = (Vec::new(), 0_u32);
+            for row in rows::iter(&bytes) {
+                let row = row.map_err(|error| error.to_string())?.ok_or("an empty row")?.to_row();
+                if filter.wants_row(&row) {
+                    rows::push(&mut kept, Some(&row)).map_err(|error| error.to_string())?;
+                    count += 1;
+                }
+            }
+            *sent += u64::from(count);
+            Downstream::SnapshotRows { rows: count, bytes: kept.into() }
+        }
+        Downstream::SnapshotEnd { .. } => Downstream::SnapshotEnd { rows: *sent },
+        other => other,
+    })
+}
+
+fn digests(table: &Table) -> Vec<ViewDigest> {
+    let mut all: Vec<_> = table.digests().into_iter().filter(|view| [FULL, RESIDENT].contains(&view.view)).collect();
+    // One that has nothing yet is not known everywhere.
+    all.retain(|view| view.digest != Digest::default());
+    all.sort_by_key(|view| view.view);
+    all
+}

@@ -1,0 +1,43 @@
+//! Regions that take each other's records, and an edge that goes from one to the other, for many seeds; and that the simulation
+//! of them bites.
+
+use littoral_model::mutation::{Mutation, set};
+use littoral_simulation::regions::{Counts, run};
+
+const SEEDS: u64 = 400;
+/// Seeds within which each deliberate fault must be found.
+const BITES_WITHIN: u64 = 1_500;
+
+#[test]
+fn what_any_region_acknowledged_is_everywhere_once_all_is_healed() {
+    let mut all = Counts::default();
+    for seed in 0..SEEDS {
+        let counts = run(seed).unwrap_or_else(|broken| panic!("{broken}"));
+        all.acknowledged += counts.acknowledged;
+        all.conflicts += counts.conflicts;
+        all.rehomed += counts.rehomed;
+        all.snapshots += counts.snapshots;
+    }
+    println!("{all:?}");
+    // A world in which nothing happens proves nothing.
+    let enough = all.acknowledged > 20_000 && all.conflicts > 1_000 && all.rehomed > 200 && all.snapshots > 300;
+    assert!(enough, "{all:?}");
+}
+
+#[test]
+fn every_deliberate_fault_is_found() {
+    let mut missed = Vec::new();
+    for mutation in Mutation::REGIONS {
+        set(Some(mutation));
+        let found = (0..BITES_WITHIN).find_map(|seed| run(seed).err().map(|broken| (seed, broken)));
+        set(None);
+        match found {
+            Some((seed, broken)) => {
+                println!("{mutation:?}: found in {} seeds: {broken}", seed + 1);
+                assert!(run(seed).is_ok(), "seed {seed} fails without {mutation:?}");
+            }
+            None => missed.push(mutation),
+        }
+    }
+    assert!(missed.is_empty(), "not found within {BITES_WITHIN} seeds: {missed:?}");
+}
