@@ -74,6 +74,10 @@ pub fn resume_point(
         return Some(point);
     }
     for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
+        if origin.begun_anew {
+            // What it holds of the former life is not said.
+            return None;
+        }
         let (incarnation, has) = theirs.get(region)?;
         let Position { incarnation: here, lsn } = origin.position;
         // Its rows that came with a third region's snapshot stand in our log without a number of its own.

@@ -31,6 +31,8 @@ pub struct Origin {
     pub chain: ChainHash,
     /// The newest clock reading among its records here.
     pub hlc: Hlc,
+    /// Whether its log was begun anew since the first of its records came: of its former life others may have more or less.
+    pub begun_anew: bool,
     /// The newest clock reading among its rows here that came with a third region's snapshot, and so by no number of its log.
     pub foreign: Hlc,
     /// The newest clock reading among all its rows here: beyond `hlc` while a snapshot of it is taken in.
@@ -61,6 +63,8 @@ impl Origins {
     /// A region's records are here up to the given point. The clock reading only grows.
     pub fn set(&mut self, region: Region, position: Position, chain: ChainHash, hlc: Hlc, seen: &[Seen]) {
         let origin = self.0.entry(region).or_default();
+        let before = origin.position;
+        origin.begun_anew |= before != Position::default() && before.incarnation != position.incarnation;
         origin.position = position;
         origin.chain = chain;
         origin.hlc = origin.hlc.max(hlc);
