@@ -10,6 +10,7 @@ mod args;
 mod bootstrap;
 mod data;
 mod failure;
+mod far;
 mod feast;
 mod flights;
 mod floor;

@@ -18,6 +18,8 @@ pub const WRITE_ROWS: &str = "write_64_clients";
 pub const WRITE_BATCHES: &str = "write_batches";
 /// From commit to visible at an edge.
 pub const VISIBLE: &str = "commit_to_visible";
+/// From commit in one region to visible at an edge of another.
+pub const FAR_VISIBLE: &str = "region_to_visible";
 /// Bootstrap of an edge from a snapshot.
 pub const BOOTSTRAP: &str = "bootstrap_1m";
 /// Resident memory per row at an edge.
@@ -26,7 +28,7 @@ pub const MEMORY: &str = "memory_per_row";
 pub const ROUTER: &str = "router";
 
 /// All of them.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     READ_1X10,
     READ_100X10,
     READ_ZIPF,
@@ -36,6 +38,7 @@ pub const NAMES: [&str; 12] = [
     WRITE_ROWS,
     WRITE_BATCHES,
     VISIBLE,
+    FAR_VISIBLE,
     BOOTSTRAP,
     MEMORY,
     ROUTER,

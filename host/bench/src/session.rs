@@ -1,8 +1,8 @@
 //! One run of `littoral bench`: which measurements, on which stands, in which order.
 
 use crate::{
-    Args, bootstrap, data, failure::Failure, machine::Machine, measurement::Measurement, memory, modules, names, reads,
-    report::Report, router, stand::Stand, tail, visible, writes,
+    Args, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules, names,
+    reads, report::Report, router, stand::Stand, tail, visible, writes,
 };
 use std::{
     io::Write as _,
@@ -95,6 +95,9 @@ fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
         }
         Ok(())
     });
+    if args.wants(names::FAR_VISIBLE) {
+        take(args, names::FAR_VISIBLE, out, || far::measure(effort));
+    }
 }
 
 /// What reads and holds 1,000,000 rows.

@@ -51,9 +51,9 @@ struct Followed {
 
 /// Latencies of the writes that were followed.
 #[derive(Default)]
-struct Seen {
-    from_commit: Latencies,
-    from_sending: Latencies,
+pub(crate) struct Seen {
+    pub(crate) from_commit: Latencies,
+    pub(crate) from_sending: Latencies,
 }
 
 /// Measures several times and gives the median run's p99.
@@ -61,7 +61,7 @@ pub fn measure(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement,
     let edge = stand.edge_door(0)?;
     let (mut p50, mut p99, mut sending_p99, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..effort.rounds {
-        let seen = stand.runtime.block_on(follow(stand, edge, rows, effort))?;
+        let seen = stand.runtime.block_on(follow(stand, edge, rows, effort, RATE))?;
         p50.push(seen.from_commit.quantile_us(0.5) / 1_000.0);
         p99.push(seen.from_commit.quantile_us(0.99) / 1_000.0);
         sending_p99.push(seen.from_sending.quantile_us(0.99) / 1_000.0);
@@ -75,7 +75,14 @@ pub fn measure(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement,
     )))
 }
 
-async fn follow(stand: &Stand, edge: SocketAddr, rows: Rows, effort: Effort) -> Result<Seen, Failure> {
+/// Writes at a rate for a while, and follows some of the writes to an edge.
+pub(crate) async fn follow(
+    stand: &Stand,
+    edge: SocketAddr,
+    rows: Rows,
+    effort: Effort,
+    rate: u64,
+) -> Result<Seen, Failure> {
     let (sender, receiver) = mpsc::channel(1_024);
     let receiver = std::sync::Arc::new(Mutex::new(receiver));
     let mut followers = JoinSet::new();
@@ -94,7 +101,7 @@ async fn follow(stand: &Stand, edge: SocketAddr, rows: Rows, effort: Effort) -> 
             }
         });
     }
-    write_at_rate(stand, rows, effort, sender).await?;
+    write_at_rate(stand, rows, effort, rate, sender).await?;
     let mut all = Seen::default();
     while let Some(done) = followers.join_next().await {
         let seen = done.map_err(|error| Failure::new("a follower", error))??;
@@ -108,6 +115,7 @@ async fn write_at_rate(
     stand: &Stand,
     rows: Rows,
     effort: Effort,
+    rate: u64,
     followers: mpsc::Sender<Followed>,
 ) -> Result<(), Failure> {
     let mut random = Random::new(5);
@@ -117,7 +125,7 @@ async fn write_at_rate(
     let mut sent_count = 0;
     while start.elapsed() < effort.run * 2 {
         ticks.tick().await;
-        let due = (start.elapsed().as_secs_f64() * RATE as f64) as u64;
+        let due = (start.elapsed().as_secs_f64() * rate as f64) as u64;
         for number in sent_count..due {
             let (calls, id) = (stand.calls(), random.below(effort.rows));
             let follower = number.is_multiple_of(FOLLOW_EVERY).then(|| followers.clone());

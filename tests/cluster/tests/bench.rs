@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::{Command, Stdio};
 
 /// The names that `--only` takes, one for each measurement.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "read_1x10",
     "read_100x10",
     "read_zipf_1m",
@@ -17,6 +17,7 @@ const NAMES: [&str; 12] = [
     "write_64_clients",
     "write_batches",
     "commit_to_visible",
+    "region_to_visible",
     "bootstrap_1m",
     "memory_per_row",
     "router",
