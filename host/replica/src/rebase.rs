@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn rows_stay_and_what_was_asked_by_the_old_log_comes_too_late() {
-        let table = Table::new(Config { shards: 2, resident_bytes: Some(1 << 20), ..Config::default() });
+        // One shard, as what passes by is published in its key's alone, and the hash puts keys elsewhere in each process.
+        let table = Table::new(Config { shards: 1, resident_bytes: Some(1 << 20), ..Config::default() });
         table.set_residency(VIEW, Residency::Resident);
         let merge = MergePolicy::LatestEvent;
         let before = table.numbering();
