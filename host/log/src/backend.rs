@@ -1,7 +1,8 @@
 //! What every log backend gives, and the batch that is appended to it. The contract stands at the top of the crate.
 
 use crate::{
-    error::{AppendError, ReadError},
+    detached::Detached,
+    error::{AppendError, CutError, ReadError},
     frame,
 };
 use littoral_model::{
@@ -11,6 +12,7 @@ use littoral_model::{
     record::{ChainHash, Record},
     region::Region,
 };
+use littoral_protocol::members::History;
 
 /// Whose log it is and which life of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,43 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// [`AppendError`]. The log is then as before, and may be appended to again.
     fn append(&self, batch: Batch) -> Result<RecordBlock, AppendError>;
 
+    /// Makes records durable that another member's log has, byte for byte as they came: each must follow from the one before
+    /// it, from this log's newest on. One fsync for each epoch in the block.
+    ///
+    /// # Errors
+    /// [`AppendError`]; [`AppendError::Broken`] for what is not of this log's history. Nothing of the block was appended then,
+    /// unless the disk failed: epochs before that stay, as [`Log::bounds`] says.
+    fn append_block(&self, block: &RecordBlock) -> Result<(), AppendError>;
+
+    /// Gives up all records after `after`: they are kept aside, durably ([`crate::detached`]), and the log ends with `after`
+    /// then. A crash in the midst leaves the log as it was or cut. `None` when it ends there already.
+    ///
+    /// Readers that are in the midst of what is cut off may still get it. Snapshots of what is given up are removed.
+    ///
+    /// # Errors
+    /// [`CutError`].
+    fn cut(&self, after: Lsn) -> Result<Option<Detached>, CutError>;
+
+    /// Which epoch begins at which record.
+    fn history(&self) -> History;
+
+    /// The newest epoch that was promised here, or that a record of this log is of: whoever comes with an older one is
+    /// refused. It never gets smaller.
+    fn promised(&self) -> Epoch;
+
+    /// Promises `epoch`, durably. Nothing changes when it is older than what was promised before.
+    ///
+    /// # Errors
+    /// Of the disk. [`Log::promised`] is then as before, though the disk may have it.
+    fn promise(&self, epoch: Epoch) -> std::io::Result<()>;
+
+    /// The newest record that is known to be durable at a majority of the region's members. Never past the tail.
+    fn committed(&self) -> Lsn;
+
+    /// Takes notice of what is committed; what is not in this log yet is passed over. It is written down by [`Log::mark`]:
+    /// after a crash less may be known, which is always safe.
+    fn note_committed(&self, lsn: Lsn);
+
     /// Records from `from` on: at least one, about `bytes_max` bytes; none when `from` is past the tail.
     ///
     /// # Errors
@@ -76,7 +115,8 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// another thread than the one that appends.
     fn prepare(&self);
 
-    /// Notes down how far the log is durable, when that has moved: the next start then notices when less is there.
+    /// Notes down how far the log is durable and committed, when that has moved: the next start then notices when less is
+    /// there.
     ///
     /// # Errors
     /// Of the disk; the log itself is as before.

@@ -1,7 +1,8 @@
 //! The newest records, in memory: an edge that follows closely costs the disk nothing.
 
+use crate::cut;
 use bytes::Bytes;
-use littoral_model::position::Lsn;
+use littoral_model::{ports::RecordBlock, position::Lsn};
 use std::collections::VecDeque;
 
 /// A batch's records.
@@ -10,6 +11,14 @@ pub(crate) struct Entry {
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     pub(crate) bytes: Bytes,
+}
+
+impl Entry {
+    /// Without the records after `last`, which is one of its own.
+    pub(crate) fn through(&self, last: Lsn) -> Self {
+        let block = RecordBlock { first: self.first, last: self.last, bytes: self.bytes.clone() };
+        Self { first: self.first, last, bytes: cut::through(block, last).bytes }
+    }
 }
 
 #[derive(Debug)]
@@ -64,6 +73,18 @@ impl Cache {
     pub(crate) fn trim(&mut self, oldest: Lsn) {
         while self.entries.front().is_some_and(|entry| entry.last < oldest) {
             self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.bytes.len());
+        }
+    }
+
+    /// Forgets records after `last`: what was cut off is gone here too.
+    pub(crate) fn cut(&mut self, last: Lsn) {
+        while self.entries.back().is_some_and(|entry| entry.first > last) {
+            self.bytes -= self.entries.pop_back().map_or(0, |entry| entry.bytes.len());
+        }
+        if let Some(newest) = self.entries.back_mut().filter(|entry| entry.last > last) {
+            self.bytes -= newest.bytes.len();
+            *newest = newest.through(last);
+            self.bytes += newest.bytes.len();
         }
     }
 

@@ -54,12 +54,13 @@ fn block(first: Lsn, records: u64, bytes: Bytes) -> RecordBlock {
     RecordBlock { first, last: Lsn(first.0 + records - records.min(1)), bytes }
 }
 
-fn record_len(bytes: &[u8]) -> Option<usize> {
+/// Bytes of the first record and its length.
+pub(crate) fn record_len(bytes: &[u8]) -> Option<usize> {
     let len = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize + 4;
     (len <= bytes.len()).then_some(len)
 }
 
-fn offset_of(bytes: &[u8], records: u64) -> usize {
+pub(crate) fn offset_of(bytes: &[u8], records: u64) -> usize {
     let mut at = 0;
     for _ in 0..records {
         at += record_len(&bytes[at..]).unwrap_or(0);

@@ -1,14 +1,18 @@
 //! The log on this host's own disk: segment files, one writer.
 
 mod append;
-mod open;
-mod read;
+mod cut;
+pub(crate) mod open;
+pub(crate) mod read;
 
 use crate::{
     backend::{Batch, Bounds, Identity, Log, Retention},
     cache::Cache,
-    error::{AppendError, ReadError},
-    mark,
+    detached::Detached,
+    error::{AppendError, CutError, ReadError},
+    intent::Intent,
+    mark::{self, Marked},
+    promise,
     segment::Segment,
     storage::{File, Storage},
 };
@@ -18,8 +22,15 @@ use littoral_model::{
     record::ChainHash,
     region::Region,
 };
+use littoral_protocol::members::History;
 use parking_lot::{Mutex, RwLock};
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
 
 /// How an embedded log is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +54,19 @@ pub struct Embedded {
     options: Options,
     identity: Identity,
     state: RwLock<State>,
+    /// The epoch that the log was begun with: it takes nothing older.
+    begun: Epoch,
+    /// The newest promise that is durable.
+    promised: AtomicU64,
+    /// Held by whoever promises.
+    promising: Mutex<()>,
+    /// Held by whoever takes segments away, before any other lock.
+    shape: Mutex<()>,
     /// Held by whoever appends, and while the state is changed after it.
     writer: Mutex<Writer>,
     prepared: Mutex<Option<Prepared>>,
-    /// The durable tail as it was noted down last.
-    marked: Mutex<Lsn>,
+    /// What was noted down last. Locked after `writer`.
+    marked: Mutex<Marked>,
     /// The first record of the newest segment that the system's memory was freed of.
     let_go: Mutex<Lsn>,
     /// Files made for segments so far: each has a name of its own until it becomes one.
@@ -58,6 +77,9 @@ pub struct Embedded {
 #[derive(Debug)]
 struct State {
     bounds: Bounds,
+    history: History,
+    /// Not past the tail.
+    committed: Lsn,
     /// By their first record; the last one is written to.
     segments: Vec<Segment>,
     cache: Cache,
@@ -70,6 +92,8 @@ struct Writer {
     /// The last segment is not written to any more: there is none, or its disk has failed.
     closed: bool,
     salts: u64,
+    /// The log is cut, and not yet on the disk.
+    unfinished: Option<Intent>,
 }
 
 /// A file that is to become a segment.
@@ -91,6 +115,41 @@ impl Log for Embedded {
 
     fn append(&self, batch: Batch) -> Result<RecordBlock, AppendError> {
         self.append_batch(batch)
+    }
+
+    fn append_block(&self, block: &RecordBlock) -> Result<(), AppendError> {
+        self.append_records(block)
+    }
+
+    fn cut(&self, after: Lsn) -> Result<Option<Detached>, CutError> {
+        self.cut_after(after)
+    }
+
+    fn history(&self) -> History {
+        self.state.read().history.clone()
+    }
+
+    fn promised(&self) -> Epoch {
+        let newest = self.state.read().history.advance().0;
+        newest.max(Epoch(self.promised.load(SeqCst)))
+    }
+
+    fn promise(&self, epoch: Epoch) -> io::Result<()> {
+        let _one = self.promising.lock();
+        if epoch > Epoch(self.promised.load(SeqCst)) {
+            promise::write(&*self.storage, epoch)?;
+            self.promised.store(epoch.0, SeqCst);
+        }
+        Ok(())
+    }
+
+    fn committed(&self) -> Lsn {
+        self.state.read().committed
+    }
+
+    fn note_committed(&self, lsn: Lsn) {
+        let mut state = self.state.write();
+        state.committed = state.committed.max(lsn.min(state.bounds.tail));
     }
 
     fn read(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, ReadError> {
@@ -115,12 +174,15 @@ impl Log for Embedded {
         self.let_go_of_full_segments();
     }
 
-    fn mark(&self) -> std::io::Result<()> {
+    fn mark(&self) -> io::Result<()> {
         let mut marked = self.marked.lock();
-        let tail = self.bounds().tail;
-        if tail > *marked {
-            mark::write(&*self.storage, self.identity, tail)?;
-            *marked = tail;
+        let now = {
+            let state = self.state.read();
+            Marked { tail: state.bounds.tail, committed: state.committed }
+        };
+        if now.tail > marked.tail || now.committed > marked.committed {
+            mark::write(&*self.storage, self.identity.incarnation, now)?;
+            *marked = now;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What can go wrong with a log. Each says what the caller can do.
 
-use littoral_model::position::{Epoch, Lsn};
+use littoral_model::position::{Epoch, Incarnation, Lsn};
 use std::io;
 
 /// Why a batch was not appended. Nothing of it is in the log.
@@ -27,6 +27,14 @@ pub enum AppendError {
         have: Lsn,
         /// What would follow.
         want: Lsn,
+    },
+    /// A record does not follow from the one before it: another log's records are damaged, or not of this history.
+    #[error("record {at} does not follow from the one before it: {reason}")]
+    Broken {
+        /// The record.
+        at: Lsn,
+        /// What does not fit.
+        reason: String,
     },
     /// The batch is empty or larger than a frame can say: a bug in the caller.
     #[error("a batch of {records} records and {bytes} bytes cannot be appended")]
@@ -79,6 +87,50 @@ pub enum ReadError {
     },
 }
 
+/// Why a log's end was not cut off. Nothing was changed, except as [`CutError::Unfinished`] says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CutError {
+    /// The log does not reach so far.
+    #[error("the log ends with record {tail}: it cannot be cut after record {after}")]
+    Beyond {
+        /// Where it was to be cut.
+        after: Lsn,
+        /// Its end.
+        tail: Lsn,
+    },
+    /// The log does not go back so far: it would have to begin anew, after a snapshot.
+    #[error("record {after} was trimmed, the oldest is {oldest}: the log cannot be cut there")]
+    Trimmed {
+        /// Where it was to be cut.
+        after: Lsn,
+        /// What there is.
+        oldest: Lsn,
+    },
+    /// What is durable at a majority is never given up.
+    #[error("record {committed} is known to be committed: the log is not cut after record {after}")]
+    Committed {
+        /// Where it was to be cut.
+        after: Lsn,
+        /// The newest record that is known to be committed.
+        committed: Lsn,
+    },
+    /// Only snapshots of what would be given up stand for what was trimmed.
+    #[error("the oldest snapshot is as of record {as_of}: cut after record {after}, the log could not be read back")]
+    Snapshot {
+        /// Where it was to be cut.
+        after: Lsn,
+        /// What the oldest snapshot is as of.
+        as_of: Lsn,
+    },
+    /// The disk failed before anything was decided.
+    #[error(transparent)]
+    Failed(#[from] ReadError),
+    /// The disk failed while the decision was written down. This log is cut, and finishes on the disk before it takes another
+    /// batch; after a crash before that it may be found as it was.
+    #[error("the log is cut, but the disk failed to note it down: {0}; the next batch tries again")]
+    Unfinished(String),
+}
+
 /// Why a log or snapshot cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -115,6 +167,22 @@ pub enum OpenError {
         /// The newest that is known here.
         known: u32,
     },
+    /// Only an empty log becomes another.
+    #[error("{directory} holds records or snapshots of log {incarnation}; it stays as it is")]
+    NotEmpty {
+        /// The directory.
+        directory: String,
+        /// Its log.
+        incarnation: Incarnation,
+    },
+    /// What is durable at a majority is never given up.
+    #[error("record {committed} is known to be committed: the log does not begin anew after record {as_of}")]
+    Committed {
+        /// After which record it was to begin.
+        as_of: Lsn,
+        /// The newest record that is known to be committed.
+        committed: Lsn,
+    },
     /// The directory holds the log of another region.
     #[error("{file} belongs to region '{found}', not '{wanted}'; check region and data_dir")]
     Region {
@@ -130,6 +198,30 @@ pub enum OpenError {
 /// What to do about damage to what was durable.
 pub(crate) const REMEDY_DAMAGE: &str = "the disk lost data that was acknowledged, so nothing was changed; check the disk, and restore \
      the data directory from a backup, or move it away to begin an empty log (edges then take a new snapshot)";
+
+/// What to do about damage to what is kept beside the log.
+pub(crate) const REMEDY_TAIL: &str = "nothing was changed and the log does not need it; restore the file from a backup, or remove it, \
+     and with it the records that it held";
+
+/// What to do about a promise that does not read.
+pub(crate) const REMEDY_PROMISE: &str = "nothing was changed; restore the file from a backup, or move the data directory away so \
+     that this member begins anew from the others: one that forgets a promise may let two leaders write";
+
+impl ReadError {
+    pub(crate) fn io(file: impl Into<String>, error: &io::Error) -> Self {
+        Self::Io { file: file.into(), reason: error.to_string() }
+    }
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged { file, offset, reason } => Self::damaged(file, offset, reason),
+            ReadError::Io { file, reason } => Self::io(file, io::Error::other(reason)),
+            ReadError::Trimmed { .. } => Self::io("log", io::Error::other(error.to_string())),
+        }
+    }
+}
 
 impl OpenError {
     pub(crate) fn io(file: impl Into<String>, source: io::Error) -> Self {

@@ -1,4 +1,5 @@
-//! The file that says whose log a directory holds. Written once, when the log is made.
+//! The file that says whose log a directory holds. Written when the log is made, and when it becomes
+//! another: see [`crate::begin_after`].
 
 use crate::{
     backend::Identity,
@@ -43,14 +44,16 @@ pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Iden
         return Err(OpenError::Format { file: NAME.into(), found: format, known: FORMAT });
     }
     let content: Content = sealed::open(rest).map_err(|reason| damaged(&reason))?;
-    if content.region != region {
-        return Err(OpenError::Region {
-            file: NAME.into(),
-            found: content.region.to_string(),
-            wanted: region.to_string(),
-        });
-    }
+    same_region(NAME, content.region, region)?;
     Ok(Some((Identity { region: content.region, incarnation: content.incarnation }, content.epoch)))
+}
+
+/// Whether what a file says is of this region.
+pub(crate) fn same_region(file: &str, found: Region, wanted: Region) -> Result<(), OpenError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(OpenError::Region { file: file.into(), found: found.to_string(), wanted: wanted.to_string() })
 }
 
 pub(crate) fn write(storage: &dyn Storage, identity: Identity, epoch: Epoch) -> Result<(), OpenError> {

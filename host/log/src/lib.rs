@@ -24,22 +24,31 @@
 //!   success. The segment is closed where it was last known to be durable, and writing goes on in a new file.
 //! - **A full disk is an error that goes away.** [`AppendError::NoSpace`] leaves the log as it was; appending works again
 //!   as soon as there is room.
+//! - **Cut is cut or whole.** Where a log's end was given up ([`Log::cut`]), a crash leaves the log as it was or cut, and what
+//!   was given up is durable beside it before.
+//! - **A promise is kept.** [`Log::promised`] never gets smaller, whatever is cut or begun anew.
 
 mod backend;
+mod begin;
+mod block;
 mod cache;
 mod cut;
 mod error;
 mod frame;
 mod identity;
+mod intent;
 mod mark;
+mod promise;
 mod scan;
 mod sealed;
 mod segment;
 
+pub mod detached;
 pub mod embedded;
 pub mod snapshot;
 pub mod storage;
 
 pub use backend::{Batch, Bounds, Identity, Log, Mark, Retention};
+pub use begin::{begin_after, begin_as, peek};
 pub use cut::through;
-pub use error::{AppendError, OpenError, ReadError};
+pub use error::{AppendError, CutError, OpenError, ReadError};

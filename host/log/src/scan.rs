@@ -20,9 +20,11 @@ pub(crate) struct Expected {
 }
 
 /// What a scan has found besides what it notes in the segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) then: Expected,
+    /// Its epochs, each with its last record here, ascending.
+    pub(crate) epochs: Vec<(Epoch, Lsn)>,
     /// The last frame's range, if there is any frame.
     pub(crate) last_frame: Option<(u64, u64)>,
     /// Bytes from the segment's end up to here are left of an unfinished batch.
@@ -39,10 +41,11 @@ pub(crate) fn scan(
 ) -> Result<Found, OpenError> {
     let mut then = expected;
     let mut last_frame = None;
+    let mut epochs: Vec<(Epoch, Lsn)> = Vec::new();
     loop {
         let at = segment.end as usize;
         if until == Some(then.next) {
-            return Ok(Found { then, last_frame, torn_end: None });
+            return Ok(Found { then, epochs, last_frame, torn_end: None });
         }
         let damaged = |reason: String| OpenError::damaged(segment.name.clone(), at as u64, reason);
         let rest = bytes.get(at..).unwrap_or_default();
@@ -64,11 +67,15 @@ pub(crate) fn scan(
                     then.next
                 )));
             }
-            return Ok(Found { then, last_frame, torn_end: used.map(|used| used as u64) });
+            return Ok(Found { then, epochs, last_frame, torn_end: used.map(|used| used as u64) });
         };
         check(&header, payload, &then).map_err(damaged)?;
         last_frame = Some((segment.end, segment.end + header.frame_len() as u64));
         segment.grew(&header);
+        match epochs.last_mut().filter(|(epoch, _)| *epoch == header.epoch) {
+            Some((_, last)) => *last = header.last(),
+            None => epochs.push((header.epoch, header.last())),
+        }
         then = Expected { next: header.last().next(), chain: header.chain_after, epoch: header.epoch };
     }
 }
@@ -88,7 +95,7 @@ fn check(header: &frame::Header, payload: &[u8], expected: &Expected) -> Result<
     if header.first != expected.next || header.chain_before != expected.chain {
         return Err(format!("a batch from record {} follows record {}", header.first, expected.next.0 - 1));
     }
-    if header.epoch < expected.epoch {
+    if header.epoch < expected.epoch || header.epoch < Epoch::FIRST {
         return Err(format!("epoch {} follows epoch {}", header.epoch, expected.epoch));
     }
     let (mut next, mut chain) = (expected.next, expected.chain);

@@ -6,7 +6,7 @@
 use crate::{error::OpenError, frame, identity::FORMAT, storage::File};
 use littoral_model::{
     hlc::Hlc,
-    position::{Incarnation, Lsn},
+    position::{Epoch, Incarnation, Lsn},
     record::ChainHash,
 };
 use std::sync::Arc;
@@ -29,6 +29,18 @@ pub(crate) struct Header {
     pub(crate) first: Lsn,
     /// The chain hash before it.
     pub(crate) chain_before: ChainHash,
+    /// What else is known of the record before it. `None` in segments of programs that did not note it down.
+    pub(crate) before: Option<Before>,
+}
+
+/// What the first record of a segment follows. It stands behind what the first programs wrote, where those left zeros, and
+/// has a checksum of its own: they read what they know of, and their segments are read here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// The epoch of the record before; 0 where there is none.
+    pub(crate) epoch: Epoch,
+    /// The newest clock reading up to there.
+    pub(crate) hlc: Hlc,
 }
 
 /// A segment that is open.
@@ -43,7 +55,7 @@ pub(crate) struct Segment {
     pub(crate) end: u64,
     /// The last record; the one before `header.first` where there is none yet.
     pub(crate) last: Lsn,
-    /// The newest clock reading in it.
+    /// The newest clock reading in it, or before it.
     pub(crate) hlc: Hlc,
     /// Where some frames begin: (first record, offset), ascending.
     index: Vec<(Lsn, u64)>,
@@ -71,6 +83,12 @@ impl Header {
         out[40..56].copy_from_slice(&self.chain_before.0.to_le_bytes());
         let sum = xxh3_64(&out[..56]);
         out[56..64].copy_from_slice(&sum.to_le_bytes());
+        if let Some(before) = self.before {
+            out[64..72].copy_from_slice(&before.epoch.0.to_le_bytes());
+            out[72..80].copy_from_slice(&before.hlc.0.to_le_bytes());
+            let sum = xxh3_64(&out[..80]);
+            out[80..88].copy_from_slice(&sum.to_le_bytes());
+        }
         out
     }
 
@@ -88,8 +106,30 @@ impl Header {
         if u64_at(56) != xxh3_64(&head[..56]) {
             return Err(damaged("its header's checksum does not fit"));
         }
+        let first = Lsn(u64_at(32));
+        if first < Lsn::OLDEST {
+            return Err(damaged("it says that it begins with record 0, and there is none"));
+        }
         let chain_before = ChainHash(head[40..].first_chunk().map_or(0, |raw| u128::from_le_bytes(*raw)));
-        Ok(Self { salt: u64_at(16), incarnation: Incarnation(u64_at(24)), first: Lsn(u64_at(32)), chain_before })
+        let before = Before::read(bytes).map_err(damaged)?;
+        if before.is_some_and(|before| (before.epoch == Epoch(0)) != (first == Lsn::OLDEST)) {
+            return Err(damaged("the epoch that it says to follow cannot be"));
+        }
+        Ok(Self { salt: u64_at(16), incarnation: Incarnation(u64_at(24)), first, chain_before, before })
+    }
+}
+
+impl Before {
+    /// What a segment says of it, if it does.
+    fn read(bytes: &[u8]) -> Result<Option<Self>, &'static str> {
+        let Some(head) = bytes.first_chunk::<88>().filter(|head| head[64..].iter().any(|byte| *byte != 0)) else {
+            return Ok(None);
+        };
+        let u64_at = |at: usize| head[at..].first_chunk().map_or(0, |raw| u64::from_le_bytes(*raw));
+        if u64_at(80) != xxh3_64(&head[..80]) {
+            return Err("the checksum of what it follows does not fit");
+        }
+        Ok(Some(Self { epoch: Epoch(u64_at(64)), hlc: Hlc(u64_at(72)) }))
     }
 }
 
@@ -97,7 +137,8 @@ impl Segment {
     pub(crate) fn new(name: String, file: Arc<dyn File>, header: Header, capacity: u64) -> Self {
         let last = Lsn(header.first.0 - 1);
         let end = HEADER_LEN as u64;
-        Self { name, file, header, capacity, end, last, hlc: Hlc::default(), index: Vec::new() }
+        let hlc = header.before.map_or(Hlc::default(), |before| before.hlc);
+        Self { name, file, header, capacity, end, last, hlc, index: Vec::new() }
     }
 
     /// Takes notice of a frame that stands at the end.

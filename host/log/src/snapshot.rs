@@ -5,9 +5,11 @@
 //! kept, so that a damaged one is no loss as long as the log reaches back to the one before.
 
 mod load;
+mod transfer;
 mod write;
 
 pub use load::{Reader, Section, newest};
+pub use transfer::{Receiver, file_len, read_chunk};
 pub use write::{Written, prune, write};
 
 use littoral_model::{
@@ -92,6 +94,10 @@ struct End {
     rows: u64,
     receipts: u64,
 }
+
+/// The name of a snapshot of another member's log that is whole and not this log's yet: [`crate::begin_after`] makes it so.
+/// Until then the log that is here goes on without it, also after a crash.
+pub(crate) const RECEIVED: &str = "received.snap";
 
 /// The name of the snapshot as of `lsn`.
 pub(crate) fn name(lsn: Lsn) -> String {

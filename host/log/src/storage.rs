@@ -113,21 +113,40 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
 /// Writes a small file whole: beside it, synced, renamed over it, and the directory synced.
 ///
 /// # Errors
-/// Of the disk. The old file, if there is one, is then still there and whole.
+/// Of the disk. The old file, if there is one, is then still there and whole, or the new one is.
 pub fn replace(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let temporary = format!("{name}{TEMPORARY}");
+    stage(storage, name, bytes)?;
+    commit(storage, name)
+}
+
+/// The first half of [`replace`]: the new file is durable beside the old one.
+pub(crate) fn stage(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary(name);
     let written = (|| {
         let file = storage.create(&temporary, Room::None)?;
         file.write_at(0, bytes)?;
-        file.sync()?;
-        storage.rename(&temporary, name)
+        file.sync()
     })();
     if written.is_err() {
         // Best effort: it is swept at the next start.
         let _ = storage.remove(&temporary);
     }
-    written?;
+    written
+}
+
+/// The second half of [`replace`]. When it fails, nobody knows which of the two is there after a loss of power.
+pub(crate) fn commit(storage: &dyn Storage, name: &str) -> io::Result<()> {
+    let temporary = temporary(name);
+    if let Err(error) = storage.rename(&temporary, name) {
+        // Best effort, as above.
+        let _ = storage.remove(&temporary);
+        return Err(error);
+    }
     storage.sync()
+}
+
+fn temporary(name: &str) -> String {
+    format!("{name}{TEMPORARY}")
 }
 
 /// Reads a file whole, up to `len_max` bytes.

@@ -91,6 +91,16 @@ pub enum Mutation {
     PromoteLongestLog,
     /// A promotion asks nobody.
     PromoteAlone,
+    /// A log's end is cut off without writing down first that it will be.
+    CutWithoutIntent,
+    /// What is given up is not synced before it is cut off.
+    DetachWithoutSync,
+    /// A log that was cut still says that it was durable further on.
+    CutLeavesMark,
+    /// The epochs of records that are given up do not count as promised any more.
+    CutForgetsEpoch,
+    /// A promise is given before it is durable.
+    PromiseWithoutSync,
 }
 
 impl Mutation {
@@ -101,6 +111,15 @@ impl Mutation {
     /// Those of a region's members, which their own simulation finds.
     pub const MEMBERS: [Self; 4] =
         [Self::CommitOldEpochs, Self::ForgetPromise, Self::PromoteLongestLog, Self::PromoteAlone];
+
+    /// Those of a log whose end is given up, which its own test of crashes finds.
+    pub const LOG: [Self; 5] = [
+        Self::CutWithoutIntent,
+        Self::DetachWithoutSync,
+        Self::CutLeavesMark,
+        Self::CutForgetsEpoch,
+        Self::PromiseWithoutSync,
+    ];
 
     /// Those of regions that take each other's records, which the simulation of regions finds.
     pub const REGIONS: [Self; 4] =

@@ -3,15 +3,20 @@
 use super::{Embedded, Prepared, Writer};
 use crate::{
     backend::{Batch, Retention},
+    block::{self, Broken, Part},
     cache::Entry,
     error::{AppendError, ReadError, is_no_space},
     frame::{self, HEADER_LEN},
+    scan::Expected,
     segment::{self, Segment},
     storage::{Room, TEMPORARY},
 };
 use bytes::Bytes;
 use littoral_model::mutation::{Mutation, active};
-use littoral_model::{ports::RecordBlock, position::Lsn};
+use littoral_model::{
+    ports::RecordBlock,
+    position::{Epoch, Lsn},
+};
 use std::{io, sync::atomic::Ordering::Relaxed};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -23,9 +28,69 @@ const BATCHES_OF_LATE: usize = 16;
 const LARGE_BATCH: usize = 128 << 10;
 
 impl Embedded {
-    pub(super) fn append_batch(&self, mut batch: Batch) -> Result<RecordBlock, AppendError> {
+    pub(super) fn append_batch(&self, batch: Batch) -> Result<RecordBlock, AppendError> {
         let mut writer = self.writer.lock();
+        self.finish_cut(&mut writer).map_err(|error| AppendError::Io(error.to_string()))?;
         let bounds = self.state.read().bounds;
+        if batch.epoch < bounds.epoch || batch.epoch < Epoch::FIRST {
+            return Err(AppendError::Fenced { have: batch.epoch, log: bounds.epoch });
+        }
+        if batch.first != bounds.tail.next() || batch.chain_before != bounds.chain {
+            return Err(AppendError::NotNext { have: batch.first, want: bounds.tail.next() });
+        }
+        self.write_frame(&mut writer, batch)
+    }
+
+    pub(super) fn append_records(&self, block: &RecordBlock) -> Result<(), AppendError> {
+        let mut writer = self.writer.lock();
+        self.finish_cut(&mut writer).map_err(|error| AppendError::Io(error.to_string()))?;
+        let bounds = self.state.read().bounds;
+        if block.bytes.is_empty() {
+            return Err(AppendError::Size { records: 0, bytes: 0 });
+        }
+        if block.first != bounds.tail.next() {
+            return Err(AppendError::NotNext { have: block.first, want: bounds.tail.next() });
+        }
+        if let Some(Ok(first)) = littoral_wire::records::iter(&block.bytes).next()
+            && first.epoch < bounds.epoch
+        {
+            return Err(AppendError::Fenced { have: first.epoch, log: bounds.epoch });
+        }
+        let after = Expected { next: bounds.tail.next(), chain: bounds.chain, epoch: bounds.epoch };
+        let parts = block::parts(&block.bytes, after, bounds.hlc, u32::MAX as usize)
+            .map_err(|Broken { at, reason }| AppendError::Broken { at, reason })?;
+        let last = parts.last().map_or(bounds.tail, Part::last);
+        if last != block.last {
+            let reason = format!("the block ends with record {last} and should end with {}", block.last);
+            return Err(AppendError::Broken { at: last.next(), reason });
+        }
+        // Each is durable before the next is begun: of two that are not, a crash may leave the second alone, and what has a
+        // successor must be whole.
+        for part in parts {
+            let batch = self.batch_of(&block.bytes[part.range.clone()], &part);
+            self.write_frame(&mut writer, batch)?;
+        }
+        Ok(())
+    }
+
+    fn batch_of(&self, bytes: &[u8], part: &Part) -> Batch {
+        let mut buffer = self.state.write().cache.take_spare();
+        buffer.reserve((HEADER_LEN + bytes.len()).next_multiple_of(frame::ALIGN));
+        buffer.resize(HEADER_LEN, 0);
+        buffer.extend_from_slice(bytes);
+        Batch {
+            bytes: buffer,
+            first: part.first,
+            next: part.last().next(),
+            chain_before: part.chain_before,
+            chain: part.chain_after,
+            epoch: part.epoch,
+            hlc: part.hlc,
+        }
+    }
+
+    /// Makes a batch durable that follows the log.
+    fn write_frame(&self, writer: &mut Writer, mut batch: Batch) -> Result<RecordBlock, AppendError> {
         let size = AppendError::Size { records: batch.len(), bytes: batch.bytes_len() };
         let (Ok(records), Ok(_)) = (u32::try_from(batch.len()), u32::try_from(batch.bytes_len())) else {
             return Err(size);
@@ -33,15 +98,9 @@ impl Embedded {
         if batch.is_empty() {
             return Err(size);
         }
-        if batch.epoch < bounds.epoch {
-            return Err(AppendError::Fenced { have: batch.epoch, log: bounds.epoch });
-        }
-        if batch.first != bounds.tail.next() || batch.chain_before != bounds.chain {
-            return Err(AppendError::NotNext { have: batch.first, want: bounds.tail.next() });
-        }
         let payload_len = batch.bytes_len();
         batch.bytes.resize((HEADER_LEN + payload_len).next_multiple_of(frame::ALIGN), 0);
-        let (file, end, salt) = self.room_for(&mut writer, batch.bytes.len() as u64)?;
+        let (file, end, salt) = self.room_for(writer, batch.bytes.len() as u64)?;
         let header = frame::Header::of(
             &batch.bytes[HEADER_LEN..HEADER_LEN + payload_len],
             records,
@@ -74,6 +133,10 @@ impl Embedded {
         let mut state = self.state.write();
         if let Some(segment) = state.segments.last_mut() {
             segment.grew(&header);
+        }
+        for lsn in header.first.0..=header.last().0 {
+            // It follows, as was checked above.
+            let _ = state.history.push(header.epoch, Lsn(lsn));
         }
         state.bounds.tail = header.last();
         state.bounds.chain = header.chain_after;
@@ -110,7 +173,10 @@ impl Embedded {
     }
 
     fn begin_segment(&self, writer: &mut Writer, len: u64) -> io::Result<Segment> {
-        let bounds = self.state.read().bounds;
+        let (bounds, epoch) = {
+            let state = self.state.read();
+            (state.bounds, state.history.advance().0)
+        };
         let needed = segment::HEADER_LEN as u64 + len;
         let waiting = self.prepared.lock().take();
         let prepared = match waiting {
@@ -133,6 +199,7 @@ impl Embedded {
             incarnation: self.identity.incarnation,
             first: bounds.tail.next(),
             chain_before: bounds.chain,
+            before: Some(segment::Before { epoch, hlc: bounds.hlc }),
         };
         let name = segment::name(header.first);
         let named = (|| {
@@ -200,7 +267,7 @@ impl Embedded {
     }
 
     pub(super) fn trim_segments(&self, retention: Retention) -> Result<Lsn, ReadError> {
-        let io = |file: &str, error: io::Error| ReadError::Io { file: file.to_owned(), reason: error.to_string() };
+        let _shape = self.shape.lock();
         let mut trimmed = false;
         loop {
             let name = {
@@ -214,14 +281,15 @@ impl Embedded {
                 }
                 // Readers that are in it have the file open and read on.
                 state.bounds.oldest = next;
+                state.history.trim(Lsn(next.0 - 1));
                 state.cache.trim(next);
                 state.segments.remove(0).name
             };
-            self.storage.remove(&name).map_err(|error| io(&name, error))?;
+            self.storage.remove(&name).map_err(|error| ReadError::io(&name, &error))?;
             trimmed = true;
         }
         if trimmed {
-            self.storage.sync().map_err(|error| io(&self.storage.name(), error))?;
+            self.storage.sync().map_err(|error| ReadError::io(self.storage.name(), &error))?;
         }
         Ok(self.state.read().bounds.oldest)
     }

@@ -34,18 +34,15 @@ impl Embedded {
                 return Ok(None);
             }
         }
-        let entries = match self.entries(lsn, 1) {
-            Err(ReadError::Trimmed { .. }) => return Ok(None),
-            other => other?,
-        };
-        let Some(entry) = entries.first() else { return Ok(None) };
-        let record = cut::nth(&entry.bytes, entry.first, lsn);
-        Ok(record.and_then(|bytes| postcard::from_bytes::<Record<'_>>(bytes).ok()).map(|record| record.chain))
+        match self.entries(lsn, 1) {
+            Err(ReadError::Trimmed { .. }) => Ok(None),
+            entries => Ok(chain_in(&entries?, lsn)),
+        }
     }
 
     /// Whole batches from the one with `from` on, about `bytes_max` bytes; none when `from` is past the tail.
     fn entries(&self, from: Lsn, bytes_max: usize) -> Result<Vec<Entry>, ReadError> {
-        let (segment, offset) = {
+        let (place, offset) = {
             let state = self.state.read();
             if from > state.bounds.tail {
                 return Ok(Vec::new());
@@ -54,14 +51,39 @@ impl Embedded {
             if !cached.is_empty() {
                 return Ok(cached);
             }
-            let at = state.segments.partition_point(|segment| segment.header.first <= from);
-            let Some(segment) = at.checked_sub(1).and_then(|at| state.segments.get(at)) else {
+            let Some(segment) = holding(&state.segments, from) else {
                 return Err(ReadError::Trimmed { from, oldest: state.bounds.oldest });
             };
             (Place::of(segment), segment.seek(from))
         };
-        segment.entries(from, offset, bytes_max)
+        place.entries(from, offset, bytes_max)
     }
+}
+
+/// The last segment that does not begin after the record.
+pub(crate) fn holding(segments: &[Segment], lsn: Lsn) -> Option<&Segment> {
+    let at = segments.partition_point(|segment| segment.header.first <= lsn);
+    at.checked_sub(1).and_then(|at| segments.get(at))
+}
+
+/// Whole batches of these segments, from the one with `from` on: about `bytes_max` bytes, and of one segment only.
+pub(crate) fn entries(segments: &[Segment], from: Lsn, bytes_max: usize) -> Result<Vec<Entry>, ReadError> {
+    let Some(segment) = holding(segments, from) else { return Ok(Vec::new()) };
+    Place::of(segment).entries(from, segment.seek(from), bytes_max)
+}
+
+/// The chain hash at a record of these segments, or before their first.
+pub(crate) fn chain_at(segments: &[Segment], lsn: Lsn) -> Result<Option<ChainHash>, ReadError> {
+    if let Some(segment) = segments.iter().find(|segment| segment.header.first == lsn.next()) {
+        return Ok(Some(segment.header.chain_before));
+    }
+    Ok(chain_in(&entries(segments, lsn, 1)?, lsn))
+}
+
+fn chain_in(entries: &[Entry], lsn: Lsn) -> Option<ChainHash> {
+    let entry = entries.first()?;
+    let record = cut::nth(&entry.bytes, entry.first, lsn)?;
+    postcard::from_bytes::<Record<'_>>(record).ok().map(|record| record.chain)
 }
 
 /// A segment as it was when it was looked up.
@@ -80,7 +102,7 @@ impl Place {
     fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, ReadError> {
         let mut bytes = vec![0; len];
         let read = self.file.read_at(offset, &mut bytes);
-        read.map_err(|error| ReadError::Io { file: self.name.clone(), reason: error.to_string() })?;
+        read.map_err(|error| ReadError::io(&self.name, &error))?;
         Ok(bytes)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     BLOCK_HEADER_LEN, BLOCK_LEN_MAX, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS,
-    KIND_RECEIPTS, KIND_ROWS, MAGIC, Receipt, name, parse_name,
+    KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, Receipt, name, parse_name,
 };
 use crate::{
     error::OpenError,
@@ -57,7 +57,20 @@ impl Reader {
     /// # Errors
     /// [`OpenError`].
     pub fn open(storage: &dyn Storage, lsn: Lsn) -> Result<Self, OpenError> {
-        let name = name(lsn);
+        let reader = Self::of(storage, name(lsn))?;
+        if reader.head.as_of != lsn {
+            return Err(damaged(&reader.name, HEADER_LEN as u64, "it was renamed"));
+        }
+        Ok(reader)
+    }
+
+    /// Opens the one that was received last.
+    pub(crate) fn received(storage: &dyn Storage) -> Result<Self, OpenError> {
+        Self::of(storage, RECEIVED.to_owned())
+    }
+
+    /// Opens the snapshot in a file.
+    pub(super) fn of(storage: &dyn Storage, name: String) -> Result<Self, OpenError> {
         let io = |error| OpenError::io(&name, error);
         let file = storage.open(&name).map_err(io)?;
         let len = file.size().map_err(io)?;
@@ -80,9 +93,6 @@ impl Reader {
         }
         let head: Head =
             postcard::from_bytes(&payload).map_err(|error| damaged(&name, HEADER_LEN as u64, &error.to_string()))?;
-        if head.as_of != lsn {
-            return Err(damaged(&name, HEADER_LEN as u64, "it was renamed"));
-        }
         Ok(Self { name, file, len, at, rows: 0, receipts: 0, head })
     }
 
