@@ -14,7 +14,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
-use support::{SEGMENT, all, append, open, options};
+use support::{SEGMENT, all, append, chance, open, options};
 
 #[test]
 fn each_batch_costs_one_sync() {
@@ -142,21 +142,12 @@ fn a_batch_that_failed_and_then_a_crash_is_there_whole_or_not_at_all() {
     }
 }
 
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 /// Power losses, torn writes, failed fsyncs and full disks in any order: whatever was acknowledged is there afterwards, in
 /// order and chained, and nothing is there that was never appended.
 #[test]
 fn no_acknowledged_batch_is_ever_lost() {
     for seed in 0..80_u64 {
-        let mut chance = seed;
+        let mut seeded = seed;
         let mut memory = Memory::new();
         let mut acknowledged = 0;
         for _life in 0..6 {
@@ -165,7 +156,7 @@ fn no_acknowledged_batch_is_ever_lost() {
                 Ok(log) => log,
                 // A failing disk may keep a log from opening, but only while it fails.
                 Err(error) => {
-                    memory = memory.crash(next(&mut chance));
+                    memory = memory.crash(chance(&mut seeded));
                     let retried = Embedded::open(Arc::new(memory.clone()), options());
                     retried.unwrap_or_else(|again| panic!("seed {seed}: {error}, then {again}"))
                 }
@@ -174,11 +165,11 @@ fn no_acknowledged_batch_is_ever_lost() {
             assert!(tail >= acknowledged, "seed {seed}: {acknowledged} acknowledged, {tail} found");
             assert_eq!(all(&log).len() as u64, tail, "seed {seed}");
             acknowledged = tail;
-            for _ in 0..next(&mut chance) % 40 {
-                match next(&mut chance) % 12 {
+            for _ in 0..chance(&mut seeded) % 40 {
+                match chance(&mut seeded) % 12 {
                     0 => memory.set_faults(Faults { sync_fails_after: Some(0), ..Faults::default() }),
                     1 => {
-                        let left = next(&mut chance) % 5_000;
+                        let left = chance(&mut seeded) % 5_000;
                         memory.set_faults(Faults { write_fails_after: Some(left), ..Faults::default() });
                     }
                     2 => memory.set_faults(Faults { capacity: Some(SEGMENT * 3 / 2), ..Faults::default() }),
@@ -187,14 +178,14 @@ fn no_acknowledged_batch_is_ever_lost() {
                     _ => {}
                 }
                 let before = log.bounds();
-                let (records, bytes) = (1 + next(&mut chance) % 20, (next(&mut chance) % 2_000) as usize);
+                let (records, bytes) = (1 + chance(&mut seeded) % 20, (chance(&mut seeded) % 2_000) as usize);
                 match append(&log, records, bytes) {
                     Ok(block) => acknowledged = block.last.0,
                     Err(_) => assert_eq!(log.bounds(), before, "seed {seed}: a refused batch leaves no trace"),
                 }
             }
             memory.set_faults(Faults::default());
-            memory = memory.crash(next(&mut chance));
+            memory = memory.crash(chance(&mut seeded));
         }
     }
 }

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod failing;
+
 use littoral_log::{
-    AppendError, Batch, Log,
+    AppendError, Batch, Bounds, Log,
     embedded::{Embedded, Options},
     storage::Storage,
 };
@@ -58,6 +60,39 @@ pub fn record(lsn: Lsn, epoch: Epoch, body: &[u8]) -> Record<'_> {
 
 pub fn append(log: &dyn Log, records: u64, bytes: usize) -> Result<RecordBlock, AppendError> {
     log.append(batch(log, records, bytes))
+}
+
+/// A block that follows `bounds` as another member's log would give it: so many records of each epoch.
+pub fn block(bounds: &Bounds, runs: &[(u64, u64)], bytes: usize) -> RecordBlock {
+    let mut after = *bounds;
+    let mut out = Vec::new();
+    for (epoch, records) in runs {
+        let mut batch = Batch::after(&after, Epoch(*epoch), 0);
+        let start = batch.mark();
+        for _ in 0..*records {
+            let lsn = batch.next_lsn();
+            batch.push(record(lsn, Epoch(*epoch), &vec![(lsn.0 ^ epoch) as u8; bytes])).unwrap();
+        }
+        out.extend_from_slice(batch.since(start));
+        after.tail = Lsn(batch.next_lsn().0 - 1);
+        after.chain = littoral_wire::records::last_chain(&out).unwrap().unwrap();
+    }
+    RecordBlock { first: bounds.tail.next(), last: after.tail, bytes: out.into() }
+}
+
+/// Epoch and chain hash of every record in a block.
+pub fn content(block: &RecordBlock) -> Vec<(Epoch, ChainHash)> {
+    let records = littoral_wire::records::iter(&block.bytes);
+    records.map(|record| record.map(|record| (record.epoch, record.chain)).unwrap()).collect()
+}
+
+/// SplitMix64.
+pub fn chance(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Every record of the log, checked to be dense and chained from what stands before the oldest.
