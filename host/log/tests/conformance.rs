@@ -5,23 +5,25 @@
 mod support;
 
 use littoral_log::{
-    AppendError, Batch, Log, ReadError, Retention,
+    AppendError, Batch, CutError, Log, ReadError, Retention,
     embedded::Embedded,
     storage::{Disk, Memory, Storage},
 };
 use littoral_model::{
     hlc::Hlc,
+    ports::RecordBlock,
     position::{Epoch, Lsn},
     record::ChainHash,
 };
+use littoral_protocol::members::History;
 use std::sync::Arc;
-use support::{all, append, batch, options, record};
+use support::{all, append, batch, block, content, options, record};
 
 /// Opens a log: the same one at every call, once the one before was dropped.
 type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Log>;
 
 fn suite(mut fresh: impl FnMut() -> Box<dyn FnMut() -> Box<dyn Log>>) {
-    let checks: [fn(Open<'_>); 7] = [
+    let checks: [fn(Open<'_>); 12] = [
         an_empty_log_has_no_records,
         what_was_appended_is_read_back_in_any_size,
         a_log_that_is_opened_again_goes_on_where_it_was,
@@ -29,6 +31,11 @@ fn suite(mut fresh: impl FnMut() -> Box<dyn FnMut() -> Box<dyn Log>>) {
         what_does_not_follow_is_refused,
         an_older_epoch_is_fenced,
         trimming_keeps_what_it_must_and_says_what_is_gone,
+        its_history_says_which_epoch_begins_where,
+        another_members_records_are_taken_as_they_are_or_not_at_all,
+        a_log_that_is_cut_is_the_shorter_log,
+        what_must_not_be_cut_is_refused,
+        promises_and_what_is_committed_are_remembered,
     ];
     for check in checks {
         let mut open = fresh();
@@ -172,4 +179,162 @@ fn trimming_keeps_what_it_must_and_says_what_is_gone(open: Open<'_>) {
     let all_trimmed = log.trim(Retention { through: Lsn(1_001), bytes_max: 0, before: Hlc(0) }).unwrap();
     assert!(all_trimmed <= Lsn(1_001), "the segment that is written to stays");
     assert!(all(&*log).contains(&Lsn(1_001)));
+}
+
+fn its_history_says_which_epoch_begins_where(open: Open<'_>) {
+    let log = open();
+    assert_eq!(log.history(), History::default());
+    let mut wanted = History::default();
+    for (epoch, count) in [(1, 3), (4, 200), (5, 1), (7, 200), (9, 2)] {
+        for _ in 0..count {
+            log.append_block(&block(&log.bounds(), &[(epoch, 1)], 800)).unwrap();
+            wanted.push(Epoch(epoch), log.bounds().tail).unwrap();
+        }
+    }
+    assert_eq!(log.history(), wanted);
+    drop(log);
+    let log = open();
+    assert_eq!((log.history(), log.bounds().epoch), (wanted.clone(), Epoch(9)));
+    let oldest = log.trim(Retention { through: Lsn(100), bytes_max: 0, before: Hlc(0) }).unwrap();
+    assert!(oldest > Lsn(4), "{oldest}");
+    wanted.trim(Lsn(oldest.0 - 1));
+    assert_eq!(log.history(), wanted);
+    drop(log);
+    assert_eq!(open().history(), wanted, "also which epoch the record before the oldest was of");
+}
+
+fn another_members_records_are_taken_as_they_are_or_not_at_all(open: Open<'_>) {
+    let log = open();
+    let first = block(&log.bounds(), &[(2, 5)], 100);
+    log.append_block(&first).unwrap();
+    let next = block(&log.bounds(), &[(2, 2), (3, 4), (8, 1)], 100);
+    let bounds = log.bounds();
+    let refused = |changed: &RecordBlock| {
+        let error = log.append_block(changed).unwrap_err();
+        assert_eq!(log.bounds(), bounds, "{error}");
+        assert_eq!(log.history().tail(), bounds.tail);
+        error
+    };
+    for at in 0..next.bytes.len() {
+        let mut bytes = next.bytes.to_vec();
+        bytes[at] ^= 1;
+        let error = refused(&RecordBlock { bytes: bytes.into(), ..next.clone() });
+        let told = matches!(error, AppendError::Broken { .. } | AppendError::Fenced { .. });
+        assert!(told, "byte {at}: {error}");
+    }
+    let short = next.bytes.slice(..next.bytes.len() - 1);
+    assert!(matches!(refused(&RecordBlock { bytes: short, ..next.clone() }), AppendError::Broken { at: Lsn(12), .. }));
+    let early = RecordBlock { last: Lsn(11), ..next.clone() };
+    assert!(matches!(refused(&early), AppendError::Broken { at: Lsn(13), .. }));
+    assert_eq!(refused(&first), AppendError::NotNext { have: Lsn(1), want: Lsn(6) });
+    assert!(matches!(refused(&RecordBlock::default()), AppendError::Size { records: 0, .. }));
+    let old = block(&bounds, &[(1, 1)], 10);
+    assert_eq!(refused(&old), AppendError::Fenced { have: Epoch(1), log: Epoch(2) });
+    let back = block(&bounds, &[(4, 1), (3, 1)], 10);
+    assert!(matches!(refused(&back), AppendError::Broken { at: Lsn(7), .. }));
+    log.append_block(&next).unwrap();
+    drop(log);
+    let log = open();
+    assert_eq!(all(&*log).len(), 12);
+    let mut read = Vec::new();
+    while read.len() < first.bytes.len() + next.bytes.len() {
+        let at = littoral_wire::records::iter(&read).count() as u64 + 1;
+        read.extend_from_slice(&log.read(Lsn(at), 1 << 20).unwrap().bytes);
+    }
+    assert_eq!(read, [&first.bytes[..], &next.bytes[..]].concat());
+}
+
+fn a_log_that_is_cut_is_the_shorter_log(open: Open<'_>) {
+    let mut log = open();
+    let mut bounds = vec![log.bounds()];
+    let mut records = Vec::new();
+    let mut epoch = 1;
+    for run in 0..40 {
+        epoch += u64::from(run % 7 == 0);
+        let next = block(&log.bounds(), &[(epoch, 1 + run % 5)], 1_500);
+        // Bounds after each record, as if it had been the last one.
+        for last in next.first.0..=next.last.0 {
+            let (epoch, chain) = content(&next)[(last - next.first.0) as usize];
+            records.push((epoch, chain));
+            let hlc = Hlc::new(1_000 + last, 0);
+            bounds.push(littoral_log::Bounds { oldest: Lsn(1), tail: Lsn(last), chain, epoch, hlc });
+        }
+        log.append_block(&next).unwrap();
+    }
+    for cut in [119, 118, 117, 100, 99, 61, 60, 20, 2, 1, 0] {
+        let tail = log.bounds().tail;
+        let mut history = log.history();
+        if Lsn(cut) == tail {
+            assert_eq!(log.cut(Lsn(cut)).unwrap(), None);
+            continue;
+        }
+        let detached = log.cut(Lsn(cut)).unwrap().unwrap();
+        assert_eq!((detached.first, detached.last, detached.records), (Lsn(cut + 1), tail, tail.0 - cut));
+        assert_eq!((detached.epoch, detached.region), (records[tail.0 as usize - 1].0, options().region));
+        history.cut(Lsn(cut));
+        for again in [false, true] {
+            if again {
+                drop(log);
+                log = open();
+            }
+            assert_eq!((log.bounds(), log.history()), (bounds[cut as usize], history.clone()), "{cut} {again}");
+            assert_eq!(all(&*log).len() as u64, cut);
+            assert_eq!(log.read_cached(Lsn(cut + 1), 100), None);
+            assert_eq!(log.chain_at(Lsn(cut)).unwrap(), Some(bounds[cut as usize].chain));
+            assert_eq!(log.chain_at(Lsn(cut + 1)).unwrap(), None);
+        }
+    }
+    // It goes on as any log, from anywhere.
+    for _ in 0..30 {
+        append(&*log, 3, 900).unwrap();
+        log.cut(Lsn(log.bounds().tail.0 - 1)).unwrap();
+    }
+    assert_eq!(all(&*log).len(), 60);
+    let bounds = log.bounds();
+    drop(log);
+    assert_eq!(open().bounds(), bounds);
+}
+
+fn what_must_not_be_cut_is_refused(open: Open<'_>) {
+    let log = open();
+    for _ in 0..100 {
+        append(&*log, 10, 500).unwrap();
+    }
+    assert_eq!(log.cut(Lsn(1_001)).unwrap_err(), CutError::Beyond { after: Lsn(1_001), tail: Lsn(1_000) });
+    let oldest = log.trim(Retention { through: Lsn(300), bytes_max: 0, before: Hlc(0) }).unwrap();
+    let trimmed = Lsn(oldest.0 - 2);
+    assert_eq!(log.cut(trimmed).unwrap_err(), CutError::Trimmed { after: trimmed, oldest });
+    log.note_committed(Lsn(500));
+    assert_eq!(log.cut(Lsn(499)).unwrap_err(), CutError::Committed { after: Lsn(499), committed: Lsn(500) });
+    assert_eq!(log.bounds().tail, Lsn(1_000));
+    assert!(log.cut(Lsn(500)).unwrap().is_some());
+    drop(log);
+    let log = open();
+    assert_eq!(log.committed(), Lsn(500), "a cut writes it down");
+    assert!(matches!(log.cut(Lsn(oldest.0 - 1)), Err(CutError::Committed { .. })));
+}
+
+fn promises_and_what_is_committed_are_remembered(open: Open<'_>) {
+    let log = open();
+    assert_eq!((log.promised(), log.committed()), (Epoch(0), Lsn::NONE));
+    log.promise(Epoch(4)).unwrap();
+    log.promise(Epoch(2)).unwrap();
+    log.append_block(&block(&log.bounds(), &[(3, 4)], 10)).unwrap();
+    assert_eq!(log.promised(), Epoch(4));
+    log.note_committed(Lsn(3));
+    log.note_committed(Lsn(2));
+    assert_eq!(log.committed(), Lsn(3));
+    log.note_committed(Lsn(9));
+    assert_eq!(log.committed(), Lsn(4), "never past the tail");
+    drop(log);
+    let log = open();
+    assert_eq!((log.promised(), log.committed()), (Epoch(4), Lsn::NONE), "the rest was not marked");
+    log.note_committed(Lsn(3));
+    log.mark().unwrap();
+    log.append_block(&block(&log.bounds(), &[(6, 2)], 10)).unwrap();
+    assert_eq!(log.promised(), Epoch(6), "the newest record's epoch counts");
+    log.cut(Lsn(4)).unwrap();
+    drop(log);
+    let log = open();
+    assert_eq!((log.promised(), log.committed(), log.bounds().epoch), (Epoch(6), Lsn(3), Epoch(3)));
 }

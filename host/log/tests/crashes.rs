@@ -10,7 +10,7 @@ mod support;
 use littoral_log::{
     CutError, Log, Retention, detached,
     embedded::{Embedded, Options},
-    storage::{Memory, Storage},
+    storage::{Disk, Memory, Storage},
 };
 use littoral_model::{
     hlc::Hlc,
@@ -21,7 +21,10 @@ use littoral_model::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use support::{
     block, chance, content,
@@ -296,4 +299,43 @@ fn every_deliberate_fault_is_found() {
         });
         assert!(found, "{fault:?} is not found");
     }
+}
+
+#[test]
+fn who_reads_while_the_end_is_cut_off_gets_records_that_follow_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(Disk::at(directory.path()).unwrap());
+    let log = Embedded::open(storage, Options { cache_bytes: 3_000, ..options() }).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut read, mut from) = (0_u64, 1);
+            while !done.load(Relaxed) {
+                let tail = log.bounds().tail.0;
+                from = if from > tail { 1 + read % tail.max(1) } else { from };
+                let Ok(block) = log.read(Lsn(from), 2_000) else { continue };
+                if block.bytes.is_empty() {
+                    continue;
+                }
+                assert_eq!(block.first, Lsn(from));
+                let mut records = littoral_wire::records::iter(&block.bytes).map(Result::unwrap);
+                let mut chain = records.next().unwrap().chain;
+                for record in records {
+                    assert_eq!(record.chain_after(chain), record.chain, "record {}", record.lsn);
+                    chain = record.chain;
+                }
+                let _ = log.chain_at(Lsn(from)).unwrap();
+                read += 1;
+                from = block.last.0 + 1;
+            }
+            read
+        });
+        for epoch in 1..150 {
+            log.append_block(&block(&log.bounds(), &[(epoch, 6)], 400)).unwrap();
+            log.cut(Lsn(log.bounds().tail.0 - epoch % 6)).unwrap();
+        }
+        done.store(true, Relaxed);
+        assert!(reader.join().unwrap() > 100);
+    });
+    assert_eq!(support::all(&log).len() as u64, log.bounds().tail.0);
 }

@@ -32,7 +32,9 @@ pub fn read_chunk(storage: &dyn Storage, lsn: Lsn, offset: u64, len: usize) -> i
     let file = storage.open(&name(lsn))?;
     let left = file.size()?.saturating_sub(offset);
     let mut bytes = vec![0; len.min(usize::try_from(left).unwrap_or(len))];
-    file.read_at(offset, &mut bytes)?;
+    if !bytes.is_empty() {
+        file.read_at(offset, &mut bytes)?;
+    }
     Ok(Bytes::from(bytes))
 }
 
