@@ -78,6 +78,12 @@ impl Receipts {
         }
     }
 
+    /// Forgets the keys of writes that end after `after`: their records were given up.
+    pub fn cut(&mut self, after: Lsn) {
+        self.by_key.retain(|_, entry| entry.last <= after);
+        self.order.retain(|(_, last)| *last <= after);
+    }
+
     /// What stands for writes up to `as_of`, oldest first.
     #[must_use]
     pub fn through(&self, as_of: Lsn) -> Vec<Receipt> {
@@ -158,5 +164,20 @@ mod tests {
         receipts.remove("a", Lsn(2));
         assert_eq!(receipts.look("a", 9, 101), Known::Same(Lsn(1), Lsn(1)));
         assert_eq!(receipts.through(Lsn(9)).len(), 1);
+    }
+    #[test]
+    fn keys_of_records_that_were_given_up_are_free_again() {
+        let mut receipts = Receipts::new(3, 1_000);
+        for (key, at) in [("a", 1), ("b", 3), ("c", 5)] {
+            receipts.insert(key, 7, (Lsn(at), Lsn(at + 1)), self::at(at));
+        }
+        // The write that "b" stands for lost its last record.
+        receipts.cut(Lsn(3));
+        assert_eq!(receipts.look("a", 7, 10), Known::Same(Lsn(1), Lsn(2)));
+        assert_eq!((receipts.look("b", 7, 10), receipts.look("c", 7, 10)), (Known::New, Known::New));
+        receipts.insert("b", 9, (Lsn(3), Lsn(3)), at(10));
+        receipts.insert("d", 9, (Lsn(4), Lsn(4)), at(10));
+        assert_eq!(receipts.look("a", 7, 10), Known::Same(Lsn(1), Lsn(2)), "what was cut takes no room");
+        assert_eq!(receipts.through(Lsn(9)).len(), 3);
     }
 }
