@@ -113,6 +113,12 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
     Ok((handle, service))
 }
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("standing", &*self.standing.borrow()).finish_non_exhaustive()
+    }
+}
+
 impl Handle {
     /// The epoch in which to append now.
     ///

@@ -14,6 +14,7 @@ use crate::{
     region::Region,
     row::Row,
     status::NodeStatus,
+    tail::{TailMerged, TailRecord, TailStatus},
     token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
@@ -194,6 +195,11 @@ pub trait Node: FeatureReader + FeatureWriter {
         None
     }
 
+    /// Records that were given up here. `None` at a node that is no member of a region's log.
+    fn tails(&self) -> Option<Arc<dyn Tails>> {
+        None
+    }
+
     /// Writes that lost against another region's, oldest first, as far as they are remembered. `None` at a node that keeps
     /// no ledger of them.
     fn conflicts(&self) -> Option<Vec<Conflict>> {
@@ -209,6 +215,32 @@ pub trait Node: FeatureReader + FeatureWriter {
         let reason = "this node is no edge: ask an edge, which compares itself with its leader";
         Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable(reason.to_owned()))))
     }
+}
+
+/// Records that a member of a region's log had alone and had to give up, kept aside: what `local` had acknowledged and the
+/// region has lost, until somebody merges or drops it.
+pub trait Tails: Send + Sync + 'static {
+    /// All that are kept here, oldest first.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn list(&self) -> Result<Vec<TailStatus>, WriteError>;
+
+    /// The rows and deletions of one, in order, from its record `from` on: at most `limit`.
+    ///
+    /// # Errors
+    /// [`WriteError::Invalid`] for a name that none has; of the disk.
+    fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError>;
+
+    /// Has its rows and deletions taken into the region's log, under their old versions: they lose to what was written since as
+    /// if they had come late. A second time changes nothing. The tail is dropped then.
+    fn merge(&self, name: String) -> BoxFuture<'_, Result<TailMerged, WriteError>>;
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// As [`Tails::show`].
+    fn drop_tail(&self, name: &str) -> Result<(), WriteError>;
 }
 
 /// What the replication feed serves from: a leader (and later a relay).
@@ -277,6 +309,12 @@ pub trait FeedSource: Node {
         let _ = (region, lsn);
     }
 
+    /// The last record that is durable and may have been acknowledged: the head or later, where what one member has is
+    /// acknowledged before a majority has it. Who has everything up to there is behind in nothing.
+    fn acknowledged(&self) -> Position {
+        *self.head().borrow()
+    }
+
     /// Whether this is the leader itself, or a relay and how far it is behind.
     fn standing(&self) -> Standing {
         Standing::Leader
@@ -298,6 +336,8 @@ pub enum Standing {
         /// Whether its own source is silent, or has said this of its own.
         leader_lost: bool,
     },
+    /// It is a member of the region's log that does not lead: its rows are for those who read here, and its feed for nobody.
+    Follower,
 }
 
 /// Dense records of the log, encoded.

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// Takes writes and keeps the log.
     Leader,
+    /// Keeps the log too, and follows who leads.
+    Follower,
     /// Holds a replica.
     Edge,
 }

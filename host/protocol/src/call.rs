@@ -1,5 +1,6 @@
 //! Calls from an edge to its leader: many at once over one stream, answered in any order, matched by their number.
 
+use crate::members::ask::{Ask, NotTold, Told};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -56,6 +57,8 @@ pub enum Call {
         /// Only keys behind this one.
         after: Option<Bytes>,
     },
+    /// What a member of the region's log asks another.
+    Member(Ask),
 }
 
 /// A call and its number.
@@ -110,6 +113,8 @@ pub enum Answer {
     Checkpoint(Result<Lsn, ReadError>),
     /// Of [`Call::Bucket`].
     Bucket(Result<BucketRead, ReadError>),
+    /// Of [`Call::Member`].
+    Member(Result<Told, NotTold>),
 }
 
 /// An answer and the number of its call.

@@ -3,6 +3,7 @@
 //! Nothing here sends or stores. What a member must make durable before it goes on is said by each call that changes it.
 //! The rules, and why they suffice, stand in `host/decisions/0008-followers-and-promotion.md`.
 
+pub mod ask;
 pub mod follower;
 pub mod history;
 pub mod leading;

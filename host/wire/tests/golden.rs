@@ -26,6 +26,10 @@ use littoral_model::{
 use littoral_protocol::{
     call::{Answer, BucketRead, Call, Reply, Request, RowsRead},
     frame::*,
+    members::{
+        History,
+        ask::{Ask, Log, NotTold, Told, Way},
+    },
 };
 use littoral_wire::{Decoder, Outgoing, call, feed, records, rows};
 use std::{fmt::Write as _, path::PathBuf};
@@ -132,6 +136,18 @@ fn downstreams() -> Vec<Downstream> {
     ]
 }
 
+fn member_log() -> Log {
+    let mut history = History::after(Epoch(1), Lsn(298));
+    history.push(Epoch(1), Lsn(299)).unwrap();
+    history.push(Epoch(4), Lsn(300)).unwrap();
+    Log { incarnation: Incarnation(0x0102_0304), promised: Epoch(5), history }
+}
+
+fn joined(way: Way) -> Answer {
+    let incarnation = Incarnation(0x0102_0304);
+    Answer::Member(Ok(Told::Joined { session: 3, epoch: Epoch(5), incarnation, committed: Lsn(299), way }))
+}
+
 fn requests() -> Vec<Request> {
     let mut keys = KeyBatch::default();
     keys.push(b"key");
@@ -152,6 +168,12 @@ fn requests() -> Vec<Request> {
         Call::Status,
         Call::Checkpoint,
         Call::Bucket { view: ViewId(3), bucket: 200, after: Some(Bytes::from_static(b"key")) },
+        Call::Member(Ask::Prepare { member: "b".into(), epoch: Epoch(5) }),
+        Call::Member(Ask::Join { member: "b".into(), log: member_log() }),
+        Call::Member(Ask::Fetch { member: "b".into(), session: 3, from: Lsn(301), bytes_max: 1 << 20, wait_ms: 200 }),
+        Call::Member(Ask::Records { epoch: Epoch(5), from: Lsn(301), bytes_max: 1 << 20 }),
+        Call::Member(Ask::Snapshot { as_of: Lsn(300), offset: 4_096, bytes_max: 1 << 20 }),
+        Call::Member(Ask::Merge { piece: "tail/1".into(), records: Bytes::from_static(b"records") }),
     ];
     calls.into_iter().zip(1..).map(|(call, id)| Request { id, call }).collect()
 }
@@ -179,6 +201,25 @@ fn replies() -> Vec<Reply> {
         Answer::Refused("no".into()),
         Answer::Checkpoint(Ok(Lsn(300))),
         Answer::Bucket(Ok(BucketRead { as_of: at(300), more: true, bytes: Bytes::from_static(b"rows") })),
+        Answer::Member(Ok(Told::Promised(member_log()))),
+        joined(Way::Records { common: Lsn(299) }),
+        joined(Way::Snapshot { as_of: Lsn(300), len: 70_000 }),
+        Answer::Member(Ok(Told::Records {
+            first: Lsn(301),
+            last: Lsn(302),
+            bytes: Bytes::from_static(b"records"),
+            committed: Lsn(300),
+            tail: Some(Lsn(302)),
+        })),
+        Answer::Member(Ok(Told::Part(Bytes::from_static(b"part")))),
+        Answer::Member(Ok(Told::Merged(Lsn(303)))),
+        Answer::Member(Err(NotTold::Over { asked: Epoch(5), promised: Epoch(6) })),
+        Answer::Member(Err(NotTold::NotLeading { leader: Some("a".into()) })),
+        Answer::Member(Err(NotTold::Stranger("z".into()))),
+        Answer::Member(Err(NotTold::OtherLog { theirs: Incarnation(1), ours: Incarnation(2) })),
+        Answer::Member(Err(NotTold::Superseded)),
+        Answer::Member(Err(NotTold::Gone("trimmed".into()))),
+        Answer::Member(Err(NotTold::Failed("why".into()))),
     ];
     answers.into_iter().zip(300..).map(|(answer, id)| Reply { id, answer }).collect()
 }

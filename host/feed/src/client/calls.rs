@@ -20,7 +20,10 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use littoral_protocol::call::{Answer, BucketRead, Call, Request, RowsRead};
+use littoral_protocol::{
+    call::{Answer, BucketRead, Call, Request, RowsRead},
+    members::ask::{Ask, NotTold, Told},
+};
 use littoral_wire::{call, rows};
 use parking_lot::Mutex;
 use std::{
@@ -228,6 +231,19 @@ impl CallClient {
             Answer::Bucket(Ok(read)) => Ok(bucket_rows(read, view, bucket, begins_behind.as_deref())?),
             Answer::Bucket(Err(error)) => Err(error),
             other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Asks another member of the region's log.
+    ///
+    /// # Errors
+    /// The member's own, or why the call got no answer.
+    pub async fn member(&self, ask: Ask) -> Result<Result<Told, NotTold>, CallError> {
+        let waits = if let Ask::Fetch { wait_ms, .. } = &ask { *wait_ms } else { 0 };
+        let timeout = self.0.call_timeout + Duration::from_millis(u64::from(waits));
+        match self.call(Call::Member(ask), timeout).await? {
+            Answer::Member(told) => Ok(told),
+            other => Err(refused(&other)),
         }
     }
 

@@ -90,6 +90,39 @@ pub async fn connect_over<T>(transport: T, authority: &str, config: &Config) -> 
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let (requests, guard) = shake_hands(transport, authority, config).await?;
+    let (feed_up, feed_down) = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await?;
+    Ok(Connection {
+        sender: FeedSender::new(feed_up, guard.clone()),
+        receiver: FeedReceiver::new(Inbox::new(feed_down, DOWNSTREAM_LEN_MAX), config.silence_timeout(), guard.clone()),
+        calls: calls(&requests, authority, config, guard).await?,
+    })
+}
+
+/// Connects to one address and opens the stream of calls alone.
+///
+/// # Errors
+/// [`Error::Connect`], [`Error::Refused`].
+pub async fn connect_calls(address: &str, config: &Config) -> Result<CallClient, Error> {
+    let fail = |reason: String| Error::Connect { address: address.to_owned(), reason };
+    let attempt = async {
+        let socket = TcpStream::connect(address).await.map_err(|error| fail(error.to_string()))?;
+        transport::prepare(&socket).map_err(|error| fail(error.to_string()))?;
+        let (requests, guard) = shake_hands(socket, address, config).await?;
+        calls(&requests, address, config, guard).await
+    };
+    let timed_out = |_| fail(format!("no answer within {} ms", config.connect_timeout_ms));
+    tokio::time::timeout(config.connect_timeout(), attempt).await.map_err(timed_out)?
+}
+
+async fn shake_hands<T>(
+    transport: T,
+    authority: &str,
+    config: &Config,
+) -> Result<(SendRequest<OutboxBody>, Arc<Guard>), Error>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let fail = |error: hyper::Error| Error::Connect { address: authority.to_owned(), reason: chain(&error) };
     let (requests, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -109,15 +142,17 @@ where
             tracing::debug!(error = %chain(&error), "connection to the leader ended");
         }
     });
-    let guard = Arc::new(Guard(task.abort_handle()));
+    Ok((requests, Arc::new(Guard(task.abort_handle()))))
+}
 
-    let (feed_up, feed_down) = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await?;
-    let (calls_up, calls_down) = open(&requests, authority, CALL_PATH, config.calls_bytes_max).await?;
-    Ok(Connection {
-        sender: FeedSender::new(feed_up, guard.clone()),
-        receiver: FeedReceiver::new(Inbox::new(feed_down, DOWNSTREAM_LEN_MAX), config.silence_timeout(), guard.clone()),
-        calls: CallClient::start(calls_up, Inbox::new(calls_down, REPLY_LEN_MAX), config, guard),
-    })
+async fn calls(
+    requests: &SendRequest<OutboxBody>,
+    authority: &str,
+    config: &Config,
+    guard: Arc<Guard>,
+) -> Result<CallClient, Error> {
+    let (calls_up, calls_down) = open(requests, authority, CALL_PATH, config.calls_bytes_max).await?;
+    Ok(CallClient::start(calls_up, Inbox::new(calls_down, REPLY_LEN_MAX), config, guard))
 }
 
 async fn open(

@@ -9,7 +9,7 @@ mod pause;
 
 pub use calls::{CallClient, CallError, LeaderRows};
 pub use config::Config;
-pub use connection::{Connection, connect, connect_from, connect_over};
+pub use connection::{Connection, connect, connect_calls, connect_from, connect_over};
 pub use error::Error;
 pub use feed::{FeedReceiver, FeedSender};
 pub use pause::Pause;

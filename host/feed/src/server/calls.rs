@@ -88,7 +88,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         let Ok(unit) = units.clone().acquire_many_owned(needed).await else { return Ok(()) };
         let answers = answers.clone();
         shared.tasks.spawn(async move {
-            let answer = carry_out(&*answers.shared.source, call).await;
+            let answer = carry_out(&answers.shared, call).await;
             if let Err(reason) = answers.send(id, answer).await {
                 tracing::debug!(%reason, "a call's answer could not be sent");
             }
@@ -121,7 +121,8 @@ fn read_now(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAnsw
     if source.read_now(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
 }
 
-async fn carry_out(source: &dyn FeedSource, call: Call) -> Answer {
+async fn carry_out(shared: &Shared, call: Call) -> Answer {
+    let source = &*shared.source;
     match call {
         Call::Read { reads, consistency } => {
             let request = request_of(reads, consistency);
@@ -141,6 +142,10 @@ async fn carry_out(source: &dyn FeedSource, call: Call) -> Answer {
         Call::Bucket { view, bucket, after } => {
             Answer::Bucket(source.bucket(view, bucket, after).await.and_then(|rows| bucket_read(&rows)))
         }
+        Call::Member(ask) => match &shared.members {
+            Some(members) => Answer::Member(members.ask(ask).await),
+            None => Answer::Refused("this node keeps its log alone: it has no [[members]]".to_owned()),
+        },
     }
 }
 

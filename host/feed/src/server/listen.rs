@@ -16,8 +16,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves the feed and calls until `shutdown`; then every subscriber is told, calls that are being carried out are
 /// answered, and connections are closed.
 pub async fn serve(listener: TcpListener, source: Arc<dyn FeedSource>, config: Config, shutdown: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(config.connections_max));
-    let shared = Shared::new(source, config, shutdown.clone());
+    serve_shared(listener, Shared::new(source, config, shutdown)).await;
+}
+
+/// As [`serve`], of a shared part that is there already: one that answers other members too.
+pub async fn serve_shared(listener: TcpListener, shared: Shared) {
+    let connections = Arc::new(Semaphore::new(shared.config.connections_max));
+    let shutdown = shared.shutdown.clone();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,

@@ -10,9 +10,10 @@ mod snapshot;
 
 pub use config::Config;
 pub use connection::serve_connection;
-pub use listen::serve;
+pub use listen::{serve, serve_shared};
 
 use littoral_model::ports::FeedSource;
+use littoral_protocol::members::ask::Door;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Clone)]
 pub struct Shared {
     source: Arc<dyn FeedSource>,
+    members: Option<Arc<dyn Door>>,
     config: Arc<Config>,
     subscribers: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -33,6 +35,12 @@ impl Shared {
     #[must_use]
     pub fn new(source: Arc<dyn FeedSource>, config: Config, shutdown: CancellationToken) -> Self {
         let subscribers = Arc::new(Semaphore::new(config.subscribers_max));
-        Self { source, config: Arc::new(config), subscribers, shutdown, tasks: TaskTracker::new() }
+        Self { source, members: None, config: Arc::new(config), subscribers, shutdown, tasks: TaskTracker::new() }
+    }
+
+    /// Answers other members of the region's log too.
+    #[must_use]
+    pub fn with_members(self, members: Arc<dyn Door>) -> Self {
+        Self { members: Some(members), ..self }
     }
 }

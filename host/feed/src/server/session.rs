@@ -162,6 +162,9 @@ fn refused(refusal: Refusal) -> End {
 /// Answers the hello: how the subscriber is brought up to date.
 async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Result<(Mode, publisher::Session), End> {
     let source = &*shared.source;
+    if source.standing() == Standing::Follower {
+        return Err(follows());
+    }
     let publisher = Publisher {
         region: source.region(),
         epoch: source.epoch(),
@@ -190,6 +193,11 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
     push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
     Ok((mode, state))
+}
+
+/// Edges and other regions learn of the log from who leads.
+fn follows() -> End {
+    End::Told(ErrorCode::Behind, "this member of the region does not lead; its leader serves the feed".to_owned())
 }
 
 /// Where a replica of another region's log goes on here.
@@ -230,6 +238,7 @@ impl Session<'_> {
         &*self.shared.source
     }
 
+    /// The last record that is sent.
     fn head(&self) -> Position {
         *self.source().head().borrow()
     }
@@ -267,16 +276,19 @@ impl Session<'_> {
         loop {
             // An elapsed time is as good a reason as a ping.
             let _ = timeout(heartbeat, self.pinged.notified()).await;
+            // The echo is taken before the standing: who leads after the ping has come had led when it was sent, and nobody else
+            // has acknowledged anything until then.
+            let echo = self.state.lock().echo();
+            let (behind, leader_lost) = match self.source().standing() {
+                Standing::Leader => (Some(Duration::ZERO), false),
+                Standing::Relay { behind, leader_lost } => (behind, leader_lost),
+                Standing::Follower => return Err(follows()),
+            };
+            // And before the head, so that the head is at least what it was when the ping came.
+            let head = self.source().acknowledged();
             self.push(|out| {
-                // The echo is taken before the head, so that the head is at least what it was when the ping came.
-                let echo = self.state.lock().echo();
-                let (behind, leader_lost) = match self.source().standing() {
-                    Standing::Leader => (Some(Duration::ZERO), false),
-                    Standing::Relay { behind, leader_lost } => (behind, leader_lost),
-                };
                 // Rounded up: never less than the truth.
                 let behind_us = behind.map(|behind| behind.as_nanos().div_ceil(1_000) as u64);
-                let head = self.head();
                 feed::push_downstream(
                     out,
                     &Downstream::Heartbeat { clock: clock(), head, echo, behind_us, leader_lost },

@@ -4,9 +4,10 @@
 //! as both go, and where they part is found from their histories alone.
 
 use littoral_model::position::{Epoch, Lsn};
+use serde::{Deserialize, Serialize};
 
 /// A log's epochs, oldest first, and its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// Each epoch with the first record that is known to be of it. Both ascend. The first entry is the *base*: the record
     /// before all that the log holds, trimmed or given by a snapshot; record 0 of epoch 0 for a log that is whole.

@@ -29,10 +29,16 @@ pub enum Step<M> {
     Fetch {
         /// From whom.
         from: M,
-        /// The last record that both have alike; `None` when only a snapshot helps.
-        common: Option<Lsn>,
+        /// The last record that both have alike.
+        common: Lsn,
         /// The last record there.
         until: Lsn,
+    },
+    /// A member's log is more advanced, and does not reach back to this one's end: the lease is to be resigned, so that who has more
+    /// leads. A snapshot would not do: what it has beyond may not be committed, and a snapshot's end counts as that.
+    Leave {
+        /// Who has more.
+        to: M,
     },
     /// The own log has everything: the record that begins the epoch is to be appended, and then this member leads.
     Begin,
@@ -71,16 +77,20 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
     pub fn step(&self) -> Step<M> {
         let own = self.promised.get(&self.me);
         let needed = if active(Mutation::PromoteAlone) { 1 } else { majority(self.members.len()) };
-        let enough = self.promised.len() >= needed;
+        // A log without records may be one that was lost, and what was committed with it: it stands for nothing, unless
+        // everybody has answered. So a region begins when all its members are there once.
+        let voters = self.promised.values().filter(|history| history.tail() > Lsn::NONE).count();
+        let enough = voters >= needed || self.promised.len() == self.members.len();
         let (Some(own), true) = (own, enough) else {
             let missing = self.members.iter().filter(|member| !self.promised.contains_key(member));
             return Step::Gather { missing: missing.cloned().collect() };
         };
         let most = self.promised.iter().max_by_key(|(_, history)| rank(history));
         match most.filter(|(_, history)| rank(history) > rank(own)) {
-            Some((from, history)) => {
-                Step::Fetch { from: from.clone(), common: own.common(history), until: history.tail() }
-            }
+            Some((from, history)) => match own.common(history) {
+                Some(common) => Step::Fetch { from: from.clone(), common, until: history.tail() },
+                None => Step::Leave { to: from.clone() },
+            },
             None => Step::Begin,
         }
     }
@@ -116,13 +126,38 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_log_stands_for_nothing_unless_everybody_has_answered() {
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        promotion.promised('a', log(&[]));
+        promotion.promised('b', log(&[]));
+        assert_eq!(promotion.step(), Step::Gather { missing: vec!['c'] });
+        promotion.promised('c', log(&[1, 1]));
+        assert_eq!(promotion.step(), Step::Fetch { from: 'c', common: Lsn(0), until: Lsn(2) });
+        let mut first = Promotion::new(Epoch(1), 'a', vec!['a', 'b', 'c']);
+        for member in ['a', 'b', 'c'] {
+            first.promised(member, log(&[]));
+        }
+        assert_eq!(first.step(), Step::Begin);
+    }
+
+    #[test]
     fn the_most_advanced_log_is_fetched_and_not_the_longest() {
         let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
         promotion.promised('a', log(&[1, 1, 1, 1]));
         promotion.promised('b', log(&[1, 2, 2]));
-        assert_eq!(promotion.step(), Step::Fetch { from: 'b', common: Some(Lsn(1)), until: Lsn(3) });
+        assert_eq!(promotion.step(), Step::Fetch { from: 'b', common: Lsn(1), until: Lsn(3) });
         promotion.promised('a', log(&[1, 2, 2]));
         assert_eq!(promotion.step(), Step::Begin);
+    }
+
+    #[test]
+    fn who_has_more_than_can_be_fetched_is_left_to_lead() {
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        let mut trimmed = log(&[1, 1, 1, 2, 2]);
+        trimmed.trim(Lsn(4));
+        promotion.promised('a', log(&[1]));
+        promotion.promised('b', trimmed);
+        assert_eq!(promotion.step(), Step::Leave { to: 'b' });
     }
 
     #[test]

@@ -38,10 +38,11 @@ pub struct Next {
 }
 
 impl Member {
-    pub fn new() -> Self {
-        Self {
+    /// A member whose log is empty, or has one record.
+    pub fn new(begun: Option<Record>) -> Self {
+        let mut member = Self {
             promise: Epoch(0),
-            log: Vec::new(),
+            log: begun.into_iter().collect(),
             synced: 0,
             base: Lsn::NONE,
             detached: Vec::new(),
@@ -49,7 +50,9 @@ impl Member {
             role: Role::Idle,
             follows: None,
             connection: 0,
-        }
+        };
+        member.crash(member.log.len());
+        member
     }
 
     pub fn tail(&self) -> Lsn {

@@ -11,12 +11,12 @@ impl World {
         (0..self.members.len()).try_for_each(|who| self.break_links(who))?;
         let who = self.rng.usize(..self.members.len());
         self.win(who)?;
-        // The first may have been too low for what others have promised; each try learns of that.
-        for round in 0..6 {
+        // The first may have been too low for what others have promised, which each try learns of, or too far behind to lead,
+        // which it then leaves to others.
+        for round in 0..6 + 2 * self.members.len() {
             self.settle()?;
             if !matches!(self.members[self.claim.0].role, Role::Leading(..)) && round > 0 {
-                let next = self.rng.usize(..self.members.len());
-                self.win(next)?;
+                self.win(round % self.members.len())?;
             }
             (0..self.members.len()).try_for_each(|me| self.join(me))?;
             self.settle()?;

@@ -39,6 +39,10 @@ impl World {
         let epoch = promotion.epoch();
         match promotion.step() {
             Step::Gather { .. } => Ok(()),
+            Step::Leave { .. } => {
+                self.members[me].idle();
+                Ok(())
+            }
             Step::Fetch { from, common, until } => {
                 self.send(me, from, Message::Fetch(epoch, common, until));
                 Ok(())
@@ -64,12 +68,11 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn fetch(&mut self, me: usize, to: usize, epoch: Epoch, common: Option<Lsn>, until: Lsn) {
+    pub(super) fn fetch(&mut self, me: usize, to: usize, epoch: Epoch, common: Lsn, until: Lsn) {
         // Who has promised that epoch, and nothing since, still has what it said.
         let member = &self.members[me];
         if member.follower.promised() == epoch && member.tail() == until {
-            let from = common.map_or(0, |lsn| lsn.0 as usize);
-            let records = member.log[from..].to_vec();
+            let records = member.log[common.0 as usize..].to_vec();
             self.send(me, to, Message::Fetched(epoch, common, records));
         }
     }
@@ -79,7 +82,7 @@ impl World {
         me: usize,
         from: usize,
         epoch: Epoch,
-        common: Option<Lsn>,
+        common: Lsn,
         records: Vec<Record>,
     ) -> Result<(), String> {
         let current = matches!(&self.members[me].role, Role::Promoting(promotion)
@@ -88,16 +91,10 @@ impl World {
             return Ok(());
         }
         let member = &mut self.members[me];
-        let done = match common {
-            Some(common) => member.begin(Start { epoch, common, committed: Lsn::NONE }).and_then(|begun| {
-                self.counts.detached += u64::from(begun.detach.is_some());
-                (common.0 + 1..).zip(&records).try_for_each(|(lsn, record)| member.take(Lsn(lsn), *record))
-            }),
-            None => {
-                self.counts.snapshots += 1;
-                member.restart(epoch, records)
-            }
-        };
+        let done = member.begin(Start { epoch, common, committed: Lsn::NONE }).and_then(|begun| {
+            self.counts.detached += u64::from(begun.detach.is_some());
+            (common.0 + 1..).zip(&records).try_for_each(|(lsn, record)| member.take(Lsn(lsn), *record))
+        });
         done.map_err(|alarm| format!("member {me} fetches and raises an alarm: {alarm}"))?;
         member.sync();
         let history = member.follower.history().clone();
