@@ -81,7 +81,7 @@ impl State {
                     applied.conflicts += self.replay(table, &record);
                 }
             }
-            Durable::Before { .. } => {}
+            Durable::Begin { .. } | Durable::Before { .. } => {}
         }
         applied
     }

@@ -38,6 +38,18 @@ pub enum Work {
     Collect(Hlc),
     /// Another region's records.
     Import(Import),
+    /// A leadership begins: the first record of its epoch.
+    Begin,
+    /// Rows and deletions that this region had taken before, and that another member's log had lost: under their old
+    /// versions, as if they had come late.
+    Merge {
+        /// The records, encoded as in the log that lost them. What is no row and no deletion is left out.
+        records: Bytes,
+        /// An idempotency key: which piece of which log this is.
+        piece: String,
+        /// [`crate::receipts::bytes_hash`] of the records.
+        content: u64,
+    },
 }
 
 /// What work leads to once its batch is durable.
@@ -77,6 +89,11 @@ pub enum Durable {
         /// The last.
         last: Lsn,
     },
+    /// The record that begins an epoch. Nothing to apply.
+    Begin {
+        /// It.
+        lsn: Lsn,
+    },
     /// Nothing new: what was asked for stands in the log already, or in this batch or one before it, and is to be answered
     /// in its turn.
     Before {
@@ -95,7 +112,7 @@ impl Durable {
     pub fn range(&self) -> (Lsn, Lsn, bool) {
         match self {
             Self::Rows { first, last, .. } | Self::Import { first, last, .. } => (*first, *last, false),
-            Self::Change { lsn, .. } | Self::Collect { lsn, .. } => (*lsn, *lsn, false),
+            Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Begin { lsn } => (*lsn, *lsn, false),
             Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
         }
     }
@@ -165,6 +182,24 @@ impl Committer {
         Self { imports, ..self }
     }
 
+    /// The epoch that records are given.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Leads in this epoch from now on, behind a log whose newest clock reading is `last`. The first record is to be
+    /// [`Work::Begin`]; everything else waits for [`Committer::open`].
+    pub fn lead(&mut self, epoch: Epoch, last: Hlc) {
+        self.epoch = epoch;
+        self.clock = HlcClock::after(self.clock.last().max(last));
+    }
+
+    /// Everything before is applied: that is what writes are checked against from now on.
+    pub fn open(&mut self, (catalogue, origins): (Arc<Catalogue>, Arc<Origins>)) {
+        (self.catalogue, self.origins) = (catalogue, origins);
+    }
+
     /// Begins a batch that follows the log's tail, within a buffer that is used again, with room for so many bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
@@ -181,6 +216,12 @@ impl Committer {
             Work::Write { request, content, generation } => self.write(building, request, content, generation),
             Work::Change(change) => self.change(building, change),
             Work::Import(import) => self.import(building, &import),
+            Work::Begin => {
+                let hlc = self.clock.tick(building.now_ms);
+                let pushed = self.push(building, hlc, Payload::Begin);
+                Ok(Durable::Begin { lsn: pushed.map_err(|error| WriteError::Invalid(error.to_string()))? })
+            }
+            Work::Merge { records, piece, content } => self.merge(building, &records, &piece, content),
             Work::Collect(before) => {
                 let hlc = self.clock.tick(building.now_ms);
                 // Tombstones that follow in the log are not meant, whatever the caller's clock says.
@@ -263,6 +304,60 @@ impl Committer {
             self.push(building, hlc, Payload::Receipt { idempotency_key, content, first, last })?;
         }
         Ok((last, first_hlc.unwrap_or_default()))
+    }
+
+    /// Takes back what another member's log had lost. The records keep their clock readings, and so their versions.
+    fn merge(
+        &mut self,
+        building: &mut Building,
+        records: &[u8],
+        piece: &str,
+        content: u64,
+    ) -> Result<Durable, WriteError> {
+        match self.receipts.lock().look(piece, content, building.now_ms) {
+            Known::New => {}
+            Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+            Known::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
+        }
+        let mark = building.batch.mark();
+        let first = building.batch.next_lsn();
+        let pushed = self.push_merged(building, records, (piece, content), first);
+        if pushed.is_err() {
+            building.batch.rewind(mark);
+        }
+        let last = pushed?;
+        self.receipts.lock().insert(piece, content, (first, last), self.clock.last());
+        building.pending.keys.push((piece.to_owned(), last));
+        Ok(Durable::Import { records: Bytes::copy_from_slice(building.batch.since(mark)), first, last })
+    }
+
+    fn push_merged(
+        &mut self,
+        building: &mut Building,
+        records: &[u8],
+        (piece, content): (&str, u64),
+        first: Lsn,
+    ) -> Result<Lsn, WriteError> {
+        let invalid =
+            |error: &dyn std::fmt::Display| WriteError::Invalid(format!("the tail cannot be merged: {error}"));
+        let known: std::collections::HashSet<_> = building.pending.catalogue.views().map(|view| view.id).collect();
+        for record in littoral_wire::records::iter(records) {
+            let record = record.map_err(|error| invalid(&error))?;
+            let view = match &record.payload {
+                Payload::Row { view, .. } | Payload::Tombstone { view, .. } => *view,
+                _ => continue,
+            };
+            // Records of other regions come again with their feeds; a view that was dropped since has no rows.
+            if record.origin != self.region || !known.contains(&view) {
+                continue;
+            }
+            self.push(building, record.hlc, record.payload).map_err(|error| invalid(&error))?;
+        }
+        // So that a second time changes nothing, also when the policy of a view adds up.
+        let hlc = self.clock.tick(building.now_ms);
+        let last = building.batch.next_lsn();
+        let receipt = Payload::Receipt { idempotency_key: piece, content, first, last };
+        self.push(building, hlc, receipt).map_err(|error| invalid(&error))
     }
 
     fn change(&mut self, building: &mut Building, change: CatalogueChange) -> Result<Durable, WriteError> {

@@ -132,6 +132,12 @@ pub fn content_hash(rows: &RowBatch) -> u64 {
     hash.digest()
 }
 
+/// Hash of records as they are: what must be equal for a merge to be the same again.
+#[must_use]
+pub fn bytes_hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

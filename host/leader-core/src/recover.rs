@@ -42,6 +42,12 @@ pub enum RecoverError {
         /// Why.
         reason: String,
     },
+    /// The log does not say what its record hashes to, though it was read a moment ago.
+    #[error("the hash of record {lsn} is not in the log any more; start again")]
+    NoChain {
+        /// The record.
+        lsn: Lsn,
+    },
     /// The log ends before what a snapshot stands for: acknowledged records are gone.
     #[error(
         "the log ends with record {tail}, but the snapshot in {directory} stands for record {as_of}: log files are missing; \
@@ -85,6 +91,8 @@ pub struct Recovered {
     pub marks: Arc<Mutex<Marks>>,
     /// Idempotency keys.
     pub receipts: Receipts,
+    /// The last record that is applied.
+    pub applied: Lsn,
     /// The newest clock reading.
     pub hlc: Hlc,
     /// The snapshot that was used; [`Lsn::NONE`] when none was.
@@ -95,8 +103,8 @@ pub struct Recovered {
     pub damaged: Vec<OpenError>,
 }
 
-/// Restores the state, into a table that is laid out as `config` says. `empty` makes an empty set of idempotency
-/// keys and an empty ledger of conflicts.
+/// Restores the state as of `through`, or of a snapshot that is newer, into a table that is laid out as `config` says.
+/// `empty` makes an empty set of idempotency keys and an empty ledger of conflicts.
 ///
 /// # Errors
 /// [`RecoverError`]
@@ -104,6 +112,7 @@ pub fn recover(
     storage: &dyn Storage,
     log: &dyn Log,
     config: Config,
+    through: Lsn,
     empty: impl Fn() -> (Receipts, Ledger),
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
@@ -120,7 +129,7 @@ pub fn recover(
         match load(storage, log, lsn, config, empty()) {
             Ok(mut recovered) => {
                 recovered.damaged = damaged;
-                replay(log, lsn, &mut recovered)?;
+                replay(log, (lsn, through), &mut recovered)?;
                 return Ok(recovered);
             }
             Err(error @ OpenError::Damaged { .. }) => {
@@ -141,12 +150,13 @@ pub fn recover(
         ledger: Arc::new(Mutex::new(ledger)),
         marks: Arc::default(),
         receipts,
+        applied: Lsn::NONE,
         hlc: Hlc(0),
         snapshot_lsn: Lsn::NONE,
         replayed: 0,
         damaged,
     };
-    replay(log, Lsn::NONE, &mut recovered)?;
+    replay(log, (Lsn::NONE, through), &mut recovered)?;
     Ok(recovered)
 }
 
@@ -198,16 +208,29 @@ fn load(
     }
     let (origins, ledger) = (Arc::new(origins), Arc::new(Mutex::new(ledger)));
     let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Arc::default());
-    Ok(Recovered { table, catalogue, origins, ledger, marks, receipts, hlc, snapshot_lsn, replayed: 0, damaged })
+    let applied = lsn;
+    Ok(Recovered {
+        table,
+        catalogue,
+        origins,
+        ledger,
+        marks,
+        receipts,
+        applied,
+        hlc,
+        snapshot_lsn,
+        replayed: 0,
+        damaged,
+    })
 }
 
-fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), RecoverError> {
+fn replay(log: &dyn Log, (after, through): (Lsn, Lsn), recovered: &mut Recovered) -> Result<(), RecoverError> {
     let as_of = (recovered.catalogue.clone(), recovered.origins.clone());
     let beside = (recovered.ledger.clone(), recovered.marks.clone());
     let mut state = State::new(as_of, log.identity(), beside);
     let mut last = after;
-    loop {
-        let block = log.read(last.next(), READ_LEN)?;
+    while last < through {
+        let block = littoral_log::through(log.read(last.next(), READ_LEN)?, through);
         if block.bytes.is_empty() {
             break;
         }
@@ -225,6 +248,7 @@ fn replay(log: &dyn Log, after: Lsn, recovered: &mut Recovered) -> Result<(), Re
             recovered.replayed += 1;
         }
     }
+    recovered.applied = last;
     recovered.catalogue = state.catalogue;
     recovered.origins = state.origins;
     Ok(())

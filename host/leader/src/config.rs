@@ -1,5 +1,6 @@
 //! How a leader is set up.
 
+use crate::members::Seat;
 use littoral_leader_core::Imports;
 use littoral_model::{position::Incarnation, region::Region};
 use serde::Deserialize;
@@ -67,6 +68,10 @@ pub struct Config {
     /// The region that changes of the catalogue go to; this one when there is none. Not among the leader's own keys either.
     #[serde(skip)]
     pub catalogue_home: Option<Region>,
+    /// Those that keep the region's log, this one among them by its name. None: this leader keeps it alone. Not among the leader's
+    /// own keys either.
+    #[serde(skip)]
+    pub members: Vec<Seat>,
 }
 
 /// `[[regions]]`: another region, whose records this leader takes.
@@ -108,6 +113,7 @@ impl Default for Config {
             conflicts_max: 10_000,
             regions: Vec::new(),
             catalogue_home: None,
+            members: Vec::new(),
         }
     }
 }
@@ -171,6 +177,25 @@ impl Config {
         }
     }
 
+    fn check_members(&self) -> Result<(), InvalidConfig> {
+        let refuse = |reason: String| Err(InvalidConfig { key: "members", reason });
+        for (index, seat) in self.members.iter().enumerate() {
+            if seat.name.is_empty() || seat.name.len() > 64 {
+                return refuse(format!("names '{}'; a member's name has from 1 to 64 bytes", seat.name));
+            }
+            if self.members[..index].iter().any(|earlier| earlier.name == seat.name) {
+                return refuse(format!("names '{}' twice", seat.name));
+            }
+            if seat.peer.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+                return refuse(format!("gives '{}' the peer '{}'; write peer = \"host:7071\"", seat.name, seat.peer));
+            }
+        }
+        if !self.members.is_empty() && !self.members.iter().any(|seat| seat.name == self.name) {
+            return refuse(format!("does not name this member, '{}': leader.name must be one of them", self.name));
+        }
+        Ok(())
+    }
+
     /// Checks what serde cannot.
     ///
     /// # Errors
@@ -203,6 +228,7 @@ impl Config {
             }
         }
         self.check_regions()?;
+        self.check_members()?;
         if self.request_bytes_max > 1 << 30 {
             return refuse("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
         }

@@ -1,6 +1,7 @@
 //! What doors and the feed see of a leader.
 
 use crate::{
+    members::{self, Whither},
     observe,
     proof::Task,
     queue::Refused,
@@ -18,7 +19,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleRelease},
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
-        SnapshotSource,
+        SnapshotSource, Standing, Tails,
     },
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
@@ -72,6 +73,19 @@ impl Handle {
         written
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Who leads, when that is another member.
+    async fn elsewhere(&self) -> Result<Option<CallClient>, WriteError> {
+        let Some(part) = &self.shared.members else { return Ok(None) };
+        Ok(match part.whither().await? {
+            Whither::Here => None,
+            Whither::To(leader) => Some(leader),
+        })
+    }
+
     async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
@@ -87,6 +101,9 @@ impl Handle {
 
     async fn write_rows(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
         let shared = &*self.shared;
+        if let Some(leader) = self.elsewhere().await? {
+            return leader.write(request).await;
+        }
         let catalogue = shared.published.load().catalogue.clone();
         ingest::check(&shared.limits(), &catalogue, &request, shared.now_ms()).inspect_err(|_| {
             metrics::counter!("littoral_leader_writes_refused_total").increment(1);
@@ -112,6 +129,7 @@ impl Handle {
         wait: Duration,
     ) -> Result<WriteReceipt, WriteError> {
         let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
+        // In members' regions others are told of it when a majority here has it.
         match self.shared.exchange.taken.reached(receipt.position.lsn, count, wait).await {
             Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),
             Err(have) => {
@@ -156,6 +174,9 @@ impl Handle {
                 component.len(),
                 shared.config.module_bytes_max
             )));
+        }
+        if let Some(leader) = self.elsewhere().await? {
+            return leader.put_module(name, version, component).await;
         }
         let passed = (name.clone(), version.clone(), component.clone());
         let passed = async move |calls: CallClient| {
@@ -214,6 +235,9 @@ impl FeatureWriter for Handle {
 
     fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
+            if let Some(leader) = self.elsewhere().await? {
+                return leader.change(change).await;
+            }
             let passed = change.clone();
             let passed =
                 async move |calls: CallClient| calls.change(passed).await.map(|receipt| (receipt.clone(), receipt));
@@ -257,6 +281,10 @@ impl Node for Handle {
         Some(self.shared.ledger.lock().iter().cloned().collect())
     }
 
+    fn tails(&self) -> Option<Arc<dyn Tails>> {
+        self.shared.members.as_ref().map(|_| Arc::new(members::KeptTails(self.shared.clone())) as Arc<dyn Tails>)
+    }
+
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         Some(self.shared.table.page(view, after, limit))
     }
@@ -268,7 +296,22 @@ impl FeedSource for Handle {
     }
 
     fn epoch(&self) -> Epoch {
-        self.shared.epoch
+        self.shared.epoch()
+    }
+
+    fn acknowledged(&self) -> Position {
+        let head = self.shared.published.load().position;
+        match &self.shared.members {
+            None => head,
+            Some(_) => Position { lsn: self.shared.log.bounds().tail.max(head.lsn), ..head },
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        match &self.shared.members {
+            Some(part) if !part.leads_surely() => Standing::Follower,
+            _ => Standing::Leader,
+        }
     }
 
     fn head(&self) -> watch::Receiver<Position> {

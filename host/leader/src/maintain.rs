@@ -85,6 +85,7 @@ pub(crate) fn take_snapshot(shared: &Shared) -> bool {
     // First the position, then the rows: rows may be newer than it, never older.
     let published = shared.published.load_full();
     let as_of = published.position.lsn;
+    let epoch = shared.log.history().epoch_at(as_of).unwrap_or_else(|| shared.epoch());
     if as_of.0 == shared.snapshot_lsn.load(Relaxed) {
         return true;
     }
@@ -93,7 +94,7 @@ pub(crate) fn take_snapshot(shared: &Shared) -> bool {
     // Of what the rows show after this, the log tells again.
     let conflicts = shared.ledger.lock().iter().cloned().collect();
     let remembered = Remembered { receipts, origins, conflicts };
-    let head = published.snapshot_head(shared.identity, shared.epoch, shared.table.len() as u64);
+    let head = published.snapshot_head(shared.identity, epoch, shared.table.len() as u64);
     let begun = Instant::now();
     match snapshot::write(&*shared.storage, &head, shared.table.chunks(ROWS_PER_CHUNK), &remembered) {
         Ok(written) => {

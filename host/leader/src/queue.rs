@@ -80,6 +80,10 @@ impl<T> Queue<T> {
         self.came.notify_all();
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.state.lock().waiting.len()
     }

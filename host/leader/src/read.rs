@@ -1,6 +1,6 @@
 //! Reads at the leader: always of everything that is acknowledged.
 
-use crate::shared::Shared;
+use crate::{members, shared::Shared};
 use littoral_leader_core::Published;
 use littoral_model::{
     freshness::{Degraded, Freshness, OnUnmet, Source},
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Answers at once, unless a token is demanded that is not reached.
 pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    if let Some(part) = &shared.members {
+        return members::read::now(shared, part, request, answer);
+    }
     let published = shared.published.load();
     let met = request.demand.at_least.as_ref().is_none_or(|token| published.watermark.covers(token));
     if met {
@@ -22,6 +25,9 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
 /// Answers, waiting for the demanded token as far as the demand says. A leader reaches a token of its own log as soon
 /// as it is given out; one that it does not reach is of another log.
 pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    if let Some(part) = &shared.members {
+        return members::read::with_waiting(shared, part, request).await;
+    }
     let mut answer = ReadAnswer::default();
     if now(shared, request, &mut answer) {
         return Ok(answer);
@@ -58,6 +64,19 @@ fn fill(
     answer: &mut ReadAnswer,
     degraded: Option<Degraded>,
 ) {
+    rows(shared, request, answer);
+    // The position was taken before the rows were read: they may be newer, never older.
+    answer.freshness = Freshness {
+        position: published.position,
+        watermark: published.told.clone(),
+        staleness: Some(Duration::ZERO),
+        source: Source::Leader,
+        degraded,
+    };
+}
+
+/// Reads the rows.
+pub(crate) fn rows(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) {
     answer.rows.truncate(request.reads.len());
     answer.rows.iter_mut().for_each(Vec::clear);
     answer.rows.resize_with(request.reads.len(), Vec::new);
@@ -67,12 +86,4 @@ fn fill(
         shared.table.read(read.view, &read.keys, rows, &mut unknown);
         unknown.clear();
     }
-    // The position was taken before the rows were read: they may be newer, never older.
-    answer.freshness = Freshness {
-        position: published.position,
-        watermark: published.told.clone(),
-        staleness: Some(Duration::ZERO),
-        source: Source::Leader,
-        degraded,
-    };
 }

@@ -3,12 +3,13 @@
 use crate::{
     config::Config,
     exchange::Exchange,
+    members::Part,
     modules::Modules,
     proof::{Proof, Task},
     queue::Queue,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Ledger, Limits, Marks, Published, Receipts, published};
+use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts, published};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     ports::ModuleRuntime,
@@ -36,8 +37,11 @@ pub(crate) enum Work {
     Prove(Task),
 }
 
+/// What a write is answered with.
+pub(crate) type Answer = Result<WriteReceipt, WriteError>;
+
 /// Where an answer goes.
-pub(crate) type Reply = oneshot::Sender<Result<WriteReceipt, WriteError>>;
+pub(crate) type Reply = oneshot::Sender<Answer>;
 
 #[derive(Debug)]
 pub(crate) struct Submission {
@@ -48,8 +52,11 @@ pub(crate) struct Submission {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
-    pub(crate) epoch: Epoch,
     pub(crate) log: Arc<dyn Log>,
+    /// Gives writes their place in the log. Held by whoever appends.
+    pub(crate) core: Mutex<Committer>,
+    /// This process's part among those that keep the log; `None` when it keeps it alone.
+    pub(crate) members: Option<Arc<Part>>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) modules: Modules,
     pub(crate) runtime: Arc<dyn ModuleRuntime>,
@@ -98,7 +105,7 @@ impl Shared {
                 "{wanted} was asked for, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
             ))),
             // A log that one member keeps is kept by a majority.
-            _ => Ok(()),
+            WriteConcern::Quorum | WriteConcern::Local | WriteConcern::Regions(_) => Ok(()),
         }
     }
 
@@ -107,6 +114,11 @@ impl Shared {
         let mut told = self.published.load().told.clone();
         self.exchange.add_to(&mut told);
         told
+    }
+
+    /// The epoch of who leads, as far as this log tells.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.log.bounds().epoch
     }
 
     pub(crate) fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {

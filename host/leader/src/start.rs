@@ -6,6 +6,7 @@ use crate::{
     exchange::{self, Exchange},
     handle::Handle,
     maintain,
+    members::{self, Part},
     modules::Modules,
     proof::Proof,
     queue::Queue,
@@ -22,6 +23,7 @@ use littoral_model::{
     hlc::HlcClock,
     ports::ModuleRuntime,
     position::{Epoch, Lsn},
+    record::ChainHash,
 };
 use parking_lot::Mutex;
 use std::{
@@ -80,6 +82,7 @@ pub enum StartError {
 }
 
 /// What a leader runs on. [`Leader::start`] takes the real ones; simulations bring their own.
+#[derive(Clone)]
 pub struct Ground {
     /// Log and snapshots.
     pub storage: Arc<dyn Storage>,
@@ -104,15 +107,7 @@ impl Leader {
         stop: CancellationToken,
     ) -> Result<Handle, StartError> {
         config.check()?;
-        let path = config.data_dir.clone();
-        let at = |path: PathBuf| Disk::at(&path).map_err(|source| StartError::DataDir { path, source });
-        let ground = Ground {
-            storage: Arc::new(at(path.clone())?),
-            modules: Arc::new(at(path.join("modules"))?),
-            clock: Arc::new(wall_ms),
-            entropy: RandomState::new().hash_one(std::process::id()),
-        };
-        Self::start_on(ground, config, runtime, stop).await
+        Self::start_on(Ground::of(&config)?, config, runtime, stop).await
     }
 
     /// Starts a leader on the storage and clock that are given.
@@ -126,13 +121,8 @@ impl Leader {
         stop: CancellationToken,
     ) -> Result<Handle, StartError> {
         config.check()?;
-        // Reading the log would hold up the runtime's workers.
-        let started = tokio::task::spawn_blocking(move || open(ground, config, runtime)).await;
-        let (shared, threads) = started.map_err(|error| StartError::Thread(io::Error::other(error)))??;
-        prepare_modules(&shared);
-        for other in shared.config.regions.clone() {
-            tokio::spawn(exchange::run(shared.clone(), other, stop.clone()));
-        }
+        let (shared, threads) = open_blocking(ground, config, runtime, None).await?;
+        spawn_tasks(&shared, &stop);
         let (done, stopped) = watch::channel(false);
         tokio::spawn({
             let shared = shared.clone();
@@ -148,12 +138,54 @@ impl Leader {
     }
 }
 
+impl Ground {
+    /// The data directory, the wall clock, and chance.
+    pub(crate) fn of(config: &Config) -> Result<Self, StartError> {
+        let path = config.data_dir.clone();
+        let at = |path: PathBuf| Disk::at(&path).map_err(|source| StartError::DataDir { path, source });
+        Ok(Self {
+            storage: Arc::new(at(path.clone())?),
+            modules: Arc::new(at(path.join("modules"))?),
+            clock: Arc::new(wall_ms),
+            entropy: RandomState::new().hash_one(std::process::id()),
+        })
+    }
+}
+
+/// Recovers, and starts the threads. Reading the log would hold up the runtime's workers.
+pub(crate) async fn open_blocking(
+    ground: Ground,
+    config: Config,
+    runtime: Arc<dyn ModuleRuntime>,
+    part: Option<members::PartOf>,
+) -> Result<(Arc<Shared>, Threads), StartError> {
+    let tasks = tokio::runtime::Handle::current();
+    let opened =
+        tokio::task::spawn_blocking(move || open(ground, config, runtime, part.map(|part| (part, tasks)))).await;
+    opened.map_err(|error| StartError::Thread(io::Error::other(error)))?
+}
+
+/// Starts what follows other regions, which only who leads does, and has modules made ready.
+pub(crate) fn spawn_tasks(shared: &Arc<Shared>, stop: &CancellationToken) {
+    prepare_modules(shared);
+    for other in shared.config.regions.clone() {
+        let (part, shared) = (shared.members.clone(), shared.clone());
+        let follow = move |stop| exchange::run(shared.clone(), other.clone(), stop);
+        tokio::spawn(members::while_leading(part, stop.clone(), follow));
+    }
+}
+
 fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Recovers, and starts the threads.
-fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Result<(Arc<Shared>, Threads), StartError> {
+fn open(
+    ground: Ground,
+    config: Config,
+    runtime: Arc<dyn ModuleRuntime>,
+    part: Option<(members::PartOf, tokio::runtime::Handle)>,
+) -> Result<(Arc<Shared>, Threads), StartError> {
     let begun = Instant::now();
     let options = Options {
         region: config.region,
@@ -166,6 +198,7 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
         Embedded::open(ground.storage.clone(), options)
             .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
     );
+    let alone = part.is_none();
     if log.bounds().tail == Lsn::NONE {
         // A new log's first writes should not be its slowest. Later files are made ready beside the writing.
         log.prepare();
@@ -173,14 +206,16 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
     let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
     let keys_max = config.idempotency_keys_max;
     let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
-    let recovered = recover(&*ground.storage, &*log, layout, || {
+    // A member may yet have to give up what it does not know to be committed.
+    let through = if alone { log.bounds().tail } else { log.committed() };
+    let recovered = recover(&*ground.storage, &*log, layout, through, || {
         (Receipts::new(keys_max, age_ms), Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX))
     })?;
     let (bounds, identity) = (log.bounds(), log.identity());
     tracing::info!(
         region = %identity.region,
         incarnation = %identity.incarnation,
-        head = bounds.tail.0,
+        head = recovered.applied.0,
         rows = recovered.table.len(),
         replayed = recovered.replayed,
         ms = begun.elapsed().as_millis() as u64,
@@ -189,23 +224,30 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
     for error in &recovered.damaged {
         tracing::warn!(%error, "a snapshot is damaged; the one before it was used");
     }
-    let hlc = recovered.hlc.max(bounds.hlc);
+    let hlc = if alone { recovered.hlc.max(bounds.hlc) } else { recovered.hlc };
+    let chain = match recovered.applied {
+        lsn if lsn == bounds.tail => bounds.chain,
+        Lsn::NONE => ChainHash::GENESIS,
+        lsn => log.chain_at(lsn).map_err(RecoverError::from)?.ok_or(RecoverError::NoChain { lsn })?,
+    };
     let published = Published::at(
         identity,
-        (bounds.tail, bounds.chain, hlc),
+        (recovered.applied, chain, hlc),
         recovered.catalogue.clone(),
         recovered.origins.clone(),
     );
     let position = published.position;
     let receipts = Arc::new(Mutex::new(recovered.receipts));
     let owner = (identity.region, bounds.epoch);
-    let clock = HlcClock::after(hlc);
+    let clock = HlcClock::after(hlc.max(bounds.hlc));
     let known = (recovered.catalogue, recovered.origins);
     let committer = Committer::new(owner, config.limits(), clock, known, receipts.clone())
         .importing(config.imports(identity.incarnation));
+    let part = part.map(|(part, tasks)| Arc::new(Part::of(&config, part, log.clone(), recovered.applied, tasks)));
     let shared = Arc::new(Shared {
         identity,
-        epoch: bounds.epoch,
+        core: Mutex::new(committer),
+        members: part,
         log,
         storage: ground.storage,
         modules: Modules::new(ground.modules),
@@ -228,11 +270,12 @@ fn open(ground: Ground, config: Config, runtime: Arc<dyn ModuleRuntime>) -> Resu
     });
     // What a snapshot would spare the next start, roughly.
     let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
-    let threads = Threads::start(&shared, committer, replayed_bytes).map_err(StartError::Thread)?;
+    let threads = Threads::start(&shared, replayed_bytes).map_err(StartError::Thread)?;
     Ok((shared, threads))
 }
 
-struct Threads {
+/// The threads of an open log.
+pub(crate) struct Threads {
     commit: JoinHandle<()>,
     apply: JoinHandle<()>,
     maintain: JoinHandle<()>,
@@ -240,7 +283,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, core: Committer, replayed_bytes: u64) -> io::Result<Self> {
+    fn start(shared: &Arc<Shared>, replayed_bytes: u64) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (batches, to_apply) = sync_channel(BATCHES_IN_FLIGHT);
         let maintain = {
@@ -249,16 +292,19 @@ impl Threads {
         };
         let apply = {
             let shared = shared.clone();
-            named("leader-apply").spawn(move || apply::run(&shared, &to_apply))?
+            named("leader-apply").spawn(move || match shared.members {
+                Some(_) => members::apply(&shared),
+                None => apply::run(&shared, &to_apply),
+            })?
         };
         let committer =
-            commit::Committer { shared: shared.clone(), core, apply: batches, maintenance: maintain.thread().clone() };
+            commit::Committer { shared: shared.clone(), apply: batches, maintenance: maintain.thread().clone() };
         let commit = named("leader-commit").spawn(move || committer.run())?;
         Ok(Self { commit, apply, maintain, stop })
     }
 
     /// Waits until everything that was taken is durable, applied and acknowledged.
-    fn join(self) {
+    pub(crate) fn join(self) {
         for (name, thread) in [("commit", self.commit), ("apply", self.apply)] {
             if thread.join().is_err() {
                 tracing::error!(name, "a thread of the leader had panicked");

@@ -112,7 +112,7 @@ impl Leader {
             Options { region, first_epoch: Epoch::FIRST, segment_bytes: 4 << 10, cache_bytes: 4 << 10, entropy };
         let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
         let receipts = || (Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS), Ledger::new(100, 1 << 20));
-        let recovered = recover(&disk, &*log, TABLE, receipts).map_err(|error| error.to_string())?;
+        let recovered = recover(&disk, &*log, TABLE, log.bounds().tail, receipts).map_err(|error| error.to_string())?;
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
         let published = Published::at(

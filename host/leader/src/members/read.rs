@@ -1,0 +1,151 @@
+//! Reads at a member: its own rows, which a majority has, or the leader's when the demand is not met by them.
+
+use super::Part;
+use crate::{read::rows, shared::Shared};
+use littoral_leader_core::Published;
+use littoral_model::{
+    freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
+    read::{ReadAnswer, ReadError, ReadRequest},
+};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How often a read that waits for freshness looks again, besides when something is applied.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What a demand wants that these rows do not give.
+enum Unmet {
+    Leader,
+    Behind(String),
+    Stale(Option<Duration>),
+}
+
+/// Answers at once, when the rows here are what is demanded.
+pub(crate) fn now(shared: &Shared, part: &Part, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    let published = shared.published.load();
+    let (staleness, source) = part.freshness(&published);
+    let met = unmet(&published, (staleness, source), request).is_none();
+    if met {
+        fill(shared, part, &published, (staleness, source), request, answer, None);
+    }
+    met
+}
+
+/// Answers, waiting or asking the leader as the demand says.
+pub(crate) async fn with_waiting(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let deadline = Instant::now() + request.demand.wait_max;
+    let mut head = shared.head.subscribe();
+    let mut answer = ReadAnswer::default();
+    loop {
+        head.borrow_and_update();
+        if now(shared, part, request, &mut answer) {
+            return Ok(answer);
+        }
+        let published = shared.published.load_full();
+        let fresh = part.freshness(&published);
+        let Some(unmet) = unmet(&published, fresh, request) else { continue };
+        let asks = matches!(unmet, Unmet::Leader) || request.demand.on_unmet == OnUnmet::Leader;
+        let read = if asks { at_leader(shared, part, request).await } else { Err(error(&unmet, &published)) };
+        match (read, request.demand.on_unmet) {
+            (Ok(read), _) => return Ok(read),
+            (Err(_), OnUnmet::ServeStale) => {
+                fill(shared, part, &published, fresh, request, &mut answer, Some(Degraded::DemandUnmet));
+                return Ok(answer);
+            }
+            (Err(error), OnUnmet::Fail) => return Err(error),
+            (Err(error), OnUnmet::Wait | OnUnmet::Leader) if Instant::now() >= deadline => return Err(error),
+            (Err(_), OnUnmet::Wait | OnUnmet::Leader) => {
+                // The time being over is a reason to look again too.
+                let _ = timeout_at(deadline.min(Instant::now() + LOOK_EVERY), head.changed()).await;
+            }
+        }
+    }
+}
+
+fn unmet(
+    published: &Published,
+    (staleness, source): (Option<Duration>, Source),
+    request: &ReadRequest,
+) -> Option<Unmet> {
+    let demand = &request.demand;
+    if demand.consistency == Consistency::Leader && source != Source::Leader {
+        return Some(Unmet::Leader);
+    }
+    if let Some(token) = &demand.at_least
+        && !published.watermark.covers(token)
+    {
+        return Some(Unmet::Behind(token.to_string()));
+    }
+    match demand.max_staleness {
+        Some(max) if staleness.is_none_or(|staleness| staleness > max) => Some(Unmet::Stale(staleness)),
+        _ => None,
+    }
+}
+
+fn error(unmet: &Unmet, published: &Published) -> ReadError {
+    match unmet {
+        Unmet::Leader => ReadError::LeaderUnavailable("no member of the region leads now".to_owned()),
+        Unmet::Behind(token) => ReadError::NotFreshEnough {
+            wanted: format!("the token '{token}' is demanded"),
+            have: format!("this member is at '{}'", published.watermark),
+        },
+        Unmet::Stale(staleness) => ReadError::NotFreshEnough {
+            wanted: "a smaller staleness is demanded".to_owned(),
+            have: match staleness {
+                Some(staleness) => format!("this member may be {} ms behind", staleness.as_millis()),
+                None => "this member has not heard of a leader yet".to_owned(),
+            },
+        },
+    }
+}
+
+async fn at_leader(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let Some(leader) = part.leader() else {
+        return Err(ReadError::LeaderUnavailable("no member of the region leads now".to_owned()));
+    };
+    let asked_at = Instant::now();
+    let read = leader.calls.read(request.reads.clone(), Consistency::Leader).await?;
+    let mut reached = read.watermark.clone();
+    reached.raise(shared.identity.region, read.as_of.incarnation, read.as_of.lsn);
+    if let Some(token) = &request.demand.at_least
+        && !reached.covers(token)
+    {
+        return Err(ReadError::NotFreshEnough {
+            wanted: format!("the token '{token}' is demanded"),
+            have: format!("the leader has '{}'", read.watermark),
+        });
+    }
+    let rows = (read.rows.into_iter())
+        .map(|rows| rows.into_iter().map(|row| row.filter(|row| !row.is_tombstone())).collect())
+        .collect();
+    let freshness = Freshness {
+        position: read.as_of,
+        watermark: read.watermark,
+        // The leader read after it was asked.
+        staleness: Some(asked_at.elapsed()),
+        source: Source::Leader,
+        degraded: None,
+    };
+    Ok(ReadAnswer { rows, freshness })
+}
+
+fn fill(
+    shared: &Shared,
+    part: &Part,
+    published: &Published,
+    (staleness, source): (Option<Duration>, Source),
+    request: &ReadRequest,
+    answer: &mut ReadAnswer,
+    degraded: Option<Degraded>,
+) {
+    rows(shared, request, answer);
+    let lost = source == Source::Replica && part.leader().is_none();
+    // The position was taken before the rows were read: they may be newer, never older.
+    answer.freshness = Freshness {
+        position: published.position,
+        watermark: published.told.clone(),
+        staleness,
+        source,
+        degraded: degraded.or(lost.then_some(Degraded::LeaderLost)),
+    };
+}

@@ -1,0 +1,85 @@
+//! The task of a member: it stands for the lease, leads when it has it, and follows whoever has it otherwise.
+
+use super::{Part, Role, follow, lead, node::Reopen};
+use crate::shared::Shared;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Runs until `stop`, or until the log must be opened anew.
+pub(crate) async fn run(shared: &Arc<Shared>, stop: &CancellationToken) -> Option<Reopen> {
+    let part = shared.members.clone()?;
+    let reopen = tokio::select! {
+        () = stop.cancelled() => None,
+        reopen = roles(shared, &part) => Some(reopen),
+    };
+    part.steps_down("it stops, or opens its log anew");
+    part.lease.resign().await;
+    reopen
+}
+
+async fn roles(shared: &Arc<Shared>, part: &Arc<Part>) -> Reopen {
+    part.lease.stand(part.promised()).await;
+    let mut standing = part.lease.standing();
+    loop {
+        let now = standing.borrow_and_update().clone();
+        if let Some(epoch) = now.leading {
+            if let Some(reopen) = lead::run(shared, part, epoch).await {
+                return reopen;
+            }
+            // Whoever has lost a majority or a log leaves the lease to others first.
+            part.lease.resign().await;
+            sleep(part.timing.poll_every + jitter(part.timing.term / 2)).await;
+            part.lease.stand(part.promised()).await;
+            continue;
+        }
+        let holder = now.claim.filter(|claim| !claim.released).map(|claim| claim.holder.name);
+        let leader = holder.filter(|name| *name != part.me);
+        let leader = leader.and_then(|name| part.seats.iter().find(|seat| seat.name == name).cloned());
+        let followed = async {
+            match &leader {
+                Some(seat) => follow::run(shared, part, seat).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reopen = followed => return reopen,
+            _ = standing.changed() => {
+                part.follows(None);
+                part.part();
+            }
+        }
+    }
+}
+
+/// Some time up to `max`, so that members that failed together do not try together.
+fn jitter(max: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = RandomState::new().hash_one(0) >> 11;
+    max.mul_f64(random as f64 / (1_u64 << 53) as f64)
+}
+
+/// Runs something as long as this member leads, again and again; always, where there is one member.
+pub(crate) async fn while_leading<F: Future<Output = ()>>(
+    part: Option<Arc<Part>>,
+    stop: CancellationToken,
+    run: impl Fn(CancellationToken) -> F,
+) {
+    let Some(part) = part else { return run(stop).await };
+    let mut role = part.role();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            leads = role.wait_for(|role| matches!(role, Role::Leading(_))) => if leads.is_err() { return },
+        }
+        let token = stop.child_token();
+        let over = async {
+            // The sender is the part's, which outlives this.
+            let _ = role.wait_for(|role| !matches!(role, Role::Leading(_))).await;
+        };
+        tokio::select! {
+            () = run(token.clone()) => return,
+            () = over => token.cancel(),
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Members of one region over real connections and a real lease: who leads, what is acknowledged, what is given up and comes back.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
+mod support;
+
+use littoral_drill::Link;
+use littoral_feed::server;
+use littoral_leader::{Config, Ground, Member, Membership, Seat};
+use littoral_lease::{Timing, clock, store::open};
+use littoral_log::storage::Memory;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    event_time::EventTime,
+    freshness::{OnUnmet, ReadDemand, Source},
+    ports::{FeatureReader as _, FeatureWriter as _, FeedSource as _, Node as _, Standing},
+    position::Lsn,
+    read::{ReadAnswer, ReadRequest},
+    status::Role,
+    token::Watermark,
+    view::ViewId,
+    write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
+};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use support::{Modules, NOW_MS, read, value, view, with_key, write};
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// One member: its disk, and what runs on it.
+struct One {
+    disk: Memory,
+    components: Memory,
+    member: Option<(Member, CancellationToken)>,
+    modules: Arc<Modules>,
+    /// What others reach it by.
+    link: Link,
+    listens: SocketAddr,
+}
+
+struct Members {
+    all: Vec<One>,
+    lease: tempfile::TempDir,
+    base: Config,
+}
+
+impl Members {
+    async fn start(base: Config) -> Self {
+        let mut all = Vec::new();
+        for at in 0..3 {
+            // A free port that the member listens at each time that it starts.
+            let listens = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let link = Link::start("127.0.0.1:0".parse().unwrap(), listens, at).await.unwrap();
+            let (disk, components, modules) = (Memory::new(), Memory::new(), Arc::default());
+            all.push(One { disk, components, member: None, modules, link, listens });
+        }
+        let mut members = Self { all, lease: tempfile::tempdir().unwrap(), base };
+        for at in 0..3 {
+            members.open(at).await;
+        }
+        members
+    }
+
+    async fn open(&mut self, at: usize) {
+        static STARTED: AtomicU64 = AtomicU64::new(4_242);
+        let seats = NAMES.iter().zip(&self.all);
+        let seats = seats.map(|(name, one)| Seat { name: (*name).to_owned(), peer: one.link.address().to_string() });
+        let config = Config { name: NAMES[at].to_owned(), members: seats.collect(), ..self.base.clone() };
+        let address = format!("dir:{}", self.lease.path().display());
+        let timing = Timing::AGGRESSIVE;
+        let store = open::open(&address, &timing, clock::system(), Default::default()).unwrap();
+        let membership = Membership { store, timing, clock: clock::system() };
+        let one = &mut self.all[at];
+        let ground = Ground {
+            storage: Arc::new(one.disk.clone()),
+            modules: Arc::new(one.components.clone()),
+            clock: Arc::new(|| NOW_MS),
+            entropy: STARTED.fetch_add(1, Relaxed),
+        };
+        let stop = CancellationToken::new();
+        let member = Member::start_on(ground, config, membership, one.modules.clone(), stop.clone()).await.unwrap();
+        let listener = loop {
+            if let Ok(listener) = TcpListener::bind(one.listens).await {
+                break listener;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let source = Arc::new(member.clone());
+        let shared = server::Shared::new(source.clone(), server::Config::default(), stop.clone()).with_members(source);
+        tokio::spawn(server::serve_shared(listener, shared));
+        one.member = Some((member, stop));
+    }
+
+    /// Stops it in order.
+    async fn stop(&mut self, at: usize) {
+        let (member, stop) = self.all[at].member.take().unwrap();
+        stop.cancel();
+        member.stopped().await;
+    }
+
+    fn at(&self, at: usize) -> &Member {
+        &self.all[at].member.as_ref().unwrap().0
+    }
+
+    fn running(&self) -> Vec<usize> {
+        (0..3).filter(|at| self.all[*at].member.is_some()).collect()
+    }
+
+    /// Who leads, as soon as somebody among `of` does.
+    async fn leader(&self, of: &[usize]) -> usize {
+        let mut found = None;
+        until("somebody leads", || {
+            found = of.iter().copied().find(|at| self.at(*at).standing() == Standing::Leader);
+            found.is_some_and(|at| self.at(at).status().role == Role::Leader)
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// Writes as soon as somebody takes it.
+    async fn put(&self, at: usize, request: WriteRequest) -> WriteReceipt {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match self.at(at).write(request.clone()).await {
+                Ok(receipt) => return receipt,
+                Err(error) if Instant::now() < deadline => {
+                    assert!(
+                        matches!(error, WriteError::LeaderUnavailable(_) | WriteError::NotLeader(_)),
+                        "a write is refused for another reason than that nobody leads: {error}"
+                    );
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("a write is not taken: {error}"),
+            }
+        }
+    }
+
+    async fn view(&self) -> ViewId {
+        let leader = self.leader(&self.running()).await;
+        self.at(leader).change(CatalogueChange::PutView(view("v"))).await.unwrap();
+        let id = self.at(leader).catalogue().view("v").unwrap().id;
+        for at in self.running() {
+            until("the view is everywhere", || self.at(at).catalogue().view("v").is_some()).await;
+        }
+        id
+    }
+
+    /// Waits until all have the same records, applied, and compares the rows.
+    async fn level(&self, view: ViewId) {
+        let of = self.running();
+        let leader = self.leader(&of).await;
+        for at in &of {
+            until("all members have everything", || {
+                self.at(*at).status().position == self.at(leader).status().position
+                    && self.at(*at).acknowledged() == self.at(leader).acknowledged()
+                    && self.at(leader).acknowledged() == self.at(leader).status().position
+            })
+            .await;
+        }
+        let rows = |at: usize| {
+            let page = self.at(at).page(view, None, 100_000).unwrap();
+            page.rows.iter().map(|row| (row.key().to_vec(), value(row), *row.header())).collect::<Vec<_>>()
+        };
+        let first = rows(leader);
+        for at in of {
+            assert_eq!(rows(at), first, "member {at} differs from {leader}");
+        }
+    }
+
+    fn cut(&self, at: usize) {
+        self.all[at].link.cut(littoral_drill::link::Side::Both);
+    }
+
+    fn mend(&self, at: usize) {
+        self.all[at].link.heal();
+    }
+
+    fn get(&self, at: usize, view: ViewId, key: i64) -> Option<i64> {
+        let mut answer = ReadAnswer::default();
+        assert!(self.at(at).read_now(&read(view, &[key]), &mut answer));
+        answer.rows[0][0].as_ref().map(value)
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never comes to this: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn quorum(request: WriteRequest) -> WriteRequest {
+    WriteRequest { concern: WriteConcern::Quorum, ..request }
+}
+
+fn demanding(view: ViewId, key: i64, token: Watermark) -> ReadRequest {
+    let demand = ReadDemand {
+        at_least: Some(token),
+        on_unmet: OnUnmet::Wait,
+        wait_max: Duration::from_secs(10),
+        ..ReadDemand::default()
+    };
+    ReadRequest { demand, ..read(view, &[key]) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_leads_all_take_writes_and_every_member_answers() {
+    let members = Members::start(support::config()).await;
+    let view = members.view().await;
+    let leader = members.leader(&[0, 1, 2]).await;
+    let leading: Vec<_> = (0..3).filter(|at| members.at(*at).standing() == Standing::Leader).collect();
+    assert_eq!(leading, [leader]);
+    for at in 0..3 {
+        let key = at as i64;
+        let receipt = members.at(at).write(quorum(write(view, &[(key, Some(key + 10))], 1_000))).await.unwrap();
+        assert_eq!(receipt.concern, WriteConcern::Quorum);
+        for reader in 0..3 {
+            let answer = members.at(reader).read(&demanding(view, key, receipt.token.clone())).await.unwrap();
+            assert_eq!(answer.rows[0][0].as_ref().map(value), Some(key + 10), "{at} to {reader}");
+            let expected = if reader == leader { Source::Leader } else { Source::Replica };
+            assert_eq!(answer.freshness.source, expected);
+        }
+    }
+    members.level(view).await;
+    let roles: Vec<_> = (0..3).map(|at| members.at(at).status().role).collect();
+    assert_eq!(roles.iter().filter(|role| **role == Role::Follower).count(), 2, "{roles:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stops_is_followed_by_another_and_comes_back_as_a_follower() {
+    let mut members = Members::start(support::config()).await;
+    let view = members.view().await;
+    let mut epochs = Vec::new();
+    for round in 0..3_i64 {
+        let leader = members.leader(&members.running()).await;
+        epochs.push(members.at(leader).epoch());
+        let retried = with_key(quorum(write(view, &[(round, Some(round))], 1_000)), &format!("round {round}"));
+        let first = members.put(leader, retried.clone()).await;
+        members.stop(leader).await;
+        let others = members.running();
+        let next = members.leader(&others).await;
+        assert_ne!(next, leader);
+        let again = members.put(next, retried).await;
+        assert!(again.duplicate, "the key is known to who leads now");
+        assert_eq!(again.position, first.position);
+        assert_eq!(members.get(next, view, round), Some(round));
+        members.put(others[0], quorum(write(view, &[(100 + round, Some(round))], 1_000))).await;
+        members.open(leader).await;
+        members.level(view).await;
+    }
+    assert!(epochs.is_sorted_by(|a, b| a < b), "{epochs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
+    let members = Members::start(support::config()).await;
+    let view = members.view().await;
+    let old = members.leader(&[0, 1, 2]).await;
+    members.put(old, quorum(write(view, &[(1, Some(1)), (2, Some(2))], 1_000))).await;
+    members.level(view).await;
+    let others: Vec<_> = (0..3).filter(|at| *at != old).collect();
+    // Nobody reaches it any more: it acknowledges what it has alone, and no more once the others could lead.
+    members.cut(old);
+    let alone = members.at(old).write(write(view, &[(1, Some(100)), (7, Some(700))], 2_000)).await.unwrap();
+    assert_eq!(alone.concern, WriteConcern::Local);
+    assert_eq!(members.get(old, view, 1), Some(1), "shown is what a majority has");
+    let unreached = members.at(old).write(quorum(write(view, &[(8, Some(8))], 2_000))).await;
+    assert!(matches!(&unreached, Err(WriteError::LeaderUnavailable(_))), "{unreached:?}");
+    let next = members.leader(&others).await;
+    assert_ne!(members.at(old).standing(), Standing::Leader);
+    members.put(next, quorum(write(view, &[(1, Some(5)), (7, Some(5))], 3_000))).await;
+    members.put(next, quorum(write(view, &[(9, Some(9))], 1_500))).await;
+    assert_eq!(members.get(next, view, 7), Some(5));
+
+    members.mend(old);
+    members.level(view).await;
+    let tails = members.at(old).tails().unwrap();
+    let kept = tails.list().unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(kept[0].first <= alone.first && kept[0].last >= alone.position.lsn, "{kept:?} {alone:?}");
+    let shown = tails.show(&kept[0].name, Lsn::NONE, 100).unwrap();
+    let events: Vec<_> = shown.iter().map(|record| (record.key.to_vec(), record.event_time.0)).collect();
+    assert!(events.contains(&(7_i64.to_le_bytes().to_vec(), EventTime::from_ms(2_000).0)), "{events:?}");
+    assert!(shown.iter().all(|record| record.view.as_deref() == Some("v")));
+    // Merged, it loses to what is newer and adds what is not there, under its old versions.
+    let merged = tails.merge(kept[0].name.clone()).await.unwrap();
+    assert_eq!(merged.rows as usize, shown.len());
+    members.level(view).await;
+    for at in 0..3 {
+        assert_eq!(members.get(at, view, 1), Some(5));
+        assert_eq!(members.get(at, view, 7), Some(5));
+        assert_eq!(members.get(at, view, 8), Some(8), "what was refused for want of a majority was in the tail");
+    }
+    let row = members.at(next).page(view, Some(&7_i64.to_le_bytes()), 1).unwrap().rows.remove(0);
+    assert_eq!(row.header().version, shown.iter().find(|r| r.key == 8_i64.to_le_bytes()[..]).unwrap().version);
+    assert!(tails.list().unwrap().is_empty());
+    let gone = tails.merge(kept[0].name.clone()).await.unwrap_err().to_string();
+    assert!(gone.contains("no tail is called"), "{gone}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_disk_or_is_far_behind_takes_a_snapshot() {
+    let base = Config { snapshot_log_bytes: 64 << 10, retention_bytes_max: 1, retention_s_max: 0, ..support::config() };
+    let mut members = Members::start(base).await;
+    let view = members.view().await;
+    let leader = members.leader(&[0, 1, 2]).await;
+    let behind = (leader + 1) % 3;
+    members.put(leader, quorum(write(view, &[(0, Some(0))], 1_000))).await;
+    members.level(view).await;
+    for (round, lost) in [(1_i64, false), (2, true)] {
+        members.stop(behind).await;
+        if lost {
+            (members.all[behind].disk, members.all[behind].components) = (Memory::new(), Memory::new());
+        }
+        let from = members.at(leader).status().gauges["log_oldest_lsn"];
+        for batch in 0..200_i64 {
+            let rows: Vec<_> = (0..50).map(|key| (key + 100 * round, Some(batch))).collect();
+            members.put(leader, quorum(write(view, &rows, 2_000 + batch))).await;
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while members.at(leader).status().gauges["log_oldest_lsn"] <= from {
+            assert!(Instant::now() < deadline, "the log is never trimmed");
+            members.put(leader, quorum(write(view, &[(1, Some(1))], 9_000))).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        members.open(behind).await;
+        members.level(view).await;
+        assert_eq!(members.get(behind, view, 100 * round), Some(199));
+        let oldest = members.at(behind).status().gauges["log_oldest_lsn"];
+        assert!(oldest > from, "its log begins anew behind the snapshot: {oldest} {from}");
+    }
+    // It has everything that a leader needs.
+    members.stop(leader).await;
+    members.put(behind, quorum(write(view, &[(5_000, Some(1))], 9_000))).await;
+    members.level(view).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_without_a_majority_takes_no_writes_and_answers_reads() {
+    let mut members = Members::start(support::config()).await;
+    let view = members.view().await;
+    let leader = members.leader(&[0, 1, 2]).await;
+    members.put(leader, quorum(write(view, &[(1, Some(1))], 1_000))).await;
+    members.level(view).await;
+    for at in (0..3).filter(|at| *at != leader) {
+        members.stop(at).await;
+    }
+    until("it leads no more", || members.at(leader).standing() == Standing::Follower).await;
+    let refused = members.at(leader).write(write(view, &[(2, Some(2))], 1_000)).await;
+    assert!(matches!(&refused, Err(WriteError::LeaderUnavailable(_))), "{refused:?}");
+    assert_eq!(members.get(leader, view, 1), Some(1));
+    members.open((leader + 1) % 3).await;
+    members.put(leader, quorum(write(view, &[(2, Some(2))], 1_000))).await;
+    members.level(view).await;
+}
