@@ -80,6 +80,8 @@ struct State {
     history: History,
     /// Not past the tail.
     committed: Lsn,
+    /// Nothing after it counts as committed: it is being cut off.
+    committed_max: Lsn,
     /// By their first record; the last one is written to.
     segments: Vec<Segment>,
     cache: Cache,
@@ -149,7 +151,8 @@ impl Log for Embedded {
 
     fn note_committed(&self, lsn: Lsn) {
         let mut state = self.state.write();
-        state.committed = state.committed.max(lsn.min(state.bounds.tail));
+        let known = lsn.min(state.bounds.tail).min(state.committed_max);
+        state.committed = state.committed.max(known);
     }
 
     fn read(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, ReadError> {

@@ -50,7 +50,7 @@ fn blocks(input: &[u8], start: usize, header: usize, len_at: usize, sum_at: usiz
 }
 
 /// Bytes of a segment's header that say something; the rest of its page is zeros.
-pub const SEGMENT_HEAD: usize = 64;
+pub const SEGMENT_HEAD: usize = 88;
 const SEGMENT_PAGE: usize = 4_096;
 const FRAME_HEADER: usize = 96;
 
@@ -67,8 +67,37 @@ pub fn segment(short: &[u8], sealed: bool) -> Vec<u8> {
     }
     let sum = xxh3_64(&out[..56]);
     out[56..64].copy_from_slice(&sum.to_le_bytes());
+    if out[64..88].iter().any(|byte| *byte != 0) {
+        let sum = xxh3_64(&out[..80]);
+        out[80..88].copy_from_slice(&sum.to_le_bytes());
+    }
     let salt: [u8; 8] = out[16..24].try_into().unwrap_or_default();
-    let mut at = SEGMENT_PAGE;
+    seal_frames(&mut out, SEGMENT_PAGE, salt);
+    out
+}
+
+/// A detached tail's first block.
+const TAIL_HEAD: usize = 512;
+
+/// A detached tail from its short form: the head without the zeros behind it, then frames, whose salt is given.
+#[must_use]
+pub fn tail(short: &[u8], salt: [u8; 8], sealed: bool) -> Vec<u8> {
+    let len = u32_at(short, 12).map_or(8, |len| (len as usize).clamp(8, 256));
+    let (head, rest) = short.split_at(short.len().min(16 + len));
+    let mut out = head.to_vec();
+    out.resize(TAIL_HEAD, 0);
+    out.extend_from_slice(rest);
+    if sealed {
+        out[12..16].copy_from_slice(&(len as u32).to_le_bytes());
+        let sum = xxh3_64(&out[24..16 + len]);
+        out[16..24].copy_from_slice(&sum.to_le_bytes());
+        seal_frames(&mut out, TAIL_HEAD, salt);
+    }
+    out
+}
+
+fn seal_frames(out: &mut [u8], start: usize, salt: [u8; 8]) {
+    let mut at = start;
     while at + FRAME_HEADER <= out.len() {
         let Some(len) = u32_at(&out, at + 8) else { break };
         let end = (at + FRAME_HEADER).saturating_add(len as usize).min(out.len());
@@ -80,7 +109,6 @@ pub fn segment(short: &[u8], sealed: bool) -> Vec<u8> {
         out[at + 88..at + 96].copy_from_slice(&header.to_le_bytes());
         at = end.next_multiple_of(8);
     }
-    out
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

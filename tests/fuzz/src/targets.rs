@@ -12,6 +12,7 @@ mod frames;
 mod log;
 mod registry;
 mod snapshot;
+mod tail;
 mod token;
 mod values;
 
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     claim::TARGET,
     log::TARGET,
     snapshot::TARGET,
+    tail::TARGET,
     edge_snapshot::TARGET,
     configuration::TARGET,
     catalogue::TARGET,

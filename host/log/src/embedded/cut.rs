@@ -30,15 +30,21 @@ impl Embedded {
         let _shape = self.shape.lock();
         let mut writer = self.writer.lock();
         self.finish_cut(&mut writer).map_err(|error| CutError::Unfinished(error.to_string()))?;
+        if after == self.state.read().bounds.tail {
+            return Ok(None);
+        }
+        self.check_cut(after)?;
+        let cut = self.cut_checked(&mut writer, after);
+        self.state.write().committed_max = Lsn(u64::MAX);
+        cut.map(Some)
+    }
+
+    fn cut_checked(&self, writer: &mut Writer, after: Lsn) -> Result<Detached, CutError> {
         let mut marked = self.marked.lock();
         let (bounds, history, committed, segments) = {
             let state = self.state.read();
             (state.bounds, state.history.clone(), state.committed, state.segments.clone())
         };
-        if after == bounds.tail {
-            return Ok(None);
-        }
-        self.check_cut(after)?;
         if !active(Mutation::CutForgetsEpoch) {
             // The records that are given up have counted as promises until now.
             self.promise(history.advance().0).map_err(|error| CutError::Failed(ReadError::io("promise", &error)))?;
@@ -86,17 +92,18 @@ impl Embedded {
         }
         drop(marked);
         decided.map_err(|error| CutError::Unfinished(error.to_string()))?;
-        if let Err(error) = self.finish_cut(&mut writer) {
+        if let Err(error) = self.finish_cut(writer) {
             tracing::warn!(%error, "the log is cut; its files are put right before the next batch");
         }
-        Ok(Some(detached))
+        Ok(detached)
     }
 
+    /// Whether the log may be cut there. If so nothing after it counts as committed from now on, whoever says it.
     fn check_cut(&self, after: Lsn) -> Result<(), CutError> {
-        let (bounds, committed) = {
-            let state = self.state.read();
-            (state.bounds, state.committed)
-        };
+        let snapshots = snapshot::newest(&*self.storage)
+            .map_err(|error| ReadError::Io { file: self.storage.name(), reason: error.to_string() })?;
+        let mut state = self.state.write();
+        let (bounds, committed) = (state.bounds, state.committed);
         if after > bounds.tail {
             return Err(CutError::Beyond { after, tail: bounds.tail });
         }
@@ -106,14 +113,14 @@ impl Embedded {
         if after < committed {
             return Err(CutError::Committed { after, committed });
         }
-        let snapshots = snapshot::newest(&*self.storage)
-            .map_err(|error| ReadError::Io { file: self.storage.name(), reason: error.to_string() })?;
-        match snapshots.last() {
-            Some(as_of) if bounds.oldest > Lsn::OLDEST && *as_of > after => {
-                Err(CutError::Snapshot { after, as_of: *as_of })
-            }
-            _ => Ok(()),
+        if let Some(as_of) = snapshots.last()
+            && bounds.oldest > Lsn::OLDEST
+            && *as_of > after
+        {
+            return Err(CutError::Snapshot { after, as_of: *as_of });
         }
+        state.committed_max = after;
+        Ok(())
     }
 
     /// Does on the disk what was decided. Before that no batch is taken: it would be cut off with the rest.

@@ -60,7 +60,8 @@ impl Embedded {
         }
         let writer = Writer { closed: segments.is_empty(), ..Writer::default() };
         let (cache, committed) = (Cache::new(options.cache_bytes), marked.committed);
-        let state = State { bounds, history, committed, segments, cache, batch_bytes: 0 };
+        let committed_max = Lsn(u64::MAX);
+        let state = State { bounds, history, committed, committed_max, segments, cache, batch_bytes: 0 };
         Ok(Self {
             storage,
             options,
