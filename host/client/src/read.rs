@@ -6,6 +6,7 @@ use littoral_model::{
     column::Status,
     freshness::{Consistency, Degraded, OnUnmet, Source},
     position::Position,
+    region::Region,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -128,6 +129,9 @@ pub struct Freshness {
     pub staleness_ms: Option<f64>,
     /// Who answered.
     pub source: Source,
+    /// The regions whose leaders answered, where a quorum did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
     /// Why the answer is less than was configured or demanded.
     #[serde(default)]
     pub degraded: Option<Degraded>,

@@ -16,6 +16,8 @@ use std::time::Duration;
 pub enum Unmet {
     /// Only the leader may answer.
     Leader,
+    /// Only a majority of the regions' leaders may.
+    Quorum,
     /// The replica is too far behind.
     Stale {
         /// What was demanded.
@@ -41,8 +43,10 @@ pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) ->
     if demand.is_none() {
         return None;
     }
-    if demand.consistency == Consistency::Leader {
-        return Some(Unmet::Leader);
+    match demand.consistency {
+        Consistency::Replica => {}
+        Consistency::Leader => return Some(Unmet::Leader),
+        Consistency::Quorum => return Some(Unmet::Quorum),
     }
     if let Some(token) = &demand.at_least
         && !point.watermark.covers(token)
@@ -63,6 +67,7 @@ impl Unmet {
     pub fn error(&self) -> ReadError {
         match self {
             Self::Leader => ReadError::LeaderUnavailable("the read demands the leader".to_owned()),
+            Self::Quorum => ReadError::LeaderUnavailable("the read demands a quorum of regions".to_owned()),
             Self::Stale { max, have } => ReadError::NotFreshEnough {
                 wanted: format!("at most {} ms behind was demanded", max.as_millis()),
                 have: match have {

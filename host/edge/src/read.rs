@@ -10,6 +10,7 @@ use littoral_edge_core::{
     demand::{self, Unmet},
     read::{self as core, Joining, Place},
 };
+use littoral_feed::client::LeaderRows;
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     position::Position,
@@ -52,6 +53,20 @@ pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) ->
                     Err(_) => stale().await,
                 };
             }
+            (Unmet::Quorum, on_unmet) => {
+                let unreached = match at_quorum(shared, request).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
+                return match on_unmet {
+                    OnUnmet::ServeStale => stale().await,
+                    OnUnmet::Leader => at_leader(shared, request).await.map(|mut answer| {
+                        answer.freshness.degraded = Some(Degraded::DemandUnmet);
+                        answer
+                    }),
+                    OnUnmet::Wait | OnUnmet::Fail => Err(unreached),
+                };
+            }
             (Unmet::Leader, _) | (_, OnUnmet::Leader) => return at_leader(shared, request).await,
             (_, OnUnmet::ServeStale) => return stale().await,
             (_, OnUnmet::Fail) => return Err(unmet.error()),
@@ -80,7 +95,7 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, deadline: I
 fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
     let place = match unmet {
-        Unmet::Leader => return Ok(None),
+        Unmet::Leader | Unmet::Quorum => return Ok(None),
         Unmet::Stale { max: staleness_max, .. } => {
             let target = shared.now().saturating_sub(*staleness_max);
             shared.fresh.wait_for(target.as_nanos() as u64, max)
@@ -111,6 +126,7 @@ fn local(
         watermark: point.told.clone(),
         staleness,
         source: Source::Replica,
+        regions: Vec::new(),
         degraded,
     }
 }
@@ -191,6 +207,27 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
+    told(shared, request, read, Source::Leader, asked_at)
+}
+
+/// The whole read at a majority of the regions' leaders, through ours.
+async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
+    let asked_at = Instant::now();
+    let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;
+    let mut answer = told(shared, request, read, Source::Quorum, asked_at)?;
+    answer.freshness.regions = regions;
+    Ok(answer)
+}
+
+/// What leaders told, as an answer, if the demanded token is in it.
+fn told(
+    shared: &Shared,
+    request: &ReadRequest,
+    read: LeaderRows,
+    source: Source,
+    asked_at: Instant,
+) -> Result<ReadAnswer, ReadError> {
     let mut reached = read.watermark.clone();
     if let Some(replica) = shared.replica.load().as_ref() {
         reached.raise(replica.point.load().region, read.as_of.incarnation, read.as_of.lsn);
@@ -211,7 +248,8 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
         watermark: read.watermark,
         // The leader read after it was asked.
         staleness: Some(asked_at.elapsed()),
-        source: Source::Leader,
+        source,
+        regions: Vec::new(),
         degraded: None,
     };
     Ok(ReadAnswer { rows, freshness })

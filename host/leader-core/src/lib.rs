@@ -15,6 +15,7 @@ pub mod import;
 pub mod ingest;
 pub mod ledger;
 pub mod published;
+pub mod quorum;
 pub mod receipts;
 pub mod recover;
 pub mod vouching;

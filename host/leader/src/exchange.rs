@@ -40,6 +40,11 @@ impl Exchange {
         Self { links, taken: Taken::default() }
     }
 
+    /// The other regions.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = Region> + '_ {
+        self.links.keys().copied()
+    }
+
     /// How many other regions there are.
     pub(crate) fn len(&self) -> usize {
         self.links.len()

@@ -5,7 +5,7 @@ use crate::{
     observe,
     proof::Task,
     queue::Refused,
-    read,
+    read, read_quorum,
     shared::{Shared, Submission, Work},
 };
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use littoral_model::{
         SnapshotSource, Standing, Tails,
     },
     position::{Epoch, Lsn, Position},
-    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
     region::Region,
     status::NodeStatus,
@@ -388,6 +388,15 @@ impl FeedSource for Handle {
             });
             read.await.unwrap_or_else(|error| Err(ReadError::LeaderUnavailable(error.to_string())))
         })
+    }
+
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        match &self.shared.members {
+            Some(part) if !part.leads_surely() => {
+                Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()))
+            }
+            _ => Ok(read_quorum::held(&self.shared, reads)),
+        }
     }
 
     fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {

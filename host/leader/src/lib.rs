@@ -21,6 +21,7 @@ mod observe;
 mod proof;
 mod queue;
 mod read;
+mod read_quorum;
 mod shared;
 mod start;
 

@@ -1,16 +1,19 @@
 //! Reads at the leader: always of everything that is acknowledged.
 
-use crate::{members, shared::Shared};
+use crate::{members, read_quorum, shared::Shared};
 use littoral_leader_core::Published;
 use littoral_model::{
-    freshness::{Degraded, Freshness, OnUnmet, Source},
+    freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     read::{ReadAnswer, ReadError, ReadRequest},
     token::Watermark,
 };
 use std::time::Duration;
 
-/// Answers at once, unless a token is demanded that is not reached.
+/// Answers at once, unless a token is demanded that is not reached, or a quorum.
 pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    if request.demand.consistency == Consistency::Quorum {
+        return false;
+    }
     if let Some(part) = &shared.members {
         return members::read::now(shared, part, request, answer);
     }
@@ -29,6 +32,15 @@ pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Resu
         return members::read::with_waiting(shared, part, request).await;
     }
     let mut answer = ReadAnswer::default();
+    if request.demand.consistency == Consistency::Quorum {
+        return match (read_quorum::gather(shared, request).await, request.demand.on_unmet) {
+            (Err(_), OnUnmet::Leader | OnUnmet::ServeStale) => {
+                fill(shared, &shared.published.load(), request, &mut answer, Some(Degraded::DemandUnmet));
+                Ok(answer)
+            }
+            (gathered, _) => gathered,
+        };
+    }
     if now(shared, request, &mut answer) {
         return Ok(answer);
     }
@@ -71,6 +83,7 @@ fn fill(
         watermark: published.told.clone(),
         staleness: Some(Duration::ZERO),
         source: Source::Leader,
+        regions: Vec::new(),
         degraded,
     };
 }

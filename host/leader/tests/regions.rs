@@ -9,9 +9,9 @@ use littoral_feed::server;
 use littoral_leader::{Config, OtherRegion};
 use littoral_log::storage::Memory;
 use littoral_model::{
-    freshness::{OnUnmet, ReadDemand},
+    freshness::{Consistency, Degraded, OnUnmet, ReadDemand, Source},
     ports::{FeatureReader as _, FeatureWriter as _, FeedSource as _, Node as _},
-    read::ReadRequest,
+    read::{ReadError, ReadRequest},
     region::Region,
     token::Watermark,
     view::ViewId,
@@ -261,6 +261,61 @@ async fn a_write_that_asks_for_other_regions_waits_for_their_disks_and_says_what
     regions.serve(1).await;
     let answer = regions.at(0).leader.read(&demanding(view, 3, &token.parse().unwrap())).await.unwrap();
     assert_eq!(answer.rows[0][0].as_ref().map(support::value), Some(3));
+}
+
+fn quorum(view: ViewId, keys: &[i64], on_unmet: OnUnmet) -> ReadRequest {
+    let demand = ReadDemand {
+        consistency: Consistency::Quorum,
+        on_unmet,
+        wait_max: Duration::from_secs(5),
+        ..ReadDemand::default()
+    };
+    ReadRequest { demand, ..read(view, keys) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_sees_what_only_another_region_has_and_says_when_too_few_answer() {
+    let regions = Regions::start(3).await;
+    let view = regions.view("a").await;
+    let asked = |key| regions_wanted(write(view, &[(key, Some(key))], 1), 2, 20_000);
+    for key in 1..4 {
+        regions.at(0).leader.write(asked(key)).await.unwrap();
+    }
+    until("all are connected", || {
+        (0..3).all(|at| regions.at(at).leader.status().regions.iter().all(|other| other.connected))
+    })
+    .await;
+    // Region 2 takes nothing from region 0 any more, and goes on answering; region 0 does not know what 2 is about to write.
+    let values = |answer: &littoral_model::read::ReadAnswer| -> Vec<Option<i64>> {
+        answer.rows[0].iter().map(|row| row.as_ref().map(support::value)).collect()
+    };
+    regions.shut(0);
+    until("nobody takes from region 0", || {
+        [1, 2]
+            .iter()
+            .all(|at| !regions.at(*at).leader.status().regions.iter().any(|r| r.region == region("eu") && r.connected))
+    })
+    .await;
+    regions.at(0).put(view, 1, 100, 5).await.unwrap();
+    regions.at(0).leader.write(write(view, &[(2, None)], 5)).await.unwrap();
+    assert_eq!((regions.at(1).get(view, 1), regions.at(1).get(view, 2)), (Some(1), Some(2)), "region 1 lacks both");
+    // From region 0, whose own rows outrank the others': the deletion too.
+    let own = regions.at(0).leader.read(&quorum(view, &[1, 2, 3, 9], OnUnmet::Fail)).await.unwrap();
+    assert_eq!(values(&own), [Some(100), None, Some(3), None]);
+    assert_eq!((own.freshness.source, own.freshness.degraded), (Source::Quorum, None));
+    assert!(own.freshness.regions.len() >= 2 && own.freshness.regions.contains(&region("eu")));
+    // From region 1 it is not to be reached, and the two that are left are a majority that has not seen it.
+    let others = regions.at(1).leader.read(&quorum(view, &[1], OnUnmet::Fail)).await.unwrap();
+    assert_eq!((values(&others), &others.freshness.regions), (vec![Some(1)], &vec![region("asia"), region("us")]));
+    regions.shut(2);
+    until("region 1 is alone", || regions.at(1).leader.status().regions.iter().all(|other| !other.connected)).await;
+    let alone = regions.at(1).leader.read(&quorum(view, &[1], OnUnmet::Wait)).await.unwrap_err();
+    assert!(matches!(&alone, ReadError::QuorumNotReached { needed: 2, of: 3, .. }), "{alone}");
+    assert!(alone.to_string().contains("only 'us' answered") && alone.to_string().contains("'asia': "), "{alone}");
+    for on_unmet in [OnUnmet::ServeStale, OnUnmet::Leader] {
+        let stale = regions.at(1).leader.read(&quorum(view, &[1], on_unmet)).await.unwrap();
+        assert_eq!((values(&stale), stale.freshness.degraded), (vec![Some(1)], Some(Degraded::DemandUnmet)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! The freshness contract: what every answer states and what a read may demand.
 
-use crate::{position::Position, token::Watermark};
+use crate::{position::Position, region::Region, token::Watermark};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub enum Source {
     Replica,
     /// The leader, for at least one row.
     Leader,
+    /// The leaders of a majority of the regions, each of every row.
+    Quorum,
 }
 
 /// What an answer states of itself.
@@ -27,6 +29,8 @@ pub struct Freshness {
     pub staleness: Option<Duration>,
     /// Who answered.
     pub source: Source,
+    /// The regions whose leaders answered, where [`Source::Quorum`] did; else empty.
+    pub regions: Vec<Region>,
     /// Why the answer is less than was configured or demanded; `None` when it is not.
     pub degraded: Option<Degraded>,
 }
@@ -56,6 +60,9 @@ pub enum Consistency {
     Replica,
     /// By the leader.
     Leader,
+    /// By the leaders of a majority of the regions, our own among them: of each row the version that outranks the others. A
+    /// write that was acknowledged by so many regions' disks that every majority holds one of them is in the answer.
+    Quorum,
 }
 
 /// What to do when the demand is not met yet.
@@ -65,7 +72,7 @@ pub enum OnUnmet {
     /// Wait up to the demand's bound, then fail.
     #[default]
     Wait,
-    /// Ask the leader.
+    /// Ask the leader; where a quorum was demanded, the answer is marked as degraded.
     Leader,
     /// Serve what there is, marked as degraded.
     ServeStale,

@@ -25,6 +25,9 @@ pub struct Rank {
 }
 
 impl MergePolicy {
+    /// Every policy that a view may name.
+    pub const ALL: [Self; 2] = [Self::LatestEvent, Self::LatestWrite];
+
     /// Whether `incoming` replaces `current`. Equal ranks are the same write and change nothing.
     #[must_use]
     pub fn replaces(self, incoming: Rank, current: Rank) -> bool {
@@ -57,11 +60,40 @@ mod tests {
         ranks.iter().all(|a| ranks.iter().all(|b| a.version != b.version || a == b))
     }
 
+    #[test]
+    fn no_policy_is_left_out() {
+        for policy in MergePolicy::ALL {
+            // A policy that is added here is to be added to the list: only then is it proven.
+            let number = match policy {
+                MergePolicy::LatestEvent => 0,
+                MergePolicy::LatestWrite => 1,
+            };
+            assert_eq!(MergePolicy::ALL[number], policy);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whatever_order_writes_come_in_and_however_often_the_same_one_stays(
+            writes in prop::collection::vec(rank(), 1..8),
+            order in prop::collection::vec(0usize..8, 0..24),
+        ) {
+            prop_assume!(consistent(&writes));
+            for policy in MergePolicy::ALL {
+                let fold = |order: &mut dyn Iterator<Item = usize>| {
+                    order.map(|at| writes[at % writes.len()]).reduce(|a, b| merge(policy, a, b))
+                };
+                let straight = fold(&mut (0..writes.len()));
+                // In any order, some of them twice, and all of them at least once.
+                let shuffled = fold(&mut order.iter().copied().chain((0..writes.len()).rev()));
+                prop_assert_eq!(straight, shuffled);
+            }
+        }
+
         #[test]
         fn merging_is_commutative_associative_and_idempotent(a in rank(), b in rank(), c in rank()) {
             prop_assume!(consistent(&[a, b, c]));
-            for policy in [MergePolicy::LatestEvent, MergePolicy::LatestWrite] {
+            for policy in MergePolicy::ALL {
                 prop_assert_eq!(merge(policy, a, b), merge(policy, b, a));
                 prop_assert_eq!(merge(policy, merge(policy, a, b), c), merge(policy, a, merge(policy, b, c)));
                 prop_assert_eq!(merge(policy, a, a), a);

@@ -9,7 +9,7 @@ use crate::{
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
     position::{Epoch, Lsn, Position},
-    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
     region::Region,
     row::Row,
@@ -290,6 +290,15 @@ pub trait FeedSource: Node {
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         let _ = (view, bucket, after);
         Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are given out here".to_owned()))))
+    }
+
+    /// Rows and tombstones as they stand here: what another region's leader asks for when it reads with a quorum.
+    ///
+    /// # Errors
+    /// [`ReadError::LeaderUnavailable`] where this is no leader.
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        let _ = reads;
+        Err(ReadError::LeaderUnavailable("this is no region's leader".to_owned()))
     }
 
     /// The record behind which a replica of another region's log can go on here, when it has each region's records as far as

@@ -5,6 +5,7 @@ use crate::{
     entity_key::KeyBatch,
     event_time::EventTime,
     freshness::{Freshness, ReadDemand},
+    region::Region,
     row::Row,
     view::{FeatureView, ViewId},
 };
@@ -67,6 +68,29 @@ pub enum ReadError {
     /// Too much work is waiting.
     #[error("too many reads are waiting here ({0}); retry in a moment")]
     Overloaded(String),
+    /// Too few regions answered.
+    #[error(
+        "{needed} of {of} regions are needed for this read, and only {} answered; {missing}; retry later, or read from the \
+         replica or the leader",
+        names(answered)
+    )]
+    QuorumNotReached {
+        /// How many regions are a majority.
+        needed: u32,
+        /// How many regions there are.
+        of: u32,
+        /// Those that answered.
+        answered: Vec<Region>,
+        /// Which did not, and why.
+        missing: String,
+    },
+}
+
+fn names(regions: &[Region]) -> String {
+    if regions.is_empty() {
+        return "none".to_owned();
+    }
+    regions.iter().map(|region| format!("'{region}'")).collect::<Vec<_>>().join(", ")
 }
 
 /// How a row answers for one view at one time.

@@ -9,6 +9,7 @@ use littoral_model::{
     ports::ModulePut,
     position::{Lsn, Position},
     read::{ReadError, ViewRead},
+    region::Region,
     status::NodeStatus,
     token::Watermark,
     view::ViewId,
@@ -59,6 +60,18 @@ pub enum Call {
     },
     /// What a member of the region's log asks another.
     Member(Ask),
+    /// Rows from a majority of the regions' leaders, of which the called one is the first.
+    Quorum {
+        /// Keys per view.
+        reads: Vec<ViewRead>,
+        /// How long the other regions are waited for, in milliseconds.
+        wait_ms: u32,
+    },
+    /// Rows and tombstones as the called leader holds them, for a quorum that another gathers.
+    Held {
+        /// Keys per view.
+        reads: Vec<ViewRead>,
+    },
 }
 
 /// A call and its number.
@@ -83,6 +96,15 @@ pub struct RowsRead {
     pub bytes: Bytes,
 }
 
+/// Rows as a majority of the regions' leaders have them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumRead {
+    /// The rows, of each the version that outranks the others; the position is the called leader's.
+    pub rows: RowsRead,
+    /// The regions that answered.
+    pub regions: Vec<Region>,
+}
+
 /// Rows of a bucket as a leader read them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketRead {
@@ -97,7 +119,7 @@ pub struct BucketRead {
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Of [`Call::Read`].
+    /// Of [`Call::Read`] and [`Call::Held`].
     Read(Result<RowsRead, ReadError>),
     /// Of [`Call::Write`] and [`Call::Change`].
     Receipt(Result<WriteReceipt, WriteError>),
@@ -115,6 +137,8 @@ pub enum Answer {
     Bucket(Result<BucketRead, ReadError>),
     /// Of [`Call::Member`].
     Member(Result<Told, NotTold>),
+    /// Of [`Call::Quorum`].
+    Quorum(Result<QuorumRead, ReadError>),
 }
 
 /// An answer and the number of its call.

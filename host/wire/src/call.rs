@@ -27,7 +27,9 @@ pub fn push_request(out: &mut Outgoing, request: &Request) -> Result<(), Error> 
 pub fn request(payload: &[u8]) -> Result<Request, Error> {
     let request: Request = decode(payload, REQUEST)?;
     let sound = match &request.call {
-        Call::Read { reads, .. } => reads.iter().all(|read| read.keys.is_well_formed()),
+        Call::Read { reads, .. } | Call::Quorum { reads, .. } | Call::Held { reads } => {
+            reads.iter().all(|read| read.keys.is_well_formed())
+        }
         Call::Write(write) => write.rows.is_well_formed(),
         Call::Bucket { after, .. } => after.as_ref().is_none_or(|after| after.len() <= KEY_LEN_MAX),
         _ => true,

@@ -24,7 +24,7 @@ use littoral_model::{
     write::{RowBatch, RowWrite, WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
 use littoral_protocol::{
-    call::{Answer, BucketRead, Call, Reply, Request, RowsRead},
+    call::{Answer, BucketRead, Call, QuorumRead, Reply, Request, RowsRead},
     frame::*,
     members::{
         History,
@@ -159,8 +159,9 @@ fn requests() -> Vec<Request> {
         concern: WriteConcern::Local,
         concern_wait_ms: 0,
     };
+    let reads = vec![ViewRead { view: ViewId(3), keys }];
     let calls = [
-        Call::Read { reads: vec![ViewRead { view: ViewId(3), keys }], consistency: Consistency::Replica },
+        Call::Read { reads: reads.clone(), consistency: Consistency::Replica },
         Call::Write(write),
         Call::Change(CatalogueChange::DropModule("m".into())),
         Call::PutModule { name: "m".into(), version: "1".into(), component: Bytes::from_static(b"\0asm") },
@@ -174,6 +175,8 @@ fn requests() -> Vec<Request> {
         Call::Member(Ask::Records { epoch: Epoch(5), from: Lsn(301), bytes_max: 1 << 20 }),
         Call::Member(Ask::Snapshot { as_of: Lsn(300), offset: 4_096, bytes_max: 1 << 20 }),
         Call::Member(Ask::Merge { piece: "tail/1".into(), records: Bytes::from_static(b"records") }),
+        Call::Quorum { reads: reads.clone(), wait_ms: 500 },
+        Call::Held { reads },
     ];
     calls.into_iter().zip(1..).map(|(call, id)| Request { id, call }).collect()
 }
@@ -192,7 +195,7 @@ fn replies() -> Vec<Reply> {
         duplicate: true,
     };
     let answers = [
-        Answer::Read(Ok(read)),
+        Answer::Read(Ok(read.clone())),
         Answer::Read(Err(ReadError::NotReady)),
         Answer::Receipt(Ok(receipt)),
         Answer::Receipt(Err(WriteError::UnknownView("route".into()))),
@@ -220,6 +223,7 @@ fn replies() -> Vec<Reply> {
         Answer::Member(Err(NotTold::Superseded)),
         Answer::Member(Err(NotTold::Gone("trimmed".into()))),
         Answer::Member(Err(NotTold::Failed("why".into()))),
+        Answer::Quorum(Ok(QuorumRead { rows: read, regions: vec![version().region] })),
     ];
     answers.into_iter().zip(300..).map(|(answer, id)| Reply { id, answer }).collect()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use littoral_cluster::{accounts, equality};
+use littoral_drill::{Link, link::Side};
 use littoral_provision::{Node, Plan, cluster::eventually, http::Answer};
 use serde_json::{Value, json};
 use std::{
@@ -190,4 +191,67 @@ fn regions_that_are_killed_under_load_lose_nothing_that_was_acknowledged_and_end
         let held = accounts::must_read(&mut world.west.client(), &[id])[0];
         assert!(held.is_some_and(|held| held >= version), "{id}: {version} was acknowledged, {held:?} is held");
     }
+}
+
+/// Two leaders whose way to each other takes so long, each way.
+fn far_apart(one_way: Duration) -> (tokio::runtime::Runtime, Vec<Link>, Node, Node, tempfile::TempDir) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+    let (east_peer, west_peer) = (free(), free());
+    let links: Vec<Link> = [east_peer, west_peer]
+        .map(|target| {
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let link = runtime.block_on(Link::start(any, target, 1)).unwrap();
+            link.delay(one_way, Duration::ZERO);
+            link
+        })
+        .into();
+    let east = leader(dir.path(), "east", east_peer, ("west", links[1].address()));
+    let west = leader(dir.path(), "west", west_peer, ("east", links[0].address()));
+    accounts::make_view(&east);
+    eventually("the view is everywhere", PATIENCE, || view_of(&west).status == 200);
+    eventually("both take the other's records", PATIENCE, || {
+        [&east, &west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
+    });
+    (runtime, links, east, west, dir)
+}
+
+#[test]
+fn a_quorum_read_has_what_only_the_other_region_had_when_it_was_asked() {
+    let one_way = Duration::from_millis(300);
+    let (_runtime, links, east, west, dir) = far_apart(one_way);
+    let edge = Node::start(Plan::edge("edge", &dir.path().join("edge"), east.ready.peer.unwrap())).unwrap();
+    eventually("the edge has the view", PATIENCE, || view_of(&edge).status == 200);
+    let asked = |node: &Node, id: i64, headers: &[(&str, &str)]| {
+        let answer = accounts::read(&mut node.client(), &[id], headers).unwrap();
+        let balance = (answer.status == 200).then(|| accounts::balances(&answer)[0]);
+        (answer, balance)
+    };
+    let quorum = [("littoral-consistency", "quorum"), ("littoral-wait-ms", "5000")];
+    let mut proven = 0;
+    for (id, node) in (1..=6).zip([&east, &edge].into_iter().cycle()) {
+        write(&west, id, id, "local").ok();
+        let (_, known) = asked(node, id, &[("littoral-consistency", "leader")]);
+        let (answer, balance) = asked(node, id, &quorum);
+        assert_eq!(balance, Some(Some(id)), "{}", answer.text());
+        assert_eq!(answer.header("littoral-source"), Some("quorum"));
+        assert_eq!(answer.header("littoral-regions"), Some("east,west"));
+        // A test that was held up for long has proven nothing, and says so.
+        proven += usize::from(known == Some(None));
+    }
+    assert!(proven >= 3, "only {proven} of 6 were unknown to the region's own leader when the quorum was asked");
+
+    links.iter().for_each(|link| link.cut(Side::Both));
+    write(&west, 100, 1, "local").ok();
+    for node in [&east, &edge] {
+        let short = [("littoral-consistency", "quorum"), ("littoral-wait-ms", "300")];
+        let (answer, _) = asked(node, 100, &short);
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("quorum_not_reached")), "{}", answer.text());
+        assert!(answer.text().contains("only 'east' answered; 'west': "), "{}", answer.text());
+        let stale = [short[0], short[1], ("littoral-on-unmet", "serve_stale")];
+        let (answer, balance) = asked(node, 100, &stale);
+        assert_eq!((balance, answer.header("littoral-degraded")), (Some(None), Some("demand_unmet")));
+    }
+    links.iter().for_each(Link::heal);
+    eventually("a quorum answers again", PATIENCE, || asked(&edge, 100, &quorum).1 == Some(Some(1)));
 }

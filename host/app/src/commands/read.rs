@@ -46,7 +46,7 @@ struct Demand {
     #[arg(long, value_name = "TIME", value_parser = crate::output::text::parse_span)]
     max_staleness: Option<Duration>,
     /// Who may answer.
-    #[arg(long, value_parser = ["replica", "leader"])]
+    #[arg(long, value_parser = ["replica", "leader", "quorum"])]
     consistency: Option<String>,
     /// What to do when that is not met yet.
     #[arg(long, value_parser = ["wait", "leader", "serve_stale", "fail"])]
@@ -184,8 +184,12 @@ fn freshness(answer: &ReadAnswer) -> String {
         None => "no leader was ever heard".to_owned(),
     };
     let source = match freshness.source {
-        Source::Replica => "from the replica",
-        Source::Leader => "from the leader",
+        Source::Replica => "from the replica".to_owned(),
+        Source::Leader => "from the leader".to_owned(),
+        Source::Quorum => {
+            let regions: Vec<_> = freshness.regions.iter().map(ToString::to_string).collect();
+            format!("from the leaders of {}", regions.join(", "))
+        }
     };
     let mut text = format!("{source}, {behind}\n{}\n", format!("token {}", freshness.token).dim());
     if let Some(degraded) = freshness.degraded {

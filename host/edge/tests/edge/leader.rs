@@ -5,7 +5,7 @@ use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     digest::{BucketRows, Checkpoint, Checkpoints, Digest, ViewDigest},
     event_time::EventTime,
-    freshness::Freshness,
+    freshness::{Consistency, Freshness, Source},
     hlc::Hlc,
     merge::MergePolicy,
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
@@ -40,6 +40,8 @@ pub struct Leader {
     pub snapshots: AtomicU64,
     /// While true, reads are done but not answered.
     pub hold: watch::Sender<bool>,
+    /// The regions that answer when a quorum of two is asked.
+    pub quorum: Mutex<Vec<Region>>,
     component: Mutex<Option<Bytes>>,
     checkpoints: watch::Sender<Checkpoints>,
 }
@@ -95,6 +97,7 @@ impl Leader {
             keys_read: AtomicU64::new(0),
             snapshots: AtomicU64::new(0),
             hold: watch::channel(false).0,
+            quorum: Mutex::default(),
             component: Mutex::default(),
             checkpoints: watch::Sender::default(),
         });
@@ -247,7 +250,15 @@ impl FeatureReader for Leader {
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
         Box::pin(async move {
-            let answer = self.answer(request);
+            let mut answer = self.answer(request);
+            if request.demand.consistency == Consistency::Quorum {
+                let answered = self.quorum.lock().clone();
+                if answered.len() < 2 {
+                    let missing = "'west': it is parted".to_owned();
+                    return Err(ReadError::QuorumNotReached { needed: 2, of: 2, answered, missing });
+                }
+                (answer.freshness.source, answer.freshness.regions) = (Source::Quorum, answered);
+            }
             let mut hold = self.hold.subscribe();
             let _ = hold.wait_for(|held| !held).await;
             Ok(answer)

@@ -14,6 +14,10 @@ fn unmet(token: &Watermark, on_unmet: OnUnmet) -> ReadDemand {
     ReadDemand { on_unmet, wait_max: Duration::from_millis(50), ..at_least(token) }
 }
 
+fn quorum() -> ReadDemand {
+    ReadDemand { consistency: Consistency::Quorum, ..ReadDemand::default() }
+}
+
 #[tokio::test]
 async fn each_way_with_an_unmet_demand_is_taken() {
     let leader = Leader::new(7);
@@ -40,6 +44,37 @@ async fn each_way_with_an_unmet_demand_is_taken() {
     let at_leader = read(ReadDemand { consistency, ..ReadDemand::default() }).await.unwrap();
     assert_eq!((values(&at_leader), at_leader.freshness.source), (vec![Some(2)], Source::Leader));
     assert!(at_leader.freshness.staleness.is_some());
+}
+
+#[tokio::test]
+async fn a_quorum_is_asked_of_the_leader_and_what_becomes_of_an_unmet_one_is_as_demanded() {
+    let leader = Leader::new(7);
+    let token = leader.put(1, 1, 1);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    edge.values(1, &[1], &token).await;
+    let read = |on_unmet| {
+        let (node, demand) = (edge.node.clone(), ReadDemand { on_unmet, ..quorum() });
+        async move { node.read(&request(1, [1], demand)).await }
+    };
+    let unmet = read(OnUnmet::Wait).await.unwrap_err();
+    assert!(
+        matches!(&unmet, ReadError::QuorumNotReached { needed: 2, of: 2, missing, .. } if missing.contains("parted"))
+    );
+    let at_leader = read(OnUnmet::Leader).await.unwrap().freshness;
+    assert_eq!((at_leader.source, at_leader.degraded), (Source::Leader, Some(Degraded::DemandUnmet)));
+    let stale = read(OnUnmet::ServeStale).await.unwrap().freshness;
+    assert_eq!((stale.source, stale.degraded), (Source::Replica, Some(Degraded::DemandUnmet)));
+    let regions = vec![region(), "west".parse().unwrap()];
+    *leader.quorum.lock() = regions.clone();
+    assert!(!edge.node.read_now(&request(1, [1], quorum()), &mut ReadAnswer::default()));
+    let met = read(OnUnmet::Fail).await.unwrap();
+    assert_eq!((values(&met), met.freshness.source, met.freshness.degraded), (vec![Some(1)], Source::Quorum, None));
+    assert_eq!(met.freshness.regions, regions);
+    served.stop().await;
+    edge.eventually("lost", |node| !node.status().writable).await;
+    assert!(matches!(read(OnUnmet::Leader).await, Err(ReadError::LeaderUnavailable(_))));
+    assert_eq!(read(OnUnmet::ServeStale).await.unwrap().freshness.degraded, Some(Degraded::DemandUnmet));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use littoral_model::{
     ports::ModulePut,
     position::{Lsn, Position},
     read::{ReadError, ViewRead},
+    region::Region,
     row::Row,
     status::NodeStatus,
     token::Watermark,
@@ -144,6 +145,38 @@ impl CallClient {
     pub async fn read(&self, reads: Vec<ViewRead>, consistency: Consistency) -> Result<LeaderRows, ReadError> {
         let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
         match self.call(Call::Read { reads, consistency }, self.0.call_timeout).await? {
+            Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
+            Answer::Read(Err(error)) => Err(error),
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Reads rows from a majority of the regions' leaders, of which the called one is the first; the others are waited for up
+    /// to `wait_max`. Says which regions answered.
+    ///
+    /// # Errors
+    /// [`ReadError::QuorumNotReached`], and as [`CallClient::read`].
+    pub async fn quorum(
+        &self,
+        reads: Vec<ViewRead>,
+        wait_max: Duration,
+    ) -> Result<(LeaderRows, Vec<Region>), ReadError> {
+        let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
+        let wait_ms = u32::try_from(wait_max.as_millis()).unwrap_or(u32::MAX);
+        match self.call(Call::Quorum { reads, wait_ms }, self.0.call_timeout + wait_max).await? {
+            Answer::Quorum(Ok(read)) if read.rows.counts == counts => Ok((leader_rows(read.rows)?, read.regions)),
+            Answer::Quorum(Err(error)) => Err(error),
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Reads rows and tombstones as the called leader holds them.
+    ///
+    /// # Errors
+    /// As [`CallClient::read`].
+    pub async fn held(&self, reads: Vec<ViewRead>) -> Result<LeaderRows, ReadError> {
+        let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
+        match self.call(Call::Held { reads }, self.0.call_timeout).await? {
             Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
             Answer::Read(Err(error)) => Err(error),
             other => Err(refused(&other).into()),

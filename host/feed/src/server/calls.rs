@@ -8,13 +8,13 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     digest::BucketRows,
-    freshness::{Consistency, Degraded, ReadDemand},
+    freshness::{Consistency, Degraded, OnUnmet, ReadDemand},
     ports::FeedSource,
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
 };
-use littoral_protocol::call::{Answer, BucketRead, Call, Reply, RowsRead};
+use littoral_protocol::call::{Answer, BucketRead, Call, QuorumRead, Reply, RowsRead};
 use littoral_wire::{REPLY_LEN_MAX, call, rows};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// Bytes are counted in units of this many, as a semaphore counts in `u32`.
@@ -130,6 +130,26 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
                 Ok(answer) => rows_read(&request, &answer),
                 Err(error) => Err(error),
             })
+        }
+        Call::Quorum { reads, wait_ms } => {
+            let wait_max = Duration::from_millis(u64::from(wait_ms));
+            let demand = ReadDemand {
+                consistency: Consistency::Quorum,
+                on_unmet: OnUnmet::Fail,
+                wait_max,
+                ..ReadDemand::default()
+            };
+            let request = ReadRequest { reads, demand };
+            Answer::Quorum(match source.read(&request).await {
+                Ok(answer) => {
+                    rows_read(&request, &answer).map(|rows| QuorumRead { rows, regions: answer.freshness.regions })
+                }
+                Err(error) => Err(error),
+            })
+        }
+        Call::Held { reads } => {
+            let request = request_of(reads, Consistency::Leader);
+            Answer::Read(source.held(&request.reads).and_then(|answer| rows_read(&request, &answer)))
         }
         Call::Write(request) => Answer::Receipt(source.write(request).await),
         Call::Change(change) => Answer::Receipt(source.change(change).await),

@@ -95,7 +95,7 @@ mod tests {
         for (name, value) in [
             ("littoral-max-staleness-ms", "-1"),
             ("littoral-at-least", "x"),
-            ("littoral-consistency", "quorum"),
+            ("littoral-consistency", "majority"),
             ("littoral-on-unmet", "hope"),
             ("littoral-wait-ms", "1s"),
         ] {

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use littoral_model::{
     freshness::{Degraded, Freshness, Source},
     position::Position,
+    region::Region,
     token::Watermark,
 };
 use std::{cell::RefCell, time::Duration};
@@ -13,6 +14,7 @@ const POSITION: HeaderName = HeaderName::from_static("littoral-position");
 const TOKEN: HeaderName = HeaderName::from_static("littoral-token");
 const STALENESS_MS: HeaderName = HeaderName::from_static("littoral-staleness-ms");
 const SOURCE: HeaderName = HeaderName::from_static("littoral-source");
+const REGIONS: HeaderName = HeaderName::from_static("littoral-regions");
 const DEGRADED: HeaderName = HeaderName::from_static("littoral-degraded");
 
 /// Position and token as text, formatted once per position: reads outnumber records.
@@ -54,6 +56,11 @@ pub(super) fn insert(headers: &mut HeaderMap, freshness: &Freshness) {
         headers.insert(STALENESS_MS, HeaderValue::from(whole_ms(staleness)));
     }
     headers.insert(SOURCE, HeaderValue::from_static(source(freshness.source)));
+    if !freshness.regions.is_empty()
+        && let Ok(regions) = HeaderValue::from_str(&names(&freshness.regions).join(","))
+    {
+        headers.insert(REGIONS, regions);
+    }
     if let Some(reason) = freshness.degraded {
         headers.insert(DEGRADED, HeaderValue::from_static(degraded(reason)));
     }
@@ -72,12 +79,26 @@ pub(super) fn push_json(out: &mut Vec<u8>, freshness: &Freshness) {
     }
     out.extend_from_slice(b",\"source\":");
     push_text(out, source(freshness.source));
+    if !freshness.regions.is_empty() {
+        out.extend_from_slice(b",\"regions\":[");
+        for (index, name) in names(&freshness.regions).into_iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            push_text(out, name);
+        }
+        out.push(b']');
+    }
     out.extend_from_slice(b",\"degraded\":");
     match freshness.degraded {
         Some(reason) => push_text(out, degraded(reason)),
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
+}
+
+fn names(regions: &[Region]) -> Vec<&str> {
+    regions.iter().map(Region::as_str).collect()
 }
 
 /// Whole milliseconds, rounded up: what is stated is an upper bound.
@@ -90,6 +111,7 @@ const fn source(source: Source) -> &'static str {
     match source {
         Source::Replica => "replica",
         Source::Leader => "leader",
+        Source::Quorum => "quorum",
     }
 }
 
@@ -114,7 +136,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_api() {
-        for source_ in [Source::Replica, Source::Leader] {
+        for source_ in [Source::Replica, Source::Leader, Source::Quorum] {
             assert_eq!(serde_json::to_value(source_).unwrap(), source(source_));
         }
         for reason in [

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     column::{Column, ColumnData, Status},
-    freshness::{Degraded, Freshness},
+    freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     hlc::HlcClock,
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node},
@@ -112,6 +112,14 @@ impl FeatureReader for MemoryNode {
         Box::pin(async move {
             let mut answer = ReadAnswer::default();
             self.answer(request, &mut answer);
+            if request.demand.consistency == Consistency::Quorum {
+                let (eu, us) = (region(), "us".parse().unwrap());
+                if request.demand.on_unmet == OnUnmet::Fail {
+                    let (answered, missing) = (vec![eu], format!("'{us}': it did not answer in time"));
+                    return Err(ReadError::QuorumNotReached { needed: 2, of: 2, answered, missing });
+                }
+                (answer.freshness.source, answer.freshness.regions) = (Source::Quorum, vec![eu, us]);
+            }
             match &request.demand.at_least {
                 Some(token) if !answer.freshness.watermark.covers(token) => {
                     Err(ReadError::NotFreshEnough { wanted: token.to_string(), have: "less".into() })

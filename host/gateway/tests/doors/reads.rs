@@ -46,6 +46,28 @@ async fn every_answer_states_its_freshness_and_a_demand_is_heard() {
 }
 
 #[tokio::test]
+async fn a_quorum_says_which_regions_answered_and_which_did_not() {
+    let door = Door::open(MemoryNode::default()).await;
+    let view = json!({"entities": [{"name": "id", "value_type": "string"}], "features": [{"name": "x", "value_type": "double"}]});
+    door.put("/v1/views/v", &view).await;
+    let read = json!({"features": ["v:x"], "entities": {"id": ["a"]}});
+    let quorum = ("littoral-consistency", "quorum");
+    let feast = door.send("POST", "/get-online-features", &[quorum], read.to_string()).await;
+    assert_eq!((feast.status, feast.header("littoral-source")), (200, "quorum"));
+    assert_eq!(feast.header("littoral-regions"), "eu,us");
+    let mut native = read.clone();
+    native["demand"] = json!({"consistency": "quorum"});
+    let freshness = door.post("/v1/read", &native).await.json()["freshness"].clone();
+    assert_eq!((&freshness["source"], &freshness["regions"]), (&json!("quorum"), &json!(["eu", "us"])));
+    let plain = door.post("/v1/read", &read).await.json()["freshness"].clone();
+    assert!(plain.get("regions").is_none(), "{plain}");
+    let unmet = door.send("POST", "/v1/read", &[quorum, ("littoral-on-unmet", "fail")], read.to_string()).await;
+    assert_eq!((unmet.status, unmet.code().as_str()), (503, "quorum_not_reached"));
+    let said = unmet.json()["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains("2 of 2 regions") && said.contains("only 'eu' answered; 'us': it did not"), "{said}");
+}
+
+#[tokio::test]
 async fn a_module_sees_what_is_missing_and_states_its_release() {
     let door = feast_project::open().await;
     let read = json!({"features": ["transformed_conv_rate:conv_rate_plus_val1", "driver_hourly_stats:conv_rate"],

@@ -20,7 +20,7 @@ use littoral_model::{
         RecordBlock, SnapshotSource, Standing, Tails,
     },
     position::{Epoch, Incarnation, Lsn, Position},
-    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
     region::Region,
     status::NodeStatus,
@@ -309,6 +309,10 @@ impl FeedSource for Member {
 
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         Box::pin(async move { self.now().bucket(view, bucket, after).await })
+    }
+
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        self.now().held(reads)
     }
 
     fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {

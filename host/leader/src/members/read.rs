@@ -1,7 +1,8 @@
 //! Reads at a member: its own rows, which a majority has, or the leader's when the demand is not met by them.
 
 use super::Part;
-use crate::{read::rows, shared::Shared};
+use crate::{read::rows, read_quorum, shared::Shared};
+use littoral_feed::client::{CallClient, LeaderRows};
 use littoral_leader_core::Published;
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
@@ -36,6 +37,21 @@ pub(crate) async fn with_waiting(shared: &Shared, part: &Part, request: &ReadReq
     let deadline = Instant::now() + request.demand.wait_max;
     let mut head = shared.head.subscribe();
     let mut answer = ReadAnswer::default();
+    if request.demand.consistency == Consistency::Quorum {
+        let read = match part.leads_surely() {
+            true => read_quorum::gather(shared, request).await,
+            false => at_quorum(shared, part, request).await,
+        };
+        return match (read, request.demand.on_unmet) {
+            (Err(_), OnUnmet::Leader | OnUnmet::ServeStale) => {
+                let published = shared.published.load_full();
+                let fresh = part.freshness(&published);
+                fill(shared, part, &published, fresh, request, &mut answer, Some(Degraded::DemandUnmet));
+                Ok(answer)
+            }
+            (read, _) => read,
+        };
+    }
     loop {
         head.borrow_and_update();
         if now(shared, part, request, &mut answer) {
@@ -100,11 +116,33 @@ fn error(unmet: &Unmet, published: &Published) -> ReadError {
 }
 
 async fn at_leader(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let Some(leader) = part.leader() else {
-        return Err(ReadError::LeaderUnavailable("no member of the region leads now".to_owned()));
-    };
     let asked_at = Instant::now();
-    let read = leader.calls.read(request.reads.clone(), Consistency::Leader).await?;
+    let read = leader(part)?.read(request.reads.clone(), Consistency::Leader).await?;
+    told(shared, request, read, Source::Leader, asked_at)
+}
+
+/// The whole read at a majority of the regions' leaders, through ours.
+async fn at_quorum(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let asked_at = Instant::now();
+    let (read, regions) = leader(part)?.quorum(request.reads.clone(), request.demand.wait_max).await?;
+    let mut answer = told(shared, request, read, Source::Quorum, asked_at)?;
+    answer.freshness.regions = regions;
+    Ok(answer)
+}
+
+fn leader(part: &Part) -> Result<CallClient, ReadError> {
+    let nobody = || ReadError::LeaderUnavailable("no member of the region leads now".to_owned());
+    part.leader().map(|leader| leader.calls).ok_or_else(nobody)
+}
+
+/// What leaders told, as an answer, if the demanded token is in it.
+fn told(
+    shared: &Shared,
+    request: &ReadRequest,
+    read: LeaderRows,
+    source: Source,
+    asked_at: Instant,
+) -> Result<ReadAnswer, ReadError> {
     let mut reached = read.watermark.clone();
     reached.raise(shared.identity.region, read.as_of.incarnation, read.as_of.lsn);
     if let Some(token) = &request.demand.at_least
@@ -123,8 +161,8 @@ async fn at_leader(shared: &Shared, part: &Part, request: &ReadRequest) -> Resul
         watermark: read.watermark,
         // The leader read after it was asked.
         staleness: Some(asked_at.elapsed()),
-        source: Source::Leader,
-        degraded: None,
+        source,
+        ..Freshness::default()
     };
     Ok(ReadAnswer { rows, freshness })
 }
@@ -147,5 +185,6 @@ fn fill(
         staleness,
         source,
         degraded: degraded.or(lost.then_some(Degraded::LeaderLost)),
+        ..Freshness::default()
     };
 }

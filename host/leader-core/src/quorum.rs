@@ -1,0 +1,273 @@
+//! Reads from a majority of the regions: whose answers count, when they are enough, and what comes of them row by row.
+//!
+//! Of each row the version that outranks the others by the view's policy is taken, tombstones among them. Merging is
+//! commutative, associative and idempotent, so neither the order of the answers nor a repeated one matters. Any two majorities
+//! share a region: what a majority's disks had when it was acknowledged is in every later quorum's answer.
+
+use littoral_model::{
+    merge::MergePolicy,
+    read::{ReadAnswer, ReadError},
+    region::Region,
+    row::Row,
+    token::Watermark,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many of `regions` regions are a majority.
+#[must_use]
+pub const fn majority(regions: usize) -> usize {
+    regions / 2 + 1
+}
+
+/// Of two versions of one row the one that stays; what is there stays before what is not.
+#[must_use]
+pub fn newest(policy: MergePolicy, a: Option<Row>, b: Option<Row>) -> Option<Row> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if policy.replaces(b.rank(), a.rank()) { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// One region's answer: rows and tombstones per read, per key.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Whose.
+    pub region: Region,
+    /// What it holds.
+    pub rows: Vec<Vec<Option<Row>>>,
+    /// Up to where it holds everything of each region.
+    pub watermark: Watermark,
+}
+
+/// Answers as they come in.
+#[derive(Clone, Debug)]
+pub struct Gathering {
+    regions: BTreeSet<Region>,
+    policies: Vec<MergePolicy>,
+    answered: BTreeSet<Region>,
+    failed: BTreeMap<Region, String>,
+    rows: Vec<Vec<Option<Row>>>,
+    watermark: Watermark,
+}
+
+impl Gathering {
+    /// Begins with our own answer. `policies` has one element a read; a region that is not among `regions` never counts.
+    #[must_use]
+    pub fn new(regions: impl IntoIterator<Item = Region>, policies: Vec<MergePolicy>, own: Part) -> Self {
+        let Part { region, rows, watermark } = own;
+        let regions = regions.into_iter().chain([region]).collect();
+        let answered = BTreeSet::from([region]);
+        Self { regions, policies, answered, failed: BTreeMap::new(), rows, watermark }
+    }
+
+    /// How many regions must answer.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        majority(self.regions.len())
+    }
+
+    /// Takes a region's answer. It counts once, and not at all where it does not fit what was asked.
+    pub fn take(&mut self, part: Part) {
+        if !self.regions.contains(&part.region) {
+            return;
+        }
+        let shape = |rows: &[Vec<Option<Row>>]| rows.iter().map(Vec::len).collect::<Vec<_>>();
+        if shape(&part.rows) != shape(&self.rows) {
+            return self.failed(part.region, "it answered for other keys than were asked for".to_owned());
+        }
+        for (index, (ours, theirs)) in self.rows.iter_mut().zip(part.rows).enumerate() {
+            let policy = self.policies.get(index).copied().unwrap_or_default();
+            for (ours, theirs) in ours.iter_mut().zip(theirs) {
+                *ours = newest(policy, ours.take(), theirs);
+            }
+        }
+        for (region, incarnation, lsn) in part.watermark.iter() {
+            // Of two lives of one log the one that we know ourselves is kept: which is the later cannot be told.
+            if self.watermark.get(region).is_none_or(|(known, _)| known == incarnation) {
+                self.watermark.raise(region, incarnation, lsn);
+            }
+        }
+        self.failed.remove(&part.region);
+        self.answered.insert(part.region);
+    }
+
+    /// A region does not answer, and why.
+    pub fn failed(&mut self, region: Region, reason: String) {
+        if self.regions.contains(&region) && !self.answered.contains(&region) {
+            self.failed.insert(region, reason);
+        }
+    }
+
+    /// Whether enough have answered.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.answered.len() >= self.needed()
+    }
+
+    /// Whether so many have failed that the others are too few.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.regions.len() - self.failed.len() < self.needed()
+    }
+
+    /// The rows without tombstones, the regions that answered, and up to where everything is in the rows. The other parts of
+    /// the answer's freshness are the caller's.
+    ///
+    /// # Errors
+    /// [`ReadError::QuorumNotReached`]; a region of which nothing was heard did not answer in time.
+    pub fn finish(self) -> Result<ReadAnswer, ReadError> {
+        if !self.is_reached() {
+            let silent = "it did not answer in time";
+            let missing: Vec<_> = (self.regions.difference(&self.answered))
+                .map(|region| format!("'{region}': {}", self.failed.get(region).map_or(silent, String::as_str)))
+                .collect();
+            return Err(ReadError::QuorumNotReached {
+                needed: self.needed() as u32,
+                of: self.regions.len() as u32,
+                answered: self.answered.into_iter().collect(),
+                missing: missing.join(", "),
+            });
+        }
+        let mut answer = ReadAnswer { rows: self.rows, ..ReadAnswer::default() };
+        for row in answer.rows.iter_mut().flatten() {
+            if row.as_ref().is_some_and(Row::is_tombstone) {
+                *row = None;
+            }
+        }
+        answer.freshness.watermark = self.watermark;
+        answer.freshness.regions = self.answered.into_iter().collect();
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{
+        event_time::EventTime,
+        hlc::Hlc,
+        merge::Rank,
+        position::{Incarnation, Lsn},
+        row::RowMeta,
+        version::Version,
+        view::ViewId,
+    };
+    use proptest::prelude::*;
+
+    fn name(index: usize) -> Region {
+        ["a", "b", "c", "d", "e"][index].parse().unwrap()
+    }
+
+    /// The write with this number: its version says who took it, and some of them are deletions.
+    fn write(number: u64) -> Row {
+        let version = Version { hlc: Hlc(number / 2), region: name((number % 2) as usize) };
+        let event_time = EventTime((number.wrapping_mul(7) % 11) as i64);
+        let meta = RowMeta { view: ViewId(1), event_time, version, lsn: Lsn(number) };
+        Row::new(meta, b"key", (!number.is_multiple_of(5)).then_some(&b"body"[..]))
+    }
+
+    fn part(region: usize, held: Option<u64>) -> Part {
+        let watermark = Watermark::at(name(region), Incarnation(1), Lsn(held.unwrap_or(0)));
+        Part { region: name(region), rows: vec![vec![held.map(write)]], watermark }
+    }
+
+    fn gather(policy: MergePolicy, regions: usize, own: Part, parts: &[Part]) -> Gathering {
+        let mut gathering = Gathering::new((0..regions).map(name), vec![policy], own);
+        for part in parts {
+            gathering.take(part.clone());
+        }
+        gathering
+    }
+
+    fn rank(row: Option<&Row>) -> Option<Rank> {
+        row.map(Row::rank)
+    }
+
+    proptest! {
+        /// What each region holds, the order in which they answer, and how often.
+        #[test]
+        fn neither_order_nor_repetition_changes_the_answer(
+            held in prop::collection::vec(prop::option::of(0u64..20), 1..=5),
+            order in prop::collection::vec(0usize..5, 0..12),
+        ) {
+            for policy in MergePolicy::ALL {
+                let regions = held.len();
+                let order: Vec<usize> = order.iter().map(|index| index % regions).collect();
+                let parts: Vec<Part> = order.iter().map(|index| part(*index, held[*index])).collect();
+                let mut sorted = order.clone();
+                sorted.push(0);
+                sorted.sort_unstable();
+                sorted.dedup();
+                let once: Vec<Part> = sorted.iter().map(|index| part(*index, held[*index])).collect();
+                let a = gather(policy, regions, part(0, held[0]), &parts);
+                let b = gather(policy, regions, part(0, held[0]), &once);
+                prop_assert_eq!(&a.answered, &b.answered);
+                prop_assert_eq!(&a.watermark, &b.watermark);
+                prop_assert_eq!(rank(a.rows[0][0].as_ref()), rank(b.rows[0][0].as_ref()));
+                prop_assert_eq!(a.is_reached(), sorted.len() >= majority(regions));
+                prop_assert_eq!(a.finish().is_ok(), sorted.len() >= majority(regions));
+            }
+        }
+
+        /// A write that a majority holds, or something that outranks it, is in what every other majority answers; and what is
+        /// answered is held by one of them.
+        #[test]
+        fn every_majority_sees_what_a_majority_has(
+            held in prop::collection::vec(prop::option::of(0u64..20), 1..=5),
+            written in 0u64..20,
+            (writers, readers) in (0usize..32, 0usize..32),
+        ) {
+            for policy in MergePolicy::ALL {
+                let regions = held.len();
+                // As many as a majority, from a place that is drawn on.
+                let chosen = |from: usize| (0..majority(regions)).map(move |step| (from + step) % regions);
+                let mut held: Vec<Option<Row>> = held.iter().map(|held| held.map(write)).collect();
+                for region in chosen(writers) {
+                    held[region] = newest(policy, held[region].take(), Some(write(written)));
+                }
+                let part = |region: usize| Part { rows: vec![vec![held[region].clone()]], ..part(region, None) };
+                let mut readers = chosen(readers);
+                let own = part(readers.next().unwrap());
+                let gathering = gather(policy, regions, own, &readers.map(part).collect::<Vec<_>>());
+                prop_assert!(gathering.is_reached());
+                let seen = gathering.rows[0][0].clone();
+                let seen_rank = rank(seen.as_ref()).unwrap();
+                prop_assert!(!policy.replaces(write(written).rank(), seen_rank));
+                prop_assert!(held.iter().any(|row| rank(row.as_ref()) == Some(seen_rank)));
+                let answered = gathering.finish().unwrap();
+                prop_assert_eq!(answered.rows[0][0].is_none(), seen.unwrap().is_tombstone());
+            }
+        }
+    }
+
+    #[test]
+    fn a_quorum_that_cannot_come_is_known_early_and_says_who_is_missing() {
+        let mut gathering = gather(MergePolicy::LatestEvent, 3, part(0, Some(1)), &[]);
+        gathering.failed(name(1), "connection refused".to_owned());
+        assert!(!gathering.is_lost() && !gathering.is_reached());
+        let error = gathering.clone().finish().unwrap_err().to_string();
+        let silent = "only 'a' answered; 'b': connection refused, 'c': it did not answer in time";
+        assert!(error.starts_with("2 of 3 regions are needed") && error.contains(silent), "{error}");
+        gathering.failed(name(2), "parted".to_owned());
+        assert!(gathering.is_lost());
+        gathering.take(part(2, Some(3)));
+        assert!(gathering.is_reached() && !gathering.is_lost(), "it came after all");
+        assert_eq!(gathering.finish().unwrap().freshness.regions, [name(0), name(2)]);
+    }
+
+    #[test]
+    fn answers_of_strangers_and_for_other_keys_do_not_count() {
+        let stranger = Part { region: "x".parse().unwrap(), ..part(0, Some(19)) };
+        let misfit = Part { rows: vec![vec![Some(write(19)), None]], ..part(1, None) };
+        let gathering = gather(MergePolicy::LatestWrite, 2, part(0, Some(1)), &[stranger, misfit]);
+        assert!(gathering.is_lost());
+        assert_eq!(rank(gathering.rows[0][0].as_ref()), Some(write(1).rank()));
+        assert!(gathering.finish().unwrap_err().to_string().contains("other keys than were asked for"));
+    }
+
+    #[test]
+    fn one_region_is_a_majority_of_itself() {
+        assert_eq!([1, 2, 3, 4, 5].map(majority), [1, 2, 2, 3, 3]);
+        assert!(gather(MergePolicy::LatestEvent, 1, part(0, None), &[]).is_reached());
+    }
+}

@@ -1,0 +1,82 @@
+//! Reads from a majority of the regions' leaders, of which this is one. Whose answers count is decided in
+//! [`littoral_leader_core::quorum`].
+
+use crate::shared::Shared;
+use littoral_leader_core::quorum::{Gathering, Part};
+use littoral_model::{
+    freshness::{Freshness, Source},
+    read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
+};
+use std::time::Duration;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+/// Rows and tombstones as this leader holds them. The position is taken first: rows may be newer than it, never older.
+pub(crate) fn held(shared: &Shared, reads: &[ViewRead]) -> ReadAnswer {
+    let published = shared.published.load();
+    let rows =
+        reads.iter().map(|read| read.keys.iter().map(|key| shared.table.held(read.view, key)).collect()).collect();
+    let freshness = Freshness {
+        position: published.position,
+        watermark: published.told.clone(),
+        staleness: Some(Duration::ZERO),
+        source: Source::Leader,
+        ..Freshness::default()
+    };
+    ReadAnswer { rows, freshness }
+}
+
+/// Asks all other regions at once, and answers as soon as enough of them have.
+///
+/// # Errors
+/// [`ReadError::QuorumNotReached`] when too few have within the demand's wait, or nothing can be awaited any more;
+/// [`ReadError::NotFreshEnough`] when a demanded token is not in what they have.
+pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let asked_at = Instant::now();
+    let deadline = asked_at + request.demand.wait_max;
+    let own = held(shared, &request.reads);
+    let position = own.freshness.position;
+    let catalogue = shared.published.load().catalogue.clone();
+    let policy = |read: &ViewRead| catalogue.view_by_id(read.view).map(|view| view.merge).unwrap_or_default();
+    let policies = request.reads.iter().map(policy).collect();
+    let own = Part { region: shared.identity.region, rows: own.rows, watermark: own.freshness.watermark };
+    let mut gathering = Gathering::new(shared.exchange.regions(), policies, own);
+    let mut calls = JoinSet::new();
+    for region in shared.exchange.regions() {
+        let Some(link) = shared.exchange.link(region) else { continue };
+        match link.calls() {
+            Some(leader) => {
+                let reads = request.reads.clone();
+                calls.spawn(async move { (region, leader.held(reads).await) });
+            }
+            None => gathering.failed(region, link.trouble()),
+        }
+    }
+    while !gathering.is_reached() && !gathering.is_lost() {
+        // What has not answered by then is said to be silent.
+        let Ok(Some(answered)) = timeout_at(deadline, calls.join_next()).await else { break };
+        match answered {
+            Ok((region, Ok(read))) => {
+                gathering.take(Part { region, rows: read.rows, watermark: read.watermark });
+            }
+            Ok((region, Err(error))) => gathering.failed(region, error.to_string()),
+            Err(error) => tracing::error!(%error, "a call to another region has ended by itself"),
+        }
+    }
+    let mut answer = gathering.finish().inspect_err(|_| {
+        metrics::counter!("littoral_leader_quorum_reads_failed_total").increment(1);
+    })?;
+    metrics::counter!("littoral_leader_quorum_reads_total").increment(1);
+    let freshness = &mut answer.freshness;
+    // All read after they were asked.
+    (freshness.position, freshness.staleness, freshness.source) = (position, Some(asked_at.elapsed()), Source::Quorum);
+    match &request.demand.at_least {
+        Some(token) if !freshness.watermark.covers(token) => Err(ReadError::NotFreshEnough {
+            wanted: format!("the token '{token}' is demanded"),
+            have: format!("the regions that answered have '{}'", freshness.watermark),
+        }),
+        _ => Ok(answer),
+    }
+}
