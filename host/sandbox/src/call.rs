@@ -1,13 +1,13 @@
 //! One call of a module.
 
 use crate::{
-    bindings::types::{Batch, Manifest, TransformError},
+    bindings::types::{Batch, Manifest},
     columns,
     config::Config,
     fault,
     guest::Call,
-    manifest,
     release::{Instance, Release},
+    returned,
 };
 use littoral_model::{
     column::Column,
@@ -77,14 +77,9 @@ pub(crate) async fn transform(
     release.give_back(instance);
     release.took(&module, begun.elapsed().as_secs_f64());
     match (answer, lookup_failed) {
-        (Ok(guest_columns), _) => {
-            let columns = guest_columns.into_iter().map(columns::from_guest).collect();
-            check(columns, &manifest, rows, &module)
-        }
+        (Ok(columns), _) => returned::columns(columns, &manifest, rows, &module),
         (Err(_), Some(source)) => Err(ModuleError::Lookup { module: module.to_string(), source }),
-        (Err(TransformError::InvalidInput(words) | TransformError::Failed(words)), None) => {
-            Err(fault::reported(&words, &module))
-        }
+        (Err(error), None) => Err(returned::report(error, &module)),
     }
 }
 
@@ -120,7 +115,7 @@ pub(crate) async fn describe(
         Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),
         Err(_) => return Err(timeout()),
     };
-    manifest::from_guest(described).map_err(ModuleError::Refused)
+    returned::manifest(described)
 }
 
 /// What comes of this within `wall` of `begun`. Nearly every call is done at its first step, and needs no timer.
@@ -142,28 +137,4 @@ async fn instance(release: &Release, shed: impl Fn()) -> wasmtime::Result<Instan
         }
         instance => instance,
     }
-}
-
-fn check(
-    columns: Vec<Column>,
-    manifest: &ModuleManifest,
-    rows: usize,
-    module: &Arc<str>,
-) -> Result<Vec<Column>, ModuleError> {
-    let wrong = |reason: String| ModuleError::WrongShape { module: module.to_string(), reason };
-    if columns.len() != manifest.outputs.len() {
-        return Err(wrong(format!("{} columns, {} outputs are declared", columns.len(), manifest.outputs.len())));
-    }
-    for (column, output) in columns.iter().zip(&manifest.outputs) {
-        let name = &output.name;
-        if column.data.value_type() != output.value_type {
-            let got = column.data.value_type();
-            return Err(wrong(format!("output '{name}' is declared as {} and came as {got}", output.value_type)));
-        }
-        if column.data.len() != rows || column.statuses.len() != rows {
-            let (values, statuses) = (column.data.len(), column.statuses.len());
-            return Err(wrong(format!("output '{name}' has {values} values and {statuses} statuses for {rows} rows")));
-        }
-    }
-    Ok(columns)
 }

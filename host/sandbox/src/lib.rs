@@ -34,6 +34,7 @@ mod lookup;
 mod manifest;
 mod meter;
 mod release;
+pub mod returned;
 mod runtime;
 mod ticker;
 

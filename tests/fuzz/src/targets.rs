@@ -9,6 +9,7 @@ mod configuration;
 mod doors;
 mod edge_snapshot;
 mod frames;
+mod guest;
 mod log;
 mod registry;
 mod snapshot;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     arrow::TARGET,
     registry::TARGET,
     doors::TARGET,
+    guest::TARGET,
 ];
 
 /// Splits off an input's first byte: whether checksums are put right, and a number to vary things by.

@@ -43,22 +43,34 @@ fn doors(input: &[u8]) {
     });
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn exchange(request: Request<Full<Bytes>>) -> Result<(u16, Bytes), Failure> {
+    let mut answers = exchange_with(node(), Arc::new(Nulls), vec![request]).await?;
+    answers.pop().ok_or_else(|| "no answer".into())
+}
+
+/// Asks a node's door one thing after the other, and looks that it goes on.
+pub(super) async fn exchange_with(
+    node: MemoryNode,
+    modules: Arc<dyn ModuleRuntime>,
+    requests: Vec<Request<Full<Bytes>>>,
+) -> Result<Vec<(u16, Bytes)>, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let shutdown = CancellationToken::new();
     let config = Config { read_rows_max: 1_000, read_values_max: 10_000, write_rows_max: 1_000, ..Config::default() };
-    let serving =
-        tokio::spawn(littoral_gateway::serve(listener, config, Arc::new(node()), Arc::new(Nulls), shutdown.clone()));
-    let (status, body) = whole(send(address, request).await?).await?;
+    let serving = tokio::spawn(littoral_gateway::serve(listener, config, Arc::new(node), modules, shutdown.clone()));
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        answers.push(whole(send(address, request).await?).await?);
+    }
     let health = Request::get("/v1/views").header("host", "door").body(Full::default())?;
     let (after, _) = whole(send(address, health).await?).await?;
     assert_eq!(after, 200, "the door goes on");
     shutdown.cancel();
     serving.await?;
-    Ok((status, body))
+    Ok(answers)
 }
 
 async fn send(address: std::net::SocketAddr, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
