@@ -47,10 +47,20 @@ pub struct Import {
     pub seen: Vec<Seen>,
     /// Up to where of its log they go, and the hash there; `None` for a part of a snapshot that is not its last.
     pub through: Option<(Lsn, ChainHash)>,
+    /// Up to where of its log everything must be here already: imports are submitted before those before them are durable, and
+    /// one that failed must not leave a gap. [`Lsn::NONE`] where nothing must.
+    pub after: Lsn,
 }
 
 fn is_content(record: &Record<'_>, origin: Region) -> bool {
     record.is_content() && record.origin == origin
+}
+
+/// Whether a region's changes of the catalogue are taken here: the home's, and anybody's at a home that has nothing, as after its
+/// log was begun anew. Then it gets back what it had given to the others.
+#[must_use]
+pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &Catalogue) -> bool {
+    home == Some(region) || (home == Some(own) && ours.is_blank())
 }
 
 impl Committer {
@@ -83,12 +93,20 @@ impl Committer {
             ));
         }
         let origin = building.pending.origins.get(region).cloned().unwrap_or_default();
+        if import.after > Lsn::NONE && !building.pending.origins.has(region, incarnation, import.after) {
+            return refuse(format!(
+                "records of region '{region}' follow its record {}, which could not be taken; they are asked for again",
+                import.after
+            ));
+        }
         let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
         if !import.seen.is_empty() {
             import.seen.iter().for_each(|seen| through.saw(*seen));
             let here = (origin.position.incarnation == incarnation).then_some((origin.position.lsn, origin.chain));
             self.push_through(building, import, here.unwrap_or_default(), &through)?;
         }
+        let home = self.imports.catalogue_home;
+        let gives_catalogue = gives_catalogue(region, self.region, home, &building.pending.catalogue);
         for record in records::iter(&import.records) {
             let record = record.map_err(|error| WriteError::Invalid(error.to_string()))?;
             if let Payload::Through { incarnation: life, .. } = record.payload {
@@ -101,7 +119,7 @@ impl Committer {
                 continue;
             }
             if import.snapshot && record.is_content() && record.origin != region {
-                self.take_foreign(building, region, record)?;
+                self.take_foreign(building, region, record, gives_catalogue)?;
                 continue;
             }
             let here = building.pending.origins.has(region, incarnation, record.origin_lsn);
@@ -120,7 +138,7 @@ impl Committer {
             }
             through.hlc = through.hlc.max(record.hlc);
             let lost = active(Mutation::ImportLosesRecord) && record.origin_lsn.0.is_multiple_of(5);
-            if self.take_content(building, region, &record)? && !lost {
+            if self.take_content(building, region, &record, gives_catalogue)? && !lost {
                 let of = (region, record.origin_lsn);
                 self.push_of(building, of, record.hlc, record.payload)
                     .map_err(|error| WriteError::Invalid(error.to_string()))?;
@@ -135,9 +153,15 @@ impl Committer {
     }
 
     /// Takes a row of a region's snapshot that another region wrote: a third, or we ourselves before our log was begun anew.
-    fn take_foreign(&mut self, building: &mut Building, from: Region, record: Record<'_>) -> Result<(), WriteError> {
+    fn take_foreign(
+        &mut self,
+        building: &mut Building,
+        from: Region,
+        record: Record<'_>,
+        gives_catalogue: bool,
+    ) -> Result<(), WriteError> {
         let origin = record.origin;
-        if !self.take_content(building, from, &record)? {
+        if !self.take_content(building, from, &record, gives_catalogue)? {
             return Ok(());
         }
         let invalid = |error: String| WriteError::Invalid(error);
@@ -150,11 +174,17 @@ impl Committer {
     }
 
     /// Checks a record against the catalogue, which it may change. False when it concerns nobody any more.
-    fn take_content(&self, building: &mut Building, region: Region, record: &Record<'_>) -> Result<bool, WriteError> {
+    fn take_content(
+        &self,
+        building: &mut Building,
+        region: Region,
+        record: &Record<'_>,
+        gives_catalogue: bool,
+    ) -> Result<bool, WriteError> {
         match &record.payload {
             Payload::Row { view, body, .. } => fits(&building.pending.catalogue, *view, Some(body), region),
             Payload::Tombstone { view, .. } => fits(&building.pending.catalogue, *view, None, region),
-            Payload::Catalogue(change) if self.imports.catalogue_home == Some(region) => {
+            Payload::Catalogue(change) if gives_catalogue => {
                 Arc::make_mut(&mut building.pending.catalogue).apply(change);
                 Ok(true)
             }
@@ -219,5 +249,64 @@ fn fits(catalogue: &Catalogue, view: ViewId, body: Option<&[u8]>, region: Region
             found.name
         ))),
         _ => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{commit::Work, ingest::Limits, receipts::Receipts};
+    use littoral_log::Bounds;
+    use littoral_model::{hlc::HlcClock, origin::Origins, position::Epoch};
+    use parking_lot::Mutex;
+
+    const LIFE: Incarnation = Incarnation(7);
+
+    fn committer() -> Committer {
+        let owner = ("here".parse().unwrap(), Epoch::FIRST);
+        let known = (Arc::<Catalogue>::default(), Arc::<Origins>::default());
+        let receipts = Arc::new(Mutex::new(Receipts::new(1, 1)));
+        let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
+        Committer::new(owner, limits, HlcClock::default(), known, receipts)
+    }
+
+    /// What was taken up to a record of theirs, and goes on behind another.
+    fn import(after: u64, through: u64) -> Work {
+        Work::Import(Import {
+            region: "there".parse().unwrap(),
+            incarnation: LIFE,
+            records: Bytes::new(),
+            snapshot: false,
+            seen: Vec::new(),
+            through: Some((Lsn(through), ChainHash(u128::from(through)))),
+            after: Lsn(after),
+        })
+    }
+
+    fn bounds() -> Bounds {
+        Bounds { oldest: Lsn(1), tail: Lsn::NONE, chain: ChainHash::GENESIS, epoch: Epoch::FIRST, hlc: Hlc::default() }
+    }
+
+    #[test]
+    fn what_follows_a_failed_import_is_refused_and_leaves_no_gap() {
+        let mut committer = committer();
+        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
+        committer.take(&mut building, import(0, 5)).unwrap();
+        // In one batch with the one that it follows.
+        committer.take(&mut building, import(5, 9)).unwrap();
+        let (_, pending) = building.finish();
+        // Its fsync has failed.
+        committer.failed(&pending);
+        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
+        let refused = committer.take(&mut building, import(9, 12)).unwrap_err();
+        assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
+        assert!(building.finish().0.is_empty());
+        // The stream begins again where the log stands.
+        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
+        committer.take(&mut building, import(0, 9)).unwrap();
+        let (_, pending) = building.finish();
+        committer.durable(pending);
+        let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
+        committer.take(&mut building, import(9, 12)).unwrap();
     }
 }

@@ -23,7 +23,7 @@ pub mod vouching;
 pub use apply::State;
 pub use commit::{Building, Committer, Durable, Work};
 pub use homing::Marks;
-pub use import::{Import, Imports};
+pub use import::{Import, Imports, gives_catalogue};
 pub use ingest::Limits;
 pub use ledger::Ledger;
 pub use published::Published;

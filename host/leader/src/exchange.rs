@@ -11,6 +11,7 @@
 mod concern;
 mod follow;
 mod link;
+mod underway;
 
 pub(crate) use concern::Taken;
 pub(crate) use follow::run;

@@ -451,7 +451,7 @@ async fn regions_whose_catalogues_were_made_apart_do_not_mix_their_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_home_that_has_lost_its_log_takes_no_view_away_from_the_others() {
+async fn a_home_that_has_lost_its_log_takes_no_view_away_from_the_others_and_gets_its_own_back() {
     let mut regions = Regions::start(2).await;
     let view = regions.view("a").await;
     regions.at(1).put(view, 1, 1, 1).await.unwrap();
@@ -459,6 +459,18 @@ async fn a_home_that_has_lost_its_log_takes_no_view_away_from_the_others() {
     regions.shut(0);
     regions.nodes[0].take().unwrap().stop().await;
     regions.open(0, Memory::new(), Memory::new()).await;
-    until("it is reported", || regions.at(1).leader.status().regions[0].trouble.contains("begun anew")).await;
+    until("the home has its catalogue again", || regions.at(0).leader.catalogue().view("a").is_some()).await;
+    assert_eq!(regions.at(0).leader.catalogue().view("a").unwrap().id, view, "numbers mean what they meant");
     assert_eq!(regions.at(1).get(view, 1), Some(1));
+    regions.at(1).put(view, 2, 2, 1).await.unwrap();
+    regions.at(0).put(view, 3, 3, 1).await.unwrap();
+    regions.level().await;
+    assert_eq!((regions.at(0).get(view, 1), regions.at(1).get(view, 3)), (Some(1), Some(3)));
+    // It is the home as before: what is defined there next comes to the others, under a number that nothing had.
+    let next = regions.view("b").await;
+    assert_ne!(next, view);
+    // And once it has something again, others' changes are none of its business.
+    regions.crash(0, 5).await;
+    regions.level().await;
+    assert_eq!(regions.at(0).leader.catalogue().views().len(), 2);
 }

@@ -89,6 +89,12 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
+    /// Whether nothing was ever defined in it.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The view of this name.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<&FeatureView> {

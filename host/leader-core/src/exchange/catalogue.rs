@@ -54,6 +54,7 @@ pub(super) fn changes(
         snapshot: false,
         seen: Vec::new(),
         through: None,
+        after: Lsn::NONE,
     })
 }
 

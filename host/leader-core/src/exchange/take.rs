@@ -62,7 +62,9 @@ pub enum Step {
         /// Ours of it.
         applied: Position,
     },
-    /// Submit these one after the other, having fetched the modules first; then call [`Taking::done`].
+    /// Submit these one after the other, having fetched the modules first; then call [`Taking::done`]. For records that may be
+    /// as soon as they are submitted: what follows is refused where they could not be taken. A stream that saw one fail is
+    /// ended.
     Submit {
         /// What is to be made durable.
         imports: Vec<Import>,
@@ -96,6 +98,8 @@ pub struct Taking {
     /// As of when a snapshot is that comes.
     snapshot: Option<(Position, ChainHash)>,
     marked: Lsn,
+    /// Up to where of the region's log everything is here or submitted.
+    submitted: Lsn,
 }
 
 impl Taking {
@@ -107,7 +111,7 @@ impl Taking {
         let resume = begun.map(|origin| Resume { position: origin.position, chain: origin.chain });
         let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
         let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
-        Self { region, own, is_home, subscriber, carried: BTreeMap::new(), snapshot: None, marked }
+        Self { region, own, is_home, subscriber, carried: BTreeMap::new(), snapshot: None, marked, submitted: marked }
     }
 
     /// The first message to send.
@@ -170,6 +174,7 @@ impl Taking {
             Effect::FinishSnapshot => {
                 let Some((as_of, chain)) = self.snapshot.take() else { return Ok(Step::None) };
                 let import = self.import(as_of, Vec::new(), Some((as_of.lsn, chain)));
+                self.submitted = as_of.lsn;
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Snapshot }
             }
             Effect::Apply(block) => self.block(block)?,
@@ -189,7 +194,7 @@ impl Taking {
 
     fn import(&self, at: Position, records: Vec<u8>, through: Option<(Lsn, ChainHash)>) -> Import {
         let (region, incarnation, seen) = (self.region, at.incarnation, Vec::new());
-        Import { region, incarnation, records: records.into(), snapshot: false, seen, through }
+        Import { region, incarnation, records: records.into(), snapshot: false, seen, through, after: Lsn::NONE }
     }
 
     /// What the region had seen of us and of others when it took its snapshot.
@@ -235,8 +240,9 @@ impl Taking {
             // Carried first: what the block itself begins with is among it, and repeats no harm.
             let mut bytes: Vec<u8> = std::mem::take(&mut self.carried).into_values().flatten().collect();
             bytes.extend_from_slice(&block.bytes);
-            imports.push(self.import(self.position(), bytes, Some((block.last, block.chain_after))));
-            self.marked = block.last;
+            let import = self.import(self.position(), bytes, Some((block.last, block.chain_after)));
+            imports.push(Import { after: self.submitted, ..import });
+            (self.marked, self.submitted) = (block.last, block.last);
         }
         Ok(Step::Submit { imports, modules, done: Done::Block(block, epoch) })
     }

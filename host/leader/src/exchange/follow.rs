@@ -1,5 +1,6 @@
 //! Following one other region's leader: connect, take, say what is durable, and again when the stream ends.
 
+use super::underway::{Answer, Then, Underway};
 use crate::{
     config::OtherRegion,
     shared::{Shared, Submission, Work},
@@ -8,6 +9,7 @@ use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
     Import, Work as LogWork,
     exchange::{Done, Fault, Step, Taking},
+    gives_catalogue,
 };
 use littoral_model::{module::ModuleDigest, region::Region, write::WriteError};
 use littoral_protocol::{
@@ -81,15 +83,16 @@ impl Driver {
         let (mut connection, _) = client::connect_from(&self.config, 0).await?;
         let shared = self.shared.clone();
         let own = shared.identity.region;
-        let is_home = shared.config.catalogue_home == Some(self.region);
         let mut taking = {
             let published = shared.published.load();
+            let is_home = gives_catalogue(self.region, own, shared.config.catalogue_home, &published.catalogue);
             Taking::new(self.region, own, is_home, published.origins.get(self.region), &self.epochs)
         };
         connection.sender.send(&Upstream::Hello(taking.hello(&format!("{}/{own}", shared.config.name))))?;
         let mut pings = interval(PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seq = 0;
+        let mut underway = Underway::default();
         loop {
             tokio::select! {
                 biased;
@@ -97,53 +100,77 @@ impl Driver {
                     seq += 1;
                     connection.sender.send(&Upstream::Ping { seq })?;
                 }
-                message = connection.receiver.next() => match message? {
+                then = underway.next() => self.tell(then?, &connection)?,
+                message = connection.receiver.next(), if underway.has_room() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(&mut taking, &connection, message).await?,
+                    Some(message) => self.take(&mut taking, &mut underway, &connection, message).await?,
                 },
             }
         }
     }
 
-    async fn take(&mut self, taking: &mut Taking, connection: &Connection, message: Downstream) -> Result<(), Ended> {
+    async fn take(
+        &mut self,
+        taking: &mut Taking,
+        underway: &mut Underway,
+        connection: &Connection,
+        message: Downstream,
+    ) -> Result<(), Ended> {
         let greets = matches!(message, Downstream::Hello(_));
         let published = self.shared.published.load_full();
         let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
-        let link = self.shared.exchange.link(self.region);
-        if greets && let Some(link) = link {
+        if greets && let Some(link) = self.shared.exchange.link(self.region) {
             tracing::info!(region = %self.region, from = %taking.position(), "taking another region's records");
             link.connected(connection.calls.clone());
+            link.applied_to(taking.position());
             self.last_failure.clear();
         }
         match step {
             Step::None => {}
-            Step::Heard { head, applied } => {
-                if let Some(link) = link {
-                    link.heard(head, applied);
-                }
-            }
+            Step::Heard { head, .. } => underway.push([], Then::Heard(head)),
             Step::Submit { imports, modules, done } => {
                 for digest in modules {
                     self.fetch(connection, digest).await?;
                 }
+                let mut answers = Vec::with_capacity(imports.len());
                 for import in imports {
-                    self.submit(import).await?;
+                    answers.push(self.submit(import).await?);
+                }
+                match done {
+                    // A snapshot's parts are compared with what is applied here.
+                    Done::Part => return settle(answers).await,
+                    Done::Snapshot => settle(std::mem::take(&mut answers)).await?,
+                    Done::Block(..) => {}
                 }
                 taking.done(&done, &mut self.epochs);
-                if !matches!(done, Done::Part) {
-                    if let Some(link) = link {
-                        link.applied_to(taking.position());
-                    }
-                    // Only now: it counts as durable here.
-                    connection.sender.send(&Upstream::Applied { lsn: taking.position().lsn })?;
-                }
+                underway.push(answers, Then::Applied(taking.position()));
             }
         }
         Ok(())
     }
 
-    /// Makes records durable here, waiting for room as long as it takes.
-    async fn submit(&self, import: Import) -> Result<(), WriteError> {
+    /// Something has come about, and everything before it.
+    fn tell(&self, then: Then, connection: &Connection) -> Result<(), Ended> {
+        let link = self.shared.exchange.link(self.region);
+        match then {
+            Then::Heard(head) => {
+                if let Some(link) = link {
+                    link.heard(head);
+                }
+            }
+            Then::Applied(position) => {
+                if let Some(link) = link {
+                    link.applied_to(position);
+                }
+                // Only now: it counts as durable here.
+                connection.sender.send(&Upstream::Applied { lsn: position.lsn })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has records made durable here, waiting for room as long as it takes.
+    async fn submit(&self, import: Import) -> Result<Answer, WriteError> {
         let bytes = import.records.len();
         loop {
             let (reply, answer) = oneshot::channel();
@@ -156,8 +183,7 @@ impl Driver {
                 Ok(()) => {
                     metrics::counter!("littoral_leader_region_record_bytes_total", "region" => self.region.to_string())
                         .increment(bytes as u64);
-                    let stopped = |_| Err(WriteError::NotLeader("it is stopping".to_owned()));
-                    return answer.await.unwrap_or_else(stopped).map(drop);
+                    return Ok(answer);
                 }
             }
         }
@@ -196,4 +222,12 @@ impl Driver {
         }
         self.last_failure = failure;
     }
+}
+
+/// Waits until all of these are durable.
+async fn settle(answers: Vec<Answer>) -> Result<(), Ended> {
+    for answer in answers {
+        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is stopping".to_owned())))?;
+    }
+    Ok(())
 }

@@ -42,10 +42,11 @@ impl Link {
         self.seen.lock().applied
     }
 
-    pub(crate) fn heard(&self, head: Position, applied: Position) {
+    /// The other leader had this much when it sent what is applied by now.
+    pub(crate) fn heard(&self, head: Position) {
         let mut seen = self.seen.lock();
-        (seen.head, seen.applied) = (head, applied);
-        if applied == head {
+        seen.head = head;
+        if seen.applied == head {
             seen.level_at = Some(Instant::now());
         }
     }
