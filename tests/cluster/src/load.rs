@@ -41,6 +41,12 @@ impl Writers {
     /// Starts this many, each with accounts of its own, writing one row after another to this door.
     #[must_use]
     pub fn start(door: SocketAddr, count: usize) -> Self {
+        Self::start_with(door, count, &[])
+    }
+
+    /// The same, with these headers in each write.
+    #[must_use]
+    pub fn start_with(door: SocketAddr, count: usize, headers: &'static [(&'static str, &'static str)]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let accounts: Vec<Arc<Mutex<Account>>> = (0..count).map(|_| Arc::default()).collect();
         let threads = accounts
@@ -48,7 +54,7 @@ impl Writers {
             .enumerate()
             .map(|(writer, account)| {
                 let (account, stop) = (account.clone(), stop.clone());
-                std::thread::spawn(move || write_until(&stop, door, writer as i64, &account))
+                std::thread::spawn(move || write_until(&stop, door, writer as i64, &account, headers))
             })
             .collect();
         Self { accounts, threads, stop }
@@ -82,7 +88,13 @@ impl Drop for Writers {
     }
 }
 
-fn write_until(stop: &AtomicBool, door: SocketAddr, writer: i64, account: &Mutex<Account>) {
+fn write_until(
+    stop: &AtomicBool,
+    door: SocketAddr,
+    writer: i64,
+    account: &Mutex<Account>,
+    headers: &[(&str, &str)],
+) {
     let mut client = Client::new(door).with_timeout(Duration::from_secs(5));
     let mut version = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -90,7 +102,7 @@ fn write_until(stop: &AtomicBool, door: SocketAddr, writer: i64, account: &Mutex
         let id = writer * 1_000 + version % ACCOUNTS;
         locked(account).sent.insert(id, version);
         let taken =
-            accounts::write(&mut client, &[accounts::row(id, version)]).is_ok_and(|answer| answer.status == 200);
+            accounts::write_with(&mut client, &[accounts::row(id, version)], headers).is_ok_and(|answer| answer.status == 200);
         let mut account = locked(account);
         if taken {
             account.acknowledged.insert(id, version);

@@ -1,0 +1,228 @@
+//! Three processes that keep one region's log: killed, stopped past their lease, and left alone, under load.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::{accounts, equality, load, load::Writers};
+use littoral_provision::{Node, Plan, cluster::eventually};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// How often a member is killed or stopped; `LITTORAL_KILLS` says otherwise.
+const BLOWS: u64 = 9;
+const WRITERS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Longer than the aggressive lease.
+const STOPPED: Duration = Duration::from_millis(1_500);
+
+struct Region {
+    members: Vec<Node>,
+    edge: Node,
+    _dir: tempfile::TempDir,
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// An address that nobody has just now.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl Region {
+    fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+        let peers = [free(), free(), free()];
+        let names = ["a", "b", "c"];
+        let mut text = String::new();
+        for (name, peer) in names.iter().zip(peers) {
+            text += &format!("[[members]]\nname = \"{name}\"\npeer = \"{peer}\"\n");
+        }
+        text += &format!("[lease]\nstore = \"dir:{}\"\nprofile = \"aggressive\"\n", dir.path().join("lease").display());
+        text += "[leader]\nregion = \"east\"\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\n\
+                 retention_bytes_max = 1048576\ncheckpoint_interval_ms = 300\n";
+        let members = names.iter().zip(peers).map(|(name, peer)| {
+            let plan = Plan { name: (*name).to_owned(), peer, ..Plan::leader(&dir.path().join(name)) };
+            Node::start(plan.with_config(&text)).unwrap()
+        });
+        let members: Vec<_> = members.collect();
+        let addresses: Vec<_> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
+        let config = format!("[edge]\nreconnect_ms_max = 100\n[edge.leader]\naddresses = [{}]\n", addresses.join(", "));
+        let plan = Plan { leader: None, ..Plan::edge("edge", &dir.path().join("edge"), peers[0]) };
+        let edge = Node::start(plan.with_config(&config)).unwrap();
+        let region = Self { members, edge, _dir: dir };
+        let leader = region.leader();
+        accounts::make_view(&region.members[leader]);
+        region.settle();
+        region
+    }
+
+    /// Who leads, as soon as somebody does.
+    fn leader(&self) -> usize {
+        self.leader_but(None)
+    }
+
+    /// The same of the others.
+    fn leader_but(&self, but: Option<usize>) -> usize {
+        let mut found = None;
+        eventually("a member leads", PATIENCE, || {
+            let mut others = (0..self.members.len()).filter(|at| Some(*at) != but);
+            found = others.find(|at| self.members[*at].status()["role"] == "leader");
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Waits until all members and the edge have the same records, and compares their rows.
+    fn settle(&self) {
+        eventually("all have everything", PATIENCE, || {
+            let positions: Vec<_> =
+                self.members.iter().chain([&self.edge]).map(|node| node.status()["position"].clone()).collect();
+            !positions[0].is_null()
+                && positions.iter().all(|position| *position == positions[0])
+                && self.members.iter().all(|node| node.status()["gauges"]["log_tail_lsn"] == positions[0]["lsn"].as_f64().unwrap_or(-1.0))
+        });
+        let nodes: Vec<_> = self.members.iter().chain([&self.edge]).collect();
+        for node in &nodes[1..] {
+            equality::assert_equal(nodes[0], node);
+        }
+    }
+
+    fn tails(&self, at: usize) -> Vec<Value> {
+        let answer = self.members[at].client().get("/v1/tails").unwrap().ok();
+        answer.json()["tails"].as_array().cloned().unwrap()
+    }
+}
+
+/// Looks at all members all the while: who says to lead in which epoch.
+struct Lookout {
+    seen: Arc<Mutex<BTreeMap<u64, String>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lookout {
+    fn over(region: &Region) -> Self {
+        let doors: Vec<_> = region.members.iter().map(|node| node.ready.door).collect();
+        let (seen, stop) = (Arc::<Mutex<BTreeMap<u64, String>>>::default(), Arc::new(AtomicBool::new(false)));
+        let (noted, stopped) = (seen.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for door in &doors {
+                    let mut client = littoral_provision::http::Client::new(*door).with_timeout(Duration::from_millis(200));
+                    let Ok(answer) = client.get("/v1/status") else { continue };
+                    let status = answer.json();
+                    if status["role"] == "leader" {
+                        let (epoch, name) = (status["epoch"].as_u64().unwrap(), status["name"].as_str().unwrap());
+                        let mut noted = noted.lock().unwrap();
+                        let led = noted.entry(epoch).or_insert_with(|| name.to_owned());
+                        assert_eq!(led, name, "two members lead in epoch {epoch}");
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { seen, stop, thread: Some(thread) }
+    }
+
+    /// In how many epochs somebody was seen to lead.
+    fn end(mut self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().expect("one leader per epoch");
+        self.seen.lock().unwrap().len()
+    }
+}
+
+#[test]
+fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
+    let blows = number("LITTORAL_KILLS").unwrap_or(BLOWS);
+    let seed = number("LITTORAL_SEED").unwrap_or_else(|| std::process::id().into());
+    eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={blows} strikes at the same moments again");
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut region = Region::start();
+    let lookout = Lookout::over(&region);
+    // Through the edge, which finds the leader; what it answers is what the leader has acknowledged.
+    let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
+    for blow in 0..blows {
+        std::thread::sleep(Duration::from_millis(100 + chance.u64(..400)));
+        let leader = region.leader();
+        let victim = if chance.u8(..3) > 0 { leader } else { chance.usize(..3) };
+        let before: u64 = writers.snapshot().iter().map(|account| account.count).sum();
+        let struck = Instant::now();
+        let stops = chance.bool();
+        if stops {
+            region.members[victim].signal(Signal::STOP).unwrap();
+        } else {
+            region.members[victim].kill();
+        }
+        region.leader_but(Some(victim));
+        eventually("writes go on", PATIENCE, || {
+            writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
+        });
+        let (how, who) = (if stops { "stopped" } else { "killed" }, if victim == leader { "leader" } else { "follower" });
+        eprintln!("blow {blow}: the {who} {how}, writes go on after {} ms", struck.elapsed().as_millis());
+        if stops {
+            std::thread::sleep(STOPPED.saturating_sub(struck.elapsed()));
+            region.members[victim].signal(Signal::CONT).unwrap();
+        } else {
+            std::thread::sleep(Duration::from_millis(chance.u64(..200)));
+            region.members[victim].restart().unwrap();
+        }
+        eventually("it follows again", PATIENCE, || region.members[victim].status()["staleness_ms"].as_u64().is_some_and(|ms| ms < 1_000));
+    }
+    let known = writers.stop();
+    assert!(known.iter().all(|account| account.count > 20), "{known:?}");
+    region.settle();
+    for node in region.members.iter().chain([&region.edge]) {
+        load::assert_kept(&mut node.client(), &known);
+        load::assert_not_invented(&mut node.client(), &known);
+    }
+    assert!(lookout.end() > 1, "the lead has changed");
+}
+
+#[test]
+fn what_a_stopped_leader_had_alone_is_listed_and_merged() {
+    let mut region = Region::start();
+    let leader = region.leader();
+    let others: Vec<_> = (0..3).filter(|at| *at != leader).collect();
+    // Followers that are stopped leave the leader alone with what it takes; its lease still runs.
+    for at in &others {
+        region.members[*at].signal(Signal::STOP).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let mut client = region.members[leader].client();
+    let alone = accounts::write(&mut client, &[accounts::row(1, 100), accounts::row(2, 200)]).unwrap();
+    assert_eq!((alone.status, alone.json()["concern"].as_str()), (200, Some("local")), "{}", alone.text());
+    region.members[leader].kill();
+    for at in &others {
+        region.members[*at].signal(Signal::CONT).unwrap();
+    }
+    let next = region.leader_but(Some(leader));
+    accounts::must_write(&mut region.members[next].client(), &[accounts::row(2, 300)]);
+    region.members[leader].restart().unwrap();
+    region.settle();
+    let tails = region.tails(leader);
+    assert_eq!(tails.len(), 1, "{tails:?}");
+    let name = tails[0]["name"].as_str().unwrap();
+    let shown = region.members[leader].client().get(&format!("/v1/tails/{name}")).unwrap().ok().json();
+    assert_eq!(shown["rows"].as_array().map(Vec::len), Some(2), "{shown}");
+    assert_eq!(accounts::must_read(&mut region.members[next].client(), &[1, 2]), [None, Some(300)]);
+    let merged = region.members[leader].client().post(&format!("/v1/tails/{name}/merge"), &json!({})).unwrap().ok();
+    assert_eq!(merged.json()["rows"], 2, "{}", merged.text());
+    region.settle();
+    // What was not there is back; what was written since stays.
+    for node in region.members.iter().chain([&region.edge]) {
+        assert_eq!(accounts::must_read(&mut node.client(), &[1, 2]), [Some(100), Some(300)]);
+    }
+    assert!(region.tails(leader).is_empty());
+}
