@@ -1,5 +1,6 @@
-//! The demo: a leader and two edges as real processes, real flights, a module, an update, an outage. Everything that it
-//! says is checked, and the first thing that does not hold ends it.
+//! The demo: a leader and two edges as real processes, real flights, a module, an update, an outage; then three regions behind a
+//! router, clients at real airports, and a region that is lost. Everything that it says is checked, and the first thing that does
+//! not hold ends it.
 
 mod airports;
 mod board;
@@ -9,10 +10,12 @@ mod equality;
 mod feast;
 mod load;
 mod outage;
+mod regions;
 mod release;
 mod stage;
 mod start;
 mod story;
+mod travellers;
 mod update;
 
 use crate::failure::Failure;
@@ -54,5 +57,8 @@ async fn tell(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     release::play(story, stage).await?;
     update::play(story, stage).await?;
     outage::play(story, stage).await?;
-    equal::play(story, stage).await
+    equal::play(story, stage).await?;
+    stage.next_act().await;
+    regions::play(story, stage).await?;
+    travellers::play(story, stage).await
 }

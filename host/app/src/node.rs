@@ -1,6 +1,7 @@
 //! Nodes: where the parts are joined. A leader and an edge differ in what keeps the state; their doors are the same.
 
 pub mod door;
+pub mod drill_clock;
 pub mod edge;
 pub mod leader;
 pub mod listen;

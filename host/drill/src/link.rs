@@ -7,11 +7,13 @@
 mod conditions;
 mod connection;
 mod lane;
+mod stand;
 #[cfg(test)]
 mod tests;
 
 pub use conditions::{Conditions, Direction, Lane, Newcomers, Side};
 pub use connection::End;
+pub use stand::Stand;
 
 use connection::Fate;
 use parking_lot::Mutex;
@@ -50,6 +52,7 @@ pub struct Link {
 #[derive(Debug)]
 struct Inner {
     target: SocketAddr,
+    stand: Stand,
     seed: u64,
     conditions: watch::Sender<Conditions>,
     connections: Mutex<BTreeMap<u64, watch::Sender<Fate>>>,
@@ -65,12 +68,21 @@ impl Link {
     /// # Errors
     /// When it cannot listen there.
     pub async fn start(listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
+        Self::start_at(Stand::here(), listen, target, seed).await
+    }
+
+    /// The same, elsewhere than in this process's own network.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub async fn start_at(stand: Stand, listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
         // Bound and never listening: keeps the port ours while nobody shall listen on it.
-        let place = socket(listen)?;
+        let place = socket(&stand, listen)?;
         let address = place.local_addr()?;
-        let listener = socket(address)?.listen(BACKLOG)?;
+        let listener = socket(&stand, address)?.listen(BACKLOG)?;
         let inner = Arc::new(Inner {
             target,
+            stand,
             seed,
             conditions: watch::Sender::new(Conditions::default()),
             connections: Mutex::default(),
@@ -208,8 +220,8 @@ impl Drop for Link {
 }
 
 /// A socket that shares its port with others of this process.
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+fn socket(stand: &Stand, address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = stand.socket(address)?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
     socket.bind(address)?;
@@ -225,7 +237,7 @@ async fn accept(inner: Arc<Inner>, address: SocketAddr, listener: TcpListener) -
         if conditions.borrow_and_update().newcomers == Newcomers::Refused {
             listener = None;
         } else if listener.is_none() {
-            listener = Some(socket(address)?.listen(BACKLOG)?);
+            listener = Some(socket(&inner.stand, address)?.listen(BACKLOG)?);
         }
         tokio::select! {
             changed = conditions.changed() => if changed.is_err() { return Ok(()) },

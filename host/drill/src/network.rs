@@ -49,14 +49,18 @@ const WAIT_MS_MAX: u32 = 200;
 /// must have ended by then.
 #[derive(Debug)]
 pub struct Network {
-    hub: Arc<Hub>,
+    hub: Arc<Middle>,
     sites: u8,
 }
+
+/// The middle of a network, which all trunks lead to: where links between sites stand.
+#[derive(Clone, Debug)]
+pub struct Hub(Arc<Middle>);
 
 /// A part of a network where processes run.
 #[derive(Debug)]
 pub struct Site {
-    hub: Arc<Hub>,
+    hub: Arc<Middle>,
     namespace: Namespace,
     trunk_at_hub: String,
     /// Our end of its access link.
@@ -66,7 +70,7 @@ pub struct Site {
 }
 
 #[derive(Debug)]
-struct Hub {
+struct Middle {
     net: Net,
     namespace: Namespace,
 }
@@ -92,7 +96,13 @@ impl Network {
         namespace.within(|| fs::write(FORWARD, "1")).and_then(|written| written).map_err(|error| {
             Unavailable::Refused { command: format!("echo 1 > {FORWARD}"), said: error.to_string() }
         })?;
-        Ok(Self { hub: Arc::new(Hub { net, namespace }), sites: 0 })
+        Ok(Self { hub: Arc::new(Middle { net, namespace }), sites: 0 })
+    }
+
+    /// Its middle.
+    #[must_use]
+    pub fn hub(&self) -> Hub {
+        Hub(self.hub.clone())
     }
 
     /// Adds a site, joined to all others. Its name, of letters, digits and `-`, is for people who look at the host.
@@ -143,7 +153,23 @@ impl Network {
     }
 }
 
+impl Hub {
+    /// Does something in a thread of the hub. Sockets that it opens stay of the hub when they leave the thread.
+    ///
+    /// # Errors
+    /// When the thread cannot enter the hub, or has panicked.
+    pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+        self.0.namespace.within(act)
+    }
+}
+
 impl Site {
+    /// The hub's end of the trunk: where the site reaches what stands in the hub.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        self.trunk_ends().0.into()
+    }
+
     /// Where processes of other sites reach this one, over the trunks.
     #[must_use]
     pub fn address(&self) -> IpAddr {

@@ -86,6 +86,17 @@ pub struct Figures {
     pub conflicts: u64,
     /// Whether every region holds the same rows at the end.
     pub equal_everywhere: bool,
+    /// What only this drill looks at.
+    pub checks: Vec<Check>,
+}
+
+/// Something that must never have happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// How often it has.
+    pub missed: u64,
 }
 
 /// A drill's report.
@@ -95,6 +106,8 @@ pub struct Report {
     pub drill: String,
     /// The topology's name.
     pub topology: String,
+    /// How the regions were kept apart.
+    pub network: String,
     /// What the schedule was drawn from.
     pub seed: u64,
     /// How long it took, in milliseconds.

@@ -94,6 +94,23 @@ pub struct Ground {
     pub entropy: u64,
 }
 
+impl Ground {
+    /// The real one: the configured directory, the host's clock.
+    ///
+    /// # Errors
+    /// [`StartError::DataDir`].
+    pub fn of(config: &Config) -> Result<Self, StartError> {
+        let path = config.data_dir.clone();
+        let at = |path: PathBuf| Disk::at(&path).map_err(|source| StartError::DataDir { path, source });
+        Ok(Self {
+            storage: Arc::new(at(path.clone())?),
+            modules: Arc::new(at(path.join("modules"))?),
+            clock: Arc::new(wall_ms),
+            entropy: RandomState::new().hash_one(std::process::id()),
+        })
+    }
+}
+
 impl Leader {
     /// Starts a leader on its data directory: recovers the log and the state, then takes writes until `stop` is
     /// cancelled. Call it within a tokio runtime; it does not return before the state is whole, which takes as long as
@@ -135,20 +152,6 @@ impl Leader {
             }
         });
         Ok(Handle::new(shared, stopped))
-    }
-}
-
-impl Ground {
-    /// The data directory, the wall clock, and chance.
-    pub(crate) fn of(config: &Config) -> Result<Self, StartError> {
-        let path = config.data_dir.clone();
-        let at = |path: PathBuf| Disk::at(&path).map_err(|source| StartError::DataDir { path, source });
-        Ok(Self {
-            storage: Arc::new(at(path.clone())?),
-            modules: Arc::new(at(path.join("modules"))?),
-            clock: Arc::new(wall_ms),
-            entropy: RandomState::new().hash_one(std::process::id()),
-        })
     }
 }
 

@@ -59,6 +59,41 @@ fn two_regions_that_both_took_writes_end_equal_and_say_what_lost() {
     assert!(report["figures"]["conflicts"].as_u64().unwrap() > 0, "both wrote the same rows: {report}");
 }
 
+/// The drill's own checks, none of which was missed.
+fn checks(report: &Value) -> Vec<String> {
+    let checks = report["figures"]["checks"].as_array().unwrap();
+    assert!(checks.iter().all(|check| check["missed"] == serde_json::json!(0)), "{report}");
+    checks.iter().map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What was said of the first event of this kind.
+fn event(report: &Value, kind: &str) -> String {
+    let events = report["events"].as_array().unwrap();
+    let found = events.iter().find(|event| event["kind"] == kind).unwrap_or_else(|| panic!("no {kind}: {report}"));
+    found["what"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_refused_and_reported_and_the_region_comes_back_by_itself() {
+    let report = drill("clock-skew");
+    let checks = checks(&report);
+    for wanted in ["refusals within the clocks' bound", "clocks too far apart that nobody reports"] {
+        assert!(checks.iter().any(|check| check == wanted), "{checks:?}");
+    }
+    let said = event(&report, "detection");
+    assert!(said.contains("takes no records of") && said.contains("bound: 2000 ms"), "{said}");
+    assert!(report["figures"]["writes_late"].as_u64().unwrap() > 0, "records of a wrong clock were taken: {report}");
+}
+
+#[test]
+fn a_leader_with_a_damaged_log_refuses_by_name_and_begins_anew_without_loss() {
+    let report = drill("log-corruption");
+    assert!(checks(&report).iter().any(|check| check == "damaged logs that are not refused by name"));
+    let said = event(&report, "detection");
+    assert!(said.contains("it refuses to start") && said.contains(".seg"), "{said}");
+    assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has whatever was acknowledged");
+}
+
 /// Ends the cluster with the test.
 struct Running(Child);
 

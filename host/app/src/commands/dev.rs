@@ -128,6 +128,9 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         data_dir: args.data_dir.clone().unwrap_or_else(|| PathBuf::from(".littoral/regions")),
         listen: args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6560))),
         fixed: true,
+        apart: false,
+        clocks: false,
+        router_everywhere: false,
         seed: 0,
     };
     super::block_on(async move {

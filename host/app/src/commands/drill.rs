@@ -31,6 +31,9 @@ pub struct Args {
     /// Where the nodes keep their data and logs [default: a directory that is removed afterwards].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Run all regions on the loopback, also where each could have a network of its own.
+    #[arg(long)]
+    loopback: bool,
 }
 
 /// Runs a drill. Exit code 1 when an objective of its topology was missed.
@@ -57,7 +60,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
             kept.path().to_owned()
         }
     };
-    let order = Order { drill: which, topology, seed: args.seed, data_dir };
+    let order = Order { drill: which, topology, seed: args.seed, data_dir, apart: !args.loopback };
     super::block_on(async move {
         let told = |event: &Event| {
             if !json {

@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     node,
 };
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 /// `littoral leader ...`. Every flag overrides the environment, which overrides the file.
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,9 @@ pub struct Args {
     /// Where edges connect [default: 127.0.0.1:7071]; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
+    /// Adds to the clock as many milliseconds as this file says: what drills break.
+    #[arg(long, hide = true, value_name = "FILE")]
+    drill_clock: Option<PathBuf>,
 }
 
 impl Args {
@@ -37,6 +40,6 @@ impl Args {
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let config: leader::File = config::load(args.node.config.as_deref(), &args.overrides())?;
     node::process::run(&config.common(), args.node.with_parent, |tasks| {
-        node::leader::start(config.clone(), tasks, json)
+        node::leader::start(config.clone(), args.drill_clock.clone(), tasks, json)
     })
 }

@@ -1,29 +1,46 @@
-//! Names of airports, for people.
+//! Airports: their names, for people, and where they are.
 
 use crate::failure::Failure;
 use std::{collections::HashMap, path::Path};
 
-/// Airport codes with names.
-pub struct Airports(HashMap<String, String>);
+/// Airports by code.
+pub struct Airports(HashMap<String, Airport>);
+
+struct Airport {
+    place: String,
+    latitude: f64,
+    longitude: f64,
+}
 
 impl Airports {
-    /// Reads the list: `iata,name,city,state,...`.
+    /// Reads the list: `iata,name,city,state,country,latitude,longitude`.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("{}: cannot be read: {error}", path.display())))?;
-        let names = text.lines().skip(1).filter_map(|line| {
+        let airports = text.lines().skip(1).filter_map(|line| {
             let fields = fields(line);
-            Some((fields.first()?.clone(), format!("{}, {}", fields.get(2)?, fields.get(3)?)))
+            let degrees = |at: usize| fields.get(at)?.parse().ok();
+            let place = format!("{}, {}", fields.get(2)?, fields.get(3)?);
+            Some((fields.first()?.clone(), Airport { place, latitude: degrees(5)?, longitude: degrees(6)? }))
         });
-        Ok(Self(names.collect()))
+        Ok(Self(airports.collect()))
     }
 
     /// Its city and state, as `Atlanta, GA`; the code itself of an airport that the list lacks.
     pub fn place(&self, code: &str) -> String {
-        self.0.get(code).cloned().unwrap_or_else(|| code.to_owned())
+        self.0.get(code).map_or_else(|| code.to_owned(), |airport| airport.place.clone())
+    }
+
+    /// Its latitude and longitude, in degrees.
+    ///
+    /// # Errors
+    /// When the list lacks it.
+    pub fn coordinates(&self, code: &str) -> Result<(f64, f64), Failure> {
+        let airport = self.0.get(code).ok_or_else(|| Failure::refused(format!("there is no airport '{code}'")))?;
+        Ok((airport.latitude, airport.longitude))
     }
 }
 

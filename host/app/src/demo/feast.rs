@@ -63,7 +63,11 @@ pub async fn ask(http: &Http, node: &str, headers: &[(&str, &str)], request: &Va
     http.post(&format!("{node}/get-online-features"), headers, request).await
 }
 
-fn parse(answer: &Answer) -> Result<Features, Failure> {
+/// An answer's features.
+///
+/// # Errors
+/// When the node refused, or this is no answer in Feast's protocol.
+pub fn parse(answer: &Answer) -> Result<Features, Failure> {
     let body = answer.json()?;
     let malformed = || Failure::refused(format!("this is no answer in Feast's protocol: {}", answer.text()));
     let names = body["metadata"]["feature_names"].as_array().ok_or_else(malformed)?;

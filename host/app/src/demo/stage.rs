@@ -3,7 +3,7 @@
 use crate::{
     demo::{airports::Airports, feast::Route},
     failure::Failure,
-    local::{Child, Cluster},
+    local::{Child, Cluster, Regions},
     plain_http::Http,
     project,
 };
@@ -29,6 +29,7 @@ pub struct Stage {
     /// The freshness token of the last write: what every edge must have in the end.
     pub token: String,
     cluster: Option<Cluster>,
+    regions: Option<Regions>,
 }
 
 impl Stage {
@@ -39,7 +40,7 @@ impl Stage {
     pub fn new(dir: PathBuf) -> Result<Self, Failure> {
         let project = project::root()?;
         let airports = Airports::read(&project.join("tests/fixtures/flights/airports.csv"))?;
-        Ok(Self { project, dir, http: Http::new(), airports, token: String::new(), cluster: None })
+        Ok(Self { project, dir, http: Http::new(), airports, token: String::new(), cluster: None, regions: None })
     }
 
     /// The sample's Parquet file of a view.
@@ -85,10 +86,39 @@ impl Stage {
         first.ok_or_else(|| Failure::refused("there is no edge"))
     }
 
-    /// Stops what runs.
-    pub async fn close(&mut self) {
+    /// Takes the running regions.
+    pub fn set_regions(&mut self, regions: Regions) {
+        self.regions = Some(regions);
+    }
+
+    /// The running regions.
+    ///
+    /// # Errors
+    /// Before they were started.
+    pub fn regions(&mut self) -> Result<&mut Regions, Failure> {
+        self.regions.as_mut().ok_or_else(|| Failure::refused("the regions were not started"))
+    }
+
+    /// The door of the router before them.
+    ///
+    /// # Errors
+    /// Before they were started.
+    pub fn router(&mut self) -> Result<String, Failure> {
+        Ok(self.regions()?.router.url())
+    }
+
+    /// Stops the first act's nodes.
+    pub async fn next_act(&mut self) {
         if let Some(cluster) = self.cluster.take() {
             cluster.stop().await;
+        }
+    }
+
+    /// Stops what runs.
+    pub async fn close(&mut self) {
+        self.next_act().await;
+        if let Some(regions) = self.regions.take() {
+            regions.stop().await;
         }
     }
 }

@@ -1,5 +1,8 @@
 //! One drill from its beginning to its report.
 
+mod clock;
+mod damage;
+
 use super::{
     clients::{Load, Seen, VIEW},
     ends,
@@ -11,7 +14,7 @@ use crate::{
     local::regions::{Plan, Regions},
     plain_http::Http,
 };
-use littoral_drill::report::{self, Event, Figures, Kind, Objectives, Outcome, Report, Window};
+use littoral_drill::report::{self, Check, Event, Figures, Kind, Objectives, Outcome, Report, Window};
 use littoral_model::region::Region as Name;
 use littoral_router::{Topology, topology::Role};
 use serde_json::json;
@@ -42,6 +45,8 @@ pub struct Order {
     pub seed: u64,
     /// Where the nodes keep their data and logs.
     pub data_dir: PathBuf,
+    /// Whether each region is to run in a network of its own, where this host allows it.
+    pub apart: bool,
 }
 
 /// Runs a drill. `told` hears of each event as it happens.
@@ -56,11 +61,14 @@ pub async fn run(order: Order, told: impl FnMut(&Event)) -> Result<Report, Failu
         data_dir: order.data_dir,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         fixed: false,
+        apart: order.apart,
+        clocks: scenario.fault == Fault::Clock,
+        router_everywhere: false,
         seed: order.seed,
     };
     let regions = Regions::start(plan).await?;
-    let mut running =
-        Running { drill: order.drill, scenario, seed: order.seed, regions, began, events: Vec::new(), told };
+    let (events, checks) = (Vec::new(), Vec::new());
+    let mut running = Running { drill: order.drill, scenario, seed: order.seed, regions, began, events, checks, told };
     let reported = running.carry_out().await;
     running.regions.stop().await;
     reported
@@ -73,6 +81,7 @@ struct Running<T> {
     regions: Regions,
     began: Instant,
     events: Vec<Event>,
+    checks: Vec<Check>,
     told: T,
 }
 
@@ -108,16 +117,27 @@ impl<T: FnMut(&Event)> Running<T> {
         let watcher = Watcher::new(&router);
         let load = Load::start(self.began, router, victim.to_string(), self.scenario.concern);
         tokio::time::sleep(WARM_UP).await;
+        if self.scenario.fault == Fault::Clock {
+            self.bear_with(victim, &names).await?;
+        }
 
-        let fault_ms = self.began.elapsed().as_millis() as u64;
+        let mut fault_ms = self.began.elapsed().as_millis() as u64;
         let within = self.break_it(victim, &load).await?;
+        if matches!(self.scenario.fault, Fault::Ways | Fault::WaysWithWriters) {
+            // What was answered while links were being taken down is no answer after the fault.
+            fault_ms = self.began.elapsed().as_millis() as u64;
+        }
         let broken = Instant::now();
-        if self.scenario.fault != Fault::Nothing {
-            let is_seen = |view: &serde_json::Value| watcher::unwell(view, Some(victim.as_str())) > 0;
-            if watcher.until(NOTICE_MAX.min(self.scenario.broken), is_seen).await {
-                self.note(Kind::Detection, "the router has seen it");
-            } else {
-                self.note(Kind::Note, "the router goes on as before");
+        match self.scenario.fault {
+            Fault::Nothing => {}
+            Fault::Clock => self.see_refusal(&names).await?,
+            _ => {
+                let is_seen = |view: &serde_json::Value| watcher::unwell(view, Some(victim.as_str())) > 0;
+                if watcher.until(NOTICE_MAX.min(self.scenario.broken), is_seen).await {
+                    self.note(Kind::Detection, "the router has seen it");
+                } else {
+                    self.note(Kind::Note, "the router goes on as before");
+                }
             }
         }
         let promoted = self.respond(victim, &watcher).await?;
@@ -128,9 +148,11 @@ impl<T: FnMut(&Event)> Running<T> {
             within.cancel();
         }
         let repair_ms = self.mend(victim).await?;
-        if !ends::level(&self.regions, &names, LEVEL_MAX).await {
+        let level = ends::level(&self.regions, &names, LEVEL_MAX).await;
+        if !level {
             self.note(Kind::Note, "the regions do not have each other's records in time");
         }
+        self.checks.push(Check { name: "regions that do not catch up by themselves", missed: u64::from(!level) });
         if let Some(promoted) = promoted {
             self.fail_back(victim, promoted).await?;
         }
@@ -142,6 +164,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let seen = load.finish().await;
         ends::level(&self.regions, &names, LEVEL_MAX).await;
         let mut figures = self.figures(&seen, fault_ms, repair_ms);
+        figures.checks = std::mem::take(&mut self.checks);
         figures.back_to_normal_ms = whole.then(|| normal_ms.saturating_sub(repair_ms));
         figures.writes_late = late;
         figures.equal_everywhere = ends::equal(&self.regions, &names).await?;
@@ -173,6 +196,7 @@ impl<T: FnMut(&Event)> Running<T> {
             return Err(Failure::refused("not every node came to be healthy for the router; see the nodes' logs"));
         }
         let count = names.len();
+        self.note(Kind::Note, self.regions.place.in_words());
         self.note(Kind::Note, format!("{count} regions run; clients in '{}' read and write", self.victim()?));
         Ok(())
     }
@@ -198,7 +222,7 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Ways | Fault::WaysWithWriters => {
                 self.note(Kind::Fault, format!("region '{victim}' is parted from everything; it lives"));
-                self.regions.part(victim);
+                self.regions.part(victim)?;
                 if self.scenario.fault == Fault::WaysWithWriters {
                     return Ok(Some(load.write_within(self.regions.leader_url(victim))));
                 }
@@ -208,6 +232,8 @@ impl<T: FnMut(&Event)> Running<T> {
                 self.note(Kind::Fault, format!("all ways to and from region '{victim}' take {ms} ms longer, each way"));
                 self.regions.slow(victim, longer);
             }
+            Fault::Clock => return self.set_wrong(victim, load),
+            Fault::Log => self.damage_log(victim).await?,
             Fault::Nothing => self.note(Kind::Fault, format!("region '{victim}' is to be given up in order")),
         }
         Ok(None)
@@ -271,8 +297,10 @@ impl<T: FnMut(&Event)> Running<T> {
 
     /// Acknowledged writes that no other region has while the region is lost.
     async fn known_only_there(&mut self, victim: Name, names: &[Name], load: &Load) -> Result<u64, Failure> {
-        if !matches!(self.scenario.fault, Fault::Region | Fault::Ways | Fault::WaysWithWriters) || names.len() < 2 {
-            return Ok(0);
+        match self.scenario.fault {
+            Fault::Clock => return self.not_everywhere(names, load).await,
+            Fault::Region | Fault::Ways | Fault::WaysWithWriters | Fault::Log if names.len() > 1 => {}
+            _ => return Ok(0),
         }
         let acknowledged = load.acknowledged();
         let mut held = std::collections::BTreeSet::new();
@@ -299,13 +327,15 @@ impl<T: FnMut(&Event)> Running<T> {
                 self.note(Kind::Repair, format!("region '{victim}' is started again"));
             }
             Fault::Ways | Fault::WaysWithWriters => {
-                self.regions.join(victim);
+                self.regions.join(victim)?;
                 self.note(Kind::Repair, format!("region '{victim}' is joined to the others again"));
             }
             Fault::Slow(_) => {
                 self.regions.slow(victim, Duration::ZERO);
                 self.note(Kind::Repair, "the ways are as fast as before");
             }
+            Fault::Clock => self.set_right(victim)?,
+            Fault::Log => self.begin_anew(victim).await?,
             Fault::Nothing => self.note(Kind::Repair, format!("'{victim}' is to take over again")),
         }
         Ok(self.began.elapsed().as_millis() as u64)
@@ -387,6 +417,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Report {
             drill: self.drill.name(),
             topology: self.regions.topology.name.clone(),
+            network: self.regions.place.in_words(),
             seed: self.seed,
             took_ms: self.began.elapsed().as_millis() as u64,
             events: self.events.clone(),

@@ -26,6 +26,11 @@ pub enum Drill {
     HotStandby,
     /// A region of several active ones is killed; writes are acknowledged by another region too.
     ActiveActive,
+    /// The clock of a region's leader is wrong: first by what others bear, then by more. The seed says which way.
+    ClockSkew,
+    /// A leader is killed and its log damaged; it refuses to start, and begins anew with what the others have. How it is damaged
+    /// the seed says.
+    LogCorruption,
 }
 
 /// What is broken.
@@ -43,6 +48,10 @@ pub enum Fault {
     WaysWithWriters,
     /// The ways take so much longer.
     Slow(Duration),
+    /// The clock of the region's leader.
+    Clock,
+    /// The log of the region's leader.
+    Log,
     /// Nothing: the region is only given up in order.
     Nothing,
 }
@@ -91,6 +100,8 @@ impl Drill {
             Self::WarmStandby => ("topology-warm-standby.toml", Fault::Region, Response::Promote, "local"),
             Self::HotStandby => ("topology-hot-standby.toml", Fault::Region, Response::Promote, "local"),
             Self::ActiveActive => ("topology-three-regions.toml", Fault::Region, Response::None, "regions=1"),
+            Self::ClockSkew => ("topology-two-regions.toml", Fault::Clock, Response::None, "local"),
+            Self::LogCorruption => ("topology-three-regions.toml", Fault::Log, Response::None, "regions=1"),
         };
         Scenario { topology, fault, response, concern, broken: Duration::from_secs(4) }
     }

@@ -2,6 +2,7 @@
 
 use crate::{failure::Failure, ready::Ready};
 use std::{
+    ffi::OsString,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -39,6 +40,14 @@ impl Child {
     /// # Errors
     /// When it does not start; the end of its log is in the message.
     pub async fn start(arguments: &[String], log: &Path) -> Result<Self, Failure> {
+        Self::start_by(&[], arguments, log).await
+    }
+
+    /// The same, run by another program, which keeps the process's id; none runs it directly.
+    ///
+    /// # Errors
+    /// As [`Child::start`].
+    pub async fn start_by(launcher: &[OsString], arguments: &[String], log: &Path) -> Result<Self, Failure> {
         let cannot = |what: &str, error: std::io::Error| Failure::refused(format!("cannot {what}: {error}"));
         let executable = std::env::current_exe().map_err(|error| cannot("find this executable", error))?;
         let log_file = File::options()
@@ -46,7 +55,9 @@ impl Child {
             .append(true)
             .open(log)
             .map_err(|error| cannot(&format!("open the log {}", log.display()), error))?;
-        let mut process = Command::new(executable)
+        let mut words = launcher.iter().cloned().chain([executable.into_os_string()]);
+        let mut process = Command::new(words.next().unwrap_or_default())
+            .args(words)
             .args(arguments)
             .arg("--with-parent")
             .stdin(Stdio::piped())

@@ -6,6 +6,9 @@
 
 mod addresses;
 mod configs;
+mod place;
+
+pub use place::Place;
 
 use crate::{failure::Failure, local::Child};
 use littoral_drill::{Link, link::Side};
@@ -16,6 +19,7 @@ use littoral_router::{
 };
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -31,12 +35,20 @@ pub struct Plan {
     pub listen: SocketAddr,
     /// Whether the nodes listen where the topology says. Otherwise the system chooses.
     pub fixed: bool,
+    /// Whether each region is to run in a network of its own, where this host allows it. Not with `fixed`.
+    pub apart: bool,
+    /// Whether the leaders' clocks can be set wrong.
+    pub clocks: bool,
+    /// Whether the router is as near to every region as the routers beside their clients would be. Otherwise it stands where the
+    /// first region is.
+    pub router_everywhere: bool,
     /// What jitter is drawn from.
     pub seed: u64,
 }
 
 /// A node that can be killed and started again where it was.
 pub struct Node {
+    launcher: Vec<OsString>,
     arguments: Vec<String>,
     log: PathBuf,
     child: Option<Child>,
@@ -56,6 +68,7 @@ struct Way {
 pub struct Regions {
     /// The regions as they are now, with the addresses that nodes listen at.
     pub topology: Topology,
+    data_dir: PathBuf,
     /// The file that the router reads.
     topology_file: PathBuf,
     /// The topology as the router knows it: its ways lead through links.
@@ -67,14 +80,16 @@ pub struct Regions {
     ways: Vec<Way>,
     /// The router.
     pub router: Child,
+    /// Given up last: what runs in it must have ended.
+    pub place: Place,
 }
 
 // === impl Node ===
 
 impl Node {
-    async fn start(arguments: Vec<String>, log: PathBuf) -> Result<Self, Failure> {
-        let child = Child::start(&arguments, &log).await?;
-        Ok(Self { arguments, log, child: Some(child) })
+    async fn start(launcher: Vec<OsString>, arguments: Vec<String>, log: PathBuf) -> Result<Self, Failure> {
+        let child = Child::start_by(&launcher, &arguments, &log).await?;
+        Ok(Self { launcher, arguments, log, child: Some(child) })
     }
 
     /// Kills it at once, as `kill -9` does.
@@ -91,7 +106,7 @@ impl Node {
     /// When it does not start.
     pub async fn restart(&mut self) -> Result<(), Failure> {
         self.kill().await;
-        self.child = Some(Child::start(&self.arguments, &self.log).await?);
+        self.child = Some(Child::start_by(&self.launcher, &self.arguments, &self.log).await?);
         Ok(())
     }
 
@@ -117,8 +132,9 @@ impl Regions {
                 region.name, topology.name
             )));
         }
+        let place = if plan.apart && !plan.fixed { Place::apart(&topology) } else { Place::Loopback(None) };
         if !plan.fixed {
-            addresses::choose(&mut topology)?;
+            place.choose(&mut topology)?;
         }
         std::fs::create_dir_all(&plan.data_dir)
             .map_err(|error| Failure::refused(format!("cannot make {}: {error}", plan.data_dir.display())))?;
@@ -129,38 +145,63 @@ impl Regions {
         for from in &topology.regions {
             for to in topology.regions.iter().filter(|to| to.name != from.name) {
                 let way =
-                    Way::lay(&topology, Some(from.name), to, addresses::of(to.peer.as_deref())?, plan.seed).await?;
+                    Way::lay(&topology, &place, Some(from.name), to, addresses::of(to.peer.as_deref())?, plan.seed)
+                        .await?;
                 peers.insert((from.name, to.name), way.link.address());
                 ways.push(way);
             }
         }
         for region in &topology.regions {
-            let arguments = configs::leader(&topology, region, &peers, &plan.data_dir)?;
+            let mut arguments = configs::leader(&topology, region, &peers, &place, &plan.data_dir)?;
+            if plan.clocks {
+                arguments.extend([
+                    "--drill-clock".to_owned(),
+                    clock_file(&plan.data_dir, region.name).display().to_string(),
+                ]);
+            }
             let log = plan.data_dir.join(format!("{}.log", region.name));
-            leaders.insert(region.name, Node::start(arguments, log).await?);
+            leaders.insert(region.name, Node::start(place.launcher(Some(region.name)), arguments, log).await?);
         }
         let mut edges = BTreeMap::new();
         for region in &topology.regions {
             for edge in &region.edges {
-                let arguments = configs::edge(&topology, region, edge, &peers, &plan.data_dir)?;
+                let arguments = configs::edge(&topology, region, edge, &peers, &place, &plan.data_dir)?;
                 let log = plan.data_dir.join(format!("{}.log", edge.name));
-                edges.insert(edge.name.clone(), Node::start(arguments, log).await?);
+                let launcher = place.launcher(Some(region.name));
+                edges.insert(edge.name.clone(), Node::start(launcher, arguments, log).await?);
             }
         }
         let mut routed = topology.clone();
         for region in &mut routed.regions {
             let at = region.clone();
             for door in region.leader.iter_mut().chain(region.edges.iter_mut().map(|edge| &mut edge.door)) {
-                let way = Way::lay(&topology, None, &at, addresses::of(Some(door))?, plan.seed).await?;
+                let way = Way::lay(&topology, &place, None, &at, addresses::of(Some(door))?, plan.seed).await?;
+                let way = if plan.router_everywhere { way.without_delay() } else { way };
                 *door = way.link.address().to_string();
                 ways.push(way);
             }
         }
         let topology_file = plan.data_dir.join("topology.toml");
         write(&topology_file, &routed)?;
-        let arguments = configs::router(&topology_file, plan.listen, &plan.data_dir)?;
-        let router = Child::start(&arguments, &plan.data_dir.join("router.log")).await?;
-        Ok(Self { topology, topology_file, routed, leaders, edges, ways, router })
+        let arguments = configs::router(&topology_file, place.router(plan.listen), &plan.data_dir)?;
+        let router = Child::start_by(&place.launcher(None), &arguments, &plan.data_dir.join("router.log")).await?;
+        let data_dir = plan.data_dir;
+        Ok(Self { topology, data_dir, topology_file, routed, leaders, edges, ways, router, place })
+    }
+
+    /// Where a leader keeps its log.
+    pub fn leader_data(&self, name: Name) -> PathBuf {
+        configs::data(&self.data_dir, name.as_str())
+    }
+
+    /// Sets a leader's clock wrong by so many milliseconds, if the plan allowed for it.
+    ///
+    /// # Errors
+    /// When the file by which it is told cannot be written.
+    pub fn set_clock(&self, name: Name, ms: i64) -> Result<(), Failure> {
+        let path = clock_file(&self.data_dir, name);
+        std::fs::write(&path, ms.to_string())
+            .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))
     }
 
     /// The doors of a region's leader and edges, not by way of links.
@@ -189,13 +230,25 @@ impl Regions {
     }
 
     /// Parts a region from all others and from the router: nothing passes, no connection ends by it.
-    pub fn part(&self, name: Name) {
-        self.ways_of(name).for_each(|way| way.link.cut(Side::Both));
+    ///
+    /// # Errors
+    /// When its network's link cannot be taken down.
+    pub fn part(&self, name: Name) -> Result<(), Failure> {
+        if !self.place.part(name)? {
+            self.ways_of(name).for_each(|way| way.link.cut(Side::Both));
+        }
+        Ok(())
     }
 
     /// Ends that: what was held arrives, and connections that were open go on.
-    pub fn join(&self, name: Name) {
-        self.ways_of(name).for_each(|way| way.link.heal());
+    ///
+    /// # Errors
+    /// When its network's link cannot be taken up.
+    pub fn join(&self, name: Name) -> Result<(), Failure> {
+        if !self.place.join(name)? {
+            self.ways_of(name).for_each(|way| way.link.heal());
+        }
+        Ok(())
     }
 
     /// Makes all ways to and from a region take so much longer.
@@ -261,9 +314,15 @@ impl Regions {
 }
 
 impl Way {
+    fn without_delay(self) -> Self {
+        self.link.delay(Duration::ZERO, Duration::ZERO);
+        Self { delay: (Duration::ZERO, Duration::ZERO), ..self }
+    }
+
     /// From a region, or from the router, which stands where the first region is.
     async fn lay(
         topology: &Topology,
+        place: &Place,
         from: Option<Name>,
         to: &Region,
         target: SocketAddr,
@@ -277,13 +336,17 @@ impl Way {
         let delay = apart.map_or((Duration::ZERO, Duration::ZERO), |link| {
             (Duration::from_micros(u64::from(link.round_trip_ms) * 500), Duration::from_millis(link.jitter_ms.into()))
         });
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let link = Link::start(any, target, seed)
+        let link = place
+            .link(from, (to.name, target), seed)
             .await
             .map_err(|error| Failure::refused(format!("cannot lay a link to {target}: {error}")))?;
         link.delay(delay.0, delay.1);
         Ok(Self { from, to: to.name, link, delay })
     }
+}
+
+fn clock_file(dir: &Path, name: Name) -> PathBuf {
+    dir.join(format!("{name}.clock"))
 }
 
 /// Puts a topology in the place of the file that the router reads, at once.

@@ -83,7 +83,8 @@ async fn open(inner: &Inner, client: &TcpStream) -> Option<TcpStream> {
     if has_left(client) {
         return None;
     }
-    match timeout(DIAL_MAX, TcpStream::connect(inner.target)).await {
+    let dial = async { inner.stand.socket(inner.target)?.connect(inner.target).await };
+    match timeout(DIAL_MAX, dial).await {
         Ok(Ok(target)) => Some(target),
         Ok(Err(error)) => {
             tracing::debug!(target = %inner.target, %error, "the link's target does not answer");

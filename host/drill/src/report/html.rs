@@ -21,11 +21,12 @@ pub fn html(report: &Report) -> String {
     // Writing to a string never fails.
     let _ = write!(
         out,
-        "<h1>{}</h1><p>Topology <b>{}</b>, seed {}, {:.1} s: <span class=\"{class}\">{word}</span></p>",
+        "<h1>{}</h1><p>Topology <b>{}</b>, seed {}, {:.1} s: <span class=\"{class}\">{word}</span><br>{}</p>",
         escape(&report.drill),
         escape(&report.topology),
         report.seed,
-        report.took_ms as f64 / 1e3
+        report.took_ms as f64 / 1e3,
+        escape(&report.network)
     );
     picture(&mut out, report);
     out.push_str("<h2>Objectives</h2><table><tr><th>What<th>Allowed<th>Was<th></tr>");
@@ -132,6 +133,7 @@ mod tests {
         let report = Report {
             drill: "region-loss".into(),
             topology: "two".into(),
+            network: "plain loopback".into(),
             seed: 1,
             took_ms: 10,
             events: vec![event],

@@ -41,7 +41,8 @@ pub struct Objective {
     pub verdict: Verdict,
 }
 
-/// Holds the figures against the objectives. That every region holds the same rows in the end is always wanted.
+/// Holds the figures against the objectives. That every region holds the same rows in the end is always wanted, and so are the
+/// drill's own checks.
 #[must_use]
 pub fn judge(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
     let lost = figures.writes_lost.len() as u64;
@@ -53,7 +54,9 @@ pub fn judge(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
         ("stalest answer, ms", objectives.staleness_ms_max, Some(figures.staleness_ms_max)),
         ("regions that differ in the end", Some(0), Some(u64::from(!figures.equal_everywhere))),
     ];
+    let checks = figures.checks.iter().map(|check| (check.name, Some(0), Some(check.missed)));
     all.into_iter()
+        .chain(checks)
         .filter_map(|(name, allowed, was)| {
             let allowed = allowed?;
             let met = was.is_some_and(|was| was <= allowed);
@@ -65,10 +68,12 @@ pub fn judge(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Check;
 
     #[test]
     fn what_never_came_is_missed_and_what_was_not_asked_for_is_not_looked_at() {
-        let figures = Figures { writes_lost: vec![7], equal_everywhere: true, ..Figures::default() };
+        let checks = vec![Check { name: "refusals", missed: 1 }];
+        let figures = Figures { writes_lost: vec![7], equal_everywhere: true, checks, ..Figures::default() };
         let objectives =
             Objectives { first_good_read_ms_max: Some(10), writes_lost_max: Some(1), ..Objectives::default() };
         let judged = judge(&figures, &objectives);
@@ -79,6 +84,7 @@ mod tests {
                 ("first good read, ms", Verdict::Missed),
                 ("acknowledged writes lost", Verdict::Met),
                 ("regions that differ in the end", Verdict::Met),
+                ("refusals", Verdict::Missed),
             ]
         );
     }

@@ -10,7 +10,8 @@ pub fn text(report: &Report) -> String {
     let figures = &report.figures;
     let verdict = if report.passed { "passed" } else { "FAILED" };
     // Writing to a string never fails.
-    let _ = writeln!(out, "{} on {}, seed {}: {verdict}\n", report.drill, report.topology, report.seed);
+    let _ = writeln!(out, "{} on {}, seed {}: {verdict}", report.drill, report.topology, report.seed);
+    let _ = writeln!(out, "{}\n", report.network);
     for event in &report.events {
         let _ = writeln!(out, "  {:>8.3} s  {}", event.at_ms as f64 / 1e3, event.what);
     }
@@ -25,12 +26,12 @@ pub fn text(report: &Report) -> String {
         ("back to normal after the repair", figures.back_to_normal_ms),
     ] {
         if value.is_some() || name.starts_with("first") {
-            let _ = writeln!(out, "  {name:<34}{}", ms(value));
+            let _ = writeln!(out, "  {name:<44}{}", ms(value));
         }
     }
     let _ = writeln!(
         out,
-        "  {:<34}{} of {} failed, {} behind, {} too stale (stalest {} ms)",
+        "  {:<44}{} of {} failed, {} behind, {} too stale (stalest {} ms)",
         "reads",
         figures.reads_failed,
         figures.reads,
@@ -40,24 +41,24 @@ pub fn text(report: &Report) -> String {
     );
     let _ = writeln!(
         out,
-        "  {:<34}{:.1} ms before, {:.1} ms while broken",
+        "  {:<44}{:.1} ms before, {:.1} ms while broken",
         "99th percentile of reads", figures.read_p99_ms_before, figures.read_p99_ms_during
     );
     let _ = writeln!(
         out,
-        "  {:<34}{} of {} acknowledged, {} refused or too late",
+        "  {:<44}{} of {} acknowledged, {} refused or too late",
         "writes", figures.writes_acknowledged, figures.writes, figures.writes_failed
     );
     let lost: Vec<String> = figures.writes_lost.iter().take(20).map(u64::to_string).collect();
     let which = if lost.is_empty() { String::new() } else { format!(" (numbers {})", lost.join(", ")) };
-    let _ = writeln!(out, "  {:<34}{}{which}", "acknowledged writes lost", figures.writes_lost.len());
-    let _ = writeln!(out, "  {:<34}{}", "known only to the lost region", figures.writes_late);
-    let _ = writeln!(out, "  {:<34}{}", "conflicts", figures.conflicts);
+    let _ = writeln!(out, "  {:<44}{}{which}", "acknowledged writes lost", figures.writes_lost.len());
+    let _ = writeln!(out, "  {:<44}{}", "known only to the lost region", figures.writes_late);
+    let _ = writeln!(out, "  {:<44}{}", "conflicts", figures.conflicts);
     let _ = writeln!(out);
     for objective in &report.objectives {
         let word = if objective.verdict == Verdict::Met { "met   " } else { "MISSED" };
         let was = objective.was.map_or_else(|| "never".to_owned(), |was| was.to_string());
-        let _ = writeln!(out, "  {word}  {:<34}{was} (at most {})", objective.name, objective.allowed);
+        let _ = writeln!(out, "  {word}  {:<44}{was} (at most {})", objective.name, objective.allowed);
     }
     out
 }

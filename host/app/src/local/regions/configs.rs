@@ -1,13 +1,18 @@
 //! Configuration files and arguments of a topology's nodes.
 
-use super::addresses;
+use super::{Place, addresses};
 use crate::failure::Failure;
 use littoral_model::region::Region as Name;
 use littoral_router::{
     Topology,
     topology::{Edge, Region},
 };
-use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// A router that gives up a door soon: no region of a topology that is run here is further than a few hundred milliseconds.
 const ROUTER: &str = "\
@@ -24,7 +29,13 @@ timeout_ms = 300
 /// The ways from regions to the peer listeners of others.
 type Peers = BTreeMap<(Name, Name), SocketAddr>;
 
-pub fn leader(topology: &Topology, region: &Region, peers: &Peers, dir: &Path) -> Result<Vec<String>, Failure> {
+pub fn leader(
+    topology: &Topology,
+    region: &Region,
+    peers: &Peers,
+    place: &Place,
+    dir: &Path,
+) -> Result<Vec<String>, Failure> {
     let home = topology.regions.first().map_or(region.name, |first| first.name);
     let mut text = "role = \"leader\"\n".to_owned();
     // Writing to a string never fails.
@@ -35,8 +46,8 @@ pub fn leader(topology: &Topology, region: &Region, peers: &Peers, dir: &Path) -
         let _ = writeln!(text, "# from {from}\n[[regions]]\nname = \"{to}\"\npeers = [\"{peer}\"]");
     }
     let _ = writeln!(text, "[leader]\nregion = \"{}\"\ncheckpoint_interval_ms = 1000", region.name);
-    let door = addresses::of(region.leader.as_deref())?;
-    let peer = addresses::of(region.peer.as_deref())?;
+    let door = place.listen(addresses::of(region.leader.as_deref())?);
+    let peer = place.listen(addresses::of(region.peer.as_deref())?);
     let mut arguments = node("leader", region.name.as_str(), &text, door, dir)?;
     arguments.extend(["--peer-listen".to_owned(), peer.to_string()]);
     Ok(arguments)
@@ -47,6 +58,7 @@ pub fn edge(
     region: &Region,
     edge: &Edge,
     peers: &Peers,
+    place: &Place,
     dir: &Path,
 ) -> Result<Vec<String>, Failure> {
     let mut others: Vec<&Region> = topology.regions.iter().filter(|other| other.name != region.name).collect();
@@ -64,7 +76,7 @@ pub fn edge(
         region.name,
         addresses.join(", ")
     );
-    node("edge", &edge.name, &text, addresses::of(Some(&edge.door))?, dir)
+    node("edge", &edge.name, &text, place.listen(addresses::of(Some(&edge.door))?), dir)
 }
 
 pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
@@ -80,9 +92,14 @@ pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<Str
     ])
 }
 
+/// Where a node keeps what must outlive it.
+pub fn data(dir: &Path, name: &str) -> PathBuf {
+    dir.join(name)
+}
+
 fn node(role: &str, name: &str, text: &str, door: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
     let file = write(dir, name, text)?;
-    let data = dir.join(name);
+    let data = data(dir, name);
     std::fs::create_dir_all(&data)
         .map_err(|error| Failure::refused(format!("cannot make the directory {}: {error}", data.display())))?;
     let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];
