@@ -19,6 +19,10 @@ pub(crate) enum Endpoint {
     Read,
     ListConflicts,
     ReplayConflict,
+    ListTails,
+    ShowTail,
+    MergeTail,
+    DropTail,
     ListViews,
     GetView,
     PutView,
@@ -41,7 +45,7 @@ pub(crate) enum Endpoint {
 }
 
 /// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
-pub(crate) static ROUTES: [(Method, &str, Endpoint); 32] = [
+pub(crate) static ROUTES: [(Method, &str, Endpoint); 36] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
     (Method::POST, "/push", Endpoint::FeastPush),
@@ -55,6 +59,10 @@ pub(crate) static ROUTES: [(Method, &str, Endpoint); 32] = [
     (Method::GET, "/v1/catalogue", Endpoint::Catalogue),
     (Method::GET, "/v1/conflicts", Endpoint::ListConflicts),
     (Method::POST, "/v1/conflicts/{name}/replay", Endpoint::ReplayConflict),
+    (Method::GET, "/v1/tails", Endpoint::ListTails),
+    (Method::GET, "/v1/tails/{name}", Endpoint::ShowTail),
+    (Method::DELETE, "/v1/tails/{name}", Endpoint::DropTail),
+    (Method::POST, "/v1/tails/{name}/merge", Endpoint::MergeTail),
     (Method::POST, "/v1/rows", Endpoint::WriteViews),
     (Method::GET, "/v1/views", Endpoint::ListViews),
     (Method::GET, "/v1/views/{name}", Endpoint::GetView),

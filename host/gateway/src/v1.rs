@@ -3,7 +3,9 @@
 mod conflicts;
 mod names;
 mod node;
+mod one_write;
 mod rows;
+mod tails;
 mod views;
 mod wire_view;
 
@@ -37,6 +39,10 @@ pub(crate) async fn answer(
         Endpoint::Catalogue => node::catalogue(state),
         Endpoint::ListConflicts => conflicts::list(state, parts.uri.query()),
         Endpoint::ReplayConflict => conflicts::replay(state, name, &parts.headers).await,
+        Endpoint::ListTails => tails::list(state).await,
+        Endpoint::ShowTail => tails::show(state, name, parts.uri.query()).await,
+        Endpoint::MergeTail => tails::merge(state, name).await,
+        Endpoint::DropTail => tails::drop(state, name).await,
         Endpoint::ListViews => views::list(state),
         Endpoint::GetView => views::get(state, name),
         Endpoint::PutView => views::put(state, name, &body).await,

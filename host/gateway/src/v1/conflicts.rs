@@ -1,9 +1,9 @@
 //! Conflicts between regions: listed, and a lost write written again.
 
-use super::{json, rows::push_key};
+use super::{json, one_write, rows::push_key};
 use crate::{
     failure::{Answer, Failure},
-    json::{push_int, push_text, push_value},
+    json::{push_int, push_text},
     receipt, routes,
     state::State,
 };
@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_model::{
     conflict::{Conflict, ConflictSide},
-    row_body,
     view::FeatureView,
     write::{RowBatch, RowWrite},
 };
@@ -111,27 +110,7 @@ fn push(out: &mut Vec<u8>, conflict: &Conflict, view: Option<&FeatureView>) {
 }
 
 fn push_side(out: &mut Vec<u8>, side: &ConflictSide, view: Option<&FeatureView>) {
-    out.extend_from_slice(b"{\"region\":");
-    push_text(out, side.version.region.as_str());
-    out.extend_from_slice(b",\"hlc\":");
-    out.extend_from_slice(side.version.hlc.0.to_string().as_bytes());
-    out.extend_from_slice(b",\"written_at_ms\":");
-    push_int(out, i64::try_from(side.version.hlc.physical_ms()).unwrap_or(i64::MAX));
-    out.extend_from_slice(b",\"event_timestamp\":\"");
-    side.event_time.write_rfc3339(out);
-    out.extend_from_slice(b"\",\"values\":");
-    match (&side.body, view) {
-        (Some(body), Some(view)) => {
-            for (at, feature) in view.features.iter().enumerate() {
-                out.push(if at == 0 { b'{' } else { b',' });
-                push_text(out, &feature.name);
-                out.push(b':');
-                push_value(out, row_body::value_at(body, at, feature.value_type));
-            }
-            out.push(b'}');
-        }
-        // A deletion has none, and those of a view that was dropped mean nothing any more.
-        _ => out.extend_from_slice(b"null"),
-    }
+    out.push(b'{');
+    one_write::push(out, side.version, side.event_time, side.body.as_deref(), view);
     out.push(b'}');
 }

@@ -9,3 +9,4 @@ mod native;
 mod node;
 mod reads;
 mod stand;
+mod tails;

@@ -24,7 +24,7 @@ async fn with_trips() -> Door {
     door
 }
 
-fn refused(answer: &Answer, status: u16, code: &str, words: &[&str]) {
+pub fn refused(answer: &Answer, status: u16, code: &str, words: &[&str]) {
     let body = answer.json();
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
     assert_eq!(answer.header("content-type"), "application/problem+json");

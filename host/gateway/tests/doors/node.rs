@@ -7,7 +7,7 @@ use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     hlc::HlcClock,
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
-    ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node, Tails},
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
@@ -30,6 +30,8 @@ pub struct MemoryNode {
     pub ready: bool,
     /// What a read of nothing but the leader is told.
     pub degraded: Option<Degraded>,
+    /// What it had to give up, if it is a member.
+    pub tails: Option<Arc<dyn Tails>>,
 }
 
 pub struct State {
@@ -46,7 +48,7 @@ impl Default for MemoryNode {
     fn default() -> Self {
         let state = State { catalogue: Arc::default(), clock: HlcClock::default(), lsn: Lsn::NONE };
         let table = Table::new(Config { shards: 8, ..Config::default() });
-        Self { state: Mutex::new(state), table, slow: false, ready: true, degraded: None }
+        Self { state: Mutex::new(state), table, slow: false, ready: true, degraded: None, tails: None }
     }
 }
 
@@ -191,6 +193,10 @@ impl Node for MemoryNode {
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         Some(self.table.page(view, after, limit))
+    }
+
+    fn tails(&self) -> Option<Arc<dyn Tails>> {
+        self.tails.clone()
     }
 }
 

@@ -1,0 +1,35 @@
+//! One write as the API shows it: where and when it was taken, and its values by feature.
+
+use crate::json::{push_int, push_text, push_value};
+use littoral_model::{event_time::EventTime, row_body, version::Version, view::FeatureView};
+
+/// Appends the members of a write, without braces. A deletion has no values, and those of a view that was dropped mean nothing
+/// any more.
+pub(super) fn push(
+    out: &mut Vec<u8>,
+    version: Version,
+    event_time: EventTime,
+    body: Option<&[u8]>,
+    view: Option<&FeatureView>,
+) {
+    out.extend_from_slice(b"\"region\":");
+    push_text(out, version.region.as_str());
+    out.extend_from_slice(b",\"hlc\":");
+    out.extend_from_slice(version.hlc.0.to_string().as_bytes());
+    out.extend_from_slice(b",\"written_at_ms\":");
+    push_int(out, i64::try_from(version.hlc.physical_ms()).unwrap_or(i64::MAX));
+    out.extend_from_slice(b",\"event_timestamp\":\"");
+    event_time.write_rfc3339(out);
+    out.extend_from_slice(b"\",\"values\":");
+    let (Some(body), Some(view)) = (body, view) else { return out.extend_from_slice(b"null") };
+    out.push(b'{');
+    for (at, feature) in view.features.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_text(out, &feature.name);
+        out.push(b':');
+        push_value(out, row_body::value_at(body, at, feature.value_type));
+    }
+    out.push(b'}');
+}

@@ -1,0 +1,165 @@
+//! Detached tails: what a member of a region's log had alone and had to give up. Listed, shown, merged, dropped.
+
+use super::{json, one_write, rows::push_key};
+use crate::{
+    failure::{Answer, Failure},
+    json::{push_int, push_text},
+    routes,
+    state::State,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body_util::Full;
+use littoral_model::{
+    catalogue::Catalogue,
+    ports::Tails,
+    position::Lsn,
+    tail::{TailRecord, TailStatus},
+    write::WriteError,
+};
+use serde_json::{Value, json as object};
+use std::sync::Arc;
+
+/// Records in one answer, when the request does not say.
+const PAGE: usize = 100;
+/// The most.
+const PAGE_MAX: usize = 1_000;
+
+/// `GET /v1/tails`: the oldest first.
+pub(super) async fn list(state: &State) -> Result<Answer, Failure> {
+    let tails = kept(state)?;
+    let found = on_disk(move || tails.list()).await?;
+    json(&object!({ "tails": found.iter().map(status_json).collect::<Vec<_>>() }))
+}
+
+/// `GET /v1/tails/{name}`: its rows and deletions in order, a page of them.
+pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
+    let limit = number(query, "limit", PAGE as u64)?;
+    let limit = usize::try_from(limit)
+        .ok()
+        .filter(|limit| (1..=PAGE_MAX).contains(limit))
+        .ok_or_else(|| Failure::bad_request("invalid_limit", format!("'limit' is a number from 1 to {PAGE_MAX}")))?;
+    let from = Lsn(number(query, "from", 0)?);
+    let (tails, wanted) = (kept(state)?, name.to_owned());
+    let (tail, records) = on_disk(move || {
+        let Some(tail) = find(&*tails, &wanted)? else { return Ok(None) };
+        Ok(Some((tail, tails.show(&wanted, from, limit)?)))
+    })
+    .await?
+    .ok_or_else(|| unknown(name))?;
+    // As many as were asked for: there may be more behind them.
+    let next = records.last().filter(|last| records.len() == limit && last.lsn < tail.last).map(|last| last.lsn.next());
+    let catalogue = state.node.catalogue();
+    let mut out = Vec::with_capacity(256 + records.len() * 512);
+    out.extend_from_slice(b"{\"tail\":");
+    out.extend_from_slice(status_json(&tail).to_string().as_bytes());
+    out.extend_from_slice(b",\"records\":[");
+    for (at, record) in records.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push(&mut out, record, &catalogue);
+        if out.len() > state.config.answer_bytes_max {
+            let message = "the answer would be too large; ask for a smaller 'limit'";
+            return Err(Failure::bad_request("answer_too_large", message));
+        }
+    }
+    out.extend_from_slice(b"],\"next\":");
+    match next {
+        Some(next) => push_int(&mut out, i64::try_from(next.0).unwrap_or(i64::MAX)),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+    let mut response = Response::new(Full::new(Bytes::from(out)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// `POST /v1/tails/{name}/merge`: its writes go into the region's log under their old versions.
+pub(super) async fn merge(state: &State, name: &str) -> Result<Answer, Failure> {
+    let tails = kept(state)?;
+    known(&tails, name).await?;
+    json(&tails.merge(name.to_owned()).await?)
+}
+
+/// `DELETE /v1/tails/{name}`.
+pub(super) async fn drop(state: &State, name: &str) -> Result<Answer, Failure> {
+    let tails = kept(state)?;
+    let tail = known(&tails, name).await?;
+    let dropped = tail.name.clone();
+    on_disk(move || tails.drop_tail(&dropped)).await?;
+    json(&status_json(&tail))
+}
+
+fn kept(state: &State) -> Result<Arc<dyn Tails>, Failure> {
+    state.node.tails().ok_or_else(|| {
+        let message = "this node keeps no detached tails; the members of a region's log do: ask the door of each of those that \
+                       [[members]] in the leader's configuration names";
+        Failure::not_found("no_tails", message)
+    })
+}
+
+async fn known(tails: &Arc<dyn Tails>, name: &str) -> Result<TailStatus, Failure> {
+    let (tails, wanted) = (tails.clone(), name.to_owned());
+    on_disk(move || find(&*tails, &wanted)).await?.ok_or_else(|| unknown(name))
+}
+
+fn find(tails: &dyn Tails, name: &str) -> Result<Option<TailStatus>, WriteError> {
+    Ok(tails.list()?.into_iter().find(|tail| tail.name == name))
+}
+
+fn unknown(name: &str) -> Failure {
+    let shown: String = name.chars().take(160).collect();
+    let message = format!(
+        "no detached tail '{shown}' is kept at this member: it may be another's, or merged or dropped already; list those that \
+         are with GET /v1/tails"
+    );
+    Failure::not_found("unknown_tail", message)
+}
+
+/// Tails lie on the disk: they are read away from the threads that answer everybody.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|_| Failure::internal())?;
+    done.map_err(Failure::from)
+}
+
+fn number(query: Option<&str>, name: &str, otherwise: u64) -> Result<u64, Failure> {
+    let Some(text) = routes::query(query, name) else { return Ok(otherwise) };
+    text.parse().map_err(|_| {
+        let code = if name == "limit" { "invalid_limit" } else { "invalid_from" };
+        Failure::bad_request(code, format!("'{name}' is a whole number, and not '{}'", text.escape_debug()))
+    })
+}
+
+fn status_json(tail: &TailStatus) -> Value {
+    object!({
+        "name": tail.name,
+        "incarnation": tail.incarnation.to_string(),
+        "epoch": tail.epoch,
+        "first": tail.first,
+        "last": tail.last,
+        "bytes": tail.bytes,
+    })
+}
+
+fn push(out: &mut Vec<u8>, record: &TailRecord, catalogue: &Catalogue) {
+    let view = record.view.as_deref().and_then(|name| catalogue.view(name));
+    out.extend_from_slice(b"{\"lsn\":");
+    push_int(out, i64::try_from(record.lsn.0).unwrap_or(i64::MAX));
+    out.extend_from_slice(b",\"view\":");
+    match &record.view {
+        Some(name) => push_text(out, name),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"key\":{");
+    if let Some(view) = view {
+        push_key(out, view, &record.key);
+    }
+    out.extend_from_slice(b"},\"deleted\":");
+    out.extend_from_slice(if record.body.is_none() { b"true" } else { b"false" });
+    out.push(b',');
+    one_write::push(out, record.version, record.event_time, record.body.as_deref(), view);
+    out.push(b'}');
+}
