@@ -42,7 +42,8 @@ fn fleet(regions: usize) -> Fleet {
     let ids: Vec<_> = fleet.doors().map(|door| door.id).collect();
     for id in ids {
         // A tenth is down, so that nearest is not always enough.
-        let finding = if dice.share() < 0.1 { Finding::Unreachable } else { Finding::Good { writable: true } };
+        let finding =
+            if dice.share() < 0.1 { Finding::Unreachable } else { Finding::Good { writable: true, leads: None } };
         fleet.probed(id, finding, Some(Duration::from_millis(1)), Moment::ZERO);
     }
     fleet

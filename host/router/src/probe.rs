@@ -32,6 +32,10 @@ const DOORS_EVERY: Duration = Duration::from_millis(100);
 struct Status {
     #[serde(default)]
     region: String,
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    epoch: u64,
     ready: bool,
     #[serde(default)]
     writable: bool,
@@ -123,12 +127,14 @@ fn judge(status: &Status, door: &Door, config: &health::Config) -> Finding {
     if config.check_region && elsewhere {
         return Finding::WrongRegion;
     }
+    // A leader that keeps its log alone says so too.
+    let leads = (door.kind == Kind::Leader && matches!(&*status.role, "leader" | "")).then_some(status.epoch);
     let too_far = status.staleness_ms.is_some_and(|lag| lag > config.lag_ms_max);
-    match (status.ready && !too_far, door.kind) {
-        (true, Kind::Leader) if !status.writable => Finding::Lagging,
-        (true, _) => Finding::Good { writable: status.writable },
-        (false, _) if status.position.lsn == 0 => Finding::Empty,
-        (false, _) => Finding::Lagging,
+    match status.ready && !too_far {
+        true if leads.is_some() && !status.writable => Finding::Lagging,
+        true => Finding::Good { writable: status.writable, leads },
+        false if status.position.lsn == 0 => Finding::Empty,
+        false => Finding::Lagging,
     }
 }
 
@@ -159,12 +165,27 @@ mod tests {
             )
         };
         let edge = |text: &str| judged(text, Kind::Edge);
-        assert_eq!(edge(&status(true, true, 5, "10", "eu")), Finding::Good { writable: true });
-        assert_eq!(edge(&status(true, false, 5, "10", "")), Finding::Good { writable: false });
+        assert_eq!(edge(&status(true, true, 5, "10", "eu")), Finding::Good { writable: true, leads: None });
+        assert_eq!(edge(&status(true, false, 5, "10", "")), Finding::Good { writable: false, leads: None });
         assert_eq!(edge(&status(true, true, 5, "10001", "eu")), Finding::Lagging);
         assert_eq!(edge(&status(false, false, 5, "null", "eu")), Finding::Lagging, "restarted without its leader");
         assert_eq!(edge(&status(false, false, 0, "null", "")), Finding::Empty);
         assert_eq!(edge(&status(true, true, 5, "10", "us")), Finding::WrongRegion);
         assert_eq!(judged(&status(true, false, 5, "0", "eu"), Kind::Leader), Finding::Lagging);
+    }
+
+    #[test]
+    fn a_member_leads_when_it_says_so_and_a_follower_is_well_without_taking_writes() {
+        let member = |role: &str, writable: bool| {
+            let text = format!(
+                r#"{{"role":"{role}","epoch":9,"ready":true,"writable":{writable},"position":{{"lsn":5}},"staleness_ms":0}}"#
+            );
+            (judged(&text, Kind::Leader), judged(&text, Kind::Edge))
+        };
+        let well = |writable, leads| Finding::Good { writable, leads };
+        assert_eq!(member("leader", true), (well(true, Some(9)), well(true, None)));
+        assert_eq!(member("leader", false).0, Finding::Lagging, "its disk takes nothing");
+        assert_eq!(member("follower", true).0, well(true, None), "it passes writes on");
+        assert_eq!(member("follower", false).0, well(false, None), "nobody leads now");
     }
 }

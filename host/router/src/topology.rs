@@ -83,11 +83,14 @@ pub struct Region {
     #[serde(default = "whole")]
     pub weight: u8,
     /// Its leader's door, "host:port": where writes go. Without one they go to its edges, which pass them on.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// Its leader's peer address, "host:port": where its edges and other regions connect.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// Those that keep its log together, instead of `leader` and `peer`: one of them leads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// Its edges.
     pub edges: Vec<Edge>,
 }
@@ -103,6 +106,21 @@ pub enum Role {
     Standby,
     /// Gets no new requests; running ones finish.
     Draining,
+}
+
+/// One of those that keep a region's log together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its name, as `leader.name` of its own configuration has it.
+    pub name: String,
+    /// Its door, "host:port": the router asks it who leads, and sends it writes when it does.
+    pub door: String,
+    /// Its peer address, "host:port": where the other members, the region's edges and other regions connect.
+    pub peer: String,
+    /// The zone of its region that it is in, for drills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// One edge.
@@ -202,6 +220,18 @@ impl Region {
     #[must_use]
     pub fn coordinates(&self) -> Coordinates {
         Coordinates::new(self.latitude, self.longitude).unwrap_or(Coordinates::ZERO)
+    }
+
+    /// Where its edges and other regions connect, in order: its leader's peer address, or those of its members, of which those
+    /// that do not lead refuse.
+    pub fn peers(&self) -> impl Iterator<Item = &str> {
+        self.peer.iter().chain(self.members.iter().map(|member| &member.peer)).map(String::as_str)
+    }
+
+    /// Doors that may lead, with the names of their nodes: its leader's, or those of its members.
+    pub fn leaders(&self) -> impl Iterator<Item = (&str, &str)> {
+        let alone = self.leader.iter().map(|door| ("leader", door.as_str()));
+        alone.chain(self.members.iter().map(|member| (member.name.as_str(), member.door.as_str())))
     }
 }
 

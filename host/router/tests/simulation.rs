@@ -49,6 +49,7 @@ fn decisions_keep_their_promises_whatever_happens() {
             facts.no_door_is_named_twice();
             facts.standby_regions_take_no_writes_and_come_last();
             facts.a_write_goes_to_a_leader_when_one_takes_it();
+            facts.of_several_that_say_they_lead_the_newest_is_asked_first();
             facts.full_doors_come_after_those_with_room();
             facts.the_ejected_share_is_bounded();
             world.send(&view, &decision);
@@ -149,11 +150,30 @@ impl Facts<'_> {
 
     fn a_write_goes_to_a_leader_when_one_takes_it(&self) {
         if self.ask.purpose == Purpose::Write && !self.is_panic() {
-            let leads = |at: &usize| self.view.members[*at].door.kind == Kind::Leader && !self.is_full(*at);
+            let leads = |at: &usize| self.view.members[*at].leads.is_some() && !self.is_full(*at);
             let first = self.decision.candidates[0];
-            // Edges of a region whose leader is busy pass it on there.
-            let busy = self.view.regions[first.region].leader.is_some_and(|leader| self.is_full(leader));
+            // Others of a region whose leader is busy pass it on there.
+            let busy = self.view.regions[first.region].leading.is_some_and(|leader| self.is_full(leader));
             assert!(leads(&first.member) || busy || !self.well().iter().any(leads), "{self}");
+        }
+    }
+
+    fn of_several_that_say_they_lead_the_newest_is_asked_first(&self) {
+        if self.ask.purpose != Purpose::Write || self.is_panic() {
+            return;
+        }
+        let epoch = |at: usize| self.view.members[at].leads;
+        for region in &self.view.regions {
+            let led = |at: &usize| region.leaders.contains(at) && !self.is_full(*at);
+            let mut asked = self.decision.candidates.iter().map(|candidate| candidate.member).filter(led);
+            let known: Vec<_> = self.well().into_iter().filter(|at| region.leaders.contains(at)).collect();
+            let newest = known.iter().filter_map(|at| epoch(*at)).max();
+            let newest_is_full = known.iter().any(|at| epoch(*at) == newest && self.is_full(*at));
+            if let Some(first) = asked.next()
+                && !newest_is_full
+            {
+                assert_eq!(epoch(first), newest, "{self}");
+            }
         }
     }
 

@@ -90,6 +90,8 @@ pub struct Seen {
     pub latency_ms: Option<f64>,
     /// Whether writes get through it.
     pub writable: bool,
+    /// In which epoch it leads, if it does.
+    pub leads: Option<u64>,
     /// Its weight as of now.
     pub weight: f64,
     /// Requests that are under way to it.
@@ -105,8 +107,7 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usi
     let weigh = |(index, region): (usize, &crate::decision::view::RegionView)| {
         let pinned_away = pin.is_some_and(|pin| !pin.contains(&index));
         let takes = !pinned_away && takes(region, ask.purpose);
-        let doors = region.leader.into_iter().chain(region.edges.clone());
-        let doors = doors.filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
+        let doors = region.doors().filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
         Weighed {
             region: region.name,
             role: region.role,
@@ -173,6 +174,7 @@ pub fn seen(member: &MemberView, in_flight: u32) -> Seen {
         ejected_for_ms: member.ejected_for.map(|lasts| lasts.as_millis() as u64),
         latency_ms: member.latency_ms,
         writable: member.writable,
+        leads: member.leads,
         weight: member.weight(),
         in_flight,
     }

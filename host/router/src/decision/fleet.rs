@@ -75,16 +75,16 @@ impl Fleet {
             .map(|member| ((member.door.region, member.door.kind, member.door.address.clone()), member))
             .collect();
         for region in &topology.regions {
-            let leader = region.leader.iter().map(|address| (Kind::Leader, "leader", address, 1, Vec::new()));
+            let leaders = region.leaders().map(|(name, door)| (Kind::Leader, name, door, 1, Vec::new()));
             let edges = region
                 .edges
                 .iter()
-                .map(|edge| (Kind::Edge, edge.name.as_str(), &edge.door, edge.weight, edge.public_addresses()));
-            for (kind, name, address, weight, addresses) in leader.chain(edges) {
-                let old = known.remove(&(region.name, kind, address.clone()));
+                .map(|edge| (Kind::Edge, edge.name.as_str(), edge.door.as_str(), edge.weight, edge.public_addresses()));
+            for (kind, name, address, weight, addresses) in leaders.chain(edges) {
+                let old = known.remove(&(region.name, kind, address.to_owned()));
                 let id = old.as_ref().map_or(MemberId(self.next_id), |member| member.door.id);
                 self.next_id += u64::from(old.is_none());
-                let (name, address) = (name.to_owned(), address.clone());
+                let (name, address) = (name.to_owned(), address.to_owned());
                 let door = Arc::new(Door { id, region: region.name, name, address, kind, weight, addresses });
                 self.members.push(match old {
                     Some(member) => Member { door, ..member },
@@ -143,7 +143,7 @@ impl Fleet {
     pub fn recorded(&mut self, id: MemberId, outcome: Outcome, now: Moment) -> Option<Event> {
         let at = *self.index.get(&id)?;
         let member = self.members.get_mut(at)?;
-        // A leader is the only place for its region's writes: only probes take it out.
+        // Who leads is the only place for its region's writes: only probes take it out.
         if !member.outlier.record(outcome, now, &self.outlier) || member.door.kind == Kind::Leader {
             return None;
         }
@@ -178,13 +178,12 @@ impl Fleet {
         let mut all = Vec::with_capacity(self.members.len());
         let mut regions = Vec::with_capacity(self.topology.regions.len());
         for region in &self.topology.regions {
-            let leader = region.leader.as_ref().map(|_| all.len());
             let from = all.len();
             while let Some(member) = members.next_if(|member| member.door.region == region.name) {
                 all.push(member);
             }
-            let edges = from + usize::from(leader.is_some())..all.len();
-            regions.push(RegionView::new(region, leader, edges, &all));
+            let edges = from + region.leaders().count()..all.len();
+            regions.push(RegionView::new(region, from..edges.start, edges, &all));
         }
         View::new(&self.topology, self.generation, regions, all)
     }
@@ -196,6 +195,7 @@ impl Fleet {
             ejected_for: member.outlier.ejected_until(now).map(|until| until.saturating_sub(now)),
             usable: member.is_usable(now),
             writable: member.health.is_writable(),
+            leads: member.health.leads(),
             back: member.back.share(now, self.outlier.return_time()),
             latency_ms: member.latency.ms(),
         }

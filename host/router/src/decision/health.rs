@@ -30,6 +30,8 @@ pub enum Finding {
     Good {
         /// Whether writes get through it.
         writable: bool,
+        /// In which epoch it leads, if it says that it does.
+        leads: Option<u64>,
     },
     /// It has data and is too far behind, or cannot say how far.
     Lagging,
@@ -65,6 +67,7 @@ pub enum State {
 pub struct Health {
     state: State,
     writable: bool,
+    leads: Option<u64>,
     good_in_a_row: u32,
     bad_in_a_row: u32,
 }
@@ -126,18 +129,24 @@ impl Health {
         self.writable
     }
 
+    /// In which epoch it led when it was probed last. One that does not answer may lead no more.
+    #[must_use]
+    pub fn leads(&self) -> Option<u64> {
+        self.leads
+    }
+
     /// Takes a probe in. Gives the state that was left, if it changed.
     pub fn observe(&mut self, finding: Finding, config: &Config) -> Option<State> {
         let before = self.state;
-        if let Finding::Good { writable } = finding {
-            self.writable = writable;
+        if let Finding::Good { writable, leads } = finding {
+            (self.writable, self.leads) = (writable, leads);
             self.bad_in_a_row = 0;
             self.good_in_a_row = self.good_in_a_row.saturating_add(1);
             if before == State::Unknown || self.good_in_a_row >= config.healthy_after.max(1) {
                 self.state = State::Healthy;
             }
         } else {
-            self.writable = false;
+            (self.writable, self.leads) = (false, None);
             self.good_in_a_row = 0;
             self.bad_in_a_row = self.bad_in_a_row.saturating_add(1);
             // That it has no data, or is another region's, is no hiccup.
@@ -154,7 +163,7 @@ impl Health {
 mod tests {
     use super::*;
 
-    const GOOD: Finding = Finding::Good { writable: true };
+    const GOOD: Finding = Finding::Good { writable: true, leads: Some(3) };
 
     fn after(findings: &[Finding]) -> State {
         let mut health = Health::default();
@@ -172,6 +181,15 @@ mod tests {
         assert_eq!(after(&[GOOD, Finding::Unreachable, GOOD, Finding::Unreachable]), State::Healthy);
         assert_eq!(after(&[Finding::Unreachable, GOOD]), State::Unreachable);
         assert_eq!(after(&[Finding::Unreachable, GOOD, GOOD]), State::Healthy);
+    }
+
+    #[test]
+    fn who_does_not_answer_counts_as_leading_no_more_at_once() {
+        let mut health = Health::default();
+        health.observe(GOOD, &Config::default());
+        assert_eq!((health.is_writable(), health.leads()), (true, Some(3)));
+        health.observe(Finding::Unreachable, &Config::default());
+        assert_eq!((health.state(), health.is_writable(), health.leads()), (State::Healthy, false, None));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct MemberId(pub u64);
 pub enum Kind {
     /// An edge's.
     Edge,
-    /// A leader's.
+    /// A leader's, or that of a member of a region's log, which may lead.
     Leader,
 }
 

@@ -89,7 +89,7 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
         if takes(region, ask.purpose) {
             let deferred = region.share < 1.0 && dice.share() >= region.share;
             // A write that is only passed on is better sent to where it is passed on to.
-            let last = region.role == Role::Standby || (ask.purpose == Purpose::Write && !region.leads);
+            let last = region.role == Role::Standby || (ask.purpose == Purpose::Write && !region.leads());
             let rank = if last { LAST } else { 0 } + u8::from(deferred) * DEFERRED;
             near.push(Near { key: key(rank, cost_ms), cost_ms, region: index });
         }
@@ -146,14 +146,18 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
     fn expand(&mut self, near: &Near) {
         let Some(region) = self.view.regions.get(near.region) else { return };
         let writes = self.ask.purpose == Purpose::Write;
-        let leader = region
-            .leader
-            .filter(|at| writes && self.view.members.get(*at).is_some_and(|member| member.usable && member.writable));
-        if let Some(member) = leader {
-            self.put(near, member);
-        }
         let room =
             |at: &usize| self.view.members.get(*at).is_some_and(|member| member.usable && (!writes || member.writable));
+        let (view, in_flight) = (self.view, self.in_flight);
+        // The others come in when the first fails: least busy for its weight first.
+        let busy = |at: &usize| f64::from(in_flight(*at) + 1) / weight(view, *at);
+        if writes {
+            // Who leads, then those of the same log that follow it: they pass a write on, or wait until somebody leads.
+            let mut others: Vec<usize> =
+                region.leaders.clone().filter(|at| room(at) && region.leading != Some(*at)).collect();
+            others.sort_by(|a, b| busy(a).total_cmp(&busy(b)));
+            region.leading.into_iter().chain(others).for_each(|member| self.put(near, member));
+        }
         let mut edges: Vec<usize> = region.edges.clone().filter(room).collect();
         if let Some(first) = self.first_of(&edges)
             && let Some(member) = edges.get(first).copied()
@@ -161,8 +165,6 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
             edges.remove(first);
             self.put(near, member);
         }
-        // The others come in when the first fails: least busy for its weight first.
-        let busy = |at: &usize| f64::from((self.in_flight)(*at) + 1) / self.weight(*at);
         edges.sort_by(|a, b| busy(a).total_cmp(&busy(b)));
         for member in edges {
             self.put(near, member);
@@ -201,8 +203,12 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
     }
 
     fn weight(&self, member: usize) -> f64 {
-        self.view.members.get(member).map_or(1.0, |member| member.weight().max(1e-3))
+        weight(self.view, member)
     }
+}
+
+fn weight(view: &View, member: usize) -> f64 {
+    view.members.get(member).map_or(1.0, |member| member.weight().max(1e-3))
 }
 
 /// How bad a door's state is when there is nothing better; `None` for one that must never be asked: it has no data, or
@@ -228,8 +234,8 @@ fn last_resort(view: &View, ask: &Ask<'_>, from: Option<Direction>, pin: Option<
             continue;
         }
         let cost_ms = cost_ms(region, from, ask.purpose);
-        let leader = region.leader.filter(|_| writes);
-        for member in leader.into_iter().chain(region.edges.clone()) {
+        let doors = region.doors().filter(|at| writes || region.edges.contains(at));
+        for member in doors {
             if let Some(bad) = view.members.get(member).and_then(|member| badness(member.state)) {
                 left.push((bad, region.role == Role::Standby, Candidate { member, region: index, cost_ms }));
             }
@@ -256,7 +262,7 @@ fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Can
             Some(region) if region.role == Role::Standby => Kind::NearerStandby,
             Some(region) if !takes(region, ask.purpose) => Kind::NearerUnhealthy,
             Some(region)
-                if ask.purpose == Purpose::Write && !region.leads && chosen.is_some_and(|chosen| chosen.leads) =>
+                if ask.purpose == Purpose::Write && !region.leads() && chosen.is_some_and(RegionView::leads) =>
             {
                 Kind::NearerPassesOn
             }

@@ -20,7 +20,7 @@ pub struct View {
     pub generation: u64,
     /// The regions, in the topology's order.
     pub regions: Vec<RegionView>,
-    /// The doors, those of a region side by side, its leader first.
+    /// The doors, those of a region side by side, those that may lead first.
     pub members: Vec<MemberView>,
     /// For each tenant that is pinned, the regions that it may go to.
     pins: HashMap<String, Vec<usize>>,
@@ -39,16 +39,16 @@ pub struct RegionView {
     pub share: f64,
     /// What the router measures to it at best, in milliseconds; 0 when that is not known.
     pub latency_ms: f64,
-    /// Its leader, among the doors.
-    pub leader: Option<usize>,
+    /// Its leader's door, or those of its log's members, among the doors.
+    pub leaders: Range<usize>,
+    /// The one of them that leads and takes writes, as far as is known.
+    pub leading: Option<usize>,
     /// Its edges, among the doors.
     pub edges: Range<usize>,
     /// Whether it can answer reads.
     pub readable: bool,
     /// Whether it can take writes.
     pub writable: bool,
-    /// Whether its own leader takes them; else its edges pass them on.
-    pub leads: bool,
     pub(crate) direction: Direction,
 }
 
@@ -65,6 +65,8 @@ pub struct MemberView {
     pub usable: bool,
     /// Whether writes get through it.
     pub writable: bool,
+    /// In which epoch it leads, if it said so when it was probed last.
+    pub leads: Option<u64>,
     /// The share of its weight that it gets, below one while it comes back.
     pub back: f64,
     /// What a probe takes, in milliseconds.
@@ -114,11 +116,26 @@ impl View {
 // === impl RegionView ===
 
 impl RegionView {
-    pub(crate) fn new(region: &Region, leader: Option<usize>, edges: Range<usize>, members: &[MemberView]) -> Self {
+    /// Whether one of its own takes writes; else whoever is writable there passes them on.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leading.is_some()
+    }
+
+    /// Its doors, those that may lead first.
+    pub fn doors(&self) -> impl Iterator<Item = usize> + use<> {
+        self.leaders.clone().chain(self.edges.clone())
+    }
+
+    pub(crate) fn new(region: &Region, leaders: Range<usize>, edges: Range<usize>, members: &[MemberView]) -> Self {
         let usable = || members.get(edges.clone()).unwrap_or_default().iter().filter(|member| member.usable);
         let back = usable().map(|member| member.back).fold(0.0, f64::max);
         let latency_ms = usable().filter_map(|member| member.latency_ms).fold(f64::INFINITY, f64::min);
-        let leads = leader.and_then(|at| members.get(at)).is_some_and(|member| member.usable && member.writable);
+        let takes_writes = |at: &usize| members.get(*at).filter(|member| member.usable && member.writable);
+        // Two that were asked at different times may both have said that they lead: the newer epoch is right.
+        let leading = leaders.clone().filter(|at| takes_writes(at).is_some_and(|member| member.leads.is_some()));
+        let leading = leading.max_by_key(|at| (takes_writes(at).and_then(|member| member.leads), usize::MAX - at));
+        let passes_on = leaders.clone().chain(edges.clone()).any(|at| takes_writes(&at).is_some());
         let coordinates = region.coordinates();
         Self {
             name: region.name,
@@ -127,10 +144,10 @@ impl RegionView {
             share: f64::from(region.weight) / 100.0 * back,
             latency_ms: if latency_ms.is_finite() { latency_ms } else { 0.0 },
             readable: usable().next().is_some(),
-            writable: leads || usable().any(|member| member.writable),
+            writable: passes_on,
             direction: coordinates.direction(),
-            leads,
-            leader,
+            leaders,
+            leading,
             edges,
         }
     }

@@ -61,8 +61,8 @@ fn status(router: &Router) -> Response<Answer> {
     let view = &board.view;
     let regions: Vec<Value> = (view.regions.iter())
         .map(|region| {
-            let doors = region.leader.into_iter().chain(region.edges.clone());
-            let doors: Vec<_> = doors
+            let doors: Vec<_> = region
+                .doors()
                 .filter_map(|at| {
                     Some(json!({
                         "kind": view.members.get(at)?.door.kind,
@@ -78,6 +78,7 @@ fn status(router: &Router) -> Response<Answer> {
                 "latency_ms": region.latency_ms,
                 "readable": region.readable,
                 "writable": region.writable,
+                "leading": region.leading.and_then(|at| view.members.get(at)).map(|member| &member.door.name),
                 "doors": doors,
             })
         })

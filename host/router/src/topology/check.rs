@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 const REGIONS_MAX: usize = 256;
 const EDGES_MAX: usize = 4_096;
 
+/// The most members of a region.
+const MEMBERS_MAX: usize = 16;
+
 /// The longest name of an edge or a tenant.
 const NAME_LEN_MAX: usize = 128;
 
@@ -97,6 +100,7 @@ impl Region {
                 check_address(&key(name), address, doors)?;
             }
         }
+        self.check_members(doors)?;
         let mut names = BTreeSet::new();
         for edge in &self.edges {
             let key = format!("regions '{}' edges '{}'", self.name, edge.name);
@@ -109,6 +113,36 @@ impl Region {
                 return Err(Misfit::new(key, what, "it takes 1 to 1000; to take an edge out, remove it"));
             }
             check_address(&key, &edge.door, doors)?;
+        }
+        Ok(())
+    }
+}
+
+impl Region {
+    fn check_members<'a>(&'a self, doors: &mut BTreeSet<&'a str>) -> Result<(), Misfit> {
+        let key = |key: &str| format!("regions '{}' {key}", self.name);
+        if self.members.is_empty() {
+            return Ok(());
+        }
+        if let Some((name, _)) = [("leader", &self.leader), ("peer", &self.peer)].iter().find(|(_, at)| at.is_some()) {
+            let what = "it stands beside members, and which of those leads is no matter of configuration";
+            let remedy = "remove it; each member has a door and a peer address of its own";
+            return Err(Misfit::new(key(name), what, remedy));
+        }
+        if self.members.len() > MEMBERS_MAX {
+            let what = format!("there are {} members", self.members.len());
+            let remedy = format!("it takes 1 to {MEMBERS_MAX}, and three or five are usual: a majority must agree");
+            return Err(Misfit::new(key("members"), what, remedy));
+        }
+        let mut names = BTreeSet::new();
+        for member in &self.members {
+            let key = key(&format!("members '{}'", member.name));
+            check_name(&key, &member.name)?;
+            if !names.insert(&member.name) {
+                return Err(Misfit::new(key, "the region has two members of that name", "give each a name of its own"));
+            }
+            check_address(&format!("{key} door"), &member.door, doors)?;
+            check_address(&format!("{key} peer"), &member.peer, doors)?;
         }
         Ok(())
     }
@@ -182,6 +216,48 @@ regions = ["eu-west"]
             ["2001:db8::1".parse::<std::net::IpAddr>().unwrap()]
         );
         assert_eq!(Topology::parse(&toml::to_string(&topology).unwrap()).unwrap(), topology);
+    }
+
+    const MEMBERS: &str = r#"members = [
+  { name = "m1", door = "10.0.1.1:6565", peer = "10.0.1.1:7071", zone = "a" },
+  { name = "m2", door = "10.0.1.2:6565", peer = "10.0.1.2:7071" },
+]"#;
+
+    #[test]
+    fn members_stand_in_the_place_of_a_leader() {
+        let text = GOOD.replace("leader = \"leader.eu:6565\"", MEMBERS);
+        let topology = Topology::parse(&text).unwrap();
+        let region = &topology.regions[1];
+        assert_eq!(region.peers().collect::<Vec<_>>(), ["10.0.1.1:7071", "10.0.1.2:7071"]);
+        assert_eq!(region.leaders().collect::<Vec<_>>(), [("m1", "10.0.1.1:6565"), ("m2", "10.0.1.2:6565")]);
+        assert_eq!((region.members[0].zone.as_deref(), region.members[1].zone.as_deref()), (Some("a"), None));
+        assert_eq!(Topology::parse(&toml::to_string(&topology).unwrap()).unwrap(), topology);
+        let alone = Topology::parse(GOOD).unwrap();
+        assert_eq!(alone.regions[1].leaders().collect::<Vec<_>>(), [("leader", "leader.eu:6565")]);
+    }
+
+    #[test]
+    fn members_that_cannot_be_are_refused() {
+        let refused = |from: &str, to: &str| {
+            let text = GOOD.replace("leader = \"leader.eu:6565\"", MEMBERS).replacen(from, to, 1);
+            Topology::parse(&text).unwrap_err().to_string()
+        };
+        let cases = [
+            (
+                "members =",
+                "leader = \"leader.eu:6565\"\nmembers =",
+                "regions 'eu-west' leader: it stands beside members",
+            ),
+            ("members =", "peer = \"leader.eu:7071\"\nmembers =", "regions 'eu-west' peer: it stands beside members"),
+            ("name = \"m2\"", "name = \"m1\"", "two members of that name"),
+            ("10.0.1.2:7071", "10.0.1.1:7071", "members 'm2' peer: the address '10.0.1.1:7071' stands here twice"),
+            ("10.0.1.2:6565", "10.0.1.2", "members 'm2' door"),
+            ("name = \"m2\"", "name = \"\"", "is no name"),
+        ];
+        for (from, to, says) in cases {
+            let text = refused(from, to);
+            assert!(text.contains(says), "{to}: {text}");
+        }
     }
 
     #[test]

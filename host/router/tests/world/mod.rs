@@ -8,14 +8,18 @@ use littoral_router::{
         dice::Dice,
         fleet::Fleet,
         health::{self, Finding},
-        member::MemberId,
+        member::{Kind, MemberId},
         outlier::{self, Outcome},
         select::{Ask, Decision, Purpose},
         view::View,
     },
-    topology::{Edge, Objectives, Pattern, Region, Role, Tenant},
+    topology::{Edge, Member, Objectives, Pattern, Region, Role, Tenant},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 const TENANTS: [&str; 3] = ["free", "pinned", "narrow"];
 
@@ -53,11 +57,19 @@ impl World {
             longitude: dice.share() * 340.0 - 170.0,
             role: Role::Active,
             weight: 100,
-            leader: dice.roll().is_multiple_of(2).then(|| format!("r{index}:1")),
+            leader: None,
             peer: None,
+            members: Vec::new(),
             edges: (0..=dice.roll() % 4).map(|edge| edge_of(index, edge as usize)).collect(),
         };
-        let regions: Vec<_> = (0..regions).map(|index| region(index, &mut dice)).collect();
+        let mut regions: Vec<_> = (0..regions).map(|index| region(index, &mut dice)).collect();
+        for (index, region) in regions.iter_mut().enumerate() {
+            match dice.roll() % 4 {
+                0 => region.leader = Some(format!("r{index}:1")),
+                1 => region.members = (0..2 + dice.roll() % 3).map(|member| member_of(index, member)).collect(),
+                _ => {}
+            }
+        }
         Self::of(dice, regions)
     }
 
@@ -71,6 +83,7 @@ impl World {
             weight: 100,
             leader: None,
             peer: None,
+            members: Vec::new(),
             edges: vec![edge_of(0, 0), edge_of(0, 1)],
         };
         let mut world = Self::of(Dice::new(0), vec![region]);
@@ -169,9 +182,16 @@ impl World {
 
     fn probe_all(&mut self) {
         let doors: Vec<_> = self.fleet.doors().map(|door| door.id).collect();
+        let leaders = self.fleet.doors().filter(|door| door.kind == Kind::Leader);
+        let leaders: HashSet<_> = leaders.map(|door| door.id).collect();
         for door in doors {
             let finding = match self.truth[&door] {
-                Truth::Well | Truth::Lying => Finding::Good { writable: !self.dice.roll().is_multiple_of(8) },
+                Truth::Well | Truth::Lying => {
+                    // Members are asked one after the other: none, one or several may say that they lead.
+                    let leads = self.dice.roll().is_multiple_of(2).then(|| self.dice.roll() % 5);
+                    let leads = leads.filter(|_| leaders.contains(&door));
+                    Finding::Good { writable: !self.dice.roll().is_multiple_of(8), leads }
+                }
                 Truth::Down => Finding::Unreachable,
                 Truth::Lagging => Finding::Lagging,
                 Truth::Empty => Finding::Empty,
@@ -244,6 +264,11 @@ impl World {
     pub fn ejected_max(&self, edges: usize) -> usize {
         self.outlier.ejected_max(edges)
     }
+}
+
+fn member_of(region: usize, member: u64) -> Member {
+    let address = |port: u16| format!("r{region}m{member}:{port}");
+    Member { name: format!("m{member}"), door: address(1), peer: address(2), zone: None }
 }
 
 fn edge_of(region: usize, edge: usize) -> Edge {
