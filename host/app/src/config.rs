@@ -4,6 +4,7 @@
 pub mod dev;
 pub mod edge;
 pub mod leader;
+pub mod lease;
 pub mod load;
 pub mod overrides;
 pub mod problem;

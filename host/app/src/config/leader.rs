@@ -1,11 +1,11 @@
 //! A leader's file.
 
 use crate::{
-    config::{load, sections::Shutdown},
+    config::{lease::Lease, load, sections::Shutdown},
     node::process::Common,
 };
 use littoral_feed::server as feed;
-use littoral_leader::OtherRegion;
+use littoral_leader::{OtherRegion, Seat};
 use littoral_model::region::Region;
 use littoral_runtime::{logging, workers};
 use serde::Deserialize;
@@ -30,6 +30,12 @@ pub struct File {
     /// The other regions.
     #[serde(default)]
     regions: Vec<OtherRegion>,
+    /// Those that keep the region's log together.
+    #[serde(default)]
+    members: Vec<Seat>,
+    /// How they agree on who leads.
+    #[serde(default)]
+    pub lease: Lease,
     /// The leader: its name, its region, its log.
     #[serde(default)]
     leader: littoral_leader::Config,
@@ -63,25 +69,27 @@ fn peer_listen() -> SocketAddr {
 
 impl load::File for File {
     const ROLE: &'static str = "leader";
-    const SECTIONS: &'static [&'static str] = &["leader", "feed", "door", "modules", "shutdown", "workers", "logging"];
+    const SECTIONS: &'static [&'static str] =
+        &["leader", "lease", "feed", "door", "modules", "shutdown", "workers", "logging"];
     const TOP: &'static [&'static str] = &["listen", "peer_listen", "catalogue_home"];
 
     fn check(&self) -> Result<(), load::Misfit> {
         self.leader().check().map_err(|error| {
             let key = match error.key {
-                "regions" | "catalogue_home" => error.key.to_owned(),
+                "regions" | "catalogue_home" | "members" => error.key.to_owned(),
                 key => format!("leader.{key}"),
             };
             load::Misfit { key, what: error.reason, remedy: String::new() }
-        })
+        })?;
+        self.lease.check(!self.members.is_empty())
     }
 }
 
 impl File {
     /// The leader's settings, those at the top of the file among them.
     pub fn leader(&self) -> littoral_leader::Config {
-        let (regions, catalogue_home) = (self.regions.clone(), self.catalogue_home);
-        littoral_leader::Config { regions, catalogue_home, ..self.leader.clone() }
+        let (regions, catalogue_home, members) = (self.regions.clone(), self.catalogue_home, self.members.clone());
+        littoral_leader::Config { regions, catalogue_home, members, ..self.leader.clone() }
     }
 
     /// The process's settings.
@@ -92,5 +100,63 @@ impl File {
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Override, load};
+    use std::io::Write as _;
+
+    const MEMBERS: &str = r#"
+[[members]]
+name = "m1"
+peer = "10.0.0.1:7071"
+[[members]]
+name = "m2"
+peer = "10.0.0.2:7071"
+"#;
+
+    fn loaded(text: &str, overrides: &[Override]) -> Result<File, String> {
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        write!(file, "role = \"leader\"\n{text}").unwrap();
+        let shown = file.path().display().to_string();
+        load::<File>(Some(file.path()), overrides).map_err(|problem| problem.to_string().replace(&shown, "leader.toml"))
+    }
+
+    #[test]
+    fn members_share_a_lease() {
+        let text = format!("[leader]\nname = \"m2\"\n[lease]\nstore = \"dir:/shared/lease\"\n{MEMBERS}");
+        let file = loaded(&text, &[]).unwrap();
+        assert_eq!(file.leader().members[0], Seat { name: "m1".into(), peer: "10.0.0.1:7071".into() });
+        assert_eq!(file.lease.profile.timing(), littoral_lease::Timing::DEFAULT);
+        let aggressive = Override::flag("--lease", "lease.profile", "aggressive");
+        assert_eq!(loaded(&text, &[aggressive]).unwrap().lease.profile.timing(), littoral_lease::Timing::AGGRESSIVE);
+        let variable = ("LITTORAL_LEASE_STORE".to_owned(), "s3://bucket/prefix".to_owned());
+        let variables = crate::config::overrides::from_environment(
+            [variable].into_iter(),
+            <File as load::File>::SECTIONS,
+            <File as load::File>::TOP,
+        );
+        assert_eq!(loaded(&text, &variables).unwrap().lease.store.as_deref(), Some("s3://bucket/prefix"));
+    }
+
+    #[test]
+    fn members_without_a_lease_and_a_lease_without_members_are_refused_with_file_key_and_remedy() {
+        let refused = |text: &str| loaded(text, &[]).unwrap_err();
+        let text = refused(&format!("[leader]\nname = \"m1\"\n{MEMBERS}"));
+        assert!(text.starts_with("leader.toml:5: key 'members': "), "{text}");
+        assert!(text.contains("add [lease] with store = \"dir:/PATH\""), "{text}");
+        let text = refused("[lease]\nstore = \"dir:/shared/lease\"\n");
+        assert!(text.starts_with("leader.toml:3: key 'lease.store': ") && text.contains("[[members]]"), "{text}");
+        let text = refused("[lease]\nprofile = \"aggressive\"\n");
+        assert!(text.starts_with("leader.toml:3: key 'lease.profile': "), "{text}");
+        let text = refused("[lease]\nprofile = \"agressive\"\n");
+        assert!(text.contains("did you mean \"aggressive\"?"), "{text}");
+        let text = refused(&format!("[leader]\nname = \"m1\"\n[lease]\nstore = \"ftp://a/b\"\n{MEMBERS}"));
+        assert!(text.starts_with("leader.toml:5: key 'lease.store': ") && text.contains("dir:/PATH"), "{text}");
+        let text = refused(&format!("[leader]\nname = \"m3\"\n[lease]\nstore = \"dir:/shared/lease\"\n{MEMBERS}"));
+        assert!(text.contains("key 'members': does not name this member, 'm3'"), "{text}");
     }
 }

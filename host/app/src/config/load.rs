@@ -127,8 +127,11 @@ fn place_of(key: &str, path: &Path, text: &str, overrides: &[Override]) -> Place
         return setting.place.clone();
     }
     let name = key.rsplit('.').next().unwrap_or(key);
-    let is_it =
-        |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let header = format!("[[{key}]]");
+    let is_it = |line: &str| {
+        let sets = line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
+        sets || line.trim() == header
+    };
     Place::File { path: path.to_owned(), line: text.lines().position(is_it).map(|index| index + 1) }
 }
 

@@ -1,19 +1,23 @@
-//! A leader: log and state, sandbox, peer listener, door.
+//! A leader: log and state, sandbox, peer listener, door. Alone, or as one of the members that keep a region's log together.
 
 use crate::{
-    config::leader::File,
+    config::{leader::File, lease::Lease},
     failure::Failure,
     node::{door, drill_clock, listen, process::Tasks},
     ready::Ready,
 };
-use littoral_leader::{Ground, Leader};
+use littoral_feed::server::{Shared, serve_shared};
+use littoral_leader::{Ground, Handle, Leader, Member, Membership};
+use littoral_lease::store::open;
+use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
-/// Starts a leader. Its doors open when its log has been read. A drill may give its clock an error.
+/// Starts a leader. Its doors open when its log has been read; of several members, whoever leads. A drill may give its clock an
+/// error.
 ///
 /// # Errors
-/// When an address is taken, or the log cannot be read.
+/// When an address is taken, the log cannot be read, or the lease's store cannot be used.
 pub async fn start(
     config: File,
     drill_clock: Option<PathBuf>,
@@ -25,24 +29,62 @@ pub async fn start(
     let (door_listener, door) = listen::bind(config.listen, "listen").await?;
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
     let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
-    let stop = tasks.supervisor.token(TaskKind::Core);
+    let (feed, stop) = (config.feed, tasks.supervisor.token(TaskKind::Door));
     let mut ground = Ground::of(&leader).map_err(Failure::usage)?;
     if let Some(file) = drill_clock {
         ground.clock = drill_clock::wrong_by(file);
     }
-    let leader = Leader::start_on(ground, leader, modules.clone(), stop).await.map_err(Failure::usage)?;
+    let (node, shared): (Arc<dyn Node>, Shared) = if leader.members.is_empty() {
+        let leader = alone(ground, leader, modules.clone(), &mut tasks).await?;
+        (leader.clone(), Shared::new(leader, feed, stop))
+    } else {
+        let member = member(ground, leader, &config.lease, modules.clone(), &mut tasks).await?;
+        (member.clone(), Shared::new(member.clone(), feed, stop).with_members(member))
+    };
+    tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
+        serve_shared(peer_listener, shared).await;
+        Ok::<_, Infallible>(())
+    });
+    door::open(&mut tasks, door_listener, config.door, node, modules);
+    Ready::node("leader", &name, door, Some(peer)).announce(json)?;
+    Ok(tasks.supervisor)
+}
+
+/// A leader that keeps its log alone.
+async fn alone(
+    ground: Ground,
+    config: littoral_leader::Config,
+    modules: Arc<dyn ModuleRuntime>,
+    tasks: &mut Tasks,
+) -> Result<Arc<Handle>, Failure> {
+    let stop = tasks.supervisor.token(TaskKind::Core);
+    let leader = Leader::start_on(ground, config, modules, stop).await.map_err(Failure::usage)?;
     let running = leader.clone();
     tasks.supervisor.spawn(TaskKind::Core, "leader", async move {
         running.stopped().await;
         Ok::<_, Infallible>(())
     });
-    let leader = Arc::new(leader);
-    let (source, stop) = (leader.clone(), tasks.supervisor.token(TaskKind::Door));
-    tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
-        littoral_feed::server::serve(peer_listener, source, config.feed, stop).await;
+    Ok(Arc::new(leader))
+}
+
+/// One of those that keep the log together. When it stops, its lease is handed back, so that nobody waits for its end.
+async fn member(
+    ground: Ground,
+    config: littoral_leader::Config,
+    lease: &Lease,
+    modules: Arc<dyn ModuleRuntime>,
+    tasks: &mut Tasks,
+) -> Result<Arc<Member>, Failure> {
+    let stop = tasks.supervisor.token(TaskKind::Core);
+    let (timing, clock) = (lease.profile.timing(), littoral_lease::clock::system());
+    let address = lease.store.as_deref().unwrap_or_default();
+    let store = open::from_environment(address, &timing, clock.clone()).map_err(Failure::usage)?;
+    let membership = Membership { store, timing, clock };
+    let member = Member::start_on(ground, config, membership, modules, stop).await.map_err(Failure::usage)?;
+    let running = member.clone();
+    tasks.supervisor.spawn(TaskKind::Core, "member", async move {
+        running.stopped().await;
         Ok::<_, Infallible>(())
     });
-    door::open(&mut tasks, door_listener, config.door, leader, modules);
-    Ready::node("leader", &name, door, Some(peer)).announce(json)?;
-    Ok(tasks.supervisor)
+    Ok(Arc::new(member))
 }

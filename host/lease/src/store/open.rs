@@ -43,6 +43,52 @@ pub enum OpenError {
     Etcd(#[from] InvalidEndpoints),
 }
 
+/// An address, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Address<'a> {
+    Directory(&'a str),
+    Object { bucket: &'a str, prefix: &'a str },
+    Etcd { hosts: &'a str, prefix: &'a str },
+}
+
+impl<'a> Address<'a> {
+    fn parse(address: &'a str) -> Result<Self, OpenError> {
+        let invalid = || OpenError::Address(address.to_owned());
+        let parts = |rest: &'a str| rest.strip_prefix("//").and_then(|rest| rest.split_once('/')).ok_or_else(invalid);
+        match address.split_once(':') {
+            Some(("s3", rest)) => match parts(rest)? {
+                ("", _) => Err(invalid()),
+                (bucket, prefix) => Ok(Self::Object { bucket, prefix }),
+            },
+            Some(("etcd", rest)) => match parts(rest)? {
+                (_, "") => Err(invalid()),
+                (hosts, prefix) => Ok(Self::Etcd { hosts, prefix }),
+            },
+            Some(("dir", "")) => Err(invalid()),
+            Some(("dir", path)) => Ok(Self::Directory(path)),
+            Some((scheme, _)) if !scheme.contains('/') => Err(invalid()),
+            _ if address.is_empty() => Err(invalid()),
+            _ => Ok(Self::Directory(address)),
+        }
+    }
+}
+
+/// Whether this is the address of a store; nothing is opened.
+///
+/// # Errors
+/// [`OpenError::Address`].
+pub fn check(address: &str) -> Result<(), OpenError> {
+    Address::parse(address).map(drop)
+}
+
+/// The store at this address, S3's endpoint, region and keys from the `AWS_*` variables of the environment.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn from_environment(address: &str, timing: &Timing, clock: Clock) -> Result<Arc<dyn LeaseStore>, OpenError> {
+    open(address, timing, clock, AmazonS3Builder::from_env())
+}
+
 /// The store at this address. S3's endpoint, region and keys are taken from `s3`.
 ///
 /// # Errors
@@ -53,30 +99,18 @@ pub fn open(
     clock: Clock,
     s3: AmazonS3Builder,
 ) -> Result<Arc<dyn LeaseStore>, OpenError> {
-    let invalid = || OpenError::Address(address.to_owned());
-    match address.split_once(':') {
-        Some(("s3", rest)) => {
-            let (bucket, prefix) = rest.strip_prefix("//").ok_or_else(invalid)?.split_once('/').ok_or_else(invalid)?;
-            if bucket.is_empty() {
-                return Err(invalid());
-            }
+    match Address::parse(address)? {
+        Address::Object { bucket, prefix } => {
             let failed = |source| OpenError::Object { address: address.to_owned(), source };
             let store = configured(s3, timing).with_bucket_name(bucket).build().map_err(failed)?;
             Ok(Arc::new(Object::at(Arc::new(store), Path::from(prefix).join(OBJECT))))
         }
-        Some(("etcd", rest)) => {
-            let (hosts, prefix) = rest.strip_prefix("//").ok_or_else(invalid)?.split_once('/').ok_or_else(invalid)?;
-            if prefix.is_empty() {
-                return Err(invalid());
-            }
+        Address::Etcd { hosts, prefix } => {
             let url = |host: &str| if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
             let endpoints: Vec<String> = hosts.split(',').filter(|host| !host.is_empty()).map(url).collect();
             Ok(Arc::new(Etcd::at(&endpoints, prefix, timing.patience / 2)?))
         }
-        Some(("dir", path)) => in_directory(path.into(), clock),
-        Some((scheme, _)) if !scheme.contains('/') => Err(invalid()),
-        _ if address.is_empty() => Err(invalid()),
-        _ => in_directory(address.into(), clock),
+        Address::Directory(path) => in_directory(path.into(), clock),
     }
 }
 
@@ -125,7 +159,10 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_by_name() {
-        for address in ["", "ftp://a/b", "s3:/bucket", "s3://bucket", "s3:///prefix", "etcd://a:1", "etcd://a:1/"] {
+        for address in
+            ["", "dir:", "ftp://a/b", "s3:/bucket", "s3://bucket", "s3:///prefix", "etcd://a:1", "etcd://a:1/"]
+        {
+            assert!(check(address).is_err(), "{address}");
             let error = opened(address).err().unwrap_or_else(|| panic!("{address} was taken"));
             assert!(error.to_string().contains("dir:/PATH"), "{address}: {error}");
         }
