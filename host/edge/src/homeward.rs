@@ -2,7 +2,10 @@
 
 use crate::shared::Shared;
 use littoral_feed::client::{self, Config};
-use littoral_model::token::Watermark;
+use littoral_model::{
+    status::{NodeStatus, Role},
+    token::Watermark,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -13,20 +16,62 @@ pub(crate) async fn better_place(shared: Arc<Shared>, current: usize) {
     if before.is_empty() || every.is_zero() {
         return std::future::pending().await;
     }
-    let config = Config { leader: before, ..shared.config.leader.clone() };
+    let config = &shared.config.leader;
     // What was here at the first look: what comes in the meantime is always a little ahead of who must fetch it too.
     let mut wanted = None;
     loop {
         sleep(every).await;
         let Some(replica) = shared.replica.load_full() else { continue };
         let wanted = wanted.get_or_insert_with(|| replica.point.load().told.clone());
-        if has(&config, wanted).await {
-            return;
+        // All of them: of several members the first may answer and not lead.
+        for address in &before {
+            if has(address, config, wanted).await {
+                return;
+            }
         }
     }
 }
 
-async fn has(config: &Config, wanted: &Watermark) -> bool {
-    let Ok(connection) = client::connect(config).await else { return false };
-    connection.calls.status().await.is_ok_and(|status| status.ready && status.watermark.covers(wanted))
+async fn has(address: &str, config: &Config, wanted: &Watermark) -> bool {
+    let Ok(calls) = client::connect_calls(address, config).await else { return false };
+    calls.status().await.is_ok_and(|status| is_better(&status, wanted))
+}
+
+/// A member that does not lead has everything too, and serves no feed.
+fn is_better(status: &NodeStatus, wanted: &Watermark) -> bool {
+    status.ready && status.role != Role::Follower && status.watermark.covers(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::position::{Epoch, Incarnation, Lsn, Position};
+
+    #[test]
+    fn a_place_is_better_when_it_has_everything_and_leads_or_relays() {
+        let status = |role, ready, lsn| NodeStatus {
+            name: "m1".to_owned(),
+            role,
+            region: "eu".parse().unwrap(),
+            ready,
+            not_ready_reason: String::new(),
+            degraded: None,
+            epoch: Epoch(1),
+            position: Position::default(),
+            head: Position::default(),
+            staleness_ms: Some(0),
+            writable: true,
+            watermark: Watermark::at("eu".parse().unwrap(), Incarnation(1), Lsn(lsn)),
+            regions: Vec::new(),
+            views: Vec::new(),
+            modules: Vec::new(),
+            gauges: Default::default(),
+        };
+        let wanted = Watermark::at("eu".parse().unwrap(), Incarnation(1), Lsn(7));
+        assert!(is_better(&status(Role::Leader, true, 7), &wanted));
+        assert!(is_better(&status(Role::Edge, true, 8), &wanted));
+        assert!(!is_better(&status(Role::Follower, true, 8), &wanted), "it refuses who subscribes");
+        assert!(!is_better(&status(Role::Leader, false, 8), &wanted));
+        assert!(!is_better(&status(Role::Leader, true, 6), &wanted));
+    }
 }

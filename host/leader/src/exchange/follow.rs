@@ -13,7 +13,7 @@ use littoral_leader_core::{
 };
 use littoral_model::{module::ModuleDigest, region::Region, write::WriteError};
 use littoral_protocol::{
-    frame::{Downstream, Upstream},
+    frame::{Downstream, ErrorCode, Upstream},
     subscriber::Epochs,
 };
 use std::{sync::Arc, time::Duration};
@@ -70,17 +70,20 @@ struct Driver {
     region: Region,
     config: client::Config,
     epochs: Epochs,
+    /// Which of the addresses is followed, or tried first.
+    address: usize,
     last_failure: String,
 }
 
 impl Driver {
     fn new(shared: Arc<Shared>, other: OtherRegion) -> Self {
         let config = client::Config { leader: other.peers, ..client::Config::default() };
-        Self { shared, region: other.name, config, epochs: Epochs::default(), last_failure: String::new() }
+        Self { shared, region: other.name, config, epochs: Epochs::default(), address: 0, last_failure: String::new() }
     }
 
     async fn follow(&mut self) -> Result<(), Ended> {
-        let (mut connection, _) = client::connect_from(&self.config, 0).await?;
+        let (mut connection, address) = client::connect_from(&self.config, self.address).await?;
+        self.address = address;
         let shared = self.shared.clone();
         let own = shared.identity.region;
         let mut taking = {
@@ -210,6 +213,9 @@ impl Driver {
     }
 
     fn lost(&mut self, ended: &Ended) {
+        // A member that does not lead answers all the same: the next address may be that of who does. Else the order counts.
+        let not_here = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
+        self.address = if not_here { self.address + 1 } else { 0 };
         let failure = ended.to_string();
         if let Some(link) = self.shared.exchange.link(self.region) {
             link.lost(failure.clone());
