@@ -47,6 +47,8 @@ pub enum Command {
     Verify(commands::verify::Args),
     /// Writes that lost against another region's: list, replay.
     Conflicts(commands::conflicts::Args),
+    /// What a member of a region's log had alone and had to give up: list, show, merge, drop.
+    Tails(commands::tails::Args),
     /// Regions of a topology: list, promote, demote, drain, failover, failback.
     Region(commands::region::Args),
     /// Break a cluster on this machine on purpose and measure what clients see.

@@ -11,6 +11,7 @@ pub mod edge;
 pub mod import;
 pub mod ingest;
 pub mod leader;
+pub mod leading;
 pub mod module;
 pub mod module_compile;
 pub mod node;
@@ -20,6 +21,7 @@ pub mod region;
 pub mod router;
 pub mod service;
 pub mod status;
+pub mod tails;
 pub mod target;
 pub mod verify;
 pub mod view;
@@ -51,6 +53,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(&args, json),
         Command::Verify(args) => verify::run(&args, json),
         Command::Conflicts(args) => conflicts::run(&args, json),
+        Command::Tails(args) => tails::run(&args, json),
         Command::Region(args) => region::run(&args, json),
         Command::Drill(args) => drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),

@@ -27,6 +27,7 @@ mod read;
 mod receipt;
 mod rows;
 mod services;
+mod tails;
 mod views;
 mod wire_view;
 
@@ -40,6 +41,7 @@ pub use node::{Catalogue, Readiness};
 pub use read::{Demand, Freshness, Read, ReadAnswer, ReadColumn};
 pub use receipt::{ChangeReceipt, RowsReceipt};
 pub use rows::{HeldRow, RowDelete, RowDocument, RowPage, ViewRows};
+pub use tails::{Tail, TailPage, TailRecord};
 pub use views::ViewPut;
 
 /// A JSON object, as keys and values of rows travel.

@@ -262,3 +262,35 @@ async fn services_modules_and_feasts_door_are_spoken() {
     let answer = client.get_online_features(&read).await.unwrap();
     assert_eq!(answer.column("iata").unwrap().values, [json!("ATL")]);
 }
+
+#[tokio::test]
+async fn tails_are_asked_for_by_name_and_a_merge_is_not_repeated() {
+    let merges = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&merges);
+    let tail = json!({"name": "3-7-9.tail", "incarnation": "0000000000000abc", "epoch": 3, "first": 7, "last": 9, "bytes": 120});
+    let record = json!({"lsn": 7, "view": "trips", "key": {"driver_id": 5}, "deleted": false, "region": "eu",
+        "hlc": u64::MAX, "written_at_ms": 12, "event_timestamp": "2026-01-01T00:00:00Z", "values": {"trips": 42}});
+    let server = Server::start(move |request| {
+        let path = request.uri().path_and_query().unwrap().as_str();
+        match (request.method().as_str(), path) {
+            ("GET", "/v1/tails") => (200, body(json!({ "tails": [tail] }))),
+            ("GET", "/v1/tails/3-7-9.tail?from=7&limit=2") => {
+                (200, body(json!({"tail": tail, "records": [record], "next": null})))
+            }
+            ("POST", "/v1/tails/3-7-9.tail/merge") => {
+                heard.fetch_add(1, Ordering::SeqCst);
+                (503, body(json!({"status": 503, "code": "leader_unavailable", "detail": "nobody leads"})))
+            }
+            ("DELETE", "/v1/tails/a%2Fb") => (404, body(json!({"status": 404, "code": "unknown_tail"}))),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
+    let client = client(&server.url);
+    assert_eq!(client.tails().await.unwrap()[0].last, 9);
+    let page = client.tail("3-7-9.tail", 7, 2).await.unwrap();
+    assert_eq!((page.records[0].hlc, &page.records[0].key["driver_id"], page.next), (u64::MAX, &json!(5), None));
+    assert_eq!(client.merge_tail("3-7-9.tail").await.unwrap_err().code(), "leader_unavailable");
+    assert_eq!(merges.load(Ordering::SeqCst), 1);
+    assert!(client.drop_tail("a/b").await.unwrap_err().is_not_found());
+}

@@ -4,7 +4,7 @@
 //! all, says what it did, and can be repeated.
 
 use crate::{
-    commands::target::{self, failed},
+    commands::leading,
     failure::Failure,
     output::{self, Paint, Table, text},
 };
@@ -214,15 +214,14 @@ impl Moves<'_> {
 
     /// How far a region's leader has every region's records.
     async fn status(&self, name: Name) -> Result<Watermark, Failure> {
-        let leader = self.region(name)?.leader.clone();
+        let leader = leading::status(self.region(name)?).await?;
         let leader = leader.ok_or_else(|| {
             Failure::usage(format!(
                 "region '{name}' of {} names no leader, and so cannot be asked",
                 self.path.display()
             ))
         })?;
-        let status = target::client(&format!("http://{leader}"))?.status().await.map_err(failed)?;
-        Ok(status.watermark)
+        Ok(leader.watermark)
     }
 
     async fn list(&self) -> Result<(), Failure> {
@@ -232,15 +231,14 @@ impl Moves<'_> {
             let role = serde_json::to_value(region.role).unwrap_or_default();
             let role = role.as_str().unwrap_or_default().to_owned();
             let mut of = Vec::new();
-            let state = match &region.leader {
-                None => "none".to_owned(),
-                Some(door) => match target::client(&format!("http://{door}"))?.status().await {
-                    Err(error) => error.to_string().red(),
-                    Ok(status) => {
-                        of = status.regions;
-                        format!("{} at {}", "well".green(), text::count(status.position.lsn.0))
-                    }
-                },
+            let state = match leading::status(region).await {
+                Ok(None) => "none".to_owned(),
+                Err(error) => error.to_string().red(),
+                Ok(Some(status)) => {
+                    of = status.regions;
+                    let which = if region.members.is_empty() { String::new() } else { format!("{} ", status.name) };
+                    format!("{which}{} at {}", "well".green(), text::count(status.position.lsn.0))
+                }
             };
             let others: Vec<String> = of
                 .iter()

@@ -52,10 +52,11 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 
 fn render(reports: &[Report]) -> String {
     let mut nodes =
-        Table::new(&["node", "role", "region", "state", ">position", ">behind", ">rows", ">memory", "door"]);
+        Table::new(&["node", "role", "region", "state", ">position", ">behind", "writes", ">rows", ">memory", "door"]);
     let mut views = Table::new(&["node", "view", "held", ">rows", ">memory"]);
     let mut modules = Table::new(&["node", "module", "release", "digest", "state"]);
     let mut regions = Table::new(&["node", "takes from", "state", ">has up to", ">behind", ">they have up to"]);
+    let mut members = Table::new(&["node", "member", "heard of"]);
     let mut errors = String::new();
     for report in reports {
         let Some(status) = &report.status else {
@@ -75,17 +76,27 @@ fn render(reports: &[Report]) -> String {
             let applied = text::count(other.applied.lsn.0);
             regions.row([status.name.clone(), other.region.to_string(), state, applied, behind, taken]);
         }
+        for (member, heard) in heard(status) {
+            let heard = if heard { "yes".green() } else { "no".red() };
+            members.row([status.name.clone(), member.to_owned(), heard]);
+        }
         for module in &status.modules {
             let digest = module.digest.chars().take(12).collect();
             let state = if module.ready { "ready".green() } else { "not ready".yellow() };
             modules.row([status.name.clone(), module.name.cyan(), module.version.clone(), digest, state]);
         }
     }
-    let tables = [nodes, regions, views, modules].into_iter().filter(|table| !table.is_empty());
+    let tables = [nodes, members, regions, views, modules].into_iter().filter(|table| !table.is_empty());
     tables.map(|table| table.render("")).chain([errors]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-fn node(status: &NodeStatus, url: &str) -> [String; 9] {
+/// At a member that leads, those that follow it, and whether it hears of them.
+fn heard(status: &NodeStatus) -> impl Iterator<Item = (&str, bool)> {
+    let gauges = status.gauges.iter();
+    gauges.filter_map(|(name, value)| Some((name.strip_prefix("member_heard/")?, *value > 0.0)))
+}
+
+fn node(status: &NodeStatus, url: &str) -> [String; 10] {
     let state = match (status.ready, status.degraded) {
         (true, None) => "ready".green(),
         (true, Some(why)) => format!("ready, degraded: {}", name_of(&why)).yellow(),
@@ -93,8 +104,13 @@ fn node(status: &NodeStatus, url: &str) -> [String; 9] {
     };
     let behind = match (status.role, status.staleness_ms) {
         (Role::Leader, _) => "-".to_owned(),
-        (Role::Edge, Some(ms)) => text::span(Duration::from_millis(ms)),
-        (Role::Edge, None) => "unknown".to_owned(),
+        (Role::Edge | Role::Follower, Some(ms)) => text::span(Duration::from_millis(ms)),
+        (Role::Edge | Role::Follower, None) => "unknown".to_owned(),
+    };
+    let writes = match (status.writable, status.role) {
+        (true, Role::Leader) => "takes".green(),
+        (true, Role::Follower | Role::Edge) => "passes on".to_owned(),
+        (false, _) => "none".red(),
     };
     [
         status.name.bold(),
@@ -103,6 +119,7 @@ fn node(status: &NodeStatus, url: &str) -> [String; 9] {
         state,
         text::count(status.position.lsn.0),
         behind,
+        writes,
         text::count(status.views.iter().map(|view| view.rows).sum()),
         text::bytes(status.views.iter().map(|view| view.bytes).sum()),
         url.to_owned(),
@@ -112,4 +129,58 @@ fn node(status: &NodeStatus, url: &str) -> [String; 9] {
 /// A variant's name as the API writes it.
 fn name_of(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{
+        position::{Epoch, Position},
+        token::Watermark,
+    };
+
+    fn member(name: &str, role: Role, staleness_ms: Option<u64>, writable: bool) -> Report {
+        let status = NodeStatus {
+            name: name.to_owned(),
+            role,
+            region: "us-east".parse().unwrap(),
+            ready: true,
+            not_ready_reason: String::new(),
+            degraded: None,
+            epoch: Epoch(4),
+            position: Position::default(),
+            head: Position::default(),
+            staleness_ms,
+            writable,
+            watermark: Watermark::default(),
+            regions: Vec::new(),
+            views: Vec::new(),
+            modules: Vec::new(),
+            gauges: Default::default(),
+        };
+        Report { url: format!("http://{name}"), status: Some(status), error: None }
+    }
+
+    #[test]
+    fn members_are_shown_with_their_role_staleness_and_what_becomes_of_writes() {
+        let mut leader = member("m1", Role::Leader, Some(0), true);
+        if let Some(status) = &mut leader.status {
+            status.gauges = [("member_heard/m2", 1.0), ("member_heard/m3", 0.0), ("queue_depth", 1.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into();
+        }
+        let all = [leader, member("m2", Role::Follower, Some(14), true), member("m3", Role::Follower, None, false)];
+        let shown = render(&all);
+        let line = |name: &str, word: &str| shown.lines().any(|line| line.contains(name) && line.contains(word));
+        assert!(line("m1", "leader") && line("m1", "takes"), "{shown}");
+        assert!(line("m2", "follower") && line("m2", "14 ms") && line("m2", "passes on"), "{shown}");
+        assert!(line("m3", "follower") && line("m3", "unknown") && line("m3", "none"), "{shown}");
+        let heard = |name: &str, word: &str| {
+            shown.lines().any(|line| line.contains("m1") && line.contains(name) && line.contains(word))
+        };
+        assert!(heard("m2", "yes") && heard("m3", "no"), "{shown}");
+        assert!(!shown.contains("queue_depth"), "{shown}");
+        let json = serde_json::to_value(&all).unwrap();
+        assert_eq!((&json[1]["status"]["role"], &json[1]["status"]["writable"]), (&"follower".into(), &true.into()));
+    }
 }

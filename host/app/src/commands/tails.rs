@@ -1,0 +1,131 @@
+//! `littoral tails`: what a member of a region's log had alone and had to give up.
+
+use crate::{
+    commands::target::{Target, failed},
+    failure::Failure,
+    output::{self, Paint, Table, text},
+};
+use littoral_client::{Tail, TailPage, TailRecord};
+use littoral_model::tail::TailMerged;
+use serde_json::{Map, Value};
+use std::process::ExitCode;
+
+/// `littoral tails ...`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// Each at the door of the member that keeps the tail (`--to`).
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show those that a member keeps.
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show rows and deletions of one.
+    Show {
+        /// The tail, as `list` names it.
+        name: String,
+        /// From this record on.
+        #[arg(long, default_value_t = 0, value_name = "LSN")]
+        from: u64,
+        /// How many.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        limit: u16,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take its writes into the region's log, under their old versions: they lose to what was written since.
+    Merge {
+        /// The tail, as `list` names it.
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Forget it, and with it what `local` had acknowledged and the region lost.
+    Drop {
+        /// The tail, as `list` names it.
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Lists, shows, merges or drops.
+///
+/// # Errors
+/// When the node is no member or cannot be reached, does not keep the tail, or nobody leads to take it.
+pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    super::block_on(async {
+        match &args.action {
+            Action::List { target } => {
+                let found = target.client()?.tails().await.map_err(failed)?;
+                output::answer(json, &found, |found| list(found))?;
+            }
+            Action::Show { name, from, limit, target } => {
+                let page = target.client()?.tail(name, *from, usize::from(*limit)).await.map_err(failed)?;
+                output::answer(json, &page, show)?;
+            }
+            Action::Merge { name, target } => {
+                let merged = target.client()?.merge_tail(name).await.map_err(failed)?;
+                output::answer(json, &merged, |merged| said_merged(name, merged))?;
+            }
+            Action::Drop { name, target } => {
+                let tail = target.client()?.drop_tail(name).await.map_err(failed)?;
+                output::answer(json, &tail, |tail| format!("{} {}\n", "dropped".yellow(), tail.name))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn list(found: &[Tail]) -> String {
+    if found.is_empty() {
+        return "no detached tails: this member never had to give up records\n".to_owned();
+    }
+    let mut table = Table::new(&["tail", ">epoch", ">first", ">last", ">size", "log"]);
+    for tail in found {
+        let [epoch, first, last] = [tail.epoch, tail.first, tail.last].map(text::count);
+        table.row([tail.name.cyan(), epoch, first, last, text::bytes(tail.bytes), tail.incarnation.clone()]);
+    }
+    format!("{}`littoral tails show NAME` has their rows, `merge` and `drop` end them\n", table.render(""))
+}
+
+fn show(page: &TailPage) -> String {
+    if page.records.is_empty() {
+        return "no rows and no deletions there: what it holds besides only concerns the log itself\n".to_owned();
+    }
+    let mut table = Table::new(&[">record", "view", "key", "values", "event"]);
+    for record in &page.records {
+        let view = record.view.as_deref().unwrap_or("(dropped)");
+        let record_values = values(record);
+        let event = record.event_timestamp.clone();
+        table.row([text::count(record.lsn), view.cyan(), members(&record.key), record_values, event]);
+    }
+    let more = page.next.map_or_else(String::new, |next| format!("more with --from {next}\n"));
+    format!("{}{more}", table.render(""))
+}
+
+fn values(record: &TailRecord) -> String {
+    match &record.values {
+        _ if record.deleted => "deleted".to_owned(),
+        Some(values) => members(values),
+        None => "(of a view that is no more)".to_owned(),
+    }
+}
+
+fn members(values: &Map<String, Value>) -> String {
+    values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn said_merged(name: &str, merged: &TailMerged) -> String {
+    let rows = text::count(merged.rows);
+    format!(
+        "{} {name}: {rows} rows and deletions are in the region's log, up to record {}\n",
+        "merged".green(),
+        merged.last
+    )
+}
