@@ -39,7 +39,7 @@ impl Stand {
         let topology = Arc::new(Topology::parse(REGION).unwrap());
         let mut stand = Self(Fleet::new(topology, health::Config::default(), outlier::Config::default()));
         stand.finds("m1", leads(4));
-        ["m2", "m3", "e1"].map(|name| stand.finds(name, PASSES_ON));
+        ["m2", "m3", "e1"].into_iter().for_each(|name| stand.finds(name, PASSES_ON));
         stand
     }
 
@@ -98,7 +98,7 @@ fn when_who_led_is_lost_others_that_pass_on_are_asked_and_when_nobody_does_those
     assert_eq!(stand.0.view(Moment::ZERO).members[0].state, State::Healthy, "one probe does not take it out");
     assert_eq!(stand.writes(), (["m2", "m3", "e1"].map(str::to_owned).to_vec(), false), "it gets no writes yet");
     stand.finds("m1", Finding::Unreachable);
-    ["m2", "m3", "e1"].map(|name| stand.finds(name, WAITS));
+    ["m2", "m3", "e1"].into_iter().for_each(|name| stand.finds(name, WAITS));
     let (asked, for_want_of_better) = stand.writes();
     assert_eq!((asked.last().unwrap().as_str(), for_want_of_better), ("m1", true), "{asked:?}");
     assert_eq!(asked[..2], ["m2", "m3"], "followers wait until somebody leads: {asked:?}");

@@ -92,6 +92,24 @@ fn a_leader_with_a_damaged_log_refuses_by_name_and_begins_anew_without_loss() {
     let said = event(&report, "detection");
     assert!(said.contains("it refuses to start") && said.contains(".seg"), "{said}");
     assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has whatever was acknowledged");
+/// What a report says happened, line by line.
+fn told(report: &Value) -> String {
+    let events = report["events"].as_array().into_iter().flatten();
+    events.filter_map(|event| event["what"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_member_that_leads_is_killed_and_another_leads() {
+    let report = drill("leader-loss");
+    assert!(report["figures"]["promotion_ms"].is_u64(), "{report}");
+}
+
+#[test]
+fn a_leader_that_stood_still_acknowledges_nothing_more_and_what_it_had_alone_is_merged() {
+    let report = drill("leader-pause");
+    let told = told(&report);
+    assert!(told.contains("0 writes were acknowledged by a leader that was fenced"), "{told}");
+    assert!(told.contains("kept the tail"), "{told}");
 }
 
 /// Ends the cluster with the test.

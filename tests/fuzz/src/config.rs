@@ -8,6 +8,8 @@ pub mod dev;
 pub mod edge;
 #[path = "../../../host/app/src/config/leader.rs"]
 pub mod leader;
+#[path = "../../../host/app/src/config/lease.rs"]
+pub mod lease;
 #[path = "../../../host/app/src/config/load.rs"]
 pub mod load;
 #[path = "../../../host/app/src/config/overrides.rs"]

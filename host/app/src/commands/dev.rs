@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{definitions::apply_all, node::environment, target},
-    config::{self, Override, dev, problem::Place},
+    config::{self, Override, dev, lease::Profile, problem::Place},
     definitions_file,
     failure::Failure,
     local::{Cluster, Regions, cluster::Plan, regions},
@@ -131,6 +131,7 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         apart: false,
         clocks: false,
         router_everywhere: false,
+        lease: Profile::Default,
         seed: 0,
     };
     super::block_on(async move {
@@ -149,7 +150,12 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
                 .flat_map(|region| &region.edges)
                 .filter_map(|e| door(&e.door))
                 .collect(),
-            leader: regions.topology.regions.first().and_then(|region| region.leader.as_ref()).and_then(door),
+            leader: regions
+                .topology
+                .regions
+                .first()
+                .and_then(|region| region.leaders().next())
+                .and_then(|(_, leader)| leader.parse().ok()),
             ..Ready::node("dev", &regions.topology.name, regions.router.ready.door, None)
         };
         let served = match ready.announce(json) {

@@ -1,6 +1,7 @@
 //! `littoral drill`: breaks a real cluster on this machine on purpose and measures what clients see.
 
 use crate::{
+    config::lease::Profile,
     drill::{self, Drill, Order},
     failure::Failure,
     output, project,
@@ -34,6 +35,9 @@ pub struct Args {
     /// Run all regions on the loopback, also where each could have a network of its own.
     #[arg(long)]
     loopback: bool,
+    /// The times of the lease, where a region's log is kept by several members.
+    #[arg(long, value_enum, default_value_t = Profile::Default)]
+    lease: Profile,
 }
 
 /// Runs a drill. Exit code 1 when an objective of its topology was missed.
@@ -60,7 +64,8 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
             kept.path().to_owned()
         }
     };
-    let order = Order { drill: which, topology, seed: args.seed, data_dir, apart: !args.loopback };
+    let apart = !args.loopback;
+    let order = Order { drill: which, topology, seed: args.seed, data_dir, apart, lease: args.lease };
     super::block_on(async move {
         let told = |event: &Event| {
             if !json {

@@ -2,6 +2,7 @@
 
 use crate::{
     commands::{definitions, ingest, target},
+    config::lease::Profile,
     definitions_file,
     demo::{feast, stage::Stage, story::Story},
     failure::Failure,
@@ -45,6 +46,7 @@ async fn start(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
         apart: false,
         clocks: false,
         router_everywhere: true,
+        lease: Profile::Default,
         seed: 1,
     };
     stage.set_regions(Regions::start(plan).await?);

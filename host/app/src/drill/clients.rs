@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -147,7 +147,9 @@ impl Load {
         while stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_some() {
             let number = self.next.fetch_add(1, Relaxed);
             let shared = -1 - (number % SHARED_ROWS) as i64;
-            let row = |id: i64| json!({ "key": { "id": id }, "values": { "number": number } });
+            // Said, so that a repeated write is the same write to who has taken it already.
+            let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            let row = |id: i64| json!({ "key": { "id": id }, "values": { "number": number }, "event_timestamp": at });
             let body = json!({ "rows": [row(number as i64), row(shared)] });
             let key = format!("write-{number}");
             let headers = [

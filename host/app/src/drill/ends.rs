@@ -65,7 +65,11 @@ pub async fn level(regions: &Regions, names: &[Name], patience: Duration) -> boo
 
 /// Every row of the drill's view that a leader holds, by key.
 pub async fn rows(regions: &Regions, name: Name) -> Result<Vec<HeldRow>, Failure> {
-    let client = leader(regions, name)?;
+    rows_at(&leader(regions, name)?).await
+}
+
+/// Every row of the drill's view that a node holds, by key.
+pub async fn rows_at(client: &Client) -> Result<Vec<HeldRow>, Failure> {
     let (mut rows, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let page = client.row_page(VIEW, PAGE, cursor.as_deref()).await.map_err(target::failed)?;

@@ -2,6 +2,7 @@
 
 mod clock;
 mod damage;
+mod member;
 
 use super::{
     clients::{Load, Seen, VIEW},
@@ -10,6 +11,7 @@ use super::{
     watcher::{self, Watcher},
 };
 use crate::{
+    config::lease::Profile,
     failure::Failure,
     local::regions::{Plan, Regions},
     plain_http::Http,
@@ -38,6 +40,9 @@ const SURE_AFTER: Duration = Duration::from_millis(300);
 const BACK_BY: [u8; 3] = [10, 50, 100];
 const BACK_STEP: Duration = Duration::from_millis(500);
 
+/// Until a write is acknowledged again with the aggressive lease.
+const AGGRESSIVE_MS_MAX: u64 = 1_000;
+
 /// What is to be run.
 pub struct Order {
     pub drill: Drill,
@@ -47,6 +52,8 @@ pub struct Order {
     pub data_dir: PathBuf,
     /// Whether each region is to run in a network of its own, where this host allows it.
     pub apart: bool,
+    /// The times of the leases of regions with members.
+    pub lease: Profile,
 }
 
 /// Runs a drill. `told` hears of each event as it happens.
@@ -64,11 +71,21 @@ pub async fn run(order: Order, told: impl FnMut(&Event)) -> Result<Report, Failu
         apart: order.apart,
         clocks: scenario.fault == Fault::Clock,
         router_everywhere: false,
+        lease: order.lease,
         seed: order.seed,
     };
     let regions = Regions::start(plan).await?;
-    let (events, checks) = (Vec::new(), Vec::new());
-    let mut running = Running { drill: order.drill, scenario, seed: order.seed, regions, began, events, checks, told };
+    let mut running = Running {
+        drill: order.drill,
+        scenario,
+        seed: order.seed,
+        lease: order.lease,
+        regions,
+        began,
+        events: Vec::new(),
+        checks: Vec::new(),
+        told,
+    };
     let reported = running.carry_out().await;
     running.regions.stop().await;
     reported
@@ -78,6 +95,7 @@ struct Running<T> {
     drill: Drill,
     scenario: Scenario,
     seed: u64,
+    lease: Profile,
     regions: Regions,
     began: Instant,
     events: Vec<Event>,
@@ -111,6 +129,9 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     async fn carry_out(&mut self) -> Result<Report, Failure> {
+        if let Fault::Leader(loss) = self.scenario.fault {
+            return self.lose_leader(loss).await;
+        }
         let (victim, names) = (self.victim()?, self.names());
         let router = self.regions.router.url();
         self.prepare(&names, &router).await?;
@@ -234,7 +255,9 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Clock => return self.set_wrong(victim, load),
             Fault::Log => self.damage_log(victim).await?,
-            Fault::Nothing => self.note(Kind::Fault, format!("region '{victim}' is to be given up in order")),
+            Fault::Nothing | Fault::Leader(_) => {
+                self.note(Kind::Fault, format!("region '{victim}' is to be given up in order"));
+            }
         }
         Ok(None)
     }
@@ -336,7 +359,7 @@ impl<T: FnMut(&Event)> Running<T> {
             }
             Fault::Clock => self.set_right(victim)?,
             Fault::Log => self.begin_anew(victim).await?,
-            Fault::Nothing => self.note(Kind::Repair, format!("'{victim}' is to take over again")),
+            Fault::Nothing | Fault::Leader(_) => self.note(Kind::Repair, format!("'{victim}' is to take over again")),
         }
         Ok(self.began.elapsed().as_millis() as u64)
     }
@@ -401,7 +424,11 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     fn objectives(&self) -> Objectives {
-        let promised = self.regions.topology.objectives;
+        let mut promised = self.regions.topology.objectives;
+        if matches!(self.scenario.fault, Fault::Leader(_)) && self.lease == Profile::Aggressive {
+            // What the profile is for.
+            promised.first_good_write_ms_max = promised.first_good_write_ms_max.map(|most| most.min(AGGRESSIVE_MS_MAX));
+        }
         Objectives {
             first_good_read_ms_max: promised.first_good_read_ms_max,
             first_good_write_ms_max: promised.first_good_write_ms_max,

@@ -31,6 +31,23 @@ pub enum Drill {
     /// A leader is killed and its log damaged; it refuses to start, and begins anew with what the others have. How it is damaged
     /// the seed says.
     LogCorruption,
+    /// The member that leads a region is killed; writes are acknowledged by a majority of its members.
+    LeaderLoss,
+    /// The member that leads is stopped for longer than its lease, and goes on; writes are acknowledged by it alone.
+    LeaderPause,
+    /// The member that leads is parted from the other members, while clients reach all of them.
+    LeaderPartition,
+}
+
+/// How the member that leads is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// As `kill -9` does.
+    Killed,
+    /// It stands still, and goes on where it was.
+    Stopped,
+    /// Nothing passes between it and the other members.
+    Parted,
 }
 
 /// What is broken.
@@ -52,6 +69,8 @@ pub enum Fault {
     Clock,
     /// The log of the region's leader.
     Log,
+    /// The member that leads the region.
+    Leader(Loss),
     /// Nothing: the region is only given up in order.
     Nothing,
 }
@@ -102,6 +121,9 @@ impl Drill {
             Self::ActiveActive => ("topology-three-regions.toml", Fault::Region, Response::None, "regions=1"),
             Self::ClockSkew => ("topology-two-regions.toml", Fault::Clock, Response::None, "local"),
             Self::LogCorruption => ("topology-three-regions.toml", Fault::Log, Response::None, "regions=1"),
+            Self::LeaderLoss => ("topology-members.toml", Fault::Leader(Loss::Killed), Response::None, "quorum"),
+            Self::LeaderPause => ("topology-members.toml", Fault::Leader(Loss::Stopped), Response::None, "local"),
+            Self::LeaderPartition => ("topology-members.toml", Fault::Leader(Loss::Parted), Response::None, "local"),
         };
         Scenario { topology, fault, response, concern, broken: Duration::from_secs(4) }
     }

@@ -46,6 +46,12 @@ pub fn unwell(view: &Value, region: Option<&str>) -> usize {
         .count()
 }
 
+/// The member that the router takes for a region's leader.
+pub fn leading<'a>(view: &'a Value, region: &str) -> Option<&'a str> {
+    let mut regions = view["regions"].as_array().into_iter().flatten();
+    regions.find(|at| at["name"] == region)?["leading"].as_str()
+}
+
 /// Whether the router knows a region in this role.
 pub fn has_role(view: &Value, region: &str, role: &str) -> bool {
     let mut regions = view["regions"].as_array().into_iter().flatten();

@@ -6,11 +6,14 @@
 
 mod addresses;
 mod configs;
+mod members;
 mod place;
 
 pub use place::Place;
 
-use crate::{failure::Failure, local::Child};
+pub use members::Members;
+
+use crate::{config::lease::Profile, failure::Failure, local::Child};
 use littoral_drill::{Link, link::Side};
 use littoral_model::region::Region as Name;
 use littoral_router::{
@@ -27,7 +30,7 @@ use std::{
 
 /// What is to be started.
 pub struct Plan {
-    /// The regions; each must have a leader.
+    /// The regions; each must have a leader, or members.
     pub topology: Topology,
     /// Where the nodes keep their data and logs, each in a directory of its own.
     pub data_dir: PathBuf,
@@ -42,6 +45,8 @@ pub struct Plan {
     /// Whether the router is as near to every region as the routers beside their clients would be. Otherwise it stands where the
     /// first region is.
     pub router_everywhere: bool,
+    /// The times of the leases of regions with members.
+    pub lease: Profile,
     /// What jitter is drawn from.
     pub seed: u64,
 }
@@ -73,8 +78,10 @@ pub struct Regions {
     topology_file: PathBuf,
     /// The topology as the router knows it: its ways lead through links.
     routed: Topology,
-    /// By region.
+    /// By region; of those whose leader keeps its log alone.
     pub leaders: BTreeMap<Name, Node>,
+    /// Of the other regions.
+    pub members: Members,
     /// By name.
     pub edges: BTreeMap<String, Node>,
     ways: Vec<Way>,
@@ -110,6 +117,11 @@ impl Node {
         Ok(())
     }
 
+    /// Its process's id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::pid)
+    }
+
     async fn stop(mut self) {
         if let Some(child) = self.child.take() {
             child.stop().await;
@@ -126,13 +138,16 @@ impl Regions {
     /// When the topology cannot be run here, or a node does not start; the others are stopped.
     pub async fn start(plan: Plan) -> Result<Self, Failure> {
         let mut topology = plan.topology;
-        if let Some(region) = topology.regions.iter().find(|region| region.leader.is_none() || region.peer.is_none()) {
+        let alone = |region: &&Region| region.members.is_empty() && (region.leader.is_none() || region.peer.is_none());
+        if let Some(region) = topology.regions.iter().find(alone) {
             return Err(Failure::usage(format!(
-                "region '{}' of topology '{}' needs a leader and a peer address to be run here",
+                "region '{}' of topology '{}' needs a leader and a peer address, or members, to be run here",
                 region.name, topology.name
             )));
         }
-        let place = if plan.apart && !plan.fixed { Place::apart(&topology) } else { Place::Loopback(None) };
+        // Members of a region are parted by the links between them, which a network of the whole region would not tell apart.
+        let parted = topology.regions.iter().any(|region| !region.members.is_empty());
+        let place = if plan.apart && !plan.fixed && !parted { Place::apart(&topology) } else { Place::Loopback(None) };
         if !plan.fixed {
             place.choose(&mut topology)?;
         }
@@ -141,17 +156,19 @@ impl Regions {
         let mut ways = Vec::new();
         let mut leaders = BTreeMap::new();
         // All ways first, as every leader must know the way to all others.
-        let mut peers: BTreeMap<(Name, Name), SocketAddr> = BTreeMap::new();
+        let mut peers = configs::Peers::new();
         for from in &topology.regions {
             for to in topology.regions.iter().filter(|to| to.name != from.name) {
-                let way =
-                    Way::lay(&topology, &place, Some(from.name), to, addresses::of(to.peer.as_deref())?, plan.seed)
-                        .await?;
-                peers.insert((from.name, to.name), way.link.address());
-                ways.push(way);
+                for peer in to.peers() {
+                    let way =
+                        Way::lay(&topology, &place, Some(from.name), to, addresses::of(Some(peer))?, plan.seed).await?;
+                    peers.entry((from.name, to.name)).or_default().push(way.link.address());
+                    ways.push(way);
+                }
             }
         }
-        for region in &topology.regions {
+        let members = Members::start(&topology, &peers, &plan.data_dir, plan.lease, plan.seed).await?;
+        for region in topology.regions.iter().filter(|region| region.members.is_empty()) {
             let mut arguments = configs::leader(&topology, region, &peers, &place, &plan.data_dir)?;
             if plan.clocks {
                 arguments.extend([
@@ -174,7 +191,9 @@ impl Regions {
         let mut routed = topology.clone();
         for region in &mut routed.regions {
             let at = region.clone();
-            for door in region.leader.iter_mut().chain(region.edges.iter_mut().map(|edge| &mut edge.door)) {
+            let members = region.members.iter_mut().map(|member| &mut member.door);
+            let edges = region.edges.iter_mut().map(|edge| &mut edge.door);
+            for door in region.leader.iter_mut().chain(members).chain(edges) {
                 let way = Way::lay(&topology, &place, None, &at, addresses::of(Some(door))?, plan.seed).await?;
                 let way = if plan.router_everywhere { way.without_delay() } else { way };
                 *door = way.link.address().to_string();
@@ -185,8 +204,9 @@ impl Regions {
         write(&topology_file, &routed)?;
         let arguments = configs::router(&topology_file, place.router(plan.listen), &plan.data_dir)?;
         let router = Child::start_by(&place.launcher(None), &arguments, &plan.data_dir.join("router.log")).await?;
+        members::wait_for_leaders(&topology).await?;
         let data_dir = plan.data_dir;
-        Ok(Self { topology, data_dir, topology_file, routed, leaders, edges, ways, router, place })
+        Ok(Self { topology, data_dir, topology_file, routed, leaders, members, edges, ways, router, place })
     }
 
     /// Where a leader keeps its log.
@@ -209,11 +229,11 @@ impl Regions {
         self.topology.regions.iter().find(|region| region.name == name)
     }
 
-    /// The base of a leader's URLs, not by way of links.
+    /// The base of a leader's URLs, not by way of links; of a region with members, that of the first one.
     pub fn leader_url(&self, name: Name) -> String {
         self.region(name)
-            .and_then(|region| region.leader.as_ref())
-            .map_or_else(String::new, |door| format!("http://{door}"))
+            .and_then(|region| region.leaders().next())
+            .map_or_else(String::new, |(_, door)| format!("http://{door}"))
     }
 
     /// Gives a region another role and share of the requests. The router takes notice within its `watch_ms`.
@@ -275,6 +295,9 @@ impl Regions {
         if let Some(leader) = self.leaders.get_mut(&name) {
             leader.kill().await;
         }
+        for member in self.members.of(name) {
+            member.kill().await;
+        }
     }
 
     /// Starts them again.
@@ -284,6 +307,9 @@ impl Regions {
     pub async fn restart(&mut self, name: Name) -> Result<(), Failure> {
         if let Some(leader) = self.leaders.get_mut(&name) {
             leader.restart().await?;
+        }
+        for member in self.members.of(name) {
+            member.restart().await?;
         }
         for edge in self.edges_of(name, None) {
             if let Some(node) = self.edges.get_mut(&edge) {
@@ -295,7 +321,8 @@ impl Regions {
 
     /// Waits until some node ends by itself, and says which and how.
     pub async fn any_ended(&mut self) -> Failure {
-        let nodes = self.leaders.values_mut().chain(self.edges.values_mut()).filter_map(|node| node.child.as_mut());
+        let nodes = self.leaders.values_mut().chain(self.members.all()).chain(self.edges.values_mut());
+        let nodes = nodes.filter_map(|node| node.child.as_mut());
         let all = nodes.chain(std::iter::once(&mut self.router));
         let (failure, _, _) = futures_util::future::select_all(all.map(|node| Box::pin(node.ended()))).await;
         failure
@@ -305,7 +332,8 @@ impl Regions {
     pub async fn stop(self) {
         self.router.stop().await;
         futures_util::future::join_all(self.edges.into_values().map(Node::stop)).await;
-        futures_util::future::join_all(self.leaders.into_values().map(Node::stop)).await;
+        let leaders = self.leaders.into_values().chain(self.members.into_nodes());
+        futures_util::future::join_all(leaders.map(Node::stop)).await;
     }
 
     fn ways_of(&self, name: Name) -> impl Iterator<Item = &Way> {

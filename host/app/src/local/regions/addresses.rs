@@ -17,8 +17,14 @@ pub fn choose(topology: &mut Topology) -> Result<(), Failure> {
         Ok(address)
     };
     for region in &mut topology.regions {
-        region.leader = Some(free()?);
-        region.peer = Some(free()?);
+        if region.members.is_empty() {
+            region.leader = Some(free()?);
+            region.peer = Some(free()?);
+        }
+        for member in &mut region.members {
+            member.door = free()?;
+            member.peer = free()?;
+        }
         for edge in &mut region.edges {
             edge.door = free()?;
         }

@@ -26,8 +26,8 @@ interval_ms = 150
 timeout_ms = 300
 ";
 
-/// The ways from regions to the peer listeners of others.
-type Peers = BTreeMap<(Name, Name), SocketAddr>;
+/// The ways from regions to the peer listeners of others: one, or as many as the other has members.
+pub type Peers = BTreeMap<(Name, Name), Vec<SocketAddr>>;
 
 pub fn leader(
     topology: &Topology,
@@ -36,21 +36,31 @@ pub fn leader(
     place: &Place,
     dir: &Path,
 ) -> Result<Vec<String>, Failure> {
+    let text = leading(topology, region, peers);
+    let door = place.listen(addresses::of(region.leader.as_deref())?);
+    let peer = place.listen(addresses::of(region.peer.as_deref())?);
+    let mut arguments = node("leader", region.name.as_str(), region.name.as_str(), &text, door, dir)?;
+    arguments.extend(["--peer-listen".to_owned(), peer.to_string()]);
+    Ok(arguments)
+}
+
+/// What a leader's file says, whether it keeps the log alone or not.
+pub fn leading(topology: &Topology, region: &Region, peers: &Peers) -> String {
     let home = topology.regions.first().map_or(region.name, |first| first.name);
     let mut text = "role = \"leader\"\n".to_owned();
     // Writing to a string never fails.
     if topology.regions.len() > 1 {
         let _ = writeln!(text, "catalogue_home = \"{home}\"");
     }
-    for ((from, to), peer) in peers.iter().filter(|((from, _), _)| *from == region.name) {
-        let _ = writeln!(text, "# from {from}\n[[regions]]\nname = \"{to}\"\npeers = [\"{peer}\"]");
+    for ((from, to), peers) in peers.iter().filter(|((from, _), _)| *from == region.name) {
+        let _ = writeln!(text, "# from {from}\n[[regions]]\nname = \"{to}\"\npeers = [{}]", quoted(peers));
     }
     let _ = writeln!(text, "[leader]\nregion = \"{}\"\ncheckpoint_interval_ms = 1000", region.name);
-    let door = place.listen(addresses::of(region.leader.as_deref())?);
-    let peer = place.listen(addresses::of(region.peer.as_deref())?);
-    let mut arguments = node("leader", region.name.as_str(), &text, door, dir)?;
-    arguments.extend(["--peer-listen".to_owned(), peer.to_string()]);
-    Ok(arguments)
+    text
+}
+
+fn quoted(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ")
 }
 
 pub fn edge(
@@ -66,17 +76,16 @@ pub fn edge(
         let far = |other: &Region| region.coordinates().direction().round_trip_ms_to(other.coordinates().direction());
         far(a).total_cmp(&far(b))
     });
-    let elsewhere = others.iter().filter_map(|other| peers.get(&(region.name, other.name)));
-    let own = addresses::of(region.peer.as_deref())?;
-    let addresses: Vec<String> =
-        std::iter::once(&own).chain(elsewhere).map(|address| format!("\"{address}\"")).collect();
+    let elsewhere = others.iter().filter_map(|other| peers.get(&(region.name, other.name))).flatten().copied();
+    let own = region.peers().map(|peer| addresses::of(Some(peer))).collect::<Result<Vec<_>, _>>()?;
+    let addresses: Vec<SocketAddr> = own.into_iter().chain(elsewhere).collect();
     let text = format!(
         "role = \"edge\"\n[edge]\nregion = \"{}\"\nhome_check_ms = 500\nreconnect_ms_max = 200\n[edge.leader]\naddresses = [{}]\n\
          connect_timeout_ms = 1000\nsilence_timeout_ms = 1000\n",
         region.name,
-        addresses.join(", ")
+        quoted(&addresses)
     );
-    node("edge", &edge.name, &text, place.listen(addresses::of(Some(&edge.door))?), dir)
+    node("edge", &edge.name, &edge.name, &text, place.listen(addresses::of(Some(&edge.door))?), dir)
 }
 
 pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
@@ -97,9 +106,17 @@ pub fn data(dir: &Path, name: &str) -> PathBuf {
     dir.join(name)
 }
 
-fn node(role: &str, name: &str, text: &str, door: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
-    let file = write(dir, name, text)?;
-    let data = data(dir, name);
+/// A node's arguments, its file written. It is called `name`, and what it keeps lies in the directory `kept_as`.
+pub fn node(
+    role: &str,
+    name: &str,
+    kept_as: &str,
+    text: &str,
+    door: SocketAddr,
+    dir: &Path,
+) -> Result<Vec<String>, Failure> {
+    let file = write(dir, kept_as, text)?;
+    let data = data(dir, kept_as);
     std::fs::create_dir_all(&data)
         .map_err(|error| Failure::refused(format!("cannot make the directory {}: {error}", data.display())))?;
     let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];

@@ -1,0 +1,215 @@
+//! Members of regions whose log several nodes keep: a process each, a lease in a directory that they share, and a link from each
+//! to each other one, so that they can be parted while clients reach all of them.
+
+use super::{
+    Node, Place, Way, addresses,
+    configs::{self, Peers},
+};
+use crate::{commands::target, config::lease::Profile, failure::Failure};
+use littoral_drill::{Link, link::Side};
+use littoral_model::{region::Region as Name, status::Role};
+use littoral_router::{
+    Topology,
+    topology::{Member, Region},
+};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// How long the members of a region may take until one of them leads.
+const LEADER_MAX: Duration = Duration::from_secs(20);
+/// How often they are asked.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Running members.
+#[derive(Default)]
+pub struct Members {
+    /// By region and name.
+    nodes: BTreeMap<(Name, String), Node>,
+    ways: Vec<Between>,
+}
+
+/// The way from one member to another of its region.
+struct Between {
+    region: Name,
+    from: String,
+    to: String,
+    link: Link,
+}
+
+impl Members {
+    /// Starts all members of all regions.
+    ///
+    /// # Errors
+    /// When one does not start; the others are stopped.
+    pub async fn start(
+        topology: &Topology,
+        peers: &Peers,
+        dir: &Path,
+        lease: Profile,
+        seed: u64,
+    ) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        let place = Place::Loopback(None);
+        for region in &topology.regions {
+            for (from, to) in pairs(&region.members) {
+                let target = addresses::of(Some(&to.peer))?;
+                let link = Way::lay(topology, &place, Some(region.name), region, target, seed).await?.link;
+                let (from, to) = (from.name.clone(), to.name.clone());
+                all.ways.push(Between { region: region.name, from, to, link });
+            }
+            for member in &region.members {
+                let text = all.config(topology, region, member, peers, dir, lease)?;
+                let kept_as = format!("{}-{}", region.name, member.name);
+                let door = addresses::of(Some(&member.door))?;
+                let mut arguments = configs::node("leader", &member.name, &kept_as, &text, door, dir)?;
+                arguments.extend(["--peer-listen".to_owned(), member.peer.clone()]);
+                let node = Node::start(Vec::new(), arguments, dir.join(format!("{kept_as}.log"))).await?;
+                all.nodes.insert((region.name, member.name.clone()), node);
+            }
+        }
+        Ok(all)
+    }
+
+    /// A member's file. It knows the others by the links that lead to them, and itself by its own address.
+    fn config(
+        &self,
+        topology: &Topology,
+        region: &Region,
+        member: &Member,
+        peers: &Peers,
+        dir: &Path,
+        lease: Profile,
+    ) -> Result<String, Failure> {
+        let mut text = configs::leading(topology, region, peers);
+        let store = dir.join(format!("{}-lease", region.name));
+        let store = std::path::absolute(&store)
+            .map_err(|error| Failure::refused(format!("cannot place the lease at {}: {error}", store.display())))?;
+        // Writing to a string never fails.
+        let _ =
+            writeln!(text, "[lease]\nstore = {:?}\nprofile = \"{}\"", format!("dir:{}", store.display()), lease.name());
+        for other in &region.members {
+            let peer = match self.way(region.name, &member.name, &other.name) {
+                Some(way) => way.link.address(),
+                None => addresses::of(Some(&other.peer))?,
+            };
+            let _ = writeln!(text, "[[members]]\nname = {:?}\npeer = \"{peer}\"", other.name);
+        }
+        Ok(text)
+    }
+
+    fn way(&self, region: Name, from: &str, to: &str) -> Option<&Between> {
+        self.ways.iter().find(|way| way.region == region && way.from == from && way.to == to)
+    }
+
+    /// One member.
+    pub fn get(&mut self, region: Name, name: &str) -> Option<&mut Node> {
+        self.nodes.get_mut(&(region, name.to_owned()))
+    }
+
+    /// The members of a region.
+    pub fn of(&mut self, region: Name) -> impl Iterator<Item = &mut Node> {
+        self.nodes.iter_mut().filter(move |((of, _), _)| *of == region).map(|(_, node)| node)
+    }
+
+    /// All of them.
+    pub fn all(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.values_mut()
+    }
+
+    pub(super) fn into_nodes(self) -> impl Iterator<Item = Node> {
+        self.nodes.into_values()
+    }
+
+    /// Parts a member from the others of its region: clients, edges and the lease's store still reach it.
+    pub fn part(&self, region: Name, name: &str) {
+        self.ways_of(region, name).for_each(|way| way.link.cut(Side::Both));
+    }
+
+    /// Ends that.
+    pub fn join(&self, region: Name, name: &str) {
+        self.ways_of(region, name).for_each(|way| way.link.heal());
+    }
+
+    fn ways_of(&self, region: Name, name: &str) -> impl Iterator<Item = &Between> {
+        self.ways.iter().filter(move |way| way.region == region && (way.from == name || way.to == name))
+    }
+}
+
+/// Waits until one member leads and the others follow it, in each region that has members.
+///
+/// # Errors
+/// When that does not come about in time.
+pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure> {
+    let deadline = Instant::now() + LEADER_MAX;
+    for region in topology.regions.iter().filter(|region| !region.members.is_empty()) {
+        while !is_led(region).await {
+            if Instant::now() >= deadline {
+                let name = region.name;
+                return Err(Failure::refused(format!(
+                    "no member of region '{name}' comes to lead; see the members' logs"
+                )));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether one member leads, and all are ready: one that opens its log anew to follow is not.
+async fn is_led(region: &Region) -> bool {
+    let asked = region.leaders().map(|(_, door)| async move {
+        let client = target::client(&format!("http://{door}")).ok()?;
+        client.status().await.ok().filter(|status| status.ready)
+    });
+    let ready: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+    ready.len() == region.members.len() && ready.iter().any(|status| status.role == Role::Leader)
+}
+
+/// Each with each other one.
+fn pairs(members: &[Member]) -> impl Iterator<Item = (&Member, &Member)> {
+    members.iter().flat_map(move |from| members.iter().filter(|to| to.name != from.name).map(move |to| (from, to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Override, leader};
+    use littoral_router::watch::read_topology;
+
+    #[test]
+    fn a_members_file_is_one_that_a_leader_takes() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config/topology-members.toml");
+        let topology = read_topology(&example).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let region = &topology.regions[0];
+        let peers: Peers = [((region.name, "eu-west".parse().unwrap()), vec!["127.0.0.1:1".parse().unwrap()])].into();
+        for member in &region.members {
+            let members = Members::default();
+            let text = members.config(&topology, region, member, &peers, dir.path(), Profile::Aggressive).unwrap();
+            // Only a topology of several regions names the catalogue's home.
+            let text = text.replacen("role = \"leader\"\n", "role = \"leader\"\ncatalogue_home = \"us-east\"\n", 1);
+            let file = dir.path().join("member.toml");
+            std::fs::write(&file, text).unwrap();
+            let named = Override::flag("--name", "leader.name", &member.name);
+            let file: leader::File = config::load(Some(&file), &[named]).unwrap_or_else(|problem| panic!("{problem}"));
+            let names: Vec<_> = file.leader().members.into_iter().map(|seat| (seat.name, seat.peer)).collect();
+            assert_eq!(names.len(), 3);
+            assert!(names.contains(&(member.name.clone(), member.peer.clone())), "{names:?}");
+            assert_eq!(file.leader().regions[0].peers, ["127.0.0.1:1"]);
+            assert_eq!(file.lease.profile, Profile::Aggressive);
+            assert!(file.lease.store.unwrap().ends_with("us-east-lease"));
+        }
+    }
+
+    #[test]
+    fn each_member_has_a_way_to_each_other() {
+        let member = |name: &str| Member { name: name.into(), door: String::new(), peer: String::new(), zone: None };
+        let all = ["a", "b", "c"].map(member);
+        let ways: Vec<_> = pairs(&all).map(|(from, to)| format!("{}{}", from.name, to.name)).collect();
+        assert_eq!(ways, ["ab", "ac", "ba", "bc", "ca", "cb"]);
+    }
+}
