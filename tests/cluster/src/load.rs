@@ -88,21 +88,15 @@ impl Drop for Writers {
     }
 }
 
-fn write_until(
-    stop: &AtomicBool,
-    door: SocketAddr,
-    writer: i64,
-    account: &Mutex<Account>,
-    headers: &[(&str, &str)],
-) {
+fn write_until(stop: &AtomicBool, door: SocketAddr, writer: i64, account: &Mutex<Account>, headers: &[(&str, &str)]) {
     let mut client = Client::new(door).with_timeout(Duration::from_secs(5));
     let mut version = 0;
     while !stop.load(Ordering::Relaxed) {
         version += 1;
         let id = writer * 1_000 + version % ACCOUNTS;
         locked(account).sent.insert(id, version);
-        let taken =
-            accounts::write_with(&mut client, &[accounts::row(id, version)], headers).is_ok_and(|answer| answer.status == 200);
+        let taken = accounts::write_with(&mut client, &[accounts::row(id, version)], headers)
+            .is_ok_and(|answer| answer.status == 200);
         let mut account = locked(account);
         if taken {
             account.acknowledged.insert(id, version);

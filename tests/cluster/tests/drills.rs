@@ -92,6 +92,8 @@ fn a_leader_with_a_damaged_log_refuses_by_name_and_begins_anew_without_loss() {
     let said = event(&report, "detection");
     assert!(said.contains("it refuses to start") && said.contains(".seg"), "{said}");
     assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has whatever was acknowledged");
+}
+
 /// What a report says happened, line by line.
 fn told(report: &Value) -> String {
     let events = report["events"].as_array().into_iter().flatten();

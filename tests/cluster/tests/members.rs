@@ -90,7 +90,10 @@ impl Region {
                 self.members.iter().chain([&self.edge]).map(|node| node.status()["position"].clone()).collect();
             !positions[0].is_null()
                 && positions.iter().all(|position| *position == positions[0])
-                && self.members.iter().all(|node| node.status()["gauges"]["log_tail_lsn"] == positions[0]["lsn"].as_f64().unwrap_or(-1.0))
+                && self
+                    .members
+                    .iter()
+                    .all(|node| node.status()["gauges"]["log_tail_lsn"] == positions[0]["lsn"].as_f64().unwrap_or(-1.0))
         });
         let nodes: Vec<_> = self.members.iter().chain([&self.edge]).collect();
         for node in &nodes[1..] {
@@ -119,7 +122,8 @@ impl Lookout {
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 for door in &doors {
-                    let mut client = littoral_provision::http::Client::new(*door).with_timeout(Duration::from_millis(200));
+                    let mut client =
+                        littoral_provision::http::Client::new(*door).with_timeout(Duration::from_millis(200));
                     let Ok(answer) = client.get("/v1/status") else { continue };
                     let status = answer.json();
                     if status["role"] == "leader" {
@@ -169,7 +173,8 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
         eventually("writes go on", PATIENCE, || {
             writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
         });
-        let (how, who) = (if stops { "stopped" } else { "killed" }, if victim == leader { "leader" } else { "follower" });
+        let (how, who) =
+            (if stops { "stopped" } else { "killed" }, if victim == leader { "leader" } else { "follower" });
         eprintln!("blow {blow}: the {who} {how}, writes go on after {} ms", struck.elapsed().as_millis());
         if stops {
             std::thread::sleep(STOPPED.saturating_sub(struck.elapsed()));
@@ -178,7 +183,9 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
             std::thread::sleep(Duration::from_millis(chance.u64(..200)));
             region.members[victim].restart().unwrap();
         }
-        eventually("it follows again", PATIENCE, || region.members[victim].status()["staleness_ms"].as_u64().is_some_and(|ms| ms < 1_000));
+        eventually("it follows again", PATIENCE, || {
+            region.members[victim].status()["staleness_ms"].as_u64().is_some_and(|ms| ms < 1_000)
+        });
     }
     let known = writers.stop();
     assert!(known.iter().all(|account| account.count > 20), "{known:?}");

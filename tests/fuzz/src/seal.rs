@@ -99,7 +99,7 @@ pub fn tail(short: &[u8], salt: [u8; 8], sealed: bool) -> Vec<u8> {
 fn seal_frames(out: &mut [u8], start: usize, salt: [u8; 8]) {
     let mut at = start;
     while at + FRAME_HEADER <= out.len() {
-        let Some(len) = u32_at(&out, at + 8) else { break };
+        let Some(len) = u32_at(out, at + 8) else { break };
         let end = (at + FRAME_HEADER).saturating_add(len as usize).min(out.len());
         let payload = xxh3_64(&out[at + FRAME_HEADER..end]);
         out[at + 8..at + 12].copy_from_slice(&((end - at - FRAME_HEADER) as u32).to_le_bytes());

@@ -36,7 +36,7 @@ fn read(input: &[u8]) {
         Ok(reader) => reader,
         Err(error) => panic!("it was listed and does not open: {error}"),
     };
-    assert_eq!(listed, [reader.detached.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&reader.detached));
     let tail = reader.detached.clone();
     let (mut next, mut chain) = (tail.first, None);
     for block in reader {
