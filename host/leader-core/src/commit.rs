@@ -1,4 +1,7 @@
 //! Writes on their way into the log: their versions and numbers, retries, and what is taken back when a batch fails.
+//!
+//! While one batch is on its way to the disk, the next one may be built on it already: with the numbers, the chain, the
+//! catalogue and the receipts that hold should it arrive. When it does not, the one that was built on it is refused too.
 
 use crate::{
     import::{Import, Imports},
@@ -131,6 +134,21 @@ pub struct Committer {
     origins: Arc<Origins>,
     pub(crate) imports: Imports,
     receipts: Arc<Mutex<Receipts>>,
+    /// Batches that were finished so far: the number of the newest.
+    finished: u64,
+    /// The number of the newest batch that is durable.
+    durable: u64,
+    /// The batch that is on its way to the disk.
+    under_way: Option<UnderWay>,
+}
+
+/// What holds should the batch that is on its way to the disk arrive.
+#[derive(Debug)]
+struct UnderWay {
+    number: u64,
+    end: Bounds,
+    catalogue: Arc<Catalogue>,
+    origins: Arc<Origins>,
 }
 
 /// A batch in the making, and all that must be taken back should it fail.
@@ -139,6 +157,8 @@ pub struct Building {
     pub(crate) batch: Batch,
     pub(crate) pending: Pending,
     pub(crate) now_ms: u64,
+    /// The batch that it was built on before that one was durable.
+    built_on: Option<u64>,
 }
 
 /// What a batch changes when it is durable, and what is taken back when it is not.
@@ -147,15 +167,10 @@ pub struct Pending {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) origins: Arc<Origins>,
     keys: Vec<(String, Lsn)>,
+    number: u64,
 }
 
 impl Building {
-    /// The batch to append, and what to give to [`Committer::durable`] or [`Committer::failed`] afterwards.
-    #[must_use]
-    pub fn finish(self) -> (Batch, Pending) {
-        (self.batch, self.pending)
-    }
-
     /// Bytes of its records.
     #[must_use]
     pub fn bytes_len(&self) -> usize {
@@ -173,7 +188,8 @@ impl Committer {
         (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
         receipts: Arc<Mutex<Receipts>>,
     ) -> Self {
-        Self { region, epoch, limits, clock, catalogue, origins, imports: Imports::default(), receipts }
+        let (imports, finished, durable, under_way) = (Imports::default(), 0, 0, None);
+        Self { region, epoch, limits, clock, catalogue, origins, imports, receipts, finished, durable, under_way }
     }
 
     /// How other regions' records are to be taken.
@@ -200,11 +216,17 @@ impl Committer {
         (self.catalogue, self.origins) = (catalogue, origins);
     }
 
-    /// Begins a batch that follows the log's tail, within a buffer that is used again, with room for so many bytes.
+    /// Begins a batch that follows the log's tail, or the batch that is on its way there; within a buffer that is used
+    /// again, with room for so many bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
-        let pending = Pending { catalogue: self.catalogue.clone(), origins: self.origins.clone(), keys: Vec::new() };
-        Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms }
+        let (bounds, catalogue, origins) = match &self.under_way {
+            Some(UnderWay { end, catalogue, origins, .. }) => (end, catalogue, origins),
+            None => (bounds, &self.catalogue, &self.origins),
+        };
+        let pending = Pending { catalogue: catalogue.clone(), origins: origins.clone(), keys: Vec::new(), number: 0 };
+        let built_on = self.under_way.as_ref().map(|under_way| under_way.number);
+        Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms, built_on }
     }
 
     /// Takes work into the batch.
@@ -233,14 +255,41 @@ impl Committer {
         }
     }
 
+    /// The batch to append, and what to give to [`Committer::durable`] or [`Committer::failed`] afterwards. The next batch
+    /// may be begun meanwhile, and finished when it is known what became of this one. An empty batch needs neither.
+    ///
+    /// `None` when the batch that it was built on has failed: nothing of it was taken, and nobody may be answered from it.
+    pub fn finish(&mut self, building: Building) -> Option<(Batch, Pending)> {
+        let Building { batch, mut pending, built_on, .. } = building;
+        let stands = built_on.is_none_or(|number| number == self.durable);
+        if !stands && !active(Mutation::BuildOnFailed) {
+            self.take_back(&pending);
+            return None;
+        }
+        if !batch.is_empty() {
+            self.finished += 1;
+            pending.number = self.finished;
+            let (catalogue, origins) = (pending.catalogue.clone(), pending.origins.clone());
+            self.under_way = Some(UnderWay { number: self.finished, end: batch.end(), catalogue, origins });
+        }
+        Some((batch, pending))
+    }
+
     /// The batch is durable.
     pub fn durable(&mut self, pending: Pending) {
         self.catalogue = pending.catalogue;
         self.origins = pending.origins;
+        self.durable = pending.number;
+        self.under_way = None;
     }
 
     /// The batch could not be made durable: nothing of it was taken.
     pub fn failed(&mut self, pending: &Pending) {
+        self.under_way = None;
+        self.take_back(pending);
+    }
+
+    fn take_back(&self, pending: &Pending) {
         if active(Mutation::KeepFailedReceipts) {
             return;
         }

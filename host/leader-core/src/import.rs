@@ -294,17 +294,17 @@ mod tests {
         committer.take(&mut building, import(0, 5)).unwrap();
         // In one batch with the one that it follows.
         committer.take(&mut building, import(5, 9)).unwrap();
-        let (_, pending) = building.finish();
+        let (_, pending) = committer.finish(building).unwrap();
         // Its fsync has failed.
         committer.failed(&pending);
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         let refused = committer.take(&mut building, import(9, 12)).unwrap_err();
         assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
-        assert!(building.finish().0.is_empty());
+        assert!(committer.finish(building).unwrap().0.is_empty());
         // The stream begins again where the log stands.
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         committer.take(&mut building, import(0, 9)).unwrap();
-        let (_, pending) = building.finish();
+        let (_, pending) = committer.finish(building).unwrap();
         committer.durable(pending);
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         committer.take(&mut building, import(9, 12)).unwrap();

@@ -1,7 +1,9 @@
 //! The leader of a region: takes writes, makes them durable in groups, applies them, acknowledges them, and feeds edges.
 //!
 //! ```text
-//! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, numbers, one append, one fsync
+//! writer ─▶ check (caller's task) ─▶ queue ─▶ commit thread: versions, numbers, chain
+//!                                                │
+//!                                             disk thread: one append, one fsync; a small batch's on the commit thread
 //!                                                │
 //!                  acknowledged ◀─ apply thread: table, catalogue, head
 //! ```
@@ -12,6 +14,7 @@
 mod apply;
 mod commit;
 mod config;
+mod disk;
 mod exchange;
 mod handle;
 mod maintain;

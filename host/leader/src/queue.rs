@@ -12,11 +12,23 @@ pub(crate) enum Refused {
     Closed,
 }
 
+/// What has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// Something that waited, of so many bytes in all.
+    Items(usize),
+    /// A nudge: there is something to look at elsewhere.
+    Nudge,
+    /// The end: the queue is closed and empty.
+    End,
+}
+
 #[derive(Debug)]
 struct State<T> {
     waiting: VecDeque<(T, usize)>,
     bytes: usize,
     closed: bool,
+    nudged: bool,
 }
 
 #[derive(Debug)]
@@ -29,7 +41,7 @@ pub(crate) struct Queue<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new(items_max: usize, bytes_max: usize) -> Self {
-        let state = State { waiting: VecDeque::new(), bytes: 0, closed: false };
+        let state = State { waiting: VecDeque::new(), bytes: 0, closed: false, nudged: false };
         Self { state: Mutex::new(state), came: Condvar::new(), items_max, bytes_max }
     }
 
@@ -53,13 +65,19 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for something and moves it to `into`: at least one, then what brings it to about `bytes_max` bytes. Returns
-    /// how many bytes that is; `None` when the queue is closed and empty.
-    pub(crate) fn take(&self, into: &mut Vec<T>, bytes_max: usize) -> Option<usize> {
+    /// Waits for something and moves it to `into`: at least one, then what brings it to about `bytes_max` bytes. A nudge
+    /// goes before what waits; with no room at all, nothing but a nudge is waited for.
+    pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Came {
         let mut state = self.state.lock();
-        while state.waiting.is_empty() {
-            if state.closed {
-                return None;
+        loop {
+            if std::mem::take(&mut state.nudged) {
+                return Came::Nudge;
+            }
+            if bytes_max > 0 && !state.waiting.is_empty() {
+                break;
+            }
+            if bytes_max > 0 && state.closed {
+                return Came::End;
             }
             self.came.wait(&mut state);
         }
@@ -71,7 +89,13 @@ impl<T> Queue<T> {
             taken += bytes;
             into.push(item);
         }
-        Some(taken)
+        Came::Items(taken)
+    }
+
+    /// Ends a wait, now or the next one.
+    pub(crate) fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.came.notify_one();
     }
 
     /// Lets nothing more in. What waits is still taken.
@@ -99,16 +123,30 @@ mod tests {
         queue.push(1, 100).unwrap();
         assert_eq!(queue.push(2, 1), Err(Refused::Full));
         let mut taken = Vec::new();
-        assert_eq!(queue.take(&mut taken, 5), Some(100));
+        assert_eq!(queue.next(&mut taken, 5), Came::Items(100));
         queue.push(2, 4).unwrap();
         queue.push(3, 4).unwrap();
         assert_eq!(queue.push(4, 1), Err(Refused::Full));
-        assert_eq!(queue.take(&mut taken, 4), Some(4));
+        assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
         assert_eq!(taken, [1, 2]);
         queue.close();
         assert_eq!(queue.push(5, 1), Err(Refused::Closed));
-        assert_eq!(queue.take(&mut taken, 4), Some(4));
-        assert_eq!(queue.take(&mut taken, 4), None);
+        assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
+        assert_eq!(queue.next(&mut taken, 4), Came::End);
         assert_eq!(taken, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_nudge_goes_before_what_waits_and_is_not_lost() {
+        let queue = Queue::new(2, 10);
+        queue.push(1, 1).unwrap();
+        queue.nudge();
+        let mut taken = Vec::new();
+        assert_eq!(queue.next(&mut taken, 5), Came::Nudge);
+        assert_eq!(queue.next(&mut taken, 5), Came::Items(1));
+        queue.close();
+        queue.nudge();
+        assert_eq!(queue.next(&mut taken, 0), Came::Nudge);
+        assert_eq!(queue.next(&mut taken, 5), Came::End);
     }
 }

@@ -280,6 +280,7 @@ fn open(
 /// The threads of an open log.
 pub(crate) struct Threads {
     commit: JoinHandle<()>,
+    disk: JoinHandle<()>,
     apply: JoinHandle<()>,
     maintain: JoinHandle<()>,
     stop: Arc<AtomicBool>,
@@ -300,15 +301,15 @@ impl Threads {
                 None => apply::run(&shared, &to_apply),
             })?
         };
-        let committer =
-            commit::Committer { shared: shared.clone(), apply: batches, maintenance: maintain.thread().clone() };
+        let (committer, disk) = commit::Committer::new(shared, batches, maintain.thread().clone());
+        let disk = named("leader-disk").spawn(move || disk.run())?;
         let commit = named("leader-commit").spawn(move || committer.run())?;
-        Ok(Self { commit, apply, maintain, stop })
+        Ok(Self { commit, disk, apply, maintain, stop })
     }
 
     /// Waits until everything that was taken is durable, applied and acknowledged.
     pub(crate) fn join(self) {
-        for (name, thread) in [("commit", self.commit), ("apply", self.apply)] {
+        for (name, thread) in [("commit", self.commit), ("disk", self.disk), ("apply", self.apply)] {
             if thread.join().is_err() {
                 tracing::error!(name, "a thread of the leader had panicked");
             }

@@ -218,6 +218,13 @@ impl Batch {
         self.bytes.len() - frame::HEADER_LEN
     }
 
+    /// Where the log will end when the batch is durable. Where it begins by then is not known here: no batch asks for it.
+    #[must_use]
+    pub fn end(&self) -> Bounds {
+        let tail = Lsn(self.next.0 - 1);
+        Bounds { oldest: self.first, tail, chain: self.chain, epoch: self.epoch, hlc: self.hlc }
+    }
+
     /// Appends a record, which must bear [`Batch::next_lsn`] and [`Batch::epoch`]; its chain hash is filled in.
     ///
     /// # Errors

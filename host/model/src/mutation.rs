@@ -43,6 +43,8 @@ pub enum Mutation {
     JoinOlderFlight,
     /// An idempotency key stands for a write that was not made durable.
     KeepFailedReceipts,
+    /// A batch is answered from though the one that it was built on has failed.
+    BuildOnFailed,
     /// Idempotency keys are not read back from the log.
     ForgetReceiptsOnReplay,
     /// A snapshot on disk leaves idempotency keys out.
@@ -124,6 +126,9 @@ impl Mutation {
     /// Those of regions that take each other's records, which the simulation of regions finds.
     pub const REGIONS: [Self; 4] =
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
+
+    /// Those of batches that are built ahead, which the simulation finds in worlds where they are.
+    pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
     pub const ALL: [Self; 29] = [

@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "a part of its calls is modelled")]
 mod shipped;
 
-use shipped::{Queue, Refused};
+use shipped::{Came, Queue, Refused};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ const WRITERS: usize = 3;
 const WRITES: usize = 3;
 const ITEMS_MAX: usize = 3;
 
-/// Writers push while one thread commits and another closes the queue: what was taken in is committed once and in its
-/// writer's order, what was refused is not, and the committer ends.
+/// Writers push while one thread commits, a second nudges it and a third closes the queue: what was taken in is committed once
+/// and in its writer's order, what was refused is not, no nudge is lost, and the committer ends.
 pub fn every_write_taken_in_is_committed_once_and_in_order() {
     let queue = Arc::new(Queue::new(ITEMS_MAX, 1_000));
     let writers: Vec<_> = (0..WRITERS)
@@ -39,7 +39,9 @@ pub fn every_write_taken_in_is_committed_once_and_in_order() {
         let queue = queue.clone();
         thread::spawn(move || {
             let (mut committed, mut batch) = (Vec::new(), Vec::new());
-            while let Some(bytes) = queue.take(&mut batch, 20) {
+            // As while a full batch waits for the one before it.
+            assert_eq!(queue.next(&mut batch, 0), Came::Nudge);
+            while let Came::Items(bytes) = queue.next(&mut batch, 20) {
                 assert!(!batch.is_empty() && batch.len() <= ITEMS_MAX, "a batch of {}", batch.len());
                 assert_eq!(bytes, batch.len() * 10);
                 committed.append(&mut batch);
@@ -47,11 +49,16 @@ pub fn every_write_taken_in_is_committed_once_and_in_order() {
             committed
         })
     };
+    let nudger = {
+        let queue = queue.clone();
+        thread::spawn(move || queue.nudge())
+    };
     let closer = {
         let queue = queue.clone();
         thread::spawn(move || queue.close())
     };
     let taken_in: Vec<Vec<_>> = writers.into_iter().map(|writer| writer.join().expect("a writer ends well")).collect();
+    nudger.join().expect("the nudger ends well");
     closer.join().expect("the closer ends well");
     let committed = committer.join().expect("the committer ends well");
     for (writer, taken_in) in taken_in.iter().enumerate() {

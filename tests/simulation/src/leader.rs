@@ -5,11 +5,11 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Committer, Imports, Ledger, Limits, Marks, Published, Receipts, State, Work, ingest, published::receipt,
-    receipts::content_hash, recover, vouching,
+    Building, Committer, Durable, Imports, Ledger, Limits, Marks, Published, Receipts, State, Work, commit, ingest,
+    published::receipt, receipts::content_hash, recover, vouching,
 };
 use littoral_log::{
-    Log as _, Retention,
+    Batch, Log as _, Retention,
     embedded::{Embedded, Options},
     snapshot,
     storage::{Faults, Memory},
@@ -71,6 +71,30 @@ pub struct Leader {
     /// Conflicts with them.
     pub ledger: Arc<parking_lot::Mutex<Ledger>>,
     state: State,
+}
+
+/// A batch that is not on its way to the disk yet.
+pub struct Built {
+    building: Building,
+    taken: Vec<Result<Durable, WriteError>>,
+}
+
+/// A batch that is on its way to the disk.
+pub struct Sent {
+    batch: Batch,
+    pending: commit::Pending,
+    taken: Vec<Result<Durable, WriteError>>,
+}
+
+/// An answer for each work of a batch, or why nothing of it is durable.
+pub type Answers = Result<Vec<Result<WriteReceipt, WriteError>>, String>;
+
+impl Built {
+    /// For each work, whether it has brought records into the batch.
+    #[must_use]
+    pub fn fresh(&self) -> Vec<bool> {
+        self.taken.iter().map(|taken| !matches!(taken, Ok(Durable::Before { .. }) | Err(_))).collect()
+    }
 }
 
 /// The region of everything.
@@ -175,10 +199,34 @@ impl Leader {
     ///
     /// # Errors
     /// Why nothing of it is durable.
-    pub fn commit(&mut self, works: Vec<Work>, now: Duration) -> Result<Vec<Result<WriteReceipt, WriteError>>, String> {
+    pub fn commit(&mut self, works: Vec<Work>, now: Duration) -> Answers {
+        let built = self.build(works, now);
+        let sent = self.send(built)?;
+        self.arrive(sent)
+    }
+
+    /// Takes work into a batch, which follows the one that is on its way to the disk, if there is one.
+    pub fn build(&mut self, works: Vec<Work>, now: Duration) -> Built {
         let mut building = self.committer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
-        let taken: Vec<_> = works.into_iter().map(|work| self.committer.take(&mut building, work)).collect();
-        let (batch, pending) = building.finish();
+        let taken = works.into_iter().map(|work| self.committer.take(&mut building, work)).collect();
+        Built { building, taken }
+    }
+
+    /// Sends a batch on its way to the disk. One at a time.
+    ///
+    /// # Errors
+    /// That the batch that it was built on has failed.
+    pub fn send(&mut self, Built { building, taken }: Built) -> Result<Sent, String> {
+        let finished = self.committer.finish(building);
+        let (batch, pending) = finished.ok_or("the batch that it was built on has failed")?;
+        Ok(Sent { batch, pending, taken })
+    }
+
+    /// What becomes of a batch that was sent.
+    ///
+    /// # Errors
+    /// Why nothing of it is durable.
+    pub fn arrive(&mut self, Sent { batch, pending, taken }: Sent) -> Answers {
         if !batch.is_empty() {
             if let Err(error) = self.log.append(batch) {
                 self.committer.failed(&pending);

@@ -24,4 +24,4 @@ mod sessions;
 pub mod world;
 
 pub use report::{Failure, Report};
-pub use world::{World, run};
+pub use world::{World, run, run_ahead};

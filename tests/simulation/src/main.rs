@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
+use littoral_simulation::{run, run_ahead};
 use std::{process::ExitCode, str::FromStr};
 
 /// Runs the seeded world and checks its invariants after every event.
@@ -22,6 +23,9 @@ struct Arguments {
     /// The world of several regions in the place of one.
     #[arg(long)]
     regions: bool,
+    /// Worlds in which batches are built while others are on their way to the disk.
+    #[arg(long)]
+    ahead: bool,
     /// Put this deliberate fault into the product.
     #[arg(long)]
     mutation: Option<Fault>,
@@ -34,7 +38,11 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Mutation::ALL.into_iter().chain(Mutation::REGIONS).find(|mutation| format!("{mutation:?}") == name);
+        let found = Mutation::ALL
+            .into_iter()
+            .chain(Mutation::AHEAD)
+            .chain(Mutation::REGIONS)
+            .find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
             let names: Vec<String> = Mutation::ALL.iter().map(|mutation| format!("{mutation:?}")).collect();
             format!("there is no such fault; there are {}", names.join(", "))
@@ -57,7 +65,7 @@ fn main() -> ExitCode {
         return if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
-        let result = littoral_simulation::run(seed);
+        let result = if arguments.ahead { run_ahead(seed) } else { run(seed) };
         let (events, digest) = match &result {
             Ok(report) => (&report.events, report.digest),
             Err(failure) => (&failure.events, failure.digest()),

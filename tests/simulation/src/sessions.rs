@@ -21,7 +21,7 @@ use littoral_model::{
     row::Row,
     token::Watermark,
     view::ViewId,
-    write::{WriteReceipt, WriteRequest},
+    write::{WriteError, WriteReceipt, WriteRequest},
 };
 use littoral_protocol::frame::Resume;
 use std::{cell::Cell, collections::BTreeSet, rc::Rc, time::Duration};
@@ -58,11 +58,45 @@ pub(crate) struct Read {
     rows: Vec<Vec<Option<Row>>>,
 }
 
+/// Who waits for an answer to a work of a batch: nobody for the leader's own.
+struct Writer {
+    session: usize,
+    request: WriteRequest,
+    /// Whether the client, which was cut off, has sent the write again before it was answered.
+    again: bool,
+}
+
 impl World {
-    /// Some clients write, in one batch of the leader's.
+    /// Some clients write, in one batch of the leader's, or in two of which the second is built while the first is on its
+    /// way to the disk.
     pub(crate) fn write(&mut self) -> Result<(), String> {
-        let mut works = Vec::new();
-        let mut writers = Vec::new();
+        let (works, mut writers) = self.next_works()?;
+        let built = self.leader.build(works, self.now);
+        let fresh = built.fresh();
+        let sent = self.leader.send(built)?;
+        let ahead = self.ahead && self.random.one_in(2);
+        let next = ahead.then(|| self.works_behind(&mut writers)).transpose()?;
+        let next = next.map(|(works, writers)| (self.leader.build(works, self.now), writers));
+        let from = self.leader.head().lsn.next();
+        match self.leader.arrive(sent) {
+            Ok(answers) => self.acknowledged(from, writers, answers)?,
+            Err(reason) => self.refused(from, writers, Some(&fresh), &reason),
+        }
+        let Some((built, writers)) = next else { return Ok(()) };
+        let (fresh, from) = (built.fresh(), self.leader.head().lsn.next());
+        match self.leader.send(built) {
+            Err(reason) => self.refused(from, writers, None, &reason),
+            Ok(sent) => match self.leader.arrive(sent) {
+                Ok(answers) => self.acknowledged(from, writers, answers)?,
+                Err(reason) => self.refused(from, writers, Some(&fresh), &reason),
+            },
+        }
+        Ok(())
+    }
+
+    /// What some clients write, and what the leader has to do besides.
+    fn next_works(&mut self) -> Result<(Vec<Work>, Vec<Option<Writer>>), String> {
+        let (mut works, mut writers) = (Vec::new(), Vec::new());
         for session in 0..self.sessions.len() {
             if !self.random.one_in(2) && !works.is_empty() {
                 continue;
@@ -71,13 +105,8 @@ impl World {
                 Some(open) => open,
                 None => self.next_write(session),
             };
-            match self.leader.check(request.clone(), self.now) {
-                Ok(work) => {
-                    works.push(work);
-                    writers.push(Some((session, request)));
-                }
-                Err(error) => return Err(format!("a sound write is refused: {error}")),
-            }
+            works.push(self.sound(&request)?);
+            writers.push(Some(Writer { session, request, again: false }));
         }
         if self.random.one_in(6) {
             let before = Hlc::new(self.leader.now_ms(self.now).saturating_sub(self.random.below(200)), 0);
@@ -86,40 +115,77 @@ impl World {
                 writers.push(None);
             }
         }
-        let from = self.leader.head().lsn.next();
-        let rows: Vec<Write> = writers.iter().flatten().flat_map(|(_, request)| writes_of(request)).collect();
-        match self.leader.commit(works, self.now) {
-            Ok(answers) => {
-                self.pending = Vec::new();
-                self.record(from)?;
-                self.note(format!("records {from} to {} are acknowledged", self.leader.head().lsn));
-                for (writer, answer) in writers.into_iter().zip(answers) {
-                    let receipt = answer.map_err(|error| format!("a sound write is refused: {error}"))?;
-                    if let Some((session, request)) = writer {
-                        self.what_is_acknowledged_stands_in_the_log(&receipt, &request)?;
-                        // Some answers are lost on their way: the client sends the write again.
-                        if request.idempotency_key.is_some() && self.random.one_in(3) {
-                            self.sessions[session].open = Some(request);
-                            continue;
-                        }
-                        // A retry is answered with what stands there since.
-                        if !receipt.duplicate {
-                            self.sessions[session].token = Some(receipt.token);
-                        }
-                    }
-                }
+        Ok((works, writers))
+    }
+
+    /// What comes while a batch is on its way to the disk: clients that were cut off send their writes again, and others
+    /// have more to write.
+    fn works_behind(&mut self, writers: &mut [Option<Writer>]) -> Result<(Vec<Work>, Vec<Option<Writer>>), String> {
+        let (mut works, mut behind) = (Vec::new(), Vec::new());
+        for writer in writers.iter_mut().flatten() {
+            let request = if writer.request.idempotency_key.is_some() && self.random.one_in(2) {
+                writer.again = true;
+                writer.request.clone()
+            } else if self.random.one_in(3) {
+                self.next_write(writer.session)
+            } else {
+                continue;
+            };
+            works.push(self.sound(&request)?);
+            behind.push(Some(Writer { session: writer.session, request, again: false }));
+        }
+        Ok((works, behind))
+    }
+
+    fn sound(&self, request: &WriteRequest) -> Result<Work, String> {
+        let checked = self.leader.check(request.clone(), self.now);
+        checked.map_err(|error| format!("a sound write is refused: {error}"))
+    }
+
+    fn acknowledged(
+        &mut self,
+        from: Lsn,
+        writers: Vec<Option<Writer>>,
+        answers: Vec<Result<WriteReceipt, WriteError>>,
+    ) -> Result<(), String> {
+        // One without records has not been at the disk: what failed before may still be found there.
+        if self.leader.head().lsn >= from {
+            self.pending = Vec::new();
+        }
+        self.record(from)?;
+        self.note(format!("records {from} to {} are acknowledged", self.leader.head().lsn));
+        for (writer, answer) in writers.into_iter().zip(answers) {
+            let receipt = answer.map_err(|error| format!("a sound write is refused: {error}"))?;
+            let Some(Writer { session, request, again }) = writer else { continue };
+            self.what_is_acknowledged_stands_in_the_log(&receipt, &request)?;
+            if again {
+                continue;
             }
-            Err(reason) => {
-                self.note(format!("records from {from} on are refused: {reason}"));
-                for (session, request) in writers.into_iter().flatten() {
-                    if request.idempotency_key.is_some() {
-                        self.sessions[session].open = Some(request);
-                    }
-                }
-                self.pending = rows;
+            // Some answers are lost on their way: the client sends the write again.
+            if request.idempotency_key.is_some() && self.random.one_in(3) {
+                self.sessions[session].open = Some(request);
+                continue;
+            }
+            // A retry is answered with what stands there since.
+            if !receipt.duplicate {
+                self.sessions[session].token = Some(receipt.token);
             }
         }
         Ok(())
+    }
+
+    /// A batch is refused. What of it was sent to the disk, the works that are `fresh`, may yet be found there.
+    fn refused(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: &str) {
+        self.note(format!("records from {from} on are refused: {reason}"));
+        if let Some(fresh) = fresh {
+            let rows = writers.iter().zip(fresh).filter(|(_, fresh)| **fresh).filter_map(|(writer, _)| writer.as_ref());
+            self.pending = rows.flat_map(|writer| writes_of(&writer.request)).collect();
+        }
+        for Writer { session, request, again } in writers.into_iter().flatten() {
+            if request.idempotency_key.is_some() && !again {
+                self.sessions[session].open = Some(request);
+            }
+        }
     }
 
     fn next_write(&mut self, session: usize) -> WriteRequest {

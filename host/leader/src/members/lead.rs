@@ -219,8 +219,13 @@ async fn begin(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) -> Result<L
             part.lease.confirm(epoch).map_err(|fenced| WriteError::NotLeader(fenced.to_string()))?;
             let mut building = core.begin(Vec::new(), &shared.log.bounds(), 0, shared.now_ms());
             let durable = core.take(&mut building, LogWork::Begin)?;
-            let (batch, pending) = building.finish();
-            shared.log.append(batch).map_err(|error| WriteError::NotDurable(error.to_string()))?;
+            let finished =
+                core.finish(building).ok_or_else(|| WriteError::NotDurable("a batch before it failed".into()));
+            let (batch, pending) = finished?;
+            if let Err(error) = shared.log.append(batch) {
+                core.failed(&pending);
+                return Err(WriteError::NotDurable(error.to_string()));
+            }
             core.durable(pending);
             Ok(durable.range().1)
         })
