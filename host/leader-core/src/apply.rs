@@ -153,11 +153,21 @@ impl State {
         u64::from(fresh)
     }
 
+    /// Applies a write's rows; rows of one view that follow each other go together. Rows of a view that is not there any
+    /// more are left out.
     fn apply_rows(&self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
-        for (row, at) in request.rows.iter().zip(0..) {
-            let version = Version { hlc: Hlc(hlc.0 + at), region: self.identity.region };
-            let meta = RowMeta { view: row.view, event_time: row.event_time, version, lsn: first.advance(at) };
-            self.apply_row(table, meta, row.key, row.body);
+        let mut rows = request.rows.pieces().zip(0..).peekable();
+        while let Some(view) = rows.peek().map(|(row, _)| row.view) {
+            let of_view = std::iter::from_fn(|| {
+                let (row, at) = rows.next_if(|(row, _)| row.view == view)?;
+                let version = Version { hlc: Hlc(hlc.0 + at), region: self.identity.region };
+                let meta = RowMeta { view, event_time: row.event_time, version, lsn: first.advance(at) };
+                Some(Row::of_payload(meta, row.payload, row.key_len))
+            });
+            match self.merges.get(&view) {
+                Some(merge) => table.apply_all(view, of_view, *merge, Mode::InsertAll),
+                None => of_view.for_each(drop),
+            }
         }
     }
 

@@ -45,18 +45,18 @@ pub struct RowMeta {
     pub lsn: Lsn,
 }
 
+impl RowHeader {
+    fn of(meta: RowMeta, key_len: usize, tombstone: bool) -> Self {
+        let RowMeta { view, event_time, version, lsn } = meta;
+        Self { view, key_len: key_len as u32, tombstone, event_time, version, lsn }
+    }
+}
+
 impl Row {
     /// A row from its key and packed values ([`crate::row_body`]); `None` makes a tombstone.
     #[must_use]
     pub fn new(meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> Self {
-        let header = RowHeader {
-            view: meta.view,
-            key_len: key.len() as u32,
-            tombstone: body.is_none(),
-            event_time: meta.event_time,
-            version: meta.version,
-            lsn: meta.lsn,
-        };
+        let header = RowHeader::of(meta, key.len(), body.is_none());
         let body = body.unwrap_or_default();
         // Most rows are put together on the stack: one allocation instead of two.
         let mut short = [0; 512];
@@ -67,6 +67,14 @@ impl Row {
             return Self(ThinArc::from_header_and_slice(header, bytes));
         }
         Self(ThinArc::from_header_and_slice(header, &[key, body].concat()))
+    }
+
+    /// The same from bytes that are in one piece already: the key's, of which there are `key_len`, then the packed values'.
+    /// Without any the row is a tombstone, as packed values are never empty.
+    #[must_use]
+    pub fn of_payload(meta: RowMeta, payload: &[u8], key_len: usize) -> Self {
+        let key_len = key_len.min(payload.len());
+        Self(ThinArc::from_header_and_slice(RowHeader::of(meta, key_len, key_len == payload.len()), payload))
     }
 
     /// The same row, made by another record: one of another log.

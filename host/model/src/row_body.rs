@@ -304,7 +304,8 @@ pub fn check(body: &[u8], schema: impl ExactSizeIterator<Item = ValueType>) -> R
         return Err(InvalidBody::Short { needed, have: body.len() });
     }
     for (index, value_type) in schema.take(count).enumerate() {
-        if body[2 + index / 8] & (1 << (index % 8)) == 0 {
+        // What is of one size lies whole in its slot.
+        if value_type.is_fixed_size() || body[2 + index / 8] & (1 << (index % 8)) == 0 {
             continue;
         }
         let whole = match try_value_at(body, index, value_type) {

@@ -102,6 +102,12 @@ impl ValueType {
         })
     }
 
+    /// Whether values are of one fixed size: no texts, bytes or lists.
+    #[must_use]
+    pub const fn is_fixed_size(self) -> bool {
+        self.element().is_none() && !matches!(self, Self::String | Self::Bytes)
+    }
+
     /// Whether a join key may be of this type (Feast's entity key types).
     #[must_use]
     pub const fn is_key(self) -> bool {

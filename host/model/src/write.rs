@@ -111,6 +111,19 @@ pub struct RowWrite<'a> {
     pub body: Option<&'a [u8]>,
 }
 
+/// A row to write as it lies in its batch: key and values in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowPiece<'a> {
+    /// The view.
+    pub view: ViewId,
+    /// When the event happened.
+    pub event_time: EventTime,
+    /// The entity key's bytes, then those of the packed values; none of the latter delete the row.
+    pub payload: &'a [u8],
+    /// Bytes of the key.
+    pub key_len: usize,
+}
+
 /// Rows to write, in order, in one buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowBatch {
@@ -151,6 +164,17 @@ impl RowBatch {
     #[must_use]
     pub fn payload_len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The rows, in order, as they lie in the batch.
+    pub fn pieces(&self) -> impl Iterator<Item = RowPiece<'_>> {
+        let mut start = 0;
+        self.spans.iter().map(move |span| {
+            let payload = &self.bytes[start..span.body_end as usize];
+            let key_len = span.key_end as usize - start;
+            start = span.body_end as usize;
+            RowPiece { view: span.view, event_time: span.event_time, payload, key_len }
+        })
     }
 
     /// The rows, in order.

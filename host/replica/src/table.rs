@@ -6,7 +6,7 @@ use crate::{
     rebase::Numbering,
     scan::Graves,
     shard::{Core, State, is},
-    view::{Residency, ViewCounts, footprint},
+    view::{Residency, View, ViewCounts, footprint},
 };
 use hashbrown::hash_table::Entry;
 use littoral_model::{
@@ -148,6 +148,20 @@ impl Table {
     /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock.
     /// Applying twice, or in another order, ends in the same rows.
     pub fn apply(&self, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
+        self.core.views.with_or_make(row.header().view, |counts| self.apply_to(counts, row, merge, mode))
+    }
+
+    /// Applies rows and tombstones of one view, as [`Table::apply`] does each.
+    pub fn apply_all(&self, view: ViewId, rows: impl Iterator<Item = Row>, merge: MergePolicy, mode: Mode) {
+        self.core.views.with_or_make(view, |counts| {
+            for row in rows {
+                debug_assert_eq!(row.header().view, view, "rows of one view are applied together");
+                self.apply_to(counts, row, merge, mode);
+            }
+        });
+    }
+
+    fn apply_to(&self, counts: &View, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
         if row.is_tombstone() && active(Mutation::DropTombstone) {
             return Applied::Outranked;
         }
@@ -155,39 +169,40 @@ impl Table {
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
         state.stripe.publish(row.header().lsn);
-        let (applied, resident, reweigh) = self.core.views.with_or_make(view, |counts| {
-            let resident = counts.residency() == Residency::Resident;
-            let State { rows, scrubbed, .. } = &mut *state;
+        let resident = counts.residency() == Residency::Resident;
+        let State { rows, scrubbed, .. } = &mut *state;
+        let (applied, reweigh) =
             match rows.entry(hash, |held| is(held, view, row.key()), |held| self.core.hash_of(held)) {
+                Entry::Occupied(held)
+                    if mode == Mode::UpdateHeld && is_miss(held.get()) && !active(Mutation::MissSurvivesWrite) =>
+                {
+                    // The leader answers the same for a key that was deleted, and there a deletion may outrank this write: only
+                    // the leader can tell, so the next read asks it.
+                    let (miss, _) = held.remove();
+                    counts.removed(&miss);
+                    (Applied::NotHeld, false)
+                }
                 Entry::Occupied(mut held) => {
-                    if mode == Mode::UpdateHeld && is_miss(held.get()) && !active(Mutation::MissSurvivesWrite) {
-                        // The leader answers the same for a key that was deleted, and there a deletion may outrank this
-                        // write: only the leader can tell, so the next read asks it.
-                        let (miss, _) = held.remove();
-                        counts.removed(&miss);
-                        return (Applied::NotHeld, resident, false);
-                    }
                     let replaces = merge.replaces(row.rank(), held.get().rank()) || active(Mutation::ApplyWithoutRank);
                     if !replaces || (active(Mutation::MissSurvivesWrite) && is_miss(held.get())) {
-                        return (Applied::Outranked, resident, false);
+                        (Applied::Outranked, false)
+                    } else {
+                        counts.replaced(held.get(), &row);
+                        counts.changed(*scrubbed.get_mut(), row.key(), Some(held.get()), Some(&row));
+                        let old = std::mem::replace(held.get_mut(), row);
+                        (Applied::Replaced, footprint(&old) != weight)
                     }
-                    counts.added(&row);
-                    counts.changed(*scrubbed.get_mut(), row.key(), Some(held.get()), Some(&row));
-                    let old = std::mem::replace(held.get_mut(), row);
-                    counts.removed(&old);
-                    (Applied::Replaced, resident, footprint(&old) != weight)
                 }
                 Entry::Vacant(_) if mode == Mode::UpdateHeld || active(Mutation::DropInsert) => {
-                    (Applied::NotHeld, resident, false)
+                    (Applied::NotHeld, false)
                 }
                 Entry::Vacant(slot) => {
                     counts.added(&row);
                     counts.changed(*scrubbed.get_mut(), row.key(), None, Some(&row));
                     slot.insert(row);
-                    (Applied::Inserted, resident, true)
+                    (Applied::Inserted, true)
                 }
-            }
-        });
+            };
         drop(state);
         // Only now: the policy may evict, and its listener takes a shard's lock.
         if resident

@@ -67,6 +67,16 @@ impl View {
         self.bytes.fetch_add(footprint(row), Relaxed);
     }
 
+    /// A row has taken another's place.
+    #[inline]
+    pub(crate) fn replaced(&self, old: &Row, new: &Row) {
+        // Nearly all replace their like, and each count costs all cores.
+        if old.is_tombstone() != new.is_tombstone() || footprint(old) != footprint(new) {
+            self.added(new);
+            self.removed(old);
+        }
+    }
+
     pub(crate) fn removed(&self, row: &Row) {
         let count = if row.is_tombstone() { &self.absent } else { &self.rows };
         count.fetch_sub(1, Relaxed);

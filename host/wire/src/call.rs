@@ -12,11 +12,18 @@ use littoral_protocol::call::{Answer, Call, Reply, Request};
 const REQUEST: &str = "call";
 const REPLY: &str = "answer to a call";
 
+/// What a row of a write takes besides its key and values, in bytes, about.
+const ROW_OVERHEAD: usize = 20;
+
 /// Appends a call.
 ///
 /// # Errors
 /// [`Error::TooLong`] when it is beyond [`REQUEST_LEN_MAX`]; nothing was appended.
 pub fn push_request(out: &mut Outgoing, request: &Request) -> Result<(), Error> {
+    if let Call::Write(write) = &request.call {
+        // A buffer that grows bit by bit is copied as often as it doubles.
+        out.reserve(write.rows.payload_len() + ROW_OVERHEAD * write.rows.len());
+    }
     out.push(REQUEST, request, REQUEST_LEN_MAX)
 }
 

@@ -49,6 +49,11 @@ impl Outgoing {
         *self = Self::default();
     }
 
+    /// Makes room for a frame of about so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.small.reserve(bytes.min(u32::MAX as usize));
+    }
+
     /// Appends a frame whose payload is the message's postcard bytes.
     ///
     /// # Errors
