@@ -135,14 +135,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 impl super::Part {
     /// Whether there is no leadership here that a fetch could wait in.
     fn leader_is_over(&self) -> bool {
-        matches!(*self.role().borrow(), Role::Following(_))
+        matches!(*self.role().borrow(), Role::Following(_) | Role::Over)
     }
 
     /// The epoch of the leadership that runs or begins here.
     pub(crate) fn own_epoch(&self) -> Option<Epoch> {
         match *self.role().borrow() {
             Role::Taking(epoch) | Role::Leading(epoch) => Some(epoch),
-            Role::Following(_) => None,
+            Role::Following(_) | Role::Over => None,
         }
     }
 }

@@ -22,7 +22,7 @@ impl Part {
     pub(crate) async fn whither(&self) -> Result<Whither, WriteError> {
         let mut role = self.role();
         let known = |role: &Role| match role {
-            Role::Leading(_) => true,
+            Role::Leading(_) | Role::Over => true,
             Role::Following(leader) => leader.as_ref().is_some_and(|leader| leader.calls.is_connected()),
             Role::Taking(_) => false,
         };
@@ -35,6 +35,7 @@ impl Part {
             Ok(Ok(role)) => match &*role {
                 Role::Following(Some(leader)) => Ok(Whither::To(leader.calls.clone())),
                 Role::Leading(_) => Ok(Whither::Here),
+                Role::Over => Err(WriteError::NotLeader("its log is opened anew, or it stops; try again".to_owned())),
                 Role::Following(None) | Role::Taking(_) => Err(nobody()),
             },
             _ => Err(nobody()),

@@ -235,7 +235,8 @@ async fn begin(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) -> Result<L
 
 /// Waits until the leadership is over, and says why.
 async fn until_over(part: &Arc<Part>, epoch: Epoch) -> &'static str {
-    let isolated = patience(part);
+    // Followers ask again within a fraction of it.
+    let isolated = part.timing.term;
     let (mut standing, mut role) = (part.lease.standing(), part.role());
     // Followers have their time to come.
     let since = tokio::time::Instant::now();

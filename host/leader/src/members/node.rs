@@ -30,11 +30,15 @@ use littoral_model::{
 };
 use littoral_protocol::members::ask::{Ask, Door, NotTold, Told};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait until a log that did not open is tried again.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a write waits for a log that is being opened anew, and how often it looks.
+const OPEN_WAIT_MAX: Duration = Duration::from_secs(3);
+const OPEN_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What must be done to this member's log before it can take part.
 #[derive(Debug)]
@@ -118,6 +122,18 @@ impl Member {
     pub async fn stopped(&self) {
         // The sender is dropped only after it has said so, or with its runtime.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
+    }
+
+    /// The member's log as soon as it is open, for what would only wait with one that is over.
+    async fn open(&self) -> Arc<Handle> {
+        let deadline = Instant::now() + OPEN_WAIT_MAX;
+        loop {
+            let now = self.now();
+            if !now.shared().queue.is_closed() || Instant::now() >= deadline {
+                return now;
+            }
+            tokio::time::sleep(OPEN_LOOK_EVERY).await;
+        }
     }
 
     fn now(&self) -> Arc<Handle> {
@@ -235,11 +251,11 @@ impl FeatureReader for Member {
 
 impl FeatureWriter for Member {
     fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move { self.now().write(request).await })
+        Box::pin(async move { self.open().await.write(request).await })
     }
 
     fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move { self.now().change(change).await })
+        Box::pin(async move { self.open().await.change(change).await })
     }
 
     fn put_module(
@@ -248,7 +264,7 @@ impl FeatureWriter for Member {
         version: String,
         component: Bytes,
     ) -> BoxFuture<'_, Result<ModulePut, WriteError>> {
-        Box::pin(async move { self.now().put_module(name, version, component).await })
+        Box::pin(async move { self.open().await.put_module(name, version, component).await })
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) enum Role {
     Taking(Epoch),
     /// It leads.
     Leading(Epoch),
+    /// It takes part no more: its log is opened anew, or it stops.
+    Over,
 }
 
 /// Who leads, as who follows sees it.
@@ -141,7 +143,7 @@ impl Part {
     pub(crate) fn leads(&self) -> Option<Epoch> {
         match *self.role.borrow() {
             Role::Leading(epoch) => Some(epoch),
-            Role::Taking(_) | Role::Following(_) => None,
+            Role::Taking(_) | Role::Following(_) | Role::Over => None,
         }
     }
 
@@ -163,7 +165,7 @@ impl Part {
     pub(crate) fn leader(&self) -> Option<Leader> {
         match &*self.role.borrow() {
             Role::Following(leader) => leader.clone(),
-            Role::Taking(_) | Role::Leading(_) => None,
+            Role::Taking(_) | Role::Leading(_) | Role::Over => None,
         }
     }
 
@@ -436,6 +438,12 @@ impl Part {
         self.depose(&mut self.inner.lock(), why);
     }
 
+    /// This member takes part no more: whoever waits here is to look for it again.
+    pub(crate) fn ends(&self, why: &str) {
+        self.steps_down(why);
+        self.role.send_replace(Role::Over);
+    }
+
     /// Others that follow, each with whether it was heard within `patience`.
     pub(crate) fn followers(&self, patience: Duration) -> Vec<(String, bool)> {
         let inner = self.inner.lock();
@@ -456,7 +464,7 @@ impl Part {
     fn depose_older(&self, inner: &mut Inner, epoch: Epoch) {
         let older = match *self.role.borrow() {
             Role::Taking(own) | Role::Leading(own) => own < epoch,
-            Role::Following(_) => false,
+            Role::Following(_) | Role::Over => false,
         };
         if older {
             self.depose(inner, "a newer epoch was promised");
@@ -471,7 +479,7 @@ impl Part {
             inner.follower.know_committed(committed);
         }
         self.role.send_if_modified(|role| {
-            let led = !matches!(role, Role::Following(_));
+            let led = matches!(role, Role::Taking(_) | Role::Leading(_));
             if led {
                 *role = Role::Following(None);
             }

@@ -13,7 +13,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, stop: &CancellationToken) -> Optio
         () = stop.cancelled() => None,
         reopen = roles(shared, &part) => Some(reopen),
     };
-    part.steps_down("it stops, or opens its log anew");
+    part.ends("it stops, or opens its log anew");
     part.lease.resign().await;
     reopen
 }
