@@ -18,6 +18,7 @@ mod door;
 mod elsewhere;
 mod follow;
 mod lead;
+mod modules;
 mod node;
 mod part;
 pub(crate) mod read;
