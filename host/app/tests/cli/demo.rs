@@ -8,8 +8,8 @@ fn the_demo_shows_everything_and_every_check_holds() {
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), text(&output.stdout));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["passed"], true);
-    assert_eq!(report["steps"].as_array().unwrap().len(), 8, "{report}");
-    assert!(report["checks"].as_u64().unwrap() >= 19, "{report}");
+    assert_eq!(report["steps"].as_array().unwrap().len(), 14, "{report}");
+    assert!(report["checks"].as_u64().unwrap() >= 29, "{report}");
 }
 
 #[test]
