@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     manifest::Manifest,
 };
+use std::cell::Cell;
 
 /// The rows of one call: a column for each input and parameter.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Batch {
     pub(crate) rows: usize,
     pub(crate) manifest: Manifest,
     pub(crate) columns: Vec<Column>,
+    /// The place behind the column that was asked for last.
+    pub(crate) next: Cell<usize>,
 }
 
 /// A column's values, by row.
@@ -78,7 +81,8 @@ impl Batch {
     /// # Errors
     /// When the manifest declares no such column.
     pub fn column(&self, name: &str) -> Result<&Column, Error> {
-        let place = self.manifest.place(name);
+        let place = self.manifest.place(name, self.next.get());
+        self.next.set(place.map_or(0, |place| place + 1));
         place
             .and_then(|place| self.columns.get(place))
             .ok_or_else(|| Error::failed(format!("column '{name}' is not declared in the manifest")))
@@ -122,7 +126,7 @@ mod tests {
             options(vec![Some(2.5), Some(3.5)], ColumnData::Doubles),
             options(vec![Some(7), Some(8)], ColumnData::Int64s),
         ];
-        Batch { rows: 2, manifest, columns }
+        Batch { rows: 2, manifest, columns, next: Cell::new(0) }
     }
 
     #[test]

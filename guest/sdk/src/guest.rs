@@ -9,6 +9,7 @@ use crate::{
     manifest::Manifest,
     outputs::Outputs,
 };
+use std::cell::Cell;
 
 /// A module.
 pub trait FeatureModule {
@@ -80,7 +81,7 @@ pub mod run {
         begin();
         let mut columns = batch.inputs;
         columns.extend(batch.params);
-        let batch = Batch { rows: batch.rows as usize, manifest: M::describe(), columns };
+        let batch = Batch { rows: batch.rows as usize, manifest: M::describe(), columns, next: Cell::new(0) };
         let outputs = M::transform(&batch, &Host);
         in_order(&batch.manifest, outputs).map_err(|error| match error {
             Error::InvalidInput(why) => TransformError::InvalidInput(why),

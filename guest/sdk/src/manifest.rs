@@ -25,6 +25,17 @@ struct Feature {
     join_keys: &'static [(&'static str, &'static str)],
 }
 
+impl Feature {
+    /// Whether this is its name, `view:feature`.
+    fn is(&self, name: &str) -> bool {
+        let (view, feature) = (self.view.len(), self.feature.len());
+        name.len() == view + 1 + feature
+            && name.as_bytes()[view] == b':'
+            && name.ends_with(&*self.feature)
+            && name.starts_with(&*self.view)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Typed {
     pub(crate) name: Name,
@@ -81,12 +92,15 @@ impl Manifest {
         self
     }
 
-    /// Where a batch has the column of this name: inputs first, then parameters.
-    pub(crate) fn place(&self, name: &str) -> Option<usize> {
-        if let Some((view, feature)) = name.split_once(':') {
-            return self.inputs.iter().position(|input| input.feature == feature && input.view == view);
-        }
-        self.params.iter().position(|param| param.name == name).map(|place| self.inputs.len() + place)
+    /// Where a batch has the column of this name: inputs first, then parameters. Names are mostly asked for in the manifest's
+    /// order, so the search begins at `hint`.
+    pub(crate) fn place(&self, name: &str, hint: usize) -> Option<usize> {
+        let (inputs, all) = (self.inputs.len(), self.inputs.len() + self.params.len());
+        let is = |place: &usize| match self.inputs.get(*place) {
+            Some(input) => input.is(name),
+            None => self.params.get(place - inputs).is_some_and(|param| param.name == name),
+        };
+        (hint..all).find(is).or_else(|| (0..hint.min(all)).find(is))
     }
 
     /// The names of a batch's columns, in order.

@@ -27,7 +27,7 @@ use crate::{
     guest::{FeatureModule, run::in_order},
     lookup::{Lookup, Rows},
 };
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 /// A call in the making.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Call {
             column.ok_or_else(|| Error::failed(format!("the test gives no column '{name}'")))
         });
         let columns = columns.collect::<Result<Vec<Column>, Error>>()?;
-        let batch = Batch { rows: self.rows, manifest, columns };
+        let batch = Batch { rows: self.rows, manifest, columns, next: Cell::new(0) };
         let made = in_order(&batch.manifest, M::transform(&batch, lookup))?;
         if let Some(wrong) = made.iter().find(|column| column.len() != self.rows) {
             return Err(Error::failed(format!("an output has {} rows, not {}", wrong.len(), self.rows)));

@@ -61,6 +61,13 @@ impl Measurement {
         self
     }
 
+    /// Adds a peer that is shown without a target.
+    pub fn beside(mut self, with: &str, peer: Option<f64>) -> Self {
+        let ratio = self.value.zip(peer.filter(|peer| *peer > 0.0)).map(|(value, peer)| value / peer);
+        self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target: "-".to_owned(), met: None });
+        self
+    }
+
     /// Adds a bound in the figure's own unit.
     pub fn bounded(mut self, bound: f64) -> Self {
         let met = self.value.map(|value| value <= bound);

@@ -20,6 +20,9 @@ use std::{net::SocketAddr, sync::Arc};
 /// Connections of every read measurement.
 pub const CONNECTIONS: usize = 32;
 
+/// Requests per second of a run that Redis's own tool is given, as it is told a number and no time.
+const OWN_TOOL_RATE: f64 = 75_000.0;
+
 /// Entities of a large read.
 const MANY: usize = 100;
 
@@ -86,16 +89,29 @@ pub fn one_entity(stand: &Stand, effort: Effort) -> Result<Measurement, Failure>
     }
     let series = in_turns(&loads, effort.rounds)?;
     let redis_rate = redis.as_ref().ok().and(series.get(2)).map(Series::rate);
+    let own_tool = redis.as_ref().ok().map(|redis| by_own_tool(redis, effort)).transpose();
     let feast = feast::best_rate(&requests, effort);
     let work = format!("read 1 entity x 10 features, {} rows, {CONNECTIONS} connections", effort.rows);
     let mut row = Measurement::new(names::READ_1X10, work, "reads/s", series[1].rate())
         .at_least(0.75, "floor", Some(series[0].rate()))
-        .at_least(1.5, "Redis MGET of 10", redis_rate)
+        .at_least(1.5, "Redis MGET of 10, same load", redis_rate)
+        .beside("Redis MGET of 10, redis-benchmark", own_tool.as_ref().ok().copied().flatten())
         .at_least(20.0, "feast serve", feast.as_ref().ok().copied())
         .note(format!("edge {}; floor {}", series[1].latency(), series[0].latency()));
     row.notes.extend(redis.err().map(|why| format!("Redis not measured: {why}")));
+    row.notes.extend(own_tool.err().map(|why| format!("redis-benchmark not measured: {why}")));
+    row.notes
+        .push("the target is held against the figure under the same load generator; decision 0009 says why".into());
     row.notes.extend(feast.err().map(|why| format!("feast serve not measured: {why}")));
     Ok(row)
+}
+
+/// The median of what Redis's own tool reports.
+fn by_own_tool(redis: &redis::Peer, effort: Effort) -> Result<f64, Failure> {
+    let requests = (effort.run.as_secs_f64() * OWN_TOOL_RATE) as u64;
+    let rates: Result<Vec<_>, _> =
+        (0..effort.rounds).map(|_| redis.own_tool_rate(effort.rows, CONNECTIONS, requests)).collect();
+    rates.map(|rates| median(&rates))
 }
 
 /// A hundred entities, ten features.

@@ -2,6 +2,7 @@
 
 use crate::{
     row_body::ValueRef,
+    statuses::Statuses,
     value::{Value, ValueType},
 };
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ pub struct Column {
     /// The values.
     pub data: ColumnData,
     /// What is known of each.
-    pub statuses: Vec<Status>,
+    pub statuses: Statuses,
 }
 
 macro_rules! for_each_variant {
@@ -240,7 +241,7 @@ impl Column {
     /// An empty column of a type, with room for `rows` values.
     #[must_use]
     pub fn with_capacity(value_type: ValueType, rows: usize) -> Self {
-        Self { data: ColumnData::with_capacity(value_type, rows), statuses: Vec::with_capacity(rows) }
+        Self { data: ColumnData::with_capacity(value_type, rows), statuses: Statuses::default() }
     }
 
     /// Appends a stored value that is within its TTL: present, or null.

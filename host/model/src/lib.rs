@@ -24,6 +24,7 @@ pub mod row;
 pub mod row_body;
 pub mod service;
 pub mod status;
+pub mod statuses;
 pub mod tail;
 pub mod token;
 pub mod value;

@@ -1,7 +1,7 @@
 //! One call of a module.
 
 use crate::{
-    bindings::types::{Batch, Manifest},
+    bindings::types::Batch,
     columns,
     config::Config,
     fault,
@@ -65,7 +65,7 @@ pub(crate) async fn transform(
         lookup_failed: None,
     });
     let answer = {
-        let running = instance.module.call_transform(&mut instance.store, &batch);
+        let running = instance.transform(&batch);
         within(wall, begun, running).await
     };
     let answer = match answer {
@@ -109,8 +109,8 @@ pub(crate) async fn describe(
         Err(error) => return Err(fault::refused("it cannot be instantiated", &error)),
     };
     release.arm(&mut instance.store);
-    let running = instance.module.call_describe(&mut instance.store);
-    let described: Manifest = match within(wall, begun, running).await {
+    let described = within(wall, begun, instance.describe()).await;
+    let described = match described {
         Ok(Ok(described)) => described,
         Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),
         Err(_) => return Err(timeout()),

@@ -1,7 +1,10 @@
 //! Columns as the host holds them and as guests see them. Values move; nothing is copied.
 
 use crate::bindings::types::{Column as GuestColumn, ColumnData as GuestData, Status as GuestStatus};
-use littoral_model::column::{Column, ColumnData, Status};
+use littoral_model::{
+    column::{Column, ColumnData, Status},
+    statuses::Statuses,
+};
 
 pub(crate) fn to_guest(column: Column) -> GuestColumn {
     let data = match column.data {
@@ -22,8 +25,8 @@ pub(crate) fn to_guest(column: Column) -> GuestColumn {
         ColumnData::BytesList(values) => GuestData::BytesLists(values),
         ColumnData::UnixTimestampList(values) => GuestData::UnixTimestampLists(values),
     };
-    let all_present = column.statuses.iter().all(|status| *status == Status::Present);
-    let statuses = (!all_present).then(|| column.statuses.into_iter().map(status_to_guest).collect());
+    let statuses = column.statuses;
+    let statuses = (!statuses.all_present()).then(|| statuses.iter().copied().map(status_to_guest).collect());
     GuestColumn { data, statuses }
 }
 
@@ -47,8 +50,8 @@ pub(crate) fn from_guest(column: GuestColumn) -> Column {
         GuestData::UnixTimestampLists(values) => ColumnData::UnixTimestampList(values),
     };
     let statuses = match column.statuses {
-        Some(statuses) => statuses.into_iter().map(status_from_guest).collect(),
-        None => vec![Status::Present; data.len()],
+        Some(statuses) => statuses.into_iter().map(status_from_guest).collect::<Vec<_>>().into(),
+        None => Statuses::present(data.len()),
     };
     Column { data, statuses }
 }

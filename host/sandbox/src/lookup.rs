@@ -63,10 +63,12 @@ impl Call {
             LookupError::TooMany(format!("{} more keys, the call has {} left", keys.absent.len(), self.keys_left))
         })?;
         let Keys { batch, absent } = keys;
-        let rows = if batch.is_empty() { Vec::new() } else { self.read(view, batch).await? };
-        let mut found = rows.into_iter();
-        let rows: Vec<Option<Row>> =
-            absent.into_iter().map(|absent| if absent { None } else { found.next().flatten() }).collect();
+        let all_there = batch.len() == absent.len();
+        let mut rows = if batch.is_empty() { Vec::new() } else { self.read(view, batch).await? };
+        if !all_there {
+            let mut found = rows.into_iter();
+            rows = absent.into_iter().map(|absent| if absent { None } else { found.next().flatten() }).collect();
+        }
         let mut room = self.answer_bytes;
         let columns = places.into_iter().map(|place| self.gather(view, place, &rows, &mut room).map(columns::to_guest));
         columns.collect()

@@ -1,7 +1,10 @@
 //! A release that is ready to be called: its native code, its idle instances, its quota.
 
 use crate::{
-    bindings::{FeatureModule, FeatureModulePre},
+    bindings::{
+        FeatureModulePre,
+        types::{Batch, Column as GuestColumn, Manifest, TransformError},
+    },
     config::{Config, Instances},
     fault,
     guest::{self, Guest},
@@ -17,13 +20,15 @@ use std::sync::{
 };
 use wasmtime::{
     Engine, Store, UpdateDeadline,
-    component::{Component, Linker},
+    component::{Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc},
 };
 
 /// A release, ready.
 pub(crate) struct Release {
     engine: Engine,
-    pre: FeatureModulePre<Guest>,
+    /// What instances are made of. Its exports have the world's types.
+    pre: InstancePre<Guest>,
+    exports: Exports,
     idle: Mutex<Vec<Instance>>,
     running: AtomicUsize,
     meter: Arc<Meter>,
@@ -36,10 +41,18 @@ pub(crate) struct Release {
 /// An idle instance that has grown beyond this is thrown away: idle memory belongs to nobody.
 const IDLE_BYTES_MAX: usize = 4 << 20;
 
+/// Where a component has its exports.
+#[derive(Clone, Copy)]
+struct Exports {
+    describe: ComponentExportIndex,
+    transform: ComponentExportIndex,
+}
+
 /// An instance and the memory that it lives in.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
-    pub(crate) module: FeatureModule,
+    describe: Func,
+    transform: Func,
 }
 
 /// A place within a release's quota, given back when dropped.
@@ -61,9 +74,17 @@ impl Release {
         let pre = linker.instantiate_pre(&component).map_err(|error| {
             fault::refused("it imports what a module may not (only littoral:feature@0.1.0 is there)", &error)
         })?;
-        let pre = FeatureModulePre::new(pre)
-            .map_err(|error| fault::refused("it is not of the world littoral:feature/feature-module@0.1.0", &error))?;
+        let foreign = |error: wasmtime::Error| {
+            fault::refused("it is not of the world littoral:feature/feature-module@0.1.0", &error)
+        };
+        let pre = FeatureModulePre::new(pre).map_err(foreign)?;
+        let export = |name: &str| {
+            component.get_export_index(None, name).ok_or_else(|| foreign(wasmtime::format_err!("it has no '{name}'")))
+        };
+        let exports = Exports { describe: export("describe")?, transform: export("transform")? };
+        let pre = pre.instance_pre().clone();
         Ok(Self {
+            exports,
             engine: engine.clone(),
             pre,
             idle: Mutex::new(Vec::new()),
@@ -118,7 +139,11 @@ impl Release {
         });
         self.arm(&mut store);
         let module = self.pre.instantiate_async(&mut store).await?;
-        Ok(Instance { store, module })
+        let (describe, transform) = (&self.exports.describe, &self.exports.transform);
+        let missing = || wasmtime::format_err!("an instance lacks an export of its component");
+        let describe = module.get_func(&mut store, describe).ok_or_else(missing)?;
+        let transform = module.get_func(&mut store, transform).ok_or_else(missing)?;
+        Ok(Instance { store, describe, transform })
     }
 
     /// Starts the guest's deadline.
@@ -161,6 +186,39 @@ impl Release {
             |name: &Arc<str>| metrics::histogram!("littoral_module_call_seconds", "module" => name.to_string());
         let (first, known) = self.seconds.get_or_init(|| (name.clone(), histogram(name)));
         if first == name { known.record(seconds) } else { histogram(name).record(seconds) }
+    }
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Calls the guest's `transform`.
+    ///
+    /// # Errors
+    /// What ended the guest, or what of its answer cannot be read.
+    pub(crate) async fn transform(
+        &mut self,
+        batch: &Batch,
+    ) -> wasmtime::Result<Result<Vec<GuestColumn>, TransformError>> {
+        // SAFETY: the function has these types. `FeatureModulePre::new` has held the component's exports against the world
+        // when the release was loaded, and this is the same component's export of that name. To hold every fresh instance
+        // against it again would find nothing.
+        #[allow(unsafe_code, reason = "the types were checked once for all instances")]
+        let transform = unsafe {
+            TypedFunc::<(&Batch,), (Result<Vec<GuestColumn>, TransformError>,)>::new_unchecked(self.transform)
+        };
+        let (answer,) = transform.call_async(&mut self.store, (batch,)).await?;
+        Ok(answer)
+    }
+
+    /// Calls the guest's `describe`.
+    ///
+    /// # Errors
+    /// As [`Instance::transform`].
+    pub(crate) async fn describe(&mut self) -> wasmtime::Result<Manifest> {
+        let describe = self.describe.typed::<(), (Manifest,)>(&self.store)?;
+        let (manifest,) = describe.call_async(&mut self.store, ()).await?;
+        Ok(manifest)
     }
 }
 

@@ -222,7 +222,7 @@ fn what_a_stopped_leader_had_alone_is_listed_and_merged() {
     assert_eq!(tails.len(), 1, "{tails:?}");
     let name = tails[0]["name"].as_str().unwrap();
     let shown = region.members[leader].client().get(&format!("/v1/tails/{name}")).unwrap().ok().json();
-    assert_eq!(shown["rows"].as_array().map(Vec::len), Some(2), "{shown}");
+    assert_eq!(shown["records"].as_array().map(Vec::len), Some(2), "{shown}");
     assert_eq!(accounts::must_read(&mut region.members[next].client(), &[1, 2]), [None, Some(300)]);
     let merged = region.members[leader].client().post(&format!("/v1/tails/{name}/merge"), &json!({})).unwrap().ok();
     assert_eq!(merged.json()["rows"], 2, "{}", merged.text());

@@ -6,6 +6,8 @@ use littoral_model::{
     column::{Column, Status},
     event_time::EventTime,
     ports::{FeatureReader, ModuleCall, ModuleError},
+    row_body::ValueRef,
+    value::ValueType,
 };
 use std::sync::Arc;
 
@@ -61,6 +63,10 @@ fn params(call: &Call, columns: &[&[Cell<'_>]], names: &[&str], rows: usize) -> 
     for (field, at) in call.manifest.params.iter().zip(&call.params) {
         let mut column = Column::with_capacity(field.value_type, rows);
         for (row, cell) in columns[*at].iter().enumerate() {
+            if let (ValueType::String, Cell::Text(text)) = (field.value_type, cell) {
+                column.push(ValueRef::String(text));
+                continue;
+            }
             let value =
                 coerce::value(field.value_type, cell).map_err(|reason| wrong_value(names[*at], row, &reason))?;
             column.push_value(&value);

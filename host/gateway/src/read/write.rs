@@ -167,7 +167,8 @@ impl Writing<'_> {
                 }
             }
             Output::Made { call, output } => {
-                let statuses = self.made.get(call).and_then(|made| made.get(output)).map(|column| &column.statuses);
+                let statuses =
+                    self.made.get(call).and_then(|made| made.get(output)).map(|column| column.statuses.iter());
                 for (row, status) in statuses.into_iter().flatten().enumerate() {
                     if row > 0 {
                         out.push(b',');

@@ -34,7 +34,7 @@ async fn delay_risk(module: &Module, hour: i64, destinations: &[&str]) -> Result
         ints(14),
         ints(3),
         floats(9.0),
-        Column { statuses: vec![Status::NullValue; rows], ..ints(0) },
+        Column { statuses: vec![Status::NullValue; rows].into(), ..ints(0) },
     ];
     let destinations = destinations.iter().map(|name| (*name).to_owned()).collect();
     let params = vec![ints(hour), present(ColumnData::String(destinations))];
@@ -46,10 +46,11 @@ async fn conv_rates_are_those_of_the_recorded_exchanges() {
     let module = Module::start("modules/transformed_conv_rate", config()).await;
     conv_rate(&module).await;
     let module = Module::start("modules/transformed_conv_rate_python", config()).await;
-    let missing = Column { data: ColumnData::Float(vec![0.5, 0.0]), statuses: vec![Status::Present, Status::NotFound] };
+    let missing =
+        Column { data: ColumnData::Float(vec![0.5, 0.0]), statuses: vec![Status::Present, Status::NotFound].into() };
     let params = vec![present(ColumnData::Int64(vec![10, 20])), present(ColumnData::Int64(vec![0, 0]))];
     let columns = module.call(2, vec![missing], params, Rows::new(Answers::Now)).await.unwrap();
-    let statuses = vec![Status::Present, Status::NullValue];
+    let statuses = vec![Status::Present, Status::NullValue].into();
     assert_eq!(columns, [Column { data: ColumnData::Double(vec![10.5, 0.0]), statuses }]);
 }
 

@@ -3,10 +3,11 @@
 use crate::rows::{Answers, NOW, Rows};
 use bytes::Bytes;
 use littoral_model::{
-    column::{Column, ColumnData, Status},
+    column::{Column, ColumnData},
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
     ports::{FeatureReader, ModuleCall, ModuleError, ModuleRuntime as _},
+    statuses::Statuses,
 };
 use littoral_sandbox::{Config, Instances, Runtime};
 use std::{
@@ -107,5 +108,5 @@ impl Module {
 
 /// A column of present values.
 pub fn present(data: ColumnData) -> Column {
-    Column { statuses: vec![Status::Present; data.len()], data }
+    Column { statuses: Statuses::present(data.len()), data }
 }

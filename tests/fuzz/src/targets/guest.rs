@@ -141,7 +141,7 @@ fn answer(rows: usize, manifest: ModuleManifest, columns: Vec<Column>) {
         for (made, column) in made.zip(&columns) {
             let values = made["values"].as_array().expect("values");
             assert_eq!(values.len(), rows);
-            for (value, status) in values.iter().zip(&column.statuses) {
+            for (value, status) in values.iter().zip(column.statuses.iter()) {
                 assert!(*status == Status::Present || value.is_null(), "{status:?} with {value}");
             }
         }

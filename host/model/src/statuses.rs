@@ -1,0 +1,106 @@
+//! What is known of each value of a column.
+
+use crate::column::Status;
+use std::ops::Deref;
+
+/// So many values that are all present take no memory for saying so.
+const PRESENT_MAX: usize = 4_096;
+
+static PRESENT: [Status; PRESENT_MAX] = [Status::Present; PRESENT_MAX];
+
+/// A status for each value. Nearly always all of them are present, which costs nothing up to 4,096 values. To be read as the
+/// slice that it stands for.
+#[derive(Clone, Debug)]
+pub struct Statuses(Kept);
+
+#[derive(Clone, Debug)]
+enum Kept {
+    /// So many, all present; at most [`PRESENT_MAX`].
+    Present(usize),
+    Each(Vec<Status>),
+}
+
+impl Statuses {
+    /// So many values that are all present.
+    #[must_use]
+    pub fn present(len: usize) -> Self {
+        if len <= PRESENT_MAX { Self(Kept::Present(len)) } else { Self(Kept::Each(vec![Status::Present; len])) }
+    }
+
+    /// Appends the status of another value.
+    #[inline]
+    pub fn push(&mut self, status: Status) {
+        match &mut self.0 {
+            Kept::Present(len) if status == Status::Present && *len < PRESENT_MAX => *len += 1,
+            Kept::Present(len) => {
+                let mut each = vec![Status::Present; *len];
+                each.push(status);
+                self.0 = Kept::Each(each);
+            }
+            Kept::Each(each) => each.push(status),
+        }
+    }
+
+    /// Whether every value is present.
+    #[must_use]
+    pub fn all_present(&self) -> bool {
+        match &self.0 {
+            Kept::Present(_) => true,
+            Kept::Each(each) => each.iter().all(|status| *status == Status::Present),
+        }
+    }
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self::present(0)
+    }
+}
+
+impl Deref for Statuses {
+    type Target = [Status];
+
+    fn deref(&self) -> &[Status] {
+        match &self.0 {
+            Kept::Present(len) => &PRESENT[..*len],
+            Kept::Each(each) => each,
+        }
+    }
+}
+
+impl From<Vec<Status>> for Statuses {
+    fn from(each: Vec<Status>) -> Self {
+        Self(Kept::Each(each))
+    }
+}
+
+impl PartialEq for Statuses {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<const N: usize> PartialEq<[Status; N]> for Statuses {
+    fn eq(&self, other: &[Status; N]) -> bool {
+        **self == *other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_they_are_kept_they_are_the_slice_that_was_pushed() {
+        for absent_at in [0, 3, PRESENT_MAX - 1, PRESENT_MAX, PRESENT_MAX + 7] {
+            let len = PRESENT_MAX + 9;
+            let status = |at: usize| if at == absent_at { Status::NotFound } else { Status::Present };
+            let mut statuses = Statuses::default();
+            (0..absent_at).for_each(|at| statuses.push(status(at)));
+            assert!(statuses.all_present() && statuses == Statuses::present(absent_at), "{absent_at}");
+            (absent_at..len).for_each(|at| statuses.push(status(at)));
+            assert!(!statuses.all_present(), "{absent_at}");
+            assert_eq!(*statuses, *(0..len).map(status).collect::<Vec<_>>(), "{absent_at}");
+        }
+    }
+}
