@@ -65,7 +65,13 @@ pub fn resume_point(
     origins: &Origins,
     marks: &Marks,
 ) -> Option<Lsn> {
-    let (incarnation, has) = theirs.get(own)?;
+    let (incarnation, has) = match theirs.get(own) {
+        Some(at) => at,
+        // One that names others whose records we take, and nothing of ours, has nothing of ours: it goes on before our first
+        // record, as long as that is here. One that names nobody we know may be of any log.
+        None if origins.iter().any(|(region, _)| region != own) => (head.incarnation, Lsn::NONE),
+        None => return None,
+    };
     if incarnation != head.incarnation || has > head.lsn {
         return None;
     }
@@ -150,6 +156,18 @@ mod tests {
         assert_eq!((point(&origins, 8), point(&origins, 7)), (Some(50), None));
         origins.foreign(region("b"), Hlc(99));
         assert_eq!(point(&origins, 30), None, "nobody is known to have that");
+    }
+
+    #[test]
+    fn who_has_nothing_of_ours_goes_on_before_our_first_record() {
+        let (origins, marks) = log();
+        let head = (region("a"), at(OURS, 100));
+        let point = |theirs: &Watermark| resume_point(head, theirs, &origins, &marks);
+        assert_eq!(point(&Watermark::at(region("b"), THEIRS, Lsn(30))), Some(Lsn::NONE));
+        assert_eq!(point(&Watermark::at(region("c"), THEIRS, Lsn(30))), None, "it knows nothing of b");
+        assert_eq!(point(&Watermark::default()), None, "it must not go on anywhere");
+        let alone = resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &Origins::default(), &marks);
+        assert_eq!(alone, None, "nothing is known of b here");
     }
 
     #[test]
