@@ -1,7 +1,7 @@
 //! Detached tails: records that a member of a region had to give up, kept beside its log until somebody decides what
 //! becomes of them.
 //!
-//! One file each, `detached-EPOCH-FIRST-LAST.tail`: a block of [`HEAD_LEN`] bytes, `magic | format u32 | len u32 | sealed
+//! One file each, `detached-EPOCH-FIRST-LAST.tail`: a block of `HEAD_LEN` bytes, `magic | format u32 | len u32 | sealed
 //! head of so many bytes | zeros`, then frames as in a segment, with the incarnation as their salt. Another tail that would have the same name,
 //! of another life of the log, gets `-2` and so on behind it.
 

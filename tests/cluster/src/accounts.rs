@@ -54,7 +54,7 @@ pub fn write(client: &mut Client, rows: &[Value]) -> io::Result<Answer> {
 /// The same, with these headers.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with(client: &mut Client, rows: &[Value], headers: &[(&str, &str)]) -> io::Result<Answer> {
     let body = json!({ "rows": rows }).to_string();
     client.send("POST", &format!("/v1/views/{VIEW}/rows"), headers, body.as_bytes())
