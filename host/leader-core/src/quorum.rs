@@ -11,14 +11,8 @@ use littoral_model::{
     row::Row,
     token::Watermark,
 };
+use littoral_protocol::members::majority;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How many of `regions` regions are a majority.
-#[must_use]
-pub const fn majority(regions: usize) -> usize {
-    regions / 2 + 1
-}
-
 /// Of two versions of one row the one that stays; what is there stays before what is not.
 #[must_use]
 pub fn newest(policy: MergePolicy, a: Option<Row>, b: Option<Row>) -> Option<Row> {

@@ -62,6 +62,16 @@ impl Modules {
         storage::replace(&*self.storage, &file(digest), component)
     }
 
+    /// Reads a component back and has the sandbox make it ready. What went wrong is for people.
+    pub(crate) async fn make_ready(&self, runtime: &dyn ModuleRuntime, digest: ModuleDigest) -> Result<(), String> {
+        let modules = self.clone();
+        match tokio::task::spawn_blocking(move || modules.load(digest)).await {
+            Ok(Ok(component)) => runtime.prepare(digest, component).await.map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Reads a component back and checks that it is the right one.
     pub(crate) fn load(&self, digest: ModuleDigest) -> io::Result<Bytes> {
         let bytes = storage::read(&*self.storage, &file(digest), LEN_MAX)?;

@@ -332,14 +332,8 @@ fn prepare_modules(shared: &Arc<Shared>) {
     tokio::spawn(async move {
         let catalogue = shared.published.load().catalogue.clone();
         for module in catalogue.modules() {
-            let (modules, digest) = (shared.modules.clone(), module.digest);
-            let loaded = tokio::task::spawn_blocking(move || modules.load(digest)).await;
-            let prepared = match loaded {
-                Ok(Ok(component)) => shared.runtime.prepare(digest, component).await.map_err(|error| error.to_string()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = prepared {
+            let digest = module.digest;
+            if let Err(error) = shared.modules.make_ready(&*shared.runtime, digest).await {
                 tracing::error!(module = module.name, %digest, error, "a module cannot be called here; upload it again");
             }
         }

@@ -14,13 +14,7 @@ impl Part {
             }
             let (modules, sandbox) = (shared.modules.clone(), shared.runtime.clone());
             self.runtime.spawn(async move {
-                let loaded = tokio::task::spawn_blocking(move || modules.load(digest)).await;
-                let prepared = match loaded {
-                    Ok(Ok(component)) => sandbox.prepare(digest, component).await.map_err(|error| error.to_string()),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                };
-                if let Err(error) = prepared {
+                if let Err(error) = modules.make_ready(&*sandbox, digest).await {
                     tracing::error!(module = name, %digest, error, "a module cannot be called at this member yet");
                 }
             });
