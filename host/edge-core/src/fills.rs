@@ -10,7 +10,7 @@ use littoral_model::{
     row::Row,
     view::ViewId,
 };
-use littoral_replica::Filled;
+use littoral_replica::{Filled, Numbering};
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 /// Keys per call.
@@ -31,6 +31,9 @@ pub struct Answered {
     pub row: Option<Row>,
     /// Everything up to here is in it.
     pub as_of: Position,
+    /// Beside which replica the leader was asked: what it says cannot stand beside another's rows, not even of the same log,
+    /// which may have been restored from a backup in between.
+    pub beside: Option<Numbering>,
 }
 
 /// What became of a key.
@@ -173,7 +176,8 @@ pub enum Judged {
 #[must_use]
 pub fn judge(replica: Option<&Replica>, flight: &Flight, row: Option<Row>, as_of: Position) -> Judged {
     if keep(replica, &flight.key, row.as_ref(), as_of) || flight.asked + 1 >= ASKS_MAX {
-        return Judged::Land(Answered { row: row.filter(|row| !row.is_tombstone()), as_of });
+        let beside = replica.map(|replica| replica.numbering);
+        return Judged::Land(Answered { row: row.filter(|row| !row.is_tombstone()), as_of, beside });
     }
     Judged::Again
 }
@@ -188,7 +192,7 @@ fn keep(replica: Option<&Replica>, (view, key): &Key, row: Option<&Row>, as_of: 
     if route.holding != Holding::Resident {
         return true;
     }
-    match replica.table.fill_by(replica.numbering, *view, key, row.cloned(), as_of.lsn, route.merge) {
+    match replica.table.fill_by(replica.numbering, *view, key, row.cloned(), as_of.lsn) {
         Filled::Overtaken { .. } => false,
         Filled::Taken | Filled::NotKept => true,
     }

@@ -102,6 +102,7 @@ pub enum Effect {
 #[derive(Debug)]
 struct Stream {
     subscriber: Subscriber,
+    greeted: bool,
     region: Region,
     bootstrap: Option<Bootstrap>,
     told: Lsn,
@@ -163,6 +164,13 @@ impl Follower {
         self.serving.as_ref()
     }
 
+    /// Whether the publisher may be asked for rows: once it has been taken for one to follow. Another may be of a history that
+    /// is gone, and answer with what is older than what is held.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.greeted || active(Mutation::AskBeforeGreeted))
+    }
+
     /// Whether the stream has got as far as records.
     #[must_use]
     pub fn has_tailed(&self) -> bool {
@@ -181,8 +189,15 @@ impl Follower {
             self.staleness.applied(resume.position.lsn);
         }
         let told = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
-        self.stream =
-            Some(Stream { subscriber, region: Region::NONE, bootstrap: None, told, looked_at: now, grown: false });
+        self.stream = Some(Stream {
+            subscriber,
+            greeted: false,
+            region: Region::NONE,
+            bootstrap: None,
+            told,
+            looked_at: now,
+            grown: false,
+        });
         hello
     }
 
@@ -213,7 +228,7 @@ impl Follower {
         let Some(stream) = &mut self.stream else { return Ok(Effect::Nothing) };
         Ok(match stream.subscriber.receive(message)? {
             Judged::Greeted(hello) => {
-                stream.region = hello.region;
+                (stream.region, stream.greeted) = (hello.region, true);
                 self.tailed = hello.mode == Mode::Tail;
                 self.epochs.seen(hello.head.incarnation, stream.subscriber.epoch());
                 if let (Some(begins), Some(replica)) = (hello.rehomed, self.serving.clone()) {

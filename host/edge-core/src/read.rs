@@ -10,6 +10,7 @@ use littoral_model::{
     read::{ReadError, ReadRequest},
     row::Row,
 };
+use littoral_replica::Numbering;
 
 /// How often a key is asked of the leader when others' flights were too old for this read.
 pub const JOINS_MAX: usize = 8;
@@ -58,28 +59,46 @@ pub fn local(
     over_budget
 }
 
+/// Why a read cannot be completed with the leader's rows.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unjoined {
+    /// Another replica is served meanwhile, and the leader's rows are beside that: read it anew.
+    #[error("the replica was replaced while it was read")]
+    Replaced,
+    /// They could not be had.
+    #[error(transparent)]
+    Failed(#[from] ReadError),
+}
+
 /// The places of one read that wait for the leader's rows.
 #[derive(Clone, Debug)]
 pub struct Joining {
+    /// Of the replica that was read.
+    numbering: Numbering,
     /// What the answer states.
     position: Position,
     open: Vec<Place>,
     rounds: usize,
     rewound: bool,
+    replaced: bool,
 }
 
 impl Joining {
-    /// The answer states `position`, and these places are open.
+    /// This replica was read, the answer states `position`, and these places are open.
     #[must_use]
-    pub fn new(position: Position, missing: Vec<Place>) -> Self {
-        Self { position, open: missing, rounds: 0, rewound: false }
+    pub fn new(replica: &Replica, position: Position, missing: Vec<Place>) -> Self {
+        let numbering = replica.numbering;
+        Self { numbering, position, open: missing, rounds: 0, rewound: false, replaced: false }
     }
 
     /// The places to ask for now; none when the read is complete.
     ///
     /// # Errors
-    /// When the keys' flights were too old again and again.
-    pub fn ask(&mut self) -> Result<Vec<Place>, ReadError> {
+    /// [`Unjoined::Replaced`], and when the keys' flights were too old again and again.
+    pub fn ask(&mut self) -> Result<Vec<Place>, Unjoined> {
+        if self.replaced {
+            return Err(Unjoined::Replaced);
+        }
         if self.open.is_empty() {
             return Ok(Vec::new());
         }
@@ -87,25 +106,28 @@ impl Joining {
         if self.rounds <= JOINS_MAX {
             return Ok(std::mem::take(&mut self.open));
         }
-        Err(if self.rewound {
+        Err(Unjoined::Failed(if self.rewound {
             ReadError::LeaderUnavailable(
                 "its log is not the one that this edge holds; a new snapshot is on its way".to_owned(),
             )
         } else {
             ReadError::Overloaded("the keys' flights kept being older than the read".to_owned())
-        })
+        }))
     }
 
     /// An answer for one of the places that were asked for. A flight that began before this read did may have brought what
-    /// is older than what the answer states: the place is asked for again.
+    /// is older than what the answer states, or what was asked beside an earlier replica: the place is asked for again.
     pub fn landed(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
         let same_log = answered.as_of.incarnation == self.position.incarnation;
-        if (same_log && answered.as_of.lsn >= self.position.lsn) || active(Mutation::JoinOlderFlight) {
+        let same_replica = answered.beside == Some(self.numbering) || active(Mutation::JoinOtherReplica);
+        let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
+        if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {
             if let Some(slot) = rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize)) {
                 *slot = answered.row;
             }
         } else {
             self.rewound |= !same_log;
+            self.replaced |= answered.beside.is_some_and(|beside| beside > self.numbering);
             self.open.push(place);
         }
     }

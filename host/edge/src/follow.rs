@@ -104,9 +104,9 @@ impl Driver {
         let (mut connection, address) = client::connect_from(&config.leader, self.follower.first_address()).await?;
         let hello = self.follower.connected(address, self.shared.now());
         connection.sender.send(&Upstream::Hello(hello))?;
-        self.shared.link.connected(connection.calls.clone());
         let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut offered = false;
         let mut homeward = pin!(homeward::better_place(self.shared.clone(), address));
         loop {
             tokio::select! {
@@ -116,7 +116,13 @@ impl Driver {
                 event = self.proof.next() => self.proof.take(event)?,
                 message = connection.receiver.next() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(message)?,
+                    Some(message) => {
+                        self.take(message)?;
+                        if !offered && self.follower.may_ask() {
+                            self.shared.link.connected(connection.calls.clone());
+                            offered = true;
+                        }
+                    }
                 },
             }
         }

@@ -121,9 +121,9 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
                 Some((Holding::Full, merge)) => {
                     replica.table.apply(row.to_row(), merge, Mode::InsertAll);
                 }
-                Some((Holding::Resident, merge)) => {
+                Some((Holding::Resident, _)) => {
                     let as_of = row.lsn.max(head.resume.position.lsn);
-                    replica.table.fill(row.view, row.key, Some(row.to_row()), as_of, merge);
+                    replica.table.fill(row.view, row.key, Some(row.to_row()), as_of);
                 }
                 Some((Holding::Elsewhere, _)) | None => {}
             }

@@ -27,6 +27,10 @@ impl FeedSource for Handle {
         self.shared.replica.load().as_ref().map_or(Epoch(0), |replica| replica.point.load().epoch)
     }
 
+    fn generation(&self) -> u64 {
+        self.shared.replica.load().as_ref().map_or(0, |replica| replica.numbering.number())
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.shared.relay_head.subscribe()
     }

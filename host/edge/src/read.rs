@@ -8,17 +8,19 @@ use crate::{
 };
 use littoral_edge_core::{
     demand::{self, Unmet},
-    read::{self as core, Joining, Place},
+    read::{self as core, Joining, Place, Unjoined},
 };
-use littoral_feed::client::LeaderRows;
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
-    position::Position,
     read::{ReadAnswer, ReadError, ReadRequest},
+    region::Region,
     row::Row,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
+
+/// How often a read begins again because a snapshot has replaced the replica.
+const REPLACED_MAX: usize = 3;
 
 /// See [`littoral_model::ports::FeatureReader::read_now`].
 pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
@@ -36,10 +38,25 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
 
 /// See [`littoral_model::ports::FeatureReader::read`].
 pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let deadline = Instant::now() + request.demand.wait_max;
+    for _ in 0..REPLACED_MAX {
+        match of_one_replica(shared, request, deadline).await {
+            Ok(answer) => return Ok(answer),
+            Err(Unjoined::Failed(error)) => return Err(error),
+            Err(Unjoined::Replaced) => {}
+        }
+    }
+    Err(ReadError::Overloaded("snapshots kept replacing the replica while it was read".to_owned()))
+}
+
+async fn of_one_replica(
+    shared: &Arc<Shared>,
+    request: &ReadRequest,
+    deadline: Instant,
+) -> Result<ReadAnswer, Unjoined> {
     let demand = &request.demand;
-    let deadline = Instant::now() + demand.wait_max;
     loop {
-        let Some(replica) = shared.replica.load_full() else { return Err(ReadError::NotReady) };
+        let Some(replica) = shared.replica.load_full() else { return Err(ReadError::NotReady.into()) };
         let point = replica.point.load_full();
         let staleness = shared.staleness();
         let Some(unmet) = demand::unmet(demand, &point, staleness) else {
@@ -60,16 +77,17 @@ pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) ->
                 };
                 return match on_unmet {
                     OnUnmet::ServeStale => stale().await,
-                    OnUnmet::Leader => at_leader(shared, request).await.map(|mut answer| {
+                    OnUnmet::Leader => {
+                        let mut answer = at_leader(shared, request).await?;
                         answer.freshness.degraded = Some(Degraded::DemandUnmet);
-                        answer
-                    }),
-                    OnUnmet::Wait | OnUnmet::Fail => Err(unreached),
+                        Ok(answer)
+                    }
+                    OnUnmet::Wait | OnUnmet::Fail => Err(unreached.into()),
                 };
             }
-            (Unmet::Leader, _) | (_, OnUnmet::Leader) => return at_leader(shared, request).await,
+            (Unmet::Leader, _) | (_, OnUnmet::Leader) => return Ok(at_leader(shared, request).await?),
             (_, OnUnmet::ServeStale) => return stale().await,
-            (_, OnUnmet::Fail) => return Err(unmet.error()),
+            (_, OnUnmet::Fail) => return Err(unmet.error().into()),
             (_, OnUnmet::Wait) => wait(shared, request, &unmet, deadline).await?,
         }
     }
@@ -139,17 +157,18 @@ async fn filled(
     staleness: Option<Duration>,
     request: &ReadRequest,
     degraded: Option<Degraded>,
-) -> Result<ReadAnswer, ReadError> {
+) -> Result<ReadAnswer, Unjoined> {
     let mut answer = ReadAnswer::default();
     let mut missing = Vec::new();
     answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut missing);
     if !missing.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
-        match fill(shared, point.resume.position, request, missing, &mut answer).await {
+        let joining = Joining::new(replica, point.resume.position, missing);
+        match fill(shared, joining, request, &mut answer).await {
             Ok(()) => answer.freshness.source = Source::Leader,
             // Without a leader, what is not held cannot be told from what is not there.
-            Err(ReadError::LeaderUnavailable(_)) if stale_is_fine => {
+            Err(Unjoined::Failed(ReadError::LeaderUnavailable(_))) if stale_is_fine => {
                 metrics::counter!("littoral_edge_reads_incomplete_total").increment(1);
                 answer.freshness.degraded = Some(Degraded::Incomplete);
             }
@@ -165,14 +184,12 @@ async fn filled(
 /// Fetches what is missing. All keys are asked for before the first answer is waited for.
 async fn fill(
     shared: &Arc<Shared>,
-    position: Position,
+    mut joining: Joining,
     request: &ReadRequest,
-    missing: Vec<Place>,
     answer: &mut ReadAnswer,
-) -> Result<(), ReadError> {
+) -> Result<(), Unjoined> {
     let wait_max = Duration::from_millis(shared.config.fill_wait_ms_max);
     let deadline = Instant::now() + wait_max;
-    let mut joining = Joining::new(position, missing);
     loop {
         let places = joining.ask()?;
         if places.is_empty() {
@@ -189,12 +206,10 @@ async fn fill(
         for (place, flight) in flights {
             let answered = match timeout_at(deadline, flight).await {
                 Ok(Ok(outcome)) => outcome?,
-                Ok(Err(_)) => return Err(ReadError::LeaderUnavailable("the call was given up".to_owned())),
+                Ok(Err(_)) => return Err(ReadError::LeaderUnavailable("the call was given up".to_owned()).into()),
                 Err(_) => {
-                    return Err(ReadError::LeaderUnavailable(format!(
-                        "no rows came within {} ms",
-                        wait_max.as_millis()
-                    )));
+                    let why = format!("no rows came within {} ms", wait_max.as_millis());
+                    return Err(ReadError::LeaderUnavailable(why).into());
                 }
             };
             joining.landed(place, answered, &mut answer.rows);
@@ -207,7 +222,7 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
-    told(shared, request, read, Source::Leader, asked_at)
+    read.into_answer(region(shared), &request.demand, Source::Leader, asked_at)
 }
 
 /// The whole read at a majority of the regions' leaders, through ours.
@@ -215,42 +230,12 @@ async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
     let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = told(shared, request, read, Source::Quorum, asked_at)?;
+    let mut answer = read.into_answer(region(shared), &request.demand, Source::Quorum, asked_at)?;
     answer.freshness.regions = regions;
     Ok(answer)
 }
 
-/// What leaders told, as an answer, if the demanded token is in it.
-fn told(
-    shared: &Shared,
-    request: &ReadRequest,
-    read: LeaderRows,
-    source: Source,
-    asked_at: Instant,
-) -> Result<ReadAnswer, ReadError> {
-    let mut reached = read.watermark.clone();
-    if let Some(replica) = shared.replica.load().as_ref() {
-        reached.raise(replica.point.load().region, read.as_of.incarnation, read.as_of.lsn);
-    }
-    if let Some(token) = &request.demand.at_least
-        && !reached.covers(token)
-    {
-        return Err(ReadError::NotFreshEnough {
-            wanted: format!("at least '{token}' was demanded"),
-            have: format!("the leader has '{}'", read.watermark),
-        });
-    }
-    let rows = (read.rows.into_iter())
-        .map(|rows| rows.into_iter().map(|row| row.filter(|row| !row.is_tombstone())).collect())
-        .collect();
-    let freshness = Freshness {
-        position: read.as_of,
-        watermark: read.watermark,
-        // The leader read after it was asked.
-        staleness: Some(asked_at.elapsed()),
-        source,
-        regions: Vec::new(),
-        degraded: None,
-    };
-    Ok(ReadAnswer { rows, freshness })
+/// Whose log is followed.
+fn region(shared: &Shared) -> Option<Region> {
+    shared.replica.load().as_ref().map(|replica| replica.point.load().region)
 }

@@ -41,6 +41,14 @@ pub enum Mutation {
     IgnoreToken,
     /// An answer that is older than the read which joined it is given out.
     JoinOlderFlight,
+    /// A publisher is asked for rows before it has been taken for one to follow.
+    AskBeforeGreeted,
+    /// What the leader said beside a replica that was replaced is given out beside the one that replaced it.
+    JoinOtherReplica,
+    /// A record is applied to a row that is newer than it.
+    ApplyBehindRow,
+    /// A row is mended back though its deletion came later and was collected.
+    MendCollected,
     /// An idempotency key stands for a write that was not made durable.
     KeepFailedReceipts,
     /// A batch is answered from though the one that it was built on has failed.
@@ -57,8 +65,8 @@ pub enum Mutation {
     IgnoreRelayLag,
     /// A publisher of an older epoch is followed.
     FollowOldEpoch,
-    /// A relay whose log was cut back goes on with who has more.
-    StayBehindReplacedHead,
+    /// A stream goes on though the relay's replica was replaced, and who has more waits behind it.
+    StayWithReplaced,
     /// Half the buckets of a digest are not compared.
     DigestMissesBuckets,
     /// Rows that have changed in memory are not noticed.
@@ -130,6 +138,10 @@ impl Mutation {
     /// Those of batches that are built ahead, which the simulation finds in worlds where they are.
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
+    /// Those that one seed in thousands meets.
+    pub const RARE: [Self; 4] =
+        [Self::AskBeforeGreeted, Self::JoinOtherReplica, Self::MendCollected, Self::ApplyBehindRow];
+
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
     pub const ALL: [Self; 29] = [
         Self::SkipStripeCheck,
@@ -155,7 +167,7 @@ impl Mutation {
         Self::FreshFromOtherLog,
         Self::IgnoreRelayLag,
         Self::FollowOldEpoch,
-        Self::StayBehindReplacedHead,
+        Self::StayWithReplaced,
         Self::DigestMissesBuckets,
         Self::ScrubSeesNothing,
         Self::CollectTooMuch,

@@ -254,6 +254,12 @@ pub trait FeedSource: Node {
     /// The last record that is durable and applied; changes are seen through the receiver.
     fn head(&self) -> watch::Receiver<Position>;
 
+    /// Another number whenever what is served was replaced as a whole, as a relay's replica is by a snapshot: streams that began
+    /// before must end. It has changed before the head says so.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// The hash of the record at `lsn`, for a subscriber that resumes there; `None` when it was trimmed or is not there.
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
 

@@ -22,6 +22,8 @@ pub struct Publisher {
     pub watermark: Watermark,
     /// How often it sends heartbeats, at least, in milliseconds.
     pub heartbeat_ms: u32,
+    /// Another one whenever what it serves was replaced as a whole, as a relay's replica is by a snapshot.
+    pub generation: u64,
     /// Whether it passes on another's log: then less than a subscriber has is only late, never another history.
     pub relay: bool,
 }
@@ -73,6 +75,7 @@ pub enum Refusal {
 pub struct Session {
     /// The publisher's last record, as last looked at.
     head: Position,
+    generation: u64,
     sent: Lsn,
     applied: Lsn,
     ping: u64,
@@ -124,7 +127,8 @@ impl Publisher {
             watermark: self.watermark.clone(),
             heartbeat_ms: self.heartbeat_ms,
         };
-        Ok((answer, Session { head: self.head, sent, applied: sent, ping: 0, answered: 0 }))
+        let (head, generation) = (self.head, self.generation);
+        Ok((answer, Session { head, generation, sent, applied: sent, ping: 0, answered: 0 }))
     }
 }
 
@@ -135,13 +139,14 @@ impl Session {
         self.applied = Lsn::NONE;
     }
 
-    /// The publisher's last record is this now. False when it is of another history: another life of the log, or one that was
-    /// cut back, as a relay has it when its leader was restored from a backup. Then the stream must end, so that the
-    /// subscriber is greeted anew; it might wait for ever for records behind those that it has.
+    /// The publisher's last record is this now, and this is its generation. False when it may be of another history: another
+    /// life of the log, one that was cut back, as a relay has it when its leader was restored from a backup, or a replica that
+    /// was replaced, of which the one before had more. Then the stream must end, so that the subscriber is greeted anew: it
+    /// might wait for ever for records behind those that it has, or hold rows of which no record comes.
     #[must_use]
-    pub fn goes_on(&mut self, head: Position) -> bool {
-        let goes_on = head.incarnation == self.head.incarnation
-            && (head.lsn >= self.head.lsn || active(Mutation::StayBehindReplacedHead));
+    pub fn goes_on(&mut self, head: Position, generation: u64) -> bool {
+        let same = generation == self.generation && head.lsn >= self.head.lsn;
+        let goes_on = head.incarnation == self.head.incarnation && (same || active(Mutation::StayWithReplaced));
         self.head = head;
         goes_on
     }
@@ -220,6 +225,7 @@ mod tests {
             head: at(7, 100),
             watermark: Watermark::default(),
             heartbeat_ms: 100,
+            generation: 3,
             relay: false,
         }
     }
@@ -279,7 +285,8 @@ mod tests {
 
     #[test]
     fn a_session_sends_each_record_once_and_echoes_the_last_ping() {
-        let mut session = Session { head: at(7, 100), sent: Lsn(10), applied: Lsn(10), ping: 0, answered: 0 };
+        let mut session =
+            Session { head: at(7, 100), generation: 3, sent: Lsn(10), applied: Lsn(10), ping: 0, answered: 0 };
         assert_eq!(session.next(Lsn(10)), None);
         assert_eq!(session.next(Lsn(12)), Some(Lsn(11)));
         session.records_sent(Lsn(12));
@@ -295,10 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_ends_when_its_log_is_begun_anew_or_cut_back() {
+    fn a_stream_ends_when_its_log_is_begun_anew_cut_back_or_replaced() {
         let (_, mut session) = publisher().greet(&hello(None), |_| None, None).expect("a sound hello");
-        assert!(session.goes_on(at(7, 100)) && session.goes_on(at(7, 120)));
-        assert!(!session.goes_on(at(7, 110)), "a relay whose leader was restored from a backup");
-        assert!(!session.goes_on(at(8, 110)));
+        assert!(session.goes_on(at(7, 100), 3) && session.goes_on(at(7, 120), 3));
+        assert!(!session.goes_on(at(7, 120), 4), "a relay that has taken a snapshot");
+        assert!(!session.goes_on(at(7, 110), 3), "a relay whose leader was restored from a backup");
+        assert!(!session.goes_on(at(8, 110), 3));
     }
 }

@@ -1,10 +1,10 @@
 //! Reads of many keys at once.
 
-use crate::{policy::PolicyKey, prefetch, shard::is, table::Table, view::Residency};
+use crate::{policy::PolicyKey, shard::is, table::Table, view::Residency};
 use littoral_model::{entity_key::KeyBatch, row::Row, view::ViewId};
 
 /// Keys that are looked up together: enough for their memory accesses to overlap, few enough for the first-level cache.
-const GROUP: usize = 16;
+pub(crate) const GROUP: usize = 16;
 
 impl Table {
     /// Reads every key of a batch. Appends one entry a key to `rows`: the row, or `None` where there is none or nothing
@@ -22,10 +22,7 @@ impl Table {
             for (offset, hash) in hashes[..group].iter_mut().enumerate() {
                 *hash = self.core.hash(view, keys.get(start + offset));
                 if group > 1 {
-                    // The first row whose tag fits, most often the right one, without a look into it.
-                    if let Some(row) = self.core.shard(*hash).0.read().rows.find(*hash, |_| true) {
-                        prefetch::row(row);
-                    }
+                    self.core.prefetch(*hash);
                 }
             }
             for (offset, hash) in hashes[..group].iter().enumerate() {

@@ -8,6 +8,7 @@ use crate::{
 };
 use littoral_model::{
     digest::{Sum, bucket_of},
+    mutation::{Mutation, active},
     position::Lsn,
     row::Row,
     view::ViewId,
@@ -126,7 +127,7 @@ impl Table {
             });
         }
         for row in wanted.into_values() {
-            if self.put_missing(numbering, row) {
+            if self.put_missing(numbering, row, part.as_of) {
                 mended.put += 1;
                 mended.exact_from = mended.exact_from.max(row.header().lsn);
             }
@@ -134,15 +135,18 @@ impl Table {
         mended
     }
 
-    /// Puts a row where none is held; a tombstone that was collected since stays away.
-    fn put_missing(&self, numbering: Numbering, row: &Row) -> bool {
+    /// Puts a row where none is held, unless it may be gone since the part was read: a tombstone that was collected, or a
+    /// row whose tombstone was, of which nothing is left that would tell. The next comparison asks for the bucket once more.
+    fn put_missing(&self, numbering: Numbering, row: &Row, as_of: Lsn) -> bool {
         let hash = self.core.hash_of(row);
         let mut state = self.core.shard(hash).0.write();
         if numbering != self.numbering() {
             return false;
         }
-        let State { rows, scrubbed, collected_before, .. } = &mut *state;
-        if row.is_tombstone() && row.header().version.hlc < *collected_before {
+        let State { rows, scrubbed, collected_before, collected_to, .. } = &mut *state;
+        let is_collected = row.is_tombstone() && row.header().version.hlc < *collected_before;
+        let may_be_deleted = *collected_to > as_of && !active(Mutation::MendCollected);
+        if is_collected || may_be_deleted {
             return false;
         }
         let is = |held: &Row| crate::shard::is(held, row.header().view, row.key());
@@ -177,7 +181,8 @@ impl Table {
         let Some(held) = state.rows.find_mut(hash, |row| crate::shard::is(row, view, key)) else { return false };
         let mut body = held.body().to_vec();
         let Some(last) = body.last_mut() else { return false };
-        *last ^= 1;
+        // Not one bit: a second time would take it back.
+        *last = last.wrapping_add(1);
         let header = *held.header();
         let meta = littoral_model::row::RowMeta {
             view: header.view,

@@ -1,9 +1,9 @@
 //! A part of the table under one lock: also the stripe of the fill-versus-feed rule.
 
-use crate::view::Views;
+use crate::{prefetch, view::Views};
 use foldhash::{SharedSeed, fast::SeedableRandomState};
 use hashbrown::HashTable;
-use littoral_model::{hlc::Hlc, row::Row, view::ViewId};
+use littoral_model::{hlc::Hlc, position::Lsn, row::Row, view::ViewId};
 use littoral_protocol::fill::Stripe;
 use parking_lot::RwLock;
 use std::{
@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) scrubbed: AtomicBool,
     /// Tombstones of older writes were collected.
     pub(crate) collected_before: Hlc,
+    /// The newest record of which a tombstone was collected: a key that is not held may have been deleted up to there.
+    pub(crate) collected_to: Lsn,
 }
 
 /// One shard, alone on its cache line so that readers of one do not disturb readers of another.
@@ -51,6 +53,15 @@ impl Core {
         hasher.write_u32(view.0);
         hasher.write(key);
         hasher.finish()
+    }
+
+    /// Asks for a row ahead of its use.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        // The first row whose tag fits, most often the right one, without a look into it.
+        if let Some(row) = self.shard(hash).0.read().rows.find(hash, |_| true) {
+            prefetch::row(row);
+        }
     }
 
     pub(crate) fn hash_of(&self, row: &Row) -> u64 {

@@ -1,6 +1,7 @@
 //! The table of rows.
 
 use crate::{
+    batch::GROUP,
     digest::Scrubbing,
     policy::{Policy, PolicyKey},
     rebase::Numbering,
@@ -117,7 +118,8 @@ impl Table {
         }
         let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
         let misses_max = config.misses_max;
-        let (scrubbing, snapshots, numbering) = (Scrubbing::default(), Mutex::default(), AtomicU64::new(0));
+        let (scrubbing, snapshots, numbering) =
+            (Scrubbing::default(), Mutex::default(), AtomicU64::new(Numbering::begin().number()));
         Self { core, policy, misses_max, scrubbing, numbering, snapshots }
     }
 
@@ -145,27 +147,40 @@ impl Table {
         self.core.find(self.core.hash(view, key), view, key)
     }
 
-    /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock.
-    /// Applying twice, or in another order, ends in the same rows.
+    /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock. Records are
+    /// applied in their order; applying one again changes nothing, and neither does one that is older than the row that is held.
     pub fn apply(&self, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
-        self.core.views.with_or_make(row.header().view, |counts| self.apply_to(counts, row, merge, mode))
+        let hash = self.core.hash_of(&row);
+        self.core.views.with_or_make(row.header().view, |counts| self.apply_to(counts, hash, row, merge, mode))
     }
 
-    /// Applies rows and tombstones of one view, as [`Table::apply`] does each.
-    pub fn apply_all(&self, view: ViewId, rows: impl Iterator<Item = Row>, merge: MergePolicy, mode: Mode) {
+    /// Applies rows and tombstones of one view, as [`Table::apply`] does each. Those that they replace are asked for ahead, a
+    /// group at a time, as [`Table::read`] does.
+    pub fn apply_all(&self, view: ViewId, mut rows: impl Iterator<Item = Row>, merge: MergePolicy, mode: Mode) {
         self.core.views.with_or_make(view, |counts| {
-            for row in rows {
-                debug_assert_eq!(row.header().view, view, "rows of one view are applied together");
-                self.apply_to(counts, row, merge, mode);
+            let mut group: Vec<(u64, Row)> = Vec::with_capacity(GROUP);
+            loop {
+                for row in rows.by_ref().take(GROUP) {
+                    debug_assert_eq!(row.header().view, view, "rows of one view are applied together");
+                    let hash = self.core.hash_of(&row);
+                    self.core.prefetch(hash);
+                    group.push((hash, row));
+                }
+                if group.is_empty() {
+                    return;
+                }
+                for (hash, row) in group.drain(..) {
+                    self.apply_to(counts, hash, row, merge, mode);
+                }
             }
         });
     }
 
-    fn apply_to(&self, counts: &View, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
+    fn apply_to(&self, counts: &View, hash: u64, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
         if row.is_tombstone() && active(Mutation::DropTombstone) {
             return Applied::Outranked;
         }
-        let (view, hash) = (row.header().view, self.core.hash_of(&row));
+        let view = row.header().view;
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
         state.stripe.publish(row.header().lsn);
@@ -173,6 +188,13 @@ impl Table {
         let State { rows, scrubbed, .. } = &mut *state;
         let (applied, reweigh) =
             match rows.entry(hash, |held| is(held, view, row.key()), |held| self.core.hash_of(held)) {
+                // What is held may be newer than the records that are being applied: a snapshot's row, or a fill. It was decided
+                // in knowledge of this one, which must not be looked at again: a deletion that outranked it may be collected.
+                Entry::Occupied(held)
+                    if row.header().lsn <= held.get().header().lsn && !active(Mutation::ApplyBehindRow) =>
+                {
+                    (Applied::Outranked, false)
+                }
                 Entry::Occupied(held)
                     if mode == Mode::UpdateHeld && is_miss(held.get()) && !active(Mutation::MissSurvivesWrite) =>
                 {
@@ -216,20 +238,12 @@ impl Table {
 
     /// Takes what the leader read of a key, as of its record `as_of`: a row, a tombstone, or nothing, which is
     /// remembered as a miss. Only for resident views.
-    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn, merge: MergePolicy) -> Filled {
-        self.fill_by(self.numbering(), view, key, row, as_of, merge)
+    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
+        self.fill_by(self.numbering(), view, key, row, as_of)
     }
 
     /// The same, unless the table has come to count by another log since `numbering` was asked for.
-    pub fn fill_by(
-        &self,
-        numbering: Numbering,
-        view: ViewId,
-        key: &[u8],
-        row: Option<Row>,
-        as_of: Lsn,
-        merge: MergePolicy,
-    ) -> Filled {
+    pub fn fill_by(&self, numbering: Numbering, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
         let hash = self.core.hash(view, key);
         let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();
@@ -250,7 +264,8 @@ impl Table {
             let State { rows, .. } = &mut *state;
             match rows.entry(hash, |held| is(held, view, key), |held| self.core.hash_of(held)) {
                 Entry::Occupied(mut held) => {
-                    if merge.replaces(row.rank(), held.get().rank()) {
+                    // Both are of one log, where what came later was decided in knowledge of what came before.
+                    if row.header().lsn > held.get().header().lsn {
                         counts.added(&row);
                         counts.removed(&std::mem::replace(held.get_mut(), row));
                     }
@@ -343,7 +358,7 @@ impl Table {
         };
         for shard in &self.core.shards {
             let mut state = shard.0.write();
-            let State { rows, scrubbed, collected_before, .. } = &mut *state;
+            let State { rows, scrubbed, collected_before, collected_to, .. } = &mut *state;
             *collected_before = before.max(*collected_before);
             rows.retain(|row| {
                 let keep = !row.is_tombstone() || is_miss(row) || row.header().version.hlc >= before;
@@ -353,6 +368,7 @@ impl Table {
                         view.removed(row);
                     });
                     snapshots.iter().for_each(|snapshot| snapshot.lock().push(row.clone()));
+                    *collected_to = row.header().lsn.max(*collected_to);
                     collected += 1;
                 }
                 keep

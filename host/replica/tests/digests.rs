@@ -96,17 +96,19 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_writes_does_not_matter(steps in prop::collection::vec((0..9_u8, 0..4_i64, any::<u8>()), 0..60)) {
-        let (forth, back) = (table(), table());
+    fn records_that_come_again_change_nothing(
+        steps in prop::collection::vec((0..9_u8, 0..4_i64, prop::option::of(any::<u8>())), 1..60),
+        again in any::<prop::sample::Index>(),
+    ) {
+        let table = table();
         let rows: Vec<Row> =
-            steps.iter().zip(1..).map(|((key, event, body), lsn)| row(lsn, *key, *event, Some(*body))).collect();
-        for row in &rows {
-            forth.apply(row.clone(), MergePolicy::LatestEvent, Mode::InsertAll);
+            steps.iter().zip(1..).map(|((key, event, body), lsn)| row(lsn, *key, *event, *body)).collect();
+        table.apply_all(VIEW, rows.iter().cloned(), MergePolicy::LatestEvent, Mode::InsertAll);
+        let before = (kept(&table), contents(&table));
+        for row in &rows[again.index(rows.len())..] {
+            table.apply(row.clone(), MergePolicy::LatestEvent, Mode::InsertAll);
         }
-        for row in rows.iter().rev() {
-            back.apply(row.clone(), MergePolicy::LatestEvent, Mode::InsertAll);
-        }
-        prop_assert_eq!(kept(&forth), kept(&back));
+        prop_assert_eq!((kept(&table), contents(&table)), before);
     }
 
     #[test]
@@ -197,6 +199,29 @@ proptest! {
         }
         prop_assert_eq!(contents(&leader), contents(&edge));
         prop_assert_eq!(kept(&leader), kept(&edge));
+        prop_assert_eq!(kept(&edge), added_up(&edge));
+    }
+
+    #[test]
+    fn buckets_that_come_late_change_nothing_that_is_right(
+        steps in prop::collection::vec(step(), 1..80),
+        read_at in any::<prop::sample::Index>(),
+    ) {
+        let (leader, edge) = (table(), table());
+        edge.set_residency(VIEW, Residency::Full);
+        let read_at = read_at.index(steps.len());
+        let mut late = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            if index == read_at {
+                late = (0..=u8::MAX).map(|bucket| (bucket, leader.bucket(VIEW, bucket, None, usize::MAX).0)).collect();
+            }
+            apply(&leader, index as u64 + 1, step);
+            apply(&edge, index as u64 + 1, step);
+        }
+        for (bucket, rows) in late {
+            edge.mend(&BucketPart { view: VIEW, bucket, after: None, through: None, as_of: Lsn(read_at as u64), rows });
+        }
+        prop_assert_eq!(contents(&leader), contents(&edge));
         prop_assert_eq!(kept(&edge), added_up(&edge));
     }
 }

@@ -44,7 +44,7 @@ fn held(table: &Table, view: ViewId, key: u64) -> Option<u64> {
 }
 
 fn fill(table: &Table, key: u64, row: Option<Row>, as_of: u64) -> Filled {
-    table.fill(RESIDENT, &key.to_le_bytes(), row, Lsn(as_of), LatestEvent)
+    table.fill(RESIDENT, &key.to_le_bytes(), row, Lsn(as_of))
 }
 
 #[test]
@@ -91,11 +91,7 @@ fn a_resident_view_is_updated_only_where_it_is_held() {
         matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown),
         "a write ends a remembered miss; whether a deletion outranks it is for the leader to say"
     );
-    assert_eq!(
-        table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9), LatestEvent),
-        Filled::NotKept,
-        "full views are never filled"
-    );
+    assert_eq!(table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9)), Filled::NotKept, "full views are never filled");
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Region {
                 (Lsn(*committed as u64), last.map(|index| self.row(index)))
             };
             shuttle::thread::yield_now();
-            match self.table.fill(VIEW, &[key], row, as_of, MergePolicy::default()) {
+            match self.table.fill(VIEW, &[key], row, as_of) {
                 Filled::Taken | Filled::NotKept => return asked,
                 Filled::Overtaken { needs } => {
                     assert!(needs > as_of, "an answer as of {as_of:?} was as new as {needs:?}")

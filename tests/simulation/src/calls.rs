@@ -35,7 +35,10 @@ impl World {
     /// Begins as many calls as the edge's flights want.
     pub(crate) fn begin_call(&mut self, edge: usize) {
         let Some(flights) = self.edges[edge].flights.next_call() else { return };
-        let Some(stream) = &self.streams[edge] else { return self.fail_call(edge, flights) };
+        let may_ask = self.edges[edge].follower.may_ask();
+        let Some(stream) = self.streams[edge].as_ref().filter(|_| may_ask) else {
+            return self.fail_call(edge, flights);
+        };
         let to = stream.target;
         let replica = self.edges[edge].replica().cloned();
         let call = self.call(edge, to, What::Fill { flights, replica, answer: None });

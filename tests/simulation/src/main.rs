@@ -38,13 +38,10 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Mutation::ALL
-            .into_iter()
-            .chain(Mutation::AHEAD)
-            .chain(Mutation::REGIONS)
-            .find(|mutation| format!("{mutation:?}") == name);
+        let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::REGIONS).chain(Mutation::RARE);
+        let found = all().find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
-            let names: Vec<String> = Mutation::ALL.iter().map(|mutation| format!("{mutation:?}")).collect();
+            let names: Vec<String> = all().map(|mutation| format!("{mutation:?}")).collect();
             format!("there is no such fault; there are {}", names.join(", "))
         })
     }

@@ -38,6 +38,10 @@ pub(crate) trait Source {
     /// How far behind the leader it is at most.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
+    /// See [`littoral_model::ports::FeedSource::generation`].
+    fn generation(&self) -> u64 {
+        0
+    }
     fn region(&self) -> Region {
         region()
     }
@@ -142,6 +146,10 @@ impl Source for Edge {
     fn relays(&self) -> bool {
         true
     }
+
+    fn generation(&self) -> u64 {
+        self.replica().map_or(0, |replica| replica.numbering.number())
+    }
 }
 
 /// A publisher's side of a stream.
@@ -165,6 +173,7 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
         head,
         watermark: source.told(),
         heartbeat_ms: 100,
+        generation: source.generation(),
         relay,
     };
     let other_log = hello.resume.is_some_and(|resume| resume.position.incarnation != head.incarnation);
@@ -196,6 +205,13 @@ impl Publishing {
         Downstream::Heartbeat { clock, head: source.head(), echo, behind_us, leader_lost: false }
     }
 
+    fn check(&mut self, source: &dyn Source) -> Result<(), String> {
+        if self.session.goes_on(source.head(), source.generation()) {
+            return Ok(());
+        }
+        Err("the log was begun anew, cut back or replaced".to_owned())
+    }
+
     /// What is next: a piece of the snapshot, a checkpoint, records.
     ///
     /// # Errors
@@ -220,13 +236,12 @@ impl Publishing {
                 return Ok(Some(Downstream::SnapshotRows { rows: chunk.len() as u32, bytes: block(&chunk)? }));
             }
             let (as_of, rows) = (snapshot.as_of.lsn, *rows);
+            self.check(source)?;
             self.snapshot = None;
             self.session.snapshot_sent(as_of);
             return Ok(Some(Downstream::SnapshotEnd { rows }));
         }
-        if !self.session.goes_on(source.head()) {
-            return Err("the log was begun anew or cut back".to_owned());
-        }
+        self.check(source)?;
         let sent = self.session.sent();
         if let Some((number, checkpoint)) = source.checkpoints().due(self.compared, sent)
             && checkpoint.lsn == sent

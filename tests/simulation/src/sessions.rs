@@ -9,7 +9,7 @@ use crate::{
 use littoral_edge_core::{
     demand,
     fills::Outcome,
-    read::{self, Joining, Place},
+    read::{self, Joining, Place, Unjoined},
 };
 use littoral_leader_core::Work;
 use littoral_model::{
@@ -55,6 +55,8 @@ pub(crate) struct Read {
     asked: usize,
     /// Rows of the full view that had changed in memory when they were read.
     rotten: BTreeSet<u64>,
+    /// What was read held what a restored leader does not have.
+    outlived: bool,
     rows: Vec<Vec<Option<Row>>>,
 }
 
@@ -259,6 +261,7 @@ impl World {
             joining: None,
             asked: 0,
             rotten: BTreeSet::new(),
+            outlived: false,
             rows: Vec::new(),
         });
         self.look(self.reads.len() - 1)
@@ -293,17 +296,25 @@ impl World {
             }
             let mut missing = Vec::new();
             read::local(replica, &read.request, &mut read.rows, &mut missing);
-            read.rotten = state.rotten.clone();
+            (read.rotten, read.outlived) = (state.rotten.clone(), state.outlived);
             read.stated = Some(point.resume);
-            read.joining = Some(Joining::new(point.resume.position, missing));
+            read.joining = Some(Joining::new(replica, point.resume.position, missing));
         }
         if read.asked > 0 {
             return Ok(());
         }
         let Some(joining) = &mut read.joining else { return Ok(()) };
-        let Ok(places) = joining.ask() else {
-            read.gone.set(true);
-            return Ok(());
+        let places = match joining.ask() {
+            Ok(places) => places,
+            // It begins again.
+            Err(Unjoined::Replaced) => {
+                (read.stated, read.joining) = (None, None);
+                return Ok(());
+            }
+            Err(Unjoined::Failed(_)) => {
+                read.gone.set(true);
+                return Ok(());
+            }
         };
         if places.is_empty() {
             let read = self.reads.swap_remove(index);
@@ -336,7 +347,8 @@ impl World {
     fn answered(&mut self, read: &Read) -> Result<(), String> {
         let Some(stated) = read.stated else { return Ok(()) };
         let Position { incarnation, lsn } = stated.position;
-        let judged = !self.edges[read.edge].outlived
+        let judged = !read.outlived
+            && !self.edges[read.edge].outlived
             && self.histories.get(&incarnation).is_some_and(|history| history.holds(&stated));
         if judged {
             self.an_answer_holds_what_it_states_and_what_was_demanded(read, stated.position)?;

@@ -64,7 +64,7 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
     run_in(seed, false)
 }
 
-/// Runs a seed in a world whose leader builds batches while others are on their way to the disk. No backup is restored there.
+/// Runs a seed in a world whose leader builds batches while others are on their way to the disk.
 ///
 /// # Errors
 /// The invariant that does not hold.
@@ -184,7 +184,7 @@ impl World {
                 self.leader.wall += self.random.below(1_200) as i64 - 600;
                 self.note(format!("the leader's wall clock is now {} ms off", self.leader.wall));
             }
-            109 if !self.ahead => self.backup = Some(self.leader.disk.crash(self.random.any())),
+            109 => self.backup = Some(self.leader.disk.crash(self.random.any())),
             110 if self.random.one_in(2) => self.restore()?,
             111..118 => self.write_to_old()?,
             _ => {}

@@ -38,3 +38,22 @@ fn every_deliberate_fault_is_found() {
     });
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }
+
+/// Faults that few seeds meet, each by one that does.
+#[test]
+fn deliberate_faults_that_are_rare_are_found_by_the_seeds_that_found_them() {
+    let faults = [
+        (Mutation::AskBeforeGreeted, 2_636),
+        (Mutation::JoinOtherReplica, 5_535),
+        (Mutation::MendCollected, 44),
+        (Mutation::ApplyBehindRow, 8_974),
+    ];
+    assert_eq!(faults.map(|(mutation, _)| mutation), Mutation::RARE);
+    for (mutation, seed) in faults {
+        set(Some(mutation));
+        let found = run(seed);
+        set(None);
+        assert!(found.is_err(), "{mutation:?} is not found by seed {seed}");
+        run(seed).unwrap();
+    }
+}

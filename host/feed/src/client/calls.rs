@@ -1,6 +1,6 @@
 //! Calls: many at once over one stream. Calls that are made while the stream is busy leave in one write.
 
-use super::{Config, connection::Guard};
+use super::{Config, LeaderRows, connection::Guard};
 use crate::{
     inbox::Inbox,
     outbox::{Outbox, PushError},
@@ -12,12 +12,11 @@ use littoral_model::{
     freshness::Consistency,
     module::ModuleDigest,
     ports::ModulePut,
-    position::{Lsn, Position},
+    position::Lsn,
     read::{ReadError, ViewRead},
     region::Region,
     row::Row,
     status::NodeStatus,
-    token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
@@ -62,17 +61,6 @@ struct Waiting {
     calls: HashMap<u64, oneshot::Sender<Bytes>>,
     /// Why no answer will come any more.
     ended: Option<String>,
-}
-
-/// Rows as the leader has them.
-#[derive(Clone, Debug)]
-pub struct LeaderRows {
-    /// The leader's last record, taken before it read: everything up to here is in the rows.
-    pub as_of: Position,
-    /// The same for every region.
-    pub watermark: Watermark,
-    /// Per read, per key: the row; `None` where there is none.
-    pub rows: Vec<Vec<Option<Row>>>,
 }
 
 /// Why a call got no answer.

@@ -65,16 +65,9 @@ pub async fn connect_from(config: &Config, first: usize) -> Result<(Connection, 
     let mut last = Error::Connect { address: String::new(), reason: "no address is configured".to_owned() };
     let count = config.leader.len();
     for (index, address) in config.leader.iter().enumerate().cycle().skip(first % count.max(1)).take(count) {
-        let fail = |reason: String| Error::Connect { address: address.clone(), reason };
-        let attempt = async {
-            let socket = TcpStream::connect(address).await.map_err(|error| fail(error.to_string()))?;
-            transport::prepare(&socket).map_err(|error| fail(error.to_string()))?;
-            connect_over(socket, address, config).await
-        };
-        match tokio::time::timeout(config.connect_timeout(), attempt).await {
-            Ok(Ok(connection)) => return Ok((connection, index)),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = fail(format!("no answer within {} ms", config.connect_timeout_ms)),
+        match dial(address, config, async |socket| connect_over(socket, address, config).await).await {
+            Ok(connection) => return Ok((connection, index)),
+            Err(error) => last = error,
         }
         tracing::debug!(%address, error = %last, "leader's address does not serve");
     }
@@ -104,12 +97,24 @@ where
 /// # Errors
 /// [`Error::Connect`], [`Error::Refused`].
 pub async fn connect_calls(address: &str, config: &Config) -> Result<CallClient, Error> {
+    dial(address, config, async |socket| {
+        let (requests, guard) = shake_hands(socket, address, config).await?;
+        calls(&requests, address, config, guard).await
+    })
+    .await
+}
+
+/// Connects and opens what is wanted over the socket, all within the configured time.
+async fn dial<T>(
+    address: &str,
+    config: &Config,
+    open: impl AsyncFnOnce(TcpStream) -> Result<T, Error>,
+) -> Result<T, Error> {
     let fail = |reason: String| Error::Connect { address: address.to_owned(), reason };
     let attempt = async {
         let socket = TcpStream::connect(address).await.map_err(|error| fail(error.to_string()))?;
         transport::prepare(&socket).map_err(|error| fail(error.to_string()))?;
-        let (requests, guard) = shake_hands(socket, address, config).await?;
-        calls(&requests, address, config, guard).await
+        open(socket).await
     };
     let timed_out = |_| fail(format!("no answer within {} ms", config.connect_timeout_ms));
     tokio::time::timeout(config.connect_timeout(), attempt).await.map_err(timed_out)?

@@ -5,11 +5,13 @@ mod config;
 mod connection;
 mod error;
 mod feed;
+mod leader_rows;
 mod pause;
 
-pub use calls::{CallClient, CallError, LeaderRows};
+pub use calls::{CallClient, CallError};
 pub use config::Config;
 pub use connection::{Connection, connect, connect_calls, connect_from, connect_over};
 pub use error::Error;
 pub use feed::{FeedReceiver, FeedSender};
+pub use leader_rows::LeaderRows;
 pub use pause::Pause;

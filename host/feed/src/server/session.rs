@@ -165,7 +165,10 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
     if source.standing() == Standing::Follower {
         return Err(follows());
     }
+    // Before all else: what is replaced from now on ends the stream.
+    let generation = source.generation();
     let publisher = Publisher {
+        generation,
         region: source.region(),
         epoch: source.epoch(),
         head: *source.head().borrow(),
@@ -308,9 +311,7 @@ impl Session<'_> {
         }
         loop {
             let seen = *head.borrow_and_update();
-            if !self.state.lock().goes_on(seen) {
-                return Err(log_error("the log was begun anew; connect again"));
-            }
+            self.check(seen)?;
             let sent = self.state.lock().sent();
             let due = checkpoints.borrow_and_update().due(compared, sent);
             if let Some((number, checkpoint)) = due
@@ -360,6 +361,14 @@ impl Session<'_> {
         }
     }
 
+    /// Whether the stream may go on.
+    fn check(&self, head: Position) -> Result<(), End> {
+        if self.state.lock().goes_on(head, self.source().generation()) {
+            return Ok(());
+        }
+        Err(log_error("the log was begun anew, or a snapshot has replaced what is served here; connect again"))
+    }
+
     /// Sends a snapshot.
     async fn snapshot(&self, filter: &ViewFilter) -> Result<(), End> {
         let source = self.source().snapshot().map_err(|error| End::Told(ErrorCode::Behind, error.to_string()))?;
@@ -380,6 +389,8 @@ impl Session<'_> {
             rows += u64::from(block.rows);
             self.send(&Downstream::SnapshotRows { rows: block.rows, bytes: block.bytes }).await?;
         }
+        // Rows of a replica that was replaced meanwhile may be of a history that is gone.
+        self.check(*self.source().head().borrow())?;
         self.state.lock().snapshot_sent(as_of.lsn);
         self.send(&Downstream::SnapshotEnd { rows }).await?;
         metrics::counter!("littoral_feed_snapshots_total").increment(1);

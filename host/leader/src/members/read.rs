@@ -2,7 +2,7 @@
 
 use super::Part;
 use crate::{read::rows, read_quorum, shared::Shared};
-use littoral_feed::client::{CallClient, LeaderRows};
+use littoral_feed::client::CallClient;
 use littoral_leader_core::Published;
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
@@ -118,14 +118,14 @@ fn error(unmet: &Unmet, published: &Published) -> ReadError {
 async fn at_leader(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let asked_at = Instant::now();
     let read = leader(part)?.read(request.reads.clone(), Consistency::Leader).await?;
-    told(shared, request, read, Source::Leader, asked_at)
+    read.into_answer(Some(shared.identity.region), &request.demand, Source::Leader, asked_at)
 }
 
 /// The whole read at a majority of the regions' leaders, through ours.
 async fn at_quorum(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let asked_at = Instant::now();
     let (read, regions) = leader(part)?.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = told(shared, request, read, Source::Quorum, asked_at)?;
+    let mut answer = read.into_answer(Some(shared.identity.region), &request.demand, Source::Quorum, asked_at)?;
     answer.freshness.regions = regions;
     Ok(answer)
 }
@@ -133,38 +133,6 @@ async fn at_quorum(shared: &Shared, part: &Part, request: &ReadRequest) -> Resul
 fn leader(part: &Part) -> Result<CallClient, ReadError> {
     let nobody = || ReadError::LeaderUnavailable("no member of the region leads now".to_owned());
     part.leader().map(|leader| leader.calls).ok_or_else(nobody)
-}
-
-/// What leaders told, as an answer, if the demanded token is in it.
-fn told(
-    shared: &Shared,
-    request: &ReadRequest,
-    read: LeaderRows,
-    source: Source,
-    asked_at: Instant,
-) -> Result<ReadAnswer, ReadError> {
-    let mut reached = read.watermark.clone();
-    reached.raise(shared.identity.region, read.as_of.incarnation, read.as_of.lsn);
-    if let Some(token) = &request.demand.at_least
-        && !reached.covers(token)
-    {
-        return Err(ReadError::NotFreshEnough {
-            wanted: format!("the token '{token}' is demanded"),
-            have: format!("the leader has '{}'", read.watermark),
-        });
-    }
-    let rows = (read.rows.into_iter())
-        .map(|rows| rows.into_iter().map(|row| row.filter(|row| !row.is_tombstone())).collect())
-        .collect();
-    let freshness = Freshness {
-        position: read.as_of,
-        watermark: read.watermark,
-        // The leader read after it was asked.
-        staleness: Some(asked_at.elapsed()),
-        source,
-        ..Freshness::default()
-    };
-    Ok(ReadAnswer { rows, freshness })
 }
 
 fn fill(
