@@ -31,6 +31,7 @@ fn decode(bytes: Bytes, view: &FeatureView, default_time: EventTime, limits: Lim
     let mut decoder = StreamDecoder::new();
     let mut buffer = Buffer::from(bytes);
     let mut rows = RowBatch::with_capacity(0, 0);
+    rows.stamp(default_time);
     let mut plan = None;
     while !buffer.is_empty() {
         let Some(batch) = decoder.decode(&mut buffer).map_err(malformed)? else { break };

@@ -87,7 +87,8 @@ proptest! {
 
     #[test]
     fn what_is_encoded_decodes_the_same(rows in proptest::collection::vec(row(), 0..20)) {
-        let rows = batch(&rows);
+        let mut rows = batch(&rows);
+        rows.stamp(EventTime::EPOCH);
         let stream = encode(&rows, &view()).unwrap();
         let back = decode_ipc(stream.into(), &view(), EventTime::EPOCH, Limits::default()).unwrap();
         prop_assert_eq!(back, rows);

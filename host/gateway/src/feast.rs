@@ -116,7 +116,7 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>) -> Result<(), F
         return Err(Failure::invalid("unequal_lengths", message));
     }
     let times = df.get(EVENT_TIMESTAMP);
-    let now = littoral_runtime::clock::wall();
+    let now = rows.now();
     let mut writer = rows.view(view);
     for row in 0..len {
         let time = match times {

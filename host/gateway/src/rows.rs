@@ -15,6 +15,7 @@ pub(crate) struct Rows {
     batch: RowBatch,
     rows_max: usize,
     bytes_max: usize,
+    now: EventTime,
 }
 
 /// Writes rows of one view: [`begin`](Writer::begin), the join keys in order, the features in order,
@@ -33,7 +34,15 @@ pub(crate) struct Writer<'a> {
 impl Rows {
     pub(crate) fn new(config: &Config) -> Self {
         let bytes_max = config.write_packed_bytes_max.min(u32::MAX as usize);
-        Self { batch: RowBatch::default(), rows_max: config.write_rows_max, bytes_max }
+        let mut batch = RowBatch::default();
+        let now = littoral_runtime::clock::wall();
+        batch.stamp(now);
+        Self { batch, rows_max: config.write_rows_max, bytes_max, now }
+    }
+
+    /// The event time of rows that come without one.
+    pub(crate) fn now(&self) -> EventTime {
+        self.now
     }
 
     /// Begins rows of a view.

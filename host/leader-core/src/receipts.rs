@@ -117,13 +117,13 @@ impl Receipts {
     }
 }
 
-/// Hash of a write's content: what must be equal for a retry to be one.
+/// Hash of a write's content: what must be equal for a retry to be one. Times that the writer has not given do not count.
 #[must_use]
 pub fn content_hash(rows: &RowBatch) -> u64 {
     let mut hash = Xxh3::new();
     for row in rows.iter() {
         hash.update(&row.view.0.to_le_bytes());
-        hash.update(&row.event_time.0.to_le_bytes());
+        hash.update(&rows.given_time(&row).map_or(i64::MIN, |time| time.0).to_le_bytes());
         hash.update(&(row.key.len() as u32).to_le_bytes());
         hash.update(row.key);
         hash.update(&(row.body.map_or(u32::MAX, |body| body.len() as u32)).to_le_bytes());
@@ -141,6 +141,20 @@ pub fn bytes_hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use littoral_model::{event_time::EventTime, view::ViewId, write::RowWrite};
+
+    #[test]
+    fn times_of_the_doors_clock_are_no_content_and_the_writers_are() {
+        let hash = |time: i64, stamped: Option<i64>| {
+            let mut rows = RowBatch::default();
+            rows.push(RowWrite { view: ViewId(1), event_time: EventTime(time), key: b"k", body: Some(b"b") });
+            stamped.into_iter().for_each(|at| rows.stamp(EventTime(at)));
+            content_hash(&rows)
+        };
+        assert_eq!(hash(1, Some(1)), hash(2, Some(2)));
+        assert_ne!(hash(1, Some(9)), hash(2, Some(9)));
+        assert_ne!(hash(1, None), hash(1, Some(1)));
+    }
 
     fn at(ms: u64) -> Hlc {
         Hlc::new(ms, 0)

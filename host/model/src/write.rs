@@ -130,13 +130,26 @@ pub struct RowBatch {
     #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    stamped: Option<EventTime>,
 }
 
 impl RowBatch {
     /// An empty batch with room for `rows` rows of `bytes` bytes in all.
     #[must_use]
     pub fn with_capacity(rows: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(rows) }
+        Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(rows), stamped: None }
+    }
+
+    /// Rows of this event time have it from the door's clock, as their writer gave none: when the write is sent again they
+    /// have another, and are the same rows.
+    pub fn stamp(&mut self, at: EventTime) {
+        self.stamped = Some(at);
+    }
+
+    /// The row's event time, if its writer gave it.
+    #[must_use]
+    pub fn given_time(&self, row: &RowWrite<'_>) -> Option<EventTime> {
+        Some(row.event_time).filter(|time| self.stamped != Some(*time))
     }
 
     /// Appends a row, or with no body a deletion.

@@ -1,4 +1,4 @@
-//! The wire's form, held against `tests/fixtures/wire/v2.hex`: peers of another release must read what we write. When
+//! The wire's form, held against `tests/fixtures/wire/v3.hex`: peers of another release must read what we write. When
 //! the form changes on purpose, the protocol version grows, the old file stays, and a new one is written by running
 //! these tests with `LITTORAL_WRITE_FIXTURES=1`.
 
@@ -256,7 +256,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn frames_are_byte_for_byte_what_they_were() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v2.hex");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
     let mut text = String::new();
     for (name, frame) in frames() {
         let hex = frame.iter().fold(String::new(), |mut hex, byte| {
@@ -309,7 +309,7 @@ fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
 fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
     // A read of one view with the key bytes "k" and an end of 9; a write whose span ends beyond its bytes.
     for (what, hostile) in
-        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0, 0])]
+        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0, 0, 0])]
     {
         let error = call::request(&hostile).unwrap_err();
         assert!(error.to_string().contains("outside its bytes"), "{what}: {error}");

@@ -102,4 +102,11 @@ fn a_repeated_write_with_its_idempotency_key_is_taken_once() {
     let other = json!({ "rows": [accounts::row(1, 2)] }).to_string();
     let third = leader.send("POST", &path, &headers, other.as_bytes()).unwrap();
     assert!((400..500).contains(&third.status), "another write under the same key: {}", third.text());
+    // A writer that leaves the time to the door repeats the same write a moment later.
+    let mut timeless = accounts::row(2, 1);
+    timeless.as_object_mut().unwrap().remove("event_timestamp");
+    let (body, headers) = (json!({ "rows": [timeless] }).to_string(), [("idempotency-key", "order-18")]);
+    let first = leader.send("POST", &path, &headers, body.as_bytes()).unwrap().ok().json();
+    let second = leader.send("POST", &path, &headers, body.as_bytes()).unwrap().ok().json();
+    assert_eq!((&second["duplicate"], &second["token"]), (&json!(true), &first["token"]));
 }
