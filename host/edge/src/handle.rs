@@ -12,6 +12,7 @@ use littoral_model::{
     digest::Verification,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
+    region::Region,
     status::NodeStatus,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
@@ -125,6 +126,11 @@ impl FeatureReader for Handle {
 
     fn is_catalogue(&self, known: &Arc<Catalogue>) -> bool {
         Arc::ptr_eq(&self.shared.served.load(), known)
+    }
+
+    fn regions(&self) -> Vec<Region> {
+        let point = self.shared.replica.load().as_ref().map(|replica| replica.point.load_full());
+        point.map(|point| point.watermark.iter().map(|(region, _, _)| region).collect()).unwrap_or_default()
     }
 
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {

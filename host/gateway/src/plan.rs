@@ -65,6 +65,8 @@ pub(crate) struct Lookup {
     pub(crate) view: ViewId,
     /// Its TTL.
     pub(crate) ttl_ms: Option<u64>,
+    /// Whether its rows are put together of regions' parts.
+    pub(crate) combines: bool,
     /// The request's columns that make the key, in key order; `None` when one is not there, and so no row is found.
     pub(crate) keys: Option<Vec<KeyColumn>>,
 }

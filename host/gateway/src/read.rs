@@ -20,6 +20,7 @@ use http_body_util::Full;
 use littoral_model::{
     catalogue::Catalogue,
     freshness::ReadDemand,
+    parts,
     read::{ReadAnswer, ReadRequest},
 };
 use std::sync::Arc;
@@ -54,8 +55,10 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
         let rows = parsed.rows(&plan)?;
         state.check_read_size(rows, plan.outputs.len())?;
         gather::keys(&plan, &columns, &names, rows, &mut scratch.request)?;
+        if plan.lookups.iter().any(|lookup| lookup.combines) {
+            parts::read(&*state.node, &scratch.request, now, &mut scratch.answer).await?;
         // Nearly always the replica has it; only what it has not is worth a boxed future.
-        if !state.node.read_now(&scratch.request, &mut scratch.answer) {
+        } else if !state.node.read_now(&scratch.request, &mut scratch.answer) {
             scratch.answer = state.node.read(&scratch.request).await?;
         }
         if state.node.is_catalogue(&catalogue) {

@@ -12,6 +12,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node},
     read::{ReadAnswer, ReadError, ReadRequest},
+    region::Region,
     status::NodeStatus,
     value::ValueType,
     view::{Feature, FeatureView, JoinKey, ViewId},
@@ -42,6 +43,10 @@ struct NoModules;
 impl FeatureReader for Slow {
     fn catalogue(&self) -> Arc<Catalogue> {
         self.0.clone()
+    }
+
+    fn regions(&self) -> Vec<Region> {
+        Vec::new()
     }
 
     fn read_now(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {

@@ -15,6 +15,7 @@ use littoral_model::{
     hlc::{Hlc, HlcClock},
     mutation::{Mutation, active},
     origin::Origins,
+    parts,
     position::{Epoch, Lsn},
     record::{ChainHash, Payload, Record},
     region::Region,
@@ -300,7 +301,7 @@ impl Committer {
     fn write(
         &mut self,
         building: &mut Building,
-        request: WriteRequest,
+        mut request: WriteRequest,
         content: u64,
         generation: u64,
     ) -> Result<Durable, WriteError> {
@@ -313,6 +314,10 @@ impl Committer {
                 Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
                 Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
             }
+        }
+        let regions: Vec<Region> = building.pending.origins.regions().collect();
+        if let Some(rows) = parts::written(&building.pending.catalogue, &request.rows, self.region, &regions) {
+            request.rows = rows;
         }
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();

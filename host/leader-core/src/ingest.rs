@@ -4,6 +4,7 @@ use littoral_model::{
     catalogue::Catalogue,
     entity_key,
     event_time::EventTime,
+    parts,
     view::FeatureView,
     write::{IDEMPOTENCY_KEY_LEN_MAX, WriteError, WriteRequest},
 };
@@ -60,6 +61,14 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
             return invalid(format!(
                 "row {index} of view '{}' has {len} bytes, the largest is {}",
                 view.name, limits.row_bytes_max
+            ));
+        }
+        if view.merge.combines() && row.key.len() > parts::ENTITY_KEY_LEN_MAX {
+            return invalid(format!(
+                "row {index} of view '{}': the entity key is {} bytes long; the longest is {} where regions' parts are combined",
+                view.name,
+                row.key.len(),
+                parts::ENTITY_KEY_LEN_MAX
             ));
         }
         if let Err(error) = check_key(view, row.key) {

@@ -219,6 +219,13 @@ impl FeatureReader for Handle {
         self.shared.published.load().catalogue.clone()
     }
 
+    fn regions(&self) -> Vec<Region> {
+        let own = self.shared.identity.region;
+        let origins = self.shared.published.load().origins.clone();
+        let others: Vec<Region> = origins.regions().filter(|region| *region != own).collect();
+        std::iter::once(own).chain(others).collect()
+    }
+
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         read::now(&self.shared, request, answer)
     }

@@ -9,12 +9,16 @@ use littoral_feed::server;
 use littoral_leader::{Config, OtherRegion};
 use littoral_log::storage::Memory;
 use littoral_model::{
+    catalogue::CatalogueChange,
+    event_time::EventTime,
     freshness::{Consistency, Degraded, OnUnmet, ReadDemand, Source},
+    merge::MergePolicy,
+    parts,
     ports::{FeatureReader as _, FeatureWriter as _, FeedSource as _, Node as _},
-    read::{ReadError, ReadRequest},
+    read::{ReadAnswer, ReadError, ReadRequest},
     region::Region,
     token::Watermark,
-    view::ViewId,
+    view::{FeatureView, ViewId},
     write::{WriteConcern, WriteError, WriteRequest},
 };
 use std::{
@@ -215,10 +219,62 @@ async fn what_is_written_anywhere_is_everywhere_and_its_token_holds_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_region_has_a_part_of_a_row_that_combines_and_all_read_the_same() {
+    let regions = Regions::start(3).await;
+    let mut views = Vec::new();
+    for merge in [MergePolicy::Sum, MergePolicy::Max, MergePolicy::Min] {
+        let view = FeatureView { merge, ..support::view(merge.name()) };
+        regions.at(0).leader.change(CatalogueChange::PutView(view)).await.unwrap();
+        let id = regions.at(0).leader.catalogue().view(merge.name()).unwrap().id;
+        for at in 1..3 {
+            until("the view is everywhere", || regions.at(at).leader.catalogue().view(merge.name()).is_some()).await;
+        }
+        views.push(id);
+    }
+    let combined = async |at: usize| {
+        let mut all = Vec::new();
+        for view in &views {
+            let mut answer = ReadAnswer::default();
+            parts::read(&regions.at(at).leader, &read(*view, &[1]), EventTime(0), &mut answer).await.unwrap();
+            all.push(answer.rows[0][0].as_ref().map(support::value));
+        }
+        all
+    };
+    assert_eq!(combined(0).await, [None, None, None]);
+    for (at, value) in [(0, 1), (1, -20), (2, 300), (0, 5)] {
+        for view in &views {
+            regions.at(at).put(*view, 1, value, 1).await.unwrap();
+            // A retry adds nothing.
+            regions.at(at).put(*view, 1, value, 1).await.unwrap();
+        }
+    }
+    regions.level().await;
+    for (at, name) in NAMES.iter().enumerate() {
+        assert_eq!(combined(at).await, [Some(285), Some(300), Some(-20)], "{name}");
+        assert_eq!(regions.at(at).leader.conflicts().unwrap(), [], "no region's part is another's loss");
+    }
+    // A deletion ends what every region had written by then, and what one writes later is the row.
+    for view in &views {
+        regions.at(1).leader.write(write(*view, &[(1, None)], 2)).await.unwrap();
+    }
+    regions.level().await;
+    for (at, name) in NAMES.iter().enumerate() {
+        assert_eq!(combined(at).await, [None, None, None], "{name}");
+    }
+    for view in &views {
+        regions.at(2).put(*view, 1, 7, 3).await.unwrap();
+    }
+    regions.level().await;
+    for (at, name) in NAMES.iter().enumerate() {
+        assert_eq!(combined(at).await, [Some(7), Some(7), Some(7)], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_the_catalogue_goes_to_its_home_and_comes_back_with_its_module() {
     let regions = Regions::start(2).await;
     let view = support::view("made_elsewhere");
-    let change = littoral_model::catalogue::CatalogueChange::PutView(view.clone());
+    let change = CatalogueChange::PutView(view.clone());
     until("the home is connected", || regions.at(1).leader.status().regions[0].connected).await;
     regions.at(1).leader.change(change).await.unwrap();
     assert!(regions.at(1).leader.catalogue().view(&view.name).is_some(), "it is here when the answer is");
@@ -228,7 +284,7 @@ async fn a_change_of_the_catalogue_goes_to_its_home_and_comes_back_with_its_modu
     assert_eq!(regions.at(1).leader.component(put.digest).await.unwrap(), b"component"[..]);
     regions.shut(0);
     until("the home is lost", || !regions.at(1).leader.status().regions[0].connected).await;
-    let change = littoral_model::catalogue::CatalogueChange::DropModule("m".into());
+    let change = CatalogueChange::DropModule("m".into());
     let refused = regions.at(1).leader.change(change).await.unwrap_err();
     assert!(matches!(&refused, WriteError::LeaderUnavailable(why) if why.contains("'eu'")), "{refused}");
 }

@@ -15,6 +15,7 @@ pub mod merge;
 pub mod module;
 pub mod mutation;
 pub mod origin;
+pub mod parts;
 pub mod ports;
 pub mod position;
 pub mod read;

@@ -1,10 +1,14 @@
 //! Which of two writes of one row stays.
 
-use crate::{event_time::EventTime, version::Version};
+use crate::{event_time::EventTime, value::ValueType, version::Version};
 use serde::{Deserialize, Serialize};
 
-/// How a view's rows merge. Both policies keep the maximum of a total order, so that merging is commutative,
+/// How a view's rows merge. Of two writes of one row the maximum of a total order is kept, so that merging is commutative,
 /// associative and idempotent, and replicas agree whatever order the writes reach them in.
+///
+/// The last four combine: each region has a part of the row, which only its own writes change and which [`MergePolicy::LatestEvent`]
+/// orders, and who reads gets of each feature what the policy makes of all parts ([`crate::parts`]). A write sets the part and
+/// does not add to it, so that a retry changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MergePolicy {
@@ -13,6 +17,14 @@ pub enum MergePolicy {
     LatestEvent,
     /// Keep the greater version: the write that a leader took last.
     LatestWrite,
+    /// The greatest of the regions' values. Features are scalars.
+    Max,
+    /// The least of the regions' values. Features are scalars.
+    Min,
+    /// The sum of the regions' values. Features are numbers.
+    Sum,
+    /// The elements of all regions' lists, each once, in ascending order. Features are lists.
+    Union,
 }
 
 /// What orders a write against another of the same row.
@@ -26,14 +38,46 @@ pub struct Rank {
 
 impl MergePolicy {
     /// Every policy that a view may name.
-    pub const ALL: [Self; 2] = [Self::LatestEvent, Self::LatestWrite];
+    pub const ALL: [Self; 6] = [Self::LatestEvent, Self::LatestWrite, Self::Max, Self::Min, Self::Sum, Self::Union];
 
-    /// Whether `incoming` replaces `current`. Equal ranks are the same write and change nothing.
+    /// The name in configuration and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LatestEvent => "latest_event",
+            Self::LatestWrite => "latest_write",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Sum => "sum",
+            Self::Union => "union",
+        }
+    }
+
+    /// Whether each region has a part of a row, and who reads gets them combined.
+    #[must_use]
+    pub const fn combines(self) -> bool {
+        !matches!(self, Self::LatestEvent | Self::LatestWrite)
+    }
+
+    /// Whether features of a type can be merged so.
+    #[must_use]
+    pub const fn takes(self, value_type: ValueType) -> bool {
+        match self {
+            Self::LatestEvent | Self::LatestWrite => true,
+            Self::Max | Self::Min => value_type.element().is_none(),
+            Self::Sum => {
+                matches!(value_type, ValueType::Int32 | ValueType::Int64 | ValueType::Float | ValueType::Double)
+            }
+            Self::Union => value_type.element().is_some(),
+        }
+    }
+
+    /// Whether `incoming` replaces `current`, two rows or two parts of one region. Equal ranks are the same write and change nothing.
     #[must_use]
     pub fn replaces(self, incoming: Rank, current: Rank) -> bool {
         match self {
-            Self::LatestEvent => (incoming.event_time, incoming.version) > (current.event_time, current.version),
             Self::LatestWrite => incoming.version > current.version,
+            _ => (incoming.event_time, incoming.version) > (current.event_time, current.version),
         }
     }
 }
@@ -67,6 +111,10 @@ mod tests {
             let number = match policy {
                 MergePolicy::LatestEvent => 0,
                 MergePolicy::LatestWrite => 1,
+                MergePolicy::Max => 2,
+                MergePolicy::Min => 3,
+                MergePolicy::Sum => 4,
+                MergePolicy::Union => 5,
             };
             assert_eq!(MergePolicy::ALL[number], policy);
         }

@@ -54,6 +54,11 @@ impl Origins {
         self.0.get(&region)
     }
 
+    /// The regions of which something is here.
+    pub fn regions(&self) -> impl Iterator<Item = Region> {
+        self.0.keys().copied()
+    }
+
     /// Whether a record of this region is here already: brought over before, in the same life of its log.
     #[must_use]
     pub fn has(&self, region: Region, incarnation: Incarnation, lsn: Lsn) -> bool {

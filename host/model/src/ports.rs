@@ -37,6 +37,9 @@ pub trait FeatureReader: Send + Sync + 'static {
         Arc::ptr_eq(&self.catalogue(), known)
     }
 
+    /// The regions whose writes may be among the rows: those whose parts of a row are read ([`crate::parts`]).
+    fn regions(&self) -> Vec<Region>;
+
     /// Answers at once, when that needs no wait, no leader and no other host: fills `answer` and says true. Says false
     /// when [`FeatureReader::read`] must be used; `answer` then holds nothing of worth. Never blocks.
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;

@@ -407,23 +407,28 @@ impl ValueRef<'_> {
 }
 
 macro_rules! collect {
-    ($list:expr, $variant:ident, $map:expr) => {
-        $list.iter().filter_map(|v| if let ValueRef::$variant(x) = v { Some($map(x)) } else { None }).collect()
+    ($values:expr, $variant:ident, $map:expr) => {
+        $values.filter_map(|v| if let ValueRef::$variant(x) = v { Some($map(x)) } else { None }).collect()
     };
+}
+
+/// The list of these elements, owned. What is of another type is left out.
+pub(crate) fn list_of<'a>(element: ValueType, values: impl Iterator<Item = ValueRef<'a>>) -> Value {
+    match element {
+        ValueType::Bool => Value::BoolList(collect!(values, Bool, |x| x)),
+        ValueType::Int32 => Value::Int32List(collect!(values, Int32, |x| x)),
+        ValueType::Int64 => Value::Int64List(collect!(values, Int64, |x| x)),
+        ValueType::Float => Value::FloatList(collect!(values, Float, |x| x)),
+        ValueType::Double => Value::DoubleList(collect!(values, Double, |x| x)),
+        ValueType::Bytes => Value::BytesList(collect!(values, Bytes, <[u8]>::to_vec)),
+        ValueType::UnixTimestamp => Value::UnixTimestampList(collect!(values, UnixTimestamp, |x| x)),
+        _ => Value::StringList(collect!(values, String, str::to_owned)),
+    }
 }
 
 impl ListRef<'_> {
     fn to_value(self) -> Value {
-        match self.element {
-            ValueType::Bool => Value::BoolList(collect!(self, Bool, |x| x)),
-            ValueType::Int32 => Value::Int32List(collect!(self, Int32, |x| x)),
-            ValueType::Int64 => Value::Int64List(collect!(self, Int64, |x| x)),
-            ValueType::Float => Value::FloatList(collect!(self, Float, |x| x)),
-            ValueType::Double => Value::DoubleList(collect!(self, Double, |x| x)),
-            ValueType::Bytes => Value::BytesList(collect!(self, Bytes, <[u8]>::to_vec)),
-            ValueType::UnixTimestamp => Value::UnixTimestampList(collect!(self, UnixTimestamp, |x| x)),
-            _ => Value::StringList(collect!(self, String, str::to_owned)),
-        }
+        list_of(self.element, self.iter())
     }
 }
 

@@ -90,6 +90,21 @@ pub enum InvalidView {
         /// Its type.
         value_type: ValueType,
     },
+    /// A feature of a type that the policy cannot merge.
+    #[error(
+        "view '{view}': feature '{feature}' is {value_type}, which merge policy '{policy}' cannot combine; max and min take \
+         scalars, sum takes numbers, union takes lists"
+    )]
+    Policy {
+        /// The view.
+        view: String,
+        /// The feature.
+        feature: String,
+        /// Its type.
+        value_type: ValueType,
+        /// The policy.
+        policy: &'static str,
+    },
     /// A change that would make stored rows unreadable.
     #[error(
         "view '{view}' cannot change like this: {reason}; rows are already stored by the old schema, so make a new view instead"
@@ -158,6 +173,14 @@ impl FeatureView {
                 value_type: key.value_type,
             });
         }
+        if let Some(feature) = self.features.iter().find(|feature| !self.merge.takes(feature.value_type)) {
+            return Err(InvalidView::Policy {
+                view: self.name.clone(),
+                feature: feature.name.clone(),
+                value_type: feature.value_type,
+                policy: self.merge.name(),
+            });
+        }
         Ok(self)
     }
 
@@ -165,7 +188,8 @@ impl FeatureView {
     /// adds. TTL, merge policy and entity names are taken from `next`.
     ///
     /// # Errors
-    /// [`InvalidView::Incompatible`] when a feature or join key would vanish or change its type.
+    /// [`InvalidView::Incompatible`] when a feature or join key would vanish or change its type, or a view would begin or cease to
+    /// combine regions' parts.
     pub fn evolve(&self, next: &FeatureView) -> Result<FeatureView, InvalidView> {
         let refuse = |reason: String| Err(InvalidView::Incompatible { view: self.name.clone(), reason });
         let keys =
@@ -175,6 +199,12 @@ impl FeatureView {
                 keys(view).iter().map(|(name, t)| format!("{name} {t}")).collect::<Vec<_>>().join(", ")
             };
             return refuse(format!("its entity key is ({}), not ({})", text(self), text(next)));
+        }
+        if self.merge.combines() != next.merge.combines() {
+            let (from, to) = (self.merge.name(), next.merge.name());
+            return refuse(format!(
+                "its merge policy is {from}, not {to}: one keeps a row, the other a part per region"
+            ));
         }
         let mut features = Vec::with_capacity(next.features.len());
         for old in &self.features {

@@ -10,6 +10,7 @@ use crate::{
 use littoral_model::{
     column::{Column, Status},
     entity_key::KeyBatch,
+    parts,
     read::{ReadAnswer, ReadRequest, ViewRead, row_status},
     row::Row,
     row_body::ValueRef,
@@ -77,18 +78,15 @@ impl Call {
     async fn read(&mut self, view: &FeatureView, keys: KeyBatch) -> Result<Vec<Option<Row>>, LookupError> {
         let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
-        if !self.reader.read_now(&request, &mut answer) {
+        if view.merge.combines() || !self.reader.read_now(&request, &mut answer) {
             let begun = Instant::now();
-            let read = self.reader.read(&request).await;
+            let read = parts::read(&*self.reader, &request, self.now, &mut answer).await;
             self.waited = begun.elapsed();
-            answer = match read {
-                Ok(answer) => answer,
-                Err(error) => {
-                    let why = error.to_string();
-                    self.lookup_failed = Some(error);
-                    return Err(LookupError::Unavailable(why));
-                }
-            };
+            if let Err(error) = read {
+                let why = error.to_string();
+                self.lookup_failed = Some(error);
+                return Err(LookupError::Unavailable(why));
+            }
         }
         Ok(answer.rows.pop().unwrap_or_default())
     }

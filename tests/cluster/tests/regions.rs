@@ -137,6 +137,51 @@ fn an_edge_whose_leader_is_lost_goes_on_in_the_other_region_and_comes_back_witho
 }
 
 #[test]
+fn parts_of_both_regions_are_combined_through_every_door_and_alike_everywhere() {
+    let world = start();
+    let definition = json!({
+        "entities": [{ "name": "page", "value_type": "int64" }],
+        "features": [{ "name": "visits", "value_type": "int64" }, { "name": "share", "value_type": "double" }],
+        "merge": "sum",
+    });
+    world.east.client().send("PUT", "/v1/views/traffic", &[], definition.to_string().as_bytes()).unwrap().ok();
+    for node in [&world.west, &world.edge] {
+        eventually("the view is everywhere", PATIENCE, || {
+            node.client().get("/v1/views/traffic").unwrap().status == 200
+        });
+    }
+    let mut tokens = Vec::new();
+    for (node, visits) in [(&world.east, 3), (&world.west, 40), (&world.east, 5)] {
+        let values = json!({ "visits": visits, "share": 0.25 });
+        let row = json!({ "key": { "page": 1 }, "values": values, "event_timestamp": visits });
+        let body = json!({ "rows": [row] }).to_string();
+        let written = node.client().send("POST", "/v1/views/traffic/rows", &[], body.as_bytes()).unwrap().ok();
+        tokens.push(token(&written));
+    }
+    let native = json!({ "features": ["traffic:visits", "traffic:share"], "entities": { "page": [1, 2] } }).to_string();
+    for node in [&world.east, &world.west, &world.edge] {
+        for token in &tokens {
+            let headers =
+                [("littoral-at-least", &**token), ("littoral-on-unmet", "wait"), ("littoral-wait-ms", "20000")];
+            node.client().send("POST", "/v1/read", &headers, native.as_bytes()).unwrap().ok();
+        }
+        let answer = node.client().send("POST", "/v1/read", &[], native.as_bytes()).unwrap().ok().json();
+        let columns = answer["columns"].as_array().unwrap();
+        let visits = columns.iter().find(|column| column["name"] == "visits").unwrap();
+        assert_eq!(visits["values"], json!([45, null]), "{answer}");
+        let feast =
+            node.client().post("/get-online-features", &serde_json::from_str::<Value>(&native).unwrap()).unwrap();
+        let results = feast.ok().json()["results"].clone();
+        assert!(results.as_array().unwrap().iter().any(|column| column["values"] == json!([0.5, null])), "{results}");
+    }
+    let refused = json!({ "entities": [{ "name": "page", "value_type": "int64" }], "merge": "latest_event",
+        "features": [{ "name": "visits", "value_type": "int64" }, { "name": "share", "value_type": "double" }] });
+    let refused = world.east.client().send("PUT", "/v1/views/traffic", &[], refused.to_string().as_bytes()).unwrap();
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("a part per region"), "{}", refused.text());
+}
+
+#[test]
 fn what_only_the_lost_region_had_is_neither_taken_back_nor_counted_as_difference() {
     let mut world = start();
     let both = write(&world.east, 1, 1, "regions=1").ok();

@@ -244,6 +244,10 @@ impl FeatureReader for Leader {
         Arc::new(self.log.lock().catalogue.clone())
     }
 
+    fn regions(&self) -> Vec<Region> {
+        Vec::new()
+    }
+
     fn read_now(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
         false
     }

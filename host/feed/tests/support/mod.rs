@@ -139,6 +139,10 @@ impl FeatureReader for Leader {
         Arc::new(self.log.lock().catalogue.clone())
     }
 
+    fn regions(&self) -> Vec<Region> {
+        Vec::new()
+    }
+
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         if self.read_delay.lock().is_some() {
             return false;

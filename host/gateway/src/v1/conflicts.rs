@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_model::{
     conflict::{Conflict, ConflictSide},
+    parts,
     view::FeatureView,
     write::{RowBatch, RowWrite},
 };
@@ -61,13 +62,12 @@ pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Resu
         let message = format!("no conflict '{shown}' is known here; list those that are with GET /v1/conflicts");
         return Err(Failure::not_found("unknown_conflict", message));
     };
+    let catalogue = state.node.catalogue();
+    let key = catalogue.view_by_id(conflict.view).map_or(&*conflict.key, |view| parts::entity_key(view, &conflict.key));
+    let event_time = littoral_runtime::clock::wall().max(conflict.kept.event_time);
     let mut rows = RowBatch::default();
-    rows.push(RowWrite {
-        view: conflict.view,
-        event_time: littoral_runtime::clock::wall().max(conflict.kept.event_time),
-        key: &conflict.key,
-        body: conflict.lost.body.as_deref(),
-    });
+    rows.stamp(event_time);
+    rows.push(RowWrite { view: conflict.view, event_time, key, body: conflict.lost.body.as_deref() });
     let receipt = state.node.write(receipt::request(rows, headers)?).await?;
     let mut answer = json(&receipt::rows(&receipt, 1))?;
     receipt::insert_concern(answer.headers_mut(), &receipt);

@@ -17,7 +17,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use littoral_columnar::{ARROW_STREAM, Limits};
 use littoral_model::{
-    catalogue::Catalogue, entity_key, event_time::EventTime, ports::Node, row::Row, view::FeatureView, write::RowBatch,
+    catalogue::Catalogue, entity_key, event_time::EventTime, parts, ports::Node, row::Row, view::FeatureView,
+    write::RowBatch,
 };
 use serde::Deserialize;
 
@@ -111,7 +112,7 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Row
 }
 
 fn append(rows: &mut Rows, view: &FeatureView, write: &Write<'_>) -> Result<(), Failure> {
-    let now = littoral_runtime::clock::wall();
+    let now = rows.now();
     let mut writer = rows.view(view);
     for (at, document) in write.rows.iter().enumerate() {
         let time = begin(&mut writer, view, document, at, "row", now)?;
@@ -242,7 +243,7 @@ fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {
 
 /// A key's columns, as members of an object.
 pub(super) fn push_key(out: &mut Vec<u8>, view: &FeatureView, key: &[u8]) {
-    let keys = entity_key::split(key, view.key_types()).unwrap_or_default();
+    let keys = entity_key::split(parts::entity_key(view, key), view.key_types()).unwrap_or_default();
     for (at, (key, value)) in view.join_keys.iter().zip(keys).enumerate() {
         push_name(out, at, &key.name);
         push_value(out, value);

@@ -102,6 +102,10 @@ impl FeatureReader for MemoryNode {
         self.state.lock().unwrap().catalogue.clone()
     }
 
+    fn regions(&self) -> Vec<Region> {
+        Vec::new()
+    }
+
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         if self.slow || !request.demand.is_none() {
             return false;

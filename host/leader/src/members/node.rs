@@ -240,6 +240,10 @@ impl FeatureReader for Member {
         self.now().catalogue()
     }
 
+    fn regions(&self) -> Vec<Region> {
+        self.current.load().regions()
+    }
+
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         self.current.load().read_now(request, answer)
     }

@@ -110,6 +110,10 @@ impl FeatureReader for Rows {
         self.catalogue.clone()
     }
 
+    fn regions(&self) -> Vec<Region> {
+        Vec::new()
+    }
+
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         if self.answers == Answers::Now {
             *answer = self.answer(request);

@@ -1,0 +1,188 @@
+use super::*;
+use crate::{
+    catalogue::CatalogueChange,
+    hlc::Hlc,
+    merge::MergePolicy,
+    position::Lsn,
+    value::{Value, ValueType},
+    version::Version,
+    view::{Feature, InvalidView, JoinKey},
+};
+use proptest::prelude::*;
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn region(name: &str) -> Region {
+    name.parse().unwrap()
+}
+
+fn view(merge: MergePolicy, features: &[ValueType]) -> FeatureView {
+    let features =
+        features.iter().enumerate().map(|(at, value_type)| Feature { name: format!("f{at}"), value_type: *value_type });
+    FeatureView {
+        id: ViewId(1),
+        name: "parts".into(),
+        join_keys: vec![JoinKey { name: "id".into(), entity: "id".into(), value_type: ValueType::Int64 }],
+        features: features.collect(),
+        ttl_ms: Some(HOUR_MS),
+        merge,
+    }
+}
+
+fn body(view: &FeatureView, values: &[Value]) -> Vec<u8> {
+    let mut body = BodyBuilder::new(values.len());
+    view.features.iter().zip(values).for_each(|(feature, value)| body.push(feature.value_type, value).unwrap());
+    body.finish().unwrap()
+}
+
+/// What `of` wrote at this hour.
+fn part(view: &FeatureView, of: &str, hour: u64, values: &[Value]) -> Row {
+    let mut key = 7i64.to_le_bytes().to_vec();
+    push_region(&mut key, region(of));
+    let version = Version { hlc: Hlc::new(hour, 0), region: region(of) };
+    let event_time = EventTime::from_ms((hour * HOUR_MS) as i64);
+    Row::new(RowMeta { view: view.id, event_time, version, lsn: Lsn(hour) }, &key, Some(&body(view, values)))
+}
+
+/// What readers get at this hour.
+fn values(view: &FeatureView, parts: &[Row], hour: u64) -> Option<Vec<Value>> {
+    let parts: Vec<&Row> = parts.iter().collect();
+    let row = row_of(view, &7i64.to_le_bytes(), &parts, EventTime::from_ms((hour * HOUR_MS) as i64))?;
+    assert_eq!(row.key(), 7i64.to_le_bytes());
+    let values = view.features.iter().enumerate();
+    Some(values.map(|(at, feature)| row.value(at, feature.value_type).to_value()).collect())
+}
+
+#[test]
+fn a_key_is_taken_apart_as_it_was_put_together() {
+    for entity in [&b""[..], b"a", &[0; 300]] {
+        for of in ["a", "eu-central-1", "sixteen-letters-"] {
+            let mut key = entity.to_vec();
+            push_region(&mut key, region(of));
+            assert_eq!(split(&key), Some((entity, region(of))));
+        }
+    }
+    for none in [&b""[..], &[0], &[9], b"ab\x03", b"A\x01", &[255; 9]] {
+        assert_eq!(split(none), None, "{none:?}");
+    }
+}
+
+#[test]
+fn each_policy_makes_its_own_of_the_parts() {
+    let numbers = [ValueType::Int64, ValueType::Double];
+    for (policy, whole, decimal) in
+        [(MergePolicy::Max, 5, 0.25), (MergePolicy::Min, -2, -1.5), (MergePolicy::Sum, 3, -1.25)]
+    {
+        let view = view(policy, &numbers);
+        let parts = [
+            part(&view, "east", 1, &[Value::Int64(5), Value::Double(0.25)]),
+            part(&view, "west", 1, &[Value::Int64(-2), Value::Double(-1.5)]),
+            part(&view, "north", 1, &[Value::Null, Value::Null]),
+        ];
+        assert_eq!(values(&view, &parts, 1), Some(vec![Value::Int64(whole), Value::Double(decimal)]), "{policy:?}");
+        assert_eq!(values(&view, &parts[2..], 1), Some(vec![Value::Null, Value::Null]));
+        assert_eq!(values(&view, &[], 1), None);
+    }
+    let view = view(MergePolicy::Union, &[ValueType::StringList]);
+    let list = |texts: &[&str]| Value::StringList(texts.iter().map(|text| (*text).to_owned()).collect());
+    let parts = [part(&view, "east", 1, &[list(&["b", "a", "b"])]), part(&view, "west", 1, &[list(&["c", "a"])])];
+    assert_eq!(values(&view, &parts, 1), Some(vec![list(&["a", "b", "c"])]));
+}
+
+#[test]
+fn sums_stay_within_their_type_and_numbers_that_are_none_do_not_win() {
+    let view_of = |merge, value_type| view(merge, &[value_type]);
+    let sum = view_of(MergePolicy::Sum, ValueType::Int64);
+    let all = [i64::MAX, 1, -1].map(Value::Int64);
+    let parts: Vec<Row> = ["a", "b", "c"].iter().zip(all).map(|(of, value)| part(&sum, of, 1, &[value])).collect();
+    assert_eq!(values(&sum, &parts, 1), Some(vec![Value::Int64(i64::MAX)]), "not less for having been too much once");
+    assert_eq!(values(&sum, &parts[..2], 1), Some(vec![Value::Int64(i64::MAX)]));
+    let max = view_of(MergePolicy::Max, ValueType::Double);
+    let parts = [part(&max, "a", 1, &[Value::Double(f64::NAN)]), part(&max, "b", 1, &[Value::Double(-1.0)])];
+    assert_eq!(values(&max, &parts, 1), Some(vec![Value::Double(-1.0)]));
+}
+
+#[test]
+fn what_a_region_that_is_gone_last_said_counts_until_it_expires() {
+    let view = view(MergePolicy::Sum, &[ValueType::Int64]);
+    let parts = [part(&view, "east", 1, &[Value::Int64(1)]), part(&view, "west", 5, &[Value::Int64(10)])];
+    assert_eq!(values(&view, &parts, 2), Some(vec![Value::Int64(11)]));
+    assert_eq!(values(&view, &parts, 5), Some(vec![Value::Int64(10)]));
+    assert_eq!(values(&view, &parts, 9), Some(vec![Value::Int64(11)]), "all have expired: the row as a whole has");
+}
+
+#[test]
+fn a_write_is_a_part_and_a_deletion_the_end_of_all() {
+    let mut catalogue = Catalogue::default();
+    for (id, merge) in [(1, MergePolicy::Sum), (2, MergePolicy::LatestEvent)] {
+        let named = FeatureView { id: ViewId(id), name: format!("v{id}"), ..view(merge, &[ValueType::Int64]) };
+        catalogue.apply(&CatalogueChange::PutView(named));
+    }
+    let (own, regions) = (region("east"), [region("east"), region("west")]);
+    let write = |view, body| RowWrite { view: ViewId(view), event_time: EventTime(1), key: b"k", body };
+    let mut rows = RowBatch::default();
+    rows.push(write(2, Some(b"x")));
+    assert_eq!(written(&catalogue, &rows, own, &regions), None);
+    rows.push(write(1, Some(b"y")));
+    rows.push(write(1, None));
+    rows.push(write(2, None));
+    let written = written(&catalogue, &rows, own, &regions).unwrap();
+    let written: Vec<(u32, &[u8], bool)> =
+        written.iter().map(|row| (row.view.0, row.key, row.body.is_some())).collect();
+    let (east, west) = (&b"keast\x04"[..], &b"kwest\x04"[..]);
+    assert_eq!(written, [(2, &b"k"[..], true), (1, east, true), (1, east, false), (1, west, false), (2, b"k", false)]);
+}
+
+#[test]
+fn a_policy_takes_the_types_that_it_can_combine() {
+    let refused = |merge, value_type| matches!(view(merge, &[value_type]).normalize(), Err(InvalidView::Policy { .. }));
+    assert!(refused(MergePolicy::Sum, ValueType::String));
+    assert!(refused(MergePolicy::Max, ValueType::Int64List));
+    assert!(refused(MergePolicy::Union, ValueType::Int64));
+    assert!(!refused(MergePolicy::Min, ValueType::UnixTimestamp));
+    let sum = view(MergePolicy::Sum, &[ValueType::Int64]);
+    assert!(sum.evolve(&FeatureView { merge: MergePolicy::Max, ..sum.clone() }).is_ok());
+    assert!(sum.evolve(&FeatureView { merge: MergePolicy::LatestEvent, ..sum.clone() }).is_err());
+}
+
+fn value(value_type: ValueType) -> BoxedStrategy<Value> {
+    let some = match value_type {
+        ValueType::Int32 => any::<i32>().prop_map(Value::Int32).boxed(),
+        ValueType::Float => any::<f32>().prop_map(Value::Float).boxed(),
+        ValueType::Double => any::<f64>().prop_map(Value::Double).boxed(),
+        ValueType::Int64List => prop::collection::vec(-3i64..3, 0..5).prop_map(Value::Int64List).boxed(),
+        _ => any::<i64>().prop_map(Value::Int64).boxed(),
+    };
+    prop_oneof![1 => Just(Value::Null), 4 => some].boxed()
+}
+
+proptest! {
+    /// Merging of parts is that of rows ([`crate::merge`]); what is made of them depends on nothing but them.
+    #[test]
+    fn whatever_order_parts_are_found_in_they_make_the_same_row(
+        scalars in prop::collection::vec((value(ValueType::Int32), value(ValueType::Float), value(ValueType::Double)), 1..6),
+        lists in prop::collection::vec(value(ValueType::Int64List), 1..6),
+        seed in any::<u64>(),
+    ) {
+        let names = ["a", "b", "c", "d", "e", "f"];
+        for policy in MergePolicy::ALL.into_iter().filter(|policy| policy.combines()) {
+            let (view, rows): (FeatureView, Vec<Vec<Value>>) = if policy == MergePolicy::Union {
+                (view(policy, &[ValueType::Int64List]), lists.iter().map(|list| vec![list.clone()]).collect())
+            } else {
+                let of = |(a, b, c): &(Value, Value, Value)| vec![a.clone(), b.clone(), c.clone()];
+                (view(policy, &[ValueType::Int32, ValueType::Float, ValueType::Double]), scalars.iter().map(of).collect())
+            };
+            let parts: Vec<Row> = names.iter().zip(&rows).map(|(of, values)| part(&view, of, 1, values)).collect();
+            let row_of = |parts: &[Row]| {
+                row_of(&view, b"key", &parts.iter().collect::<Vec<_>>(), EventTime::from_ms(HOUR_MS as i64)).unwrap()
+            };
+            let straight = row_of(&parts);
+            let mut shuffled = parts.clone();
+            for at in (1..shuffled.len()).rev() {
+                shuffled.swap(at, (seed.rotate_left(at as u32) % (at as u64 + 1)) as usize);
+            }
+            let shuffled = row_of(&shuffled);
+            prop_assert_eq!((straight.body(), straight.rank()), (shuffled.body(), shuffled.rank()));
+        }
+    }
+}
