@@ -14,6 +14,7 @@ use littoral_model::{
     record::{Payload, Record},
     region::Region,
     row::{Row, RowMeta},
+    token::Watermark,
     view::ViewId,
 };
 use littoral_protocol::subscriber::{Block, BlockCheck, Violation};
@@ -26,6 +27,26 @@ pub(crate) struct Checked<'a> {
     records: Vec<Record<'a>>,
     /// The newest epoch in it.
     pub(crate) epoch: littoral_model::position::Epoch,
+}
+
+impl Checked<'_> {
+    /// Whether what is held beyond the log that is followed can still come with it.
+    ///
+    /// # Errors
+    /// [`Violation::BegunAnew`].
+    pub(crate) fn can_bring(&self, beyond: &Watermark) -> Result<(), Violation> {
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        for record in &self.records {
+            if let Payload::Through { incarnation: now, .. } = record.payload
+                && let Some((held, _)) = beyond.get(record.origin).filter(|(held, _)| *held != now)
+            {
+                return Err(Violation::BegunAnew { region: record.origin, held, now });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a block has brought.

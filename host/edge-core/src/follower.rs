@@ -308,6 +308,9 @@ impl Follower {
     fn apply(&mut self, block: Block) -> Result<Effect, Violation> {
         let (Some(replica), Some(stream)) = (&self.serving, &mut self.stream) else { return Ok(Effect::Nothing) };
         let checked = apply::check(&block)?;
+        if !active(Mutation::KeepWhatIsLost) {
+            checked.can_bring(&replica.point.load().beyond)?;
+        }
         let brought = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
         let epoch = stream.subscriber.epoch();

@@ -9,6 +9,7 @@ use littoral_model::{
     event_time::EventTime,
     hlc::Hlc,
     merge::MergePolicy,
+    mutation::{Mutation, active},
     origin::Origins,
     position::{Lsn, Position},
     record::{Payload, Record},
@@ -117,8 +118,13 @@ impl State {
             Payload::Receipt { .. } | Payload::Begin => {}
             Payload::Through { incarnation, chain, seen } => {
                 let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
-                self.marks.lock().add(record.origin, (position, record.hlc), record.lsn);
-                Arc::make_mut(&mut self.origins).set(record.origin, position, *chain, record.hlc, seen);
+                let origins = Arc::make_mut(&mut self.origins);
+                origins.set(record.origin, position, *chain, record.hlc, seen);
+                // No mark stands behind rows that it does not name: those of a snapshot that broke off and is begun once more.
+                let all_named = origins.get(record.origin).is_some_and(|origin| origin.newest <= origin.hlc);
+                if all_named || active(Mutation::MarkBehindUnnamed) {
+                    self.marks.lock().add(record.origin, (position, record.hlc), record.lsn);
+                }
             }
             Payload::Collect { before } => {
                 table.collect_tombstones(*before);

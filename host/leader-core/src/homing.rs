@@ -91,7 +91,9 @@ pub fn resume_point(
         if origin.foreign > Hlc::default() && !all && !marks.reaches(region, (incarnation, has), origin.foreign) {
             return None;
         }
-        if incarnation == here && has >= lsn {
+        // Rows that nothing names yet, as of a snapshot that is being taken in, stand behind the last mark.
+        let all_named = origin.newest <= origin.hlc || active(Mutation::PassOverUnnamed);
+        if incarnation == here && has >= lsn && all_named {
             continue;
         }
         point = point.min(marks.before(region, incarnation, has).filter(|_| incarnation == here)?);
@@ -156,6 +158,17 @@ mod tests {
         assert_eq!((point(&origins, 8), point(&origins, 7)), (Some(50), None));
         origins.foreign(region("b"), Hlc(99));
         assert_eq!(point(&origins, 30), None, "nobody is known to have that");
+    }
+
+    #[test]
+    fn rows_that_nothing_names_yet_come_once_more() {
+        let (mut origins, marks) = log();
+        let mut theirs = Watermark::at(region("a"), OURS, Lsn(100));
+        theirs.set(region("b"), THEIRS, Lsn(30));
+        let point = |origins: &Origins| resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks);
+        assert_eq!(point(&origins), Some(Lsn(100)));
+        origins.came(region("b"), Hlc(31));
+        assert_eq!(point(&origins), Some(Lsn(90)), "it came behind b's record 30, and who has that may lack it");
     }
 
     #[test]

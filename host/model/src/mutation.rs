@@ -83,6 +83,12 @@ pub enum Mutation {
     ImportLosesRecord,
     /// A replica of another region's log goes on behind its own region's records, whatever it lacks of others.
     RehomeByOwnAlone,
+    /// What is held of a lost log is held for ever.
+    KeepWhatIsLost,
+    /// A replica of another region's log goes on behind rows that nothing names yet.
+    PassOverUnnamed,
+    /// A place to go on at is remembered behind rows that nothing names yet.
+    MarkBehindUnnamed,
     /// What only the lost region's log has counts as if the followed one had it.
     ForgetBeyond,
     /// Who takes the lease goes on with the epoch of the holder before.
@@ -134,6 +140,9 @@ impl Mutation {
     /// Those of regions that take each other's records, which the simulation of regions finds.
     pub const REGIONS: [Self; 4] =
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
+
+    /// Those of regions that one seed in thousands meets.
+    pub const REGIONS_RARE: [Self; 3] = [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed];
 
     /// Those of batches that are built ahead, which the simulation finds in worlds where they are.
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];

@@ -1,6 +1,9 @@
 //! What a publisher may not do, and what to do when it does.
 
-use littoral_model::position::{Epoch, Incarnation, Lsn, Position};
+use littoral_model::{
+    position::{Epoch, Incarnation, Lsn, Position},
+    region::Region,
+};
 
 /// Why a stream must be closed. Nothing of the message at fault was used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +91,16 @@ pub enum Violation {
         /// What is applied.
         applied: Lsn,
     },
+    /// A region whose log was lost has begun another: what is held of the lost one will never come.
+    #[error("region '{region}' has begun log {now}: what is held here of its log {held} is lost everywhere else")]
+    BegunAnew {
+        /// The region.
+        region: Region,
+        /// Whose records are held beyond the log that is followed.
+        held: Incarnation,
+        /// The life of the region's log that comes now.
+        now: Incarnation,
+    },
     /// The log's history is not the one that we applied.
     #[error("record {lsn} does not follow from what was applied here: the histories differ")]
     Chain {
@@ -112,7 +125,9 @@ impl Violation {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::CannotTail { .. } | Self::Chain { .. } | Self::CutBack { .. } => Remedy::Snapshot,
+            Self::CannotTail { .. } | Self::Chain { .. } | Self::CutBack { .. } | Self::BegunAnew { .. } => {
+                Remedy::Snapshot
+            }
             Self::Damaged(_) | Self::Gap { .. } | Self::Order { .. } => Remedy::ResumeOrSnapshot,
             Self::Version { .. }
             | Self::StaleEpoch { .. }
