@@ -180,9 +180,9 @@ impl Follower {
     /// A stream is open to this address. Returns what to send.
     pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
         self.address = address;
-        let point = self.serving.as_ref().filter(|_| !self.needs_snapshot).map(|replica| replica.point.load_full());
-        let resume = point.as_ref().map(|point| point.resume);
-        let watermark = point.map(|point| point.homing()).unwrap_or_default();
+        let replica = self.serving.as_ref().filter(|_| !self.needs_snapshot);
+        let resume = replica.map(|replica| replica.point.load().resume);
+        let watermark = replica.map(|replica| replica.homing()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted()).with_watermark(watermark);
         let hello = subscriber.hello(&self.name);
         if let Some(resume) = resume {

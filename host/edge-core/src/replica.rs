@@ -6,6 +6,7 @@ use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
     merge::MergePolicy,
+    mutation::{Mutation, active},
     position::{Epoch, Lsn, Position},
     region::Region,
     token::Watermark,
@@ -98,7 +99,7 @@ impl Point {
         }
     }
 
-    /// By what the replica may go on in another region's log; empty when only a snapshot is safe.
+    /// What it names, for going on in another region's log ([`Replica::homing`]); empty when there are rows that it cannot name.
     #[must_use]
     pub fn homing(&self) -> Watermark {
         if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.told.clone() }
@@ -122,8 +123,10 @@ pub struct Replica {
     pub point: ArcSwap<Point>,
     /// By which log the table counted when this replica was made of it.
     pub numbering: Numbering,
-    /// The newest record that a row of the snapshot comes from: before, rows may be newer than the position.
+    /// From this record on the rows are as of one record.
     exact_from: AtomicU64,
+    /// The newest record that a row of the snapshot, or a mended one, comes from: before, rows may be newer than the position.
+    newest_row: AtomicU64,
 }
 
 impl Replica {
@@ -138,10 +141,10 @@ impl Replica {
             floor: point.resume.position.lsn,
         });
         let exact = if point.beyond.is_empty() { point.resume.position.lsn } else { NEVER_EXACT };
-        let exact_from = AtomicU64::new(exact.0);
+        let (exact_from, newest_row) = (AtomicU64::new(exact.0), AtomicU64::new(0));
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
         let numbering = table.numbering();
-        let replica = Self { table, routes, point, numbering, exact_from };
+        let replica = Self { table, routes, point, numbering, exact_from, newest_row };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(holdings, view);
@@ -155,8 +158,9 @@ impl Replica {
     pub fn rehomed(from: &Self, point: Point, head: Lsn) -> Self {
         let numbering = from.table.rebase(point.resume.position.lsn);
         let exact_from = if point.beyond.is_empty() { head } else { NEVER_EXACT };
-        let (routes, exact_from) = (ArcSwap::new(from.routes.load_full()), AtomicU64::new(exact_from.0));
-        Self { table: from.table.clone(), routes, point: ArcSwap::from_pointee(point), numbering, exact_from }
+        let (routes, point) = (ArcSwap::new(from.routes.load_full()), ArcSwap::from_pointee(point));
+        let (exact_from, newest_row) = (AtomicU64::new(exact_from.0), AtomicU64::new(0));
+        Self { table: from.table.clone(), routes, point, numbering, exact_from, newest_row }
     }
 
     /// Whether there are rows of records behind this one of the log that is followed.
@@ -176,9 +180,19 @@ impl Replica {
         Lsn(self.exact_from.load(Relaxed))
     }
 
-    /// The snapshot holds a row of this record.
+    /// A row of this record came with the snapshot, or was mended.
     pub fn holds(&self, lsn: Lsn) {
         self.exact_from.fetch_max(lsn.0, Relaxed);
+        self.newest_row.fetch_max(lsn.0, Relaxed);
+    }
+
+    /// By what the replica may go on in another region's log; empty when only a snapshot is safe, as while rows of records are
+    /// held that the point does not name.
+    #[must_use]
+    pub fn homing(&self) -> Watermark {
+        let point = self.point.load();
+        let all_named = point.resume.position.lsn.0 >= self.newest_row.load(Relaxed) || active(Mutation::RehomeUnnamed);
+        if all_named { point.homing() } else { Watermark::default() }
     }
 
     /// Everything up to here is applied.

@@ -192,6 +192,7 @@ async fn repair(shared: &Shared, replica: &Arc<Replica>, buckets: Vec<Bucket>) -
         let mended = tokio::task::spawn_blocking(move || table.mend_by(numbering, &part))
             .await
             .map_err(|error| error.to_string())?;
+        replica.holds(mended.exact_from);
         if let Some(MendedBucket { put, removed, .. }) = mending.mended(mended) {
             metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
             tracing::warn!(view = view.0, bucket, put, removed, "a bucket was mended from the leader's rows");

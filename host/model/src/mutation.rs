@@ -87,6 +87,8 @@ pub enum Mutation {
     KeepWhatIsLost,
     /// A replica of another region's log goes on behind rows that nothing names yet.
     PassOverUnnamed,
+    /// A replica goes on in another region's log with rows that it does not name.
+    RehomeUnnamed,
     /// A place to go on at is remembered behind rows that nothing names yet.
     MarkBehindUnnamed,
     /// What only the lost region's log has counts as if the followed one had it.
@@ -142,7 +144,8 @@ impl Mutation {
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
     /// Those of regions that one seed in thousands meets.
-    pub const REGIONS_RARE: [Self; 3] = [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed];
+    pub const REGIONS_RARE: [Self; 4] =
+        [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed];
 
     /// Those of batches that are built ahead, which the simulation finds in worlds where they are.
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];

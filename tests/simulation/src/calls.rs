@@ -95,7 +95,9 @@ impl World {
                 }
                 Reach::Reached => {
                     if let Some(part) = mending.part(came) {
-                        let mended = mending.mended(replica.table.mend_by(replica.numbering, &part));
+                        let mended = replica.table.mend_by(replica.numbering, &part);
+                        replica.holds(mended.exact_from);
+                        let mended = mending.mended(mended);
                         self.note(format!("edge {edge}: a part is mended: {mended:?}"));
                     }
                 }
