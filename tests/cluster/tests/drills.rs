@@ -22,9 +22,17 @@ fn root() -> PathBuf {
 
 /// Runs a drill and gives its report. Objectives of time are not looked at: this may be a busy machine.
 fn drill(name: &str) -> Value {
+    drill_on(name, None)
+}
+
+/// The same on this topology of `edge-config/`.
+fn drill_on(name: &str, topology: Option<&str>) -> Value {
     let page = tempfile::NamedTempFile::with_suffix(".html").unwrap();
     let mut command = littoral();
     command.args(["--json", "drill", name, "--seed", "3", "--report"]).arg(page.path());
+    if let Some(topology) = topology {
+        command.arg("--topology").arg(root().join("edge-config").join(topology));
+    }
     let Output { stdout, stderr, .. } = command.output().unwrap();
     let said = String::from_utf8_lossy(&stderr);
     let report: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
@@ -104,6 +112,13 @@ fn told(report: &Value) -> String {
 fn a_member_that_leads_is_killed_and_another_leads() {
     let report = drill("leader-loss");
     assert!(report["figures"]["promotion_ms"].is_u64(), "{report}");
+}
+
+#[test]
+fn a_member_that_leads_is_killed_in_one_of_two_regions_and_all_end_equal() {
+    let report = drill_on("leader-loss", Some("topology-two-regions-members.toml"));
+    assert!(report["figures"]["promotion_ms"].is_u64(), "{report}");
+    assert!(told(&report).contains("0 writes were acknowledged by a leader that was fenced"), "{report}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use littoral_cluster::{accounts, equality, load, load::Writers};
-use littoral_provision::{Node, Plan, cluster::eventually};
+use littoral_provision::{Node, Plan, cluster::eventually, etcd::Etcd, missing::require};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
@@ -40,15 +40,21 @@ fn free() -> SocketAddr {
 }
 
 impl Region {
+    /// With the lease in a directory.
     fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+        let store = format!("dir:{}", dir.path().join("lease").display());
+        Self::start_with(dir, &store)
+    }
+
+    fn start_with(dir: tempfile::TempDir, store: &str) -> Self {
         let peers = [free(), free(), free()];
         let names = ["a", "b", "c"];
         let mut text = String::new();
         for (name, peer) in names.iter().zip(peers) {
             text += &format!("[[members]]\nname = \"{name}\"\npeer = \"{peer}\"\n");
         }
-        text += &format!("[lease]\nstore = \"dir:{}\"\nprofile = \"aggressive\"\n", dir.path().join("lease").display());
+        text += &format!("[lease]\nstore = \"{store}\"\nprofile = \"aggressive\"\n");
         text += "[leader]\nregion = \"east\"\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\n\
                  retention_bytes_max = 1048576\ncheckpoint_interval_ms = 300\n";
         let members = names.iter().zip(peers).map(|(name, peer)| {
@@ -189,6 +195,40 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
     }
     let known = writers.stop();
     assert!(known.iter().all(|account| account.count > 20), "{known:?}");
+    region.settle();
+    for node in region.members.iter().chain([&region.edge]) {
+        load::assert_kept(&mut node.client(), &known);
+        load::assert_not_invented(&mut node.client(), &known);
+    }
+    assert!(lookout.end() > 1, "the lead has changed");
+}
+
+#[test]
+fn a_lease_in_etcd_bears_the_loss_of_the_leader_and_of_etcd() {
+    let name = "a_lease_in_etcd_bears_the_loss_of_the_leader_and_of_etcd";
+    let Some(mut etcd) = require(name, Etcd::install_and_start()) else { return };
+    let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+    let mut region = Region::start_with(dir, &format!("etcd://{}/littoral/east", etcd.address));
+    let lookout = Lookout::over(&region);
+    let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
+    let go_on = |what: &str| {
+        let before: u64 = writers.snapshot().iter().map(|account| account.count).sum();
+        eventually(what, PATIENCE, || {
+            writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
+        });
+    };
+    go_on("writes are acknowledged");
+    let leader = region.leader();
+    region.members[leader].kill();
+    region.leader_but(Some(leader));
+    go_on("writes go on without the leader");
+    region.members[leader].restart().unwrap();
+    // Nobody may lead without the store: who does lets the lease run out, and takes it again when the store is back.
+    etcd.kill();
+    eventually("nobody leads", PATIENCE, || region.members.iter().all(|node| node.status()["role"] != "leader"));
+    etcd.start().unwrap();
+    go_on("writes go on when the store is back");
+    let known = writers.stop();
     region.settle();
     for node in region.members.iter().chain([&region.edge]) {
         load::assert_kept(&mut node.client(), &known);
