@@ -54,6 +54,9 @@ fn main() -> ExitCode {
     let mut failed = 0_u64;
     if arguments.regions {
         for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
+            if arguments.events {
+                littoral_simulation::regions::events(seed).iter().for_each(|event| println!("{event}"));
+            }
             if let Err(broken) = littoral_simulation::regions::run(seed) {
                 failed += 1;
                 println!("{broken}");

@@ -73,6 +73,8 @@ struct World {
     edge_exact: Lsn,
     rehomed: u64,
     snapshots: u64,
+    /// What happens, when somebody wants to know.
+    events: Option<Vec<String>>,
 }
 
 /// What a seed came to.
@@ -97,21 +99,20 @@ fn name(at: usize) -> Region {
 /// # Errors
 /// Which invariant was broken.
 pub fn run(seed: u64) -> Result<Counts, String> {
-    let mut world = World::new(seed)?;
-    for step in 0..STEPS {
-        world.now += Duration::from_millis(1 + world.random.below(20));
-        world.step().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
-        if step % 8 == 0 {
-            world.check().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
-        }
-    }
-    world.heal().map_err(|broken| format!("seed {seed}, healed: {broken}"))?;
-    Ok(Counts {
-        acknowledged: world.acknowledged.iter().map(|all| all.len() as u64).sum(),
-        conflicts: world.leaders.iter().map(|leader| leader.ledger.lock().iter().len() as u64).sum(),
-        rehomed: world.rehomed,
-        snapshots: world.snapshots,
-    })
+    World::new(seed)?.live(seed)
+}
+
+/// Runs a seed and tells what happens, with what was broken as the last.
+#[must_use]
+pub fn events(seed: u64) -> Vec<String> {
+    let mut world = match World::new(seed) {
+        Ok(world) => World { events: Some(Vec::new()), ..world },
+        Err(broken) => return vec![broken],
+    };
+    let lived = world.live(seed);
+    let mut events = world.events.unwrap_or_default();
+    events.extend(lived.err());
+    events
 }
 
 impl World {
@@ -133,9 +134,34 @@ impl World {
             edge_exact: Lsn::NONE,
             rehomed: 0,
             snapshots: 0,
+            events: None,
         };
         world.leaders[0].commit(Leader::views(), world.now)?;
         Ok(world)
+    }
+
+    fn live(&mut self, seed: u64) -> Result<Counts, String> {
+        for step in 0..STEPS {
+            self.now += Duration::from_millis(1 + self.random.below(20));
+            self.step().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
+            if step % 8 == 0 {
+                self.check().map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
+            }
+        }
+        self.heal().map_err(|broken| format!("seed {seed}, healed: {broken}"))?;
+        Ok(Counts {
+            acknowledged: self.acknowledged.iter().map(|all| all.len() as u64).sum(),
+            conflicts: self.leaders.iter().map(|leader| leader.ledger.lock().iter().len() as u64).sum(),
+            rehomed: self.rehomed,
+            snapshots: self.snapshots,
+        })
+    }
+
+    fn note(&mut self, event: impl FnOnce() -> String) {
+        let now = self.now.as_millis();
+        if let Some(events) = &mut self.events {
+            events.push(format!("{now:>6} ms  {}", event()));
+        }
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -195,6 +221,15 @@ impl World {
                     return Err(format!("a write of region {} is not newer than one that it knew", name(at)));
                 }
                 let incarnation = receipt.position.incarnation;
+                let (now, lsn, key_number) = (self.now.as_millis(), record.lsn, key.first().copied().unwrap_or(0));
+                if let Some(events) = &mut self.events {
+                    let (event, hlc) = (rank.event_time.0, rank.version.hlc.0);
+                    events.push(format!(
+                        "{now:>6} ms  {} takes {lsn}: view {} key {key_number}, event {event}, clock {hlc}",
+                        name(at),
+                        view.0
+                    ));
+                }
                 self.acknowledged[at].push(Acknowledged {
                     incarnation,
                     lsn: record.lsn,
@@ -246,6 +281,18 @@ impl World {
         };
         if let Step::Submit { imports, done, .. } = step {
             for import in imports {
+                let now = self.now.as_millis();
+                if let Some(events) = &mut self.events {
+                    let (head, through) = (leader.head().lsn, import.through.map(|(lsn, _)| lsn));
+                    events.push(format!(
+                        "{now:>6} ms  {} at {head} takes of {}: {}snapshot {}, through {through:?}, seen {}",
+                        name(to),
+                        name(from),
+                        listed(&import.records),
+                        import.snapshot,
+                        import.seen.len(),
+                    ));
+                }
                 let answered = leader.commit(vec![Work::Import(import)], self.now)?.remove(0);
                 // What cannot be taken yet is asked for again on a new stream.
                 if answered.is_err() {
@@ -279,17 +326,36 @@ impl World {
         };
         let Some(message) = message else { return Ok(()) };
         match self.edge.take(message) {
-            Ok(Effect::Rehomed { replica, .. }) => {
+            Ok(Effect::Greeted(hello)) => {
+                self.note(|| format!("the edge is greeted by {}: {:?} at {}", hello.region, hello.mode, hello.head));
+            }
+            Ok(Effect::Rehomed { replica, hello }) => {
+                let point = replica.point.load_full();
+                self.note(|| {
+                    let (at, told, beyond) = (point.resume.position, &point.told, &point.beyond);
+                    format!(
+                        "the edge goes on in {} behind {at} of {}: {told}, beyond {beyond}",
+                        hello.region, hello.head
+                    )
+                });
                 self.rehomed += 1;
                 self.edge_exact = replica.exact_from();
             }
             Ok(Effect::Serve { replica, .. }) => {
+                let (at, exact) = (replica.position(), replica.exact_from());
+                self.note(|| format!("the edge serves a snapshot as of {at}, exact from {exact}"));
                 self.snapshots += 1;
                 self.edge_exact = replica.exact_from();
             }
-            Ok(Effect::Applied { block, level: true, .. }) => self.edge_exact = block.last,
+            Ok(Effect::Applied { block, level, position, .. }) => {
+                self.note(|| format!("the edge has applied {} to {position}, level {level}", block.first));
+                if level {
+                    self.edge_exact = block.last;
+                }
+            }
             Ok(_) => {}
             Err(violation) => {
+                self.note(|| format!("the edge ends the stream: {violation}"));
                 self.edge_at = None;
                 self.edge.disconnected(&Fault::Violation(violation));
             }
@@ -303,9 +369,11 @@ impl World {
             self.edge_at = None;
             self.edge.disconnected(&Fault::Lost);
         }
-        let wall = self.leaders[at].wall;
+        let (wall, before) = (self.leaders[at].wall, self.leaders[at].head());
         self.leaders[at] = open(at, disk, self.random.any())?;
         self.leaders[at].wall = wall;
+        let after = self.leaders[at].head();
+        self.note(|| format!("{} was at {before} and starts at {after}", name(at)));
         Ok(())
     }
 
@@ -393,6 +461,22 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Records, for people.
+fn listed(block: &[u8]) -> String {
+    let mut text = String::new();
+    for record in records::iter(block).flatten() {
+        let key = |key: &[u8]| key.first().copied().unwrap_or(0);
+        let what = match &record.payload {
+            Payload::Row { view, key: of, .. } => format!("view {} key {} clock {}", view.0, key(of), record.hlc.0),
+            Payload::Tombstone { view, key: of, .. } => format!("view {} key {} gone", view.0, key(of)),
+            Payload::Through { .. } => "through".to_owned(),
+            _ => "other".to_owned(),
+        };
+        text += &format!("{}/{}.{} {what}; ", record.lsn, record.origin, record.origin_lsn);
+    }
+    text
 }
 
 fn open(at: usize, disk: Memory, entropy: u64) -> Result<Leader, String> {
