@@ -15,6 +15,7 @@ pub mod edge;
 pub mod history;
 mod invariants;
 pub mod leader;
+mod lives;
 mod network;
 mod publish;
 pub mod random;

@@ -2,8 +2,11 @@
 //! trimmed log, and whose clocks disagree; streams that break anywhere. Judged by a plain list of what each region has
 //! acknowledged.
 
+mod judge;
+mod text;
+
 use crate::{
-    leader::{self, FULL, Leader, RESIDENT},
+    leader::{self, Leader, RESIDENT},
     publish::{self, Publishing},
     random::Random,
 };
@@ -17,7 +20,6 @@ use littoral_leader_core::{
 };
 use littoral_log::storage::Memory;
 use littoral_model::{
-    digest::{Digest, ViewDigest},
     event_time::EventTime,
     hlc::Hlc,
     merge::Rank,
@@ -29,7 +31,6 @@ use littoral_model::{
     view::ViewId,
 };
 use littoral_protocol::{frame::Downstream, subscriber::Epochs};
-use littoral_replica::Table;
 use littoral_wire::{
     records::{self, ViewFilter},
     rows,
@@ -210,7 +211,7 @@ impl World {
         }
         let leader = &mut self.leaders[at];
         let work = leader.check(leader::request(&writes, None), self.now).map_err(|error| error.to_string())?;
-        let known: Vec<_> = writes.iter().map(|write| rank_of(&leader.table, write.view, &write.key)).collect();
+        let known: Vec<_> = writes.iter().map(|write| judge::rank_of(&leader.table, write.view, &write.key)).collect();
         let receipt = leader.commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
         let block = leader.records(receipt.first, 1 << 20)?;
         for (record, known) in records::iter(&block.bytes).zip(known) {
@@ -288,7 +289,7 @@ impl World {
                         "{now:>6} ms  {} at {head} takes of {}: {}snapshot {}, through {through:?}, seen {}",
                         name(to),
                         name(from),
-                        listed(&import.records),
+                        text::listed(&import.records),
                         import.snapshot,
                         import.seen.len(),
                     ));
@@ -377,50 +378,6 @@ impl World {
         Ok(())
     }
 
-    /// What must hold at any time.
-    fn check(&self) -> Result<(), String> {
-        for (at, leader) in self.leaders.iter().enumerate() {
-            self.has_what_it_claims(
-                &leader.table,
-                &leader.published.watermark,
-                &format!("the leader of {}", name(at)),
-            )?;
-        }
-        let Some(replica) = self.edge.serving() else { return Ok(()) };
-        let point = replica.point.load();
-        self.has_what_it_claims(&replica.table, &point.watermark, "the edge")?;
-        // Where the edge says that it is comparable, it is equal.
-        let position = point.resume.position;
-        let followed = self.leaders.iter().find(|leader| leader.head() == position);
-        if let Some(followed) = followed
-            && position.lsn >= self.edge_exact
-            && digests(&replica.table) != digests(&followed.table)
-        {
-            return Err(format!("the edge says that it is comparable at {position} and is not equal"));
-        }
-        Ok(())
-    }
-
-    /// Whatever a watermark names is there, or something that outranks it.
-    fn has_what_it_claims(&self, table: &Table, claims: &Watermark, who: &str) -> Result<(), String> {
-        for (at, all) in self.acknowledged.iter().enumerate() {
-            let Some((life, through)) = claims.get(name(at)) else { continue };
-            for write in all.iter().filter(|write| write.incarnation == life && write.lsn <= through) {
-                let held = rank_of(table, write.view, &write.key);
-                let outranks =
-                    |held: Rank| (held.event_time, held.version) >= (write.rank.event_time, write.rank.version);
-                if !held.is_some_and(outranks) {
-                    return Err(format!(
-                        "{who} claims record {through} of {} and lacks its record {}",
-                        name(at),
-                        write.lsn
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Nothing breaks any more: everybody comes to the same rows, and nothing that was acknowledged is lost.
     fn heal(&mut self) -> Result<(), String> {
         self.edge_at = None;
@@ -446,46 +403,26 @@ impl World {
                 all.set(name(at), life, last.lsn);
             }
         }
-        let first = digests(&self.leaders[0].table);
+        let first = judge::digests(&self.leaders[0].table);
         for (at, leader) in self.leaders.iter().enumerate() {
             if !leader.published.watermark.covers(&all) {
                 return Err(format!("{} has '{}' of '{all}'", name(at), leader.published.watermark));
             }
-            if digests(&leader.table) != first {
+            if judge::digests(&leader.table) != first {
                 return Err(format!("the rows of {} are not those of {}", name(at), name(0)));
             }
         }
         let edge = self.edge.serving().ok_or("the edge holds nothing")?;
-        if digests(&edge.table) != first {
+        if judge::digests(&edge.table) != first {
             return Err("the rows of the edge are not those of its leader".to_owned());
         }
         Ok(())
     }
 }
 
-/// Records, for people.
-fn listed(block: &[u8]) -> String {
-    let mut text = String::new();
-    for record in records::iter(block).flatten() {
-        let key = |key: &[u8]| key.first().copied().unwrap_or(0);
-        let what = match &record.payload {
-            Payload::Row { view, key: of, .. } => format!("view {} key {} clock {}", view.0, key(of), record.hlc.0),
-            Payload::Tombstone { view, key: of, .. } => format!("view {} key {} gone", view.0, key(of)),
-            Payload::Through { .. } => "through".to_owned(),
-            _ => "other".to_owned(),
-        };
-        text += &format!("{}/{}.{} {what}; ", record.lsn, record.origin, record.origin_lsn);
-    }
-    text
-}
-
 fn open(at: usize, disk: Memory, entropy: u64) -> Result<Leader, String> {
     let imports = Imports { catalogue_home: Some(name(0)), clock_drift_ms_max: DRIFT_MS, ..Imports::default() };
     Leader::open_in(name(at), imports, disk, Epoch::FIRST, entropy.wrapping_mul(31).wrapping_add(at as u64))
-}
-
-fn rank_of(table: &Table, view: ViewId, key: &[u8]) -> Option<Rank> {
-    table.held(view, key).map(|row| row.rank())
 }
 
 fn content<'a>(record: &Record<'a>) -> Option<(ViewId, &'a [u8], Rank)> {
@@ -520,12 +457,4 @@ fn filtered(message: Downstream, filter: &mut ViewFilter, sent: &mut u64) -> Res
         Downstream::SnapshotEnd { .. } => Downstream::SnapshotEnd { rows: *sent },
         other => other,
     })
-}
-
-fn digests(table: &Table) -> Vec<ViewDigest> {
-    let mut all: Vec<_> = table.digests().into_iter().filter(|view| [FULL, RESIDENT].contains(&view.view)).collect();
-    // One that has nothing yet is not known everywhere.
-    all.retain(|view| view.digest != Digest::default());
-    all.sort_by_key(|view| view.view);
-    all
 }
