@@ -4,8 +4,17 @@ use super::check_words;
 use crate::Target;
 use littoral_model::{
     entity_key,
+    event_time::EventTime,
+    hlc::Hlc,
+    merge::MergePolicy,
+    parts,
+    position::Lsn,
+    region::Region,
+    row::{Row, RowMeta},
     row_body::{self, BodyBuilder as Builder},
     value::{Value, ValueType},
+    version::Version,
+    view::FeatureView,
 };
 
 pub(super) const BODIES: Target = Target { name: "bodies", run: bodies, seeds: packed, memory: (1 << 20, 256) };
@@ -45,6 +54,25 @@ fn bodies(body: &[u8]) {
     let again: Vec<Value> =
         (0..TYPES.len()).map(|index| row_body::value_at(&packed, index, TYPES[index]).to_value()).collect();
     assert_eq!(pack(&again), packed);
+    combined(body);
+}
+
+/// A region's part of such a row, together with another's, makes a row of the view by every policy, also where a type is none
+/// that the policy would take.
+fn combined(body: &[u8]) {
+    for merge in MergePolicy::ALL.into_iter().filter(|policy| policy.combines()) {
+        let view = FeatureView { merge, ..super::catalogue::view() };
+        let part = |hlc: u64| {
+            let version = Version { hlc: Hlc(hlc), region: Region::NONE };
+            let meta = RowMeta { view: view.id, event_time: EventTime(1), version, lsn: Lsn(hlc) };
+            Row::new(meta, b"key", Some(body))
+        };
+        let (one, other) = (part(1), part(2));
+        let made = parts::row_of(&view, b"key", &[&one, &other], EventTime(1)).expect("two parts make a row");
+        view.check_body(made.body()).expect("a row of the view");
+        let swapped = parts::row_of(&view, b"key", &[&other, &one], EventTime(1));
+        assert_eq!(swapped.map(|row| row.body().to_vec()).as_deref(), Some(made.body()));
+    }
 }
 
 fn pack(values: &[Value]) -> Vec<u8> {
@@ -60,6 +88,11 @@ const KEY_TYPES: [ValueType; 5] =
 
 /// A key that splits is made again of its parts, byte by byte: else one row would have two keys.
 fn keys(key: &[u8]) {
+    if let Some((entity, region)) = parts::split(key) {
+        let mut again = entity.to_vec();
+        parts::push_region(&mut again, region);
+        assert_eq!(again, key);
+    }
     for types in [&KEY_TYPES[..], &KEY_TYPES[..1], &KEY_TYPES[1..2], &[]] {
         match entity_key::split(key, types.iter().copied()) {
             Err(error) => check_words(&error.to_string()),
@@ -103,5 +136,12 @@ fn packed_keys() -> Vec<(String, Vec<u8>)> {
     entity_key::push_bytes(&mut key, &[0, 255]);
     entity_key::push_i64(&mut key, 7);
     entity_key::push_i64(&mut key, 1_700_000_000);
-    vec![("all".into(), key), ("text".into(), text), ("number".into(), 7_i64.to_le_bytes().into())]
+    let mut part = text.clone();
+    parts::push_region(&mut part, "eu-west".parse().unwrap_or(Region::NONE));
+    vec![
+        ("all".into(), key),
+        ("text".into(), text),
+        ("part".into(), part),
+        ("number".into(), 7_i64.to_le_bytes().into()),
+    ]
 }
