@@ -118,7 +118,8 @@ impl Committer {
                 through.changed = Some((record.lsn, record.chain));
                 continue;
             }
-            if import.snapshot && record.is_content() && record.origin != region {
+            let foreign = import.snapshot || record.origin_lsn == Lsn::NONE;
+            if foreign && record.is_content() && record.origin != region {
                 self.take_foreign(building, region, record, gives_catalogue)?;
                 continue;
             }
@@ -152,7 +153,7 @@ impl Committer {
         }
     }
 
-    /// Takes a row of a region's snapshot that another region wrote: a third, or we ourselves before our log was begun anew.
+    /// Takes a row that another region than the one it comes from wrote: a third, or we ourselves before our log was begun anew.
     fn take_foreign(
         &mut self,
         building: &mut Building,

@@ -89,6 +89,8 @@ pub enum Mutation {
     PassOverUnnamed,
     /// A replica goes on in another region's log with rows that it does not name.
     RehomeUnnamed,
+    /// A region keeps to itself what it has of a log that is lost.
+    KeepOrphans,
     /// A place to go on at is remembered behind rows that nothing names yet.
     MarkBehindUnnamed,
     /// What only the lost region's log has counts as if the followed one had it.
@@ -144,8 +146,8 @@ impl Mutation {
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
     /// Those of regions that one seed in thousands meets.
-    pub const REGIONS_RARE: [Self; 4] =
-        [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed];
+    pub const REGIONS_RARE: [Self; 5] =
+        [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
 
     /// Those of batches that are built ahead, which the simulation finds in worlds where they are.
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];

@@ -8,6 +8,7 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    mutation::{Mutation, active},
     position::Lsn,
     record::{ChainHash, Payload, Record},
     region::Region,
@@ -95,7 +96,7 @@ enum Wanted {
         names: BTreeSet<String>,
         ids: BTreeSet<ViewId>,
     },
-    /// What originated in this region.
+    /// What originated in this region, and rows of others that came to it by no number of theirs.
     Origin(Region),
 }
 
@@ -172,7 +173,11 @@ impl Wanted {
                 Payload::Collect { .. } | Payload::Begin | Payload::Through { .. } => true,
             },
             Self::Origin(own) => match &record.payload {
-                Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_) => record.origin == *own,
+                // Rows that came round a third region may be of a log that is lost: whoever has them passes them on.
+                Payload::Row { .. } | Payload::Tombstone { .. } => {
+                    record.origin == *own || (record.origin_lsn == Lsn::NONE && !active(Mutation::KeepOrphans))
+                }
+                Payload::Catalogue(_) => record.origin == *own,
                 // What the origin had seen of others when it wrote what follows.
                 Payload::Through { .. } => true,
                 // Each region collects its tombstones, answers its retries and counts its epochs by itself.

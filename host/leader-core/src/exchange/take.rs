@@ -5,13 +5,14 @@ use crate::{import::Import, published::Published};
 use littoral_model::{
     catalogue::CatalogueChange,
     hlc::Hlc,
-    merge::Rank,
+    merge::{MergePolicy, Rank},
     module::ModuleDigest,
     origin::{Origin, Seen},
     position::{Lsn, Position},
     record::{ChainHash, Payload, Record},
     region::Region,
     token::Watermark,
+    view::ViewId,
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Resume, SubscriberHello, Views},
@@ -157,14 +158,11 @@ impl Taking {
             Effect::TakeRows { bytes, .. } => {
                 let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
                 let mut block = Vec::with_capacity(bytes.len() * 5 / 4);
-                let merges: HashMap<_, _> = ours.catalogue.views().map(|view| (view.id, view.merge)).collect();
+                let here = Here::new(ours, table);
                 for row in rows::iter(&bytes) {
                     let row = row?.ok_or_else(|| Violation::Damaged("a snapshot holds an empty row".to_owned()))?;
                     // Most of it is here already, or outranked.
-                    let merge = merges.get(&row.view).copied().unwrap_or_default();
-                    let rank = Rank { event_time: row.event_time, version: row.version };
-                    let here = table.held(row.view, row.key).is_some_and(|held| !merge.replaces(rank, held.rank()));
-                    if !here {
+                    if !here.has(row.view, row.key, Rank { event_time: row.event_time, version: row.version }) {
                         records::push(&mut block, &catalogue::row_record(&row))?;
                     }
                 }
@@ -177,7 +175,7 @@ impl Taking {
                 self.submitted = as_of.lsn;
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Snapshot }
             }
-            Effect::Apply(block) => self.block(block)?,
+            Effect::Apply(block) => self.block(block, &Here::new(ours, table))?,
             Effect::Heard { head, .. } => Step::Heard { head, applied: self.position() },
             Effect::Compare(_) => Step::None,
             Effect::End { code, message } => return Err(Fault::Ended { code, message }),
@@ -211,14 +209,17 @@ impl Taking {
         theirs.iter().filter_map(of).collect()
     }
 
-    fn block(&mut self, block: Block) -> Result<Step, Fault> {
+    fn block(&mut self, block: Block, here: &Here<'_>) -> Result<Step, Fault> {
         let mut check = BlockCheck::new(&block);
         let mut modules = Vec::new();
         let mut content = false;
+        // Rows that came to the region by no number of their origin are here already, nearly always.
+        let mut known = 0_u64;
         for record in records::iter(&block.bytes) {
             let record: Record<'_> = record?;
             check.record(&record)?;
             match &record.payload {
+                _ if here.has_foreign(&record) => known += 1,
                 Payload::Through { .. } if !content => {
                     let mut kept = Vec::new();
                     records::push(&mut kept, &record)?;
@@ -239,11 +240,49 @@ impl Taking {
         if content || block.last.0 - self.marked.0.min(block.last.0) >= MARK_EVERY {
             // Carried first: what the block itself begins with is among it, and repeats no harm.
             let mut bytes: Vec<u8> = std::mem::take(&mut self.carried).into_values().flatten().collect();
-            bytes.extend_from_slice(&block.bytes);
+            if known == 0 {
+                bytes.extend_from_slice(&block.bytes);
+            } else {
+                for record in records::iter(&block.bytes) {
+                    let record = record?;
+                    if !here.has_foreign(&record) {
+                        records::push(&mut bytes, &record)?;
+                    }
+                }
+            }
             let import = self.import(self.position(), bytes, Some((block.last, block.chain_after)));
             imports.push(Import { after: self.submitted, ..import });
             (self.marked, self.submitted) = (block.last, block.last);
         }
         Ok(Step::Submit { imports, modules, done: Done::Block(block, epoch) })
+    }
+}
+
+/// What is applied here by now.
+struct Here<'a> {
+    table: &'a Table,
+    merges: HashMap<ViewId, MergePolicy>,
+}
+
+impl<'a> Here<'a> {
+    fn new(ours: &Published, table: &'a Table) -> Self {
+        Self { table, merges: ours.catalogue.views().map(|view| (view.id, view.merge)).collect() }
+    }
+
+    /// Whether a row is here, or one that outranks it.
+    fn has(&self, view: ViewId, key: &[u8], rank: Rank) -> bool {
+        let merge = self.merges.get(&view).copied().unwrap_or_default();
+        self.table.held(view, key).is_some_and(|held| !merge.replaces(rank, held.rank()))
+    }
+
+    /// Whether a record is a row that came to its sender by no number of its origin, and is here.
+    fn has_foreign(&self, record: &Record<'_>) -> bool {
+        let (Payload::Row { view, event_time, key, .. } | Payload::Tombstone { view, event_time, key }) =
+            &record.payload
+        else {
+            return false;
+        };
+        record.origin_lsn == Lsn::NONE
+            && self.has(*view, key, Rank { event_time: *event_time, version: record.version() })
     }
 }
