@@ -27,8 +27,9 @@ const CLIENTS: usize = 64;
 /// Rows of one batch.
 const BATCH: u64 = 1_000;
 
-/// Batches that the one writer has in flight: it does not wait for one before it sends the next.
-const BATCHES_IN_FLIGHT: usize = 4;
+/// Batches that the one writer has in flight: it sends the next while the last is made durable. More of them would share an
+/// fsync, and so would the bare loop's.
+const BATCHES_IN_FLIGHT: usize = 2;
 
 /// How many different writes a writer draws from. They are made before the clock starts, as the bare loop's bytes are.
 const VARIETY: usize = 64;

@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 /// How durable a write must be; in its answer, how durable it is known to be.
 const CONCERN: &str = "littoral-concern";
+/// Whose part of the rows is written, where a view combines regions' parts.
+const PART: &str = "littoral-part";
 /// How long to wait for others, in milliseconds.
 const WAIT_MS: &str = "littoral-wait-ms";
 
@@ -31,7 +33,9 @@ pub(crate) fn request(rows: RowBatch, headers: &HeaderMap) -> Result<WriteReques
     let wait = text(WAIT_MS).map_or(Ok(0), |ms| ms.parse::<u64>().map(|ms| u32::try_from(ms).unwrap_or(u32::MAX)));
     let concern_wait_ms = wait
         .map_err(|_| Failure::bad_request("invalid_wait", format!("{WAIT_MS} takes a whole number of milliseconds")))?;
-    Ok(WriteRequest { rows, idempotency_key, concern, concern_wait_ms })
+    let part = text(PART).map(str::parse).transpose();
+    let part = part.map_err(|error| Failure::bad_request("invalid_part", format!("{PART}: {error}")))?;
+    Ok(WriteRequest { rows, idempotency_key, concern, concern_wait_ms, part })
 }
 
 /// Says in an answer's headers what was reached.

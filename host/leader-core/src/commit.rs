@@ -315,9 +315,14 @@ impl Committer {
                 Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
             }
         }
-        let regions: Vec<Region> = building.pending.origins.regions().collect();
-        if let Some(rows) = parts::written(&building.pending.catalogue, &request.rows, self.region, &regions) {
-            request.rows = rows;
+        let parts = self.parts(building, request.part)?;
+        match parts::written(&building.pending.catalogue, &request.rows, &parts) {
+            Some(rows) => request.rows = rows,
+            None if request.part.is_some() => {
+                let reason = "a part is named, and no view of the write combines regions' parts: leave it out";
+                return Err(WriteError::Invalid(reason.to_owned()));
+            }
+            None => {}
         }
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();
@@ -331,6 +336,22 @@ impl Committer {
             building.pending.keys.push((key.clone(), last));
         }
         Ok(Durable::Rows { request, first, last, hlc })
+    }
+
+    /// Whose parts of a row a write concerns, the one that it sets first: that which it names, or ours, and with a deletion all.
+    fn parts(&self, building: &Building, named: Option<Region>) -> Result<Vec<Region>, WriteError> {
+        let others = building.pending.origins.regions().filter(|region| *region != self.region);
+        let known: Vec<Region> = std::iter::once(self.region).chain(others).collect();
+        match named {
+            None => Ok(known),
+            Some(part) if known.contains(&part) => Ok(vec![part]),
+            Some(part) => {
+                let known: Vec<&str> = known.iter().map(Region::as_str).collect();
+                let reason =
+                    format!("the part '{part}' is no region's that is known here; known are {}", known.join(", "));
+                Err(WriteError::Invalid(reason))
+            }
+        }
     }
 
     /// Pushes the rows and the receipt. Returns the last row's number and the first row's clock reading: those of the

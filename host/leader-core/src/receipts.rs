@@ -5,7 +5,7 @@ use littoral_model::{
     hlc::Hlc,
     mutation::{Mutation, active},
     position::Lsn,
-    write::RowBatch,
+    write::WriteRequest,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -119,8 +119,10 @@ impl Receipts {
 
 /// Hash of a write's content: what must be equal for a retry to be one. Times that the writer has not given do not count.
 #[must_use]
-pub fn content_hash(rows: &RowBatch) -> u64 {
+pub fn content_hash(request: &WriteRequest) -> u64 {
+    let rows = &request.rows;
     let mut hash = Xxh3::new();
+    hash.update(request.part.as_ref().map_or(&[], |part| part.name_bytes()));
     for row in rows.iter() {
         hash.update(&row.view.0.to_le_bytes());
         hash.update(&rows.given_time(&row).map_or(i64::MIN, |time| time.0).to_le_bytes());
@@ -141,7 +143,11 @@ pub fn bytes_hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use littoral_model::{event_time::EventTime, view::ViewId, write::RowWrite};
+    use littoral_model::{
+        event_time::EventTime,
+        view::ViewId,
+        write::{RowBatch, RowWrite},
+    };
 
     #[test]
     fn times_of_the_doors_clock_are_no_content_and_the_writers_are() {
@@ -149,7 +155,7 @@ mod tests {
             let mut rows = RowBatch::default();
             rows.push(RowWrite { view: ViewId(1), event_time: EventTime(time), key: b"k", body: Some(b"b") });
             stamped.into_iter().for_each(|at| rows.stamp(EventTime(at)));
-            content_hash(&rows)
+            content_hash(&WriteRequest { rows, ..WriteRequest::default() })
         };
         assert_eq!(hash(1, Some(1)), hash(2, Some(2)));
         assert_ne!(hash(1, Some(9)), hash(2, Some(9)));

@@ -114,7 +114,7 @@ impl Handle {
         }
         let (concern, wait) = (request.concern, shared.concern_wait(request.concern_wait_ms));
         shared.check_concern(concern)?;
-        let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
+        let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
         let work = LogWork::Write { request, content, generation: catalogue.generation };
         let receipt = self.submit(Work::Log(work), bytes).await?;

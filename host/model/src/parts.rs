@@ -46,10 +46,10 @@ pub fn entity_key<'a>(view: &FeatureView, key: &'a [u8]) -> &'a [u8] {
     if view.merge.combines() { split(key).map_or(key, |(entity_key, _)| entity_key) } else { key }
 }
 
-/// The rows that a leader of region `own` logs for rows that it is asked to write, when a view among them combines: its own
-/// part of each, and for a deletion the end of every region's part, as `regions` names them. `None` when none combines.
+/// The rows that a leader logs for rows that it is asked to write, when a view among them combines: of each the part of the first
+/// of these regions, and for a deletion the end of the parts of all. `None` when none combines.
 #[must_use]
-pub fn written(catalogue: &Catalogue, rows: &RowBatch, own: Region, regions: &[Region]) -> Option<RowBatch> {
+pub fn written(catalogue: &Catalogue, rows: &RowBatch, regions: &[Region]) -> Option<RowBatch> {
     // Rows of one view come in runs.
     let mut last = None;
     let mut combines = |view: ViewId| match last {
@@ -70,8 +70,8 @@ pub fn written(catalogue: &Catalogue, rows: &RowBatch, own: Region, regions: &[R
             parts.push(row);
             continue;
         }
-        let others = regions.iter().filter(|region| row.body.is_none() && **region != own);
-        for region in std::iter::once(&own).chain(others) {
+        let count = if row.body.is_none() { regions.len() } else { 1 };
+        for region in regions.iter().take(count) {
             key.clear();
             key.extend_from_slice(row.key);
             push_region(&mut key, *region);

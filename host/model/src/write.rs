@@ -4,6 +4,7 @@ use crate::{
     catalogue::InvalidChange,
     event_time::EventTime,
     position::{Lsn, Position},
+    region::Region,
     token::Watermark,
     view::ViewId,
 };
@@ -227,6 +228,9 @@ pub struct WriteRequest {
     pub concern: WriteConcern,
     /// How long to wait for others to make it durable too, in milliseconds; the leader's default when zero.
     pub concern_wait_ms: u32,
+    /// Whose part of the rows is written, where the views combine regions' parts ([`crate::parts`]): that of the leader's region
+    /// when none is named. A writer that a failover may bring to another region names its own.
+    pub part: Option<Region>,
 }
 
 /// The longest idempotency key, in bytes.

@@ -158,6 +158,7 @@ fn requests() -> Vec<Request> {
         idempotency_key: Some("once".into()),
         concern: WriteConcern::Local,
         concern_wait_ms: 0,
+        part: None,
     };
     let reads = vec![ViewRead { view: ViewId(3), keys }];
     let calls = [
@@ -309,7 +310,7 @@ fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
 fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
     // A read of one view with the key bytes "k" and an end of 9; a write whose span ends beyond its bytes.
     for (what, hostile) in
-        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0, 0, 0])]
+        [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0, 0, 0, 0])]
     {
         let error = call::request(&hostile).unwrap_err();
         assert!(error.to_string().contains("outside its bytes"), "{what}: {error}");

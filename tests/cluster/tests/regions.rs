@@ -174,6 +174,21 @@ fn parts_of_both_regions_are_combined_through_every_door_and_alike_everywhere() 
         let results = feast.ok().json()["results"].clone();
         assert!(results.as_array().unwrap().iter().any(|column| column["values"] == json!([0.5, null])), "{results}");
     }
+    // A writer of west that a failover has brought to east still writes west's part.
+    let put = |part: &str| {
+        let row = json!({ "key": { "page": 1 }, "values": { "visits": 400, "share": 0.25 }, "event_timestamp": 500 });
+        let body = json!({ "rows": [row] }).to_string();
+        let headers = [("littoral-part", part)];
+        world.east.client().send("POST", "/v1/views/traffic/rows", &headers, body.as_bytes()).unwrap()
+    };
+    let written = token(&put("west").ok());
+    let headers = [("littoral-at-least", &*written), ("littoral-on-unmet", "wait"), ("littoral-wait-ms", "20000")];
+    for node in [&world.east, &world.west, &world.edge] {
+        let answer = node.client().send("POST", "/v1/read", &headers, native.as_bytes()).unwrap().ok().json();
+        assert!(answer.to_string().contains("405"), "{answer}");
+    }
+    let unknown = put("north");
+    assert!(unknown.status == 422 && unknown.text().contains("known are east, west"), "{}", unknown.text());
     let refused = json!({ "entities": [{ "name": "page", "value_type": "int64" }], "merge": "latest_event",
         "features": [{ "name": "visits", "value_type": "int64" }, { "name": "share", "value_type": "double" }] });
     let refused = world.east.client().send("PUT", "/v1/views/traffic", &[], refused.to_string().as_bytes()).unwrap();

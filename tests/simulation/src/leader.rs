@@ -190,7 +190,7 @@ impl Leader {
     pub fn check(&self, request: WriteRequest, now: Duration) -> Result<Work, WriteError> {
         let catalogue = &self.published.catalogue;
         ingest::check(&self.limits, catalogue, &request, self.now_ms(now))?;
-        let content = if request.idempotency_key.is_some() { content_hash(&request.rows) } else { 0 };
+        let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
         Ok(Work::Write { request, content, generation: catalogue.generation })
     }
 
