@@ -315,10 +315,14 @@ impl Committer {
                 Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
             }
         }
-        let parts = self.parts(building, request.part)?;
-        match parts::written(&building.pending.catalogue, &request.rows, &parts) {
+        if let Some(part) = request.part {
+            self.check_part(building, part)?;
+        }
+        let (named, origins) = (request.part, &building.pending.origins);
+        let regions = || named.map_or_else(|| origins.regions(self.region), |part| vec![part]);
+        match parts::written(&building.pending.catalogue, &request.rows, regions) {
             Some(rows) => request.rows = rows,
-            None if request.part.is_some() => {
+            None if named.is_some() => {
                 let reason = "a part is named, and no view of the write combines regions' parts: leave it out";
                 return Err(WriteError::Invalid(reason.to_owned()));
             }
@@ -338,20 +342,15 @@ impl Committer {
         Ok(Durable::Rows { request, first, last, hlc })
     }
 
-    /// Whose parts of a row a write concerns, the one that it sets first: that which it names, or ours, and with a deletion all.
-    fn parts(&self, building: &Building, named: Option<Region>) -> Result<Vec<Region>, WriteError> {
-        let others = building.pending.origins.regions().filter(|region| *region != self.region);
-        let known: Vec<Region> = std::iter::once(self.region).chain(others).collect();
-        match named {
-            None => Ok(known),
-            Some(part) if known.contains(&part) => Ok(vec![part]),
-            Some(part) => {
-                let known: Vec<&str> = known.iter().map(Region::as_str).collect();
-                let reason =
-                    format!("the part '{part}' is no region's that is known here; known are {}", known.join(", "));
-                Err(WriteError::Invalid(reason))
-            }
+    /// Refuses a part that nobody would read.
+    fn check_part(&self, building: &Building, part: Region) -> Result<(), WriteError> {
+        let known = building.pending.origins.regions(self.region);
+        if known.contains(&part) {
+            return Ok(());
         }
+        let known: Vec<&str> = known.iter().map(Region::as_str).collect();
+        let reason = format!("the part '{part}' is no region's that is known here; known are {}", known.join(", "));
+        Err(WriteError::Invalid(reason))
     }
 
     /// Pushes the rows and the receipt. Returns the last row's number and the first row's clock reading: those of the

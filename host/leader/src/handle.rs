@@ -220,10 +220,7 @@ impl FeatureReader for Handle {
     }
 
     fn regions(&self) -> Vec<Region> {
-        let own = self.shared.identity.region;
-        let origins = self.shared.published.load().origins.clone();
-        let others: Vec<Region> = origins.regions().filter(|region| *region != own).collect();
-        std::iter::once(own).chain(others).collect()
+        self.shared.published.load().origins.regions(self.shared.identity.region)
     }
 
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {

@@ -54,9 +54,11 @@ impl Origins {
         self.0.get(&region)
     }
 
-    /// The regions of which something is here.
-    pub fn regions(&self) -> impl Iterator<Item = Region> {
-        self.0.keys().copied()
+    /// The log's own region, then the others of which something is here.
+    #[must_use]
+    pub fn regions(&self, own: Region) -> Vec<Region> {
+        let others = self.0.keys().copied().filter(|region| *region != own);
+        std::iter::once(own).chain(others).collect()
     }
 
     /// Whether a record of this region is here already: brought over before, in the same life of its log.

@@ -47,9 +47,8 @@ pub fn entity_key<'a>(view: &FeatureView, key: &'a [u8]) -> &'a [u8] {
 }
 
 /// The rows that a leader logs for rows that it is asked to write, when a view among them combines: of each the part of the first
-/// of these regions, and for a deletion the end of the parts of all. `None` when none combines.
-#[must_use]
-pub fn written(catalogue: &Catalogue, rows: &RowBatch, regions: &[Region]) -> Option<RowBatch> {
+/// of these regions, and for a deletion the end of the parts of all. `None` when none combines, and nobody asks for the regions.
+pub fn written(catalogue: &Catalogue, rows: &RowBatch, regions: impl FnOnce() -> Vec<Region>) -> Option<RowBatch> {
     // Rows of one view come in runs.
     let mut last = None;
     let mut combines = |view: ViewId| match last {
@@ -63,6 +62,7 @@ pub fn written(catalogue: &Catalogue, rows: &RowBatch, regions: &[Region]) -> Op
     if !rows.iter().any(|row| combines(row.view)) {
         return None;
     }
+    let regions = regions();
     let mut parts = RowBatch::with_capacity(rows.len(), rows.payload_len() + rows.len() * (Region::LEN_MAX + 1));
     let mut key = Vec::new();
     for row in rows.iter() {

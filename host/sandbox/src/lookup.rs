@@ -80,7 +80,11 @@ impl Call {
         let mut answer = ReadAnswer::default();
         if view.merge.combines() || !self.reader.read_now(&request, &mut answer) {
             let begun = Instant::now();
-            let read = parts::read(&*self.reader, &request, self.now, &mut answer).await;
+            let read = if view.merge.combines() {
+                parts::read(&*self.reader, &request, self.now, &mut answer).await
+            } else {
+                self.reader.read(&request).await.map(|read| answer = read)
+            };
             self.waited = begun.elapsed();
             if let Err(error) = read {
                 let why = error.to_string();

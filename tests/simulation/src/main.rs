@@ -38,8 +38,8 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::REGIONS);
-        let all = || all().chain(Mutation::RARE).chain(Mutation::REGIONS_RARE);
+        let of_regions = || Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE);
+        let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::RARE).chain(of_regions());
         let found = all().find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
             let names: Vec<String> = all().map(|mutation| format!("{mutation:?}")).collect();

@@ -5,6 +5,7 @@
 mod judge;
 mod text;
 
+use self::text::Events;
 use crate::{
     leader::{self, Leader, RESIDENT},
     publish::{self, Publishing},
@@ -74,8 +75,7 @@ struct World {
     edge_exact: Lsn,
     rehomed: u64,
     snapshots: u64,
-    /// What happens, when somebody wants to know.
-    events: Option<Vec<String>>,
+    events: Events,
 }
 
 /// What a seed came to.
@@ -107,11 +107,11 @@ pub fn run(seed: u64) -> Result<Counts, String> {
 #[must_use]
 pub fn events(seed: u64) -> Vec<String> {
     let mut world = match World::new(seed) {
-        Ok(world) => World { events: Some(Vec::new()), ..world },
+        Ok(world) => World { events: Events::kept(), ..world },
         Err(broken) => return vec![broken],
     };
     let lived = world.live(seed);
-    let mut events = world.events.unwrap_or_default();
+    let mut events = world.events.all();
     events.extend(lived.err());
     events
 }
@@ -135,7 +135,7 @@ impl World {
             edge_exact: Lsn::NONE,
             rehomed: 0,
             snapshots: 0,
-            events: None,
+            events: Events::default(),
         };
         world.leaders[0].commit(Leader::views(), world.now)?;
         Ok(world)
@@ -156,13 +156,6 @@ impl World {
             rehomed: self.rehomed,
             snapshots: self.snapshots,
         })
-    }
-
-    fn note(&mut self, event: impl FnOnce() -> String) {
-        let now = self.now.as_millis();
-        if let Some(events) = &mut self.events {
-            events.push(format!("{now:>6} ms  {}", event()));
-        }
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -222,15 +215,12 @@ impl World {
                     return Err(format!("a write of region {} is not newer than one that it knew", name(at)));
                 }
                 let incarnation = receipt.position.incarnation;
-                let (now, lsn, key_number) = (self.now.as_millis(), record.lsn, key.first().copied().unwrap_or(0));
-                if let Some(events) = &mut self.events {
+                self.events.note(self.now, || {
                     let (event, hlc) = (rank.event_time.0, rank.version.hlc.0);
-                    events.push(format!(
-                        "{now:>6} ms  {} takes {lsn}: view {} key {key_number}, event {event}, clock {hlc}",
-                        name(at),
-                        view.0
-                    ));
-                }
+                    let number = key.first().copied().unwrap_or(0);
+                    let (region, lsn, view) = (name(at), record.lsn, view.0);
+                    format!("{region} takes {lsn}: view {view} key {number}, event {event}, clock {hlc}")
+                });
                 self.acknowledged[at].push(Acknowledged {
                     incarnation,
                     lsn: record.lsn,
@@ -282,18 +272,14 @@ impl World {
         };
         if let Step::Submit { imports, done, .. } = step {
             for import in imports {
-                let now = self.now.as_millis();
-                if let Some(events) = &mut self.events {
-                    let (head, through) = (leader.head().lsn, import.through.map(|(lsn, _)| lsn));
-                    events.push(format!(
-                        "{now:>6} ms  {} at {head} takes of {}: {}snapshot {}, through {through:?}, seen {}",
-                        name(to),
-                        name(from),
-                        text::listed(&import.records),
-                        import.snapshot,
-                        import.seen.len(),
-                    ));
-                }
+                self.events.note(self.now, || {
+                    let (head, records) = (leader.head().lsn, text::listed(&import.records));
+                    let (through, seen) = (import.through.map(|(lsn, _)| lsn), import.seen.len());
+                    let (to, from, snapshot) = (name(to), name(from), import.snapshot);
+                    format!(
+                        "{to} at {head} takes of {from}: {records}snapshot {snapshot}, through {through:?}, seen {seen}"
+                    )
+                });
                 let answered = leader.commit(vec![Work::Import(import)], self.now)?.remove(0);
                 // What cannot be taken yet is asked for again on a new stream.
                 if answered.is_err() {
@@ -328,11 +314,13 @@ impl World {
         let Some(message) = message else { return Ok(()) };
         match self.edge.take(message) {
             Ok(Effect::Greeted(hello)) => {
-                self.note(|| format!("the edge is greeted by {}: {:?} at {}", hello.region, hello.mode, hello.head));
+                self.events.note(self.now, || {
+                    format!("the edge is greeted by {}: {:?} at {}", hello.region, hello.mode, hello.head)
+                });
             }
             Ok(Effect::Rehomed { replica, hello }) => {
                 let point = replica.point.load_full();
-                self.note(|| {
+                self.events.note(self.now, || {
                     let (at, told, beyond) = (point.resume.position, &point.told, &point.beyond);
                     format!(
                         "the edge goes on in {} behind {at} of {}: {told}, beyond {beyond}",
@@ -344,19 +332,20 @@ impl World {
             }
             Ok(Effect::Serve { replica, .. }) => {
                 let (at, exact) = (replica.position(), replica.exact_from());
-                self.note(|| format!("the edge serves a snapshot as of {at}, exact from {exact}"));
+                self.events.note(self.now, || format!("the edge serves a snapshot as of {at}, exact from {exact}"));
                 self.snapshots += 1;
                 self.edge_exact = replica.exact_from();
             }
             Ok(Effect::Applied { block, level, position, .. }) => {
-                self.note(|| format!("the edge has applied {} to {position}, level {level}", block.first));
+                self.events
+                    .note(self.now, || format!("the edge has applied {} to {position}, level {level}", block.first));
                 if level {
                     self.edge_exact = block.last;
                 }
             }
             Ok(_) => {}
             Err(violation) => {
-                self.note(|| format!("the edge ends the stream: {violation}"));
+                self.events.note(self.now, || format!("the edge ends the stream: {violation}"));
                 self.edge_at = None;
                 self.edge.disconnected(&Fault::Violation(violation));
             }
@@ -374,7 +363,7 @@ impl World {
         self.leaders[at] = open(at, disk, self.random.any())?;
         self.leaders[at].wall = wall;
         let after = self.leaders[at].head();
-        self.note(|| format!("{} was at {before} and starts at {after}", name(at)));
+        self.events.note(self.now, || format!("{} was at {before} and starts at {after}", name(at)));
         Ok(())
     }
 

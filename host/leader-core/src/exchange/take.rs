@@ -158,11 +158,13 @@ impl Taking {
             Effect::TakeRows { bytes, .. } => {
                 let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
                 let mut block = Vec::with_capacity(bytes.len() * 5 / 4);
-                let here = Here::new(ours, table);
+                let merges: HashMap<_, _> = ours.catalogue.views().map(|view| (view.id, view.merge)).collect();
                 for row in rows::iter(&bytes) {
                     let row = row?.ok_or_else(|| Violation::Damaged("a snapshot holds an empty row".to_owned()))?;
                     // Most of it is here already, or outranked.
-                    if !here.has(row.view, row.key, Rank { event_time: row.event_time, version: row.version }) {
+                    let merge = merges.get(&row.view).copied().unwrap_or_default();
+                    let rank = Rank { event_time: row.event_time, version: row.version };
+                    if !has(table, merge, (row.view, row.key), rank) {
                         records::push(&mut block, &catalogue::row_record(&row))?;
                     }
                 }
@@ -175,7 +177,7 @@ impl Taking {
                 self.submitted = as_of.lsn;
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Snapshot }
             }
-            Effect::Apply(block) => self.block(block, &Here::new(ours, table))?,
+            Effect::Apply(block) => self.block(block, ours, table)?,
             Effect::Heard { head, .. } => Step::Heard { head, applied: self.position() },
             Effect::Compare(_) => Step::None,
             Effect::End { code, message } => return Err(Fault::Ended { code, message }),
@@ -209,17 +211,17 @@ impl Taking {
         theirs.iter().filter_map(of).collect()
     }
 
-    fn block(&mut self, block: Block, here: &Here<'_>) -> Result<Step, Fault> {
+    fn block(&mut self, block: Block, ours: &Published, table: &Table) -> Result<Step, Fault> {
         let mut check = BlockCheck::new(&block);
         let mut modules = Vec::new();
         let mut content = false;
         // Rows that came to the region by no number of their origin are here already, nearly always.
-        let mut known = 0_u64;
+        let mut known = Vec::new();
         for record in records::iter(&block.bytes) {
             let record: Record<'_> = record?;
             check.record(&record)?;
             match &record.payload {
-                _ if here.has_foreign(&record) => known += 1,
+                _ if has_foreign(&record, ours, table) => known.push(record.lsn),
                 Payload::Through { .. } if !content => {
                     let mut kept = Vec::new();
                     records::push(&mut kept, &record)?;
@@ -240,12 +242,13 @@ impl Taking {
         if content || block.last.0 - self.marked.0.min(block.last.0) >= MARK_EVERY {
             // Carried first: what the block itself begins with is among it, and repeats no harm.
             let mut bytes: Vec<u8> = std::mem::take(&mut self.carried).into_values().flatten().collect();
-            if known == 0 {
+            if known.is_empty() {
                 bytes.extend_from_slice(&block.bytes);
             } else {
                 for record in records::iter(&block.bytes) {
                     let record = record?;
-                    if !here.has_foreign(&record) {
+                    // Both are in the order of the log.
+                    if known.binary_search(&record.lsn).is_err() {
                         records::push(&mut bytes, &record)?;
                     }
                 }
@@ -258,31 +261,20 @@ impl Taking {
     }
 }
 
-/// What is applied here by now.
-struct Here<'a> {
-    table: &'a Table,
-    merges: HashMap<ViewId, MergePolicy>,
+/// Whether a row is here, or one that outranks it.
+fn has(table: &Table, merge: MergePolicy, (view, key): (ViewId, &[u8]), rank: Rank) -> bool {
+    table.held(view, key).is_some_and(|held| !merge.replaces(rank, held.rank()))
 }
 
-impl<'a> Here<'a> {
-    fn new(ours: &Published, table: &'a Table) -> Self {
-        Self { table, merges: ours.catalogue.views().map(|view| (view.id, view.merge)).collect() }
+/// Whether a record is a row that came to its sender by no number of its origin, and is here.
+fn has_foreign(record: &Record<'_>, ours: &Published, table: &Table) -> bool {
+    let (Payload::Row { view, event_time, key, .. } | Payload::Tombstone { view, event_time, key }) = &record.payload
+    else {
+        return false;
+    };
+    if record.origin_lsn != Lsn::NONE {
+        return false;
     }
-
-    /// Whether a row is here, or one that outranks it.
-    fn has(&self, view: ViewId, key: &[u8], rank: Rank) -> bool {
-        let merge = self.merges.get(&view).copied().unwrap_or_default();
-        self.table.held(view, key).is_some_and(|held| !merge.replaces(rank, held.rank()))
-    }
-
-    /// Whether a record is a row that came to its sender by no number of its origin, and is here.
-    fn has_foreign(&self, record: &Record<'_>) -> bool {
-        let (Payload::Row { view, event_time, key, .. } | Payload::Tombstone { view, event_time, key }) =
-            &record.payload
-        else {
-            return false;
-        };
-        record.origin_lsn == Lsn::NONE
-            && self.has(*view, key, Rank { event_time: *event_time, version: record.version() })
-    }
+    let merge = ours.catalogue.view_by_id(*view).map_or_else(MergePolicy::default, |view| view.merge);
+    has(table, merge, (*view, key), Rank { event_time: *event_time, version: record.version() })
 }

@@ -118,15 +118,15 @@ fn a_write_is_a_part_and_a_deletion_the_end_of_all() {
         let named = FeatureView { id: ViewId(id), name: format!("v{id}"), ..view(merge, &[ValueType::Int64]) };
         catalogue.apply(&CatalogueChange::PutView(named));
     }
-    let regions = [region("east"), region("west")];
+    let regions = || vec![region("east"), region("west")];
     let write = |view, body| RowWrite { view: ViewId(view), event_time: EventTime(1), key: b"k", body };
     let mut rows = RowBatch::default();
     rows.push(write(2, Some(b"x")));
-    assert_eq!(written(&catalogue, &rows, &regions), None);
+    assert_eq!(written(&catalogue, &rows, regions), None);
     rows.push(write(1, Some(b"y")));
     rows.push(write(1, None));
     rows.push(write(2, None));
-    let written = written(&catalogue, &rows, &regions).unwrap();
+    let written = written(&catalogue, &rows, regions).unwrap();
     let written: Vec<(u32, &[u8], bool)> =
         written.iter().map(|row| (row.view.0, row.key, row.body.is_some())).collect();
     let (east, west) = (&b"keast\x04"[..], &b"kwest\x04"[..]);

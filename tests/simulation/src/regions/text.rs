@@ -1,7 +1,29 @@
-//! Records, for people.
+//! What happens, for people.
 
 use littoral_model::record::Payload;
 use littoral_wire::records;
+use std::time::Duration;
+
+/// What happens, when somebody wants to know.
+#[derive(Default)]
+pub(super) struct Events(Option<Vec<String>>);
+
+impl Events {
+    /// Somebody does.
+    pub(super) fn kept() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    pub(super) fn note(&mut self, now: Duration, event: impl FnOnce() -> String) {
+        if let Some(events) = &mut self.0 {
+            events.push(format!("{:>6} ms  {}", now.as_millis(), event()));
+        }
+    }
+
+    pub(super) fn all(self) -> Vec<String> {
+        self.0.unwrap_or_default()
+    }
+}
 
 /// What a block of records holds.
 pub(super) fn listed(block: &[u8]) -> String {

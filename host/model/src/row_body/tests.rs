@@ -1,0 +1,73 @@
+use super::*;
+use proptest::prelude::*;
+
+fn value(value_type: ValueType) -> BoxedStrategy<Value> {
+    let some = match value_type {
+        ValueType::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
+        ValueType::Int32 => any::<i32>().prop_map(Value::Int32).boxed(),
+        ValueType::Int64 => any::<i64>().prop_map(Value::Int64).boxed(),
+        ValueType::Float => (-1e9f32..1e9).prop_map(Value::Float).boxed(),
+        ValueType::Double => (-1e9f64..1e9).prop_map(Value::Double).boxed(),
+        ValueType::String => ".{0,9}".prop_map(Value::String).boxed(),
+        ValueType::Bytes => any::<Vec<u8>>().prop_map(Value::Bytes).boxed(),
+        ValueType::UnixTimestamp => any::<i64>().prop_map(Value::UnixTimestamp).boxed(),
+        ValueType::BoolList => any::<Vec<bool>>().prop_map(Value::BoolList).boxed(),
+        ValueType::Int32List => any::<Vec<i32>>().prop_map(Value::Int32List).boxed(),
+        ValueType::Int64List => any::<Vec<i64>>().prop_map(Value::Int64List).boxed(),
+        ValueType::FloatList => prop::collection::vec(-1e9f32..1e9, 0..5).prop_map(Value::FloatList).boxed(),
+        ValueType::DoubleList => prop::collection::vec(-1e9f64..1e9, 0..5).prop_map(Value::DoubleList).boxed(),
+        ValueType::StringList => prop::collection::vec(".{0,5}", 0..5).prop_map(Value::StringList).boxed(),
+        ValueType::BytesList => any::<Vec<Vec<u8>>>().prop_map(Value::BytesList).boxed(),
+        ValueType::UnixTimestampList => any::<Vec<i64>>().prop_map(Value::UnixTimestampList).boxed(),
+    };
+    prop_oneof![1 => Just(Value::Null), 4 => some].boxed()
+}
+
+fn row() -> impl Strategy<Value = Vec<(ValueType, Value)>> {
+    prop::collection::vec(
+        prop::sample::select(ValueType::ALL.to_vec()).prop_flat_map(|t| value(t).prop_map(move |v| (t, v))),
+        0..20,
+    )
+}
+
+fn pack(row: &[(ValueType, Value)]) -> Vec<u8> {
+    let mut body = BodyBuilder::new(row.len());
+    row.iter().for_each(|(t, v)| body.push(*t, v).unwrap());
+    body.finish().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn every_value_reads_back(row in row()) {
+        let body = pack(&row);
+        check(&body, row.iter().map(|(t, _)| *t)).unwrap();
+        for (index, (value_type, value)) in row.iter().enumerate() {
+            prop_assert_eq!(&value_at(&body, index, *value_type).to_value(), value);
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_read_without_a_panic(row in row(), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<prop::sample::Index>()) {
+        let mut body = pack(&row);
+        let at = at.index(body.len());
+        body[at] ^= 1 << bit;
+        body.truncate(cut.index(body.len() + 1));
+        let _ = check(&body, row.iter().map(|(t, _)| *t));
+        for (index, (value_type, _)) in row.iter().enumerate() {
+            let _ = value_at(&body, index, *value_type).to_value();
+        }
+    }
+}
+
+#[test]
+fn a_row_older_than_a_feature_reads_it_as_null() {
+    let body = pack(&[(ValueType::Int64, Value::Int64(7))]);
+    assert_eq!(value_at(&body, 1, ValueType::Double).to_value(), Value::Null);
+    check(&body, [ValueType::Int64, ValueType::Double].into_iter()).unwrap();
+}
+
+#[test]
+fn a_value_of_another_type_is_refused() {
+    let mut body = BodyBuilder::new(1);
+    assert!(matches!(body.push(ValueType::Int64, &Value::Double(1.0)), Err(InvalidBody::WrongType { .. })));
+}
