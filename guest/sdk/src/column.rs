@@ -40,4 +40,37 @@ impl Column {
             None => (row < self.len()).then_some(Status::Present),
         }
     }
+
+    /// One row of it.
+    pub(crate) fn row(&self, row: usize) -> Self {
+        macro_rules! row {
+            ($($variant:ident),+) => {
+                match &self.data { $(ColumnData::$variant(values) => ColumnData::$variant(vec![values[row].clone()]),)+ }
+            };
+        }
+        let data = row!(
+            Bools,
+            Int32s,
+            Int64s,
+            Floats,
+            Doubles,
+            Strings,
+            Bytes,
+            UnixTimestamps,
+            BoolLists,
+            Int32Lists,
+            Int64Lists,
+            FloatLists,
+            DoubleLists,
+            StringLists,
+            BytesLists,
+            UnixTimestampLists
+        );
+        Self { data, statuses: self.statuses.as_ref().map(|statuses| vec![statuses[row]]) }
+    }
+
+    /// A row's value and status, as a text by which not even NaN differs from itself.
+    pub(crate) fn told(&self, row: usize) -> String {
+        format!("{:?}, {:?}", self.row(row).data, self.status(row))
+    }
 }

@@ -22,7 +22,8 @@
 //! ```
 //!
 //! What is absent (null, not found, older than its view allows) is `None`, with [`Values::status`] to tell which. The
-//! same code runs natively under `cargo test`: see [`testing`].
+//! same code runs natively under `cargo test`: see [`testing`]. A module whose rows stand for themselves says so
+//! ([`Manifest::row_wise`]): it is then called once for the rows of many requests.
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod arena;

@@ -15,6 +15,7 @@ pub struct Manifest {
     params: Vec<Typed>,
     pub(crate) outputs: Vec<Typed>,
     lookups: Vec<Name>,
+    row_wise: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ impl Manifest {
     pub fn new() -> Self {
         // It is made anew for each call: room for most modules' columns at once.
         let (inputs, params, outputs) = (Vec::with_capacity(16), Vec::with_capacity(4), Vec::with_capacity(4));
-        Self { inputs, params, outputs, lookups: Vec::new() }
+        Self { inputs, params, outputs, lookups: Vec::new(), row_wise: false }
     }
 
     /// Reads a feature; in [`crate::Batch`] it is named `view:feature`.
@@ -92,6 +93,16 @@ impl Manifest {
         self
     }
 
+    /// The outputs of a row hang on that row alone: not on the other rows of its batch, nor on what was computed before.
+    ///
+    /// The host may then answer several requests by one call, at a fraction of the cost. Without it, a batch holds the rows of one
+    /// request, which a module may rank or scale against each other. [`crate::testing::row_wise`] checks that it is so.
+    #[must_use]
+    pub fn row_wise(mut self) -> Self {
+        self.row_wise = true;
+        self
+    }
+
     /// Where a batch has the column of this name: inputs first, then parameters. Names are mostly asked for in the manifest's
     /// order, so the search begins at `hint`.
     pub(crate) fn place(&self, name: &str, hint: usize) -> Option<usize> {
@@ -126,6 +137,7 @@ impl Manifest {
             params: fields(self.params),
             outputs: fields(self.outputs),
             lookups: self.lookups.into_iter().map(Cow::into_owned).collect(),
+            row_wise: self.row_wise,
         }
     }
 }

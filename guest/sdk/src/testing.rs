@@ -81,6 +81,30 @@ impl Call {
         let names = batch.manifest.outputs.iter().map(|output| output.name.to_string());
         Ok(Made { columns: names.zip(made).collect() })
     }
+
+    /// Calls the module with all rows, and with each row alone, as a host may that puts rows of several requests into one batch.
+    /// Gives the outputs of all when they are the same.
+    ///
+    /// # Errors
+    /// As [`Call::run`]; and when a row's outputs hang on the other rows, which no module may say is
+    /// [`crate::Manifest::row_wise`].
+    pub fn run_row_wise<M: FeatureModule>(self, lookup: &dyn Lookup) -> Result<Made, Error> {
+        let all = self.clone().run::<M>(lookup)?;
+        for row in 0..self.rows {
+            let columns = self.columns.iter().map(|(name, column)| (name.clone(), column.row(row))).collect();
+            let alone = Self { rows: 1, columns }.run::<M>(lookup)?;
+            for (output, column) in &all.columns {
+                let (together, alone) = (column.told(row), alone.columns[output].told(0));
+                if together != alone {
+                    return Err(Error::failed(format!(
+                        "the output '{output}' of row {row} is {together} among {} rows and {alone} alone",
+                        self.rows
+                    )));
+                }
+            }
+        }
+        Ok(all)
+    }
 }
 
 impl Made {
@@ -145,5 +169,36 @@ impl<F: Fn(&[Column], &str) -> Column> Lookup for ViewRows<F> {
         }
         let columns = features.iter().map(|feature| (self.answer)(keys, feature)).collect();
         Ok(Rows { features: features.iter().map(|feature| (*feature).into()).collect(), columns })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Manifest, Outputs, ValueType};
+
+    /// How large each distance is beside the largest of its batch: nothing that a row alone could tell.
+    struct Shares;
+
+    impl FeatureModule for Shares {
+        fn describe() -> Manifest {
+            Manifest::new().input("trips", "distance", ValueType::Double).output("share", ValueType::Double)
+        }
+
+        fn transform(batch: &Batch, _: &dyn Lookup) -> Result<Outputs, Error> {
+            let distance = batch.doubles("trips:distance")?;
+            let largest =
+                (0..batch.rows()).filter_map(|row| distance.get(row)).fold(0.0, |max: f64, miles| max.max(*miles));
+            Ok(Outputs::new().doubles("share", batch.each(|row| distance.get(row).map(|miles| miles / largest))))
+        }
+    }
+
+    #[test]
+    fn outputs_that_hang_on_other_rows_are_told() {
+        let call = |distances| Call::new(2).column("trips:distance", options(distances, ColumnData::Doubles));
+        let made = call(vec![Some(4.0), None]).run_row_wise::<Shares>(&NoRows).unwrap();
+        assert_eq!(made.value("share", 0).as_deref(), Some("1.0"), "one row and an absent one hang on no other");
+        let error = call(vec![Some(1.0), Some(4.0)]).run_row_wise::<Shares>(&NoRows).unwrap_err().to_string();
+        assert!(error.contains("output 'share' of row 0") && error.contains("alone"), "{error}");
     }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
     let made = if plan.calls.is_empty() {
         Vec::new()
     } else {
-        modules::call(state, &plan, &columns, &names, rows, &scratch, now).await?
+        modules::call(state, &plan, &columns, &names, rows, &mut scratch, now).await?
     };
     let writing =
         write::Writing { plan: &plan, columns: &columns, names: &names, rows, scratch: &scratch, made: &made };

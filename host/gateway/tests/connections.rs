@@ -7,9 +7,9 @@ use http_body_util::{BodyExt as _, Full};
 use littoral_gateway::Config;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
-    column::Column,
     merge::MergePolicy,
     module::{ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node},
     read::{ReadAnswer, ReadError, ReadRequest},
     region::Region,
@@ -95,7 +95,7 @@ impl ModuleRuntime for NoModules {
         false
     }
 
-    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
+    fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
         Box::pin(async move { Err(ModuleError::NotReady { module: call.name.to_string() }) })
     }
 

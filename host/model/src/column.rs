@@ -168,6 +168,64 @@ impl ColumnData {
         self.len() == 0
     }
 
+    /// Moves the values of another column behind its own. Says whether it is of the same type; nothing is moved when it is not.
+    pub fn append(&mut self, other: &mut Self) -> bool {
+        macro_rules! append {
+            ($($variant:ident),+) => {
+                match (self, other) {
+                    $((Self::$variant(values), Self::$variant(others)) => { values.append(others); true })+
+                    _ => false,
+                }
+            };
+        }
+        append!(
+            Bool,
+            Int32,
+            Int64,
+            Float,
+            Double,
+            String,
+            Bytes,
+            UnixTimestamp,
+            BoolList,
+            Int32List,
+            Int64List,
+            FloatList,
+            DoubleList,
+            StringList,
+            BytesList,
+            UnixTimestampList
+        )
+    }
+
+    /// Takes the values from `at` on; none when there are not so many.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        macro_rules! split_off {
+            ($($variant:ident),+) => {
+                match self { $(Self::$variant(values) => Self::$variant(values.split_off(at.min(values.len()))),)+ }
+            };
+        }
+        split_off!(
+            Bool,
+            Int32,
+            Int64,
+            Float,
+            Double,
+            String,
+            Bytes,
+            UnixTimestamp,
+            BoolList,
+            Int32List,
+            Int64List,
+            FloatList,
+            DoubleList,
+            StringList,
+            BytesList,
+            UnixTimestampList
+        )
+    }
+
     /// Appends a value; the type's zero for null or for a value of another type. Says whether it was the value.
     pub fn push(&mut self, value: ValueRef<'_>) -> bool {
         if let ValueRef::List(_) = value {
@@ -262,6 +320,28 @@ impl Column {
         self.statuses.push(if present { Status::Present } else { Status::NullValue });
     }
 
+    /// Moves the values of another column behind its own, with their statuses. Says whether it is of the same type; nothing is
+    /// moved when it is not.
+    pub fn append(&mut self, other: &mut Self) -> bool {
+        let same = self.data.append(&mut other.data);
+        if same {
+            self.statuses.append(std::mem::take(&mut other.statuses));
+        }
+        same
+    }
+
+    /// Lets all values go and keeps their memory.
+    pub fn clear(&mut self) {
+        for_each_variant!(&mut self.data, values => values.clear());
+        self.statuses = Statuses::default();
+    }
+
+    /// Takes the values from `at` on, with their statuses; none when there are not so many.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        Self { data: self.data.split_off(at), statuses: self.statuses.split_off(at) }
+    }
+
     /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -288,5 +368,32 @@ mod tests {
         column.push_value(&Value::Double(2.5));
         assert_eq!(column.data, ColumnData::Double(vec![1.5, 0.0, 0.0, 2.5]));
         assert_eq!(column.statuses, [Status::Present, Status::NullValue, Status::OutsideMaxAge, Status::Present]);
+    }
+
+    #[test]
+    fn what_is_appended_comes_off_again_with_its_statuses() {
+        let text = |values: &[&str], absent: bool| {
+            let mut column = Column::with_capacity(ValueType::String, values.len());
+            values.iter().for_each(|value| column.push(ValueRef::String(value)));
+            absent.then(|| column.push_absent(Status::NotFound));
+            column
+        };
+        for first_absent in [false, true] {
+            for second_absent in [false, true] {
+                let (first, second) = (text(&["a", "b"], first_absent), text(&["c"], second_absent));
+                let mut column = first.clone();
+                let mut further = second.clone();
+                assert!(column.append(&mut further) && further.is_empty() && further.data.is_empty());
+                assert_eq!(column.len(), first.len() + second.len());
+                assert_eq!(column.split_off(first.len()), second);
+                assert_eq!(column, first);
+                assert!(column.split_off(9).is_empty());
+            }
+        }
+        let mut column = text(&["a"], false);
+        assert!(!column.append(&mut Column::with_capacity(ValueType::Bytes, 0)));
+        assert_eq!(column, text(&["a"], false));
+        column.clear();
+        assert_eq!(column, text(&[], false));
     }
 }

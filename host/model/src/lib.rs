@@ -13,6 +13,7 @@ pub mod freshness;
 pub mod hlc;
 pub mod merge;
 pub mod module;
+pub mod module_outputs;
 pub mod mutation;
 pub mod origin;
 pub mod parts;

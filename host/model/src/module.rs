@@ -85,6 +85,9 @@ pub struct ModuleManifest {
     pub outputs: Vec<Field>,
     /// Views that `lookup` may read.
     pub lookups: Vec<String>,
+    /// Whether each row's outputs hang on that row alone, so that a host may put rows of several requests into one batch.
+    #[serde(default)]
+    pub row_wise: bool,
 }
 
 /// A module under its name, as the catalogue holds it: looks like an on-demand feature view to clients.

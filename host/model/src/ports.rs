@@ -8,6 +8,7 @@ use crate::{
     digest::{BucketRows, Checkpoints, Verification},
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
@@ -87,8 +88,9 @@ pub trait ModuleRuntime: Send + Sync + 'static {
     /// Whether [`ModuleRuntime::prepare`] has been done for this release.
     fn is_ready(&self, digest: ModuleDigest) -> bool;
 
-    /// Calls the module's `transform` once.
-    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>>;
+    /// Calls the module's `transform`: once for these rows, or, for a module whose rows stand for themselves, once for these and
+    /// those of other requests. Takes the rows out of the call's columns; their memory may be used for the next call.
+    fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>>;
 
     /// Forgets a release that no name means any more.
     fn retire(&self, digest: ModuleDigest);

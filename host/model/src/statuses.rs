@@ -41,6 +41,33 @@ impl Statuses {
         }
     }
 
+    /// Appends the statuses of further values.
+    pub fn append(&mut self, other: Self) {
+        match (&mut self.0, other.0) {
+            (Kept::Present(len), Kept::Present(more)) => *self = Self::present(*len + more),
+            (Kept::Present(len), Kept::Each(more)) => {
+                let mut each = vec![Status::Present; *len];
+                each.extend(more);
+                self.0 = Kept::Each(each);
+            }
+            (Kept::Each(each), Kept::Present(more)) => each.resize(each.len() + more, Status::Present),
+            (Kept::Each(each), Kept::Each(more)) => each.extend(more),
+        }
+    }
+
+    /// Takes the statuses from `at` on; none when there are not so many.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        match &mut self.0 {
+            Kept::Present(len) => {
+                let taken = len.saturating_sub(at);
+                *len -= taken;
+                Self::present(taken)
+            }
+            Kept::Each(each) => Self(Kept::Each(each.split_off(at.min(each.len())))),
+        }
+    }
+
     /// Whether every value is present.
     #[must_use]
     pub fn all_present(&self) -> bool {
@@ -101,6 +128,13 @@ mod tests {
             (absent_at..len).for_each(|at| statuses.push(status(at)));
             assert!(!statuses.all_present(), "{absent_at}");
             assert_eq!(*statuses, *(0..len).map(status).collect::<Vec<_>>(), "{absent_at}");
+            let whole = statuses.clone();
+            for at in [0, 3, PRESENT_MAX, len, len + 1] {
+                let rest = statuses.split_off(at);
+                assert_eq!((&*statuses, &*rest), whole.split_at(at.min(len)), "{absent_at} {at}");
+                statuses.append(rest);
+                assert_eq!(statuses, whole, "{absent_at} {at}");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One call of a module.
 
 use crate::{
-    bindings::types::Batch,
+    bindings::types::{Batch, Column as GuestColumn},
     columns,
     config::Config,
     fault,
@@ -16,6 +16,7 @@ use littoral_model::{
 };
 use std::{
     future::poll_fn,
+    mem,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -23,39 +24,53 @@ use std::{
 use tokio::time::{self, error::Elapsed};
 use wasmtime::PoolConcurrencyLimitError;
 
-/// Calls `transform`. `shed` frees instances that other releases keep idle, when there is no place for another.
+/// Calls `transform`, which takes the call's columns and gives them back when it fails. `shed` frees instances that other
+/// releases keep idle, when there is no place for another.
 ///
 /// # Errors
 /// [`ModuleError`], one for each way in which a guest can fail. The release can be called again.
 pub(crate) async fn transform(
     release: &Release,
-    call: ModuleCall,
+    call: &mut ModuleCall,
     config: &Config,
     shed: impl Fn(),
 ) -> Result<Vec<Column>, ModuleError> {
-    let module = call.name.clone();
-    let manifest = call.manifest.clone();
     let rows = call.rows;
+    let rows =
+        u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &call.name))?;
+    let to_guest = |columns: &mut Vec<Column>| mem::take(columns).into_iter().map(columns::to_guest).collect();
+    let batch = Batch { rows, inputs: to_guest(&mut call.inputs), params: to_guest(&mut call.params) };
+    let made = of_batch(release, call, &batch, config, shed).await;
+    if made.is_err() {
+        let from_guest = |columns: Vec<GuestColumn>| columns.into_iter().map(columns::from_guest).collect();
+        (call.inputs, call.params) = (from_guest(batch.inputs), from_guest(batch.params));
+    }
+    made
+}
+
+async fn of_batch(
+    release: &Release,
+    call: &ModuleCall,
+    batch: &Batch,
+    config: &Config,
+    shed: impl Fn(),
+) -> Result<Vec<Column>, ModuleError> {
+    let module = &call.name;
     let begun = Instant::now();
-    let batch = Batch {
-        rows: u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &module))?,
-        inputs: call.inputs.into_iter().map(columns::to_guest).collect(),
-        params: call.params.into_iter().map(columns::to_guest).collect(),
-    };
-    let _place = release.enter(&module)?;
+    let _place = release.enter(module)?;
     // The wall's time covers the start too: an instance may have a start function.
     let wall = Duration::from_millis(config.wall_ms);
     let timeout = || ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms };
     let mut instance = match within(wall, begun, instance(release, shed)).await {
-        Ok(instance) => instance.map_err(|error| fault::starting(&error, &module, config))?,
+        Ok(instance) => instance.map_err(|error| fault::starting(&error, module, config))?,
         Err(_) => return Err(timeout()),
     };
     release.arm(&mut instance.store);
     instance.store.data_mut().call = Some(Call {
-        module: call.name,
-        manifest: call.manifest,
-        reader: call.reader,
-        demand: call.demand,
+        module: module.clone(),
+        manifest: call.manifest.clone(),
+        reader: call.reader.clone(),
+        demand: call.demand.clone(),
         now: call.now,
         keys_left: config.lookup_keys,
         answer_bytes: usize::try_from(config.memory_bytes).unwrap_or(usize::MAX),
@@ -65,21 +80,21 @@ pub(crate) async fn transform(
         lookup_failed: None,
     });
     let answer = {
-        let running = instance.transform(&batch);
+        let running = instance.transform(batch);
         within(wall, begun, running).await
     };
     let answer = match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(fault::of(&error, instance.store.data(), &module, config)),
+        Ok(Err(error)) => return Err(fault::of(&error, instance.store.data(), module, config)),
         Err(_) => return Err(timeout()),
     };
     let lookup_failed = instance.store.data_mut().call.take().and_then(|call| call.lookup_failed);
     release.give_back(instance);
-    release.took(&module, begun.elapsed().as_secs_f64());
+    release.took(module, begun.elapsed().as_secs_f64());
     match (answer, lookup_failed) {
-        (Ok(columns), _) => returned::columns(columns, &manifest, rows, &module),
+        (Ok(columns), _) => returned::columns(columns, &call.manifest, call.rows, module),
         (Err(_), Some(source)) => Err(ModuleError::Lookup { module: module.to_string(), source }),
-        (Err(error), None) => Err(returned::report(error, &module)),
+        (Err(error), None) => Err(returned::report(error, module)),
     }
 }
 

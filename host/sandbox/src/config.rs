@@ -21,7 +21,10 @@ pub enum Instances {
 pub struct Config {
     /// Which instance serves a call.
     pub instances: Instances,
-    /// How long a guest may compute, in milliseconds. Default 20.
+    /// Rows of different requests that one call of a row-wise module may answer, on a warm instance; 0 gives every
+    /// request calls of its own. Default 256.
+    pub joined_rows: usize,
+    /// How long a guest may compute, in milliseconds of processor time. Default 20.
     pub deadline_ms: u64,
     /// How long a call may take with its lookups and with waiting for its turn, in milliseconds. Default 2,000.
     pub wall_ms: u64,
@@ -57,6 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             instances: Instances::default(),
+            joined_rows: 256,
             deadline_ms: 20,
             wall_ms: 2_000,
             memory_bytes: 32 << 20,

@@ -2,6 +2,7 @@
 
 use crate::{
     bindings::{feature_reader, logging, types},
+    deadline::Deadline,
     limits::Limits,
     meter::Meter,
 };
@@ -23,10 +24,7 @@ pub(crate) const WORDS_LEN_MAX: usize = 512;
 pub(crate) struct Guest {
     pub(crate) limits: Limits,
     pub(crate) call: Option<Call>,
-    /// Epochs that the guest may still see before it is interrupted.
-    pub(crate) ticks_left: u64,
-    /// Whether the epoch went on while the guest waited for a lookup: that is not its computing.
-    pub(crate) waited: bool,
+    pub(crate) deadline: Deadline,
     pub(crate) interrupted: bool,
     /// The last line that it logged as an error: why it panicked, when it did.
     pub(crate) last_words: Option<String>,

@@ -2,7 +2,8 @@
 //!
 //! | what a guest may do | what bounds it | what the caller sees |
 //! |---|---|---|
-//! | compute | a deadline; every millisecond it gives way to other work | `Timeout` |
+//! | compute | a deadline in processor time; every millisecond it gives way to other work | `Timeout` |
+//! | wait | a bound by the clock | `Timeout` |
 //! | allocate | a memory and a table limit | `OutOfMemory` |
 //! | trap, panic, overflow its stack | the sandbox | `Trap` |
 //! | return anything | its declaration, and a bound in bytes | `WrongShape` |
@@ -25,10 +26,13 @@ mod columns;
 pub mod compile_child;
 mod compiler;
 mod config;
+mod deadline;
 mod engine;
 mod fault;
 mod guest;
+mod joined;
 mod keys;
+mod lane;
 mod limits;
 mod lookup;
 mod manifest;
@@ -37,6 +41,7 @@ mod release;
 pub mod returned;
 mod runtime;
 mod ticker;
+mod turn;
 
 pub use config::{Config, Instances};
 pub use runtime::{Runtime, StartError};

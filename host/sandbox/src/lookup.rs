@@ -5,7 +5,6 @@ use crate::{
     columns,
     guest::{Call, Guest},
     keys::{self, Keys},
-    ticker::TICK,
 };
 use littoral_model::{
     column::{Column, Status},
@@ -33,8 +32,10 @@ impl feature_reader::Host for Guest {
         };
         call.waited = Duration::ZERO;
         let columns = call.lookup(&view, &keys, &features).await;
-        // A shorter wait is not forgiven: a guest could compute for a tick after each of many.
-        self.waited |= call.waited >= TICK;
+        let waited = call.waited;
+        if !waited.is_zero() {
+            self.deadline.waited(waited);
+        }
         columns
     }
 }

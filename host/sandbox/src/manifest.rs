@@ -32,6 +32,7 @@ pub(crate) fn from_guest(guest: GuestManifest) -> Result<ModuleManifest, String>
         params: fields(guest.params),
         outputs: fields(guest.outputs),
         lookups: guest.lookups,
+        row_wise: guest.row_wise,
     })
 }
 

@@ -6,17 +6,21 @@ use crate::{
         types::{Batch, Column as GuestColumn, Manifest, TransformError},
     },
     config::{Config, Instances},
+    deadline::{self, Deadline},
     fault,
     guest::{self, Guest},
+    joined::Joined,
     limits::Limits,
     meter::Meter,
-    ticker::TICK,
 };
 use littoral_model::ports::ModuleError;
 use parking_lot::Mutex;
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use wasmtime::{
     Engine, Store, UpdateDeadline,
@@ -32,6 +36,8 @@ pub(crate) struct Release {
     idle: Mutex<Vec<Instance>>,
     running: AtomicUsize,
     meter: Arc<Meter>,
+    /// Its requests that share calls.
+    pub(crate) joined: Joined,
     /// How long calls take, under the name that the release was first called by: looking it up anew costs as much as a
     /// small call.
     seconds: OnceLock<(Arc<str>, metrics::Histogram)>,
@@ -90,6 +96,7 @@ impl Release {
             idle: Mutex::new(Vec::new()),
             running: AtomicUsize::new(0),
             meter: Arc::new(Meter::new(config.log_lines_per_second)),
+            joined: Joined::new(config.joined_rows),
             seconds: OnceLock::new(),
             config: config.clone(),
         })
@@ -113,8 +120,7 @@ impl Release {
         let guest = Guest {
             limits: Limits::new(self.config.memory_bytes, self.config.table_elements),
             call: None,
-            ticks_left: 0,
-            waited: false,
+            deadline: Deadline::default(),
             interrupted: false,
             last_words: None,
         };
@@ -123,19 +129,17 @@ impl Release {
         store.set_hostcall_fuel(usize::try_from(self.config.output_bytes).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(|mut store| {
             let guest = store.data_mut();
-            let ticks = u64::from(!std::mem::take(&mut guest.waited));
-            Ok(match guest.ticks_left.checked_sub(ticks) {
-                Some(left) => {
-                    guest.ticks_left = left;
-                    // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take
-                    // turns with tasks that are already runnable.
-                    UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
-                }
-                None => {
-                    guest.interrupted = true;
-                    UpdateDeadline::Interrupt
-                }
-            })
+            let Some(slice) = guest.deadline.tick(deadline::thread_time()) else {
+                guest.interrupted = true;
+                return Ok(UpdateDeadline::Interrupt);
+            };
+            let goes_on = async move {
+                // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take turns with
+                // tasks that are already runnable.
+                tokio::task::yield_now().await;
+                slice.begin(deadline::thread_time());
+            };
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(goes_on)))
         });
         self.arm(&mut store);
         let module = self.pre.instantiate_async(&mut store).await?;
@@ -149,8 +153,7 @@ impl Release {
     /// Starts the guest's deadline.
     pub(crate) fn arm(&self, store: &mut Store<Guest>) {
         let guest = store.data_mut();
-        guest.ticks_left = self.config.deadline_ms / TICK.as_millis().max(1) as u64;
-        guest.waited = false;
+        guest.deadline.start(Duration::from_millis(self.config.deadline_ms));
         guest.interrupted = false;
         guest.last_words = None;
         guest.limits.reset();

@@ -1,10 +1,19 @@
 //! The runtime: every release that is ready, by digest.
 
-use crate::{cache::Cache, call, compiler::Compiler, config::Config, engine, release::Release, ticker};
+use crate::{
+    cache::Cache,
+    call,
+    compiler::Compiler,
+    config::{Config, Instances},
+    engine, joined,
+    release::Release,
+    ticker,
+};
 use bytes::Bytes;
 use littoral_model::{
     column::Column,
     module::{ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
 };
 use parking_lot::{Mutex, RwLock};
@@ -20,12 +29,17 @@ use xxhash_rust::xxh3::Xxh3;
 /// Runs modules.
 pub struct Runtime {
     engine: Engine,
-    config: Config,
+    calls: Arc<Calls>,
     compiler: Compiler,
     cache: Option<Cache>,
-    releases: RwLock<HashMap<ModuleDigest, Arc<Release>>>,
     /// The component that was inspected last: most are prepared right after.
     inspected: Mutex<Option<(ModuleDigest, Loaded)>>,
+}
+
+/// What calls need.
+pub(crate) struct Calls {
+    config: Config,
+    releases: RwLock<HashMap<ModuleDigest, Arc<Release>>>,
 }
 
 /// A release that is ready, and its native code where that is not in the cache yet.
@@ -65,23 +79,22 @@ impl Runtime {
             engine,
             compiler: Compiler::new(config.clone()),
             cache: cache.map_err(StartError::Cache)?,
-            config,
-            releases: RwLock::default(),
+            calls: Arc::new(Calls { config, releases: RwLock::default() }),
             inspected: Mutex::default(),
         }))
     }
 
     fn release(&self, digest: ModuleDigest) -> Option<Arc<Release>> {
-        self.releases.read().get(&digest).cloned()
+        self.calls.releases.read().get(&digest).cloned()
     }
 
     async fn load(&self, digest: ModuleDigest, component: Bytes) -> Result<Loaded, ModuleError> {
-        let (size, allowed) = (component.len() as u64, self.config.component_bytes);
+        let (size, allowed) = (component.len() as u64, self.calls.config.component_bytes);
         if size > allowed {
             return Err(ModuleError::Refused(format!("it is {size} bytes large, at most {allowed} are allowed")));
         }
         if let Some(cache) = self.cache.clone() {
-            let (engine, config) = (self.engine.clone(), self.config.clone());
+            let (engine, config) = (self.engine.clone(), self.calls.config.clone());
             let cached = blocking(move || cache.get(digest).map(|code| Release::load(&engine, &code, &config))).await?;
             match cached {
                 Some(Ok(release)) => return Ok(Loaded { release: Arc::new(release), code: None }),
@@ -92,7 +105,7 @@ impl Runtime {
             }
         }
         let code = self.compiler.compile(component).await?;
-        let (engine, config) = (self.engine.clone(), self.config.clone());
+        let (engine, config) = (self.engine.clone(), self.calls.config.clone());
         let (release, code) = blocking(move || (Release::load(&engine, &code, &config), code)).await?;
         Ok(Loaded { release: Arc::new(release?), code: Some(code) })
     }
@@ -105,6 +118,20 @@ impl Runtime {
         } else {
             None
         }
+    }
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// Calls a release for these rows alone. A call that fails has its columns again.
+    pub(crate) async fn transform(&self, release: &Release, call: &mut ModuleCall) -> Result<Vec<Column>, ModuleError> {
+        call::transform(release, call, &self.config, || self.shed()).await
+    }
+
+    /// Whether requests may share calls of this module.
+    fn shares(&self, call: &ModuleCall) -> bool {
+        call.manifest.row_wise && self.config.instances == Instances::Warm && self.config.joined_rows > 1
     }
 
     /// Frees every instance that is idle: somebody has none.
@@ -125,10 +152,10 @@ impl ModuleRuntime for Runtime {
             let bytes = component.clone();
             let digest = blocking(move || ModuleDigest::of(&bytes)).await?;
             if let Some(release) = self.release(digest) {
-                return call::describe(&release, &self.config, || self.shed()).await;
+                return call::describe(&release, &self.calls.config, || self.calls.shed()).await;
             }
             let loaded = self.load(digest, component).await?;
-            let manifest = call::describe(&loaded.release, &self.config, || self.shed()).await?;
+            let manifest = call::describe(&loaded.release, &self.calls.config, || self.calls.shed()).await?;
             *self.inspected.lock() = Some((digest, loaded));
             Ok(manifest)
         })
@@ -152,37 +179,45 @@ impl ModuleRuntime for Runtime {
             if let (Some(cache), Some(code)) = (self.cache.clone(), loaded.code) {
                 blocking(move || cache.put(digest, &code)).await?;
             }
-            self.releases.write().entry(digest).or_insert(loaded.release);
+            self.calls.releases.write().entry(digest).or_insert(loaded.release);
             Ok(())
         })
     }
 
     fn is_ready(&self, digest: ModuleDigest) -> bool {
-        self.releases.read().contains_key(&digest)
+        self.calls.releases.read().contains_key(&digest)
     }
 
-    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
-        let release = self.release(call.digest);
+    fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
+        let Some(release) = self.release(call.digest) else {
+            let error = ModuleError::NotReady { module: call.name.to_string() };
+            return Box::pin(async { Err(error) });
+        };
+        let module = call.name.clone();
+        // Boxed apart, as a request that waits for its part of a call needs a fraction of the memory of one that makes a call.
+        if self.calls.shares(call) {
+            return Box::pin(async move { counted(&module, joined::transform(&self.calls, &release, call).await) });
+        }
         Box::pin(async move {
-            let Some(release) = release else {
-                return Err(ModuleError::NotReady { module: call.name.to_string() });
-            };
-            let module = call.name.clone();
-            let answer = call::transform(&release, call, &self.config, || self.shed()).await;
-            if let Err(error) = &answer {
-                metrics::counter!("littoral_module_faults_total", "module" => module.to_string(), "kind" => kind(error))
-                    .increment(1);
-            }
-            answer
+            let made = self.calls.transform(&release, call).await;
+            counted(&module, made.map(ModuleOutputs::from))
         })
     }
 
     fn retire(&self, digest: ModuleDigest) {
-        self.releases.write().remove(&digest);
+        self.calls.releases.write().remove(&digest);
         if let Some(cache) = &self.cache {
             cache.remove(digest);
         }
     }
+}
+
+fn counted<T>(module: &str, made: Result<T, ModuleError>) -> Result<T, ModuleError> {
+    if let Err(error) = &made {
+        metrics::counter!("littoral_module_faults_total", "module" => module.to_owned(), "kind" => kind(error))
+            .increment(1);
+    }
+    made
 }
 
 fn kind(error: &ModuleError) -> &'static str {

@@ -41,10 +41,15 @@ impl Guest for Deeds {
         else {
             return Err(TransformError::Failed("the parameters are not those declared".into()));
         };
-        let n = n.first().copied().unwrap_or_default();
+        let each = n;
+        let n = each.first().copied().unwrap_or_default();
         let text = |why: String| TransformError::Failed(why);
         match deeds.first().map_or("", String::as_str) {
             "behave" => Ok(vec![doubles(rows, n as f64)]),
+            "each" => {
+                let data = ColumnData::Doubles(each.iter().map(|n| *n as f64).collect());
+                Ok(vec![Column { data, statuses: None }])
+            }
             "count" => Ok(vec![doubles(rows, (CALLS.fetch_add(1, Ordering::Relaxed) + 1) as f64)]),
             "loop" => loop {
                 black_box(());

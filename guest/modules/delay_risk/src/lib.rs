@@ -32,6 +32,7 @@ impl FeatureModule for DelayRisk {
             .output("score", ValueType::Double)
             .output("bucket", ValueType::String)
             .lookup("airport_hourly")
+            .row_wise()
     }
 
     fn transform(batch: &Batch, lookup: &dyn Lookup) -> Result<Outputs, Error> {

@@ -46,7 +46,7 @@ fn later_hours_and_longer_delays_are_riskier() {
         (Some(0.0), Some(5.0), Some(5.0), 20),
         (Some(60.0), Some(40.0), Some(30.0), 20),
     ])
-    .run::<DelayRisk>(&airports(5.0))
+    .run_row_wise::<DelayRisk>(&airports(5.0))
     .unwrap();
     let scores = [0, 1, 2].map(|row| score_of(&made, row));
     assert!(scores.is_sorted() && scores[0] < scores[1] && scores[1] < scores[2], "{scores:?}");
@@ -64,7 +64,7 @@ fn the_destination_counts() {
 #[test]
 fn what_is_unknown_leaves_the_score_to_the_rest_and_nothing_known_is_no_score() {
     let made = call(&[(None, Some(5.0), None, 12), (None, None, Some(5.0), 12), (None, None, None, 12)])
-        .run::<DelayRisk>(&airports(5.0))
+        .run_row_wise::<DelayRisk>(&airports(5.0))
         .unwrap();
     assert!(made.value("score", 0).is_some() && made.value("score", 1).is_some());
     assert_eq!((made.value("score", 2), made.value("bucket", 2)), (None, None));

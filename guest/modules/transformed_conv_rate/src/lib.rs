@@ -14,6 +14,7 @@ impl FeatureModule for TransformedConvRate {
             .param("val_to_add_2", ValueType::Int64)
             .output("conv_rate_plus_val1", ValueType::Double)
             .output("conv_rate_plus_val2", ValueType::Double)
+            .row_wise()
     }
 
     fn transform(batch: &Batch, _: &dyn Lookup) -> Result<Outputs, Error> {
@@ -40,13 +41,14 @@ mod tests {
 
     #[test]
     fn adds_each_value() {
-        let made = Call::new(1)
-            .column("driver_hourly_stats:conv_rate", options(vec![Some(0.28125)], ColumnData::Floats))
-            .column("val_to_add", options(vec![Some(1)], ColumnData::Int64s))
-            .column("val_to_add_2", options(vec![Some(2)], ColumnData::Int64s))
-            .run::<TransformedConvRate>(&NoRows)
+        let made = Call::new(2)
+            .column("driver_hourly_stats:conv_rate", options(vec![Some(0.28125), None], ColumnData::Floats))
+            .column("val_to_add", options(vec![Some(1), Some(7)], ColumnData::Int64s))
+            .column("val_to_add_2", options(vec![Some(2), Some(8)], ColumnData::Int64s))
+            .run_row_wise::<TransformedConvRate>(&NoRows)
             .unwrap();
         assert_eq!(made.value("conv_rate_plus_val1", 0).as_deref(), Some("1.28125"));
         assert_eq!(made.value("conv_rate_plus_val2", 0).as_deref(), Some("2.28125"));
+        assert_eq!(made.value("conv_rate_plus_val1", 1), None);
     }
 }

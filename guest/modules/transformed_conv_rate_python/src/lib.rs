@@ -13,6 +13,7 @@ impl FeatureModule for TransformedConvRatePython {
             .param("val_to_add", ValueType::Int64)
             .param("val_to_add_2", ValueType::Int64)
             .output("conv_rate_py", ValueType::Double)
+            .row_wise()
     }
 
     fn transform(batch: &Batch, _: &dyn Lookup) -> Result<Outputs, Error> {
@@ -39,7 +40,7 @@ mod tests {
             .column("driver_hourly_stats:conv_rate", options(vec![Some(0.28125), None], ColumnData::Floats))
             .column("val_to_add", options(vec![Some(10), Some(20)], ColumnData::Int64s))
             .column("val_to_add_2", options(vec![Some(0), Some(0)], ColumnData::Int64s))
-            .run::<TransformedConvRatePython>(&NoRows)
+            .run_row_wise::<TransformedConvRatePython>(&NoRows)
             .unwrap();
         assert_eq!(made.value("conv_rate_py", 0).as_deref(), Some("10.28125"));
         assert_eq!(made.status("conv_rate_py", 1), Some(Status::NullValue));

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use littoral_edge::{Config, Edge, Handle, ViewMode};
 use littoral_feed::server;
 use littoral_model::{
-    column::Column,
     entity_key::KeyBatch,
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     ports::*,
     read::{ReadAnswer, ReadRequest, ViewRead},
     token::Watermark,
@@ -46,8 +46,8 @@ impl ModuleRuntime for Runtime {
         self.ready.lock().contains(&digest)
     }
 
-    fn transform<'a>(&'a self, _: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn transform<'a>(&'a self, _: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
+        Box::pin(async { Ok(Vec::new().into()) })
     }
 
     fn retire(&self, digest: ModuleDigest) {

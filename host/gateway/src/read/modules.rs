@@ -1,10 +1,14 @@
 //! Calling modules with the rows that were read.
 
-use super::{columns::wrong_value, scratch::Scratch};
+use super::{
+    columns::wrong_value,
+    scratch::{ROWS_KEPT_MAX, Scratch},
+};
 use crate::{cell::Cell, coerce, failure::Failure, plan::Call, plan::Plan, state::State};
 use littoral_model::{
     column::{Column, Status},
     event_time::EventTime,
+    module_outputs::ModuleOutputs,
     ports::{FeatureReader, ModuleCall, ModuleError},
     row_body::ValueRef,
     value::ValueType,
@@ -18,50 +22,66 @@ pub(super) async fn call(
     columns: &[&[Cell<'_>]],
     names: &[&str],
     rows: usize,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     now: EventTime,
-) -> Result<Vec<Vec<Column>>, Failure> {
+) -> Result<Vec<ModuleOutputs>, Failure> {
     let mut made = Vec::with_capacity(plan.calls.len());
     for call in &plan.calls {
-        let params = params(call, columns, names, rows)?;
+        let (mut input_columns, mut param_columns) = std::mem::take(&mut scratch.columns);
+        params(&mut param_columns, call, columns, names)?;
+        inputs(&mut input_columns, call, scratch);
         let reader: Arc<dyn FeatureReader> = state.node.clone();
-        let outputs = state.modules.transform(ModuleCall {
+        let mut module_call = ModuleCall {
             digest: call.digest,
             name: call.name.clone(),
             rows,
-            inputs: inputs(call, rows, scratch),
-            params,
+            inputs: input_columns,
+            params: param_columns,
             reader,
             demand: scratch.request.demand.clone(),
             manifest: call.manifest.clone(),
             now,
-        });
-        let outputs = outputs.await?;
+        };
+        let outputs = state.modules.transform(&mut module_call).await?;
+        if rows <= ROWS_KEPT_MAX {
+            scratch.columns = (module_call.inputs, module_call.params);
+        }
         check(call, &outputs, rows)?;
         made.push(outputs);
     }
     Ok(made)
 }
 
+/// Makes these columns empty ones of these types, in the memory that they have where they are of the same types already.
+fn prepare(columns: &mut Vec<Column>, types: impl ExactSizeIterator<Item = ValueType>) {
+    columns.truncate(types.len());
+    for (at, value_type) in types.enumerate() {
+        match columns.get_mut(at) {
+            Some(column) if column.data.value_type() == value_type => column.clear(),
+            Some(column) => *column = Column::with_capacity(value_type, 1),
+            None => columns.push(Column::with_capacity(value_type, 1)),
+        }
+    }
+}
+
 /// Each input's column. What is expired arrives as expired, so that the module can tell.
-fn inputs(call: &Call, rows: usize, scratch: &Scratch) -> Vec<Column> {
-    let column = |cell: &crate::plan::Cell| {
-        let mut column = Column::with_capacity(cell.value_type, rows);
+fn inputs(columns: &mut Vec<Column>, call: &Call, scratch: &Scratch) {
+    prepare(columns, call.inputs.iter().map(|cell| cell.value_type));
+    for (column, cell) in columns.iter_mut().zip(&call.inputs) {
         for (row, state) in scratch.block(cell.lookup).states.iter().enumerate() {
             match scratch.row(cell.lookup, row) {
                 Some(row) if *state == Status::Present => column.push(row.value(cell.feature, cell.value_type)),
                 _ => column.push_absent(*state),
             }
         }
-        column
-    };
-    call.inputs.iter().map(column).collect()
+    }
 }
 
-fn params(call: &Call, columns: &[&[Cell<'_>]], names: &[&str], rows: usize) -> Result<Vec<Column>, Failure> {
-    let mut params = Vec::with_capacity(call.params.len());
-    for (field, at) in call.manifest.params.iter().zip(&call.params) {
-        let mut column = Column::with_capacity(field.value_type, rows);
+/// Each parameter's column, of the request's.
+fn params(params: &mut Vec<Column>, call: &Call, columns: &[&[Cell<'_>]], names: &[&str]) -> Result<(), Failure> {
+    let fields = call.manifest.params.iter().zip(&call.params);
+    prepare(params, fields.clone().map(|(field, _)| field.value_type));
+    for (column, (field, at)) in params.iter_mut().zip(fields) {
         for (row, cell) in columns[*at].iter().enumerate() {
             if let (ValueType::String, Cell::Text(text)) = (field.value_type, cell) {
                 column.push(ValueRef::String(text));
@@ -71,18 +91,16 @@ fn params(call: &Call, columns: &[&[Cell<'_>]], names: &[&str], rows: usize) -> 
                 coerce::value(field.value_type, cell).map_err(|reason| wrong_value(names[*at], row, &reason))?;
             column.push_value(&value);
         }
-        params.push(column);
     }
-    Ok(params)
+    Ok(())
 }
 
 /// The sandbox has checked this; the answer's shape must not hang on it.
-fn check(call: &Call, outputs: &[Column], rows: usize) -> Result<(), Failure> {
-    let whole = outputs.len() == call.manifest.outputs.len()
-        && outputs.iter().all(|column| column.len() == rows && column.data.len() == rows);
-    if whole {
+fn check(call: &Call, outputs: &ModuleOutputs, rows: usize) -> Result<(), Failure> {
+    let declared = call.manifest.outputs.len();
+    if outputs.len() == declared && (declared == 0 || outputs.rows() == rows) && outputs.is_whole() {
         return Ok(());
     }
-    let reason = format!("{} columns of {rows} rows were declared", call.manifest.outputs.len());
+    let reason = format!("{declared} columns of {rows} rows were declared");
     Err(ModuleError::WrongShape { module: call.name.to_string(), reason }.into())
 }

@@ -3,15 +3,15 @@
 use super::Dialect;
 use crate::plan::Plan;
 use littoral_model::{
-    column::Status,
+    column::{Column, Status},
     event_time::EventTime,
     read::{ReadAnswer, ReadRequest, age},
     row::Row,
 };
-use std::{cell::Cell, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
 /// Rows of a lookup for which memory is kept; more is given back to the system.
-const ROWS_KEPT_MAX: usize = 1_024;
+pub(super) const ROWS_KEPT_MAX: usize = 1_024;
 
 /// Lookups for which memory is kept.
 const LOOKUPS_KEPT_MAX: usize = 16;
@@ -21,6 +21,8 @@ const LOOKUPS_KEPT_MAX: usize = 16;
 pub(super) struct Scratch {
     pub(super) request: ReadRequest,
     pub(super) answer: ReadAnswer,
+    /// Inputs and parameters of a module's call.
+    pub(super) columns: (Vec<Column>, Vec<Column>),
     blocks: Vec<Block>,
 }
 
@@ -37,13 +39,19 @@ pub(super) struct Block {
     pub(super) ages: Vec<u8>,
 }
 
+/// Reads for which a thread keeps memory: those that wait for a module or a leader at the same time.
+const KEPT_MAX: usize = 32;
+
+#[allow(clippy::vec_box, reason = "they are boxed as they are large and travel with a read's future")]
+type Kept = Vec<Box<Scratch>>;
+
 thread_local! {
-    static KEPT: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static KEPT: RefCell<Kept> = const { RefCell::new(Vec::new()) };
 }
 
 impl Scratch {
     pub(super) fn take() -> Box<Self> {
-        KEPT.take().unwrap_or_default()
+        KEPT.with_borrow_mut(Vec::pop).unwrap_or_default()
     }
 
     /// Keeps the memory for the next read of this thread, unless it is unusually much. Rows are let go.
@@ -52,7 +60,11 @@ impl Scratch {
             && self.answer.rows.iter().all(|rows| rows.capacity() <= ROWS_KEPT_MAX);
         if usual {
             self.answer.rows.iter_mut().for_each(Vec::clear);
-            KEPT.set(Some(self));
+            KEPT.with_borrow_mut(|kept| {
+                if kept.len() < KEPT_MAX {
+                    kept.push(self);
+                }
+            });
         }
     }
 

@@ -12,7 +12,8 @@ use crate::{
     plan::{self, KeyColumn, Output, Plan},
 };
 use littoral_model::{
-    column::{Column, ColumnData, Status},
+    column::{ColumnData, Status},
+    module_outputs::{ModuleOutputs, OutputRows},
     row_body::ValueRef,
 };
 
@@ -27,7 +28,7 @@ pub(super) struct Writing<'a> {
     pub(super) rows: usize,
     pub(super) scratch: &'a Scratch,
     /// Per call of the plan, what the module made.
-    pub(super) made: &'a [Vec<Column>],
+    pub(super) made: &'a [ModuleOutputs],
 }
 
 impl Writing<'_> {
@@ -107,8 +108,8 @@ impl Writing<'_> {
             }
             Output::Feature(cell) => Ok(self.feature_values(out, cell)),
             Output::Made { call, output } => {
-                if let Some(column) = self.made.get(call).and_then(|made| made.get(output)) {
-                    made_values(out, column);
+                if let Some(rows) = self.made.get(call).and_then(|made| made.output(output)) {
+                    made_values(out, rows);
                 }
                 Ok(false)
             }
@@ -167,9 +168,8 @@ impl Writing<'_> {
                 }
             }
             Output::Made { call, output } => {
-                let statuses =
-                    self.made.get(call).and_then(|made| made.get(output)).map(|column| column.statuses.iter());
-                for (row, status) in statuses.into_iter().flatten().enumerate() {
+                let rows = self.made.get(call).and_then(|made| made.output(output));
+                for (row, status) in rows.into_iter().flat_map(|rows| rows.statuses).enumerate() {
                     if row > 0 {
                         out.push(b',');
                     }
@@ -197,8 +197,8 @@ fn check_len(out: &[u8], bytes_max: usize) -> Result<(), Failure> {
     Err(Failure::new(http::StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message))
 }
 
-fn made_values(out: &mut Vec<u8>, column: &Column) {
-    for (row, status) in column.statuses.iter().enumerate() {
+fn made_values(out: &mut Vec<u8>, rows: OutputRows<'_>) {
+    for (row, status) in rows.statuses.iter().enumerate() {
         if row > 0 {
             out.push(b',');
         }
@@ -206,20 +206,21 @@ fn made_values(out: &mut Vec<u8>, column: &Column) {
             out.extend_from_slice(b"null");
             continue;
         }
-        let scalar = match &column.data {
-            ColumnData::Bool(v) => v.get(row).map(|v| ValueRef::Bool(*v)),
-            ColumnData::Int32(v) => v.get(row).map(|v| ValueRef::Int32(*v)),
-            ColumnData::Int64(v) => v.get(row).map(|v| ValueRef::Int64(*v)),
-            ColumnData::Float(v) => v.get(row).map(|v| ValueRef::Float(*v)),
-            ColumnData::Double(v) => v.get(row).map(|v| ValueRef::Double(*v)),
-            ColumnData::String(v) => v.get(row).map(|v| ValueRef::String(v)),
-            ColumnData::Bytes(v) => v.get(row).map(|v| ValueRef::Bytes(v)),
-            ColumnData::UnixTimestamp(v) => v.get(row).map(|v| ValueRef::UnixTimestamp(*v)),
+        let at = rows.first + row;
+        let scalar = match rows.data {
+            ColumnData::Bool(v) => v.get(at).map(|v| ValueRef::Bool(*v)),
+            ColumnData::Int32(v) => v.get(at).map(|v| ValueRef::Int32(*v)),
+            ColumnData::Int64(v) => v.get(at).map(|v| ValueRef::Int64(*v)),
+            ColumnData::Float(v) => v.get(at).map(|v| ValueRef::Float(*v)),
+            ColumnData::Double(v) => v.get(at).map(|v| ValueRef::Double(*v)),
+            ColumnData::String(v) => v.get(at).map(|v| ValueRef::String(v)),
+            ColumnData::Bytes(v) => v.get(at).map(|v| ValueRef::Bytes(v)),
+            ColumnData::UnixTimestamp(v) => v.get(at).map(|v| ValueRef::UnixTimestamp(*v)),
             _ => None,
         };
         match scalar {
             Some(value) => push_value(out, value),
-            None => crate::json::push_owned(out, &column.data.value(row)),
+            None => crate::json::push_owned(out, &rows.value(row)),
         }
     }
 }

@@ -7,6 +7,7 @@ use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     hlc::HlcClock,
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
+    module_outputs::ModuleOutputs,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node, Tails},
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
@@ -220,13 +221,13 @@ impl ModuleRuntime for Adder {
         true
     }
 
-    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
+    fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
         Box::pin(async move {
             let module = call.name.to_string();
             match &*call.name {
                 "trapping" => return Err(ModuleError::Trap { module, reason: "unreachable".into() }),
                 "busy" => return Err(ModuleError::Busy { module, limit: 1 }),
-                "short" => return Ok(Vec::new()),
+                "short" => return Ok(Vec::new().into()),
                 "panicking" => panic!("a fault of ours"),
                 _ => {}
             }
@@ -249,7 +250,7 @@ impl ModuleRuntime for Adder {
                 }
                 column
             });
-            Ok(outputs.collect())
+            Ok(outputs.collect::<Vec<_>>().into())
         })
     }
 

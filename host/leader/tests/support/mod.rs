@@ -7,11 +7,11 @@ use littoral_leader::{Config, Ground, Handle, Leader, StartError};
 use littoral_log::storage::Memory;
 use littoral_model::{
     catalogue::CatalogueChange,
-    column::Column,
     entity_key::KeyBatch,
     event_time::EventTime,
     merge::MergePolicy,
     module::{Field, ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModuleRuntime},
     read::{ReadAnswer, ReadRequest, ViewRead},
     row::Row,
@@ -63,8 +63,8 @@ impl ModuleRuntime for Modules {
         self.ready.lock().unwrap().contains(&digest)
     }
 
-    fn transform<'a>(&'a self, _: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn transform<'a>(&'a self, _: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
+        Box::pin(async { Ok(Vec::new().into()) })
     }
 
     fn retire(&self, digest: ModuleDigest) {

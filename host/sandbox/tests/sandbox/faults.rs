@@ -16,7 +16,8 @@ async fn a_trap_a_timeout_and_out_of_memory_are_told_apart() {
     for instances in [Instances::Fresh, Instances::Warm] {
         let module = Module::deeds(instances).await;
         let name = || module.name.to_string();
-        assert_eq!(fails(&module, "loop", 0).await, ModuleError::Timeout { module: name(), deadline_ms: 20 });
+        let hurried = Module::hurried(instances, 20).await;
+        assert_eq!(fails(&hurried, "loop", 0).await, ModuleError::Timeout { module: name(), deadline_ms: 20 });
         let limit_bytes = 32 << 20;
         assert_eq!(fails(&module, "memory", 0).await, ModuleError::OutOfMemory { module: name(), limit_bytes });
         let ModuleError::Trap { reason, .. } = fails(&module, "stack", 0).await else { panic!("no trap") };
@@ -65,10 +66,10 @@ async fn what_a_guest_reports_is_cut_and_cleaned() {
 
 #[tokio::test]
 async fn bounds_are_the_configurations() {
-    let config = Config { deadline_ms: 5, memory_bytes: 4 << 20, ..config() };
-    let module = Module::start("misbehaving/deeds", config).await;
-    let error = fails(&module, "loop", 0).await;
+    let hurried = Module::hurried(Instances::Warm, 5).await;
+    let error = fails(&hurried, "loop", 0).await;
     assert!(error.to_string().contains("longer than its 5 ms"), "{error}");
+    let module = Module::start("misbehaving/deeds", Config { memory_bytes: 4 << 20, ..config() }).await;
     let error = fails(&module, "memory", 0).await;
     assert!(error.to_string().contains("4194304 bytes"), "{error}");
 }

@@ -21,7 +21,7 @@ async fn a_fresh_instance_knows_nothing_of_earlier_calls_and_a_warm_one_does() {
 
 #[tokio::test]
 async fn an_instance_that_failed_is_thrown_away() {
-    let module = Module::deeds(Instances::Warm).await;
+    let module = Module::hurried(Instances::Warm, 20).await;
     for deed in ["panic", "loop", "stack", "memory"] {
         assert_eq!(module.deed("count", 0).await, Ok(1.0), "before '{deed}'");
         module.deed(deed, 0).await.unwrap_err();
@@ -69,7 +69,7 @@ async fn a_looping_guest_gives_way_to_other_calls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_calls_at_once_all_get_their_own_answer() {
     for instances in [Instances::Fresh, Instances::Warm] {
-        let config = Config { instances, calls_per_module: 16, ..config() };
+        let config = Config { instances, calls_per_module: 16, deadline_ms: 20, ..config() };
         let module = Arc::new(Module::start("misbehaving/deeds", config).await);
         let mut calls = JoinSet::new();
         for worker in 0..8_i64 {

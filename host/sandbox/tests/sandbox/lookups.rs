@@ -24,7 +24,7 @@ async fn a_row_is_found_at_once_or_after_asking_elsewhere() {
 
 #[tokio::test]
 async fn waiting_for_rows_is_not_computing() {
-    let module = Module::deeds(Instances::Warm).await;
+    let module = Module::hurried(Instances::Warm, 20).await;
     let rows = Rows::new(Answers::Slowly);
     assert_eq!(module.deed_on(rows.clone(), "lookups one by one", 40).await, Ok(40.0));
     let error = module.deed_on(rows, "loop", 0).await.unwrap_err();

@@ -6,6 +6,7 @@ mod examples;
 mod faults;
 mod hostile;
 mod isolation;
+mod joined;
 mod logs;
 mod lookups;
 mod refusals;

@@ -6,6 +6,7 @@ use littoral_model::{
     column::{Column, ColumnData},
     freshness::ReadDemand,
     module::{ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     ports::{FeatureReader, ModuleCall, ModuleError, ModuleRuntime as _},
     statuses::Statuses,
 };
@@ -18,12 +19,20 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-/// Bounds for tests: few instances, and code compiled by an earlier test is used again.
+/// Bounds for tests: few instances, code compiled by an earlier test is used again, and no fault is taken for a timeout
+/// however busy the machine is.
 pub fn config() -> Config {
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-modules");
     fs::create_dir_all(&cache_dir).unwrap();
     fs::set_permissions(&cache_dir, fs::Permissions::from_mode(0o700)).unwrap();
-    Config { instances_max: 16, cache_dir: Some(cache_dir), compile_command: Some(compiler()), ..Config::default() }
+    Config {
+        deadline_ms: 2_000,
+        wall_ms: 60_000,
+        instances_max: 16,
+        cache_dir: Some(cache_dir),
+        compile_command: Some(compiler()),
+        ..Config::default()
+    }
 }
 
 /// The program that compiles.
@@ -68,6 +77,11 @@ impl Module {
         Self::start("misbehaving/deeds", Config { instances, ..config() }).await
     }
 
+    /// The misbehaving guest, which may compute for no longer than this.
+    pub async fn hurried(instances: Instances, deadline_ms: u64) -> Self {
+        Self::start("misbehaving/deeds", Config { instances, deadline_ms, ..config() }).await
+    }
+
     /// Calls it with columns as it declares them.
     pub async fn call(
         &self,
@@ -76,7 +90,7 @@ impl Module {
         params: Vec<Column>,
         reader: Arc<dyn FeatureReader>,
     ) -> Result<Vec<Column>, ModuleError> {
-        let call = ModuleCall {
+        let mut call = ModuleCall {
             digest: self.digest,
             name: self.name.clone(),
             rows,
@@ -87,7 +101,7 @@ impl Module {
             manifest: self.manifest.clone(),
             now: NOW,
         };
-        self.runtime.transform(call).await
+        self.runtime.transform(&mut call).await.map(ModuleOutputs::into_columns)
     }
 
     /// Has the misbehaving guest do one deed; what it returned for the first row.

@@ -71,6 +71,7 @@ fn small_changes() -> Vec<CatalogueChange> {
         params: vec![field("add", ValueType::Int64)],
         outputs: vec![field("sum", ValueType::Double)],
         lookups: vec!["all".into()],
+        row_wise: true,
     };
     let release =
         ModuleRelease { name: "sums".into(), version: "1".into(), digest: ModuleDigest([7; 32]), size: 9, manifest };

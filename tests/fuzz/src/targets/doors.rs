@@ -16,6 +16,7 @@ use littoral_model::{
     catalogue::CatalogueChange,
     column::{Column, Status},
     module::{ModuleDigest, ModuleManifest},
+    module_outputs::ModuleOutputs,
     ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
 };
 use std::{sync::Arc, time::Duration};
@@ -138,14 +139,14 @@ impl ModuleRuntime for Nulls {
         true
     }
 
-    fn transform<'a>(&'a self, call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
+    fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
         Box::pin(async move {
             let null = |value_type| {
                 let mut column = Column::with_capacity(value_type, call.rows);
                 (0..call.rows).for_each(|_| column.push_absent(Status::NullValue));
                 column
             };
-            Ok(call.manifest.outputs.iter().map(|output| null(output.value_type)).collect())
+            Ok(call.manifest.outputs.iter().map(|output| null(output.value_type)).collect::<Vec<_>>().into())
         })
     }
 

@@ -13,6 +13,7 @@ use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     column::{Column, Status},
     module::{Field, ModuleDigest, ModuleManifest, ModuleRelease},
+    module_outputs::ModuleOutputs,
     ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
 };
 use littoral_sandbox::returned::{self, ColumnData, GuestColumn};
@@ -57,6 +58,7 @@ struct Declared {
     params: Vec<(String, u8)>,
     outputs: Vec<(String, u8)>,
     lookups: Vec<String>,
+    row_wise: bool,
 }
 
 /// What a guest returns.
@@ -165,6 +167,7 @@ fn describe(declared: Declared) {
         params: declared.params.into_iter().map(field).collect(),
         outputs: declared.outputs.into_iter().map(field).collect(),
         lookups: declared.lookups,
+        row_wise: declared.row_wise,
     };
     let manifest = match returned::manifest(manifest) {
         Ok(manifest) => manifest,
@@ -255,8 +258,8 @@ impl ModuleRuntime for Given {
         true
     }
 
-    fn transform<'a>(&'a self, _call: ModuleCall) -> BoxFuture<'a, Result<Vec<Column>, ModuleError>> {
-        Box::pin(async { Ok(self.0.clone()) })
+    fn transform<'a>(&'a self, _call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>> {
+        Box::pin(async { Ok(self.0.clone().into()) })
     }
 
     fn retire(&self, _digest: ModuleDigest) {}
@@ -293,6 +296,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
         params: vec![("add".into(), 2)],
         outputs: vec![("sum".into(), 4)],
         lookups: vec!["all".into()],
+        row_wise: true,
     };
     let strange = Declared { outputs: vec![("a b\u{202e}".into(), 4), (String::new(), 5)], ..declared.clone() };
     let many = Declared { lookups: vec!["all".into(); 1_100], ..declared.clone() };

@@ -1,0 +1,69 @@
+//! Requests of one release that share a call: of a module that says that each row stands for itself.
+
+use crate::{
+    lane::{Lane, Offered},
+    release::Release,
+    runtime::Calls,
+    turn::{Ended, Turn},
+};
+use littoral_model::{
+    module_outputs::ModuleOutputs,
+    ports::{ModuleCall, ModuleError},
+};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::task;
+
+/// The call that requests of one release may share next.
+pub(crate) struct Joined(Mutex<Lane<Turn>>);
+
+impl Joined {
+    /// Calls have at most so many rows.
+    pub(crate) fn new(rows_max: usize) -> Self {
+        Self(Mutex::new(Lane::new(rows_max)))
+    }
+}
+
+/// Lets a request share a call with others that come at the same time; calls for it alone when it must not, or when sharing finds
+/// nobody.
+pub(crate) async fn transform(
+    calls: &Arc<Calls>,
+    release: &Arc<Release>,
+    call: &mut ModuleCall,
+) -> Result<ModuleOutputs, ModuleError> {
+    let (waits, opened) = {
+        let mut lane = release.joined.0.lock();
+        match lane.offer(call.rows, |turn| turn.takes(call)) {
+            Offered::Alone => (None, false),
+            Offered::Joins(turn) => (Some(turn.add(call)), false),
+            Offered::Opens => {
+                let (turn, waits) = Turn::open(call);
+                lane.open(turn);
+                (Some(waits), true)
+            }
+        }
+    };
+    if opened {
+        // A task of its own: whoever opened the lane may go away, and the others still wait.
+        drop(tokio::spawn(run(calls.clone(), release.clone())));
+    }
+    // Calls are boxed, as nearly everyone waits for a call of somebody else's.
+    let Some(waits) = waits else { return Box::pin(calls.transform(release, call)).await.map(ModuleOutputs::from) };
+    match waits.await {
+        Ok(outputs) => Ok(outputs),
+        Err(Ended::Failed(error)) => Err(error),
+        Err(Ended::Alone(mut own)) => Box::pin(calls.transform(release, &mut own)).await.map(ModuleOutputs::from),
+    }
+}
+
+/// Closes the lane and makes its call.
+async fn run(calls: Arc<Calls>, release: Arc<Release>) {
+    // Until the worker has done what is ready and has looked for more: those requests come along.
+    task::yield_now().await;
+    let Some(mut turn) = release.joined.0.lock().close() else { return };
+    let made = calls.transform(&release, turn.call()).await;
+    if turn.is_shared() {
+        release.joined.0.lock().ended(made.is_ok());
+    }
+    turn.end(made);
+}
