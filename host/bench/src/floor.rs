@@ -85,11 +85,11 @@ fn serve_until_eof(answer: &Path) -> Result<(), Failure> {
     let (headers, body) = parts(Bytes::from(std::fs::read(answer)?))
         .ok_or_else(|| Failure::new("the floor's answer", "it is not header lines, an empty line and a body"))?;
     // As many threads as the product has by default.
-    workers::run(&workers::Config::default(), async move {
+    workers::run(&workers::Config::default(), |reactors| async move {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("ready door={}", listener.local_addr()?);
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(bare::serve(listener, headers, body, shutdown.clone()));
+        let serving = tokio::spawn(bare::serve(listener, reactors, headers, body, shutdown.clone()));
         // Whoever started us closes it, or is gone.
         tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
         shutdown.cancel();

@@ -5,14 +5,21 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use littoral_runtime::reactors::Reactors;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Answers every request with these headers and this body, once the request's own body has been read, until cancelled.
-pub async fn serve(listener: TcpListener, headers: HeaderMap, body: Bytes, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    reactors: Reactors,
+    headers: HeaderMap,
+    body: Bytes,
+    shutdown: CancellationToken,
+) {
     let headers = Arc::new(headers);
-    let config = Arc::new(Config::default());
+    let config = Arc::new(Config { reactors, ..Config::default() });
     let answer = {
         let config = config.clone();
         let room = config.bodies_room();

@@ -1,7 +1,7 @@
 //! What can be set for the doors.
 
 use crate::room::Room;
-use littoral_runtime::metrics::Metrics;
+use littoral_runtime::{metrics::Metrics, reactors::Reactors};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -50,6 +50,9 @@ pub struct Config {
     /// What `/metrics` answers with. Without it there is no such route.
     #[serde(skip)]
     pub metrics: Option<Metrics>,
+    /// The threads that serve connections. Without any, the runtime that the doors are opened on serves them.
+    #[serde(skip)]
+    pub reactors: Reactors,
 }
 
 impl Default for Config {
@@ -73,6 +76,7 @@ impl Default for Config {
             wait_max_ms: 30_000,
             drain_ms: 5_000,
             metrics: None,
+            reactors: Reactors::default(),
         }
     }
 }

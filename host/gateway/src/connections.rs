@@ -11,12 +11,15 @@ use futures_util::FutureExt as _;
 use http::{Request, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use littoral_runtime::connections;
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The longest request head, in bytes.
@@ -25,6 +28,19 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 
+/// Where HTTP/2 answers requests: one connection may bring many at once, which one thread should not answer alone.
+#[derive(Clone, Debug)]
+struct Workers(Handle);
+
+impl<F> hyper::rt::Executor<F> for Workers
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, request: F) {
+        drop(self.0.spawn(request));
+    }
+}
+
 /// Serves until cancelled. Then no connection is taken in, running requests are answered, and what is left after
 /// [`Config::drain_ms`] is cut.
 pub(crate) async fn serve<H, F>(listener: TcpListener, config: &Arc<Config>, handler: H, shutdown: CancellationToken)
@@ -32,14 +48,21 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    connections::serve(listener, config.connections_max, config.drain(), shutdown.clone(), |stream, _| {
-        connection(stream, config.clone(), handler.clone(), shutdown.clone())
+    let workers = Workers(Handle::current());
+    let (reactors, drain) = (&config.reactors, config.drain());
+    connections::serve(listener, reactors, config.connections_max, drain, shutdown.clone(), |stream, _| {
+        connection(stream, workers.clone(), config.clone(), handler.clone(), shutdown.clone())
     })
     .await;
 }
 
-async fn connection<H, F>(stream: TcpStream, config: Arc<Config>, handler: H, shutdown: CancellationToken)
-where
+async fn connection<H, F>(
+    stream: TcpStream,
+    workers: Workers,
+    config: Arc<Config>,
+    handler: H,
+    shutdown: CancellationToken,
+) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -62,7 +85,7 @@ where
             Ok::<_, Infallible>(sender.send(answer))
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(workers);
     builder
         .http1()
         .timer(TokioTimer::new())

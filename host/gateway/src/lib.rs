@@ -41,7 +41,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Serves the doors until cancelled, then lets running requests end within the configured time. A recorder of
+/// Serves the doors until cancelled: on [`Config::reactors`], but large requests, and all of HTTP/2, on the runtime that this is
+/// called on. Then lets running requests end within the configured time. A recorder of
 /// metrics must be installed before.
 pub async fn serve(
     listener: TcpListener,

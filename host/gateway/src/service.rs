@@ -10,55 +10,86 @@ use crate::{
     v1, weight,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use littoral_columnar::ARROW_STREAM;
 use littoral_model::read::{ReadAnswer, ReadRequest};
 use std::{sync::Arc, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Bytes of a body that a connection's thread answers itself. What asks for more than some thousand rows would keep the thread's
+/// other connections waiting for a millisecond and more.
+const INLINE_BYTES_MAX: usize = 8 << 10;
+
+/// A request whose body is there.
+struct Whole {
+    endpoint: Endpoint,
+    /// What the path names.
+    name: String,
+    parts: Parts,
+    body: Bytes,
+    /// Its memory.
+    held: Held,
+}
 
 /// Answers a request, whatever it is.
 pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
     let (parts, incoming) = request.into_parts();
     let (endpoint, name) = match routes::find(&parts.method, parts.uri.path()) {
-        Found::Endpoint(endpoint, name) => (endpoint, name),
+        Found::Endpoint(endpoint, name) => (endpoint, name.into_owned()),
         Found::Methods(methods) => return wrong_method(parts.uri.path(), &methods),
         Found::Nothing => return unknown_path(parts.uri.path()),
     };
     let started = Instant::now();
-    let failed = |failure: Failure| {
-        metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
-        if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
-    };
     // The body first: were a place taken before, clients that trickle theirs could take them all.
-    let (body, mut held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
+    let (body, held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
         Ok(read) => read,
-        Err(failure) => return failed(failure),
+        Err(failure) => return failed(endpoint, failure),
     };
-    if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
-        return failed(failure);
+    let whole = Whole { endpoint, name, parts, body, held };
+    if whole.body.len() <= INLINE_BYTES_MAX {
+        return answer_whole(&state, whole, started).await;
+    }
+    let answering = state.workers.spawn({
+        let state = state.clone();
+        async move { answer_whole(&state, whole, started).await }
+    });
+    // Nobody waits for the answer once the connection is gone.
+    AbortOnDropHandle::new(answering).await.unwrap_or_else(|_| failed(endpoint, Failure::internal()))
+}
+
+async fn answer_whole(state: &State, whole: Whole, started: Instant) -> Answer {
+    let Whole { endpoint, name, parts, body, mut held } = whole;
+    if let Err(failure) = weigh(state, endpoint, &parts.headers, &body, &mut held) {
+        return failed(endpoint, failure);
     }
     // What tells whether the node lives must not wait behind its load.
     let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
     let Some(_place) = state.places.try_acquire().map(Some).or_else(|e| if vital { Ok(None) } else { Err(e) }).ok()
     else {
-        return failed(Failure::overloaded());
+        return failed(endpoint, Failure::overloaded());
     };
     let answer = match endpoint {
-        Endpoint::FeastRead => read::read(&state, &parts.headers, body, read::Dialect::Feast).await,
-        Endpoint::Read => read::read(&state, &parts.headers, body, read::Dialect::Native).await,
-        Endpoint::FeastPush => feast::push(&state, &parts.headers, body).await,
-        Endpoint::FeastWrite => feast::write(&state, &parts.headers, body).await,
+        Endpoint::FeastRead => read::read(state, &parts.headers, body, read::Dialect::Feast).await,
+        Endpoint::Read => read::read(state, &parts.headers, body, read::Dialect::Native).await,
+        Endpoint::FeastPush => feast::push(state, &parts.headers, body).await,
+        Endpoint::FeastWrite => feast::write(state, &parts.headers, body).await,
         Endpoint::Health => Ok(Response::new(Full::default())),
-        other => v1::answer(&state, other, &name, &parts, body).await,
+        other => v1::answer(state, other, &name, &parts, body).await,
     };
     let answer = match answer {
         Ok(answer) => state.answers.admit(answer),
-        Err(failure) => Err(or_not_ready(&state, failure).await),
+        Err(failure) => Err(or_not_ready(state, failure).await),
     };
-    let answer = answer.unwrap_or_else(failed);
+    let answer = answer.unwrap_or_else(|failure| failed(endpoint, failure));
     state.latency.record(endpoint, answer.status(), started.elapsed());
     answer
+}
+
+fn failed(endpoint: Endpoint, failure: Failure) -> Answer {
+    metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
+    if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
 }
 
 /// A node that has no data yet knows no names. That is not the client's fault, and it passes.

@@ -4,7 +4,7 @@ use crate::{Config, failure::Failure, latency::Latency, plan, room::Room};
 use http::StatusCode;
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 /// What every request may use.
 pub(crate) struct State {
@@ -19,6 +19,8 @@ pub(crate) struct State {
     /// Memory for large answers.
     pub(crate) answers: Room,
     pub(crate) latency: Latency,
+    /// Where large requests are answered.
+    pub(crate) workers: Handle,
 }
 
 impl State {
@@ -26,7 +28,8 @@ impl State {
         let places = Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS));
         let bodies = config.bodies_room();
         let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
-        Self { config, node, modules, plans: plan::Cache::default(), places, bodies, answers, latency: Latency::new() }
+        let (plans, latency, workers) = (plan::Cache::default(), Latency::new(), Handle::current());
+        Self { config, node, modules, plans, places, bodies, answers, latency, workers }
     }
 
     /// Refuses a read that asks for too much at once.

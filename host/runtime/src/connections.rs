@@ -1,5 +1,6 @@
 //! A listener's connections: taken in up to a bound, drained at the end.
 
+use crate::reactors::Reactors;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -15,11 +16,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// How long to wait when the host gives no further sockets: they come back as connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until cancelled, at most `connections_max` connections at once, each by the future that `connection` makes of
-/// it and of its peer's address. Then no connection is taken in, those that are open end as they see fit, and what is left
+/// Serves until cancelled, at most `connections_max` connections at once, each on one of `reactors` by the future that
+/// `connection` makes of it and of its peer's address. Then no connection is taken in, those that are open end as they see fit, and what is left
 /// after `drain` is cut.
 pub async fn serve<C, F>(
     listener: TcpListener,
+    reactors: &Reactors,
     connections_max: usize,
     drain: Duration,
     shutdown: CancellationToken,
@@ -34,12 +36,17 @@ pub async fn serve<C, F>(
     while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
             Ok((stream, peer, place)) => {
-                let served = connection(stream, peer.ip().to_canonical());
                 let cut = cut.clone();
-                connections.spawn(async move {
-                    let _place = place;
-                    let _ = cut.run_until_cancelled(served).await;
+                let spawned = reactors.spawn(&connections, stream, |stream| {
+                    let served = connection(stream, peer.ip().to_canonical());
+                    async move {
+                        let _place = place;
+                        let _ = cut.run_until_cancelled(served).await;
+                    }
                 });
+                if let Err(error) = spawned {
+                    tracing::warn!(%error, %peer, "a connection could not be taken over by a thread and is closed");
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted; trying again");

@@ -1,7 +1,9 @@
-//! The worker threads: one tokio runtime per process.
+//! A process's threads: workers, which share tasks, and beside them as many reactors, which each serve connections of their
+//! own ([`crate::reactors`]).
 
+use crate::reactors::Reactors;
 use serde::Deserialize;
-use std::{io, num::NonZeroUsize, time::Duration};
+use std::{io, num::NonZeroUsize, thread, time::Duration};
 
 /// How long blocking threads that still work may hold up the end of a process.
 const BLOCKING_GRACE: Duration = Duration::from_secs(2);
@@ -10,22 +12,21 @@ const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Worker threads; unset means one per core.
+    /// Worker threads, and as many reactors; unset means one per core.
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Runs `main` on a multi-threaded runtime and waits a little for blocking work when it is done.
+/// Runs `main`, made with the reactors, on the workers, and waits a little for blocking work when it is done.
 ///
 /// # Errors
 /// When the system gives no threads.
-pub fn run<T>(config: &Config, main: impl Future<Output = T>) -> io::Result<T> {
+pub fn run<F: Future>(config: &Config, main: impl FnOnce(Reactors) -> F) -> io::Result<F::Output> {
+    let threads = config.threads.map_or_else(thread::available_parallelism, Ok)?;
+    let (reactors, running) = Reactors::start(threads.get(), BLOCKING_GRACE)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().thread_name("littoral-worker");
-    if let Some(threads) = config.threads {
-        builder.worker_threads(threads.get());
-    }
-    let runtime = builder.build()?;
-    let result = runtime.block_on(main);
+    let runtime = builder.enable_all().thread_name("littoral-worker").worker_threads(threads.get()).build()?;
+    let result = runtime.block_on(main(reactors));
+    running.stop(BLOCKING_GRACE);
     runtime.shutdown_timeout(BLOCKING_GRACE);
     Ok(result)
 }

@@ -33,7 +33,8 @@ pub fn open(
     modules: Arc<dyn ModuleRuntime>,
 ) {
     let metrics = tasks.metrics.clone();
-    let config = littoral_gateway::Config { metrics: Some(Metrics::new(move || metrics.render())), ..config };
+    let metrics = Some(Metrics::new(move || metrics.render()));
+    let config = littoral_gateway::Config { metrics, reactors: tasks.reactors.clone(), ..config };
     let stop = tasks.supervisor.token(TaskKind::Door);
     tasks.supervisor.spawn(TaskKind::Door, "door", async move {
         littoral_gateway::serve(listener, config, node, modules, stop).await;

@@ -1,7 +1,7 @@
 //! The life of a node's process: logs, threads, signals, start, run, drain.
 
 use crate::{config::sections::Shutdown, failure::Failure};
-use littoral_runtime::{Signals, Supervisor, TaskKind, logging, metrics, workers};
+use littoral_runtime::{Signals, Supervisor, TaskKind, logging, metrics, reactors::Reactors, workers};
 use std::process::ExitCode;
 
 /// Settings of every node's process.
@@ -23,6 +23,8 @@ pub struct Tasks {
     pub supervisor: Supervisor,
     /// Renders the process's metrics.
     pub metrics: metrics::Handle,
+    /// Serve connections.
+    pub reactors: Reactors,
 }
 
 /// Runs a node: `start` makes its parts, opens its doors and says so; then it serves until it is asked to stop.
@@ -35,7 +37,7 @@ where
 {
     logging::install(&common.logging);
     let handle = metrics::install().map_err(Failure::refused)?;
-    let main = async {
+    let main = |reactors| async {
         let mut signals = Signals::listen()
             .and_then(|signals| if with_parent { signals.with_parent() } else { Ok(signals) })
             .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
@@ -47,7 +49,7 @@ where
         });
         // A signal while starting, as when a log is long, must not wait until the start is over.
         let supervisor = tokio::select! {
-            started = start(Tasks { supervisor, metrics: handle.clone() }) => started?,
+            started = start(Tasks { supervisor, metrics: handle.clone(), reactors }) => started?,
             reason = signals.next() => {
                 tracing::info!(%reason, "stopping before the start was over");
                 return Ok(ExitCode::SUCCESS);

@@ -4,7 +4,7 @@ use crate::{
     gateway::{connection, service::Service},
     router::Router,
 };
-use littoral_runtime::connections;
+use littoral_runtime::{connections, reactors::Reactors};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,9 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     let service = Service::new(router.clone());
     let drained = CancellationToken::new();
     let sweeping = tokio::spawn(sweep(service.clone(), drained.clone()));
-    connections::serve(listener, config.connections_max, config.drain(), shutdown.clone(), |stream, peer| {
+    // Tasks that share the threads: the connections to doors are used by all of them.
+    let reactors = &Reactors::default();
+    connections::serve(listener, reactors, config.connections_max, config.drain(), shutdown.clone(), |stream, peer| {
         let (service, router, shutdown) = (service.clone(), router.clone(), shutdown.clone());
         async move { connection::serve(stream, peer, service, &router.config().gateway, shutdown).await }
     })
