@@ -14,7 +14,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use littoral_runtime::connections;
+use littoral_runtime::{connections, workers};
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,19 +28,6 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 
-/// Where HTTP/2 answers requests: one connection may bring many at once, which one thread should not answer alone.
-#[derive(Clone, Debug)]
-struct Workers(Handle);
-
-impl<F> hyper::rt::Executor<F> for Workers
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, request: F) {
-        drop(self.0.spawn(request));
-    }
-}
-
 /// Serves until cancelled. Then no connection is taken in, running requests are answered, and what is left after
 /// [`Config::drain_ms`] is cut.
 pub(crate) async fn serve<H, F>(listener: TcpListener, config: &Arc<Config>, handler: H, shutdown: CancellationToken)
@@ -48,7 +35,7 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let workers = Workers(Handle::current());
+    let workers = workers::Executor(Handle::current());
     let (reactors, drain) = (&config.reactors, config.drain());
     connections::serve(listener, reactors, config.connections_max, drain, shutdown.clone(), |stream, _| {
         connection(stream, workers.clone(), config.clone(), handler.clone(), shutdown.clone())
@@ -58,7 +45,7 @@ where
 
 async fn connection<H, F>(
     stream: TcpStream,
-    workers: Workers,
+    workers: workers::Executor,
     config: Arc<Config>,
     handler: H,
     shutdown: CancellationToken,

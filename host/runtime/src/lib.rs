@@ -8,6 +8,7 @@ pub mod connections;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
+pub mod per_thread;
 pub mod reactors;
 pub mod shutdown;
 pub mod stall;

@@ -4,6 +4,7 @@
 use crate::reactors::Reactors;
 use serde::Deserialize;
 use std::{io, num::NonZeroUsize, thread, time::Duration};
+use tokio::runtime::Handle;
 
 /// How long blocking threads that still work may hold up the end of a process.
 const BLOCKING_GRACE: Duration = Duration::from_secs(2);
@@ -14,6 +15,19 @@ const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Worker threads, and as many reactors; unset means one per core.
     pub threads: Option<NonZeroUsize>,
+}
+
+/// The workers, as HTTP/2 knows them: one connection may bring many requests at once, which one reactor should not answer alone.
+#[derive(Clone, Debug)]
+pub struct Executor(pub Handle);
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, request: F) {
+        drop(self.0.spawn(request));
+    }
 }
 
 /// Runs `main`, made with the reactors, on the workers, and waits a little for blocking work when it is done.

@@ -124,7 +124,7 @@ pub(crate) async fn describe(
         Err(error) => return Err(fault::refused("it cannot be instantiated", &error)),
     };
     release.arm(&mut instance.store);
-    let described = within(wall, begun, instance.describe()).await;
+    let described = within(wall, begun, instance.describe(release)).await;
     let described = match described {
         Ok(Ok(described)) => described,
         Ok(Err(error)) => return Err(refused(fault::of(&error, instance.store.data(), &module, config))),

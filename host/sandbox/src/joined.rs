@@ -10,33 +10,18 @@ use littoral_model::{
     module_outputs::ModuleOutputs,
     ports::{ModuleCall, ModuleError},
 };
+use littoral_runtime::per_thread::PerThread;
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::Arc;
 use tokio::task;
 
-/// Threads that have a lane of their own; further ones share those.
-const LANES: usize = 16;
-
 /// The calls that requests of one release may share next: one for each thread, so that no thread waits for another or wakes it.
-pub(crate) struct Joined([Mutex<Lane<Turn>>; LANES]);
+pub(crate) struct Joined(PerThread<Mutex<Lane<Turn>>>);
 
 impl Joined {
     /// Calls have at most so many rows.
     pub(crate) fn new(rows_max: usize) -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(Lane::new(rows_max))))
-    }
-
-    /// The lane of this thread.
-    fn here(&self) -> (usize, &Mutex<Lane<Turn>>) {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static MINE: usize = NEXT.fetch_add(1, Relaxed) % LANES;
-        }
-        let at = MINE.with(|at| *at);
-        (at, &self.0[at])
+        Self(PerThread::new(|| Mutex::new(Lane::new(rows_max))))
     }
 }
 
@@ -47,9 +32,8 @@ pub(crate) async fn transform(
     release: &Arc<Release>,
     call: &mut ModuleCall,
 ) -> Result<ModuleOutputs, ModuleError> {
-    let (at, lane) = release.joined.here();
     let (waits, opened) = {
-        let mut lane = lane.lock();
+        let mut lane = release.joined.0.here().lock();
         match lane.offer(call.rows, |turn| turn.takes(call)) {
             Offered::Alone => (None, false),
             Offered::Joins(turn) => (Some(turn.add(call)), false),
@@ -61,8 +45,9 @@ pub(crate) async fn transform(
         }
     };
     if opened {
+        let place = PerThread::<Mutex<Lane<Turn>>>::place();
         // A task of its own: whoever opened the lane may go away, and the others still wait.
-        drop(tokio::spawn(run(calls.clone(), release.clone(), at)));
+        drop(tokio::spawn(run(calls.clone(), release.clone(), place)));
     }
     // Calls are boxed, as nearly everyone waits for a call of somebody else's.
     let Some(waits) = waits else { return Box::pin(calls.transform(release, call)).await.map(ModuleOutputs::from) };
@@ -74,8 +59,8 @@ pub(crate) async fn transform(
 }
 
 /// Closes the lane and makes its call.
-async fn run(calls: Arc<Calls>, release: Arc<Release>, lane: usize) {
-    let lane = &release.joined.0[lane];
+async fn run(calls: Arc<Calls>, release: Arc<Release>, place: usize) {
+    let lane = release.joined.0.at(place);
     // Until the thread has done what is ready and has looked for more: those requests come along.
     task::yield_now().await;
     let Some(mut turn) = lane.lock().close() else { return };

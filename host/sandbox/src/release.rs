@@ -24,7 +24,7 @@ use std::{
 };
 use wasmtime::{
     Engine, Store, UpdateDeadline,
-    component::{Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc},
+    component::{self, Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc},
 };
 
 /// A release, ready.
@@ -57,7 +57,7 @@ struct Exports {
 /// An instance and the memory that it lives in.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
-    describe: Func,
+    module: component::Instance,
     transform: Func,
 }
 
@@ -143,11 +143,8 @@ impl Release {
         });
         self.arm(&mut store);
         let module = self.pre.instantiate_async(&mut store).await?;
-        let (describe, transform) = (&self.exports.describe, &self.exports.transform);
-        let missing = || wasmtime::format_err!("an instance lacks an export of its component");
-        let describe = module.get_func(&mut store, describe).ok_or_else(missing)?;
-        let transform = module.get_func(&mut store, transform).ok_or_else(missing)?;
-        Ok(Instance { store, describe, transform })
+        let transform = module.get_func(&mut store, self.exports.transform).ok_or_else(missing)?;
+        Ok(Instance { store, module, transform })
     }
 
     /// Starts the guest's deadline.
@@ -192,6 +189,10 @@ impl Release {
     }
 }
 
+fn missing() -> wasmtime::Error {
+    wasmtime::format_err!("an instance lacks an export of its component")
+}
+
 // === impl Instance ===
 
 impl Instance {
@@ -218,8 +219,9 @@ impl Instance {
     ///
     /// # Errors
     /// As [`Instance::transform`].
-    pub(crate) async fn describe(&mut self) -> wasmtime::Result<Manifest> {
-        let describe = self.describe.typed::<(), (Manifest,)>(&self.store)?;
+    pub(crate) async fn describe(&mut self, release: &Release) -> wasmtime::Result<Manifest> {
+        let describe = self.module.get_func(&mut self.store, release.exports.describe).ok_or_else(missing)?;
+        let describe = describe.typed::<(), (Manifest,)>(&self.store)?;
         let (manifest,) = describe.call_async(&mut self.store, ()).await?;
         Ok(manifest)
     }

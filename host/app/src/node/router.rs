@@ -23,6 +23,7 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
     let mut settings = config.router;
     let metrics = tasks.metrics.clone();
     settings.gateway.metrics = Some(gateway::Metrics::new(move || metrics.render()));
+    settings.gateway.reactors = tasks.reactors.clone();
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
     let router = Router::new(settings, topology).map_err(Failure::usage)?;
     let name = router.config().name.clone();

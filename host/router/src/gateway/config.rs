@@ -1,6 +1,6 @@
 //! What can be set for the gateway.
 
-use littoral_runtime::metrics::Metrics;
+use littoral_runtime::{metrics::Metrics, reactors::Reactors};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ pub struct Config {
     /// What `/metrics` answers with. Without it there is no such route.
     #[serde(skip)]
     pub metrics: Option<Metrics>,
+    /// The threads that serve connections. Without any, the runtime that the gateway is opened on serves them.
+    #[serde(skip)]
+    pub reactors: Reactors,
 }
 
 impl Default for Config {
@@ -78,6 +81,7 @@ impl Default for Config {
             idle_ms: 30_000,
             drain_ms: 5_000,
             metrics: None,
+            reactors: Reactors::default(),
         }
     }
 }

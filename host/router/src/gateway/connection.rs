@@ -8,10 +8,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
-use littoral_runtime::stall::Stall;
+use littoral_runtime::{stall::Stall, workers};
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, time::Duration};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,14 @@ const STREAMS_MAX: u32 = 256;
 const HALF_PAUSE: Duration = Duration::from_millis(5);
 
 /// Serves a client until it is done, too slow, or the router stops.
-pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, service: Service, config: &Config, stop: CancellationToken) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: IpAddr,
+    service: Service,
+    config: &Config,
+    workers: workers::Executor,
+    stop: CancellationToken,
+) {
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(config.header_timeout(), is_http2(&stream)) => greeted,
         () = stop.cancelled() => return,
@@ -44,7 +51,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: IpAddr, service: Service, con
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let ended = if http2 {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(workers);
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)

@@ -1,28 +1,29 @@
 //! Connections to doors that wait for their next request.
 
 use crate::{decision::member::MemberId, gateway::upstream::Upstream};
+use littoral_runtime::per_thread::PerThread;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-/// Idle connections by door.
+/// Idle connections by door, each kept for the thread that has used it last: its poller is that thread's.
 pub(crate) struct Pool {
-    idle: Mutex<HashMap<MemberId, Vec<Upstream>>>,
+    idle: PerThread<Mutex<HashMap<MemberId, Vec<Upstream>>>>,
     each_max: usize,
     keep: Duration,
 }
 
 impl Pool {
     pub(crate) fn new(each_max: usize, keep: Duration) -> Self {
-        Self { idle: Mutex::new(HashMap::new()), each_max, keep }
+        Self { idle: PerThread::new(Mutex::default), each_max, keep }
     }
 
-    /// The connection to a door that was used last and still can be.
+    /// This thread's connection to a door that was used last and still can be.
     pub(crate) fn take(&self, door: MemberId) -> Option<Upstream> {
         loop {
-            let mut upstream = self.idle.lock().get_mut(&door)?.pop()?;
+            let mut upstream = self.idle.here().lock().get_mut(&door)?.pop()?;
             if upstream.idle_for(Instant::now()) < self.keep && upstream.is_fresh() {
                 return Some(upstream);
             }
@@ -32,7 +33,7 @@ impl Pool {
     /// Keeps a connection whose answer was read to its end, if there is a place for it and it can be used again.
     pub(crate) fn put(&self, door: MemberId, upstream: Upstream) {
         let Some(upstream) = upstream.kept() else { return };
-        let mut idle = self.idle.lock();
+        let mut idle = self.idle.here().lock();
         let idle = idle.entry(door).or_default();
         if idle.len() < self.each_max {
             idle.push(upstream);
@@ -43,13 +44,13 @@ impl Pool {
     pub(crate) fn sweep(&self, is_there: impl Fn(MemberId) -> bool) {
         let now = Instant::now();
         let mut closed = Vec::new();
-        let mut idle = self.idle.lock();
-        idle.retain(|door, connections| {
-            let there = is_there(*door);
-            closed.extend(connections.extract_if(.., |upstream| !there || upstream.idle_for(now) >= self.keep));
-            there
-        });
-        drop(idle);
+        for idle in self.idle.all() {
+            idle.lock().retain(|door, connections| {
+                let there = is_there(*door);
+                closed.extend(connections.extract_if(.., |upstream| !there || upstream.idle_for(now) >= self.keep));
+                there
+            });
+        }
         // Closing is a call to the system, not to be made under the lock.
         drop(closed);
     }

@@ -4,9 +4,9 @@ use crate::{
     gateway::{connection, service::Service},
     router::Router,
 };
-use littoral_runtime::{connections, reactors::Reactors};
+use littoral_runtime::{connections, workers};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
 /// How often idle connections to doors are looked through.
@@ -19,11 +19,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     let service = Service::new(router.clone());
     let drained = CancellationToken::new();
     let sweeping = tokio::spawn(sweep(service.clone(), drained.clone()));
-    // Tasks that share the threads: the connections to doors are used by all of them.
-    let reactors = &Reactors::default();
-    connections::serve(listener, reactors, config.connections_max, config.drain(), shutdown.clone(), |stream, peer| {
-        let (service, router, shutdown) = (service.clone(), router.clone(), shutdown.clone());
-        async move { connection::serve(stream, peer, service, &router.config().gateway, shutdown).await }
+    let (reactors, drain) = (&config.reactors, config.drain());
+    let workers = workers::Executor(Handle::current());
+    connections::serve(listener, reactors, config.connections_max, drain, shutdown.clone(), |stream, peer| {
+        let (service, router, workers) = (service.clone(), router.clone(), workers.clone());
+        let shutdown = shutdown.clone();
+        async move { connection::serve(stream, peer, service, &router.config().gateway, workers, shutdown).await }
     })
     .await;
     drained.cancel();
