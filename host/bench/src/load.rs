@@ -1,5 +1,6 @@
 //! The load: one thread, one epoll, many connections with one request in flight each. Cheap, as it shares the machine
-//! with the server that it measures, and the same for every server, as their figures are compared.
+//! with the server that it measures, never in the way of it at peak rate, and the same for every server, as their figures are
+//! compared.
 
 use crate::{failure::Failure, histogram::Latencies, random::Random};
 use bytes::Bytes;
@@ -79,6 +80,17 @@ fn sharpen_timers() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
+/// Lets whoever runs go on when an answer wakes this thread, instead of taking the core: most often that is the server, which a
+/// client on a host of its own would not interrupt either.
+fn yield_to_servers() {
+    // SAFETY: the call reads its argument and touches no other memory. Where the kernel refuses, this thread stays as it was.
+    #[allow(unsafe_code, reason = "no library that is in the tree gives this call")]
+    unsafe {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        let _ = libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+    }
+}
+
 /// Sends the load from a thread of its own and gives what came of it.
 ///
 /// # Errors
@@ -87,7 +99,11 @@ pub fn run(load: &Load) -> Result<Outcome, Failure> {
     let load = load.clone();
     let address = load.address;
     let thread = std::thread::spawn(move || {
-        sharpen_timers();
+        match load.pace {
+            Pace::Closed => yield_to_servers(),
+            // What is due must be sent in time.
+            Pace::Open(_) => sharpen_timers(),
+        }
         Driver::connect(load).and_then(Driver::drive)
     });
     let outcome = thread.join().map_err(|_| Failure("the load's thread panicked".to_owned()))?;

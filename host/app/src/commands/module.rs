@@ -173,6 +173,9 @@ fn manifest(manifest: &ModuleManifest) -> String {
     for output in &manifest.outputs {
         table.row(["makes".to_owned(), output.name.cyan(), output.value_type.to_string()]);
     }
+    let rows =
+        if manifest.row_wise { "one by one: requests may share a call" } else { "together, those of one request" };
+    table.row(["takes rows".to_owned(), rows.to_owned()]);
     table.render("")
 }
 
