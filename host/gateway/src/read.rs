@@ -36,8 +36,14 @@ pub(crate) enum Dialect {
     Native,
 }
 
-/// Answers a read.
-pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialect: Dialect) -> Result<Answer, Failure> {
+/// Answers a read; gives nothing when it is one of more than `values_max` values.
+pub(crate) async fn read(
+    state: &State,
+    headers: &HeaderMap,
+    body: Bytes,
+    dialect: Dialect,
+    values_max: usize,
+) -> Result<Option<Answer>, Failure> {
     let parsed = body::parse(&body, dialect)?;
     let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
     if !demand.is_none() {
@@ -54,6 +60,9 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
         let (catalogue, plan) = plan(state, &shape)?;
         let rows = parsed.rows(&plan)?;
         state.check_read_size(rows, plan.outputs.len())?;
+        if rows.saturating_mul(plan.outputs.len()) > values_max {
+            return Ok(None);
+        }
         gather::keys(&plan, &columns, &names, rows, &mut scratch.request)?;
         if plan.lookups.iter().any(|lookup| lookup.combines) {
             parts::read(&*state.node, &scratch.request, now, &mut scratch.answer).await?;
@@ -88,7 +97,7 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Bytes, dialec
         headers.insert("littoral-module-digest", digests);
     }
     scratch.give_back();
-    Ok(response)
+    Ok(Some(response))
 }
 
 /// The plan under the node's catalogue. A name that is not there may have come meanwhile, as when the first data do.

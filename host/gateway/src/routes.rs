@@ -96,6 +96,21 @@ pub(crate) enum Found<'a> {
 }
 
 impl Endpoint {
+    /// Whether a small request is answered in little time: not so what lists, renders, compiles or compares.
+    pub(crate) fn is_short(self) -> bool {
+        matches!(
+            self,
+            Self::FeastRead
+                | Self::FeastPush
+                | Self::FeastWrite
+                | Self::Read
+                | Self::WriteRows
+                | Self::WriteViews
+                | Self::Health
+                | Self::Ready
+        )
+    }
+
     /// Whether errors are told in Feast's words.
     pub(crate) fn is_feast(self) -> bool {
         matches!(self, Self::FeastRead | Self::FeastPush | Self::FeastWrite | Self::Health)

@@ -18,9 +18,11 @@ use littoral_model::read::{ReadAnswer, ReadRequest};
 use std::{sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Bytes of a body that a connection's thread answers itself. What asks for more than some thousand rows would keep the thread's
-/// other connections waiting for a millisecond and more.
+/// Bytes of a body that the thread of its connection deals with itself: what is longer would keep its other connections waiting.
 const INLINE_BYTES_MAX: usize = 8 << 10;
+
+/// Values of an answer that it deals with itself: about half a millisecond of work.
+const INLINE_VALUES_MAX: usize = 16 << 10;
 
 /// A request whose body is there.
 struct Whole {
@@ -30,7 +32,7 @@ struct Whole {
     parts: Parts,
     body: Bytes,
     /// Its memory.
-    held: Held,
+    _held: Held,
 }
 
 /// Answers a request, whatever it is.
@@ -43,40 +45,50 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
     };
     let started = Instant::now();
     // The body first: were a place taken before, clients that trickle theirs could take them all.
-    let (body, held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
+    let (body, mut held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
         Ok(read) => read,
         Err(failure) => return failed(endpoint, failure),
     };
-    let whole = Whole { endpoint, name, parts, body, held };
-    if whole.body.len() <= INLINE_BYTES_MAX {
-        return answer_whole(&state, whole, started).await;
+    if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
+        return failed(endpoint, failure);
+    }
+    let whole = Whole { endpoint, name, parts, body, _held: held };
+    if endpoint.is_short()
+        && whole.body.len() <= INLINE_BYTES_MAX
+        && let Some(answer) = answer_whole(&state, &whole, started, INLINE_VALUES_MAX).await
+    {
+        return answer;
     }
     let answering = state.workers.spawn({
         let state = state.clone();
-        async move { answer_whole(&state, whole, started).await }
+        async move { answer_whole(&state, &whole, started, usize::MAX).await }
     });
     // Nobody waits for the answer once the connection is gone.
-    AbortOnDropHandle::new(answering).await.unwrap_or_else(|_| failed(endpoint, Failure::internal()))
+    let answer = AbortOnDropHandle::new(answering).await.ok().flatten();
+    answer.unwrap_or_else(|| failed(endpoint, Failure::internal()))
 }
 
-async fn answer_whole(state: &State, whole: Whole, started: Instant) -> Answer {
-    let Whole { endpoint, name, parts, body, mut held } = whole;
-    if let Err(failure) = weigh(state, endpoint, &parts.headers, &body, &mut held) {
-        return failed(endpoint, failure);
-    }
+/// Answers, unless it is a read of more than `values_max` values.
+async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max: usize) -> Option<Answer> {
+    let Whole { endpoint, name, parts, body, .. } = whole;
+    let (endpoint, body) = (*endpoint, body.clone());
     // What tells whether the node lives must not wait behind its load.
     let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
     let Some(_place) = state.places.try_acquire().map(Some).or_else(|e| if vital { Ok(None) } else { Err(e) }).ok()
     else {
-        return failed(endpoint, Failure::overloaded());
+        return Some(failed(endpoint, Failure::overloaded()));
     };
     let answer = match endpoint {
-        Endpoint::FeastRead => read::read(state, &parts.headers, body, read::Dialect::Feast).await,
-        Endpoint::Read => read::read(state, &parts.headers, body, read::Dialect::Native).await,
+        Endpoint::FeastRead => {
+            read::read(state, &parts.headers, body, read::Dialect::Feast, values_max).await.transpose()?
+        }
+        Endpoint::Read => {
+            read::read(state, &parts.headers, body, read::Dialect::Native, values_max).await.transpose()?
+        }
         Endpoint::FeastPush => feast::push(state, &parts.headers, body).await,
         Endpoint::FeastWrite => feast::write(state, &parts.headers, body).await,
         Endpoint::Health => Ok(Response::new(Full::default())),
-        other => v1::answer(state, other, &name, &parts, body).await,
+        other => v1::answer(state, other, name, parts, body).await,
     };
     let answer = match answer {
         Ok(answer) => state.answers.admit(answer),
@@ -84,7 +96,7 @@ async fn answer_whole(state: &State, whole: Whole, started: Instant) -> Answer {
     };
     let answer = answer.unwrap_or_else(|failure| failed(endpoint, failure));
     state.latency.record(endpoint, answer.status(), started.elapsed());
-    answer
+    Some(answer)
 }
 
 fn failed(endpoint: Endpoint, failure: Failure) -> Answer {

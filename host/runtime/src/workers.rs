@@ -13,8 +13,10 @@ const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Worker threads, and as many reactors; unset means one per core.
+    /// Worker threads; unset means one per core.
     pub threads: Option<NonZeroUsize>,
+    /// Reactors; unset means as many as there are workers. With none, connections are tasks that the workers share.
+    pub reactors: Option<usize>,
 }
 
 /// The workers, as HTTP/2 knows them: one connection may bring many requests at once, which one reactor should not answer alone.
@@ -36,7 +38,7 @@ where
 /// When the system gives no threads.
 pub fn run<F: Future>(config: &Config, main: impl FnOnce(Reactors) -> F) -> io::Result<F::Output> {
     let threads = config.threads.map_or_else(thread::available_parallelism, Ok)?;
-    let (reactors, running) = Reactors::start(threads.get(), BLOCKING_GRACE)?;
+    let (reactors, running) = Reactors::start(config.reactors.unwrap_or(threads.get()), BLOCKING_GRACE)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.enable_all().thread_name("littoral-worker").worker_threads(threads.get()).build()?;
     let result = runtime.block_on(main(reactors));
