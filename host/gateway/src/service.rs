@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use littoral_columnar::ARROW_STREAM;
 use littoral_model::read::{ReadAnswer, ReadRequest};
-use std::{sync::Arc, time::Instant};
+use std::{panic::resume_unwind, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of a body that the thread of its connection deals with itself: what is longer would keep its other connections waiting.
@@ -64,8 +64,13 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
         async move { answer_whole(&state, &whole, started, usize::MAX).await }
     });
     // Nobody waits for the answer once the connection is gone.
-    let answer = AbortOnDropHandle::new(answering).await.ok().flatten();
-    answer.unwrap_or_else(|| failed(endpoint, Failure::internal()))
+    match AbortOnDropHandle::new(answering).await {
+        Ok(answer) => answer.unwrap_or_else(|| failed(endpoint, Failure::internal())),
+        // Counted and answered where all faults are.
+        Err(fault) if fault.is_panic() => resume_unwind(fault.into_panic()),
+        // The workers have stopped.
+        Err(_) => failed(endpoint, Failure::internal()),
+    }
 }
 
 /// Answers, unless it is a read of more than `values_max` values.

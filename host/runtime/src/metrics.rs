@@ -3,7 +3,11 @@
 use crate::memory;
 use metrics::{Unit, describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Bounds of latency histograms, in seconds: 10 us to 10 s.
@@ -45,7 +49,7 @@ pub fn install() -> Result<Handle, Error> {
     let handle = Handle(recorder.handle());
     metrics::set_global_recorder(recorder).map_err(|_| Error::Installed)?;
     describe_gauge!("littoral_process_resident_bytes", Unit::Bytes, "Resident memory of the process");
-    describe_gauge!("littoral_process_tasks", Unit::Count, "Tasks of the process's runtime that have not ended");
+    describe_gauge!("littoral_process_tasks", Unit::Count, "Tasks of the process's threads that have not ended");
     Ok(handle)
 }
 
@@ -97,12 +101,19 @@ impl PartialEq for Metrics {
     }
 }
 
+/// The runtimes whose tasks are the process's.
+static RUNTIMES: Mutex<Vec<tokio::runtime::Handle>> = Mutex::new(Vec::new());
+
+/// Counts a runtime's tasks among the process's.
+pub(crate) fn count_tasks_of(runtime: &tokio::runtime::Handle) {
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(runtime.clone());
+}
+
 fn record_process() {
     if let Some(bytes) = memory::resident_bytes() {
         gauge!("littoral_process_resident_bytes").set(bytes as f64);
     }
-    // Without a runtime there are no tasks.
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        gauge!("littoral_process_tasks").set(runtime.metrics().num_alive_tasks() as f64);
-    }
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let tasks: usize = runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum();
+    gauge!("littoral_process_tasks").set(tasks as f64);
 }

@@ -4,6 +4,7 @@
 //! threads that there is one: waking them, handing it over, fetching its memory from another core's cache. What is long goes to
 //! the workers, which share (`littoral_runtime::workers`).
 
+use crate::metrics::count_tasks_of;
 use std::{
     io,
     sync::{
@@ -55,6 +56,7 @@ impl Reactors {
         let running = Running { stop: stop.clone(), threads, ended };
         for _ in 0..threads {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            count_tasks_of(runtime.handle());
             reactors.push(Reactor { handle: runtime.handle().clone(), connections: Arc::default() });
             let (stop, say_ended) = (stop.clone(), say_ended.clone());
             thread::Builder::new().name("littoral-reactor".into()).spawn(move || {

@@ -1,7 +1,7 @@
 //! A process's threads: workers, which share tasks, and beside them as many reactors, which each serve connections of their
 //! own ([`crate::reactors`]).
 
-use crate::reactors::Reactors;
+use crate::{metrics::count_tasks_of, reactors::Reactors};
 use serde::Deserialize;
 use std::{io, num::NonZeroUsize, thread, time::Duration};
 use tokio::runtime::Handle;
@@ -41,6 +41,7 @@ pub fn run<F: Future>(config: &Config, main: impl FnOnce(Reactors) -> F) -> io::
     let (reactors, running) = Reactors::start(config.reactors.unwrap_or(threads.get()), BLOCKING_GRACE)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.enable_all().thread_name("littoral-worker").worker_threads(threads.get()).build()?;
+    count_tasks_of(runtime.handle());
     let result = runtime.block_on(main(reactors));
     running.stop(BLOCKING_GRACE);
     runtime.shutdown_timeout(BLOCKING_GRACE);

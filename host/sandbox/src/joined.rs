@@ -65,8 +65,12 @@ async fn run(calls: Arc<Calls>, release: Arc<Release>, place: usize) {
     task::yield_now().await;
     let Some(mut turn) = lane.lock().close() else { return };
     let made = calls.transform(&release, turn.call()).await;
-    if turn.is_shared() {
+    if turn.requests() > 1 {
         lane.lock().ended(made.is_ok());
+        let module = turn.call().name.to_string();
+        metrics::counter!("littoral_module_shared_calls_total", "module" => module.clone()).increment(1);
+        metrics::counter!("littoral_module_shared_requests_total", "module" => module)
+            .increment(turn.requests() as u64);
     }
     turn.end(made);
 }

@@ -114,9 +114,9 @@ impl Turn {
         &mut self.call
     }
 
-    /// Whether there is more than one request.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.parts.len() > 1
+    /// How many requests share it.
+    pub(crate) fn requests(&self) -> usize {
+        self.parts.len()
     }
 
     /// Tells everyone what came of the call.
@@ -127,7 +127,7 @@ impl Turn {
             Err(ModuleError::Busy { limit, .. }) => {
                 Made::Failed(Box::new(move |name| ModuleError::Busy { module: name.to_owned(), limit }))
             }
-            Err(error) if !self.is_shared() => Made::Failed(Box::new(move |_| error.clone())),
+            Err(error) if self.requests() <= 1 => Made::Failed(Box::new(move |_| error.clone())),
             Err(_) => Made::Apart(self.apart()),
         };
         tell(&self.state, made);
