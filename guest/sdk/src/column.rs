@@ -9,27 +9,39 @@ pub(crate) fn from_options<T: Default>(values: Vec<Option<T>>, wrap: fn(Vec<T>) 
     Column { data: wrap(values.into_iter().map(Option::unwrap_or_default).collect()), statuses }
 }
 
+/// Hands every kind of data to a macro.
+macro_rules! with_variants {
+    ($made:ident) => {
+        $made!(
+            Bools,
+            Int32s,
+            Int64s,
+            Floats,
+            Doubles,
+            Strings,
+            Bytes,
+            UnixTimestamps,
+            BoolLists,
+            Int32Lists,
+            Int64Lists,
+            FloatLists,
+            DoubleLists,
+            StringLists,
+            BytesLists,
+            UnixTimestampLists
+        )
+    };
+}
+
 impl Column {
     /// How many values there are.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a column of no rows is like any other")]
     pub fn len(&self) -> usize {
-        match &self.data {
-            ColumnData::Bools(values) => values.len(),
-            ColumnData::Int32s(values) => values.len(),
-            ColumnData::Int64s(values) | ColumnData::UnixTimestamps(values) => values.len(),
-            ColumnData::Floats(values) => values.len(),
-            ColumnData::Doubles(values) => values.len(),
-            ColumnData::Strings(values) => values.len(),
-            ColumnData::Bytes(values) => values.len(),
-            ColumnData::BoolLists(values) => values.len(),
-            ColumnData::Int32Lists(values) => values.len(),
-            ColumnData::Int64Lists(values) | ColumnData::UnixTimestampLists(values) => values.len(),
-            ColumnData::FloatLists(values) => values.len(),
-            ColumnData::DoubleLists(values) => values.len(),
-            ColumnData::StringLists(values) => values.len(),
-            ColumnData::BytesLists(values) => values.len(),
+        macro_rules! len {
+            ($($variant:ident),+) => { match &self.data { $(ColumnData::$variant(values) => values.len(),)+ } };
         }
+        with_variants!(len)
     }
 
     /// What is known of a row's value; `None` when there is no such row.
@@ -48,24 +60,7 @@ impl Column {
                 match &self.data { $(ColumnData::$variant(values) => ColumnData::$variant(vec![values[row].clone()]),)+ }
             };
         }
-        let data = row!(
-            Bools,
-            Int32s,
-            Int64s,
-            Floats,
-            Doubles,
-            Strings,
-            Bytes,
-            UnixTimestamps,
-            BoolLists,
-            Int32Lists,
-            Int64Lists,
-            FloatLists,
-            DoubleLists,
-            StringLists,
-            BytesLists,
-            UnixTimestampLists
-        );
+        let data = with_variants!(row);
         Self { data, statuses: self.statuses.as_ref().map(|statuses| vec![statuses[row]]) }
     }
 

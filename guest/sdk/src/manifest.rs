@@ -96,7 +96,7 @@ impl Manifest {
     /// The outputs of a row hang on that row alone: not on the other rows of its batch, nor on what was computed before.
     ///
     /// The host may then answer several requests by one call, at a fraction of the cost. Without it, a batch holds the rows of one
-    /// request, which a module may rank or scale against each other. [`crate::testing::row_wise`] checks that it is so.
+    /// request, which a module may rank or scale against each other. [`crate::testing::Call::run_row_wise`] checks that it is so.
     #[must_use]
     pub fn row_wise(mut self) -> Self {
         self.row_wise = true;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
+#[path = "../../model/src/row_body/tests/values.rs"]
+mod values;
+
 use littoral_columnar::{Limits, decode_ipc, encode};
 use littoral_model::{
     entity_key,
@@ -13,6 +16,7 @@ use littoral_model::{
     write::{RowBatch, RowWrite},
 };
 use proptest::prelude::*;
+use values::value;
 
 fn view() -> FeatureView {
     let features = ValueType::ALL.map(|t| Feature { name: format!("f_{t}"), value_type: t });
@@ -31,29 +35,6 @@ fn view() -> FeatureView {
         ttl_ms: None,
         merge: MergePolicy::default(),
     }
-}
-
-fn value(value_type: ValueType) -> BoxedStrategy<Value> {
-    use proptest::collection::vec;
-    let some = match value_type {
-        ValueType::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
-        ValueType::Int32 => any::<i32>().prop_map(Value::Int32).boxed(),
-        ValueType::Int64 => any::<i64>().prop_map(Value::Int64).boxed(),
-        ValueType::Float => (-1e9f32..1e9).prop_map(Value::Float).boxed(),
-        ValueType::Double => (-1e9f64..1e9).prop_map(Value::Double).boxed(),
-        ValueType::String => ".{0,9}".prop_map(Value::String).boxed(),
-        ValueType::Bytes => any::<Vec<u8>>().prop_map(Value::Bytes).boxed(),
-        ValueType::UnixTimestamp => any::<i64>().prop_map(Value::UnixTimestamp).boxed(),
-        ValueType::BoolList => any::<Vec<bool>>().prop_map(Value::BoolList).boxed(),
-        ValueType::Int32List => any::<Vec<i32>>().prop_map(Value::Int32List).boxed(),
-        ValueType::Int64List => any::<Vec<i64>>().prop_map(Value::Int64List).boxed(),
-        ValueType::FloatList => vec(-1e9f32..1e9, 0..5).prop_map(Value::FloatList).boxed(),
-        ValueType::DoubleList => vec(-1e9f64..1e9, 0..5).prop_map(Value::DoubleList).boxed(),
-        ValueType::StringList => vec(".{0,5}", 0..5).prop_map(Value::StringList).boxed(),
-        ValueType::BytesList => vec(any::<Vec<u8>>(), 0..5).prop_map(Value::BytesList).boxed(),
-        ValueType::UnixTimestampList => any::<Vec<i64>>().prop_map(Value::UnixTimestampList).boxed(),
-    };
-    prop_oneof![1 => Just(Value::Null), 4 => some].boxed()
 }
 
 prop_compose! {

@@ -80,26 +80,36 @@ pub struct Column {
     pub statuses: Statuses,
 }
 
-macro_rules! for_each_variant {
-    ($self:expr, $values:ident => $body:expr) => {
-        match $self {
-            ColumnData::Bool($values) => $body,
-            ColumnData::Int32($values) => $body,
-            ColumnData::Int64($values) => $body,
-            ColumnData::Float($values) => $body,
-            ColumnData::Double($values) => $body,
-            ColumnData::String($values) => $body,
-            ColumnData::Bytes($values) => $body,
-            ColumnData::UnixTimestamp($values) => $body,
-            ColumnData::BoolList($values) => $body,
-            ColumnData::Int32List($values) => $body,
-            ColumnData::Int64List($values) => $body,
-            ColumnData::FloatList($values) => $body,
-            ColumnData::DoubleList($values) => $body,
-            ColumnData::StringList($values) => $body,
-            ColumnData::BytesList($values) => $body,
-            ColumnData::UnixTimestampList($values) => $body,
-        }
+/// Hands every variant to a macro, before what else it takes. Variants and [`ValueType`]s have the same names.
+macro_rules! with_variants {
+    ($made:ident $($with:tt)*) => {
+        $made!(
+            [
+                Bool,
+                Int32,
+                Int64,
+                Float,
+                Double,
+                String,
+                Bytes,
+                UnixTimestamp,
+                BoolList,
+                Int32List,
+                Int64List,
+                FloatList,
+                DoubleList,
+                StringList,
+                BytesList,
+                UnixTimestampList
+            ]
+            $($with)*
+        )
+    };
+}
+
+macro_rules! for_each {
+    ([$($variant:ident),+] $column:expr, $values:ident => $body:expr) => {
+        match $column { $(ColumnData::$variant($values) => $body,)+ }
     };
 }
 
@@ -113,53 +123,29 @@ impl ColumnData {
     /// An empty column of a type, with room for `rows` values.
     #[must_use]
     pub fn with_capacity(value_type: ValueType, rows: usize) -> Self {
-        match value_type {
-            ValueType::Bool => Self::Bool(Vec::with_capacity(rows)),
-            ValueType::Int32 => Self::Int32(Vec::with_capacity(rows)),
-            ValueType::Int64 => Self::Int64(Vec::with_capacity(rows)),
-            ValueType::Float => Self::Float(Vec::with_capacity(rows)),
-            ValueType::Double => Self::Double(Vec::with_capacity(rows)),
-            ValueType::String => Self::String(Vec::with_capacity(rows)),
-            ValueType::Bytes => Self::Bytes(Vec::with_capacity(rows)),
-            ValueType::UnixTimestamp => Self::UnixTimestamp(Vec::with_capacity(rows)),
-            ValueType::BoolList => Self::BoolList(Vec::with_capacity(rows)),
-            ValueType::Int32List => Self::Int32List(Vec::with_capacity(rows)),
-            ValueType::Int64List => Self::Int64List(Vec::with_capacity(rows)),
-            ValueType::FloatList => Self::FloatList(Vec::with_capacity(rows)),
-            ValueType::DoubleList => Self::DoubleList(Vec::with_capacity(rows)),
-            ValueType::StringList => Self::StringList(Vec::with_capacity(rows)),
-            ValueType::BytesList => Self::BytesList(Vec::with_capacity(rows)),
-            ValueType::UnixTimestampList => Self::UnixTimestampList(Vec::with_capacity(rows)),
+        macro_rules! with_capacity {
+            ([$($variant:ident),+]) => {
+                match value_type { $(ValueType::$variant => Self::$variant(Vec::with_capacity(rows)),)+ }
+            };
         }
+        with_variants!(with_capacity)
     }
 
     /// The type of the values.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
-        match self {
-            Self::Bool(_) => ValueType::Bool,
-            Self::Int32(_) => ValueType::Int32,
-            Self::Int64(_) => ValueType::Int64,
-            Self::Float(_) => ValueType::Float,
-            Self::Double(_) => ValueType::Double,
-            Self::String(_) => ValueType::String,
-            Self::Bytes(_) => ValueType::Bytes,
-            Self::UnixTimestamp(_) => ValueType::UnixTimestamp,
-            Self::BoolList(_) => ValueType::BoolList,
-            Self::Int32List(_) => ValueType::Int32List,
-            Self::Int64List(_) => ValueType::Int64List,
-            Self::FloatList(_) => ValueType::FloatList,
-            Self::DoubleList(_) => ValueType::DoubleList,
-            Self::StringList(_) => ValueType::StringList,
-            Self::BytesList(_) => ValueType::BytesList,
-            Self::UnixTimestampList(_) => ValueType::UnixTimestampList,
+        macro_rules! value_type {
+            ([$($variant:ident),+]) => {
+                match self { $(Self::$variant(_) => ValueType::$variant,)+ }
+            };
         }
+        with_variants!(value_type)
     }
 
     /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
-        for_each_variant!(self, values => values.len())
+        with_variants!(for_each self, values => values.len())
     }
 
     /// Whether there are none.
@@ -171,59 +157,25 @@ impl ColumnData {
     /// Moves the values of another column behind its own. Says whether it is of the same type; nothing is moved when it is not.
     pub fn append(&mut self, other: &mut Self) -> bool {
         macro_rules! append {
-            ($($variant:ident),+) => {
+            ([$($variant:ident),+]) => {
                 match (self, other) {
                     $((Self::$variant(values), Self::$variant(others)) => { values.append(others); true })+
                     _ => false,
                 }
             };
         }
-        append!(
-            Bool,
-            Int32,
-            Int64,
-            Float,
-            Double,
-            String,
-            Bytes,
-            UnixTimestamp,
-            BoolList,
-            Int32List,
-            Int64List,
-            FloatList,
-            DoubleList,
-            StringList,
-            BytesList,
-            UnixTimestampList
-        )
+        with_variants!(append)
     }
 
     /// Takes the values from `at` on; none when there are not so many.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         macro_rules! split_off {
-            ($($variant:ident),+) => {
+            ([$($variant:ident),+]) => {
                 match self { $(Self::$variant(values) => Self::$variant(values.split_off(at.min(values.len()))),)+ }
             };
         }
-        split_off!(
-            Bool,
-            Int32,
-            Int64,
-            Float,
-            Double,
-            String,
-            Bytes,
-            UnixTimestamp,
-            BoolList,
-            Int32List,
-            Int64List,
-            FloatList,
-            DoubleList,
-            StringList,
-            BytesList,
-            UnixTimestampList
-        )
+        with_variants!(split_off)
     }
 
     /// Appends a value; the type's zero for null or for a value of another type. Says whether it was the value.
@@ -270,28 +222,11 @@ impl ColumnData {
     #[must_use]
     pub fn value(&self, row: usize) -> Value {
         macro_rules! at {
-            ($values:expr, $variant:ident) => {
-                $values.get(row).cloned().map_or(Value::Null, Value::$variant)
+            ([$($variant:ident),+]) => {
+                match self { $(Self::$variant(values) => values.get(row).cloned().map_or(Value::Null, Value::$variant),)+ }
             };
         }
-        match self {
-            Self::Bool(values) => at!(values, Bool),
-            Self::Int32(values) => at!(values, Int32),
-            Self::Int64(values) => at!(values, Int64),
-            Self::Float(values) => at!(values, Float),
-            Self::Double(values) => at!(values, Double),
-            Self::String(values) => at!(values, String),
-            Self::Bytes(values) => at!(values, Bytes),
-            Self::UnixTimestamp(values) => at!(values, UnixTimestamp),
-            Self::BoolList(values) => at!(values, BoolList),
-            Self::Int32List(values) => at!(values, Int32List),
-            Self::Int64List(values) => at!(values, Int64List),
-            Self::FloatList(values) => at!(values, FloatList),
-            Self::DoubleList(values) => at!(values, DoubleList),
-            Self::StringList(values) => at!(values, StringList),
-            Self::BytesList(values) => at!(values, BytesList),
-            Self::UnixTimestampList(values) => at!(values, UnixTimestampList),
-        }
+        with_variants!(at)
     }
 }
 
@@ -332,7 +267,7 @@ impl Column {
 
     /// Lets all values go and keeps their memory.
     pub fn clear(&mut self) {
-        for_each_variant!(&mut self.data, values => values.clear());
+        with_variants!(for_each &mut self.data, values => values.clear());
         self.statuses = Statuses::default();
     }
 

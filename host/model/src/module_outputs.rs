@@ -25,10 +25,10 @@ pub struct OutputRows<'a> {
 }
 
 impl ModuleOutputs {
-    /// Some rows of these columns.
+    /// Some of the columns' rows, which it shares.
     #[must_use]
-    pub fn new(columns: Arc<Vec<Column>>, rows: Range<usize>) -> Self {
-        Self { columns, rows }
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        Self { columns: self.columns.clone(), rows }
     }
 
     /// How many outputs there are.
@@ -100,16 +100,16 @@ mod tests {
         let mut column = Column::with_capacity(ValueType::Int64, 4);
         [1, 2, 3].into_iter().for_each(|value| column.push(ValueRef::Int64(value)));
         column.push_absent(Status::NotFound);
-        let columns = Arc::new(vec![column]);
-        let outputs = ModuleOutputs::new(columns.clone(), 2..4);
+        let all = ModuleOutputs::from(vec![column]);
+        assert_eq!(all.rows(), 4);
+        let outputs = all.part(2..4);
         let output = outputs.output(0).unwrap();
         assert_eq!((output.value(0), output.statuses), (Value::Int64(3), &[Status::Present, Status::NotFound][..]));
         assert!(outputs.is_whole() && outputs.rows() == 2 && outputs.len() == 1 && outputs.output(1).is_none());
         let own = outputs.into_columns();
         assert_eq!(own[0].data, ColumnData::Int64(vec![3, 0]));
         assert_eq!(own[0].statuses, [Status::Present, Status::NotFound]);
-        let beyond = ModuleOutputs::new(columns.clone(), 3..5);
+        let beyond = all.part(3..5);
         assert!(!beyond.is_whole() && beyond.output(0).is_none());
-        assert_eq!(ModuleOutputs::from(Arc::unwrap_or_clone(columns)).rows(), 4);
     }
 }

@@ -14,6 +14,12 @@ thread_local! {
     static MINE: usize = NEXT.fetch_add(1, Relaxed) % PLACES;
 }
 
+/// Where this thread has its own in every [`PerThread`].
+#[must_use]
+pub fn place() -> usize {
+    MINE.with(|place| *place)
+}
+
 /// One for each thread, so that threads which each keep to theirs neither wait for nor wake one another. It may be reached from
 /// any thread.
 #[derive(Debug)]
@@ -25,16 +31,10 @@ impl<T> PerThread<T> {
         Self(array::from_fn(|_| make()))
     }
 
-    /// The place of this thread's, for [`PerThread::at`].
-    #[must_use]
-    pub fn place() -> usize {
-        MINE.with(|place| *place)
-    }
-
     /// This thread's.
     #[must_use]
     pub fn here(&self) -> &T {
-        self.at(Self::place())
+        self.at(place())
     }
 
     /// The one at a place.
@@ -57,13 +57,13 @@ mod tests {
     #[test]
     fn threads_have_their_own_and_keep_it() {
         let counts = PerThread::new(|| AtomicUsize::new(0));
-        let place = || {
+        let count = || {
             counts.here().fetch_add(1, Relaxed);
-            counts.at(PerThread::<AtomicUsize>::place()).fetch_add(1, Relaxed);
-            PerThread::<AtomicUsize>::place()
+            counts.at(place()).fetch_add(1, Relaxed);
+            place()
         };
         let places: HashSet<usize> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(place)).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(count)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(places.len(), 8);

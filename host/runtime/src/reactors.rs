@@ -105,7 +105,7 @@ impl Reactors {
 /// Equal are those that are the same threads.
 impl PartialEq for Reactors {
     fn eq(&self, other: &Self) -> bool {
-        self.reactors.len() == other.reactors.len() && self.reactors.as_ptr() == other.reactors.as_ptr()
+        Arc::ptr_eq(&self.reactors, &other.reactors) || self.reactors.is_empty() && other.reactors.is_empty()
     }
 }
 

@@ -10,7 +10,7 @@ use littoral_model::{
     module_outputs::ModuleOutputs,
     ports::{ModuleCall, ModuleError},
 };
-use littoral_runtime::per_thread::PerThread;
+use littoral_runtime::per_thread::{self, PerThread};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task;
@@ -32,29 +32,26 @@ pub(crate) async fn transform(
     release: &Arc<Release>,
     call: &mut ModuleCall,
 ) -> Result<ModuleOutputs, ModuleError> {
-    let (waits, opened) = {
+    let waits = {
         let mut lane = release.joined.0.here().lock();
         match lane.offer(call.rows, |turn| turn.takes(call)) {
-            Offered::Alone => (None, false),
-            Offered::Joins(turn) => (Some(turn.add(call)), false),
+            Offered::Alone => None,
+            Offered::Joins(turn) => Some(turn.add(call)),
             Offered::Opens => {
                 let (turn, waits) = Turn::open(call);
                 lane.open(turn);
-                (Some(waits), true)
+                // A task of its own: whoever opened the lane may go away, and the others still wait.
+                drop(tokio::spawn(run(calls.clone(), release.clone(), per_thread::place())));
+                Some(waits)
             }
         }
     };
-    if opened {
-        let place = PerThread::<Mutex<Lane<Turn>>>::place();
-        // A task of its own: whoever opened the lane may go away, and the others still wait.
-        drop(tokio::spawn(run(calls.clone(), release.clone(), place)));
-    }
     // Calls are boxed, as nearly everyone waits for a call of somebody else's.
-    let Some(waits) = waits else { return Box::pin(calls.transform(release, call)).await.map(ModuleOutputs::from) };
+    let Some(waits) = waits else { return Box::pin(calls.transform(release, call)).await };
     match waits.await {
         Ok(outputs) => Ok(outputs),
         Err(Ended::Failed(error)) => Err(error),
-        Err(Ended::Alone(mut own)) => Box::pin(calls.transform(release, &mut own)).await.map(ModuleOutputs::from),
+        Err(Ended::Alone(mut own)) => Box::pin(calls.transform(release, &mut own)).await,
     }
 }
 

@@ -11,7 +11,6 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_model::{
-    column::Column,
     module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
     ports::{BoxFuture, ModuleCall, ModuleError, ModuleRuntime},
@@ -125,8 +124,12 @@ impl Runtime {
 
 impl Calls {
     /// Calls a release for these rows alone. A call that fails has its columns again.
-    pub(crate) async fn transform(&self, release: &Release, call: &mut ModuleCall) -> Result<Vec<Column>, ModuleError> {
-        call::transform(release, call, &self.config, || self.shed()).await
+    pub(crate) async fn transform(
+        &self,
+        release: &Release,
+        call: &mut ModuleCall,
+    ) -> Result<ModuleOutputs, ModuleError> {
+        call::transform(release, call, &self.config, || self.shed()).await.map(ModuleOutputs::from)
     }
 
     /// Whether requests may share calls of this module.
@@ -198,10 +201,7 @@ impl ModuleRuntime for Runtime {
         if self.calls.shares(call) {
             return Box::pin(async move { counted(&module, joined::transform(&self.calls, &release, call).await) });
         }
-        Box::pin(async move {
-            let made = self.calls.transform(&release, call).await;
-            counted(&module, made.map(ModuleOutputs::from))
-        })
+        Box::pin(async move { counted(&module, self.calls.transform(&release, call).await) })
     }
 
     fn retire(&self, digest: ModuleDigest) {

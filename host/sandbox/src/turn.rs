@@ -17,14 +17,9 @@ use std::{
 /// A call with the rows of several requests. Whoever waits for it is told when it is dropped, too.
 pub(crate) struct Turn {
     call: ModuleCall,
-    parts: Vec<Part>,
+    /// The rows of each request.
+    parts: Vec<Range<usize>>,
     state: Arc<Mutex<State>>,
-}
-
-/// What is one request's.
-struct Part {
-    name: Arc<str>,
-    rows: Range<usize>,
 }
 
 /// What came of the call, and who waits for it.
@@ -37,9 +32,9 @@ struct State {
 
 enum Made {
     /// The outputs, of all parts.
-    Outputs(Arc<Vec<Column>>),
-    /// A fault that is nobody's own; each part is told under its name.
-    Failed(Box<dyn Fn(&str) -> ModuleError + Send>),
+    Outputs(ModuleOutputs),
+    /// A fault that all are told of.
+    Failed(ModuleError),
     /// One of them may be at fault: the call of each part.
     Apart(Vec<Option<Box<ModuleCall>>>),
 }
@@ -48,7 +43,6 @@ enum Made {
 pub(crate) struct Waits {
     state: Arc<Mutex<State>>,
     at: usize,
-    name: Arc<str>,
     rows: Range<usize>,
 }
 
@@ -65,26 +59,19 @@ pub(crate) enum Ended {
 impl Turn {
     /// A turn with the rows of one request.
     pub(crate) fn open(call: &mut ModuleCall) -> (Self, Waits) {
-        let own = ModuleCall {
-            digest: call.digest,
-            name: call.name.clone(),
-            rows: 0,
-            inputs: std::mem::take(&mut call.inputs),
-            params: std::mem::take(&mut call.params),
-            reader: call.reader.clone(),
-            demand: call.demand.clone(),
-            manifest: call.manifest.clone(),
-            now: call.now,
-        };
+        let (inputs, params) = (std::mem::take(&mut call.inputs), std::mem::take(&mut call.params));
+        let own = like(call, 0, inputs, params);
         let mut turn = Self { call: own, parts: Vec::new(), state: Arc::default() };
         let waits = turn.part(call);
         (turn, waits)
     }
 
-    /// Whether a request can be answered by this call: it has the same columns and looks up under the same demands.
+    /// Whether a request can be answered by this call: it calls the module by the same name, has the same columns, and looks up
+    /// under the same demands.
     pub(crate) fn takes(&self, other: &ModuleCall) -> bool {
         let own = &self.call;
         Arc::ptr_eq(&own.reader, &other.reader)
+            && own.name == other.name
             && own.demand == other.demand
             && types(&own.inputs).eq(types(&other.inputs))
             && types(&own.params).eq(types(&other.params))
@@ -104,9 +91,8 @@ impl Turn {
     fn part(&mut self, call: &ModuleCall) -> Waits {
         let rows = self.call.rows..self.call.rows + call.rows;
         self.call.rows = rows.end;
-        let (at, name) = (self.parts.len(), call.name.clone());
-        self.parts.push(Part { name: name.clone(), rows: rows.clone() });
-        Waits { state: self.state.clone(), at, name, rows }
+        self.parts.push(rows.clone());
+        Waits { state: self.state.clone(), at: self.parts.len() - 1, rows }
     }
 
     /// The call with the rows of all.
@@ -120,14 +106,12 @@ impl Turn {
     }
 
     /// Tells everyone what came of the call.
-    pub(crate) fn end(mut self, made: Result<Vec<Column>, ModuleError>) {
+    pub(crate) fn end(mut self, made: Result<ModuleOutputs, ModuleError>) {
         let made = match made {
-            Ok(columns) => Made::Outputs(Arc::new(columns)),
+            Ok(outputs) => Made::Outputs(outputs),
             // Overloaded: a call for each would make it worse.
-            Err(ModuleError::Busy { limit, .. }) => {
-                Made::Failed(Box::new(move |name| ModuleError::Busy { module: name.to_owned(), limit }))
-            }
-            Err(error) if self.requests() <= 1 => Made::Failed(Box::new(move |_| error.clone())),
+            Err(error @ ModuleError::Busy { .. }) => Made::Failed(error),
+            Err(error) if self.requests() <= 1 => Made::Failed(error),
             Err(_) => Made::Apart(self.apart()),
         };
         tell(&self.state, made);
@@ -135,26 +119,14 @@ impl Turn {
 
     /// The call of each part, as they were before they came together.
     fn apart(&mut self) -> Vec<Option<Box<ModuleCall>>> {
-        let call = &mut self.call;
-        let mut apart: Vec<_> = (self.parts.iter().rev())
-            .map(|part| {
-                let mut take = |columns: fn(&mut ModuleCall) -> &mut Vec<Column>| -> Vec<Column> {
-                    columns(call).iter_mut().map(|column| column.split_off(part.rows.start)).collect()
-                };
-                let (inputs, params) = (take(|call| &mut call.inputs), take(|call| &mut call.params));
-                Some(Box::new(ModuleCall {
-                    digest: call.digest,
-                    name: part.name.clone(),
-                    rows: part.rows.len(),
-                    inputs,
-                    params,
-                    reader: call.reader.clone(),
-                    demand: call.demand.clone(),
-                    manifest: call.manifest.clone(),
-                    now: call.now,
-                }))
-            })
-            .collect();
+        let mut apart = Vec::with_capacity(self.parts.len());
+        for rows in self.parts.iter().rev() {
+            let take = |columns: &mut Vec<Column>| -> Vec<Column> {
+                columns.iter_mut().map(|column| column.split_off(rows.start)).collect()
+            };
+            let (inputs, params) = (take(&mut self.call.inputs), take(&mut self.call.params));
+            apart.push(Some(Box::new(like(&self.call, rows.len(), inputs, params))));
+        }
         apart.reverse();
         apart
     }
@@ -163,7 +135,22 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         // Nothing, when it has ended; else this host is about to end.
-        tell(&self.state, Made::Failed(Box::new(|name| ModuleError::NotReady { module: name.to_owned() })));
+        tell(&self.state, Made::Failed(ModuleError::NotReady { module: self.call.name.to_string() }));
+    }
+}
+
+/// A call with other rows.
+fn like(call: &ModuleCall, rows: usize, inputs: Vec<Column>, params: Vec<Column>) -> ModuleCall {
+    ModuleCall {
+        digest: call.digest,
+        name: call.name.clone(),
+        rows,
+        inputs,
+        params,
+        reader: call.reader.clone(),
+        demand: call.demand.clone(),
+        manifest: call.manifest.clone(),
+        now: call.now,
     }
 }
 
@@ -192,12 +179,13 @@ impl Future for Waits {
         let mut state = self.state.lock();
         let State { wakers, made } = &mut *state;
         Poll::Ready(match made {
-            Some(Made::Outputs(columns)) => Ok(ModuleOutputs::new(columns.clone(), self.rows.clone())),
-            Some(Made::Failed(error)) => Err(Ended::Failed(error(&self.name))),
-            Some(Made::Apart(calls)) => Err(match calls.get_mut(self.at).and_then(Option::take) {
-                Some(call) => Ended::Alone(call),
-                None => Ended::Failed(ModuleError::NotReady { module: self.name.to_string() }),
-            }),
+            Some(Made::Outputs(outputs)) => Ok(outputs.part(self.rows.clone())),
+            Some(Made::Failed(error)) => Err(Ended::Failed(error.clone())),
+            // A future that is done is not asked again.
+            Some(Made::Apart(calls)) => match calls[self.at].take() {
+                Some(call) => Err(Ended::Alone(call)),
+                None => return Poll::Pending,
+            },
             None => {
                 if wakers.len() <= self.at {
                     wakers.resize(self.at + 1, None);
