@@ -33,13 +33,13 @@ impl Shared {
         Self::with(true, Config { instances: Instances::Warm, ..config() }).await
     }
 
-    /// A request of two rows, as a task of its own, under a demand.
-    fn demanding(&self, deed: &str, n: i64, demand: ReadDemand) -> JoinHandle<Result<Vec<f64>, ModuleError>> {
+    /// A request of two rows, as a task of its own, under a name and a demand.
+    fn named(&self, name: &str, deed: &str, n: i64, demand: ReadDemand) -> JoinHandle<Result<Vec<f64>, ModuleError>> {
         let runtime = self.module.runtime.clone();
         let deed = present(ColumnData::String(vec![deed.to_owned(); 2]));
         let mut call = ModuleCall {
             digest: self.module.digest,
-            name: self.module.name.clone(),
+            name: name.into(),
             rows: 2,
             inputs: Vec::new(),
             params: vec![deed, present(ColumnData::Int64(vec![n, n + 1]))],
@@ -57,7 +57,7 @@ impl Shared {
     }
 
     fn request(&self, deed: &str, n: i64) -> JoinHandle<Result<Vec<f64>, ModuleError>> {
-        self.demanding(deed, n, ReadDemand::default())
+        self.named(&self.module.name, deed, n, ReadDemand::default())
     }
 
     /// So many requests at once; how many got each count of calls.
@@ -116,7 +116,7 @@ async fn nothing_is_shared_that_must_not_be() {
     }
     let shared = Shared::warm().await;
     let demand = |seconds| ReadDemand { max_staleness: Some(Duration::from_secs(seconds)), ..ReadDemand::default() };
-    let requests: Vec<_> = (0..10).map(|n| shared.demanding("behave", n, demand(n as u64 % 2))).collect();
+    let requests: Vec<_> = (0..10).map(|n| shared.named("module", "behave", n, demand(n as u64 % 2))).collect();
     for (n, request) in (0..).zip(requests) {
         let first = if n % 2 == 0 { 0 } else { n };
         assert_eq!(
@@ -125,6 +125,10 @@ async fn nothing_is_shared_that_must_not_be() {
             "request {n}: another demand than the first's"
         );
     }
+    let shared = Shared::warm().await;
+    let [one, other] = ["one", "other"].map(|name| shared.named(name, "count", 0, ReadDemand::default()));
+    // Its errors and lines in the log name the module as it was called.
+    assert_ne!(one.await.unwrap(), other.await.unwrap(), "one release under two names");
 }
 
 #[tokio::test]
