@@ -10,7 +10,7 @@ use crate::{
     hlc::Hlc,
     mutation::{Mutation, active},
     position::{Lsn, Position},
-    row::Row,
+    row::{Row, RowHeader},
     view::ViewId,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -42,14 +42,21 @@ pub struct Sum {
 impl Sum {
     /// One row's hash, over all that every replica of the row must agree on: view, key, values, event time, version, and
     /// whether it is a tombstone. Not over the record's number, which another region's log counts on its own.
+    ///
+    /// It is computed from the row as it lies in memory; [`Row::sum`] has it from when the row was made.
     #[inline]
     #[must_use]
     pub fn of(row: &Row) -> Self {
-        let header = row.header();
+        Self::over(row.header(), row.payload())
+    }
+
+    /// The hash of a row of this header with these bytes of key and values.
+    #[inline]
+    pub(crate) fn over(header: &RowHeader, payload: &[u8]) -> Self {
         let mut bytes = [0_u8; 64];
-        bytes[..16].copy_from_slice(&xxh3_128(row.payload()).to_le_bytes());
+        bytes[..16].copy_from_slice(&xxh3_128(payload).to_le_bytes());
         bytes[16..20].copy_from_slice(&header.view.0.to_le_bytes());
-        bytes[20..24].copy_from_slice(&(row.key().len() as u32).to_le_bytes());
+        bytes[20..24].copy_from_slice(&header.key_len().to_le_bytes());
         bytes[24..32].copy_from_slice(&header.event_time.0.to_le_bytes());
         bytes[32..40].copy_from_slice(&header.version.hlc.0.to_le_bytes());
         bytes[40..56].copy_from_slice(header.version.region.as_bytes());

@@ -1,6 +1,7 @@
 //! A row as replicas hold it: one allocation, shared by count, never changed.
 
 use crate::{
+    digest::Sum,
     event_time::EventTime,
     merge::Rank,
     position::Lsn,
@@ -26,6 +27,7 @@ pub struct RowHeader {
     pub version: Version,
     /// The record of the local log that made the row.
     pub lsn: Lsn,
+    sum: Sum,
 }
 
 /// A row or a tombstone. Cloning counts a reference.
@@ -46,9 +48,16 @@ pub struct RowMeta {
 }
 
 impl RowHeader {
-    fn of(meta: RowMeta, key_len: usize, tombstone: bool) -> Self {
+    fn of(meta: RowMeta, payload: &[u8], key_len: usize, tombstone: bool) -> Self {
         let RowMeta { view, event_time, version, lsn } = meta;
-        Self { view, key_len: key_len as u32, tombstone, event_time, version, lsn }
+        let header = Self { view, key_len: key_len as u32, tombstone, event_time, version, lsn, sum: Sum::default() };
+        Self { sum: Sum::over(&header, payload), ..header }
+    }
+
+    /// Bytes of the key.
+    #[inline]
+    pub(crate) const fn key_len(&self) -> u32 {
+        self.key_len
     }
 }
 
@@ -56,17 +65,21 @@ impl Row {
     /// A row from its key and packed values ([`crate::row_body`]); `None` makes a tombstone.
     #[must_use]
     pub fn new(meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> Self {
-        let header = RowHeader::of(meta, key.len(), body.is_none());
+        let tombstone = body.is_none();
         let body = body.unwrap_or_default();
+        let made = |payload: &[u8]| {
+            let header = RowHeader::of(meta, payload, key.len(), tombstone);
+            Self(ThinArc::from_header_and_slice(header, payload))
+        };
         // Most rows are put together on the stack: one allocation instead of two.
         let mut short = [0; 512];
         let (keys, bodies) = (key.len(), key.len() + body.len());
         if let Some(bytes) = short.get_mut(..bodies) {
             bytes[..keys].copy_from_slice(key);
             bytes[keys..].copy_from_slice(body);
-            return Self(ThinArc::from_header_and_slice(header, bytes));
+            return made(bytes);
         }
-        Self(ThinArc::from_header_and_slice(header, &[key, body].concat()))
+        made(&[key, body].concat())
     }
 
     /// The same from bytes that are in one piece already: the key's, of which there are `key_len`, then the packed values'.
@@ -74,7 +87,8 @@ impl Row {
     #[must_use]
     pub fn of_payload(meta: RowMeta, payload: &[u8], key_len: usize) -> Self {
         let key_len = key_len.min(payload.len());
-        Self(ThinArc::from_header_and_slice(RowHeader::of(meta, key_len, key_len == payload.len()), payload))
+        let header = RowHeader::of(meta, payload, key_len, key_len == payload.len());
+        Self(ThinArc::from_header_and_slice(header, payload))
     }
 
     /// The same row, made by another record: one of another log.
@@ -83,11 +97,32 @@ impl Row {
         Self(ThinArc::from_header_and_slice(RowHeader { lsn, ..*row.header() }, &row.0.slice))
     }
 
+    /// The same row with the hash of what lies in memory now.
+    #[must_use]
+    pub fn resealed(row: &Self) -> Self {
+        let header = RowHeader { sum: Sum::of(row), ..*row.header() };
+        Self(ThinArc::from_header_and_slice(header, &row.0.slice))
+    }
+
+    /// The same row with other bytes in memory, as flipped bits would leave it: its hash is that of before. For tests.
+    #[cfg(feature = "test-hooks")]
+    #[must_use]
+    pub fn spoilt(row: &Self, payload: &[u8]) -> Self {
+        Self(ThinArc::from_header_and_slice(*row.header(), payload))
+    }
+
     /// The header.
     #[inline]
     #[must_use]
     pub fn header(&self) -> &RowHeader {
         &self.0.header.header
+    }
+
+    /// The row's hash as it was when the row was made: what [`Sum::of`] finds for as long as its memory keeps what was written.
+    #[inline]
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        self.header().sum
     }
 
     /// Where the row lies in memory, found without reading it: for prefetching.

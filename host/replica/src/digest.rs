@@ -1,13 +1,15 @@
 //! A view's digest, kept up as its rows change, and the check that finds out whether it still says what the rows are.
 //!
-//! A kept sum follows every change and so says what the rows should be. It does not notice a row that changes in memory
-//! without being written. So from time to time a scrub adds up the rows themselves, shard by shard, while writes go on: a
-//! write to a shard that was added up already is told to the scrub too. In the end both must be equal.
+//! A kept sum follows every change, by the hash that each row had when it was made, and so says what the rows should be. It
+//! does not notice a row that changes in memory without being written. So from time to time a scrub adds up the rows
+//! themselves, shard by shard, while writes go on: a write to a shard that was added up already is told to the scrub too. In
+//! the end both must be equal.
 //!
 //! Who begins and finishes a scrub, takes digests, or mends, is whoever applies, or works while nobody applies or
 //! scrubs: between two writes the sums of all shards are as of one record.
 
 use crate::{
+    shard::is,
     table::Table,
     view::{Residency, View},
 };
@@ -69,13 +71,18 @@ impl View {
             return;
         }
         let old = old.filter(|_| !active(Mutation::DigestKeepsReplaced));
-        let sum = |row: Option<&Row>| row.map_or(Sum::default(), Sum::of);
-        let (bucket, change) = (bucket_of(key), sum(new).minus(sum(old)));
+        let (bucket, change) = (bucket_of(key), difference(new, old, Row::sum));
         self.kept.add(bucket, change);
         if shard_is_scrubbed {
-            self.scrubbed.add(bucket, change);
+            // What the scrub has added up is what it found, not what was written.
+            self.scrubbed.add(bucket, difference(new, old, Sum::of));
         }
     }
+}
+
+fn difference(new: Option<&Row>, old: Option<&Row>, sum: impl Fn(&Row) -> Sum) -> Sum {
+    let of = |row: Option<&Row>| row.map_or(Sum::default(), &sum);
+    of(new).minus(of(old))
 }
 
 /// Shards that are added up between two breaths.
@@ -106,6 +113,8 @@ pub enum Finding {
 pub struct Scrub {
     table: Arc<Table>,
     next: usize,
+    /// Rows that were found to be other than they were made.
+    changed: Vec<Row>,
 }
 
 impl Table {
@@ -133,7 +142,16 @@ impl Table {
         for (_, view) in self.core.views.all_full() {
             (0..=u8::MAX).for_each(|bucket| view.scrubbed.store(bucket, Sum::default()));
         }
-        Some(Scrub { table: self.clone(), next: 0 })
+        Some(Scrub { table: self.clone(), next: 0, changed: Vec::new() })
+    }
+
+    /// Has a row, if it is still held, count as what it has become in memory.
+    fn reseal(&self, row: &Row) {
+        let (hash, header) = (self.core.hash_of(row), row.header());
+        let mut state = self.core.shard(hash).0.write();
+        if let Some(held) = state.rows.find_mut(hash, |held| is(held, header.view, row.key())) {
+            *held = Row::resealed(held);
+        }
     }
 }
 
@@ -157,7 +175,11 @@ impl Scrub {
         for row in state.rows.iter() {
             self.table.core.views.with(row.header().view, |view| {
                 if view.residency() == Residency::Full {
-                    view.scrubbed.add(bucket_of(row.key()), Sum::of(row));
+                    let sum = Sum::of(row);
+                    view.scrubbed.add(bucket_of(row.key()), sum);
+                    if sum != row.sum() {
+                        self.changed.push(row.clone());
+                    }
                 }
             });
         }
@@ -180,6 +202,10 @@ impl Scrub {
             if !buckets.is_empty() {
                 spoilt.push(Spoilt { view: id, buckets });
             }
+        }
+        if finding == Finding::Adopt {
+            // So that they leave the sums as they are in them now.
+            self.changed.iter().for_each(|row| self.table.reseal(row));
         }
         spoilt
     }

@@ -179,18 +179,14 @@ impl Table {
         let hash = self.core.hash(view, key);
         let mut state = self.core.shard(hash).0.write();
         let Some(held) = state.rows.find_mut(hash, |row| crate::shard::is(row, view, key)) else { return false };
-        let mut body = held.body().to_vec();
-        let Some(last) = body.last_mut() else { return false };
+        if held.is_tombstone() {
+            return false;
+        }
+        let mut payload = held.payload().to_vec();
+        let Some(last) = payload.last_mut() else { return false };
         // Not one bit: a second time would take it back.
         *last = last.wrapping_add(1);
-        let header = *held.header();
-        let meta = littoral_model::row::RowMeta {
-            view: header.view,
-            event_time: header.event_time,
-            version: header.version,
-            lsn: header.lsn,
-        };
-        *held = Row::new(meta, key, Some(&body));
+        *held = Row::spoilt(held, &payload);
         true
     }
 

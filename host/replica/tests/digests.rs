@@ -143,6 +143,7 @@ proptest! {
     fn a_scrub_among_writes_finds_the_damage_and_only_that(
         steps in prop::collection::vec(step(), 1..80),
         harmed in prop::option::of(any::<prop::sample::Index>()),
+        overwritten in any::<bool>(),
     ) {
         let table = table();
         table.set_residency(VIEW, Residency::Full);
@@ -159,13 +160,18 @@ proptest! {
         let mut lsn = 1_000;
         while scrub.advance() {
             for key in 0..24 {
+                if !overwritten && harmed.as_deref() == Some(&[key][..]) {
+                    continue;
+                }
                 lsn += 1;
                 apply(&table, lsn, &Step::Put { key, event: lsn as i64, body: (key % 5 > 0).then_some(key) });
             }
         }
         let spoilt = scrub.finish(Finding::Adopt);
         let found: Vec<u8> = spoilt.into_iter().flat_map(|spoilt| spoilt.buckets).collect();
-        prop_assert_eq!(found, harmed.iter().map(|key| bucket_of(key)).collect::<Vec<u8>>());
+        // What was written over is damaged no more, and has left the sums as it came into them.
+        let left = harmed.filter(|_| !overwritten);
+        prop_assert_eq!(found, left.iter().map(|key| bucket_of(key)).collect::<Vec<u8>>());
         prop_assert_eq!(kept(&table), added_up(&table));
     }
 

@@ -230,6 +230,15 @@ impl Edge {
         }
     }
 
+    /// Rows that had changed in memory were written over. One that changes once more concerns no scrub that is under way: it
+    /// may have passed there.
+    pub fn healed(&mut self, healed: &BTreeSet<u64>) {
+        self.rotten.retain(|number| !healed.contains(number));
+        if let Some((_, rotten)) = &mut self.scrub {
+            rotten.retain(|number| !healed.contains(number));
+        }
+    }
+
     /// A row of the full view changes in memory. Whether there was one.
     pub fn rot(&mut self, number: u64) -> bool {
         let key = crate::leader::key(number % KEYS);

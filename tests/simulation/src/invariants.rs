@@ -27,7 +27,7 @@ impl World {
                 a_resident_row_is_never_older_than_the_position(edge, &replica, history)?;
             }
             a_read_never_claims_less_staleness_than_it_has(edge, &self.edges[edge], history)?;
-            self.edges[edge].rotten.retain(|number| !healed.contains(number));
+            self.edges[edge].healed(&healed);
         }
         Ok(())
     }
