@@ -2,6 +2,39 @@
 
 use serde::Serialize;
 
+/// A figure as several rounds gave it, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Figures(Vec<f64>);
+
+impl Figures {
+    /// The median round's.
+    pub fn median(&self) -> f64 {
+        median(&self.0)
+    }
+
+    /// How often this is the other. Of figures that were taken in the same rounds it is the median of the rounds' ratios: what
+    /// the machine does besides comes and goes in seconds, and meets the two of a round alike.
+    fn over(&self, peer: &Self) -> Option<f64> {
+        if self.0.len() == peer.0.len() && peer.0.iter().all(|peer| *peer > 0.0) {
+            let ratios: Vec<_> = self.0.iter().zip(&peer.0).map(|(own, peer)| own / peer).collect();
+            return Some(median(&ratios));
+        }
+        Some(peer.median()).filter(|peer| *peer > 0.0).map(|peer| self.median() / peer)
+    }
+}
+
+impl From<f64> for Figures {
+    fn from(figure: f64) -> Self {
+        Self(vec![figure])
+    }
+}
+
+impl From<&[f64]> for Figures {
+    fn from(rounds: &[f64]) -> Self {
+        Self(rounds.to_vec())
+    }
+}
+
 /// A comparison with its target.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
@@ -9,7 +42,7 @@ pub struct Comparison {
     pub with: String,
     /// Its figure, in the measurement's unit; `None` when it could not be measured.
     pub peer: Option<f64>,
-    /// The measurement's figure over the peer's.
+    /// The measurement's figure over the peer's: the median of the rounds' ratios.
     pub ratio: Option<f64>,
     /// The target in words.
     pub target: String,
@@ -26,8 +59,10 @@ pub struct Measurement {
     pub work: String,
     /// The unit of every figure in it.
     pub unit: &'static str,
-    /// What the product reaches; the median of the runs.
+    /// What the product reaches; the median of the rounds.
     pub value: Option<f64>,
+    #[serde(skip)]
+    rounds: Figures,
     /// Beside what.
     pub comparisons: Vec<Comparison>,
     /// What a reader should know besides: latencies, what is missing and why.
@@ -38,32 +73,36 @@ pub struct Measurement {
 
 impl Measurement {
     /// A measurement without comparisons yet.
-    pub fn new(name: &'static str, work: impl Into<String>, unit: &'static str, value: f64) -> Self {
-        Self { name, work: work.into(), unit, value: Some(value), comparisons: Vec::new(), notes: Vec::new() }
+    pub fn new(name: &'static str, work: impl Into<String>, unit: &'static str, value: impl Into<Figures>) -> Self {
+        let rounds = value.into();
+        let value = Some(rounds.median());
+        Self { name, work: work.into(), unit, value, rounds, comparisons: Vec::new(), notes: Vec::new() }
     }
 
     /// One that could not be made.
     pub fn failed(name: &'static str, why: impl std::fmt::Display) -> Self {
         let notes = vec![format!("not measured: {why}")];
-        Self { name, work: name.replace('_', " "), unit: "", value: None, comparisons: Vec::new(), notes }
+        let (work, rounds) = (name.replace('_', " "), Figures::default());
+        Self { name, work, unit: "", value: None, rounds, comparisons: Vec::new(), notes }
     }
 
     /// Adds a peer that the figure should be at least `factor` times of.
-    pub fn at_least(mut self, factor: f64, with: &str, peer: Option<f64>) -> Self {
+    pub fn at_least(mut self, factor: f64, with: &str, peer: Option<Figures>) -> Self {
         let target = if factor < 1.0 { format!(">= {:.0}%", factor * 100.0) } else { format!(">= {factor}x") };
         self.compare(with, peer, target, |ratio| ratio >= factor);
         self
     }
 
     /// Adds a peer that the figure should be at most `factor` times of.
-    pub fn at_most(mut self, factor: f64, with: &str, peer: Option<f64>) -> Self {
+    pub fn at_most(mut self, factor: f64, with: &str, peer: Option<Figures>) -> Self {
         self.compare(with, peer, format!("<= {factor}x"), |ratio| ratio <= factor);
         self
     }
 
     /// Adds a peer that is shown without a target.
-    pub fn beside(mut self, with: &str, peer: Option<f64>) -> Self {
-        let ratio = self.value.zip(peer.filter(|peer| *peer > 0.0)).map(|(value, peer)| value / peer);
+    pub fn beside(mut self, with: &str, peer: Option<Figures>) -> Self {
+        let ratio = peer.as_ref().and_then(|peer| self.rounds.over(peer));
+        let peer = peer.as_ref().map(Figures::median);
         self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target: "-".to_owned(), met: None });
         self
     }
@@ -82,8 +121,9 @@ impl Measurement {
         self
     }
 
-    fn compare(&mut self, with: &str, peer: Option<f64>, target: String, meets: impl Fn(f64) -> bool) {
-        let ratio = self.value.zip(peer.filter(|peer| *peer > 0.0)).map(|(value, peer)| value / peer);
+    fn compare(&mut self, with: &str, peer: Option<Figures>, target: String, meets: impl Fn(f64) -> bool) {
+        let ratio = peer.as_ref().and_then(|peer| self.rounds.over(peer));
+        let peer = peer.as_ref().map(Figures::median);
         self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target, met: ratio.map(meets) });
     }
 }
@@ -106,13 +146,23 @@ mod tests {
     #[test]
     fn a_comparison_says_whether_its_target_is_met() {
         let row = Measurement::new("x", "x", "1/s", 150.0)
-            .at_least(0.75, "floor", Some(200.0))
-            .at_least(2.0, "peer", Some(100.0))
-            .at_most(2.0, "peer", Some(100.0))
+            .at_least(0.75, "floor", Some(200.0.into()))
+            .at_least(2.0, "peer", Some(100.0.into()))
+            .at_most(2.0, "peer", Some(100.0.into()))
             .at_least(1.0, "missing", None);
         let met: Vec<_> = row.comparisons.iter().map(|comparison| comparison.met).collect();
         assert_eq!(met, [Some(true), Some(false), Some(true), None]);
         assert_eq!(row.comparisons[0].target, ">= 75%");
+    }
+
+    #[test]
+    fn a_slow_round_of_the_machine_changes_no_ratio() {
+        let (own, floor) = ([90.0, 45.0, 80.0], [100.0, 50.0, 100.0]);
+        let row = Measurement::new("x", "x", "1/s", &own[..]).at_least(0.75, "floor", Some(floor[..].into()));
+        assert_eq!(
+            (row.value, row.comparisons[0].peer, row.comparisons[0].ratio),
+            (Some(80.0), Some(100.0), Some(0.9))
+        );
     }
 
     #[test]

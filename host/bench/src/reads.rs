@@ -6,7 +6,7 @@ use crate::{
     feast,
     floor::Floor,
     load::{self, Framing, Load, Pace},
-    measurement::{Measurement, median},
+    measurement::{Figures, Measurement, median},
     names,
     random::{Random, Zipf},
     redis,
@@ -36,9 +36,9 @@ pub struct Series {
 }
 
 impl Series {
-    /// The median run's answers per second.
-    pub fn rate(&self) -> f64 {
-        median(&self.rates)
+    /// Answers per second, round by round.
+    pub fn rate(&self) -> Figures {
+        self.rates[..].into()
     }
 
     /// The median run's latencies, in words.
@@ -95,8 +95,8 @@ pub fn one_entity(stand: &Stand, effort: Effort) -> Result<Measurement, Failure>
     let mut row = Measurement::new(names::READ_1X10, work, "reads/s", series[1].rate())
         .at_least(0.75, "floor", Some(series[0].rate()))
         .at_least(1.5, "Redis MGET of 10, same load", redis_rate)
-        .beside("Redis MGET of 10, redis-benchmark", own_tool.as_ref().ok().copied().flatten())
-        .at_least(20.0, "feast serve", feast.as_ref().ok().copied())
+        .beside("Redis MGET of 10, redis-benchmark", own_tool.as_ref().ok().copied().flatten().map(Figures::from))
+        .at_least(20.0, "feast serve", feast.as_ref().ok().copied().map(Figures::from))
         .note(format!("edge {}; floor {}", series[1].latency(), series[0].latency()));
     row.notes.extend(redis.err().map(|why| format!("Redis not measured: {why}")));
     row.notes.extend(own_tool.err().map(|why| format!("redis-benchmark not measured: {why}")));
@@ -124,7 +124,7 @@ pub fn hundred_entities(stand: &Stand, effort: Effort) -> Result<Measurement, Fa
     let work = format!("read {MANY} entities x 10 features, {} rows", effort.rows);
     let mut row = Measurement::new(names::READ_100X10, work, "reads/s", series[1].rate())
         .at_least(0.15, "floor", Some(series[0].rate()))
-        .at_least(60.0, "feast serve", feast.as_ref().ok().copied())
+        .at_least(60.0, "feast serve", feast.as_ref().ok().copied().map(Figures::from))
         .note(format!("edge {}; floor {}", series[1].latency(), series[0].latency()));
     row.notes.extend(feast.err().map(|why| format!("feast serve not measured: {why}")));
     Ok(row)

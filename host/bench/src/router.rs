@@ -46,7 +46,7 @@ pub fn measure(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
         .note(format!(
             "router {}; straight to an edge {:.0} reads/s, {}",
             series[1].latency(),
-            series[0].rate(),
+            series[0].rate().median(),
             series[0].latency()
         ));
     row.notes.extend(peer.map(|peer| format!("haproxy {}", peer.latency())));

@@ -27,7 +27,7 @@ impl Effort {
         if args.quick {
             Self { rounds: 1, run: Duration::from_millis(300), rows: 1_000, rows_large: 10_000 }
         } else {
-            Self { rounds: 3, run: Duration::from_secs(2), rows: 10_000, rows_large: 1_000_000 }
+            Self { rounds: 7, run: Duration::from_secs(1), rows: 10_000, rows_large: 1_000_000 }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     floor::Floor,
     load::{self, Load, Pace},
-    measurement::{Measurement, median},
+    measurement::Measurement,
     names, reads,
     requests::{VARIETY, feast_reads, uniform},
     session::Effort,
@@ -17,7 +17,7 @@ pub fn at_half_rate(stand: &Stand, effort: Effort) -> Result<Measurement, Failur
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 4));
     let edge = stand.edge_door(0)?;
     let floor = Floor::start(&answer_to(edge, &requests[0])?)?;
-    let peak = reads::in_turns(&[reads::http(edge, &requests, effort)], effort.rounds)?[0].rate();
+    let peak = reads::in_turns(&[reads::http(edge, &requests, effort)], effort.rounds)?[0].rate().median();
     let rate = peak / 2.0;
     let paced =
         |address| Load { pace: Pace::Open(rate), duration: effort.run * 2, ..reads::http(address, &requests, effort) };
@@ -27,5 +27,5 @@ pub fn at_half_rate(stand: &Stand, effort: Effort) -> Result<Measurement, Failur
         edge_p99.push(load::run(&paced(edge))?.latencies.quantile_us(0.99));
     }
     let work = format!("p99 at half of the peak rate, 1 x 10 ({rate:.0} reads/s, open loop)");
-    Ok(Measurement::new(names::TAIL, work, "us", median(&edge_p99)).at_most(2.0, "floor", Some(median(&floor_p99))))
+    Ok(Measurement::new(names::TAIL, work, "us", &edge_p99[..]).at_most(2.0, "floor", Some(floor_p99[..].into())))
 }

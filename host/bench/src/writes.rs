@@ -10,7 +10,7 @@ use crate::{
     histogram::Latencies,
     http_load,
     load::{self, Framing, Load, Pace},
-    measurement::{Measurement, median},
+    measurement::{Figures, Measurement, median},
     names,
     random::Random,
     session::Effort,
@@ -70,8 +70,9 @@ pub fn batches(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement,
 fn measurement(name: &'static str, work: String, runs: &[Run], factor: f64) -> Measurement {
     let of = |figure: fn(&Run) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>());
     let (p50, p99) = (of(|run| run.latencies.quantile_us(0.5)), of(|run| run.latencies.quantile_us(0.99)));
-    Measurement::new(name, work, "rows/s", of(|run| run.rate))
-        .at_least(factor, "bare append + fdatasync", Some(of(|run| run.bare)))
+    let rounds = |figure: fn(&Run) -> f64| Figures::from(&runs.iter().map(figure).collect::<Vec<_>>()[..]);
+    Measurement::new(name, work, "rows/s", rounds(|run| run.rate))
+        .at_least(factor, "bare append + fdatasync", Some(rounds(|run| run.bare)))
         .note(format!("{:.0} rows per fsync; acknowledged p50 {p50:.0} us, p99 {p99:.0} us", of(|run| run.group)))
 }
 
@@ -108,14 +109,17 @@ async fn write_for(stand: &Stand, effort: Effort, writes: Vec<Vec<WriteRequest>>
         let calls = stand.calls();
         tasks.spawn(async move {
             let mut latencies = Latencies::default();
-            for write in writes.iter().cycle() {
-                if Instant::now() >= end {
-                    break;
-                }
-                let request = write.clone();
+            let mut writes = writes.iter().cycle().cloned();
+            let mut next = writes.next();
+            while let Some(write) = next
+                && Instant::now() < end
+            {
                 let sent = Instant::now();
-                calls.write(request).await.map_err(|error| Failure::new("a write", error))?;
+                // The next one is made ready while this one is away.
+                let (written, ready) = tokio::join!(calls.write(write), async { writes.next() });
+                written.map_err(|error| Failure::new("a write", error))?;
                 latencies.record(sent.elapsed());
+                next = ready;
             }
             Ok::<_, Failure>(latencies)
         });
