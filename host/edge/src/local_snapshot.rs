@@ -24,7 +24,9 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// A block ends with so many rows, or when it has come to so many bytes.
 const ROWS_PER_BLOCK: usize = 2_048;
+const BLOCK_LEN: usize = 4 << 20;
 
 /// Why a local snapshot cannot be written or used.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +81,10 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
     for chunk in replica.table.chunks(ROWS_PER_BLOCK) {
         block.clear();
         for row in &chunk {
+            if block.len() >= BLOCK_LEN {
+                writer.rows(&block)?;
+                block.clear();
+            }
             rows::push(&mut block, Some(row)).map_err(|error| writer.damaged(error.to_string()))?;
         }
         writer.rows(&block)?;

@@ -28,9 +28,6 @@ const MAGIC: &[u8; 8] = b"LITSNAPS";
 const HEADER_LEN: usize = 16;
 const BLOCK_HEADER_LEN: usize = 16;
 
-/// The longest block, in bytes.
-const BLOCK_LEN_MAX: usize = 256 << 20;
-
 const KIND_HEAD: u32 = 1;
 const KIND_ROWS: u32 = 2;
 const KIND_RECEIPTS: u32 = 3;

@@ -99,6 +99,24 @@ fn a_byte_changed_or_missing_anywhere_is_found() {
 }
 
 #[test]
+fn a_block_stays_small_however_large_rows_are() {
+    let storage = Memory::new();
+    let meta = *row(4).header();
+    let meta = RowMeta { view: meta.view, event_time: meta.event_time, version: meta.version, lsn: meta.lsn };
+    let large: Vec<Row> = (0..9_u8).map(|key| Row::new(meta, &[key], Some(&vec![key; 3 << 20]))).collect();
+    snapshot::write(&storage, &head(40), [large].into_iter(), &snapshot::Remembered::default()).unwrap();
+    let bytes = storage.bytes(NAME).unwrap();
+    let (mut at, mut longest) = (16, 0);
+    while at < bytes.len() {
+        let len = u32::from_le_bytes(*bytes[at + 4..].first_chunk().unwrap()) as usize;
+        (longest, at) = (len.max(longest), at + 16 + len);
+    }
+    assert!((6 << 20..8 << 20).contains(&longest), "two of the rows: {longest} bytes");
+    let (rows, _) = read(&storage, 40).unwrap();
+    assert!(rows.iter().all(|row| row.body().len() == 3 << 20) && rows.len() == 9);
+}
+
+#[test]
 fn two_are_kept_and_the_older_bounds_trimming() {
     let storage = Memory::new();
     assert_eq!(snapshot::prune(&storage).unwrap(), Lsn::NONE);

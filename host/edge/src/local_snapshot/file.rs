@@ -10,8 +10,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"LITTEDGE";
 const VERSION: u32 = 2;
-/// The longest block that is read, in bytes: rows of the greatest size that a frame may carry.
-const BLOCK_LEN_MAX: usize = 256 << 20;
 
 /// The shortest row, in bytes: its length and one byte for each of its fields.
 const ROW_LEN_MIN: u64 = 4 + 7;
@@ -69,9 +67,10 @@ impl Writer {
     }
 
     fn block(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
+        let len = u32::try_from(payload.len()).map_err(|_| self.damaged("a row is too large for it".to_owned()))?;
         let mut head = [0; 13];
         head[0] = kind;
-        head[1..5].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        head[1..5].copy_from_slice(&len.to_le_bytes());
         head[5..].copy_from_slice(&xxh3_64(payload).to_le_bytes());
         (self.out.write_all(&head))
             .and_then(|()| self.out.write_all(payload))
@@ -146,9 +145,6 @@ impl Reader {
         let mut head = [0; 13];
         self.exactly(&mut head)?;
         let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        if len > BLOCK_LEN_MAX {
-            return Err(self.damaged(format!("it has a block of {len} bytes")));
-        }
         // The length is not covered by the checksum: hold it against the file before memory is taken for it.
         if len as u64 > self.left {
             return Err(self.damaged("it ends early".to_owned()));

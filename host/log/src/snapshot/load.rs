@@ -1,8 +1,8 @@
 //! Reading a snapshot back.
 
 use super::{
-    BLOCK_HEADER_LEN, BLOCK_LEN_MAX, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS,
-    KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, Receipt, name, parse_name,
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_RECEIPTS,
+    KIND_ROWS, MAGIC, RECEIVED, Receipt, name, parse_name,
 };
 use crate::{
     error::OpenError,
@@ -150,8 +150,8 @@ fn block(name: &str, file: &dyn File, len: u64, at: &mut u64) -> Result<(u32, Ve
     let u32_at = |at: usize| header[at..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
     let (kind, size) = (u32_at(0), u32_at(4) as usize);
     let sum = header[8..].first_chunk().map_or(0, |raw| u64::from_le_bytes(*raw));
-    // The length is not covered by the checksum: bound it before anything is allocated.
-    if size > BLOCK_LEN_MAX || size as u64 > len - offset - BLOCK_HEADER_LEN as u64 {
+    // The length is not covered by the checksum: hold it against the file before anything is allocated.
+    if size as u64 > len - offset - BLOCK_HEADER_LEN as u64 {
         return Err(early());
     }
     let mut payload = vec![0; size];

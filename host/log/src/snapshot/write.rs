@@ -14,6 +14,8 @@ use serde::Serialize;
 use std::{io, sync::Arc};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// A block of rows that has come to so many bytes is ended.
+const BLOCK_LEN: usize = 4 << 20;
 /// Receipts in one block.
 const RECEIPTS_PER_BLOCK: usize = 1_024;
 /// Conflicts in one block: each may hold two of the largest rows.
@@ -51,6 +53,11 @@ pub fn write(
         for chunk in chunks {
             out.begin();
             for row in &chunk {
+                // However large rows are: memory, when it is read back, is taken a block at a time.
+                if out.block.len() >= BLOCK_LEN {
+                    out.end(KIND_ROWS)?;
+                    out.begin();
+                }
                 rows::push(&mut out.block, Some(row)).map_err(io::Error::other)?;
             }
             out.end(KIND_ROWS)?;
