@@ -5,7 +5,8 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     world: "feature-module",
     imports: {
-        "littoral:feature/feature-reader.lookup": async,
+        "littoral:feature/feature-reader.lookup": async | trappable,
+        "littoral:feature/logging.log": async | trappable,
     },
     exports: { default: async },
 });

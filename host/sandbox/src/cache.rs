@@ -7,8 +7,8 @@
 use littoral_model::module::ModuleDigest;
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    io::{Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
@@ -21,6 +21,11 @@ const UNFINISHED: &str = "unfinished-";
 const UNFINISHED_KEPT: Duration = Duration::from_secs(60 * 60);
 /// How long code for other engines is kept.
 const OTHERS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Whether a file belongs to the user that this process runs as.
+fn is_ours(metadata: &fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
 
 /// A directory of compiled modules.
 #[derive(Clone, Debug)]
@@ -35,7 +40,18 @@ impl Cache {
     /// When the directory cannot be made, or others may write to it.
     pub(crate) fn open(dir: PathBuf, compatibility: u64) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        let mode = fs::metadata(&dir)?.permissions().mode();
+        let metadata = fs::metadata(&dir)?;
+        if !is_ours(&metadata) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "{} belongs to another user (number {}); native code is run from there: chown it to the one that this runs as",
+                    dir.display(),
+                    metadata.uid()
+                ),
+            ));
+        }
+        let mode = metadata.permissions().mode();
         if mode & 0o022 != 0 {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -80,7 +96,12 @@ impl Cache {
     /// The native code of a component, if it is there whole.
     pub(crate) fn get(&self, digest: ModuleDigest) -> Option<Vec<u8>> {
         let path = self.path(digest);
-        let mut bytes = fs::read(&path).ok()?;
+        let mut file = fs::File::open(&path).ok()?;
+        let mut bytes = Vec::new();
+        if !is_ours(&file.metadata().ok()?) || file.read_to_end(&mut bytes).is_err() {
+            tracing::warn!(file = %path.display(), "a compiled module that belongs to another user, or cannot be read, is compiled again");
+            return None;
+        }
         let whole = bytes.first_chunk::<16>().is_some_and(|sum| u128::from_le_bytes(*sum) == xxh3_128(&bytes[16..]));
         if !whole {
             tracing::warn!(file = %path.display(), "a compiled module is damaged and will be compiled again");

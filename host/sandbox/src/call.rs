@@ -24,7 +24,16 @@ use std::{
 use tokio::time::{self, error::Elapsed};
 use wasmtime::PoolConcurrencyLimitError;
 
-/// Calls `transform`, which takes the call's columns and gives them back when it fails. `shed` frees instances that other
+/// What a call has made.
+pub(crate) struct Made {
+    /// The outputs.
+    pub(crate) columns: Vec<Column>,
+    /// Whether it ran into a bound of the whole call, or a lookup was refused for what one of its rows asked. The guest may have
+    /// made something of it, which other rows then hang on.
+    pub(crate) bounded: bool,
+}
+
+/// Calls `transform`, which takes the call's columns and gives them back when it fails or was bounded. `shed` frees instances that other
 /// releases keep idle, when there is no place for another.
 ///
 /// # Errors
@@ -34,14 +43,14 @@ pub(crate) async fn transform(
     call: &mut ModuleCall,
     config: &Config,
     shed: impl Fn(),
-) -> Result<Vec<Column>, ModuleError> {
+) -> Result<Made, ModuleError> {
     let rows = call.rows;
     let rows =
         u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &call.name))?;
     let to_guest = |columns: &mut Vec<Column>| mem::take(columns).into_iter().map(columns::to_guest).collect();
     let batch = Batch { rows, inputs: to_guest(&mut call.inputs), params: to_guest(&mut call.params) };
     let made = of_batch(release, call, &batch, config, shed).await;
-    if made.is_err() {
+    if made.as_ref().map_or(true, |made| made.bounded) {
         let from_guest = |columns: Vec<GuestColumn>| columns.into_iter().map(columns::from_guest).collect();
         (call.inputs, call.params) = (from_guest(batch.inputs), from_guest(batch.params));
     }
@@ -54,7 +63,7 @@ async fn of_batch(
     batch: &Batch,
     config: &Config,
     shed: impl Fn(),
-) -> Result<Vec<Column>, ModuleError> {
+) -> Result<Made, ModuleError> {
     let module = &call.name;
     let begun = Instant::now();
     let _place = release.enter(module)?;
@@ -73,9 +82,9 @@ async fn of_batch(
         demand: call.demand.clone(),
         now: call.now,
         keys_left: config.lookup_keys,
-        answer_bytes: usize::try_from(config.memory_bytes).unwrap_or(usize::MAX),
+        answer_bytes: usize::try_from(config.output_bytes.min(config.memory_bytes)).unwrap_or(usize::MAX),
         lines_left: config.log_lines,
-        waited: Duration::ZERO,
+        lookup_refused: false,
         meter: release.meter(),
         lookup_failed: None,
     });
@@ -88,11 +97,17 @@ async fn of_batch(
         Ok(Err(error)) => return Err(fault::of(&error, instance.store.data(), module, config)),
         Err(_) => return Err(timeout()),
     };
-    let lookup_failed = instance.store.data_mut().call.take().and_then(|call| call.lookup_failed);
+    let guest = instance.store.data_mut();
+    let (refused, lookup_failed) =
+        guest.call.take().map_or((false, None), |call| (call.lookup_refused, call.lookup_failed));
+    let bounded = refused || guest.limits.was_refused();
     release.give_back(instance);
     release.took(module, begun.elapsed().as_secs_f64());
     match (answer, lookup_failed) {
-        (Ok(columns), _) => returned::columns(columns, &call.manifest, call.rows, module),
+        (Ok(columns), _) => {
+            let columns = returned::columns(columns, &call.manifest, call.rows, module)?;
+            Ok(Made { columns, bounded })
+        }
         (Err(_), Some(source)) => Err(ModuleError::Lookup { module: module.to_string(), source }),
         (Err(error), None) => Err(returned::report(error, module)),
     }

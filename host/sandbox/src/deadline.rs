@@ -6,16 +6,16 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// What is left to a guest of its call. Looked at once a tick; in between it computes on one thread.
+/// What is left to a guest of its call. In between two looks it computes on one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Deadline {
     left: Duration,
-    /// It waited for others since it was looked at last.
-    waited: bool,
     slice: Slice,
+    /// When it was looked at last.
+    looked: Option<Instant>,
 }
 
 /// How long a guest's thread had computed when it let the guest go on.
@@ -23,29 +23,23 @@ pub(crate) struct Deadline {
 pub(crate) struct Slice(Arc<AtomicU64>);
 
 impl Deadline {
-    /// So much from now on.
-    pub(crate) fn start(&mut self, limit: Duration) {
-        (self.left, self.waited) = (limit, false);
-        self.slice.take();
+    /// So much from now on, for a guest that begins on a thread that has computed for so long.
+    pub(crate) fn start(&mut self, limit: Duration, thread: Duration) {
+        (self.left, self.looked) = (limit, Some(Instant::now()));
+        self.slice.begin(thread);
     }
 
-    /// The guest goes on after it has waited for so long for others; it may be on another thread.
-    pub(crate) fn waited(&mut self, long: Duration) {
-        self.slice.take();
-        // A shorter wait is not forgiven: a guest could compute for a tick after each of many.
-        self.waited |= long >= TICK;
+    /// Whether a tick has passed since it was looked at last. Quick.
+    pub(crate) fn is_due(&self) -> bool {
+        self.looked.is_none_or(|looked| looked.elapsed() >= TICK)
     }
 
-    /// A tick of the epoch, on a thread that has computed for so long. Gives the slice that the guest goes on with, if it
-    /// may go on.
-    pub(crate) fn tick(&mut self, thread: Duration) -> Option<Slice> {
-        let computed = match (std::mem::take(&mut self.waited), self.slice.take()) {
-            (true, _) => Duration::ZERO,
-            (false, Some(begun)) => thread.saturating_sub(begun),
-            // No more than a tick, or it would have been looked at before.
-            (false, None) => TICK,
-        };
-        self.left = self.left.checked_sub(computed)?;
+    /// A look, on a thread that has computed for so long: at a tick of the epoch, between steps of the host, or before the guest
+    /// waits for others. Gives the slice to begin when it goes on, perhaps on another thread, if it may go on.
+    pub(crate) fn look(&mut self, thread: Duration) -> Option<Slice> {
+        self.looked = Some(Instant::now());
+        self.left = self.left.checked_sub(thread.saturating_sub(self.slice.begun()))?;
+        self.slice.begin(thread);
         Some(self.slice.clone())
     }
 }
@@ -56,8 +50,8 @@ impl Slice {
         self.0.store(u64::try_from(thread.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    fn take(&self) -> Option<Duration> {
-        Some(self.0.swap(0, Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
+    fn begun(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Relaxed))
     }
 }
 
@@ -73,39 +67,43 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn deadline(limit: Duration) -> Deadline {
+    fn deadline(limit: Duration, thread: Duration) -> Deadline {
         let mut deadline = Deadline::default();
-        deadline.start(limit);
+        deadline.start(limit, thread);
         deadline
     }
 
     #[test]
     fn what_counts_is_what_was_computed_and_not_how_often_it_was_looked_at() {
-        let mut deadline = deadline(3 * MS);
-        // The first slice is no longer than a tick, whatever else its thread has done.
-        let mut slice = deadline.tick(70 * MS).unwrap();
-        // A thread that is given little of a busy host: many ticks, little done.
+        let mut deadline = deadline(3 * MS, 70 * MS);
+        let mut slice = deadline.look(71 * MS).unwrap();
+        // A thread that is given little of a busy host: many looks, little done.
         let mut thread = 500 * MS;
         for _ in 0..19 {
             slice.begin(thread);
             thread += MS / 10;
-            slice = deadline.tick(thread).unwrap();
+            slice = deadline.look(thread).unwrap();
         }
         slice.begin(thread);
-        assert!(deadline.tick(thread + MS).is_none(), "all in all more than its 3 ms");
-        deadline.start(MS);
-        assert!(deadline.tick(thread + 9 * MS).is_some(), "another call begins anew");
+        assert!(deadline.look(thread + MS).is_none(), "all in all more than its 3 ms");
+        deadline.start(MS, thread);
+        assert!(deadline.look(thread + MS).is_some(), "another call begins anew");
+        deadline.start(MS, thread);
+        assert!(deadline.look(thread + 9 * MS).is_none(), "also what comes before the first look counts");
     }
 
     #[test]
-    fn waiting_is_not_computing() {
-        let mut deadline = deadline(2 * MS);
+    fn waiting_is_not_computing_and_computing_beside_it_is() {
+        let mut deadline = deadline(2 * MS, 100 * MS);
+        let mut thread = 100 * MS;
         for _ in 0..9 {
-            deadline.waited(5 * MS);
-            deadline.tick(100 * MS).unwrap().begin(100 * MS);
+            thread += MS / 10;
+            // It waits; meanwhile the thread does other things, or the guest comes to another one.
+            let slice = deadline.look(thread).unwrap();
+            thread += 5 * MS;
+            slice.begin(thread);
         }
-        deadline.waited(MS / 2);
-        deadline.tick(900 * MS).unwrap();
-        assert_eq!(deadline.left, MS, "a tick: the time of another thread is not compared");
+        assert_eq!(deadline.left, 2 * MS - 9 * MS / 10);
+        assert!(deadline.look(thread + 2 * MS).is_none());
     }
 }

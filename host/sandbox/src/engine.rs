@@ -58,5 +58,8 @@ pub(crate) fn running(bounds: &Config) -> wasmtime::Result<Engine> {
 /// # Errors
 /// When this host cannot compile at all.
 pub(crate) fn compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&common())
+    let mut config = common();
+    // The bounds of time and processors are those of one thread.
+    config.parallel_compilation(false);
+    Engine::new(&config)
 }

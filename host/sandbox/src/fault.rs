@@ -11,7 +11,7 @@ pub(crate) fn of(error: &wasmtime::Error, guest: &Guest, module: &Arc<str>, boun
     if error.is::<PoolConcurrencyLimitError>() {
         return ModuleError::Busy { module, limit: bounds.instances_max as usize };
     }
-    if guest.interrupted || error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
+    if guest.pace.interrupted || error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return ModuleError::Timeout { module, deadline_ms: bounds.deadline_ms };
     }
     if guest.limits.was_refused() {

@@ -2,18 +2,15 @@
 
 use crate::{
     bindings::{feature_reader, logging, types},
-    deadline::Deadline,
+    deadline::{Deadline, Slice, thread_time},
     limits::Limits,
     meter::Meter,
 };
 use littoral_model::{
     event_time::EventTime, freshness::ReadDemand, module::ModuleManifest, ports::FeatureReader, read::ReadError,
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use wasmtime::component::HasSelf;
+use std::{sync::Arc, time::Instant};
+use wasmtime::{Trap, component::HasSelf};
 
 /// Bytes of a logged line.
 const LINE_LEN_MAX: usize = 1_024;
@@ -24,10 +21,43 @@ pub(crate) const WORDS_LEN_MAX: usize = 512;
 pub(crate) struct Guest {
     pub(crate) limits: Limits,
     pub(crate) call: Option<Call>,
-    pub(crate) deadline: Deadline,
-    pub(crate) interrupted: bool,
+    pub(crate) pace: Pace,
     /// The last line that it logged as an error: why it panicked, when it did.
     pub(crate) last_words: Option<String>,
+}
+
+/// How long a guest computes, and whether it was ended for that.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    pub(crate) deadline: Deadline,
+    pub(crate) interrupted: bool,
+}
+
+impl Pace {
+    /// A look at the deadline, now.
+    ///
+    /// # Errors
+    /// The trap that ends a guest whose time is up.
+    pub(crate) fn look(&mut self) -> wasmtime::Result<Slice> {
+        self.deadline.look(thread_time()).ok_or_else(|| {
+            self.interrupted = true;
+            Trap::Interrupt.into()
+        })
+    }
+
+    /// Between two steps of the host for its guest, which the engine does not interrupt: once a tick has passed, a look at the
+    /// deadline, and way for other work.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    pub(crate) async fn step(&mut self) -> wasmtime::Result<()> {
+        if self.deadline.is_due() {
+            let slice = self.look()?;
+            tokio::task::yield_now().await;
+            slice.begin(thread_time());
+        }
+        Ok(())
+    }
 }
 
 /// The call that an instance is serving.
@@ -41,10 +71,10 @@ pub(crate) struct Call {
     /// Bytes that one lookup may answer.
     pub(crate) answer_bytes: usize,
     pub(crate) lines_left: u64,
-    /// How long the last lookup waited for rows.
-    pub(crate) waited: Duration,
     /// What all calls of this release may log.
     pub(crate) meter: Arc<Meter>,
+    /// Whether a lookup was refused or failed: for how much there was of a call, or for what one of its rows asked.
+    pub(crate) lookup_refused: bool,
     /// The last lookup that failed through no fault of the guest.
     pub(crate) lookup_failed: Option<ReadError>,
 }
@@ -62,9 +92,17 @@ pub(crate) fn link(linker: &mut wasmtime::component::Linker<Guest>) -> wasmtime:
 impl types::Host for Guest {}
 
 impl logging::Host for Guest {
-    fn log(&mut self, level: logging::Level, message: String) {
+    async fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
+        self.pace.step().await?;
+        self.take_line(level, &message);
+        Ok(())
+    }
+}
+
+impl Guest {
+    fn take_line(&mut self, level: logging::Level, message: &str) {
         if level == logging::Level::Error {
-            self.last_words = Some(clean(&message, WORDS_LEN_MAX));
+            self.last_words = Some(clean(message, WORDS_LEN_MAX));
         }
         let Some(call) = &mut self.call else { return };
         if call.lines_left == 0 {
@@ -74,7 +112,7 @@ impl logging::Host for Guest {
         if !call.meter.admits(Instant::now()) {
             return;
         }
-        let line = clean(&message, LINE_LEN_MAX);
+        let line = clean(message, LINE_LEN_MAX);
         let module = &*call.module;
         match level {
             logging::Level::Debug => tracing::debug!(target: "littoral::module", module, "{line}"),

@@ -61,13 +61,19 @@ async fn run(calls: Arc<Calls>, release: Arc<Release>, place: usize) {
     // Until the thread has done what is ready and has looked for more: those requests come along.
     task::yield_now().await;
     let Some(mut turn) = lane.lock().close() else { return };
-    let made = calls.transform(&release, turn.call()).await;
-    if turn.requests() > 1 {
-        lane.lock().ended(made.is_ok());
+    let made = calls.make(&release, turn.call()).await;
+    let shared = turn.requests() > 1;
+    // What one request has asked for must not show in another's answer.
+    let apart = shared && made.as_ref().is_ok_and(|made| made.bounded);
+    if shared {
+        lane.lock().ended(made.is_ok() && !apart);
         let module = turn.call().name.to_string();
         metrics::counter!("littoral_module_shared_calls_total", "module" => module.clone()).increment(1);
         metrics::counter!("littoral_module_shared_requests_total", "module" => module)
             .increment(turn.requests() as u64);
     }
-    turn.end(made);
+    if apart {
+        return turn.end_apart();
+    }
+    turn.end(made.map(|made| ModuleOutputs::from(made.columns)));
 }

@@ -3,7 +3,8 @@
 use crate::{
     bindings::{feature_reader, feature_reader::LookupError, types::Column as GuestColumn},
     columns,
-    guest::{Call, Guest},
+    deadline::thread_time,
+    guest::{Call, Guest, Pace},
     keys::{self, Keys},
 };
 use littoral_model::{
@@ -15,10 +16,9 @@ use littoral_model::{
     row_body::ValueRef,
     view::FeatureView,
 };
-use std::time::{Duration, Instant};
 
-/// Bytes that any value takes in the guest, at least: a pointer and a length, or a number.
-const SLOT_LEN: usize = 8;
+/// Bytes that any value takes, at least: a list's or a text's place, which is larger here than in the guest, or a number.
+const SLOT_LEN: usize = size_of::<String>();
 
 impl feature_reader::Host for Guest {
     async fn lookup(
@@ -26,71 +26,106 @@ impl feature_reader::Host for Guest {
         view: String,
         keys: Vec<GuestColumn>,
         features: Vec<String>,
-    ) -> Result<Vec<GuestColumn>, LookupError> {
-        let Some(call) = &mut self.call else {
-            return Err(LookupError::Unavailable("lookups are possible only within transform".into()));
+    ) -> wasmtime::Result<Result<Vec<GuestColumn>, LookupError>> {
+        let Self { call, pace, .. } = self;
+        pace.step().await?;
+        let Some(call) = call else {
+            return Ok(Err(LookupError::Unavailable("lookups are possible only within transform".into())));
         };
-        call.waited = Duration::ZERO;
-        let columns = call.lookup(&view, &keys, &features).await;
-        let waited = call.waited;
-        if !waited.is_zero() {
-            self.deadline.waited(waited);
+        match call.lookup(pace, &view, &keys, &features).await {
+            Ok(columns) => Ok(Ok(columns)),
+            Err(Ended::Refused(error)) => {
+                call.lookup_refused = true;
+                Ok(Err(error))
+            }
+            Err(Ended::Trap(trap)) => Err(trap),
         }
-        columns
+    }
+}
+
+/// Why a lookup gives nothing.
+enum Ended {
+    /// What the guest is told.
+    Refused(LookupError),
+    /// The guest's time is up.
+    Trap(wasmtime::Error),
+}
+
+impl From<LookupError> for Ended {
+    fn from(error: LookupError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<wasmtime::Error> for Ended {
+    fn from(trap: wasmtime::Error) -> Self {
+        Self::Trap(trap)
     }
 }
 
 impl Call {
     async fn lookup(
         &mut self,
+        pace: &mut Pace,
         view: &str,
         key_columns: &[GuestColumn],
         features: &[String],
-    ) -> Result<Vec<GuestColumn>, LookupError> {
+    ) -> Result<Vec<GuestColumn>, Ended> {
         if !self.manifest.lookups.iter().any(|declared| declared == view) {
             return Err(LookupError::NotDeclared(format!(
                 "view '{view}' is not among the lookups that the module declares"
-            )));
+            ))
+            .into());
         }
         let catalogue = self.reader.catalogue();
         let view = catalogue.view(view).ok_or_else(|| LookupError::Invalid(format!("there is no view '{view}'")))?;
-        let places = features.iter().map(|name| {
-            view.feature(name)
-                .map(|(index, _)| index)
-                .ok_or_else(|| LookupError::Invalid(format!("view '{}' has no feature '{name}'", view.name)))
-        });
-        let places = places.collect::<Result<Vec<usize>, _>>()?;
+        let mut places = Vec::with_capacity(features.len().min(view.features.len()));
+        let mut asked = vec![false; view.features.len()];
+        for name in features {
+            pace.step().await?;
+            let (index, _) = view
+                .feature(name)
+                .ok_or_else(|| LookupError::Invalid(format!("view '{}' has no feature '{name}'", view.name)))?;
+            if std::mem::replace(&mut asked[index], true) {
+                return Err(LookupError::Invalid(format!("feature '{name}' is asked for twice")).into());
+            }
+            places.push(index);
+        }
         let keys = keys::encode(view, key_columns)?;
         self.keys_left = (self.keys_left.checked_sub(keys.absent.len() as u64)).ok_or_else(|| {
             LookupError::TooMany(format!("{} more keys, the call has {} left", keys.absent.len(), self.keys_left))
         })?;
         let Keys { batch, absent } = keys;
         let all_there = batch.len() == absent.len();
-        let mut rows = if batch.is_empty() { Vec::new() } else { self.read(view, batch).await? };
+        let mut rows = if batch.is_empty() { Vec::new() } else { self.read(pace, view, batch).await? };
         if !all_there {
             let mut found = rows.into_iter();
             rows = absent.into_iter().map(|absent| if absent { None } else { found.next().flatten() }).collect();
         }
         let mut room = self.answer_bytes;
-        let columns = places.into_iter().map(|place| self.gather(view, place, &rows, &mut room).map(columns::to_guest));
-        columns.collect()
+        let mut columns = Vec::with_capacity(places.len());
+        for place in places {
+            pace.step().await?;
+            columns.push(columns::to_guest(self.gather(view, place, &rows, &mut room)?));
+        }
+        Ok(columns)
     }
 
-    async fn read(&mut self, view: &FeatureView, keys: KeyBatch) -> Result<Vec<Option<Row>>, LookupError> {
+    async fn read(&mut self, pace: &mut Pace, view: &FeatureView, keys: KeyBatch) -> Result<Vec<Option<Row>>, Ended> {
         let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
         if view.merge.combines() || !self.reader.read_now(&request, &mut answer) {
-            let begun = Instant::now();
+            let slice = pace.look()?;
             let read = if view.merge.combines() {
                 parts::read(&*self.reader, &request, self.now, &mut answer).await
             } else {
                 self.reader.read(&request).await.map(|read| answer = read)
             };
-            self.waited = begun.elapsed();
+            slice.begin(thread_time());
             if let Err(error) = read {
                 let why = error.to_string();
                 self.lookup_failed = Some(error);
-                return Err(LookupError::Unavailable(why));
+                return Err(LookupError::Unavailable(why).into());
             }
         }
         Ok(answer.rows.pop().unwrap_or_default())
@@ -125,7 +160,7 @@ impl Call {
             *room = room.checked_sub(bytes).ok_or_else(|| {
                 let (name, keys) = (view.name.as_str(), rows.len());
                 LookupError::TooMany(format!(
-                    "the values of {keys} rows of '{name}' take more than the {} bytes that a module may have; look up \
+                    "the values of {keys} rows of '{name}' take more than the {} bytes that are handed over at once; look up \
                      fewer at once",
                     self.answer_bytes
                 ))

@@ -6,9 +6,8 @@ use crate::{
         types::{Batch, Column as GuestColumn, Manifest, TransformError},
     },
     config::{Config, Instances},
-    deadline::{self, Deadline},
-    fault,
-    guest::{self, Guest},
+    deadline, fault,
+    guest::{self, Guest, Pace},
     joined::Joined,
     limits::Limits,
     meter::Meter,
@@ -120,19 +119,14 @@ impl Release {
         let guest = Guest {
             limits: Limits::new(self.config.memory_bytes, self.config.table_elements),
             call: None,
-            deadline: Deadline::default(),
-            interrupted: false,
+            pace: Pace::default(),
             last_words: None,
         };
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.limits);
         store.set_hostcall_fuel(usize::try_from(self.config.output_bytes).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(|mut store| {
-            let guest = store.data_mut();
-            let Some(slice) = guest.deadline.tick(deadline::thread_time()) else {
-                guest.interrupted = true;
-                return Ok(UpdateDeadline::Interrupt);
-            };
+            let Ok(slice) = store.data_mut().pace.look() else { return Ok(UpdateDeadline::Interrupt) };
             let goes_on = async move {
                 // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take turns with
                 // tasks that are already runnable.
@@ -150,8 +144,8 @@ impl Release {
     /// Starts the guest's deadline.
     pub(crate) fn arm(&self, store: &mut Store<Guest>) {
         let guest = store.data_mut();
-        guest.deadline.start(Duration::from_millis(self.config.deadline_ms));
-        guest.interrupted = false;
+        guest.pace.deadline.start(Duration::from_millis(self.config.deadline_ms), deadline::thread_time());
+        guest.pace.interrupted = false;
         guest.last_words = None;
         guest.limits.reset();
         store.set_epoch_deadline(1);

@@ -2,7 +2,7 @@
 
 use crate::{
     cache::Cache,
-    call,
+    call::{self, Made},
     compiler::Compiler,
     config::{Config, Instances},
     engine, joined,
@@ -129,7 +129,12 @@ impl Calls {
         release: &Release,
         call: &mut ModuleCall,
     ) -> Result<ModuleOutputs, ModuleError> {
-        call::transform(release, call, &self.config, || self.shed()).await.map(ModuleOutputs::from)
+        self.make(release, call).await.map(|made| ModuleOutputs::from(made.columns))
+    }
+
+    /// The same, and says whether it was bounded; then the call has its columns again too.
+    pub(crate) async fn make(&self, release: &Release, call: &mut ModuleCall) -> Result<Made, ModuleError> {
+        call::transform(release, call, &self.config, || self.shed()).await
     }
 
     /// Whether requests may share calls of this module.

@@ -117,6 +117,12 @@ impl Turn {
         tell(&self.state, made);
     }
 
+    /// Has everyone call alone.
+    pub(crate) fn end_apart(mut self) {
+        let apart = Made::Apart(self.apart());
+        tell(&self.state, apart);
+    }
+
     /// The call of each part, as they were before they came together.
     fn apart(&mut self) -> Vec<Option<Box<ModuleCall>>> {
         let mut apart = Vec::with_capacity(self.parts.len());

@@ -81,6 +81,10 @@ impl Guest for Deeds {
             }
             "lookup" => look("airport_hourly", "SFO", 1, MEAN).map(|mean| vec![doubles(rows, mean)]).map_err(text),
             "lookup other view" => look("route_daily", "SFO", 1, MEAN).map(|_| Vec::new()).map_err(text),
+            "lookup refused, and goes on" => {
+                let _ = look("route_daily", "SFO", 1, MEAN);
+                Ok(vec![doubles(rows, rows as f64)])
+            }
             "lookups" => loop {
                 look("airport_hourly", "SFO", n as usize, MEAN).map_err(text)?;
             },

@@ -1,8 +1,12 @@
 //! Components that were made to hurt: at their start, in their answers, by what they hold.
 
-use crate::support::{Module, component, config};
+use crate::{
+    rows::{Answers, Rows},
+    support::{Module, component, config, present},
+};
 use bytes::Bytes;
 use littoral_model::{
+    column::ColumnData,
     module::ModuleDigest,
     ports::{ModuleError, ModuleRuntime as _},
 };
@@ -82,6 +86,32 @@ async fn the_walls_time_covers_the_start() {
     let bounds = Config { deadline_ms: 600_000, wall_ms: 50, ..config() };
     let error = Runtime::new(bounds).unwrap().inspect(endless).await.unwrap_err();
     assert!(error.to_string().contains("longer than its 50 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_straight_line_of_calls_of_the_host_is_ended_too() {
+    let straight = |calls: usize| -> Bytes {
+        let logs = "i32.const 1 i32.const 0 i32.const 8388000 call $log\n".repeat(calls);
+        wat::parse_str(include_str!("straight.wat").replace(";; LOGS", &logs)).unwrap().into()
+    };
+    let runtime = Runtime::new(Config { deadline_ms: 20, wall_ms: 600_000, ..config() }).unwrap();
+    let nobody = || Rows::new(Answers::Now);
+    let few = started(&runtime, straight(1)).await.call(1, Vec::new(), Vec::new(), nobody()).await.unwrap();
+    assert_eq!(few, [present(ColumnData::Double(vec![7.0]))]);
+    let module = started(&runtime, straight(3_000)).await;
+    let other = tokio::spawn(async {
+        let mut turns = 0;
+        loop {
+            tokio::task::yield_now().await;
+            turns += 1;
+            if turns == 5 {
+                return;
+            }
+        }
+    });
+    let error = module.call(1, Vec::new(), Vec::new(), nobody()).await.unwrap_err();
+    assert!(matches!(error, ModuleError::Timeout { deadline_ms: 20, .. }), "{error}");
+    assert!(other.is_finished(), "it gives way in between, on the one thread that there is here");
 }
 
 #[tokio::test]

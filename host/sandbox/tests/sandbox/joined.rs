@@ -72,6 +72,18 @@ impl Shared {
 }
 
 #[tokio::test]
+async fn what_one_request_is_refused_does_not_show_in_anothers_answer() {
+    let shared = Shared::warm().await;
+    for deed in ["lookup refused, and goes on", "memory, and goes on"] {
+        let alone = shared.request(deed, 0).await.unwrap().unwrap();
+        let requests: Vec<_> = (0..8).map(|_| shared.request(deed, 0)).collect();
+        for request in requests {
+            assert_eq!(request.await.unwrap().as_ref(), Ok(&alone), "{deed}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn requests_that_come_together_share_a_call_and_each_gets_its_own_rows() {
     let shared = Shared::warm().await;
     assert_eq!(shared.counts(10).await, BTreeMap::from([(1, 10)]));
