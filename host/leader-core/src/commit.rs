@@ -12,6 +12,7 @@ use bytes::Bytes;
 use littoral_log::{AppendError, Batch, Bounds};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    event_time::EventTime,
     hlc::{Hlc, HlcClock},
     mutation::{Mutation, active},
     origin::Origins,
@@ -318,6 +319,8 @@ impl Committer {
         if let Some(part) = request.part {
             self.check_part(building, part)?;
         }
+        let now_ms = building.now_ms.max(self.clock.last().physical_ms());
+        request.rows.restamp(EventTime::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX)));
         let (named, origins) = (request.part, &building.pending.origins);
         let regions = || named.map_or_else(|| origins.regions(self.region), |part| vec![part]);
         match parts::written(&building.pending.catalogue, &request.rows, regions) {

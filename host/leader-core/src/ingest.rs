@@ -79,7 +79,8 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
         {
             return invalid(format!("row {index} of view '{}': {error}", view.name));
         }
-        if row.event_time > newest {
+        // A time that the door gave is not the writer's fault, and becomes the leader's.
+        if request.rows.given_time(&row).is_some_and(|time| time > newest) {
             return Err(WriteError::FutureEvent {
                 event_time: row.event_time.to_string(),
                 ahead_ms: u64::try_from(row.event_time.as_ms()).unwrap_or(0).saturating_sub(now_ms),

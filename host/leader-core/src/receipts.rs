@@ -76,6 +76,16 @@ impl Receipts {
         if self.by_key.get(key).is_some_and(|entry| entry.last == last) {
             self.by_key.remove(key);
         }
+        // What is removed is nearly always what came last, as its batch has failed: a disk that refuses writes for hours must
+        // leave nothing behind.
+        while self.order.back().is_some_and(|(key, last)| !self.is_live(key, *last)) {
+            self.order.pop_back();
+        }
+    }
+
+    /// Whether a place in the order is that of a key's entry.
+    fn is_live(&self, key: &str, last: Lsn) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.last == last)
     }
 
     /// Forgets the keys of writes that end after `after`: their records were given up.
@@ -191,6 +201,19 @@ mod tests {
         assert_eq!(receipts.look("a", 9, 101), Known::Same(Lsn(1), Lsn(1)));
         assert_eq!(receipts.through(Lsn(9)).len(), 1);
     }
+
+    #[test]
+    fn writes_that_fail_leave_nothing_behind_a_key_that_stays() {
+        let mut receipts = Receipts::new(1_000, 1_000);
+        receipts.insert("stays", 7, (Lsn(1), Lsn(1)), at(100));
+        for batch in 0..1_000 {
+            let keys: Vec<_> = (0..3_u64).map(|at| (format!("{batch}-{}", at % 2), Lsn(2 + at))).collect();
+            keys.iter().for_each(|(key, last)| receipts.insert(key, 7, (*last, *last), at(101)));
+            keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
+        }
+        assert_eq!((receipts.order.len(), receipts.by_key.len()), (1, 1));
+    }
+
     #[test]
     fn keys_of_records_that_were_given_up_are_free_again() {
         let mut receipts = Receipts::new(3, 1_000);

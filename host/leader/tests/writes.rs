@@ -55,6 +55,25 @@ async fn late_events_lose_and_deletions_hold_unless_the_view_says_otherwise() {
 }
 
 #[tokio::test]
+async fn writes_without_a_time_are_ordered_by_the_leaders_clock_whichever_door_they_came_through() {
+    let node = start(config()).await;
+    let view = node.view("a").await;
+    // A door whose clock is far ahead, then one whose clock is right, then a deletion through one that is behind.
+    let through = |rows: &[(i64, Option<i64>)], door_ms: u64| {
+        let mut request = write(view, rows, door_ms as i64);
+        request.rows.stamp(EventTime::from_ms(door_ms as i64));
+        request
+    };
+    let now = NOW_MS;
+    node.leader.write(through(&[(1, Some(1))], now + 3_600_000)).await.unwrap();
+    node.leader.write(through(&[(1, Some(2))], now)).await.unwrap();
+    assert_eq!(node.get(view, 1), Some(2));
+    node.leader.write(through(&[(1, None)], now - 60_000)).await.unwrap();
+    assert_eq!(node.get(view, 1), None);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
     let node = start(Config { row_bytes_max: 4_096, request_bytes_max: 8_192, ..config() }).await;
     let view = node.view("a").await;

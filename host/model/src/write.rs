@@ -147,6 +147,16 @@ impl RowBatch {
         self.stamped = Some(at);
     }
 
+    /// Gives the rows whose writer gave no time another one: that of the leader that takes them, by whose clock later writes are
+    /// later, whichever door they came through.
+    pub fn restamp(&mut self, at: EventTime) {
+        let Some(before) = self.stamped.replace(at) else {
+            self.stamped = None;
+            return;
+        };
+        self.spans.iter_mut().filter(|span| span.event_time == before).for_each(|span| span.event_time = at);
+    }
+
     /// The row's event time, if its writer gave it.
     #[must_use]
     pub fn given_time(&self, row: &RowWrite<'_>) -> Option<EventTime> {
