@@ -252,3 +252,50 @@ async fn wait(what: &str, holds: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+#[tokio::test]
+async fn a_nodes_own_504_is_its_answer_and_no_failure_of_its_door() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+    let keyed = [("littoral-place", "0,1"), ("idempotency-key", "k")];
+    edges[0].does(Deed::Own(504));
+    for sent in 1..=10 {
+        assert_eq!(stand.send("POST", "/v1/views/v/rows", &keyed, "{}").await.status, 504);
+        assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "asked once each");
+    }
+    edges[0].does(Deed::Answer(200));
+    assert_eq!(stand.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
+    edges[0].does(Deed::Answer(504));
+    let something_before_it = stand.read("1", &[]).await;
+    assert_eq!((something_before_it.status, something_before_it.header("littoral-routed-to")), (200, "east/east-1"));
+}
+
+#[tokio::test]
+async fn a_wait_that_the_body_demands_is_no_slowness() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;
+    edges[0].does(Deed::Slow(Duration::from_millis(700)));
+    let body = r#"{"entities":{"id":[1]},"demand":{"at_least":"t","wait_ms":4000}}"#;
+    let read = stand.send("POST", "/v1/read", &[("littoral-place", "0,1"), ("littoral-explain", "1")], body).await;
+    assert_eq!((read.status, read.header("littoral-routed-to"), edges[1].count()), (200, "west/west-1", 0), "{read:?}");
+}
+
+#[tokio::test]
+async fn connections_are_kept_behind_empty_answers_and_half_closed_clients_are_answered() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |_| {}).await;
+    edges[0].does(Deed::Empty);
+    for _ in 0..30 {
+        assert_eq!(stand.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await.status, 200);
+    }
+    assert!(edges[0].connections() <= 3, "{} connections", edges[0].connections());
+    edges[0].does(Deed::Slow(Duration::from_millis(50)));
+    let mut client = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    let request = "POST /push HTTP/1.1\r\nhost: x\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
+    client.write_all(request.as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

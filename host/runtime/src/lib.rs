@@ -14,6 +14,7 @@ pub mod shutdown;
 pub mod stall;
 pub mod supervisor;
 pub mod task_kind;
+pub mod unread;
 pub mod workers;
 
 pub use shutdown::{Signals, StopReason};

@@ -114,7 +114,7 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usi
             distance_km: from.map(|from| from.km_to(region.direction).round()),
             latency_ms: region.latency_ms,
             cost_ms: cost_ms(region, from, ask.purpose),
-            share: region.share,
+            share: region.share(ask.purpose),
             takes,
             why_not: if takes { String::new() } else { why_not(region.role, ask.purpose, pinned_away).to_owned() },
             doors: doors.collect(),

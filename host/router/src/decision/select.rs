@@ -33,7 +33,7 @@ pub struct Ask<'a> {
     pub in_flight_max: u32,
     /// So many doors are wanted at most.
     pub limit: usize,
-    /// A random number.
+    /// A random number; for a write that is sent again, the same.
     pub dice: u64,
 }
 
@@ -87,7 +87,8 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
             nearest = Some((cost_ms, index));
         }
         if takes(region, ask.purpose) {
-            let deferred = region.share < 1.0 && dice.share() >= region.share;
+            let share = region.share(ask.purpose);
+            let deferred = share < 1.0 && dice.share() >= share;
             // A write that is only passed on is better sent to where it is passed on to.
             let last = region.role == Role::Standby || (ask.purpose == Purpose::Write && !region.leads());
             let rank = if last { LAST } else { 0 } + u8::from(deferred) * DEFERRED;
@@ -267,7 +268,7 @@ fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Can
                 Kind::NearerPassesOn
             }
             // Either it gave the request away, or it has no room; that a share below one explains it is likelier.
-            Some(region) if region.share < 1.0 => Kind::NearerShares,
+            Some(region) if region.share(ask.purpose) < 1.0 => Kind::NearerShares,
             Some(_) => Kind::NearerFull,
         }
     };

@@ -5,6 +5,7 @@ use crate::{
         coordinates::{Coordinates, Direction},
         health::State,
         member::Door,
+        select::Purpose,
     },
     topology::{Region, Role, Topology},
 };
@@ -35,8 +36,10 @@ pub struct RegionView {
     pub coordinates: Coordinates,
     /// What it does.
     pub role: Role,
-    /// Of the requests for which it is the nearest, it takes this share.
-    pub share: f64,
+    /// Of the requests for which it is the nearest, it takes this share: what the topology says.
+    pub weight: f64,
+    /// The share of its weight that its edges get, below one while they come back.
+    pub back: f64,
     /// What the router measures to it at best, in milliseconds; 0 when that is not known.
     pub latency_ms: f64,
     /// Its leader's door, or those of its log's members, among the doors.
@@ -122,6 +125,13 @@ impl RegionView {
         self.leading.is_some()
     }
 
+    /// Of the requests for which it is the nearest, it takes this share as things are. Writes go to its leader, whatever its
+    /// edges do: another region's would take a write that is sent again a second time.
+    #[must_use]
+    pub fn share(&self, purpose: Purpose) -> f64 {
+        if purpose == Purpose::Write { self.weight } else { self.weight * self.back }
+    }
+
     /// Its doors, those that may lead first.
     pub fn doors(&self) -> impl Iterator<Item = usize> + use<> {
         self.leaders.clone().chain(self.edges.clone())
@@ -141,7 +151,8 @@ impl RegionView {
             name: region.name,
             coordinates,
             role: region.role,
-            share: f64::from(region.weight) / 100.0 * back,
+            weight: f64::from(region.weight) / 100.0,
+            back,
             latency_ms: if latency_ms.is_finite() { latency_ms } else { 0.0 },
             readable: usable().next().is_some(),
             writable: passes_on,

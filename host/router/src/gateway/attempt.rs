@@ -116,6 +116,11 @@ impl Doors {
             Err(failed) => return Err(lost(&failed.error)),
         };
         let (parts, body) = response.into_parts();
+        if body.is_end_stream() {
+            // Nobody would ask for it, and so notice its end.
+            self.pool.put(door.id, upstream);
+            return Ok(Response::from_parts(parts, Answer::whole(Bytes::new())));
+        }
         let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
         let most = self.router.config().gateway.answer_bytes_held_max;
         let held = length.filter(|length| template.hold && *length <= most).and_then(|length| self.room.take(length));

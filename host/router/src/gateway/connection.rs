@@ -1,7 +1,9 @@
 //! One client's connection: which protocol it speaks is seen from its first bytes, without taking them.
 
-use crate::gateway::{config::Config, service::Service};
-use http::Request;
+use crate::gateway::{answer::Answer, config::Config, service::Service};
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body::Body as _;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -11,9 +13,13 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
-use littoral_runtime::{stall::Stall, workers};
-use std::{convert::Infallible, io, net::IpAddr, pin::pin, time::Duration};
-use tokio::net::TcpStream;
+use littoral_runtime::{
+    stall::Stall,
+    unread::{Unread, Watched},
+    workers,
+};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::{io::Interest, net::TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// How a connection begins that speaks HTTP/2 without having asked first.
@@ -25,8 +31,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 
-/// Between looks at a client that has sent half of the preface.
+/// Between the first looks at a client that has sent half of the preface; twice as long each time, up to
+/// [`HALF_PAUSE_MAX`].
 const HALF_PAUSE: Duration = Duration::from_millis(5);
+const HALF_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// Serves a client until it is done, too slow, or the router stops.
 pub(crate) async fn serve(
@@ -46,9 +54,12 @@ pub(crate) async fn serve(
         return;
     };
     let stream = TokioIo::new(Stall::new(stream, config.stall_timeout()));
+    let unread = Unread::new();
+    let sender = unread.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = service.clone().answer(request, peer);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let to_head = *request.method() == Method::HEAD;
+        let (answer, sender) = (service.clone().answer(request, peer), sender.clone());
+        async move { Ok::<_, Infallible>(sent(answer.await, http2, to_head, &sender)) }
     });
     let ended = if http2 {
         let mut builder = http2::Builder::new(workers);
@@ -58,15 +69,41 @@ pub(crate) async fn serve(
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(config.header_timeout() / 2)
             .keep_alive_timeout(config.stall_timeout());
-        drained(builder.serve_connection(stream, service), &stop).await
+        let served = drained(builder.serve_connection(stream, service), &stop);
+        tokio::select! {
+            ended = served => ended,
+            () = unread.given_up(config.stall_timeout()) => {
+                tracing::debug!(%peer, "a client does not read its answers");
+                return;
+            }
+        }
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(config.header_timeout()).max_buf_size(HEAD_BYTES_MAX);
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout())
+            .half_close(true)
+            .max_buf_size(HEAD_BYTES_MAX);
         drained(builder.serve_connection(stream, service), &stop).await
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended");
     }
+}
+
+/// An answer on its way. Over HTTP/2 one that the client does not take is noticed, and one to HEAD goes without its body, which
+/// HTTP/1.1 does by itself.
+fn sent(mut answer: Response<Answer>, http2: bool, to_head: bool, unread: &Arc<Unread>) -> Response<Watched<Answer>> {
+    if !http2 {
+        return answer.map(Watched::not);
+    }
+    if to_head {
+        if let Some(length) = answer.body().size_hint().exact().filter(|length| *length > 0) {
+            answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        }
+        return answer.map(|_| Watched::not(Answer::whole(Bytes::new())));
+    }
+    answer.map(|body| if body.is_end_stream() { Watched::not(body) } else { unread.watch_stream(body) })
 }
 
 /// Drives a connection to its end; once the router stops, that is when its running requests are answered.
@@ -83,7 +120,7 @@ async fn drained<C: GracefulConnection>(connection: C, stop: &CancellationToken)
 
 /// Whether a client speaks HTTP/2. Any request of HTTP/1.1 differs from the preface within three bytes.
 async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut seen = [0; PREFACE.len()];
+    let (mut seen, mut pause) = ([0; PREFACE.len()], HALF_PAUSE);
     loop {
         let length = stream.peek(&mut seen).await?;
         let begins = seen.get(..length).is_some_and(|seen| PREFACE.starts_with(seen));
@@ -93,6 +130,10 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
         if !begins || length == PREFACE.len() {
             return Ok(begins);
         }
-        tokio::time::sleep(HALF_PAUSE).await;
+        if stream.ready(Interest::READABLE).await?.is_read_closed() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(HALF_PAUSE_MAX);
     }
 }

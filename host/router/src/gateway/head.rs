@@ -15,6 +15,7 @@ use std::{
     net::IpAddr,
     time::{Duration, Instant},
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How a request is to be routed.
 pub(crate) struct Head {
@@ -28,6 +29,8 @@ pub(crate) struct Head {
     /// How long one door may take.
     pub(crate) patience: Duration,
     pub(crate) explain: bool,
+    /// What is drawn by, where it must be the same when the request comes again.
+    pub(crate) dice: Option<u64>,
 }
 
 /// Whether errors on a path are told in Feast's words.
@@ -61,8 +64,35 @@ impl Head {
             deadline: began + Duration::from_millis(timeout.max(1)),
             patience: config.attempt_timeout() + Duration::from_millis(wait),
             explain: parts.headers.get(headers::EXPLAIN).is_some_and(|value| value.as_bytes() == b"1"),
+            dice: if purpose == Purpose::Write { key_dice(parts) } else { None },
         })
     }
+
+    /// Takes notice of what a read demands in its body.
+    pub(crate) fn and_body(&mut self, router: &Router, path: &str, body: &[u8]) {
+        let most = Duration::from_millis(router.config().gateway.timeout_ms_max);
+        if let Some(wait) = wait_in_body(path, body) {
+            self.patience = self.patience.max(router.config().gateway.attempt_timeout() + wait.min(most));
+        }
+    }
+}
+
+/// How long a read's body says that it may wait for freshness: an edge that does is not slow.
+fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
+    #[derive(serde::Deserialize)]
+    struct Read {
+        demand: Option<Demand>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Demand {
+        wait_ms: Option<u64>,
+    }
+    // Most reads demand nothing, and are not looked into.
+    if path != "/v1/read" || !body.windows(9).any(|at| at == b"\"wait_ms\"") {
+        return None;
+    }
+    let read: Read = serde_json::from_slice(body).ok()?;
+    read.demand?.wait_ms.map(Duration::from_millis)
 }
 
 /// Where the client is: what it says comes first.
@@ -93,6 +123,11 @@ pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Place, Failur
         Failure::bad_request("unknown_region", message)
     })?;
     Ok(Place::said(region.coordinates, Source::RegionHeader))
+}
+
+/// Of an idempotency key: a write that is sent again goes to the region that may have taken it, as long as that takes writes.
+fn key_dice(parts: &Parts) -> Option<u64> {
+    parts.headers.get(headers::IDEMPOTENCY_KEY).map(|key| xxh3_64(key.as_bytes()))
 }
 
 fn text<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Failure> {

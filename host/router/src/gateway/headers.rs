@@ -22,6 +22,9 @@ pub(crate) const ROUTED_TO: HeaderName = HeaderName::from_static("littoral-route
 /// Why it went there.
 pub(crate) const ROUTE_REASON: HeaderName = HeaderName::from_static("littoral-route-reason");
 
+/// Says what was wrong, in a word, where the answer is a node's own.
+pub(crate) const ERROR: HeaderName = HeaderName::from_static("littoral-error");
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");

@@ -6,7 +6,7 @@ use crate::{
         coordinates::Coordinates,
         explain::{explain, seen},
         place::{Place, Source},
-        select::Ask,
+        select::{Ask, Purpose},
     },
     gateway::{
         answer::Answer,
@@ -74,7 +74,7 @@ fn status(router: &Router) -> Response<Answer> {
                 "name": region.name,
                 "role": region.role,
                 "place": region.coordinates,
-                "share": region.share,
+                "share": region.share(Purpose::Read),
                 "latency_ms": region.latency_ms,
                 "readable": region.readable,
                 "writable": region.writable,

@@ -18,6 +18,7 @@ use crate::{
         body::Taken,
         failure::Failure,
         head::Head,
+        headers,
     },
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -70,9 +71,14 @@ struct State<'a> {
     hedged: bool,
 }
 
-/// Statuses with which a door, or what stands before it, says that another one should be asked.
-fn is_elsewhere(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+/// Whether an answer says that another door should be asked. A node's own 504 does not: the write is durable, and was not made
+/// so elsewhere in time.
+fn is_elsewhere(answer: &Response<Answer>) -> bool {
+    match answer.status() {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => true,
+        StatusCode::GATEWAY_TIMEOUT => !answer.headers().contains_key(headers::ERROR),
+        _ => false,
+    }
 }
 
 impl Race<'_> {
@@ -106,7 +112,7 @@ impl Race<'_> {
             };
             let (attempts, candidate) = (state.running.len(), ended.candidate);
             let (retriable, failure) = match ended.result {
-                Ok(response) if !is_elsewhere(response.status()) => {
+                Ok(response) if !is_elsewhere(&response) => {
                     state.finish(candidate, Outcome::Success);
                     return Ok(Won { response, candidate, attempts });
                 }

@@ -72,7 +72,7 @@ impl Service {
         let doors = &self.0.doors;
         let (router, config) = (&doors.router, &doors.router.config().gateway);
         let board = router.board();
-        let head = Head::read(router, &board, &parts, connection)?;
+        let mut head = Head::read(router, &board, &parts, connection)?;
         let (hold, most) = match head.purpose {
             Purpose::Write => (config.replay_bytes_max.min(config.write_bytes_max), config.write_bytes_max),
             Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
@@ -81,6 +81,9 @@ impl Service {
         let body = tokio::time::timeout_at(head.deadline.into(), taking)
             .await
             .map_err(|_| Failure::body_broken("it did not arrive within the time that the request allows"))??;
+        if let Taken::Whole(bytes, _) = &body {
+            head.and_body(router, parts.uri.path(), bytes);
+        }
         // Decided when there is something to send, by what is known then.
         let board = router.board();
         let ask = Ask {
@@ -89,7 +92,7 @@ impl Service {
             tenant: head.tenant.as_deref(),
             in_flight_max: config.in_flight_max,
             limit: config.attempts_max as usize,
-            dice: router.dice(),
+            dice: head.dice.unwrap_or_else(|| router.dice()),
         };
         let decision = board.decide(&ask);
         if decision.candidates.is_empty() {

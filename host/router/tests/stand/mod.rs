@@ -28,6 +28,10 @@ use tokio_util::sync::CancellationToken;
 pub enum Deed {
     /// Answers with this status.
     Answer(u16),
+    /// Answers with this status in a node's own words.
+    Own(u16),
+    /// Answers with nothing.
+    Empty,
     /// Answers after a while.
     Slow(Duration),
     /// Hangs up without an answer.
@@ -106,6 +110,17 @@ impl Edge {
             Deed::Answer(status) => {
                 let mut response = Response::new(Body::whole(told));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                Ok(response)
+            }
+            Deed::Own(status) => {
+                let mut response = Response::new(Body::whole(told));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                response.headers_mut().insert("littoral-error", "a_word".parse().unwrap());
+                Ok(response)
+            }
+            Deed::Empty => {
+                let mut response = Response::new(Body(None, false));
+                response.headers_mut().insert("content-length", "0".parse().unwrap());
                 Ok(response)
             }
             Deed::Slow(time) => {
