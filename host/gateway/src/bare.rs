@@ -1,6 +1,6 @@
 //! The floor to measure against: the doors' own way of serving connections, with a constant in the place of answers.
 
-use crate::{Config, connections};
+use crate::{Config, connections, room::Room};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
@@ -38,5 +38,6 @@ pub async fn serve(
             }
         }
     };
-    connections::serve(listener, &config, answer, shutdown).await;
+    let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
+    connections::serve(listener, &config, &answers, answer, shutdown).await;
 }

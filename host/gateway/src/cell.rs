@@ -1,5 +1,6 @@
 //! JSON values as requests bring them: borrowed from the body wherever the text has no escapes.
 
+use crate::lenient;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -66,6 +67,9 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Cell<'de>, E> {
+        if let Some(number) = lenient::number(v) {
+            return Ok(Cell::Float(number));
+        }
         Ok(Cell::Text(Cow::Owned(v.to_owned())))
     }
 

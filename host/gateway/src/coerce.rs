@@ -146,7 +146,10 @@ pub(crate) fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Exp
             .collect();
         Some(elements.map(make))
     }
-    if *cell == Cell::Null {
+    // Python writes NaN for what is missing, whatever the column's type.
+    let is_missing =
+        matches!(cell, Cell::Float(v) if v.is_nan()) && !matches!(value_type, ValueType::Float | ValueType::Double);
+    if is_missing || *cell == Cell::Null {
         return Ok(Value::Null);
     }
     let value = match value_type {
@@ -221,6 +224,20 @@ mod tests {
         let error = value(ValueType::StringList, &cell("[\"a\",null]")).unwrap_err();
         assert!(error.starts_with("element 1: string was expected, got null"), "{error}");
         assert!(value(ValueType::Bytes, &cell("\"?\"")).unwrap_err().contains("base64"));
+    }
+
+    #[test]
+    fn pythons_word_for_what_is_missing_is_null_and_no_text() {
+        let body = crate::lenient::json(b"NaN");
+        let nan: Cell<'_> = serde_json::from_slice(&body).unwrap();
+        for null in
+            [ValueType::String, ValueType::Int64, ValueType::Bool, ValueType::UnixTimestamp, ValueType::StringList]
+        {
+            assert_eq!(value(null, &nan), Ok(Value::Null), "{null}");
+        }
+        assert!(matches!(value(ValueType::Double, &nan), Ok(Value::Double(v)) if v.is_nan()));
+        assert!(key(ValueType::String, &nan).unwrap_err().contains("NaN"), "no row is found under a missing key");
+        assert_eq!(value(ValueType::String, &cell("\"NaN\"")), Ok(Value::String("NaN".into())));
     }
 
     #[test]

@@ -5,16 +5,17 @@ use crate::{
     Config,
     failure::{Answer, Failure},
     patience::{CutShort, Limits, Patience},
-    unread::Unread,
+    room::Room,
+    unread,
 };
 use futures_util::FutureExt as _;
-use http::{Request, header};
+use http::{Method, Request, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use littoral_runtime::{connections, workers};
+use littoral_runtime::{connections, unread::Unread, workers};
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -30,23 +31,30 @@ const STREAMS_MAX: u32 = 256;
 
 /// Serves until cancelled. Then no connection is taken in, running requests are answered, and what is left after
 /// [`Config::drain_ms`] is cut.
-pub(crate) async fn serve<H, F>(listener: TcpListener, config: &Arc<Config>, handler: H, shutdown: CancellationToken)
-where
+///
+/// `answers` is the room that large answers share.
+pub(crate) async fn serve<H, F>(
+    listener: TcpListener,
+    config: &Arc<Config>,
+    answers: &Room,
+    handler: H,
+    shutdown: CancellationToken,
+) where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let workers = workers::Executor(Handle::current());
     let (reactors, drain) = (&config.reactors, config.drain());
     connections::serve(listener, reactors, config.connections_max, drain, shutdown.clone(), |stream, _| {
-        connection(stream, workers.clone(), config.clone(), handler.clone(), shutdown.clone())
+        let served = (workers.clone(), config.clone(), answers.clone());
+        connection(stream, served, handler.clone(), shutdown.clone())
     })
     .await;
 }
 
 async fn connection<H, F>(
     stream: TcpStream,
-    workers: workers::Executor,
-    config: Arc<Config>,
+    (workers, config, answers): (workers::Executor, Arc<Config>, Room),
     handler: H,
     shutdown: CancellationToken,
 ) where
@@ -57,10 +65,11 @@ async fn connection<H, F>(
     let limits = Limits { greeting: config.header_timeout(), write: config.write_timeout() };
     let stream = Patience::new(stream, limits, cut_short.clone());
     let sender = unread.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (is_stream, to_head) = (request.version() == Version::HTTP_2, *request.method() == Method::HEAD);
         // The last resort: a fault in one request must not take down the others of its connection.
         let answer = AssertUnwindSafe(handler(request)).catch_unwind();
-        let (cut_short, sender) = (cut_short.clone(), sender.clone());
+        let (cut_short, sender, answers) = (cut_short.clone(), sender.clone(), answers.clone());
         async move {
             let answer = answer.await.unwrap_or_else(|_panic| {
                 metrics::counter!("littoral_gateway_panics_total").increment(1);
@@ -69,7 +78,10 @@ async fn connection<H, F>(
             if answer.headers().contains_key(header::CONNECTION) {
                 cut_short.set();
             }
-            Ok::<_, Infallible>(sender.send(answer))
+            Ok::<_, Infallible>(match is_stream {
+                false => unread::send(&sender, answer),
+                true => unread::send_stream(&sender, answer, &answers, to_head),
+            })
         }
     });
     let mut builder = auto::Builder::new(workers);

@@ -1,10 +1,16 @@
 //! What can be wrong with a request, and how each door says so: the one mapping from errors to statuses.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use littoral_model::{ports::ModuleError, read::ReadError, write::WriteError};
 use serde_json::json;
+
+/// Names what was wrong, on both doors: routers tell a node's own answer from that of something before it.
+const ERROR: HeaderName = HeaderName::from_static("littoral-error");
+
+/// The word for a module that is not ready on this host.
+pub(crate) const MODULE_NOT_READY: &str = "module_not_ready";
 
 /// An answer, whole.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -91,6 +97,7 @@ impl Failure {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(ERROR, HeaderValue::from_static(self.code));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -181,7 +188,7 @@ impl From<ModuleError> for Failure {
             ModuleError::WrongShape { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "module_wrong_shape"),
             ModuleError::Failed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "module_failed"),
             ModuleError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "module_busy"),
-            ModuleError::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "module_not_ready"),
+            ModuleError::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, MODULE_NOT_READY),
             ModuleError::Lookup { source, .. } => return Self { message, ..Self::from(source) },
         };
         Self::new(status, code, message)

@@ -2,10 +2,18 @@
 
 use std::borrow::Cow;
 
-/// The body, with the bare words `NaN`, `Infinity` and `-Infinity` turned into strings. Python's encoder writes them for
-/// floats, as Feast's SDK does for the rows that it sends; JSON knows no such words.
+/// What stands before a word that was no text: nothing that anybody writes.
+const MARK: &str = "\u{1}littoral:";
+const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+
+/// The number that a text stands for which [`json`] has made of a bare word.
+pub(crate) fn number(text: &str) -> Option<f64> {
+    text.strip_prefix(MARK)?.parse().ok()
+}
+
+/// The body, with the bare words `NaN`, `Infinity` and `-Infinity` turned into texts that [`number`] knows again. Python's encoder
+/// writes them for floats, as Feast's SDK does for the rows that it sends; JSON knows no such words.
 pub(crate) fn json(body: &[u8]) -> Cow<'_, [u8]> {
-    const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
     let mut out: Option<Vec<u8>> = None;
     let (mut copied, mut at, mut quoted) = (0, 0, false);
     while at < body.len() {
@@ -16,7 +24,8 @@ pub(crate) fn json(body: &[u8]) -> Cow<'_, [u8]> {
                 if let Some(word) = WORDS.iter().find(|word| body[at..].starts_with(word)) {
                     let out = out.get_or_insert_with(|| Vec::with_capacity(body.len() + 64));
                     out.extend_from_slice(&body[copied..at]);
-                    out.push(b'"');
+                    // The mark as JSON has it.
+                    out.extend_from_slice(b"\"\\u0001littoral:");
                     out.extend_from_slice(word);
                     out.push(b'"');
                     at += word.len();
@@ -42,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_bare_words_become_strings() {
+    fn only_bare_words_become_marked_texts() {
         for (python, plain) in [
-            (r#"{"a":[NaN,-Infinity,Infinity,-1]}"#, r#"{"a":["NaN","-Infinity","Infinity",-1]}"#),
+            (r#"{"a":[NaN,-Infinity,-1]}"#, r#"{"a":["\u0001littoral:NaN","\u0001littoral:-Infinity",-1]}"#),
             (r#"{"NaN":"\"NaN, Infinity\\"}"#, r#"{"NaN":"\"NaN, Infinity\\"}"#),
             ("", ""),
             (r#""\"#, r#""\"#),

@@ -53,6 +53,7 @@ pub async fn serve(
 ) {
     let config = Arc::new(config);
     let state = Arc::new(state::State::new(config.clone(), node, modules));
+    let answers = state.answers.clone();
     let answer = move |request| service::answer(state.clone(), request);
-    connections::serve(listener, &config, answer, shutdown).await;
+    connections::serve(listener, &config, &answers, answer, shutdown).await;
 }

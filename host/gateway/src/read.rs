@@ -10,7 +10,8 @@ mod scratch;
 mod write;
 
 use crate::{
-    failure::{Answer, Failure},
+    failure::{Answer, Failure, MODULE_NOT_READY},
+    lenient,
     plan::{Plan, Shape},
     state::State,
 };
@@ -23,7 +24,7 @@ use littoral_model::{
     parts,
     read::{ReadAnswer, ReadRequest},
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 pub(crate) use freshness::insert_position;
 
@@ -44,7 +45,15 @@ pub(crate) async fn read(
     dialect: Dialect,
     values_max: usize,
 ) -> Result<Option<Answer>, Failure> {
-    let parsed = body::parse(&body, dialect)?;
+    let as_python;
+    let parsed = match body::parse(&body, dialect) {
+        // Looked at once more, as Python writes it: nearly nobody sends the words that JSON does not know.
+        Err(_) if dialect == Dialect::Feast && matches!(lenient::json(&body), Cow::Owned(_)) => {
+            as_python = lenient::json(&body);
+            body::parse(&as_python, dialect)?
+        }
+        parsed => parsed?,
+    };
     let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
     if !demand.is_none() {
         meet(state, &demand).await?;
@@ -56,7 +65,7 @@ pub(crate) async fn read(
     let now = littoral_runtime::clock::wall();
     let mut scratch = scratch::Scratch::take();
     scratch.request.demand = demand;
-    let (plan, rows) = loop {
+    let (plan, rows, made) = loop {
         let (catalogue, plan) = plan(state, &shape)?;
         let rows = parsed.rows(&plan)?;
         state.check_read_size(rows, plan.outputs.len())?;
@@ -70,15 +79,19 @@ pub(crate) async fn read(
         } else if !state.node.read_now(&scratch.request, &mut scratch.answer) {
             scratch.answer = state.node.read(&scratch.request).await?;
         }
-        if state.node.is_catalogue(&catalogue) {
-            break (plan, rows);
+        if !state.node.is_catalogue(&catalogue) {
+            continue;
         }
-    };
-    scratch.describe(&plan, rows, now, dialect);
-    let made = if plan.calls.is_empty() {
-        Vec::new()
-    } else {
-        modules::call(state, &plan, &columns, &names, rows, &mut scratch, now).await?
+        scratch.describe(&plan, rows, now, dialect);
+        if plan.calls.is_empty() {
+            break (plan, rows, Vec::new());
+        }
+        match modules::call(state, &plan, &columns, &names, rows, &mut scratch, now).await {
+            Ok(made) => break (plan, rows, made),
+            // The release that the plan names was replaced since.
+            Err(failure) if failure.code == MODULE_NOT_READY && !state.node.is_catalogue(&catalogue) => {}
+            Err(failure) => return Err(failure),
+        }
     };
     let writing =
         write::Writing { plan: &plan, columns: &columns, names: &names, rows, scratch: &scratch, made: &made };

@@ -47,6 +47,16 @@ impl Room {
         Ok(())
     }
 
+    /// Room for `bytes` bytes, however few.
+    ///
+    /// # Errors
+    /// When there is no room left.
+    pub(crate) fn take(&self, bytes: usize) -> Result<Held, Failure> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| Failure::overloaded())?;
+        let permit = self.0.clone().try_acquire_many_owned(units).map_err(|_| Failure::overloaded())?;
+        Ok(Held(Some(permit)))
+    }
+
     /// Lets an answer find room until its client has taken it: a large one carries its part along.
     ///
     /// # Errors
