@@ -71,7 +71,7 @@ impl Unmet {
             Self::Stale { max, have } => ReadError::NotFreshEnough {
                 wanted: format!("at most {} ms behind was demanded", max.as_millis()),
                 have: match have {
-                    Some(have) => format!("this edge is up to {} ms behind", have.as_millis()),
+                    Some(have) => format!("this edge is up to {} ms behind", have.as_nanos().div_ceil(1_000_000)),
                     None => "this edge has not heard its leader since it started".to_owned(),
                 },
             },

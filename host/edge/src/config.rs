@@ -100,6 +100,12 @@ pub struct InvalidConfig {
     pub reason: String,
 }
 
+/// Whether an address names a host and a port that there can be.
+fn has_port(address: &str) -> bool {
+    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    address.rsplit_once(':').is_some_and(|(host, at)| !host.is_empty() && port(at))
+}
+
 impl Config {
     /// Checks what serde cannot.
     ///
@@ -112,6 +118,12 @@ impl Config {
         }
         if self.leader.leader.is_empty() {
             return refuse("leader.addresses", "needs at least one address, as \"host:7071\"");
+        }
+        if let Some(bad) = self.leader.leader.iter().find(|address| !has_port(address)) {
+            return refuse(
+                "leader.addresses",
+                &format!("'{bad}' is no address; write a host and a port, as \"host:7071\""),
+            );
         }
         if self.ping_interval_ms == 0 {
             return refuse("ping_interval_ms", "must be at least 1");

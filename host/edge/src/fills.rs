@@ -52,13 +52,22 @@ async fn drain(shared: Arc<Shared>) {
         let Some(flights) = shared.fills.0.lock().next_call() else { return };
         metrics::counter!("littoral_edge_fill_calls_total").increment(1);
         metrics::counter!("littoral_edge_fills_total").increment(flights.len() as u64);
-        // The replica as it is before the leader reads: its stripes have seen everything that went by since.
-        let replica = shared.replica.load_full();
-        let read = match shared.link.calls() {
-            Ok(calls) => calls.read(fills::reads(&flights), Consistency::Replica).await,
-            Err(reason) => Err(ReadError::LeaderUnavailable(reason)),
-        };
-        resolve(&shared, replica.as_deref(), flights, read);
+        let mut parts = vec![flights];
+        while let Some(mut flights) = parts.pop() {
+            // The replica as it is before the leader reads: its stripes have seen everything that went by since.
+            let replica = shared.replica.load_full();
+            let read = match shared.link.calls() {
+                Ok(calls) => calls.read(fills::reads(&flights), Consistency::Replica).await,
+                Err(reason) => Err(ReadError::LeaderUnavailable(reason)),
+            };
+            // Keys of reads that have nothing to do with each other: their rows together are too much, and no fault of anybody.
+            if matches!(read, Err(ReadError::TooLarge(_))) && flights.len() > 1 {
+                parts.push(flights.split_off(flights.len() / 2));
+                parts.push(flights);
+                continue;
+            }
+            resolve(&shared, replica.as_deref(), flights, read);
+        }
     }
 }
 

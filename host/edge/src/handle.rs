@@ -175,6 +175,10 @@ impl Node for Handle {
         observe::status(&self.shared)
     }
 
+    fn verifies(&self) -> bool {
+        true
+    }
+
     fn verify(&self) -> BoxFuture<'_, Result<Verification, ReadError>> {
         Box::pin(verify::run(&self.shared))
     }

@@ -151,6 +151,7 @@ impl From<ReadError> for Failure {
             ReadError::LeaderUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "leader_unavailable"),
             ReadError::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             ReadError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            ReadError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "read_too_large"),
             ReadError::QuorumNotReached { .. } => (StatusCode::SERVICE_UNAVAILABLE, "quorum_not_reached"),
         };
         Self::new(status, code, error.to_string())

@@ -35,6 +35,10 @@ pub(crate) async fn answer(
         Endpoint::OpenApi => Ok(node::openapi()),
         Endpoint::Status => json(&state.node.status()),
         Endpoint::Ready => node::ready(state),
+        Endpoint::Verify if !state.node.verifies() => {
+            let message = "this node is no edge: ask an edge, which compares itself with its leader";
+            Err(Failure::not_found("not_an_edge", message))
+        }
         Endpoint::Verify => json(&state.node.verify().await?),
         Endpoint::Catalogue => node::catalogue(state),
         Endpoint::ListConflicts => conflicts::list(state, parts.uri.query()),

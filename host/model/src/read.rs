@@ -84,6 +84,9 @@ pub enum ReadError {
         /// Which did not, and why.
         missing: String,
     },
+    /// The rows are more than one answer between nodes may carry.
+    #[error("the read is too large: {0}")]
+    TooLarge(String),
 }
 
 fn names(regions: &[Region]) -> String {

@@ -151,7 +151,8 @@ impl Moves<'_> {
         for region in self.topology.regions.iter_mut().filter(|region| region.name == name) {
             (region.role, region.weight) = (role, weight);
         }
-        self.say(format!("'{name}' is {what}"));
+        let would = if self.dry_run { "would be" } else { "is" };
+        self.say(format!("'{name}' {would} {what}"));
         Ok(())
     }
 
@@ -225,16 +226,22 @@ impl Moves<'_> {
     }
 
     async fn list(&self) -> Result<(), Failure> {
-        let mut shown = Vec::new();
+        let (mut shown, mut unreached) = (Vec::new(), Vec::new());
         let mut table = Table::new(&["region", "role", ">share", "leader", "has of others"]);
         for region in &self.topology.regions {
             let role = serde_json::to_value(region.role).unwrap_or_default();
             let role = role.as_str().unwrap_or_default().to_owned();
             let mut of = Vec::new();
+            let mut leader = serde_json::Value::Null;
             let state = match leading::status(region).await {
                 Ok(None) => "none".to_owned(),
-                Err(error) => error.to_string().red(),
+                Err(error) => {
+                    unreached.push(region.name.to_string());
+                    leader = json!({ "error": error.to_string() });
+                    error.to_string().red()
+                }
                 Ok(Some(status)) => {
+                    leader = json!({ "name": status.name, "position": status.position.to_string() });
                     of = status.regions;
                     let which = if region.members.is_empty() { String::new() } else { format!("{} ", status.name) };
                     format!("{which}{} at {}", "well".green(), text::count(status.position.lsn.0))
@@ -249,9 +256,14 @@ impl Moves<'_> {
                 .collect();
             let share = region.weight.to_string();
             table.row([region.name.to_string().cyan(), role.clone(), share, state, others.join(", ")]);
-            shown.push(json!({ "region": region.name, "role": role, "share": region.weight, "others": of }));
+            let share = region.weight;
+            shown.push(json!({ "region": region.name, "role": role, "share": share, "leader": leader, "others": of }));
         }
-        output::answer(self.json, &shown, |_| table.render(""))
+        output::answer(self.json, &shown, |_| table.render(""))?;
+        if unreached.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::unreachable(format!("no leader was reached in {}", unreached.join(", "))))
     }
 }
 

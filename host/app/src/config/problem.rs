@@ -156,6 +156,8 @@ fn wanted(expected: &str) -> String {
         "a nonzero usize" | "a nonzero u32" | "a nonzero u64" => "a whole number above zero, without quotes",
         "a boolean" => "true or false, without quotes",
         "a string" => "text in quotes",
+        "a sequence" => "a list, as [\"one\", \"other\"]",
+        "a map" => "a table, as { key = value }",
         "socket address" => "an address with a port, such as \"127.0.0.1:6566\"",
         other => other,
     };

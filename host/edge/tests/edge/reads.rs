@@ -2,7 +2,10 @@
 
 use crate::{leader::*, support::*};
 use littoral_edge::Config;
-use littoral_model::{freshness::*, ports::*, position::*, read::*, token::Watermark};
+use littoral_model::{
+    event_time::EventTime, freshness::*, ports::*, position::*, read::*, record::Payload, token::Watermark,
+    view::ViewId,
+};
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 fn later(leader: &Leader) -> Watermark {
@@ -44,6 +47,29 @@ async fn each_way_with_an_unmet_demand_is_taken() {
     let at_leader = read(ReadDemand { consistency, ..ReadDemand::default() }).await.unwrap();
     assert_eq!((values(&at_leader), at_leader.freshness.source), (vec![Some(2)], Source::Leader));
     assert!(at_leader.freshness.staleness.is_some());
+}
+
+#[tokio::test]
+async fn reads_of_large_rows_that_share_a_call_do_not_fail_each_other() {
+    let leader = Leader::new(7);
+    let body = |number: u64| [body(number as i64), vec![0; 1 << 20]].concat();
+    for number in 0..80_u64 {
+        let (event_time, key) = (EventTime(1), number.to_le_bytes());
+        leader.append(Payload::Row { view: ViewId(2), event_time, key: &key, body: &body(number) });
+    }
+    let served = serve(&leader).await;
+    // All queue up behind the first one's call, and would be one answer of 80 MiB.
+    let edge = start(Config { fill_calls_max: 1, ..config(&served.address) }).await;
+    edge.bootstrapped().await;
+    let reads: Vec<_> = (0..80_u64)
+        .map(|number| {
+            let node = edge.node.clone();
+            tokio::spawn(async move { node.read(&request(2, [number], ReadDemand::default())).await })
+        })
+        .collect();
+    for (number, read) in (0..).zip(reads) {
+        assert_eq!(values(&read.await.unwrap().unwrap()), [Some(number)]);
+    }
 }
 
 #[tokio::test]

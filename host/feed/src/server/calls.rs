@@ -196,7 +196,7 @@ fn rows_read(request: &ReadRequest, answer: &ReadAnswer) -> Result<RowsRead, Rea
         rows::push(&mut bytes, row.as_ref()).map_err(|error| ReadError::Overloaded(error.to_string()))?;
         if bytes.len() > REPLY_LEN_MAX {
             let message = format!("the rows are more than {REPLY_LEN_MAX} bytes; ask for fewer keys at once");
-            return Err(ReadError::Overloaded(message));
+            return Err(ReadError::TooLarge(message));
         }
     }
     let freshness = &answer.freshness;
