@@ -49,7 +49,7 @@ fn decisions_keep_their_promises_whatever_happens() {
             facts.no_door_is_named_twice();
             facts.standby_regions_take_no_writes_and_come_last();
             facts.a_write_goes_to_a_leader_when_one_takes_it();
-            facts.a_write_does_not_leave_a_nearer_leader_whatever_its_edges_do();
+            facts.a_write_does_not_leave_a_nearer_leader_while_its_edges_come_back();
             facts.of_several_that_say_they_lead_the_newest_is_asked_first();
             facts.full_doors_come_after_those_with_room();
             facts.the_ejected_share_is_bounded();
@@ -159,13 +159,13 @@ impl Facts<'_> {
         }
     }
 
-    fn a_write_does_not_leave_a_nearer_leader_whatever_its_edges_do(&self) {
+    fn a_write_does_not_leave_a_nearer_leader_while_its_edges_come_back(&self) {
         let all = decide(self.view, &Ask { limit: usize::MAX, ..*self.ask }, |member| self.world.in_flight(member));
         let Some(first) = all.candidates.first().filter(|_| self.ask.purpose == Purpose::Write) else { return };
         for candidate in &all.candidates {
             let region = &self.view.regions[candidate.region];
             let has_room = self.world.in_flight(candidate.member) < self.ask.in_flight_max;
-            if region.leading == Some(candidate.member) && region.weight >= 1.0 && has_room {
+            if region.leading == Some(candidate.member) && region.weight >= 1.0 && region.readable && has_room {
                 assert!(first.cost_ms <= candidate.cost_ms, "{self}: {} is nearer and leads", region.name);
             }
         }

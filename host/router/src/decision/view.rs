@@ -125,11 +125,13 @@ impl RegionView {
         self.leading.is_some()
     }
 
-    /// Of the requests for which it is the nearest, it takes this share as things are. Writes go to its leader, whatever its
-    /// edges do: another region's would take a write that is sent again a second time.
+    /// Of the requests for which it is the nearest, it takes this share as things are. Writes go to its leader also while its edges
+    /// come back: another region's would take a write that is sent again a second time. When none of its edges is usable, the
+    /// region may be lost, which is noticed by reads long before the leader's next probe.
     #[must_use]
     pub fn share(&self, purpose: Purpose) -> f64 {
-        if purpose == Purpose::Write { self.weight } else { self.weight * self.back }
+        let back = if purpose == Purpose::Write && self.readable { 1.0 } else { self.back };
+        self.weight * back
     }
 
     /// Its doors, those that may lead first.
