@@ -89,21 +89,19 @@ impl Measurement {
     /// Adds a peer that the figure should be at least `factor` times of.
     pub fn at_least(mut self, factor: f64, with: &str, peer: Option<Figures>) -> Self {
         let target = if factor < 1.0 { format!(">= {:.0}%", factor * 100.0) } else { format!(">= {factor}x") };
-        self.compare(with, peer, target, |ratio| ratio >= factor);
+        self.compare(with, peer, target, |ratio| Some(ratio >= factor));
         self
     }
 
     /// Adds a peer that the figure should be at most `factor` times of.
     pub fn at_most(mut self, factor: f64, with: &str, peer: Option<Figures>) -> Self {
-        self.compare(with, peer, format!("<= {factor}x"), |ratio| ratio <= factor);
+        self.compare(with, peer, format!("<= {factor}x"), |ratio| Some(ratio <= factor));
         self
     }
 
     /// Adds a peer that is shown without a target.
     pub fn beside(mut self, with: &str, peer: Option<Figures>) -> Self {
-        let ratio = peer.as_ref().and_then(|peer| self.rounds.over(peer));
-        let peer = peer.as_ref().map(Figures::median);
-        self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target: "-".to_owned(), met: None });
+        self.compare(with, peer, "-".to_owned(), |_| None);
         self
     }
 
@@ -121,10 +119,10 @@ impl Measurement {
         self
     }
 
-    fn compare(&mut self, with: &str, peer: Option<Figures>, target: String, meets: impl Fn(f64) -> bool) {
+    fn compare(&mut self, with: &str, peer: Option<Figures>, target: String, meets: impl Fn(f64) -> Option<bool>) {
         let ratio = peer.as_ref().and_then(|peer| self.rounds.over(peer));
         let peer = peer.as_ref().map(Figures::median);
-        self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target, met: ratio.map(meets) });
+        self.comparisons.push(Comparison { with: with.to_owned(), peer, ratio, target, met: ratio.and_then(meets) });
     }
 }
 

@@ -1,6 +1,7 @@
 //! How an edge is set up.
 
 use littoral_edge_core::{Holdings, ViewMode};
+use littoral_feed::client::host_and_port;
 use littoral_model::region::Region;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -100,12 +101,6 @@ pub struct InvalidConfig {
     pub reason: String,
 }
 
-/// Whether an address names a host and a port that there can be.
-fn has_port(address: &str) -> bool {
-    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-    address.rsplit_once(':').is_some_and(|(host, at)| !host.is_empty() && port(at))
-}
-
 impl Config {
     /// Checks what serde cannot.
     ///
@@ -119,7 +114,8 @@ impl Config {
         if self.leader.leader.is_empty() {
             return refuse("leader.addresses", "needs at least one address, as \"host:7071\"");
         }
-        if let Some(bad) = self.leader.leader.iter().find(|address| !has_port(address)) {
+        let names_none = |address: &&String| host_and_port(address).is_none_or(|(_, port)| port == 0);
+        if let Some(bad) = self.leader.leader.iter().find(names_none) {
             return refuse(
                 "leader.addresses",
                 &format!("'{bad}' is no address; write a host and a port, as \"host:7071\""),

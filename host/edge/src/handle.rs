@@ -175,12 +175,8 @@ impl Node for Handle {
         observe::status(&self.shared)
     }
 
-    fn verifies(&self) -> bool {
-        true
-    }
-
-    fn verify(&self) -> BoxFuture<'_, Result<Verification, ReadError>> {
-        Box::pin(verify::run(&self.shared))
+    fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {
+        Some(Box::pin(verify::run(&self.shared)))
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {

@@ -53,7 +53,10 @@ mod tests {
     #[test]
     fn only_bare_words_become_marked_texts() {
         for (python, plain) in [
-            (r#"{"a":[NaN,-Infinity,-1]}"#, r#"{"a":["\u0001littoral:NaN","\u0001littoral:-Infinity",-1]}"#),
+            (
+                r#"{"a":[NaN,-Infinity,Infinity,-1]}"#,
+                r#"{"a":["\u0001littoral:NaN","\u0001littoral:-Infinity","\u0001littoral:Infinity",-1]}"#,
+            ),
             (r#"{"NaN":"\"NaN, Infinity\\"}"#, r#"{"NaN":"\"NaN, Infinity\\"}"#),
             ("", ""),
             (r#""\"#, r#""\"#),

@@ -48,10 +48,13 @@ pub(crate) async fn read(
     let as_python;
     let parsed = match body::parse(&body, dialect) {
         // Looked at once more, as Python writes it: nearly nobody sends the words that JSON does not know.
-        Err(_) if dialect == Dialect::Feast && matches!(lenient::json(&body), Cow::Owned(_)) => {
-            as_python = lenient::json(&body);
-            body::parse(&as_python, dialect)?
-        }
+        Err(failure) if dialect == Dialect::Feast => match lenient::json(&body) {
+            Cow::Borrowed(_) => return Err(failure),
+            Cow::Owned(python) => {
+                as_python = python;
+                body::parse(&as_python, dialect)?
+            }
+        },
         parsed => parsed?,
     };
     let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;

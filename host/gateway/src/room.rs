@@ -37,9 +37,7 @@ impl Room {
             return Ok(());
         }
         let has = held.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = bytes.div_ceil(UNIT).saturating_sub(has);
-        let more = u32::try_from(more).map_err(|_| Failure::overloaded())?;
-        let permit = self.0.clone().try_acquire_many_owned(more).map_err(|_| Failure::overloaded())?;
+        let permit = self.permit(bytes.div_ceil(UNIT).saturating_sub(has))?;
         match &mut held.0 {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),
@@ -52,9 +50,12 @@ impl Room {
     /// # Errors
     /// When there is no room left.
     pub(crate) fn take(&self, bytes: usize) -> Result<Held, Failure> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| Failure::overloaded())?;
-        let permit = self.0.clone().try_acquire_many_owned(units).map_err(|_| Failure::overloaded())?;
-        Ok(Held(Some(permit)))
+        Ok(Held(Some(self.permit(bytes.div_ceil(UNIT))?)))
+    }
+
+    fn permit(&self, units: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        let permit = u32::try_from(units).ok().and_then(|units| self.0.clone().try_acquire_many_owned(units).ok());
+        permit.ok_or_else(Failure::overloaded)
     }
 
     /// Lets an answer find room until its client has taken it: a large one carries its part along.

@@ -35,11 +35,13 @@ pub(crate) async fn answer(
         Endpoint::OpenApi => Ok(node::openapi()),
         Endpoint::Status => json(&state.node.status()),
         Endpoint::Ready => node::ready(state),
-        Endpoint::Verify if !state.node.verifies() => {
-            let message = "this node is no edge: ask an edge, which compares itself with its leader";
-            Err(Failure::not_found("not_an_edge", message))
-        }
-        Endpoint::Verify => json(&state.node.verify().await?),
+        Endpoint::Verify => match state.node.verify() {
+            Some(verified) => json(&verified.await?),
+            None => {
+                let message = "this node is no edge: ask an edge, which compares itself with its leader";
+                Err(Failure::not_found("not_an_edge", message))
+            }
+        },
         Endpoint::Catalogue => node::catalogue(state),
         Endpoint::ListConflicts => conflicts::list(state, parts.uri.query()),
         Endpoint::ReplayConflict => conflicts::replay(state, name, &parts.headers).await,

@@ -73,7 +73,7 @@ impl Receipts {
 
     /// Forgets a key that stands for the write that ended with `last`.
     pub fn remove(&mut self, key: &str, last: Lsn) {
-        if self.by_key.get(key).is_some_and(|entry| entry.last == last) {
+        if self.is_live(key, last) {
             self.by_key.remove(key);
         }
         // What is removed is nearly always what came last, as its batch has failed: a disk that refuses writes for hours must

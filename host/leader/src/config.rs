@@ -1,6 +1,7 @@
 //! How a leader is set up.
 
 use crate::members::Seat;
+use littoral_feed::client::host_and_port;
 use littoral_leader_core::Imports;
 use littoral_model::{position::Incarnation, region::Region};
 use serde::Deserialize;
@@ -186,7 +187,7 @@ impl Config {
             if self.members[..index].iter().any(|earlier| earlier.name == seat.name) {
                 return refuse(format!("names '{}' twice", seat.name));
             }
-            if seat.peer.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+            if host_and_port(&seat.peer).is_none() {
                 return refuse(format!("gives '{}' the peer '{}'; write peer = \"host:7071\"", seat.name, seat.peer));
             }
         }

@@ -211,19 +211,13 @@ pub trait Node: FeatureReader + FeatureWriter {
         None
     }
 
-    /// Whether the node compares itself with another.
-    fn verifies(&self) -> bool {
-        false
-    }
-
     /// Proves what is held here equal to the leader's rows, or says what differs and mends it. Takes as long as going
-    /// through every row.
+    /// through every row. `None` at a node that has nobody to be compared with.
     ///
     /// # Errors
     /// Why it cannot be proven now, and what to do.
-    fn verify(&self) -> BoxFuture<'_, Result<Verification, ReadError>> {
-        let reason = "this node does not compare itself with another";
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable(reason.to_owned()))))
+    fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {
+        None
     }
 }
 

@@ -254,9 +254,8 @@ impl Moves<'_> {
                     _ => format!("{}: not connected", other.region),
                 })
                 .collect();
-            let share = region.weight.to_string();
-            table.row([region.name.to_string().cyan(), role.clone(), share, state, others.join(", ")]);
             let share = region.weight;
+            table.row([region.name.to_string().cyan(), role.clone(), share.to_string(), state, others.join(", ")]);
             shown.push(json!({ "region": region.name, "role": role, "share": share, "leader": leader, "others": of }));
         }
         output::answer(self.json, &shown, |_| table.render(""))?;

@@ -31,7 +31,7 @@ async fn a_replica_is_proven_equal_at_the_checkpoints_record_while_records_go_on
     }
     let lsn = leader.take_checkpoint();
     edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
-    let verification = edge.node.verify().await.unwrap();
+    let verification = edge.node.verify().unwrap().await.unwrap();
     assert!(verification.equal, "{verification:?}");
     assert_eq!((verification.lsn, verification.views[0].rows), (lsn, 2_000 - 20));
     assert_eq!(leader.snapshots.load(SeqCst), 1, "nothing had to be replaced");
@@ -75,7 +75,7 @@ async fn damage_that_was_written_over_leaves_nothing_to_mend() {
     assert_eq!(edge.values(1, &[1], &token).await, [Some(9)]);
     let lsn = leader.take_checkpoint();
     edge.eventually("compared", |node| node.status().position.lsn >= lsn).await;
-    let found = edge.node.verify().await.unwrap();
+    let found = edge.node.verify().unwrap().await.unwrap();
     assert!(found.equal, "{found:?}");
 }
 
@@ -89,18 +89,18 @@ async fn verifying_says_what_differed_that_it_is_mended_and_then_that_all_is_equ
     let edge = start(config(&served.address)).await;
     edge.values(1, &[1], &token).await;
     edge.values(2, &[1, 2, 3], &token).await;
-    let clean = edge.node.verify().await.unwrap();
+    let clean = edge.node.verify().unwrap().await.unwrap();
     assert!(clean.equal && clean.views.len() == 2, "{clean:?}");
     assert_eq!((clean.views[1].residency.as_str(), clean.views[1].rows), ("resident", 3));
 
     assert!(edge.node.corrupt(VIEW, &key(5)));
     assert!(edge.node.corrupt(ViewId(2), &key(2)));
-    let found = edge.node.verify().await.unwrap();
+    let found = edge.node.verify().unwrap().await.unwrap();
     assert!(!found.equal, "{found:?}");
     assert_eq!((found.views[0].equal, found.views[0].mended), (Some(false), true));
     assert_eq!(found.views[0].buckets_spoilt, [littoral_model::digest::bucket_of(&key(5))]);
     assert_eq!((found.views[1].equal, found.views[1].rows_differed), (Some(false), 1));
-    assert!(edge.node.verify().await.unwrap().equal);
+    assert!(edge.node.verify().unwrap().await.unwrap().equal);
     assert_eq!(edge.values(1, &[5], &token).await, [Some(5)]);
     assert_eq!(edge.values(2, &[2], &token).await, [Some(2)]);
 }

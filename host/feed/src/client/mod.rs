@@ -1,5 +1,6 @@
 //! The subscriber's and caller's end.
 
+mod address;
 mod calls;
 mod config;
 mod connection;
@@ -8,6 +9,7 @@ mod feed;
 mod leader_rows;
 mod pause;
 
+pub use address::host_and_port;
 pub use calls::{CallClient, CallError};
 pub use config::Config;
 pub use connection::{Connection, connect, connect_calls, connect_from, connect_over};

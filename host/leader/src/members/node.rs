@@ -13,7 +13,7 @@ use littoral_log::snapshot;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     conflict::Conflict,
-    digest::{BucketRows, Checkpoints, Verification},
+    digest::{BucketRows, Checkpoints},
     module::ModuleDigest,
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModulePut, ModuleRuntime, Node,
@@ -283,10 +283,6 @@ impl Node for Member {
 
     fn conflicts(&self) -> Option<Vec<Conflict>> {
         self.now().conflicts()
-    }
-
-    fn verify(&self) -> BoxFuture<'_, Result<Verification, ReadError>> {
-        Box::pin(async move { self.now().verify().await })
     }
 
     fn tails(&self) -> Option<Arc<dyn Tails>> {

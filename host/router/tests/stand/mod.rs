@@ -107,15 +107,12 @@ impl Edge {
         let deed = self.deed.lock().clone();
         let told = format!("{} {path} {} {}", self.name, body.len(), forwarded.unwrap_or_default());
         let answer = match deed {
-            Deed::Answer(status) => {
+            Deed::Answer(status) | Deed::Own(status) => {
                 let mut response = Response::new(Body::whole(told));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                Ok(response)
-            }
-            Deed::Own(status) => {
-                let mut response = Response::new(Body::whole(told));
-                *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                response.headers_mut().insert("littoral-error", "a_word".parse().unwrap());
+                if matches!(deed, Deed::Own(_)) {
+                    response.headers_mut().insert("littoral-error", "a_word".parse().unwrap());
+                }
                 Ok(response)
             }
             Deed::Empty => {
