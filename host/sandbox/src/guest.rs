@@ -2,9 +2,10 @@
 
 use crate::{
     bindings::{feature_reader, logging, types},
-    deadline::{Deadline, Slice, thread_time},
+    deadline::{Deadline, Slice},
     limits::Limits,
     meter::Meter,
+    thread_time,
 };
 use littoral_model::{
     event_time::EventTime, freshness::ReadDemand, module::ModuleManifest, ports::FeatureReader, read::ReadError,
@@ -39,7 +40,7 @@ impl Pace {
     /// # Errors
     /// The trap that ends a guest whose time is up.
     pub(crate) fn look(&mut self) -> wasmtime::Result<Slice> {
-        self.deadline.look(thread_time()).ok_or_else(|| {
+        self.deadline.look(thread_time::exact()).ok_or_else(|| {
             self.interrupted = true;
             Trap::Interrupt.into()
         })
@@ -54,7 +55,7 @@ impl Pace {
         if self.deadline.is_due() {
             let slice = self.look()?;
             tokio::task::yield_now().await;
-            slice.begin(thread_time());
+            slice.begin(thread_time::exact());
         }
         Ok(())
     }

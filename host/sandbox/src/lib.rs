@@ -40,6 +40,7 @@ mod meter;
 mod release;
 pub mod returned;
 mod runtime;
+mod thread_time;
 mod ticker;
 mod turn;
 

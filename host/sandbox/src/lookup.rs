@@ -3,9 +3,9 @@
 use crate::{
     bindings::{feature_reader, feature_reader::LookupError, types::Column as GuestColumn},
     columns,
-    deadline::thread_time,
     guest::{Call, Guest, Pace},
     keys::{self, Keys},
+    thread_time,
 };
 use littoral_model::{
     column::{Column, Status},
@@ -121,7 +121,7 @@ impl Call {
             } else {
                 self.reader.read(&request).await.map(|read| answer = read)
             };
-            slice.begin(thread_time());
+            slice.begin(thread_time::exact());
             if let Err(error) = read {
                 let why = error.to_string();
                 self.lookup_failed = Some(error);

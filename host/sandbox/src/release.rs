@@ -6,11 +6,12 @@ use crate::{
         types::{Batch, Column as GuestColumn, Manifest, TransformError},
     },
     config::{Config, Instances},
-    deadline, fault,
+    fault,
     guest::{self, Guest, Pace},
     joined::Joined,
     limits::Limits,
     meter::Meter,
+    thread_time,
 };
 use littoral_model::ports::ModuleError;
 use parking_lot::Mutex;
@@ -131,7 +132,7 @@ impl Release {
                 // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take turns with
                 // tasks that are already runnable.
                 tokio::task::yield_now().await;
-                slice.begin(deadline::thread_time());
+                slice.begin(thread_time::exact());
             };
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(goes_on)))
         });
@@ -144,7 +145,7 @@ impl Release {
     /// Starts the guest's deadline.
     pub(crate) fn arm(&self, store: &mut Store<Guest>) {
         let guest = store.data_mut();
-        guest.pace.deadline.start(Duration::from_millis(self.config.deadline_ms), deadline::thread_time());
+        guest.pace.deadline.start(Duration::from_millis(self.config.deadline_ms), thread_time::at_most());
         guest.pace.interrupted = false;
         guest.last_words = None;
         guest.limits.reset();
