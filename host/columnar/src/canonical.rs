@@ -52,7 +52,9 @@ pub(crate) fn accepts(value_type: ValueType, data_type: &DataType) -> bool {
         return true;
     }
     if let DataType::Dictionary(_, values) = data_type {
-        return matches!(value_type, ValueType::String | ValueType::Bytes) && accepts(value_type, values);
+        // Of texts or bytes as they are: Arrow has no dictionaries of dictionaries, and one of nulls says nothing.
+        let plain = !matches!(**values, DataType::Dictionary(..) | DataType::Null);
+        return plain && matches!(value_type, ValueType::String | ValueType::Bytes) && accepts(value_type, values);
     }
     match value_type {
         ValueType::Bool => *data_type == DataType::Boolean,

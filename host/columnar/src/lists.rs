@@ -4,12 +4,15 @@ use crate::canonical::{self, CellError};
 use arrow_array::{
     Array, ArrayRef, ListArray,
     cast::AsArray as _,
+    new_empty_array,
     types::{Float32Type, Float64Type, Int32Type, Int64Type},
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 use littoral_model::value::ValueType;
 use std::sync::Arc;
+
+const NULL_ELEMENT: &str = "a list holds a null element, which lists of features cannot";
 
 /// Brings a list column into `List` of the element's own Arrow type. Elements must not be null.
 pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
@@ -31,18 +34,31 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
             (plain.values(), plain.value_offsets().to_vec())
         }
     };
+    if *values.data_type() == DataType::Null {
+        let is_empty = |row: &usize| array.is_null(*row) || offsets[*row] == offsets[*row + 1];
+        // However many elements they claim to have, nothing is made of them.
+        return match (0..array.len()).find(|row| !is_empty(row)) {
+            Some(row) => Err((row, NULL_ELEMENT.to_owned())),
+            None => list_of(element, vec![0; offsets.len()], &new_empty_array(&canonical::arrow_type(element)), array),
+        };
+    }
     let row_of = |index: usize| offsets.partition_point(|offset| *offset as usize <= index).saturating_sub(1);
     let values = canonical::canonical(values, element, bytes_max).map_err(|(index, why)| (row_of(index), why))?;
     if values.null_count() > 0 {
         for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
             if (offsets[row] as usize..offsets[row + 1] as usize).any(|index| values.is_null(index)) {
-                return Err((row, "a list holds a null element, which lists of features cannot".to_owned()));
+                return Err((row, NULL_ELEMENT.to_owned()));
             }
         }
     }
+    list_of(element, offsets, &values, array)
+}
+
+/// Lists of these values, null where `array` is.
+fn list_of(element: ValueType, offsets: Vec<i32>, values: &ArrayRef, array: &ArrayRef) -> Result<ArrayRef, CellError> {
     let field = Arc::new(Field::new_list_field(canonical::arrow_type(element), true));
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    let list = ListArray::try_new(field, offsets, values, array.nulls().cloned());
+    let list = ListArray::try_new(field, offsets, values.clone(), array.nulls().cloned());
     Ok(Arc::new(list.map_err(|error| (0, error.to_string()))?))
 }
 

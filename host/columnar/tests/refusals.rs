@@ -6,6 +6,8 @@ use arrow_array::{
     ArrayRef, DictionaryArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray,
     TimestampMillisecondArray, types::Int32Type, types::Int64Type,
 };
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field};
 use littoral_columnar::{Columns, Error, Extra, Limits, Missing, Plan, decode_ipc, stream};
 use littoral_model::{
     event_time::EventTime,
@@ -125,6 +127,41 @@ fn sizes_are_bounded() {
     let key = columns(vec![("route", Arc::new(StringArray::from(vec![long]))), delays(vec![0.0])]);
     let error = decode_ipc(stream(&key).unwrap().into(), &text_key, EventTime(5), Limits::default()).unwrap_err();
     assert_eq!(error, Error::KeyTooLong { row: 0, len: 5_004 });
+}
+
+#[test]
+fn lists_of_nothing_cost_nothing_however_long_they_claim_to_be() {
+    let nulls = |ends: Vec<i32>, valid: Vec<bool>| -> ArrayRef {
+        let count = *ends.last().unwrap() as usize;
+        let field = Arc::new(Field::new_list_field(DataType::Null, true));
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
+        Arc::new(ListArray::new(field, offsets, Arc::new(NullArray::new(count)), Some(valid.into())))
+    };
+    // Texts for each of these would be 8 GiB of offsets alone.
+    let two_thousand_million = 2_000_000_000;
+    let claimed = columns(vec![keys(vec![1, 2]), ("carriers", nulls(vec![0, 0, two_thousand_million], vec![true; 2]))]);
+    assert_eq!(
+        words(&claimed),
+        "column 'carriers', row 1: a list holds a null element, which lists of features cannot"
+    );
+    let unseen = nulls(vec![0, two_thousand_million, two_thousand_million], vec![false, true]);
+    let rows = decode(&columns(vec![keys(vec![1, 2]), ("carriers", unseen)])).unwrap();
+    let values: Vec<_> =
+        rows.iter().map(|row| value_at(row.body.unwrap(), 1, ValueType::StringList).to_value()).collect();
+    assert_eq!(values, [Value::Null, Value::StringList(vec![])]);
+}
+
+#[test]
+fn dictionaries_are_of_texts_or_bytes() {
+    let inner: DictionaryArray<Int32Type> = ["a"].into_iter().collect();
+    for values in [Arc::new(inner) as ArrayRef, Arc::new(NullArray::new(1))] {
+        let dictionary = DictionaryArray::<Int32Type>::try_new(vec![0].into(), values).unwrap();
+        let view =
+            FeatureView { features: vec![Feature { name: "carrier".into(), value_type: ValueType::String }], ..view() };
+        let batch = columns(vec![keys(vec![1]), ("carrier", Arc::new(dictionary))]);
+        let error = Plan::new(&batch.schema(), &view, &Columns::default()).unwrap_err();
+        assert!(matches!(error, Error::ColumnType { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -73,6 +73,14 @@ impl Failure {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
+    /// A component is one body: there are no parts to send.
+    pub(crate) fn component_too_large(max: usize) -> Self {
+        let message = format!(
+            "the component is larger than {max} bytes (module_bytes_max); build it with optimisation and without debug information"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "component_too_large", message)
+    }
+
     pub(crate) fn body_timeout(after_ms: u64) -> Self {
         let message = format!("the body did not arrive within {after_ms} ms");
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)

@@ -45,8 +45,12 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
     };
     let started = Instant::now();
     // The body first: were a place taken before, clients that trickle theirs could take them all.
-    let (body, mut held) = match body::read(incoming, body_max(&state, endpoint), &state.config, &state.bodies).await {
+    let max = body_max(&state, endpoint);
+    let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies).await {
         Ok(read) => read,
+        Err(failure) if endpoint == Endpoint::PutModule && failure.status == StatusCode::PAYLOAD_TOO_LARGE => {
+            return failed(endpoint, Failure::component_too_large(max));
+        }
         Err(failure) => return failed(endpoint, failure),
     };
     if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {

@@ -59,13 +59,13 @@ async fn what_cannot_be_taken_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_release_that_no_name_means_is_retired_and_its_file_collected() {
     let node = start(config()).await;
-    let put = |name: &str, component: &'static [u8]| {
-        node.leader.put_module(name.into(), "1".into(), Bytes::from_static(component))
+    let put = |name: &str, release: &str, component: &'static [u8]| {
+        node.leader.put_module(name.into(), release.into(), Bytes::from_static(component))
     };
-    let old = put("m", b"old").await.unwrap().digest;
-    let shared = put("n", b"shared").await.unwrap().digest;
-    put("o", b"shared").await.unwrap();
-    let new = put("m", b"new").await.unwrap().digest;
+    let old = put("m", "1", b"old").await.unwrap().digest;
+    let shared = put("n", "1", b"shared").await.unwrap().digest;
+    put("o", "1", b"shared").await.unwrap();
+    let new = put("m", "2", b"new").await.unwrap().digest;
     node.leader.change(CatalogueChange::DropModule("n".into())).await.unwrap();
     // A further change: that before it is then wholly done with.
     node.view("a").await;
@@ -78,5 +78,20 @@ async fn a_release_that_no_name_means_is_retired_and_its_file_collected() {
         littoral_model::module::ModuleRelease { digest: old, ..node.leader.catalogue().module("m").unwrap().clone() };
     let error = node.leader.change(CatalogueChange::PutModule(release)).await.unwrap_err().to_string();
     assert!(error.contains("the component of module 'm' is not here"), "{error}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn one_release_is_one_component() {
+    let node = start(config()).await;
+    let put = |release: &str, component: &'static [u8]| {
+        node.leader.put_module("m".into(), release.into(), Bytes::from_static(component))
+    };
+    let first = put("1.0.0", b"first").await.unwrap();
+    let error = put("1.0.0", b"other").await.unwrap_err().to_string();
+    assert!(error.contains("release '1.0.0' of module 'm' is there with other contents"), "{error}");
+    assert_eq!(node.leader.catalogue().module("m").unwrap().digest, first.digest);
+    assert_eq!(put("1.0.0", b"first").await.unwrap().digest, first.digest, "the same again is no change");
+    assert_ne!(put("1.0.1", b"other").await.unwrap().digest, first.digest);
     node.stop().await;
 }

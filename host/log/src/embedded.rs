@@ -25,6 +25,7 @@ use littoral_model::{
 use littoral_protocol::members::History;
 use parking_lot::{Mutex, RwLock};
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -60,8 +61,9 @@ pub struct Embedded {
     promised: AtomicU64,
     /// Held by whoever promises.
     promising: Mutex<()>,
-    /// Held by whoever takes segments away, before any other lock.
-    shape: Mutex<()>,
+    /// Held by whoever takes segments away, before any other lock. The names of those that were trimmed and whose files are still
+    /// there: they go before any other, as a log with a gap is not opened.
+    trimmed: Mutex<VecDeque<String>>,
     /// Held by whoever appends, and while the state is changed after it.
     writer: Mutex<Writer>,
     prepared: Mutex<Option<Prepared>>,

@@ -5,11 +5,11 @@
 mod support;
 
 use littoral_log::{
-    Log, OpenError,
+    Log, OpenError, Retention,
     embedded::Embedded,
     storage::{Disk, Faults, Memory, Storage},
 };
-use littoral_model::position::Lsn;
+use littoral_model::{hlc::Hlc, position::Lsn};
 use std::sync::Arc;
 use support::{all, append, open, options};
 
@@ -214,4 +214,49 @@ fn a_log_that_ends_before_its_mark_is_refused_and_left_alone() {
     mark.write_at(9, b"?").unwrap();
     mark.sync().unwrap();
     assert_eq!(reopen(&memory).unwrap().bounds().tail, Lsn(18));
+}
+
+#[test]
+fn files_that_could_not_be_removed_leave_no_gap() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    for _ in 0..100 {
+        append(&log, 10, 500).unwrap();
+    }
+    let through = |lsn| Retention { through: Lsn(lsn), bytes_max: 0, before: Hlc(0) };
+    memory.set_faults(Faults { removals_fail: true, ..Faults::default() });
+    log.trim(through(300)).unwrap_err();
+    let oldest = log.bounds().oldest;
+    assert!(oldest > Lsn(100), "{oldest}");
+    // What is wanted later must not go before what is still there.
+    log.trim(through(600)).unwrap_err();
+    assert_eq!(memory.crash(2).list().unwrap().iter().filter(|name| *name == FIRST).count(), 1);
+    let reopened = reopen(&memory).unwrap();
+    assert_eq!(reopened.bounds().oldest, Lsn(1), "nothing is gone, and nothing lacks in between");
+    assert_eq!(all(&reopened).len(), 1_000);
+    memory.set_faults(Faults::default());
+    let oldest = log.trim(through(600)).unwrap();
+    assert!(!memory.list().unwrap().contains(&FIRST.to_owned()));
+    assert_eq!(reopen(&memory).unwrap().bounds().oldest, oldest);
+}
+
+#[test]
+fn one_file_that_could_not_be_removed_keeps_those_behind_it() {
+    let memory = Memory::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let log = open(&storage);
+    for _ in 0..100 {
+        append(&log, 10, 500).unwrap();
+    }
+    let through = |lsn| Retention { through: Lsn(lsn), bytes_max: 0, before: Hlc(0) };
+    memory.set_faults(Faults { removals_fail: true, ..Faults::default() });
+    log.trim(through(300)).unwrap_err();
+    memory.set_faults(Faults::default());
+    // The disk is well again when more is trimmed: what was left goes too.
+    let oldest = log.trim(through(600)).unwrap();
+    drop(log);
+    let reopened = reopen(&memory).unwrap();
+    assert_eq!(reopened.bounds().oldest, oldest);
+    assert_eq!(all(&reopened).len() as u64, 1_001 - oldest.0);
 }

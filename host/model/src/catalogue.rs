@@ -66,6 +66,16 @@ pub enum InvalidChange {
         /// What does not fit.
         reason: String,
     },
+    /// A release is one component for good.
+    #[error(
+        "release '{version}' of module '{module}' is there with other contents; give this one a release name of its own"
+    )]
+    ReleaseTaken {
+        /// The module.
+        module: String,
+        /// The release's name.
+        version: String,
+    },
     /// What would be dropped is still referred to.
     #[error("'{name}' is still used by {user}; drop that first")]
     InUse {
@@ -288,6 +298,12 @@ impl Catalogue {
         let manifest = &module.manifest;
         check_name(&module.name)?;
         self.check_free(&module.name, &self.views, "view")?;
+        if let Some(current) = self.modules.get(&module.name)
+            && current.version == module.version
+            && current.digest != module.digest
+        {
+            return Err(InvalidChange::ReleaseTaken { module: module.name.clone(), version: module.version.clone() });
+        }
         for field in manifest.params.iter().chain(&manifest.outputs) {
             check_name(&field.name)?;
         }

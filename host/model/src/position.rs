@@ -1,7 +1,7 @@
 //! Where something stands in a region's log.
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 /// Log sequence number: the dense number of a record in one region's log. The first record is [`Lsn::OLDEST`]; zero
 /// stands before every record, so "applied through `Lsn::NONE`" means that nothing has been applied.
@@ -57,10 +57,50 @@ impl fmt::Display for Epoch {
 }
 
 /// Names one life of a log. A log that was lost and begun anew has another incarnation, so that its LSNs are never
-/// taken for those of the log before. Drawn at random when the log is made; written as 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// taken for those of the log before. Drawn at random when the log is made; written as 16 hexadecimal digits, in JSON too, as
+/// many of its readers round large numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
+
+/// A text that is not an incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an incarnation is 16 hexadecimal digits")]
+pub struct InvalidIncarnation;
+
+impl FromStr for Incarnation {
+    type Err = InvalidIncarnation;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = if digits { u64::from_str_radix(text, 16).ok() } else { None };
+        value.map(Self).ok_or(InvalidIncarnation)
+    }
+}
+
+impl Serialize for Incarnation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Incarnation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return u64::deserialize(deserializer).map(Self);
+        }
+        /// Nodes of an older release write the number.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written<'a> {
+            Number(u64),
+            Text(#[serde(borrow)] Cow<'a, str>),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(number) => Ok(Self(number)),
+            Written::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,5 +120,30 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.incarnation, self.lsn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_survives_readers_that_round_numbers() {
+        let position = Position { incarnation: Incarnation(0xfedc_ba98_7654_3211), lsn: Lsn(7) };
+        let json = serde_json::to_string(&position).unwrap();
+        assert_eq!(json, r#"{"incarnation":"fedcba9876543211","lsn":7}"#);
+        assert_eq!(serde_json::from_str::<Position>(&json).unwrap(), position);
+        let older = r#"{"incarnation":18364758544493064721,"lsn":7}"#;
+        assert_eq!(serde_json::from_str::<Position>(older).unwrap(), position);
+        for wrong in ["\"\"", "\"+edcba9876543211\"", "\"fedcba98765432110\"", "-1", "1.5"] {
+            assert!(serde_json::from_str::<Incarnation>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn on_the_wire_it_is_a_number() {
+        let bytes = postcard::to_allocvec(&Incarnation(300)).unwrap();
+        assert_eq!(bytes, postcard::to_allocvec(&300_u64).unwrap());
+        assert_eq!(postcard::from_bytes::<Incarnation>(&bytes).unwrap(), Incarnation(300));
     }
 }

@@ -99,12 +99,9 @@ impl FromStr for Watermark {
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (region, position) = part.split_once('@').ok_or(InvalidToken)?;
             let (incarnation, lsn) = position.split_once(':').ok_or(InvalidToken)?;
-            if incarnation.len() != 16 {
-                return Err(InvalidToken);
-            }
             watermark.set(
                 region.parse().map_err(|_| InvalidToken)?,
-                Incarnation(u64::from_str_radix(incarnation, 16).map_err(|_| InvalidToken)?),
+                incarnation.parse().map_err(|_| InvalidToken)?,
                 Lsn(lsn.parse().map_err(|_| InvalidToken)?),
             );
         }

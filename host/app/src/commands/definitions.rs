@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint},
 };
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use littoral_client::{ChangeReceipt, Client, Error};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -23,6 +23,7 @@ pub enum Action {
     /// Show one.
     Show {
         /// Its name.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The node.
         #[command(flatten)]
@@ -40,6 +41,7 @@ pub enum Action {
     /// Drop one.
     Drop {
         /// Its name.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The node.
         #[command(flatten)]

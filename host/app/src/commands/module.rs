@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint, Table, text},
 };
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     ports::ModuleRuntime as _,
@@ -48,10 +48,10 @@ enum Action {
         /// The component.
         component: PathBuf,
         /// The module's name.
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The release, as `1.0.0`.
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         release: String,
         /// The node.
         #[command(flatten)]
@@ -66,6 +66,7 @@ enum Action {
     /// Drop a module.
     Drop {
         /// Its name.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The node.
         #[command(flatten)]

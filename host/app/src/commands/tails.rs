@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint, Table, text},
 };
+use clap::builder::NonEmptyStringValueParser;
 use littoral_client::{Tail, TailPage, TailRecord};
 use littoral_model::tail::TailMerged;
 use serde_json::{Map, Value};
@@ -28,6 +29,7 @@ enum Action {
     /// Show rows and deletions of one.
     Show {
         /// The tail, as `list` names it.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// From this record on.
         #[arg(long, default_value_t = 0, value_name = "LSN")]
@@ -41,6 +43,7 @@ enum Action {
     /// Take its writes into the region's log, under their old versions: they lose to what was written since.
     Merge {
         /// The tail, as `list` names it.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         target: Target,
@@ -48,6 +51,7 @@ enum Action {
     /// Forget it, and with it what `local` had acknowledged and the region lost.
     Drop {
         /// The tail, as `list` names it.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         target: Target,

@@ -99,3 +99,11 @@ async fn a_body_whose_values_would_take_much_more_than_itself_is_refused_before_
     let answer = door.send("POST", "/v1/views/v/rows", &[], text).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
 }
+
+#[tokio::test]
+async fn a_component_that_is_too_large_is_not_asked_for_in_parts() {
+    let door = Door::open_with(MemoryNode::default(), Config { module_bytes_max: 1_000, ..Config::default() }).await;
+    let answer = door.send("PUT", "/v1/modules/m?version=1", &[], "x".repeat(1_001)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "component_too_large"));
+    assert!(answer.json()["detail"].as_str().unwrap().starts_with("the component is larger than 1000 bytes"));
+}

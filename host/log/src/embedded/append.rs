@@ -267,30 +267,32 @@ impl Embedded {
     }
 
     pub(super) fn trim_segments(&self, retention: Retention) -> Result<Lsn, ReadError> {
-        let _shape = self.shape.lock();
-        let mut trimmed = false;
-        loop {
-            let name = {
-                let mut state = self.state.write();
-                let bytes: u64 = state.segments.iter().map(|segment| segment.end).sum();
-                let Some(next) = state.segments.get(1).map(|segment| segment.header.first) else { break };
-                let oldest = &state.segments[0];
-                let wanted = bytes > retention.bytes_max || oldest.hlc < retention.before;
-                if !wanted || oldest.last > retention.through {
-                    break;
-                }
-                // Readers that are in it have the file open and read on.
-                state.bounds.oldest = next;
-                state.history.trim(Lsn(next.0 - 1));
-                state.cache.trim(next);
-                state.segments.remove(0).name
-            };
-            self.storage.remove(&name).map_err(|error| ReadError::io(&name, &error))?;
-            trimmed = true;
+        let mut trimmed = self.trimmed.lock();
+        let mut state = self.state.write();
+        let mut bytes: u64 = state.segments.iter().map(|segment| segment.end).sum();
+        while let Some(next) = state.segments.get(1).map(|segment| segment.header.first) {
+            let oldest = &state.segments[0];
+            let wanted = bytes > retention.bytes_max || oldest.hlc < retention.before;
+            if !wanted || oldest.last > retention.through {
+                break;
+            }
+            // Readers that are in it have the file open and read on.
+            bytes -= oldest.end;
+            state.bounds.oldest = next;
+            state.history.trim(Lsn(next.0 - 1));
+            state.cache.trim(next);
+            trimmed.push_back(state.segments.remove(0).name);
         }
-        if trimmed {
+        let oldest = state.bounds.oldest;
+        drop(state);
+        let removed = !trimmed.is_empty();
+        while let Some(name) = trimmed.front() {
+            self.storage.remove(name).map_err(|error| ReadError::io(name, &error))?;
+            trimmed.pop_front();
+        }
+        if removed {
             self.storage.sync().map_err(|error| ReadError::io(self.storage.name(), &error))?;
         }
-        Ok(self.state.read().bounds.oldest)
+        Ok(oldest)
     }
 }

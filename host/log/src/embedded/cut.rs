@@ -27,7 +27,7 @@ use std::{io, sync::Arc};
 
 impl Embedded {
     pub(super) fn cut_after(&self, after: Lsn) -> Result<Option<Detached>, CutError> {
-        let _shape = self.shape.lock();
+        let _trimmed = self.trimmed.lock();
         let mut writer = self.writer.lock();
         self.finish_cut(&mut writer).map_err(|error| CutError::Unfinished(error.to_string()))?;
         if after == self.state.read().bounds.tail {

@@ -69,7 +69,7 @@ impl Embedded {
             begun,
             promised: AtomicU64::new(promised.0),
             promising: Mutex::default(),
-            shape: Mutex::default(),
+            trimmed: Mutex::default(),
             state: RwLock::new(state),
             writer: Mutex::new(writer),
             prepared: Mutex::default(),

@@ -27,6 +27,8 @@ pub struct Faults {
     pub write_fails_after: Option<u64>,
     /// Reads fail.
     pub reads_fail: bool,
+    /// Files cannot be removed.
+    pub removals_fail: bool,
 }
 
 /// A directory in memory. Clones are the same directory.
@@ -245,7 +247,11 @@ impl Storage for Memory {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.shared.state.lock().names.remove(name);
+        let mut state = self.shared.state.lock();
+        if state.faults.removals_fail && state.names.contains_key(name) {
+            return Err(io::Error::other("removal failed"));
+        }
+        state.names.remove(name);
         Ok(())
     }
 
