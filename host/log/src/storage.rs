@@ -1,5 +1,6 @@
 //! What the log needs of a disk: named files in one directory. A real disk, or one in memory that fails on demand.
 
+mod direct;
 mod disk;
 mod memory;
 

@@ -1,6 +1,6 @@
 //! A directory on a real disk.
 
-use super::{File, Room, Storage};
+use super::{File, Room, Storage, direct::Direct};
 use parking_lot::Mutex;
 use std::{
     fs, io,
@@ -85,12 +85,13 @@ impl Storage for Disk {
             let _ = fs::remove_file(&path);
             return Err(error);
         }
-        Ok(Arc::new(DiskFile(file)))
+        let direct = Mutex::new(Direct::into(&file, room.bytes()));
+        Ok(Arc::new(DiskFile { file, direct }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let file = fs::OpenOptions::new().read(true).write(true).open(self.file(name))?;
-        Ok(Arc::new(DiskFile(file)))
+        Ok(Arc::new(DiskFile { file, direct: Mutex::default() }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -136,27 +137,40 @@ fn make(file: &fs::File, room: Room) -> io::Result<()> {
 }
 
 #[derive(Debug)]
-struct DiskFile(fs::File);
+struct DiskFile {
+    file: fs::File,
+    /// For appends, where there is one.
+    direct: Mutex<Option<Direct>>,
+}
 
 impl File for DiskFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        let mut direct = self.direct.lock();
+        match direct.as_mut().map(|direct| direct.append(&self.file, offset, bytes)) {
+            Some(Ok(true)) => return Ok(()),
+            // The file system says only now that it has no such way.
+            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => *direct = None,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(false)) | None => {}
+        }
+        self.file.write_all_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn let_go(&self) {
+        *self.direct.lock() = None;
         // Where the system cannot, memory is freed when it is short.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 }
