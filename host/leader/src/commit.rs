@@ -10,8 +10,9 @@ use crate::{
     members::Waiting,
     queue::Came,
     shared::{Reply, Shared, Submission, Work},
+    stage::{Batches, Next, Stage},
 };
-use littoral_leader_core::{Building, Committer as Core, Durable, commit::Pending};
+use littoral_leader_core::{Committer as Core, Durable};
 use littoral_log::{AppendError, Batch};
 use littoral_model::{
     position::Epoch,
@@ -21,7 +22,7 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering::Relaxed,
-        mpsc::{Receiver, SyncSender, TryRecvError},
+        mpsc::SyncSender,
     },
     thread::Thread,
     time::Instant,
@@ -38,9 +39,11 @@ const BATCH_SPARE: usize = 4 << 10;
 const LARGE_BATCH: usize = 32 << 10;
 
 /// Appends batches and hands on what is durable: on the commit thread, or on the disk thread.
+#[derive(Clone)]
 pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
     pub(crate) apply: SyncSender<Committed>,
+    pub(crate) maintenance: Thread,
 }
 
 /// What became of a batch.
@@ -61,82 +64,67 @@ pub(crate) enum Outcome {
 
 pub(crate) struct Committer {
     appender: Appender,
-    maintenance: Thread,
     disk: SyncSender<Sent>,
-    outcomes: Receiver<Outcome>,
-    /// Of the batch that the disk thread has.
-    under_way: Option<Pending>,
-    unnoticed: u64,
-}
-
-/// A batch in the making, and what it is to be answered with.
-struct Next {
-    building: Building,
-    done: Vec<Done>,
-    /// Bytes of the writes in it, about.
-    bytes: usize,
+    stage: Arc<Stage>,
 }
 
 impl Committer {
     /// A committer, and the disk thread's part.
     pub(crate) fn new(shared: &Arc<Shared>, apply: SyncSender<Committed>, maintenance: Thread) -> (Self, Disk) {
-        let appender = || Appender { shared: shared.clone(), apply: apply.clone() };
+        let appender = Appender { shared: shared.clone(), apply, maintenance };
+        let stage = Arc::<Stage>::default();
         let (disk, sent) = std::sync::mpsc::sync_channel(1);
-        let (outcome, outcomes) = std::sync::mpsc::sync_channel(1);
-        let committer = Self { appender: appender(), maintenance, disk, outcomes, under_way: None, unnoticed: 0 };
-        (committer, Disk { appender: appender(), sent, outcome })
+        (Self { appender: appender.clone(), disk, stage: stage.clone() }, Disk { appender, sent, stage })
     }
 
     /// Runs until the queue is closed and empty, or nobody applies any more.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
         // An error says that another thread has ended before its time, which whoever joins it reports.
         let _ = self.commit_all();
     }
 
-    fn commit_all(&mut self) -> Result<(), Ended> {
+    fn commit_all(&self) -> Result<(), Ended> {
         let mut taken = Vec::new();
-        let mut next: Option<Next> = None;
-        let shared = self.appender.shared.clone();
+        let shared = &*self.appender.shared;
         loop {
-            let room = shared.config.batch_bytes_max.saturating_sub(next.as_ref().map_or(0, |next| next.bytes));
-            let came = shared.queue.next(&mut taken, room);
+            let building = self.stage.lock().next.as_ref().map_or(0, |next| next.bytes);
+            let came = shared.queue.next(&mut taken, shared.config.batch_bytes_max.saturating_sub(building));
+            if came == Came::End {
+                self.stage.wait_until_settled();
+            }
             // Until the batch is appended, or on its way: members that begin to lead or to follow append too.
             let mut core = shared.core.lock();
+            let mut batches = self.stage.lock();
             match came {
                 Came::Items(bytes) => {
                     metrics::gauge!("littoral_leader_queue_depth").set(shared.queue.len() as f64);
-                    if !may_append(&shared, &core) {
+                    if !may_append(shared, &core) {
                         for Submission { reply, .. } in taken.drain(..) {
                             refuse(reply, WriteError::NotLeader("another member does, or nobody yet".to_owned()));
                         }
                         continue;
                     }
-                    let next = next.get_or_insert_with(|| self.begin(&core, bytes));
+                    let next = batches.next.get_or_insert_with(|| self.begin(&core, bytes));
                     next.bytes += bytes;
                     taken.drain(..).for_each(|submission| take(&mut core, next, submission));
                 }
-                Came::Nudge => self.look_at_the_disk(&mut core)?,
-                Came::End if self.under_way.is_none() => return Ok(()),
-                // What is on its way is waited for.
-                Came::End => {
-                    let outcome = self.outcomes.recv().map_err(|_| Ended)?;
-                    self.arrived(&mut core, outcome)?;
-                }
+                // Room, or nobody to go on with.
+                Came::Nudge if batches.disk_gone => return Err(Ended),
+                Came::Nudge => {}
+                Came::End if batches.under_way.is_none() && batches.next.is_none() => return Ok(()),
+                Came::End if batches.disk_gone => return Err(Ended),
+                Came::End => {}
             }
-            if self.under_way.is_none()
-                && let Some(next) = next.take()
+            if batches.under_way.is_none()
+                && let Some(next) = batches.next.take()
             {
-                self.commit(&mut core, next)?;
+                self.commit(&mut core, &mut batches, next)?;
             }
         }
     }
 
-    fn shared(&self) -> &Shared {
-        &self.appender.shared
-    }
-
     fn begin(&self, core: &Core, bytes: usize) -> Next {
-        let shared = self.shared();
+        let shared = &self.appender.shared;
         let large = bytes >= LARGE_BATCH;
         let buffer = if large { shared.log.spare_buffer() } else { Vec::new() };
         let building = core.begin(buffer, &shared.log.bounds(), bytes + BATCH_SPARE, shared.now_ms());
@@ -144,49 +132,14 @@ impl Committer {
     }
 
     /// Appends a batch, or sends it on its way.
-    fn commit(&mut self, core: &mut Core, Next { building, done, .. }: Next) -> Result<(), Ended> {
-        self.unnoticed += building.bytes_len() as u64;
-        if self.unnoticed >= NUDGE_EVERY {
-            self.unnoticed = 0;
-            self.maintenance.unpark();
-        }
-        let Some((batch, pending)) = core.finish(building) else {
-            refuse_all("the batch before it could not be made durable", done);
-            return Ok(());
-        };
-        if batch.is_empty() {
-            let handed_on = done.is_empty() || self.appender.hand_on(core.epoch(), Committed { head: None, done });
-            return if handed_on { Ok(()) } else { Err(Ended) };
-        }
+    fn commit(&self, core: &mut Core, batches: &mut Batches, next: Next) -> Result<(), Ended> {
+        let Some(sent) = self.appender.finish(core, batches, next)? else { return Ok(()) };
         // A member must not lose its lead while something of it is on its way.
-        let large = batch.bytes_len() >= LARGE_BATCH && self.shared().members.is_none();
-        self.under_way = Some(pending);
-        if large {
-            return self.disk.send(Sent { batch, done }).map_err(|_| Ended);
+        if sent.batch.bytes_len() >= LARGE_BATCH && self.appender.shared.members.is_none() {
+            return self.disk.send(sent).map_err(|_| Ended);
         }
-        let outcome = self.appender.append(batch, done);
-        self.arrived(core, outcome)
-    }
-
-    fn look_at_the_disk(&mut self, core: &mut Core) -> Result<(), Ended> {
-        match self.outcomes.try_recv() {
-            Ok(outcome) => self.arrived(core, outcome),
-            Err(TryRecvError::Empty) => Ok(()),
-            Err(TryRecvError::Disconnected) => Err(Ended),
-        }
-    }
-
-    fn arrived(&mut self, core: &mut Core, outcome: Outcome) -> Result<(), Ended> {
-        let Some(pending) = self.under_way.take() else { return Ok(()) };
-        match outcome {
-            Outcome::Durable => core.durable(pending),
-            Outcome::Failed { reason, done } => {
-                core.failed(&pending);
-                refuse_all(&reason, done);
-            }
-            Outcome::NobodyApplies => return Err(Ended),
-        }
-        Ok(())
+        let outcome = self.appender.append(sent.batch, sent.done);
+        self.appender.arrived(core, batches, outcome)
     }
 }
 
@@ -208,9 +161,44 @@ fn take(core: &mut Core, next: &mut Next, Submission { work, reply }: Submission
 }
 
 /// A thread that this one cannot go on without has ended.
-struct Ended;
+#[derive(Debug)]
+pub(crate) struct Ended;
 
 impl Appender {
+    /// A batch that is ready to be appended, and counts as under way from now on; `None` when there is nothing to append: it has no
+    /// records, or the batch that it was built on has failed.
+    pub(crate) fn finish(
+        &self,
+        core: &mut Core,
+        batches: &mut Batches,
+        Next { building, done, .. }: Next,
+    ) -> Result<Option<Sent>, Ended> {
+        let Some((batch, pending)) = core.finish(building) else {
+            refuse_all("the batch before it could not be made durable", done);
+            return Ok(None);
+        };
+        if batch.is_empty() {
+            let handed_on = done.is_empty() || self.hand_on(core.epoch(), Committed { head: None, done });
+            return if handed_on { Ok(None) } else { Err(Ended) };
+        }
+        batches.under_way = Some(pending);
+        Ok(Some(Sent { batch, done }))
+    }
+
+    /// Takes note of what became of the batch that was under way.
+    pub(crate) fn arrived(&self, core: &mut Core, batches: &mut Batches, outcome: Outcome) -> Result<(), Ended> {
+        let Some(pending) = batches.under_way.take() else { return Ok(()) };
+        match outcome {
+            Outcome::Durable => core.durable(pending),
+            Outcome::Failed { reason, done } => {
+                core.failed(&pending);
+                refuse_all(&reason, done);
+            }
+            Outcome::NobodyApplies => return Err(Ended),
+        }
+        Ok(())
+    }
+
     /// Appends, and hands on what is durable.
     pub(crate) fn append(&self, batch: Batch, done: Vec<Done>) -> Outcome {
         let (records, bytes, epoch) = (batch.len(), batch.bytes_len(), batch.epoch());
@@ -221,7 +209,10 @@ impl Appender {
                 metrics::histogram!("littoral_leader_batch_records").record(records as f64);
                 metrics::counter!("littoral_leader_log_bytes_total").increment(bytes as u64);
                 self.shared.commits.fetch_add(1, Relaxed);
-                self.shared.appended_bytes.fetch_add(bytes as u64, Relaxed);
+                let before = self.shared.appended_bytes.fetch_add(bytes as u64, Relaxed);
+                if before / NUDGE_EVERY != (before + bytes as u64) / NUDGE_EVERY {
+                    self.maintenance.unpark();
+                }
                 if self.shared.trouble.lock().take().is_some() {
                     tracing::info!("the log takes writes again");
                 }

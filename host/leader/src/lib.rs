@@ -26,6 +26,7 @@ mod queue;
 mod read;
 mod read_quorum;
 mod shared;
+mod stage;
 mod start;
 
 pub use config::{Config, InvalidConfig, OtherRegion};
