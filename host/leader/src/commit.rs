@@ -19,11 +19,7 @@ use littoral_model::{
     write::{WriteConcern, WriteError},
 };
 use std::{
-    sync::{
-        Arc,
-        atomic::Ordering::Relaxed,
-        mpsc::SyncSender,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
     thread::Thread,
     time::Instant,
 };
