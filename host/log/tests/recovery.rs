@@ -216,16 +216,25 @@ fn a_log_that_ends_before_its_mark_is_refused_and_left_alone() {
     assert_eq!(reopen(&memory).unwrap().bounds().tail, Lsn(18));
 }
 
-#[test]
-fn files_that_could_not_be_removed_leave_no_gap() {
+/// A log of a thousand records in several files, on a disk that removes none.
+fn whose_files_stay() -> (Memory, Embedded) {
     let memory = Memory::new();
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
     let log = open(&storage);
     for _ in 0..100 {
         append(&log, 10, 500).unwrap();
     }
-    let through = |lsn| Retention { through: Lsn(lsn), bytes_max: 0, before: Hlc(0) };
     memory.set_faults(Faults { removals_fail: true, ..Faults::default() });
+    (memory, log)
+}
+
+fn through(lsn: u64) -> Retention {
+    Retention { through: Lsn(lsn), bytes_max: 0, before: Hlc(0) }
+}
+
+#[test]
+fn files_that_could_not_be_removed_leave_no_gap() {
+    let (memory, log) = whose_files_stay();
     log.trim(through(300)).unwrap_err();
     let oldest = log.bounds().oldest;
     assert!(oldest > Lsn(100), "{oldest}");
@@ -243,14 +252,7 @@ fn files_that_could_not_be_removed_leave_no_gap() {
 
 #[test]
 fn one_file_that_could_not_be_removed_keeps_those_behind_it() {
-    let memory = Memory::new();
-    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
-    let log = open(&storage);
-    for _ in 0..100 {
-        append(&log, 10, 500).unwrap();
-    }
-    let through = |lsn| Retention { through: Lsn(lsn), bytes_max: 0, before: Hlc(0) };
-    memory.set_faults(Faults { removals_fail: true, ..Faults::default() });
+    let (memory, log) = whose_files_stay();
     log.trim(through(300)).unwrap_err();
     memory.set_faults(Faults::default());
     // The disk is well again when more is trimmed: what was left goes too.
