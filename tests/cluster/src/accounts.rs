@@ -36,9 +36,15 @@ pub fn make_view(node: &Node) {
 /// A row whose balance is `version` and whose event is as many seconds after the beginning: a later version wins.
 #[must_use]
 pub fn row(id: i64, version: i64) -> Value {
+    row_with(id, version, &format!("account {id}"))
+}
+
+/// The same with this note.
+#[must_use]
+pub fn row_with(id: i64, version: i64, note: &str) -> Value {
     json!({
         "key": { "account_id": id },
-        "values": { "balance": version, "note": format!("account {id}") },
+        "values": { "balance": version, "note": note },
         "event_timestamp": BEGINNING + version,
     })
 }

@@ -16,6 +16,18 @@ use std::{
 /// Accounts of one writer.
 const ACCOUNTS: i64 = 50;
 
+/// Bytes of a note in a batch: large enough that a batch alone is a large one to the leader's log.
+const BATCH_NOTE_LEN: usize = 1_500;
+
+/// What a writer writes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// One row.
+    Row,
+    /// All its accounts, some 80 KB.
+    Batch,
+}
+
 /// What one writer knows.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
@@ -47,14 +59,21 @@ impl Writers {
     /// The same, with these headers in each write.
     #[must_use]
     pub fn start_with(door: SocketAddr, count: usize, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self::start_each(door, &vec![Size::Row; count], headers)
+    }
+
+    /// Starts a writer for each of these sizes.
+    #[must_use]
+    pub fn start_each(door: SocketAddr, sizes: &[Size], headers: &'static [(&'static str, &'static str)]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let accounts: Vec<Arc<Mutex<Account>>> = (0..count).map(|_| Arc::default()).collect();
+        let accounts: Vec<Arc<Mutex<Account>>> = sizes.iter().map(|_| Arc::default()).collect();
         let threads = accounts
             .iter()
+            .zip(sizes)
             .enumerate()
-            .map(|(writer, account)| {
-                let (account, stop) = (account.clone(), stop.clone());
-                std::thread::spawn(move || write_until(&stop, door, writer as i64, &account, headers))
+            .map(|(writer, (account, size))| {
+                let (account, size, stop) = (account.clone(), *size, stop.clone());
+                std::thread::spawn(move || write_until(&stop, door, (writer as i64, size), &account, headers))
             })
             .collect();
         Self { accounts, threads, stop }
@@ -88,18 +107,29 @@ impl Drop for Writers {
     }
 }
 
-fn write_until(stop: &AtomicBool, door: SocketAddr, writer: i64, account: &Mutex<Account>, headers: &[(&str, &str)]) {
+fn write_until(
+    stop: &AtomicBool,
+    door: SocketAddr,
+    (writer, size): (i64, Size),
+    account: &Mutex<Account>,
+    headers: &[(&str, &str)],
+) {
     let mut client = Client::new(door).with_timeout(Duration::from_secs(5));
     let mut version = 0;
     while !stop.load(Ordering::Relaxed) {
         version += 1;
-        let id = writer * 1_000 + version % ACCOUNTS;
-        locked(account).sent.insert(id, version);
-        let taken = accounts::write_with(&mut client, &[accounts::row(id, version)], headers)
-            .is_ok_and(|answer| answer.status == 200);
+        let ids = match size {
+            Size::Row => version % ACCOUNTS..version % ACCOUNTS + 1,
+            Size::Batch => 0..ACCOUNTS,
+        };
+        let ids = ids.map(|id| writer * 1_000 + id);
+        let note = "x".repeat(if size == Size::Batch { BATCH_NOTE_LEN } else { 10 });
+        let rows: Vec<_> = ids.clone().map(|id| accounts::row_with(id, version, &note)).collect();
+        locked(account).sent.extend(ids.clone().map(|id| (id, version)));
+        let taken = accounts::write_with(&mut client, &rows, headers).is_ok_and(|answer| answer.status == 200);
         let mut account = locked(account);
         if taken {
-            account.acknowledged.insert(id, version);
+            account.acknowledged.extend(ids.map(|id| (id, version)));
             account.count += 1;
         } else {
             account.failed += 1;

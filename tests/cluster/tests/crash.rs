@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use littoral_cluster::{accounts, disk::SmallDisk, equality, load, load::Writers};
+use littoral_cluster::{
+    accounts,
+    disk::SmallDisk,
+    equality, load,
+    load::{Size, Writers},
+};
 use littoral_provision::{
     Cluster, Node, Plan,
     cluster::{Options, eventually},
@@ -18,8 +23,8 @@ use std::{
 /// How often a node is killed; `LITTORAL_KILLS` says otherwise.
 const KILLS: u64 = 20;
 
-/// Writers that go on all the while.
-const WRITERS: usize = 8;
+/// Writers that go on all the while: of single rows, and of batches that the log's disk thread appends.
+const WRITERS: [Size; 8] = [Size::Row, Size::Row, Size::Row, Size::Row, Size::Row, Size::Row, Size::Batch, Size::Batch];
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
@@ -38,7 +43,7 @@ fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
         Options { leader_config: Some(config.to_owned()), edge_configs: vec![None, None], ..Options::default() };
     let mut cluster = Cluster::start_with(&options).unwrap();
     accounts::make_view(&cluster.leader);
-    let writers = Writers::start(cluster.leader.ready.door, WRITERS);
+    let writers = Writers::start_each(cluster.leader.ready.door, &WRITERS, &[]);
     for _ in 0..kills {
         // Any moment: in the middle of a batch, of a snapshot, of a recovery's first writes, of a bootstrap.
         std::thread::sleep(Duration::from_millis(40 + chance.u64(..200)));
