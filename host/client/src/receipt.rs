@@ -1,7 +1,7 @@
 //! What a node answers to writes and changes.
 
 use littoral_model::{
-    position::{Incarnation, Lsn, Position},
+    position::{Lsn, Position},
     write::WriteConcern,
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -38,7 +38,7 @@ pub struct ChangeReceipt {
     pub token: String,
 }
 
-/// A position as text (`incarnation:lsn`, as in headers) or as an object of its two numbers.
+/// A position as text (`incarnation:lsn`, as in headers) or as an object of the two.
 pub(crate) fn position<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -54,13 +54,13 @@ pub(crate) fn position<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pos
 
 fn parse_position(text: &str) -> Option<Position> {
     let (incarnation, lsn) = text.split_once(':')?;
-    let incarnation = Incarnation(u64::from_str_radix(incarnation, 16).ok()?);
-    Some(Position { incarnation, lsn: Lsn(lsn.parse().ok()?) })
+    Some(Position { incarnation: incarnation.parse().ok()?, lsn: Lsn(lsn.parse().ok()?) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use littoral_model::position::Incarnation;
 
     #[test]
     fn positions_read_as_text_and_as_objects() {

@@ -35,11 +35,11 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
         }
     };
     if *values.data_type() == DataType::Null {
-        let is_empty = |row: &usize| array.is_null(*row) || offsets[*row] == offsets[*row + 1];
+        let holds_some = |row: &usize| array.is_valid(*row) && offsets[*row] < offsets[*row + 1];
         // However many elements they claim to have, nothing is made of them.
-        return match (0..array.len()).find(|row| !is_empty(row)) {
+        return match (0..array.len()).find(holds_some) {
             Some(row) => Err((row, NULL_ELEMENT.to_owned())),
-            None => list_of(element, vec![0; offsets.len()], &new_empty_array(&canonical::arrow_type(element)), array),
+            None => list_of(element, vec![0; offsets.len()], new_empty_array(&canonical::arrow_type(element)), array),
         };
     }
     let row_of = |index: usize| offsets.partition_point(|offset| *offset as usize <= index).saturating_sub(1);
@@ -51,14 +51,14 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
             }
         }
     }
-    list_of(element, offsets, &values, array)
+    list_of(element, offsets, values, array)
 }
 
 /// Lists of these values, null where `array` is.
-fn list_of(element: ValueType, offsets: Vec<i32>, values: &ArrayRef, array: &ArrayRef) -> Result<ArrayRef, CellError> {
+fn list_of(element: ValueType, offsets: Vec<i32>, values: ArrayRef, array: &ArrayRef) -> Result<ArrayRef, CellError> {
     let field = Arc::new(Field::new_list_field(canonical::arrow_type(element), true));
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    let list = ListArray::try_new(field, offsets, values.clone(), array.nulls().cloned());
+    let list = ListArray::try_new(field, offsets, values, array.nulls().cloned());
     Ok(Arc::new(list.map_err(|error| (0, error.to_string()))?))
 }
 

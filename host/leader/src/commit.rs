@@ -91,6 +91,9 @@ impl Committer {
             // Until the batch is appended, or on its way: members that begin to lead or to follow append too.
             let mut core = shared.core.lock();
             let mut batches = self.stage.lock();
+            if batches.disk_gone {
+                return Err(Ended);
+            }
             match came {
                 Came::Items(bytes) => {
                     metrics::gauge!("littoral_leader_queue_depth").set(shared.queue.len() as f64);
@@ -104,12 +107,10 @@ impl Committer {
                     next.bytes += bytes;
                     taken.drain(..).for_each(|submission| take(&mut core, next, submission));
                 }
-                // Room, or nobody to go on with.
-                Came::Nudge if batches.disk_gone => return Err(Ended),
+                // There is room again.
                 Came::Nudge => {}
-                Came::End if batches.under_way.is_none() && batches.next.is_none() => return Ok(()),
-                Came::End if batches.disk_gone => return Err(Ended),
-                Came::End => {}
+                // What was in the making went on its way when the one before it had arrived.
+                Came::End => return Ok(()),
             }
             if batches.under_way.is_none()
                 && let Some(next) = batches.next.take()

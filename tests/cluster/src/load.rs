@@ -115,6 +115,7 @@ fn write_until(
     headers: &[(&str, &str)],
 ) {
     let mut client = Client::new(door).with_timeout(Duration::from_secs(5));
+    let note = "x".repeat(if size == Size::Batch { BATCH_NOTE_LEN } else { 10 });
     let mut version = 0;
     while !stop.load(Ordering::Relaxed) {
         version += 1;
@@ -123,7 +124,6 @@ fn write_until(
             Size::Batch => 0..ACCOUNTS,
         };
         let ids = ids.map(|id| writer * 1_000 + id);
-        let note = "x".repeat(if size == Size::Batch { BATCH_NOTE_LEN } else { 10 });
         let rows: Vec<_> = ids.clone().map(|id| accounts::row_with(id, version, &note)).collect();
         locked(account).sent.extend(ids.clone().map(|id| (id, version)));
         let taken = accounts::write_with(&mut client, &rows, headers).is_ok_and(|answer| answer.status == 200);

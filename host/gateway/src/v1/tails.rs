@@ -136,7 +136,7 @@ fn number(query: Option<&str>, name: &str, otherwise: u64) -> Result<u64, Failur
 fn status_json(tail: &TailStatus) -> Value {
     object!({
         "name": tail.name,
-        "incarnation": tail.incarnation.to_string(),
+        "incarnation": tail.incarnation,
         "epoch": tail.epoch,
         "first": tail.first,
         "last": tail.last,
