@@ -27,8 +27,11 @@ use std::{
 
 /// How often members are asked who leads.
 const EVERY: Duration = Duration::from_millis(5);
-/// How long a member takes writes that no other gets, before it is stopped.
+/// How long a member takes writes that no other gets, before it is stopped, and how long at most where the machine gives it no time.
 const ALONE: Duration = Duration::from_millis(150);
+const ALONE_MAX: Duration = Duration::from_millis(450);
+/// So many answers say that it has taken some: more than were on their way before.
+const ALONE_ANSWERS: usize = 10;
 /// How long clients within its reach still write to it once it is back.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
@@ -56,7 +59,7 @@ impl<T: FnMut(&Event)> Running<T> {
             Loss::Stopped | Loss::Parted => Some(load.write_within(self.member_url(region, &old.name))),
         };
 
-        let fault_ms = self.begin_loss(region, &old.name, loss).await?;
+        let fault_ms = self.begin_loss(region, &old.name, loss, &load).await?;
         let broken = Instant::now();
         let lost_sight = |view: &serde_json::Value| watcher::leading(view, region.as_str()) != Some(&*old.name);
         let (seen, promoted) = tokio::join!(
@@ -101,7 +104,7 @@ impl<T: FnMut(&Event)> Running<T> {
         self.events.sort_by_key(|event| event.at_ms);
     }
 
-    async fn begin_loss(&mut self, region: Name, old: &str, loss: Loss) -> Result<u64, Failure> {
+    async fn begin_loss(&mut self, region: Name, old: &str, loss: Loss, load: &Load) -> Result<u64, Failure> {
         match loss {
             Loss::Killed => {
                 self.note(Kind::Fault, format!("'{old}', which leads, is killed"));
@@ -110,7 +113,11 @@ impl<T: FnMut(&Event)> Running<T> {
             Loss::Stopped => {
                 // What it takes now it has alone: no stop is so sudden that it would show a tail every time.
                 self.regions.members.part(region, old);
+                let (parted, enough) = (Instant::now(), load.acknowledged().len() + ALONE_ANSWERS);
                 tokio::time::sleep(ALONE).await;
+                while load.acknowledged().len() < enough && parted.elapsed() < ALONE_MAX {
+                    tokio::time::sleep(EVERY).await;
+                }
                 self.note(Kind::Fault, format!("'{old}', which leads, is stopped (SIGSTOP)"));
                 self.signal(region, old, Signal::STOP)?;
                 self.regions.members.join(region, old);
