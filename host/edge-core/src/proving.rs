@@ -43,14 +43,14 @@ pub fn compare(prover: &mut Prover, table: &Table, checkpoint: &Checkpoint) -> (
 
 /// Judges rows that were added up, and says what to do next. Call it between two blocks of records. Returns the buckets
 /// whose rows have changed without being written.
-pub fn scrubbed(prover: &mut Prover, scrub: Scrub) -> (Vec<Bucket>, Option<Step>) {
+pub fn scrubbed(prover: &mut Prover, round: u64, scrub: Scrub) -> (Vec<Bucket>, Option<Step>) {
     let mut spoilt = scrub.finish(Finding::Adopt);
     if active(Mutation::ScrubSeesNothing) {
         spoilt.clear();
     }
     let buckets: Vec<Bucket> =
         spoilt.iter().flat_map(|spoilt| spoilt.buckets.iter().map(|bucket| (spoilt.view, *bucket))).collect();
-    let step = prover.scrubbed(buckets.iter().copied());
+    let step = prover.scrubbed(round, buckets.iter().copied());
     (buckets, step)
 }
 
@@ -68,6 +68,7 @@ pub struct Wanted {
 /// Buckets that are made what the leader has, one after the other and each in parts.
 #[derive(Clone, Debug)]
 pub struct Mending {
+    round: u64,
     buckets: VecDeque<Bucket>,
     after: Option<Bytes>,
     /// Of the bucket that is being mended.
@@ -88,10 +89,16 @@ pub struct MendedBucket {
 }
 
 impl Mending {
-    /// These buckets.
+    /// These buckets, which this round of the proof wants mended.
     #[must_use]
-    pub fn new(buckets: Vec<Bucket>) -> Self {
-        Self { buckets: buckets.into(), after: None, put: 0, removed: 0, exact_from: Lsn::NONE }
+    pub fn new(round: u64, buckets: Vec<Bucket>) -> Self {
+        Self { round, buckets: buckets.into(), after: None, put: 0, removed: 0, exact_from: Lsn::NONE }
+    }
+
+    /// The round to report to the prover.
+    #[must_use]
+    pub fn round(&self) -> u64 {
+        self.round
     }
 
     /// What to fetch next; `None` when all are mended.

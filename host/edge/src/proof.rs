@@ -48,14 +48,14 @@ impl Proof {
     }
 }
 
-/// What was done beside following.
+/// What was done beside following, of which replica and in which round of its proof.
 pub(crate) enum Event {
     /// The rows are added up.
-    Scrubbed(Arc<Replica>, Scrub),
+    Scrubbed(Arc<Replica>, u64, Scrub),
     /// Buckets are mended, with rows as new as this.
-    Repaired(Arc<Replica>, Lsn),
+    Repaired(Arc<Replica>, u64, Lsn),
     /// They could not be.
-    NotRepaired(Arc<Replica>, String),
+    NotRepaired(Arc<Replica>, u64, String),
 }
 
 /// Proving, as the task that follows the leader drives it: it alone applies, so that between two of its steps the kept
@@ -114,8 +114,8 @@ impl Driver {
         let serving = self.shared.replica.load_full();
         let is_served = |replica: &Arc<Replica>| serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, replica));
         match event {
-            Event::Scrubbed(replica, scrub) if is_served(&replica) => {
-                let (buckets, step) = proving::scrubbed(&mut self.shared.proof.prover.lock(), scrub);
+            Event::Scrubbed(replica, round, scrub) if is_served(&replica) => {
+                let (buckets, step) = proving::scrubbed(&mut self.shared.proof.prover.lock(), round, scrub);
                 if !buckets.is_empty() {
                     metrics::counter!("littoral_edge_buckets_spoilt_total").increment(buckets.len() as u64);
                     tracing::error!(
@@ -126,13 +126,13 @@ impl Driver {
                 }
                 self.carry_out(&replica, step)
             }
-            Event::Repaired(replica, exact_from) if is_served(&replica) => {
-                self.shared.proof.prover.lock().repaired(exact_from);
+            Event::Repaired(replica, round, exact_from) if is_served(&replica) => {
+                self.shared.proof.prover.lock().repaired(round, exact_from);
                 Ok(())
             }
-            Event::NotRepaired(replica, reason) if is_served(&replica) => {
+            Event::NotRepaired(replica, round, reason) if is_served(&replica) => {
                 tracing::warn!(reason, "buckets could not be mended; the next checkpoint tries again");
-                self.shared.proof.prover.lock().not_repaired();
+                self.shared.proof.prover.lock().not_repaired(round);
                 Ok(())
             }
             // Of a replica that is served no more.
@@ -144,25 +144,25 @@ impl Driver {
         match step {
             None => Ok(()),
             Some(Step::Snapshot) => Err(GivenUp),
-            Some(Step::Scrub) => {
+            Some(Step::Scrub { round }) => {
                 let Some(scrub) = replica.table.begin_scrub() else {
-                    self.shared.proof.prover.lock().not_scrubbed();
+                    self.shared.proof.prover.lock().not_scrubbed(round);
                     return Ok(());
                 };
                 let (replica, sender) = (replica.clone(), self.sender.clone());
                 tokio::task::spawn_blocking(move || {
                     let scrub = add_up(scrub);
                     // Nobody listens when the edge stops.
-                    let _ = sender.blocking_send(Event::Scrubbed(replica, scrub));
+                    let _ = sender.blocking_send(Event::Scrubbed(replica, round, scrub));
                 });
                 Ok(())
             }
-            Some(Step::Repair(buckets)) => {
+            Some(Step::Repair { round, buckets }) => {
                 let (shared, replica, sender) = (self.shared.clone(), replica.clone(), self.sender.clone());
                 tokio::spawn(async move {
-                    let event = match repair(&shared, &replica, buckets).await {
-                        Ok(exact_from) => Event::Repaired(replica, exact_from),
-                        Err(reason) => Event::NotRepaired(replica, reason),
+                    let event = match repair(&shared, &replica, Mending::new(round, buckets)).await {
+                        Ok(exact_from) => Event::Repaired(replica, round, exact_from),
+                        Err(reason) => Event::NotRepaired(replica, round, reason),
                     };
                     let _ = sender.send(event).await;
                 });
@@ -180,8 +180,7 @@ fn add_up(mut scrub: Scrub) -> Scrub {
 }
 
 /// Makes the buckets what the leader has. Returns the newest record that a row put in comes from.
-async fn repair(shared: &Shared, replica: &Arc<Replica>, buckets: Vec<Bucket>) -> Result<Lsn, String> {
-    let mut mending = Mending::new(buckets);
+async fn repair(shared: &Shared, replica: &Arc<Replica>, mut mending: Mending) -> Result<Lsn, String> {
     while let Some(Wanted { view, bucket, after }) = mending.wants() {
         let calls = shared.link.calls()?;
         let read = calls.bucket(view, bucket, after).await.map_err(|error| error.to_string())?;

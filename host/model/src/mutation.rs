@@ -71,6 +71,8 @@ pub enum Mutation {
     DigestMissesBuckets,
     /// Rows that have changed in memory are not noticed.
     ScrubSeesNothing,
+    /// An outcome of a round of the proof that has ended counts for the one that runs.
+    HeedStaleRound,
     /// Every tombstone is collected, however young.
     CollectTooMuch,
     /// An edge does not collect tombstones.
@@ -153,8 +155,13 @@ impl Mutation {
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
     /// Those that one seed in thousands meets.
-    pub const RARE: [Self; 4] =
-        [Self::AskBeforeGreeted, Self::JoinOtherReplica, Self::MendCollected, Self::ApplyBehindRow];
+    pub const RARE: [Self; 5] = [
+        Self::AskBeforeGreeted,
+        Self::JoinOtherReplica,
+        Self::MendCollected,
+        Self::ApplyBehindRow,
+        Self::HeedStaleRound,
+    ];
 
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
     pub const ALL: [Self; 29] = [

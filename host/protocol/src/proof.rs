@@ -8,6 +8,7 @@
 use littoral_model::{
     digest::{Checkpoint, ViewDigest},
     hlc::Hlc,
+    mutation::{Mutation, active},
     position::Lsn,
     view::ViewId,
 };
@@ -21,14 +22,23 @@ pub const BUCKETS_MAX: usize = 64;
 /// A bucket of a view.
 pub type Bucket = (ViewId, u8);
 
-/// What to do next.
+/// What to do next. The outcome is reported with the number of its round: one that arrives after its round has ended, because
+/// another replica is served since, changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Add up the rows, then call [`Prover::scrubbed`].
-    Scrub,
+    /// Add up the rows, then call [`Prover::scrubbed`] or [`Prover::not_scrubbed`].
+    Scrub {
+        /// The round.
+        round: u64,
+    },
     /// Fetch these buckets from the leader and make the replica's the same, then call [`Prover::repaired`] or
     /// [`Prover::not_repaired`].
-    Repair(Vec<Bucket>),
+    Repair {
+        /// The round.
+        round: u64,
+        /// What to mend.
+        buckets: Vec<Bucket>,
+    },
     /// Mending has not helped, or too much differs: take a whole snapshot, then call [`Prover::restart`].
     Snapshot,
 }
@@ -133,12 +143,20 @@ impl Prover {
         }
         begins.then(|| {
             self.phase = Phase::Scrubbing;
-            Step::Scrub
+            Step::Scrub { round: self.round.number }
         })
     }
 
+    /// Whether an outcome of `phase` that was reported for `round` is the one that is waited for.
+    fn awaits(&self, phase: &Phase, round: u64) -> bool {
+        (self.phase == *phase && self.round.number == round) || active(Mutation::HeedStaleRound)
+    }
+
     /// The rows were added up; `spoilt` are the buckets whose kept sums did not say what the rows are. They say so now.
-    pub fn scrubbed(&mut self, spoilt: impl IntoIterator<Item = Bucket>) -> Option<Step> {
+    pub fn scrubbed(&mut self, round: u64, spoilt: impl IntoIterator<Item = Bucket>) -> Option<Step> {
+        if !self.awaits(&Phase::Scrubbing, round) {
+            return None;
+        }
         for bucket in spoilt {
             // What was proven by sums that did not speak of the rows was not proven.
             self.proven.remove(&bucket.0);
@@ -156,23 +174,32 @@ impl Prover {
         for bucket in &self.broken {
             *self.repairs.entry(*bucket).or_default() += 1;
         }
-        Some(Step::Repair(self.broken.iter().copied().collect()))
+        Some(Step::Repair { round, buckets: self.broken.iter().copied().collect() })
     }
 
     /// The rows could not be added up this time.
-    pub fn not_scrubbed(&mut self) {
+    pub fn not_scrubbed(&mut self, round: u64) {
+        if !self.awaits(&Phase::Scrubbing, round) {
+            return;
+        }
         self.phase = Phase::Idle;
         self.broken.clear();
     }
 
     /// What was broken is mended; a row that was put in may be as new as `exact_from`.
-    pub fn repaired(&mut self, exact_from: Lsn) {
+    pub fn repaired(&mut self, round: u64, exact_from: Lsn) {
+        if !self.awaits(&Phase::Repairing, round) {
+            return;
+        }
         self.exact_from = self.exact_from.max(exact_from);
         self.end_round();
     }
 
     /// The leader could not be asked. The next checkpoint finds the difference again.
-    pub fn not_repaired(&mut self) {
+    pub fn not_repaired(&mut self, round: u64) {
+        if !self.awaits(&Phase::Repairing, round) {
+            return;
+        }
         for bucket in std::mem::take(&mut self.broken) {
             if let Some(repairs) = self.repairs.get_mut(&bucket) {
                 *repairs = repairs.saturating_sub(1);
@@ -223,12 +250,20 @@ mod tests {
         Checkpoint { lsn: Lsn(lsn), at: Hlc(lsn), views: vec![digest(&[])] }
     }
 
+    fn scrub(round: u64) -> Step {
+        Step::Scrub { round }
+    }
+
+    fn repair(round: u64, buckets: &[u8]) -> Step {
+        Step::Repair { round, buckets: buckets.iter().map(|bucket| (VIEW, *bucket)).collect() }
+    }
+
     #[test]
     fn equal_rows_are_proven_and_nothing_is_mended() {
         let mut prover = Prover::new(Lsn(5));
         assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), None, "rows may be newer than the position");
-        assert_eq!(prover.checkpoint(&at(5), &[digest(&[])]), Some(Step::Scrub));
-        assert_eq!(prover.scrubbed([]), None);
+        assert_eq!(prover.checkpoint(&at(5), &[digest(&[])]), Some(scrub(1)));
+        assert_eq!(prover.scrubbed(1, []), None);
         assert_eq!(prover.proven()[&VIEW], Proven { lsn: Lsn(5), at: Hlc(5) });
         assert!(prover.finished().is_some_and(|round| round.differed.is_empty() && round.compared.contains(&VIEW)));
     }
@@ -236,13 +271,13 @@ mod tests {
     #[test]
     fn what_differs_and_what_is_spoilt_is_mended_together() {
         let mut prover = Prover::default();
-        assert_eq!(prover.checkpoint(&at(1), &[digest(&[9])]), Some(Step::Scrub));
-        assert_eq!(prover.scrubbed([(VIEW, 3)]), Some(Step::Repair(vec![(VIEW, 3), (VIEW, 9)])));
+        assert_eq!(prover.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
+        assert_eq!(prover.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3, 9])));
         assert!(prover.is_repairing());
         assert_eq!(prover.checkpoint(&at(2), &[digest(&[9])]), None, "it is being mended");
-        prover.repaired(Lsn(4));
+        prover.repaired(1, Lsn(4));
         assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), None, "a row that was put in is newer");
-        assert_eq!(prover.checkpoint(&at(4), &[digest(&[])]), Some(Step::Scrub));
+        assert_eq!(prover.checkpoint(&at(4), &[digest(&[])]), Some(scrub(2)));
         assert_eq!(prover.proven()[&VIEW].lsn, Lsn(4));
     }
 
@@ -251,7 +286,7 @@ mod tests {
         let mut prover = Prover::default();
         prover.checkpoint(&at(1), &[digest(&[])]);
         assert!(prover.proven().contains_key(&VIEW));
-        assert_eq!(prover.scrubbed([(VIEW, 3)]), Some(Step::Repair(vec![(VIEW, 3)])));
+        assert_eq!(prover.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3])));
         assert!(prover.proven().is_empty());
     }
 
@@ -259,23 +294,44 @@ mod tests {
     fn a_bucket_that_differs_again_after_two_repairs_takes_a_snapshot() {
         let mut prover = Prover::default();
         for lsn in 1..=2 {
-            assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(Step::Scrub));
-            assert_eq!(prover.scrubbed([]), Some(Step::Repair(vec![(VIEW, 9)])));
-            prover.repaired(Lsn::NONE);
+            assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
+            assert_eq!(prover.scrubbed(lsn, []), Some(repair(lsn, &[9])));
+            prover.repaired(lsn, Lsn::NONE);
         }
         assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), Some(Step::Snapshot));
         prover.restart(Lsn(3));
-        assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), Some(Step::Scrub), "a new replica begins anew");
+        assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), Some(scrub(4)), "a new replica begins anew");
     }
 
     #[test]
     fn a_leader_that_cannot_be_asked_counts_for_nothing() {
         let mut prover = Prover::default();
         for lsn in 1..=9 {
-            assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(Step::Scrub));
-            assert_eq!(prover.scrubbed([]), Some(Step::Repair(vec![(VIEW, 9)])));
-            prover.not_repaired();
+            assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
+            assert_eq!(prover.scrubbed(lsn, []), Some(repair(lsn, &[9])));
+            prover.not_repaired(lsn);
         }
+    }
+
+    /// The edge replaced its replica while a bucket was fetched for the one before; the fetch failed while the new one's rows were
+    /// added up. A difference that the new round had found was forgotten, and the round found the rows equal.
+    #[test]
+    fn an_outcome_of_a_round_that_has_ended_changes_nothing() {
+        let mut prover = Prover::default();
+        assert_eq!(prover.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
+        assert_eq!(prover.scrubbed(1, []), Some(repair(1, &[9])));
+        prover.restart(Lsn(2));
+        assert_eq!(prover.checkpoint(&at(2), &[digest(&[7])]), Some(scrub(2)));
+        prover.not_repaired(1);
+        prover.repaired(1, Lsn(50));
+        assert_eq!((prover.scrubbed(1, [(VIEW, 3)]), prover.exact_from()), (None, Lsn(2)));
+        assert_eq!(prover.scrubbed(2, []), Some(repair(2, &[7])), "what the new round has found is mended");
+        prover.not_scrubbed(2);
+        prover.not_repaired(1);
+        prover.repaired(1, Lsn(50));
+        assert!(prover.is_repairing());
+        prover.repaired(2, Lsn(4));
+        assert!(!prover.is_repairing() && prover.finished().is_some_and(|round| round.number == 2));
     }
 
     #[test]
@@ -288,8 +344,8 @@ mod tests {
     fn a_view_that_the_leader_does_not_vouch_for_is_neither_proven_nor_broken() {
         let mut prover = Prover::default();
         let silent = Checkpoint { views: Vec::new(), ..at(1) };
-        assert_eq!(prover.checkpoint(&silent, &[digest(&[9])]), Some(Step::Scrub));
-        assert_eq!(prover.scrubbed([]), None);
+        assert_eq!(prover.checkpoint(&silent, &[digest(&[9])]), Some(scrub(1)));
+        assert_eq!(prover.scrubbed(1, []), None);
         assert!(prover.proven().is_empty());
     }
 }

@@ -1,6 +1,10 @@
 //! Calls beside the feed: fills and buckets, on their way there, answered, and on their way back.
 
-use crate::{leader::RESIDENT, network::Target, world::World};
+use crate::{
+    leader::RESIDENT,
+    network::Target,
+    world::{RELAY, World},
+};
 use littoral_edge_core::{
     Replica,
     fills::{self, Asked, Flight, Judged, Outcome},
@@ -17,8 +21,18 @@ use std::{sync::Arc, time::Duration};
 
 /// What is asked, and once it is answered the answer.
 enum What {
-    Fill { flights: Vec<Flight>, replica: Option<Arc<Replica>>, answer: Option<(Position, Vec<u8>)> },
-    Bucket { replica: Arc<Replica>, wanted: Wanted, answer: Option<BucketRows> },
+    Fill {
+        flights: Vec<Flight>,
+        replica: Option<Arc<Replica>>,
+        answer: Option<(Position, Vec<u8>)>,
+    },
+    /// For this round of the edge's proof.
+    Bucket {
+        replica: Arc<Replica>,
+        round: u64,
+        wanted: Wanted,
+        answer: Option<BucketRows>,
+    },
 }
 
 /// A call on its way.
@@ -28,6 +42,8 @@ pub(crate) struct Call {
     at: Duration,
     /// It outlives the stream that it was made beside.
     outlives: bool,
+    /// It was answered with rows that a restored leader may not have.
+    outlived: bool,
     what: What,
 }
 
@@ -47,7 +63,7 @@ impl World {
 
     fn call(&mut self, edge: usize, to: Target, what: What) -> Call {
         let outlives = !self.healed && self.random.one_in(4);
-        Call { edge, to, at: self.arrival(), outlives, what }
+        Call { edge, to, at: self.arrival(), outlives, outlived: false, what }
     }
 
     /// There is no way to the leader: whoever waits is told, and so is whoever came meanwhile.
@@ -72,12 +88,16 @@ impl World {
         for call in gone {
             match call.what {
                 What::Fill { flights, .. } => self.fail_call(edge, flights),
-                What::Bucket { .. } => {
-                    self.edges[edge].mending = None;
-                    self.edges[edge].prover.not_repaired();
-                }
+                What::Bucket { round, .. } => self.not_mended(edge, round),
             }
         }
+    }
+
+    /// A bucket could not be fetched. The edge may serve another replica by now, whose proof is in another round.
+    fn not_mended(&mut self, edge: usize, round: u64) {
+        let state = &mut self.edges[edge];
+        state.mending.take_if(|(mending, _)| mending.round() == round);
+        state.prover.not_repaired(round);
     }
 
     /// Asks for the next bucket that is to be mended, or puts in what has come.
@@ -86,12 +106,13 @@ impl World {
         let target = self.streams[edge].as_ref().map(|stream| stream.target);
         let state = &mut self.edges[edge];
         let Some((mending, read)) = &mut state.mending else { return };
+        let round = mending.round();
         if let Some(came) = read.take() {
             match reach(replica.position(), came.as_of) {
                 Reach::Behind => *read = Some(came),
                 Reach::OtherLog => {
                     state.mending = None;
-                    state.prover.not_repaired();
+                    state.prover.not_repaired(round);
                 }
                 Reach::Reached => {
                     if let Some(part) = mending.part(came) {
@@ -111,16 +132,16 @@ impl World {
             (None, _) => {
                 let exact_from = mending.exact_from();
                 state.mending = None;
-                state.prover.repaired(exact_from);
+                state.prover.repaired(round, exact_from);
             }
             (Some(_), None) => {
                 state.mending = None;
-                state.prover.not_repaired();
+                state.prover.not_repaired(round);
             }
             (Some(wanted), Some(target)) => {
                 // A relay passes it on: its own rows may be what is to be mended.
                 let target = if target == Target::Relay { Target::Leader } else { target };
-                let call = self.call(edge, target, What::Bucket { replica, wanted, answer: None });
+                let call = self.call(edge, target, What::Bucket { replica, round, wanted, answer: None });
                 self.calls.push(call);
             }
         }
@@ -145,6 +166,7 @@ impl World {
             What::Fill { flights, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(flights))? {
                 Some(read) => {
                     *answer = Some(read);
+                    call.outlived = to == Target::Relay && self.edges[RELAY].outlived;
                     call.at = back;
                     self.calls.push(call);
                 }
@@ -154,12 +176,12 @@ impl World {
                     }
                 }
             },
-            What::Bucket { wanted: Wanted { view, bucket, after }, answer: answer @ None, .. } => {
+            What::Bucket { round, wanted: Wanted { view, bucket, after }, answer: answer @ None, .. } => {
                 let leader = if to == Target::Old { self.old.as_ref() } else { Some(&self.leader) };
                 *answer = leader.map(|leader| leader.bucket(*view, *bucket, after.as_deref()));
                 if answer.is_none() {
-                    self.edges[edge].mending = None;
-                    self.edges[edge].prover.not_repaired();
+                    let round = *round;
+                    self.not_mended(edge, round);
                     return Ok(());
                 }
                 call.at = back;
@@ -173,13 +195,18 @@ impl World {
     fn deliver_answer(&mut self, call: Call) -> Result<(), String> {
         let edge = call.edge;
         match call.what {
-            What::Bucket { replica, answer, .. } => {
+            What::Bucket { replica, round, answer, .. } => {
                 let served = self.edges[edge].replica().is_some_and(|served| Arc::ptr_eq(served, &replica));
-                if let (true, Some((_, read))) = (served, &mut self.edges[edge].mending) {
+                if let (true, Some((mending, read))) = (served, &mut self.edges[edge].mending)
+                    && mending.round() == round
+                {
                     *read = answer;
                 }
             }
             What::Fill { flights, replica, answer: Some((as_of, block)) } => {
+                // The relay goes on behind its position in the restored log, and may hold rows of records past it that are lost.
+                // Nothing tells it so, and what it answers with is kept and given out by whoever asked.
+                self.edges[edge].outlived |= call.outlived;
                 let mut rows = rows::iter(&block);
                 for flight in flights {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
@@ -209,7 +236,7 @@ impl World {
                 Some(old) => (old.head(), old.table.clone()),
                 None => return Ok(None),
             },
-            Target::Relay => match self.edges[crate::world::RELAY].replica() {
+            Target::Relay => match self.edges[RELAY].replica() {
                 Some(replica) => (replica.position(), replica.table.clone()),
                 None => return Ok(None),
             },

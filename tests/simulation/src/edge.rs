@@ -76,8 +76,8 @@ pub struct Edge {
     pub clock: Duration,
     /// Rows of the full view that have changed in memory.
     pub rotten: BTreeSet<u64>,
-    /// Rows that are being added up, and which were rotten when that began.
-    pub scrub: Option<(Scrub, BTreeSet<u64>)>,
+    /// Rows that are being added up: for which round of the proof, and which were rotten when that began.
+    pub scrub: Option<(u64, Scrub, BTreeSet<u64>)>,
     /// Buckets that are being mended, and what has come for them and is not applied here yet.
     pub mending: Option<(Mending, Option<BucketRows>)>,
     /// It holds what a leader had that was then restored from a backup: no invariant speaks of that before it is replaced.
@@ -193,11 +193,13 @@ impl Edge {
         match step {
             None => {}
             Some(Step::Snapshot) => return Err(Ends::GivenUp),
-            Some(Step::Scrub) => match self.follower.serving().and_then(|replica| replica.table.begin_scrub()) {
-                Some(scrub) => self.scrub = Some((scrub, self.rotten.clone())),
-                None => self.prover.not_scrubbed(),
-            },
-            Some(Step::Repair(buckets)) => self.mending = Some((Mending::new(buckets), None)),
+            Some(Step::Scrub { round }) => {
+                match self.follower.serving().and_then(|replica| replica.table.begin_scrub()) {
+                    Some(scrub) => self.scrub = Some((round, scrub, self.rotten.clone())),
+                    None => self.prover.not_scrubbed(round),
+                }
+            }
+            Some(Step::Repair { round, buckets }) => self.mending = Some((Mending::new(round, buckets), None)),
         }
         Ok(())
     }
@@ -207,12 +209,12 @@ impl Edge {
     /// # Errors
     /// Why the stream must end.
     pub fn scrub_on(&mut self) -> Result<Option<(BTreeSet<u64>, bool)>, Ends> {
-        let Some((mut scrub, rotten)) = self.scrub.take() else { return Ok(None) };
+        let Some((round, mut scrub, rotten)) = self.scrub.take() else { return Ok(None) };
         if scrub.advance() {
-            self.scrub = Some((scrub, rotten));
+            self.scrub = Some((round, scrub, rotten));
             return Ok(None);
         }
-        let (_, step) = proving::scrubbed(&mut self.prover, scrub);
+        let (_, step) = proving::scrubbed(&mut self.prover, round, scrub);
         let found_nothing = step.is_none();
         self.carry_out(step)?;
         Ok(Some((rotten, found_nothing)))
@@ -234,7 +236,7 @@ impl Edge {
     /// may have passed there.
     pub fn healed(&mut self, healed: &BTreeSet<u64>) {
         self.rotten.retain(|number| !healed.contains(number));
-        if let Some((_, rotten)) = &mut self.scrub {
+        if let Some((_, _, rotten)) = &mut self.scrub {
             rotten.retain(|number| !healed.contains(number));
         }
     }

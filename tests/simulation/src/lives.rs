@@ -101,8 +101,8 @@ impl World {
         (0..EDGES).for_each(|edge| self.cut_calls(edge, true));
         // What they were to be mended with is of records that will not come; the product gives up waiting after a while.
         for edge in &mut self.edges {
-            if edge.mending.take().is_some() {
-                edge.prover.not_repaired();
+            if let Some((mending, _)) = edge.mending.take() {
+                edge.prover.not_repaired(mending.round());
             }
         }
         self.forget_sessions();

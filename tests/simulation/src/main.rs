@@ -2,8 +2,17 @@
 
 use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
-use littoral_simulation::{run, run_ahead};
-use std::{process::ExitCode, str::FromStr};
+use littoral_simulation::{regions, run, run_ahead};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    process::ExitCode,
+    str::FromStr,
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+};
 
 /// Runs the seeded world and checks its invariants after every event.
 #[derive(Parser)]
@@ -14,6 +23,9 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Threads that share the seeds. The output is the same for any number of them.
+    #[arg(long, default_value = "1")]
+    jobs: NonZeroUsize,
     /// Print every event.
     #[arg(long)]
     events: bool,
@@ -21,7 +33,7 @@ struct Arguments {
     #[arg(long)]
     digests: bool,
     /// The world of several regions in the place of one.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["ahead", "digests"])]
     regions: bool,
     /// Worlds in which batches are built while others are on their way to the disk.
     #[arg(long)]
@@ -48,40 +60,70 @@ impl FromStr for Fault {
     }
 }
 
+/// What one seed has to print.
+struct Outcome {
+    lines: Vec<String>,
+    failed: bool,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    mutation::set(arguments.mutation.map(|fault| fault.0));
-    let mut failed = 0_u64;
-    if arguments.regions {
-        for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
-            if arguments.events {
-                littoral_simulation::regions::events(seed).iter().for_each(|event| println!("{event}"));
-            }
-            if let Err(broken) = littoral_simulation::regions::run(seed) {
-                failed += 1;
-                println!("{broken}");
-            }
+    let end = arguments.from.saturating_add(arguments.seeds);
+    let next = AtomicU64::new(arguments.from);
+    let (outcomes, arrived) = mpsc::channel();
+    let failed = std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.get() {
+            let (arguments, next, outcomes) = (&arguments, &next, outcomes.clone());
+            scope.spawn(move || {
+                // A fault is there only on the thread that asks for it.
+                mutation::set(arguments.mutation.map(|fault| fault.0));
+                loop {
+                    let seed = next.fetch_add(1, Relaxed);
+                    if seed >= end || outcomes.send((seed, arguments.outcome(seed))).is_err() {
+                        return;
+                    }
+                }
+            });
         }
-        println!("{} seeds, {failed} failed", arguments.seeds);
-        return if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        drop(outcomes);
+        print_in_order(arguments.from, &arrived)
+    });
+    println!("{} seeds, {failed} failed", arguments.seeds);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints outcomes by their seeds, whichever thread was quicker. Returns how many seeds failed.
+fn print_in_order(first: u64, arrived: &mpsc::Receiver<(u64, Outcome)>) -> u64 {
+    let (mut next, mut early, mut failed) = (first, BTreeMap::new(), 0);
+    for (seed, outcome) in arrived {
+        early.insert(seed, outcome);
+        while let Some(outcome) = early.remove(&next) {
+            outcome.lines.iter().for_each(|line| println!("{line}"));
+            failed += u64::from(outcome.failed);
+            next += 1;
+        }
     }
-    for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
-        let result = if arguments.ahead { run_ahead(seed) } else { run(seed) };
+    failed
+}
+
+impl Arguments {
+    fn outcome(&self, seed: u64) -> Outcome {
+        if self.regions {
+            let mut lines = if self.events { regions::events(seed) } else { Vec::new() };
+            let broken = regions::run(seed).err();
+            lines.extend(broken.clone());
+            return Outcome { lines, failed: broken.is_some() };
+        }
+        let result = if self.ahead { run_ahead(seed) } else { run(seed) };
         let (events, digest) = match &result {
             Ok(report) => (&report.events, report.digest),
             Err(failure) => (&failure.events, failure.digest()),
         };
-        if arguments.events {
-            events.iter().for_each(|event| println!("{event}"));
+        let mut lines = if self.events { events.clone() } else { Vec::new() };
+        if self.digests {
+            lines.push(format!("seed {seed} log {digest:016x}"));
         }
-        if arguments.digests {
-            println!("seed {seed} log {digest:016x}");
-        }
-        if let Err(failure) = &result {
-            failed += 1;
-            println!("{failure}");
-        }
+        lines.extend(result.as_ref().err().map(ToString::to_string));
+        Outcome { lines, failed: result.is_err() }
     }
-    println!("{} seeds, {failed} failed", arguments.seeds);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

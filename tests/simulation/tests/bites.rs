@@ -47,6 +47,7 @@ fn deliberate_faults_that_are_rare_are_found_by_the_seeds_that_found_them() {
         (Mutation::JoinOtherReplica, 5_535),
         (Mutation::MendCollected, 44),
         (Mutation::ApplyBehindRow, 8_974),
+        (Mutation::HeedStaleRound, 10_074_499),
     ];
     assert_eq!(faults.map(|(mutation, _)| mutation), Mutation::RARE);
     for (mutation, seed) in faults {
