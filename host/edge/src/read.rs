@@ -122,7 +122,7 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
     };
     match place {
         Some(place) => Ok(Some(place)),
-        None => Err(ReadError::Overloaded(format!("{max} reads already wait for freshness"))),
+        None => Err(ReadError::TooManyWaiting(max)),
     }
 }
 

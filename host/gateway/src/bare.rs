@@ -23,7 +23,7 @@ pub async fn serve(
     let answer = {
         let config = config.clone();
         let room = config.bodies_room();
-        move |request: Request<Incoming>| {
+        move |request: Request<Incoming>, _client| {
             let (config, room, answer, headers) = (config.clone(), room.clone(), body.clone(), headers.clone());
             async move {
                 let read = crate::body::read(request.into_body(), config.read_bytes_max, &config, &room);

@@ -13,6 +13,10 @@ pub struct Config {
     pub connections_max: usize,
     /// Requests at once. Further ones are answered with 503 and `retry-after`. Default 2,048.
     pub requests_max: usize,
+    /// Requests at once that wait for others: reads for the freshness that they demand, writes for the durability. They hold
+    /// none of the `requests_max`. Further ones are answered with 503, `too_many_waiting`, and `retry-after`. Default
+    /// 10,000.
+    pub waiting_requests_max: usize,
     /// Bytes of a read's body. Default 8 MiB.
     pub read_bytes_max: usize,
     /// Bytes of a write's body. Default 64 MiB.
@@ -60,6 +64,7 @@ impl Default for Config {
         Self {
             connections_max: 10_000,
             requests_max: 2_048,
+            waiting_requests_max: 10_000,
             read_bytes_max: 8 << 20,
             write_bytes_max: 64 << 20,
             module_bytes_max: 64 << 20,

@@ -15,7 +15,12 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use littoral_runtime::{connections, unread::Unread, workers};
+use littoral_runtime::{
+    connections,
+    socket::{Peer, Socket},
+    unread::Unread,
+    workers,
+};
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -40,7 +45,7 @@ pub(crate) async fn serve<H, F>(
     handler: H,
     shutdown: CancellationToken,
 ) where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Option<Peer>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let workers = workers::Executor(Handle::current());
@@ -58,17 +63,21 @@ async fn connection<H, F>(
     handler: H,
     shutdown: CancellationToken,
 ) where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Option<Peer>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let (cut_short, unread) = (CutShort::default(), Unread::new());
     let limits = Limits { greeting: config.header_timeout(), write: config.write_timeout() };
+    let stream = Socket::new(stream);
+    let peer = stream.peer();
     let stream = Patience::new(stream, limits, cut_short.clone());
     let sender = unread.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (is_stream, to_head) = (request.version() == Version::HTTP_2, *request.method() == Method::HEAD);
         // The last resort: a fault in one request must not take down the others of its connection.
-        let answer = AssertUnwindSafe(handler(request)).catch_unwind();
+        // Over HTTP/2 a request ends by itself with its stream or its connection, and its connection is always read.
+        let client = (!is_stream).then(|| peer.clone());
+        let answer = AssertUnwindSafe(handler(request, client)).catch_unwind();
         let (cut_short, sender, answers) = (cut_short.clone(), sender.clone(), answers.clone());
         async move {
             let answer = answer.await.unwrap_or_else(|_panic| {

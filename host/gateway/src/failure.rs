@@ -12,6 +12,9 @@ const ERROR: HeaderName = HeaderName::from_static("littoral-error");
 /// The word for a module that is not ready on this host.
 pub(crate) const MODULE_NOT_READY: &str = "module_not_ready";
 
+/// The word for a request whose own demand finds too many others waiting.
+const TOO_MANY_WAITING: &str = "too_many_waiting";
+
 /// An answer, whole.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -95,6 +98,21 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
     }
 
+    /// The wait was the request's own demand: no sign that this node is not well.
+    pub(crate) fn too_many_waiting(max: usize) -> Self {
+        let message = format!(
+            "{max} requests already wait here for freshness or durability (waiting_requests_max); retry in a moment, or demand less"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAITING, message)
+    }
+
+    /// Nobody reads this but a client that has only closed its sending side.
+    pub(crate) fn client_left() -> Self {
+        let message = "the client closed its side of the connection while its read waited for the freshness that it \
+                       demands, which ends the wait; keep the connection open, or demand less";
+        Self::new(StatusCode::PRECONDITION_FAILED, "client_left", message)
+    }
+
     pub(crate) fn internal() -> Self {
         let message = "the request failed by a fault of this node, which its log describes; the node goes on";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
@@ -159,6 +177,7 @@ impl From<ReadError> for Failure {
             ReadError::LeaderUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "leader_unavailable"),
             ReadError::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             ReadError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            ReadError::TooManyWaiting(_) => (StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAITING),
             ReadError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "read_too_large"),
             ReadError::QuorumNotReached { .. } => (StatusCode::SERVICE_UNAVAILABLE, "quorum_not_reached"),
         };

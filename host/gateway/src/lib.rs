@@ -21,6 +21,7 @@ mod latency;
 mod lenient;
 mod offload;
 mod patience;
+mod place;
 mod plan;
 mod read;
 mod receipt;
@@ -54,6 +55,6 @@ pub async fn serve(
     let config = Arc::new(config);
     let state = Arc::new(state::State::new(config.clone(), node, modules));
     let answers = state.answers.clone();
-    let answer = move |request| service::answer(state.clone(), request);
+    let answer = move |request, client| service::answer(state.clone(), request, client);
     connections::serve(listener, &config, &answers, answer, shutdown).await;
 }

@@ -12,6 +12,7 @@ mod write;
 use crate::{
     failure::{Answer, Failure, MODULE_NOT_READY},
     lenient,
+    place::Place,
     plan::{Plan, Shape},
     state::State,
 };
@@ -40,6 +41,7 @@ pub(crate) enum Dialect {
 /// Answers a read; gives nothing when it is one of more than `values_max` values.
 pub(crate) async fn read(
     state: &State,
+    place: &mut Place<'_>,
     headers: &HeaderMap,
     body: Bytes,
     dialect: Dialect,
@@ -59,7 +61,7 @@ pub(crate) async fn read(
     };
     let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
     if !demand.is_none() {
-        meet(state, &demand).await?;
+        meet(state, place, &demand).await?;
     }
     let names: Vec<&str> = parsed.columns().map(|(name, _)| name).collect();
     let shape = parsed.shape(&names);
@@ -76,11 +78,14 @@ pub(crate) async fn read(
             return Ok(None);
         }
         gather::keys(&plan, &columns, &names, rows, &mut scratch.request)?;
+        let waits = !scratch.request.demand.is_none();
         if plan.lookups.iter().any(|lookup| lookup.combines) {
-            parts::read(&*state.node, &scratch.request, now, &mut scratch.answer).await?;
+            let read = parts::read(&*state.node, &scratch.request, now, &mut scratch.answer);
+            if waits { place.wait_for(read).await?? } else { read.await? }
         // Nearly always the replica has it; only what it has not is worth a boxed future.
         } else if !state.node.read_now(&scratch.request, &mut scratch.answer) {
-            scratch.answer = state.node.read(&scratch.request).await?;
+            let read = state.node.read(&scratch.request);
+            scratch.answer = if waits { place.wait_for(read).await?? } else { read.await? };
         }
         if !state.node.is_catalogue(&catalogue) {
             continue;
@@ -130,10 +135,10 @@ fn plan(state: &State, shape: &Shape<'_>) -> Result<(Arc<Catalogue>, Arc<Plan>),
 
 /// Waits until the demand is met, before names are looked up: the view, service or module release that the token stands
 /// for may be what the replica lacks.
-async fn meet(state: &State, demand: &ReadDemand) -> Result<(), Failure> {
+async fn meet(state: &State, place: &mut Place<'_>, demand: &ReadDemand) -> Result<(), Failure> {
     let nothing = ReadRequest { reads: Vec::new(), demand: demand.clone() };
     if !state.node.read_now(&nothing, &mut ReadAnswer::default()) {
-        state.node.read(&nothing).await?;
+        place.wait_for(state.node.read(&nothing)).await??;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use littoral_model::write::{IDEMPOTENCY_KEY_LEN_MAX, RowBatch, WriteConcern, Wri
 use serde_json::{Map, Value, json};
 
 /// How durable a write must be; in its answer, how durable it is known to be.
-const CONCERN: &str = "littoral-concern";
+pub(crate) const CONCERN: &str = "littoral-concern";
 /// Whose part of the rows is written, where a view combines regions' parts.
 const PART: &str = "littoral-part";
 /// How long to wait for others, in milliseconds.

@@ -4,6 +4,7 @@ use crate::{
     body,
     failure::{Answer, Failure},
     feast, read,
+    receipt::CONCERN,
     room::{COUNTED_FROM, Held},
     routes::{self, Endpoint, Found},
     state::State,
@@ -14,7 +15,11 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, reques
 use http_body_util::Full;
 use hyper::body::Incoming;
 use littoral_columnar::ARROW_STREAM;
-use littoral_model::read::{ReadAnswer, ReadRequest};
+use littoral_model::{
+    read::{ReadAnswer, ReadRequest},
+    write::WriteConcern,
+};
+use littoral_runtime::socket::Peer;
 use std::{panic::resume_unwind, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -31,12 +36,14 @@ struct Whole {
     name: String,
     parts: Parts,
     body: Bytes,
+    /// Whose leaving ends a wait.
+    client: Option<Peer>,
     /// Its memory.
     _held: Held,
 }
 
 /// Answers a request, whatever it is.
-pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client: Option<Peer>) -> Answer {
     let (parts, incoming) = request.into_parts();
     let (endpoint, name) = match routes::find(&parts.method, parts.uri.path()) {
         Found::Endpoint(endpoint, name) => (endpoint, name.into_owned()),
@@ -56,7 +63,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
     if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
         return failed(endpoint, failure);
     }
-    let whole = Whole { endpoint, name, parts, body, _held: held };
+    let whole = Whole { endpoint, name, parts, body, client, _held: held };
     if endpoint.is_short()
         && whole.body.len() <= INLINE_BYTES_MAX
         && let Some(answer) = answer_whole(&state, &whole, started, INLINE_VALUES_MAX).await
@@ -79,20 +86,23 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>) -> Ans
 
 /// Answers, unless it is a read of more than `values_max` values.
 async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max: usize) -> Option<Answer> {
-    let Whole { endpoint, name, parts, body, .. } = whole;
+    let Whole { endpoint, name, parts, body, client, .. } = whole;
     let (endpoint, body) = (*endpoint, body.clone());
-    // What tells whether the node lives must not wait behind its load.
     let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
-    let Some(_place) = state.places.try_acquire().map(Some).or_else(|e| if vital { Ok(None) } else { Err(e) }).ok()
-    else {
-        return Some(failed(endpoint, Failure::overloaded()));
+    let place = match waits_for_durability(endpoint, &parts.headers) {
+        true => state.places.wait(client.as_ref()),
+        false => state.places.run(client.as_ref(), vital),
+    };
+    let mut place = match place {
+        Ok(place) => place,
+        Err(failure) => return Some(failed(endpoint, failure)),
     };
     let answer = match endpoint {
         Endpoint::FeastRead => {
-            read::read(state, &parts.headers, body, read::Dialect::Feast, values_max).await.transpose()?
+            read::read(state, &mut place, &parts.headers, body, read::Dialect::Feast, values_max).await.transpose()?
         }
         Endpoint::Read => {
-            read::read(state, &parts.headers, body, read::Dialect::Native, values_max).await.transpose()?
+            read::read(state, &mut place, &parts.headers, body, read::Dialect::Native, values_max).await.transpose()?
         }
         Endpoint::FeastPush => feast::push(state, &parts.headers, body).await,
         Endpoint::FeastWrite => feast::write(state, &parts.headers, body).await,
@@ -123,6 +133,13 @@ async fn or_not_ready(state: &State, failure: Failure) -> Failure {
         Ok(_) => failure,
         Err(not_ready) => not_ready.into(),
     }
+}
+
+/// Whether it is a write that other disks than the leader's must have before it is answered.
+fn waits_for_durability(endpoint: Endpoint, headers: &HeaderMap) -> bool {
+    let writes =
+        matches!(endpoint, Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::WriteRows | Endpoint::WriteViews);
+    writes && headers.get(CONCERN).is_some_and(|concern| concern != WriteConcern::Local.to_string().as_str())
 }
 
 /// Finds room for what a large body's JSON becomes.

@@ -1,10 +1,10 @@
 //! What every request may use.
 
-use crate::{Config, failure::Failure, latency::Latency, plan, room::Room};
+use crate::{Config, failure::Failure, latency::Latency, place::Places, plan, room::Room};
 use http::StatusCode;
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 
 /// What every request may use.
 pub(crate) struct State {
@@ -12,8 +12,8 @@ pub(crate) struct State {
     pub(crate) node: Arc<dyn Node>,
     pub(crate) modules: Arc<dyn ModuleRuntime>,
     pub(crate) plans: plan::Cache,
-    /// Requests that may still begin.
-    pub(crate) places: Semaphore,
+    /// Places of requests.
+    pub(crate) places: Places,
     /// Memory for large bodies.
     pub(crate) bodies: Room,
     /// Memory for large answers.
@@ -25,7 +25,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(config: Arc<Config>, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) -> Self {
-        let places = Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS));
+        let places = Places::new(&config);
         let bodies = config.bodies_room();
         let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
         let (plans, latency, workers) = (plan::Cache::default(), Latency::new(), Handle::current());

@@ -35,7 +35,7 @@ const READ_TIME: Duration = Duration::from_millis(400);
 
 const READ: &str = r#"{"features":["v:f"],"entities":{"id":[1]}}"#;
 
-/// Knows one view without rows and takes its time to say so. Panics when asked for its status.
+/// Knows one view without rows and takes its time to say so. A token is never reached. Panics when asked for its status.
 struct Slow(Arc<Catalogue>);
 
 struct NoModules;
@@ -55,6 +55,10 @@ impl FeatureReader for Slow {
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
         Box::pin(async move {
+            if request.demand.at_least.is_some() {
+                sleep(request.demand.wait_max).await;
+                return Err(ReadError::NotFreshEnough { wanted: "a far token".into(), have: "nothing".into() });
+            }
             sleep(READ_TIME).await;
             let rows = request.reads.iter().map(|read| vec![None; read.keys.len()]).collect();
             Ok(ReadAnswer { rows, ..ReadAnswer::default() })
@@ -207,6 +211,93 @@ fn post(path: &str, length: usize) -> String {
 
 fn read() -> String {
     post("/get-online-features", READ.len()) + READ
+}
+
+/// A read that waits for a token which never comes, for half a minute.
+fn far_read() -> String {
+    let demand = "littoral-at-least: east@5b1c9d0e77a2f410:9000000000000\r\nlittoral-wait-ms: 30000\r\n\r\n";
+    post("/get-online-features", READ.len()).replace("\r\n\r\n", &format!("\r\n{demand}")) + READ
+}
+
+/// Asks with this request, on new connections, until it is one of those that wait. The tests in which this is never so end
+/// with their own patience.
+async fn waits(door: &Door, request: &str) -> Client {
+    let looking = async {
+        loop {
+            let mut client = door.connect().await;
+            client.send(request.as_bytes()).await;
+            if timeout(READ_TIME, client.0.readable()).await.is_err() {
+                return client;
+            }
+            let refused = client.answer().await;
+            assert_eq!(refused.status, 503, "{}", refused.text);
+            assert!(refused.text.contains("littoral-error: too_many_waiting"), "{}", refused.text);
+        }
+    };
+    timeout(SOON, looking).await.expect("there is a place to wait at")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_wait_for_freshness_take_no_place_from_others_and_end_with_their_clients() {
+    let door = Door::open(Config { requests_max: 1, waiting_requests_max: 3, ..Config::default() }).await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(waits(&door, &far_read()).await);
+    }
+    // Another would wait beyond the bound; a plain one is answered.
+    let refused = door.connect().await.ask(&far_read()).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert!(refused.text.contains("littoral-error: too_many_waiting"), "{}", refused.text);
+    assert!(refused.text.contains("retry-after: 1"), "{}", refused.text);
+    assert_eq!(door.connect().await.ask(&read()).await.status, 200);
+    // Whoever leaves makes room, also one whose next request came already and hides its leaving.
+    drop(waiting.pop());
+    waiting.push(waits(&door, &(far_read() + &far_read())).await);
+    drop(waiting.pop());
+    waiting.push(waits(&door, &far_read()).await);
+    // And whoever only has nothing more to send is told that the wait is over.
+    let mut last = waiting.pop().unwrap();
+    last.0.shutdown().await.unwrap();
+    let told = last.answer().await;
+    assert_eq!(told.status, 412, "{}", told.text);
+    assert!(told.text.contains("littoral-error: client_left"), "{}", told.text);
+    waits(&door, &far_read()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_over_http2_wait_as_others_and_end_with_their_stream_or_connection() {
+    let door = Door::open(Config { requests_max: 1, waiting_requests_max: 1, ..Config::default() }).await;
+    let client = || {
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .http2_only(true)
+            .build_http::<Full<Bytes>>()
+    };
+    let far = || {
+        http::Request::post(format!("http://{}/get-online-features", door.address))
+            .header("littoral-at-least", "east@5b1c9d0e77a2f410:9000000000000")
+            .header("littoral-wait-ms", "30000")
+            .body(Full::new(Bytes::from_static(READ.as_bytes())))
+            .unwrap()
+    };
+    let kept = client();
+    assert!(timeout(READ_TIME, kept.request(far())).await.is_err(), "it waits, and its stream is reset");
+    drop(waits(&door, &far_read()).await);
+    let leaving = client();
+    let begun = tokio::time::Instant::now();
+    // As long as the place of the one before is not free yet, it is refused.
+    let asked = loop {
+        let asked = tokio::spawn(leaving.request(far()));
+        sleep(READ_TIME).await;
+        if !asked.is_finished() {
+            break asked;
+        }
+        assert!(begun.elapsed() < SOON, "there is a place to wait at");
+    };
+    assert_eq!(door.connect().await.ask(&far_read()).await.status, 503);
+    asked.abort();
+    drop(leaving);
+    drop(waits(&door, &far_read()).await);
+    assert_eq!(door.connect().await.ask(&read()).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,6 +87,9 @@ pub enum ReadError {
     /// The rows are more than one answer between nodes may carry.
     #[error("the read is too large: {0}")]
     TooLarge(String),
+    /// Too many reads wait for the freshness that they demand.
+    #[error("{0} reads already wait for freshness here; retry in a moment, or demand less")]
+    TooManyWaiting(usize),
 }
 
 fn names(regions: &[Region]) -> String {

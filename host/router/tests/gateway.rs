@@ -271,6 +271,37 @@ async fn a_nodes_own_504_is_its_answer_and_no_failure_of_its_door() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_reads_own_demand_is_its_answer_and_no_failure_of_its_door() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+    edges[0].does(Deed::TooManyWaiting);
+    for sent in 1..=10 {
+        let refused = stand.read("1", &[("littoral-at-least", "t")]).await;
+        assert_eq!((refused.status, refused.header("littoral-error")), (503, "too_many_waiting"));
+        assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "no other door has to hold the wait");
+    }
+    edges[0].does(Deed::Answer(200));
+    assert_eq!(stand.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_wait_ends_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 200).await;
+    edges[0].does(Deed::Slow(Duration::from_secs(60)));
+    let head = "POST /v1/read HTTP/1.1\r\nhost: a\r\nlittoral-place: 0,1\r\nlittoral-wait-ms: 30000\r\ncontent-length: 2\r\n\r\n{}";
+    let mut client = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
+    wait("the read waits", || edges[0].count() == 1).await;
+    let answered = tokio::time::timeout(Duration::from_millis(500), client.read(&mut [0; 16])).await;
+    assert!(answered.is_err(), "it waits on while its client is there");
+    drop(client);
+    wait("the work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    assert_eq!(edges[1].count(), 0, "nobody else was asked");
+}
+
+#[tokio::test]
 async fn a_wait_that_the_body_demands_is_no_slowness() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;

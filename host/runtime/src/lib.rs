@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod per_thread;
 pub mod reactors;
 pub mod shutdown;
+pub mod socket;
 pub mod stall;
 pub mod supervisor;
 pub mod task_kind;

@@ -233,5 +233,5 @@ async fn waiting_is_bounded() {
     let (first, second) = (request(1, [1], unmet(&far, OnUnmet::Wait)), request(1, [1], unmet(&far, OnUnmet::Wait)));
     let (one, two) = tokio::join!(edge.node.read(&first), edge.node.read(&second));
     assert!(matches!(one, Err(ReadError::NotFreshEnough { .. })), "{one:?}");
-    assert!(matches!(two, Err(ReadError::Overloaded(_))), "{two:?}");
+    assert!(matches!(two, Err(ReadError::TooManyWaiting(1))), "{two:?}");
 }

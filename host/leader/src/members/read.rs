@@ -11,8 +11,10 @@ use littoral_model::{
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How often a read that waits for freshness looks again, besides when something is applied.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// When a read that waits for freshness looks again for the first time, besides when something is applied; twice as long
+/// after each look, up to [`LOOK_AFTER_MAX`].
+const LOOK_AFTER: Duration = Duration::from_millis(10);
+const LOOK_AFTER_MAX: Duration = Duration::from_millis(160);
 
 /// What a demand wants that these rows do not give.
 enum Unmet {
@@ -52,6 +54,7 @@ pub(crate) async fn with_waiting(shared: &Shared, part: &Part, request: &ReadReq
             (read, _) => read,
         };
     }
+    let mut look_after = LOOK_AFTER;
     loop {
         head.borrow_and_update();
         if now(shared, part, request, &mut answer) {
@@ -72,7 +75,8 @@ pub(crate) async fn with_waiting(shared: &Shared, part: &Part, request: &ReadReq
             (Err(error), OnUnmet::Wait | OnUnmet::Leader) if Instant::now() >= deadline => return Err(error),
             (Err(_), OnUnmet::Wait | OnUnmet::Leader) => {
                 // The time being over is a reason to look again too.
-                let _ = timeout_at(deadline.min(Instant::now() + LOOK_EVERY), head.changed()).await;
+                let _ = timeout_at(deadline.min(Instant::now() + look_after), head.changed()).await;
+                look_after = (look_after * 2).min(LOOK_AFTER_MAX);
             }
         }
     }

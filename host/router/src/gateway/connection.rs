@@ -14,6 +14,7 @@ use hyper_util::{
     server::graceful::GracefulConnection,
 };
 use littoral_runtime::{
+    socket::Socket,
     stall::Stall,
     unread::{Unread, Watched},
     workers,
@@ -53,12 +54,15 @@ pub(crate) async fn serve(
         tracing::debug!(%peer, "a connection ended before it began");
         return;
     };
+    let stream = Socket::new(stream);
+    // Over HTTP/2 a request ends by itself with its stream or its connection.
+    let client = (!http2).then(|| stream.peer());
     let stream = TokioIo::new(Stall::new(stream, config.stall_timeout()));
     let unread = Unread::new();
     let sender = unread.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let to_head = *request.method() == Method::HEAD;
-        let (answer, sender) = (service.clone().answer(request, peer), sender.clone());
+        let (answer, sender) = (service.clone().answer(request, peer, client.clone()), sender.clone());
         async move { Ok::<_, Infallible>(sent(answer.await, http2, to_head, &sender)) }
     });
     let ended = if http2 {

@@ -42,6 +42,12 @@ impl Failure {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "router_timeout", message)
     }
 
+    /// Nobody reads this but a client that has only closed its sending side.
+    pub(crate) fn client_left() -> Self {
+        let message = "the client closed its side of the connection before its read was answered; keep it open";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "client_left", message)
+    }
+
     pub(crate) fn nothing_left(what: &str) -> Self {
         let message = format!("{what} is left to send this to; retry in a moment");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "nothing_left", message)

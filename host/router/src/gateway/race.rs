@@ -71,11 +71,19 @@ struct State<'a> {
     hedged: bool,
 }
 
+/// A node's word for a request whose own demand finds too many others waiting.
+const TOO_MANY_WAITING: &str = "too_many_waiting";
+
 /// Whether an answer says that another door should be asked. A node's own 504 does not: the write is durable, and was not made
 /// so elsewhere in time.
+/// Nor does 503 for the request's own demand: the next door would have to hold the wait instead, and retries would not be there
+/// for those who need them.
 fn is_elsewhere(answer: &Response<Answer>) -> bool {
     match answer.status() {
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => true,
+        StatusCode::BAD_GATEWAY => true,
+        StatusCode::SERVICE_UNAVAILABLE => {
+            answer.headers().get(headers::ERROR).is_none_or(|error| error != TOO_MANY_WAITING)
+        }
         StatusCode::GATEWAY_TIMEOUT => !answer.headers().contains_key(headers::ERROR),
         _ => false,
     }

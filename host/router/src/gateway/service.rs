@@ -22,7 +22,8 @@ use crate::{
 };
 use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts};
 use hyper::body::Incoming;
-use std::{net::IpAddr, sync::Arc};
+use littoral_runtime::socket::Peer;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// Answers requests. Cloning shares it.
@@ -49,7 +50,13 @@ impl Service {
         self.0.doors.pool.sweep(|door| board.view.members.iter().any(|member| member.door.id == door));
     }
 
-    pub(crate) async fn answer(self, request: Request<Incoming>, connection: IpAddr) -> Response<Answer> {
+    /// Answers a request. A read's work ends when its `client` has left.
+    pub(crate) async fn answer(
+        self,
+        request: Request<Incoming>,
+        connection: IpAddr,
+        client: Option<Peer>,
+    ) -> Response<Answer> {
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
         if let Some(own) = own::answer(&self.0.doors.router, &parts, connection) {
@@ -59,7 +66,7 @@ impl Service {
             count("overloaded");
             return Failure::overloaded().answer(feast);
         };
-        match self.route(parts, body, connection).await {
+        match self.route(parts, body, connection, client.as_ref()).await {
             Ok(response) => response.map(|answer| answer.keeping(place)),
             Err(failure) => {
                 count(failure.code);
@@ -68,7 +75,13 @@ impl Service {
         }
     }
 
-    async fn route(&self, parts: Parts, body: Incoming, connection: IpAddr) -> Result<Response<Answer>, Failure> {
+    async fn route(
+        &self,
+        parts: Parts,
+        body: Incoming,
+        connection: IpAddr,
+        client: Option<&Peer>,
+    ) -> Result<Response<Answer>, Failure> {
         let doors = &self.0.doors;
         let (router, config) = (&doors.router, &doors.router.config().gateway);
         let board = router.board();
@@ -105,7 +118,12 @@ impl Service {
             Taken::Large(passed, _held) => stream::run(doors, &board, &head, &template, passed, candidates).await,
             body => {
                 let (template, body, board, head) = (&template, &body, &*board, &head);
-                Race { doors, board, head, template, body, candidates }.run().await
+                let race = Race { doors, board, head, template, body, candidates };
+                tokio::select! {
+                    biased;
+                    won = race.run() => won,
+                    () = left(client, head, config.attempt_timeout()) => Err(Failure::client_left()),
+                }
             }
         }?;
         if head.purpose == Purpose::Read && won.response.status().is_success() {
@@ -113,6 +131,17 @@ impl Service {
         }
         count("answered");
         Ok(finish(won, &board, &head, &decision))
+    }
+}
+
+/// Returns once a read's client has left. One that has only nothing more to send is still answered, if it demands no wait.
+async fn left(client: Option<&Peer>, head: &Head, grace: Duration) {
+    match client.filter(|_| head.purpose == Purpose::Read) {
+        Some(client) => {
+            client.closed().await;
+            tokio::time::sleep(grace).await;
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Deed {
     Answer(u16),
     /// Answers with this status in a node's own words.
     Own(u16),
+    /// Answers that too many requests wait there.
+    TooManyWaiting,
     /// Answers with nothing.
     Empty,
     /// Answers after a while.
@@ -107,6 +109,12 @@ impl Edge {
         let deed = self.deed.lock().clone();
         let told = format!("{} {path} {} {}", self.name, body.len(), forwarded.unwrap_or_default());
         let answer = match deed {
+            Deed::TooManyWaiting => {
+                let mut response = Response::new(Body::whole(told));
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response.headers_mut().insert("littoral-error", "too_many_waiting".parse().unwrap());
+                Ok(response)
+            }
             Deed::Answer(status) | Deed::Own(status) => {
                 let mut response = Response::new(Body::whole(told));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();

@@ -1,0 +1,153 @@
+//! A connection's socket, of which others can ask whether its peer is still there while a protocol owns it.
+//!
+//! HTTP/1.1 servers that answer half-closed clients read nothing while they answer, so they do not notice a client that
+//! has gone. Work that waits on behalf of a client asks here.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::TcpStream,
+};
+
+/// Between two looks at a peer whose unread bytes stand before its end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The stream, for the protocol that owns the connection.
+#[derive(Debug)]
+pub struct Socket(Peer);
+
+/// The other end of a [`Socket`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<Mutex<TcpStream>>);
+
+impl Socket {
+    /// Shares this stream.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
+        Self(Peer(Arc::new(Mutex::new(stream))))
+    }
+
+    /// The other end.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.0.clone()
+    }
+}
+
+impl Peer {
+    /// Returns once the peer has closed its side of the connection, or the connection is lost. Nothing is taken from the
+    /// stream.
+    ///
+    /// The owner must not wait for bytes meanwhile, as only the last who waits is woken. An HTTP/1.1 server with
+    /// half-close does not, from a request's last byte to its answer.
+    pub async fn closed(&self) {
+        loop {
+            let gone = poll_fn(|cx| {
+                let mut byte = [0; 1];
+                let peeked = ready!(self.stream().poll_peek(cx, &mut ReadBuf::new(&mut byte)));
+                Poll::Ready(!peeked.is_ok_and(|bytes| bytes > 0))
+            });
+            if gone.await || self.has_closed() {
+                return;
+            }
+            // Its next request is there already, and hides the end that may follow.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether the system has seen the peer's end, also behind bytes that nobody has read.
+    fn has_closed(&self) -> bool {
+        let stream = self.stream();
+        let mut ready = std::pin::pin!(stream.ready(Interest::READABLE));
+        let looked = ready.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+        match looked {
+            Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
+    }
+
+    fn stream(&self) -> MutexGuard<'_, TcpStream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.stream()).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.stream()).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.stream()).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.stream().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.stream()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.stream()).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (theirs, ours) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (Socket::new(ours.unwrap().0), theirs.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_leaves_is_noticed_also_behind_what_it_has_sent() {
+        for sent in [&b""[..], b"GET / HTTP/1.1\r\n"] {
+            let (ours, mut theirs) = pair().await;
+            let peer = ours.peer();
+            theirs.write_all(sent).await.unwrap();
+            assert!(timeout(Duration::from_millis(250), peer.closed()).await.is_err(), "it is still there");
+            drop(theirs);
+            timeout(SOON, peer.closed()).await.expect("noticed");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_stream_reads_on_after_somebody_has_looked() {
+        let (mut ours, mut theirs) = pair().await;
+        let peer = ours.peer();
+        assert!(timeout(Duration::from_millis(50), peer.closed()).await.is_err());
+        let mut buf = [0; 5];
+        let (read, written) = tokio::join!(timeout(SOON, ours.read_exact(&mut buf)), theirs.write_all(b"hello"));
+        (read.expect("woken").unwrap(), written.unwrap());
+        assert_eq!(&buf, b"hello");
+    }
+}

@@ -1,0 +1,100 @@
+//! Reads that wait for what cannot come yet, as many as a door has places: others are served, and who leaves makes room.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::accounts;
+use littoral_provision::{
+    Cluster, Node,
+    cluster::{Options, eventually},
+};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+/// As many as a door has places for requests that run.
+const WAITING: usize = 2_048;
+
+const DOOR: &str = "[door]\nwaiting_requests_max = 2048\n";
+
+/// How long a refusal may take on a busy machine: what has not come by then waits.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long thousands of connections may take to be noticed.
+const NOTICE_MAX: Duration = Duration::from_secs(90);
+
+/// A far position in another region's log.
+const FAR: &str = "west@5b1c9d0e77a2f410:9000000000";
+
+/// Sends a read that waits for `token`, and does not wait for its answer.
+fn send(node: &Node, token: &str) -> TcpStream {
+    let body = r#"{"features":["accounts:balance"],"entities":{"account_id":[1]}}"#;
+    let mut stream = TcpStream::connect(node.ready.door).unwrap();
+    let head = format!(
+        "POST /v1/read HTTP/1.1\r\nhost: door\r\ncontent-length: {}\r\nlittoral-at-least: {token}\r\n\
+         littoral-wait-ms: 30000\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).unwrap();
+    stream
+}
+
+/// What comes within this time: nothing as long as the read waits.
+fn answer(stream: &mut TcpStream, within: Duration) -> String {
+    stream.set_read_timeout(Some(within)).unwrap();
+    let mut bytes = [0; 4_096];
+    let read = stream.read(&mut bytes).unwrap_or(0);
+    String::from_utf8_lossy(&bytes[..read]).into_owned()
+}
+
+fn plain_reads_go_on(node: &Node) {
+    let mut client = node.client();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        let read = accounts::read(&mut client, &[1], &[]).unwrap();
+        assert_eq!(read.status, 200, "{}", read.text());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "the waiting reads' time");
+    assert!(node.client().get("/v1/status").unwrap().status == 200);
+}
+
+fn as_many_as_there_are_places_wait(node: &Node, token: &str) {
+    let mut waiting: Vec<_> = (0..WAITING).map(|_| send(node, token)).collect();
+    eventually("all places are taken", NOTICE_MAX, || {
+        answer(&mut send(node, token), ANSWER_MAX).contains("littoral-error: too_many_waiting")
+    });
+    plain_reads_go_on(node);
+    assert_eq!(answer(&mut waiting[0], Duration::from_millis(10)), "", "the first waits still");
+    // Who leaves does not wait.
+    drop(waiting);
+    eventually("places are free", NOTICE_MAX, || answer(&mut send(node, token), ANSWER_MAX).is_empty());
+    plain_reads_go_on(node);
+}
+
+#[test]
+fn reads_that_wait_at_an_edge_hold_no_place_of_others() {
+    let options = Options { edge_configs: vec![Some(DOOR.to_owned())], ..Options::default() };
+    let mut cluster = Cluster::start_with(&options).unwrap();
+    accounts::make_view(&cluster.leader);
+    let token = accounts::must_write(&mut cluster.leader.client(), &[accounts::row(1, 1)]);
+    accounts::catch_up(&cluster);
+    // Whether the token can come is not known without a leader.
+    cluster.leader.kill();
+    let (log, _) = token.rsplit_once(':').unwrap();
+    as_many_as_there_are_places_wait(&cluster.edges[0], &format!("{log}:9000000000"));
+}
+
+#[test]
+fn reads_that_wait_at_a_leader_hold_no_place_of_others() {
+    let own = format!("{DOOR}[leader]\nregion = \"east\"\n");
+    let options = Options { leader_config: Some(own.clone()), ..Options::default() };
+    let mut cluster = Cluster::start_with(&options).unwrap();
+    accounts::make_view(&cluster.leader);
+    accounts::must_write(&mut cluster.leader.client(), &[accounts::row(1, 1)]);
+    // What another region has is not known while its leader cannot be reached.
+    let west = "[[regions]]\nname = \"west\"\npeers = [\"127.0.0.1:1\"]\n";
+    cluster.leader.plan_mut().config = Some(format!("role = \"leader\"\ncatalogue_home = \"east\"\n{own}{west}"));
+    cluster.leader.restart().unwrap();
+    as_many_as_there_are_places_wait(&cluster.leader, FAR);
+}
