@@ -17,7 +17,6 @@ use littoral_model::{
     view::ViewId,
     write::{RowBatch, RowWrite, WriteError, WriteRequest},
 };
-use std::time::{Duration, Instant};
 use support::*;
 
 fn one_row(key: u64) -> WriteRequest {
@@ -68,16 +67,15 @@ async fn a_slow_call_does_not_hold_up_the_others() {
     let served = serve(Config::default()).await;
     served.leader.put(1, 5);
     let calls = served.connect().await.calls;
-    *served.leader.read_delay.lock() = Some(Duration::from_millis(300));
+    served.leader.hold.send_replace(true);
     let slow = tokio::spawn({
         let calls = calls.clone();
         async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(|read| read.rows[0][0].is_some()) }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let begun = Instant::now();
+    served.leader.began(1).await;
     calls.status().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_millis(150));
     assert!(!slow.is_finished());
+    served.leader.hold.send_replace(false);
     assert_eq!(slow.await.unwrap(), Ok(true));
 }
 
@@ -86,11 +84,22 @@ async fn calls_end_in_time_and_a_late_answer_disturbs_nobody() {
     let served = serve(Config::default()).await;
     let config = client::Config { call_timeout_ms: 50, ..served.client() };
     let calls = client::connect(&config).await.unwrap().calls;
-    *served.leader.read_delay.lock() = Some(Duration::from_millis(120));
+    served.leader.hold.send_replace(true);
     let error = calls.read(keys(1, [5]), Consistency::Replica).await.unwrap_err();
     assert!(matches!(&error, ReadError::LeaderUnavailable(reason) if reason.contains("50 ms")), "{error}");
-    tokio::time::sleep(Duration::from_millis(120)).await;
-    assert_eq!(calls.read(keys(1, [5]), Consistency::Replica).await.unwrap().rows.len(), 1);
+    served.leader.began(1).await;
+    served.leader.hold.send_replace(false);
+    // Now the late answer comes. A busy machine may take 50 ms for a later one, too.
+    let again = async {
+        loop {
+            match calls.read(keys(1, [5]), Consistency::Replica).await {
+                Err(ReadError::LeaderUnavailable(reason)) if reason.contains("50 ms") => {}
+                other => break other,
+            }
+        }
+    };
+    let read = tokio::time::timeout(SOON, again).await.expect("later calls are answered");
+    assert_eq!(read.unwrap().rows.len(), 1);
 }
 
 #[tokio::test]
@@ -98,15 +107,16 @@ async fn more_calls_than_may_wait_are_refused_as_overload() {
     let served = serve(Config::default()).await;
     let config = client::Config { calls_in_flight_max: 1, ..served.client() };
     let calls = client::connect(&config).await.unwrap().calls;
-    *served.leader.read_delay.lock() = Some(Duration::from_millis(200));
+    served.leader.hold.send_replace(true);
     let waiting = tokio::spawn({
         let calls = calls.clone();
         async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    served.leader.began(1).await;
     assert_eq!(calls.status().await, Err(CallError::Overloaded(1)));
     assert!(matches!(calls.read(keys(1, [5]), Consistency::Replica).await, Err(ReadError::Overloaded(_))));
     assert_eq!(calls.write(one_row(1)).await, Err(WriteError::Overloaded));
+    served.leader.hold.send_replace(false);
     assert_eq!(waiting.await.unwrap(), Ok(()));
     calls.status().await.unwrap();
 }
@@ -127,12 +137,12 @@ async fn waiting_calls_fail_at_once_when_the_connection_is_lost() {
     let proxy = cut_off_able(&served.address).await;
     let config = client::Config { leader: vec![proxy.address.clone()], ..client::Config::default() };
     let calls = client::connect(&config).await.unwrap().calls;
-    *served.leader.read_delay.lock() = Some(Duration::from_secs(30));
+    served.leader.hold.send_replace(true);
     let waiting = tokio::spawn({
         let calls = calls.clone();
         async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    served.leader.began(1).await;
     proxy.task.abort();
     let error = waiting.await.unwrap().unwrap_err();
     assert!(matches!(error, ReadError::LeaderUnavailable(_)), "{error}");
@@ -145,16 +155,18 @@ async fn waiting_calls_fail_at_once_when_the_connection_is_lost() {
 async fn a_stopping_leader_answers_what_it_has_begun() {
     let served = serve(Config::default()).await;
     let calls = served.connect().await.calls;
-    *served.leader.read_delay.lock() = Some(Duration::from_millis(200));
+    served.leader.hold.send_replace(true);
     let waiting = tokio::spawn({
         let calls = calls.clone();
         async move { calls.read(keys(1, [5]), Consistency::Replica).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    served.leader.began(1).await;
     served.shutdown.cancel();
+    tokio::task::yield_now().await;
+    served.leader.hold.send_replace(false);
     assert_eq!(waiting.await.unwrap(), Ok(()));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(matches!(calls.status().await, Err(CallError::Disconnected(_))));
+    let ended = async { while !matches!(calls.status().await, Err(CallError::Disconnected(_))) {} };
+    tokio::time::timeout(SOON, ended).await.expect("the connection ends");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -170,7 +170,7 @@ async fn wrong_paths_methods_and_protocols_are_refused() {
     let mut http1 = TcpStream::connect(&served.address).await.unwrap();
     http1.write_all(b"POST /peer/v1/feed HTTP/1.1\r\nhost: leader\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
-    let closed = tokio::time::timeout(Duration::from_secs(5), http1.read_to_end(&mut answer)).await;
+    let closed = tokio::time::timeout(SOON, http1.read_to_end(&mut answer)).await;
     assert!(closed.is_ok(), "a peer that speaks HTTP/1.1 is not left hanging");
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, None)).unwrap();
@@ -187,8 +187,7 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
     next_hello(&mut slow.receiver).await;
     // More than the windows and the bound take together.
     (0..60_000).for_each(|key| served.leader.put(1, key));
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let cut_by = Instant::now() + Duration::from_secs(10);
+    let cut_by = Instant::now() + SOON;
     for seq in 1.. {
         if !slow.calls.is_connected() {
             break;
@@ -205,7 +204,9 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
         }
     }
     assert!(last < 60_002, "it cannot have all");
-    let mut again = served.connect().await;
+    // Behind another server, whose patience a busy machine does not exhaust.
+    let patient = serve_leader(served.leader.clone(), Config::default()).await;
+    let mut again = patient.connect().await;
     again.sender.send(&hello(Views::All, Some(served.leader.resume_at(last)))).unwrap();
     assert_eq!(next_hello(&mut again.receiver).await.mode, Mode::Tail);
     assert_eq!(records_through(&mut again.receiver, last + 1, 60_002).await.len() as u64, 60_002 - last);
@@ -219,7 +220,6 @@ async fn one_that_falls_behind_the_trimmed_log_is_told_and_gets_a_snapshot_next(
     peer.sender.send(&hello(Views::All, Some(before))).unwrap();
     next_hello(&mut peer.receiver).await;
     (0..60_000).for_each(|key| served.leader.put(1, key));
-    tokio::time::sleep(Duration::from_millis(100)).await;
     served.leader.trim(60_000);
     let told = loop {
         match next(&mut peer.receiver).await {
@@ -237,11 +237,11 @@ async fn one_that_falls_behind_the_trimmed_log_is_told_and_gets_a_snapshot_next(
 
 #[tokio::test]
 async fn silent_and_half_open_peers_are_cut() {
-    let served = serve(Config { idle_timeout_ms: 200, ..Config::default() }).await;
+    let served = serve(Config { idle_timeout_ms: 2_000, ..Config::default() }).await;
     // A connection on which nothing is ever said.
     let mut mute = TcpStream::connect(&served.address).await.unwrap();
     let mut nothing = Vec::new();
-    let closed = tokio::time::timeout(Duration::from_secs(5), mute.read_to_end(&mut nothing)).await;
+    let closed = tokio::time::timeout(SOON, mute.read_to_end(&mut nothing)).await;
     assert!(closed.is_ok(), "a connection without a word is closed");
     // A subscriber that stops pinging.
     let mut peer = served.connect().await;
@@ -253,7 +253,7 @@ async fn silent_and_half_open_peers_are_cut() {
 
 #[tokio::test]
 async fn places_for_subscribers_are_counted_and_given_back() {
-    let served = serve(Config { subscribers_max: 1, ..Config::default() }).await;
+    let served = serve(Config { subscribers_max: 1, idle_timeout_ms: 600_000, ..Config::default() }).await;
     let first = served.connect().await;
     match client::connect(&served.client()).await {
         Err(Error::Refused { status: 503, message, .. }) => assert!(message.contains("subscribers_max"), "{message}"),
@@ -261,7 +261,7 @@ async fn places_for_subscribers_are_counted_and_given_back() {
     }
     drop(first);
     // Well before any timeout: a client that is dropped says so.
-    let again_by = Instant::now() + Duration::from_secs(2);
+    let again_by = Instant::now() + SOON;
     while client::connect(&served.client()).await.is_err() {
         assert!(Instant::now() < again_by, "the place was not given back");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -278,11 +278,11 @@ async fn a_stopping_leader_tells_its_subscribers() {
     let told = next(&mut peer.receiver).await;
     assert!(matches!(told, Downstream::Error { code: ErrorCode::Shutdown, .. }), "{told:?}");
     drop(peer);
-    tokio::time::timeout(Duration::from_secs(5), &mut served.task).await.expect("serve returns").unwrap();
+    tokio::time::timeout(SOON, &mut served.task).await.expect("serve returns").unwrap();
 }
 
 /// A server that answers every stream with these bytes and then leaves it open.
-async fn impostor(bytes: &'static [u8]) -> client::Config {
+async fn impostor(bytes: &'static [u8], silence_timeout_ms: u64) -> client::Config {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -297,25 +297,25 @@ async fn impostor(bytes: &'static [u8]) -> client::Config {
             );
         }
     });
-    client::Config { leader: vec![address], silence_timeout_ms: 300, ..client::Config::default() }
+    client::Config { leader: vec![address], silence_timeout_ms, ..client::Config::default() }
 }
 
 #[tokio::test]
 async fn garbage_from_a_publisher_is_a_typed_error() {
-    let mut garbage = client::connect(&impostor(&[0xff; 100]).await).await.unwrap();
+    let mut garbage = client::connect(&impostor(&[0xff; 100], 60_000).await).await.unwrap();
     let error = garbage.receiver.next().await.unwrap_err();
     assert!(matches!(error, Error::Wire(littoral_wire::Error::TooLong { .. })), "{error}");
     let error = garbage.calls.status().await.unwrap_err();
     assert!(matches!(&error, client::CallError::Disconnected(reason) if reason.contains("longer")), "{error}");
 
-    let mut short = client::connect(&impostor(&[200, 0, 0, 0, 1, 2, 3, 4, 5]).await).await.unwrap();
+    let mut short = client::connect(&impostor(&[200, 0, 0, 0, 1, 2, 3, 4, 5], 300).await).await.unwrap();
     let error = short.receiver.next().await.unwrap_err();
     assert!(matches!(error, Error::Silent { waited_ms: 300 }), "{error}");
 }
 
 #[tokio::test]
 async fn silence_is_noticed_by_who_does_other_things_meanwhile() {
-    let mut silent = client::connect(&impostor(b"").await).await.unwrap();
+    let mut silent = client::connect(&impostor(b"", 300).await).await.unwrap();
     let mut others = tokio::time::interval(Duration::from_millis(20));
     let noticed = async {
         loop {
@@ -326,7 +326,7 @@ async fn silence_is_noticed_by_who_does_other_things_meanwhile() {
             }
         }
     };
-    let error = tokio::time::timeout(Duration::from_secs(10), noticed).await.expect("silence is noticed");
+    let error = tokio::time::timeout(SOON, noticed).await.expect("silence is noticed");
     assert!(matches!(error, Error::Silent { waited_ms: 300 }), "{error}");
 }
 
@@ -383,7 +383,8 @@ async fn a_client_says_why_it_cannot_connect_and_takes_the_next_address() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mute_address = mute.local_addr().unwrap().to_string();
-    let config = |leader: Vec<String>| client::Config { leader, connect_timeout_ms: 200, ..client::Config::default() };
+    let config =
+        |leader: Vec<String>| client::Config { leader, connect_timeout_ms: 2_000, ..client::Config::default() };
     for leader in [vec![closed.clone()], vec![mute_address.clone()], vec![]] {
         let error = client::connect(&config(leader.clone())).await.unwrap_err();
         assert!(matches!(error, Error::Connect { .. }), "{leader:?}: {error}");

@@ -161,16 +161,16 @@ async fn a_ping_is_echoed_at_once_with_the_head() {
 #[tokio::test]
 async fn heartbeats_come_unasked() {
     let served = serve(Config { heartbeat_ms: 20, ..Config::default() }).await;
+    let begun = Instant::now();
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
     next_hello(&mut peer.receiver).await;
     peer.sender.send(&Upstream::Applied { lsn: Lsn(2) }).unwrap();
-    let begun = Instant::now();
     for _ in 0..5 {
         let message = peer.receiver.next().await.unwrap().unwrap();
         assert!(matches!(message, Downstream::Heartbeat { echo: 0, .. }), "{message:?}");
     }
-    assert!(begun.elapsed() > Duration::from_millis(50), "they are not sent in a hurry");
+    assert!(begun.elapsed() >= Duration::from_millis(4 * 20), "they are not sent in a hurry");
 }
 
 #[tokio::test]

@@ -22,27 +22,35 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 /// Long enough for anything that should happen at once, on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
-/// How long a read of [`Slow`] takes.
-const READ_TIME: Duration = Duration::from_millis(400);
+/// How long a test looks whether an answer comes that should wait.
+const WHILE: Duration = Duration::from_millis(400);
 
 const READ: &str = r#"{"features":["v:f"],"entities":{"id":[1]}}"#;
 
-/// Knows one view without rows and takes its time to say so. A token is never reached. Panics when asked for its status.
-struct Slow(Arc<Catalogue>);
+/// Knows one view without rows, and answers reads when the test wants it. A token is never reached. Panics when asked for its
+/// status.
+struct Slow {
+    catalogue: Arc<Catalogue>,
+    /// How many reads have begun.
+    reads: watch::Sender<usize>,
+    /// While true, reads wait.
+    hold: watch::Sender<bool>,
+}
 
 struct NoModules;
 
 impl FeatureReader for Slow {
     fn catalogue(&self) -> Arc<Catalogue> {
-        self.0.clone()
+        self.catalogue.clone()
     }
 
     fn regions(&self) -> Vec<Region> {
@@ -59,7 +67,8 @@ impl FeatureReader for Slow {
                 sleep(request.demand.wait_max).await;
                 return Err(ReadError::NotFreshEnough { wanted: "a far token".into(), have: "nothing".into() });
             }
-            sleep(READ_TIME).await;
+            self.reads.send_modify(|reads| *reads += 1);
+            let _ = self.hold.subscribe().wait_for(|held| !held).await;
             let rows = request.reads.iter().map(|read| vec![None; read.keys.len()]).collect();
             Ok(ReadAnswer { rows, ..ReadAnswer::default() })
         })
@@ -107,6 +116,7 @@ impl ModuleRuntime for NoModules {
 }
 
 struct Door {
+    node: Arc<Slow>,
     address: SocketAddr,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
@@ -126,10 +136,29 @@ impl Door {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let node = Arc::new(Slow(Arc::new(catalogue)));
-        let served =
-            tokio::spawn(littoral_gateway::serve(listener, config, node, Arc::new(NoModules), shutdown.clone()));
-        Self { address, shutdown, served }
+        let (reads, hold) = (watch::Sender::default(), watch::Sender::default());
+        let node = Arc::new(Slow { catalogue: Arc::new(catalogue), reads, hold });
+        let served = tokio::spawn(littoral_gateway::serve(
+            listener,
+            config,
+            node.clone(),
+            Arc::new(NoModules),
+            shutdown.clone(),
+        ));
+        Self { node, address, shutdown, served }
+    }
+
+    /// Sends a read that waits in the node until [`Self::release`].
+    async fn held_read(&self) -> Client {
+        self.node.hold.send_replace(true);
+        let mut client = self.connect().await;
+        client.send(read().as_bytes()).await;
+        let _ = self.node.reads.subscribe().wait_for(|reads| *reads == 1).await;
+        client
+    }
+
+    fn release(&self) {
+        self.node.hold.send_replace(false);
     }
 
     async fn connect(&self) -> Client {
@@ -226,7 +255,7 @@ async fn waits(door: &Door, request: &str) -> Client {
         loop {
             let mut client = door.connect().await;
             client.send(request.as_bytes()).await;
-            if timeout(READ_TIME, client.0.readable()).await.is_err() {
+            if timeout(WHILE, client.0.readable()).await.is_err() {
                 return client;
             }
             let refused = client.answer().await;
@@ -280,14 +309,14 @@ async fn reads_over_http2_wait_as_others_and_end_with_their_stream_or_connection
             .unwrap()
     };
     let kept = client();
-    assert!(timeout(READ_TIME, kept.request(far())).await.is_err(), "it waits, and its stream is reset");
+    assert!(timeout(WHILE, kept.request(far())).await.is_err(), "it waits, and its stream is reset");
     drop(waits(&door, &far_read()).await);
     let leaving = client();
     let begun = tokio::time::Instant::now();
     // As long as the place of the one before is not free yet, it is refused.
     let asked = loop {
         let asked = tokio::spawn(leaving.request(far()));
-        sleep(READ_TIME).await;
+        sleep(WHILE).await;
         if !asked.is_finished() {
             break asked;
         }
@@ -336,13 +365,12 @@ async fn trickled_bodies_take_no_place_from_others_and_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_than_there_are_places_are_told_to_come_back() {
     let door = Door::open(Config { requests_max: 1, ..Config::default() }).await;
-    let mut first = door.connect().await;
-    first.send(read().as_bytes()).await;
-    sleep(READ_TIME / 4).await;
+    let mut first = door.held_read().await;
     let second = door.connect().await.ask(&read()).await;
     assert_eq!(second.status, 503, "{}", second.text);
     assert!(second.text.contains("retry-after: 1"), "{}", second.text);
     door.serves().await;
+    door.release();
     assert_eq!(first.answer().await.status, 200);
 }
 
@@ -392,11 +420,19 @@ async fn large_bodies_share_their_memory_and_small_ones_do_not_wait_for_them() {
     let mut slow = door.connect().await;
     slow.send(post("/write-to-online-store", MIB).as_bytes()).await;
     slow.send(&vec![b' '; MIB - 1]).await;
-    sleep(READ_TIME / 2).await;
-    let mut large = door.connect().await;
-    large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
-    large.send(&vec![b' '; MIB / 2]).await;
-    let refused = large.answer().await;
+    // Until the door has read of the slow one what it is sent, there is room for another.
+    let refused = async {
+        loop {
+            let mut large = door.connect().await;
+            large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
+            large.send(&vec![b' '; MIB / 2]).await;
+            let answer = large.answer().await;
+            if answer.status != 422 {
+                break answer;
+            }
+        }
+    };
+    let refused = timeout(SOON, refused).await.expect("no room is left");
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!(door.connect().await.ask(&read()).await.status, 200);
     slow.send(b" ").await;
@@ -466,10 +502,9 @@ async fn a_closing_door_answers_what_it_has_begun() {
     let door = Door::open(Config::default()).await;
     let mut idle = door.connect().await;
     assert_eq!(idle.ask(&get("/health")).await.status, 200);
-    let mut busy = door.connect().await;
-    busy.send(read().as_bytes()).await;
-    sleep(READ_TIME / 4).await;
+    let mut busy = door.held_read().await;
     door.shutdown.cancel();
+    door.release();
     let answer = busy.answer().await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     idle.closed().await;
@@ -482,9 +517,9 @@ async fn a_closing_door_does_not_wait_for_ever() {
     let door = Door::open(Config { drain_ms: 100, ..Config::default() }).await;
     let mut trickling = door.connect().await;
     trickling.send((post("/get-online-features", 100) + "{").as_bytes()).await;
-    sleep(Duration::from_millis(100)).await;
+    door.serves().await;
     door.shutdown.cancel();
-    timeout(Duration::from_secs(5), door.served).await.expect("the door closes").unwrap();
+    timeout(SOON, door.served).await.expect("the door closes").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

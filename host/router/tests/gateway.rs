@@ -10,7 +10,11 @@ use littoral_router::Topology;
 use stand::{Deed, Edge, Stand, topology};
 use std::time::{Duration, Instant};
 
-const TWO: Duration = Duration::from_secs(2);
+/// Long enough for anything that should happen at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Longer than any test waits.
+const NEVER: Duration = Duration::from_secs(3_600);
 
 async fn edges() -> [Edge; 2] {
     [Edge::start("west").await, Edge::start("east").await]
@@ -80,37 +84,35 @@ async fn a_read_is_sent_again_and_a_write_is_not_unless_it_may() {
 #[tokio::test]
 async fn retries_stay_within_their_budget_and_the_deadline_is_one() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| {
-        (config.retry.share, config.retry.burst) = (0.0, 3);
-        config.gateway.attempt_timeout_ms = 100;
-    })
-    .await;
+    let stand = Stand::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 3)).await;
     edges[0].does(Deed::Answer(503));
     let mut answers = Vec::new();
     for _ in 0..6 {
         answers.push(stand.read("1", &[]).await.status);
     }
     assert_eq!(answers, [200, 200, 200, 503, 503, 503], "three retries and no more; then the door's own answer");
-    edges.iter().for_each(|edge| edge.does(Deed::Slow(Duration::from_secs(20))));
+}
+
+#[tokio::test]
+async fn all_attempts_share_one_deadline() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;
+    edges.iter().for_each(|edge| edge.does(Deed::Slow(NEVER)));
     let began = Instant::now();
     let late = stand.read("1", &[("littoral-timeout-ms", "400")]).await;
     assert_eq!(late.status, 504, "{late:?}");
-    assert!(
-        began.elapsed() >= Duration::from_millis(390) && began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!((Duration::from_millis(390)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_slow_door_is_passed_and_its_work_is_ended() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 150).await;
-    edges[0].does(Deed::Slow(Duration::from_secs(20)));
+    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 2_000).await;
+    edges[0].does(Deed::Slow(NEVER));
     let began = Instant::now();
     let read = stand.read("1", &[]).await;
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     wait("the slow one's work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
 }
 
@@ -118,40 +120,36 @@ async fn a_slow_door_is_passed_and_its_work_is_ended() {
 async fn a_slow_read_is_hedged_once_it_is_known_what_slow_is() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |config| {
-        (config.hedge.quantile, config.hedge.burst, config.gateway.attempt_timeout_ms) = (0.9, 5, 15_000);
+        (config.hedge.quantile, config.hedge.burst, config.gateway.attempt_timeout_ms) = (0.9, 5, 300_000);
     })
     .await;
     for _ in 0..200 {
         stand.read("1", &[]).await;
     }
-    edges[0].does(Deed::Slow(Duration::from_secs(12)));
+    edges[0].does(Deed::Slow(NEVER));
     let began = Instant::now();
     let read = stand.read("1", &[]).await;
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_work_for_it() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |_| {}).await;
-    edges[0].does(Deed::Slow(Duration::from_secs(30)));
-    let left = tokio::time::timeout(Duration::from_millis(300), async {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
-        let head = "POST /v1/read HTTP/1.1\r\nhost: a\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let _ = stream.read(&mut [0; 16]).await;
-    })
-    .await;
-    assert!(left.is_err(), "it was not answered");
+    edges[0].does(Deed::Slow(NEVER));
+    let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    let head = "POST /v1/read HTTP/1.1\r\nhost: a\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+    wait("the work begins", || edges[0].count() == 1).await;
+    drop(stream);
     wait("the work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
 }
 
 #[tokio::test]
 async fn pins_and_draining_hold_and_the_topology_changes_under_way() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |_| {}).await;
+    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 60_000).await;
     let pinned = [("littoral-tenant", "pinned")];
     assert_eq!(stand.read("1", &pinned).await.header("littoral-routed-to"), "east/east-1");
 
@@ -159,7 +157,7 @@ async fn pins_and_draining_hold_and_the_topology_changes_under_way() {
     let running = stand.read("1", &[]);
     let draining = topology(&edges).replacen("latitude", "role = \"draining\"\nlatitude", 1);
     let change = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        wait("it runs", || edges[0].count() == 1).await;
         stand.router.adopt(Topology::parse(&draining).unwrap());
         stand.read("1", &[]).await
     };
@@ -248,7 +246,7 @@ async fn http2_comes_in_too() {
 async fn wait(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < TWO * 5, "not in time: {what}");
+        assert!(began.elapsed() < SOON, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -82,9 +82,9 @@ fn a_length_beyond_the_bound_is_refused_before_any_byte_of_it_is_held() {
 fn a_long_frame_in_small_pieces_is_put_together_in_linear_time() {
     let bytes = stream(&[rows(vec![3; 32 << 20])]);
     let begun = std::time::Instant::now();
-    assert_eq!(decode(&bytes, &[1_000], 64 << 20).unwrap().len(), 1);
-    // Quadratic copying would move 500 GB here.
-    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "took {:?}", begun.elapsed());
+    assert_eq!(decode(&bytes, &[100], 64 << 20).unwrap().len(), 1);
+    // Moving all that came before with every piece would be 5 TB here, which takes any machine many minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(120), "took {:?}", begun.elapsed());
 }
 
 #[test]

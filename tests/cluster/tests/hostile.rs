@@ -6,7 +6,7 @@
 use littoral_cluster::accounts;
 use littoral_provision::{
     Cluster, Node,
-    cluster::eventually,
+    cluster::{Options, eventually},
     http::{Answer, Client, read_answer},
     modules,
 };
@@ -15,21 +15,23 @@ use std::{
     fmt::Write as _,
     io::{BufReader, Write as _},
     net::{Shutdown, TcpStream},
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
 };
 
 /// What all of it together may add to the edge's memory.
 const GROWTH_MAX: u64 = 400 << 20;
 
-/// How long a read may take while hostile modules run, at the 99th percentile: a debug build on two busy cores.
-const READ_P99_MAX: Duration = Duration::from_millis(250);
+/// A door that bears slow clients for longer than any request of a test may take, and modules that may compute for so long that
+/// a read which waited for one would be seen to.
+const PATIENT: &str = "[door]\nheader_timeout_ms = 600000\nbody_timeout_ms = 600000\n[modules]\ndeadline_ms = 500\n";
 
 const FEAST: &str = "/get-online-features";
 const NATIVE: &str = "/v1/read";
 
 fn stand() -> Cluster {
-    let cluster = Cluster::start(1).unwrap();
+    let options = Options { edge_configs: vec![Some(PATIENT.to_owned())], ..Options::default() };
+    let cluster = Cluster::start_with(&options).unwrap();
     accounts::make_view(&cluster.leader);
     let rows: Vec<_> = (0..1_000).map(|id| accounts::row(id, id + 1)).collect();
     accounts::must_write(&mut cluster.leader.client(), &rows);
@@ -131,9 +133,8 @@ fn slow_silent_and_half_closed_clients_hold_nobody_up() {
         }
         held.push(stream);
     }
-    let begun = Instant::now();
+    // Who waited for one of them would wait for `PATIENT`'s time, beyond a client's own.
     (0..20).for_each(|_| assert_serves(edge));
-    assert!(begun.elapsed() < Duration::from_secs(5), "others wait for them");
 
     // Half-closed after a whole request: the answer still comes.
     let mut stream = TcpStream::connect(edge.ready.door).unwrap();
@@ -176,9 +177,9 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
     eventually("the module is ready at the edge", Duration::from_secs(60), || call("behave", 7).status == 200);
     let before = edge.resident_bytes();
 
-    let stop = AtomicBool::new(false);
-    let (slowest, failures) = std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read_until(&stop, edge));
+    let (stop, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let failures = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read_until(&stop, &reads, edge));
         let mut failures = String::new();
         for round in 0..3 {
             for (deed, n, code) in [
@@ -190,7 +191,12 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
                 ("output", 50_000_000, ""),
                 ("two columns", 0, "module_wrong_shape"),
             ] {
+                let before = reads.load(Ordering::Relaxed);
                 let answer = call(deed, n);
+                // One may have begun before; another began and ended while the module computed.
+                if deed == "loop" && reads.load(Ordering::Relaxed) < before + 2 {
+                    writeln!(failures, "round {round}: other reads wait while '{deed}' computes").unwrap();
+                }
                 let got = answer.json()["code"].as_str().unwrap_or_default().to_owned();
                 if answer.status < 400 || (!code.is_empty() && got != code) {
                     writeln!(failures, "round {round}, {deed}: {} {}", answer.status, answer.text()).unwrap();
@@ -201,10 +207,10 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
             }
         }
         stop.store(true, Ordering::Relaxed);
-        (reader.join().unwrap(), failures)
+        reader.join().unwrap();
+        failures
     });
     assert!(failures.is_empty(), "{failures}");
-    assert!(slowest < READ_P99_MAX, "other reads took {slowest:?} at the 99th percentile");
     let grown = edge.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_MAX, "the edge grew by {} MiB", grown >> 20);
     assert!(cluster.edges[0].process().is_running());
@@ -222,17 +228,12 @@ fn what_is_no_module_is_refused(leader: &Node) {
     }
 }
 
-/// Reads on and on, and gives the 99th percentile of the times that it took.
-fn read_until(stop: &AtomicBool, edge: &Node) -> Duration {
+/// Reads on and on, and counts what was answered.
+fn read_until(stop: &AtomicBool, reads: &AtomicUsize, edge: &Node) {
     let mut client: Client = edge.client();
-    let mut times = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let begun = Instant::now();
         assert_eq!(accounts::must_read(&mut client, &[7]), [Some(8)]);
-        times.push(begun.elapsed());
+        reads.fetch_add(1, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(1));
     }
-    times.sort();
-    assert!(times.len() > 20, "only {} reads", times.len());
-    times[times.len() * 99 / 100]
 }

@@ -157,7 +157,7 @@ impl TestEdge {
     }
 
     pub async fn eventually(&self, what: &str, holds: impl Fn(&Handle) -> bool) {
-        for _ in 0..2_000 {
+        for _ in 0..12_000 {
             if holds(&self.node) {
                 return;
             }

@@ -34,8 +34,10 @@ use tokio_util::sync::CancellationToken;
 pub struct Leader {
     log: Mutex<Log>,
     head: watch::Sender<Position>,
-    /// Reads take this long, when set.
-    pub read_delay: Mutex<Option<Duration>>,
+    /// While true, reads wait.
+    pub hold: watch::Sender<bool>,
+    /// How many reads have begun.
+    pub reads: watch::Sender<usize>,
     pub component: Bytes,
 }
 
@@ -70,7 +72,8 @@ impl Leader {
         let leader = Arc::new(Self {
             log: Mutex::new(Log { oldest: 1, ..Log::default() }),
             head,
-            read_delay: Mutex::default(),
+            hold: watch::Sender::default(),
+            reads: watch::Sender::default(),
             component: Bytes::from_static(b"\0asm component"),
         });
         leader.make_view("a");
@@ -123,6 +126,11 @@ impl Leader {
         log.oldest = oldest;
     }
 
+    /// Returns once this many reads have begun.
+    pub async fn began(&self, reads: usize) {
+        let _ = self.reads.subscribe().wait_for(|begun| *begun >= reads).await;
+    }
+
     pub fn last(&self) -> Resume {
         let (lsn, chain) = self.log.lock().last;
         Resume { position: Position { incarnation: Incarnation(7), lsn }, chain }
@@ -144,7 +152,7 @@ impl FeatureReader for Leader {
     }
 
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-        if self.read_delay.lock().is_some() {
+        if *self.hold.borrow() {
             return false;
         }
         let log = self.log.lock();
@@ -158,8 +166,8 @@ impl FeatureReader for Leader {
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
         Box::pin(async move {
-            let delay = self.read_delay.lock().take();
-            tokio::time::sleep(delay.unwrap_or_default()).await;
+            self.reads.send_modify(|reads| *reads += 1);
+            let _ = self.hold.subscribe().wait_for(|held| !held).await;
             let mut answer = ReadAnswer::default();
             self.read_now(request, &mut answer);
             Ok(answer)
@@ -293,6 +301,9 @@ impl FeedSource for Leader {
     }
 }
 
+/// Long enough for anything that should happen at once, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(60);
+
 /// A served leader.
 pub struct Served {
     pub leader: Arc<Leader>,
@@ -308,7 +319,10 @@ impl Drop for Served {
 }
 
 pub async fn serve(config: server::Config) -> Served {
-    let leader = Leader::new();
+    serve_leader(Leader::new(), config).await
+}
+
+pub async fn serve_leader(leader: Arc<Leader>, config: server::Config) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let shutdown = CancellationToken::new();

@@ -246,7 +246,7 @@ impl Stand {
     }
 
     pub async fn eventually(&self, holds: impl Fn(&littoral_router::decision::view::View) -> bool) {
-        for _ in 0..2_000 {
+        for _ in 0..12_000 {
             if holds(&self.router.board().view) {
                 return;
             }

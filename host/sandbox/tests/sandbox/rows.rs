@@ -16,6 +16,7 @@ use littoral_model::{
     view::{Feature, FeatureView, JoinKey, ViewId},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// The time of every call.
 pub const NOW: EventTime = EventTime(1_700_000_000_000_000_000);
@@ -33,6 +34,8 @@ pub enum Answers {
     Slowly,
     /// Never.
     Never,
+    /// Once [`Rows::release`] was called.
+    WhenReleased,
     /// With an error.
     Fails,
 }
@@ -42,6 +45,8 @@ pub struct Rows {
     catalogue: Arc<Catalogue>,
     rows: HashMap<Vec<u8>, Row>,
     answers: Answers,
+    asked: watch::Sender<usize>,
+    released: watch::Sender<bool>,
 }
 
 fn view(id: u32, name: &str, keys: &[&str], features: &[(&str, ValueType)]) -> FeatureView {
@@ -78,11 +83,27 @@ impl Rows {
             &["destination", "origin"],
             &[("mean_delay_24h", ValueType::Float)],
         )));
-        let mut rows = Self { catalogue: Arc::new(catalogue), rows: HashMap::new(), answers };
+        let mut rows = Self {
+            catalogue: Arc::new(catalogue),
+            rows: HashMap::new(),
+            answers,
+            asked: watch::Sender::default(),
+            released: watch::Sender::default(),
+        };
         rows.put("SFO", Value::Float(12.5), NOW);
         rows.put("LAX", Value::Float(7.5), EventTime(NOW.0 - (TTL_MS as i64 + 1) * 1_000_000));
         rows.put("JFK", Value::Null, NOW);
         Arc::new(rows)
+    }
+
+    /// Returns once this many reads wait to be released.
+    pub async fn asked(&self, times: usize) {
+        let _ = self.asked.subscribe().wait_for(|asked| *asked >= times).await;
+    }
+
+    /// Answers the reads that wait, and later ones at once.
+    pub fn release(&self) {
+        self.released.send_replace(true);
     }
 
     fn put(&mut self, airport: &str, mean: Value, event_time: EventTime) {
@@ -133,6 +154,11 @@ impl FeatureReader for Rows {
                     Ok(self.answer(request))
                 }
                 Answers::Never => std::future::pending().await,
+                Answers::WhenReleased => {
+                    self.asked.send_modify(|asked| *asked += 1);
+                    let _ = self.released.subscribe().wait_for(|released| *released).await;
+                    Ok(self.answer(request))
+                }
                 Answers::Fails => Err(ReadError::LeaderUnavailable("it is on fire".into())),
             }
         })

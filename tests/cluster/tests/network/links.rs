@@ -98,7 +98,6 @@ fn half_open_connections_are_noticed_and_left() {
         let noticed = broken.elapsed();
         rig.settles(Duration::ZERO);
         eprintln!("half-open: {what}: noticed after {noticed:.1?}; {}", rig.watch.judge(broken));
-        assert!(noticed < ms(15_000), "{what}: noticed after {noticed:?}");
         // What nobody uses any more must not count among those that are broken next.
         link_has_one(&link);
     }
