@@ -2,13 +2,12 @@
 
 use crate::config::{Problem, problem::Place};
 use littoral_model::{
-    merge::MergePolicy,
+    details::{About, PushSourceDefinition, ServiceDefinition, ViewDefinition},
+    document::ViewDocument,
     service::{FeatureService, PushSource},
-    value::ValueType,
-    view::{Feature, FeatureView, JoinKey, ViewId},
 };
 use serde::Deserialize;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// The keys by which such a file is known.
 const KINDS: [&str; 3] = ["view", "service", "push_source"];
@@ -17,18 +16,18 @@ const KINDS: [&str; 3] = ["view", "service", "push_source"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
     /// Feature views.
-    pub views: Vec<FeatureView>,
+    pub views: Vec<ViewDefinition>,
     /// Feature services.
-    pub services: Vec<FeatureService>,
+    pub services: Vec<ServiceDefinition>,
     /// Push sources.
-    pub push_sources: Vec<PushSource>,
+    pub push_sources: Vec<PushSourceDefinition>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    view: Vec<View>,
+    view: Vec<ViewDocument>,
     #[serde(default)]
     service: Vec<Service>,
     #[serde(default)]
@@ -37,37 +36,15 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct View {
-    name: String,
-    #[serde(default)]
-    entities: Vec<Entity>,
-    features: Vec<Column>,
-    ttl_seconds: Option<u64>,
-    ttl_ms: Option<u64>,
-    #[serde(default)]
-    merge: MergePolicy,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entity {
-    name: String,
-    join_key: Option<String>,
-    value_type: ValueType,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Column {
-    name: String,
-    value_type: ValueType,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Service {
     name: String,
     projections: Vec<Projection>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    owner: String,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +54,7 @@ struct Projection {
     alias: Option<String>,
     features: Vec<String>,
     #[serde(default)]
-    join_key_map: std::collections::BTreeMap<String, String>,
+    join_key_map: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +62,12 @@ struct Projection {
 struct Push {
     name: String,
     views: Vec<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    owner: String,
 }
 
 /// Whether a file is one of definitions.
@@ -110,33 +93,20 @@ pub fn parse(path: &Path, text: &str) -> Result<Definitions, Problem> {
     let views = file.view.into_iter().map(|view| {
         let place = Place::File { path: path.to_owned(), line: line_of_name(text, &view.name) };
         let key = format!("view.{}", view.name);
-        let bad = |what: String, remedy: &str| Problem { place, key, what, remedy: remedy.to_owned() };
-        let ttl_ms = match (view.ttl_seconds, view.ttl_ms) {
-            (Some(_), Some(_)) => {
-                return Err(bad("it has both 'ttl_seconds' and 'ttl_ms'".to_owned(), "keep one of them"));
-            }
-            (Some(seconds), None) => match seconds.checked_mul(1_000) {
-                Some(ms) => Some(ms),
-                None => {
-                    return Err(bad(format!("a 'ttl_seconds' of {seconds} is too long"), "leave it out for any age"));
-                }
-            },
-            (None, ms) => ms,
+        let bad = |what: String| Problem { place, key, what, remedy: String::new() };
+        let ViewDefinition { view, details } = match view.into_definition() {
+            Ok(definition) => definition,
+            Err(error) => return Err(bad(error.to_string())),
         };
-        let view = FeatureView {
-            id: ViewId::default(),
-            name: view.name,
-            join_keys: view.entities.into_iter().map(Entity::join_key).collect(),
-            features: view.features.into_iter().map(|f| Feature { name: f.name, value_type: f.value_type }).collect(),
-            ttl_ms,
-            merge: view.merge,
-        };
-        view.normalize().map_err(|error| bad(error.to_string(), ""))
+        match view.normalize() {
+            Ok(view) => Ok(ViewDefinition { view, details }),
+            Err(error) => Err(bad(error.to_string())),
+        }
     });
     Ok(Definitions {
         views: views.collect::<Result<_, _>>()?,
         services: file.service.into_iter().map(Service::into_model).collect(),
-        push_sources: file.push_source.into_iter().map(|p| PushSource { name: p.name, views: p.views }).collect(),
+        push_sources: file.push_source.into_iter().map(Push::into_model).collect(),
     })
 }
 
@@ -146,25 +116,24 @@ fn line_of_name(text: &str, name: &str) -> Option<usize> {
     Some(at + 1)
 }
 
-impl Entity {
-    fn join_key(self) -> JoinKey {
-        JoinKey {
-            name: self.join_key.unwrap_or_else(|| self.name.clone()),
-            entity: self.name,
-            value_type: self.value_type,
-        }
-    }
-}
-
 impl Service {
-    fn into_model(self) -> FeatureService {
+    fn into_model(self) -> ServiceDefinition {
         let part = |part: Projection| littoral_model::service::Projection {
             view: part.view,
             alias: part.alias,
             features: part.features,
             join_key_map: part.join_key_map.into_iter().collect(),
         };
-        FeatureService { name: self.name, projections: self.projections.into_iter().map(part).collect() }
+        let service = FeatureService { name: self.name, projections: self.projections.into_iter().map(part).collect() };
+        let about = About { description: self.description, tags: self.tags, owner: self.owner };
+        ServiceDefinition { service, about }
+    }
+}
+
+impl Push {
+    fn into_model(self) -> PushSourceDefinition {
+        let about = About { description: self.description, tags: self.tags, owner: self.owner };
+        PushSourceDefinition { push_source: PushSource { name: self.name, views: self.views }, about }
     }
 }
 

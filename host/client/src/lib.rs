@@ -29,6 +29,7 @@ mod rows;
 mod services;
 mod tails;
 mod views;
+mod wire_about;
 mod wire_view;
 
 pub use client::Client;

@@ -2,7 +2,7 @@
 
 use crate::{ChangeReceipt, Client, Error, address::escape, call::Call, wire_view::WireView};
 use http::Method;
-use littoral_model::view::FeatureView;
+use littoral_model::{details::ViewDefinition, view::FeatureView};
 use serde::Deserialize;
 
 /// What became of a view's definition.
@@ -28,27 +28,60 @@ impl Client {
         Ok(views.views.into_iter().map(FeatureView::from).collect())
     }
 
+    /// Every view with its details, by name.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn view_definitions(&self) -> Result<Vec<ViewDefinition>, Error> {
+        #[derive(Deserialize)]
+        struct Views {
+            views: Vec<WireView>,
+        }
+        let views: Views = self.send(Call::get("/v1/views")).await?.json()?;
+        Ok(views.views.into_iter().map(ViewDefinition::from).collect())
+    }
+
     /// The view of this name.
     ///
     /// # Errors
     /// [`Error`]; [`Error::is_not_found`] when there is none.
     pub async fn view(&self, name: &str) -> Result<FeatureView, Error> {
-        let view: WireView = self.send(Call::get(format!("/v1/views/{}", escape(name)))).await?.json()?;
-        Ok(FeatureView { name: name.to_owned(), ..view.into() })
+        Ok(self.view_definition(name).await?.view)
     }
 
-    /// Makes a view or evolves it.
+    /// The view of this name, with its details.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::is_not_found`] when there is none.
+    pub async fn view_definition(&self, name: &str) -> Result<ViewDefinition, Error> {
+        let wire: WireView = self.send(Call::get(format!("/v1/views/{}", escape(name)))).await?.json()?;
+        let mut definition = ViewDefinition::from(wire);
+        name.clone_into(&mut definition.view.name);
+        Ok(definition)
+    }
+
+    /// Makes a view or evolves it. The view then has no details.
     ///
     /// # Errors
     /// [`Error`], with the node's reason when the definition cannot be taken.
     pub async fn put_view(&self, view: &FeatureView) -> Result<ViewPut, Error> {
+        self.define_view(&view.clone().into()).await
+    }
+
+    /// Makes a view or evolves it, with its details.
+    ///
+    /// # Errors
+    /// [`Error`], with the node's reason when the definition cannot be taken.
+    pub async fn define_view(&self, definition: &ViewDefinition) -> Result<ViewPut, Error> {
+        let view = &definition.view;
         #[derive(Deserialize)]
         struct Put {
             #[serde(flatten)]
             receipt: ChangeReceipt,
             view: WireView,
         }
-        let call = Call::new(Method::PUT, format!("/v1/views/{}", escape(&view.name))).json(&WireView::from(view))?;
+        let call =
+            Call::new(Method::PUT, format!("/v1/views/{}", escape(&view.name))).json(&WireView::from(definition))?;
         let put: Put = self.send(call).await?.json()?;
         Ok(ViewPut { receipt: put.receipt, view: FeatureView { name: view.name.clone(), ..put.view.into() } })
     }

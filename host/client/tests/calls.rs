@@ -254,8 +254,8 @@ async fn services_modules_and_feasts_door_are_spoken() {
     })
     .await;
     let client = client(&server.url);
-    client.put_service(&service).await.unwrap();
-    assert_eq!(client.service("route_v1").await.unwrap(), service);
+    client.put_service(&service.clone().into()).await.unwrap();
+    assert_eq!(client.service("route_v1").await.unwrap(), service.into());
     let put = client.put_module("delay risk", "1.0.0", Bytes::from_static(b"\0asm")).await.unwrap();
     assert_eq!((put.digest.as_str(), put.manifest.outputs.len(), put.receipt.position.lsn), ("ab", 1, Lsn(4)));
     let read = Read::features(["airport_hourly:mean_delay_1h"]).entity("iata", ["ATL"]).param("departure_hour", [17]);

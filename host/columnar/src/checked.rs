@@ -30,6 +30,8 @@ pub struct Checked {
     /// Per feature of the view.
     features: Vec<(ValueType, Option<(String, ArrayRef)>)>,
     times: Option<Int64Array>,
+    /// When each row was made, where a column says so.
+    created: Option<Vec<Option<i64>>>,
     default_time: EventTime,
 }
 
@@ -73,7 +75,11 @@ impl Checked {
             None => None,
             Some((column, index)) => Some(event_times::event_times(batch.column(*index)).map_err(at(column))?),
         };
-        let checked = Self { view: plan.view.id, rows: batch.num_rows(), keys, features, times, default_time };
+        let created = match &plan.created {
+            None => None,
+            Some((column, index)) => Some(created(batch.column(*index)).map_err(at(column))?),
+        };
+        let checked = Self { view: plan.view.id, rows: batch.num_rows(), keys, features, times, created, default_time };
         checked.check_key_lengths()?;
         Ok(checked)
     }
@@ -113,6 +119,12 @@ impl Checked {
         self.times.as_ref().map_or(self.default_time, |times| EventTime(times.value(row)))
     }
 
+    /// When row `row` was made; `None` where nothing says so.
+    #[must_use]
+    pub fn created(&self, row: usize) -> Option<EventTime> {
+        self.created.as_ref()?.get(row).copied().flatten().map(EventTime)
+    }
+
     /// Calls `each` with every row's number and entity key, in order.
     pub fn for_each_key(&self, mut each: impl FnMut(usize, &[u8])) {
         let cells = self.key_cells();
@@ -135,6 +147,9 @@ impl Checked {
                 .map_err(|error| Error::Malformed(error.to_string()))
         };
         let mut taken = Self { rows: rows.len(), ..self.clone() };
+        if let Some(created) = &mut taken.created {
+            *created = rows.iter().map(|row| created.get(*row as usize).copied().flatten()).collect();
+        }
         for (_, _, array) in &mut taken.keys {
             *array = take(array)?;
         }
@@ -205,6 +220,19 @@ impl Checked {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
             .map_err(|error| Error::Malformed(error.to_string()))
     }
+}
+
+/// When rows were made. Nulls are allowed: such rows are made before all others.
+fn created(array: &ArrayRef) -> Result<Vec<Option<i64>>, CellError> {
+    let rows: Vec<u32> = (0..array.len()).filter(|row| !array.is_null(*row)).map(|row| row as u32).collect();
+    let stated = arrow_select::take::take(array, &UInt32Array::from(rows.clone()), None)
+        .map_err(|error| (0, error.to_string()))?;
+    let times = event_times::event_times(&stated).map_err(|(at, reason)| (rows[at] as usize, reason))?;
+    let mut created = vec![None; array.len()];
+    for (row, time) in rows.iter().zip(times.values()) {
+        created[*row as usize] = Some(*time);
+    }
+    Ok(created)
 }
 
 #[inline]

@@ -20,7 +20,7 @@ pub use checked::Checked;
 pub use encode::{encode, stream};
 pub use error::Error;
 pub use ipc::decode_ipc;
-pub use plan::{Columns, Extra, Missing, Plan};
+pub use plan::{Columns, Created, Extra, Missing, Plan};
 
 /// The media type of an Arrow IPC stream.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";

@@ -26,6 +26,20 @@ pub enum Missing {
     Refuse,
 }
 
+/// Which column says when rows were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Created {
+    /// None is looked for.
+    #[default]
+    Unused,
+    /// This one, if it is there and says by its type that it holds instants.
+    IfThere(String),
+    /// This one, if it is there.
+    Named(String),
+    /// This one, which must be there.
+    Wanted(String),
+}
+
 /// How columns are found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
@@ -33,6 +47,11 @@ pub struct Columns {
     pub timestamp: Option<String>,
     /// Join key or feature -> column, where the names differ.
     pub renamed: BTreeMap<String, String>,
+    /// Column -> join key, feature or time column: a column that is here is taken for what it stands for, one that is not is not
+    /// missed. As the source of a view has it; [`Self::renamed`] outranks it.
+    pub field_mapping: BTreeMap<String, String>,
+    /// The column that says when rows were made.
+    pub created: Created,
     /// Columns beyond the view's.
     pub extra: Extra,
     /// Features without a column.
@@ -60,6 +79,7 @@ pub struct Plan {
     /// Per feature of the view.
     pub(crate) features: Vec<Option<PlannedColumn>>,
     pub(crate) timestamp: Option<(String, usize)>,
+    pub(crate) created: Option<(String, usize)>,
     ignored: Vec<String>,
 }
 
@@ -81,7 +101,11 @@ impl Plan {
                 return Err(Error::UnknownMapping { view: view.name.clone(), name: name.clone() });
             }
         }
-        let column_of = |name: &str| columns.renamed.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        let mapped = mapped(&columns.field_mapping, &by_name)?;
+        let column_of = |name: &str| {
+            let column = columns.renamed.get(name).map(String::as_str).or_else(|| mapped.get(name).copied());
+            column.unwrap_or(name).to_owned()
+        };
         let find = |name: &str, value_type: ValueType| -> Result<Option<PlannedColumn>, Error> {
             let column = column_of(name);
             let Some(&index) = by_name.get(column.as_str()) else { return Ok(None) };
@@ -112,8 +136,12 @@ impl Plan {
         if features.iter().all(Option::is_none) {
             return Err(Error::NoFeatures { view: view.name.clone(), there: there() });
         }
+        let time_column = |name: &str| {
+            let column = mapped.get(name).copied().unwrap_or(name);
+            by_name.get(column).map(|index| (column.to_owned(), *index))
+        };
         let timestamp_name = columns.timestamp.as_deref().unwrap_or(EVENT_TIMESTAMP);
-        let timestamp = by_name.get(timestamp_name).map(|index| (timestamp_name.to_owned(), *index));
+        let timestamp = time_column(timestamp_name);
         match &timestamp {
             Some((column, index)) => event_times::check_type(column, schema.field(*index).data_type())?,
             None if columns.timestamp.is_some() => {
@@ -124,12 +152,33 @@ impl Plan {
         let used: BTreeSet<usize> = (keys.iter().chain(features.iter().flatten()).map(|column| column.index))
             .chain(timestamp.iter().map(|(_, index)| *index))
             .collect();
+        let created = match &columns.created {
+            Created::Unused => None,
+            Created::IfThere(name) | Created::Named(name) | Created::Wanted(name) => {
+                // A column of that name may be a feature.
+                time_column(name).filter(|(_, index)| !used.contains(index))
+            }
+        };
+        let created = match (created, &columns.created) {
+            (None, Created::Wanted(name)) => {
+                return Err(Error::MissingTimestamp { column: name.clone(), there: there() });
+            }
+            (Some((_, index)), Created::IfThere(_)) if !event_times::is_instant(schema.field(index).data_type()) => {
+                None
+            }
+            (Some((column, index)), _) => {
+                event_times::check_type(&column, schema.field(index).data_type())?;
+                Some((column, index))
+            }
+            (None, _) => None,
+        };
+        let used = |index: &usize| used.contains(index) || created.as_ref().is_some_and(|(_, made)| made == index);
         let ignored: Vec<String> =
-            (by_name.iter().filter(|(_, index)| !used.contains(index))).map(|(name, _)| (*name).to_owned()).collect();
+            (by_name.iter().filter(|(_, index)| !used(index))).map(|(name, _)| (*name).to_owned()).collect();
         if let (Extra::Refuse, Some(column)) = (columns.extra, ignored.first()) {
             return Err(Error::UnknownColumn { view: view.name.clone(), column: column.clone() });
         }
-        Ok(Self { view: view.clone(), keys, features, timestamp, ignored })
+        Ok(Self { view: view.clone(), keys, features, timestamp, created, ignored })
     }
 
     /// The columns that are left out, by name.
@@ -138,7 +187,13 @@ impl Plan {
         &self.ignored
     }
 
-    /// Where the columns stand that are used, ascending.
+    /// The column that says when rows were made, if there is one.
+    #[must_use]
+    pub fn created(&self) -> Option<&str> {
+        self.created.as_ref().map(|(column, _)| column.as_str())
+    }
+
+    /// Where the columns stand that rows are made of, ascending.
     #[must_use]
     pub fn used(&self) -> Vec<usize> {
         let columns = self.keys.iter().chain(self.features.iter().flatten()).map(|column| column.index);
@@ -146,11 +201,12 @@ impl Plan {
         used.into_iter().collect()
     }
 
-    /// Where the entity key's and the timestamp's columns stand, ascending.
+    /// Where the columns of the entity key and of time stand, ascending.
     #[must_use]
     pub fn used_by_keys(&self) -> Vec<usize> {
         let columns = self.keys.iter().map(|column| column.index);
-        let used: BTreeSet<usize> = columns.chain(self.timestamp.iter().map(|(_, index)| *index)).collect();
+        let times = self.timestamp.iter().chain(&self.created).map(|(_, index)| *index);
+        let used: BTreeSet<usize> = columns.chain(times).collect();
         used.into_iter().collect()
     }
 
@@ -174,6 +230,7 @@ impl Plan {
                 feature.take().and_then(|planned| Some(PlannedColumn { index: moved(planned.index)?, ..planned }));
         }
         plan.timestamp = plan.timestamp.and_then(|(name, index)| Some((name, moved(index)?)));
+        plan.created = plan.created.and_then(|(name, index)| Some((name, moved(index)?)));
         Ok(plan)
     }
 
@@ -191,4 +248,22 @@ impl Plan {
     pub fn check(&self, batch: &RecordBatch, default_time: EventTime, limits: Limits) -> Result<Checked, Error> {
         Checked::new(self, batch, default_time, limits)
     }
+}
+
+/// What the columns that are there stand for: its name -> the column.
+fn mapped<'a>(
+    field_mapping: &'a BTreeMap<String, String>,
+    there: &BTreeMap<&str, usize>,
+) -> Result<BTreeMap<&'a str, &'a str>, Error> {
+    let mut mapped = BTreeMap::new();
+    for (column, name) in
+        field_mapping.iter().filter(|(column, name)| column != name && there.contains_key(column.as_str()))
+    {
+        // A column that is itself taken for something else does not stand in the way.
+        let stands_itself = there.contains_key(name.as_str()) && !field_mapping.contains_key(name);
+        if stands_itself || mapped.insert(name.as_str(), column.as_str()).is_some() {
+            return Err(Error::DuplicateColumn(name.clone()));
+        }
+    }
+    Ok(mapped)
 }

@@ -180,7 +180,7 @@ fn apply_change(replica: &Replica, holdings: &Holdings, catalogue: &mut Catalogu
         replica.drop_view(view.id);
     }
     catalogue.apply(change);
-    if let CatalogueChange::PutView(view) = change {
+    if let Some(view) = change.defined_view() {
         replica.put_view(holdings, view);
     }
 }

@@ -1,6 +1,7 @@
 //! On-demand feature views as module bindings: what module must be there under which name.
 
 use crate::{
+    about::about,
     plan::{Note, in_project},
     proto::{self, OnDemandFeatureViewSpec},
     report::Kind,
@@ -110,6 +111,9 @@ fn binding(spec: &OnDemandFeatureViewSpec, notes: &mut Vec<Note>) -> Option<Bind
                 Err(name) => note(false, format!("input '{view}:{}' is of Feast's type {name}", feature.name)),
             }
         }
+    }
+    if !about(&spec.description, &spec.tags, &spec.owner).is_empty() {
+        note(false, "its description, tags and owner are not kept; a module has none".to_owned());
     }
     if spec.write_to_online_store {
         note(false, "Feast computes it when rows are written; here its module computes when rows are read".to_owned());

@@ -2,7 +2,7 @@
 
 use crate::{Error, ImportReport, Item, Kind, Outcome, Plan};
 use littoral_client::{ChangeReceipt, Client, ModuleInfo};
-use littoral_model::service::FeatureService;
+use littoral_model::{details::ViewDefinition, service::FeatureService};
 use std::collections::BTreeSet;
 
 /// Applies a plan to the leader, or to an edge that passes it on: views first, then push sources, then the services whose
@@ -60,15 +60,19 @@ impl Run<'_> {
     }
 
     async fn views(&mut self, plan: &Plan) -> Result<(), Error> {
-        let current = self.client.views().await?;
-        for view in &plan.views {
-            let there = current.iter().find(|there| there.name == view.name);
-            let outcome = if there.is_some_and(|there| there.evolve(view).is_ok_and(|after| after == *there)) {
+        let current = self.client.view_definitions().await?;
+        for definition in &plan.views {
+            let view = &definition.view;
+            let there = current.iter().find(|there| there.view.name == view.name);
+            let says_so = |there: &&ViewDefinition| {
+                there.details == definition.details && there.view.evolve(view).is_ok_and(|after| after == there.view)
+            };
+            let outcome = if there.as_ref().is_some_and(says_so) {
                 Outcome::Unchanged
             } else if self.dry_run {
                 Outcome::Planned
             } else {
-                let put = self.client.put_view(view).await.map(|put| put.receipt);
+                let put = self.client.define_view(definition).await.map(|put| put.receipt);
                 self.taken(there.is_some(), put)?
             };
             if matches!(outcome, Outcome::Refused { .. }) {
@@ -81,17 +85,18 @@ impl Run<'_> {
 
     async fn push_sources(&mut self, plan: &Plan) -> Result<(), Error> {
         let current = self.client.push_sources().await?;
-        for source in &plan.push_sources {
-            let there = current.iter().find(|there| there.name == source.name);
+        for definition in &plan.push_sources {
+            let source = &definition.push_source;
+            let there = current.iter().find(|there| there.push_source.name == source.name);
             let refused = source.views.iter().find(|view| self.refused.contains(*view));
             let outcome = if let Some(view) = refused {
                 Outcome::Refused { reason: format!("its feature view '{view}' was refused") }
-            } else if there == Some(source) {
+            } else if there == Some(definition) {
                 Outcome::Unchanged
             } else if self.dry_run {
                 Outcome::Planned
             } else {
-                let put = self.client.put_push_source(source).await;
+                let put = self.client.put_push_source(definition).await;
                 self.taken(there.is_some(), put)?
             };
             self.push(Kind::PushSource, &source.name, outcome);
@@ -120,16 +125,17 @@ impl Run<'_> {
 
     async fn services(&mut self, plan: &Plan, waiting: &[Waiting]) -> Result<(), Error> {
         let current = self.client.services().await?;
-        for service in &plan.services {
-            let there = current.iter().find(|there| there.name == service.name);
-            let outcome = if there == Some(service) {
+        for definition in &plan.services {
+            let service = &definition.service;
+            let there = current.iter().find(|there| there.service.name == service.name);
+            let outcome = if there == Some(definition) {
                 Outcome::Unchanged
             } else if let Some(outcome) = self.hindrance(service, waiting) {
                 outcome
             } else if self.dry_run {
                 Outcome::Planned
             } else {
-                let put = self.client.put_service(service).await;
+                let put = self.client.put_service(definition).await;
                 self.taken(there.is_some(), put)?
             };
             self.push(Kind::Service, &service.name, outcome);

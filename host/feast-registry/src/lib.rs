@@ -6,6 +6,7 @@
 //! On-demand feature views hold pickled Python, which is not run here: they become [`Binding`]s, which say what module
 //! must be uploaded under which name.
 
+mod about;
 mod binding;
 mod error;
 mod import;

@@ -2,15 +2,13 @@
 
 use crate::{
     Error,
+    about::about,
     binding::{self, Binding},
     proto,
     report::Kind,
     services, sources, views,
 };
-use littoral_model::{
-    service::{FeatureService, PushSource},
-    view::FeatureView,
-};
+use littoral_model::details::{PushSourceDefinition, ServiceDefinition, ViewDefinition};
 use prost::Message as _;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -40,13 +38,13 @@ pub struct Plan {
     /// Feast's project.
     pub project: String,
     /// Feature views.
-    pub views: Vec<FeatureView>,
+    pub views: Vec<ViewDefinition>,
     /// Push sources, of these views.
-    pub push_sources: Vec<PushSource>,
+    pub push_sources: Vec<PushSourceDefinition>,
     /// Modules that the project needs.
     pub bindings: Vec<Binding>,
     /// Feature services, of these views and modules.
-    pub services: Vec<FeatureService>,
+    pub services: Vec<ServiceDefinition>,
     /// What is left out or differs.
     pub notes: Vec<Note>,
 }
@@ -64,7 +62,9 @@ impl Plan {
         let push_sources = sources::push_sources(&registry, &project, &views, &mut notes);
         let bindings = binding::bindings(&registry, &project, &mut notes);
         let services = services::services(&registry, &project, &views, &bindings, &mut notes);
-        note_the_rest(&registry, &mut notes);
+        sources::note_batch_sources(&registry, &project, &views, &mut notes);
+        note_entities(&registry, &project, &views, &mut notes);
+        note_the_rest(&registry, &project, &mut notes);
         Ok(Self { project, views, push_sources, bindings, services, notes })
     }
 }
@@ -111,8 +111,19 @@ fn choose(registry: &proto::Registry, wanted: Option<&str>) -> Result<String, Er
     }
 }
 
+/// Entities are part of views here: what no imported view has is not kept.
+fn note_entities(registry: &proto::Registry, project: &str, views: &[ViewDefinition], notes: &mut Vec<Note>) {
+    let entities = registry.entities.iter().filter_map(|entity| entity.spec.as_ref());
+    for entity in entities.filter(|entity| in_project(&entity.project, project) && entity.name != views::DUMMY_ENTITY) {
+        if !views.iter().any(|definition| definition.view.join_keys.iter().any(|key| key.entity == entity.name)) {
+            let reason = "no imported feature view has it; entities are parts of views here".to_owned();
+            notes.push(Note { kind: Kind::Entity, name: entity.name.clone(), left_out: true, reason });
+        }
+    }
+}
+
 /// Kinds of things that have no counterpart here: named or counted, so that nobody looks for them in vain.
-fn note_the_rest(registry: &proto::Registry, notes: &mut Vec<Note>) {
+fn note_the_rest(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) {
     let mut note = |kind: &str, name: String, reason: &str| {
         let reason = format!("{kind}: {reason}");
         notes.push(Note { kind: Kind::Other, name, left_out: true, reason });
@@ -120,6 +131,15 @@ fn note_the_rest(registry: &proto::Registry, notes: &mut Vec<Note>) {
     let named = |items: &[proto::Named]| -> Vec<String> {
         items.iter().filter_map(|item| item.spec.as_ref()).map(|spec| spec.name.clone()).collect()
     };
+    for spec in registry.projects.iter().filter_map(|there| there.spec.as_ref()).filter(|spec| spec.name == project) {
+        if !about(&spec.description, &spec.tags, &spec.owner).is_empty() {
+            note(
+                "project",
+                spec.name.clone(),
+                "its description, tags and owner are not kept; there are no projects here",
+            );
+        }
+    }
     for table in registry.feature_tables.iter().filter_map(|table| table.spec.as_ref()) {
         note("feature table", table.name.clone(), "Feast itself has replaced these by feature views");
     }

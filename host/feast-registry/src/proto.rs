@@ -39,7 +39,7 @@ pub(crate) struct Registry {
     #[prost(message, repeated, tag = "16")]
     pub(crate) permissions: Vec<Empty>,
     #[prost(message, repeated, tag = "17")]
-    pub(crate) projects: Vec<Named>,
+    pub(crate) projects: Vec<Project>,
     #[prost(message, repeated, tag = "19")]
     pub(crate) label_views: Vec<Named>,
 }
@@ -48,13 +48,26 @@ pub(crate) struct Registry {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Empty {}
 
-/// A spec of which only the name matters: Project, SavedDataset, LabelView.
+/// A spec of which only the name matters: SavedDataset, LabelView.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct NamedSpec {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
 }
 wrapped!(Named, NamedSpec);
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ProjectSpec {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) description: String,
+    #[prost(map = "string, string", tag = "3")]
+    pub(crate) tags: HashMap<String, String>,
+    #[prost(string, tag = "4")]
+    pub(crate) owner: String,
+}
+wrapped!(Project, ProjectSpec);
 wrapped!(FeatureTable, NamedSpec);
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -63,10 +76,16 @@ pub(crate) struct EntitySpec {
     pub(crate) name: String,
     #[prost(int32, tag = "2")]
     pub(crate) value_type: i32,
+    #[prost(string, tag = "3")]
+    pub(crate) description: String,
     #[prost(string, tag = "4")]
     pub(crate) join_key: String,
+    #[prost(map = "string, string", tag = "8")]
+    pub(crate) tags: HashMap<String, String>,
     #[prost(string, tag = "9")]
     pub(crate) project: String,
+    #[prost(string, tag = "10")]
+    pub(crate) owner: String,
 }
 wrapped!(Entity, EntitySpec);
 
@@ -76,6 +95,10 @@ pub(crate) struct FeatureSpec {
     pub(crate) name: String,
     #[prost(int32, tag = "2")]
     pub(crate) value_type: i32,
+    #[prost(map = "string, string", tag = "3")]
+    pub(crate) tags: HashMap<String, String>,
+    #[prost(string, tag = "4")]
+    pub(crate) description: String,
     #[prost(bool, tag = "5")]
     pub(crate) vector_index: bool,
 }
@@ -99,16 +122,30 @@ pub(crate) struct FeatureViewSpec {
     pub(crate) entities: Vec<String>,
     #[prost(message, repeated, tag = "4")]
     pub(crate) features: Vec<FeatureSpec>,
+    #[prost(map = "string, string", tag = "5")]
+    pub(crate) tags: HashMap<String, String>,
     #[prost(message, optional, tag = "6")]
     pub(crate) ttl: Option<Duration>,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) batch_source: Option<DataSource>,
     #[prost(bool, tag = "8")]
     pub(crate) online: bool,
     #[prost(message, optional, tag = "9")]
     pub(crate) stream_source: Option<DataSource>,
+    #[prost(string, tag = "10")]
+    pub(crate) description: String,
+    #[prost(string, tag = "11")]
+    pub(crate) owner: String,
     #[prost(message, repeated, tag = "12")]
     pub(crate) entity_columns: Vec<FeatureSpec>,
+    #[prost(bool, tag = "13")]
+    pub(crate) offline: bool,
+    #[prost(message, repeated, tag = "14")]
+    pub(crate) source_views: Vec<Empty>,
     #[prost(message, optional, tag = "15")]
     pub(crate) feature_transformation: Option<Empty>,
+    #[prost(string, tag = "18")]
+    pub(crate) version: String,
     #[prost(bool, tag = "20")]
     pub(crate) disabled: bool,
 }
@@ -126,12 +163,22 @@ pub(crate) struct StreamFeatureViewSpec {
     pub(crate) features: Vec<FeatureSpec>,
     #[prost(message, repeated, tag = "5")]
     pub(crate) entity_columns: Vec<FeatureSpec>,
+    #[prost(string, tag = "6")]
+    pub(crate) description: String,
+    #[prost(map = "string, string", tag = "7")]
+    pub(crate) tags: HashMap<String, String>,
+    #[prost(string, tag = "8")]
+    pub(crate) owner: String,
     #[prost(message, optional, tag = "9")]
     pub(crate) ttl: Option<Duration>,
+    #[prost(message, optional, tag = "10")]
+    pub(crate) batch_source: Option<DataSource>,
     #[prost(message, optional, tag = "11")]
     pub(crate) stream_source: Option<DataSource>,
     #[prost(bool, tag = "12")]
     pub(crate) online: bool,
+    #[prost(string, tag = "21")]
+    pub(crate) version: String,
     #[prost(bool, tag = "23")]
     pub(crate) disabled: bool,
 }
@@ -141,12 +188,36 @@ wrapped!(StreamFeatureView, StreamFeatureViewSpec);
 pub(crate) struct DataSource {
     #[prost(int32, tag = "1")]
     pub(crate) source_type: i32,
+    #[prost(map = "string, string", tag = "2")]
+    pub(crate) field_mapping: HashMap<String, String>,
+    #[prost(string, tag = "3")]
+    pub(crate) timestamp_field: String,
+    #[prost(string, tag = "4")]
+    pub(crate) date_partition_column: String,
+    #[prost(string, tag = "5")]
+    pub(crate) created_timestamp_column: String,
+    #[prost(message, optional, tag = "11")]
+    pub(crate) file_options: Option<FileOptions>,
     #[prost(message, optional, tag = "18")]
     pub(crate) request_data_options: Option<RequestDataOptions>,
     #[prost(string, tag = "20")]
     pub(crate) name: String,
     #[prost(string, tag = "21")]
     pub(crate) project: String,
+    #[prost(string, tag = "23")]
+    pub(crate) description: String,
+    #[prost(map = "string, string", tag = "24")]
+    pub(crate) tags: HashMap<String, String>,
+    #[prost(string, tag = "25")]
+    pub(crate) owner: String,
+    #[prost(message, optional, boxed, tag = "26")]
+    pub(crate) batch_source: Option<Box<DataSource>>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct FileOptions {
+    #[prost(string, tag = "2")]
+    pub(crate) uri: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -177,6 +248,14 @@ pub(crate) struct FeatureServiceSpec {
     pub(crate) project: String,
     #[prost(message, repeated, tag = "3")]
     pub(crate) features: Vec<Projection>,
+    #[prost(map = "string, string", tag = "4")]
+    pub(crate) tags: HashMap<String, String>,
+    #[prost(string, tag = "5")]
+    pub(crate) description: String,
+    #[prost(string, tag = "6")]
+    pub(crate) owner: String,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) logging_config: Option<Empty>,
 }
 wrapped!(FeatureService, FeatureServiceSpec);
 
@@ -200,6 +279,12 @@ pub(crate) struct OnDemandFeatureViewSpec {
     pub(crate) features: Vec<FeatureSpec>,
     #[prost(map = "string, message", tag = "4")]
     pub(crate) sources: HashMap<String, OnDemandSource>,
+    #[prost(string, tag = "6")]
+    pub(crate) description: String,
+    #[prost(map = "string, string", tag = "7")]
+    pub(crate) tags: HashMap<String, String>,
+    #[prost(string, tag = "8")]
+    pub(crate) owner: String,
     #[prost(message, optional, tag = "10")]
     pub(crate) feature_transformation: Option<Transformation>,
     #[prost(string, tag = "11")]

@@ -14,6 +14,10 @@ pub enum Kind {
     Feature,
     /// A push source.
     PushSource,
+    /// A source of rows that lie elsewhere.
+    DataSource,
+    /// An entity.
+    Entity,
     /// An on-demand feature view, here a module.
     Module,
     /// A feature service.
@@ -28,6 +32,8 @@ impl fmt::Display for Kind {
             Self::View => "feature view",
             Self::Feature => "feature",
             Self::PushSource => "push source",
+            Self::DataSource => "data source",
+            Self::Entity => "entity",
             Self::Module => "module",
             Self::Service => "feature service",
             Self::Other => "other",

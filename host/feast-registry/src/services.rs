@@ -1,14 +1,16 @@
 //! Feature services.
 
 use crate::{
+    about::about,
     binding::Binding,
     plan::{Note, in_project},
     proto::{self, FeatureServiceSpec},
     report::Kind,
 };
 use littoral_model::{
+    details::{ServiceDefinition, ViewDefinition},
     service::{FeatureService, Projection},
-    view::{FeatureView, is_name},
+    view::is_name,
 };
 use std::collections::HashMap;
 
@@ -23,24 +25,35 @@ pub(crate) fn join_key_map(map: &HashMap<String, String>) -> Vec<(String, String
 pub(crate) fn services(
     registry: &proto::Registry,
     project: &str,
-    views: &[FeatureView],
+    views: &[ViewDefinition],
     bindings: &[Binding],
     notes: &mut Vec<Note>,
-) -> Vec<FeatureService> {
+) -> Vec<ServiceDefinition> {
     let specs = registry.feature_services.iter().filter_map(|service| service.spec.as_ref());
     let mut services = Vec::new();
     for spec in specs.filter(|spec| in_project(&spec.project, project)) {
         match service(spec, views, bindings) {
-            Ok(service) => services.push(service),
+            Ok(service) => {
+                if spec.logging_config.is_some() {
+                    let reason =
+                        "what it served is not logged here; Feast's logging_config has no counterpart".to_owned();
+                    notes.push(Note { kind: Kind::Service, name: spec.name.clone(), left_out: false, reason });
+                }
+                services.push(ServiceDefinition { service, about: about(&spec.description, &spec.tags, &spec.owner) });
+            }
             Err(reason) => notes.push(Note { kind: Kind::Service, name: spec.name.clone(), left_out: true, reason }),
         }
     }
-    services.sort_by(|a, b| a.name.cmp(&b.name));
+    services.sort_by(|a, b| a.service.name.cmp(&b.service.name));
     services
 }
 
 /// A service is taken whole or not at all: a model that asks for it counts on every column.
-fn service(spec: &FeatureServiceSpec, views: &[FeatureView], bindings: &[Binding]) -> Result<FeatureService, String> {
+fn service(
+    spec: &FeatureServiceSpec,
+    views: &[ViewDefinition],
+    bindings: &[Binding],
+) -> Result<FeatureService, String> {
     if !is_name(&spec.name) {
         return Err(crate::plan::bad_name());
     }
@@ -50,7 +63,7 @@ fn service(spec: &FeatureServiceSpec, views: &[FeatureView], bindings: &[Binding
         if let Some(version) = part.version_tag {
             return Err(format!("it pins '{view}' to version {version}; only the latest version is served"));
         }
-        let held = views.iter().find(|imported| imported.name == *view);
+        let held = views.iter().map(|imported| &imported.view).find(|imported| imported.name == *view);
         let bound = bindings.iter().find(|binding| binding.name == *view);
         for column in &part.feature_columns {
             let there = match (held, bound) {

@@ -1,18 +1,24 @@
 //! Feature views, plain ones and stream ones.
 
 use crate::{
+    about::about,
     plan::{Note, in_project},
     proto::{self, DataSource, Duration, EntitySpec, FeatureSpec},
     report::Kind,
+    sources,
     types::value_type,
 };
 use littoral_model::{
+    details::{About, ViewDefinition, ViewDetails},
     merge::MergePolicy,
     view::{Feature, FeatureView, JoinKey, ViewId, is_name},
 };
 
 /// The join key of Feast's stand-in for views without an entity.
 const DUMMY_JOIN_KEY: &str = "__dummy_id";
+
+/// Feast's stand-in for the entity of views that have none.
+pub(crate) const DUMMY_ENTITY: &str = "__dummy";
 
 /// What plain and stream feature views have in common.
 pub(crate) struct ViewSpec<'a> {
@@ -25,6 +31,11 @@ pub(crate) struct ViewSpec<'a> {
     disabled: bool,
     /// Whether Feast computes its rows from others.
     transformed: bool,
+    /// Whether Feast keeps what is pushed for training.
+    offline: bool,
+    version: &'a str,
+    about: About,
+    pub(crate) batch_source: Option<&'a DataSource>,
     pub(crate) stream_source: Option<&'a DataSource>,
 }
 
@@ -39,7 +50,11 @@ pub(crate) fn specs<'a>(registry: &'a proto::Registry, project: &str) -> Vec<Vie
         ttl: spec.ttl.as_ref(),
         online: spec.online,
         disabled: spec.disabled,
-        transformed: spec.feature_transformation.is_some(),
+        transformed: spec.feature_transformation.is_some() || !spec.source_views.is_empty(),
+        offline: spec.offline,
+        version: &spec.version,
+        about: about(&spec.description, &spec.tags, &spec.owner),
+        batch_source: spec.batch_source.as_ref(),
         stream_source: spec.stream_source.as_ref(),
     });
     let stream = registry.stream_feature_views.iter().filter_map(|view| view.spec.as_ref());
@@ -52,13 +67,17 @@ pub(crate) fn specs<'a>(registry: &'a proto::Registry, project: &str) -> Vec<Vie
         online: spec.online,
         disabled: spec.disabled,
         transformed: true,
+        offline: false,
+        version: &spec.version,
+        about: about(&spec.description, &spec.tags, &spec.owner),
+        batch_source: spec.batch_source.as_ref(),
         stream_source: spec.stream_source.as_ref(),
     });
     plain.chain(stream).collect()
 }
 
 /// The views that the catalogue can hold, by name. What is left out is noted.
-pub(crate) fn views(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) -> Vec<FeatureView> {
+pub(crate) fn views(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) -> Vec<ViewDefinition> {
     let entities: Vec<&EntitySpec> = (registry.entities.iter().filter_map(|entity| entity.spec.as_ref()))
         .filter(|entity| in_project(&entity.project, project))
         .collect();
@@ -71,11 +90,11 @@ pub(crate) fn views(registry: &proto::Registry, project: &str, notes: &mut Vec<N
             }
         }
     }
-    views.sort_by(|a, b| a.name.cmp(&b.name));
+    views.sort_by(|a, b| a.view.name.cmp(&b.view.name));
     views
 }
 
-fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) -> Result<FeatureView, String> {
+fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) -> Result<ViewDefinition, String> {
     if spec.disabled {
         return Err("it is disabled in Feast".to_owned());
     }
@@ -118,11 +137,43 @@ fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) ->
         let reason = "its values are served; vector search is not".to_owned();
         note(Kind::Feature, format!("{}:{}", spec.name, feature.name), false, reason);
     }
+    let mut differs = |reason: String| note(Kind::View, spec.name.to_owned(), false, reason);
     if spec.transformed {
-        let reason = "Feast computes its rows; here they must be written as they are served".to_owned();
-        note(Kind::View, spec.name.to_owned(), false, reason);
+        differs("Feast computes its rows; here they must be written as they are served".to_owned());
     }
-    Ok(view)
+    if spec.offline {
+        differs("there is no offline store here: what is pushed is served, and not kept for training".to_owned());
+    }
+    if !spec.version.is_empty() && spec.version != "latest" {
+        differs(format!("it is pinned to version '{}' in Feast; here its newest definition is served", spec.version));
+    }
+    if let Some(ttl) = spec.ttl {
+        ttl_differs(ttl).into_iter().for_each(&mut differs);
+    }
+    if let Some(source) = spec.batch_source.filter(|source| !source.date_partition_column.is_empty()) {
+        differs(format!(
+            "the partition column '{}' of its source '{}' is not used: 'littoral ingest' reads every row of a file",
+            source.date_partition_column, source.name
+        ));
+    }
+    let details = details(spec, &view, entities);
+    Ok(ViewDefinition { view, details })
+}
+
+/// What the registry says beyond the schema, of what is imported.
+fn details(spec: &ViewSpec<'_>, view: &FeatureView, entities: &[&EntitySpec]) -> ViewDetails {
+    let described = |feature: &&FeatureSpec| view.feature(&feature.name).is_some();
+    let features = spec.features.iter().filter(described);
+    let features = features.map(|feature| (feature.name.clone(), about(&feature.description, &feature.tags, "")));
+    let used = entities.iter().filter(|entity| view.join_keys.iter().any(|key| key.entity == entity.name));
+    let entities = used.map(|entity| (entity.name.clone(), about(&entity.description, &entity.tags, &entity.owner)));
+    let says_something = |(_, about): &(String, About)| !about.is_empty();
+    ViewDetails {
+        about: spec.about.clone(),
+        entities: entities.filter(says_something).collect(),
+        features: features.filter(says_something).collect(),
+        source: spec.batch_source.map(sources::row_source),
+    }
 }
 
 fn join_keys(spec: &ViewSpec<'_>, entities: &[&EntitySpec]) -> Result<Vec<JoinKey>, String> {
@@ -148,6 +199,15 @@ fn join_keys(spec: &ViewSpec<'_>, entities: &[&EntitySpec]) -> Result<Vec<JoinKe
         Ok(JoinKey { entity: entity_of(&join_key), name: join_key, value_type })
     };
     columns.into_iter().map(key).collect()
+}
+
+/// How the time to live here differs from Feast's.
+fn ttl_differs(ttl: &Duration) -> Option<String> {
+    if ttl.seconds < 0 || ttl.nanos < 0 {
+        return Some("its ttl is negative; here its rows do not expire".to_owned());
+    }
+    let ms = ttl_ms(ttl).filter(|_| ttl.nanos % 1_000_000 != 0)?;
+    Some(format!("its ttl is rounded up to {ms} ms"))
 }
 
 /// Feast's zero means that rows do not expire.

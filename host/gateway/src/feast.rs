@@ -1,8 +1,10 @@
 //! Feast's writes: columns of rows, for a push source or for a view.
 
+mod named;
+
 use crate::{
     Config,
-    cell::{Columns, Text},
+    cell::{Cell, Columns, Text},
     coerce, diagnose,
     failure::{Answer, Failure},
     lenient, offload, receipt,
@@ -12,8 +14,8 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
-use littoral_columnar::EVENT_TIMESTAMP;
 use littoral_model::{catalogue::Catalogue, event_time::EventTime, view::FeatureView, write::RowBatch};
+use named::{Door, Named};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -64,7 +66,8 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Ro
     }
     let mut rows = Rows::new(config);
     for view in source.views.iter().filter_map(|view| catalogue.view(view)) {
-        append(&mut rows, view, &push.df)?;
+        let named = Named::new(catalogue, view, &push.df, Door::Push)?;
+        append(&mut rows, view, &push.df, &named)?;
     }
     Ok(rows.finish())
 }
@@ -86,25 +89,26 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<R
             .class("FeastObjectNotFoundException")
     })?;
     let mut rows = Rows::new(config);
-    append(&mut rows, view, &write.df)?;
+    let named = Named::new(catalogue, view, &write.df, Door::Write)?;
+    append(&mut rows, view, &write.df, &named)?;
     Ok(rows.finish())
 }
 
 /// Appends the columns' rows. Columns that the view does not know are left out: a push may reach several views.
-/// `created` is among them, as the leader's clock orders writes of one event.
-fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>) -> Result<(), Failure> {
+/// `created` is among them, as in Feast: of two writes of one event the later is kept.
+fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<(), Failure> {
     let missing = |kind: &str, name: &str| {
         let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);
         Failure::invalid("missing_column", message)
     };
     let mut keys = Vec::with_capacity(view.join_keys.len());
     for key in &view.join_keys {
-        keys.push(df.get(&key.name).ok_or_else(|| missing("join key", &key.name))?);
+        keys.push(named.get(&key.name)?.ok_or_else(|| missing("join key", &key.name))?);
     }
     // A feature that is left out would be erased, and nobody meant that.
     let mut features = Vec::with_capacity(view.features.len());
     for feature in &view.features {
-        features.push(df.get(&feature.name).ok_or_else(|| missing("feature", &feature.name))?);
+        features.push(named.get(&feature.name)?.ok_or_else(|| missing("feature", &feature.name))?);
     }
     let len = df.0.first().map_or(0, |(_, cells)| cells.len());
     if let Some((name, cells)) = df.0.iter().find(|(_, cells)| cells.len() != len) {
@@ -115,13 +119,13 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>) -> Result<(), F
         );
         return Err(Failure::invalid("unequal_lengths", message));
     }
-    let times = df.get(EVENT_TIMESTAMP);
+    let times = named.times()?;
     let now = rows.now();
     let mut writer = rows.view(view);
     for row in 0..len {
         let time = match times {
             None => now,
-            Some(times) => event_time(&times[row], row)?,
+            Some((column, times)) => event_time(column, &times[row], row)?,
         };
         writer.begin(row);
         for cells in &keys {
@@ -135,9 +139,9 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>) -> Result<(), F
     Ok(())
 }
 
-fn event_time(cell: &crate::cell::Cell<'_>, row: usize) -> Result<EventTime, Failure> {
+fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Failure> {
     coerce::event_time(cell)
-        .map_err(|reason| Failure::invalid("invalid_row", format!("row {row}, column '{EVENT_TIMESTAMP}': {reason}")))
+        .map_err(|reason| Failure::invalid("invalid_row", format!("row {row}, column '{column}': {reason}")))
 }
 
 async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {

@@ -7,7 +7,6 @@ mod one_write;
 mod rows;
 mod tails;
 mod views;
-mod wire_view;
 
 #[cfg(test)]
 pub(crate) use node::OPENAPI;

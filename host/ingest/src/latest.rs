@@ -1,43 +1,74 @@
-//! Which row of each entity key is its last: the one with the greatest event timestamp, of equal ones the later.
+//! Which rows are sent: of each entity key the last alone, or all but those that another row of the same event outranks.
+//!
+//! The last row of a key is the one with the greatest event timestamp, of equal ones the one that was made last, of those
+//! the one that stands later.
 
 use crate::{Error, files::Input, reader::Batches};
 use hashbrown::HashMap;
 use littoral_model::event_time::EventTime;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Per file, a bit for each row: whether it is the last of its key.
+/// What is sent of each entity key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Its last row.
+    Last,
+    /// Its rows, but of those of its last event only the one that was made last. Whatever is older is outranked by that event
+    /// in any order.
+    TheLaterMade,
+}
+
+/// Per file, a bit for each row that is not sent.
 #[derive(Debug)]
 pub(crate) struct Latest(Vec<Vec<u64>>);
 
+/// A row by what it is compared by: event time, time of creation, file, row.
+type Candidate = (EventTime, Option<EventTime>, u32, u64);
+
 impl Latest {
-    /// Looks at every row's key and timestamp. `scanned` hears how many rows were looked at.
-    pub(crate) fn find(inputs: &[Input], batch_rows: usize, mut scanned: impl FnMut(u64)) -> Result<Self, Error> {
+    /// Looks at every row's key and times. `scanned` hears how many rows were looked at.
+    pub(crate) fn find(
+        inputs: &[Input],
+        batch_rows: usize,
+        kept: Kept,
+        mut scanned: impl FnMut(u64),
+    ) -> Result<Self, Error> {
+        let all = if kept == Kept::Last { u64::MAX } else { 0 };
+        let words = |input: &Input| usize::try_from(input.rows.div_ceil(64)).unwrap_or(0);
+        let mut left_out = Self(inputs.iter().map(|input| vec![all; words(input)]).collect());
         // Keys by their 128-bit hash: two of them alike among a billion has odds of 1 in 10^20.
-        let mut last: HashMap<u128, (EventTime, u32, u64)> = HashMap::new();
+        let mut last: HashMap<u128, Candidate> = HashMap::new();
         for (file, input) in inputs.iter().enumerate() {
             for batch in Batches::keys(input, batch_rows)? {
                 let (first, checked) = batch?;
                 checked.for_each_key(|row, key| {
-                    let candidate = (checked.event_time(row), file as u32, first + row as u64);
+                    let candidate = (checked.event_time(row), checked.created(row), file as u32, first + row as u64);
                     let held = last.entry(xxh3_128(key)).or_insert(candidate);
-                    *held = (*held).max(candidate);
+                    let outranked = candidate.min(*held);
+                    if kept == Kept::TheLaterMade && candidate != *held && candidate.0 == held.0 {
+                        left_out.set(outranked, true);
+                    }
+                    *held = candidate.max(*held);
                 });
                 scanned(checked.rows() as u64);
             }
         }
-        let mut bits: Vec<Vec<u64>> =
-            inputs.iter().map(|input| vec![0; usize::try_from(input.rows.div_ceil(64)).unwrap_or(0)]).collect();
-        for (_, file, row) in last.into_values() {
-            if let Some(word) = bits.get_mut(file as usize).and_then(|words| words.get_mut((row / 64) as usize)) {
-                *word |= 1 << (row % 64);
-            }
+        if kept == Kept::Last {
+            last.into_values().for_each(|row| left_out.set(row, false));
         }
-        Ok(Self(bits))
+        Ok(left_out)
     }
 
-    /// Whether this row is the last of its key.
-    pub(crate) fn is_last(&self, file: usize, row: u64) -> bool {
+    fn set(&mut self, (_, _, file, row): Candidate, left_out: bool) {
+        if let Some(word) = self.0.get_mut(file as usize).and_then(|words| words.get_mut((row / 64) as usize)) {
+            let bit = 1 << (row % 64);
+            *word = if left_out { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// Whether this row is sent.
+    pub(crate) fn is_sent(&self, file: usize, row: u64) -> bool {
         let word = self.0.get(file).and_then(|words| words.get((row / 64) as usize));
-        word.is_some_and(|word| word & (1 << (row % 64)) != 0)
+        word.is_some_and(|word| word & (1 << (row % 64)) == 0)
     }
 }

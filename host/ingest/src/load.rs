@@ -3,14 +3,14 @@
 use crate::{
     Error, Options, Progress, Report,
     files::{self, Input},
-    latest::Latest,
+    latest::{Kept, Latest},
     sender::{self, Sent},
     split::{Chunk, Split},
     state::State,
 };
 use littoral_client::Client;
-use littoral_columnar::{Columns, EVENT_TIMESTAMP, Extra, Missing};
-use littoral_model::view::FeatureView;
+use littoral_columnar::{Columns, Created, EVENT_TIMESTAMP, Extra, Missing};
+use littoral_model::{details::ViewDefinition, merge::MergePolicy, view::FeatureView};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
@@ -20,6 +20,8 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 use xxhash_rust::xxh3::xxh3_128;
 
+/// The column that says when a row was made, unless the view's source or the caller names another.
+const CREATED: &str = "created";
 /// How often the state is written while rows go in.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// Chunks that may be announced and not looked at yet. They are a few words each.
@@ -39,11 +41,18 @@ pub async fn ingest(
 ) -> Result<Report, Error> {
     let began = Instant::now();
     check(options)?;
-    let view = client.view(&options.view).await.map_err(|error| match error.is_not_found() {
+    let definition = client.view_definition(&options.view).await.map_err(|error| match error.is_not_found() {
         true => Error::NoView(options.view.clone()),
         false => Error::Client(error),
     })?;
-    let inputs = Arc::new(open_all(path, &view, options).await?);
+    let inputs = Arc::new(open_all(path, &definition, options).await?);
+    let view = definition.view;
+    let kept = match inputs.iter().any(|input| input.plan.created().is_some()) {
+        _ if options.latest_only => Some(Kept::Last),
+        // Where the last write stays, whatever its event, the order of the rows is what counts.
+        true if view.merge != MergePolicy::LatestWrite => Some(Kept::TheLaterMade),
+        _ => None,
+    };
     let rows = inputs.iter().map(|input| input.rows).sum();
     progress.planned(inputs.len(), rows);
     let ignored: BTreeSet<&String> = inputs.iter().flat_map(|input| input.plan.ignored()).collect();
@@ -69,11 +78,12 @@ pub async fn ingest(
         return Ok(report);
     }
 
-    let latest = match options.latest_only {
-        false => None,
-        true => Some(Arc::new(find_latest(&inputs, options.batch_rows, progress).await?)),
+    let latest = match kept {
+        None => None,
+        Some(kept) => Some(Arc::new(find_latest(&inputs, options.batch_rows, kept, progress).await?)),
     };
-    let mut load = Load { client, options, state, state_path, saved: Instant::now(), progress, report };
+    let identity = identity(&state.fingerprint, &inputs, kept);
+    let mut load = Load { client, options, state, identity, state_path, saved: Instant::now(), progress, report };
     for at in 0..inputs.len() {
         load.file(&inputs, at, latest.clone()).await?;
     }
@@ -99,14 +109,24 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Every file is checked before the first row is sent.
-async fn open_all(path: &Path, view: &FeatureView, options: &Options) -> Result<Vec<Input>, Error> {
+async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -> Result<Vec<Input>, Error> {
+    let source = definition.details.source.clone().unwrap_or_default();
+    let created = match (&options.created, source.created) {
+        _ if options.ignore_created => Created::Unused,
+        (Some(wanted), _) => Created::Wanted(wanted.clone()),
+        (None, Some(named)) => Created::Named(named),
+        (None, None) => Created::IfThere(CREATED.to_owned()),
+    };
+    let timestamp = options.timestamp.clone().or(source.event_timestamp);
     let columns = Columns {
-        timestamp: Some(options.timestamp.clone().unwrap_or_else(|| EVENT_TIMESTAMP.to_owned())),
+        timestamp: Some(timestamp.unwrap_or_else(|| EVENT_TIMESTAMP.to_owned())),
         renamed: options.renamed.clone(),
+        field_mapping: source.field_mapping,
+        created,
         extra: Extra::Ignore,
         missing: if options.missing_as_null { Missing::Null } else { Missing::Refuse },
     };
-    let (path, view) = (path.to_owned(), view.clone());
+    let (path, view) = (path.to_owned(), definition.view.clone());
     blocking("file check", move || files::find(&path)?.iter().map(|file| files::open(file, &view, &columns)).collect())
         .await
 }
@@ -121,6 +141,9 @@ async fn fingerprint(
 ) -> Result<String, Error> {
     let incarnation = client.status().await?.position.incarnation;
     let mut text = format!("{incarnation} {} {:?} {:?}", view.id, options.timestamp, options.renamed);
+    if options.created.is_some() || options.ignore_created {
+        text.push_str(&format!(" {:?} {}", options.created, options.ignore_created));
+    }
     let schema: Vec<&str> = view.features.iter().map(|feature| feature.name.as_str()).collect();
     text.push_str(&format!(" {schema:?} {}", options.latest_only));
     if options.latest_only {
@@ -130,15 +153,27 @@ async fn fingerprint(
     Ok(format!("{:032x}", xxh3_128(text.as_bytes())))
 }
 
+/// What idempotency keys of the load's requests begin with. Which rows are left out depends on all files together, and on the
+/// rule: a request of another choice must not be taken for one of an earlier run.
+fn identity(fingerprint: &str, inputs: &[Input], kept: Option<Kept>) -> String {
+    if kept != Some(Kept::TheLaterMade) {
+        return fingerprint.to_owned();
+    }
+    let mut text = format!("{fingerprint} {kept:?}");
+    inputs.iter().for_each(|input| text.push_str(&format!(" {} {:?}", input.digest, input.plan.created())));
+    format!("{:032x}", xxh3_128(text.as_bytes()))
+}
+
 async fn find_latest(
     inputs: &Arc<Vec<Input>>,
     batch_rows: usize,
+    kept: Kept,
     progress: &mut dyn Progress,
 ) -> Result<Latest, Error> {
     let (heard, mut rows) = mpsc::channel(CHUNKS_WAITING_MAX);
     let inputs = Arc::clone(inputs);
     let found = tokio::task::spawn_blocking(move || {
-        Latest::find(&inputs, batch_rows, |rows| {
+        Latest::find(&inputs, batch_rows, kept, |rows| {
             // Nobody listens any more: the load was dropped, and this ends with the files.
             let _ = heard.blocking_send(rows);
         })
@@ -155,6 +190,7 @@ struct Load<'a> {
     client: &'a Client,
     options: &'a Options,
     state: State,
+    identity: String,
     state_path: PathBuf,
     saved: Instant,
     progress: &'a mut dyn Progress,
@@ -187,7 +223,7 @@ impl Load<'_> {
             latest,
             batch_rows: self.options.batch_rows,
             body_bytes_max: self.options.body_bytes_max,
-            fingerprint: self.state.fingerprint.clone(),
+            fingerprint: self.identity.clone(),
         };
         let reading = tokio::task::spawn_blocking(move || split.run(&parts, &chunks_tx));
 

@@ -33,7 +33,7 @@ impl Split {
             let (first, rows) = batch?;
             picked.iter_mut().for_each(Vec::clear);
             rows.for_each_key(|row, key| {
-                if self.latest.as_ref().is_none_or(|latest| latest.is_last(self.at, first + row as u64)) {
+                if self.latest.as_ref().is_none_or(|latest| latest.is_sent(self.at, first + row as u64)) {
                     let partition = xxh3_64(key) as usize % parts.len();
                     picked[partition].push(row as u32);
                 }

@@ -1,7 +1,11 @@
 //! The catalogue: every view, module, service and push source of a project. It changes only by records of the log, so
 //! that every replica holds the catalogue of its position.
 
+mod definitions;
+mod encoding;
+
 use crate::{
+    details::{Details, PushSourceDefinition, ServiceDefinition, ViewDefinition},
     module::ModuleRelease,
     service::{FeatureService, PushSource},
     view::{self, FeatureView, InvalidView, ViewId},
@@ -31,6 +35,12 @@ pub enum CatalogueChange {
     /// Numbers of views below this one were given before; a catalogue that is brought over whole tells so, as views may have
     /// been dropped.
     NumberedBelow(u32),
+    /// Makes a view or evolves it, with details. Without any, [`Self::PutView`] is logged, which older nodes read.
+    DefineView(Box<ViewDefinition>),
+    /// Makes or replaces a feature service, with details.
+    DefineService(Box<ServiceDefinition>),
+    /// Makes or replaces a push source, with details.
+    DefinePushSource(Box<PushSourceDefinition>),
 }
 
 /// Why a change cannot be taken. The catalogue is unchanged.
@@ -76,6 +86,14 @@ pub enum InvalidChange {
         /// The release's name.
         version: String,
     },
+    /// A definition's details are too large.
+    #[error("'{name}': {reason}")]
+    Details {
+        /// The definition.
+        name: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// What would be dropped is still referred to.
     #[error("'{name}' is still used by {user}; drop that first")]
     InUse {
@@ -87,7 +105,7 @@ pub enum InvalidChange {
 }
 
 /// Every view, module, service and push source, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// Counts the changes that made it: two catalogues of one log with one generation are equal.
     pub generation: u64,
@@ -96,6 +114,7 @@ pub struct Catalogue {
     services: BTreeMap<String, FeatureService>,
     push_sources: BTreeMap<String, PushSource>,
     next_view: u32,
+    details: Details,
 }
 
 impl Catalogue {
@@ -168,30 +187,33 @@ impl Catalogue {
     /// [`InvalidChange`], for whoever asked for the change.
     pub fn prepare(&self, change: CatalogueChange) -> Result<Option<CatalogueChange>, InvalidChange> {
         let prepared = match change {
-            CatalogueChange::PutView(next) => {
-                let next = next.normalize()?;
-                self.check_free(&next.name, &self.modules, "module")?;
-                let view = match self.views.get(&next.name) {
-                    Some(current) => current.evolve(&next)?,
-                    None => FeatureView { id: ViewId(self.next_view.max(1)), ..next },
-                };
-                CatalogueChange::PutView(view)
+            CatalogueChange::PutView(next) => CatalogueChange::PutView(self.prepare_view(next)?),
+            CatalogueChange::DefineView(next) => {
+                let view = self.prepare_view(next.view)?;
+                let details = next.details.normalize(&view)?;
+                ViewDefinition { view, details }.into()
             }
             CatalogueChange::PutModule(module) => {
                 self.check_module(&module)?;
                 CatalogueChange::PutModule(module)
             }
             CatalogueChange::PutService(service) => {
-                check_name(&service.name)?;
-                for part in &service.projections {
-                    part.features.iter().try_for_each(|feature| self.check_feature(&part.view, feature))?;
-                }
+                self.check_service(&service)?;
                 CatalogueChange::PutService(service)
             }
+            CatalogueChange::DefineService(next) => {
+                self.check_service(&next.service)?;
+                definitions::check_about(&next.service.name, &next.about)?;
+                (*next).into()
+            }
             CatalogueChange::PutPushSource(source) => {
-                check_name(&source.name)?;
-                source.views.iter().try_for_each(|view| known(&self.views, "view", view))?;
+                self.check_push_source(&source)?;
                 CatalogueChange::PutPushSource(source)
+            }
+            CatalogueChange::DefinePushSource(next) => {
+                self.check_push_source(&next.push_source)?;
+                definitions::check_about(&next.push_source.name, &next.about)?;
+                (*next).into()
             }
             CatalogueChange::DropView(name) => {
                 known(&self.views, "view", &name)?;
@@ -222,19 +244,18 @@ impl Catalogue {
     /// Applies a change that a leader has prepared and logged. Never fails: replicas apply what the log says.
     pub fn apply(&mut self, change: &CatalogueChange) {
         self.generation += 1;
+        self.apply_details(change);
         match change {
-            CatalogueChange::PutView(view) => {
-                self.next_view = self.next_view.max(view.id.0 + 1);
-                self.views.insert(view.name.clone(), view.clone());
-            }
+            CatalogueChange::PutView(view) => self.insert_view(view),
+            CatalogueChange::DefineView(definition) => self.insert_view(&definition.view),
             CatalogueChange::DropView(name) => drop(self.views.remove(name)),
             CatalogueChange::PutModule(module) => drop(self.modules.insert(module.name.clone(), module.clone())),
             CatalogueChange::DropModule(name) => drop(self.modules.remove(name)),
-            CatalogueChange::PutService(service) => drop(self.services.insert(service.name.clone(), service.clone())),
+            CatalogueChange::PutService(service) => self.insert_service(service),
+            CatalogueChange::DefineService(definition) => self.insert_service(&definition.service),
             CatalogueChange::DropService(name) => drop(self.services.remove(name)),
-            CatalogueChange::PutPushSource(source) => {
-                drop(self.push_sources.insert(source.name.clone(), source.clone()))
-            }
+            CatalogueChange::PutPushSource(source) => self.insert_push_source(source),
+            CatalogueChange::DefinePushSource(definition) => self.insert_push_source(&definition.push_source),
             CatalogueChange::DropPushSource(name) => drop(self.push_sources.remove(name)),
             CatalogueChange::NumberedBelow(next) => self.next_view = self.next_view.max(*next),
         }
@@ -263,15 +284,51 @@ impl Catalogue {
             gone(&name, other.view(name).is_some_and(|there| there.id == view.id)).map(CatalogueChange::DropView)
         }));
         changes.push(CatalogueChange::NumberedBelow(other.next_view));
-        let differs = |view: &&FeatureView| self.views.get(&view.name) != Some(*view);
-        changes.extend(other.views().filter(differs).cloned().map(CatalogueChange::PutView));
+        let differs = |there: &ViewDefinition| self.view_definition(&there.view.name).as_ref() != Some(there);
+        changes.extend(other.view_definitions().filter(differs).map(CatalogueChange::from));
         let differs = |module: &&ModuleRelease| self.modules.get(&module.name) != Some(*module);
         changes.extend(other.modules().filter(differs).cloned().map(CatalogueChange::PutModule));
-        let differs = |service: &&FeatureService| self.services.get(&service.name) != Some(*service);
-        changes.extend(other.services().filter(differs).cloned().map(CatalogueChange::PutService));
-        let differs = |source: &&PushSource| self.push_sources.get(&source.name) != Some(*source);
-        changes.extend(other.push_sources().filter(differs).cloned().map(CatalogueChange::PutPushSource));
+        let differs = |there: &ServiceDefinition| self.service_definition(&there.service.name).as_ref() != Some(there);
+        changes.extend(other.service_definitions().filter(differs).map(CatalogueChange::from));
+        let differs =
+            |there: &PushSourceDefinition| self.push_source_definition(&there.push_source.name).as_ref() != Some(there);
+        changes.extend(other.push_source_definitions().filter(differs).map(CatalogueChange::from));
         changes
+    }
+
+    fn insert_view(&mut self, view: &FeatureView) {
+        self.next_view = self.next_view.max(view.id.0 + 1);
+        self.views.insert(view.name.clone(), view.clone());
+    }
+
+    fn insert_service(&mut self, service: &FeatureService) {
+        self.services.insert(service.name.clone(), service.clone());
+    }
+
+    fn insert_push_source(&mut self, source: &PushSource) {
+        self.push_sources.insert(source.name.clone(), source.clone());
+    }
+
+    fn prepare_view(&self, next: FeatureView) -> Result<FeatureView, InvalidChange> {
+        let next = next.normalize()?;
+        self.check_free(&next.name, &self.modules, "module")?;
+        match self.views.get(&next.name) {
+            Some(current) => Ok(current.evolve(&next)?),
+            None => Ok(FeatureView { id: ViewId(self.next_view.max(1)), ..next }),
+        }
+    }
+
+    fn check_service(&self, service: &FeatureService) -> Result<(), InvalidChange> {
+        check_name(&service.name)?;
+        for part in &service.projections {
+            part.features.iter().try_for_each(|feature| self.check_feature(&part.view, feature))?;
+        }
+        Ok(())
+    }
+
+    fn check_push_source(&self, source: &PushSource) -> Result<(), InvalidChange> {
+        check_name(&source.name)?;
+        source.views.iter().try_for_each(|view| known(&self.views, "view", view))
     }
 
     fn check_free<T>(&self, name: &str, others: &BTreeMap<String, T>, kind: &'static str) -> Result<(), InvalidChange> {

@@ -6,7 +6,9 @@
 pub mod catalogue;
 pub mod column;
 pub mod conflict;
+pub mod details;
 pub mod digest;
+pub mod document;
 pub mod entity_key;
 pub mod event_time;
 pub mod freshness;

@@ -112,7 +112,7 @@ pub fn row_status(view: &FeatureView, row: Option<&Row>, now: EventTime) -> Stat
 /// Whether an event is older than its view's TTL.
 #[must_use]
 pub fn is_expired(view: &FeatureView, event_time: EventTime, now: EventTime) -> bool {
-    view.ttl_ms.is_some_and(|ttl_ms| age(event_time, now) > Duration::from_millis(ttl_ms))
+    view.ttl_ms().is_some_and(|ttl_ms| age(event_time, now) > Duration::from_millis(ttl_ms))
 }
 
 /// How long ago the event happened; zero for one that is ahead of the clock.

@@ -50,7 +50,8 @@ pub struct FeatureView {
     pub join_keys: Vec<JoinKey>,
     /// The features. The position of a feature never changes, as rows are packed by it; new ones go to the end.
     pub features: Vec<Feature>,
-    /// How old, in milliseconds, an event may be and still be served as present; `None` for any age.
+    /// How old, in milliseconds, an event may be and still be served as present; `None` and zero for any age, as in Feast. To be
+    /// read by [`Self::ttl_ms`].
     pub ttl_ms: Option<u64>,
     /// Which of two writes of a row stays.
     pub merge: MergePolicy,
@@ -105,6 +106,14 @@ pub enum InvalidView {
         /// The policy.
         policy: &'static str,
     },
+    /// Details that do not fit the view.
+    #[error("view '{view}': its details cannot be kept: {reason}")]
+    Details {
+        /// The view.
+        view: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// A change that would make stored rows unreadable.
     #[error(
         "view '{view}' cannot change like this: {reason}; rows are already stored by the old schema, so make a new view instead"
@@ -127,6 +136,13 @@ pub fn is_name(name: &str) -> bool {
 }
 
 impl FeatureView {
+    /// How old, in milliseconds, an event may be and still be served as present; `None` for any age. Definitions that lie in
+    /// logs may say zero, which means the same.
+    #[must_use]
+    pub fn ttl_ms(&self) -> Option<u64> {
+        self.ttl_ms.filter(|ttl_ms| *ttl_ms > 0)
+    }
+
     /// The feature's position and definition.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<(usize, &Feature)> {
@@ -146,12 +162,13 @@ impl FeatureView {
         row_body::check(body, self.features.iter().map(|feature| feature.value_type))
     }
 
-    /// Sorts the join keys and checks the definition by itself.
+    /// Sorts the join keys, takes a TTL of zero for none, and checks the definition by itself.
     ///
     /// # Errors
     /// [`InvalidView`].
     pub fn normalize(mut self) -> Result<Self, InvalidView> {
         self.join_keys.sort_by(|a, b| a.name.cmp(&b.name));
+        self.ttl_ms = self.ttl_ms();
         let columns =
             || (self.join_keys.iter().map(|key| &key.name)).chain(self.features.iter().map(|feature| &feature.name));
         for name in std::iter::once(&self.name).chain(columns()) {
@@ -255,6 +272,15 @@ mod tests {
         assert!(retyped.contains("feature 'a' is float, not double"), "{retyped}");
         let vanished = old.evolve(&view(&[("b", ValueType::Double)])).unwrap_err().to_string();
         assert!(vanished.contains("feature 'a' would vanish"), "{vanished}");
+    }
+
+    #[test]
+    fn a_ttl_of_zero_is_for_ever_in_new_definitions_and_in_old_logs() {
+        let zero = FeatureView { ttl_ms: Some(0), ..view(&[("a", ValueType::Float)]) };
+        assert_eq!(zero.ttl_ms(), None);
+        let now = crate::event_time::EventTime(i64::MAX);
+        assert!(!crate::read::is_expired(&zero, crate::event_time::EventTime(0), now));
+        assert_eq!(zero.normalize().unwrap().ttl_ms, None);
     }
 
     #[test]

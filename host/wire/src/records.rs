@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_model::{
-    catalogue::{Catalogue, CatalogueChange},
+    catalogue::Catalogue,
     mutation::{Mutation, active},
     position::Lsn,
     record::{ChainHash, Payload, Record},
@@ -162,7 +162,7 @@ impl Wanted {
             Self::Views { names, ids } => match &record.payload {
                 Payload::Row { view, .. } | Payload::Tombstone { view, .. } => ids.contains(view),
                 Payload::Catalogue(change) => {
-                    if let CatalogueChange::PutView(view) = &**change
+                    if let Some(view) = change.defined_view()
                         && names.contains(&view.name)
                     {
                         ids.insert(view.id);

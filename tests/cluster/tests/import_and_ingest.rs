@@ -66,10 +66,11 @@ async fn a_feast_project_and_its_rows_move_in() {
         assert!(first.items.iter().any(|item| item.kind == Kind::Service && item.outcome == Outcome::Created));
         let again = import(&plan, &leader, false).await.unwrap();
         assert!(again.token.is_none(), "{again:?}");
-        let views = leader.views().await.unwrap();
+        let views = leader.view_definitions().await.unwrap();
         for wanted in &plan.views {
-            let there = views.iter().find(|view| view.name == wanted.name).unwrap();
-            assert_eq!(FeatureView { id: ViewId::default(), ..there.clone() }, *wanted);
+            let there = views.iter().find(|there| there.view.name == wanted.view.name).unwrap();
+            assert_eq!(FeatureView { id: ViewId::default(), ..there.view.clone() }, wanted.view);
+            assert_eq!(there.details, wanted.details);
         }
     }
 

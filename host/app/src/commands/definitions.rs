@@ -9,6 +9,7 @@ use crate::{
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use littoral_client::{ChangeReceipt, Client, Error};
 use serde::Serialize;
+use serde_json::Value;
 use std::{path::PathBuf, process::ExitCode};
 
 /// What to do with definitions of one kind.
@@ -52,7 +53,7 @@ pub enum Action {
 /// One kind of definitions.
 pub trait Kind {
     /// The definition.
-    type Definition: Serialize;
+    type Definition;
     /// What one is called.
     const NAME: &'static str;
 
@@ -68,6 +69,8 @@ pub trait Kind {
     async fn put(client: &Client, definition: &Self::Definition) -> Result<ChangeReceipt, Error>;
     /// Drops one.
     async fn drop(client: &Client, name: &str) -> Result<ChangeReceipt, Error>;
+    /// One, as programs read it.
+    fn document(definition: &Self::Definition) -> Value;
     /// Many, as people read them.
     fn table(definitions: &[Self::Definition]) -> String;
     /// One, as people read it.
@@ -89,14 +92,15 @@ pub async fn run<K: Kind>(action: &Action, json: bool) -> Result<ExitCode, Failu
     match action {
         Action::List { target } => {
             let all = K::list(&target.client()?).await.map_err(failed)?;
-            output::answer(json, &all, |all| match all.is_empty() {
+            let documents: Vec<Value> = all.iter().map(K::document).collect();
+            output::answer(json, &documents, |_| match all.is_empty() {
                 true => format!("there is no {} yet", K::NAME),
-                false => K::table(all),
+                false => K::table(&all),
             })?;
         }
         Action::Show { name, target } => {
             let one = K::get(&target.client()?, name).await.map_err(failed)?;
-            output::answer(json, &one, K::details)?;
+            output::answer(json, &K::document(&one), |_| K::details(&one))?;
         }
         Action::Apply { files, target } => {
             // Everything is read before anything is changed.

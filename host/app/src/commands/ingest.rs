@@ -32,9 +32,16 @@ struct Parquet {
     /// The view that the rows belong to.
     #[arg(long)]
     view: String,
-    /// The column of event timestamps.
-    #[arg(long, value_name = "COLUMN", default_value = "event_timestamp")]
-    timestamp: String,
+    /// The column of event timestamps [default: the one that the view's source names, or event_timestamp].
+    #[arg(long, value_name = "COLUMN")]
+    timestamp: Option<String>,
+    /// The column that says when a row was made: of rows of one key and equal event timestamps, the one made last stays
+    /// [default: the one that the view's source names, or created, in files that have it].
+    #[arg(long, value_name = "COLUMN")]
+    created: Option<String>,
+    /// Of rows of one key and equal event timestamps, keep the one that stands last in the file.
+    #[arg(long, conflicts_with = "created")]
+    ignore_created: bool,
     /// A join key or feature whose column has another name, as `mean_delay=avg_delay`; repeat it for more.
     #[arg(long, value_name = "NAME=COLUMN")]
     column: Vec<String>,
@@ -86,7 +93,9 @@ impl Parquet {
             _ => Err(Failure::usage(format!("--column {pair}: it takes NAME=COLUMN, as mean_delay=avg_delay"))),
         });
         Ok(Options {
-            timestamp: Some(self.timestamp.clone()),
+            timestamp: self.timestamp.clone(),
+            created: self.created.clone(),
+            ignore_created: self.ignore_created,
             renamed: renamed.collect::<Result<_, _>>()?,
             missing_as_null: self.missing_as_null,
             latest_only: self.latest_only,
@@ -120,7 +129,7 @@ fn describe(report: &Report) -> String {
         line.push_str(&format!("; {} were in from an earlier run", text::count(report.rows_resumed)));
     }
     if report.rows_superseded > 0 {
-        line.push_str(&format!("; {} had a later row of their key", text::count(report.rows_superseded)));
+        line.push_str(&format!("; {} were left out for a later row of their key", text::count(report.rows_superseded)));
     }
     if !report.columns_ignored.is_empty() {
         line.push_str(&format!("\n{}", format!("ignored columns: {}", report.columns_ignored.join(", ")).dim()));

@@ -1,13 +1,17 @@
 //! `littoral push-source`: push sources.
 
 use crate::{
-    commands::definitions::{self, Action, Kind},
+    commands::{
+        about,
+        definitions::{self, Action, Kind},
+    },
     definitions_file::Definitions,
     failure::Failure,
     output::{Paint, Table},
 };
 use littoral_client::{ChangeReceipt, Client, Error};
-use littoral_model::service::PushSource;
+use littoral_model::details::PushSourceDefinition;
+use serde_json::Value;
 use std::process::ExitCode;
 
 /// `littoral push-source ...`.
@@ -29,26 +33,26 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 pub struct PushSources;
 
 impl Kind for PushSources {
-    type Definition = PushSource;
+    type Definition = PushSourceDefinition;
     const NAME: &'static str = "push source";
 
-    fn defined(definitions: Definitions) -> Vec<PushSource> {
+    fn defined(definitions: Definitions) -> Vec<PushSourceDefinition> {
         definitions.push_sources
     }
 
-    fn name(source: &PushSource) -> &str {
-        &source.name
+    fn name(definition: &PushSourceDefinition) -> &str {
+        &definition.push_source.name
     }
 
-    async fn list(client: &Client) -> Result<Vec<PushSource>, Error> {
+    async fn list(client: &Client) -> Result<Vec<PushSourceDefinition>, Error> {
         client.push_sources().await
     }
 
-    async fn get(client: &Client, name: &str) -> Result<PushSource, Error> {
+    async fn get(client: &Client, name: &str) -> Result<PushSourceDefinition, Error> {
         client.push_source(name).await
     }
 
-    async fn put(client: &Client, source: &PushSource) -> Result<ChangeReceipt, Error> {
+    async fn put(client: &Client, source: &PushSourceDefinition) -> Result<ChangeReceipt, Error> {
         client.put_push_source(source).await
     }
 
@@ -56,15 +60,19 @@ impl Kind for PushSources {
         client.drop_push_source(name).await
     }
 
-    fn table(sources: &[PushSource]) -> String {
+    fn document(PushSourceDefinition { push_source, about }: &PushSourceDefinition) -> Value {
+        about::document(push_source, about)
+    }
+
+    fn table(sources: &[PushSourceDefinition]) -> String {
         let mut table = Table::new(&["push source", "writes into"]);
-        for source in sources {
+        for PushSourceDefinition { push_source: source, .. } in sources {
             table.row([source.name.cyan(), source.views.join(", ")]);
         }
         table.render("")
     }
 
-    fn details(source: &PushSource) -> String {
-        Self::table(std::slice::from_ref(source))
+    fn details(source: &PushSourceDefinition) -> String {
+        format!("{}{}", Self::table(std::slice::from_ref(source)), about::lines(&source.about))
     }
 }

@@ -1,13 +1,17 @@
 //! `littoral service`: feature services.
 
 use crate::{
-    commands::definitions::{self, Action, Kind},
+    commands::{
+        about,
+        definitions::{self, Action, Kind},
+    },
     definitions_file::Definitions,
     failure::Failure,
     output::{Paint, Table},
 };
 use littoral_client::{ChangeReceipt, Client, Error};
-use littoral_model::service::FeatureService;
+use littoral_model::details::ServiceDefinition;
+use serde_json::Value;
 use std::process::ExitCode;
 
 /// `littoral service ...`.
@@ -29,26 +33,26 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 pub struct Services;
 
 impl Kind for Services {
-    type Definition = FeatureService;
+    type Definition = ServiceDefinition;
     const NAME: &'static str = "feature service";
 
-    fn defined(definitions: Definitions) -> Vec<FeatureService> {
+    fn defined(definitions: Definitions) -> Vec<ServiceDefinition> {
         definitions.services
     }
 
-    fn name(service: &FeatureService) -> &str {
-        &service.name
+    fn name(definition: &ServiceDefinition) -> &str {
+        &definition.service.name
     }
 
-    async fn list(client: &Client) -> Result<Vec<FeatureService>, Error> {
+    async fn list(client: &Client) -> Result<Vec<ServiceDefinition>, Error> {
         client.services().await
     }
 
-    async fn get(client: &Client, name: &str) -> Result<FeatureService, Error> {
+    async fn get(client: &Client, name: &str) -> Result<ServiceDefinition, Error> {
         client.service(name).await
     }
 
-    async fn put(client: &Client, service: &FeatureService) -> Result<ChangeReceipt, Error> {
+    async fn put(client: &Client, service: &ServiceDefinition) -> Result<ChangeReceipt, Error> {
         client.put_service(service).await
     }
 
@@ -56,9 +60,13 @@ impl Kind for Services {
         client.drop_service(name).await
     }
 
-    fn table(services: &[FeatureService]) -> String {
+    fn document(ServiceDefinition { service, about }: &ServiceDefinition) -> Value {
+        about::document(service, about)
+    }
+
+    fn table(services: &[ServiceDefinition]) -> String {
         let mut table = Table::new(&["service", ">features", "of"]);
-        for service in services {
+        for ServiceDefinition { service, .. } in services {
             let features: usize = service.projections.iter().map(|part| part.features.len()).sum();
             let views: Vec<_> = service.projections.iter().map(|part| part.view.as_str()).collect();
             table.row([service.name.cyan(), features.to_string(), views.join(", ")]);
@@ -66,7 +74,7 @@ impl Kind for Services {
         table.render("")
     }
 
-    fn details(service: &FeatureService) -> String {
+    fn details(ServiceDefinition { service, about }: &ServiceDefinition) -> String {
         let mut table = Table::new(&["of", "named", "feature", "join keys"]);
         for part in &service.projections {
             let renamed: Vec<_> = part.join_key_map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
@@ -75,6 +83,6 @@ impl Kind for Services {
                 table.row([part.view.cyan(), alias, feature.clone(), renamed.join(", ")]);
             }
         }
-        format!("{}\n{}", service.name.bold(), table.render(""))
+        format!("{}\n{}{}", service.name.bold(), about::lines(about), table.render(""))
     }
 }

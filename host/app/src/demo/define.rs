@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     output::{Paint, Table},
 };
+use littoral_model::details::ViewDefinition;
 
 /// Applies `edge-config/feature-views.toml`, as `littoral view apply` does.
 pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
@@ -16,7 +17,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     let token = definitions::apply_all(&leader, &definitions).await?;
     stage.token = token.ok_or_else(|| Failure::refused("edge-config/feature-views.toml defines nothing"))?;
     let mut table = Table::new(&["view", "one row per", "features"]);
-    for view in &definitions.views {
+    for ViewDefinition { view, .. } in &definitions.views {
         let keys: Vec<_> = view.join_keys.iter().map(|key| key.name.as_str()).collect();
         let features: Vec<_> = view.features.iter().map(|feature| feature.name.as_str()).collect();
         table.row([view.name.cyan(), keys.join(" and "), features.join(", ")]);

@@ -184,7 +184,7 @@ impl<'a> Resolver<'a> {
                 (None, _) => keys = None,
             }
         }
-        let lookup = Lookup { view: view.id, ttl_ms: view.ttl_ms, combines: view.merge.combines(), keys };
+        let lookup = Lookup { view: view.id, ttl_ms: view.ttl_ms(), combines: view.merge.combines(), keys };
         self.lookups.iter().position(|held| *held == lookup).unwrap_or_else(|| {
             self.lookups.push(lookup);
             self.lookups.len() - 1

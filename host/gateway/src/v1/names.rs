@@ -9,11 +9,13 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
+    details::{About, PushSourceDefinition, ServiceDefinition},
     module::ModuleRelease,
     service::{FeatureService, Projection, PushSource},
 };
 use serde::Deserialize;
 use serde_json::{Value, json as object};
+use std::collections::BTreeMap;
 
 /// A module as the API writes it: the digest as text.
 pub(super) fn module_json(module: &ModuleRelease) -> Value {
@@ -24,6 +26,45 @@ pub(super) fn module_json(module: &ModuleRelease) -> Value {
         "size": module.size,
         "manifest": module.manifest,
     })
+}
+
+/// What people should know about a service or push source, as a request says it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AboutFields {
+    description: String,
+    tags: BTreeMap<String, String>,
+    owner: String,
+}
+
+impl From<AboutFields> for About {
+    fn from(AboutFields { description, tags, owner }: AboutFields) -> Self {
+        Self { description, tags, owner }
+    }
+}
+
+/// A service as the API writes it.
+pub(super) fn service_json(definition: ServiceDefinition) -> Value {
+    with_about(object!(definition.service), definition.about)
+}
+
+/// A push source as the API writes it.
+pub(super) fn push_source_json(definition: PushSourceDefinition) -> Value {
+    with_about(object!(definition.push_source), definition.about)
+}
+
+fn with_about(mut definition: Value, About { description, tags, owner }: About) -> Value {
+    if let Some(members) = definition.as_object_mut() {
+        for (name, text) in [("description", description), ("owner", owner)] {
+            if !text.is_empty() {
+                members.insert(name.to_owned(), text.into());
+            }
+        }
+        if !tags.is_empty() {
+            members.insert("tags".to_owned(), object!(tags));
+        }
+    }
+    definition
 }
 
 async fn change(state: &State, change: CatalogueChange) -> Result<Answer, Failure> {
@@ -68,22 +109,26 @@ pub(super) async fn drop_module(state: &State, name: &str) -> Result<Answer, Fai
 }
 
 pub(super) fn list_services(state: &State) -> Result<Answer, Failure> {
-    json(&object!({ "services": state.node.catalogue().services().collect::<Vec<_>>() }))
+    let services: Vec<Value> = state.node.catalogue().service_definitions().map(service_json).collect();
+    json(&object!({ "services": services }))
 }
 
 pub(super) fn get_service(state: &State, name: &str) -> Result<Answer, Failure> {
     let catalogue = state.node.catalogue();
-    json(catalogue.service(name).ok_or_else(|| unknown("feature service", "unknown_service", name))?)
+    let definition = catalogue.service_definition(name);
+    json(&service_json(definition.ok_or_else(|| unknown("feature service", "unknown_service", name))?))
 }
 
 pub(super) async fn put_service(state: &State, name: &str, body: &[u8]) -> Result<Answer, Failure> {
     #[derive(Deserialize)]
     struct Body {
         projections: Vec<Projection>,
+        #[serde(flatten)]
+        about: AboutFields,
     }
     let body: Body = parse(body)?;
     let service = FeatureService { name: name.to_owned(), projections: body.projections };
-    change(state, CatalogueChange::PutService(service)).await
+    change(state, ServiceDefinition { service, about: body.about.into() }.into()).await
 }
 
 pub(super) async fn drop_service(state: &State, name: &str) -> Result<Answer, Failure> {
@@ -94,21 +139,26 @@ pub(super) async fn drop_service(state: &State, name: &str) -> Result<Answer, Fa
 }
 
 pub(super) fn list_push_sources(state: &State) -> Result<Answer, Failure> {
-    json(&object!({ "push_sources": state.node.catalogue().push_sources().collect::<Vec<_>>() }))
+    let sources: Vec<Value> = state.node.catalogue().push_source_definitions().map(push_source_json).collect();
+    json(&object!({ "push_sources": sources }))
 }
 
 pub(super) fn get_push_source(state: &State, name: &str) -> Result<Answer, Failure> {
     let catalogue = state.node.catalogue();
-    json(catalogue.push_source(name).ok_or_else(|| unknown("push source", "unknown_push_source", name))?)
+    let definition = catalogue.push_source_definition(name);
+    json(&push_source_json(definition.ok_or_else(|| unknown("push source", "unknown_push_source", name))?))
 }
 
 pub(super) async fn put_push_source(state: &State, name: &str, body: &[u8]) -> Result<Answer, Failure> {
     #[derive(Deserialize)]
     struct Body {
         views: Vec<String>,
+        #[serde(flatten)]
+        about: AboutFields,
     }
     let body: Body = parse(body)?;
-    change(state, CatalogueChange::PutPushSource(PushSource { name: name.to_owned(), views: body.views })).await
+    let push_source = PushSource { name: name.to_owned(), views: body.views };
+    change(state, PushSourceDefinition { push_source, about: body.about.into() }.into()).await
 }
 
 pub(super) async fn drop_push_source(state: &State, name: &str) -> Result<Answer, Failure> {

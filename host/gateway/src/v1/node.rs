@@ -1,6 +1,9 @@
 //! What the node says of itself.
 
-use super::{json, names::module_json, wire_view::WireView};
+use super::{
+    json,
+    names::{module_json, push_source_json, service_json},
+};
 use crate::{
     failure::{Answer, Failure},
     state::State,
@@ -8,6 +11,7 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
+use littoral_model::document::ViewDocument;
 use serde_json::json as object;
 
 /// The API's description.
@@ -42,9 +46,9 @@ pub(super) fn catalogue(state: &State) -> Result<Answer, Failure> {
     let catalogue = state.node.catalogue();
     json(&object!({
         "generation": catalogue.generation,
-        "views": catalogue.views().map(WireView::from).collect::<Vec<_>>(),
+        "views": catalogue.view_definitions().map(ViewDocument::from).collect::<Vec<_>>(),
         "modules": catalogue.modules().map(module_json).collect::<Vec<_>>(),
-        "services": catalogue.services().collect::<Vec<_>>(),
-        "push_sources": catalogue.push_sources().collect::<Vec<_>>(),
+        "services": catalogue.service_definitions().map(service_json).collect::<Vec<_>>(),
+        "push_sources": catalogue.push_source_definitions().map(push_source_json).collect::<Vec<_>>(),
     }))
 }

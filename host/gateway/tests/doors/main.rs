@@ -8,5 +8,6 @@ mod hostile;
 mod native;
 mod node;
 mod reads;
+mod sources;
 mod stand;
 mod tails;

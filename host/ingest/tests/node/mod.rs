@@ -48,6 +48,8 @@ type Held = BTreeMap<Vec<u8>, Vec<(EventTime, Vec<u8>)>>;
 /// What a node took: every row by key in the order of arrival, and every idempotency key.
 pub struct Node {
     pub view: FeatureView,
+    /// What the view's source says of its columns.
+    pub source: serde_json::Value,
     pub incarnation: u64,
     pub rows: Held,
     pub duplicates: u64,
@@ -67,7 +69,11 @@ impl Node {
         let position = Position { incarnation: Incarnation(self.incarnation), lsn: Lsn(self.taken as u64) };
         match request.uri().path() {
             "/v1/status" => (200, serde_json::to_vec(&status(position)).unwrap()),
-            "/v1/views/route_daily" => (200, serde_json::to_vec(&self.view).unwrap()),
+            "/v1/views/route_daily" => {
+                let mut view = serde_json::json!(self.view);
+                view["source"] = self.source.clone();
+                (200, serde_json::to_vec(&view).unwrap())
+            }
             "/v1/views/route_daily/rows" => self.take(request, position),
             _ => (404, br#"{"status":404,"code":"unknown_view","detail":"there is no such view"}"#.to_vec()),
         }
@@ -132,6 +138,7 @@ impl World {
     pub async fn new() -> Self {
         let node = Arc::new(Mutex::new(Node {
             view: route_daily(),
+            source: serde_json::Value::Null,
             incarnation: 1,
             rows: Held::new(),
             duplicates: 0,

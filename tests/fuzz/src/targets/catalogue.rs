@@ -4,6 +4,7 @@ use super::{check_words, values::TYPES};
 use crate::Target;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    details::{About, PushSourceDefinition, RowSource, ViewDefinition, ViewDetails},
     merge::MergePolicy,
     module::{Field, Input, ModuleDigest, ModuleManifest, ModuleRelease},
     service::{FeatureService, Projection, PushSource},
@@ -91,6 +92,17 @@ fn small_changes() -> Vec<CatalogueChange> {
 
 fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut changes = small_changes();
+    let about = About {
+        description: "d".into(),
+        tags: [("t".to_owned(), "v".to_owned())].into_iter().collect(),
+        owner: "o".into(),
+    };
+    let source = RowSource { event_timestamp: Some("ts".into()), ..RowSource::default() };
+    let details = ViewDetails { about: about.clone(), source: Some(source), ..ViewDetails::default() };
+    let push_source = PushSource { name: "source".into(), views: vec!["all".into()] };
+    let described: [CatalogueChange; 2] =
+        [ViewDefinition { view: view(), details }.into(), PushSourceDefinition { push_source, about }.into()];
+    changes.extend(described);
     changes.extend([
         CatalogueChange::DropService("service".into()),
         CatalogueChange::DropModule("sums".into()),

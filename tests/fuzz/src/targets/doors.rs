@@ -113,10 +113,10 @@ fn parse(input: &[u8]) -> Option<Request<Full<Bytes>>> {
 fn node() -> MemoryNode {
     let node = MemoryNode::default();
     let catalogue = catalogue::small();
-    let views = catalogue.views().cloned().map(CatalogueChange::PutView);
+    let views = catalogue.view_definitions().map(CatalogueChange::from);
     let modules = catalogue.modules().cloned().map(CatalogueChange::PutModule);
-    let services = catalogue.services().cloned().map(CatalogueChange::PutService);
-    let sources = catalogue.push_sources().cloned().map(CatalogueChange::PutPushSource);
+    let services = catalogue.service_definitions().map(CatalogueChange::from);
+    let sources = catalogue.push_source_definitions().map(CatalogueChange::from);
     for change in views.chain(modules).chain(services).chain(sources) {
         node.apply(change).expect("the small catalogue is sound");
     }

@@ -22,9 +22,9 @@ fn registry(bytes: &[u8]) {
         Ok(plan) => {
             assert_eq!(Plan::read(bytes, Some(&plan.project)).ok().as_ref(), Some(&plan));
             let mut catalogue = Catalogue::default();
-            let views = plan.views.into_iter().map(CatalogueChange::PutView);
-            let sources = plan.push_sources.into_iter().map(CatalogueChange::PutPushSource);
-            for change in views.chain(sources).chain(plan.services.into_iter().map(CatalogueChange::PutService)) {
+            let views = plan.views.into_iter().map(CatalogueChange::from);
+            let sources = plan.push_sources.into_iter().map(CatalogueChange::from);
+            for change in views.chain(sources).chain(plan.services.into_iter().map(CatalogueChange::from)) {
                 match catalogue.prepare(change) {
                     Ok(Some(change)) => catalogue.apply(&change),
                     Ok(None) => {}
