@@ -3,10 +3,13 @@
 use crate::commands;
 use clap::{Parser, Subcommand};
 
+/// The version, and the commit where the build knew it: `0.1.0 (1a2b3c4d5e6f)`.
+pub const BUILD: &str = env!("LITTORAL_BUILD");
+
 /// Feature serving at the edge: regional leaders, live replicas, sandboxed transformations, and answers that state
 /// their freshness.
 #[derive(Debug, Parser)]
-#[command(name = "littoral", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "littoral", version = BUILD, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Print JSON for programs instead of text for people.
     #[arg(long, global = true)]

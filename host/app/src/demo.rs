@@ -29,7 +29,7 @@ use story::Story;
 /// # Errors
 /// The first thing that does not hold, with the reason.
 pub async fn run(keep: bool, json: bool) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::listen().map_err(Failure::refused)?;
+    let mut signals = Signals::listen().map(Signals::with_terminal).map_err(Failure::refused)?;
     let dir = tempfile::Builder::new()
         .prefix("littoral-demo-")
         .tempdir()

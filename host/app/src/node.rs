@@ -1,5 +1,6 @@
 //! Nodes: where the parts are joined. A leader and an edge differ in what keeps the state; their doors are the same.
 
+pub mod data_dir;
 pub mod door;
 pub mod drill_clock;
 pub mod edge;

@@ -79,8 +79,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`], with the node's reason when the component is refused.
-    pub async fn put_module(&self, name: &str, version: &str, component: Bytes) -> Result<ModulePut, Error> {
-        let path = format!("/v1/modules/{}?version={}", escape(name), escape(version));
+    pub async fn put_module(&self, name: &str, release: &str, component: Bytes) -> Result<ModulePut, Error> {
+        // Nodes of older builds know a release as `version`.
+        let release = escape(release);
+        let path = format!("/v1/modules/{}?release={release}&version={release}", escape(name));
         self.send(Call::new(Method::PUT, path).content("application/wasm", component)).await?.json()
     }
 

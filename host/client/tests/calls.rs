@@ -234,7 +234,7 @@ async fn services_modules_and_feasts_door_are_spoken() {
                 (200, body(json!({"position": "0000000000000001:3", "token": "t"})))
             }
             ("GET", "/v1/services/route_v1") => (200, body(json!({"projections": sent}))),
-            ("PUT", "/v1/modules/delay%20risk?version=1.0.0") => {
+            ("PUT", "/v1/modules/delay%20risk?release=1.0.0&version=1.0.0") => {
                 assert_eq!(&request.body()[..], b"\0asm");
                 (
                     200,

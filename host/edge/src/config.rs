@@ -105,41 +105,48 @@ impl Config {
     /// Checks what serde cannot.
     ///
     /// # Errors
-    /// [`InvalidConfig`] naming the key.
+    /// [`InvalidConfig`] naming the key: the first of [`Self::problems`].
     pub fn check(&self) -> Result<(), InvalidConfig> {
-        let refuse = |key, reason: &str| Err(InvalidConfig { key, reason: reason.to_owned() });
-        if self.name.is_empty() || self.name.len() > 128 {
-            return refuse("name", "must be 1 to 128 bytes long");
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that cannot work.
+    #[must_use]
+    pub fn problems(&self) -> Vec<InvalidConfig> {
+        let mut problems = Vec::new();
+        let mut refuse = |key, reason: &str| problems.push(InvalidConfig { key, reason: reason.to_owned() });
+        if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
+            refuse("name", "must be 1 to 128 bytes long, without control characters");
         }
         if self.leader.leader.is_empty() {
-            return refuse("leader.addresses", "needs at least one address, as \"host:7071\"");
+            refuse("leader.addresses", "needs at least one address, as \"host:7071\"");
         }
         let names_none = |address: &&String| host_and_port(address).is_none_or(|(_, port)| port == 0);
         if let Some(bad) = self.leader.leader.iter().find(names_none) {
-            return refuse(
-                "leader.addresses",
-                &format!("'{bad}' is no address; write a host and a port, as \"host:7071\""),
-            );
+            refuse("leader.addresses", &format!("'{bad}' is no address; write a host and a port, as \"host:7071\""));
         }
         if self.ping_interval_ms == 0 {
-            return refuse("ping_interval_ms", "must be at least 1");
+            refuse("ping_interval_ms", "must be at least 1");
         }
         if self.reconnect_ms_min == 0 || self.reconnect_ms_max < self.reconnect_ms_min {
-            return refuse("reconnect_ms_min", "must be at least 1 and at most reconnect_ms_max");
+            refuse("reconnect_ms_min", "must be at least 1 and at most reconnect_ms_max");
         }
         if self.snapshot_interval_s == 0 {
-            return refuse("snapshot_interval_s", "must be at least 1; leave data_dir out for no local snapshots");
+            refuse("snapshot_interval_s", "must be at least 1; leave data_dir out for no local snapshots");
         }
         if self.fills_waiting_max == 0 || self.fill_calls_max == 0 {
-            return refuse("fills_waiting_max", "and fill_calls_max must be at least 1");
+            refuse("fills_waiting_max", "and fill_calls_max must be at least 1");
+        }
+        if self.full_bytes_max == 0 && self.view_mode == ViewMode::Full {
+            refuse("full_bytes_max", "must be at least 1; set view_mode = \"resident\" to hold no view in full");
         }
         if let Some(name) = self.views.keys().find(|name| !self.holdings().follows(name)) {
-            return Err(InvalidConfig {
-                key: "views",
-                reason: format!("names '{name}', which 'follow' does not name; add it there or leave it out here"),
-            });
+            refuse(
+                "views",
+                &format!("names '{name}', which 'follow' does not name; add it there or leave it out here"),
+            );
         }
-        Ok(())
+        problems
     }
 
     /// Checks what serving the feed onward needs: a snapshot for others is of everything.

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, InvalidConfig},
+    data_dir::DataDir,
     follow, local_snapshot, modules, observe, read,
     shared::Shared,
     verify,
@@ -38,6 +39,14 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Another process uses the data directory.
+    #[error(
+        "data_dir {path} is used by another process; stop it, or give this edge a directory of its own (edge.data_dir)"
+    )]
+    InUse {
+        /// The directory.
+        path: std::path::PathBuf,
+    },
 }
 
 /// A running edge. Cheap to clone.
@@ -59,10 +68,7 @@ impl Edge {
         stop: CancellationToken,
     ) -> Result<Handle, StartError> {
         config.check()?;
-        if let Some(path) = &config.data_dir {
-            let made = tokio::fs::create_dir_all(path).await;
-            made.map_err(|source| StartError::DataDir { path: path.clone(), source })?;
-        }
+        let data_dir = config.data_dir.as_deref().map(DataDir::lock).transpose()?;
         let shared = Arc::new(Shared::new(config, runtime));
         let loading = shared.clone();
         // Reading a large file would hold up the workers.
@@ -79,6 +85,7 @@ impl Edge {
                 follow::run(shared.clone(), stop).await;
                 // Nothing is applied any more: this is what the next start begins with.
                 local_snapshot::save(&shared).await;
+                drop(data_dir);
             }
         });
         tasks.close();

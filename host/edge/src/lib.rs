@@ -8,6 +8,7 @@
 
 mod budget;
 mod config;
+mod data_dir;
 mod fills;
 mod follow;
 mod handle;

@@ -7,7 +7,7 @@ use littoral_model::{
     digest::Checkpoint,
     position::{Lsn, Position},
 };
-use littoral_protocol::proof::{Bucket, Prover, Step};
+use littoral_protocol::proof::{Prover, Step};
 use littoral_replica::Scrub;
 use parking_lot::Mutex;
 use std::{
@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 
 /// How long a repair waits until what the leader read is applied here.
 const APPLIED_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How soon a scrub that rests sees that somebody waits for it.
+const HURRY_SEEN_WITHIN: Duration = Duration::from_millis(50);
 /// What is done beside following and told back: one scrub or one repair at a time.
 const EVENTS_MAX: usize = 4;
 
@@ -88,6 +90,7 @@ impl Driver {
     /// Compares the replica, which stands at the checkpoint's record.
     pub(crate) fn compare(&mut self, replica: &Arc<Replica>, checkpoint: &Arc<Checkpoint>) -> Result<(), GivenUp> {
         let shared = &self.shared;
+        let mut differs = false;
         shared.checkpoints.send_modify(|checkpoints| checkpoints.push(Checkpoint::clone(checkpoint)));
         let step = {
             let mut prover = shared.proof.prover.lock();
@@ -100,13 +103,19 @@ impl Driver {
                 }
                 Compared::Nothing => {}
                 Compared::Differs => {
+                    differs = true;
                     metrics::counter!("littoral_edge_digest_mismatch_total").increment(1);
                     tracing::warn!(lsn = checkpoint.lsn.0, "rows here are not the leader's; what differs is mended");
                 }
             }
             step
         };
-        self.carry_out(replica, step)
+        let carried_out = self.carry_out(replica, step);
+        if differs {
+            // It is mended when the rows are added up.
+            replica.table.hurry_this_scrub();
+        }
+        carried_out
     }
 
     /// Goes on after something was done.
@@ -150,10 +159,11 @@ impl Driver {
                     return Ok(());
                 };
                 let (replica, sender) = (replica.clone(), self.sender.clone());
-                tokio::task::spawn_blocking(move || {
-                    let scrub = add_up(scrub);
-                    // Nobody listens when the edge stops.
-                    let _ = sender.blocking_send(Event::Scrubbed(replica, round, scrub));
+                tokio::spawn(async move {
+                    if let Some(scrub) = add_up(scrub).await {
+                        // Nobody listens when the edge stops.
+                        let _ = sender.send(Event::Scrubbed(replica, round, scrub)).await;
+                    }
                 });
                 Ok(())
             }
@@ -172,11 +182,26 @@ impl Driver {
     }
 }
 
-fn add_up(mut scrub: Scrub) -> Scrub {
+/// Adds up the rows, resting in between as the table's pace says. `None` when the runtime stops meanwhile.
+async fn add_up(mut scrub: Scrub) -> Option<Scrub> {
     let begun = Instant::now();
-    scrub.run();
+    loop {
+        // A slice would hold up a worker.
+        let (back, rest) = tokio::task::spawn_blocking(move || {
+            let rest = scrub.slice();
+            (scrub, rest)
+        })
+        .await
+        .ok()?;
+        scrub = back;
+        let Some(rest) = rest else { break };
+        let rested = Instant::now() + rest;
+        while !scrub.is_hurried() && Instant::now() < rested {
+            tokio::time::sleep(rested.saturating_duration_since(Instant::now()).min(HURRY_SEEN_WITHIN)).await;
+        }
+    }
     metrics::histogram!("littoral_edge_scrub_seconds").record(begun.elapsed().as_secs_f64());
-    scrub
+    Some(scrub)
 }
 
 /// Makes the buckets what the leader has. Returns the newest record that a row put in comes from.

@@ -35,6 +35,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     let begun = Instant::now();
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let replica = shared.replica.load_full().ok_or(ReadError::NotReady)?;
+    let _hurried = replica.table.hurry_scrubs();
     let found = round(shared, &calls).await?;
     let clean = found.differed.is_empty() && found.spoilt.is_empty();
     // What was mended is compared again.

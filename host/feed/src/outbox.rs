@@ -1,9 +1,10 @@
 //! What waits to be sent on one stream: frames go in at one end, HTTP/2 takes them out at the other when the peer's
 //! window has room. Frames that are pushed while it is busy leave together.
 
+use crate::budget::Budget;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use littoral_wire::Outgoing;
+use littoral_wire::{Outgoing, Piece};
 use parking_lot::Mutex;
 use std::{
     convert::Infallible,
@@ -31,11 +32,14 @@ struct Shared {
     /// Told when there is room again, or the stream is over.
     room: Notify,
     bytes_max: usize,
+    budget: Budget,
 }
 
 #[derive(Debug, Default)]
 struct State {
     outgoing: Outgoing,
+    /// Bytes that HTTP/2 has taken and not yet written to the socket.
+    in_flight: usize,
     waker: Option<Waker>,
     /// Nothing is pushed any more; the stream ends when everything has left.
     finished: bool,
@@ -62,11 +66,18 @@ pub(crate) enum PushError {
     Wire(#[from] littoral_wire::Error),
 }
 
-/// An outbox and its other end. It takes frames while fewer than `bytes_max` bytes wait, so that it holds at most that
-/// and one frame.
-pub(crate) fn outbox(bytes_max: usize) -> (Outbox, OutboxBody) {
+/// A piece that HTTP/2 holds until it is written to the socket; it counts as waiting until then.
+struct InFlight {
+    piece: Piece,
+    shared: Arc<Shared>,
+}
+
+/// An outbox and its other end. It takes frames while fewer than `bytes_max` bytes wait and the budget that it shares with
+/// others has room, so that it holds at most that and one frame. Bytes wait until they are written to the socket.
+pub(crate) fn outbox(bytes_max: usize, budget: Budget) -> (Outbox, OutboxBody) {
     // With no room at all nothing would ever leave.
-    let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max: bytes_max.max(1) });
+    let bytes_max = bytes_max.max(1);
+    let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max, budget });
     (Outbox(Arc::new(Pusher(shared.clone()))), OutboxBody(shared))
 }
 
@@ -83,10 +94,10 @@ impl Outbox {
             if state.closed || state.finished {
                 return Err(PushError::Closed);
             }
-            if state.outgoing.len() >= self.shared().bytes_max {
-                return Err(PushError::Full { waited_ms: 0, bytes: state.outgoing.len() });
+            if !self.shared().has_room(&state) {
+                return Err(PushError::Full { waited_ms: 0, bytes: state.len() });
             }
-            push(&mut state.outgoing)?;
+            self.shared().push(&mut state, push)?;
             state.waker.take()
         };
         if let Some(waker) = waker {
@@ -102,18 +113,14 @@ impl Outbox {
         wait_max: Duration,
         push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
     ) -> Result<(), PushError> {
-        // Room is rarely lacking, and a timer is not free.
-        if !self.has_room()? && tokio::time::timeout(wait_max, self.wait_for_room()).await.is_err() {
-            let bytes = self.shared().state.lock().outgoing.len();
-            return Err(PushError::Full { waited_ms: wait_max.as_millis() as u64, bytes });
-        }
+        self.ready(wait_max).await?;
         // Another task may have filled the room meanwhile. The bound is then passed by one frame per task.
         let waker = {
             let mut state = self.shared().state.lock();
             if state.closed || state.finished {
                 return Err(PushError::Closed);
             }
-            push(&mut state.outgoing)?;
+            self.shared().push(&mut state, push)?;
             state.waker.take()
         };
         if let Some(waker) = waker {
@@ -122,10 +129,21 @@ impl Outbox {
         Ok(())
     }
 
+    /// Waits for room, at most `wait_max`: what is large is made only when it can be pushed.
+    pub(crate) async fn ready(&self, wait_max: Duration) -> Result<(), PushError> {
+        // Room is rarely lacking, and a timer is not free.
+        if !self.has_room()? && tokio::time::timeout(wait_max, self.wait_for_room()).await.is_err() {
+            let bytes = self.shared().state.lock().len();
+            return Err(PushError::Full { waited_ms: wait_max.as_millis() as u64, bytes });
+        }
+        Ok(())
+    }
+
     /// Pushes a last small frame, room or not, and ends the stream behind it.
     pub(crate) fn push_last(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) {
-        self.shared().end(|state| {
-            if !state.closed && !state.finished && push(&mut state.outgoing).is_err() {
+        let shared = self.shared();
+        shared.end(|state| {
+            if !state.closed && !state.finished && shared.push(state, push).is_err() {
                 tracing::debug!("a stream's last frame cannot be encoded; it ends without");
             }
             state.finished = true;
@@ -139,9 +157,10 @@ impl Outbox {
 
     /// Ends the stream now and drops what waits.
     pub(crate) fn abort(&self) {
-        self.shared().end(|state| {
+        let shared = self.shared();
+        shared.end(|state| {
             state.finished = true;
-            state.outgoing.clear();
+            shared.clear(state);
         });
     }
 
@@ -165,7 +184,7 @@ impl Outbox {
         if state.closed || state.finished {
             return Err(PushError::Closed);
         }
-        Ok(state.outgoing.len() < self.shared().bytes_max)
+        Ok(self.shared().has_room(&state))
     }
 
     async fn wait_for_room(&self) {
@@ -185,9 +204,54 @@ impl Drop for Pusher {
     }
 }
 
+// === impl State ===
+
+impl State {
+    /// Bytes that wait.
+    fn len(&self) -> usize {
+        self.outgoing.len() + self.in_flight
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
+    fn has_room(&self, state: &State) -> bool {
+        let waiting = state.len();
+        waiting < self.bytes_max && self.budget.has_room(waiting)
+    }
+
+    fn push(
+        &self,
+        state: &mut State,
+        push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
+    ) -> Result<(), littoral_wire::Error> {
+        let before = state.outgoing.own_len();
+        let pushed = push(&mut state.outgoing);
+        self.budget.take(state.outgoing.own_len() - before);
+        pushed
+    }
+
+    fn clear(&self, state: &mut State) {
+        self.budget.give_back(state.outgoing.own_len());
+        state.outgoing.clear();
+    }
+
+    /// A piece is written to the socket, or will never be.
+    fn left(&self, piece: &Piece) {
+        if !piece.common {
+            self.budget.give_back(piece.bytes.len());
+        }
+        let has_room = {
+            let mut state = self.state.lock();
+            state.in_flight -= piece.bytes.len();
+            self.has_room(&state)
+        };
+        if has_room {
+            self.room.notify_waiters();
+        }
+    }
+
     fn end(&self, change: impl FnOnce(&mut State)) {
         let waker = {
             let mut state = self.state.lock();
@@ -209,14 +273,11 @@ impl Body for OutboxBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut state = self.0.state.lock();
-        let was_full = state.outgoing.len() >= self.0.bytes_max;
-        if let Some(piece) = state.outgoing.pop() {
-            let has_room = state.outgoing.len() < self.0.bytes_max;
+        if let Some(piece) = state.outgoing.pop_piece() {
+            state.in_flight += piece.bytes.len();
             drop(state);
-            if was_full && has_room {
-                self.0.room.notify_waiters();
-            }
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+            let held = InFlight { piece, shared: self.0.clone() };
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(held)))));
         }
         if state.finished {
             return Poll::Ready(None);
@@ -230,10 +291,25 @@ impl Body for OutboxBody {
 
 impl Drop for OutboxBody {
     fn drop(&mut self) {
-        self.0.end(|state| {
+        let shared = &self.0;
+        shared.end(|state| {
             state.closed = true;
-            state.outgoing.clear();
+            shared.clear(state);
         });
+    }
+}
+
+// === impl InFlight ===
+
+impl AsRef<[u8]> for InFlight {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece.bytes
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.shared.left(&self.piece);
     }
 }
 
@@ -250,7 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn frames_that_wait_leave_together_and_the_stream_ends_behind_them() {
-        let (outbox, mut body) = outbox(1 << 10);
+        let (outbox, mut body) = outbox(1 << 10, Budget::unbounded());
         for seq in 0..10 {
             outbox.try_push(ping(seq)).unwrap();
         }
@@ -263,16 +339,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_outbox_takes_nothing_until_the_peer_reads_or_time_is_up() {
-        let (outbox, mut body) = outbox(15);
+        let (outbox, mut body) = outbox(15, Budget::unbounded());
         outbox.try_push(ping(1)).unwrap();
         outbox.try_push(ping(2)).unwrap();
         assert_eq!(outbox.try_push(ping(3)), Err(PushError::Full { waited_ms: 0, bytes: 20 }));
         let waited = outbox.push(Duration::from_millis(7), ping(3)).await;
         assert_eq!(waited, Err(PushError::Full { waited_ms: 7, bytes: 20 }));
-        let (pushed, _) = tokio::join!(outbox.push(Duration::from_secs(9), ping(3)), body.frame());
+        let (pushed, _) =
+            tokio::join!(outbox.push(Duration::from_secs(9), ping(3)), async { drop(body.frame().await) });
         assert_eq!(pushed, Ok(()));
         drop(body);
         assert_eq!(outbox.push(Duration::from_secs(9), ping(4)).await, Err(PushError::Closed));
         outbox.closed().await;
+    }
+
+    #[tokio::test]
+    async fn what_http2_has_taken_waits_until_it_is_written_and_counts_in_the_budget() {
+        let budget = Budget::new(1 << 10, 4);
+        let (outbox, mut body) = outbox(15, budget.clone());
+        outbox.try_push(ping(1)).unwrap();
+        outbox.try_push(ping(2)).unwrap();
+        let taken = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(budget.held(), 20);
+        assert_eq!(outbox.try_push(ping(3)), Err(PushError::Full { waited_ms: 0, bytes: 20 }));
+        let (room, ()) = tokio::join!(outbox.ready(Duration::from_secs(9)), async { drop(taken) });
+        assert_eq!((room, budget.held()), (Ok(()), 0));
+        outbox.try_push(ping(3)).unwrap();
+        assert_eq!(budget.held(), 10);
+        drop(body);
+        assert_eq!(budget.held(), 0, "what will never leave is not held");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_read_leaves_others_what_they_are_guaranteed() {
+        let budget = Budget::new(80, 4);
+        let (unread, _unread_body) = outbox(1 << 10, budget.clone());
+        while unread.try_push(ping(1)).is_ok() {}
+        assert_eq!(budget.held(), 40, "the common half");
+        let (read, mut body) = outbox(1 << 10, budget.clone());
+        for seq in 0..100 {
+            read.try_push(ping(seq)).unwrap();
+            drop(body.frame().await.unwrap());
+        }
+        assert_eq!(budget.held(), 40);
     }
 }

@@ -10,8 +10,8 @@ pub(crate) const STREAM_WINDOW: u32 = 4 << 20;
 pub(crate) const CONNECTION_WINDOW: u32 = 3 * STREAM_WINDOW;
 /// The longest HTTP/2 frame that we take, in bytes. Long ones cost less each; a call's answer waits behind at most one.
 pub(crate) const FRAME_LEN_MAX: u32 = 128 << 10;
-/// What HTTP/2 may hold of one stream's data that the peer's window does not take yet, in bytes.
-pub(crate) const SEND_BUFFER: usize = 1 << 20;
+/// What HTTP/2 may hold of one stream's data that the peer's window does not take yet, in bytes: two frames.
+pub(crate) const SEND_BUFFER: usize = 2 * FRAME_LEN_MAX as usize;
 /// Streams that a peer may have open on one connection: a feed, calls, and some for peers that come back in a hurry.
 pub(crate) const STREAMS_MAX: u32 = 16;
 /// The longest header list that we take, in bytes.

@@ -1,7 +1,12 @@
 //! What can be set for the doors.
 
 use crate::room::Room;
-use littoral_runtime::{metrics::Metrics, reactors::Reactors};
+use littoral_runtime::{
+    bounds::{self, COUNT_MAX, OutOfBounds},
+    browsers::{Hosts, Origins},
+    metrics::Metrics,
+    reactors::Reactors,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -9,6 +14,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Web sites whose pages may use the doors, as `https://console.example.org`. A request that carries another `Origin`, as
+    /// browsers send it, is refused. Default none.
+    pub origins: Origins,
+    /// Names under which doors on a loopback address are reached, as that of a reverse proxy on this host. A request with
+    /// another `Host` that is no loopback name is refused. Default none.
+    pub hosts: Hosts,
     /// Connections at once. Further ones wait in the system's backlog. Default 10,000.
     pub connections_max: usize,
     /// Requests at once. Further ones are answered with 503 and `retry-after`. Default 2,048.
@@ -51,6 +62,9 @@ pub struct Config {
     pub wait_max_ms: u64,
     /// How long running requests may go on once the door is closing, in milliseconds. Default 5,000.
     pub drain_ms: u64,
+    /// The build, as status says it.
+    #[serde(skip)]
+    pub build: &'static str,
     /// What `/metrics` answers with. Without it there is no such route.
     #[serde(skip)]
     pub metrics: Option<Metrics>,
@@ -62,6 +76,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            origins: Origins::default(),
+            hosts: Hosts::default(),
             connections_max: 10_000,
             requests_max: 2_048,
             waiting_requests_max: 10_000,
@@ -80,6 +96,7 @@ impl Default for Config {
             write_timeout_ms: 30_000,
             wait_max_ms: 30_000,
             drain_ms: 5_000,
+            build: env!("CARGO_PKG_VERSION"),
             metrics: None,
             reactors: Reactors::default(),
         }
@@ -87,6 +104,28 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Everything that cannot work.
+    #[must_use]
+    pub fn problems(&self) -> Vec<OutOfBounds> {
+        let places = [("connections_max", self.connections_max as u64), ("requests_max", self.requests_max as u64)];
+        let others = [
+            ("read_rows_max", self.read_rows_max as u64),
+            ("read_values_max", self.read_values_max as u64),
+            ("write_rows_max", self.write_rows_max as u64),
+            ("read_bytes_max", self.read_bytes_max as u64),
+            ("write_bytes_max", self.write_bytes_max as u64),
+            ("module_bytes_max", self.module_bytes_max as u64),
+            ("bodies_bytes_max", self.bodies_bytes_max as u64),
+            ("answer_bytes_max", self.answer_bytes_max as u64),
+            ("answers_bytes_max", self.answers_bytes_max as u64),
+            ("write_packed_bytes_max", self.write_packed_bytes_max as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+        ];
+        bounds::check(1..=COUNT_MAX, places).chain(bounds::check(1..=u64::MAX, others)).collect()
+    }
+
     /// Memory for large bodies.
     pub(crate) fn bodies_room(&self) -> Room {
         let largest = self.read_bytes_max.max(self.write_bytes_max).max(self.module_bytes_max);

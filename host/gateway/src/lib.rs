@@ -14,6 +14,7 @@ mod coerce;
 mod config;
 mod connections;
 mod diagnose;
+mod door;
 mod failure;
 mod feast;
 mod json;
@@ -35,6 +36,7 @@ mod v1;
 mod weight;
 
 pub use config::Config;
+pub use door::{Door, Opener};
 pub use littoral_runtime::metrics::Metrics;
 
 use littoral_model::ports::{ModuleRuntime, Node};
@@ -52,9 +54,7 @@ pub async fn serve(
     modules: Arc<dyn ModuleRuntime>,
     shutdown: CancellationToken,
 ) {
-    let config = Arc::new(config);
-    let state = Arc::new(state::State::new(config.clone(), node, modules));
-    let answers = state.answers.clone();
-    let answer = move |request, client| service::answer(state.clone(), request, client);
-    connections::serve(listener, &config, &answers, answer, shutdown).await;
+    let door = Door::new(listener, config, String::new);
+    door.opener().open(node, modules);
+    door.serve(shutdown).await;
 }

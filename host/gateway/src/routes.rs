@@ -132,6 +132,11 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     if methods.is_empty() { Found::Nothing } else { Found::Methods(methods) }
 }
 
+/// Whether a path is one of Feast's, whatever the method: what is wrong is then said in Feast's words.
+pub(crate) fn is_feast_path(path: &str) -> bool {
+    ROUTES.iter().any(|(_, pattern, endpoint)| endpoint.is_feast() && *pattern == path)
+}
+
 fn matches<'a>(pattern: &str, path: &'a str) -> Option<Cow<'a, str>> {
     let Some((before, after)) = pattern.split_once("{name}") else {
         return (pattern == path).then_some(Cow::Borrowed(""));

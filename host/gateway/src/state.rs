@@ -24,10 +24,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: Arc<Config>, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        answers: Room,
+        node: Arc<dyn Node>,
+        modules: Arc<dyn ModuleRuntime>,
+    ) -> Self {
         let places = Places::new(&config);
         let bodies = config.bodies_room();
-        let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
         let (plans, latency, workers) = (plan::Cache::default(), Latency::new(), Handle::current());
         Self { config, node, modules, plans, places, bodies, answers, latency, workers }
     }

@@ -10,6 +10,7 @@ mod views;
 
 #[cfg(test)]
 pub(crate) use node::OPENAPI;
+pub(crate) use node::rendered;
 
 use crate::{
     failure::{Answer, Failure},
@@ -32,7 +33,7 @@ pub(crate) async fn answer(
     match endpoint {
         Endpoint::Metrics => node::metrics(state),
         Endpoint::OpenApi => Ok(node::openapi()),
-        Endpoint::Status => json(&state.node.status()),
+        Endpoint::Status => node::status(state),
         Endpoint::Ready => node::ready(state),
         Endpoint::Verify => match state.node.verify() {
             Some(verified) => json(&verified.await?),

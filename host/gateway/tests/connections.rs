@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use littoral_gateway::Config;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use littoral_gateway::{Config, Opener};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     merge::MergePolicy,
@@ -44,6 +45,13 @@ struct Slow {
     reads: watch::Sender<usize>,
     /// While true, reads wait.
     hold: watch::Sender<bool>,
+}
+
+impl Slow {
+    fn of(catalogue: Catalogue) -> Arc<Self> {
+        let (reads, hold) = (watch::Sender::default(), watch::Sender::default());
+        Arc::new(Self { catalogue: Arc::new(catalogue), reads, hold })
+    }
 }
 
 struct NoModules;
@@ -133,19 +141,20 @@ impl Door {
             ttl_ms: None,
             merge: MergePolicy::LatestEvent,
         }));
+        let (mut door, opener) = Self::closed(config, String::new).await;
+        door.node = Slow::of(catalogue);
+        opener.open(door.node.clone(), Arc::new(NoModules));
+        door
+    }
+
+    /// One whose node is still starting.
+    async fn closed(config: Config, starting: impl Fn() -> String + Send + Sync + 'static) -> (Self, Opener) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let (reads, hold) = (watch::Sender::default(), watch::Sender::default());
-        let node = Arc::new(Slow { catalogue: Arc::new(catalogue), reads, hold });
-        let served = tokio::spawn(littoral_gateway::serve(
-            listener,
-            config,
-            node.clone(),
-            Arc::new(NoModules),
-            shutdown.clone(),
-        ));
-        Self { node, address, shutdown, served }
+        let door = littoral_gateway::Door::new(listener, config, starting);
+        let (opener, served) = (door.opener(), tokio::spawn(door.serve(shutdown.clone())));
+        (Self { node: Slow::of(Catalogue::default()), address, shutdown, served }, opener)
     }
 
     /// Sends a read that waits in the node until [`Self::release`].
@@ -231,11 +240,11 @@ fn content_length(head: &str) -> usize {
 }
 
 fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: door\r\n\r\n")
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
 fn post(path: &str, length: usize) -> String {
-    format!("POST {path} HTTP/1.1\r\nhost: door\r\ncontent-length: {length}\r\n\r\n")
+    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n")
 }
 
 fn read() -> String {
@@ -332,7 +341,7 @@ async fn reads_over_http2_wait_as_others_and_end_with_their_stream_or_connection
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_says_too_little_for_too_long_is_let_go() {
     let door = Door::open(Config { header_timeout_ms: 300, ..Config::default() }).await;
-    for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nS", "GET /health HTTP/1.1\r\nhost: door\r\nx-"] {
+    for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nS", "GET /health HTTP/1.1\r\nhost: localhost\r\nx-"] {
         let mut client = door.connect().await;
         client.send(said.as_bytes()).await;
         door.serves().await;
@@ -380,7 +389,7 @@ async fn a_body_that_is_too_large_is_refused_while_it_comes() {
     let door = Door::open(Config::default()).await;
     let before = memory_peak_kib();
     let chunk = vec![b' '; 1 << 20];
-    let chunked = "POST /get-online-features HTTP/1.1\r\nhost: door\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunked = "POST /get-online-features HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
     for (head, chunk_head) in [(post("/get-online-features", LEN), ""), (chunked.to_owned(), "100000\r\n")] {
         let mut client = door.connect().await;
         client.send(head.as_bytes()).await;
@@ -564,7 +573,7 @@ async fn whoever_never_takes_an_http2_answer_is_let_go() {
     let path = b"/get-online-features";
     let mut head = vec![0x83, 0x86, 0x04, path.len() as u8];
     head.extend_from_slice(path);
-    head.extend_from_slice(&[0x01, 4, b'd', b'o', b'o', b'r']);
+    head.extend_from_slice(b"\x01\x09localhost");
     let mut client = door.connect().await;
     client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     client.send(&frame(4, 0, 0, &[])).await;
@@ -576,4 +585,100 @@ async fn whoever_never_takes_an_http2_answer_is_let_go() {
     let _ = timeout(SOON, read).await.expect("the door closes the connection");
     assert!(got.len() > 60_000, "the first window came, {} bytes", got.len());
     door.serves().await;
+}
+
+/// What a web page may send of its own accord.
+fn from_page(path: &str, headers: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\n{headers}content-type: text/plain\r\ncontent-length: {}\r\n\r\n{READ}", READ.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_can_use_no_path_of_a_door_unless_its_origin_is_configured() {
+    let config: Config =
+        toml::from_str("origins = [\"https://console.example\"]\nhosts = [\"features.example\"]").unwrap();
+    let door = Door::open(config).await;
+    let paths = [
+        "/get-online-features",
+        "/push",
+        "/write-to-online-store",
+        "/v1/read",
+        "/v1/rows",
+        "/v1/views/v/rows",
+        "/health",
+        "/nope",
+    ];
+    for path in paths {
+        for (headers, code) in [
+            ("host: localhost\r\norigin: https://evil.example\r\n", "origin_not_allowed"),
+            ("host: localhost\r\norigin: null\r\n", "origin_not_allowed"),
+            (
+                "host: localhost\r\norigin: https://console.example\r\norigin: https://evil.example\r\n",
+                "origin_not_allowed",
+            ),
+            ("host: evil.example:6566\r\n", "host_not_allowed"),
+            ("host: evil.example\r\norigin: https://console.example\r\n", "host_not_allowed"),
+        ] {
+            let answer = door.connect().await.ask(&from_page(path, headers)).await;
+            assert_eq!(answer.status, 403, "{path} {headers}: {}", answer.text);
+            assert!(answer.text.contains(&format!("littoral-error: {code}")), "{path}: {}", answer.text);
+            assert!(answer.text.contains("door.origins") || answer.text.contains("door.hosts"), "{}", answer.text);
+        }
+    }
+    for headers in [
+        "host: localhost\r\norigin: https://console.example\r\n",
+        "host: 127.0.0.1:6566\r\n",
+        "host: [::1]:6566\r\n",
+        "host: features.example\r\n",
+    ] {
+        let answer = door.connect().await.ask(&from_page("/get-online-features", headers)).await;
+        assert_eq!(answer.status, 200, "{headers}: {}", answer.text);
+    }
+    let old = format!("POST /get-online-features HTTP/1.0\r\ncontent-length: {}\r\n\r\n{READ}", READ.len());
+    assert_eq!(door.connect().await.ask(&old).await.status, 200, "HTTP/1.0 names no host");
+    let absolute = from_page("http://evil.example/v1/read", "host: localhost\r\n");
+    assert_eq!(door.connect().await.ask(&absolute).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_the_authority_and_the_origin_are_looked_at_too() {
+    let door = Door::open(Config::default()).await;
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for (uri, origin, status) in [
+        ("http://localhost/get-online-features", None, 200),
+        ("http://127.0.0.1:1/get-online-features", None, 200),
+        ("http://evil.example/get-online-features", None, 403),
+        ("http://evil.example/v1/read", None, 403),
+        ("http://localhost/get-online-features", Some("http://evil.example"), 403),
+        ("http://localhost/v1/rows", Some("http://localhost"), 403),
+    ] {
+        let mut request = http::Request::post(uri).body(Full::new(Bytes::from(READ))).unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        let answer = timeout(SOON, sender.send_request(request)).await.unwrap().unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{uri} {origin:?}");
+        assert_eq!(answer.headers().contains_key("littoral-error"), status == 403);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_is_open_while_its_node_starts_and_says_how_far_that_is() {
+    let (door, opener) = Door::closed(Config::default(), || "7 of about 9 rows are restored".to_owned()).await;
+    let mut kept = door.connect().await;
+    for path in ["/health", "/v1/ready", "/v1/status", "/v1/views"] {
+        let answer = kept.ask(&get(path)).await;
+        assert_eq!(answer.status, 503, "{path}: {}", answer.text);
+        for part in ["littoral-error: starting", "retry-after: 1", "7 of about 9 rows are restored"] {
+            assert!(answer.text.contains(part), "{path}: {}", answer.text);
+        }
+    }
+    let page = from_page("/push", "host: localhost\r\norigin: http://evil.example\r\n");
+    assert_eq!(kept.ask(&page).await.status, 403);
+    opener.open(door.node.clone(), Arc::new(NoModules));
+    assert_eq!(kept.ask(&get("/health")).await.status, 200, "the same connection is served by the node");
+    door.shutdown.cancel();
+    timeout(SOON, door.served).await.unwrap().unwrap();
 }

@@ -28,4 +28,4 @@ pub use ingest::Limits;
 pub use ledger::Ledger;
 pub use published::Published;
 pub use receipts::Receipts;
-pub use recover::{RecoverError, Recovered, recover};
+pub use recover::{Alone, Hands, Progress, RecoverError, Recovered, recover};

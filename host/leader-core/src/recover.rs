@@ -3,7 +3,7 @@
 use crate::{apply::State, homing::Marks, ledger::Ledger, receipts::Receipts};
 use littoral_log::{
     Log, OpenError, ReadError,
-    snapshot::{self, Head, Section},
+    snapshot::{self, Head, Part, RowsPart, Section},
     storage::Storage,
 };
 use littoral_model::{
@@ -17,13 +17,64 @@ use littoral_model::{
 use littoral_replica::{Config, Mode, Table};
 use littoral_wire::records;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 /// Bytes of log that are read at once.
 const READ_LEN: usize = 4 << 20;
 
 /// Rows that are made room for at most, whatever a snapshot says.
 const RESERVE_MAX: u64 = 50_000_000;
+
+/// Who decodes and applies the rows of a snapshot: several threads where there are some.
+pub trait Hands {
+    /// Calls `work` with each part that `next` gives until that gives none, in any order and at the same time if it likes, and
+    /// returns when all is done. `next` is called by this thread.
+    fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync));
+}
+
+/// The thread that restores does it alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Hands for Alone {
+    fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync)) {
+        while let Some(part) = next() {
+            work(part);
+        }
+    }
+}
+
+/// How far the state is restored, for whoever waits for it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    rows: AtomicU64,
+    rows_estimate: AtomicU64,
+    records: AtomicU64,
+    records_in_all: AtomicU64,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [rows, rows_estimate, records, records_in_all] =
+            [&self.rows, &self.rows_estimate, &self.records, &self.records_in_all].map(|count| count.load(Relaxed));
+        if records_in_all > 0 {
+            write!(
+                f,
+                "{rows} rows of the snapshot are restored, and {records} of {records_in_all} records of the log behind it"
+            )
+        } else if rows_estimate > 0 {
+            write!(f, "{rows} of about {rows_estimate} rows of the snapshot are restored")
+        } else {
+            f.write_str("the log is being opened")
+        }
+    }
+}
 
 /// Why the state cannot be restored.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +155,8 @@ pub struct Recovered {
 }
 
 /// Restores the state as of `through`, or of a snapshot that is newer, into a table that is laid out as `config` says.
-/// `empty` makes an empty set of idempotency keys and an empty ledger of conflicts.
+/// `empty` makes an empty set of idempotency keys and an empty ledger of conflicts; `hands` apply the rows of a snapshot, and
+/// `progress` says how far that is.
 ///
 /// # Errors
 /// [`RecoverError`]
@@ -114,6 +166,7 @@ pub fn recover(
     config: Config,
     through: Lsn,
     empty: impl Fn() -> (Receipts, Ledger),
+    (hands, progress): (&dyn Hands, &Progress),
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
     let mut refused = "there is none".to_owned();
@@ -126,10 +179,10 @@ pub fn recover(
         if lsn > bounds.tail {
             return Err(RecoverError::LogTooShort { tail: bounds.tail, as_of: lsn, directory: storage.name() });
         }
-        match load(storage, log, lsn, config, empty()) {
+        match load(storage, log, (lsn, config), empty(), (hands, progress)) {
             Ok(mut recovered) => {
                 recovered.damaged = damaged;
-                replay(log, (lsn, through), &mut recovered)?;
+                replay(log, (lsn, through), &mut recovered, progress)?;
                 return Ok(recovered);
             }
             Err(error @ OpenError::Damaged { .. }) => {
@@ -156,16 +209,16 @@ pub fn recover(
         replayed: 0,
         damaged,
     };
-    replay(log, (Lsn::NONE, through), &mut recovered)?;
+    replay(log, (Lsn::NONE, through), &mut recovered, progress)?;
     Ok(recovered)
 }
 
 fn load(
     storage: &dyn Storage,
     log: &dyn Log,
-    lsn: Lsn,
-    config: Config,
+    (lsn, config): (Lsn, Config),
     (mut receipts, mut ledger): (Receipts, Ledger),
+    (hands, progress): (&dyn Hands, &Progress),
 ) -> Result<Recovered, OpenError> {
     let mut reader = snapshot::Reader::open(storage, lsn)?;
     let Head { incarnation, chain, catalogue, hlc, rows_estimate, .. } = reader.head.clone();
@@ -183,29 +236,57 @@ fn load(
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
     let mut origins = Origins::default();
-    while let Some(section) = reader.next_section()? {
-        match section {
-            Section::Rows(rows) => {
-                for row in rows {
-                    // A view that was made after `as_of` is in the log, and so are its rows.
-                    let merge = merges.get(&row.header().view).copied().unwrap_or_default();
-                    table.apply(row, merge, Mode::InsertAll);
-                }
+    progress.rows.store(0, Relaxed);
+    progress.rows_estimate.store(rows_estimate, Relaxed);
+    // Parts are applied in any order: of two rows of one key the newer one stays, whichever comes first.
+    let failed: Mutex<Option<OpenError>> = Mutex::default();
+    let fail = |error| {
+        failed.lock().get_or_insert(error);
+    };
+    let mut next = || {
+        loop {
+            if failed.lock().is_some() {
+                return None;
             }
-            Section::Origins(all) => origins = all,
-            Section::Conflicts(all) => {
-                for conflict in all {
-                    ledger.add(conflict);
-                }
-            }
-            Section::Receipts(all) => {
-                for receipt in all {
-                    let range = (receipt.first, receipt.last);
-                    receipts.insert(&receipt.idempotency_key, receipt.content, range, receipt.hlc);
-                }
+            match reader.next_part() {
+                Ok(Some(Part::Rows(part))) => return Some(part),
+                Ok(Some(Part::Section(section))) => match section {
+                    Section::Origins(all) => origins = all,
+                    Section::Conflicts(all) => {
+                        for conflict in all {
+                            ledger.add(conflict);
+                        }
+                    }
+                    Section::Receipts(all) => {
+                        for receipt in all {
+                            let range = (receipt.first, receipt.last);
+                            receipts.insert(&receipt.idempotency_key, receipt.content, range, receipt.hlc);
+                        }
+                    }
+                    // They come as parts.
+                    Section::Rows(_) => {}
+                },
+                Ok(None) => return None,
+                Err(error) => fail(error),
             }
         }
+    };
+    let apply = |part: RowsPart| match part.rows() {
+        Ok(rows) => {
+            progress.rows.fetch_add(rows.len() as u64, Relaxed);
+            for row in rows {
+                // A view that was made after `as_of` is in the log, and so are its rows.
+                let merge = merges.get(&row.header().view).copied().unwrap_or_default();
+                table.apply(row, merge, Mode::InsertAll);
+            }
+        }
+        Err(error) => fail(error),
+    };
+    hands.share(&mut next, &apply);
+    if let Some(error) = failed.lock().take() {
+        return Err(error);
     }
+    reader.check_end(progress.rows.load(Relaxed))?;
     let (origins, ledger) = (Arc::new(origins), Arc::new(Mutex::new(ledger)));
     let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Arc::default());
     let applied = lsn;
@@ -224,7 +305,13 @@ fn load(
     })
 }
 
-fn replay(log: &dyn Log, (after, through): (Lsn, Lsn), recovered: &mut Recovered) -> Result<(), RecoverError> {
+fn replay(
+    log: &dyn Log,
+    (after, through): (Lsn, Lsn),
+    recovered: &mut Recovered,
+    progress: &Progress,
+) -> Result<(), RecoverError> {
+    progress.records_in_all.store(through.0.saturating_sub(after.0), Relaxed);
     let as_of = (recovered.catalogue.clone(), recovered.origins.clone());
     let beside = (recovered.ledger.clone(), recovered.marks.clone());
     let mut state = State::new(as_of, log.identity(), beside);
@@ -247,6 +334,7 @@ fn replay(log: &dyn Log, (after, through): (Lsn, Lsn), recovered: &mut Recovered
             last = record.lsn;
             recovered.replayed += 1;
         }
+        progress.records.store(recovered.replayed, Relaxed);
     }
     recovered.applied = last;
     recovered.catalogue = state.catalogue;

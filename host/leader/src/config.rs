@@ -7,6 +7,12 @@ use littoral_model::{position::Incarnation, region::Region};
 use serde::Deserialize;
 use std::path::PathBuf;
 
+/// Descriptors that are kept free for the log, however small its segments are.
+const SEGMENTS_KEPT_FREE_MAX: u64 = 1_024;
+
+/// Connections to another region's leader or another member, one that is being replaced among them.
+const CONNECTIONS_TO_ANOTHER: u64 = 4;
+
 /// The leader's configuration. Every key has a default except those that only the operator knows.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -150,6 +156,16 @@ impl Config {
         self.catalogue_home.filter(|home| *home != self.region)
     }
 
+    /// How many files and connections to other leaders are to be kept free for the leader. Each segment of the log is an open
+    /// file, also those that retention keeps or that no snapshot covers yet.
+    #[must_use]
+    pub fn descriptors(&self) -> u64 {
+        let uncovered = self.snapshot_log_bytes.saturating_mul(3);
+        let segments = self.retention_bytes_max.saturating_add(uncovered) / self.segment_bytes.max(1);
+        let others = (self.regions.len() + self.members.len()) as u64;
+        segments.min(SEGMENTS_KEPT_FREE_MAX) + others * CONNECTIONS_TO_ANOTHER
+    }
+
     fn check_regions(&self) -> Result<(), InvalidConfig> {
         let refuse = |key, reason: String| Err(InvalidConfig { key, reason });
         for (index, other) in self.regions.iter().enumerate() {
@@ -181,8 +197,11 @@ impl Config {
     fn check_members(&self) -> Result<(), InvalidConfig> {
         let refuse = |reason: String| Err(InvalidConfig { key: "members", reason });
         for (index, seat) in self.members.iter().enumerate() {
-            if seat.name.is_empty() || seat.name.len() > 64 {
-                return refuse(format!("names '{}'; a member's name has from 1 to 64 bytes", seat.name));
+            if seat.name.is_empty() || seat.name.len() > 64 || seat.name.chars().any(char::is_control) {
+                return refuse(format!(
+                    "names '{}'; a member's name has from 1 to 64 bytes and no control characters",
+                    seat.name.escape_debug()
+                ));
             }
             if self.members[..index].iter().any(|earlier| earlier.name == seat.name) {
                 return refuse(format!("names '{}' twice", seat.name));
@@ -200,17 +219,24 @@ impl Config {
     /// Checks what serde cannot.
     ///
     /// # Errors
-    /// [`InvalidConfig`] naming the key.
+    /// [`InvalidConfig`] naming the key: the first of [`Self::problems`].
     pub fn check(&self) -> Result<(), InvalidConfig> {
-        let refuse = |key, reason: String| Err(InvalidConfig { key, reason });
-        if self.name.is_empty() || self.name.len() > 128 {
-            return refuse("name", "must be 1 to 128 bytes long".into());
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that cannot work.
+    #[must_use]
+    pub fn problems(&self) -> Vec<InvalidConfig> {
+        let mut problems = Vec::new();
+        let mut refuse = |key, reason: String| problems.push(InvalidConfig { key, reason });
+        if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
+            refuse("name", "must be 1 to 128 bytes long, without control characters".into());
         }
         if self.region == Region::NONE {
-            return refuse("region", "must name a region".into());
+            refuse("region", "must name a region".into());
         }
         if self.data_dir.as_os_str().is_empty() {
-            return refuse("data_dir", "must name a directory".into());
+            refuse("data_dir", "must name a directory".into());
         }
         for (key, value, least) in [
             ("segment_bytes", self.segment_bytes, 64 << 10),
@@ -225,21 +251,21 @@ impl Config {
             ("shards", self.shards as u64, 1),
         ] {
             if value < least {
-                return refuse(key, format!("is {value}, must be at least {least}"));
+                refuse(key, format!("is {value}, must be at least {least}"));
             }
         }
-        self.check_regions()?;
-        self.check_members()?;
         if self.request_bytes_max > 1 << 30 {
-            return refuse("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
+            refuse("request_bytes_max", format!("is {}, must be at most 1 GiB", self.request_bytes_max));
         }
         if self.row_bytes_max > self.request_bytes_max {
-            return refuse(
+            refuse(
                 "row_bytes_max",
                 format!("is {}, more than request_bytes_max ({})", self.row_bytes_max, self.request_bytes_max),
             );
         }
-        Ok(())
+        problems.extend(self.check_regions().err());
+        problems.extend(self.check_members().err());
+        problems
     }
 }
 

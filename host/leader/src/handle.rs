@@ -68,7 +68,7 @@ impl Handle {
     ///
     /// Returns whether the snapshot is durable.
     pub fn snapshot_now(&self) -> bool {
-        let written = crate::maintain::take_snapshot(&self.shared);
+        let written = crate::maintain::take_snapshot(&self.shared, &|| true);
         crate::maintain::trim(&self.shared);
         written
     }

@@ -17,6 +17,7 @@ mod config;
 mod disk;
 mod exchange;
 mod handle;
+mod hands;
 mod maintain;
 mod members;
 mod modules;
@@ -31,6 +32,7 @@ mod start;
 
 pub use config::{Config, InvalidConfig, OtherRegion};
 pub use handle::Handle;
+pub use littoral_leader_core::Progress;
 pub use littoral_leader_core::RecoverError;
 pub use members::{Member, Membership, Seat};
 pub use start::{Ground, Leader, StartError};

@@ -21,10 +21,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const MARK_EVERY: Duration = Duration::from_secs(2);
 /// However often checkpoints are wanted, the thread rests in between.
 const SHORTEST_PARK: Duration = Duration::from_millis(5);
+/// How often the log and its snapshots are looked for on the disk.
+const LOOK_FOR_FILES_EVERY: Duration = Duration::from_secs(1);
 /// How often the log is looked at for what may be trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
 /// How long after a failure a snapshot is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The longest rest while a snapshot is written, however slow the disk is.
+const REST_MAX: Duration = Duration::from_millis(200);
 /// Rows that are held together while a snapshot is written.
 const ROWS_PER_CHUNK: usize = 2_048;
 
@@ -35,11 +39,19 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
     let mut retry_at = Instant::now();
     let mut prove_at = Instant::now();
     let mut mark_at = Instant::now();
+    let mut look_at = Instant::now();
     while !stop.load(Relaxed) {
+        if Instant::now() >= look_at {
+            look_for_log(shared);
+            if snapshot_is_gone(shared) {
+                snapshot_at = 0;
+            }
+            look_at = Instant::now() + LOOK_FOR_FILES_EVERY;
+        }
         shared.log.prepare();
         let appended = shared.appended_bytes.load(Relaxed);
         if appended >= snapshot_at && Instant::now() >= retry_at {
-            if take_snapshot(shared) {
+            if take_snapshot(shared, &|| stop.load(Relaxed)) {
                 snapshot_at = appended + shared.config.snapshot_log_bytes;
                 trim_at = Instant::now();
             } else {
@@ -56,7 +68,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
         }
         if shared.config.checkpoint_interval_ms > 0 && Instant::now() >= prove_at {
             prove_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
-            proof::prove(shared);
+            proof::take_checkpoint(shared);
         }
         std::thread::park_timeout(
             LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)),
@@ -66,6 +78,44 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
     mark(shared);
 }
 
+/// Says when files of the log are gone, and when they are back: the log refuses writes in between.
+fn look_for_log(shared: &Shared) {
+    let mut gone = shared.files_gone.lock();
+    let missing = shared.log.missing_files();
+    match (&*gone, &missing) {
+        (None, Some(missing)) => {
+            tracing::error!(
+                missing,
+                "files of the log are gone: no write is taken until they are back as they were, or this leader is stopped and \
+                 its data directory restored"
+            );
+            metrics::gauge!("littoral_leader_log_files_missing").set(1.0);
+        }
+        (Some(_), None) => {
+            tracing::info!("the files of the log are back, and writes are taken again");
+            metrics::gauge!("littoral_leader_log_files_missing").set(0.0);
+            // What else is wrong with the disk the next write finds out.
+            shared.trouble.lock().take();
+        }
+        _ => {}
+    }
+    *gone = missing;
+}
+
+/// Whether the last snapshot has been taken away. The next start may need one, as the log before it is trimmed: another is
+/// written.
+fn snapshot_is_gone(shared: &Shared) -> bool {
+    let last = Lsn(shared.snapshot_lsn.load(Relaxed));
+    // A disk that does not answer says nothing about files.
+    let Ok(there) = snapshot::newest(&*shared.storage) else { return false };
+    if last == Lsn::NONE || there.contains(&last) {
+        return false;
+    }
+    tracing::warn!(as_of = last.0, "the last snapshot is gone from the data directory; another one is written");
+    shared.snapshot_lsn.store(0, Relaxed);
+    true
+}
+
 /// Notes down how far the log is durable. A failure only means that the next start knows of less.
 fn mark(shared: &Shared) {
     if let Err(error) = shared.log.mark() {
@@ -73,8 +123,32 @@ fn mark(shared: &Shared) {
     }
 }
 
-/// Writes a snapshot, then collects what it makes superfluous. False when it could not be written.
-pub(crate) fn take_snapshot(shared: &Shared) -> bool {
+/// The rows of a snapshot, in chunks. Between two chunks the thread rests as long as the one before took to be encoded and written,
+/// so that writes keep half of the disk and of a core, unless `hurried` says that nobody writes any more.
+struct Paced<'a, C> {
+    chunks: C,
+    given: Option<Instant>,
+    hurried: &'a dyn Fn() -> bool,
+}
+
+impl<C: Iterator> Iterator for Paced<'_, C> {
+    type Item = C::Item;
+
+    fn next(&mut self) -> Option<C::Item> {
+        if let Some(given) = self.given
+            && !(self.hurried)()
+        {
+            std::thread::sleep(given.elapsed().min(REST_MAX));
+        }
+        let chunk = self.chunks.next();
+        self.given = Some(Instant::now());
+        chunk
+    }
+}
+
+/// Writes a snapshot, then collects what it makes superfluous. False when it could not be written. It rests in between unless it is
+/// `hurried`.
+pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool {
     if shared.proof.is_suspect() {
         tracing::error!(
             "no snapshot is written of rows that have changed in memory; restart this leader, which restores them"
@@ -96,7 +170,8 @@ pub(crate) fn take_snapshot(shared: &Shared) -> bool {
     let remembered = Remembered { receipts, origins, conflicts };
     let head = published.snapshot_head(shared.identity, epoch, shared.table.len() as u64);
     let begun = Instant::now();
-    match snapshot::write(&*shared.storage, &head, shared.table.chunks(ROWS_PER_CHUNK), &remembered) {
+    let chunks = Paced { chunks: shared.table.chunks(ROWS_PER_CHUNK), given: None, hurried };
+    match snapshot::write(&*shared.storage, &head, chunks, &remembered) {
         Ok(written) => {
             shared.snapshot_lsn.store(as_of.0, Relaxed);
             metrics::histogram!("littoral_leader_snapshot_seconds").record(begun.elapsed().as_secs_f64());

@@ -26,7 +26,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         ready: shared.runtime.is_ready(module.digest),
     });
     let bounds = shared.log.bounds();
-    let takes_writes = shared.trouble.lock().is_none();
+    let takes_writes = shared.trouble.lock().is_none() && shared.files_gone.lock().is_none();
     let (role, staleness_ms, writable, not_ready_reason) = match &shared.members {
         None => (Role::Leader, Some(0), takes_writes, String::new()),
         Some(part) if part.leads_surely() => {

@@ -1,7 +1,7 @@
 //! What a leader vouches for: digests of its views as of one record, and that its rows still are what it wrote.
 //!
 //! Checkpoints are taken by the apply thread in its turn, so that they are exactly as of its last record. The same
-//! thread begins and finishes the scrub; the upkeep thread adds up the rows in between, while writes go on.
+//! thread begins and finishes the scrub; the scrub thread adds up the rows in between, while writes go on.
 //!
 //! Invariant: a view whose rows have changed in memory is vouched for no more. Its sums still say what was written, so
 //! edges that hold that stay as they are, but the leader could only mend them with rows that it cannot trust. It writes no
@@ -29,7 +29,9 @@ use std::{
 };
 use tokio::sync::{oneshot, watch};
 
-/// How long the upkeep thread waits for its turn at the apply thread.
+/// However often checkpoints are wanted, the scrub thread rests in between.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// How long the upkeep thread and the scrub thread wait for their turn at the apply thread.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The waiting's step: whatever is asked for here is not in a hurry.
 const TURN_WAIT_STEP: Duration = Duration::from_millis(1);
@@ -103,17 +105,45 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
     }
 }
 
-/// Takes a checkpoint, then checks the rows. Called by the upkeep thread.
-pub(crate) fn prove(shared: &Shared) {
+/// Takes a checkpoint. Called by the upkeep thread.
+pub(crate) fn take_checkpoint(shared: &Shared) {
+    // A leader that is stopping, or has too much to do, takes the next one.
+    let _ = submit(shared, Work::Prove(Task::Checkpoint));
+}
+
+/// The scrub thread: checks the rows again and again, until `stop`, at the pace that the table allows.
+pub(crate) fn run(shared: &Shared, stop: &AtomicBool) {
+    let every = Duration::from_millis(shared.config.checkpoint_interval_ms);
+    let mut next = Instant::now();
+    while !stop.load(Relaxed) {
+        match next.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            Some(left) => std::thread::park_timeout(left),
+            None if every.is_zero() => std::thread::park(),
+            None => {
+                next = Instant::now() + every.max(SHORTEST_PAUSE);
+                scrub(shared, stop);
+            }
+        }
+    }
+}
+
+fn scrub(shared: &Shared, stop: &AtomicBool) {
     let slot = Slot::default();
-    let begun = submit(shared, Work::Prove(Task::Checkpoint))
-        .and_then(|_| submit(shared, Work::Prove(Task::BeginScrub(slot.clone()))));
+    let begun = submit(shared, Work::Prove(Task::BeginScrub(slot.clone())));
     let Some(mut scrub) = slot.lock().take() else { return };
     if begun.is_err() {
         return;
     }
     let started = Instant::now();
-    scrub.run();
+    while let Some(rest) = scrub.slice() {
+        let rested = Instant::now() + rest;
+        while let Some(left) = rested.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if stop.load(Relaxed) {
+                return;
+            }
+            std::thread::park_timeout(left);
+        }
+    }
     *slot.lock() = Some(scrub);
     if submit(shared, Work::Prove(Task::FinishScrub(slot))).is_ok() {
         metrics::histogram!("littoral_leader_scrub_seconds").record(started.elapsed().as_secs_f64());

@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Why the last append failed, until one succeeds.
     pub(crate) trouble: Mutex<Option<String>>,
+    /// Files of the log that are gone: nothing is appended until they are back.
+    pub(crate) files_gone: Mutex<Option<String>>,
     /// Bytes of records appended since the start.
     pub(crate) appended_bytes: AtomicU64,
     /// Batches appended since the start.

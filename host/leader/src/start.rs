@@ -5,15 +5,16 @@ use crate::{
     config::{Config, InvalidConfig},
     exchange::{self, Exchange},
     handle::Handle,
+    hands::EveryCore,
     maintain,
     members::{self, Part},
     modules::Modules,
-    proof::Proof,
+    proof::{self, Proof},
     queue::Queue,
     shared::{Clock, Shared},
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Ledger, Published, Receipts, RecoverError, recover};
+use littoral_leader_core::{Committer, Hands, Ledger, Progress, Published, Receipts, RecoverError, recover};
 use littoral_log::{
     Log, OpenError,
     embedded::{Embedded, Options},
@@ -36,13 +37,16 @@ use std::{
         mpsc::sync_channel,
     },
     thread::{self, JoinHandle},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// Batches that may wait to be applied while the next is made durable.
 const BATCHES_IN_FLIGHT: usize = 4;
+
+/// How often a start that takes long says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Memory for the rows of conflicts, in bytes.
 const CONFLICTS_BYTES_MAX: usize = 64 << 20;
@@ -92,6 +96,8 @@ pub struct Ground {
     pub clock: Clock,
     /// A random number.
     pub entropy: u64,
+    /// How far the start has come.
+    pub progress: Arc<Progress>,
 }
 
 impl Ground {
@@ -107,6 +113,7 @@ impl Ground {
             modules: Arc::new(at(path.join("modules"))?),
             clock: Arc::new(wall_ms),
             entropy: RandomState::new().hash_one(std::process::id()),
+            progress: Arc::default(),
         })
     }
 }
@@ -163,9 +170,19 @@ pub(crate) async fn open_blocking(
     part: Option<members::PartOf>,
 ) -> Result<(Arc<Shared>, Threads), StartError> {
     let tasks = tokio::runtime::Handle::current();
+    let telling = AbortOnDropHandle::new(tokio::spawn(tell(ground.progress.clone())));
     let opened =
         tokio::task::spawn_blocking(move || open(ground, config, runtime, part.map(|part| (part, tasks)))).await;
+    drop(telling);
     opened.map_err(|error| StartError::Thread(io::Error::other(error)))?
+}
+
+/// Logs how far a long start has come.
+async fn tell(progress: Arc<Progress>) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        tracing::info!(%progress, "starting");
+    }
 }
 
 /// Starts what follows other regions, which only who leads does, and has modules made ready.
@@ -211,9 +228,9 @@ fn open(
     let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
     // A member may yet have to give up what it does not know to be committed.
     let through = if alone { log.bounds().tail } else { log.committed() };
-    let recovered = recover(&*ground.storage, &*log, layout, through, || {
-        (Receipts::new(keys_max, age_ms), Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX))
-    })?;
+    let empty = || (Receipts::new(keys_max, age_ms), Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX));
+    let how = (&EveryCore as &dyn Hands, &*ground.progress);
+    let recovered = recover(&*ground.storage, &*log, layout, through, empty, how)?;
     let (bounds, identity) = (log.bounds(), log.identity());
     tracing::info!(
         region = %identity.region,
@@ -264,6 +281,7 @@ fn open(
         marks: recovered.marks,
         clock: ground.clock,
         trouble: Mutex::default(),
+        files_gone: Mutex::default(),
         appended_bytes: AtomicU64::new(0),
         commits: AtomicU64::new(0),
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
@@ -283,6 +301,7 @@ pub(crate) struct Threads {
     disk: JoinHandle<()>,
     apply: JoinHandle<()>,
     maintain: JoinHandle<()>,
+    scrub: JoinHandle<()>,
     stop: Arc<AtomicBool>,
 }
 
@@ -294,6 +313,10 @@ impl Threads {
             let (shared, stop) = (shared.clone(), stop.clone());
             named("leader-upkeep").spawn(move || maintain::run(&shared, &stop, replayed_bytes))?
         };
+        let scrub = {
+            let (shared, stop) = (shared.clone(), stop.clone());
+            named("leader-scrub").spawn(move || proof::run(&shared, &stop))?
+        };
         let apply = {
             let shared = shared.clone();
             named("leader-apply").spawn(move || match shared.members {
@@ -304,7 +327,7 @@ impl Threads {
         let (committer, disk) = commit::Committer::new(shared, batches, maintain.thread().clone());
         let disk = named("leader-disk").spawn(move || disk.run())?;
         let commit = named("leader-commit").spawn(move || committer.run())?;
-        Ok(Self { commit, disk, apply, maintain, stop })
+        Ok(Self { commit, disk, apply, maintain, scrub, stop })
     }
 
     /// Waits until everything that was taken is durable, applied and acknowledged.
@@ -315,9 +338,11 @@ impl Threads {
             }
         }
         self.stop.store(true, Relaxed);
-        self.maintain.thread().unpark();
-        if self.maintain.join().is_err() {
-            tracing::error!(name = "upkeep", "a thread of the leader had panicked");
+        for (name, thread) in [("upkeep", self.maintain), ("scrub", self.scrub)] {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!(name, "a thread of the leader had panicked");
+            }
         }
     }
 }

@@ -84,6 +84,7 @@ impl Members {
             modules: Arc::new(one.components.clone()),
             clock: Arc::new(|| NOW_MS),
             entropy: STARTED.fetch_add(1, Relaxed),
+            progress: Arc::default(),
         };
         let stop = CancellationToken::new();
         let member = Member::start_on(ground, config, membership, one.modules.clone(), stop.clone()).await.unwrap();

@@ -115,6 +115,12 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// another thread than the one that appends.
     fn prepare(&self);
 
+    /// Looks whether the log's files are still there, and says which are not. Nothing is appended while one is missing, as what
+    /// is written into it is lost with the process.
+    fn missing_files(&self) -> Option<String> {
+        None
+    }
+
     /// Notes down how far the log is durable and committed, when that has moved: the next start then notices when less is
     /// there.
     ///

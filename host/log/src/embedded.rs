@@ -2,6 +2,7 @@
 
 mod append;
 mod cut;
+mod missing;
 pub(crate) mod open;
 pub(crate) mod read;
 
@@ -69,6 +70,8 @@ pub struct Embedded {
     prepared: Mutex<Option<Prepared>>,
     /// What was noted down last. Locked after `writer`.
     marked: Mutex<Marked>,
+    /// Files that are gone, when they were last looked for.
+    missing: Mutex<Option<String>>,
     /// The first record of the newest segment that the system's memory was freed of.
     let_go: Mutex<Lsn>,
     /// Files made for segments so far: each has a name of its own until it becomes one.
@@ -177,6 +180,10 @@ impl Log for Embedded {
     fn prepare(&self) {
         self.prepare_segment();
         self.let_go_of_full_segments();
+    }
+
+    fn missing_files(&self) -> Option<String> {
+        self.look_for_files()
     }
 
     fn mark(&self) -> io::Result<()> {

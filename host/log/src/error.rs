@@ -12,6 +12,12 @@ pub enum AppendError {
     /// The disk failed. The log keeps to what is known to be durable and tries again, in a new file, with the next batch.
     #[error("the disk failed: {0}")]
     Io(String),
+    /// Files of the log are gone. What was appended would be lost with the process.
+    #[error(
+        "files of the log are gone: {0}; put them back as they were and writes go on, or stop this process and restore its data \
+         directory"
+    )]
+    Missing(String),
     /// The batch is of an older epoch than the log: another leader has taken over.
     #[error("epoch {have} is over: the log is at epoch {log}")]
     Fenced {

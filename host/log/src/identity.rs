@@ -14,7 +14,8 @@ use littoral_model::{
 use serde::{Deserialize, Serialize};
 use std::io;
 
-const NAME: &str = "identity";
+/// The file's name.
+pub(crate) const NAME: &str = "identity";
 const MAGIC: &[u8; 8] = b"LITLOGID";
 
 /// The format of everything in the directory.

@@ -8,7 +8,7 @@ mod load;
 mod transfer;
 mod write;
 
-pub use load::{Reader, Section, newest};
+pub use load::{Part, Reader, RowsPart, Section, newest};
 pub use transfer::{Receiver, file_len, read_chunk};
 pub use write::{Written, prune, write};
 
@@ -86,7 +86,7 @@ pub struct Remembered {
     pub conflicts: Vec<Conflict>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct End {
     rows: u64,
     receipts: u64,

@@ -36,6 +36,14 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Of the disk.
     fn size(&self) -> io::Result<u64>;
 
+    /// Whether it can still be found under a name: one that was removed while it is open can be written, and is lost.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Says that it will hardly be read, so that the system need not keep it in memory. It stays readable.
     fn let_go(&self) {}
 }

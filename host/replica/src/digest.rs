@@ -9,6 +9,7 @@
 //! scrubs: between two writes the sums of all shards are as of one record.
 
 use crate::{
+    pace::SLICE,
     shard::is,
     table::Table,
     view::{Residency, View},
@@ -24,7 +25,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Sums that shards add to side by side.
@@ -85,11 +86,6 @@ fn difference(new: Option<&Row>, old: Option<&Row>, sum: impl Fn(&Row) -> Sum) -
     of(new).minus(of(old))
 }
 
-/// Shards that are added up between two breaths.
-const SHARDS_PER_BREATH: usize = 16;
-/// A breath: reads and writes come first.
-const BREATH: Duration = Duration::from_micros(200);
-
 /// What a scrub has found: a view and the buckets whose rows are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spoilt {
@@ -145,6 +141,18 @@ impl Table {
         Some(Scrub { table: self.clone(), next: 0, changed: Vec::new() })
     }
 
+    /// Has scrubs go on without rest until what is returned is dropped: somebody waits for them.
+    #[must_use]
+    pub fn hurry_scrubs(self: &Arc<Self>) -> Hurried {
+        self.hurry.wait();
+        Hurried(self.clone())
+    }
+
+    /// Has the scrub that is under way go on without rest, as something is known to be wrong.
+    pub fn hurry_this_scrub(&self) {
+        self.hurry.once();
+    }
+
     /// Has a row, if it is still held, count as what it has become in memory.
     fn reseal(&self, row: &Row) {
         let (hash, header) = (self.core.hash_of(row), row.header());
@@ -156,13 +164,26 @@ impl Table {
 }
 
 impl Scrub {
-    /// Adds up every shard that is left, with breaths in between. Blocks for as long as that takes.
-    pub fn run(&mut self) {
+    /// Adds up shards for some milliseconds, or one that takes longer. Returns for how long to rest before the next slice, so
+    /// that scrubs take no more than their share of a core; `None` when no shard is left.
+    pub fn slice(&mut self) -> Option<Duration> {
+        let begun = Instant::now();
         while self.advance() {
-            if self.next.is_multiple_of(SHARDS_PER_BREATH) {
-                std::thread::sleep(BREATH);
+            let (took, now) = (begun.elapsed(), Instant::now());
+            if took >= SLICE {
+                let rest = self.table.pace.lock().rest_after(took, now);
+                return Some(if self.is_hurried() { Duration::ZERO } else { rest });
             }
         }
+        // What is left of it counts for the next scrub.
+        let _rest = self.table.pace.lock().rest_after(begun.elapsed(), Instant::now());
+        None
+    }
+
+    /// Whether somebody waits for it: it need not rest.
+    #[must_use]
+    pub fn is_hurried(&self) -> bool {
+        self.table.hurry.is_on()
     }
 
     /// Adds up the next shard, while reads and writes go on elsewhere; false when there is none left.
@@ -213,7 +234,18 @@ impl Scrub {
 
 impl Drop for Scrub {
     fn drop(&mut self) {
+        self.table.hurry.scrub_ended();
         self.table.scrubbing.store(false, Relaxed);
+    }
+}
+
+/// Scrubs of a table do not rest while this is held.
+#[derive(Debug)]
+pub struct Hurried(Arc<Table>);
+
+impl Drop for Hurried {
+    fn drop(&mut self) {
+        self.0.hurry.waited();
     }
 }
 

@@ -6,6 +6,7 @@
 mod batch;
 mod digest;
 mod mend;
+mod pace;
 mod policy;
 mod prefetch;
 mod rebase;
@@ -14,7 +15,7 @@ mod shard;
 mod table;
 mod view;
 
-pub use digest::{Finding, Scrub, Spoilt};
+pub use digest::{Finding, Hurried, Scrub, Spoilt};
 pub use mend::{BucketPart, Mended};
 pub use rebase::Numbering;
 pub use scan::Chunks;

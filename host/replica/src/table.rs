@@ -3,6 +3,7 @@
 use crate::{
     batch::GROUP,
     digest::Scrubbing,
+    pace::{Hurry, Pace},
     policy::{Policy, PolicyKey},
     rebase::Numbering,
     scan::Graves,
@@ -22,7 +23,10 @@ use littoral_model::{
     view::ViewId,
 };
 use parking_lot::Mutex;
-use std::sync::{Arc, Weak, atomic::AtomicU64};
+use std::{
+    sync::{Arc, Weak, atomic::AtomicU64},
+    time::Instant,
+};
 
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,8 @@ pub struct Table {
     pub(crate) policy: Option<Policy>,
     misses_max: u64,
     pub(crate) scrubbing: Scrubbing,
+    pub(crate) pace: Mutex<Pace>,
+    pub(crate) hurry: Hurry,
     pub(crate) numbering: AtomicU64,
     /// Snapshots in the making, which must not miss tombstones that are collected meanwhile.
     pub(crate) snapshots: Mutex<Vec<Weak<Graves>>>,
@@ -120,7 +126,8 @@ impl Table {
         let misses_max = config.misses_max;
         let (scrubbing, snapshots, numbering) =
             (Scrubbing::default(), Mutex::default(), AtomicU64::new(Numbering::begin().number()));
-        Self { core, policy, misses_max, scrubbing, numbering, snapshots }
+        let (pace, hurry) = (Mutex::new(Pace::new(Instant::now())), Hurry::default());
+        Self { core, policy, misses_max, scrubbing, pace, hurry, numbering, snapshots }
     }
 
     /// What is held of a key.

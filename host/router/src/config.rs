@@ -4,6 +4,7 @@ use crate::{
     decision::{budget, health, hedge, outlier, place},
     dns, gateway,
 };
+use littoral_runtime::bounds::{self, COUNT_MAX};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -68,11 +69,18 @@ impl Config {
     /// Checks what the types cannot.
     ///
     /// # Errors
-    /// [`Invalid`], the first one.
+    /// [`Invalid`]: the first of [`Self::problems`].
     pub fn check(&self) -> Result<(), Invalid> {
-        let invalid = |key, reason: &str| Err(Invalid { key, reason: reason.to_owned() });
-        if !(1..=128).contains(&self.name.len()) {
-            return invalid("name", "give 1 to 128 bytes");
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that cannot work.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Invalid> {
+        let mut problems = Vec::new();
+        let mut invalid = |key, reason: String| problems.push(Invalid { key, reason });
+        if !(1..=128).contains(&self.name.len()) || self.name.chars().any(char::is_control) {
+            invalid("name", "give 1 to 128 bytes, without control characters".to_owned());
         }
         let shares = [
             ("outlier.success_share_min", self.outlier.success_share_min),
@@ -82,37 +90,49 @@ impl Config {
         ];
         for (key, share) in shares {
             if !(0.0..=1.0).contains(&share) {
-                return invalid(key, "a share is a number from 0 to 1");
+                invalid(key, "a share is a number from 0 to 1".to_owned());
             }
         }
         if !(0.0..=10.0).contains(&self.retry.share) {
-            return invalid("retry.share", "use a number from 0 to 10");
+            invalid("retry.share", "use a number from 0 to 10".to_owned());
         }
+        let gateway = &self.gateway;
+        let places = [
+            ("gateway.connections_max", gateway.connections_max as u64),
+            ("gateway.requests_max", gateway.requests_max as u64),
+            ("gateway.in_flight_max", u64::from(gateway.in_flight_max)),
+        ];
         let above_zero = [
             ("watch_ms", self.watch_ms),
             ("health.interval_ms", self.health.interval_ms),
             ("health.timeout_ms", self.health.timeout_ms),
-            ("gateway.timeout_ms", self.gateway.timeout_ms),
-            ("gateway.attempt_timeout_ms", self.gateway.attempt_timeout_ms),
-            ("gateway.connect_timeout_ms", self.gateway.connect_timeout_ms),
-            ("gateway.attempts_max", u64::from(self.gateway.attempts_max)),
-            ("gateway.in_flight_max", u64::from(self.gateway.in_flight_max)),
+            ("gateway.timeout_ms", gateway.timeout_ms),
+            ("gateway.attempt_timeout_ms", gateway.attempt_timeout_ms),
+            ("gateway.connect_timeout_ms", gateway.connect_timeout_ms),
+            ("gateway.attempts_max", u64::from(gateway.attempts_max)),
+            ("gateway.read_bytes_max", gateway.read_bytes_max as u64),
+            ("gateway.write_bytes_max", gateway.write_bytes_max as u64),
+            ("gateway.header_timeout_ms", gateway.header_timeout_ms),
+            ("gateway.stall_timeout_ms", gateway.stall_timeout_ms),
         ];
-        if let Some((key, _)) = above_zero.into_iter().find(|(_, value)| *value == 0) {
-            return invalid(key, "it must be above zero");
+        for bad in bounds::check(1..=COUNT_MAX, places).chain(bounds::check(1..=u64::MAX, above_zero)) {
+            invalid(bad.key, bad.reason);
         }
-        if self.gateway.timeout_ms > self.gateway.timeout_ms_max {
-            return invalid("gateway.timeout_ms", "it must not exceed timeout_ms_max");
+        if gateway.timeout_ms > gateway.timeout_ms_max {
+            invalid("gateway.timeout_ms", "it must not exceed timeout_ms_max".to_owned());
         }
         for subnet in &self.place.subnets {
             if let Err(error) = crate::decision::coordinates::Coordinates::new(subnet.latitude, subnet.longitude) {
-                return Err(Invalid { key: "place.subnets", reason: format!("{}: {error}", subnet.network) });
+                invalid("place.subnets", format!("{}: {error}", subnet.network));
             }
         }
         if self.dns.ttl_s > TTL_S_MAX {
-            return invalid("dns.ttl_s", "use at most 86400; small ones let clients leave a lost region soon");
+            invalid("dns.ttl_s", "use at most 86400; small ones let clients leave a lost region soon".to_owned());
         }
-        dns::Zone::new(&self.dns).map(drop).map_err(|error| Invalid { key: error.key, reason: error.reason })
+        if let Err(error) = dns::Zone::new(&self.dns) {
+            invalid(error.key, error.reason);
+        }
+        problems
     }
 }
 

@@ -50,6 +50,39 @@ async fn a_request_goes_to_the_nearest_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_web_page_can_use_a_router_only_if_its_origin_is_configured_and_doors_never_see_it() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| {
+        let origins = vec!["https://console.example".to_owned()];
+        config.gateway.origins = origins.try_into().unwrap();
+        config.gateway.hosts = vec!["features.example".to_owned()].try_into().unwrap();
+    })
+    .await;
+    let before = edges[0].count() + edges[1].count();
+    for path in
+        ["/push", "/get-online-features", "/v1/rows", "/router/v1/status", "/router/v1/explain", "/health", "/nope"]
+    {
+        for (headers, code) in [
+            ([("origin", "https://evil.example"), ("littoral-place", "0,1")], "origin_not_allowed"),
+            ([("origin", "null"), ("littoral-place", "0,1")], "origin_not_allowed"),
+            ([("host", "evil.example"), ("littoral-place", "0,1")], "host_not_allowed"),
+            ([("host", "evil.example"), ("origin", "https://console.example")], "host_not_allowed"),
+        ] {
+            let refused = stand.send("POST", path, &headers, "{}").await;
+            assert_eq!(refused.status, 403, "{path} {headers:?}: {refused:?}");
+            let key = if code.starts_with("origin") { "router.gateway.origins" } else { "router.gateway.hosts" };
+            assert!(refused.text.contains(key), "{path}: {refused:?}");
+        }
+    }
+    assert_eq!(edges[0].count() + edges[1].count(), before, "none of it reached a door");
+    let headers = [("host", "features.example"), ("origin", "https://console.example"), ("littoral-place", "0,1")];
+    assert_eq!(stand.send("POST", "/push", &headers, "{}").await.status, 200);
+    let seen = edges[0].headers.lock().clone();
+    // A door behind the router listens where it likes and has origins of its own.
+    assert_eq!((seen["host"].to_str().unwrap(), seen.get("origin")), (&*edges[0].address.to_string(), None));
+}
+
+#[tokio::test]
 async fn a_read_is_sent_again_and_a_write_is_not_unless_it_may() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |_| {}).await;
@@ -139,7 +172,7 @@ async fn a_client_that_leaves_ends_the_work_for_it() {
     let stand = Stand::start(&edges, |_| {}).await;
     edges[0].does(Deed::Slow(NEVER));
     let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
-    let head = "POST /v1/read HTTP/1.1\r\nhost: a\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
+    let head = "POST /v1/read HTTP/1.1\r\nhost: localhost\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
     tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
     wait("the work begins", || edges[0].count() == 1).await;
     drop(stream);
@@ -288,7 +321,7 @@ async fn a_client_that_leaves_a_wait_ends_it() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 200).await;
     edges[0].does(Deed::Slow(Duration::from_secs(60)));
-    let head = "POST /v1/read HTTP/1.1\r\nhost: a\r\nlittoral-place: 0,1\r\nlittoral-wait-ms: 30000\r\ncontent-length: 2\r\n\r\n{}";
+    let head = "POST /v1/read HTTP/1.1\r\nhost: localhost\r\nlittoral-place: 0,1\r\nlittoral-wait-ms: 30000\r\ncontent-length: 2\r\n\r\n{}";
     let mut client = tokio::net::TcpStream::connect(stand.address).await.unwrap();
     client.write_all(head.as_bytes()).await.unwrap();
     wait("the read waits", || edges[0].count() == 1).await;
@@ -321,7 +354,7 @@ async fn connections_are_kept_behind_empty_answers_and_half_closed_clients_are_a
     assert!(edges[0].connections() <= 3, "{} connections", edges[0].connections());
     edges[0].does(Deed::Slow(Duration::from_millis(50)));
     let mut client = tokio::net::TcpStream::connect(stand.address).await.unwrap();
-    let request = "POST /push HTTP/1.1\r\nhost: x\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
+    let request = "POST /push HTTP/1.1\r\nhost: localhost\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
     client.write_all(request.as_bytes()).await.unwrap();
     client.shutdown().await.unwrap();
     let mut answer = String::new();

@@ -1,6 +1,9 @@
 //! A listener's connections: taken in up to a bound, drained at the end.
 
-use crate::reactors::Reactors;
+use crate::{
+    descriptors::{self, Side},
+    reactors::Reactors,
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -35,6 +38,11 @@ pub async fn serve<C, F>(
     let cut = CancellationToken::new();
     while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
+            Ok((stream, peer, place)) if !descriptors::leaves_room(&stream, Side::Client) => {
+                drop((stream, place));
+                tracing::warn!(%peer, "a connection is closed: the last file descriptors are kept for the log and for peers");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
             Ok((stream, peer, place)) => {
                 let cut = cut.clone();
                 let spawned = reactors.spawn(&connections, stream, |stream| {

@@ -3,8 +3,11 @@
 //!
 //! Invariant: nothing here knows what a leader or an edge is.
 
+pub mod bounds;
+pub mod browsers;
 pub mod clock;
 pub mod connections;
+pub mod descriptors;
 pub mod logging;
 pub mod memory;
 pub mod metrics;

@@ -1,6 +1,10 @@
 //! Logs: structured events on standard error, as text for people or as JSON for collectors.
 
 use serde::Deserialize;
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// `[log]`: what is logged, and how.
@@ -67,7 +71,9 @@ pub fn install(config: &Config) {
     let registry = tracing_subscriber::registry().with(filter);
     let _already = match config.format {
         Format::Text => {
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(stderr_is_terminal())).try_init()
+            let ansi = stderr_is_terminal();
+            let writer = move || OneLine { out: io::stderr(), ansi };
+            registry.with(fmt::layer().with_writer(writer).with_ansi(ansi)).try_init()
         }
         Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
     };
@@ -78,9 +84,56 @@ fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// Writes an event as one line, whatever its values hold. A name that a peer chose could otherwise end a line and forge the
+/// next, or steer a terminal. An event comes in one piece.
+struct OneLine<W> {
+    out: W,
+    /// Whether the event is coloured, and its escape sequences are ours.
+    ansi: bool,
+}
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.out.write_all(one_line(&String::from_utf8_lossy(event), self.ansi).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The event with every character escaped that is no part of a line, but for the newline that ends it.
+fn one_line(event: &str, ansi: bool) -> String {
+    let (line, end) = event.strip_suffix('\n').map_or((event, ""), |line| (line, "\n"));
+    let mut out = String::with_capacity(event.len());
+    for character in line.chars() {
+        let ours = character == '\t' || ansi && character == '\u{1b}';
+        let separates = matches!(character, '\u{2028}' | '\u{2029}');
+        if separates || character.is_control() && !ours {
+            // Writing to a text does not fail.
+            let _ = write!(out, "{}", character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out.push_str(end);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_value_ends_a_line_or_steers_a_terminal() {
+        let mut written = Vec::new();
+        let forged = "INFO joined subscriber=x\r\n2026 WARN forged\u{85}\u{2028}\u{1b}[2J\tend\n";
+        OneLine { out: &mut written, ansi: false }.write_all(forged.as_bytes()).unwrap();
+        let line = String::from_utf8(written).unwrap();
+        assert_eq!(line, "INFO joined subscriber=x\\r\\n2026 WARN forged\\u{85}\\u{2028}\\u{1b}[2J\tend\n");
+        assert_eq!(one_line("\u{1b}[32mINFO\u{1b}[0m fine\n", true), "\u{1b}[32mINFO\u{1b}[0m fine\n");
+    }
 
     #[test]
     fn a_misspelt_level_is_refused_with_the_remedy() {

@@ -38,11 +38,11 @@ pub struct Handle(PrometheusHandle);
 #[derive(Clone)]
 pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
 
-/// Installs the process's recorder.
+/// Installs the process's recorder, which tells the build in `littoral_build_info`.
 ///
 /// # Errors
 /// [`Error`].
-pub fn install() -> Result<Handle, Error> {
+pub fn install(build: &'static str) -> Result<Handle, Error> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
         .build_recorder();
@@ -50,6 +50,8 @@ pub fn install() -> Result<Handle, Error> {
     metrics::set_global_recorder(recorder).map_err(|_| Error::Installed)?;
     describe_gauge!("littoral_process_resident_bytes", Unit::Bytes, "Resident memory of the process");
     describe_gauge!("littoral_process_tasks", Unit::Count, "Tasks of the process's threads that have not ended");
+    describe_gauge!("littoral_build_info", "Always 1; its label `version` is the build of the process");
+    gauge!("littoral_build_info", "version" => build).set(1.0);
     Ok(handle)
 }
 

@@ -1,6 +1,10 @@
 //! The feed's messages as frames.
 
-use crate::{DOWNSTREAM_LEN_MAX, Outgoing, UPSTREAM_LEN_MAX, encode::decode, error::Error};
+use crate::{
+    DOWNSTREAM_LEN_MAX, Outgoing, UPSTREAM_LEN_MAX,
+    encode::{append, decode},
+    error::Error,
+};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
@@ -49,6 +53,47 @@ pub fn push_downstream(out: &mut Outgoing, message: &Downstream) -> Result<(), E
     }
 }
 
+/// A catalogue's bytes, for [`push_snapshot_begin`].
+///
+/// # Errors
+/// [`Error::Malformed`] when it cannot be encoded.
+pub fn catalogue_bytes(catalogue: &Arc<Catalogue>) -> Result<Bytes, Error> {
+    let mut bytes = Vec::new();
+    append(&mut bytes, DOWNSTREAM, catalogue)?;
+    Ok(bytes.into())
+}
+
+/// Appends a snapshot's beginning whose catalogue's bytes are shared by every stream: they are `catalogue`, and not those of the
+/// message. Any other message is appended as it is.
+///
+/// # Errors
+/// As [`push_downstream`].
+pub fn push_snapshot_begin(out: &mut Outgoing, message: &Downstream, catalogue: &Bytes) -> Result<(), Error> {
+    let Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue: _, rows_estimate } = message else {
+        return push_downstream(out, message);
+    };
+    let head = (SNAPSHOT_BEGIN, as_of, chain, watermark, mixed);
+    out.push_around(DOWNSTREAM, (&head, catalogue, Some(*rows_estimate)), DOWNSTREAM_LEN_MAX)
+}
+
+/// A checkpoint's bytes, for [`push_checkpoint`].
+///
+/// # Errors
+/// [`Error::Malformed`] when it cannot be encoded.
+pub fn checkpoint_bytes(checkpoint: &Arc<Checkpoint>) -> Result<Bytes, Error> {
+    let mut bytes = Vec::new();
+    append(&mut bytes, DOWNSTREAM, checkpoint)?;
+    Ok(bytes.into())
+}
+
+/// Appends a checkpoint whose bytes are shared by every stream.
+///
+/// # Errors
+/// As [`push_downstream`].
+pub fn push_checkpoint(out: &mut Outgoing, checkpoint: &Bytes) -> Result<(), Error> {
+    out.push_around(DOWNSTREAM, (&CHECKPOINT, checkpoint, None), DOWNSTREAM_LEN_MAX)
+}
+
 /// Reads a publisher's message. Blocks of rows and records share the payload's memory.
 ///
 /// # Errors
@@ -73,8 +118,10 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
 }
 
 /// The numbers of [`Downstream`]'s variants whose bytes are shared; a test holds them against serde's.
+const SNAPSHOT_BEGIN: u32 = 1;
 const SNAPSHOT_ROWS: u32 = 2;
 const RECORDS: u32 = 4;
+const CHECKPOINT: u32 = 7;
 
 /// [`Downstream`] with its blocks borrowed, so that they can be cut from the payload instead of copied.
 #[derive(Deserialize)]

@@ -19,7 +19,7 @@ pub mod rows;
 
 pub use decoder::Decoder;
 pub use error::Error;
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, Piece};
 
 /// Bytes before a frame's payload: its length and its checksum.
 pub const HEADER_LEN: usize = 8;

@@ -15,9 +15,19 @@ const PIECE_LEN: usize = 64 << 10;
 /// ones are shared, not copied.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     small: Vec<u8>,
     len: usize,
+    common_len: usize,
+}
+
+/// Consecutive bytes of frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Whether other streams send the same bytes from the same memory, so that one stream more costs none.
+    pub common: bool,
 }
 
 impl Outgoing {
@@ -27,20 +37,34 @@ impl Outgoing {
         self.len
     }
 
+    /// Bytes that wait and whose memory is this stream's own.
+    #[must_use]
+    pub fn own_len(&self) -> usize {
+        self.len - self.common_len
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Takes the next piece to send; `None` when nothing waits.
+    /// Takes the next bytes to send; `None` when nothing waits.
     pub fn pop(&mut self) -> Option<Bytes> {
+        self.pop_piece().map(|piece| piece.bytes)
+    }
+
+    /// As [`Self::pop`], with whose memory it is.
+    pub fn pop_piece(&mut self) -> Option<Piece> {
         let piece = match self.pieces.pop_front() {
             Some(piece) => piece,
             None if self.small.is_empty() => return None,
-            None => Bytes::from(std::mem::take(&mut self.small)),
+            None => Piece { bytes: Bytes::from(std::mem::take(&mut self.small)), common: false },
         };
-        self.len -= piece.len();
+        self.len -= piece.bytes.len();
+        if piece.common {
+            self.common_len -= piece.bytes.len();
+        }
         Some(piece)
     }
 
@@ -85,10 +109,49 @@ impl Outgoing {
         if let Some(shared) = shared {
             self.flush();
             self.len += shared.len();
-            self.pieces.push_back(shared);
+            self.pieces.push_back(Piece { bytes: shared, common: false });
         } else if self.small.len() >= PIECE_LEN {
             self.flush();
         }
+        Ok(())
+    }
+
+    /// Appends a frame whose payload is `head`, then `common`, which is encoded already, then `after`. Other streams send
+    /// `common` too: it is shared with them.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the payload is longer than `len_max`; nothing was appended.
+    pub(crate) fn push_around(
+        &mut self,
+        what: &'static str,
+        (head, common, after): (&impl Serialize, &Bytes, Option<u64>),
+        len_max: usize,
+    ) -> Result<(), Error> {
+        let (mut front, mut back) = (vec![0; HEADER_LEN], Vec::new());
+        encode::append(&mut front, what, head)?;
+        if let Some(after) = after {
+            encode::append(&mut back, what, &after)?;
+        }
+        let len = front.len() - HEADER_LEN + common.len() + back.len();
+        if len > len_max || len > u32::MAX as usize {
+            return Err(Error::TooLong { len, len_max });
+        }
+        let mut hash = Xxh3::new();
+        for part in [&front[HEADER_LEN..], common, &back] {
+            hash.update(part);
+        }
+        front[..4].copy_from_slice(&(len as u32).to_le_bytes());
+        front[4..HEADER_LEN].copy_from_slice(&(hash.digest() as u32).to_le_bytes());
+        self.small.extend_from_slice(&front);
+        if common.len() >= SHARED_LEN_MIN {
+            self.flush();
+            self.common_len += common.len();
+            self.pieces.push_back(Piece { bytes: common.clone(), common: true });
+        } else {
+            self.small.extend_from_slice(common);
+        }
+        self.small.extend_from_slice(&back);
+        self.len += HEADER_LEN + len;
         Ok(())
     }
 
@@ -132,7 +195,8 @@ impl Outgoing {
 
     fn flush(&mut self) {
         if !self.small.is_empty() {
-            self.pieces.push_back(Bytes::from(std::mem::take(&mut self.small)));
+            let bytes = Bytes::from(std::mem::take(&mut self.small));
+            self.pieces.push_back(Piece { bytes, common: false });
         }
     }
 }

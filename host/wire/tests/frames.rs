@@ -3,9 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
 use bytes::Bytes;
+use littoral_model::{
+    catalogue::{Catalogue, CatalogueChange},
+    digest::{Checkpoint, Digest, ViewDigest},
+    hlc::Hlc,
+    merge::MergePolicy,
+    position::{Incarnation, Lsn, Position},
+    record::ChainHash,
+    token::Watermark,
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+};
 use littoral_protocol::frame::{Downstream, Upstream};
 use littoral_wire::{Decoder, Error, HEADER_LEN, Outgoing, call, feed};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 fn stream(messages: &[Downstream]) -> Vec<u8> {
     let mut out = Outgoing::default();
@@ -55,6 +67,72 @@ fn large_blocks_leave_without_a_copy_and_arrive_without_one() {
             assert_eq!(bytes.as_ptr(), whole[whole.len() - block.len()..].as_ptr());
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// A catalogue of so many views.
+fn catalogue(views: usize) -> Arc<Catalogue> {
+    let mut catalogue = Catalogue::default();
+    for number in 0..views {
+        let view = FeatureView {
+            id: ViewId(0),
+            name: format!("view_{number}"),
+            join_keys: vec![JoinKey { name: "id".into(), entity: "id".into(), value_type: ValueType::Int64 }],
+            features: vec![Feature { name: "f".into(), value_type: ValueType::Int64 }],
+            ttl_ms: None,
+            merge: MergePolicy::default(),
+        };
+        let change = catalogue.prepare(CatalogueChange::PutView(view)).unwrap().unwrap();
+        catalogue.apply(&change);
+    }
+    Arc::new(catalogue)
+}
+
+#[test]
+fn what_many_streams_share_is_the_same_bytes_from_the_same_memory() {
+    for views in [0, 3, 2_000] {
+        let begin = Downstream::SnapshotBegin {
+            as_of: Position { incarnation: Incarnation(7), lsn: Lsn(300) },
+            chain: ChainHash(u128::MAX),
+            watermark: Watermark::default(),
+            mixed: true,
+            catalogue: catalogue(views),
+            rows_estimate: 1 << 40,
+        };
+        let Downstream::SnapshotBegin { catalogue, .. } = &begin else { unreachable!() };
+        let shared = feed::catalogue_bytes(catalogue).unwrap();
+        let (mut one, mut other) = (Outgoing::default(), Outgoing::default());
+        feed::push_snapshot_begin(&mut one, &begin, &shared).unwrap();
+        feed::push_snapshot_begin(&mut other, &begin, &shared).unwrap();
+        feed::push_downstream(&mut other, &rows(vec![4; 9])).unwrap();
+        let is_large = views == 2_000;
+        assert_eq!(one.len() - one.own_len(), if is_large { shared.len() } else { 0 });
+        let largest = |out: &mut Outgoing| {
+            let pieces: Vec<_> = std::iter::from_fn(|| out.pop_piece()).collect();
+            let common = pieces.iter().find(|piece| piece.common).map(|piece| piece.bytes.as_ptr());
+            (common, pieces.iter().flat_map(|piece| piece.bytes.to_vec()).collect::<Vec<u8>>())
+        };
+        let ((from, bytes), (from_other, bytes_of_other)) = (largest(&mut one), largest(&mut other));
+        assert_eq!(
+            (from, from_other),
+            if is_large { (Some(shared.as_ptr()), Some(shared.as_ptr())) } else { (None, None) }
+        );
+        assert_eq!(bytes, stream(std::slice::from_ref(&begin)), "as serde encodes it");
+        assert_eq!(bytes_of_other, stream(&[begin, rows(vec![4; 9])]));
+        assert_eq!((one.len(), one.own_len(), other.len(), other.own_len()), (0, 0, 0, 0));
+    }
+}
+
+#[test]
+fn a_shared_checkpoint_is_the_message_that_serde_encodes() {
+    for views in [0, 40] {
+        let view = |view| ViewDigest { view: ViewId(view), rows: 5, digest: Digest::default() };
+        let views = (0..views).map(view).collect();
+        let checkpoint = Arc::new(Checkpoint { lsn: Lsn(9), at: Hlc(8), views });
+        let mut out = Outgoing::default();
+        feed::push_checkpoint(&mut out, &feed::checkpoint_bytes(&checkpoint).unwrap()).unwrap();
+        let bytes: Vec<u8> = std::iter::from_fn(|| out.pop()).flat_map(|piece| piece.to_vec()).collect();
+        assert_eq!(bytes, stream(&[Downstream::Checkpoint(checkpoint)]));
     }
 }
 

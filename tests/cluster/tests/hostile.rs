@@ -102,7 +102,7 @@ fn a_huge_body(edge: &Node, path: &str) {
     let mut stream = TcpStream::connect(edge.ready.door).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let length = 100 << 20;
-    write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n").unwrap();
     let chunk = vec![b' '; 1 << 20];
     // The server may close while we still send.
     let _cut = (0..100).try_for_each(|_| stream.write_all(&chunk));
@@ -124,8 +124,10 @@ fn slow_silent_and_half_closed_clients_hold_nobody_up() {
             // Says nothing.
             0 => {}
             // A head that does not end, and a body that does not come.
-            1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\nx-slow: ").unwrap(),
-            2 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{").unwrap(),
+            1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\nx-slow: ").unwrap(),
+            2 => {
+                stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{").unwrap()
+            }
             _ => {
                 let garbage = (0..64u8).map(|byte| byte.wrapping_mul(37)).collect::<Vec<_>>();
                 stream.write_all(&garbage).unwrap();
@@ -140,7 +142,8 @@ fn slow_silent_and_half_closed_clients_hold_nobody_up() {
     let mut stream = TcpStream::connect(edge.ready.door).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let body = String::from_utf8(body(json!(["accounts:balance"]), json!({ "account_id": [7] }))).unwrap();
-    write!(stream, "POST {NATIVE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(stream, "POST {NATIVE} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     if let Ok((answer, _)) = read_answer(&mut BufReader::new(stream), false) {
         assert_eq!(accounts::balances(&answer), [Some(8)], "{}", answer.text());

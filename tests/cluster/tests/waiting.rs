@@ -32,7 +32,7 @@ fn send(node: &Node, token: &str) -> TcpStream {
     let body = r#"{"features":["accounts:balance"],"entities":{"account_id":[1]}}"#;
     let mut stream = TcpStream::connect(node.ready.door).unwrap();
     let head = format!(
-        "POST /v1/read HTTP/1.1\r\nhost: door\r\ncontent-length: {}\r\nlittoral-at-least: {token}\r\n\
+        "POST /v1/read HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\nlittoral-at-least: {token}\r\n\
          littoral-wait-ms: 30000\r\n\r\n",
         body.len()
     );

@@ -2,7 +2,7 @@
 
 pub(crate) mod process {
     use crate::config::sections::Shutdown;
-    use littoral_runtime::{logging, workers};
+    use littoral_runtime::{descriptors::Needs, logging, workers};
 
     /// Settings of every node's process, as the command has them.
     #[allow(dead_code, reason = "no process is started")]
@@ -11,5 +11,6 @@ pub(crate) mod process {
         pub logging: logging::Config,
         pub workers: workers::Config,
         pub shutdown: Shutdown,
+        pub descriptors: Needs,
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Building, Committer, Durable, Imports, Ledger, Limits, Marks, Published, Receipts, State, Work, commit, ingest,
-    published::receipt, receipts::content_hash, recover, vouching,
+    Alone, Building, Committer, Durable, Hands, Imports, Ledger, Limits, Marks, Progress, Published, Receipts, State,
+    Work, commit, ingest, published::receipt, receipts::content_hash, recover, vouching,
 };
 use littoral_log::{
     Batch, Log as _, Retention,
@@ -136,7 +136,9 @@ impl Leader {
             Options { region, first_epoch: Epoch::FIRST, segment_bytes: 4 << 10, cache_bytes: 4 << 10, entropy };
         let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
         let receipts = || (Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS), Ledger::new(100, 1 << 20));
-        let recovered = recover(&disk, &*log, TABLE, log.bounds().tail, receipts).map_err(|error| error.to_string())?;
+        let how = (&Alone as &dyn Hands, &Progress::default());
+        let recovered =
+            recover(&disk, &*log, TABLE, log.bounds().tail, receipts, how).map_err(|error| error.to_string())?;
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
         let published = Published::at(

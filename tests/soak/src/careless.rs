@@ -19,12 +19,14 @@ pub(crate) fn clients(doors: &[SocketAddr], mut chance: fastrand::Rng, stop: &At
             // A node may be gone, or close at once: both are to be expected here.
             let _ = match chance.u8(..6) {
                 0 => Ok(()),
-                1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\nx-slow: "),
-                2 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{"),
+                1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\nx-slow: "),
+                2 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{"),
                 3 => stream
-                    .write_all(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n")
+                    .write_all(b"GET /v1/status HTTP/1.1\r\nhost: localhost\r\n\r\n")
                     .and_then(|()| stream.shutdown(Shutdown::Write)),
-                4 => stream.write_all(b"POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{]}"),
+                4 => stream.write_all(
+                    b"POST /get-online-features HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\n{]}",
+                ),
                 _ => {
                     let garbage: Vec<u8> = (0..200).map(|_| chance.u8(..)).collect();
                     stream.write_all(&garbage)

@@ -1,7 +1,11 @@
 //! `littoral config`: checks configuration files.
 
 use crate::{
-    config::{self, Problem, dev, edge, leader, load::role_of, overrides::Override, router},
+    config::{
+        self, Problem, dev, edge, leader,
+        load::{problems, role_of},
+        router,
+    },
     definitions_file,
     failure::Failure,
     output::{self, Paint},
@@ -35,7 +39,9 @@ struct Checked {
     file: PathBuf,
     fine: bool,
     configures: String,
+    /// The first problem, as older programs read it.
     problem: Option<String>,
+    problems: Vec<String>,
 }
 
 /// Checks every file and says what is wrong with each.
@@ -55,46 +61,56 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn describe(checked: &Checked) -> String {
-    match &checked.problem {
-        None => format!("{} {} ({})\n", "ok".green(), checked.file.display(), checked.configures),
-        Some(problem) => format!("{} {problem}\n", "bad".red()),
+    if checked.fine {
+        return format!("{} {} ({})\n", "ok".green(), checked.file.display(), checked.configures);
     }
+    checked.problems.iter().map(|problem| format!("{} {problem}\n", "bad".red())).collect()
 }
 
 fn check(file: &Path) -> Checked {
-    let (configures, problem) = match check_file(file) {
-        Ok(configures) => (configures, None),
-        Err(problem) => (String::new(), Some(problem.to_string())),
+    let (configures, problems) = match check_file(file) {
+        Ok(configures) => (configures, Vec::new()),
+        Err(problems) => (String::new(), problems.iter().map(ToString::to_string).collect()),
     };
-    Checked { file: file.to_owned(), fine: problem.is_none(), configures, problem }
+    Checked {
+        file: file.to_owned(),
+        fine: problems.is_empty(),
+        configures,
+        problem: problems.first().cloned(),
+        problems,
+    }
 }
 
 /// What the file configures.
 ///
 /// # Errors
-/// [`Problem`]: the first thing that is wrong with it.
-pub fn check_file(file: &Path) -> Result<String, Problem> {
-    let text = std::fs::read_to_string(file).map_err(|error| Problem::unreadable(file, &error))?;
-    let table: toml::Table = toml::from_str(&text).map_err(|error| Problem::in_file(file, &text, &error))?;
-    if !table.contains_key("role") && definitions_file::is_one(&table) {
-        return Ok(definitions_file::parse(file, &text)?.describe());
-    }
-    let none: &[Override] = &[];
-    let role = role_of(file, &table)?;
-    match role.as_str() {
-        "leader" => config::load::<leader::File>(Some(file), none).map(drop)?,
-        "edge" => config::load::<edge::File>(Some(file), none).map(drop)?,
-        "dev" => config::load::<dev::File>(Some(file), none).map(drop)?,
-        "router" => config::load::<router::File>(Some(file), none).map(drop)?,
-        "topology" => config::load::<littoral_router::Topology>(Some(file), none).map(drop)?,
-        _ => {
-            return Err(Problem {
-                place: config::problem::Place::File { path: file.to_owned(), line: None },
-                key: "role".to_owned(),
-                what: format!("there is no role '{role}'"),
-                remedy: "use \"leader\", \"edge\", \"router\", \"topology\" or \"dev\"".to_owned(),
-            });
+/// Everything that is wrong with it.
+pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
+    let text = std::fs::read_to_string(file).map_err(|error| vec![Problem::unreadable(file, &error)])?;
+    let table: toml::Table = match toml::from_str(&text) {
+        Ok(table) => table,
+        Err(first) => {
+            let (_, all) = toml::de::DeTable::parse_recoverable(&text);
+            let problems: Vec<_> = all.iter().map(|error| Problem::in_file(file, &text, error)).collect();
+            return Err(if problems.is_empty() { vec![Problem::in_file(file, &text, &first)] } else { problems });
         }
+    };
+    if !table.contains_key("role") && definitions_file::is_one(&table) {
+        return definitions_file::parse(file, &text).map(|found| found.describe()).map_err(|problem| vec![problem]);
     }
-    Ok(role)
+    let role = role_of(file, &table).map_err(|problem| vec![problem])?;
+    let problems = match role.as_str() {
+        "leader" => problems::<leader::File>(file, &text),
+        "edge" => problems::<edge::File>(file, &text),
+        "dev" => problems::<dev::File>(file, &text),
+        "router" => problems::<router::File>(file, &text),
+        "topology" => problems::<littoral_router::Topology>(file, &text),
+        _ => vec![Problem {
+            place: config::problem::Place::File { path: file.to_owned(), line: None },
+            key: "role".to_owned(),
+            what: format!("there is no role '{role}'"),
+            remedy: "use \"leader\", \"edge\", \"router\", \"topology\" or \"dev\"".to_owned(),
+        }],
+    };
+    if problems.is_empty() { Ok(role) } else { Err(problems) }
 }

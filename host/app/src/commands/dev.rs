@@ -77,8 +77,9 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let definitions =
         config.definitions.iter().map(|path| definitions_file::read(path)).collect::<Result<Vec<_>, _>>()?;
     super::block_on(async move {
-        let mut signals =
-            Signals::listen().map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+        let mut signals = Signals::listen()
+            .map(Signals::with_terminal)
+            .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
         let plan = Plan {
             data_dir: config.data_dir,
             edges: config.edges,
@@ -135,8 +136,9 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         seed: 0,
     };
     super::block_on(async move {
-        let mut signals =
-            Signals::listen().map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
+        let mut signals = Signals::listen()
+            .map(Signals::with_terminal)
+            .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
         let mut regions = tokio::select! {
             started = Regions::start(plan) => started?,
             _ = signals.next() => return Ok(ExitCode::SUCCESS),

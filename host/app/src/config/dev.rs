@@ -51,14 +51,14 @@ impl load::File for File {
     const TOP: &'static [&'static str] =
         &["edges", "data_dir", "listen", "leader_listen", "leader_config", "edge_config", "definitions"];
 
-    fn check(&self) -> Result<(), load::Misfit> {
+    fn misfits(&self) -> Vec<load::Misfit> {
         if (1..=EDGES_MAX).contains(&self.edges) {
-            return Ok(());
+            return Vec::new();
         }
-        Err(load::Misfit {
+        vec![load::Misfit {
             key: "edges".to_owned(),
             what: format!("{} edges cannot be run here", self.edges),
             remedy: format!("it takes 1 to {EDGES_MAX}"),
-        })
+        }]
     }
 }

@@ -1,11 +1,14 @@
 //! An edge's file.
 
 use crate::{
-    config::{load, sections::Shutdown},
+    config::{
+        load,
+        sections::{self, Shutdown},
+    },
     node::process::Common,
 };
 use littoral_feed::server as feed;
-use littoral_runtime::{logging, workers};
+use littoral_runtime::{descriptors::Needs, logging, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -55,13 +58,12 @@ impl load::File for File {
         &["edge", "edge.leader", "feed", "door", "modules", "shutdown", "workers", "logging"];
     const TOP: &'static [&'static str] = &["listen", "peer_listen"];
 
-    fn check(&self) -> Result<(), load::Misfit> {
-        let relay = || if self.peer_listen.is_some() { self.edge.check_relay() } else { Ok(()) };
-        self.edge.check().and_then(|()| relay()).map_err(|error| load::Misfit {
-            key: format!("edge.{}", error.key),
-            what: error.reason,
-            remedy: String::new(),
-        })
+    fn misfits(&self) -> Vec<load::Misfit> {
+        let relay = self.peer_listen.and_then(|_| self.edge.check_relay().err());
+        let edge = self.edge.problems().into_iter().chain(relay);
+        edge.map(|problem| load::Misfit::of("edge", problem.key, problem.reason))
+            .chain(sections::misfits(&self.feed, &self.door, &self.modules))
+            .collect()
     }
 }
 
@@ -73,6 +75,11 @@ impl File {
             logging: self.logging.clone(),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
+            descriptors: Needs {
+                own: sections::DESCRIPTORS_OF_EVERY_NODE,
+                peers: self.peer_listen.map(|_| sections::peers(&self.feed)),
+                clients: sections::clients(&self.door),
+            },
         }
     }
 }

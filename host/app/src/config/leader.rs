@@ -1,13 +1,17 @@
 //! A leader's file.
 
 use crate::{
-    config::{lease::Lease, load, sections::Shutdown},
+    config::{
+        lease::Lease,
+        load,
+        sections::{self, Shutdown},
+    },
     node::process::Common,
 };
 use littoral_feed::server as feed;
 use littoral_leader::{OtherRegion, Seat};
 use littoral_model::region::Region;
-use littoral_runtime::{logging, workers};
+use littoral_runtime::{descriptors::Needs, logging, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -73,15 +77,17 @@ impl load::File for File {
         &["leader", "lease", "feed", "door", "modules", "shutdown", "workers", "logging"];
     const TOP: &'static [&'static str] = &["listen", "peer_listen", "catalogue_home"];
 
-    fn check(&self) -> Result<(), load::Misfit> {
-        self.leader().check().map_err(|error| {
-            let key = match error.key {
-                "regions" | "catalogue_home" | "members" => error.key.to_owned(),
-                key => format!("leader.{key}"),
-            };
-            load::Misfit { key, what: error.reason, remedy: String::new() }
-        })?;
-        self.lease.check(!self.members.is_empty())
+    fn misfits(&self) -> Vec<load::Misfit> {
+        let section = |key: &str| match key {
+            "regions" | "catalogue_home" | "members" => "",
+            _ => "leader",
+        };
+        let leader = self.leader().problems().into_iter();
+        leader
+            .map(|problem| load::Misfit::of(section(problem.key), problem.key, problem.reason))
+            .chain(self.lease.check(!self.members.is_empty()).err())
+            .chain(sections::misfits(&self.feed, &self.door, &self.modules))
+            .collect()
     }
 }
 
@@ -99,6 +105,11 @@ impl File {
             logging: self.logging.clone(),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
+            descriptors: Needs {
+                own: sections::DESCRIPTORS_OF_EVERY_NODE.saturating_add(self.leader().descriptors()),
+                peers: Some(sections::peers(&self.feed)),
+                clients: sections::clients(&self.door),
+            },
         }
     }
 }

@@ -1,12 +1,15 @@
-//! Loading: file, then environment, then flags; the first thing that is wrong is said with its place.
+//! Loading: file, then environment, then flags. Whatever is wrong is said with its place.
 
 use crate::config::{
     overrides::Override,
     problem::{Place, Problem},
 };
 use serde::de::DeserializeOwned;
-use std::path::Path;
-use toml::{Table, Value};
+use std::{ops::Range, path::Path};
+use toml::{
+    Table, Value,
+    de::{DeArray, DeTable, DeValue, Deserializer},
+};
 
 /// A value that its type allows and its meaning does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +31,17 @@ pub trait File: DeserializeOwned {
     /// Its keys at the top, without `role`.
     const TOP: &'static [&'static str];
 
-    /// Checks what the types cannot: bounds, and settings that only make sense together.
-    ///
-    /// # Errors
-    /// [`Misfit`], the first one.
-    fn check(&self) -> Result<(), Misfit> {
-        Ok(())
+    /// What the types allow and cannot be: bounds, and settings that only make sense together.
+    fn misfits(&self) -> Vec<Misfit> {
+        Vec::new()
+    }
+}
+
+impl Misfit {
+    /// A key of a section; `reason` says what is wrong and what would do.
+    pub fn of(section: &str, key: &str, reason: String) -> Self {
+        let key = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+        Self { key, what: reason, remedy: String::new() }
     }
 }
 
@@ -61,12 +69,69 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
     for setting in overrides {
         (table, loaded) = apply(&table, setting)?;
     }
-    match loaded.check() {
-        Ok(()) => Ok(loaded),
-        Err(Misfit { key, what, remedy }) => {
-            Err(Problem { place: place_of(&key, shown, &text, overrides), key, what, remedy })
-        }
+    match loaded.misfits().into_iter().next() {
+        None => Ok(loaded),
+        Some(misfit) => Err(placed(misfit, shown, &text, overrides)),
     }
+}
+
+/// Everything that is wrong with a file's text that says itself that it is such a file. What the types refuse is left out of
+/// what is looked at further, as if it was not there.
+pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
+    let mut document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => return vec![Problem::in_file(path, text, &error)],
+    };
+    let mut problems = Vec::new();
+    let loaded = loop {
+        match T::deserialize(Deserializer::from(document.clone())) {
+            Ok(loaded) => break loaded,
+            Err(error) => {
+                problems.push(Problem::in_file(path, text, &error));
+                let removed = error.span().is_some_and(|span| remove(document.get_mut(), &span));
+                if !removed {
+                    return problems;
+                }
+            }
+        }
+    };
+    problems.extend(loaded.misfits().into_iter().map(|misfit| placed(misfit, path, text, &[])));
+    problems
+}
+
+/// Removes the innermost entry whose key or value a place of the text belongs to. False when there is none.
+fn remove(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
+    if table.iter_mut().any(|(_, value)| remove_within(value.get_mut(), at)) {
+        return true;
+    }
+    let found = table.iter().find(|(key, value)| covers(key.span(), at) || covers(value.span(), at));
+    let key = found.map(|(key, _)| key.clone());
+    key.is_some_and(|key| table.remove(&key).is_some())
+}
+
+fn remove_within(value: &mut DeValue<'_>, at: &Range<usize>) -> bool {
+    match value {
+        DeValue::Table(table) => remove(table, at),
+        DeValue::Array(items) => {
+            if items.iter_mut().any(|item| remove_within(item.get_mut(), at)) {
+                return true;
+            }
+            let before = items.len();
+            let all = std::mem::replace(items, DeArray::new());
+            *items = all.into_iter().filter(|item| !covers(item.span(), at)).collect();
+            items.len() < before
+        }
+        _ => false,
+    }
+}
+
+fn covers(span: Range<usize>, at: &Range<usize>) -> bool {
+    span.start <= at.start && at.end <= span.end
+}
+
+fn placed(misfit: Misfit, path: &Path, text: &str, overrides: &[Override]) -> Problem {
+    let Misfit { key, what, remedy } = misfit;
+    Problem { place: place_of(&key, path, text, overrides), key, what, remedy }
 }
 
 /// The file's own word for what it is.
@@ -160,6 +225,64 @@ mod tests {
     }
 
     #[test]
+    fn every_problem_of_a_file_is_found_with_its_line() {
+        let text = "role = \"leader\"\nlisten = \"here\"\n[leader]\nregion = \"eu\"\nshards = 0\nrow_bytes_max = 1\n\
+                    [door]\nconnections_max = 0\nhosts = [\"a:1\"]\nread_rows_max = \"many\"\n[fede]\na = 1\nb = 2\n\
+                    [feed]\nsubscribers_max = 99999999\n[[regions]]\nname = \"us\"\nport = 7\n[modules]\nwall_ms = -1\n";
+        let found = problems::<leader::File>(Path::new("leader.toml"), text);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        for expected in [
+            "leader.toml:2: key 'listen'",
+            "leader.toml:5: key 'leader.shards'",
+            "leader.toml:6: key 'leader.row_bytes_max'",
+            "leader.toml:8: key 'door.connections_max': is 0",
+            "leader.toml:9: key 'door.hosts'",
+            "leader.toml:10: key 'door.read_rows_max'",
+            "leader.toml:11: key 'fede'",
+            "leader.toml:15: key 'feed.subscribers_max': is 99999999",
+            "leader.toml:18: key",
+            "leader.toml:20: key 'modules.wall_ms'",
+        ] {
+            assert!(found.iter().any(|problem| problem.starts_with(expected)), "{expected}: {found:#?}");
+        }
+        let fine = "role = \"leader\"\n[door]\nconnections_max = 1\n";
+        assert_eq!(problems::<leader::File>(Path::new("leader.toml"), fine), []);
+    }
+
+    #[test]
+    fn numbers_that_cannot_work_are_refused_in_every_role() {
+        let found = |key: &str, role: &str| {
+            let (section, name) = key.rsplit_once('.').unwrap();
+            let text = format!("role = \"{role}\"\n[{section}]\n{name} = 0\n");
+            let path = Path::new("file.toml");
+            let found = match role {
+                "leader" => problems::<leader::File>(path, &text),
+                "edge" => problems::<edge::File>(path, &text),
+                _ => problems::<router::File>(path, &text),
+            };
+            assert!(found.iter().any(|problem| problem.key == key), "{role} {key}: {found:?}");
+        };
+        for role in ["leader", "edge"] {
+            let keys = [
+                "door.connections_max",
+                "door.requests_max",
+                "door.header_timeout_ms",
+                "door.write_bytes_max",
+                "feed.connections_max",
+                "feed.subscribers_max",
+                "feed.heartbeat_ms",
+                "feed.subscribers_bytes_max",
+                "modules.instances_max",
+                "modules.deadline_ms",
+            ];
+            keys.iter().for_each(|key| found(key, role));
+        }
+        for key in ["router.gateway.connections_max", "router.gateway.requests_max", "router.health.interval_ms"] {
+            found(key, "router");
+        }
+    }
+
+    #[test]
     fn an_unknown_section_and_a_bad_value_are_named_too() {
         let text = problem("role = \"leader\"\n[fede]\nheartbeat_ms = 5\n");
         assert!(text.starts_with("leader.toml:2: key 'fede'") && text.contains("did you mean 'feed'?"), "{text}");
@@ -226,7 +349,7 @@ mod tests {
         let mut files: Vec<_> = std::fs::read_dir(example(".")).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         for file in &files {
-            crate::commands::config::check_file(file).unwrap_or_else(|problem| panic!("{problem}"));
+            crate::commands::config::check_file(file).unwrap_or_else(|problems| panic!("{problems:?}"));
         }
         assert!(files.len() >= 4, "{files:?}");
     }

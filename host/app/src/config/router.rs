@@ -1,10 +1,16 @@
 //! A router's file.
 
 use crate::{
-    config::{load, sections::Shutdown},
+    config::{
+        load,
+        sections::{self, Shutdown},
+    },
     node::process::Common,
 };
-use littoral_runtime::{logging, workers};
+use littoral_runtime::{
+    descriptors::{Bound, Needs},
+    logging, workers,
+};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
@@ -53,12 +59,9 @@ impl load::File for File {
     ];
     const TOP: &'static [&'static str] = &["listen"];
 
-    fn check(&self) -> Result<(), load::Misfit> {
-        self.router.check().map_err(|error| load::Misfit {
-            key: format!("router.{}", error.key),
-            what: error.reason,
-            remedy: String::new(),
-        })
+    fn misfits(&self) -> Vec<load::Misfit> {
+        let problems = self.router.problems().into_iter();
+        problems.map(|problem| load::Misfit::of("router", problem.key, problem.reason)).collect()
     }
 }
 
@@ -68,23 +71,29 @@ impl load::File for littoral_router::Topology {
     const SECTIONS: &'static [&'static str] = &[];
     const TOP: &'static [&'static str] = &[];
 
-    fn check(&self) -> Result<(), load::Misfit> {
-        littoral_router::Topology::check(self).map_err(|error| load::Misfit {
-            key: error.key,
-            what: error.what,
-            remedy: error.remedy,
-        })
+    fn misfits(&self) -> Vec<load::Misfit> {
+        let problems = self.problems().into_iter();
+        problems.map(|problem| load::Misfit { key: problem.key, what: problem.what, remedy: problem.remedy }).collect()
     }
 }
 
 impl File {
     /// The process's settings.
     pub fn common(&self) -> Common {
+        let gateway = &self.router.gateway;
         Common {
             name: self.router.name.clone(),
             logging: self.logging.clone(),
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
+            descriptors: Needs {
+                // Each request that is under way has a connection to a door.
+                own: sections::DESCRIPTORS_OF_EVERY_NODE
+                    .saturating_add(gateway.requests_max as u64)
+                    .saturating_add(self.router.dns.connections_max as u64),
+                peers: None,
+                clients: Bound { key: "router.gateway.connections_max", connections: gateway.connections_max as u64 },
+            },
         }
     }
 }

@@ -1,7 +1,52 @@
 //! Sections that leaders and edges share.
 
+use crate::config::load::Misfit;
+use littoral_runtime::{
+    bounds::{self, OutOfBounds},
+    descriptors::Bound,
+};
 use serde::Deserialize;
 use std::time::Duration;
+
+/// File descriptors that every node may hold besides its log and its connections of clients and peers: standard streams,
+/// listeners, pollers, snapshots, modules that are compiled, and connections that it opens.
+pub const DESCRIPTORS_OF_EVERY_NODE: u64 = 128;
+
+/// Connections at the door, as a need of file descriptors.
+pub fn clients(door: &littoral_gateway::Config) -> Bound {
+    Bound { key: "door.connections_max", connections: door.connections_max as u64 }
+}
+
+/// Connections at the peer listener, as a need of file descriptors.
+pub fn peers(feed: &littoral_feed::server::Config) -> Bound {
+    Bound { key: "feed.connections_max", connections: feed.connections_max as u64 }
+}
+
+/// What cannot be in the sections that bound a node's listeners and modules.
+pub fn misfits(
+    feed: &littoral_feed::server::Config,
+    door: &littoral_gateway::Config,
+    modules: &littoral_sandbox::Config,
+) -> impl Iterator<Item = Misfit> {
+    let sections = [("feed", feed.problems()), ("door", door.problems()), ("modules", modules_problems(modules))];
+    sections.into_iter().flat_map(|(section, problems)| {
+        problems.into_iter().map(move |problem| Misfit::of(section, problem.key, problem.reason))
+    })
+}
+
+fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {
+    let numbers = [
+        ("deadline_ms", modules.deadline_ms),
+        ("wall_ms", modules.wall_ms),
+        ("memory_bytes", modules.memory_bytes),
+        ("output_bytes", modules.output_bytes),
+        ("instances_max", u64::from(modules.instances_max)),
+        ("component_bytes", modules.component_bytes),
+        ("compile_memory_bytes", modules.compile_memory_bytes),
+        ("compile_seconds", modules.compile_seconds),
+    ];
+    bounds::check(1..=u64::MAX, numbers).collect()
+}
 
 /// `[shutdown]`: how the process stops.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,8 +1,8 @@
 //! What leaders and edges have in common: a door in front, a sandbox beside.
 
-use crate::{failure::Failure, node::process::Tasks};
-use littoral_gateway::Metrics;
-use littoral_model::ports::{ModuleRuntime, Node};
+use crate::{cli::BUILD, failure::Failure, node::process::Tasks};
+use littoral_gateway::{Door, Metrics, Opener};
+use littoral_model::ports::ModuleRuntime;
 use littoral_runtime::TaskKind;
 use std::{convert::Infallible, path::Path, sync::Arc};
 use tokio::net::TcpListener;
@@ -19,25 +19,33 @@ pub fn sandbox(
     data_dir: Option<&Path>,
 ) -> Result<Arc<dyn ModuleRuntime>, Failure> {
     config.cache_dir = config.cache_dir.or_else(|| data_dir.map(|dir| dir.join(COMPILED)));
-    let runtime =
-        littoral_sandbox::Runtime::new(config).map_err(|error| Failure::usage(format!("[modules]: {error}")))?;
+    let cache = config.cache_dir.clone().unwrap_or_default();
+    let runtime = littoral_sandbox::Runtime::new(config).map_err(|error| {
+        Failure::usage(match &error {
+            littoral_sandbox::StartError::Cache(_) => {
+                format!("modules.cache_dir = {}: {error}; make it writable, or set it to another", cache.display())
+            }
+            _ => format!("[modules]: {error}"),
+        })
+    })?;
     Ok(runtime)
 }
 
-/// Opens the door before a node.
-pub fn open(
+/// Serves a door. It answers with 503 and what `starting` says until it is opened.
+pub fn serve(
     tasks: &mut Tasks,
     listener: TcpListener,
     config: littoral_gateway::Config,
-    node: Arc<dyn Node>,
-    modules: Arc<dyn ModuleRuntime>,
-) {
+    starting: impl Fn() -> String + Send + Sync + 'static,
+) -> Opener {
     let metrics = tasks.metrics.clone();
     let metrics = Some(Metrics::new(move || metrics.render()));
-    let config = littoral_gateway::Config { metrics, reactors: tasks.reactors.clone(), ..config };
-    let stop = tasks.supervisor.token(TaskKind::Door);
+    let config = littoral_gateway::Config { build: BUILD, metrics, reactors: tasks.reactors.clone(), ..config };
+    let door = Door::new(listener, config, starting);
+    let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
     tasks.supervisor.spawn(TaskKind::Door, "door", async move {
-        littoral_gateway::serve(listener, config, node, modules, stop).await;
+        door.serve(stop).await;
         Ok::<_, Infallible>(())
     });
+    opener
 }

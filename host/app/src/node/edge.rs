@@ -3,14 +3,15 @@
 use crate::{
     config::edge::File,
     failure::Failure,
-    node::{door, listen, process::Tasks},
+    node::{data_dir, door, listen, process::Tasks},
     ready::Ready,
 };
 use littoral_edge::Edge;
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, sync::Arc};
 
-/// Starts an edge. Its door is open from the start: until the first snapshot is in, reads are refused as not ready.
+/// Starts an edge. Its door is open from the start, and answers from the replica once the local snapshot is read: until the first
+/// snapshot is in, reads are refused as not ready.
 ///
 /// # Errors
 /// When an address is taken or a directory cannot be used.
@@ -24,6 +25,10 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     if peer.is_none() {
         config.edge.relay_bytes_max = 0;
     }
+    if let Some(path) = &config.edge.data_dir {
+        data_dir::check(path, "edge.data_dir")?;
+    }
+    let opener = door::serve(&mut tasks, listener, config.door, || "the local snapshot is being read".to_owned());
     let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;
     let stop = tasks.supervisor.token(TaskKind::Core);
     let edge = Edge::start(config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
@@ -41,7 +46,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
         });
         address
     });
-    door::open(&mut tasks, listener, config.door, edge, modules);
+    opener.open(edge, modules);
     Ready::node("edge", &name, door, peer).announce(json)?;
     Ok(tasks.supervisor)
 }

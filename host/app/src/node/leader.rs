@@ -3,7 +3,7 @@
 use crate::{
     config::{leader::File, lease::Lease},
     failure::Failure,
-    node::{door, drill_clock, listen, process::Tasks},
+    node::{data_dir, door, drill_clock, listen, process::Tasks},
     ready::Ready,
 };
 use littoral_feed::server::{Shared, serve_shared};
@@ -13,8 +13,8 @@ use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
-/// Starts a leader. Its doors open when its log has been read; of several members, whoever leads. A drill may give its clock an
-/// error.
+/// Starts a leader. Its door says how far the start has come, and answers once its log has been read; of several members, whoever
+/// leads. A drill may give its clock an error.
 ///
 /// # Errors
 /// When an address is taken, the log cannot be read, or the lease's store cannot be used.
@@ -28,9 +28,12 @@ pub async fn start(
     let name = leader.name.clone();
     let (door_listener, door) = listen::bind(config.listen, "listen").await?;
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
+    data_dir::check(&leader.data_dir, "leader.data_dir")?;
+    let mut ground = Ground::of(&leader).map_err(Failure::usage)?;
+    let progress = ground.progress.clone();
+    let opener = door::serve(&mut tasks, door_listener, config.door, move || progress.to_string());
     let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
     let (feed, stop) = (config.feed, tasks.supervisor.token(TaskKind::Door));
-    let mut ground = Ground::of(&leader).map_err(Failure::usage)?;
     if let Some(file) = drill_clock {
         ground.clock = drill_clock::wrong_by(file);
     }
@@ -45,7 +48,7 @@ pub async fn start(
         serve_shared(peer_listener, shared).await;
         Ok::<_, Infallible>(())
     });
-    door::open(&mut tasks, door_listener, config.door, node, modules);
+    opener.open(node, modules);
     Ready::node("leader", &name, door, Some(peer)).announce(json)?;
     Ok(tasks.supervisor)
 }

@@ -1,7 +1,13 @@
 //! The life of a node's process: logs, threads, signals, start, run, drain.
 
-use crate::{config::sections::Shutdown, failure::Failure};
-use littoral_runtime::{Signals, Supervisor, TaskKind, logging, metrics, reactors::Reactors, workers};
+use crate::{cli::BUILD, config::sections::Shutdown, failure::Failure};
+use littoral_runtime::{
+    Signals, Supervisor, TaskKind,
+    descriptors::{self, Needs},
+    logging, metrics,
+    reactors::Reactors,
+    workers,
+};
 use std::process::ExitCode;
 
 /// Settings of every node's process.
@@ -15,6 +21,8 @@ pub struct Common {
     pub workers: workers::Config,
     /// How it stops.
     pub shutdown: Shutdown,
+    /// The file descriptors that it may come to hold.
+    pub descriptors: Needs,
 }
 
 /// What a node starts its tasks with.
@@ -36,7 +44,8 @@ where
     F: Future<Output = Result<Supervisor, Failure>>,
 {
     logging::install(&common.logging);
-    let handle = metrics::install().map_err(Failure::refused)?;
+    descriptors::prepare(&common.descriptors).map_err(Failure::usage)?;
+    let handle = metrics::install(BUILD).map_err(Failure::refused)?;
     let main = |reactors| async {
         let mut signals = Signals::listen()
             .and_then(|signals| if with_parent { signals.with_parent() } else { Ok(signals) })

@@ -1,6 +1,7 @@
 //! A router: topology, probes, gateway, and the DNS responder if it is wanted.
 
 use crate::{
+    cli::BUILD,
     config::router::File,
     failure::Failure,
     node::{listen, process::Tasks},
@@ -23,6 +24,7 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
     let mut settings = config.router;
     let metrics = tasks.metrics.clone();
     settings.gateway.metrics = Some(gateway::Metrics::new(move || metrics.render()));
+    settings.gateway.build = BUILD;
     settings.gateway.reactors = tasks.reactors.clone();
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
     let router = Router::new(settings, topology).map_err(Failure::usage)?;

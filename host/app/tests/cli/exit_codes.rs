@@ -17,6 +17,44 @@ fn a_configuration_at_fault_is_2_and_names_file_key_and_remedy() {
 }
 
 #[test]
+fn config_check_says_every_problem_and_a_start_the_first() {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), "role = \"edge\"\nlisten = 5\n[door]\nconnections_max = 0\n[feed]\nheartbeat = 1\n")
+        .unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = run(&["config", "check", path]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for line in [2, 4, 6] {
+        assert!(said.contains(&format!("bad {path}:{line}: ")), "{line}: {said}");
+    }
+    let output = run(&["config", "check", path, "--json"]);
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checked[0]["problems"].as_array().map(Vec::len), Some(3), "{checked}");
+    assert_eq!(run(&["edge", "--config", path]).status.code(), Some(2));
+}
+
+#[test]
+fn a_configuration_that_needs_more_descriptors_than_there_may_be_is_refused() {
+    for (role, key) in [("leader", "door.connections_max"), ("router", "router.gateway.connections_max")] {
+        let script = "ulimit -n 900; exec \"$0\" \"$@\"";
+        let output =
+            std::process::Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_littoral"), role]).output();
+        let output = output.unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{key} = 10000")) && said.contains("900 file descriptors"), "{said}");
+    }
+}
+
+#[test]
+fn the_version_is_the_builds() {
+    let output = run(&["--version"]);
+    let said = text(&output.stdout);
+    assert!(said.starts_with(&format!("littoral {}", env!("CARGO_PKG_VERSION"))), "{said}");
+}
+
+#[test]
 fn a_variable_at_fault_is_2_and_is_named() {
     let output = littoral(&["leader"]).env("LITTORAL_LEADER_SHARDS", "many").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -3,6 +3,7 @@
 use super::{CallClient, Config, Error, FeedReceiver, FeedSender};
 use crate::{
     CALL_PATH, FEED_PATH,
+    budget::Budget,
     inbox::{Inbox, chain},
     outbox::{self, Outbox, OutboxBody},
     transport,
@@ -167,7 +168,7 @@ async fn open(
     bytes_max: usize,
 ) -> Result<(Outbox, Incoming), Error> {
     let fail = |reason: String| Error::Connect { address: authority.to_owned(), reason };
-    let (outbox, body) = outbox::outbox(bytes_max);
+    let (outbox, body) = outbox::outbox(bytes_max, Budget::unbounded());
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("http://{authority}{path}"))

@@ -95,7 +95,7 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
                 format!("all {max} places for subscribers are taken; retry later or raise subscribers_max\n"),
             );
         };
-        let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max);
+        let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max, shared.frames.clone());
         let inbox = Inbox::new(incoming, UPSTREAM_LEN_MAX);
         let session = session::run(inbox, outbox, shared.clone(), peer.clone(), stream);
         shared.tasks.spawn(async move {
@@ -104,7 +104,7 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
         });
         body
     } else {
-        let (outbox, body) = outbox::outbox(shared.config.answers_bytes_max);
+        let (outbox, body) = outbox::outbox(shared.config.answers_bytes_max, shared.answers.clone());
         let inbox = Inbox::new(incoming, REQUEST_LEN_MAX);
         shared.tasks.spawn(calls::run(inbox, outbox, shared.clone(), peer.clone(), stream));
         body

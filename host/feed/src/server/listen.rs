@@ -6,6 +6,7 @@ use super::{
 };
 use crate::transport;
 use littoral_model::ports::FeedSource;
+use littoral_runtime::descriptors::{self, Side};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,13 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
             metrics::counter!("littoral_feed_refused_total", "reason" => "connections").increment(1);
             continue;
         };
+        if !descriptors::leaves_room(&socket, Side::Peer) {
+            tracing::warn!(%peer, "a peer's connection is closed: the last file descriptors are kept for the log");
+            metrics::counter!("littoral_feed_refused_total", "reason" => "descriptors").increment(1);
+            drop(socket);
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        }
         if let Err(error) = transport::prepare(&socket) {
             tracing::debug!(%peer, %error, "the peer's connection broke at once");
             continue;

@@ -3,7 +3,7 @@
 //! Three loops run side by side in one task: what the subscriber sends, what it is sent, and heartbeats. They meet in
 //! the outbox, which is bounded, and in the protocol's session, which decides.
 
-use super::{Shared, activity::OpenStream, snapshot};
+use super::{Shared, activity::OpenStream, snapshot::Blocks};
 use crate::{
     inbox::{Inbox, InboxError},
     outbox::{Outbox, PushError},
@@ -94,6 +94,13 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
     };
     if hello.subscriber.len() > NAME_LEN_MAX {
         return End::Told(ErrorCode::Protocol, format!("a subscriber's name has at most {NAME_LEN_MAX} bytes"));
+    }
+    if hello.subscriber.chars().any(char::is_control) {
+        let shown = hello.subscriber.escape_default();
+        return End::Told(
+            ErrorCode::Protocol,
+            format!("a subscriber's name has no control characters, as '{shown}' has"),
+        );
     }
     name.clone_from(&hello.subscriber);
     let (mode, state) = match greet(&hello, outbox, shared).await {
@@ -279,6 +286,7 @@ impl Session<'_> {
         loop {
             // An elapsed time is as good a reason as a ping.
             let _ = timeout(heartbeat, self.pinged.notified()).await;
+            metrics::gauge!("littoral_feed_waiting_bytes").set(self.shared.waiting_bytes() as f64);
             // The echo is taken before the standing: who leads after the ping has come had led when it was sent, and nobody else
             // has acknowledged anything until then.
             let echo = self.state.lock().echo();
@@ -318,7 +326,7 @@ impl Session<'_> {
                 && checkpoint.lsn == sent
             {
                 compared = number;
-                self.send(&Downstream::Checkpoint(wanted_views(checkpoint, &filter))).await?;
+                self.checkpoint(checkpoint, &filter).await?;
                 continue;
             }
             let Some(next) = self.state.lock().next(seen.lsn) else {
@@ -331,6 +339,8 @@ impl Session<'_> {
                 }
                 continue;
             };
+            // Before they are read: a subscriber that does not read holds no further block.
+            self.room().await?;
             let block = match self.source().records(next, self.shared.config.records_bytes).await {
                 Ok(block) => block,
                 Err(error @ FeedReadError::Trimmed { .. }) => {
@@ -373,18 +383,23 @@ impl Session<'_> {
     async fn snapshot(&self, filter: &ViewFilter) -> Result<(), End> {
         let source = self.source().snapshot().map_err(|error| End::Told(ErrorCode::Behind, error.to_string()))?;
         let as_of = source.as_of;
-        self.send(&Downstream::SnapshotBegin {
+        let catalogue = self.shared.common.catalogue(&source.catalogue).map_err(log_error)?;
+        let begin = Downstream::SnapshotBegin {
             as_of,
             chain: source.chain,
             watermark: source.watermark,
             mixed: source.mixed,
             catalogue: source.catalogue,
             rows_estimate: source.rows_estimate,
-        })
-        .await?;
-        let mut blocks = snapshot::start(source.chunks, filter.clone(), self.shared.config.snapshot_bytes);
+        };
+        self.push(|out| feed::push_snapshot_begin(out, &begin, &catalogue)).await?;
+        drop((begin, catalogue));
+        let (bytes, makers) = (self.shared.config.snapshot_bytes, self.shared.makers.clone());
+        let mut blocks = Blocks::new(source.chunks, filter.clone(), bytes, makers);
         let mut rows = 0;
-        while let Some(block) = blocks.recv().await {
+        loop {
+            self.room().await?;
+            let Some(block) = blocks.next().await else { break };
             let block = block.map_err(log_error)?;
             rows += u64::from(block.rows);
             self.send(&Downstream::SnapshotRows { rows: block.rows, bytes: block.bytes }).await?;
@@ -395,6 +410,21 @@ impl Session<'_> {
         self.send(&Downstream::SnapshotEnd { rows }).await?;
         metrics::counter!("littoral_feed_snapshots_total").increment(1);
         Ok(())
+    }
+
+    /// Sends a checkpoint: to a subscriber of all views from the memory that all share.
+    async fn checkpoint(&self, checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Result<(), End> {
+        let wanted = wanted_views(checkpoint.clone(), filter);
+        if !Arc::ptr_eq(&wanted, &checkpoint) {
+            return self.send(&Downstream::Checkpoint(wanted)).await;
+        }
+        let bytes = self.shared.common.checkpoint(&checkpoint).map_err(log_error)?;
+        self.push(|out| feed::push_checkpoint(out, &bytes)).await
+    }
+
+    /// Waits for room for what is sent next.
+    async fn room(&self) -> Result<(), End> {
+        self.outbox.ready(self.shared.config.slow_timeout()).await.map_err(not_pushed)
     }
 
     async fn send(&self, message: &Downstream) -> Result<(), End> {
@@ -411,11 +441,15 @@ async fn push_or_cut(
     slow_timeout: Duration,
     push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
 ) -> Result<(), End> {
-    outbox.push(slow_timeout, push).await.map_err(|error| match error {
+    outbox.push(slow_timeout, push).await.map_err(not_pushed)
+}
+
+fn not_pushed(error: PushError) -> End {
+    match error {
         PushError::Closed => End::Left,
         PushError::Full { .. } => End::Cut(ErrorCode::Slow, error.to_string()),
         PushError::Wire(error) => log_error(error),
-    })
+    }
 }
 
 /// The publisher's clock, for people: staleness is measured without it.

@@ -332,12 +332,20 @@ pub async fn serve_leader(leader: Arc<Leader>, config: server::Config) -> Served
 
 impl Served {
     pub fn client(&self) -> client::Config {
-        client::Config { leader: vec![self.address.clone()], ..client::Config::default() }
+        client_of(&self.address)
     }
 
     pub async fn connect(&self) -> client::Connection {
-        client::connect(&self.client()).await.unwrap()
+        connect(&self.address).await
     }
+}
+
+fn client_of(address: &str) -> client::Config {
+    client::Config { leader: vec![address.to_owned()], ..client::Config::default() }
+}
+
+pub async fn connect(address: &str) -> client::Connection {
+    client::connect(&client_of(address)).await.unwrap()
 }
 
 pub fn hello(views: Views, resume: Option<Resume>) -> Upstream {

@@ -17,10 +17,15 @@ use serde::Deserialize;
 use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
 
+/// The longest name of a release.
+const RELEASE_BYTES_MAX: usize = 128;
+
 /// A module as the API writes it: the digest as text.
 pub(super) fn module_json(module: &ModuleRelease) -> Value {
     object!({
         "name": module.name,
+        "release": module.version,
+        // Its name in older programs.
         "version": module.version,
         "digest": module.digest.to_string(),
         "size": module.size,
@@ -80,21 +85,37 @@ pub(super) fn get_module(state: &State, name: &str) -> Result<Answer, Failure> {
     json(&module_json(catalogue.module(name).ok_or_else(|| unknown("module", "unknown_module", name))?))
 }
 
+/// The release that a query names: `release`, or `version` as older programs write it.
+fn release(query: Option<&str>) -> Result<String, Failure> {
+    let (release, older) = (routes::query(query, "release"), routes::query(query, "version"));
+    if let (Some(release), Some(older)) = (&release, &older)
+        && release != older
+    {
+        let message = "release and its older name version differ; send release alone";
+        return Err(Failure::bad_request("invalid_version", message));
+    }
+    let release = release.or(older).unwrap_or_default();
+    if release.is_empty() || release.len() > RELEASE_BYTES_MAX {
+        let message = format!(
+            "say which release this is: ?release= with 1 to {RELEASE_BYTES_MAX} bytes, and not {}",
+            release.len()
+        );
+        return Err(Failure::bad_request("invalid_version", message));
+    }
+    Ok(release.into_owned())
+}
+
 pub(super) async fn put_module(
     state: &State,
     name: &str,
     query: Option<&str>,
     component: Bytes,
 ) -> Result<Answer, Failure> {
-    let version = routes::query(query, "version").unwrap_or_default();
-    if version.is_empty() || version.len() > 128 {
-        let message = "say which release this is: ?version= with 1 to 128 characters";
-        return Err(Failure::bad_request("invalid_version", message));
-    }
+    let release = release(query)?;
     if component.is_empty() {
         return Err(Failure::bad_request("empty_module", "the body is empty; send the component's bytes"));
     }
-    let put = state.node.put_module(name.to_owned(), version.into_owned(), component).await?;
+    let put = state.node.put_module(name.to_owned(), release, component).await?;
     let mut answer = receipt::change(&put.receipt);
     answer.insert("digest".to_owned(), object!(put.digest.to_string()));
     answer.insert("manifest".to_owned(), object!(put.manifest));

@@ -11,7 +11,9 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use littoral_model::document::ViewDocument;
+use littoral_model::{document::ViewDocument, status::NodeStatus};
+use littoral_runtime::metrics::Metrics;
+use serde::Serialize;
 use serde_json::json as object;
 
 /// The API's description.
@@ -25,7 +27,11 @@ pub(super) fn metrics(state: &State) -> Result<Answer, Failure> {
     let Some(metrics) = &state.config.metrics else {
         return Err(Failure::not_found("no_metrics", "this process records no metrics"));
     };
-    Ok(typed("text/plain; version=0.0.4; charset=utf-8", metrics.render().into()))
+    Ok(rendered(metrics))
+}
+
+pub(crate) fn rendered(metrics: &Metrics) -> Answer {
+    typed("text/plain; version=0.0.4; charset=utf-8", metrics.render().into())
 }
 
 fn typed(media_type: &'static str, body: Bytes) -> Answer {
@@ -40,6 +46,17 @@ pub(super) fn ready(state: &State) -> Result<Answer, Failure> {
         return json(&object!({ "ready": true }));
     }
     Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", status.not_ready_reason))
+}
+
+pub(super) fn status(state: &State) -> Result<Answer, Failure> {
+    /// The node's state, and the program's build, which is the door's to say.
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        #[serde(flatten)]
+        status: &'a NodeStatus,
+        build: &'a str,
+    }
+    json(&Shown { status: &state.node.status(), build: state.config.build })
 }
 
 pub(super) fn catalogue(state: &State) -> Result<Answer, Failure> {

@@ -175,7 +175,7 @@ async fn services_modules_and_push_sources_are_kept_by_name() {
     );
     let module = door.get("/v1/modules/transformed_conv_rate").await.json();
     assert_eq!((module["version"].as_str(), module["digest"].as_str().unwrap().len()), (Some("1.0.0"), 64));
-    refused(&door.put("/v1/modules/m", &json!({})).await, 400, "invalid_version", &["?version="]);
+    refused(&door.put("/v1/modules/m", &json!({})).await, 400, "invalid_version", &["?release="]);
     refused(
         &door.put("/v1/services/s", &json!({"projections": [{"view": "nope", "features": ["x"]}]})).await,
         422,

@@ -97,6 +97,7 @@ pub async fn try_start(config: Config, disk: Memory, components: Memory) -> Resu
         clock: Arc::new(move || reading.load(Relaxed)),
         // Each log has a life of its own.
         entropy: STARTED.fetch_add(1, Relaxed),
+        progress: Arc::default(),
     };
     let leader = Leader::start_on(ground, config, modules.clone(), stop.clone()).await?;
     Ok(Running { leader, disk, components, modules, clock, stop })

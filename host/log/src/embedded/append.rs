@@ -101,6 +101,7 @@ impl Embedded {
         let payload_len = batch.bytes_len();
         batch.bytes.resize((HEADER_LEN + payload_len).next_multiple_of(frame::ALIGN), 0);
         let (file, end, salt) = self.room_for(writer, batch.bytes.len() as u64)?;
+        self.refuse_if_missing(&*file)?;
         let header = frame::Header::of(
             &batch.bytes[HEADER_LEN..HEADER_LEN + payload_len],
             records,

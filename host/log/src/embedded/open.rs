@@ -74,6 +74,7 @@ impl Embedded {
             writer: Mutex::new(writer),
             prepared: Mutex::default(),
             marked: Mutex::new(marked),
+            missing: Mutex::default(),
             let_go: Mutex::new(Lsn::NONE),
             files_made: AtomicU64::new(0),
         })

@@ -38,15 +38,49 @@ pub enum Section {
     Conflicts(Vec<Conflict>),
 }
 
+/// A part of a snapshot whose rows are not decoded yet, so that several threads may do that.
+#[derive(Debug)]
+pub enum Part {
+    /// Rows and tombstones.
+    Rows(RowsPart),
+    /// Anything else.
+    Section(Section),
+}
+
+/// Rows that are not decoded yet.
+#[derive(Debug)]
+pub struct RowsPart {
+    name: Arc<str>,
+    offset: u64,
+    payload: Vec<u8>,
+}
+
+impl RowsPart {
+    /// Decodes the rows.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`].
+    pub fn rows(&self) -> Result<Vec<Row>, OpenError> {
+        let malformed = |reason: String| damaged(&self.name, self.offset, &reason);
+        let rows = rows::iter(&self.payload).map(|row| {
+            let row = row.map_err(|error| malformed(error.to_string()))?;
+            Ok(row.ok_or_else(|| malformed("it holds an empty row".to_owned()))?.to_row())
+        });
+        rows.collect()
+    }
+}
+
 /// Reads a snapshot from its beginning to its end.
 #[derive(Debug)]
 pub struct Reader {
-    name: String,
+    name: Arc<str>,
     file: Arc<dyn File>,
     len: u64,
     at: u64,
     rows: u64,
     receipts: u64,
+    /// What the end says, and where it stands.
+    end: Option<(u64, End)>,
     /// What it begins with.
     pub head: Head,
 }
@@ -93,7 +127,7 @@ impl Reader {
         }
         let head: Head =
             postcard::from_bytes(&payload).map_err(|error| damaged(&name, HEADER_LEN as u64, &error.to_string()))?;
-        Ok(Self { name, file, len, at, rows: 0, receipts: 0, head })
+        Ok(Self { name: name.into(), file, len, at, rows: 0, receipts: 0, end: None, head })
     }
 
     /// The next part; `None` at the end, which is checked.
@@ -101,40 +135,53 @@ impl Reader {
     /// # Errors
     /// [`OpenError`]. Everything that was read before is then worth nothing.
     pub fn next_section(&mut self) -> Result<Option<Section>, OpenError> {
+        match self.next_part()? {
+            Some(Part::Rows(part)) => {
+                let rows = part.rows()?;
+                self.rows += rows.len() as u64;
+                Ok(Some(Section::Rows(rows)))
+            }
+            Some(Part::Section(section)) => Ok(Some(section)),
+            None => self.check_end(0).map(|()| None),
+        }
+    }
+
+    /// The next part, with its rows as they lie; `None` at the end. Call [`Self::check_end`] then.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Everything that was read before is then worth nothing.
+    pub fn next_part(&mut self) -> Result<Option<Part>, OpenError> {
         let offset = self.at;
         let (kind, payload) = block(&self.name, &*self.file, self.len, &mut self.at)?;
         let malformed = |error: &dyn std::fmt::Display| damaged(&self.name, offset, &error.to_string());
-        match kind {
-            KIND_ROWS => {
-                let mut part = Vec::new();
-                for row in rows::iter(&payload) {
-                    let row = row.map_err(|error| malformed(&error))?;
-                    part.push(row.ok_or_else(|| malformed(&"it holds an empty row"))?.to_row());
-                }
-                self.rows += part.len() as u64;
-                Ok(Some(Section::Rows(part)))
-            }
+        let section = match kind {
+            KIND_ROWS => return Ok(Some(Part::Rows(RowsPart { name: self.name.clone(), offset, payload }))),
             KIND_RECEIPTS => {
                 let part: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
                 self.receipts += part.len() as u64;
-                Ok(Some(Section::Receipts(part)))
+                Section::Receipts(part)
             }
-            KIND_ORIGINS => {
-                postcard::from_bytes(&payload).map(|part| Some(Section::Origins(part))).map_err(|e| malformed(&e))
-            }
-            KIND_CONFLICTS => {
-                postcard::from_bytes(&payload).map(|part| Some(Section::Conflicts(part))).map_err(|e| malformed(&e))
-            }
+            KIND_ORIGINS => Section::Origins(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
+            KIND_CONFLICTS => Section::Conflicts(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
             KIND_END => {
-                let end: End = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
-                if (end.rows, end.receipts) == (self.rows, self.receipts) && self.at == self.len {
-                    Ok(None)
-                } else {
-                    Err(malformed(&"it does not hold what its end says"))
-                }
+                self.end = Some((offset, postcard::from_bytes(&payload).map_err(|error| malformed(&error))?));
+                return Ok(None);
             }
-            _ => Err(malformed(&"a block of no known kind")),
-        }
+            _ => return Err(malformed(&"a block of no known kind")),
+        };
+        Ok(Some(Part::Section(section)))
+    }
+
+    /// Checks, behind the last part, that there was what the end says; `rows` were decoded of [`Part::Rows`].
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`].
+    pub fn check_end(&self, rows: u64) -> Result<(), OpenError> {
+        let whole = self.end.as_ref().is_some_and(|(_, end)| {
+            (end.rows, end.receipts) == (self.rows + rows, self.receipts) && self.at == self.len
+        });
+        let offset = self.end.as_ref().map_or(self.at, |(offset, _)| *offset);
+        if whole { Ok(()) } else { Err(damaged(&self.name, offset, "it does not hold what its end says")) }
     }
 }
 

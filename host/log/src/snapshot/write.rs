@@ -22,7 +22,7 @@ const RECEIPTS_PER_BLOCK: usize = 1_024;
 const CONFLICTS_PER_BLOCK: usize = 16;
 
 /// Written bytes after which the file is synced, so that the log's own fsyncs never wait behind a large one.
-const SYNC_EVERY: u64 = 8 << 20;
+const SYNC_EVERY: u64 = 1 << 20;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

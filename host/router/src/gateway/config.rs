@@ -1,6 +1,10 @@
 //! What can be set for the gateway.
 
-use littoral_runtime::{metrics::Metrics, reactors::Reactors};
+use littoral_runtime::{
+    browsers::{Hosts, Origins},
+    metrics::Metrics,
+    reactors::Reactors,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -22,6 +26,12 @@ pub struct Config {
     pub attempts_max: u32,
     /// Requests to one door at once; further ones go to others, and here only when none is left. A count. Default 1,024.
     pub in_flight_max: u32,
+    /// Web sites whose pages may use the router, as `https://console.example.org`. A request that carries another `Origin`, as
+    /// browsers send it, is refused. What is taken is passed on without it. Default none.
+    pub origins: Origins,
+    /// Names under which a router on a loopback address is reached, as that of a reverse proxy on this host. A request with
+    /// another `Host` that is no loopback name is refused. Default none.
+    pub hosts: Hosts,
     /// Connections of clients at once; further ones wait in the system's backlog. A count. Default 10,000.
     pub connections_max: usize,
     /// Requests at once; further ones are answered with 503 and `retry-after`. A count. Default 4,096.
@@ -51,6 +61,9 @@ pub struct Config {
     pub idle_ms: u64,
     /// How long running requests may go on once the router is stopping, in milliseconds. Default 5,000.
     pub drain_ms: u64,
+    /// The build, as status says it.
+    #[serde(skip)]
+    pub build: &'static str,
     /// What `/metrics` answers with. Without it there is no such route.
     #[serde(skip)]
     pub metrics: Option<Metrics>,
@@ -68,6 +81,8 @@ impl Default for Config {
             connect_timeout_ms: 500,
             attempts_max: 3,
             in_flight_max: 1_024,
+            origins: Origins::default(),
+            hosts: Hosts::default(),
             connections_max: 10_000,
             requests_max: 4_096,
             read_bytes_max: 8 << 20,
@@ -80,6 +95,7 @@ impl Default for Config {
             idle_connections_max: 256,
             idle_ms: 30_000,
             drain_ms: 5_000,
+            build: env!("CARGO_PKG_VERSION"),
             metrics: None,
             reactors: Reactors::default(),
         }

@@ -86,6 +86,7 @@ fn status(router: &Router) -> Response<Answer> {
     let body = json!({
         "name": router.config().name,
         "role": "router",
+        "build": router.config().gateway.build,
         "ready": view.is_usable(),
         "topology": view.topology,
         "topology_generation": view.generation,

@@ -16,7 +16,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// `drain_ms` is cut.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let config = &router.config().gateway;
-    let service = Service::new(router.clone());
+    let service = Service::new(router.clone(), listener.local_addr().ok());
     let drained = CancellationToken::new();
     let sweeping = tokio::spawn(sweep(service.clone(), drained.clone()));
     let (reactors, drain) = (&config.reactors, config.drain());

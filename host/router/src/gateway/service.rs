@@ -20,10 +20,17 @@ use crate::{
     },
     router::Router,
 };
-use http::{HeaderValue, Method, Request, Response, Uri, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
-use littoral_runtime::socket::Peer;
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use littoral_runtime::{
+    browsers::{Browsers, Refused},
+    socket::Peer,
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// Answers requests. Cloning shares it.
@@ -31,17 +38,20 @@ use tokio::sync::Semaphore;
 pub(crate) struct Service(Arc<Inner>);
 
 struct Inner {
+    browsers: Browsers,
     doors: Doors,
     requests: Arc<Semaphore>,
 }
 
 impl Service {
-    pub(crate) fn new(router: Router) -> Self {
+    /// Of a gateway that listens on `address`.
+    pub(crate) fn new(router: Router, address: Option<SocketAddr>) -> Self {
         let config = &router.config().gateway;
+        let browsers = Browsers::new("router.gateway", &config.origins, &config.hosts, address);
         let room = Room::new(config.held_bytes_max.max(config.read_bytes_max));
         let pool = Arc::new(Pool::new(config.idle_connections_max, config.idle()));
         let requests = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { doors: Doors { router, pool, room }, requests }))
+        Self(Arc::new(Inner { browsers, doors: Doors { router, pool, room }, requests }))
     }
 
     /// Closes connections that are not needed any more.
@@ -59,6 +69,10 @@ impl Service {
     ) -> Response<Answer> {
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
+        if let Err(Refused { code, message }) = self.0.browsers.check(&parts.uri, &parts.headers) {
+            count(code);
+            return Failure::new(StatusCode::FORBIDDEN, code, message).answer(feast);
+        }
         if let Some(own) = own::answer(&self.0.doors.router, &parts, connection) {
             return own.unwrap_or_else(|failure| failure.answer(feast));
         }
@@ -152,6 +166,8 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     // What a body is framed by follows from the body.
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
+    // It was checked here; a door knows origins of its own.
+    headers.remove(header::ORIGIN);
     headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
     let path = parts.uri.path_and_query().cloned();
     let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());

@@ -38,6 +38,45 @@ impl Topology {
     /// # Errors
     /// [`Misfit`], the first one.
     pub fn check(&self) -> Result<(), Misfit> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// What cannot be: of each region, link and tenant the first.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Misfit> {
+        let mut problems: Vec<Misfit> = self.check_size().err().into_iter().collect();
+        let (mut names, mut doors) = (BTreeSet::new(), BTreeSet::new());
+        for region in &self.regions {
+            if !names.insert(region.name) {
+                let what = format!("there are two regions '{}'", region.name);
+                problems.push(Misfit::new("regions.name", what, "give each a name of its own"));
+            }
+            problems.extend(region.check(&mut doors).err());
+        }
+        for link in &self.links {
+            if let Some(unknown) = link.between.iter().find(|name| !names.contains(name)) {
+                problems.push(unknown_region("links.between", unknown.as_str()));
+            }
+        }
+        let mut tenants = BTreeSet::new();
+        for tenant in &self.tenants {
+            let key = format!("tenants '{}'", tenant.name);
+            problems.extend(check_name(&key, &tenant.name).err());
+            if !tenants.insert(&tenant.name) {
+                problems.push(Misfit::new(&*key, "the tenant stands here twice", "put its regions into one entry"));
+            }
+            if tenant.regions.is_empty() {
+                let remedy = "name at least one region, or leave the tenant out";
+                problems.push(Misfit::new(&*key, "it may go nowhere", remedy));
+            }
+            if let Some(unknown) = tenant.regions.iter().find(|name| !names.contains(name)) {
+                problems.push(unknown_region(&key, unknown.as_str()));
+            }
+        }
+        problems
+    }
+
+    fn check_size(&self) -> Result<(), Misfit> {
         if self.role != "topology" {
             let what = format!("the file is a '{}'", self.role);
             return Err(Misfit::new("role", what, "a topology begins with role = \"topology\""));
@@ -50,33 +89,6 @@ impl Topology {
         if edges == 0 || edges > EDGES_MAX {
             let what = format!("there are {edges} edges in all regions");
             return Err(Misfit::new("regions.edges", what, format!("it takes 1 to {EDGES_MAX}")));
-        }
-        let (mut names, mut doors) = (BTreeSet::new(), BTreeSet::new());
-        for region in &self.regions {
-            if !names.insert(region.name) {
-                let what = format!("there are two regions '{}'", region.name);
-                return Err(Misfit::new("regions.name", what, "give each a name of its own"));
-            }
-            region.check(&mut doors)?;
-        }
-        for link in &self.links {
-            if let Some(unknown) = link.between.iter().find(|name| !names.contains(name)) {
-                return Err(unknown_region("links.between", unknown.as_str()));
-            }
-        }
-        let mut tenants = BTreeSet::new();
-        for tenant in &self.tenants {
-            let key = format!("tenants '{}'", tenant.name);
-            check_name(&key, &tenant.name)?;
-            if !tenants.insert(&tenant.name) {
-                return Err(Misfit::new(key, "the tenant stands here twice", "put its regions into one entry"));
-            }
-            if tenant.regions.is_empty() {
-                return Err(Misfit::new(key, "it may go nowhere", "name at least one region, or leave the tenant out"));
-            }
-            if let Some(unknown) = tenant.regions.iter().find(|name| !names.contains(name)) {
-                return Err(unknown_region(&key, unknown.as_str()));
-            }
         }
         Ok(())
     }

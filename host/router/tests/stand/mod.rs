@@ -56,6 +56,8 @@ pub struct Edge {
     pub cancelled: Arc<AtomicUsize>,
     /// `/v1/status`.
     pub status: Arc<Mutex<String>>,
+    /// What the last request came with.
+    pub headers: Arc<Mutex<http::HeaderMap>>,
 }
 
 struct Unfinished(Option<Arc<AtomicUsize>>);
@@ -81,6 +83,7 @@ impl Edge {
             connections: Arc::default(),
             cancelled: Arc::default(),
             status: Arc::new(Mutex::new(WELL.to_owned())),
+            headers: Arc::default(),
         };
         let serving = edge.clone();
         tokio::spawn(async move {
@@ -102,6 +105,7 @@ impl Edge {
             return Ok(Response::new(Body::whole(self.status.lock().clone())));
         }
         self.requests.fetch_add(1, SeqCst);
+        self.headers.lock().clone_from(request.headers());
         let mut unfinished = Unfinished(Some(self.cancelled.clone()));
         let path = request.uri().path().to_owned();
         let forwarded = request.headers().get("x-forwarded-for").map(|value| value.to_str().unwrap().to_owned());

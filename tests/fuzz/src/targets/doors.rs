@@ -66,7 +66,7 @@ pub(super) async fn exchange_with(
     for request in requests {
         answers.push(whole(send(address, request).await?).await?);
     }
-    let health = Request::get("/v1/views").header("host", "door").body(Full::default())?;
+    let health = Request::get("/v1/views").header("host", "localhost").body(Full::default())?;
     let (after, _) = whole(send(address, health).await?).await?;
     assert_eq!(after, 200, "the door goes on");
     shutdown.cancel();
@@ -95,7 +95,7 @@ fn parse(input: &[u8]) -> Option<Request<Full<Bytes>>> {
     if !path.starts_with('/') || method == "CONNECT" {
         return None;
     }
-    let mut request = Request::builder().method(method).uri(path).header("host", "door");
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
     for line in lines.take(32) {
         let (name, value) = line.split_once(':')?;
         // Those are the connection's, which hyper keeps.

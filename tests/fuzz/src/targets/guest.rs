@@ -124,7 +124,7 @@ fn answer(rows: usize, manifest: ModuleManifest, columns: Vec<Column>) {
     let ids: Vec<usize> = (0..rows).collect();
     let body = json!({ "features": names, "entities": { "id": ids } }).to_string();
     let requests = ["/v1/read", "/get-online-features"].map(|path| {
-        let request = Request::post(path).header("host", "door").header("content-type", "application/json");
+        let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
         request.body(Full::new(Bytes::from(body.clone()))).expect("a request")
     });
     let modules = Arc::new(Given(columns.clone()));

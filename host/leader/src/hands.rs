@@ -1,0 +1,42 @@
+//! The threads that restore a snapshot's rows: one for each core.
+
+use littoral_leader_core::Hands;
+use littoral_log::snapshot::RowsPart;
+use parking_lot::Mutex;
+use std::{sync::mpsc::sync_channel, thread};
+
+/// Parts that are read ahead of the threads: they have some megabytes each at most.
+const PARTS_AHEAD: usize = 4;
+
+/// As many threads as the host has cores.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EveryCore;
+
+impl Hands for EveryCore {
+    fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync)) {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let (sender, receiver) = sync_channel::<RowsPart>(PARTS_AHEAD);
+        let receiver = Mutex::new(receiver);
+        let take = || receiver.lock().recv();
+        thread::scope(|scope| {
+            let mut started = 0;
+            for _ in 0..cores {
+                let thread = thread::Builder::new().name("leader-restore".to_owned());
+                let running = thread.spawn_scoped(scope, || {
+                    while let Ok(part) = take() {
+                        work(part);
+                    }
+                });
+                started += usize::from(running.is_ok());
+            }
+            while let Some(part) = next() {
+                // Where the system gives no threads, this one does it.
+                match started {
+                    0 => work(part),
+                    _ => drop(sender.send(part)),
+                }
+            }
+            drop(sender);
+        });
+    }
+}

@@ -1,0 +1,41 @@
+//! Numbers of a configuration that cannot work, as no connections at all.
+
+use std::ops::RangeInclusive;
+
+/// The most that a count may be: what is counted takes memory, and counting semaphores end somewhere.
+pub const COUNT_MAX: u64 = 1 << 20;
+
+/// A number that is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct OutOfBounds {
+    /// Its key.
+    pub key: &'static str,
+    /// What is wrong and what would do.
+    pub reason: String,
+}
+
+/// Those of `numbers` that are outside `range`.
+pub fn check(
+    range: RangeInclusive<u64>,
+    numbers: impl IntoIterator<Item = (&'static str, u64)>,
+) -> impl Iterator<Item = OutOfBounds> {
+    let (least, most) = (*range.start(), *range.end());
+    let needed = move |value| match () {
+        () if value < least => format!("is {value}, and must be at least {least}"),
+        () => format!("is {value}, and must be at most {most}"),
+    };
+    let bad = numbers.into_iter().filter(move |(_, value)| !range.contains(value));
+    bad.map(move |(key, value)| OutOfBounds { key, reason: needed(value) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_are_fine_and_what_is_beyond_them_is_named() {
+        let bad: Vec<_> = check(1..=9, [("a", 0), ("b", 1), ("c", 9), ("d", 10)]).map(|bad| bad.to_string()).collect();
+        assert_eq!(bad, ["a: is 0, and must be at least 1", "d: is 10, and must be at most 9"]);
+    }
+}

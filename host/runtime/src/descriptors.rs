@@ -1,0 +1,168 @@
+//! File descriptors: a process raises its limit when it starts, and keeps the last ones back from whoever connects.
+//!
+//! A node without a free descriptor cannot open the next segment of its log, so idle connections would stop durable writes.
+//! The kernel always gives the lowest free number. A connection whose number reaches into what is kept back is therefore
+//! closed, whatever else holds descriptors.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{
+    fmt::Write as _,
+    os::fd::{AsRawFd, RawFd},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// How many descriptors a process needs, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// For its files and the connections that it opens itself.
+    pub own: u64,
+    /// For connections of peers, and the key that bounds them. Of no peers where there is no listener for them.
+    pub peers: Option<Bound>,
+    /// For connections of clients.
+    pub clients: Bound,
+}
+
+/// So many connections, by a key of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The key, with its sections.
+    pub key: &'static str,
+    /// Its value.
+    pub connections: u64,
+}
+
+/// A configuration that needs more descriptors than the process may open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TooMany(String);
+
+/// Whose connection it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A client's.
+    Client,
+    /// An edge's, another region's, or another member's.
+    Peer,
+}
+
+/// Connections of each side have numbers below these.
+static CLIENTS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
+static PEERS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Raises the process's limit as far as the system allows, and keeps back what `needs` names from its listeners.
+///
+/// # Errors
+/// [`TooMany`], which says what would fit.
+pub fn prepare(needs: &Needs) -> Result<(), TooMany> {
+    let limit = raise();
+    needs.check(limit)?;
+    let peers = needs.peers.as_ref().map_or(0, |peers| peers.connections);
+    PEERS_BELOW.store(limit.saturating_sub(needs.own), Relaxed);
+    CLIENTS_BELOW.store(limit.saturating_sub(needs.own.saturating_add(peers)), Relaxed);
+    Ok(())
+}
+
+/// Whether a connection leaves free what is kept back from its side.
+#[must_use]
+pub fn leaves_room(connection: &impl AsRawFd, side: Side) -> bool {
+    let below = match side {
+        Side::Client => &CLIENTS_BELOW,
+        Side::Peer => &PEERS_BELOW,
+    };
+    fits(connection.as_raw_fd(), below.load(Relaxed))
+}
+
+fn fits(number: RawFd, below: u64) -> bool {
+    u64::try_from(number).is_ok_and(|number| number < below)
+}
+
+/// Raises the soft limit to the hard one. Returns how many descriptors the process may open.
+fn raise() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return current.unwrap_or(u64::MAX);
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            tracing::warn!(%error, ?current, ?maximum, "the limit of file descriptors could not be raised");
+            current.unwrap_or(u64::MAX)
+        }
+    }
+}
+
+impl Needs {
+    /// Refuses what does not fit into `limit` descriptors.
+    fn check(&self, limit: u64) -> Result<(), TooMany> {
+        let peers = self.peers.as_ref().map_or(0, |peers| peers.connections);
+        let beside = self.own.saturating_add(peers);
+        let all = beside.saturating_add(self.clients.connections);
+        if all <= limit {
+            return Ok(());
+        }
+        let Bound { key, connections } = &self.clients;
+        let mut text = format!(
+            "{key} = {connections} cannot hold: this process may open {limit} file descriptors (the hard limit), and needs {all}: \
+             {connections} for clients"
+        );
+        // Writing to a text does not fail.
+        if let Some(Bound { key, connections }) = &self.peers {
+            let _ = write!(text, ", {connections} for peers ({key})");
+        }
+        let _ = write!(
+            text,
+            ", {} for its own files and connections; raise the limit (ulimit -Hn, LimitNOFILE=)",
+            self.own
+        );
+        match limit.checked_sub(beside).filter(|left| *left > 0) {
+            Some(left) => {
+                let _ = write!(text, ", or set {key} to at most {left}");
+            }
+            None => {
+                if let Some(Bound { key: peers_key, .. }) = &self.peers {
+                    let _ = write!(text, ", or lower {peers_key} and {key}");
+                }
+            }
+        }
+        Err(TooMany(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(clients: u64, peers: Option<u64>) -> Needs {
+        let bound = |key, connections| Bound { key, connections };
+        let peers = peers.map(|peers| bound("feed.connections_max", peers));
+        Needs { own: 100, peers, clients: bound("door.connections_max", clients) }
+    }
+
+    #[test]
+    fn what_fits_exactly_is_taken_and_one_more_is_refused_with_what_would_fit() {
+        assert_eq!(needs(500, Some(400)).check(1_000), Ok(()));
+        let error = needs(501, Some(400)).check(1_000).unwrap_err().to_string();
+        for part in ["door.connections_max = 501", "1000 file", "1001", "feed.connections_max", "to at most 500"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert_eq!(needs(900, None).check(1_000), Ok(()));
+        assert!(needs(901, None).check(1_000).unwrap_err().to_string().contains("at most 900"));
+        let error = needs(1, Some(2_000)).check(1_000).unwrap_err().to_string();
+        assert!(error.contains("lower feed.connections_max and door.connections_max"), "{error}");
+        assert!(needs(u64::MAX, Some(u64::MAX)).check(u64::MAX - 1).is_err(), "sums do not wrap around");
+    }
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let limit = raise();
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        assert_eq!((current, maximum.unwrap_or(u64::MAX)), (maximum, limit));
+    }
+
+    #[test]
+    fn a_number_that_is_kept_back_is_not_a_connections() {
+        assert!(fits(99, 100));
+        assert!(!fits(100, 100));
+        assert!(!fits(-1, 100));
+    }
+}

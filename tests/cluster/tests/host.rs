@@ -1,0 +1,312 @@
+//! What a node bears from its host and from whoever connects: few file descriptors, subscribers that never read, signals, a data
+//! directory that is shared or taken away, web pages.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use http_body_util::{BodyExt as _, combinators::BoxBody};
+use hyper::{body::Bytes, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use littoral_cluster::accounts;
+use littoral_provision::{
+    Cluster, Node, Plan,
+    cluster::{Options, eventually},
+    http::Client,
+};
+use rustix::process::Signal;
+use serde_json::json;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Long enough for anything that should happen soon, on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Started with limits of the shell.
+fn limited(limits: &str) -> Vec<std::ffi::OsString> {
+    ["sh", "-c", &format!("{limits}; exec \"$0\" \"$@\"")].map(Into::into).to_vec()
+}
+
+fn open_files(node: &mut Node) -> (String, String) {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", node.process().pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut words = line.split_whitespace().skip(3).map(str::to_owned);
+    (words.next().unwrap(), words.next().unwrap())
+}
+
+#[test]
+fn idle_connections_do_not_stop_durable_writes_however_few_descriptors_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    // A segment is a file, and a few rows fill one.
+    let config = "[leader]\nsegment_bytes = 65536\nsnapshot_log_bytes = 262144\nretention_bytes_max = 1048576\n\
+                  [door]\nconnections_max = 400\n[feed]\nconnections_max = 100\nidle_timeout_ms = 600000\n";
+    let plan = Plan::leader(&dir.path().join("leader")).with_config(config);
+    let mut leader = Node::start(Plan { launcher: limited("ulimit -Sn 64; ulimit -Hn 700"), ..plan }).unwrap();
+    assert_eq!(open_files(&mut leader), ("700".to_owned(), "700".to_owned()), "the soft limit is raised");
+    accounts::make_view(&leader);
+    let mut writer = leader.client();
+    accounts::must_write(&mut writer, &[accounts::row(0, 1)]);
+    let (door, peer) = (leader.ready.door, leader.ready.peer.unwrap());
+    let idle: Vec<_> =
+        (0..450).map(|_| TcpStream::connect(door)).chain((0..150).map(|_| TcpStream::connect(peer))).collect();
+    let segments = |dir: &Path| fs::read_dir(dir).unwrap().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+    let before = segments(leader.data_dir());
+    let note = "n".repeat(8_000);
+    for version in 2..202 {
+        let rows: Vec<_> = (0..4).map(|id| accounts::row_with(id, version, &note)).collect();
+        accounts::must_write(&mut writer, &rows);
+    }
+    let after = segments(leader.data_dir());
+    let begun = after.iter().filter(|name| name.to_string_lossy().ends_with(".seg") && !before.contains(name)).count();
+    assert!(begun > 5, "segments were begun meanwhile: {after:?}");
+    drop(idle);
+}
+
+#[test]
+fn a_configuration_that_cannot_hold_is_refused_with_what_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan { launcher: limited("ulimit -n 4096"), ..Plan::leader(&dir.path().join("leader")) };
+    let error = Node::start(plan.clone()).unwrap_err().to_string();
+    for part in
+        ["door.connections_max = 10000 cannot hold", "4096 file descriptors", "or set door.connections_max to at most"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+    let fits = plan.with_config("[door]\nconnections_max = 2000\n");
+    Node::start(fits).unwrap();
+}
+
+/// The feed's first message, as an edge without data sends it.
+fn hello() -> Bytes {
+    use littoral_protocol::frame::{SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN, Views};
+    let mut out = littoral_wire::Outgoing::default();
+    let hello = SubscriberHello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        subscriber: "reads nothing".to_owned(),
+        views: Views::All,
+        resume: None,
+        watermark: Default::default(),
+    };
+    littoral_wire::feed::push_upstream(&mut out, &Upstream::Hello(hello)).unwrap();
+    out.pop().unwrap()
+}
+
+fn ping(seq: u64) -> Bytes {
+    let mut out = littoral_wire::Outgoing::default();
+    littoral_wire::feed::push_upstream(&mut out, &littoral_protocol::frame::Upstream::Ping { seq }).unwrap();
+    out.pop().unwrap()
+}
+
+/// A subscriber that says hello, pings, and reads nothing.
+async fn never_reads(peer: SocketAddr) -> impl Sized {
+    let stream = tokio::net::TcpStream::connect(peer).await.unwrap();
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(65_536)
+        .handshake::<_, BoxBody<Bytes, std::convert::Infallible>>(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let (up, sent) = tokio::sync::mpsc::channel::<Bytes>(4);
+    up.send(hello()).await.unwrap();
+    let pings = up.clone();
+    tokio::spawn(async move {
+        for seq in 1.. {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if pings.send(ping(seq)).await.is_err() {
+                return;
+            }
+        }
+    });
+    let sent = std::sync::Mutex::new(sent);
+    let body = http_body_util::StreamBody::new(futures_util::stream::poll_fn(move |cx| {
+        sent.lock().unwrap().poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
+    }));
+    let request = hyper::Request::post("http://leader/peer/v1/feed").body(body.boxed()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    (response, up, sender)
+}
+
+#[test]
+fn many_subscribers_that_never_read_grow_nothing_beyond_its_bound_and_an_edge_beside_them_follows() {
+    const UNREAD: usize = 256;
+    const BYTES_MAX: usize = 8 << 20;
+    const FRAME: usize = 16 << 10;
+    let feed =
+        format!("[feed]\nsubscribers_bytes_max = {BYTES_MAX}\nsnapshot_bytes = {FRAME}\nrecords_bytes = {FRAME}\n");
+    let options = Options { leader_config: Some(feed), edge_configs: vec![None], ..Options::default() };
+    let cluster = Cluster::start_with(&options).unwrap();
+    accounts::make_view(&cluster.leader);
+    let mut client = cluster.leader.client();
+    for view in 0..200 {
+        let features: Vec<_> =
+            (0..8).map(|n| json!({ "name": format!("feature_{n}"), "value_type": "double" })).collect();
+        let entities = json!([{ "name": "account", "join_key": "account_id", "value_type": "int64" }]);
+        let view = client.put(&format!("/v1/views/v{view}"), &json!({ "entities": entities, "features": features }));
+        assert_eq!(view.unwrap().status, 200);
+    }
+    let note = "n".repeat(1_000);
+    for first in (0..5_000).step_by(1_000) {
+        let rows: Vec<_> = (first..first + 1_000).map(|id| accounts::row_with(id, 1, &note)).collect();
+        accounts::must_write(&mut client, &rows);
+    }
+    accounts::catch_up(&cluster);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
+    let peer = cluster.leader.ready.peer.unwrap();
+    let unread: Vec<_> = runtime.block_on(async {
+        let mut all = Vec::new();
+        for _ in 0..UNREAD {
+            all.push(never_reads(peer).await);
+        }
+        all
+    });
+    let (mut edge, mut most) = (cluster.edges[0].client(), 0.0_f64);
+    let mut probe = cluster.leader.client();
+    for version in 2..42 {
+        let rows: Vec<_> = (0..100).map(|id| accounts::row_with(id, version, &note)).collect();
+        let token = accounts::must_write(&mut client, &rows);
+        let fresh = [("littoral-at-least", token.as_str()), ("littoral-wait-ms", "10000")];
+        let read = accounts::read(&mut edge, &[7], &fresh).unwrap().ok();
+        assert_eq!(accounts::balances(&read), [Some(version)]);
+        most = most.max(metric(&mut probe, "littoral_feed_waiting_bytes"));
+    }
+    let bound = BYTES_MAX + (UNREAD + 1) * (FRAME + 8_192);
+    assert!(most > 0.0 && most <= bound as f64, "{most} bytes wait, and {bound} may");
+    assert!(metric(&mut probe, "littoral_feed_subscribers") >= UNREAD as f64, "they were there all the time");
+    drop(unread);
+}
+
+fn metric(client: &mut Client, name: &str) -> f64 {
+    let text = client.get("/metrics").unwrap().ok().text();
+    let line = text.lines().find(|line| line.starts_with(name) && !line.starts_with('#')).unwrap_or("0 0").to_owned();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn signals_that_mean_nothing_are_logged_and_ignored_by_every_role() {
+    let mut cluster = Cluster::start(1).unwrap();
+    accounts::make_view(&cluster.leader);
+    let log = cluster.dir().join("edge-1.log");
+    for node in [&cluster.leader, &cluster.edges[0]] {
+        for signal in [Signal::HUP, Signal::USR1, Signal::USR2, Signal::ALARM, Signal::IO] {
+            node.signal(signal).unwrap();
+            node.client().get("/health").unwrap().ok();
+        }
+    }
+    eventually("the log names them", SOON, || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGIO"].iter().all(|name| text.contains(name))
+    });
+    assert!(cluster.edges[0].stop().unwrap().success(), "it still stops in order");
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<_> = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).collect();
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    all
+}
+
+#[test]
+fn log_files_that_are_taken_away_stop_writes_until_they_are_back() {
+    let cluster = Cluster::start(0).unwrap();
+    let leader = &cluster.leader;
+    accounts::make_view(leader);
+    let mut client = leader.client();
+    accounts::must_write(&mut client, &[accounts::row(1, 1)]);
+    let aside = cluster.dir().join("aside");
+    fs::create_dir(&aside).unwrap();
+    let moved = segments(leader.data_dir());
+    for path in &moved {
+        fs::rename(path, aside.join(path.file_name().unwrap())).unwrap();
+    }
+    eventually("it says that it cannot write", SOON, || leader.status()["writable"] == json!(false));
+    let refused = accounts::write(&mut client, &[accounts::row(1, 2)]).unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(
+        refused.text().contains("files of the log are gone") && refused.text().contains(".seg"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(accounts::must_read(&mut client, &[1]), [Some(1)], "reads go on");
+    for path in &moved {
+        fs::rename(aside.join(path.file_name().unwrap()), path).unwrap();
+    }
+    eventually("it writes again", SOON, || leader.status()["writable"] == json!(true));
+    accounts::must_write(&mut client, &[accounts::row(1, 3)]);
+
+    // Deleted for good: not one write more is acknowledged, not even before anybody has looked.
+    segments(leader.data_dir()).iter().for_each(|path| fs::remove_file(path).unwrap());
+    let refused = accounts::write(&mut client, &[accounts::row(1, 4)]).unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+}
+
+#[test]
+fn a_snapshot_that_is_taken_away_is_written_anew() {
+    let options = Options {
+        leader_config: Some("[leader]\nsegment_bytes = 65536\nsnapshot_log_bytes = 65536\n".to_owned()),
+        ..Options::default()
+    };
+    let cluster = Cluster::start_with(&options).unwrap();
+    accounts::make_view(&cluster.leader);
+    let mut client = cluster.leader.client();
+    let note = "n".repeat(4_000);
+    for version in 1..40 {
+        accounts::must_write(&mut client, &[accounts::row_with(1, version, &note)]);
+    }
+    let snapshots = || {
+        let all = fs::read_dir(cluster.leader.data_dir()).unwrap().flatten().map(|entry| entry.path());
+        all.filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect::<Vec<_>>()
+    };
+    eventually("a snapshot is written", SOON, || !snapshots().is_empty());
+    std::thread::sleep(Duration::from_secs(1));
+    snapshots().iter().for_each(|path| fs::remove_file(path).unwrap());
+    eventually("another one is written", SOON, || !snapshots().is_empty());
+}
+
+#[test]
+fn two_edges_cannot_share_a_data_directory() {
+    let cluster = Cluster::start(1).unwrap();
+    let peer = cluster.leader.ready.peer.unwrap();
+    let plan = Plan::edge("thief", cluster.edges[0].data_dir(), peer);
+    let error = Node::start(plan).unwrap_err().to_string();
+    assert!(error.contains("is used by another process"), "{error}");
+    assert!(cluster.edges[0].is_ready());
+}
+
+#[test]
+fn a_page_in_a_browser_cannot_write_at_any_role() {
+    let cluster = Cluster::start(1).unwrap();
+    accounts::make_view(&cluster.leader);
+    for node in [&cluster.leader, &cluster.edges[0]] {
+        for (host, origin) in [("localhost", "origin: http://evil.example\r\n"), ("rebound.example", "")] {
+            let body = json!({ "rows": [accounts::row(1, 1)] }).to_string();
+            let mut stream = TcpStream::connect(node.ready.door).unwrap();
+            write!(
+                stream,
+                "POST /v1/views/accounts/rows HTTP/1.1\r\nhost: {host}\r\n{origin}content-type: text/plain\r\n\
+                 content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("littoral-error: "), "{answer}");
+        }
+    }
+    assert_eq!(accounts::must_read(&mut cluster.leader.client(), &[1]), [None]);
+}
+
+#[test]
+fn status_and_metrics_say_which_build_answers() {
+    let cluster = Cluster::start(1).unwrap();
+    for node in [&cluster.leader, &cluster.edges[0]] {
+        let build = node.status()["build"].as_str().unwrap().to_owned();
+        assert!(build.starts_with(env!("CARGO_PKG_VERSION")), "{build}");
+        let metrics = node.client().get("/metrics").unwrap().ok().text();
+        assert!(metrics.contains(&format!("littoral_build_info{{version=\"{build}\"}} 1")), "{metrics}");
+    }
+}

@@ -1,0 +1,163 @@
+//! The README's commands for routing and regions, run as they stand against what it says to start, on other ports.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_provision::{apt, binary, http::Client};
+use std::{
+    io::{BufRead as _, BufReader},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long the regions may take to know each other.
+const SETTLE_MAX: Duration = Duration::from_secs(60);
+
+/// The port of the router in the README.
+const ROUTER_PORT: &str = "6560";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The text below a heading of the README, to the next one.
+fn section(heading: &str) -> String {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+/// The commands of a text's console blocks, each with what is printed below it.
+fn commands(text: &str) -> Vec<(String, String)> {
+    let blocks = text.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut all: Vec<(String, String)> = Vec::new();
+    for line in blocks.flat_map(str::lines) {
+        match (line.strip_prefix("$ "), all.last_mut()) {
+            (Some(command), _) => all.push((command.to_owned(), String::new())),
+            (None, Some((command, printed))) if command.ends_with('\\') && printed.is_empty() => {
+                command.pop();
+                command.push_str(line.trim_start());
+            }
+            (None, Some((_, printed))) => printed.push_str(&format!("{line}\n")),
+            (None, None) => panic!("a block begins without a command: {line}"),
+        }
+    }
+    all
+}
+
+/// Regions behind a router. Killed when dropped, and its nodes with it.
+struct Regions {
+    process: Child,
+    router: SocketAddr,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Regions {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+impl Regions {
+    /// Starts what `littoral dev --topology FILE` does, with free ports in place of the file's.
+    fn start(topology: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(root().join(topology)).unwrap();
+        // All at once, so that none is given twice.
+        let mut free: Vec<_> = (0..64).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let mut parts = text.split("\"127.0.0.1:");
+        let mut changed = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (_, rest) = part.split_once('"').unwrap();
+            let address = free.pop().unwrap().local_addr().unwrap();
+            changed.push_str(&format!("\"{address}\"{rest}"));
+        }
+        drop(free);
+        let file = dir.path().join("topology.toml");
+        std::fs::write(&file, changed).unwrap();
+        let mut process = Command::new(binary::littoral())
+            .args(["dev", "--listen", "127.0.0.1:0", "--topology"])
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(dir.path().join("data"))
+            .current_dir(root())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let router = line.split("door=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap();
+        Self { process, router, _dir: dir }
+    }
+
+    /// Runs a command of the README and gives what it prints.
+    fn run(&self, command: &str) -> String {
+        let port = self.router.port().to_string();
+        let command = command.replace(&format!("localhost:{ROUTER_PORT}"), &format!("localhost:{port}"));
+        let command = command.replace(&format!("127.0.0.1:{ROUTER_PORT}"), &format!("127.0.0.1:{port}"));
+        let path = format!("{}:{}", binary::littoral().parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let output = Command::new("sh").args(["-c", &command]).env("PATH", path).current_dir(root()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+}
+
+/// Waits until every door of the router is well.
+fn settle(regions: &Regions) {
+    let begun = Instant::now();
+    let mut client = Client::new(regions.router);
+    loop {
+        let status = client.get("/router/v1/status").unwrap().json();
+        let all = status["regions"].as_array().cloned().unwrap_or_default();
+        if !all.is_empty() && all.iter().all(|region| region["readable"] == true && region["writable"] == true) {
+            return;
+        }
+        assert!(begun.elapsed() < SETTLE_MAX, "{status}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The topology that a section says to start.
+fn topology(text: &str) -> &str {
+    let rest = text.split("littoral dev --topology ").nth(1).unwrap();
+    rest.split(['`', ' ', '\n']).next().unwrap()
+}
+
+#[test]
+fn the_routing_section_prints_what_it_says() {
+    apt::program("curl", "curl").unwrap();
+    apt::program("jq", "jq").unwrap();
+    let text = section("Routing");
+    let regions = Regions::start(topology(&text));
+    settle(&regions);
+    let commands = commands(&text);
+    assert!(!commands.is_empty());
+    for (command, printed) in commands {
+        assert_eq!(regions.run(&command), printed, "{command}");
+    }
+}
+
+#[test]
+fn the_regions_section_writes_to_two_regions_as_it_says() {
+    apt::program("curl", "curl").unwrap();
+    let text = section("Regions");
+    let regions = Regions::start(topology(&text));
+    settle(&regions);
+    // The first block starts what runs here already, and drills.
+    let commands = commands(&text);
+    let ran: Vec<_> = commands.iter().filter(|(command, _)| command.contains(ROUTER_PORT)).collect();
+    assert_eq!(ran.len(), 2, "{commands:?}");
+    for (command, printed) in ran {
+        let said = regions.run(command);
+        // A token differs from run to run; which headers there are does not.
+        let names = |text: &str| -> Vec<String> {
+            let named = text.lines().filter_map(|line| line.split_once(": "));
+            named.filter(|(name, _)| name.starts_with("littoral-")).map(|(name, _)| name.to_owned()).collect()
+        };
+        assert_eq!(names(&said), names(printed), "{command}: {said}");
+        assert!(printed.is_empty() || said.contains("littoral-concern: regions=1"), "{said}");
+    }
+}
