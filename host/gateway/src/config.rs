@@ -107,7 +107,11 @@ impl Config {
     /// Everything that cannot work.
     #[must_use]
     pub fn problems(&self) -> Vec<OutOfBounds> {
-        let places = [("connections_max", self.connections_max as u64), ("requests_max", self.requests_max as u64)];
+        let places = [
+            ("connections_max", self.connections_max as u64),
+            ("requests_max", self.requests_max as u64),
+            ("waiting_requests_max", self.waiting_requests_max as u64),
+        ];
         let others = [
             ("read_rows_max", self.read_rows_max as u64),
             ("read_values_max", self.read_values_max as u64),
