@@ -1,29 +1,33 @@
 //! Arrow columns of many types into the one Arrow type that stands for each of ours.
 //!
-//! | ours | Arrow, as made here | also taken |
-//! |---|---|---|
-//! | bool | Boolean | |
-//! | int32, int64 | Int32, Int64 | every integer type, checked value by value |
-//! | float, double | Float32, Float64 | floats and integers; a double is rounded to a float, as Feast does |
-//! | string | Utf8 | LargeUtf8, Utf8View, dictionaries of them |
-//! | bytes | Binary | LargeBinary, BinaryView, FixedSizeBinary, dictionaries of them |
-//! | unix_timestamp | Int64, seconds | timestamps and dates, rounded down to seconds; integers |
-//! | lists | List of these | LargeList, FixedSizeList |
+//! | ours | Arrow, as made here |
+//! |---|---|
+//! | bool | Boolean |
+//! | int32, int64 | Int32, Int64 |
+//! | float, double | Float32, Float64 |
+//! | string, bytes | Utf8, Binary |
+//! | unix_timestamp | Int64, seconds |
+//! | lists | List of these |
 //!
-//! A column of type Null is null in every row.
+//! What else is taken, and what becomes of it, [`littoral_model::convert`] says.
 
-use crate::{Error, event_times, lists};
+use crate::{
+    Error, lists,
+    sources::{self, for_each},
+    texts,
+};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, Float64Array, Int32Array, Int64Array, PrimitiveArray, StringArray,
+    Array, ArrayRef, PrimitiveArray,
+    builder::{BooleanBuilder, PrimitiveBuilder},
     cast::AsArray as _,
     new_null_array,
-    types::{
-        ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-        UInt32Type, UInt64Type,
-    },
+    types::{ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type},
 };
 use arrow_schema::{DataType, Field};
-use littoral_model::value::ValueType;
+use littoral_model::{
+    convert::{self, Kind, Refusal, Rule, Source},
+    value::ValueType,
+};
 use std::sync::Arc;
 
 /// A value that cannot be taken: its row, and why.
@@ -46,211 +50,124 @@ pub(crate) fn arrow_type(value_type: ValueType) -> DataType {
     }
 }
 
-/// Whether a column of this Arrow type can be taken.
-pub(crate) fn accepts(value_type: ValueType, data_type: &DataType) -> bool {
-    if *data_type == DataType::Null {
-        return true;
-    }
-    if let DataType::Dictionary(_, values) = data_type {
-        // Of texts or bytes as they are: Arrow has no dictionaries of dictionaries, and one of nulls says nothing.
-        let plain = !matches!(**values, DataType::Dictionary(..) | DataType::Null);
-        return plain && matches!(value_type, ValueType::String | ValueType::Bytes) && accepts(value_type, values);
-    }
-    match value_type {
-        ValueType::Bool => *data_type == DataType::Boolean,
-        ValueType::Int32 | ValueType::Int64 => data_type.is_integer(),
-        ValueType::Float | ValueType::Double => {
-            data_type.is_integer() || matches!(data_type, DataType::Float32 | DataType::Float64)
-        }
-        ValueType::String => matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-        ValueType::Bytes => matches!(
-            data_type,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
-        ),
-        ValueType::UnixTimestamp => data_type.is_integer() || event_times::is_instant(data_type),
-        list => match (data_type, list.element()) {
-            (DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _), Some(element)) => {
-                accepts(element, field.data_type())
+/// What becomes of a column of this Arrow type.
+fn rule(value_type: ValueType, data_type: &DataType) -> Rule {
+    let whole = convert::rule(sources::kind(data_type), value_type);
+    match (value_type.element(), data_type) {
+        (Some(element), DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) => {
+            match rule(element, field.data_type()) {
+                refused @ Rule::Refused(_) => refused,
+                _ => whole,
             }
-            _ => false,
-        },
+        }
+        _ => whole,
     }
 }
 
 /// Refuses a column of a type that cannot be taken, with what to do.
 pub(crate) fn check_type(column: &str, data_type: &DataType, expected: ValueType) -> Result<(), Error> {
-    if accepts(expected, data_type) {
-        return Ok(());
-    }
-    let takers: Vec<_> = (ValueType::ALL.iter()).filter(|t| accepts(**t, data_type)).map(|t| t.name()).collect();
-    let remedy = if takers.is_empty() {
-        format!("write the column as Arrow {}", arrow_type(expected))
-    } else {
-        format!(
-            "write the column as Arrow {}, or declare it as {} in the view",
-            arrow_type(expected),
-            takers.join(" or ")
-        )
+    let Rule::Refused(why) = rule(expected, data_type) else { return Ok(()) };
+    let takes = |value_type: &&ValueType| {
+        let is_list = sources::kind(data_type) == Kind::List;
+        matches!(rule(**value_type, data_type), Rule::Taken(_)) || is_list && canonical_list(**value_type, data_type)
     };
+    let takers: Vec<_> = ValueType::ALL.iter().filter(takes).map(|value_type| value_type.name()).collect();
+    let mut remedy = why.to_owned();
+    if !takers.is_empty() {
+        remedy.push_str(&format!("; or declare it as {} in the view", takers.join(" or ")));
+    }
     Err(Error::ColumnType { column: column.to_owned(), got: data_type.to_string(), expected, remedy })
+}
+
+/// Whether a list of exactly these elements is the Arrow type that stands for this type.
+fn canonical_list(value_type: ValueType, data_type: &DataType) -> bool {
+    match (value_type.element(), data_type) {
+        (Some(element), DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) => {
+            *field.data_type() == arrow_type(element) && element != ValueType::UnixTimestamp
+        }
+        _ => false,
+    }
 }
 
 /// Brings a column into the Arrow type that stands for `value_type`. Costs nothing where it already is.
 ///
 /// `bytes_max` bounds what dictionaries and views may expand to.
 pub(crate) fn canonical(array: &ArrayRef, value_type: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
+    let array = &texts::expand(array, bytes_max)?;
     let data_type = array.data_type();
     if *data_type == DataType::Null {
         return Ok(new_null_array(&arrow_type(value_type), array.len()));
     }
     Ok(match value_type {
-        ValueType::Bool => Arc::clone(array),
-        ValueType::Int32 => match data_type {
-            DataType::Int32 => Arc::clone(array),
-            _ => Arc::new(narrow(&integers(array)?)?),
-        },
-        ValueType::Int64 => integers(array)?,
-        ValueType::UnixTimestamp if event_times::is_instant(data_type) => event_times::seconds(array),
-        ValueType::UnixTimestamp => integers(array)?,
-        ValueType::Float => match data_type {
-            DataType::Float32 => Arc::clone(array),
-            DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float32Type>(|v| v as f32)),
+        ValueType::Bool if *data_type == DataType::Boolean => Arc::clone(array),
+        ValueType::Bool => bools(array, bytes_max)?,
+        ValueType::Int32 if *data_type == DataType::Int32 => Arc::clone(array),
+        ValueType::Int32 => numbers::<Int32Type>(array, convert::int32, bytes_max)?,
+        ValueType::Int64 if *data_type == DataType::Int64 => Arc::clone(array),
+        ValueType::Int64 => numbers::<Int64Type>(array, convert::int64, bytes_max)?,
+        ValueType::Float if *data_type == DataType::Float32 => without_nan::<Float32Type>(array, f32::is_nan),
+        ValueType::Float => numbers::<Float32Type>(array, convert::float, bytes_max)?,
+        ValueType::Double if *data_type == DataType::Float64 => without_nan::<Float64Type>(array, f64::is_nan),
+        ValueType::Double => numbers::<Float64Type>(array, convert::double, bytes_max)?,
+        ValueType::UnixTimestamp if *data_type == DataType::Int64 && !holds_nat(array) => Arc::clone(array),
+        ValueType::UnixTimestamp => numbers::<Int64Type>(array, convert::unix_timestamp, bytes_max)?,
+        ValueType::String => texts::strings(array, bytes_max)?,
+        ValueType::Bytes => texts::binaries(array, bytes_max)?,
+        list => match sources::kind(data_type) {
+            Kind::List => lists::canonical(array, list, bytes_max)?,
+            // A column of NaN, as pandas writes one whose every value is missing; anything else is refused here.
             _ => {
-                let integers = integers(array)?;
-                Arc::new(integers.as_primitive::<Int64Type>().unary::<_, Float32Type>(|v| v as f32)) as ArrayRef
+                for_each(array, |source| convert::value(list, &source).map(drop).map_err(|why| why.to_string()))?;
+                new_null_array(&arrow_type(list), array.len())
             }
         },
-        ValueType::Double => match data_type {
-            DataType::Float64 => Arc::clone(array),
-            DataType::Float32 => {
-                let widened: Float64Array = array.as_primitive::<Float32Type>().unary::<_, Float64Type>(f64::from);
-                Arc::new(widened)
-            }
-            _ => {
-                let integers = integers(array)?;
-                Arc::new(integers.as_primitive::<Int64Type>().unary::<_, Float64Type>(|v| v as f64)) as ArrayRef
-            }
-        },
-        ValueType::String => strings(array, bytes_max)?,
-        ValueType::Bytes => binaries(array, bytes_max)?,
-        list => lists::canonical(array, list, bytes_max)?,
     })
 }
 
-fn integers(array: &ArrayRef) -> Result<ArrayRef, CellError> {
-    fn widen<T: ArrowPrimitiveType>(array: &ArrayRef) -> ArrayRef
-    where
-        T::Native: Into<i64>,
-    {
-        let wide: Int64Array = array.as_primitive::<T>().unary(Into::into);
-        Arc::new(wide)
-    }
-    Ok(match array.data_type() {
-        DataType::Int8 => widen::<Int8Type>(array),
-        DataType::Int16 => widen::<Int16Type>(array),
-        DataType::Int32 => widen::<Int32Type>(array),
-        DataType::UInt8 => widen::<UInt8Type>(array),
-        DataType::UInt16 => widen::<UInt16Type>(array),
-        DataType::UInt32 => widen::<UInt32Type>(array),
-        DataType::UInt64 => {
-            let values = array.as_primitive::<UInt64Type>();
-            let wide: Int64Array = checked(values, |v| i64::try_from(v).ok(), "int64")?;
-            Arc::new(wide)
-        }
-        _ => Arc::clone(array),
-    })
+fn holds_nat(array: &ArrayRef) -> bool {
+    array.as_primitive::<Int64Type>().values().contains(&i64::MIN)
 }
 
-fn narrow(array: &ArrayRef) -> Result<Int32Array, CellError> {
-    checked(array.as_primitive::<Int64Type>(), |v| i32::try_from(v).ok(), "int32")
-}
-
-fn checked<T: ArrowPrimitiveType, U: ArrowPrimitiveType>(
-    array: &PrimitiveArray<T>,
-    convert: impl Fn(T::Native) -> Option<U::Native>,
-    into: &str,
-) -> Result<PrimitiveArray<U>, CellError>
-where
-    T::Native: std::fmt::Display,
-{
-    // What stands under a null is nobody's value and need not fit.
-    if let Some(row) = (0..array.len()).find(|row| array.is_valid(*row) && convert(array.value(*row)).is_none()) {
-        return Err((row, format!("{} does not fit {into}", array.value(row))));
-    }
-    Ok(array.unary(|v| convert(v).unwrap_or_default()))
-}
-
-/// Adds lengths up to a bound: a short dictionary can stand for more bytes than the machine has.
-fn check_expansion(lengths: impl Iterator<Item = usize>, bytes_max: usize) -> Result<(), CellError> {
-    let mut total = 0usize;
-    for (row, len) in lengths.enumerate() {
-        total = total.saturating_add(len);
-        if total > bytes_max {
-            return Err((row, format!("the column expands to more than {bytes_max} bytes; send smaller batches")));
-        }
-    }
-    Ok(())
-}
-
-/// A dictionary column, value by value; other columns as they are.
-fn expand(
+/// Every row's number by one of the conversions.
+fn numbers<T: ArrowPrimitiveType>(
     array: &ArrayRef,
-    len_of: impl Fn(&ArrayRef, usize) -> usize,
+    make: impl Fn(&Source<'_>) -> Result<Option<T::Native>, Refusal>,
     bytes_max: usize,
 ) -> Result<ArrayRef, CellError> {
-    let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(Arc::clone(array)) };
-    let values = dictionary.values();
-    if values.is_empty() {
-        return Ok(new_null_array(values.data_type(), array.len()));
-    }
-    let keys = dictionary.normalized_keys();
-    let valid = |row: &usize| dictionary.keys().is_valid(*row);
-    check_expansion((0..keys.len()).filter(valid).map(|row| len_of(values, keys[row])), bytes_max)?;
-    arrow_select::take::take(values.as_ref(), dictionary.keys(), None).map_err(|error| (0, error.to_string()))
+    // A column of nulls, or of single bytes, is far smaller than what is made of it.
+    texts::check_len(array.len(), size_of::<T::Native>(), bytes_max)?;
+    let mut values = PrimitiveBuilder::<T>::with_capacity(array.len());
+    for_each(array, |source| {
+        values.append_option(make(&source).map_err(|refusal| refusal.to_string())?);
+        Ok(())
+    })?;
+    Ok(Arc::new(values.finish()))
 }
 
-fn strings(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
-    let len_of = |values: &ArrayRef, index: usize| match values.data_type() {
-        DataType::Utf8 => values.as_string::<i32>().value_length(index) as usize,
-        DataType::LargeUtf8 => values.as_string::<i64>().value_length(index) as usize,
-        _ => values.as_string_view().value(index).len(),
-    };
-    let array = expand(array, len_of, bytes_max)?;
-    let from = |values: Vec<Option<&str>>| -> Result<ArrayRef, CellError> {
-        check_expansion(values.iter().map(|v| v.map_or(0, str::len)), bytes_max)?;
-        Ok(Arc::new(StringArray::from(values)))
-    };
-    match array.data_type() {
-        DataType::LargeUtf8 => from(array.as_string::<i64>().iter().collect()),
-        DataType::Utf8View => from(array.as_string_view().iter().collect()),
-        _ => Ok(array),
-    }
+fn bools(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
+    texts::check_len(array.len(), 1, bytes_max)?;
+    let mut values = BooleanBuilder::with_capacity(array.len());
+    for_each(array, |source| {
+        values.append_option(convert::boolean(&source).map_err(|refusal| refusal.to_string())?);
+        Ok(())
+    })?;
+    Ok(Arc::new(values.finish()))
 }
 
-fn binaries(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
-    let len_of = |values: &ArrayRef, index: usize| match values.data_type() {
-        DataType::Binary => values.as_binary::<i32>().value_length(index) as usize,
-        DataType::LargeBinary => values.as_binary::<i64>().value_length(index) as usize,
-        DataType::BinaryView => values.as_binary_view().value(index).len(),
-        _ => values.as_fixed_size_binary().value_length() as usize,
-    };
-    let array = expand(array, len_of, bytes_max)?;
-    let from = |values: Vec<Option<&[u8]>>| -> Result<ArrayRef, CellError> {
-        check_expansion(values.iter().map(|v| v.map_or(0, <[u8]>::len)), bytes_max)?;
-        Ok(Arc::new(BinaryArray::from(values)))
-    };
-    match array.data_type() {
-        DataType::LargeBinary => from(array.as_binary::<i64>().iter().collect()),
-        DataType::BinaryView => from(array.as_binary_view().iter().collect()),
-        DataType::FixedSizeBinary(_) => from(array.as_fixed_size_binary().iter().collect()),
-        _ => Ok(array),
+/// NaN means that the value is missing.
+fn without_nan<T: ArrowPrimitiveType>(array: &ArrayRef, is_nan: impl Fn(T::Native) -> bool) -> ArrayRef {
+    let values = array.as_primitive::<T>();
+    if !values.values().iter().any(|value| is_nan(*value)) {
+        return Arc::clone(array);
     }
+    let values: PrimitiveArray<T> = values.unary_opt(|value| (!is_nan(value)).then_some(value));
+    Arc::new(values)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{DictionaryArray, Int8Array, UInt64Array, types::Int32Type};
+    use arrow_array::{DictionaryArray, Float64Array, Int8Array, Int32Array, Int64Array, StringArray, UInt64Array};
 
     fn make(array: impl Array + 'static, value_type: ValueType) -> Result<ArrayRef, CellError> {
         canonical(&(Arc::new(array) as ArrayRef), value_type, 1_000)
@@ -260,12 +177,32 @@ mod tests {
     fn narrow_types_are_widened_and_wide_ones_checked() {
         let wide = make(Int8Array::from(vec![Some(-1), None]), ValueType::Int64).unwrap();
         assert_eq!(wide.as_primitive::<Int64Type>(), &Int64Array::from(vec![Some(-1), None]));
-        let error = make(Int64Array::from(vec![1, 1 << 40]), ValueType::Int32).unwrap_err();
-        assert_eq!(error, (1, "1099511627776 does not fit int32".to_owned()));
-        let error = make(UInt64Array::from(vec![u64::MAX]), ValueType::Int64).unwrap_err();
-        assert_eq!(error.0, 0);
+        let (row, why) = make(Int64Array::from(vec![1, 1 << 40]), ValueType::Int32).unwrap_err();
+        assert_eq!((row, why.contains("int32 was expected, got 1099511627776")), (1, true), "{why}");
+        assert_eq!(make(UInt64Array::from(vec![u64::MAX]), ValueType::Int64).unwrap_err().0, 0);
         let float = make(Float64Array::from(vec![0.1]), ValueType::Float).unwrap();
         assert_eq!(float.as_primitive::<Float32Type>().value(0), 0.1f32);
+        assert_eq!(make(Float64Array::from(vec![0.1, 1e39]), ValueType::Float).unwrap_err().0, 1);
+    }
+
+    #[test]
+    fn what_stands_under_a_null_is_nobodys_value() {
+        let values = Int64Array::new(vec![1 << 40, 7].into(), Some(vec![false, true].into()));
+        let narrow = make(values, ValueType::Int32).unwrap();
+        assert_eq!(narrow.as_primitive::<Int32Type>(), &Int32Array::from(vec![None, Some(7)]));
+    }
+
+    #[test]
+    fn nan_is_null_and_a_column_that_has_none_is_not_copied() {
+        let holes = make(Float64Array::from(vec![Some(1.5), Some(f64::NAN), None]), ValueType::Double).unwrap();
+        assert_eq!(holes.as_primitive::<Float64Type>(), &Float64Array::from(vec![Some(1.5), None, None]));
+        let whole: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
+        let same = canonical(&whole, ValueType::Double, 1_000).unwrap();
+        assert_eq!(same.to_data().buffers()[0].as_ptr(), whole.to_data().buffers()[0].as_ptr());
+        for value_type in ValueType::ALL {
+            let missing = make(Float64Array::from(vec![f64::NAN]), value_type).unwrap();
+            assert_eq!((missing.null_count(), missing.data_type()), (1, &arrow_type(value_type)), "{value_type}");
+        }
     }
 
     #[test]
@@ -273,6 +210,10 @@ mod tests {
         let few: DictionaryArray<Int32Type> = vec![Some("ab"), None, Some("ab")].into_iter().collect();
         let plain = make(few, ValueType::String).unwrap();
         assert_eq!(plain.as_string::<i32>(), &StringArray::from(vec![Some("ab"), None, Some("ab")]));
+        let numbers =
+            DictionaryArray::<Int32Type>::new(vec![1, 0, 1].into(), Arc::new(Int64Array::from(vec![Some(5), None])));
+        let plain = make(numbers, ValueType::Int64).unwrap();
+        assert_eq!(plain.as_primitive::<Int64Type>(), &Int64Array::from(vec![None, Some(5), None]));
         let long = "x".repeat(400);
         let bomb: DictionaryArray<Int32Type> = std::iter::repeat_n(Some(long.as_str()), 3).collect();
         assert!(make(bomb, ValueType::String).unwrap_err().1.contains("expands"));
@@ -280,11 +221,15 @@ mod tests {
 
     #[test]
     fn a_refused_type_comes_with_a_remedy() {
-        let error = check_type("delay", &DataType::Utf8, ValueType::Double).unwrap_err().to_string();
+        let refused = |data_type, value_type| check_type("delay", &data_type, value_type).unwrap_err().to_string();
         assert_eq!(
-            error,
-            "column 'delay' is Utf8, which cannot become double; write the column as Arrow Float64, or declare it as \
-             string in the view"
+            refused(DataType::Utf8, ValueType::Bool),
+            "column 'delay' is Utf8, which cannot become bool: text is no bool: write true or false, or 1 or 0; or declare \
+             it as string in the view"
         );
+        let nested = DataType::new_list(DataType::new_list(DataType::Float64, true), true);
+        assert!(refused(nested, ValueType::DoubleList).contains("a list is no scalar"));
+        let list = DataType::new_list(DataType::Float64, true);
+        assert!(refused(list, ValueType::Double).contains("declare it as double_list in the view"));
     }
 }

@@ -73,7 +73,9 @@ impl Checked {
         }
         let times = match &plan.timestamp {
             None => None,
-            Some((column, index)) => Some(event_times::event_times(batch.column(*index)).map_err(at(column))?),
+            Some((column, index)) => {
+                Some(event_times::event_times(batch.column(*index), limits.bytes_max).map_err(at(column))?)
+            }
         };
         let created = match &plan.created {
             None => None,

@@ -66,7 +66,7 @@ pub enum Error {
     #[error("there are two columns named '{0}'")]
     DuplicateColumn(String),
     /// A column's type cannot become the feature's.
-    #[error("column '{column}' is {got}, which cannot become {expected}; {remedy}")]
+    #[error("column '{column}' is {got}, which cannot become {expected}: {remedy}")]
     ColumnType {
         /// The column.
         column: String,
@@ -79,7 +79,7 @@ pub enum Error {
     },
     /// The event timestamp's column is of a type that holds no time.
     #[error(
-        "timestamp column '{column}' is {got}; use an Arrow timestamp, a date, RFC 3339 text, or int64 seconds since 1970"
+        "timestamp column '{column}' is {got}; use an Arrow timestamp, a date, RFC 3339 text, or seconds since 1970"
     )]
     TimestampType {
         /// The column.

@@ -15,6 +15,8 @@ mod event_times;
 mod ipc;
 mod lists;
 mod plan;
+mod sources;
+mod texts;
 
 pub use checked::Checked;
 pub use encode::{encode, stream};

@@ -1,20 +1,22 @@
 //! List columns: one layout for the three that Arrow has, and their bytes in a packed row.
 
-use crate::canonical::{self, CellError};
+use crate::{
+    canonical::{self, CellError},
+    texts,
+};
 use arrow_array::{
-    Array, ArrayRef, ListArray,
+    Array, ArrayRef, ListArray, PrimitiveArray,
     cast::AsArray as _,
-    new_empty_array,
-    types::{Float32Type, Float64Type, Int32Type, Int64Type},
+    new_empty_array, new_null_array,
+    types::{ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type},
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
-use littoral_model::value::ValueType;
+use littoral_model::{convert::Refusal, value::ValueType};
 use std::sync::Arc;
 
-const NULL_ELEMENT: &str = "a list holds a null element, which lists of features cannot";
-
-/// Brings a list column into `List` of the element's own Arrow type. Elements must not be null.
+/// Brings a list column into `List` of the element's own Arrow type. A missing element is NaN in a list of floats or
+/// doubles; other lists have no place for one.
 pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
     let Some(element) = list.element() else { return Ok(Arc::clone(array)) };
     let (values, offsets): (&ArrayRef, Vec<i32>) = match array.data_type() {
@@ -34,24 +36,50 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
             (plain.values(), plain.value_offsets().to_vec())
         }
     };
-    if *values.data_type() == DataType::Null {
+    let null_element = || Refusal::null_element(element).to_string();
+    if *values.data_type() == DataType::Null && !matches!(element, ValueType::Float | ValueType::Double) {
         let holds_some = |row: &usize| array.is_valid(*row) && offsets[*row] < offsets[*row + 1];
         // However many elements they claim to have, nothing is made of them.
         return match (0..array.len()).find(holds_some) {
-            Some(row) => Err((row, NULL_ELEMENT.to_owned())),
+            Some(row) => Err((row, null_element())),
             None => list_of(element, vec![0; offsets.len()], new_empty_array(&canonical::arrow_type(element)), array),
         };
     }
     let row_of = |index: usize| offsets.partition_point(|offset| *offset as usize <= index).saturating_sub(1);
-    let values = canonical::canonical(values, element, bytes_max).map_err(|(index, why)| (row_of(index), why))?;
+    let in_row = |(index, why)| (row_of(index), why);
+    let values = match *values.data_type() {
+        DataType::Null => nulls(values.len(), element, bytes_max).map_err(in_row)?,
+        _ => canonical::canonical(values, element, bytes_max).map_err(in_row)?,
+    };
+    let values = match element {
+        ValueType::Float => nan_for_null::<Float32Type>(&values, f32::NAN),
+        ValueType::Double => nan_for_null::<Float64Type>(&values, f64::NAN),
+        _ => values,
+    };
     if values.null_count() > 0 {
         for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
             if (offsets[row] as usize..offsets[row + 1] as usize).any(|index| values.is_null(index)) {
-                return Err((row, NULL_ELEMENT.to_owned()));
+                return Err((row, null_element()));
             }
         }
     }
     list_of(element, offsets, values, array)
+}
+
+/// Null elements, which a few bytes of Arrow can claim any number of.
+fn nulls(len: usize, element: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
+    texts::check_len(len, size_of::<f64>(), bytes_max)?;
+    Ok(new_null_array(&canonical::arrow_type(element), len))
+}
+
+/// A vector keeps its length, and what is missing in it is NaN.
+fn nan_for_null<T: ArrowPrimitiveType>(values: &ArrayRef, nan: T::Native) -> ArrayRef {
+    let numbers = values.as_primitive::<T>();
+    if numbers.null_count() == 0 {
+        return Arc::clone(values);
+    }
+    let numbers: PrimitiveArray<T> = numbers.iter().map(|value| Some(value.unwrap_or(nan))).collect();
+    Arc::new(numbers)
 }
 
 /// Lists of these values, null where `array` is.

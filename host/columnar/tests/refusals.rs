@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
 use arrow_array::{
-    ArrayRef, DictionaryArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray,
-    TimestampMillisecondArray, types::Int32Type, types::Int64Type,
+    ArrayRef, DictionaryArray, DurationSecondArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch,
+    StringArray, TimestampMillisecondArray, types::Int32Type, types::TimestampSecondType,
 };
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
@@ -72,7 +72,10 @@ fn several_batches_of_one_stream_are_counted_through() {
     writer.write(&two).unwrap();
     let bytes = writer.into_inner().unwrap();
     let error = decode_ipc(bytes.into(), &view(), EventTime(5), Limits::default()).unwrap_err();
-    assert_eq!(error.to_string(), "column 'small', row 3: 1099511627776 does not fit int32");
+    assert_eq!(
+        error.to_string(),
+        "column 'small', row 3: int32 was expected, got 1099511627776, which is outside of the type's range"
+    );
 }
 
 #[test]
@@ -80,7 +83,9 @@ fn each_refusal_names_what_and_where() {
     let null_key = columns(vec![("route", Arc::new(Int64Array::from(vec![Some(1), None]))), delays(vec![0.0, 0.0])]);
     assert_eq!(words(&null_key), "column 'route', row 1: the join key is null; every row needs its whole entity key");
     let text = columns(vec![keys(vec![1]), ("delay", Arc::new(StringArray::from(vec!["late"])))]);
-    assert!(words(&text).starts_with("column 'delay' is Utf8, which cannot become double; write the column as"));
+    assert!(words(&text).starts_with("column 'delay', row 0: double was expected, got 'late', which is no number"));
+    let span = columns(vec![keys(vec![1]), ("delay", Arc::new(DurationSecondArray::from(vec![1])))]);
+    assert!(words(&span).starts_with("column 'delay' is Duration(s), which cannot become double: a duration is no"));
     let misspelt = columns(vec![keys(vec![1]), delays(vec![0.0]), ("dely", Arc::new(Int64Array::from(vec![1])))]);
     assert!(words(&misspelt).contains("no join key or feature 'dely'"));
     assert!(words(&columns(vec![delays(vec![0.0])])).contains("join key column 'route' of view 'routes' is missing"));
@@ -91,7 +96,7 @@ fn each_refusal_names_what_and_where() {
         ("event_timestamp", Arc::new(TimestampMillisecondArray::from(vec![None]))),
     ]);
     assert_eq!(words(&late), "column 'event_timestamp', row 0: the event timestamp is null");
-    let holes: ListArray = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1)])]);
+    let holes: ListArray = ListArray::from_iter_primitive::<TimestampSecondType, _, _>([Some([Some(1)])]);
     let wrong_list = columns(vec![keys(vec![1]), ("carriers", Arc::new(holes))]);
     assert!(words(&wrong_list).contains("cannot become string_list"));
 }
@@ -142,8 +147,22 @@ fn lists_of_nothing_cost_nothing_however_long_they_claim_to_be() {
     let claimed = columns(vec![keys(vec![1, 2]), ("carriers", nulls(vec![0, 0, two_thousand_million], vec![true; 2]))]);
     assert_eq!(
         words(&claimed),
-        "column 'carriers', row 1: a list holds a null element, which lists of features cannot"
+        "column 'carriers', row 1: string was expected, got null: a list holds no missing elements, unless it is of float \
+         or double, where they are NaN"
     );
+    let vectors =
+        FeatureView { features: vec![Feature { name: "v".into(), value_type: ValueType::DoubleList }], ..view() };
+    let claimed = columns(vec![keys(vec![1]), ("v", nulls(vec![0, two_thousand_million], vec![true]))]);
+    let error = decode_ipc(stream(&claimed).unwrap().into(), &vectors, EventTime(5), Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("expands to more than"), "{error}");
+    let two = columns(vec![keys(vec![1]), ("v", nulls(vec![0, 2], vec![true]))]);
+    let rows = decode_ipc(stream(&two).unwrap().into(), &vectors, EventTime(5), Limits::default()).unwrap();
+    let Value::DoubleList(nan) =
+        value_at(rows.iter().next().unwrap().body.unwrap(), 0, ValueType::DoubleList).to_value()
+    else {
+        panic!("a list was written")
+    };
+    assert!(nan.len() == 2 && nan.iter().all(|value| value.is_nan()), "{nan:?}");
     let unseen = nulls(vec![0, two_thousand_million, two_thousand_million], vec![false, true]);
     let rows = decode(&columns(vec![keys(vec![1, 2]), ("carriers", unseen)])).unwrap();
     let values: Vec<_> =
@@ -152,7 +171,7 @@ fn lists_of_nothing_cost_nothing_however_long_they_claim_to_be() {
 }
 
 #[test]
-fn dictionaries_are_of_texts_or_bytes() {
+fn dictionaries_are_of_plain_values() {
     let inner: DictionaryArray<Int32Type> = ["a"].into_iter().collect();
     for values in [Arc::new(inner) as ArrayRef, Arc::new(NullArray::new(1))] {
         let dictionary = DictionaryArray::<Int32Type>::try_new(vec![0].into(), values).unwrap();

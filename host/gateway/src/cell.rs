@@ -10,7 +10,9 @@ pub(crate) enum Cell<'a> {
     Null,
     Bool(bool),
     Int(i64),
-    /// A number that is no `i64`.
+    /// An integer beyond `i64`.
+    Unsigned(u64),
+    /// Any other number.
     Float(f64),
     Text(Cow<'a, str>),
     List(Vec<Cell<'a>>),
@@ -25,6 +27,7 @@ impl Cell<'_> {
             Self::Null => "null".to_owned(),
             Self::Bool(v) => v.to_string(),
             Self::Int(v) => v.to_string(),
+            Self::Unsigned(v) => v.to_string(),
             Self::Float(v) => v.to_string(),
             Self::Text(v) => format!("'{}'", v.chars().take(64).collect::<String>()),
             Self::List(_) => "a list".to_owned(),
@@ -55,7 +58,7 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_u64<E>(self, v: u64) -> Result<Cell<'de>, E> {
-        Ok(i64::try_from(v).map_or(Cell::Float(v as f64), Cell::Int))
+        Ok(i64::try_from(v).map_or(Cell::Unsigned(v), Cell::Int))
     }
 
     fn visit_f64<E>(self, v: f64) -> Result<Cell<'de>, E> {
@@ -179,7 +182,7 @@ mod tests {
             serde_json::from_str(r#"["a","ä\n",1,-1.5,18446744073709551615,null,[true],{}]"#).unwrap();
         assert!(matches!(&cells[0], Cell::Text(Cow::Borrowed("a"))));
         assert!(matches!(&cells[1], Cell::Text(Cow::Owned(text)) if text == "ä\n"));
-        assert_eq!(cells[4], Cell::Float(18446744073709551615.0));
+        assert_eq!(cells[4], Cell::Unsigned(u64::MAX));
         assert_eq!(cells[6], Cell::List(vec![Cell::Bool(true)]));
         assert_eq!(cells[7], Cell::Object);
     }

@@ -141,6 +141,7 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'
 
 fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Failure> {
     coerce::event_time(cell)
+        .and_then(|time| time.ok_or_else(|| "the event timestamp is missing".to_owned()))
         .map_err(|reason| Failure::invalid("invalid_row", format!("row {row}, column '{column}': {reason}")))
 }
 

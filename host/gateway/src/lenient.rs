@@ -1,5 +1,6 @@
 //! JSON as Python writes it.
 
+use serde::Deserialize;
 use std::borrow::Cow;
 
 /// What stands before a word that was no text: nothing that anybody writes.
@@ -9,6 +10,22 @@ const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 /// The number that a text stands for which [`json`] has made of a bare word.
 pub(crate) fn number(text: &str) -> Option<f64> {
     text.strip_prefix(MARK)?.parse().ok()
+}
+
+/// Parses a body, and once more as Python writes it if it is no JSON: nearly nobody sends the words that JSON does not know.
+/// `python` is where that second form is kept.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], python: &'a mut Vec<u8>) -> Result<T, serde_json::Error> {
+    let error = match serde_json::from_slice(body) {
+        Ok(parsed) => return Ok(parsed),
+        Err(error) => error,
+    };
+    match json(body) {
+        Cow::Borrowed(_) => Err(error),
+        Cow::Owned(as_python) => {
+            *python = as_python;
+            serde_json::from_slice(python)
+        }
+    }
 }
 
 /// The body, with the bare words `NaN`, `Infinity` and `-Infinity` turned into texts that [`number`] knows again. Python's encoder

@@ -111,6 +111,8 @@ pub(crate) struct Call {
 pub(crate) enum Output {
     /// A join key, as the request gave it.
     Key(KeyColumn),
+    /// A join key that nothing here needs, as the request gave it: it may be missing.
+    Unneeded(KeyColumn),
     /// A feature.
     Feature(Cell),
     /// What a module made.

@@ -50,14 +50,14 @@ pub(crate) async fn read(
     let as_python;
     let parsed = match body::parse(&body, dialect) {
         // Looked at once more, as Python writes it: nearly nobody sends the words that JSON does not know.
-        Err(failure) if dialect == Dialect::Feast => match lenient::json(&body) {
+        Err(failure) => match lenient::json(&body) {
             Cow::Borrowed(_) => return Err(failure),
             Cow::Owned(python) => {
                 as_python = python;
                 body::parse(&as_python, dialect)?
             }
         },
-        parsed => parsed?,
+        Ok(parsed) => parsed,
     };
     let demand = demand::of(headers, parsed.demand, state.config.wait_max())?;
     if !demand.is_none() {

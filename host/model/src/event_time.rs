@@ -1,5 +1,6 @@
 //! Event timestamps.
 
+use crate::instant::{Instant, InvalidInstant};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -9,11 +10,15 @@ use std::{fmt, str::FromStr};
 #[serde(transparent)]
 pub struct EventTime(pub i64);
 
-/// Why a text is not a timestamp.
+/// Why a text is no event timestamp.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a timestamp: use RFC 3339, as 2026-01-31T23:59:59.123Z (no offset means UTC)")]
-pub struct InvalidEventTime {
-    text: String,
+pub enum InvalidEventTime {
+    /// It is no moment at all.
+    #[error(transparent)]
+    Text(#[from] InvalidInstant),
+    /// It is a moment that nanoseconds since 1970 in 64 bits cannot hold.
+    #[error("event timestamp {0} is outside the years 1678 to 2261")]
+    Range(Instant),
 }
 
 impl EventTime {
@@ -98,15 +103,15 @@ impl FromStr for EventTime {
 
     /// Accepts RFC 3339 and ISO 8601 with `T` or a blank, and naive text, which means UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidEventTime { text: text.chars().take(64).collect() };
-        let nanos = match text.parse::<jiff::Timestamp>() {
-            Ok(timestamp) => timestamp.as_nanosecond(),
-            Err(_) => {
-                let naive = text.parse::<jiff::civil::DateTime>().map_err(|_| invalid())?;
-                jiff::tz::TimeZone::UTC.to_timestamp(naive).map_err(|_| invalid())?.as_nanosecond()
-            }
-        };
-        i64::try_from(nanos).map(Self).map_err(|_| invalid())
+        text.parse::<Instant>()?.try_into()
+    }
+}
+
+impl TryFrom<Instant> for EventTime {
+    type Error = InvalidEventTime;
+
+    fn try_from(instant: Instant) -> Result<Self, InvalidEventTime> {
+        instant.as_nanos().map(Self).ok_or(InvalidEventTime::Range(instant))
     }
 }
 

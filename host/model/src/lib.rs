@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod column;
 pub mod conflict;
+pub mod convert;
 pub mod details;
 pub mod digest;
 pub mod document;
@@ -13,6 +14,7 @@ pub mod entity_key;
 pub mod event_time;
 pub mod freshness;
 pub mod hlc;
+pub mod instant;
 pub mod merge;
 pub mod module;
 pub mod module_outputs;

@@ -25,7 +25,7 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
         calls: Vec::new(),
         called: HashMap::new(),
         missing_params: Vec::new(),
-        missing_keys: BTreeSet::new(),
+        without_key: None,
     };
     let mut outputs = Vec::new();
     let mut names = Vec::new();
@@ -60,12 +60,10 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
         return Err(Failure::bad_request("no_features", "No features specified for retrieval"));
     }
     resolver.check_params()?;
-    let keys = resolver.keys(shape.columns);
-    if keys.is_empty() && !resolver.missing_keys.is_empty() {
-        let missing: Vec<&str> = resolver.missing_keys.iter().map(String::as_str).collect();
-        let message = format!("Missing join key values for keys: {missing:?}. No entity column of the request is one");
-        return Err(Failure::bad_request("missing_join_key", message).class("FeastError"));
+    if let Some(missing) = resolver.without_key {
+        return Err(missing);
     }
+    let keys = resolver.keys(shape.columns);
     let (key_names, key_outputs): (Vec<String>, Vec<Output>) = keys.into_iter().unzip();
     let names: Vec<String> = key_names.into_iter().chain(names).collect();
     check_collisions(&names)?;
@@ -151,7 +149,8 @@ struct Resolver<'a> {
     /// (module, what its keys are called) -> call.
     called: HashMap<(String, Vec<(String, String)>), usize>,
     missing_params: Vec<String>,
-    missing_keys: BTreeSet<String>,
+    /// Why a view cannot be read at all: the request has none of its join keys.
+    without_key: Option<Failure>,
 }
 
 impl<'a> Resolver<'a> {
@@ -175,15 +174,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn lookup(&mut self, view: &FeatureView, map: &JoinKeyMap) -> usize {
-        let mut keys = Some(Vec::with_capacity(view.join_keys.len()));
-        for key in &view.join_keys {
-            let column = self.key_column(key, map);
-            match (column, &mut keys) {
-                (Some(column), Some(keys)) => keys.push(column),
-                (Some(_), None) => {}
-                (None, _) => keys = None,
-            }
+        let found: Vec<KeyColumn> = view.join_keys.iter().filter_map(|key| self.key_column(key, map)).collect();
+        if found.is_empty() && !view.join_keys.is_empty() && self.without_key.is_none() {
+            self.without_key = Some(self.missing_keys(view, map));
         }
+        // As Feast has it, a part of a composite key finds nothing, and none of it is the caller's mistake.
+        let keys = (found.len() == view.join_keys.len()).then_some(found);
         let lookup = Lookup { view: view.id, ttl_ms: view.ttl_ms(), combines: view.merge.combines(), keys };
         self.lookups.iter().position(|held| *held == lookup).unwrap_or_else(|| {
             self.lookups.push(lookup);
@@ -191,15 +187,29 @@ impl<'a> Resolver<'a> {
         })
     }
 
+    fn missing_keys(&self, view: &FeatureView, map: &JoinKeyMap) -> Failure {
+        let named = |key: &JoinKey| {
+            let given = map.iter().find(|(own, _)| *own == key.name).map_or(&key.name, |(_, given)| given);
+            format!("'{given}'")
+        };
+        let wanted: Vec<String> = view.join_keys.iter().map(named).collect();
+        let mut there: Vec<String> = self.columns.keys().take(16).map(|name| format!("'{}'", cut(name))).collect();
+        there.sort_unstable();
+        let message = format!(
+            "Missing join key values for keys: [{}], which feature view '{}' needs. Provided join_key_values: [{}]",
+            wanted.join(", "),
+            view.name,
+            there.join(", ")
+        );
+        Failure::bad_request("missing_join_key", message).class("FeastError")
+    }
+
     /// The request's column for a join key: under the name that the map gives it, else its own, else its entity's.
     fn key_column(&mut self, key: &JoinKey, map: &JoinKeyMap) -> Option<KeyColumn> {
         let mapped = map.iter().find(|(own, _)| *own == key.name).map(|(_, given)| given.as_str());
         let name = mapped.unwrap_or(&key.name);
         let by_entity = || if mapped.is_none() { self.columns.get(key.entity.as_str()) } else { None };
-        let Some(column) = self.columns.get(name).or_else(by_entity).copied() else {
-            self.missing_keys.insert(name.to_owned());
-            return None;
-        };
+        let column = self.columns.get(name).or_else(by_entity).copied()?;
         let key_column = KeyColumn { column, value_type: key.value_type };
         self.echoed.insert(column);
         self.key_columns.entry(column).or_insert_with(|| (name.to_owned(), key_column));
@@ -275,7 +285,7 @@ impl<'a> Resolver<'a> {
                 && (*name == key.name || !self.columns.contains_key(key.name.as_str()))
             {
                 let value_type = key.value_type;
-                keys.push((key.name.clone(), Output::Key(KeyColumn { column: at, value_type })));
+                keys.push((key.name.clone(), Output::Unneeded(KeyColumn { column: at, value_type })));
             }
         }
         keys

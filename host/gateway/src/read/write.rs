@@ -44,7 +44,7 @@ impl Writing<'_> {
             out.extend_from_slice(b"],\"event_timestamps\":[");
             match output {
                 Output::Feature(cell) => out.extend_from_slice(&self.scratch.block(cell.lookup).timestamps),
-                Output::Key(_) | Output::Made { .. } => repeat(&mut out, EPOCH, self.rows),
+                Output::Key(_) | Output::Unneeded(_) | Output::Made { .. } => repeat(&mut out, EPOCH, self.rows),
             }
             out.extend_from_slice(b"]}");
             check_len(&out, bytes_max)?;
@@ -106,6 +106,7 @@ impl Writing<'_> {
                 self.key_values(out, key)?;
                 Ok(false)
             }
+            Output::Unneeded(key) => self.unneeded_values(out, key),
             Output::Feature(cell) => Ok(self.feature_values(out, cell)),
             Output::Made { call, output } => {
                 if let Some(rows) = self.made.get(call).and_then(|made| made.output(output)) {
@@ -126,6 +127,21 @@ impl Writing<'_> {
             push_value(out, value.as_ref());
         }
         Ok(())
+    }
+
+    /// As [`Writing::key_values`], but what is missing is null. Says whether something is.
+    fn unneeded_values(&self, out: &mut Vec<u8>, key: KeyColumn) -> Result<bool, Failure> {
+        let mut nulls = false;
+        for (row, cell) in self.columns[key.column].iter().enumerate() {
+            if row > 0 {
+                out.push(b',');
+            }
+            let value = coerce::some_key(key.value_type, cell);
+            let value = value.map_err(|reason| super::columns::wrong_value(self.names[key.column], row, &reason))?;
+            nulls |= value.is_none();
+            push_value(out, value.as_ref().map_or(ValueRef::Null, coerce::KeyValue::as_ref));
+        }
+        Ok(nulls)
     }
 
     fn feature_values(&self, out: &mut Vec<u8>, cell: plan::Cell) -> bool {
@@ -152,7 +168,16 @@ impl Writing<'_> {
 
     fn statuses(&self, out: &mut Vec<u8>, output: Output, nulls: bool) {
         match output {
-            Output::Key(_) => repeat(out, PRESENT, self.rows),
+            Output::Unneeded(key) if nulls => {
+                for (row, cell) in self.columns[key.column].iter().enumerate() {
+                    if row > 0 {
+                        out.push(b',');
+                    }
+                    let missing = coerce::some_key(key.value_type, cell).is_ok_and(|value| value.is_none());
+                    push_status(out, if missing { Status::NullValue } else { Status::Present });
+                }
+            }
+            Output::Key(_) | Output::Unneeded(_) => repeat(out, PRESENT, self.rows),
             Output::Feature(cell) => {
                 let block = self.scratch.block(cell.lookup);
                 if !nulls {

@@ -7,7 +7,7 @@ use crate::{
     coerce,
     failure::{Answer, Failure},
     json::{push_int, push_text, push_value},
-    offload, receipt, routes,
+    lenient, offload, receipt, routes,
     rows::{Rows, Writer},
     state::State,
 };
@@ -61,7 +61,8 @@ pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, b
         if is_arrow {
             return arrow_rows(view, &config, body);
         }
-        let write: Write<'_> = serde_json::from_slice(&body).map_err(|error| invalid_body(&error))?;
+        let mut python = Vec::new();
+        let write: Write<'_> = lenient::parse(&body, &mut python).map_err(|error| invalid_body(&error))?;
         let mut rows = Rows::new(&config);
         append(&mut rows, view, &write)?;
         Ok(rows.finish())
@@ -97,7 +98,8 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Row
         #[serde(borrow)]
         writes: Vec<Write<'a>>,
     }
-    let writes: Writes<'_> = serde_json::from_slice(body).map_err(|error| invalid_body(&error))?;
+    let mut python = Vec::new();
+    let writes: Writes<'_> = lenient::parse(body, &mut python).map_err(|error| invalid_body(&error))?;
     let mut rows = Rows::new(config);
     for (at, write) in writes.writes.iter().enumerate() {
         let name = write
@@ -153,10 +155,9 @@ fn begin(
         let cell = document.key.get(&key.name);
         writer.key(cell.ok_or_else(|| wrong(view, kind, at, &key.name, "the join key is missing"))?)?;
     }
-    match &document.event_timestamp {
-        None | Some(Cell::Null) => Ok(now),
-        Some(cell) => coerce::event_time(cell).map_err(|reason| wrong(view, kind, at, "event_timestamp", &reason)),
-    }
+    let Some(cell) = &document.event_timestamp else { return Ok(now) };
+    let time = coerce::event_time(cell).map_err(|reason| wrong(view, kind, at, "event_timestamp", &reason))?;
+    Ok(time.unwrap_or(now))
 }
 
 fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) -> Failure {

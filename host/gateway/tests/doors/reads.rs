@@ -128,7 +128,7 @@ async fn one_view_serves_two_roles() {
 }
 
 #[tokio::test]
-async fn a_late_event_does_not_overwrite_and_bare_nan_is_taken() {
+async fn a_late_event_does_not_overwrite_and_bare_nan_is_null() {
     let door = feast_project::open().await;
     let push = |trips: i64, rate: &str, time: &str| {
         format!(
@@ -143,6 +143,7 @@ async fn a_late_event_does_not_overwrite_and_bare_nan_is_taken() {
         "driver_hourly_stats_fresh:acc_rate"], "entities": {"driver_id": [1]}});
     let answer = door.post("/get-online-features", &read).await;
     assert_eq!(column(&answer, "avg_daily_trips")["values"], json!([2]));
-    assert_eq!(column(&answer, "conv_rate")["values"], json!(["NaN"]));
+    assert_eq!(column(&answer, "conv_rate")["values"], json!([null]));
+    assert_eq!(column(&answer, "conv_rate")["statuses"], json!(["NULL_VALUE"]));
     assert_eq!(column(&answer, "acc_rate")["statuses"], json!(["NULL_VALUE"]));
 }

@@ -1,0 +1,340 @@
+//! The one conversion of values: whatever a value came as, and by whichever way, this says what it becomes as a feature, a
+//! join key, a module's parameter or an event timestamp, or why it is refused.
+//!
+//! A way in (the JSON doors, Arrow streams, Parquet files) only names what it holds as a [`Source`]; it has no opinion of
+//! its own. Which kinds each type takes is [`rule`]'s table, which `host/CONVERSIONS.md` shows.
+//!
+//! Two ideas stand behind the table. What pandas and Feast write for one and the same value is taken: integers as doubles
+//! because a value is missing, NaN for what is missing. And a value is never changed silently: what the type cannot hold is
+//! refused, and only `float`, `double` and `unix_timestamp` round, to their own precision.
+
+mod number;
+mod rule;
+
+pub use rule::{Kind, Rule, rule, table};
+
+use crate::{
+    event_time::EventTime,
+    instant::Instant,
+    value::{Value, ValueType},
+};
+use number::Number;
+use std::{borrow::Cow, fmt};
+
+/// What stands for a missing time in numpy, pandas and Feast: their NaT.
+const NOT_A_TIME: i64 = i64::MIN;
+
+/// A value as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source<'a> {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// An integer that may be beyond `i64`.
+    Unsigned(u64),
+    /// A floating-point number of any width; NaN means that the value is missing.
+    Float(f64),
+    /// A decimal number's digits.
+    Decimal(String),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A timestamp or a date.
+    Instant(Instant),
+    /// Of a kind that is no scalar, or of which nothing can be made.
+    Other(Kind),
+}
+
+/// Why a value is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing of this type is made of such a value.
+    Kind,
+    /// The type ends before the value.
+    Range,
+    /// The value has a fraction.
+    NotWhole,
+    /// The type does not hold this value but a neighbour of it, or the value itself may have been one.
+    NotExact,
+    /// The text is no number, or one beyond a double's range.
+    NotNumber,
+    /// The text is no moment, for this reason.
+    NotTime(&'static str),
+    /// A list of features has no place for a missing element.
+    NullElement,
+}
+
+/// A value that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{expected}{} was expected, got {got}{why}", hint(*.expected))]
+pub struct Refusal {
+    /// The type that it was to become.
+    pub expected: ValueType,
+    /// The value, shortened.
+    pub got: String,
+    /// Why not.
+    pub why: Why,
+}
+
+fn hint(expected: ValueType) -> &'static str {
+    match expected {
+        ValueType::Bytes => " (base64 text in JSON)",
+        ValueType::UnixTimestamp => " (whole seconds since 1970, or RFC 3339 text)",
+        _ => "",
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kind => "",
+            Self::Range => ", which is outside of the type's range",
+            Self::NotWhole => ", which is not whole",
+            Self::NotExact => {
+                ", which cannot be told from its neighbours there: send it as an integer, or choose a wider type"
+            }
+            Self::NotNumber => ", which is no number that a double can hold",
+            Self::NotTime(why) => return write!(f, ", which {why}"),
+            Self::NullElement => {
+                ": a list holds no missing elements, unless it is of float or double, where they are NaN"
+            }
+        })
+    }
+}
+
+impl Refusal {
+    fn new(expected: ValueType, source: &Source<'_>, why: Why) -> Self {
+        Self { expected, got: source.shown(), why }
+    }
+
+    /// A missing element of a list that cannot hold one.
+    #[must_use]
+    pub fn null_element(element: ValueType) -> Self {
+        Self { expected: element, got: "null".to_owned(), why: Why::NullElement }
+    }
+}
+
+impl Source<'_> {
+    /// What kind of value it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Null => Kind::Null,
+            Self::Bool(_) => Kind::Bool,
+            Self::Int(_) | Self::Unsigned(_) => Kind::Integer,
+            Self::Float(_) => Kind::Float,
+            Self::Decimal(_) => Kind::Decimal,
+            Self::Text(_) => Kind::Text,
+            Self::Bytes(_) => Kind::Bytes,
+            Self::Instant(_) => Kind::Instant,
+            Self::Other(kind) => *kind,
+        }
+    }
+
+    /// The value for a message, bounded.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(v) => v.to_string(),
+            Self::Int(v) => v.to_string(),
+            Self::Unsigned(v) => v.to_string(),
+            Self::Float(v) => v.to_string(),
+            Self::Decimal(digits) => digits.chars().take(96).collect(),
+            Self::Text(text) => format!("'{}'", text.chars().take(64).collect::<String>()),
+            Self::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            Self::Instant(instant) => instant.to_string(),
+            Self::Other(kind) => kind.shown().to_owned(),
+        }
+    }
+
+    fn number(&self) -> Result<Number, Why> {
+        match self {
+            Self::Bool(v) => Ok(Number::Whole(i128::from(*v))),
+            Self::Int(v) => Ok(Number::Whole(i128::from(*v))),
+            Self::Unsigned(v) => Ok(Number::Whole(i128::from(*v))),
+            Self::Float(v) => Ok(Number::Real(*v)),
+            Self::Decimal(digits) => Number::from_digits(digits).ok_or(Why::Range),
+            Self::Text(text) => Number::from_digits(text).ok_or(Why::NotNumber),
+            _ => Err(Why::Kind),
+        }
+    }
+
+    /// Whether the value says that there is none: null, or NaN as pandas writes it into columns of every type.
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Null) || matches!(self, Self::Float(v) if v.is_nan())
+    }
+
+    /// The number made into one of a type; `None` when it is missing.
+    fn numeric<T>(&self, expected: ValueType, make: impl Fn(Number) -> Result<T, Why>) -> Result<Option<T>, Refusal> {
+        if self.is_missing() {
+            return Ok(None);
+        }
+        let made = self.number().and_then(|number| match number.is_missing() {
+            true => Ok(None),
+            false => make(number).map(Some),
+        });
+        made.map_err(|why| Refusal::new(expected, self, why))
+    }
+}
+
+/// A bool: 0 and 1 are as good, whatever number they are.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn boolean(source: &Source<'_>) -> Result<Option<bool>, Refusal> {
+    match source {
+        Source::Bool(v) => Ok(Some(*v)),
+        // Text is not looked into: "no", "f" and "" mean what their author meant.
+        Source::Text(_) => Err(Refusal::new(ValueType::Bool, source, Why::Kind)),
+        _ => source.numeric(ValueType::Bool, |number| match number.integer()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Why::Range),
+        }),
+    }
+}
+
+/// A 32 bit integer.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn int32(source: &Source<'_>) -> Result<Option<i32>, Refusal> {
+    source.numeric(ValueType::Int32, |number| i32::try_from(number.integer()?).map_err(|_| Why::Range))
+}
+
+/// A 64 bit integer.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn int64(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
+    source.numeric(ValueType::Int64, |number| i64::try_from(number.integer()?).map_err(|_| Why::Range))
+}
+
+/// A float.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn float(source: &Source<'_>) -> Result<Option<f32>, Refusal> {
+    source.numeric(ValueType::Float, Number::float)
+}
+
+/// A double.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn double(source: &Source<'_>) -> Result<Option<f64>, Refusal> {
+    source.numeric(ValueType::Double, Number::double)
+}
+
+/// Whole seconds since 1970; of a moment, rounded down.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
+    let expected = ValueType::UnixTimestamp;
+    let seconds = match source {
+        Source::Bool(_) => return Err(Refusal::new(expected, source, Why::Kind)),
+        Source::Instant(instant) => Some(instant.seconds),
+        Source::Text(text) if Number::from_digits(text).is_none() => match text.trim() {
+            "NaT" => None,
+            text => match text.parse::<Instant>() {
+                Ok(instant) => Some(instant.seconds),
+                Err(error) => return Err(Refusal::new(expected, source, Why::NotTime(error.why))),
+            },
+        },
+        _ => source.numeric(expected, |number| i64::try_from(number.integer()?).map_err(|_| Why::Range))?,
+    };
+    Ok(seconds.filter(|seconds| *seconds != NOT_A_TIME))
+}
+
+/// Text. An integer or a decimal is its digits.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn string<'a>(source: &Source<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+    match source {
+        Source::Text(text) => Ok(Some(Cow::Borrowed(text))),
+        Source::Int(v) => Ok(Some(Cow::Owned(v.to_string()))),
+        Source::Unsigned(v) => Ok(Some(Cow::Owned(v.to_string()))),
+        Source::Decimal(digits) => Ok(Some(Cow::Owned(digits.clone()))),
+        _ if source.is_missing() => Ok(None),
+        _ => Err(Refusal::new(ValueType::String, source, Why::Kind)),
+    }
+}
+
+/// Bytes.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn bytes<'a>(source: &Source<'a>) -> Result<Option<&'a [u8]>, Refusal> {
+    match source {
+        Source::Bytes(bytes) => Ok(Some(bytes)),
+        _ if source.is_missing() => Ok(None),
+        _ => Err(Refusal::new(ValueType::Bytes, source, Why::Kind)),
+    }
+}
+
+/// A value of a scalar type. A list is made of its elements, each by its own function, and [`element`] of what is missing.
+///
+/// # Errors
+/// [`Refusal`]; of every value where the type is a list.
+pub fn value(value_type: ValueType, source: &Source<'_>) -> Result<Value, Refusal> {
+    fn or_null<T>(value: Option<T>, make: impl Fn(T) -> Value) -> Value {
+        value.map_or(Value::Null, make)
+    }
+    Ok(match value_type {
+        ValueType::Bool => or_null(boolean(source)?, Value::Bool),
+        ValueType::Int32 => or_null(int32(source)?, Value::Int32),
+        ValueType::Int64 => or_null(int64(source)?, Value::Int64),
+        ValueType::Float => or_null(float(source)?, Value::Float),
+        ValueType::Double => or_null(double(source)?, Value::Double),
+        ValueType::String => or_null(string(source)?, |text| Value::String(text.into_owned())),
+        ValueType::Bytes => or_null(bytes(source)?, |bytes| Value::Bytes(bytes.to_vec())),
+        ValueType::UnixTimestamp => or_null(unix_timestamp(source)?, Value::UnixTimestamp),
+        _ if source.is_missing() => Value::Null,
+        list => return Err(Refusal::new(list, source, Why::Kind)),
+    })
+}
+
+/// An element of a list, which must not be missing.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn element<T>(element: ValueType, value: Option<T>) -> Result<T, Refusal> {
+    value.ok_or_else(|| Refusal::null_element(element))
+}
+
+/// When an event happened: a moment, a text that is one, or seconds since 1970. `None` when it is missing.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn event_time(source: &Source<'_>) -> Result<Option<EventTime>, String> {
+    let no_time = || format!("a timestamp was expected (RFC 3339 text, or seconds since 1970), got {}", source.shown());
+    let time = |instant: Instant| EventTime::try_from(instant).map_err(|error| error.to_string());
+    match source {
+        _ if source.is_missing() => Ok(None),
+        Source::Int(NOT_A_TIME) => Ok(None),
+        Source::Int(seconds) => time(Instant { seconds: *seconds, nanos: 0 }).map(Some),
+        Source::Instant(instant) => time(*instant).map(Some),
+        Source::Text(text) if text.trim() == "NaT" => Ok(None),
+        Source::Text(text) => {
+            text.parse().map(Some).map_err(|error: crate::event_time::InvalidEventTime| error.to_string())
+        }
+        Source::Float(seconds) => {
+            let nanos = seconds * 1e9;
+            // Microseconds are what a double of today's seconds can tell apart.
+            let micros = (nanos.abs() < i64::MAX as f64).then(|| (nanos / 1e3).round() as i64);
+            let nanos = micros.and_then(|micros| micros.checked_mul(1_000));
+            nanos.map(|nanos| Some(EventTime(nanos))).ok_or_else(no_time)
+        }
+        _ => Err(no_time()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Numbers before they are of a feature's type.
+
+/// Doubles from here on do not tell neighbouring integers apart: 2^53.
+const DOUBLE_EXACT_END: f64 = 9_007_199_254_740_992.0;
+
+/// A number as it came: whole and exact, or a double.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Whole(i128),
+    Real(f64),
+}
+
+impl Number {
+    /// A number in digits, as a text or a decimal has it; also `NaN`, `Infinity` and `-Infinity`. `None` for what is none,
+    /// and for digits beyond a double's range.
+    pub(super) fn from_digits(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let whole = text.split_once('.').map_or(text, |(whole, fraction)| {
+            // "5.00" is 5, and exactly so where a double would not be.
+            if !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0') { whole } else { text }
+        });
+        if let Ok(value) = whole.parse::<i64>() {
+            return Some(Self::Whole(value.into()));
+        }
+        if let Ok(value) = whole.parse::<u64>() {
+            return Some(Self::Whole(value.into()));
+        }
+        let real: f64 = text.parse().ok()?;
+        let named = !text.bytes().any(|byte| byte.is_ascii_digit());
+        (named || real.is_finite()).then_some(Self::Real(real))
+    }
+
+    /// Whether the number stands for a missing one, as in pandas.
+    pub(super) fn is_missing(self) -> bool {
+        matches!(self, Self::Real(value) if value.is_nan())
+    }
+
+    /// The integer, where it is certain which one was meant.
+    pub(super) fn integer(self) -> Result<i128, super::Why> {
+        match self {
+            Self::Whole(value) => Ok(value),
+            Self::Real(value) if value.fract() != 0.0 || !value.is_finite() => Err(super::Why::NotWhole),
+            Self::Real(value) if value.abs() >= DOUBLE_EXACT_END => Err(super::Why::NotExact),
+            Self::Real(value) => Ok(value as i128),
+        }
+    }
+
+    /// The nearest double. An integer must be in it: exactly, or as the digits that the double is written with.
+    pub(super) fn double(self) -> Result<f64, super::Why> {
+        match self {
+            Self::Whole(value) => {
+                let double = value as f64;
+                let holds = double as i128 == value || double.to_string() == value.to_string();
+                if holds { Ok(double) } else { Err(super::Why::NotExact) }
+            }
+            Self::Real(value) => Ok(value),
+        }
+    }
+
+    /// The nearest float. An integer must be in it, as in a double.
+    pub(super) fn float(self) -> Result<f32, super::Why> {
+        match self {
+            Self::Whole(value) => {
+                let float = value as f32;
+                let holds = float as i128 == value || float.to_string() == value.to_string();
+                if holds { Ok(float) } else { Err(super::Why::NotExact) }
+            }
+            Self::Real(value) => {
+                let float = value as f32;
+                if float.is_finite() || !value.is_finite() { Ok(float) } else { Err(super::Why::Range) }
+            }
+        }
+    }
+}
