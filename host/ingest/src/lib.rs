@@ -9,6 +9,7 @@
 mod encode;
 mod error;
 pub mod files;
+mod int96;
 mod latest;
 mod load;
 mod options;

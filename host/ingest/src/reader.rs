@@ -3,12 +3,13 @@
 use crate::{
     Error,
     files::{self, Input},
+    int96::{self, Seconds},
 };
 use littoral_columnar::{Checked, Limits, Plan};
 use littoral_model::event_time::EventTime;
 use parquet::arrow::{
     ProjectionMask,
-    arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub(crate) struct Batches {
     path: PathBuf,
     plan: Plan,
     reader: ParquetRecordBatchReader,
+    /// INT96 columns once more; their nanoseconds wrap around.
+    seconds: Option<Seconds>,
     next_row: u64,
 }
 
@@ -38,15 +41,27 @@ impl Batches {
             reason: reason.to_string(),
         };
         let plan = input.plan.project(columns).map_err(rows)?;
-        let mask = ProjectionMask::roots(input.metadata.parquet_schema(), columns.iter().copied());
-        let file = files::open_file(&input.path)?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, input.metadata.clone())
-            .with_projection(mask)
-            .with_batch_size(batch_rows)
-            .with_offset(usize::try_from(from_row).unwrap_or(usize::MAX))
-            .build()
-            .map_err(broken)?;
-        Ok(Self { path: input.path.clone(), plan, reader, next_row: from_row })
+        let read = |metadata: &ArrowReaderMetadata, columns: &[usize]| {
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+            let file = files::open_file(&input.path)?;
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+                .with_projection(mask)
+                .with_batch_size(batch_rows)
+                .with_offset(usize::try_from(from_row).unwrap_or(usize::MAX))
+                .build()
+                .map_err(broken)
+        };
+        let seconds = match int96::in_seconds(&input.metadata).map_err(broken)? {
+            None => None,
+            Some(metadata) => {
+                let mut int96 = int96::roots(metadata.parquet_schema());
+                int96.retain(|column| columns.contains(column));
+                let places = int96.iter().filter_map(|column| columns.iter().position(|read| read == column));
+                Some(Seconds::new(places.collect(), read(&metadata, &int96)?))
+            }
+        };
+        let reader = read(&input.metadata, columns)?;
+        Ok(Self { path: input.path.clone(), plan, reader, seconds, next_row: from_row })
     }
 }
 
@@ -58,6 +73,15 @@ impl Iterator for Batches {
         let batch = match self.reader.next()? {
             Ok(batch) => batch,
             Err(error) => return Some(Err(Error::NotParquet { path: self.path.clone(), reason: error.to_string() })),
+        };
+        let path = &self.path;
+        let broken = |reason| Error::NotParquet { path: path.clone(), reason };
+        let batch = match &mut self.seconds {
+            None => batch,
+            Some(seconds) => match seconds.mend(batch, broken) {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            },
         };
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;

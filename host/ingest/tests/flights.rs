@@ -139,13 +139,17 @@ async fn a_directory_is_one_load_bodies_are_bounded_and_progress_adds_up() {
 async fn what_does_not_fit_is_refused_before_anything_is_sent() {
     let world = World::new().await;
     let words = |result: Result<Report, Error>| result.unwrap_err().to_string();
-    world.node.lock().view.features[2].value_type = ValueType::String;
+    world.node.lock().view.features[0].value_type = ValueType::Bytes;
     let error = words(load(&world, &world.options()).await);
     assert!(
-        error.contains("route_daily_last_week.parquet: column 'mean_delay_7d' is Float32, which cannot become string")
-            && error.contains("declare it as float or double in the view"),
+        error.contains("route_daily_last_week.parquet: column 'flights_7d' is Int")
+            && error.contains("cannot become bytes"),
         "{error}"
     );
+    world.node.lock().view = route_daily();
+    world.node.lock().view.features[2].value_type = ValueType::String;
+    let error = words(load(&world, &world.options()).await);
+    assert!(error.contains("column 'mean_delay_7d', row 0: string was expected, got "), "{error}");
     world.node.lock().view = route_daily();
     let renamed = Options { renamed: [("delayed_7d".to_owned(), "late_7d".to_owned())].into(), ..world.options() };
     let error = words(load(&world, &renamed).await);

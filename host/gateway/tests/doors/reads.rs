@@ -147,3 +147,88 @@ async fn a_late_event_does_not_overwrite_and_bare_nan_is_null() {
     assert_eq!(column(&answer, "conv_rate")["statuses"], json!(["NULL_VALUE"]));
     assert_eq!(column(&answer, "acc_rate")["statuses"], json!(["NULL_VALUE"]));
 }
+
+/// Two views with a join key each.
+async fn drivers_and_shops() -> Door {
+    let door = Door::open(MemoryNode::default()).await;
+    for (view, key, value_type, feature) in [("driver", "driver_id", "int64", "v"), ("shop", "shop_id", "int32", "w")] {
+        let entities = json!([{"name": key, "value_type": value_type}]);
+        let features = json!([{"name": feature, "value_type": "double"}]);
+        door.put(&format!("/v1/views/{view}"), &json!({"entities": entities, "features": features})).await;
+    }
+    let rows = json!({"rows": [{"key": {"driver_id": 1}, "values": {"v": 5.0}}]});
+    assert_eq!(door.post("/v1/views/driver/rows", &rows).await.status, 200);
+    door
+}
+
+#[tokio::test]
+async fn a_column_that_no_feature_needs_may_be_missing() {
+    let door = drivers_and_shops().await;
+    for missing in ["null", "NaN"] {
+        let read = format!(
+            r#"{{"features": ["driver:v"], "entities": {{"driver_id": [1, 1], "shop_id": [{missing}, "7"]}}}}"#
+        );
+        for path in ["/get-online-features", "/v1/read"] {
+            assert_eq!(door.send("POST", path, &[], read.clone()).await.status, 200, "{path} {missing}");
+        }
+        let answer = door.send("POST", "/get-online-features", &[], read).await;
+        assert_eq!(column(&answer, "v")["values"], json!([5.0, 5.0]));
+        assert_eq!(column(&answer, "shop_id")["values"], json!([null, 7]));
+        assert_eq!(column(&answer, "shop_id")["statuses"], json!(["NULL_VALUE", "PRESENT"]));
+    }
+    let needed = json!({"features": ["shop:w"], "entities": {"shop_id": [null]}});
+    let answer = door.post("/get-online-features", &needed).await;
+    assert_eq!((answer.status, answer.header("littoral-error")), (422, "invalid_entity"));
+}
+
+#[tokio::test]
+async fn a_view_of_which_no_join_key_is_given_is_the_callers_mistake() {
+    let door = drivers_and_shops().await;
+    for (features, entities, lacks) in [
+        (json!(["driver:v"]), json!({"shop_id": [1]}), "['driver_id'], which feature view 'driver' needs"),
+        (json!(["driver:v", "shop:w"]), json!({"driver_id": [1]}), "['shop_id'], which feature view 'shop' needs"),
+        (json!(["driver:v"]), json!({"driver": [1]}), "['driver_id']"),
+    ] {
+        let read = json!({"features": features, "entities": entities});
+        for path in ["/get-online-features", "/v1/read"] {
+            let answer = door.post(path, &read).await;
+            assert_eq!((answer.status, answer.header("littoral-error")), (400, "missing_join_key"), "{path} {read}");
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(said.contains("Missing join key values for keys: ") && said.contains(lacks), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pythons_nan_is_null_at_every_json_door_and_numbers_without_a_double_are_refused() {
+    let door = drivers_and_shops().await;
+    let native = |value: &str| format!(r#"{{"rows": [{{"key": {{"driver_id": 2}}, "values": {{"v": {value}}}}}]}}"#);
+    let many = |value: &str| {
+        format!(
+            r#"{{"writes": [{{"view": "driver", "rows": [{{"key": {{"driver_id": 2}}, "values": {{"v": {value}}}}}]}}]}}"#
+        )
+    };
+    let feast = |value: &str| {
+        format!(
+            r#"{{"feature_view_name": "driver", "df": {{"driver_id": [2], "v": [{value}], "event_timestamp": [1.5]}}}}"#
+        )
+    };
+    let read = json!({"features": ["driver:v"], "entities": {"driver_id": [2]}});
+    type Body<'a> = &'a dyn Fn(&str) -> String;
+    let doors: [(&str, Body<'_>); 3] =
+        [("/v1/views/driver/rows", &native), ("/v1/rows", &many), ("/write-to-online-store", &feast)];
+    for (path, body) in doors {
+        for (value, expected) in [("1.5", json!([1.5])), ("NaN", json!([null])), ("\"Infinity\"", json!(["Infinity"]))]
+        {
+            assert_eq!(door.send("POST", path, &[], body(value)).await.status, 200, "{path} {value}");
+            if path != "/write-to-online-store" {
+                let answer = door.post("/get-online-features", &read).await;
+                assert_eq!(column(&answer, "v")["values"], expected, "{path} {value}");
+            }
+        }
+        for value in ["\"1e400\"", "1e400", "\"-1e400\"", "9007199254740993", "\"x\"", "true1", "[1.5]", "{}"] {
+            let status = door.send("POST", path, &[], body(value)).await.status;
+            assert!(matches!(status, 400 | 422), "{path} {value}: {status}");
+        }
+    }
+}

@@ -20,6 +20,7 @@ use std::{
     sync::Arc,
 };
 
+#[allow(dead_code, reason = "not every test that has this module reads a fixture")]
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/flights").join(name)
 }
