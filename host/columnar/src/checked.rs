@@ -79,7 +79,10 @@ impl Checked {
         };
         let created = match &plan.created {
             None => None,
-            Some((column, index)) => Some(created(batch.column(*index)).map_err(at(column))?),
+            Some((column, index)) => {
+                // Nulls are allowed: such rows are made before all others.
+                Some(event_times::times(batch.column(*index), limits.bytes_max).map_err(at(column))?)
+            }
         };
         let checked = Self { view: plan.view.id, rows: batch.num_rows(), keys, features, times, created, default_time };
         checked.check_key_lengths()?;
@@ -222,19 +225,6 @@ impl Checked {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
             .map_err(|error| Error::Malformed(error.to_string()))
     }
-}
-
-/// When rows were made. Nulls are allowed: such rows are made before all others.
-fn created(array: &ArrayRef) -> Result<Vec<Option<i64>>, CellError> {
-    let rows: Vec<u32> = (0..array.len()).filter(|row| !array.is_null(*row)).map(|row| row as u32).collect();
-    let stated = arrow_select::take::take(array, &UInt32Array::from(rows.clone()), None)
-        .map_err(|error| (0, error.to_string()))?;
-    let times = event_times::event_times(&stated).map_err(|(at, reason)| (rows[at] as usize, reason))?;
-    let mut created = vec![None; array.len()];
-    for (row, time) in rows.iter().zip(times.values()) {
-        created[*row as usize] = Some(*time);
-    }
-    Ok(created)
 }
 
 #[inline]

@@ -1,7 +1,7 @@
 //! Columns of event timestamps.
 
 use crate::{Error, canonical::CellError, sources, texts};
-use arrow_array::{ArrayRef, Int64Array};
+use arrow_array::{Array as _, ArrayRef, Int64Array};
 use arrow_schema::DataType;
 use littoral_model::convert::{self, Kind};
 
@@ -13,16 +13,29 @@ pub(crate) fn check_type(column: &str, data_type: &DataType) -> Result<(), Error
     }
 }
 
-/// Nanoseconds since 1970. No row may be missing.
-pub(crate) fn event_times(array: &ArrayRef, bytes_max: usize) -> Result<Int64Array, CellError> {
+/// Whether a column of this type holds nothing but times.
+pub(crate) fn is_instant(data_type: &DataType) -> bool {
+    sources::kind(data_type) == Kind::Instant
+}
+
+/// Nanoseconds since 1970, where they are not missing.
+pub(crate) fn times(array: &ArrayRef, bytes_max: usize) -> Result<Vec<Option<i64>>, CellError> {
     let array = texts::expand(array, bytes_max)?;
     let mut nanos = Vec::with_capacity(array.len());
     sources::for_each(&array, |source| {
-        let time = convert::event_time(&source)?.ok_or_else(|| "the event timestamp is null".to_owned())?;
-        nanos.push(time.0);
+        nanos.push(convert::event_time(&source)?.map(|time| time.0));
         Ok(())
     })?;
-    Ok(Int64Array::from(nanos))
+    Ok(nanos)
+}
+
+/// Nanoseconds since 1970. No row may be missing.
+pub(crate) fn event_times(array: &ArrayRef, bytes_max: usize) -> Result<Int64Array, CellError> {
+    let times = Int64Array::from(times(array, bytes_max)?);
+    match times.nulls().and_then(|nulls| (0..nulls.len()).find(|row| nulls.is_null(*row))) {
+        Some(row) => Err((row, "the event timestamp is null".to_owned())),
+        None => Ok(times),
+    }
 }
 
 #[cfg(test)]
@@ -31,28 +44,28 @@ mod tests {
     use arrow_array::{Float64Array, StringArray, TimestampMicrosecondArray};
     use std::sync::Arc;
 
-    fn times(array: impl arrow_array::Array + 'static) -> Result<Int64Array, CellError> {
+    fn nanos(array: impl arrow_array::Array + 'static) -> Result<Int64Array, CellError> {
         event_times(&(Arc::new(array) as ArrayRef), 1_000)
     }
 
     #[test]
     fn instants_of_every_unit_are_nanoseconds() {
-        let micros = times(TimestampMicrosecondArray::from(vec![1_500_000, -1])).unwrap();
+        let micros = nanos(TimestampMicrosecondArray::from(vec![1_500_000, -1])).unwrap();
         assert_eq!(micros.values()[..], [1_500_000_000, -1_000]);
-        for second in [times(StringArray::from(vec!["1970-01-01T00:00:01Z"])), times(Int64Array::from(vec![1]))] {
+        for second in [nanos(StringArray::from(vec!["1970-01-01T00:00:01Z"])), nanos(Int64Array::from(vec![1]))] {
             assert_eq!(second.unwrap().values()[..], [1_000_000_000]);
         }
-        assert_eq!(times(Float64Array::from(vec![1.5])).unwrap().values()[..], [1_500_000_000]);
+        assert_eq!(nanos(Float64Array::from(vec![1.5])).unwrap().values()[..], [1_500_000_000]);
     }
 
     #[test]
     fn what_is_no_time_is_named_with_its_row() {
         assert_eq!(
-            times(Int64Array::from(vec![Some(1), None])).unwrap_err(),
+            nanos(Int64Array::from(vec![Some(1), None])).unwrap_err(),
             (1, "the event timestamp is null".to_owned())
         );
-        assert_eq!(times(TimestampMicrosecondArray::from(vec![i64::MIN])).unwrap_err().0, 0, "numpy's NaT");
-        assert_eq!(times(Int64Array::from(vec![i64::MAX])).unwrap_err().0, 0);
-        assert_eq!(times(StringArray::from(vec!["1970-01-01", "soon"])).unwrap_err().0, 1);
+        assert_eq!(nanos(TimestampMicrosecondArray::from(vec![i64::MIN])).unwrap_err().0, 0, "numpy's NaT");
+        assert_eq!(nanos(Int64Array::from(vec![i64::MAX])).unwrap_err().0, 0);
+        assert_eq!(nanos(StringArray::from(vec!["1970-01-01", "soon"])).unwrap_err().0, 1);
     }
 }

@@ -9,5 +9,7 @@ mod native;
 mod node;
 mod reads;
 mod sources;
+mod sources_of;
 mod stand;
 mod tails;
+mod ways;

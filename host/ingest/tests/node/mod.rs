@@ -62,6 +62,7 @@ pub struct Node {
 }
 
 impl Node {
+    #[allow(dead_code, reason = "not every test that has this module counts")]
     pub fn row_count(&self) -> u64 {
         self.rows.values().map(|rows| rows.len() as u64).sum()
     }
