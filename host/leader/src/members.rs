@@ -17,6 +17,7 @@ mod apply;
 mod door;
 mod elsewhere;
 mod follow;
+mod fork;
 mod lead;
 mod modules;
 mod node;

@@ -1,6 +1,7 @@
 //! What the leader says of itself.
 
 use crate::shared::Shared;
+use littoral_lease::StoreState;
 use littoral_model::status::{ModuleStatus, NodeStatus, Role, ViewStatus};
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -52,6 +53,8 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     if let Some(part) = &shared.members {
         gauges.insert("log_tail_lsn".to_owned(), bounds.tail.0 as f64);
         gauges.insert("promised_epoch".to_owned(), part.promised().0 as f64);
+        let lost = matches!(*part.lease.store().borrow(), StoreState::Lost(_));
+        gauges.insert("lease_store_lost".to_owned(), f64::from(u8::from(lost)));
         for (name, heard) in part.followers(FOLLOWER_LAG_MAX) {
             gauges.insert(format!("member_heard/{name}"), f64::from(u8::from(heard)));
         }

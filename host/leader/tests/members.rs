@@ -76,7 +76,8 @@ impl Members {
         let config = Config { name: NAMES[at].to_owned(), members: seats.collect(), ..self.base.clone() };
         let address = format!("dir:{}", self.lease.path().display());
         let timing = Timing::AGGRESSIVE;
-        let store = open::open(&address, &timing, clock::system(), Default::default()).unwrap();
+        let memory = Some(self.lease.path().join(format!("known-to-{}", NAMES[at])));
+        let store = open::open(&address, &timing, clock::system(), Default::default(), memory).unwrap();
         let membership = Membership { store, timing, clock: clock::system() };
         let one = &mut self.all[at];
         let ground = Ground {
@@ -362,4 +363,31 @@ async fn a_region_without_a_majority_takes_no_writes_and_answers_reads() {
     members.open((leader + 1) % 3).await;
     members.put(leader, quorum(write(view, &[(2, Some(2))], 1_000))).await;
     members.level(view).await;
+}
+
+/// Another program wrote to the member's log: its records have the numbers and the epoch of the leader's, and only their hashes tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_log_has_forked_takes_the_leaders_and_keeps_its_own_aside() {
+    let mut members = Members::start(support::config()).await;
+    let view = members.view().await;
+    let leader = members.leader(&[0, 1, 2]).await;
+    let forked = (leader + 1) % 3;
+    members.put(leader, quorum(write(view, &[(1, Some(1))], 1_000))).await;
+    members.level(view).await;
+    members.stop(forked).await;
+    let (disk, components) = (members.all[forked].disk.clone(), members.all[forked].components.clone());
+    let alone = support::try_start(support::config(), disk, components).await.unwrap();
+    for key in 10..15 {
+        alone.put(view, key, 7, 1_000).await.unwrap();
+    }
+    alone.stop().await;
+    for key in 20..28 {
+        members.put(leader, quorum(write(view, &[(key, Some(2))], 1_000))).await;
+    }
+    members.open(forked).await;
+    members.level(view).await;
+    assert_eq!((members.get(forked, view, 10), members.get(forked, view, 20)), (None, Some(2)));
+    let tails = members.at(forked).tails().unwrap();
+    let listed = tails.list().unwrap();
+    assert_eq!(listed.len(), 1, "what it had alone is kept: {listed:?}");
 }

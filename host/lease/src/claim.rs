@@ -1,6 +1,7 @@
 //! What is written into the store: who holds the lease, in which epoch, and for how long from when it was written.
 
-use littoral_model::position::Epoch;
+use crate::identity::StoreId;
+use littoral_model::position::{Epoch, Incarnation, Lsn};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
@@ -29,6 +30,17 @@ impl fmt::Display for Holder {
     }
 }
 
+/// A record of a region's log that is committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Which life of the log.
+    pub incarnation: Incarnation,
+    /// The epoch of the leader that appended it; zero when that is not known.
+    pub epoch: Epoch,
+    /// Its number; everything before it is committed too.
+    pub lsn: Lsn,
+}
+
 /// A claim to the lease, as it lies in the store. It holds for `term` from when its holder began to write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
@@ -45,6 +57,14 @@ pub struct Claim {
     pub released: bool,
     /// Where the holder's feed is reached, for those that follow it. Decides nothing.
     pub contact: String,
+    /// What the holder, and every holder before it, knew to be committed in the region's log: whoever leads next must have it.
+    /// Of no log in claims of versions that did not write it.
+    #[serde(default)]
+    pub committed: Committed,
+    /// The store that the claim was written for. The store's guard writes and checks it; the election sees `None`. Versions
+    /// that did not write it leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreId>,
 }
 
 /// Why bytes are not a claim.
@@ -112,12 +132,22 @@ mod tests {
             term_ms: 2_000,
             released: false,
             contact: "127.0.0.1:1".into(),
+            committed: Committed { incarnation: Incarnation(0xabc), epoch: Epoch(3), lsn: Lsn(9) },
+            store: Some(StoreId(0xfeed)),
         }
     }
 
     #[test]
     fn a_claim_is_read_back_as_it_was_written() {
         assert_eq!(Claim::decode(&claim().encode()).unwrap(), claim());
+    }
+
+    #[test]
+    fn a_claim_of_an_older_version_is_read() {
+        let old = br#"{"epoch":7,"holder":{"name":"a","life":3},"attempt":2,"term_ms":2000,"released":false,"contact":"127.0.0.1:1"}"#;
+        assert_eq!(Claim::decode(old).unwrap(), Claim { committed: Committed::default(), store: None, ..claim() });
+        let text = String::from_utf8(Claim { store: None, ..claim() }.encode()).unwrap();
+        assert!(!text.contains("store"), "an unidentified claim is written as older versions write it: {text}");
     }
 
     #[test]

@@ -15,16 +15,42 @@ mod observed;
 pub use event::{Effect, Ended, Event, Role};
 
 use crate::{
-    claim::{Claim, Holder},
+    claim::{Claim, Committed, Holder},
     store::{Seen, Swap, Tag},
     timing::Timing,
 };
 use littoral_model::{
     mutation::{Mutation, active},
-    position::Epoch,
+    position::{Epoch, Lsn},
 };
 use observed::Observed;
 use std::time::Duration;
+
+/// Which epochs a process may begin: of any `of` successive ones, the one at its own place. Members that have places of their own never
+/// begin the same epoch, not even with two stores that know nothing of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// How many places there are.
+    pub of: u64,
+    /// The own place, from zero.
+    pub at: u64,
+}
+
+impl Default for Turn {
+    /// Any epoch: the store alone keeps them apart.
+    fn default() -> Self {
+        Self { of: 1, at: 0 }
+    }
+}
+
+impl Turn {
+    /// The first epoch of this place after `last`.
+    fn after(self, last: Epoch) -> Epoch {
+        let (of, next) = (self.of.max(1), last.next().0);
+        let wait = (of + self.at % of - next % of) % of;
+        Epoch(next.saturating_add(wait))
+    }
+}
 
 /// One process's part in the election. Times are readings of one monotonic clock, from any origin.
 #[derive(Clone, Debug)]
@@ -32,6 +58,7 @@ pub struct Election {
     me: Holder,
     contact: String,
     timing: Timing,
+    turn: Turn,
     /// Whether it wants to lead.
     standing: bool,
     /// No epoch up to this is ever begun here.
@@ -45,6 +72,8 @@ pub struct Election {
     read_at: Duration,
     requests: u64,
     attempts: u64,
+    /// Known here to be committed in the region's log: written into every claim.
+    committed: Committed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +100,7 @@ impl Election {
             me,
             contact,
             timing,
+            turn: Turn::default(),
             standing: false,
             floor: Epoch(0),
             observed: None,
@@ -80,7 +110,14 @@ impl Election {
             read_at: Duration::ZERO,
             requests: 0,
             attempts: 0,
+            committed: Committed::default(),
         }
+    }
+
+    /// The same, which begins only epochs of its turn.
+    #[must_use]
+    pub fn in_turn(self, turn: Turn) -> Self {
+        Self { turn, ..self }
     }
 
     /// What this process is now.
@@ -90,6 +127,15 @@ impl Election {
             Some(Leading { epoch, until, .. }) if now < until => Role::Leader { epoch, until },
             _ if self.standing && self.open_from().is_some_and(|open| now >= open) => Role::Candidate,
             _ => Role::Follower,
+        }
+    }
+
+    /// Everything up to here is known to be committed in the region's log.
+    pub fn know_committed(&mut self, committed: Committed) {
+        if committed.lsn > Lsn::NONE
+            && (committed.incarnation != self.committed.incarnation || committed.lsn > self.committed.lsn)
+        {
+            self.committed = committed;
         }
     }
 
@@ -169,6 +215,11 @@ impl Election {
         let observed = Observed::after(before.as_ref(), seen, now);
         if let Some(claim) = observed.claim() {
             self.floor = self.floor.max(claim.epoch);
+            // Handed on from claim to claim, whoever has heard of it. Of another log than this member's it says nothing.
+            if self.committed.lsn == Lsn::NONE || claim.committed.incarnation == self.committed.incarnation {
+                let committed = claim.committed;
+                self.know_committed(committed);
+            }
         }
         if observed.claim() != before.as_ref().and_then(Observed::claim) {
             effects.push(Effect::Follow { claim: observed.claim().cloned() });
@@ -281,7 +332,7 @@ impl Election {
             None if self.standing => {
                 (now >= self.open_from()?).then_some(())?;
                 let before = self.floor.max(observed.claim().map_or(Epoch(0), |claim| claim.epoch));
-                if active(Mutation::IgnoreLeaseEpoch) { before.max(Epoch::FIRST) } else { before.next() }
+                if active(Mutation::IgnoreLeaseEpoch) { before.max(Epoch::FIRST) } else { self.turn.after(before) }
             }
             // A claim of one's own that nobody stands behind any more is taken back, so that nobody waits for its end.
             None => {
@@ -302,11 +353,31 @@ impl Election {
             term_ms,
             released,
             contact: self.contact.clone(),
+            committed: self.committed,
+            store: None,
         }
     }
 
     /// From when on the lease may be claimed by this process; `None` as long as it has not seen the store.
     fn open_from(&self) -> Option<Duration> {
         self.observed.as_ref().map(|observed| observed.open_from(&self.me, &self.timing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_never_begin_the_same_epoch() {
+        let epochs = |turn: Turn| (0..200).map(move |last| (last, turn.after(Epoch(last)).0));
+        for (last, epoch) in epochs(Turn::default()) {
+            assert_eq!(epoch, last + 1);
+        }
+        for at in 0..3 {
+            for (last, epoch) in epochs(Turn { of: 3, at }) {
+                assert!(epoch > last && epoch <= last + 3 && epoch % 3 == at, "{at}: {epoch} after {last}");
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`election`] decides without IO: events and times go in, requests to the store and changes of leadership come out.
 //! [`authority`] answers the one question that a write asks: may it still be acknowledged? [`store`] is where the lease lies:
-//! a shared directory, an object store, or etcd. [`service`] joins them over a real clock.
+//! a shared directory, an object store, or etcd. [`identity`] tells that store from any other. [`service`] joins them over a real
+//! clock.
 //!
 //! Why a lease is safe, and under which assumptions, stands in `host/decisions/0007-lease.md`.
 
@@ -10,13 +11,15 @@ pub mod authority;
 pub mod claim;
 pub mod clock;
 pub mod election;
+pub mod identity;
 pub mod service;
 pub mod store;
 pub mod timing;
 
 pub use authority::{Authority, Fenced};
-pub use claim::{Claim, Holder};
-pub use election::Election;
-pub use service::{Config, Handle, Standing};
+pub use claim::{Claim, Committed, Holder};
+pub use election::{Election, Turn};
+pub use identity::{Identity, StoreId};
+pub use service::{Config, Handle, Standing, StoreState};
 pub use store::{LeaseStore, Seen, StoreError, Swap, Tag};
 pub use timing::Timing;

@@ -2,13 +2,14 @@
 
 use crate::{
     authority::{Authority, Fenced},
-    claim::{CONTACT_MAX, Claim, Holder, NAME_MAX},
+    claim::{CONTACT_MAX, Claim, Committed, Holder, NAME_MAX},
     clock::Clock,
-    election::{Effect, Election, Event},
+    election::{Effect, Election, Event, Turn},
     store::{LeaseStore, StoreError},
     timing::{InvalidTiming, Timing},
 };
 use littoral_model::position::Epoch;
+use parking_lot::Mutex;
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
@@ -32,6 +33,8 @@ pub struct Config {
     pub contact: String,
     /// The times.
     pub timing: Timing,
+    /// Which epochs it may begin.
+    pub turn: Turn,
 }
 
 /// What cannot work.
@@ -57,12 +60,26 @@ pub struct Standing {
     pub claim: Option<Claim>,
 }
 
+/// How the store of the lease answers this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreState {
+    /// It answers, or has not been asked yet.
+    #[default]
+    Answers,
+    /// It does not answer, or refuses; why.
+    Unavailable(String),
+    /// Another store, or an empty one, answers in its place. This process claims nothing there.
+    Lost(String),
+}
+
 /// Talks to a running [`Service`].
 #[derive(Clone)]
 pub struct Handle {
     authority: Arc<Authority>,
     clock: Clock,
     standing: watch::Receiver<Standing>,
+    store: watch::Receiver<StoreState>,
+    committed: Arc<Mutex<Committed>>,
     commands: mpsc::Sender<Event>,
 }
 
@@ -75,10 +92,17 @@ pub struct Service {
     timing: Timing,
     standing: watch::Sender<Standing>,
     commands: mpsc::Receiver<Event>,
-    answers: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
     hanging: Arc<Semaphore>,
-    /// Whether the store's last answer was an error, so that it is told once.
-    trouble: Arc<std::sync::atomic::AtomicBool>,
+    state: watch::Sender<StoreState>,
+    /// What is known to be committed, for the claims.
+    committed: Arc<Mutex<Committed>>,
+}
+
+/// What the store answered, and how it is by that.
+struct Answer {
+    event: Event,
+    state: StoreState,
 }
 
 /// A process that looks on until [`Handle::stand`], and the handle to it.
@@ -97,9 +121,18 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
     let authority = Arc::new(Authority::default());
     let (standing, standing_seen) = watch::channel(Standing::default());
     let (commands, commands_taken) = mpsc::channel(COMMANDS_MAX);
-    let handle = Handle { authority: authority.clone(), clock: clock.clone(), standing: standing_seen, commands };
+    let (state, state_seen) = watch::channel(StoreState::default());
+    let committed = Arc::<Mutex<Committed>>::default();
+    let handle = Handle {
+        authority: authority.clone(),
+        clock: clock.clone(),
+        standing: standing_seen,
+        store: state_seen,
+        committed: committed.clone(),
+        commands,
+    };
     let service = Service {
-        election: Election::new(me, config.contact, config.timing),
+        election: Election::new(me, config.contact, config.timing).in_turn(config.turn),
         store,
         authority,
         clock,
@@ -108,7 +141,8 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
         commands: commands_taken,
         answers: mpsc::channel(HANGING_MAX + 1),
         hanging: Arc::new(Semaphore::new(HANGING_MAX)),
-        trouble: Arc::default(),
+        state,
+        committed,
     };
     Ok((handle, service))
 }
@@ -143,6 +177,17 @@ impl Handle {
         self.standing.clone()
     }
 
+    /// How the store answers, and how that changes.
+    #[must_use]
+    pub fn store(&self) -> watch::Receiver<StoreState> {
+        self.store.clone()
+    }
+
+    /// Everything up to here is committed in the region's log: the next claim says so.
+    pub fn know_committed(&self, committed: Committed) {
+        *self.committed.lock() = committed;
+    }
+
     /// Wants to lead, in an epoch greater than `floor`. Nothing happens when the service is stopping.
     pub async fn stand(&self, floor: Epoch) {
         // Who stops does not lead.
@@ -174,7 +219,10 @@ impl Service {
                     stop_by = Some(now + self.timing.patience * 2);
                     Event::Resign
                 }
-                Some(answer) = self.answers.1.recv() => answer,
+                Some(answer) = self.answers.1.recv() => {
+                    self.hear(answer.state);
+                    answer.event
+                }
                 Some(command) = self.commands.recv(), if stop_by.is_none() => command,
                 () = tokio::time::sleep(wake) => Event::Timer,
             };
@@ -184,6 +232,7 @@ impl Service {
     }
 
     fn handle(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        self.election.know_committed(*self.committed.lock());
         self.election.on(event, (self.clock)(), effects);
         for effect in effects.drain(..) {
             match effect {
@@ -209,6 +258,29 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Logs and shows how the store is, when that has changed.
+    fn hear(&self, state: StoreState) {
+        let lost = matches!(state, StoreState::Lost(_));
+        self.state.send_if_modified(|before| {
+            // One reason is logged; those that follow it, until the store is well again, are not.
+            let changed = std::mem::discriminant(before) != std::mem::discriminant(&state);
+            if changed {
+                match &state {
+                    StoreState::Answers => tracing::info!(store = self.store.name(), "the lease's store answers again"),
+                    StoreState::Unavailable(error) => {
+                        tracing::warn!(%error, "the lease's store does not answer; it is asked again");
+                    }
+                    StoreState::Lost(error) => {
+                        tracing::error!(%error, "the lease's store is lost; this node claims nothing until it is back");
+                    }
+                }
+                *before = state;
+            }
+            changed
+        });
+        metrics::gauge!("littoral_lease_store_lost").set(f64::from(u8::from(lost)));
     }
 
     fn lead(&self, epoch: Epoch) {
@@ -240,9 +312,8 @@ impl Service {
         asked: impl Future<Output = Result<T, StoreError>> + Send + 'static,
         answer: impl FnOnce(Option<T>) -> Event + Send + 'static,
     ) {
-        use std::sync::atomic::Ordering::Relaxed;
         let permit = self.hanging.clone().try_acquire_owned();
-        let (answers, trouble, name) = (self.answers.0.clone(), self.trouble.clone(), self.store.name().to_owned());
+        let (answers, name) = (self.answers.0.clone(), self.store.name().to_owned());
         tokio::spawn(async move {
             let begun = tokio::time::Instant::now();
             let result = match permit {
@@ -251,23 +322,16 @@ impl Service {
             };
             metrics::histogram!("littoral_lease_store_seconds", "request" => what)
                 .record(begun.elapsed().as_secs_f64());
-            let result = match result {
-                Ok(result) => {
-                    if trouble.swap(false, Relaxed) {
-                        tracing::info!("the lease's store answers again");
-                    }
-                    Some(result)
-                }
-                Err(error) => {
-                    metrics::counter!("littoral_lease_store_errors_total").increment(1);
-                    if !trouble.swap(true, Relaxed) {
-                        tracing::warn!(%error, "the lease's store does not answer; it is asked again");
-                    }
-                    None
-                }
+            if result.is_err() {
+                metrics::counter!("littoral_lease_store_errors_total").increment(1);
+            }
+            let (result, state) = match result {
+                Ok(result) => (Some(result), StoreState::Answers),
+                Err(error @ StoreError::Lost { .. }) => (None, StoreState::Lost(error.to_string())),
+                Err(error) => (None, StoreState::Unavailable(error.to_string())),
             };
             // The service may have stopped.
-            let _ = answers.send(answer(result)).await;
+            let _ = answers.send(Answer { event: answer(result), state }).await;
         });
     }
 }

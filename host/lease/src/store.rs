@@ -2,11 +2,15 @@
 
 pub mod directory;
 pub mod etcd;
+pub mod guarded;
 pub mod object;
 pub mod open;
 pub mod slots;
 
-use crate::claim::{Claim, InvalidClaim};
+use crate::{
+    claim::{Claim, InvalidClaim},
+    identity::Lost,
+};
 use littoral_model::ports::BoxFuture;
 
 /// Names one state of the store. Meant for the instance of the store that gave it; two states never share one.
@@ -41,6 +45,14 @@ pub enum StoreError {
         at: String,
         /// What is wrong.
         source: InvalidClaim,
+    },
+    /// What answers is not the store that held the lease. Nothing is claimed there.
+    #[error("{at}: {lost}")]
+    Lost {
+        /// The store.
+        at: String,
+        /// What was found instead.
+        lost: Lost,
     },
     /// The store refused or cannot be reached. Whether a swap was done is not known.
     #[error("{at}: {reason}")]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
 use littoral_lease::{
-    Claim, Config, Fenced, Handle, LeaseStore, Seen, StoreError, Swap, Tag, Timing, clock,
+    Claim, Config, Fenced, Handle, LeaseStore, Seen, StoreError, Swap, Tag, Timing, Turn, clock,
     service::{self, InvalidConfig},
 };
 use littoral_model::{ports::BoxFuture, position::Epoch};
@@ -69,7 +69,12 @@ struct Candidate {
 
 impl Candidate {
     fn start(name: &str, store: &Arc<Memory>) -> Self {
-        let config = Config { name: name.into(), contact: format!("{name}.example:1"), timing: Timing::AGGRESSIVE };
+        let config = Config {
+            name: name.into(),
+            contact: format!("{name}.example:1"),
+            timing: Timing::AGGRESSIVE,
+            turn: Turn::default(),
+        };
         let (handle, service) = service::new(config, store.clone(), clock::system()).unwrap();
         let stop = CancellationToken::new();
         let task = tokio::spawn(service.run(stop.clone()));
@@ -145,7 +150,8 @@ async fn a_store_that_hangs_costs_the_lease_and_a_bounded_number_of_requests() {
 #[test]
 fn what_cannot_work_is_refused() {
     let refused = |change: fn(&mut Config)| {
-        let mut config = Config { name: "a".into(), contact: String::new(), timing: Timing::DEFAULT };
+        let mut config =
+            Config { name: "a".into(), contact: String::new(), timing: Timing::DEFAULT, turn: Turn::default() };
         change(&mut config);
         service::new(config, Arc::new(Memory::default()), clock::system()).err().unwrap()
     };

@@ -103,6 +103,8 @@ pub enum Mutation {
     AcknowledgePastDeadline,
     /// A lease that has run out is renewed in its old epoch.
     RenewAfterExpiry,
+    /// A store of the lease that is empty, or another, is taken for the one that was used before.
+    TakeEmptyStoreForNew,
     /// Clocks are trusted to run equally fast.
     ForgetDriftMargin,
     /// Records of an older epoch count as committed by themselves.
@@ -111,6 +113,8 @@ pub enum Mutation {
     ForgetPromise,
     /// A promotion prefers the longest log to the most advanced.
     PromoteLongestLog,
+    /// A promotion leads though its log ends before what the lease says to be committed.
+    PromoteWithoutCommitted,
     /// A promotion asks nobody.
     PromoteAlone,
     /// A log's end is cut off without writing down first that it will be.
@@ -127,12 +131,22 @@ pub enum Mutation {
 
 impl Mutation {
     /// Those of leases, which the election's own simulation finds.
-    pub const LEASE: [Self; 4] =
-        [Self::IgnoreLeaseEpoch, Self::AcknowledgePastDeadline, Self::RenewAfterExpiry, Self::ForgetDriftMargin];
+    pub const LEASE: [Self; 5] = [
+        Self::IgnoreLeaseEpoch,
+        Self::AcknowledgePastDeadline,
+        Self::RenewAfterExpiry,
+        Self::ForgetDriftMargin,
+        Self::TakeEmptyStoreForNew,
+    ];
 
     /// Those of a region's members, which their own simulation finds.
-    pub const MEMBERS: [Self; 4] =
-        [Self::CommitOldEpochs, Self::ForgetPromise, Self::PromoteLongestLog, Self::PromoteAlone];
+    pub const MEMBERS: [Self; 5] = [
+        Self::CommitOldEpochs,
+        Self::ForgetPromise,
+        Self::PromoteLongestLog,
+        Self::PromoteAlone,
+        Self::PromoteWithoutCommitted,
+    ];
 
     /// Those of a log whose end is given up, which its own test of crashes finds.
     pub const LOG: [Self; 5] = [

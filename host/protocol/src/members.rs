@@ -13,7 +13,7 @@ pub mod promotion;
 mod simulation;
 
 pub use follower::Follower;
-pub use history::History;
+pub use history::{History, Mark};
 pub use leading::Leading;
 pub use promotion::Promotion;
 

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "members/mounts.rs"]
+mod mounts;
+
 use littoral_cluster::{accounts, equality, load, load::Writers};
 use littoral_provision::{Node, Plan, cluster::eventually, etcd::Etcd, missing::require};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
@@ -48,6 +52,11 @@ impl Region {
     }
 
     fn start_with(dir: tempfile::TempDir, store: &str) -> Self {
+        Self::start_by(dir, store, &[])
+    }
+
+    /// With members that are started by this command.
+    fn start_by(dir: tempfile::TempDir, store: &str, launcher: &[OsString]) -> Self {
         let peers = [free(), free(), free()];
         let names = ["a", "b", "c"];
         let mut text = String::new();
@@ -58,7 +67,8 @@ impl Region {
         text += "[leader]\nregion = \"east\"\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\n\
                  retention_bytes_max = 1048576\ncheckpoint_interval_ms = 300\n";
         let members = names.iter().zip(peers).map(|(name, peer)| {
-            let plan = Plan { name: (*name).to_owned(), peer, ..Plan::leader(&dir.path().join(name)) };
+            let launcher = launcher.to_vec();
+            let plan = Plan { name: (*name).to_owned(), peer, launcher, ..Plan::leader(&dir.path().join(name)) };
             Node::start(plan.with_config(&text)).unwrap()
         });
         let members: Vec<_> = members.collect();

@@ -13,6 +13,9 @@ use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
+/// The file beside the log that remembers which store the lease lies in.
+const LEASE_STORE: &str = "lease-store.json";
+
 /// Starts a leader. Its door says how far the start has come, and answers once its log has been read; of several members, whoever
 /// leads. A drill may give its clock an error.
 ///
@@ -81,7 +84,8 @@ async fn member(
     let stop = tasks.supervisor.token(TaskKind::Core);
     let (timing, clock) = (lease.profile.timing(), littoral_lease::clock::system());
     let address = lease.store.as_deref().unwrap_or_default();
-    let store = open::from_environment(address, &timing, clock.clone()).map_err(Failure::usage)?;
+    let memory = config.data_dir.join(LEASE_STORE);
+    let store = open::from_environment(address, &timing, clock.clone(), memory).map_err(Failure::usage)?;
     let membership = Membership { store, timing, clock };
     let member = Member::start_on(ground, config, membership, modules, stop).await.map_err(Failure::usage)?;
     let running = member.clone();

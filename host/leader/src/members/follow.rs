@@ -1,10 +1,10 @@
 //! Following whoever leads: join, fetch, append, learn what is committed; and again when that ends.
 
 use super::{
-    Part, Seat,
+    Part, Seat, fork,
     node::Reopen,
     part::{BeginError, Leader},
-    ways::{self, Unanswered},
+    ways::{self, Unanswered, ask},
 };
 use crate::shared::Shared;
 use littoral_feed::client::{CallClient, Pause};
@@ -40,6 +40,8 @@ pub(super) enum Ended {
     Unanswered(#[from] Unanswered),
     #[error(transparent)]
     Begin(#[from] BeginError),
+    #[error("the logs had parted at record {from}; this member joins again without what it had from there on")]
+    Forked { from: Lsn },
     #[error("its records begin with {got} instead of {wanted}")]
     Gap { got: Lsn, wanted: Lsn },
     #[error("the component of module {0} is not there: {1}")]
@@ -78,6 +80,20 @@ pub(crate) async fn run(shared: &Arc<Shared>, part: &Arc<Part>, seat: &Seat) -> 
     }
 }
 
+/// Follows this member for as long as it leads, once. Returns what must be done to this member's own log before that.
+pub(crate) async fn try_to(shared: &Arc<Shared>, part: &Arc<Part>, seat: &Seat) -> Option<Reopen> {
+    let ended = once(shared, part, seat).await;
+    part.follows(None);
+    part.part();
+    match ended {
+        Ok(reopen) => Some(reopen),
+        Err(error) => {
+            tracing::debug!(member = seat.name, %error, "this member is not followed");
+            None
+        }
+    }
+}
+
 /// One connection.
 async fn once(shared: &Arc<Shared>, part: &Arc<Part>, seat: &Seat) -> Result<Reopen, Ended> {
     let calls = ways::to(&seat.peer).await.map_err(Unanswered::from)?;
@@ -94,6 +110,19 @@ async fn once(shared: &Arc<Shared>, part: &Arc<Part>, seat: &Seat) -> Result<Reo
         Way::Records { common } => common,
         Way::Snapshot { as_of, len } => return take_snapshot(shared, &calls, incarnation, as_of, len).await,
     };
+    if let Some(alike) = fork::last_alike(shared, part, &calls, (epoch, common)).await? {
+        let (from, through) = (alike.next(), shared.log.bounds().tail);
+        tracing::error!(
+            leader = seat.name,
+            from = from.0,
+            through = through.0,
+            "this member's log has other records than the leader's under the same numbers; they are given up and kept aside"
+        );
+        metrics::counter!("littoral_members_forks_total").increment(1);
+        let start = Start { epoch, common: alike, committed: Lsn::NONE };
+        blocking(shared, part, move |shared, part| part.begin(shared, start)).await??;
+        return Err(Ended::Forked { from });
+    }
     let start = Start { epoch, common, committed };
     blocking(shared, part, move |shared, part| part.begin(shared, start)).await??;
     tracing::info!(leader = seat.name, %epoch, common = common.0, "follows");
@@ -177,10 +206,6 @@ async fn take_snapshot(
     }
     let head = tokio::task::spawn_blocking(move || receiver.finish()).await?.map_err(|error| failed(&error))?;
     Ok(Reopen::Install(incarnation, Box::new(head)))
-}
-
-async fn ask(calls: &CallClient, ask: Ask) -> Result<Told, Unanswered> {
-    Ok(calls.member(ask).await??)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -14,7 +14,7 @@ use littoral_model::{
     write::WriteError,
 };
 use littoral_protocol::members::{
-    Promotion,
+    Mark, Promotion,
     ask::{self, Ask, NotTold, Told},
     follower::{Refused, Start},
     promotion::Step,
@@ -39,6 +39,13 @@ enum NotBegun {
     Newer(Epoch),
     #[error("not enough members have answered within {} ms: {missing}", within.as_millis())]
     NoMajority { within: Duration, missing: String },
+    #[error(
+        "the region's log was committed up to record {} of epoch {}, as the lease says, and the members that answered have it only up to \
+         {has}; did not answer: {missing}. Start the member that has the rest; if its disk is lost, see the recovery of a region",
+        committed.lsn,
+        committed.epoch
+    )]
+    Lacking { committed: Mark, has: Lsn, missing: String },
     #[error("what '{0}' has beyond cannot be fetched: {1}")]
     Fetch(String, String),
     #[error("'{0}' has more, and its log does not reach back to this one's end: it is left to lead")]
@@ -83,7 +90,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) ->
 }
 
 async fn take_over(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) -> Result<(), NotBegun> {
-    let mut promotion = Promotion::new(epoch, part.me.clone(), part.seats.iter().map(|s| s.name.clone()).collect());
+    let members = part.seats.iter().map(|s| s.name.clone()).collect();
+    let mut promotion = Promotion::new(epoch, part.me.clone(), members, part.claimed());
     let own = prepare_self(part, epoch).await?;
     promotion.promised(part.me.clone(), own.history);
     gather(part, &mut promotion, epoch, shared).await?;
@@ -148,7 +156,7 @@ async fn gather(
     }
     let within = patience(part);
     let answers = async {
-        while let Step::Gather { .. } = promotion.step() {
+        while let Step::Gather { .. } | Step::Lacking { .. } = promotion.step() {
             let Some(answer) = asked.join_next().await else { std::future::pending().await };
             let (member, answer) = answer?;
             let log = match answer {
@@ -173,10 +181,14 @@ async fn gather(
     };
     match timeout(within, answers).await {
         Ok(gathered) => gathered,
-        Err(_) => {
-            let Step::Gather { missing } = promotion.step() else { return Ok(()) };
-            Err(NotBegun::NoMajority { within, missing: missing.join(", ") })
-        }
+        Err(_) => match promotion.step() {
+            Step::Gather { missing } => Err(NotBegun::NoMajority { within, missing: missing.join(", ") }),
+            Step::Lacking { committed, has, missing } => {
+                let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+                Err(NotBegun::Lacking { committed, has, missing })
+            }
+            _ => Ok(()),
+        },
     }
 }
 

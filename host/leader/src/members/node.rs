@@ -88,7 +88,12 @@ impl Member {
             let reason = format!("does not name this member, '{}'", config.name);
             return Err(InvalidConfig { key: "members", reason }.into());
         };
-        let standing = lease::Config { name: seat.name.clone(), contact: seat.peer.clone(), timing: membership.timing };
+        let mut names: Vec<&str> = config.members.iter().map(|seat| &*seat.name).collect();
+        names.sort_unstable();
+        let at = names.iter().position(|name| *name == seat.name).unwrap_or_default();
+        let turn = lease::Turn { of: names.len() as u64, at: at as u64 };
+        let standing =
+            lease::Config { name: seat.name.clone(), contact: seat.peer.clone(), timing: membership.timing, turn };
         let (lease, election) = lease::service::new(standing, membership.store, membership.clock)
             .map_err(|error| InvalidConfig { key: "lease", reason: error.to_string() })?;
         let lease_stop = CancellationToken::new();

@@ -17,7 +17,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     write::WriteError,
 };
-use littoral_protocol::members::Follower;
+use littoral_protocol::members::{Follower, Mark};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -80,6 +80,8 @@ impl Part {
         follower.know_committed(applied);
         let turns = Turns::default();
         turns.committed(applied);
+        let (incarnation, epoch) = (log.identity().incarnation, log.history().epoch_at(applied).unwrap_or(Epoch(0)));
+        lease.know_committed(lease::Committed { incarnation, epoch, lsn: applied });
         Self {
             me,
             seats,
@@ -105,6 +107,20 @@ impl Part {
             Role::Leading(epoch) => Some(epoch),
             Role::Taking(_) | Role::Following(_) | Role::Over => None,
         }
+    }
+
+    /// A committed record of this log, for the claims.
+    fn at(&self, Mark { epoch, lsn }: Mark) -> lease::Committed {
+        lease::Committed { incarnation: self.log.identity().incarnation, epoch, lsn }
+    }
+
+    /// What the newest claim to the lease says to be committed in this log: whoever leads next must have it.
+    pub(crate) fn claimed(&self) -> Mark {
+        let standing = self.lease.standing();
+        let claimed = standing.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();
+        // Of a log that was begun apart, or is lost everywhere, it says nothing.
+        let same = claimed.incarnation == self.log.identity().incarnation;
+        if same { Mark { epoch: claimed.epoch, lsn: claimed.lsn } } else { Mark::default() }
     }
 
     /// Whether it leads and no other can have led until now.
@@ -149,6 +165,17 @@ impl Inner {
     fn committed(&self) -> Lsn {
         let led = self.leading.as_ref().map_or(Lsn::NONE, |leading| leading.committed());
         led.max(self.follower.committed())
+    }
+
+    /// The record that is the last committed one.
+    fn mark(&self, committed: Lsn) -> Mark {
+        let led = self.leading.as_ref().filter(|leading| leading.committed() == committed);
+        let epoch = match led {
+            // A leadership commits nothing before the record that begins it.
+            Some(leading) => leading.epoch(),
+            None => self.follower.history().epoch_at(committed).unwrap_or(Epoch(0)),
+        };
+        Mark { epoch, lsn: committed }
     }
 
     /// The log is what its disk says.

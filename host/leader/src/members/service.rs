@@ -1,7 +1,8 @@
 //! The task of a member: it stands for the lease, leads when it has it, and follows whoever has it otherwise.
 
-use super::{Part, Role, follow, lead, node::Reopen};
+use super::{Part, Role, Seat, follow, lead, node::Reopen};
 use crate::shared::Shared;
+use littoral_lease::StoreState;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -33,22 +34,52 @@ async fn roles(shared: &Arc<Shared>, part: &Arc<Part>) -> Reopen {
             part.lease.stand(part.promised()).await;
             continue;
         }
+        if let Some(epoch) = now.claim.as_ref().map(|claim| claim.epoch).filter(|epoch| *epoch > part.promised()) {
+            let part = part.clone();
+            // One whose disk was put back to an older copy promises anew what it had promised before.
+            let promised = tokio::task::spawn_blocking(move || part.prepare(epoch)).await;
+            if let Ok(Err(error)) = promised {
+                tracing::warn!(%epoch, %error, "the epoch of the lease cannot be promised");
+            }
+        }
         let holder = now.claim.filter(|claim| !claim.released).map(|claim| claim.holder.name);
         let leader = holder.filter(|name| *name != part.me);
         let leader = leader.and_then(|name| part.seats.iter().find(|seat| seat.name == name).cloned());
+        let mut store = part.lease.store();
+        let blind = is_blind(&store.borrow_and_update());
         let followed = async {
             match &leader {
-                Some(seat) => follow::run(shared, part, seat).await,
-                None => std::future::pending().await,
+                Some(seat) if !blind => follow::run(shared, part, seat).await,
+                _ if blind => follow_anybody(shared, part).await,
+                _ => std::future::pending().await,
             }
         };
         tokio::select! {
             reopen = followed => return reopen,
-            _ = standing.changed() => {
-                part.follows(None);
-                part.part();
+            _ = standing.changed() => {}
+            _ = store.wait_for(|state| is_blind(state) != blind) => {}
+        }
+        part.follows(None);
+        part.part();
+    }
+}
+
+/// Whether the store of the lease does not tell who leads.
+fn is_blind(state: &StoreState) -> bool {
+    matches!(state, StoreState::Lost(_))
+}
+
+/// Follows whoever leads, found by asking the other members: what the store says of that is not known here. Promises and epochs
+/// decide whose records are taken, so that a former leader is not followed for long.
+async fn follow_anybody(shared: &Arc<Shared>, part: &Arc<Part>) -> Reopen {
+    let others: Vec<Seat> = part.seats.iter().filter(|seat| seat.name != part.me).cloned().collect();
+    loop {
+        for seat in &others {
+            if let Some(reopen) = follow::try_to(shared, part, seat).await {
+                return reopen;
             }
         }
+        sleep(part.timing.poll_every).await;
     }
 }
 

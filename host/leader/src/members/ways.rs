@@ -34,8 +34,12 @@ pub(crate) async fn to(peer: &str) -> Result<CallClient, client::Error> {
     client::connect_calls(peer, &config).await
 }
 
+/// Asks over a connection that is open.
+pub(crate) async fn ask(calls: &CallClient, ask: Ask) -> Result<Told, Unanswered> {
+    Ok(calls.member(ask).await??)
+}
+
 /// Asks over a connection of its own.
 pub(crate) async fn ask_once(seat: &Seat, ask: Ask) -> Result<Told, Unanswered> {
-    let calls = to(&seat.peer).await?;
-    Ok(calls.member(ask).await??)
+    self::ask(&to(&seat.peer).await?, ask).await
 }

@@ -3,7 +3,7 @@
 
 use clap::{Parser, ValueEnum};
 use littoral_lease::{
-    Config, Handle, Timing, clock,
+    Config, Handle, Timing, Turn, clock,
     service::{self, InvalidConfig},
     store::open::{OpenError, open},
 };
@@ -66,8 +66,9 @@ async fn main() -> Result<(), Failure> {
         Profile::Default => Timing::DEFAULT,
         Profile::Aggressive => Timing::AGGRESSIVE,
     };
-    let store = open(&arguments.store, &timing, clock::system(), AmazonS3Builder::from_env())?;
-    let config = Config { name: arguments.name.clone(), contact: String::new(), timing };
+    let memory = arguments.log.with_extension("lease-store.json");
+    let store = open(&arguments.store, &timing, clock::system(), AmazonS3Builder::from_env(), Some(memory))?;
+    let config = Config { name: arguments.name.clone(), contact: String::new(), timing, turn: Turn::default() };
     let (handle, service) = service::new(config, store, clock::system())?;
     let (log, acknowledged) = (to_append(&arguments.log)?, to_append(&arguments.acknowledged)?);
     let stop = CancellationToken::new();

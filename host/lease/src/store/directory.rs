@@ -1,12 +1,10 @@
 //! The lease in a directory that all candidates share: of one host, or of a file system that several hosts mount.
 
-use super::slots::{Retention, Slots};
+use super::slots::{Retention, Slots, shelf::Shelf};
 use crate::clock::Clock;
-use object_store::local::LocalFileSystem;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -31,9 +29,14 @@ pub fn open(dir: &Path, clock: Clock) -> io::Result<Slots> {
 pub fn open_with(dir: &Path, clock: Clock, retention: Retention) -> io::Result<Slots> {
     fs::create_dir_all(dir)?;
     remove_left_behind(dir);
-    let store = LocalFileSystem::new_with_prefix(dir).map_err(io::Error::other)?.with_fsync(true);
+    Ok(open_used(dir, clock, retention))
+}
+
+/// The lease in a directory that is known to exist somewhere: where it is missing it is not mounted, and nothing is made.
+#[must_use]
+pub fn open_used(dir: &Path, clock: Clock, retention: Retention) -> Slots {
     let name = format!("lease directory {}", dir.display());
-    Ok(Slots::at(Arc::new(store), object_store::path::Path::default(), name, clock, retention))
+    Slots::on(Shelf::at(dir), name, clock, retention)
 }
 
 /// Removes what a crash between writing a file and linking it under its number has left: `NUMBER.json#N`.

@@ -1,6 +1,7 @@
 //! The lease in etcd: two keys under a prefix, changed together by transactions.
 //!
-//! `claim` stays for good, so that epochs go on from it whatever happens; its modification revision is the state. `alive` is
+//! `claim` stays for good, so that epochs go on from it whatever happens; its modification revision and its value are the state:
+//! in an etcd that was wiped, revisions are counted anew and come round again. `alive` is
 //! bound to a lease of etcd's own, which its holder keeps alive with each renewal. Once etcd has let that run out, `alive` is
 //! gone and the claim is open to anyone, also to those who have not watched it for its term. Etcd's lease runs a second
 //! longer than the claim's term, so it never opens a claim that its holder may still act on.
@@ -75,7 +76,7 @@ impl Etcd {
         let corrupt = |source| StoreError::Corrupt { at: format!("{}, key {}", self.name, self.claim), source };
         let mut claim = Claim::decode(&bytes).map_err(corrupt)?;
         claim.released |= find(&self.alive).is_none();
-        Ok(Some(Seen { claim, tag: Tag(kv.mod_revision.clone()) }))
+        Ok(Some(Seen { claim, tag: tag(&kv.mod_revision, &kv.value) }))
     }
 
     async fn put(&self, expected: Option<&Tag>, claim: &Claim) -> Result<Swap, StoreError> {
@@ -87,18 +88,13 @@ impl Etcd {
                 "lease": self.keep_alive(claim.term()).await?.to_string(),
             } }),
         };
-        let put = json!({ "requestPut": {
-            "key": BASE64.encode(&self.claim),
-            "value": BASE64.encode(claim.encode()),
-        } });
+        let (key, value) = (BASE64.encode(&self.claim), BASE64.encode(claim.encode()));
+        let put = json!({ "requestPut": { "key": key, "value": value } });
         // Revision zero is that of a key that was never made.
-        let compare = json!({
-            "key": BASE64.encode(&self.claim),
-            "target": "MOD",
-            "result": "EQUAL",
-            "mod_revision": expected.map_or("0", |tag| &tag.0),
-        });
-        let answer = self.call("kv/txn", &json!({ "compare": [compare], "success": [put, alive] })).await?;
+        let (revision, before) = expected.map_or(("0", None), parts);
+        let mut compare = vec![json!({ "key": key, "target": "MOD", "result": "EQUAL", "mod_revision": revision })];
+        compare.extend(before.map(|value| json!({ "key": key, "target": "VALUE", "result": "EQUAL", "value": value })));
+        let answer = self.call("kv/txn", &json!({ "compare": compare, "success": [put, alive] })).await?;
         if answer.get("succeeded").and_then(Value::as_bool) != Some(true) {
             return Ok(Swap::Lost);
         }
@@ -106,7 +102,7 @@ impl Etcd {
             self.revoke().await;
         }
         match answer.pointer("/header/revision").and_then(Value::as_str) {
-            Some(revision) => Ok(Swap::Taken(Tag(revision.to_owned()))),
+            Some(revision) => Ok(Swap::Taken(tag(revision, &value))),
             None => Err(self.unexpected("a transaction without a revision")),
         }
     }
@@ -145,6 +141,15 @@ impl Etcd {
     fn unexpected(&self, what: impl std::fmt::Display) -> StoreError {
         StoreError::Unavailable { at: self.name.clone(), reason: format!("its answer cannot be read: {what}") }
     }
+}
+
+/// A state: the revision in which the claim was put, and the claim's bytes.
+fn tag(revision: &str, value: &str) -> Tag {
+    Tag(format!("{revision} {value}"))
+}
+
+fn parts(tag: &Tag) -> (&str, Option<&str>) {
+    tag.0.split_once(' ').map_or((&*tag.0, None), |(revision, value)| (revision, Some(value)))
 }
 
 /// 64-bit numbers come as text.

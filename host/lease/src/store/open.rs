@@ -3,15 +3,21 @@
 use super::{
     LeaseStore, directory,
     etcd::{Etcd, InvalidEndpoints},
+    guarded::{Guarded, Memory},
     object::Object,
+    slots::Retention,
 };
 use crate::{clock::Clock, timing::Timing};
 use object_store::{
     BackoffConfig, ClientConfigKey, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    path::Path,
+    path::Path as Key,
 };
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The object's name under an S3 prefix.
 const OBJECT: &str = "lease.json";
@@ -37,6 +43,16 @@ pub enum OpenError {
         address: String,
         /// Why.
         source: object_store::Error,
+    },
+    /// What is remembered of the store cannot be read.
+    #[error(
+        "{path}, which remembers the lease's store: {source}; if it is damaged, remove it while another member leads"
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// The endpoints of etcd cannot be used.
     #[error(transparent)]
@@ -81,15 +97,22 @@ pub fn check(address: &str) -> Result<(), OpenError> {
     Address::parse(address).map(drop)
 }
 
-/// The store at this address, S3's endpoint, region and keys from the `AWS_*` variables of the environment.
+/// The store at this address, S3's endpoint, region and keys from the `AWS_*` variables of the environment. Its identity is
+/// remembered in the file `memory`.
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn from_environment(address: &str, timing: &Timing, clock: Clock) -> Result<Arc<dyn LeaseStore>, OpenError> {
-    open(address, timing, clock, AmazonS3Builder::from_env())
+pub fn from_environment(
+    address: &str,
+    timing: &Timing,
+    clock: Clock,
+    memory: PathBuf,
+) -> Result<Arc<dyn LeaseStore>, OpenError> {
+    open(address, timing, clock, AmazonS3Builder::from_env(), Some(memory))
 }
 
-/// The store at this address. S3's endpoint, region and keys are taken from `s3`.
+/// The store at this address. S3's endpoint, region and keys are taken from `s3`. Its identity is remembered in the file `memory`;
+/// without one, for as long as the store is open.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -98,17 +121,38 @@ pub fn open(
     timing: &Timing,
     clock: Clock,
     s3: AmazonS3Builder,
+    memory: Option<PathBuf>,
+) -> Result<Arc<dyn LeaseStore>, OpenError> {
+    let memory = memory.map(|path| Memory { path, address: address.to_owned() });
+    let recalled = memory
+        .as_ref()
+        .map(|memory| memory.recall().map_err(|source| OpenError::Memory { path: memory.path.clone(), source }));
+    let known = recalled.transpose()?.flatten();
+    let inner = unguarded(address, timing, clock, s3, known.is_some())?;
+    Ok(Arc::new(Guarded::new(inner, known, memory)))
+}
+
+/// The store without its guard. One that was `used` before is not made anew where it is missing.
+fn unguarded(
+    address: &str,
+    timing: &Timing,
+    clock: Clock,
+    s3: AmazonS3Builder,
+    used: bool,
 ) -> Result<Arc<dyn LeaseStore>, OpenError> {
     match Address::parse(address)? {
         Address::Object { bucket, prefix } => {
             let failed = |source| OpenError::Object { address: address.to_owned(), source };
             let store = configured(s3, timing).with_bucket_name(bucket).build().map_err(failed)?;
-            Ok(Arc::new(Object::at(Arc::new(store), Path::from(prefix).join(OBJECT))))
+            Ok(Arc::new(Object::at(Arc::new(store), Key::from(prefix).join(OBJECT))))
         }
         Address::Etcd { hosts, prefix } => {
             let url = |host: &str| if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
             let endpoints: Vec<String> = hosts.split(',').filter(|host| !host.is_empty()).map(url).collect();
             Ok(Arc::new(Etcd::at(&endpoints, prefix, timing.patience / 2)?))
+        }
+        Address::Directory(path) if used => {
+            Ok(Arc::new(directory::open_used(Path::new(path), clock, Retention::DEFAULT)))
         }
         Address::Directory(path) => in_directory(path.into(), clock),
     }
@@ -142,7 +186,7 @@ mod tests {
     use crate::clock;
 
     fn opened(address: &str) -> Result<Arc<dyn LeaseStore>, OpenError> {
-        open(address, &Timing::DEFAULT, clock::system(), AmazonS3Builder::new())
+        open(address, &Timing::DEFAULT, clock::system(), AmazonS3Builder::new(), None)
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The lease as a chain of objects that are only ever created: for stores that can create but not swap, such as a directory.
+//! The lease as a chain of files that are only ever created: a directory can create exclusively, but not swap.
 //!
-//! State N is the object numbered N. Who holds state N in its hands swaps by creating N + 1, which only one can; the newest
+//! State N is the file numbered N. Who holds state N in its hands swaps by creating N + 1, which only one can; the newest
 //! object is the state. Nothing is ever changed, so a crash at any step leaves either the chain as it was or one object
 //! longer, and a claim that is there is whole.
 //!
@@ -10,17 +10,14 @@
 //! for: a swap whose answer comes later than that counts as not answered. What it may have created lies far behind the newest
 //! object, where nobody looks.
 
+pub(crate) mod shelf;
 mod sweep;
 
 use super::{LeaseStore, Seen, StoreError, Swap, Tag};
-use crate::{
-    claim::{BYTES_MAX, Claim, InvalidClaim},
-    clock::Clock,
-};
-use futures_util::TryStreamExt as _;
+use crate::{claim::Claim, clock::Clock};
 use littoral_model::ports::BoxFuture;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path};
 use parking_lot::Mutex;
+use shelf::{Created, Next, Shelf, Slot, Unreadable};
 use std::{sync::Arc, time::Duration};
 use sweep::Sweep;
 
@@ -41,10 +38,9 @@ impl Retention {
     pub const DEFAULT: Self = Self { trust: Duration::from_secs(90), keep: Duration::from_secs(240) };
 }
 
-/// A chain of objects under one prefix.
+/// A chain of claims in one directory.
 pub struct Slots {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
+    shelf: Arc<Shelf>,
     name: String,
     clock: Clock,
     retention: Retention,
@@ -65,14 +61,35 @@ impl Newest {
     fn seen(&self) -> Option<Seen> {
         self.claim.clone().map(|claim| Seen { claim, tag: tag(self.slot) })
     }
+
+    fn place(&self) -> Option<Slot<'_>> {
+        self.claim.as_ref().map(|claim| (self.slot, claim))
+    }
 }
 
 impl Slots {
-    /// The chain under this prefix, with which nothing else is kept.
+    /// The chain in this directory.
     #[must_use]
-    pub fn at(store: Arc<dyn ObjectStore>, prefix: Path, name: String, clock: Clock, retention: Retention) -> Self {
-        let sweep = Arc::new(Sweep::new(store.clone(), prefix.clone(), clock.clone(), retention.keep));
-        Self { store, prefix, name, clock, retention, newest: Mutex::default(), sweep }
+    pub(crate) fn on(shelf: Shelf, name: String, clock: Clock, retention: Retention) -> Self {
+        let shelf = Arc::new(shelf);
+        let sweep = Arc::new(Sweep::new(shelf.clone(), clock.clone(), retention.keep));
+        Self { shelf, name, clock, retention, newest: Mutex::default(), sweep }
+    }
+
+    /// Has the directory do something, away from the tasks.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shelf) -> Result<T, Unreadable> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shelf = self.shelf.clone();
+        match tokio::task::spawn_blocking(move || work(&shelf)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(Unreadable::Io(error))) => Err(self.unavailable(error)),
+            Ok(Err(Unreadable::Corrupt(slot, source))) => {
+                Err(StoreError::Corrupt { at: format!("{}/{}", self.name, shelf::file(slot)), source })
+            }
+            Err(error) => Err(self.unavailable(error)),
+        }
     }
 
     /// What is known of the newest object, unless that was too long ago.
@@ -102,46 +119,34 @@ impl Slots {
 
     /// The newest object of a list that was asked for then; `None` when it is gone already.
     async fn list(&self, asked: Duration) -> Result<Option<Newest>, StoreError> {
-        let objects = self.store.list(Some(&self.prefix)).map_ok(|object| number(&object.location));
-        let slots: Vec<Option<u64>> = objects.try_collect().await.map_err(|error| self.unavailable(error))?;
-        match slots.into_iter().flatten().max() {
+        match self.ask(|shelf| Ok(shelf.list()?)).await?.into_iter().max() {
             None => Ok(Some(Newest { slot: 0, claim: None, at: asked })),
-            Some(slot) => Ok(self.get(slot).await?.map(|claim| Newest { slot, claim: Some(claim), at: asked })),
+            Some(slot) => {
+                let claim = self.ask(move |shelf| shelf.get(slot)).await?;
+                Ok(claim.map(|claim| Newest { slot, claim: Some(claim), at: asked }))
+            }
         }
     }
 
-    /// From a state that is known to the newest one. `None` when that takes too long for it to be known.
+    /// From a state that is known to the newest one. `None` when that takes too long for it to be known, or when the state is gone.
     async fn follow(&self, mut from: Newest) -> Result<Option<Newest>, StoreError> {
         loop {
             let asked = (self.clock)();
             if asked.saturating_sub(from.at) > self.retention.trust {
                 return Ok(None);
             }
-            let next = self.get(from.slot + 1).await?;
+            let before = from.clone();
+            let next = self.ask(move |shelf| shelf.next(before.place())).await?;
             // Had it been there and deleted, more time than this would have passed.
             if (self.clock)().saturating_sub(from.at) > self.retention.trust {
                 return Ok(None);
             }
             from = match next {
-                Some(claim) => Newest { slot: from.slot + 1, claim: Some(claim), at: from.at },
-                None => return Ok(Some(Newest { at: asked, ..from })),
+                Next::Claim(claim) => Newest { slot: from.slot + 1, claim: Some(claim), at: from.at },
+                Next::Nothing => return Ok(Some(Newest { at: asked, ..from })),
+                Next::Gone => return Ok(None),
             };
         }
-    }
-
-    async fn get(&self, slot: u64) -> Result<Option<Claim>, StoreError> {
-        let path = path(&self.prefix, slot);
-        let corrupt = |source| StoreError::Corrupt { at: format!("{}/{slot:020}.json", self.name), source };
-        let answer = match self.store.get(&path).await {
-            Ok(answer) => answer,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(self.unavailable(error)),
-        };
-        if answer.meta.size > BYTES_MAX as u64 {
-            return Err(corrupt(InvalidClaim::TooLong(answer.meta.size as usize)));
-        }
-        let bytes = answer.bytes().await.map_err(|error| self.unavailable(error))?;
-        Claim::decode(&bytes).map(Some).map_err(corrupt)
     }
 
     async fn create(&self, expected: Option<&Tag>, claim: &Claim) -> Result<Swap, StoreError> {
@@ -151,14 +156,15 @@ impl Slots {
             // A newer state is known here, or none for certain: then whoever expects this one is to look again.
             return Ok(Swap::Lost);
         };
-        let slot = known.slot + 1;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&path(&self.prefix, slot), claim.encode().into(), options).await {
-            Ok(_) => {}
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+        let (slot, before, new) = (known.slot + 1, known.clone(), claim.clone());
+        match self.ask(move |shelf| shelf.create(before.place(), &new)).await? {
+            Created::Done => {}
+            Created::Exists => return Ok(Swap::Lost),
+            Created::Gone => {
+                // The next look lists what is there instead.
+                *self.newest.lock() = None;
                 return Ok(Swap::Lost);
             }
-            Err(error) => return Err(self.unavailable(error)),
         }
         let done = (self.clock)();
         if done.saturating_sub(known.at) > self.retention.trust {
@@ -191,14 +197,4 @@ impl LeaseStore for Slots {
 
 fn tag(slot: u64) -> Tag {
     Tag(slot.to_string())
-}
-
-fn path(prefix: &Path, slot: u64) -> Path {
-    prefix.clone().join(format!("{slot:020}.json"))
-}
-
-/// The number of an object; `None` for what is no slot.
-fn number(path: &Path) -> Option<u64> {
-    let digits = path.filename()?.strip_suffix(".json")?;
-    (digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
 }

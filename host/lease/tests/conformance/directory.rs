@@ -1,18 +1,93 @@
 //! A shared directory.
 
-use crate::{claim, suite};
-use littoral_lease::{
-    Claim, LeaseStore, Swap, clock,
-    store::{directory, slots::Retention},
+use crate::{
+    claim,
+    identity::{Place, a_lost_store_is_told_from_a_new_one},
+    suite,
 };
+use littoral_lease::{
+    Claim, LeaseStore, Swap, Timing, clock,
+    store::{directory, open, slots::Retention},
+};
+use littoral_model::ports::BoxFuture;
 use parking_lot::Mutex;
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_keeps_every_promise() {
     let dir = tempfile::tempdir().unwrap();
     suite::every_promise_holds(&|name| Arc::new(directory::open(&dir.path().join(name), clock::system()).unwrap()))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_not_mounted_is_told_from_a_new_one() {
+    a_lost_store_is_told_from_a_new_one(&Mounts(tempfile::tempdir().unwrap())).await;
+}
+
+/// Directories that are put aside and back, as by unmounting and mounting.
+struct Mounts(tempfile::TempDir);
+
+impl Place for Mounts {
+    fn open(&self, name: &str, memory: Option<PathBuf>) -> Arc<dyn LeaseStore> {
+        let address = format!("dir:{}", self.0.path().join(name).display());
+        open::open(&address, &Timing::DEFAULT, clock::system(), Default::default(), memory).unwrap()
+    }
+
+    fn open_unguarded(&self, name: &str) -> Arc<dyn LeaseStore> {
+        Arc::new(directory::open(&self.0.path().join(name), clock::system()).unwrap())
+    }
+
+    fn take_away<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        let path = self.0.path().join(name);
+        Box::pin(async move { fs::rename(&path, path.with_extension("aside")).unwrap() })
+    }
+
+    fn bring_back<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        let path = self.0.path().join(name);
+        Box::pin(async move {
+            let _ = fs::remove_dir_all(&path);
+            fs::rename(path.with_extension("aside"), &path).unwrap();
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_missing_directory_that_was_used_before_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lease, memory) = (dir.path().join("lease"), dir.path().join("memory"));
+    let address = format!("dir:{}", lease.display());
+    let open = || open::open(&address, &Timing::DEFAULT, clock::system(), Default::default(), Some(memory.clone()));
+    let store = open().unwrap();
+    store.read().await.unwrap();
+    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Taken(_)));
+    fs::remove_dir_all(&lease).unwrap();
+    let error = open().unwrap().read().await.unwrap_err().to_string();
+    assert!(error.contains("it is not mounted, or was wiped") && !lease.exists(), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_with_other_claims_under_the_same_numbers_is_told_from_the_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+    let take = async |path: &Path, name: &'static str| {
+        let store = directory::open(path, clock::system()).unwrap();
+        store.read().await.unwrap();
+        let Swap::Taken(tag) = store.swap(None, &claim(name, 1, 1)).await.unwrap() else { panic!("lost") };
+        (store, tag)
+    };
+    let (store, tag) = take(&own, "one").await;
+    take(&other, "two").await;
+    fs::rename(&own, dir.path().join("aside")).unwrap();
+    fs::rename(&other, &own).unwrap();
+    assert_eq!(store.swap(Some(&tag), &claim("one", 1, 2)).await.unwrap(), Swap::Lost);
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 1, "nothing was written beside another's claims");
+    assert_eq!(store.read().await.unwrap().unwrap().claim, claim("two", 1, 1));
 }
 
 /// A directory whose time the test tells.

@@ -7,10 +7,11 @@ mod support;
 
 mod directory;
 mod etcd;
+mod identity;
 mod s3;
 mod suite;
 
-use littoral_lease::{Claim, Holder};
+use littoral_lease::{Claim, Committed, Holder};
 use littoral_model::position::Epoch;
 
 /// A claim of one holder. Two with the same arguments are equal, so that tests take care to vary them as holders do.
@@ -23,5 +24,7 @@ fn claim(name: &str, epoch: u64, attempt: u64) -> Claim {
         term_ms: 120_000,
         released: false,
         contact: format!("{name}.example:1"),
+        committed: Committed::default(),
+        store: None,
     }
 }

@@ -1,15 +1,22 @@
 //! An S3 server: by default one in this process, else the one that `LITTORAL_TEST_S3` names.
 
-use crate::{claim, suite, support::s3::S3};
+use crate::{
+    claim,
+    identity::{Place, a_lost_store_is_told_from_a_new_one},
+    suite,
+    support::s3::S3,
+};
+use littoral_lease::store::object::Object;
 use littoral_lease::{LeaseStore, Swap, Timing, clock, store::open};
+use littoral_model::ports::BoxFuture;
 use object_store::aws::AmazonS3Builder;
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 /// Wide times: what is tested here is what the store promises, not how quickly.
 const TIMING: Timing = Timing { patience: Duration::from_secs(20), term: Duration::from_secs(60), ..Timing::DEFAULT };
 
 fn opened(address: &str, settings: AmazonS3Builder) -> Arc<dyn LeaseStore> {
-    open::open(address, &TIMING, clock::system(), settings).unwrap()
+    open::open(address, &TIMING, clock::system(), settings, None).unwrap()
 }
 
 /// As [`AmazonS3Builder::from_env`] with this environment.
@@ -30,6 +37,35 @@ async fn s3_keeps_every_promise() {
             let server = S3::start().await;
             suite::every_promise_holds(&|name| opened(&server.lease(name), settings(&server))).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_that_was_made_anew_is_told_from_the_one_before() {
+    a_lost_store_is_told_from_a_new_one(&S3::start().await).await;
+}
+
+impl Place for S3 {
+    fn open(&self, name: &str, memory: Option<PathBuf>) -> Arc<dyn LeaseStore> {
+        open::open(&self.lease(name), &TIMING, clock::system(), settings(self), memory).unwrap()
+    }
+
+    fn open_unguarded(&self, name: &str) -> Arc<dyn LeaseStore> {
+        let bucket = settings(self).with_bucket_name(S3::BUCKET).build().unwrap();
+        Arc::new(Object::at(Arc::new(bucket), format!("{name}/lease.json").into()))
+    }
+
+    fn take_away<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        let path = self.prefix(name);
+        Box::pin(async move { fs::rename(&path, path.with_extension("aside")).unwrap() })
+    }
+
+    fn bring_back<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+        let path = self.prefix(name);
+        Box::pin(async move {
+            let _ = fs::remove_dir_all(&path);
+            fs::rename(path.with_extension("aside"), &path).unwrap();
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 use fastrand::Rng;
 use littoral_lease::{
-    Claim, Tag,
+    Claim, StoreId, Tag,
     election::{Effect, Event},
 };
 use littoral_model::position::Epoch;
@@ -27,7 +27,8 @@ pub struct World {
     queue: BinaryHeap<Reverse<Entry>>,
     entries: u64,
     nodes: Vec<Node>,
-    register: Register,
+    /// The shared store, then what each process sees where it is not mounted.
+    registers: Vec<Register>,
     store_up: bool,
     judge: Judge,
     counts: Counts,
@@ -105,14 +106,15 @@ impl World {
             queue: BinaryHeap::new(),
             entries: 0,
             nodes: Vec::new(),
-            register: Register::default(),
+            registers: Vec::new(),
             store_up: true,
             judge: Judge::default(),
             counts: Counts::default(),
             tell,
         };
+        world.registers = (0..=world.weather.nodes).map(Register::new).collect();
         for index in 0..world.weather.nodes {
-            let node = world.born(index, 0, Epoch(0));
+            let node = world.born(index, 0, Epoch(0), None);
             world.nodes.push(node);
             world.started(index);
         }
@@ -183,7 +185,10 @@ impl World {
         match happening {
             Happening::Timer(timer) if timer == node.timer => self.elect(index, Event::Timer),
             Happening::Timer(_) => Ok(()),
-            Happening::Told(event) => self.elect(index, event),
+            Happening::Told(event) => {
+                let event = node.guards_in(event);
+                self.elect(index, event)
+            }
             Happening::Append => {
                 if let Ok(epoch) = node.authority.epoch(local) {
                     // The log of a region is fenced besides; here only the lease is judged.
@@ -215,7 +220,7 @@ impl World {
         for effect in effects {
             self.tell(|| format!("{index}   {effect:?}"));
             let node = &mut self.nodes[index];
-            match effect {
+            match node.guards_out(effect) {
                 Effect::Lead { epoch, until } => {
                     node.authority.grant(epoch, until);
                     let life = node.life(index);
@@ -252,10 +257,11 @@ impl World {
     }
 
     fn store(&mut self, index: usize, life: u64, asked: Asked, sent: Truth) {
+        let at = if self.nodes[index].unmounted { index + 1 } else { 0 };
         let answer = match asked {
             Asked::Read(request) => {
                 let ago = if one_in(&mut self.rng, self.weather.stale_reads) { self.rng.usize(..4) } else { 0 };
-                Event::Read { request, result: self.store_up.then(|| self.register.read(self.now, ago)) }
+                Event::Read { request, result: self.store_up.then(|| self.registers[at].read(self.now, ago)) }
             }
             Asked::Swap(request, expected, claim) => {
                 // As for etcd: the store's own lease begins anew somewhere on the way, and is a second longer.
@@ -266,7 +272,7 @@ impl World {
                 let there = self.store_up && runs_out.is_none_or(|at| at > self.now);
                 Event::Swapped {
                     request,
-                    result: there.then(|| self.register.swap(expected.as_ref(), claim, runs_out)),
+                    result: there.then(|| self.registers[at].swap(expected.as_ref(), claim, runs_out)),
                 }
             }
         };
@@ -286,7 +292,7 @@ impl World {
         }
         let index = self.rng.usize(..self.nodes.len());
         let back = self.now + self.rng.u64(10 * MS..4_000 * MS);
-        let kind = self.rng.u8(..8);
+        let kind = self.rng.u8(..9);
         self.tell(|| format!("{index}: misfortune {kind}"));
         match kind {
             0 | 1 if self.nodes[index].runs() => {
@@ -312,6 +318,11 @@ impl World {
                 let clock = &mut self.nodes[index].clock;
                 clock.change(now, drift);
             }
+            // One that has never used a store cannot tell.
+            7 if self.nodes[index].identity.known().is_some() => {
+                self.nodes[index].unmounted = true;
+                self.put(back, What::Back(index));
+            }
             _ => {
                 let floor = self.nodes[index].log_epoch;
                 self.tell_node(index, Event::Resign);
@@ -323,10 +334,10 @@ impl World {
     }
 
     fn back(&mut self, index: usize) -> Result<(), String> {
-        self.nodes[index].cut_off = false;
+        (self.nodes[index].cut_off, self.nodes[index].unmounted) = (false, false);
         if !self.nodes[index].up {
-            let (life, log_epoch) = (self.nodes[index].life + 1, self.nodes[index].log_epoch);
-            self.nodes[index] = self.born(index, life, log_epoch);
+            let Node { life, log_epoch, identity, .. } = &self.nodes[index];
+            self.nodes[index] = self.born(index, life + 1, *log_epoch, identity.known());
             self.started(index);
         }
         let Some(mut backlog) = self.nodes[index].backlog.take() else { return Ok(()) };
@@ -340,10 +351,10 @@ impl World {
         Ok(())
     }
 
-    fn born(&mut self, index: usize, life: u64, log_epoch: Epoch) -> Node {
+    fn born(&mut self, index: usize, life: u64, log_epoch: Epoch, store: Option<StoreId>) -> Node {
         let drift = self.weather.drift_ppm(&mut self.rng);
         let clock = LocalClock::new(self.rng.u64(..1 << 40), self.now, drift);
-        Node::new(index, life, self.weather.timing, clock, log_epoch)
+        Node::new(index, life, self.weather.timing, clock, log_epoch, store)
     }
 
     fn started(&mut self, index: usize) {

@@ -7,20 +7,21 @@ use s3s::{HttpRequest, HttpResponse, auth::SimpleAuth, service::S3ServiceBuilder
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::Mutex};
 
-const BUCKET: &str = "leases";
 const KEY: &str = "littoral";
 const SECRET: &str = "a secret for one test";
 
 /// A running server; it ends with the test's runtime.
 pub struct S3 {
     address: SocketAddr,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl S3 {
+    pub const BUCKET: &str = "leases";
+
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join(BUCKET)).unwrap();
+        std::fs::create_dir(dir.path().join(Self::BUCKET)).unwrap();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let service = builder.build();
@@ -48,12 +49,18 @@ impl S3 {
                 });
             }
         });
-        Self { address, _dir: dir }
+        Self { address, dir }
     }
 
     /// The address of a lease in it.
     pub fn lease(&self, name: &str) -> String {
-        format!("s3://{BUCKET}/{name}")
+        format!("s3://{}/{name}", Self::BUCKET)
+    }
+
+    /// Where the server keeps the objects of a lease.
+    #[allow(dead_code, reason = "not every test that shares this looks behind the server")]
+    pub fn prefix(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(Self::BUCKET).join(name)
     }
 
     /// How to reach it, as a process is told.

@@ -15,6 +15,15 @@ pub struct History {
     tail: Lsn,
 }
 
+/// One record, by its number and the epoch of the leader that appended it: no other record has both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Its epoch; zero when that is not known.
+    pub epoch: Epoch,
+    /// Its number; [`Lsn::NONE`] for none.
+    pub lsn: Lsn,
+}
+
 /// A record that cannot follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -95,6 +104,14 @@ impl History {
             return None;
         }
         self.starts.iter().rev().find(|(_, first)| *first <= lsn).map(|(epoch, _)| *epoch)
+    }
+
+    /// Whether the log has this record, or had it before it was trimmed.
+    #[must_use]
+    pub fn has(&self, mark: Mark) -> bool {
+        let same = |epoch: Epoch| epoch == mark.epoch || mark.epoch == Epoch(0);
+        // What was trimmed was committed, as the mark's record is.
+        mark.lsn <= self.tail && self.epoch_at(mark.lsn).is_none_or(same)
     }
 
     /// The last record of an epoch; `None` when the log has none of it.

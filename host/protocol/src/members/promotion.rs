@@ -1,6 +1,10 @@
 //! From the lease to leading: a majority's promises, and the most advanced of their logs.
 
-use super::{follower::Refused, history::History, majority};
+use super::{
+    follower::Refused,
+    history::{History, Mark},
+    majority,
+};
 use littoral_model::{
     mutation::{Mutation, active},
     position::{Epoch, Lsn},
@@ -14,6 +18,8 @@ pub struct Promotion<M> {
     me: M,
     members: Vec<M>,
     promised: BTreeMap<M, History>,
+    /// Known to have been committed: nobody leads without it.
+    committed: Mark,
 }
 
 /// What is to be done next.
@@ -21,6 +27,16 @@ pub struct Promotion<M> {
 pub enum Step<M> {
     /// Not enough members have promised.
     Gather {
+        /// These have not answered.
+        missing: Vec<M>,
+    },
+    /// Enough members have promised, and none of them has all that is known to have been committed: some were put back to an older
+    /// copy, or those that have it have not answered.
+    Lacking {
+        /// What was committed.
+        committed: Mark,
+        /// The end of the most advanced log.
+        has: Lsn,
         /// These have not answered.
         missing: Vec<M>,
     },
@@ -45,10 +61,11 @@ pub enum Step<M> {
 }
 
 impl<M: Clone + Ord + Debug> Promotion<M> {
-    /// The epoch was won in the lease. Everyone in `members`, `me` among them, is to be asked to prepare for it.
+    /// The epoch was won in the lease, whose claims say what was `committed`. Everyone in `members`, `me` among them, is to be asked
+    /// to prepare for it.
     #[must_use]
-    pub fn new(epoch: Epoch, me: M, members: Vec<M>) -> Self {
-        Self { epoch, me, members, promised: BTreeMap::new() }
+    pub fn new(epoch: Epoch, me: M, members: Vec<M>, committed: Mark) -> Self {
+        Self { epoch, me, members, promised: BTreeMap::new(), committed }
     }
 
     /// The epoch.
@@ -81,11 +98,14 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
         // everybody has answered. So a region begins when all its members are there once.
         let voters = self.promised.values().filter(|history| history.tail() > Lsn::NONE).count();
         let enough = voters >= needed || self.promised.len() == self.members.len();
-        let (Some(own), true) = (own, enough) else {
-            let missing = self.members.iter().filter(|member| !self.promised.contains_key(member));
-            return Step::Gather { missing: missing.cloned().collect() };
-        };
+        let missing = || self.members.iter().filter(|member| !self.promised.contains_key(member)).cloned().collect();
+        let (Some(own), true) = (own, enough) else { return Step::Gather { missing: missing() } };
         let most = self.promised.iter().max_by_key(|(_, history)| rank(history));
+        let lacks = most.is_none_or(|(_, history)| !history.has(self.committed));
+        if lacks && !active(Mutation::PromoteWithoutCommitted) {
+            let has = most.map_or(Lsn::NONE, |(_, history)| history.tail());
+            return Step::Lacking { committed: self.committed, has, missing: missing() };
+        }
         match most.filter(|(_, history)| rank(history) > rank(own)) {
             Some((from, history)) => match own.common(history) {
                 Some(common) => Step::Fetch { from: from.clone(), common, until: history.tail() },
@@ -115,7 +135,7 @@ mod tests {
 
     #[test]
     fn nothing_begins_without_a_majority_that_includes_oneself() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['a', 'b', 'c'] });
         promotion.promised('b', log(&[1]));
         promotion.promised('c', log(&[1]));
@@ -127,13 +147,13 @@ mod tests {
 
     #[test]
     fn an_empty_log_stands_for_nothing_unless_everybody_has_answered() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         promotion.promised('a', log(&[]));
         promotion.promised('b', log(&[]));
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['c'] });
         promotion.promised('c', log(&[1, 1]));
         assert_eq!(promotion.step(), Step::Fetch { from: 'c', common: Lsn(0), until: Lsn(2) });
-        let mut first = Promotion::new(Epoch(1), 'a', vec!['a', 'b', 'c']);
+        let mut first = Promotion::new(Epoch(1), 'a', vec!['a', 'b', 'c'], Mark::default());
         for member in ['a', 'b', 'c'] {
             first.promised(member, log(&[]));
         }
@@ -142,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_most_advanced_log_is_fetched_and_not_the_longest() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         promotion.promised('a', log(&[1, 1, 1, 1]));
         promotion.promised('b', log(&[1, 2, 2]));
         assert_eq!(promotion.step(), Step::Fetch { from: 'b', common: Lsn(1), until: Lsn(3) });
@@ -152,7 +172,7 @@ mod tests {
 
     #[test]
     fn who_has_more_than_can_be_fetched_is_left_to_lead() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c']);
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         let mut trimmed = log(&[1, 1, 1, 2, 2]);
         trimmed.trim(Lsn(4));
         promotion.promised('a', log(&[1]));
@@ -161,8 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_leads_without_what_was_committed() {
+        let committed = Mark { epoch: Epoch(2), lsn: Lsn(3) };
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], committed);
+        promotion.promised('a', log(&[1, 1]));
+        promotion.promised('b', log(&[1]));
+        let lacking = |has| Step::Lacking { committed, has: Lsn(has), missing: vec!['c'] };
+        assert_eq!(promotion.step(), lacking(2), "one was put back to an older copy, and the other is behind");
+        promotion.promised('b', log(&[1, 1, 1, 1]));
+        assert_eq!(promotion.step(), lacking(4), "the copy has the number, and another record under it");
+        promotion.promised('c', log(&[1, 1, 2]));
+        assert_eq!(promotion.step(), Step::Fetch { from: 'c', common: Lsn(2), until: Lsn(3) });
+    }
+
+    #[test]
     fn what_cannot_be_counts_for_nothing() {
-        let mut promotion = Promotion::new(Epoch(3), 'a', vec!['a', 'b', 'c']);
+        let mut promotion = Promotion::new(Epoch(3), 'a', vec!['a', 'b', 'c'], Mark::default());
         promotion.promised('a', log(&[1]));
         promotion.promised('b', log(&[4]));
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['b', 'c'] }, "b has records of an epoch to come");

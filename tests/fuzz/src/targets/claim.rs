@@ -2,8 +2,8 @@
 
 use super::check_words;
 use crate::Target;
-use littoral_lease::{Claim, Holder, claim};
-use littoral_model::position::Epoch;
+use littoral_lease::{Claim, Committed, Holder, StoreId, claim};
+use littoral_model::position::{Epoch, Incarnation, Lsn};
 
 pub(super) const TARGET: Target = Target { name: "claim", run: read, seeds, memory: (64 << 10, 64) };
 
@@ -27,6 +27,8 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
         term_ms: 2_000,
         released,
         contact: contact.into(),
+        committed: Committed { epoch: Epoch(3), incarnation: Incarnation(u64::MAX), lsn: Lsn(41) },
+        store: Some(StoreId(7)),
     };
     let whole = [claim(1, false, "127.0.0.1:7701"), claim(u64::MAX - 1, true, "")];
     let mut seeds: Vec<Vec<u8>> = whole.iter().map(Claim::encode).collect();

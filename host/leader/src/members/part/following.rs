@@ -115,9 +115,7 @@ impl Part {
 
     fn know(&self, inner: &mut Inner, committed: Lsn) {
         inner.follower.know_committed(committed);
-        let committed = inner.committed();
-        self.log.note_committed(committed);
-        self.turns.committed(committed);
+        self.advance(inner);
     }
 
     /// The stream is over.

@@ -42,6 +42,10 @@ impl Leadership {
     pub(super) fn committed(&self) -> Lsn {
         self.core.committed()
     }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.core.epoch()
+    }
 }
 
 impl Part {
@@ -171,6 +175,7 @@ impl Part {
     pub(super) fn advance(&self, inner: &mut Inner) {
         let committed = inner.committed();
         self.log.note_committed(committed);
+        self.lease.know_committed(self.at(inner.mark(committed)));
         self.turns.committed(committed);
     }
 

@@ -1,10 +1,8 @@
 //! Deletes the objects that nobody needs any more. Whoever holds the lease does so, beside its renewals.
 
-use super::{number, path};
+use super::shelf::Shelf;
 use crate::clock::Clock;
-use futures_util::TryStreamExt as _;
 use littoral_model::position::Epoch;
-use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,8 +11,7 @@ const DELETES_MAX: usize = 16;
 
 /// What is to be deleted, and when.
 pub(super) struct Sweep {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
+    shelf: Arc<Shelf>,
     clock: Clock,
     keep: Duration,
     state: Mutex<State>,
@@ -30,8 +27,8 @@ struct State {
 }
 
 impl Sweep {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: Path, clock: Clock, keep: Duration) -> Self {
-        Self { store, prefix, clock, keep, state: Mutex::default() }
+    pub(super) fn new(shelf: Arc<Shelf>, clock: Clock, keep: Duration) -> Self {
+        Self { shelf, clock, keep, state: Mutex::default() }
     }
 
     /// This process has just put `slot` there. Deletes what is due, in the background and one sweep at a time: deleting is
@@ -47,30 +44,29 @@ impl Sweep {
             (state.listed != Some(epoch)).then_some(slot)
         };
         let sweep = sweep.clone();
-        tokio::spawn(async move {
+        tokio::task::spawn_blocking(move || {
             if let Some(below) = list_below
-                && sweep.list(below).await
+                && sweep.list(below)
             {
                 sweep.state.lock().listed = Some(epoch);
             }
-            sweep.delete().await;
+            sweep.delete();
             sweep.state.lock().running = false;
         });
     }
 
     /// Learns of objects that others have left.
-    async fn list(&self, below: u64) -> bool {
-        let objects = self.store.list(Some(&self.prefix)).map_ok(|object| number(&object.location));
-        let Ok(slots) = objects.try_collect::<Vec<_>>().await else { return false };
+    fn list(&self, below: u64) -> bool {
+        let Ok(slots) = self.shelf.list() else { return false };
         let now = (self.clock)();
         let mut state = self.state.lock();
-        for slot in slots.into_iter().flatten().filter(|slot| *slot < below) {
+        for slot in slots.into_iter().filter(|slot| *slot < below) {
             state.superseded.entry(slot).or_insert(now);
         }
         true
     }
 
-    async fn delete(&self) {
+    fn delete(&self) {
         let now = (self.clock)();
         let due: Vec<u64> = {
             let state = self.state.lock();
@@ -78,13 +74,11 @@ impl Sweep {
             due.map(|(slot, _)| *slot).take(DELETES_MAX).collect()
         };
         for slot in due {
-            match self.store.delete(&path(&self.prefix, slot)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {
-                    self.state.lock().superseded.remove(&slot);
-                }
-                // It stays in the list, and so is tried again.
-                Err(_) => return,
+            // What could not be deleted stays in the list, and so is tried again.
+            if self.shelf.delete(slot).is_err() {
+                return;
             }
+            self.state.lock().superseded.remove(&slot);
         }
     }
 }

@@ -10,6 +10,13 @@ use std::collections::BTreeMap;
 /// A record: its epoch and a value that no other record has.
 pub type Record = (Epoch, u64);
 
+/// What is on a member's disk: a copy of it, to which it may be put back.
+#[derive(Clone)]
+pub struct Copy {
+    log: Vec<Record>,
+    base: Lsn,
+}
+
 pub struct Member {
     /// On disk: the promise, records up to `synced`, and what was given up.
     promise: Epoch,
@@ -70,6 +77,18 @@ impl Member {
         history.trim(self.base);
         self.follower = Follower::restored(self.promise, history);
         self.idle();
+    }
+
+    /// What is durable now.
+    pub fn copy(&self) -> Copy {
+        Copy { log: self.log[..self.synced].to_vec(), base: self.base }
+    }
+
+    /// Its disk is an older copy of itself. It promises again what it finds in the lease's store.
+    pub fn put_back(&mut self, copy: &Copy, claimed: Epoch) {
+        (self.log, self.base, self.promise) = (copy.log.clone(), copy.base, claimed);
+        self.synced = self.log.len();
+        self.crash(0);
     }
 
     pub fn idle(&mut self) {

@@ -3,9 +3,9 @@
 mod mend;
 mod promote;
 
-use super::member::{Member, Next, Record, Role};
+use super::member::{Copy, Member, Next, Record, Role};
 use crate::members::{
-    History,
+    History, Mark,
     follower::{Alarm, Refused, Start},
     leading::{Joined, NotJoined},
 };
@@ -22,6 +22,8 @@ pub struct Counts {
     pub detached: u64,
     pub snapshots: u64,
     pub refused: u64,
+    /// Promotions that did not find what was committed.
+    pub lacking: u64,
 }
 
 impl Counts {
@@ -31,6 +33,7 @@ impl Counts {
         self.detached += other.detached;
         self.snapshots += other.snapshots;
         self.refused += other.refused;
+        self.lacking += other.lacking;
     }
 }
 
@@ -58,6 +61,11 @@ pub struct World {
     cut_off: Vec<bool>,
     /// The claim in the store: who may try to lead, and in which epoch.
     claim: (usize, Epoch),
+    /// What the claim says to be committed.
+    claimed: Mark,
+    /// One member's disk as it was once; used once.
+    copy: Option<(usize, Copy)>,
+    put_back: bool,
     committed: Vec<Record>,
     values: u64,
     counts: Counts,
@@ -77,6 +85,9 @@ impl World {
             links: BTreeMap::new(),
             cut_off: vec![false; count],
             claim: (0, Epoch::FIRST),
+            claimed: Mark::default(),
+            copy: None,
+            put_back: false,
             committed: begun.into_iter().collect(),
             values: 1,
             counts: Counts::default(),
@@ -114,13 +125,37 @@ impl World {
                 self.cut_off[who] = !self.cut_off[who];
                 self.break_links(who)
             }
-            _ => {
-                if self.rng.u8(..3) == 0 {
-                    self.members[who].trim();
-                }
+            98 if self.rng.u8(..3) > 0 => {
+                self.members[who].trim();
                 Ok(())
             }
+            _ if self.copy.is_none() => {
+                self.copy = Some((who, self.members[who].copy()));
+                Ok(())
+            }
+            _ => self.put_back(),
         }
+    }
+
+    /// One member's disk is put back to an older copy of itself: what it lacks then, the others may not have. The leader has renewed
+    /// its claim after the last commit, as it does all the time.
+    fn put_back(&mut self) -> Result<(), String> {
+        let Some((who, copy)) = self.copy.clone().filter(|_| !self.put_back) else {
+            return Ok(());
+        };
+        let committed = Lsn(self.committed.len() as u64);
+        // Only who holds the lease renews its claim, and knows what is committed.
+        let renewed = matches!(&self.members[self.claim.0].role, Role::Leading(leading, _)
+            if leading.epoch() == self.claim.1 && leading.committed() == committed);
+        // What was counted for it and is not committed yet would be lost without anybody knowing.
+        if !renewed || self.members[who].synced as u64 > committed.0 {
+            return Ok(());
+        }
+        self.put_back = true;
+        let last = self.committed.last().map_or(Epoch(0), |(epoch, _)| *epoch);
+        self.claimed = Mark { epoch: last, lsn: committed };
+        self.members[who].put_back(&copy, self.claim.1);
+        self.break_links(who)
     }
 
     /// Connections to this member break: what was under way is lost, and streams over them end.

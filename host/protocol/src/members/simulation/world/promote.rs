@@ -27,7 +27,7 @@ impl World {
             return Err("a floor above the own promise was refused".into());
         }
         member.sync();
-        let mut promotion = Promotion::new(epoch, me, (0..self.cut_off.len()).collect());
+        let mut promotion = Promotion::new(epoch, me, (0..self.cut_off.len()).collect(), self.claimed);
         promotion.promised(me, member.follower.history().clone());
         member.role = Role::Promoting(promotion);
         self.prepare_all()?;
@@ -39,6 +39,10 @@ impl World {
         let epoch = promotion.epoch();
         match promotion.step() {
             Step::Gather { .. } => Ok(()),
+            Step::Lacking { .. } => {
+                self.counts.lacking += 1;
+                Ok(())
+            }
             Step::Leave { .. } => {
                 self.members[me].idle();
                 Ok(())

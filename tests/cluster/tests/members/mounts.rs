@@ -1,0 +1,142 @@
+//! The lease in a directory that is mounted, for each member in a mount namespace of its own: unmounted at the leader, at a member
+//! that starts again, and mounted again.
+
+use super::{PATIENCE, Region, WRITERS, load, load::Writers};
+use littoral_cluster::accounts;
+use littoral_provision::{Missing, cluster::eventually, missing::require};
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Longer than several terms of the lease.
+const WATCHED: Duration = Duration::from_secs(4);
+
+/// A directory that members see at a place where the host sees an empty one.
+struct Mounts {
+    shared: PathBuf,
+    place: PathBuf,
+}
+
+impl Mounts {
+    fn new(dir: &Path) -> Result<Self, Missing> {
+        let mounts = Self { shared: dir.join("shared"), place: dir.join("mnt") };
+        for made in [&mounts.shared, &mounts.place] {
+            fs::create_dir_all(made).map_err(|error| Missing::io("a directory to mount at", &error))?;
+        }
+        let mut words = mounts.mounted().into_iter();
+        let tried = Command::new(words.next().unwrap_or_default()).args(words).arg("true").output();
+        let tried = tried.map_err(|error| Missing::io("unshare", &error))?;
+        if tried.status.success() {
+            return Ok(mounts);
+        }
+        let why = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+        Err(Missing::new("mount namespaces", why, "run as root where mounting is allowed"))
+    }
+
+    /// Starts a process in a namespace where the directory is mounted.
+    fn mounted(&self) -> Vec<OsString> {
+        let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+        let words = ["unshare", "-m", "--propagation", "private", "--", "sh", "-c", script, "mounted"];
+        let paths = [self.shared.clone().into_os_string(), self.place.clone().into_os_string()];
+        words.map(OsString::from).into_iter().chain(paths).collect()
+    }
+
+    /// Starts it in a namespace where it is not.
+    fn unmounted() -> Vec<OsString> {
+        ["unshare", "-m", "--propagation", "private", "--"].map(OsString::from).into()
+    }
+
+    fn within(pid: u32, command: &[&dyn AsRef<std::ffi::OsStr>]) {
+        let mut nsenter = Command::new("nsenter");
+        nsenter.args(["-t", &pid.to_string(), "-m", "--"]);
+        command.iter().for_each(|word| drop(nsenter.arg(word)));
+        let done = nsenter.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn unmount(&self, pid: u32) {
+        Self::within(pid, &[&"umount", &self.place]);
+    }
+
+    fn mount(&self, pid: u32) {
+        Self::within(pid, &[&"mount", &"--bind", &self.shared, &self.place]);
+    }
+
+    /// What the host, and whoever has not mounted the directory, sees there.
+    fn left_behind(&self) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(&self.place)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    }
+}
+
+fn store_is_lost(region: &Region, at: usize) -> bool {
+    region.members[at].status()["gauges"]["lease_store_lost"] == 1.0
+}
+
+fn follows(region: &Region, at: usize) -> bool {
+    let status = region.members[at].status();
+    status["role"] == "follower" && status["staleness_ms"].as_u64().is_some_and(|ms| ms < 1_000)
+}
+
+#[test]
+fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
+    let name = "a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows";
+    let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
+    let Some(mounts) = require(name, Mounts::new(dir.path())) else { return };
+    let store = format!("dir:{}", mounts.place.join("lease").display());
+    let mut region = Region::start_by(dir, &store, &mounts.mounted());
+    let lookout = super::Lookout::over(&region);
+    let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
+    let go_on = |what: &str| {
+        let before: u64 = writers.snapshot().iter().map(|account| account.count).sum();
+        eventually(what, PATIENCE, || {
+            writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
+        });
+    };
+    go_on("writes are acknowledged");
+
+    let leader = region.leader();
+    let pid = region.members[leader].process().pid();
+    mounts.unmount(pid);
+    eventually("the loss is shown", PATIENCE, || store_is_lost(&region, leader));
+    region.leader_but(Some(leader));
+    go_on("writes go on under another leader");
+    eventually("it follows whoever leads", PATIENCE, || follows(&region, leader));
+    // Whatever it would do wrong, it would do within a few terms; meanwhile clients write at every door.
+    let until = Instant::now() + WATCHED;
+    let mut id = 1_000_000;
+    while Instant::now() < until {
+        for node in &region.members {
+            id += 1;
+            // A write may be refused while the lead changes hands.
+            let _ = accounts::write(&mut node.client(), &[accounts::row(id, 1)]);
+        }
+    }
+    assert!(follows(&region, leader) && store_is_lost(&region, leader));
+    let log = region.members[leader].process().log();
+    assert!(log.contains("the lease's store is lost") && log.contains("it is not mounted, or was wiped"), "{log}");
+    assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was made anew");
+
+    // It starts again, and remembers which store was its own.
+    region.members[leader].plan_mut().launcher = Mounts::unmounted();
+    region.members[leader].restart().unwrap();
+    eventually("the loss is known after a restart", PATIENCE, || store_is_lost(&region, leader));
+    eventually("it follows again", PATIENCE, || follows(&region, leader));
+    assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was made anew");
+
+    let pid = region.members[leader].process().pid();
+    mounts.mount(pid);
+    eventually("the store is found again", PATIENCE, || !store_is_lost(&region, leader));
+    go_on("writes go on");
+    let known = writers.stop();
+    region.settle();
+    for node in region.members.iter().chain([&region.edge]) {
+        load::assert_kept(&mut node.client(), &known);
+        load::assert_not_invented(&mut node.client(), &known);
+    }
+    let epochs = lookout.end();
+    assert!((2..=4).contains(&epochs), "the lead changed hands {epochs} times");
+}
