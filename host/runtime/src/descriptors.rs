@@ -54,7 +54,7 @@ static PEERS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
 /// # Errors
 /// [`TooMany`], which says what would fit.
 pub fn prepare(needs: &Needs) -> Result<(), TooMany> {
-    let limit = raise();
+    let limit = raise(needs.all());
     needs.check(limit)?;
     let peers = needs.peers.as_ref().map_or(0, |peers| peers.connections);
     PEERS_BELOW.store(limit.saturating_sub(needs.own), Relaxed);
@@ -76,27 +76,38 @@ fn fits(number: RawFd, below: u64) -> bool {
     u64::try_from(number).is_ok_and(|number| number < below)
 }
 
-/// Raises the soft limit to the hard one. Returns how many descriptors the process may open.
-fn raise() -> u64 {
+/// Raises the soft limit to the hard one, or where the system does not take that, to `needed`. Returns how many descriptors the
+/// process may open.
+fn raise(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
-        return current.unwrap_or(u64::MAX);
+    let allowed = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    if allowed(current) >= allowed(maximum) {
+        return allowed(current);
     }
-    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        Ok(()) => maximum.unwrap_or(u64::MAX),
-        Err(error) => {
-            tracing::warn!(%error, ?current, ?maximum, "the limit of file descriptors could not be raised");
-            current.unwrap_or(u64::MAX)
+    // Some systems say that there is no hard limit, and refuse to have none.
+    let wanted = [maximum, Some(needed.min(allowed(maximum)))];
+    for wanted in wanted.into_iter().filter(|wanted| allowed(*wanted) > allowed(current)) {
+        match setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum }) {
+            Ok(()) => return allowed(wanted),
+            Err(error) => {
+                tracing::debug!(%error, ?wanted, "the limit of file descriptors could not be raised to that");
+            }
         }
     }
+    allowed(current)
 }
 
 impl Needs {
+    fn all(&self) -> u64 {
+        let peers = self.peers.as_ref().map_or(0, |peers| peers.connections);
+        self.own.saturating_add(peers).saturating_add(self.clients.connections)
+    }
+
     /// Refuses what does not fit into `limit` descriptors.
     fn check(&self, limit: u64) -> Result<(), TooMany> {
         let peers = self.peers.as_ref().map_or(0, |peers| peers.connections);
         let beside = self.own.saturating_add(peers);
-        let all = beside.saturating_add(self.clients.connections);
+        let all = self.all();
         if all <= limit {
             return Ok(());
         }
@@ -154,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
-        let limit = raise();
+        let limit = raise(1);
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         assert_eq!((current, maximum.unwrap_or(u64::MAX)), (maximum, limit));
     }

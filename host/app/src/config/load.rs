@@ -191,13 +191,23 @@ fn place_of(key: &str, path: &Path, text: &str, overrides: &[Override]) -> Place
     if let Some(setting) = overrides.iter().rev().find(|setting| setting.path() == key) {
         return setting.place.clone();
     }
-    let name = key.rsplit('.').next().unwrap_or(key);
-    let header = format!("[[{key}]]");
-    let is_it = |line: &str| {
-        let sets = line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
-        sets || line.trim() == header
-    };
-    Place::File { path: path.to_owned(), line: text.lines().position(is_it).map(|index| index + 1) }
+    Place::File { path: path.to_owned(), line: line_of(key, text).map(|index| index + 1) }
+}
+
+/// The line that sets a key in its section, that begins a list of tables of its name, or else that sets it anywhere.
+fn line_of(key: &str, text: &str) -> Option<usize> {
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let sets = |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let list = format!("[[{key}]]");
+    let mut within = "";
+    let exact = text.lines().position(|line| {
+        let line = line.trim();
+        if line.starts_with('[') {
+            within = line.trim_matches(['[', ']']).trim();
+        }
+        line == list || within == section && sets(line)
+    });
+    exact.or_else(|| text.lines().position(sets))
 }
 
 #[cfg(test)]
@@ -245,6 +255,9 @@ mod tests {
         ] {
             assert!(found.iter().any(|problem| problem.starts_with(expected)), "{expected}: {found:#?}");
         }
+        let text = "role = \"leader\"\n[door]\nconnections_max = 1\n[feed]\nconnections_max = 0\n";
+        let found: Vec<_> = problems::<leader::File>(Path::new("f"), text).iter().map(ToString::to_string).collect();
+        assert!(found.len() == 1 && found[0].starts_with("f:5: key 'feed.connections_max'"), "{found:?}");
         let fine = "role = \"leader\"\n[door]\nconnections_max = 1\n";
         assert_eq!(problems::<leader::File>(Path::new("leader.toml"), fine), []);
     }
