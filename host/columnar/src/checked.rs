@@ -79,9 +79,9 @@ impl Checked {
         };
         let created = match &plan.created {
             None => None,
-            Some((column, index)) => {
-                // Nulls are allowed: such rows are made before all others.
-                Some(event_times::times(batch.column(*index), limits.bytes_max).map_err(at(column))?)
+            Some(planned) => {
+                let times = created(batch.column(planned.index), planned.lenient, limits.bytes_max);
+                Some(times.map_err(at(&planned.column))?)
             }
         };
         let checked = Self { view: plan.view.id, rows: batch.num_rows(), keys, features, times, created, default_time };
@@ -224,6 +224,17 @@ impl Checked {
         columns.push(Arc::new(times));
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
             .map_err(|error| Error::Malformed(error.to_string()))
+    }
+}
+
+/// When rows were made. Nulls are allowed: such rows are made before all others.
+fn created(array: &ArrayRef, lenient: bool, bytes_max: usize) -> Result<Vec<Option<i64>>, CellError> {
+    match event_times::times(array, bytes_max) {
+        // One by one: those that are times still say something.
+        Err(_) if lenient => Ok((0..array.len())
+            .map(|row| event_times::times(&array.slice(row, 1), bytes_max).ok()?.first().copied().flatten())
+            .collect()),
+        times => times,
     }
 }
 

@@ -13,11 +13,6 @@ pub(crate) fn check_type(column: &str, data_type: &DataType) -> Result<(), Error
     }
 }
 
-/// Whether a column of this type holds nothing but times.
-pub(crate) fn is_instant(data_type: &DataType) -> bool {
-    sources::kind(data_type) == Kind::Instant
-}
-
 /// Nanoseconds since 1970, where they are not missing.
 pub(crate) fn times(array: &ArrayRef, bytes_max: usize) -> Result<Vec<Option<i64>>, CellError> {
     let array = texts::expand(array, bytes_max)?;

@@ -32,7 +32,7 @@ pub enum Created {
     /// None is looked for.
     #[default]
     Unused,
-    /// This one, if it is there and says by its type that it holds instants.
+    /// This one, if it is there and may hold times. A value that is none says nothing.
     IfThere(String),
     /// This one, if it is there.
     Named(String),
@@ -71,6 +71,17 @@ pub(crate) struct PlannedColumn {
     pub(crate) value_type: ValueType,
 }
 
+/// The column that says when rows were made.
+#[derive(Clone, Debug)]
+pub(crate) struct CreatedColumn {
+    /// The name within the batch.
+    pub(crate) column: String,
+    /// Where it stands in the batch.
+    pub(crate) index: usize,
+    /// Whether nobody has named it: a value that is no time then says nothing.
+    pub(crate) lenient: bool,
+}
+
 /// How batches of one schema become rows of one view.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -79,7 +90,7 @@ pub struct Plan {
     /// Per feature of the view.
     pub(crate) features: Vec<Option<PlannedColumn>>,
     pub(crate) timestamp: Option<(String, usize)>,
-    pub(crate) created: Option<(String, usize)>,
+    pub(crate) created: Option<CreatedColumn>,
     ignored: Vec<String>,
 }
 
@@ -163,16 +174,17 @@ impl Plan {
             (None, Created::Wanted(name)) => {
                 return Err(Error::MissingTimestamp { column: name.clone(), there: there() });
             }
-            (Some((_, index)), Created::IfThere(_)) if !event_times::is_instant(schema.field(index).data_type()) => {
-                None
-            }
-            (Some((column, index)), _) => {
-                event_times::check_type(&column, schema.field(index).data_type())?;
-                Some((column, index))
-            }
             (None, _) => None,
+            (Some((column, index)), wanted) => {
+                let checked = event_times::check_type(&column, schema.field(index).data_type());
+                let lenient = matches!(wanted, Created::IfThere(_));
+                match checked {
+                    Err(_) if lenient => None,
+                    checked => checked.map(|()| Some(CreatedColumn { column, index, lenient }))?,
+                }
+            }
         };
-        let used = |index: &usize| used.contains(index) || created.as_ref().is_some_and(|(_, made)| made == index);
+        let used = |index: &usize| used.contains(index) || created.as_ref().is_some_and(|made| made.index == *index);
         let ignored: Vec<String> =
             (by_name.iter().filter(|(_, index)| !used(index))).map(|(name, _)| (*name).to_owned()).collect();
         if let (Extra::Refuse, Some(column)) = (columns.extra, ignored.first()) {
@@ -190,7 +202,7 @@ impl Plan {
     /// The column that says when rows were made, if there is one.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
-        self.created.as_ref().map(|(column, _)| column.as_str())
+        self.created.as_ref().map(|created| created.column.as_str())
     }
 
     /// Where the columns stand that rows are made of, ascending.
@@ -205,7 +217,8 @@ impl Plan {
     #[must_use]
     pub fn used_by_keys(&self) -> Vec<usize> {
         let columns = self.keys.iter().map(|column| column.index);
-        let times = self.timestamp.iter().chain(&self.created).map(|(_, index)| *index);
+        let times =
+            self.timestamp.iter().map(|(_, index)| *index).chain(self.created.iter().map(|created| created.index));
         let used: BTreeSet<usize> = columns.chain(times).collect();
         used.into_iter().collect()
     }
@@ -230,7 +243,7 @@ impl Plan {
                 feature.take().and_then(|planned| Some(PlannedColumn { index: moved(planned.index)?, ..planned }));
         }
         plan.timestamp = plan.timestamp.and_then(|(name, index)| Some((name, moved(index)?)));
-        plan.created = plan.created.and_then(|(name, index)| Some((name, moved(index)?)));
+        plan.created = plan.created.and_then(|created| Some(CreatedColumn { index: moved(created.index)?, ..created }));
         Ok(plan)
     }
 

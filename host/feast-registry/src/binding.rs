@@ -112,8 +112,10 @@ fn binding(spec: &OnDemandFeatureViewSpec, notes: &mut Vec<Note>) -> Option<Bind
             }
         }
     }
-    if !about(&spec.description, &spec.tags, &spec.owner).is_empty() {
-        note(false, "its description, tags and owner are not kept; a module has none".to_owned());
+    let says = |(description, tags, owner)| !about(description, tags, owner).is_empty();
+    let of_outputs = spec.features.iter().map(|output| (output.description.as_str(), &output.tags, ""));
+    if std::iter::once((spec.description.as_str(), &spec.tags, spec.owner.as_str())).chain(of_outputs).any(says) {
+        note(false, "its descriptions, tags and owner are not kept; a module has none".to_owned());
     }
     if spec.write_to_online_store {
         note(false, "Feast computes it when rows are written; here its module computes when rows are read".to_owned());

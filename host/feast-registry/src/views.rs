@@ -185,7 +185,7 @@ fn join_keys(spec: &ViewSpec<'_>, entities: &[&EntitySpec]) -> Result<Vec<JoinKe
         spec.entity_columns.iter().map(|column| (column.name.clone(), column.value_type)).collect();
     if columns.is_empty() {
         // Registries of older Feasts have no entity columns; their entities state the types.
-        for name in spec.entities {
+        for name in spec.entities.iter().filter(|name| *name != DUMMY_ENTITY) {
             let entity = entities.iter().find(|entity| entity.name == *name);
             let entity = entity.ok_or_else(|| format!("its entity '{name}' is not in the registry"))?;
             columns.push((entity.join_key.clone(), entity.value_type));

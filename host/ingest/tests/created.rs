@@ -7,7 +7,7 @@ mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use littoral_ingest::{Error, Options, Report, Silent, ingest};
 use littoral_model::{
     merge::MergePolicy,
@@ -167,24 +167,40 @@ async fn the_views_source_names_the_columns() {
     assert_eq!((state(&world), report.columns_ignored), (vec![1, 2, 2, 1, 2, 1], vec!["elsewhere".to_owned()]));
 }
 
-#[tokio::test]
-async fn a_column_named_created_that_holds_no_time_is_left_alone() {
-    let world = World::new().await;
-    let path = world.dir.path().join("text.parquet");
-    let text = |texts: &[&str]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+/// Writes a file of two rows of one key and event, of which the first has value 1 and the second 2.
+fn two_alike(path: &Path, created: ArrayRef) {
+    let text = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
     let columns = vec![
-        ("origin", text(&["a", "a"])),
-        ("destination", text(&["X", "X"])),
+        ("origin", text(["a", "a"])),
+        ("destination", text(["X", "X"])),
         ("flights_7d", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
         ("event_timestamp", times([Some(1), Some(1)].into_iter())),
-        ("created", text(&["by hand", "by a machine"])),
+        ("created", created),
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    let report = load(&world, &path, &options(&world)).await.unwrap();
-    assert_eq!((state(&world), report.columns_ignored), (vec![2], vec!["created".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_column_named_created_counts_as_far_as_it_holds_times() {
+    let world = World::new().await;
+    let path = world.dir.path().join("text.parquet");
+    let text = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+    for (created, value) in [
+        (text(["2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"]), 1),
+        (Arc::new(Int64Array::from(vec![9, 8])) as ArrayRef, 1),
+        (text(["2026-01-02T00:00:00Z", "by hand"]), 1),
+        (text(["by hand", "by a machine"]), 2),
+        (Arc::new(BooleanArray::from(vec![true, false])) as ArrayRef, 2),
+    ] {
+        two_alike(&path, created);
+        forget(&world);
+        load(&world, &path, &options(&world)).await.unwrap();
+        assert_eq!(state(&world), [value]);
+    }
+    two_alike(&path, text(["by hand", "by a machine"]));
     let named = Options { created: Some("created".into()), restart: true, ..options(&world) };
     let refused = load(&world, &path, &named).await.unwrap_err().to_string();
     assert!(refused.contains("'created'") && refused.contains("by hand"), "{refused}");

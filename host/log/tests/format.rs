@@ -10,13 +10,22 @@ use littoral_log::{
     snapshot::{Reader, Section},
     storage::{Disk, Storage},
 };
-use littoral_model::position::{Epoch, Incarnation, Lsn};
+use littoral_model::{
+    catalogue::Catalogue,
+    position::{Epoch, Incarnation, Lsn},
+    record::Payload,
+};
 use littoral_protocol::members::History;
 use std::{path::Path, sync::Arc};
 
 /// The fixture of format 1, without the files that are named.
 fn format_1(without: &[&str]) -> tempfile::TempDir {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/log/1");
+    copy_of("1", without)
+}
+
+/// A copy of this fixture, without the files that are named.
+fn copy_of(name: &str, without: &[&str]) -> tempfile::TempDir {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/log").join(name);
     let directory = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(fixture).unwrap() {
         let entry = entry.unwrap();
@@ -83,4 +92,26 @@ fn a_mark_of_format_1_is_held_against_the_log() {
         let opened = Embedded::open(Arc::new(Disk::at(directory.path()).unwrap()), support::options());
         assert_eq!(opened.is_ok_and(|log| log.committed() == Lsn::NONE), fits);
     }
+}
+
+/// Definitions as they were before they had details, in the log and in a snapshot: one of its views has a TTL of zero.
+#[test]
+fn a_catalogue_of_format_1_is_read_and_its_ttl_of_zero_is_for_ever() {
+    let directory = copy_of("1-catalogue", &[]);
+    let storage: Arc<dyn Storage> = Arc::new(Disk::at(directory.path()).unwrap());
+    let log = support::open(&storage);
+    assert_eq!(support::all(&log), (1..=3).map(Lsn).collect::<Vec<_>>(), "every record's hash is what it was");
+    let mut from_log = Catalogue::default();
+    for record in littoral_wire::records::iter(&log.read(Lsn(1), usize::MAX).unwrap().bytes) {
+        if let Payload::Catalogue(change) = record.unwrap().payload {
+            from_log.apply(&change);
+        }
+    }
+    let from_snapshot = Reader::open(&*storage, Lsn(3)).unwrap().head.catalogue;
+    assert_eq!(*from_snapshot, from_log);
+    let view = from_log.view("old_stats").unwrap();
+    assert_eq!((view.ttl_ms, view.ttl_ms()), (Some(0), None));
+    assert!(from_log.view_details("old_stats").is_none());
+    assert_eq!(from_log.service("old_model").unwrap().projections[0].join_key_map[0].1, "who");
+    assert_eq!(from_log.push_source("old_push").unwrap().views, ["old_stats"]);
 }

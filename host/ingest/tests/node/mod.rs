@@ -1,5 +1,7 @@
 //! A node that takes rows as a leader would, and remembers everything.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use crate::server::Server;
 use bytes::Bytes;
 use littoral_client::{Client, Config};
