@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Error {
     /// The request is at fault.
     InvalidInput(String),
+    /// Rows that the module needs are unknown on this host now: the same call may succeed later, or elsewhere.
+    Unavailable(String),
     /// Anything else.
     Failed(String),
 }
@@ -15,6 +17,11 @@ impl Error {
     /// The request is at fault.
     pub fn invalid_input(why: impl Into<String>) -> Self {
         Self::InvalidInput(why.into())
+    }
+
+    /// Rows that the module needs are unknown on this host now.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::Unavailable(why.into())
     }
 
     /// Anything else.
@@ -27,6 +34,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidInput(why) => write!(f, "invalid input: {why}"),
+            Self::Unavailable(why) => write!(f, "unavailable: {why}"),
             Self::Failed(why) => f.write_str(why),
         }
     }

@@ -8,11 +8,17 @@ use crate::{
     lookup::{Host, Lookup},
     manifest::Manifest,
     outputs::Outputs,
+    unknown,
 };
 use std::cell::Cell;
 
 /// A module.
 pub trait FeatureModule {
+    /// Whether `transform` looks for [`crate::Status::Unknown`] itself, in inputs and in what it looks up. Unless it says so, an
+    /// unknown input makes the outputs of its row unknown where the module is row-wise, and fails the call elsewhere, as an
+    /// unknown row that is looked up always does.
+    const HANDLES_UNKNOWN: bool = false;
+
     /// What the module reads and makes. Must always return the same.
     fn describe() -> Manifest;
 
@@ -82,9 +88,9 @@ pub mod run {
         let mut columns = batch.inputs;
         columns.extend(batch.params);
         let batch = Batch { rows: batch.rows as usize, manifest: M::describe(), columns, next: Cell::new(0) };
-        let outputs = M::transform(&batch, &Host);
-        in_order(&batch.manifest, outputs).map_err(|error| match error {
+        unknown::compute::<M>(&batch, &Host).map_err(|error| match error {
             Error::InvalidInput(why) => TransformError::InvalidInput(why),
+            Error::Unavailable(why) => TransformError::Unavailable(why),
             Error::Failed(why) => TransformError::Failed(why),
         })
     }

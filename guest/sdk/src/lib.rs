@@ -21,8 +21,8 @@
 //! littoral_guest::export!(Doubled);
 //! ```
 //!
-//! What is absent (null, not found, older than its view allows) is `None`, with [`Values::status`] to tell which. The
-//! same code runs natively under `cargo test`: see [`testing`]. A module whose rows stand for themselves says so
+//! What is absent (null, not found, older than its view allows) is `None`, with [`Values::status`] to tell which. A row that the
+//! host does not hold and cannot ask for is unknown, which is not absent: see [`FeatureModule::HANDLES_UNKNOWN`]. The same code runs natively under `cargo test`: see [`testing`]. A module whose rows stand for themselves says so
 //! ([`Manifest::row_wise`]): it is then called once for the rows of many requests.
 
 #[cfg(any(target_arch = "wasm32", test))]
@@ -36,6 +36,7 @@ mod lookup;
 mod manifest;
 mod outputs;
 pub mod testing;
+mod unknown;
 
 #[doc(hidden)]
 pub mod bindings;

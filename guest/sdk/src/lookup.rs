@@ -71,12 +71,11 @@ impl Lookup for Host {
     fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error> {
         use crate::bindings::littoral::feature::feature_reader::{LookupError, lookup};
         let features: Vec<String> = features.iter().map(|feature| (*feature).into()).collect();
-        let columns = lookup(view, keys, &features).map_err(|error| {
-            let (LookupError::NotDeclared(why)
-            | LookupError::Invalid(why)
-            | LookupError::TooMany(why)
-            | LookupError::Unavailable(why)) = error;
-            Error::failed(format!("looking up '{view}': {why}"))
+        let columns = lookup(view, keys, &features).map_err(|error| match error {
+            LookupError::NotDeclared(why) | LookupError::Invalid(why) | LookupError::TooMany(why) => {
+                Error::failed(format!("looking up '{view}': {why}"))
+            }
+            LookupError::Unavailable(why) => Error::unavailable(format!("looking up '{view}': {why}")),
         })?;
         Ok(Rows { features, columns })
     }

@@ -15,7 +15,7 @@ pub struct Manifest {
     params: Vec<Typed>,
     pub(crate) outputs: Vec<Typed>,
     lookups: Vec<Name>,
-    row_wise: bool,
+    pub(crate) row_wise: bool,
 }
 
 #[derive(Clone, Debug)]

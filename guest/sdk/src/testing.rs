@@ -24,8 +24,9 @@ use crate::{
     batch::Batch,
     column::{Column, ColumnData, Status, from_options},
     error::Error,
-    guest::{FeatureModule, run::in_order},
+    guest::FeatureModule,
     lookup::{Lookup, Rows},
+    unknown,
 };
 use std::{cell::Cell, collections::HashMap};
 
@@ -74,7 +75,7 @@ impl Call {
         });
         let columns = columns.collect::<Result<Vec<Column>, Error>>()?;
         let batch = Batch { rows: self.rows, manifest, columns, next: Cell::new(0) };
-        let made = in_order(&batch.manifest, M::transform(&batch, lookup))?;
+        let made = unknown::compute::<M>(&batch, lookup)?;
         if let Some(wrong) = made.iter().find(|column| column.len() != self.rows) {
             return Err(Error::failed(format!("an output has {} rows, not {}", wrong.len(), self.rows)));
         }

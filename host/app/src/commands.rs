@@ -16,6 +16,7 @@ pub mod leading;
 pub mod module;
 pub mod module_compile;
 pub mod node;
+pub mod pairs;
 pub mod push_source;
 pub mod read;
 pub mod region;

@@ -28,6 +28,7 @@ pub struct ConflictSide {
     /// Where it was taken.
     pub region: String,
     /// The hybrid logical clock's reading.
+    #[serde(with = "crate::whole")]
     pub hlc: u64,
     /// When it was taken, in milliseconds since 1970.
     pub written_at_ms: i64,

@@ -81,6 +81,8 @@ pub struct Problem {
     pub title: String,
     /// What was wrong here, and what to do.
     pub detail: String,
+    /// Where the row that is at fault stands in the write, if one is.
+    pub row: Option<u64>,
 }
 
 impl std::error::Error for Problem {}
@@ -108,6 +110,12 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &str {
         self.problem().map_or("", |problem| &problem.code)
+    }
+
+    /// Where the row that is at fault stands in the write, if the node named one.
+    #[must_use]
+    pub fn row(&self) -> Option<u64> {
+        self.problem().and_then(|problem| problem.row)
     }
 
     /// The HTTP status, if the node answered.

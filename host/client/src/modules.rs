@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::Method;
 use littoral_model::module::{ModuleDigest, ModuleManifest};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::time::Duration;
 
 /// A module under its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,18 @@ pub struct ModulePut {
     /// Where the release stands in the log.
     #[serde(flatten)]
     pub receipt: ChangeReceipt,
+    /// Which edges can call it, as far as was waited for.
+    #[serde(default)]
+    pub edges: Edges,
+}
+
+/// How many of the edges that follow a node can call a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edges {
+    /// Those that can.
+    pub ready: u64,
+    /// All that are connected.
+    pub of: u64,
 }
 
 /// A digest as text or as its bytes.
@@ -80,9 +93,26 @@ impl Client {
     /// # Errors
     /// [`Error`], with the node's reason when the component is refused.
     pub async fn put_module(&self, name: &str, release: &str, component: Bytes) -> Result<ModulePut, Error> {
+        self.put_module_and_wait(name, release, component, Duration::ZERO).await
+    }
+
+    /// The same, and waits until every edge that follows the node can call it, but at most so long.
+    ///
+    /// # Errors
+    /// [`Error`], with the node's reason when the component is refused.
+    pub async fn put_module_and_wait(
+        &self,
+        name: &str,
+        release: &str,
+        component: Bytes,
+        wait_max: Duration,
+    ) -> Result<ModulePut, Error> {
         // Nodes of older builds know a release as `version`.
         let release = escape(release);
-        let path = format!("/v1/modules/{}?release={release}&version={release}", escape(name));
+        let mut path = format!("/v1/modules/{}?release={release}&version={release}", escape(name));
+        if !wait_max.is_zero() {
+            path.push_str(&format!("&wait_ms={}", wait_max.as_millis()));
+        }
         self.send(Call::new(Method::PUT, path).content("application/wasm", component)).await?.json()
     }
 

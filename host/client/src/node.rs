@@ -73,7 +73,7 @@ impl Client {
         loop {
             let refused = |detail| {
                 let title = "not ready".to_owned();
-                Error::Refused(crate::Problem { status: 503, code: "not_ready".to_owned(), title, detail })
+                Error::Refused(crate::Problem { status: 503, code: "not_ready".to_owned(), title, detail, row: None })
             };
             let error = match self.ready().await {
                 Ok(Readiness::Ready) => return Ok(()),

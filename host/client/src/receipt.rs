@@ -26,6 +26,20 @@ pub struct RowsReceipt {
     /// Whether this answers a retry of a write that was taken before.
     #[serde(default)]
     pub duplicate: bool,
+    /// Its rows that changed nothing.
+    #[serde(default)]
+    pub outranked: Outranked,
+}
+
+/// Rows of a write that changed nothing, as newer ones are held.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Outranked {
+    /// How many.
+    pub count: u64,
+    /// Where the first of them stand in the request: an object with `row` or `delete`, and `write` where several views are
+    /// written.
+    #[serde(default)]
+    pub rows: Vec<serde_json::Value>,
 }
 
 /// What an acknowledged change of the catalogue may rely on.

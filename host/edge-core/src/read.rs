@@ -12,11 +12,10 @@ use littoral_model::{
 };
 use littoral_replica::Numbering;
 
+pub use littoral_model::read::Place;
+
 /// How often a key is asked of the leader when others' flights were too old for this read.
 pub const JOINS_MAX: usize = 8;
-
-/// A key of which nothing is known: (index of the read, index of the key).
-pub type Place = (u32, u32);
 
 /// Reads what is held and notes what is not. Position and staleness were read before, so that the rows are at least as
 /// fresh. Returns whether a view is asked that should be full and did not fit.
@@ -113,6 +112,12 @@ impl Joining {
         } else {
             ReadError::Overloaded("the keys' flights kept being older than the read".to_owned())
         }))
+    }
+
+    /// The places that were not answered yet, or not by anything that may stand in this answer.
+    #[must_use]
+    pub fn open(&self) -> &[Place] {
+        &self.open
     }
 
     /// An answer for one of the places that were asked for. A flight that began before this read did may have brought what

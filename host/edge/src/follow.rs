@@ -4,6 +4,7 @@
 use crate::{budget, homeward, proof, shared::Shared};
 use littoral_edge_core::follower::{Effect, Fault, Follower};
 use littoral_feed::client::{self, Connection, Pause};
+use littoral_model::position::Lsn;
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Upstream},
     subscriber::Violation,
@@ -11,6 +12,9 @@ use littoral_protocol::{
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+
+/// For how long what is applied is not reported as modules are not ready: one that never will be must not hide it for ever.
+const MODULES_WAITED_MAX: Duration = Duration::from_secs(60);
 
 /// Why a stream has ended.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,8 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 struct Driver {
     shared: Arc<Shared>,
     follower: Follower,
+    /// What is applied and not reported yet, as modules of that position are not ready, and since when.
+    applied: Option<(Lsn, Duration)>,
     /// The last failure, so that one that repeats is logged once.
     last_failure: String,
     proof: proof::Driver,
@@ -89,7 +95,8 @@ impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
         let holdings = Arc::new(shared.config.holdings());
         let follower = Follower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
-        Self { proof: proof::Driver::new(shared.clone()), shared, follower, last_failure: String::new() }
+        let proof = proof::Driver::new(shared.clone());
+        Self { proof, shared, follower, applied: None, last_failure: String::new() }
     }
 
     async fn follow(&mut self) -> Ended {
@@ -100,6 +107,7 @@ impl Driver {
     }
 
     async fn try_follow(&mut self) -> Result<(), Ended> {
+        self.applied = None;
         let config = &self.shared.config;
         let (mut connection, address) = client::connect_from(&config.leader, self.follower.first_address()).await?;
         let hello = self.follower.connected(address, self.shared.now());
@@ -130,8 +138,21 @@ impl Driver {
 
     fn tick(&mut self, connection: &Connection) -> Result<(), Ended> {
         let (messages, outgrown) = self.follower.tick(self.shared.now());
-        for message in &messages {
-            connection.sender.send(message)?;
+        for message in messages {
+            match message {
+                Upstream::Applied { lsn } => {
+                    let since = self.applied.map_or_else(|| self.shared.now(), |(_, since)| since);
+                    self.applied = Some((lsn, since));
+                }
+                message => connection.sender.send(&message)?,
+            }
+        }
+        // Only what is served counts as applied: whoever puts a module waits for that.
+        if let Some((lsn, since)) = self.applied
+            && (self.shared.serves_all_modules() || self.shared.now().saturating_sub(since) > MODULES_WAITED_MAX)
+        {
+            connection.sender.send(&Upstream::Applied { lsn })?;
+            self.applied = None;
         }
         budget::report(&outgrown, self.shared.config.full_bytes_max);
         Ok(())

@@ -11,14 +11,14 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     digest::Verification,
-    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Spread},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     status::NodeStatus,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Starts edges.
@@ -135,6 +135,10 @@ impl FeatureReader for Handle {
         Arc::ptr_eq(&self.shared.served.load(), known)
     }
 
+    fn is_held_back(&self, module: &str) -> bool {
+        self.shared.holds_back(module)
+    }
+
     fn regions(&self) -> Vec<Region> {
         let point = self.shared.replica.load().as_ref().map(|replica| replica.point.load_full());
         point.map(|point| point.watermark.iter().map(|(region, _, _)| region).collect()).unwrap_or_default()
@@ -180,6 +184,10 @@ impl FeatureWriter for Handle {
 impl Node for Handle {
     fn status(&self) -> NodeStatus {
         observe::status(&self.shared)
+    }
+
+    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+        Box::pin(modules::serves(&self.shared, put, wait_max))
     }
 
     fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     module::{ModuleDigest, ModuleRelease},
-    ports::ModuleError,
+    ports::{ModuleError, ModulePut, Spread},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,11 +13,15 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long after a failure a module is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// How often a release is looked for while somebody waits for it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
@@ -52,6 +56,37 @@ impl Shared {
         };
         self.served.store(served);
         self.modules_changed.notify_one();
+    }
+}
+
+impl Shared {
+    /// Whether the replica's catalogue names another release of a module than doors see, or than can be called.
+    pub(crate) fn holds_back(&self, name: &str) -> bool {
+        let Some(replica) = self.replica.load_full() else { return false };
+        let point = replica.point.load();
+        let Some(wanted) = point.catalogue.module(name) else { return false };
+        let served = self.served.load();
+        !self.runtime.is_ready(wanted.digest) || served.module(name).is_none_or(|served| served.digest != wanted.digest)
+    }
+
+    /// Whether every module of the replica's catalogue can be called.
+    pub(crate) fn serves_all_modules(&self) -> bool {
+        let Some(replica) = self.replica.load_full() else { return true };
+        let catalogue = replica.point.load().catalogue.clone();
+        catalogue.modules().all(|module| self.runtime.is_ready(module.digest))
+    }
+}
+
+/// Waits until a release can be called here, at most so long.
+pub(crate) async fn serves(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Spread {
+    let deadline = Instant::now() + wait_max;
+    loop {
+        let is_served = shared.served.load().modules().any(|module| module.digest == put.digest);
+        let ready = is_served && shared.runtime.is_ready(put.digest);
+        if ready || Instant::now() >= deadline {
+            return Spread { ready: usize::from(ready), of: 1 };
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 

@@ -8,11 +8,11 @@ use crate::{
 };
 use littoral_edge_core::{
     demand::{self, Unmet},
-    read::{self as core, Joining, Place, Unjoined},
+    read::{self as core, Joining, Unjoined},
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
-    read::{ReadAnswer, ReadError, ReadRequest},
+    read::{Place, ReadAnswer, ReadError, ReadRequest},
     region::Region,
     row::Row,
 };
@@ -32,6 +32,7 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
         return false;
     }
     let mut missing = Vec::new();
+    answer.unknown.clear();
     answer.freshness = local(shared, replica, &point, staleness, request, &mut answer.rows, &mut missing);
     missing.is_empty()
 }
@@ -165,14 +166,14 @@ async fn filled(
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
         let joining = Joining::new(replica, point.resume.position, missing);
-        match fill(shared, joining, request, &mut answer).await {
-            Ok(()) => answer.freshness.source = Source::Leader,
+        match fill(shared, joining, request, &mut answer).await? {
+            None => answer.freshness.source = Source::Leader,
             // Without a leader, what is not held cannot be told from what is not there.
-            Err(Unjoined::Failed(ReadError::LeaderUnavailable(_))) if stale_is_fine => {
+            Some(_) if stale_is_fine => {
                 metrics::counter!("littoral_edge_reads_incomplete_total").increment(1);
                 answer.freshness.degraded = Some(Degraded::Incomplete);
             }
-            Err(error) => return Err(error),
+            Some(error) => return Err(error.into()),
         }
     }
     if degraded.is_some() && answer.freshness.degraded != Some(Degraded::Incomplete) {
@@ -181,19 +182,30 @@ async fn filled(
     Ok(answer)
 }
 
-/// Fetches what is missing. All keys are asked for before the first answer is waited for.
+/// Fetches what is missing. All keys are asked for before the first answer is waited for. When the leader cannot be asked for some
+/// of them, they are the answer's unknown ones, and the reason is returned.
 async fn fill(
     shared: &Arc<Shared>,
     mut joining: Joining,
     request: &ReadRequest,
     answer: &mut ReadAnswer,
-) -> Result<(), Unjoined> {
+) -> Result<Option<ReadError>, Unjoined> {
     let wait_max = Duration::from_millis(shared.config.fill_wait_ms_max);
     let deadline = Instant::now() + wait_max;
+    let mut unavailable = None;
     loop {
-        let places = joining.ask()?;
+        let places = match joining.ask() {
+            Ok(places) => places,
+            Err(Unjoined::Failed(error @ ReadError::LeaderUnavailable(_))) => {
+                answer.unknown.extend(joining.open());
+                unavailable = Some(error);
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
         if places.is_empty() {
-            return Ok(());
+            answer.unknown.sort_unstable();
+            return Ok(unavailable);
         }
         let mut flights = Vec::with_capacity(places.len());
         for (read, key) in places {
@@ -204,15 +216,22 @@ async fn fill(
             flights.push(((read, key), fills::ask(shared, view, bytes)?));
         }
         for (place, flight) in flights {
-            let answered = match timeout_at(deadline, flight).await {
-                Ok(Ok(outcome)) => outcome?,
-                Ok(Err(_)) => return Err(ReadError::LeaderUnavailable("the call was given up".to_owned()).into()),
+            let outcome = match timeout_at(deadline, flight).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was given up".to_owned())),
                 Err(_) => {
                     let why = format!("no rows came within {} ms", wait_max.as_millis());
-                    return Err(ReadError::LeaderUnavailable(why).into());
+                    Err(ReadError::LeaderUnavailable(why))
                 }
             };
-            joining.landed(place, answered, &mut answer.rows);
+            match outcome {
+                Ok(answered) => joining.landed(place, answered, &mut answer.rows),
+                Err(error @ ReadError::LeaderUnavailable(_)) => {
+                    answer.unknown.push(place);
+                    unavailable.get_or_insert(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
     /// What was wrong, where, and what to do.
     pub(crate) message: String,
+    /// Where the row that is at fault stands in the write, if one is.
+    row: Option<u32>,
     /// How Feast's door says it.
     feast: Feast,
 }
@@ -42,7 +44,7 @@ enum Feast {
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), feast: Feast::Class("FeastError") }
+        Self { status, code, message: message.into(), row: None, feast: Feast::Class("FeastError") }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -136,13 +138,16 @@ impl Failure {
 
     /// As RFC 9457 has it.
     pub(crate) fn as_problem(&self) -> Answer {
-        let body = json!({
+        let mut body = json!({
             "type": format!("urn:littoral:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.message,
             "code": self.code,
         });
+        if let (Some(row), Some(members)) = (self.row, body.as_object_mut()) {
+            members.insert("row".to_owned(), json!(row));
+        }
         self.answer(self.status, "application/problem+json", body.to_string())
     }
 
@@ -187,13 +192,14 @@ impl From<ReadError> for Failure {
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
-        let message = error.to_string();
+        let (message, row) = (error.to_string(), error.row());
         let (status, code) = match error {
             WriteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             WriteError::UnknownView(_) => {
                 return Self::not_found("unknown_view", message).class("FeatureViewNotFoundException");
             }
             WriteError::IdempotencyMismatch(_) => (StatusCode::CONFLICT, "idempotency_mismatch"),
+            WriteError::InvalidRow { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             WriteError::FutureEvent { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "future_event"),
             WriteError::NotDurable(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_durable"),
             WriteError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
@@ -201,7 +207,7 @@ impl From<WriteError> for Failure {
             WriteError::ConcernNotReached { .. } => (StatusCode::GATEWAY_TIMEOUT, "concern_not_reached"),
             WriteError::NotLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_leader"),
         };
-        Self::new(status, code, message)
+        Self { row, ..Self::new(status, code, message) }
     }
 }
 
@@ -217,6 +223,8 @@ impl From<ModuleError> for Failure {
             ModuleError::Failed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "module_failed"),
             ModuleError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "module_busy"),
             ModuleError::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, MODULE_NOT_READY),
+            // As for a row that is read without a module.
+            ModuleError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "leader_unavailable"),
             ModuleError::Lookup { source, .. } => return Self { message, ..Self::from(source) },
         };
         Self::new(status, code, message)

@@ -153,7 +153,7 @@ async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes)
     }
     if !rows.is_empty() {
         let receipt = state.node.write(receipt::request(rows, headers)?).await?;
-        receipt::insert_concern(response.headers_mut(), &receipt);
+        receipt::insert_reached(response.headers_mut(), &receipt);
         crate::read::insert_position(response.headers_mut(), receipt.position, &receipt.token);
     }
     Ok(response)

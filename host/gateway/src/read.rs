@@ -6,7 +6,9 @@ mod demand;
 mod freshness;
 mod gather;
 mod modules;
+mod release;
 mod scratch;
+mod unknown;
 mod write;
 
 use crate::{
@@ -70,8 +72,12 @@ pub(crate) async fn read(
     let now = littoral_runtime::clock::wall();
     let mut scratch = scratch::Scratch::take();
     scratch.request.demand = demand;
+    let patience = release::Patience::new(&scratch.request.demand);
     let (plan, rows, made) = loop {
         let (catalogue, plan) = plan(state, &shape)?;
+        if patience.waits_for_newer(state, &plan).await? {
+            continue;
+        }
         let rows = parsed.rows(&plan)?;
         state.check_read_size(rows, plan.outputs.len())?;
         if rows.saturating_mul(plan.outputs.len()) > values_max {
@@ -98,11 +104,16 @@ pub(crate) async fn read(
             Ok(made) => break (plan, rows, made),
             // The release that the plan names was replaced since.
             Err(failure) if failure.code == MODULE_NOT_READY && !state.node.is_catalogue(&catalogue) => {}
+            // Or is on its way to be called here.
+            Err(failure) if failure.code == MODULE_NOT_READY && patience.waits_for_first().await => {}
             Err(failure) => return Err(failure),
         }
     };
     let writing =
         write::Writing { plan: &plan, columns: &columns, names: &names, rows, scratch: &scratch, made: &made };
+    if dialect == Dialect::Feast {
+        unknown::refuse(&plan, &scratch.answer, &made, &state.node.catalogue())?;
+    }
     let body = match dialect {
         Dialect::Feast => writing.feast(parsed.view_metadata, state.config.answer_bytes_max)?,
         Dialect::Native => writing.native(state.config.answer_bytes_max)?,

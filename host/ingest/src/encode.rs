@@ -2,31 +2,38 @@
 
 use bytes::Bytes;
 use littoral_columnar::{Checked, Error};
+use std::ops::Range;
 
 /// One request body.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
-    /// Where the body's rows begin within the partition's part of the chunk.
-    pub(crate) at: u32,
-    pub(crate) rows: u64,
+    /// Its rows within the partition's part of the chunk.
+    pub(crate) rows: Range<u32>,
     pub(crate) stream: Bytes,
 }
 
-/// The rows as bodies of at most `bytes_max` bytes, in order. A single row is sent however large it is: the node judges.
-pub(crate) fn bodies(rows: &Checked, bytes_max: usize) -> Result<Vec<Body>, Error> {
+/// Some of a part's rows as bodies of at most `bytes_max` bytes, in order. A single row is sent however large it is: the node judges.
+pub(crate) fn bodies(part: &Checked, rows: Range<u32>, bytes_max: usize) -> Result<Vec<Body>, Error> {
     let mut bodies = Vec::new();
-    split(rows, 0, bytes_max, &mut bodies)?;
+    split(part, rows, bytes_max, &mut bodies)?;
     Ok(bodies)
 }
 
-fn split(rows: &Checked, at: u32, bytes_max: usize, bodies: &mut Vec<Body>) -> Result<(), Error> {
-    let stream = littoral_columnar::stream(&rows.to_batch()?)?;
-    if stream.len() <= bytes_max || rows.rows() <= 1 {
-        bodies.push(Body { at, rows: rows.rows() as u64, stream: stream.into() });
+fn split(part: &Checked, rows: Range<u32>, bytes_max: usize, bodies: &mut Vec<Body>) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let stream = if rows.len() == part.rows() {
+        littoral_columnar::stream(&part.to_batch()?)?
+    } else {
+        littoral_columnar::stream(&part.take(&rows.clone().collect::<Vec<_>>())?.to_batch()?)?
+    };
+    if stream.len() <= bytes_max || rows.len() <= 1 {
+        bodies.push(Body { rows, stream: stream.into() });
         return Ok(());
     }
     drop(stream);
-    let (all, half) = (rows.rows() as u32, rows.rows() as u32 / 2);
-    split(&rows.take(&(0..half).collect::<Vec<_>>())?, at, bytes_max, bodies)?;
-    split(&rows.take(&(half..all).collect::<Vec<_>>())?, at + half, bytes_max, bodies)
+    let half = rows.start + rows.len() as u32 / 2;
+    split(part, rows.start..half, bytes_max, bodies)?;
+    split(part, half..rows.end, bytes_max, bodies)
 }

@@ -1,5 +1,6 @@
 //! Why a load failed.
 
+use crate::files::Found;
 use std::path::PathBuf;
 
 /// Why a load failed. What was acknowledged before stays; running the load again goes on from there.
@@ -17,8 +18,25 @@ pub enum Error {
         reason: String,
     },
     /// A directory without Parquet files.
-    #[error("{} holds no *.parquet file", .0.display())]
-    NoFiles(PathBuf),
+    #[error(
+        "{} holds no *.parquet file: {} of its files have other names, and {} files and folders are left out as their names begin \
+         with '.' or '_'",
+        path.display(), found.others, found.hidden
+    )]
+    NoFiles {
+        /// Which.
+        path: PathBuf,
+        /// What is there.
+        found: Found,
+    },
+    /// A folder's name that gives a column a value which the view does not take.
+    #[error("{}: {reason}", path.display())]
+    Folder {
+        /// The file in it.
+        path: PathBuf,
+        /// Which folder, and what is wrong.
+        reason: String,
+    },
     /// A file that is not Parquet, or is damaged.
     #[error("{} is not a Parquet file that can be read: {reason}", path.display())]
     NotParquet {
@@ -51,6 +69,24 @@ pub enum Error {
     /// The node refused rows or cannot be reached.
     #[error("{source}; {rows_done} of {rows} rows are in: run the same command again to go on from there")]
     Send {
+        /// The client's error.
+        source: littoral_client::Error,
+        /// Rows that are acknowledged.
+        rows_done: u64,
+        /// Rows in all.
+        rows: u64,
+    },
+    /// The node refused a row.
+    #[error(
+        "{}, row {row}: {source}; {rows_done} of {rows} rows are in: correct the row, or leave out what is refused with \
+         --skip-refused, and run the same command again to go on from there",
+        path.display()
+    )]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The row's number in it, from 0.
+        row: u64,
         /// The client's error.
         source: littoral_client::Error,
         /// Rows that are acknowledged.

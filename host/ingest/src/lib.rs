@@ -6,6 +6,7 @@
 //! batch carries an idempotency key made of the file's digest and the batch's place, so that a batch which was taken
 //! before a cut is not taken again.
 
+mod bounds;
 mod encode;
 mod error;
 pub mod files;
@@ -13,6 +14,7 @@ mod int96;
 mod latest;
 mod load;
 mod options;
+mod partition;
 mod progress;
 mod reader;
 mod report;
@@ -24,4 +26,4 @@ pub use error::Error;
 pub use load::ingest;
 pub use options::Options;
 pub use progress::{Progress, Silent};
-pub use report::Report;
+pub use report::{Refused, Report};

@@ -2,9 +2,10 @@
 
 use crate::{
     Error, Options, Progress, Report,
-    files::{self, Input},
+    files::{self, Found, Input},
     latest::{Kept, Latest},
-    sender::{self, Sent},
+    report::Refused,
+    sender::{Sender, Sent},
     split::{Chunk, Split},
     state::State,
 };
@@ -24,6 +25,8 @@ use xxhash_rust::xxh3::xxh3_128;
 const CREATED: &str = "created";
 /// How often the state is written while rows go in.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
+/// Refused rows that a report names.
+const REFUSED_NAMED_MAX: usize = 100;
 /// Chunks that may be announced and not looked at yet. They are a few words each.
 const CHUNKS_WAITING_MAX: usize = 1_024;
 /// Parts that may wait before each partition: enough to keep it busy, few enough to bound memory.
@@ -45,7 +48,8 @@ pub async fn ingest(
         true => Error::NoView(options.view.clone()),
         false => Error::Client(error),
     })?;
-    let inputs = Arc::new(open_all(path, &definition, options).await?);
+    let (found, inputs) = open_all(path, &definition, options).await?;
+    let inputs = Arc::new(inputs);
     let view = definition.view;
     let kept = match inputs.iter().any(|input| input.plan.created().is_some()) {
         _ if options.latest_only => Some(Kept::Last),
@@ -60,13 +64,15 @@ pub async fn ingest(
         files: inputs.len(),
         rows,
         columns_ignored: ignored.into_iter().cloned().collect(),
+        files_hidden: found.hidden,
+        files_other: found.others,
         ..Report::default()
     };
 
     let state_path = options.state.clone().unwrap_or_else(|| State::default_path(path));
     let fingerprint = fingerprint(client, &view, &inputs, options).await?;
     let state = match options.restart {
-        true => State::new(fingerprint),
+        true => State::anew(fingerprint, mark()),
         false => State::load(&state_path, fingerprint)?,
     };
     // Tried before any row goes in: a load that cannot remember is better refused than begun.
@@ -82,7 +88,7 @@ pub async fn ingest(
         None => None,
         Some(kept) => Some(Arc::new(find_latest(&inputs, options.batch_rows, kept, progress).await?)),
     };
-    let identity = identity(&state.fingerprint, &inputs, kept);
+    let identity = identity(&state, &inputs, kept);
     let mut load = Load { client, options, state, identity, state_path, saved: Instant::now(), progress, report };
     for at in 0..inputs.len() {
         load.file(&inputs, at, latest.clone()).await?;
@@ -108,8 +114,14 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal(what))?
 }
 
+/// Another number each time.
+fn mark() -> u128 {
+    let entropy = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u8);
+    u128::from(entropy()) << 64 | u128::from(entropy())
+}
+
 /// Every file is checked before the first row is sent.
-async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -> Result<Vec<Input>, Error> {
+async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -> Result<(Found, Vec<Input>), Error> {
     let source = definition.details.source.clone().unwrap_or_default();
     let created = match (&options.created, source.created) {
         _ if options.ignore_created => Created::Unused,
@@ -127,8 +139,13 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
         missing: if options.missing_as_null { Missing::Null } else { Missing::Refuse },
     };
     let (path, view) = (path.to_owned(), definition.view.clone());
-    blocking("file check", move || files::find(&path)?.iter().map(|file| files::open(file, &view, &columns)).collect())
-        .await
+    blocking("file check", move || {
+        let found = files::find(&path)?;
+        let inputs = found.files.iter().map(|file| files::open(&found.root, file, &view, &columns));
+        let inputs = inputs.collect::<Result<_, _>>()?;
+        Ok((found, inputs))
+    })
+    .await
 }
 
 /// Where the rows go and how they are read. The log's incarnation is part of it: a leader that begins anew at the same
@@ -155,12 +172,15 @@ async fn fingerprint(
 
 /// What idempotency keys of the load's requests begin with. Which rows are left out depends on all files together, and on the
 /// rule: a request of another choice must not be taken for one of an earlier run.
-fn identity(fingerprint: &str, inputs: &[Input], kept: Option<Kept>) -> String {
-    if kept != Some(Kept::TheLaterMade) {
-        return fingerprint.to_owned();
+fn identity(state: &State, inputs: &[Input], kept: Option<Kept>) -> String {
+    let (fingerprint, again) = (&state.fingerprint, &state.again);
+    if kept != Some(Kept::TheLaterMade) && again.is_empty() {
+        return fingerprint.clone();
     }
-    let mut text = format!("{fingerprint} {kept:?}");
-    inputs.iter().for_each(|input| text.push_str(&format!(" {} {:?}", input.digest, input.plan.created())));
+    let mut text = format!("{fingerprint} {again}{kept:?}");
+    if kept == Some(Kept::TheLaterMade) {
+        inputs.iter().for_each(|input| text.push_str(&format!(" {} {:?}", input.digest, input.plan.created())));
+    }
     format!("{:032x}", xxh3_128(text.as_bytes()))
 }
 
@@ -207,14 +227,21 @@ impl Load<'_> {
         let partitions = self.options.in_flight;
 
         let (sent_tx, mut sent) = mpsc::channel(2 * partitions);
+        let sender = Sender {
+            client: self.client.clone(),
+            view: self.options.view.clone(),
+            body_bytes_max: self.options.body_bytes_max,
+            stopped: Arc::default(),
+            sent: sent_tx,
+        };
         let mut senders = JoinSet::new();
         let mut parts = Vec::with_capacity(partitions);
         for _ in 0..partitions {
             let (part, waiting) = mpsc::channel(PARTS_WAITING_MAX);
             parts.push(part);
-            senders.spawn(sender::run(self.client.clone(), self.options.view.clone(), waiting, sent_tx.clone()));
+            senders.spawn(sender.clone().run(waiting));
         }
-        drop(sent_tx);
+        drop(sender);
         let (chunks_tx, mut chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
         let split = Split {
             inputs: Arc::clone(inputs),
@@ -223,25 +250,29 @@ impl Load<'_> {
             latest,
             batch_rows: self.options.batch_rows,
             body_bytes_max: self.options.body_bytes_max,
+            skip_refused: self.options.skip_refused,
             fingerprint: self.identity.clone(),
         };
         let reading = tokio::task::spawn_blocking(move || split.run(&parts, &chunks_tx));
 
         let mut progress = FileProgress { done: from, ..FileProgress::default() };
-        let failed = loop {
+        let mut failed = None;
+        loop {
             tokio::select! {
                 biased;
                 Some(chunk) = chunks.recv() => progress.announced(chunk),
                 report = sent.recv() => match report {
-                    None => break None,
-                    Some(Sent::Failed(error)) => break Some(error),
+                    None => break,
+                    // The other partitions end what they are sending, so that it is known what is in.
+                    Some(Sent::Failed { error, row }) => drop(failed.get_or_insert((error, row))),
+                    Some(Sent::Refused { row, reason }) => self.refused(input, row, reason),
                     Some(Sent::Body { rows, bytes, receipt }) => self.acknowledged(rows, bytes, &receipt),
                     Some(Sent::Part { chunk }) => progress.acknowledged(chunk),
                 },
             }
             self.settle(&mut progress);
             self.save(input, progress.done, false)?;
-        };
+        }
         // The last chunk may have no part, and then nothing but its announcement tells of it.
         while let Ok(chunk) = chunks.try_recv() {
             progress.announced(chunk);
@@ -252,9 +283,13 @@ impl Load<'_> {
         senders.abort_all();
         drop((sent, chunks));
         let read = reading.await.map_err(|_| Error::Internal("reader"))?;
-        if let Some(source) = failed {
+        if let Some((source, row)) = failed {
             let rows_done = self.report.rows_resumed + self.report.rows_sent + self.report.rows_superseded;
-            return Err(Error::Send { source, rows_done, rows: self.report.rows });
+            let rows = self.report.rows;
+            return Err(match row {
+                None => Error::Send { source, rows_done, rows },
+                Some(row) => Error::Row { path: input.path.clone(), row, source, rows_done, rows },
+            });
         }
         read?;
         if progress.done < input.rows { Err(Error::Internal("sender")) } else { Ok(()) }
@@ -264,11 +299,23 @@ impl Load<'_> {
         self.report.rows_sent += rows;
         self.report.bytes_sent += bytes;
         self.report.batches += 1;
-        self.report.batches_known += u64::from(receipt.duplicate);
+        if receipt.duplicate {
+            self.report.batches_known += 1;
+            self.report.rows_known += rows;
+        } else {
+            self.report.rows_outranked += receipt.outranked.count;
+        }
         // Partitions are acknowledged in any order; the log's order says which token stands for all of them.
         if self.report.token.is_none() || receipt.position.lsn > self.report.last {
             self.report.token = Some(receipt.token.clone());
             self.report.last = receipt.position.lsn;
+        }
+    }
+
+    fn refused(&mut self, input: &Input, row: u64, reason: String) {
+        self.report.rows_refused += 1;
+        if self.report.refused.len() < REFUSED_NAMED_MAX {
+            self.report.refused.push(Refused { file: input.path.clone(), row, reason });
         }
     }
 

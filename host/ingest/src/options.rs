@@ -33,6 +33,9 @@ pub struct Options {
     /// Where the load's state is kept. Default: beside the file as `FILE.littoral-ingest.json`, in a directory as
     /// `.littoral-ingest.json`.
     pub state: Option<PathBuf>,
+    /// Whether rows that the node refuses, as for an event too far ahead, are left out and reported, and the others loaded. Otherwise
+    /// the load ends with the first.
+    pub skip_refused: bool,
     /// Whether to begin anew whatever the state file says.
     pub restart: bool,
 }
@@ -53,6 +56,7 @@ impl Options {
             body_bytes_max: 8 << 20,
             in_flight: 4,
             state: None,
+            skip_refused: false,
             restart: false,
         }
     }

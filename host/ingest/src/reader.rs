@@ -2,16 +2,20 @@
 
 use crate::{
     Error,
+    bounds::{self, BATCH_BYTES},
     files::{self, Input},
     int96::{self, Seconds},
+    partition::Constant,
 };
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use littoral_columnar::{Checked, Limits, Plan};
 use littoral_model::event_time::EventTime;
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
-use std::path::PathBuf;
+use std::{collections::VecDeque, ops::Range, path::PathBuf, sync::Arc};
 
 /// Checked batches of one file.
 pub(crate) struct Batches {
@@ -20,6 +24,9 @@ pub(crate) struct Batches {
     reader: ParquetRecordBatchReader,
     /// INT96 columns once more; their nanoseconds wrap around.
     seconds: Option<Seconds>,
+    constants: Vec<Constant>,
+    /// What was read last, and which of its rows come next.
+    read: Option<(RecordBatch, VecDeque<Range<usize>>)>,
     next_row: u64,
 }
 
@@ -41,6 +48,10 @@ impl Batches {
             reason: reason.to_string(),
         };
         let plan = input.plan.project(columns).map_err(rows)?;
+        let (in_file, of_folders): (Vec<usize>, Vec<usize>) = columns.iter().partition(|at| **at < input.columns());
+        let constants = of_folders.iter().filter_map(|at| input.constants.get(at - input.columns())).cloned().collect();
+        let columns = &in_file;
+        let batch_rows = bounds::batch_rows(input.metadata.metadata(), columns, batch_rows);
         let read = |metadata: &ArrowReaderMetadata, columns: &[usize]| {
             let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
             let file = files::open_file(&input.path)?;
@@ -61,7 +72,55 @@ impl Batches {
             }
         };
         let reader = read(&input.metadata, columns)?;
-        Ok(Self { path: input.path.clone(), plan, reader, seconds, next_row: from_row })
+        Ok(Self { path: input.path.clone(), plan, reader, seconds, constants, read: None, next_row: from_row })
+    }
+}
+
+impl Batches {
+    /// The next rows, no more than belong together.
+    fn next_run(&mut self) -> Option<Result<RecordBatch, Error>> {
+        loop {
+            let run = self.read.as_mut().and_then(|(batch, runs)| {
+                let run = runs.pop_front()?;
+                Some(batch.slice(run.start, run.len()))
+            });
+            if let Some(run) = run {
+                return Some(self.with_constants(&run));
+            }
+            self.read = None;
+            let batch = match self.next_read()? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
+            let runs = bounds::runs(&batch, BATCH_BYTES);
+            self.read = Some((batch, runs.into()));
+        }
+    }
+
+    /// The next rows that are read.
+    fn next_read(&mut self) -> Option<Result<RecordBatch, Error>> {
+        let path = &self.path;
+        let broken = |reason| Error::NotParquet { path: path.clone(), reason };
+        let batch = self.reader.next()?.map_err(|error| broken(error.to_string()));
+        Some(match (batch, &mut self.seconds) {
+            (Ok(batch), Some(seconds)) => seconds.mend(batch, broken),
+            (batch, _) => batch,
+        })
+    }
+
+    /// A batch and the columns that the file's folders give.
+    fn with_constants(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        if self.constants.is_empty() {
+            return Ok(batch.clone());
+        }
+        let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
+        for constant in &self.constants {
+            let column = constant.column(batch.num_rows());
+            columns.push(column.map_err(|reason| Error::Folder { path: self.path.clone(), reason })?);
+            fields.push(Arc::new(constant.field()));
+        }
+        let made = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
+        made.map_err(|error| Error::Folder { path: self.path.clone(), reason: error.to_string() })
     }
 }
 
@@ -70,22 +129,13 @@ impl Iterator for Batches {
     type Item = Result<(u64, Checked), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.reader.next()? {
+        let batch = match self.next_run()? {
             Ok(batch) => batch,
-            Err(error) => return Some(Err(Error::NotParquet { path: self.path.clone(), reason: error.to_string() })),
-        };
-        let path = &self.path;
-        let broken = |reason| Error::NotParquet { path: path.clone(), reason };
-        let batch = match &mut self.seconds {
-            None => batch,
-            Some(seconds) => match seconds.mend(batch, broken) {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error)),
-            },
+            Err(error) => return Some(Err(error)),
         };
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;
-        // The file is the user's own and a batch's rows are bounded by the reader; expansion of dictionaries is not.
+        // Runs are bounded but for a single row: the file is the user's own.
         let limits = Limits { rows_max: usize::MAX, bytes_max: 1 << 30 };
         let base = usize::try_from(first).unwrap_or(usize::MAX);
         let checked = self

@@ -2,7 +2,7 @@
 
 use littoral_model::position::Lsn;
 use serde::Serialize;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// What a load did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,6 +21,18 @@ pub struct Report {
     pub batches: u64,
     /// Of these, how many the leader knew from an earlier run that was cut.
     pub batches_known: u64,
+    /// Of the rows that were sent, how many the leader knew from an earlier run that was cut.
+    pub rows_known: u64,
+    /// Of the rows that were sent, how many changed nothing as newer rows of their keys are held.
+    pub rows_outranked: u64,
+    /// Rows that the node refused and that were left out (`skip_refused`).
+    pub rows_refused: u64,
+    /// The first of them.
+    pub refused: Vec<Refused>,
+    /// Files and folders of the directory that were left out as their names begin with `.` or `_`.
+    pub files_hidden: usize,
+    /// Files of the directory that were left out as their names do not end in `.parquet`.
+    pub files_other: usize,
     /// Bytes of request bodies.
     pub bytes_sent: u64,
     /// Columns that no join key or feature takes, by name.
@@ -36,6 +48,17 @@ pub struct Report {
     /// Where that batch ends in the log.
     #[serde(skip)]
     pub(crate) last: Lsn,
+}
+
+/// A row that the node refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its number in the file, from 0.
+    pub row: u64,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 impl Report {

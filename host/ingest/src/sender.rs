@@ -1,7 +1,15 @@
-//! Sends one partition's batches, one after another, so that the order of each key's rows holds.
+//! One partition: sends its parts in order, one request at a time.
 
-use crate::encode::Body;
-use littoral_client::{Client, RowsReceipt};
+use crate::encode::{self, Body};
+use littoral_client::{Client, Error, RowsReceipt};
+use littoral_columnar::Checked;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 use tokio::sync::mpsc;
 
 /// A chunk's part for one partition.
@@ -12,6 +20,10 @@ pub(crate) struct Part {
     /// The beginning of its bodies' idempotency keys.
     pub(crate) key: String,
     pub(crate) bodies: Vec<Body>,
+    /// Where each of its rows stands in the file.
+    pub(crate) file_rows: Vec<u64>,
+    /// Its rows, where those that the node refuses are left out and the others sent.
+    pub(crate) rows: Option<Arc<Checked>>,
 }
 
 /// What a partition reports.
@@ -19,29 +31,96 @@ pub(crate) struct Part {
 pub(crate) enum Sent {
     /// A body was acknowledged.
     Body { rows: u64, bytes: u64, receipt: RowsReceipt },
-    /// Every body of a chunk's part was.
+    /// A row was refused and left out.
+    Refused { row: u64, reason: String },
+    /// Every body of a chunk's part was acknowledged, but for rows that were left out.
     Part { chunk: u64 },
-    /// One was not; the partition has ended.
-    Failed(littoral_client::Error),
+    /// One was not; the partition has ended. `row` is the row in the file that is at fault, if one is.
+    Failed { error: Error, row: Option<u64> },
 }
 
-/// Sends parts until there are no more or one fails.
-pub(crate) async fn run(client: Client, view: String, mut parts: mpsc::Receiver<Part>, sent: mpsc::Sender<Sent>) {
-    while let Some(part) = parts.recv().await {
-        for body in part.bodies {
-            let key = format!("{}-{}", part.key, body.at);
-            let bytes = body.stream.len() as u64;
-            let report = match client.write_arrow(&view, body.stream, Some(&key)).await {
-                Ok(receipt) => Sent::Body { rows: body.rows, bytes, receipt },
-                Err(error) => Sent::Failed(error),
-            };
-            let failed = matches!(report, Sent::Failed(_));
-            if sent.send(report).await.is_err() || failed {
+/// What every partition of a load has.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) client: Client,
+    pub(crate) view: String,
+    pub(crate) body_bytes_max: usize,
+    /// A partition has failed: the others end after what they are sending.
+    pub(crate) stopped: Arc<AtomicBool>,
+    pub(crate) sent: mpsc::Sender<Sent>,
+}
+
+impl Sender {
+    /// Sends parts until there are no more, one fails, or another partition has failed.
+    pub(crate) async fn run(self, mut parts: mpsc::Receiver<Part>) {
+        while let Some(part) = parts.recv().await {
+            let chunk = part.chunk;
+            let done = self.part(part).await;
+            if !done || self.sent.send(Sent::Part { chunk }).await.is_err() {
                 return;
             }
         }
-        if sent.send(Sent::Part { chunk: part.chunk }).await.is_err() {
-            return;
+    }
+
+    /// Sends a part. Returns whether all of it was acknowledged or left out.
+    async fn part(&self, part: Part) -> bool {
+        let mut waiting: VecDeque<Body> = part.bodies.into();
+        while let Some(body) = waiting.pop_front() {
+            if self.stopped.load(Relaxed) {
+                return false;
+            }
+            let key = format!("{}-{}", part.key, place(&body, &part.rows));
+            let (rows, bytes) = (body.rows.len() as u64, body.stream.len() as u64);
+            let error = match self.client.write_arrow(&self.view, body.stream.clone(), Some(&key)).await {
+                Ok(receipt) => {
+                    if self.sent.send(Sent::Body { rows, bytes, receipt }).await.is_err() {
+                        return false;
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let at =
+                error.row().and_then(|row| u32::try_from(row).ok()).filter(|row| (*row as usize) < body.rows.len());
+            let row = at.and_then(|at| part.file_rows.get((body.rows.start + at) as usize)).copied();
+            let (Some(at), Some(row), Some(all)) = (at, row, &part.rows) else {
+                self.stopped.store(true, Relaxed);
+                let _ = self.sent.send(Sent::Failed { error, row }).await;
+                return false;
+            };
+            match self.around(all, &body, at).await {
+                Ok(rest) => rest.into_iter().rev().for_each(|body| waiting.push_front(body)),
+                Err(reason) => {
+                    self.stopped.store(true, Relaxed);
+                    let error = Error::Request(reason);
+                    let _ = self.sent.send(Sent::Failed { error, row: Some(row) }).await;
+                    return false;
+                }
+            }
+            if self.sent.send(Sent::Refused { row, reason: error.to_string() }).await.is_err() {
+                return false;
+            }
         }
+        true
+    }
+
+    /// A body's rows without the one that was refused.
+    async fn around(&self, part: &Arc<Checked>, body: &Body, at: u32) -> Result<Vec<Body>, String> {
+        let (part, rows, bytes_max) = (part.clone(), body.rows.clone(), self.body_bytes_max);
+        let refused = rows.start + at;
+        let encoded = tokio::task::spawn_blocking(move || {
+            let mut bodies = encode::bodies(&part, rows.start..refused, bytes_max)?;
+            bodies.extend(encode::bodies(&part, refused + 1..rows.end, bytes_max)?);
+            Ok::<_, littoral_columnar::Error>(bodies)
+        });
+        encoded.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+/// What tells a body from the others of its part: where its rows begin, and where they end once rows may be left out.
+fn place(body: &Body, rows: &Option<Arc<Checked>>) -> String {
+    match rows {
+        None => body.rows.start.to_string(),
+        Some(_) => format!("{}..{}", body.rows.start, body.rows.end),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Split {
     pub(crate) latest: Option<Arc<Latest>>,
     pub(crate) batch_rows: usize,
     pub(crate) body_bytes_max: usize,
+    /// Whether rows that the node refuses are left out.
+    pub(crate) skip_refused: bool,
     pub(crate) fingerprint: String,
 }
 
@@ -50,7 +52,9 @@ impl Split {
             }
             for (partition, picked) in picked.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
                 let wrong = |source| Error::Rows { path: input.path.clone(), source };
-                let bodies = encode::bodies(&rows.take(picked).map_err(wrong)?, self.body_bytes_max).map_err(wrong)?;
+                let part = rows.take(picked).map_err(wrong)?;
+                let all = 0..part.rows() as u32;
+                let bodies = encode::bodies(&part, all, self.body_bytes_max).map_err(wrong)?;
                 // Same rows, same key: the rows follow from file, place, extent and split; the rest is the fingerprint.
                 let key = format!(
                     "{}-{:.16}-{first}+{}-{partition}/{}",
@@ -59,7 +63,10 @@ impl Split {
                     rows.rows(),
                     parts.len()
                 );
-                if parts[partition].blocking_send(Part { chunk: number, key, bodies }).is_err() {
+                let file_rows = picked.iter().map(|row| first + u64::from(*row)).collect();
+                let rows = self.skip_refused.then(|| Arc::new(part));
+                let part = Part { chunk: number, key, bodies, file_rows, rows };
+                if parts[partition].blocking_send(part).is_err() {
                     return Ok(());
                 }
             }

@@ -8,6 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The file's name within a folder that is loaded.
+pub(crate) const IN_A_FOLDER: &str = ".littoral-ingest.json";
+
 /// The file's format.
 const VERSION: u32 = 1;
 
@@ -19,18 +22,27 @@ pub(crate) struct State {
     pub(crate) fingerprint: String,
     /// File name and digest -> how many of its first rows are done.
     pub(crate) rows_done: BTreeMap<String, u64>,
+    /// What a load that was begun anew adds to its requests' idempotency keys, so that they are not taken for those of the runs
+    /// before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) again: String,
 }
 
 impl State {
     /// A load that has done nothing.
     pub(crate) fn new(fingerprint: String) -> Self {
-        Self { version: VERSION, fingerprint, rows_done: BTreeMap::new() }
+        Self { version: VERSION, fingerprint, ..Self::default() }
+    }
+
+    /// A load that sends everything, whatever earlier runs have sent. `mark` is another one for each.
+    pub(crate) fn anew(fingerprint: String, mark: u128) -> Self {
+        Self { again: format!("{mark:x}"), ..Self::new(fingerprint) }
     }
 
     /// Where the state of a load of `path` is kept unless the user says.
     pub(crate) fn default_path(path: &Path) -> PathBuf {
         if path.is_dir() {
-            return path.join(".littoral-ingest.json");
+            return path.join(IN_A_FOLDER);
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".littoral-ingest.json");

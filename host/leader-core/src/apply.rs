@@ -1,6 +1,11 @@
 //! What is durable becomes visible.
 
-use crate::{commit::Durable, homing::Marks, ledger::Ledger};
+use crate::{
+    commit::Durable,
+    homing::Marks,
+    ledger::Ledger,
+    losses::{Losses, RowRecord},
+};
 use bytes::Bytes;
 use littoral_log::Identity;
 use littoral_model::{
@@ -32,6 +37,8 @@ pub struct State {
     pub origins: Arc<Origins>,
     identity: Identity,
     merges: HashMap<ViewId, MergePolicy>,
+    /// What became of the newest rows.
+    pub losses: Losses,
     ledger: Arc<Mutex<Ledger>>,
     marks: Arc<Mutex<Marks>>,
 }
@@ -56,7 +63,7 @@ impl State {
         (ledger, marks): (Arc<Mutex<Ledger>>, Arc<Mutex<Marks>>),
     ) -> Self {
         let merges = catalogue.views().map(|view| (view.id, view.merge)).collect();
-        Self { catalogue, origins, identity, merges, ledger, marks }
+        Self { catalogue, origins, identity, merges, losses: Losses::default(), ledger, marks }
     }
 
     /// Applies what a durable batch has brought.
@@ -136,7 +143,7 @@ impl State {
     /// Applies a row of any region. One of another region may meet a write that its writer did not know of.
     ///
     /// What came with a snapshot of another than its origin is not judged: it is not known what its writer knew.
-    fn merge(&self, table: &Table, judged: bool, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
+    fn merge(&mut self, table: &Table, judged: bool, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
         let writer = meta.version.region;
         let met = if writer == self.identity.region || !judged { None } else { table.held(meta.view, key) };
         let known = |held: &Row| self.origins.had_seen(writer, held.header(), self.identity.region);
@@ -155,14 +162,16 @@ impl State {
             lsn: meta.lsn,
         };
         let fresh = self.ledger.lock().add(conflict);
-        table.apply(came, *merge, Mode::InsertAll);
+        let became = table.apply(came, *merge, Mode::InsertAll);
+        self.losses.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
         u64::from(fresh)
     }
 
     /// Applies a write's rows; rows of one view that follow each other go together. Rows of a view that is not there any
     /// more are left out.
-    fn apply_rows(&self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
+    fn apply_rows(&mut self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
         let mut rows = request.rows.pieces().zip(0..).peekable();
+        let mut written = request.rows.iter().zip(0..);
         while let Some(view) = rows.peek().map(|(row, _)| row.view) {
             let of_view = std::iter::from_fn(|| {
                 let (row, at) = rows.next_if(|(row, _)| row.view == view)?;
@@ -170,10 +179,18 @@ impl State {
                 let meta = RowMeta { view, event_time: row.event_time, version, lsn: first.advance(at) };
                 Some(Row::of_payload(meta, row.payload, row.key_len))
             });
-            match self.merges.get(&view) {
-                Some(merge) => table.apply_all(view, of_view, *merge, Mode::InsertAll),
-                None => of_view.for_each(drop),
-            }
+            let Some(merge) = self.merges.get(&view) else {
+                let count = of_view.count();
+                written.by_ref().take(count).for_each(drop);
+                continue;
+            };
+            let losses = &mut self.losses;
+            table.apply_all(view, of_view, *merge, Mode::InsertAll, |became| {
+                if let Some((row, at)) = written.next() {
+                    let lsn = first.advance(at);
+                    losses.add(&RowRecord::of((lsn, view), row.key, row.body.is_none(), merge.combines()), became);
+                }
+            });
         }
     }
 
@@ -191,9 +208,10 @@ impl State {
     }
 
     /// A row of a view that is not there any more is left out.
-    fn apply_row(&self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) {
+    fn apply_row(&mut self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) {
         if let Some(merge) = self.merges.get(&meta.view) {
-            table.apply(Row::new(meta, key, body), *merge, Mode::InsertAll);
+            let became = table.apply(Row::new(meta, key, body), *merge, Mode::InsertAll);
+            self.losses.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
         }
     }
 }

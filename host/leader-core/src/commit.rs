@@ -4,6 +4,7 @@
 //! catalogue and the receipts that hold should it arrive. When it does not, the one that was built on it is refused too.
 
 use crate::{
+    deletion,
     import::{Import, Imports},
     ingest::{self, Limits},
     receipts::{Known, Receipts},
@@ -22,6 +23,7 @@ use littoral_model::{
     region::Region,
     write::{WriteError, WriteRequest},
 };
+use littoral_replica::Table;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -136,6 +138,8 @@ pub struct Committer {
     origins: Arc<Origins>,
     pub(crate) imports: Imports,
     receipts: Arc<Mutex<Receipts>>,
+    /// The rows as they are applied, for deletions that must outrank them.
+    table: Option<Arc<Table>>,
     /// Batches that were finished so far: the number of the newest.
     finished: u64,
     /// The number of the newest batch that is durable.
@@ -190,8 +194,28 @@ impl Committer {
         (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
         receipts: Arc<Mutex<Receipts>>,
     ) -> Self {
-        let (imports, finished, durable, under_way) = (Imports::default(), 0, 0, None);
-        Self { region, epoch, limits, clock, catalogue, origins, imports, receipts, finished, durable, under_way }
+        let (imports, table, under_way) = (Imports::default(), None, None);
+        let (finished, durable) = (0, 0);
+        Self {
+            region,
+            epoch,
+            limits,
+            clock,
+            catalogue,
+            origins,
+            imports,
+            receipts,
+            table,
+            finished,
+            durable,
+            under_way,
+        }
+    }
+
+    /// Where rows are applied: a deletion without a time outranks those that it finds there.
+    #[must_use]
+    pub fn over(self, table: Arc<Table>) -> Self {
+        Self { table: Some(table), ..self }
     }
 
     /// How other regions' records are to be taken.
@@ -324,12 +348,18 @@ impl Committer {
         let (named, origins) = (request.part, &building.pending.origins);
         let regions = || named.map_or_else(|| origins.regions(self.region), |part| vec![part]);
         match parts::written(&building.pending.catalogue, &request.rows, regions) {
-            Some(rows) => request.rows = rows,
+            Some(mut rows) => {
+                request.rows.stamped().into_iter().for_each(|at| rows.stamp(at));
+                request.rows = rows;
+            }
             None if named.is_some() => {
                 let reason = "a part is named, and no view of the write combines regions' parts: leave it out";
                 return Err(WriteError::Invalid(reason.to_owned()));
             }
             None => {}
+        }
+        if let Some(table) = &self.table {
+            deletion::outrank(&mut request.rows, table);
         }
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();

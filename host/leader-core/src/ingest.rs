@@ -5,9 +5,13 @@ use littoral_model::{
     entity_key,
     event_time::EventTime,
     parts,
+    row_body::ValueRef,
     view::FeatureView,
-    write::{IDEMPOTENCY_KEY_LEN_MAX, WriteError, WriteRequest},
+    write::{IDEMPOTENCY_KEY_LEN_MAX, NamedRow, WriteError, WriteRequest},
 };
+
+/// Characters of one join key's value that an error shows.
+const KEY_SHOWN_MAX: usize = 64;
 
 /// What one write may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +51,8 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
     }
     let newest = EventTime::from_ms(i64::try_from(now_ms.saturating_add(limits.future_ms_max)).unwrap_or(i64::MAX));
     let mut last_view: Option<&FeatureView> = None;
-    for (index, row) in request.rows.iter().enumerate() {
+    for (index, row) in (0_u32..).zip(request.rows.iter()) {
+        let invalid = |reason: String| Err(WriteError::InvalidRow { row: index, reason });
         let view = match last_view {
             Some(view) if view.id == row.view => view,
             _ => {
@@ -58,26 +63,23 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
         last_view = Some(view);
         let len = row.key.len() + row.body.map_or(0, <[u8]>::len);
         if len > limits.row_bytes_max {
-            return invalid(format!(
-                "row {index} of view '{}' has {len} bytes, the largest is {}",
-                view.name, limits.row_bytes_max
-            ));
+            return invalid(format!("view '{}' has {len} bytes, the largest is {}", view.name, limits.row_bytes_max));
         }
         if view.merge.combines() && row.key.len() > parts::ENTITY_KEY_LEN_MAX {
             return invalid(format!(
-                "row {index} of view '{}': the entity key is {} bytes long; the longest is {} where regions' parts are combined",
+                "view '{}': the entity key is {} bytes long; the longest is {} where regions' parts are combined",
                 view.name,
                 row.key.len(),
                 parts::ENTITY_KEY_LEN_MAX
             ));
         }
         if let Err(error) = check_key(view, row.key) {
-            return invalid(format!("row {index} of view '{}': {error}", view.name));
+            return invalid(format!("view '{}': {error}", view.name));
         }
         if let Some(body) = row.body
             && let Err(error) = view.check_body(body)
         {
-            return invalid(format!("row {index} of view '{}': {error}", view.name));
+            return invalid(format!("view '{}': {error}", view.name));
         }
         // A time that the door gave is not the writer's fault, and becomes the leader's.
         if request.rows.given_time(&row).is_some_and(|time| time > newest) {
@@ -85,10 +87,27 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
                 event_time: row.event_time.to_string(),
                 ahead_ms: u64::try_from(row.event_time.as_ms()).unwrap_or(0).saturating_sub(now_ms),
                 max_ms: limits.future_ms_max,
+                row: NamedRow { view: view.name.clone(), at: index, key: shown_key(view, row.key) },
             });
         }
     }
     Ok(())
+}
+
+/// An entity key for people: `origin=ORD, destination=LAX`.
+fn shown_key(view: &FeatureView, key: &[u8]) -> String {
+    let values = entity_key::split(key, view.key_types()).unwrap_or_default();
+    let shown = view.join_keys.iter().zip(values).map(|(key, value)| {
+        let value = match value {
+            ValueRef::Int32(number) => number.to_string(),
+            ValueRef::Int64(number) | ValueRef::UnixTimestamp(number) => number.to_string(),
+            ValueRef::String(text) => format!("{:?}", text.chars().take(KEY_SHOWN_MAX).collect::<String>()),
+            ValueRef::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            _ => String::new(),
+        };
+        format!("{}={value}", key.name)
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn check_key(view: &FeatureView, key: &[u8]) -> Result<(), entity_key::InvalidKey> {

@@ -9,11 +9,13 @@
 
 pub mod apply;
 pub mod commit;
+mod deletion;
 pub mod exchange;
 pub mod homing;
 pub mod import;
 pub mod ingest;
 pub mod ledger;
+pub mod losses;
 pub mod published;
 pub mod quorum;
 pub mod receipts;

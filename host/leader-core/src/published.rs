@@ -79,5 +79,6 @@ pub fn receipt(identity: Identity, first: Lsn, last: Lsn, duplicate: bool) -> Wr
         token: Watermark::at(region, incarnation, last),
         concern: WriteConcern::Local,
         duplicate,
+        outranked: littoral_model::outranked::Outranked::default(),
     }
 }

@@ -1,9 +1,11 @@
 //! Idempotency keys: which writes they stand for. Bounded by number and age; durable by records and snapshots.
 
+use crate::{commit::Durable, losses::Losses};
 use littoral_log::snapshot::Receipt;
 use littoral_model::{
     hlc::Hlc,
     mutation::{Mutation, active},
+    outranked::Outranked,
     position::Lsn,
     write::WriteRequest,
 };
@@ -38,6 +40,8 @@ pub struct Receipts {
     by_key: HashMap<Arc<str>, Entry>,
     /// In the order in which they came, with what tells an entry from a later one of its key.
     order: VecDeque<(Arc<str>, Lsn)>,
+    /// What became of the rows of writes with keys, by their last record, where some changed nothing.
+    outranked: HashMap<Lsn, Outranked>,
     keys_max: usize,
     age_ms_max: u64,
 }
@@ -46,7 +50,7 @@ impl Receipts {
     /// No keys; at most so many are kept, each for at most so many milliseconds.
     #[must_use]
     pub fn new(keys_max: usize, age_ms_max: u64) -> Self {
-        Self { by_key: HashMap::new(), order: VecDeque::new(), keys_max, age_ms_max }
+        Self { by_key: HashMap::new(), order: VecDeque::new(), outranked: HashMap::new(), keys_max, age_ms_max }
     }
 
     /// What is known of a write with this key and content.
@@ -63,7 +67,9 @@ impl Receipts {
     /// The key stands for the write from its first record to its last from now on.
     pub fn insert(&mut self, key: &str, content: u64, (first, last): (Lsn, Lsn), hlc: Hlc) {
         let key: Arc<str> = key.into();
-        self.by_key.insert(key.clone(), Entry { content, first, last, hlc });
+        if let Some(before) = self.by_key.insert(key.clone(), Entry { content, first, last, hlc }) {
+            self.outranked.remove(&before.last);
+        }
         self.order.push_back((key, last));
         while self.by_key.len() > self.keys_max || self.oldest_is_old(hlc.physical_ms()) {
             let Some((key, last)) = self.order.pop_front() else { break };
@@ -75,6 +81,7 @@ impl Receipts {
     pub fn remove(&mut self, key: &str, last: Lsn) {
         if self.is_live(key, last) {
             self.by_key.remove(key);
+            self.outranked.remove(&last);
         }
         // What is removed is nearly always what came last, as its batch has failed: a disk that refuses writes for hours must
         // leave nothing behind.
@@ -92,6 +99,33 @@ impl Receipts {
     pub fn cut(&mut self, after: Lsn) {
         self.by_key.retain(|_, entry| entry.last <= after);
         self.order.retain(|(_, last)| *last <= after);
+        self.outranked.retain(|last, _| *last <= after);
+    }
+
+    /// The rows that changed nothing of the write with a key that ended with `last`: a retry is told of them too.
+    pub fn set_outranked(&mut self, last: Lsn, outranked: Outranked) {
+        if !outranked.is_none() {
+            self.outranked.insert(last, outranked);
+        }
+    }
+
+    /// The rows that changed nothing of what has just been applied, or of the write that a retry has found.
+    pub fn outranked(&mut self, durable: &Durable, losses: &Losses) -> Outranked {
+        let (first, last, duplicate) = durable.range();
+        if duplicate {
+            return self.outranked_before(last);
+        }
+        let outranked = losses.of(first, last);
+        if matches!(durable, Durable::Rows { request, .. } if request.idempotency_key.is_some()) {
+            self.set_outranked(last, outranked.clone());
+        }
+        outranked
+    }
+
+    /// The rows that changed nothing of an earlier write with a key.
+    #[must_use]
+    pub fn outranked_before(&self, last: Lsn) -> Outranked {
+        self.outranked.get(&last).cloned().unwrap_or_default()
     }
 
     /// What stands for writes up to `as_of`, oldest first.
@@ -109,6 +143,7 @@ impl Receipts {
                     first: entry.first,
                     last: entry.last,
                     hlc: entry.hlc,
+                    outranked: self.outranked_before(*last),
                 })
             })
             .collect()

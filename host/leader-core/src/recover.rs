@@ -261,6 +261,7 @@ fn load(
                         for receipt in all {
                             let range = (receipt.first, receipt.last);
                             receipts.insert(&receipt.idempotency_key, receipt.content, range, receipt.hlc);
+                            receipts.set_outranked(receipt.last, receipt.outranked);
                         }
                     }
                     // They come as parts.
@@ -329,6 +330,7 @@ fn replay(
                 && !active(Mutation::ForgetReceiptsOnReplay)
             {
                 recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
+                recovered.receipts.set_outranked(*last, state.losses.of(*first, *last));
             }
             state.replay(&recovered.table, &record);
             last = record.lsn;

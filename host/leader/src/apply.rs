@@ -6,7 +6,7 @@ use crate::{
     shared::{Reply, Shared},
 };
 use littoral_leader_core::{Durable, Published, State};
-use littoral_model::{hlc::Hlc, position::Lsn, record::ChainHash};
+use littoral_model::{hlc::Hlc, position::Lsn, record::ChainHash, write::WriteReceipt};
 use std::sync::{Arc, mpsc::Receiver};
 
 /// What a durable batch leads to.
@@ -45,7 +45,8 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
                     metrics::counter!("littoral_leader_conflicts_total").increment(applied.conflicts);
                     retired.extend(applied.retired);
                     let (first, last, duplicate) = durable.range();
-                    answers.push((reply, shared.receipt(first, last, duplicate)));
+                    let outranked = shared.receipts.lock().outranked(&durable, &state.losses);
+                    answers.push((reply, WriteReceipt { outranked, ..shared.receipt(first, last, duplicate) }));
                 }
                 Done::Prove { task, reply } => tasks.push((task, reply)),
             }

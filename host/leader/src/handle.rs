@@ -7,6 +7,7 @@ use crate::{
     queue::Refused,
     read, read_quorum,
     shared::{Shared, Submission, Work},
+    spread,
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
@@ -19,7 +20,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleRelease},
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
-        SnapshotSource, Standing, Tails,
+        SnapshotSource, Spread, Standing, Tails,
     },
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -289,6 +290,10 @@ impl Node for Handle {
         self.shared.members.as_ref().map(|_| Arc::new(members::KeptTails(self.shared.clone())) as Arc<dyn Tails>)
     }
 
+    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+        Box::pin(spread::wait(&self.shared, put, wait_max))
+    }
+
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         Some(self.shared.table.page(view, after, limit))
     }
@@ -411,6 +416,10 @@ impl FeedSource for Handle {
 
     fn watermark(&self) -> Watermark {
         self.shared.told()
+    }
+
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        self.shared.edges.serves_through(subscriber, through);
     }
 
     fn taken_by(&self, region: Region, lsn: Lsn) {

@@ -27,6 +27,7 @@ mod queue;
 mod read;
 mod read_quorum;
 mod shared;
+mod spread;
 mod stage;
 mod start;
 

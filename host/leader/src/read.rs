@@ -90,6 +90,7 @@ fn fill(
 
 /// Reads the rows.
 pub(crate) fn rows(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) {
+    answer.unknown.clear();
     answer.rows.truncate(request.reads.len());
     answer.rows.iter_mut().for_each(Vec::clear);
     answer.rows.resize_with(request.reads.len(), Vec::new);

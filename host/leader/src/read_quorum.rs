@@ -25,7 +25,7 @@ pub(crate) fn held(shared: &Shared, reads: &[ViewRead]) -> ReadAnswer {
         source: Source::Leader,
         ..Freshness::default()
     };
-    ReadAnswer { rows, freshness }
+    ReadAnswer { rows, freshness, ..ReadAnswer::default() }
 }
 
 /// Asks all other regions at once, and answers as soon as enough of them have.

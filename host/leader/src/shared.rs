@@ -7,6 +7,7 @@ use crate::{
     modules::Modules,
     proof::{Proof, Task},
     queue::Queue,
+    spread::Edges,
 };
 use arc_swap::ArcSwap;
 use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts, published};
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     /// The newest durable snapshot.
     pub(crate) snapshot_lsn: AtomicU64,
     pub(crate) proof: Proof,
+    /// Those who take this log's records to answer reads from.
+    pub(crate) edges: Edges,
     /// Other regions.
     pub(crate) exchange: Exchange,
 }

@@ -12,6 +12,7 @@ use crate::{
     proof::{self, Proof},
     queue::Queue,
     shared::{Clock, Shared},
+    spread::Edges,
 };
 use arc_swap::ArcSwap;
 use littoral_leader_core::{Committer, Hands, Ledger, Progress, Published, Receipts, RecoverError, recover};
@@ -262,7 +263,8 @@ fn open(
     let clock = HlcClock::after(hlc.max(bounds.hlc));
     let known = (recovered.catalogue, recovered.origins);
     let committer = Committer::new(owner, config.limits(), clock, known, receipts.clone())
-        .importing(config.imports(identity.incarnation));
+        .importing(config.imports(identity.incarnation))
+        .over(recovered.table.clone());
     let part = part.map(|(part, tasks)| Arc::new(Part::of(&config, part, log.clone(), recovered.applied, tasks)));
     let shared = Arc::new(Shared {
         identity,
@@ -286,6 +288,7 @@ fn open(
         commits: AtomicU64::new(0),
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
         proof: Proof::default(),
+        edges: Edges::default(),
         exchange: Exchange::new(&config),
         config,
     });

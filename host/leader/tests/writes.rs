@@ -98,14 +98,18 @@ async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
         (RowWrite { view, event_time, key: &key, body: Some(&huge) }, "has 5008 bytes, the largest is 4096"),
     ] {
         let error = node.leader.write(one(row)).await.unwrap_err();
-        assert!(matches!(error, WriteError::Invalid(_)) && error.to_string().contains(said), "{error}");
+        assert!(matches!(error, WriteError::InvalidRow { row: 1, .. }) && error.to_string().contains(said), "{error}");
     }
     let unknown = RowWrite { view: ViewId(99), event_time, key: &key, body: Some(&good) };
     assert!(matches!(node.leader.write(one(unknown)).await, Err(WriteError::UnknownView(_))));
     let ahead = EventTime::from_ms(NOW_MS as i64 + 60_001);
     let future = RowWrite { view, event_time: ahead, key: &key, body: Some(&good) };
     let error = node.leader.write(one(future)).await.unwrap_err();
-    assert!(matches!(error, WriteError::FutureEvent { ahead_ms: 60_001, max_ms: 60_000, .. }), "{error}");
+    assert!(
+        matches!(error, WriteError::FutureEvent { ahead_ms: 60_001, max_ms: 60_000, .. }) && error.row() == Some(1),
+        "{error}"
+    );
+    assert!(error.to_string().starts_with("row 1 of view 'a' (id=7): event timestamp"), "{error}");
     let many: Vec<_> = (0..1_000).map(|key| (key, Some(1))).collect();
     let error = node.leader.write(write(view, &many, 0)).await.unwrap_err().to_string();
     assert!(error.contains("at most 8192 are taken at once; split it"), "{error}");

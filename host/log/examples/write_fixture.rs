@@ -14,6 +14,7 @@ use littoral_log::{
 };
 use littoral_model::{
     event_time::EventTime,
+    outranked::Outranked,
     position::Lsn,
     row::{Row, RowMeta},
     version::Version,
@@ -45,8 +46,14 @@ fn main() {
         Row::new(meta, &number.to_le_bytes(), body)
     };
     let rows = vec![row(1, Some(b"body")), row(2, None)];
-    let receipt =
-        Receipt { idempotency_key: "once".to_owned(), content: 7, first: Lsn(1), last: Lsn(3), hlc: bounds.hlc };
+    let receipt = Receipt {
+        idempotency_key: "once".to_owned(),
+        content: 7,
+        first: Lsn(1),
+        last: Lsn(3),
+        hlc: bounds.hlc,
+        outranked: Outranked::default(),
+    };
     snapshot::write(
         &*storage,
         &head,

@@ -17,6 +17,7 @@ use littoral_model::{
     conflict::Conflict,
     hlc::Hlc,
     origin::Origins,
+    outranked::Outranked,
     position::{Epoch, Incarnation, Lsn},
     record::ChainHash,
     region::Region,
@@ -34,6 +35,7 @@ const KIND_RECEIPTS: u32 = 3;
 const KIND_END: u32 = 4;
 const KIND_ORIGINS: u32 = 5;
 const KIND_CONFLICTS: u32 = 6;
+const KIND_OUTRANKED: u32 = 7;
 
 /// Snapshots that are kept.
 pub const KEPT: usize = 2;
@@ -73,6 +75,9 @@ pub struct Receipt {
     pub last: Lsn,
     /// When the write was taken.
     pub hlc: Hlc,
+    /// Its rows that changed nothing. They stand in blocks of their own, as receipts were first written without them.
+    #[serde(skip)]
+    pub outranked: Outranked,
 }
 
 /// What a snapshot holds besides rows.

@@ -10,6 +10,7 @@ use littoral_log::{
 use littoral_model::{
     event_time::EventTime,
     hlc::Hlc,
+    outranked::Outranked,
     position::{Epoch, Incarnation, Lsn},
     record::ChainHash,
     row::{Row, RowMeta},
@@ -46,6 +47,7 @@ fn write(storage: &Memory, as_of: u64) -> std::io::Result<snapshot::Written> {
             first: Lsn(at),
             last: Lsn(at + 1),
             hlc: Hlc(at),
+            outranked: Outranked { count: at % 7, rows: (0..at as u32 % 7).collect() },
         })
         .collect();
     snapshot::write(storage, &head(as_of), chunks, &Remembered { receipts, ..Remembered::default() })

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is known of one value in an answer. The order is Feast's and the WIT package's.
+/// What is known of one value in an answer. The order is the WIT package's, and Feast's as far as Feast has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -19,10 +19,12 @@ pub enum Status {
     NotFound,
     /// The row is older than its view's TTL: its value is not served.
     OutsideMaxAge,
+    /// This host does not hold the row and could not ask the leader for it: whether there is one is not known.
+    Unknown,
 }
 
 impl Status {
-    /// Feast's name.
+    /// Its name: Feast's, as far as Feast has one.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +32,7 @@ impl Status {
             Self::NullValue => "NULL_VALUE",
             Self::NotFound => "NOT_FOUND",
             Self::OutsideMaxAge => "OUTSIDE_MAX_AGE",
+            Self::Unknown => "UNKNOWN",
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod module;
 pub mod module_outputs;
 pub mod mutation;
 pub mod origin;
+pub mod outranked;
 pub mod parts;
 pub mod ports;
 pub mod position;

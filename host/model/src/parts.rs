@@ -125,7 +125,7 @@ pub fn parts_of(catalogue: &Catalogue, regions: &[Region], request: &ReadRequest
 
 /// Makes an answer to [`parts_of`] the answer to the request itself.
 pub fn combine(catalogue: &Catalogue, regions: usize, request: &ReadRequest, now: EventTime, answer: &mut ReadAnswer) {
-    for (read, rows) in request.reads.iter().zip(&mut answer.rows) {
+    for (at, (read, rows)) in request.reads.iter().zip(&mut answer.rows).enumerate() {
         let Some(view) = catalogue.view_by_id(read.view).filter(|view| view.merge.combines()) else { continue };
         let parts = std::mem::take(rows);
         let mut parts = parts.chunks(regions.max(1));
@@ -134,7 +134,15 @@ pub fn combine(catalogue: &Catalogue, regions: usize, request: &ReadRequest, now
             row_of(view, key, &parts, now)
         };
         *rows = read.keys.iter().map(combined).collect();
+        // A row of which a part is unknown is unknown: what the others make of it may be anything.
+        for (_, place) in answer.unknown.iter_mut().filter(|(of, _)| *of as usize == at) {
+            *place /= regions.max(1) as u32;
+            if let Some(row) = rows.get_mut(*place as usize) {
+                *row = None;
+            }
+        }
     }
+    answer.unknown.dedup();
 }
 
 /// The row that parts make: of each feature what the view's policy makes of their values, and the newest part's event

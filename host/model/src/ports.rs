@@ -38,6 +38,13 @@ pub trait FeatureReader: Send + Sync + 'static {
         Arc::ptr_eq(&self.catalogue(), known)
     }
 
+    /// Whether the catalogue of the replica's position names another release of this module than [`FeatureReader::catalogue`] does,
+    /// as that one cannot be called here yet.
+    fn is_held_back(&self, module: &str) -> bool {
+        let _ = module;
+        false
+    }
+
     /// The regions whose writes may be among the rows: those whose parts of a row are read ([`crate::parts`]).
     fn regions(&self) -> Vec<Region>;
 
@@ -75,6 +82,23 @@ pub struct ModulePut {
     pub manifest: ModuleManifest,
     /// Where the release stands in the log.
     pub receipt: WriteReceipt,
+}
+
+/// How many of the nodes that follow one directly can call a release of a module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Those that can.
+    pub ready: usize,
+    /// All that are connected.
+    pub of: usize,
+}
+
+impl Spread {
+    /// Whether all can.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        self.ready == self.of
+    }
 }
 
 /// Runs modules: the sandbox.
@@ -178,6 +202,14 @@ pub enum ModuleError {
         /// The module.
         module: String,
     },
+    /// Rows that the module needs are not held on this host, and the leader could not be asked for them.
+    #[error("module '{module}' needs rows that are unavailable here: {reason}; retry later, or at another edge")]
+    Unavailable {
+        /// The module.
+        module: String,
+        /// Which rows, or the module's own words, bounded and cleaned.
+        reason: String,
+    },
     /// A lookup within the call failed.
     #[error("module '{module}': lookup failed: {source}")]
     Lookup {
@@ -198,6 +230,13 @@ pub trait Node: FeatureReader + FeatureWriter {
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         let _ = (view, after, limit);
         None
+    }
+
+    /// Waits until a release that was put can be called at every edge that follows this node, or here when this is an edge, but at
+    /// most so long. Nobody follows the default.
+    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+        let _ = (put, wait_max);
+        Box::pin(std::future::ready(Spread::default()))
     }
 
     /// Records that were given up here. `None` at a node that is no member of a region's log.
@@ -326,6 +365,12 @@ pub trait FeedSource: Node {
     /// The leader of another region says that it has everything up to `lsn` durably in its own log.
     fn taken_by(&self, region: Region, lsn: Lsn) {
         let _ = (region, lsn);
+    }
+
+    /// A subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
+    /// `None` when it has left. Numbers of subscribers are not used again.
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        let _ = (subscriber, through);
     }
 
     /// The last record that is durable and may have been acknowledged: the head or later, where what one member has is

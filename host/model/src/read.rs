@@ -30,13 +30,40 @@ pub struct ReadRequest {
     pub demand: ReadDemand,
 }
 
+/// A key of a read: (index in [`ReadRequest::reads`], index of the key).
+pub type Place = (u32, u32);
+
 /// The rows, and what is known of their freshness.
 #[derive(Clone, Debug, Default)]
 pub struct ReadAnswer {
-    /// Per [`ReadRequest::reads`], per key: the row; `None` where there is none (never written, or deleted).
+    /// Per [`ReadRequest::reads`], per key: the row; `None` where there is none (never written, or deleted), and where it is
+    /// unknown.
     pub rows: Vec<Vec<Option<Row>>>,
+    /// The keys whose rows are not held here and could not be asked for, in order. Nearly always none.
+    pub unknown: Vec<Place>,
     /// The answer's freshness.
     pub freshness: Freshness,
+}
+
+impl ReadAnswer {
+    /// Whether it is unknown if there is a row of this key.
+    #[inline]
+    #[must_use]
+    pub fn is_unknown(&self, read: usize, key: usize) -> bool {
+        !self.unknown.is_empty() && self.unknown.binary_search(&(read as u32, key as u32)).is_ok()
+    }
+
+    /// The error for a caller to whom unknown rows of a read cannot be reported as such; `None` when all are known.
+    #[must_use]
+    pub fn unknown_error(&self, read: usize, view_name: impl Fn(usize) -> String) -> Option<ReadError> {
+        let unknown = self.unknown.iter().filter(|(of, _)| *of as usize == read).count();
+        (unknown > 0).then(|| {
+            let (asked, view) = (self.rows.get(read).map_or(unknown, Vec::len), view_name(read));
+            ReadError::LeaderUnavailable(format!(
+                "this edge does not hold {unknown} of the {asked} rows of view '{view}', so it cannot tell whether they exist"
+            ))
+        })
+    }
 }
 
 /// Rows of one view in the order of their keys.

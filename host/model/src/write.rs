@@ -3,6 +3,7 @@
 use crate::{
     catalogue::InvalidChange,
     event_time::EventTime,
+    outranked::Outranked,
     position::{Lsn, Position},
     region::Region,
     token::Watermark,
@@ -157,6 +158,31 @@ impl RowBatch {
         self.spans.iter_mut().filter(|span| span.event_time == before).for_each(|span| span.event_time = at);
     }
 
+    /// The time of the rows whose writer gave none.
+    #[must_use]
+    pub fn stamped(&self) -> Option<EventTime> {
+        self.stamped
+    }
+
+    /// Gives each row whose writer gave no time the one that `later` says, if it says one.
+    pub fn postpone(&mut self, mut later: impl FnMut(RowWrite<'_>) -> Option<EventTime>) {
+        let Some(stamped) = self.stamped else { return };
+        let mut start = 0;
+        for span in &mut self.spans {
+            let (key_end, body_end) = (span.key_end as usize, span.body_end as usize);
+            let (key, body) = (&self.bytes[start..key_end], &self.bytes[key_end..body_end]);
+            start = body_end;
+            if span.event_time != stamped {
+                continue;
+            }
+            let row =
+                RowWrite { view: span.view, event_time: stamped, key, body: Some(body).filter(|b| !b.is_empty()) };
+            if let Some(time) = later(row) {
+                span.event_time = time;
+            }
+        }
+    }
+
     /// The row's event time, if its writer gave it.
     #[must_use]
     pub fn given_time(&self, row: &RowWrite<'_>) -> Option<EventTime> {
@@ -259,6 +285,31 @@ pub struct WriteReceipt {
     pub concern: WriteConcern,
     /// Whether this answers a retry of a write that was taken before.
     pub duplicate: bool,
+    /// Its rows that changed nothing.
+    #[serde(default, deserialize_with = "behind")]
+    pub outranked: Outranked,
+}
+
+/// A row of a write, for people and programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedRow {
+    /// Its view.
+    pub view: String,
+    /// Where it stands in the write.
+    pub at: u32,
+    /// Its entity key, as `id=7`.
+    pub key: String,
+}
+
+impl fmt::Display for NamedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {} of view '{}' ({})", self.at, self.view, self.key)
+    }
+}
+
+/// What stands at the end of a message, and not in those of the version before.
+fn behind<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(T::deserialize(deserializer).unwrap_or_default())
 }
 
 /// Why a write or a change of the catalogue was refused. Nothing of it was taken, except as said.
@@ -275,7 +326,7 @@ pub enum WriteError {
     IdempotencyMismatch(String),
     /// An event timestamp too far ahead.
     #[error(
-        "event timestamp {event_time} is {ahead_ms} ms ahead of the leader's clock, more than {max_ms} ms: check the writer's clock and time zone"
+        "{row}: event timestamp {event_time} is {ahead_ms} ms ahead of the leader's clock, more than {max_ms} ms: check the writer's clock and time zone"
     )]
     FutureEvent {
         /// The timestamp.
@@ -284,6 +335,9 @@ pub enum WriteError {
         ahead_ms: u64,
         /// The bound.
         max_ms: u64,
+        /// Which row it is.
+        #[serde(default, deserialize_with = "behind")]
+        row: NamedRow,
     },
     /// The leader's disk does not take writes. Reads go on.
     #[error(
@@ -315,6 +369,26 @@ pub enum WriteError {
     /// This node does not lead.
     #[error("this node does not lead its region: {0}")]
     NotLeader(String),
+    /// A row of the write is at fault; a retry fails again.
+    #[error("row {row} of {reason}")]
+    InvalidRow {
+        /// Where it stands in the write.
+        row: u32,
+        /// The view, and what is wrong.
+        reason: String,
+    },
+}
+
+impl WriteError {
+    /// Where the row that is at fault stands in the write, if one is.
+    #[must_use]
+    pub const fn row(&self) -> Option<u32> {
+        match self {
+            Self::FutureEvent { row, .. } => Some(row.at),
+            Self::InvalidRow { row, .. } => Some(*row),
+            _ => None,
+        }
+    }
 }
 
 impl From<InvalidChange> for WriteError {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The oldest version of the feed's protocol that this build speaks.
 pub const VERSION_MIN: u16 = 3;
 /// The newest version of the feed's protocol that this build speaks.
-pub const VERSION_MAX: u16 = 3;
+pub const VERSION_MAX: u16 = 4;
 
 /// What a subscriber wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +68,8 @@ pub enum Upstream {
         /// The ping's number.
         seq: u64,
     },
-    /// Everything up to `lsn` is applied: for status and for what may be trimmed.
+    /// Everything up to `lsn` is applied, and the modules of that position can be called: for status, for what may be trimmed, and
+    /// for who waits until a release is served.
     Applied {
         /// The last applied record.
         lsn: Lsn,

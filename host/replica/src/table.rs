@@ -77,8 +77,10 @@ pub enum Applied {
     Inserted,
     /// It outranked what was held and took its place.
     Replaced,
-    /// What was held outranks it, or is the same write.
+    /// What was held outranks it.
     Outranked,
+    /// What is held is of the same record or of a later one, so that it was decided before what comes of this one.
+    Passed,
     /// The key is not held and was not to be inserted.
     NotHeld,
 }
@@ -161,9 +163,16 @@ impl Table {
         self.core.views.with_or_make(row.header().view, |counts| self.apply_to(counts, hash, row, merge, mode))
     }
 
-    /// Applies rows and tombstones of one view, as [`Table::apply`] does each. Those that they replace are asked for ahead, a
-    /// group at a time, as [`Table::read`] does.
-    pub fn apply_all(&self, view: ViewId, mut rows: impl Iterator<Item = Row>, merge: MergePolicy, mode: Mode) {
+    /// Applies rows and tombstones of one view, as [`Table::apply`] does each, and reports what became of each, in order. Those that
+    /// they replace are asked for ahead, a group at a time, as [`Table::read`] does.
+    pub fn apply_all(
+        &self,
+        view: ViewId,
+        mut rows: impl Iterator<Item = Row>,
+        merge: MergePolicy,
+        mode: Mode,
+        mut became: impl FnMut(Applied),
+    ) {
         self.core.views.with_or_make(view, |counts| {
             let mut group: Vec<(u64, Row)> = Vec::with_capacity(GROUP);
             loop {
@@ -177,7 +186,7 @@ impl Table {
                     return;
                 }
                 for (hash, row) in group.drain(..) {
-                    self.apply_to(counts, hash, row, merge, mode);
+                    became(self.apply_to(counts, hash, row, merge, mode));
                 }
             }
         });
@@ -200,7 +209,7 @@ impl Table {
                 Entry::Occupied(held)
                     if row.header().lsn <= held.get().header().lsn && !active(Mutation::ApplyBehindRow) =>
                 {
-                    (Applied::Outranked, false)
+                    (Applied::Passed, false)
                 }
                 Entry::Occupied(held)
                     if mode == Mode::UpdateHeld && is_miss(held.get()) && !active(Mutation::MissSurvivesWrite) =>

@@ -1,14 +1,32 @@
-//! The WIT package as Rust, generated.
+//! The WIT package as Rust, generated: each version that components may be built for.
 #![allow(missing_docs, reason = "generated; the documentation is in the WIT package")]
 
-wasmtime::component::bindgen!({
-    path: "../../wit",
-    world: "feature-module",
-    imports: {
-        "littoral:feature/feature-reader.lookup": async | trappable,
-        "littoral:feature/logging.log": async | trappable,
-    },
-    exports: { default: async },
-});
+/// The version of today's SDK.
+pub(crate) mod v0_2 {
+    wasmtime::component::bindgen!({
+        path: "../../wit/0.2.0",
+        world: "feature-module",
+        imports: {
+            "littoral:feature/feature-reader.lookup": async | trappable,
+            "littoral:feature/logging.log": async | trappable,
+        },
+        exports: { default: async },
+    });
 
-pub(crate) use littoral::feature::{feature_reader, logging, types};
+    pub(crate) use littoral::feature::{feature_reader, logging, types};
+}
+
+/// The version that has no status for a row that is not known. Components of it keep running.
+pub(crate) mod v0_1 {
+    wasmtime::component::bindgen!({
+        path: "../../wit/0.1.0",
+        world: "feature-module",
+        imports: {
+            "littoral:feature/feature-reader.lookup": async | trappable,
+            "littoral:feature/logging.log": async | trappable,
+        },
+        exports: { default: async },
+    });
+
+    pub(crate) use littoral::feature::{feature_reader, logging, types};
+}

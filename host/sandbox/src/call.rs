@@ -1,13 +1,12 @@
 //! One call of a module.
 
 use crate::{
-    bindings::types::{Batch, Column as GuestColumn},
-    columns,
     config::Config,
     fault,
     guest::Call,
     release::{Instance, Release},
     returned,
+    version::{V0_1, V0_2, Version},
 };
 use littoral_model::{
     column::Column,
@@ -47,20 +46,32 @@ pub(crate) async fn transform(
     let rows = call.rows;
     let rows =
         u32::try_from(rows).map_err(|_| fault::reported("a batch of more than 4,294,967,295 rows", &call.name))?;
-    let to_guest = |columns: &mut Vec<Column>| mem::take(columns).into_iter().map(columns::to_guest).collect();
-    let batch = Batch { rows, inputs: to_guest(&mut call.inputs), params: to_guest(&mut call.params) };
-    let made = of_batch(release, call, &batch, config, shed).await;
+    if release.is_v0_1 {
+        of_version::<V0_1>(release, call, rows, config, shed).await
+    } else {
+        of_version::<V0_2>(release, call, rows, config, shed).await
+    }
+}
+
+async fn of_version<V: Version>(
+    release: &Release,
+    call: &mut ModuleCall,
+    rows: u32,
+    config: &Config,
+    shed: impl Fn(),
+) -> Result<Made, ModuleError> {
+    let batch = V::batch(rows, mem::take(&mut call.inputs), mem::take(&mut call.params));
+    let made = of_batch::<V>(release, call, &batch, config, shed).await;
     if made.as_ref().map_or(true, |made| made.bounded) {
-        let from_guest = |columns: Vec<GuestColumn>| columns.into_iter().map(columns::from_guest).collect();
-        (call.inputs, call.params) = (from_guest(batch.inputs), from_guest(batch.params));
+        (call.inputs, call.params) = V::parts(batch);
     }
     made
 }
 
-async fn of_batch(
+async fn of_batch<V: Version>(
     release: &Release,
     call: &ModuleCall,
-    batch: &Batch,
+    batch: &V::Batch,
     config: &Config,
     shed: impl Fn(),
 ) -> Result<Made, ModuleError> {
@@ -89,7 +100,7 @@ async fn of_batch(
         lookup_failed: None,
     });
     let answer = {
-        let running = instance.transform(batch);
+        let running = instance.transform::<V>(batch);
         within(wall, begun, running).await
     };
     let answer = match answer {
@@ -105,11 +116,11 @@ async fn of_batch(
     release.took(module, begun.elapsed().as_secs_f64());
     match (answer, lookup_failed) {
         (Ok(columns), _) => {
-            let columns = returned::columns(columns, &call.manifest, call.rows, module)?;
+            let columns = returned::columns_of::<V>(columns, &call.manifest, call.rows, module)?;
             Ok(Made { columns, bounded })
         }
         (Err(_), Some(source)) => Err(ModuleError::Lookup { module: module.to_string(), source }),
-        (Err(error), None) => Err(returned::report(error, module)),
+        (Err(error), None) => Err(V::report(error, module)),
     }
 }
 

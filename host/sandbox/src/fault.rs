@@ -51,6 +51,11 @@ pub(crate) fn reported(words: &str, module: &Arc<str>) -> ModuleError {
     ModuleError::Failed { module: module.to_string(), message: clean(words, WORDS_LEN_MAX) }
 }
 
+/// The error for rows that a guest needs and that are unknown on this host.
+pub(crate) fn unavailable(words: &str, module: &Arc<str>) -> ModuleError {
+    ModuleError::Unavailable { module: module.to_string(), reason: clean(words, WORDS_LEN_MAX) }
+}
+
 /// The refusal of a component, in one bounded line.
 pub(crate) fn refused(what: &str, error: &wasmtime::Error) -> ModuleError {
     ModuleError::Refused(clean(&format!("{what}: {}", chain(error)), 2 * WORDS_LEN_MAX))

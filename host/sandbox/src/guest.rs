@@ -1,7 +1,7 @@
 //! What belongs to one instance: its limits, and the call that it is serving.
 
 use crate::{
-    bindings::{feature_reader, logging, types},
+    bindings::{v0_1, v0_2},
     deadline::{Deadline, Slice},
     limits::Limits,
     meter::Meter,
@@ -11,6 +11,7 @@ use littoral_model::{
     event_time::EventTime, freshness::ReadDemand, module::ModuleManifest, ports::FeatureReader, read::ReadError,
 };
 use std::{sync::Arc, time::Instant};
+use tracing::Level;
 use wasmtime::{Trap, component::HasSelf};
 
 /// Bytes of a logged line.
@@ -85,24 +86,21 @@ pub(crate) struct Call {
 /// # Errors
 /// Never in practice: names are linked once.
 pub(crate) fn link(linker: &mut wasmtime::component::Linker<Guest>) -> wasmtime::Result<()> {
-    types::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
-    feature_reader::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
-    logging::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
-}
-
-impl types::Host for Guest {}
-
-impl logging::Host for Guest {
-    async fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
-        self.pace.step().await?;
-        self.take_line(level, &message);
-        Ok(())
+    macro_rules! link {
+        ($($wit:ident),+) => {$(
+            $wit::types::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+            $wit::feature_reader::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+            $wit::logging::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+        )+};
     }
+    link!(v0_1, v0_2);
+    Ok(())
 }
 
 impl Guest {
-    fn take_line(&mut self, level: logging::Level, message: &str) {
-        if level == logging::Level::Error {
+    /// Logs a guest's line, within its bounds.
+    pub(crate) fn take_line(&mut self, level: Level, message: &str) {
+        if level == Level::ERROR {
             self.last_words = Some(clean(message, WORDS_LEN_MAX));
         }
         let Some(call) = &mut self.call else { return };
@@ -116,10 +114,10 @@ impl Guest {
         let line = clean(message, LINE_LEN_MAX);
         let module = &*call.module;
         match level {
-            logging::Level::Debug => tracing::debug!(target: "littoral::module", module, "{line}"),
-            logging::Level::Info => tracing::info!(target: "littoral::module", module, "{line}"),
-            logging::Level::Warn => tracing::warn!(target: "littoral::module", module, "{line}"),
-            logging::Level::Error => tracing::error!(target: "littoral::module", module, "{line}"),
+            Level::DEBUG => tracing::debug!(target: "littoral::module", module, "{line}"),
+            Level::INFO => tracing::info!(target: "littoral::module", module, "{line}"),
+            Level::WARN => tracing::warn!(target: "littoral::module", module, "{line}"),
+            _ => tracing::error!(target: "littoral::module", module, "{line}"),
         }
         if call.lines_left == 0 {
             tracing::warn!(target: "littoral::module", module, "this call's further lines are dropped");

@@ -1,10 +1,8 @@
 //! Key columns of a lookup to entity keys.
 
-use crate::bindings::{
-    feature_reader::LookupError,
-    types::{Column, ColumnData, Status},
-};
+use crate::bindings::v0_2::feature_reader::LookupError;
 use littoral_model::{
+    column::{Column, ColumnData, Status},
     entity_key::{self, KEY_LEN_MAX, KeyBatch},
     value::ValueType,
     view::FeatureView,
@@ -36,14 +34,13 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
         let Some((_, len)) = key_values(&column.data).filter(|(value_type, _)| *value_type == key.value_type) else {
             return Err(LookupError::Invalid(format!("join key '{}' takes a column of {}", key.name, key.value_type)));
         };
-        if len != rows || column.statuses.as_ref().is_some_and(|statuses| statuses.len() != rows) {
+        if len != rows || column.statuses.len() != rows {
             return Err(LookupError::Invalid(format!("join key '{}': key columns are not of one length", key.name)));
         }
     }
     let mut keys = Keys { batch: KeyBatch::with_capacity(rows, rows * 16), absent: Vec::with_capacity(rows) };
     for row in 0..rows {
-        let is_absent = |statuses: &Vec<Status>| statuses[row] != Status::Present;
-        let absent = columns.iter().any(|column| column.statuses.as_ref().is_some_and(is_absent));
+        let absent = columns.iter().any(|column| column.statuses[row] != Status::Present);
         keys.absent.push(absent);
         if absent {
             continue;
@@ -62,10 +59,10 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
 /// The type and number of values that can be part of a key.
 fn key_values(data: &ColumnData) -> Option<(ValueType, usize)> {
     match data {
-        ColumnData::Int32s(values) => Some((ValueType::Int32, values.len())),
-        ColumnData::Int64s(values) => Some((ValueType::Int64, values.len())),
-        ColumnData::UnixTimestamps(values) => Some((ValueType::UnixTimestamp, values.len())),
-        ColumnData::Strings(values) => Some((ValueType::String, values.len())),
+        ColumnData::Int32(values) => Some((ValueType::Int32, values.len())),
+        ColumnData::Int64(values) => Some((ValueType::Int64, values.len())),
+        ColumnData::UnixTimestamp(values) => Some((ValueType::UnixTimestamp, values.len())),
+        ColumnData::String(values) => Some((ValueType::String, values.len())),
         ColumnData::Bytes(values) => Some((ValueType::Bytes, values.len())),
         _ => None,
     }
@@ -73,9 +70,9 @@ fn key_values(data: &ColumnData) -> Option<(ValueType, usize)> {
 
 fn push(key: &mut Vec<u8>, column: &ColumnData, row: usize) {
     match column {
-        ColumnData::Int32s(values) => entity_key::push_i64(key, i64::from(values[row])),
-        ColumnData::Int64s(values) | ColumnData::UnixTimestamps(values) => entity_key::push_i64(key, values[row]),
-        ColumnData::Strings(values) => entity_key::push_bytes(key, values[row].as_bytes()),
+        ColumnData::Int32(values) => entity_key::push_i64(key, i64::from(values[row])),
+        ColumnData::Int64(values) | ColumnData::UnixTimestamp(values) => entity_key::push_i64(key, values[row]),
+        ColumnData::String(values) => entity_key::push_bytes(key, values[row].as_bytes()),
         ColumnData::Bytes(values) => entity_key::push_bytes(key, &values[row]),
         _ => {}
     }
@@ -86,6 +83,7 @@ mod tests {
     use super::*;
     use littoral_model::{
         merge::MergePolicy,
+        statuses::Statuses,
         view::{Feature, JoinKey, ViewId},
     };
 
@@ -104,8 +102,8 @@ mod tests {
     fn airports(values: &[Option<&str>]) -> Column {
         let status = |value: &Option<&str>| if value.is_some() { Status::Present } else { Status::NullValue };
         Column {
-            statuses: Some(values.iter().map(status).collect()),
-            data: ColumnData::Strings(values.iter().map(|value| value.unwrap_or_default().to_owned()).collect()),
+            statuses: values.iter().map(status).collect::<Vec<_>>().into(),
+            data: ColumnData::String(values.iter().map(|value| value.unwrap_or_default().to_owned()).collect()),
         }
     }
 
@@ -131,7 +129,7 @@ mod tests {
         assert_eq!(error, "view 'route_daily' has 2 join keys (destination, origin), 1 columns were given");
         let error = why(encode(&routes(), &[airports(&[None]), airports(&[None, None])]).unwrap_err());
         assert!(error.contains("join key 'origin'") && error.contains("one length"), "{error}");
-        let hours = Column { data: ColumnData::Int64s(vec![1]), statuses: None };
+        let hours = Column { data: ColumnData::Int64(vec![1]), statuses: Statuses::present(1) };
         let error = why(encode(&routes(), &[airports(&[None]), hours]).unwrap_err());
         assert_eq!(error, "join key 'origin' takes a column of string");
         let long = "x".repeat(KEY_LEN_MAX);

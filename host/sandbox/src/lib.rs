@@ -22,7 +22,6 @@
 mod bindings;
 mod cache;
 mod call;
-mod columns;
 pub mod compile_child;
 mod compiler;
 mod config;
@@ -43,6 +42,7 @@ mod runtime;
 mod thread_time;
 mod ticker;
 mod turn;
+mod version;
 
 pub use config::{Config, Instances};
 pub use runtime::{Runtime, StartError};

@@ -1,8 +1,7 @@
 //! The host's side of `lookup`.
 
 use crate::{
-    bindings::{feature_reader, feature_reader::LookupError, types::Column as GuestColumn},
-    columns,
+    bindings::v0_2::feature_reader::LookupError,
     guest::{Call, Guest, Pace},
     keys::{self, Keys},
     thread_time,
@@ -11,7 +10,7 @@ use littoral_model::{
     column::{Column, Status},
     entity_key::KeyBatch,
     parts,
-    read::{ReadAnswer, ReadRequest, ViewRead, row_status},
+    read::{ReadAnswer, ReadError, ReadRequest, ViewRead, row_status},
     row::Row,
     row_body::ValueRef,
     view::FeatureView,
@@ -20,19 +19,24 @@ use littoral_model::{
 /// Bytes that any value takes, at least: a list's or a text's place, which is larger here than in the guest, or a number.
 const SLOT_LEN: usize = size_of::<String>();
 
-impl feature_reader::Host for Guest {
-    async fn lookup(
+impl Guest {
+    /// Looks rows up. A guest that cannot be told that a row is unknown gets an error when one is.
+    ///
+    /// # Errors
+    /// The trap that ends a guest whose time is up.
+    pub(crate) async fn look_up(
         &mut self,
         view: String,
-        keys: Vec<GuestColumn>,
+        keys: Vec<Column>,
         features: Vec<String>,
-    ) -> wasmtime::Result<Result<Vec<GuestColumn>, LookupError>> {
+        tells_unknown: bool,
+    ) -> wasmtime::Result<Result<Vec<Column>, LookupError>> {
         let Self { call, pace, .. } = self;
         pace.step().await?;
         let Some(call) = call else {
             return Ok(Err(LookupError::Unavailable("lookups are possible only within transform".into())));
         };
-        match call.lookup(pace, &view, &keys, &features).await {
+        match call.lookup(pace, &view, &keys, &features, tells_unknown).await {
             Ok(columns) => Ok(Ok(columns)),
             Err(Ended::Refused(error)) => {
                 call.lookup_refused = true;
@@ -41,6 +45,13 @@ impl feature_reader::Host for Guest {
             Err(Ended::Trap(trap)) => Err(trap),
         }
     }
+}
+
+/// What is known of a key's row.
+#[derive(Clone, Copy, Default)]
+struct Found<'a> {
+    row: Option<&'a Row>,
+    unknown: bool,
 }
 
 /// Why a lookup gives nothing.
@@ -68,9 +79,10 @@ impl Call {
         &mut self,
         pace: &mut Pace,
         view: &str,
-        key_columns: &[GuestColumn],
+        key_columns: &[Column],
         features: &[String],
-    ) -> Result<Vec<GuestColumn>, Ended> {
+        tells_unknown: bool,
+    ) -> Result<Vec<Column>, Ended> {
         if !self.manifest.lookups.iter().any(|declared| declared == view) {
             return Err(LookupError::NotDeclared(format!(
                 "view '{view}' is not among the lookups that the module declares"
@@ -97,21 +109,31 @@ impl Call {
         })?;
         let Keys { batch, absent } = keys;
         let all_there = batch.len() == absent.len();
-        let mut rows = if batch.is_empty() { Vec::new() } else { self.read(pace, view, batch).await? };
+        let answer = if batch.is_empty() { ReadAnswer::default() } else { self.read(pace, view, batch).await? };
+        if !tells_unknown && let Some(error) = answer.unknown_error(0, |_| view.name.clone()) {
+            return Err(self.failed(error));
+        }
+        let unknown = |key| answer.is_unknown(0, key);
+        let mut rows: Vec<Found<'_>> = (answer.rows.first().into_iter().flatten().enumerate())
+            .map(|(key, row)| Found { row: row.as_ref(), unknown: unknown(key) })
+            .collect();
         if !all_there {
             let mut found = rows.into_iter();
-            rows = absent.into_iter().map(|absent| if absent { None } else { found.next().flatten() }).collect();
+            rows = absent
+                .into_iter()
+                .map(|absent| if absent { Found::default() } else { found.next().unwrap_or_default() })
+                .collect();
         }
         let mut room = self.answer_bytes;
         let mut columns = Vec::with_capacity(places.len());
         for place in places {
             pace.step().await?;
-            columns.push(columns::to_guest(self.gather(view, place, &rows, &mut room)?));
+            columns.push(self.gather(view, place, &rows, &mut room)?);
         }
         Ok(columns)
     }
 
-    async fn read(&mut self, pace: &mut Pace, view: &FeatureView, keys: KeyBatch) -> Result<Vec<Option<Row>>, Ended> {
+    async fn read(&mut self, pace: &mut Pace, view: &FeatureView, keys: KeyBatch) -> Result<ReadAnswer, Ended> {
         let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
         if view.merge.combines() || !self.reader.read_now(&request, &mut answer) {
@@ -122,13 +144,16 @@ impl Call {
                 self.reader.read(&request).await.map(|read| answer = read)
             };
             slice.begin(thread_time::exact());
-            if let Err(error) = read {
-                let why = error.to_string();
-                self.lookup_failed = Some(error);
-                return Err(LookupError::Unavailable(why).into());
-            }
+            read.map_err(|error| self.failed(error))?;
         }
-        Ok(answer.rows.pop().unwrap_or_default())
+        Ok(answer)
+    }
+
+    /// What a guest gets when a read fails through no fault of its own.
+    fn failed(&mut self, error: ReadError) -> Ended {
+        let why = error.to_string();
+        self.lookup_failed = Some(error);
+        LookupError::Unavailable(why).into()
     }
 
     /// One feature's column. What would not fit the guest's memory is not even gathered: `room` counts down.
@@ -136,15 +161,15 @@ impl Call {
         &self,
         view: &FeatureView,
         place: usize,
-        rows: &[Option<Row>],
+        rows: &[Found<'_>],
         room: &mut usize,
     ) -> Result<Column, LookupError> {
         let value_type = view.features[place].value_type;
         let mut column = Column::with_capacity(value_type, rows.len());
-        for row in rows {
-            let row = row.as_ref();
+        for Found { row, unknown } in rows {
             let mut bytes = SLOT_LEN;
-            match (row, row_status(view, row, self.now)) {
+            let status = if *unknown { Status::Unknown } else { row_status(view, *row, self.now) };
+            match (row, status) {
                 (Some(row), Status::Present) => {
                     let value = row.value(place, value_type);
                     bytes += match value {

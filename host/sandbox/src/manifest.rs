@@ -1,6 +1,6 @@
 //! A guest's declaration as the catalogue holds it.
 
-use crate::bindings::types::{Field as GuestField, Manifest as GuestManifest, ValueType as GuestType};
+use crate::bindings::v0_2::types::{Field as GuestField, Manifest as GuestManifest, ValueType as GuestType};
 use littoral_model::{
     module::{Field, Input, ModuleManifest},
     value::ValueType,

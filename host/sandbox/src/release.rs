@@ -1,10 +1,7 @@
 //! A release that is ready to be called: its native code, its idle instances, its quota.
 
 use crate::{
-    bindings::{
-        FeatureModulePre,
-        types::{Batch, Column as GuestColumn, Manifest, TransformError},
-    },
+    bindings::{v0_1, v0_2, v0_2::types::Manifest},
     config::{Config, Instances},
     fault,
     guest::{self, Guest, Pace},
@@ -12,8 +9,12 @@ use crate::{
     limits::Limits,
     meter::Meter,
     thread_time,
+    version::Version,
 };
-use littoral_model::ports::ModuleError;
+use littoral_model::{
+    column::{Column, Status},
+    ports::{ModuleCall, ModuleError},
+};
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -33,6 +34,8 @@ pub(crate) struct Release {
     /// What instances are made of. Its exports have the world's types.
     pre: InstancePre<Guest>,
     exports: Exports,
+    /// Whether it is built for version 0.1.0 of the WIT package, else for 0.2.0.
+    pub(crate) is_v0_1: bool,
     idle: Mutex<Vec<Instance>>,
     running: AtomicUsize,
     meter: Arc<Meter>,
@@ -78,19 +81,29 @@ impl Release {
         let mut linker = Linker::new(engine);
         guest::link(&mut linker).map_err(|error| fault::refused("the sandbox cannot be linked", &error))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
-            fault::refused("it imports what a module may not (only littoral:feature@0.1.0 is there)", &error)
+            fault::refused(
+                "it imports what a module may not (only littoral:feature is there, in versions 0.1.0 and 0.2.0)",
+                &error,
+            )
         })?;
+        let is_v0_1 = (component.component_type().imports(engine))
+            .any(|(name, _)| name.starts_with("littoral:feature/") && name.ends_with("@0.1.0"));
+        let world = if is_v0_1 { "0.1.0" } else { "0.2.0" };
         let foreign = |error: wasmtime::Error| {
-            fault::refused("it is not of the world littoral:feature/feature-module@0.1.0", &error)
+            fault::refused(&format!("it is not of the world littoral:feature/feature-module@{world}"), &error)
         };
-        let pre = FeatureModulePre::new(pre).map_err(foreign)?;
         let export = |name: &str| {
             component.get_export_index(None, name).ok_or_else(|| foreign(wasmtime::format_err!("it has no '{name}'")))
         };
         let exports = Exports { describe: export("describe")?, transform: export("transform")? };
-        let pre = pre.instance_pre().clone();
+        let pre = if is_v0_1 {
+            v0_1::FeatureModulePre::new(pre).map_err(foreign)?.instance_pre().clone()
+        } else {
+            v0_2::FeatureModulePre::new(pre).map_err(foreign)?.instance_pre().clone()
+        };
         Ok(Self {
             exports,
+            is_v0_1,
             engine: engine.clone(),
             pre,
             idle: Mutex::new(Vec::new()),
@@ -100,6 +113,20 @@ impl Release {
             seconds: OnceLock::new(),
             config: config.clone(),
         })
+    }
+
+    /// Whether it can be called with these inputs.
+    ///
+    /// # Errors
+    /// [`ModuleError::Unavailable`], when a row is unknown and its version of the WIT package has no status for that.
+    pub(crate) fn takes(&self, call: &ModuleCall) -> Result<(), ModuleError> {
+        let unknown = |column: &Column| !column.statuses.all_present() && column.statuses.contains(&Status::Unknown);
+        let at = if self.is_v0_1 { call.inputs.iter().position(unknown) } else { None };
+        let Some(at) = at else { return Ok(()) };
+        let input = call.manifest.inputs.get(at);
+        let name = input.map_or_else(String::new, |input| format!("{}:{}", input.view, input.feature));
+        let reason = format!("whether the row of its input '{name}' exists is unknown");
+        Err(ModuleError::Unavailable { module: call.name.to_string(), reason })
     }
 
     /// A place within the quota.
@@ -195,17 +222,16 @@ impl Instance {
     ///
     /// # Errors
     /// What ended the guest, or what of its answer cannot be read.
-    pub(crate) async fn transform(
+    pub(crate) async fn transform<V: Version>(
         &mut self,
-        batch: &Batch,
-    ) -> wasmtime::Result<Result<Vec<GuestColumn>, TransformError>> {
+        batch: &V::Batch,
+    ) -> wasmtime::Result<Result<Vec<V::Column>, V::Report>> {
         // SAFETY: the function has these types. `FeatureModulePre::new` has held the component's exports against the world
         // when the release was loaded, and this is the same component's export of that name. To hold every fresh instance
         // against it again would find nothing.
         #[allow(unsafe_code, reason = "the types were checked once for all instances")]
-        let transform = unsafe {
-            TypedFunc::<(&Batch,), (Result<Vec<GuestColumn>, TransformError>,)>::new_unchecked(self.transform)
-        };
+        let transform =
+            unsafe { TypedFunc::<(&V::Batch,), (Result<Vec<V::Column>, V::Report>,)>::new_unchecked(self.transform) };
         let (answer,) = transform.call_async(&mut self.store, (batch,)).await?;
         Ok(answer)
     }
@@ -215,6 +241,7 @@ impl Instance {
     /// # Errors
     /// As [`Instance::transform`].
     pub(crate) async fn describe(&mut self, release: &Release) -> wasmtime::Result<Manifest> {
+        // Declarations are the same in all versions, and types of components are compared by their structure.
         let describe = self.module.get_func(&mut self.store, release.exports.describe).ok_or_else(missing)?;
         let describe = describe.typed::<(), (Manifest,)>(&self.store)?;
         let (manifest,) = describe.call_async(&mut self.store, ()).await?;

@@ -4,11 +4,14 @@
 //! and all together are no more bytes than a guest may return. Everything else is as the guest pleases: how many columns and
 //! values there are, which statuses stand beside them, and what names and words say.
 
-pub use crate::bindings::types::{
+pub use crate::bindings::v0_2::types::{
     Column as GuestColumn, ColumnData, Field, Input, JoinKeyAlias, Manifest, Status, TransformError, ValueType,
 };
 
-use crate::{columns as convert, fault, manifest as declared};
+use crate::{
+    manifest as declared,
+    version::{V0_2, Version},
+};
 use littoral_model::{column::Column, module::ModuleManifest, ports::ModuleError};
 use std::sync::Arc;
 
@@ -22,11 +25,21 @@ pub fn columns(
     rows: usize,
     module: &Arc<str>,
 ) -> Result<Vec<Column>, ModuleError> {
+    columns_of::<V0_2>(returned, manifest, rows, module)
+}
+
+/// The same for columns of any version.
+pub(crate) fn columns_of<V: Version>(
+    returned: Vec<V::Column>,
+    manifest: &ModuleManifest,
+    rows: usize,
+    module: &Arc<str>,
+) -> Result<Vec<Column>, ModuleError> {
     let wrong = |reason: String| ModuleError::WrongShape { module: module.to_string(), reason };
     if returned.len() != manifest.outputs.len() {
         return Err(wrong(format!("{} columns, {} outputs are declared", returned.len(), manifest.outputs.len())));
     }
-    let columns: Vec<Column> = returned.into_iter().map(convert::from_guest).collect();
+    let columns: Vec<Column> = returned.into_iter().map(V::from_guest).collect();
     for (column, output) in columns.iter().zip(&manifest.outputs) {
         let name = &output.name;
         if column.data.value_type() != output.value_type {
@@ -52,6 +65,5 @@ pub fn manifest(returned: Manifest) -> Result<ModuleManifest, ModuleError> {
 /// The guest's own report that it cannot compute, in one bounded line.
 #[must_use]
 pub fn report(returned: TransformError, module: &Arc<str>) -> ModuleError {
-    let (TransformError::InvalidInput(words) | TransformError::Failed(words)) = returned;
-    fault::reported(&words, module)
+    V0_2::report(returned, module)
 }

@@ -202,6 +202,9 @@ impl ModuleRuntime for Runtime {
             return Box::pin(async { Err(error) });
         };
         let module = call.name.clone();
+        if let Err(error) = release.takes(call) {
+            return Box::pin(async move { counted(&module, Err(error)) });
+        }
         // Boxed apart, as a request that waits for its part of a call needs a fraction of the memory of one that makes a call.
         if self.calls.shares(call) {
             return Box::pin(async move { counted(&module, joined::transform(&self.calls, &release, call).await) });
@@ -235,6 +238,7 @@ fn kind(error: &ModuleError) -> &'static str {
         ModuleError::Failed { .. } => "failed",
         ModuleError::Busy { .. } => "busy",
         ModuleError::NotReady { .. } => "not_ready",
+        ModuleError::Unavailable { .. } => "unavailable",
         ModuleError::Lookup { .. } => "lookup",
     }
 }

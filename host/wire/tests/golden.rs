@@ -1,4 +1,4 @@
-//! The wire's form, held against `tests/fixtures/wire/v3.hex`: peers of another release must read what we write. When
+//! The wire's form, held against `tests/fixtures/wire/v4.hex`: peers of another release must read what we write. When
 //! the form changes on purpose, the protocol version grows, the old file stays, and a new one is written by running
 //! these tests with `LITTORAL_WRITE_FIXTURES=1`.
 
@@ -194,6 +194,7 @@ fn replies() -> Vec<Reply> {
         token: watermark,
         concern: WriteConcern::Local,
         duplicate: true,
+        outranked: littoral_model::outranked::Outranked { count: 300, rows: vec![0, 2] },
     };
     let answers = [
         Answer::Read(Ok(read.clone())),
@@ -257,7 +258,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn frames_are_byte_for_byte_what_they_were() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v4.hex");
     let mut text = String::new();
     for (name, frame) in frames() {
         let hex = frame.iter().fold(String::new(), |mut hex, byte| {
@@ -274,6 +275,27 @@ fn frames_are_byte_for_byte_what_they_were() {
         assert_eq!(ours, theirs, "the wire's form has changed");
     }
     assert_eq!(text.lines().count(), golden.lines().count());
+}
+
+/// The version before had no rows that changed nothing in its receipts.
+#[test]
+fn calls_of_the_version_before_are_read() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
+    let text = std::fs::read_to_string(path).unwrap();
+    let of = |name: &str| -> Vec<Bytes> {
+        let lines = text.lines().filter(|line| line.split_once(' ').is_some_and(|(of, _)| of.starts_with(name)));
+        let bytes = |hex: &str| -> Vec<u8> {
+            (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+        };
+        lines.map(|line| payload(&bytes(line.rsplit_once(' ').unwrap().1))).collect()
+    };
+    assert!(of("request").iter().all(|payload| call::request(payload).is_ok()));
+    let replies: Vec<Reply> = of("reply").iter().map(|payload| call::reply(payload).unwrap()).collect();
+    let receipts = replies.iter().filter_map(|reply| match &reply.answer {
+        Answer::Receipt(Ok(receipt)) => Some(receipt),
+        _ => None,
+    });
+    assert!(receipts.clone().count() > 0 && receipts.clone().all(|receipt| receipt.outranked.is_none()));
 }
 
 fn payload(frame: &[u8]) -> Bytes {

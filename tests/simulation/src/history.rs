@@ -132,6 +132,14 @@ impl History {
         self.entries.get(usize::try_from(lsn.0).ok()?.checked_sub(1)?)
     }
 
+    /// Whether a record's write was newer than what stood of its key.
+    #[must_use]
+    pub fn kept(&self, lsn: Lsn) -> bool {
+        let Some(What::Write(write)) = self.entry(lsn).map(|entry| &entry.what) else { return false };
+        let states = self.states.get(&(write.view.0, write.key.clone()));
+        states.is_some_and(|states| states.iter().any(|(from, state)| *from == lsn && state.is_some()))
+    }
+
     /// Whether who stands there has this history and no other.
     #[must_use]
     pub fn holds(&self, resume: &Resume) -> bool {

@@ -153,7 +153,9 @@ impl Leader {
         let clock = HlcClock::after(hlc);
         let known = (recovered.catalogue.clone(), recovered.origins.clone());
         let imports = Imports { incarnation: identity.incarnation, ..imports };
-        let committer = Committer::new(owner, limits, clock, known, receipts.clone()).importing(imports);
+        let committer = Committer::new(owner, limits, clock, known, receipts.clone())
+            .importing(imports)
+            .over(recovered.table.clone());
         Ok(Self {
             disk,
             log,
@@ -242,7 +244,8 @@ impl Leader {
             answers.push(taken.map(|durable| {
                 self.state.apply(&self.table, &durable);
                 let (first, last, duplicate) = durable.range();
-                receipt(identity, first, last, duplicate)
+                let outranked = self.receipts.lock().outranked(&durable, &self.state.losses);
+                WriteReceipt { outranked, ..receipt(identity, first, last, duplicate) }
             }));
         }
         let bounds = self.log.bounds();

@@ -210,10 +210,18 @@ impl World {
                 _ => None,
             })
             .collect();
-        if rows == writes_of(request) {
-            return Ok(());
+        if rows != writes_of(request) {
+            return Err(format!("a write is acknowledged as records {first} to {last}, which hold something else"));
         }
-        Err(format!("a write is acknowledged as records {first} to {last}, which hold something else"))
+        let outranked: Vec<u32> =
+            (0..rows.len() as u32).filter(|row| !self.history().kept(first.advance((*row).into()))).collect();
+        if receipt.outranked.rows != outranked {
+            let told = &receipt.outranked.rows;
+            return Err(format!(
+                "of the records {first} to {last}, rows {outranked:?} are outranked, and told of are {told:?}"
+            ));
+        }
+        Ok(())
     }
 
     /// Everybody forgets what was said of a log that is gone.

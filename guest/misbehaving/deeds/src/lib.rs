@@ -80,6 +80,11 @@ impl Guest for Deeds {
                 Ok(vec![doubles(rows, 0.0)])
             }
             "lookup" => look("airport_hourly", "SFO", 1, MEAN).map(|mean| vec![doubles(rows, mean)]).map_err(text),
+            "lookup status" => looked_up("airport_hourly", "SFO", 1, MEAN)
+                .map(|column| vec![doubles(rows, column.status(0).map_or(-1.0, |status| f64::from(status as u8)))])
+                .map_err(text),
+            "unknown" => Ok(vec![Column { statuses: Some(vec![Status::Unknown; rows]), ..doubles(rows, 0.0) }]),
+            "unavailable" => Err(TransformError::Unavailable("on purpose".into())),
             "lookup other view" => look("route_daily", "SFO", 1, MEAN).map(|_| Vec::new()).map_err(text),
             "lookup refused, and goes on" => {
                 let _ = look("route_daily", "SFO", 1, MEAN);
@@ -146,13 +151,18 @@ const MEAN: &str = "mean_delay_24h";
 
 /// A feature of an airport, looked up `keys` times at once; of no airport, where the name is empty.
 fn look(view: &str, airport: &str, keys: usize, feature: &str) -> Result<f64, String> {
+    match looked_up(view, airport, keys, feature)?.data {
+        ColumnData::Floats(means) => Ok(means.first().copied().map_or(0.0, f64::from)),
+        _ => Err("not a float".into()),
+    }
+}
+
+/// The same as it came.
+fn looked_up(view: &str, airport: &str, keys: usize, feature: &str) -> Result<Column, String> {
     let status = if airport.is_empty() { Status::NullValue } else { Status::Present };
     let airports = Column { data: ColumnData::Strings(vec![airport.into(); keys]), statuses: Some(vec![status; keys]) };
     match lookup(view, &[airports], &[feature.into()]) {
-        Ok(columns) => match columns.first() {
-            Some(Column { data: ColumnData::Floats(means), .. }) => Ok(means.first().copied().map_or(0.0, f64::from)),
-            _ => Err("not a float".into()),
-        },
+        Ok(mut columns) => columns.pop().ok_or_else(|| "no column".into()),
         Err(
             LookupError::NotDeclared(why)
             | LookupError::Invalid(why)

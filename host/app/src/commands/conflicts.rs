@@ -80,5 +80,9 @@ fn members(values: &Map<String, Value>) -> String {
 }
 
 fn replayed(receipt: &RowsReceipt) -> String {
-    format!("{} under the token {}\n", "written again".green(), receipt.token)
+    let lost = match receipt.outranked.count == 0 {
+        true => "",
+        false => "it changed nothing, as a newer row is held by now; look at the conflict again\n",
+    };
+    format!("{} under the token {}\n{lost}", "written again".green(), receipt.token)
 }

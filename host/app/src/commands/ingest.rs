@@ -11,6 +11,9 @@ use littoral_ingest::{Error, Options, Report};
 use littoral_model::write::WriteConcern;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+/// Refused rows that are shown.
+const REFUSED_SHOWN_MAX: usize = 10;
+
 /// `littoral ingest ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,7 +30,8 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct Parquet {
-    /// A file, or a directory whose `*.parquet` files are loaded in the order of their names.
+    /// A file, or a directory whose `*.parquet` files are loaded in the order of their paths, also those of folders within it: one
+    /// named `KEY=VALUE` gives its files a column. Names that begin with `.` or `_` are left out.
     path: PathBuf,
     /// The view that the rows belong to.
     #[arg(long)]
@@ -57,6 +61,9 @@ struct Parquet {
     /// Where the load's state is kept [default: beside the file or in the directory].
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Leave out rows that the node refuses, as those of an event too far ahead, and load the others.
+    #[arg(long)]
+    skip_refused: bool,
     /// Begin anew, whatever an earlier run has done.
     #[arg(long)]
     restart: bool,
@@ -101,6 +108,7 @@ impl Parquet {
             latest_only: self.latest_only,
             in_flight: self.in_flight,
             state: self.state.clone(),
+            skip_refused: self.skip_refused,
             restart: self.restart,
             ..Options::new(&self.view)
         })
@@ -112,7 +120,7 @@ pub fn failed(error: Error) -> Failure {
     match error {
         Error::Client(error) => target::failed(error),
         Error::Send { ref source, .. } if source.is_transient() => Failure::unreachable(error),
-        Error::Send { .. } | Error::NoView(_) | Error::Internal(_) => Failure::refused(error),
+        Error::Send { .. } | Error::Row { .. } | Error::NoView(_) | Error::Internal(_) => Failure::refused(error),
         _ => Failure::usage(error),
     }
 }
@@ -123,13 +131,39 @@ fn describe(report: &Report) -> String {
         return format!("{} all {rows} rows were in already; --restart sends them again", "nothing to do:".green());
     }
     let took = text::span(Duration::from_millis(report.elapsed_ms));
-    let (rows, rate) = (text::count(report.rows_sent), text::count(report.rows_per_second as u64));
+    let (rows, rate) = (text::count(report.rows_sent - report.rows_known), text::count(report.rows_per_second as u64));
     let mut line = format!("{} {rows} rows in {took} ({rate} a second)", "loaded".green());
-    if report.rows_resumed > 0 {
-        line.push_str(&format!("; {} were in from an earlier run", text::count(report.rows_resumed)));
+    let before = report.rows_resumed + report.rows_known;
+    if before > 0 {
+        line.push_str(&format!("; {} were in from an earlier run", text::count(before)));
+    }
+    if report.rows_outranked > 0 {
+        let outranked = text::count(report.rows_outranked);
+        line.push_str(&format!("; {outranked} of them changed nothing, as newer rows of their keys are held"));
     }
     if report.rows_superseded > 0 {
         line.push_str(&format!("; {} were left out for a later row of their key", text::count(report.rows_superseded)));
+    }
+    if report.rows_refused > 0 {
+        line.push_str(&format!(
+            "\n{} {} rows were refused and left out",
+            "refused:".red(),
+            text::count(report.rows_refused)
+        ));
+        for refused in report.refused.iter().take(REFUSED_SHOWN_MAX) {
+            line.push_str(&format!("\n  {}, row {}: {}", refused.file.display(), refused.row, refused.reason));
+        }
+        if report.rows_refused > REFUSED_SHOWN_MAX as u64 {
+            line.push_str("\n  ... (--json names more)");
+        }
+    }
+    if report.files_hidden > 0 {
+        let hidden = format!("left out: {} files or folders whose names begin with '.' or '_'", report.files_hidden);
+        line.push_str(&format!("\n{}", hidden.dim()));
+    }
+    if report.files_other > 0 {
+        let others = format!("left out: {} files whose names do not end in .parquet", report.files_other);
+        line.push_str(&format!("\n{}", others.dim()));
     }
     if !report.columns_ignored.is_empty() {
         line.push_str(&format!("\n{}", format!("ignored columns: {}", report.columns_ignored.join(", ")).dim()));

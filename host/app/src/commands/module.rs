@@ -6,6 +6,7 @@ use crate::{
     output::{self, Paint, Table, text},
 };
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
+use littoral_client::{Client, Config, Edges};
 use littoral_model::{
     module::{ModuleDigest, ModuleManifest},
     ports::ModuleRuntime as _,
@@ -14,6 +15,7 @@ use serde::Serialize;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// `littoral module ...`.
@@ -53,6 +55,9 @@ enum Action {
         /// The release, as `1.0.0`.
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         release: String,
+        /// For how long to wait until every edge that follows the node can call it, as `20s`; `0s` not at all.
+        #[arg(long, value_name = "TIME", default_value = "20s", value_parser = crate::output::text::parse_span)]
+        wait: Duration,
         /// The node.
         #[command(flatten)]
         target: Target,
@@ -82,6 +87,7 @@ struct Pushed {
     digest: String,
     manifest: ModuleManifest,
     token: String,
+    edges: Edges,
 }
 
 /// What became of a drop, for programs.
@@ -100,8 +106,8 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         Action::Build { dir, out } => build(dir, out.as_deref(), json),
         Action::Inspect { component } => super::block_on(inspect(component, json)),
         Action::Test { dir } => super::block_on(test(dir, json)),
-        Action::Push { component, name, release, target } => {
-            super::block_on(push(component, name, release, target, json))
+        Action::Push { component, name, release, wait, target } => {
+            super::block_on(push(component, (name, release), *wait, target, json))
         }
         Action::List { target } => super::block_on(list(target, json)),
         Action::Drop { name, target } => super::block_on(async {
@@ -113,19 +119,39 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     }
 }
 
-async fn push(component: &Path, name: &str, release: &str, target: &Target, json: bool) -> Result<ExitCode, Failure> {
+async fn push(
+    component: &Path,
+    (name, release): (&str, &str),
+    wait: Duration,
+    target: &Target,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let bytes = read(component)?;
-    let put = target.client()?.put_module(name, release, bytes.into()).await.map_err(failed)?;
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let timeout_ms = Config::default().timeout_ms.saturating_add(wait_ms);
+    let client = Client::new(&target.to, Config { timeout_ms, ..Config::default() }).map_err(failed)?;
+    let put = client.put_module_and_wait(name, release, bytes.into(), wait).await.map_err(failed)?;
     let pushed = Pushed {
         name: name.to_owned(),
         release: release.to_owned(),
         digest: put.digest,
         manifest: put.manifest,
         token: put.receipt.token,
+        edges: put.edges,
     };
     output::answer(json, &pushed, |pushed| {
         let head = format!("{} module {} {}", "pushed".green(), pushed.name.bold(), pushed.release);
-        format!("{head}\n{}\n{}", pushed.digest.dim(), manifest(&pushed.manifest))
+        let edges = pushed.edges;
+        let spread = match edges.ready == edges.of {
+            true => String::new(),
+            false => format!(
+                "\n{} {} of {} edges can call it so far; the others prepare it",
+                "note:".yellow(),
+                edges.ready,
+                edges.of
+            ),
+        };
+        format!("{head}\n{}\n{}{spread}", pushed.digest.dim(), manifest(&pushed.manifest))
     })?;
     Ok(ExitCode::SUCCESS)
 }

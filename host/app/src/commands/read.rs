@@ -1,6 +1,7 @@
 //! `littoral read`: reads features, and shows what is known of their freshness.
 
 use crate::{
+    commands::pairs,
     commands::target::{Target, failed},
     failure::Failure,
     output::{self, Paint, Table, text},
@@ -20,7 +21,8 @@ pub struct Args {
     /// A feature service in the place of single features.
     #[arg(long, conflicts_with = "features", value_name = "NAME")]
     service: Option<String>,
-    /// One row: its join keys, as `origin=ATL,destination=ORD`. Repeat it for more rows.
+    /// One row: its join keys, as `origin=ATL,destination=ORD`. Repeat it for more rows. A value is taken as it stands, blanks and
+    /// all; one that holds `,NAME=` is given in double quotes, as JSON has texts, or the whole row as a JSON object.
     #[arg(long = "entity", required = true, value_name = "KEY=VALUE,..")]
     entities: Vec<String>,
     /// Request parameters for modules, as `departure_hour=17`; once for all rows, or once a row.
@@ -79,9 +81,9 @@ impl Args {
             ..Read::default()
         };
         for (row, entity) in self.entities.iter().enumerate() {
-            for (name, value) in pairs(entity)? {
+            for (name, value) in pairs::parse(entity)? {
                 // As text: the node coerces to the join key's type, and an airport named 007 stays one.
-                read.entities.entry(name).or_default().push(Value::String(value));
+                read.entities.entry(name).or_default().push(value.into_text());
             }
             if let Some((name, _)) = read.entities.iter().find(|(_, values)| values.len() != row + 1) {
                 return Err(Failure::usage(format!(
@@ -98,8 +100,8 @@ impl Args {
         }
         for row in 0..rows {
             if let Some(param) = self.params.get(row).or(self.params.first()) {
-                for (name, value) in pairs(param)? {
-                    read.params.entry(name).or_default().push(scalar(value));
+                for (name, value) in pairs::parse(param)? {
+                    read.params.entry(name).or_default().push(value.into_scalar());
                 }
             }
         }
@@ -126,23 +128,6 @@ fn ms(span: Duration) -> u64 {
 /// A variant by the name that the API gives it.
 fn named<T: DeserializeOwned>(name: &str) -> Result<T, Failure> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(Failure::usage)
-}
-
-/// Splits `a=1,b=2`.
-fn pairs(text: &str) -> Result<Vec<(String, String)>, Failure> {
-    let pair = |part: &str| match part.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
-        _ => Err(Failure::usage(format!("'{part}' is not NAME=VALUE, as in --entity origin=ATL,destination=ORD"))),
-    };
-    text.split(',').map(pair).collect()
-}
-
-/// A number, true, false, null or a quoted text, as JSON has them; any other text as it is.
-fn scalar(text: String) -> Value {
-    match serde_json::from_str(&text) {
-        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_))) => value,
-        _ => Value::String(text),
-    }
 }
 
 fn render(read: &Read, answer: &ReadAnswer) -> String {
@@ -200,19 +185,4 @@ fn freshness(answer: &ReadAnswer) -> String {
         text.push_str(&format!("{}\n", format!("module {module} {digest}").dim()));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pairs_and_scalars_are_read() {
-        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(pairs("origin=ATL, destination=ORD").unwrap(), [pair("origin", "ATL"), pair("destination", "ORD")]);
-        assert!(pairs("origin").is_err() && pairs("=ATL").is_err());
-        assert_eq!(scalar("17".into()), Value::from(17));
-        assert_eq!(scalar("\"17\"".into()), Value::from("17"));
-        assert_eq!(scalar("soon".into()), Value::from("soon"));
-    }
 }

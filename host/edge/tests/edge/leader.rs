@@ -224,7 +224,8 @@ impl Leader {
             })
             .collect();
         let watermark = Watermark::at(region(), position.incarnation, position.lsn);
-        ReadAnswer { rows, freshness: Freshness { position, watermark, ..Freshness::default() } }
+        let freshness = Freshness { position, watermark, ..Freshness::default() };
+        ReadAnswer { rows, freshness, ..ReadAnswer::default() }
     }
 
     fn receipt(&self) -> WriteReceipt {
@@ -235,6 +236,7 @@ impl Leader {
             token: self.token(),
             concern: WriteConcern::Local,
             duplicate: false,
+            outranked: littoral_model::outranked::Outranked::default(),
         }
     }
 }

@@ -214,6 +214,14 @@ async fn without_a_leader_what_is_not_held_is_said_to_be_unknown() {
     edge.eventually("lost", |node| !node.status().writable).await;
     let answer = edge.read(2, &[1, 2], ReadDemand::default()).await;
     assert_eq!((values(&answer), answer.freshness.degraded), (vec![Some(1), None], Some(Degraded::Incomplete)));
+    assert_eq!(answer.unknown, [(0, 1)]);
+    let mut several = request(1, [1], ReadDemand::default());
+    several.reads.extend(request(2, [3, 1, 4], ReadDemand::default()).reads);
+    let answer = edge.node.read(&several).await.unwrap();
+    assert_eq!(answer.unknown, [(1, 0), (1, 2)], "of a full view everything is known");
+    let mut again = answer;
+    assert!(edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut again));
+    assert_eq!(again.unknown, [], "an answer that is used again forgets what was unknown");
     let demanding = edge.node.read(&request(2, [2], at_least(&token))).await;
     assert!(matches!(demanding, Err(ReadError::LeaderUnavailable(_))), "{demanding:?}");
 }

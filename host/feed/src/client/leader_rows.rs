@@ -52,6 +52,6 @@ impl LeaderRows {
         let staleness = Some(asked_at.elapsed());
         let freshness =
             Freshness { position: self.as_of, watermark: self.watermark, staleness, source, ..Freshness::default() };
-        Ok(ReadAnswer { rows, freshness })
+        Ok(ReadAnswer { rows, freshness, ..ReadAnswer::default() })
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     digest::BucketRows,
-    freshness::{Consistency, Degraded, OnUnmet, ReadDemand},
+    freshness::{Consistency, OnUnmet, ReadDemand},
     ports::FeedSource,
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
 };
@@ -186,7 +186,7 @@ fn request_of(reads: Vec<ViewRead>, consistency: Consistency) -> ReadRequest {
 fn rows_read(request: &ReadRequest, answer: &ReadAnswer) -> Result<RowsRead, ReadError> {
     let counts: Vec<u32> = request.reads.iter().map(|read| read.keys.len() as u32).collect();
     let mut bytes = Vec::new();
-    if answer.freshness.degraded == Some(Degraded::Incomplete) {
+    if !answer.unknown.is_empty() {
         // What a relay could not ask for must not be taken for absent.
         return Err(ReadError::LeaderUnavailable(
             "this relay does not hold the rows and cannot ask for them".to_owned(),

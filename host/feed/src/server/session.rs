@@ -24,13 +24,19 @@ use littoral_protocol::{
 use littoral_wire::{Outgoing, feed, records, records::ViewFilter};
 use parking_lot::Mutex;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{sync::Notify, time::timeout};
 
 /// The longest name of a subscriber, in bytes.
 const NAME_LEN_MAX: usize = 128;
+
+/// Sessions of this process so far.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ enum End {
 }
 
 struct Session<'a> {
+    /// Its number among all of this process.
+    number: u64,
     name: String,
     shared: &'a Shared,
     outbox: &'a Outbox,
@@ -114,8 +122,10 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
     };
     let resumed = state.applied();
     let (state, pinged) = (Mutex::new(state), Notify::new());
-    let session = Session { name: name.clone(), shared, outbox, state, pinged, for_region };
-    session.told(resumed);
+    let number = SESSIONS.fetch_add(1, Relaxed);
+    let session = Session { number, name: name.clone(), shared, outbox, state, pinged, for_region };
+    // Where it resumes it may still lack modules: it reports once it serves what comes next.
+    session.told(if for_region.is_some() { resumed } else { Lsn::NONE });
     tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "subscriber joined");
     let ended = tokio::select! {
         ended = session.listen(inbox) => ended,
@@ -243,6 +253,14 @@ fn wanted_views(checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Arc<Checkpo
 /// Loops end only by an [`End`].
 enum Never {}
 
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if self.for_region.is_none() {
+            self.source().serves_through(self.number, None);
+        }
+    }
+}
+
 impl Session<'_> {
     fn source(&self) -> &dyn FeedSource {
         &*self.shared.source
@@ -277,6 +295,8 @@ impl Session<'_> {
     fn told(&self, applied: Lsn) {
         if let Some(region) = self.for_region {
             self.source().taken_by(region, applied);
+        } else {
+            self.source().serves_through(self.number, Some(applied));
         }
     }
 

@@ -218,6 +218,7 @@ impl Leader {
             token: Watermark::at(region(), position.incarnation, position.lsn),
             concern: WriteConcern::Local,
             duplicate: false,
+            outranked: littoral_model::outranked::Outranked::default(),
         }
     }
 }

@@ -37,6 +37,14 @@ pub(super) fn parse(body: &[u8], dialect: Dialect) -> Result<Body<'_>, Failure> 
         parsed.params.0.clear();
         parsed.demand = None;
     }
+    if let Some((name, _)) = parsed.params.0.iter().find(|(name, _)| parsed.entities.get(name).is_some()) {
+        let name: String = name.chars().take(128).collect();
+        let message = format!(
+            "column '{name}' is given among 'entities' and among 'params': leave it out of 'params'; a module that takes a \
+             parameter of this name is given the entities' values"
+        );
+        return Err(Failure::bad_request("column_given_twice", message));
+    }
     Ok(parsed)
 }
 

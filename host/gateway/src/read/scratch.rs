@@ -85,9 +85,18 @@ impl Scratch {
         for (at, lookup) in plan.lookups.iter().enumerate() {
             let mut block = std::mem::take(&mut self.blocks[at]);
             block.clear();
-            for row in 0..rows {
-                let row = self.row(at, row).filter(|row| !row.is_tombstone());
-                block.push(row.map(|row| row.header().event_time), lookup.ttl_ms, now, dialect);
+            for number in 0..rows {
+                let row = self.row(at, number).filter(|row| !row.is_tombstone());
+                let event_time = row.map(|row| row.header().event_time);
+                let state = match event_time {
+                    None if self.answer.is_unknown(at, number) => Status::Unknown,
+                    None => Status::NotFound,
+                    Some(time) if lookup.ttl_ms.is_some_and(|ttl| age(time, now) > Duration::from_millis(ttl)) => {
+                        Status::OutsideMaxAge
+                    }
+                    Some(_) => Status::Present,
+                };
+                block.push(event_time, state, now, dialect);
             }
             self.blocks[at] = block;
         }
@@ -102,19 +111,12 @@ impl Block {
         self.ages.clear();
     }
 
-    fn push(&mut self, event_time: Option<EventTime>, ttl_ms: Option<u64>, now: EventTime, dialect: Dialect) {
+    fn push(&mut self, event_time: Option<EventTime>, state: Status, now: EventTime, dialect: Dialect) {
         if !self.states.is_empty() {
             self.statuses.push(b',');
             self.timestamps.push(b',');
             self.ages.push(b',');
         }
-        let state = match event_time {
-            None => Status::NotFound,
-            Some(time) if ttl_ms.is_some_and(|ttl| age(time, now) > Duration::from_millis(ttl)) => {
-                Status::OutsideMaxAge
-            }
-            Some(_) => Status::Present,
-        };
         self.states.push(state);
         push_status(&mut self.statuses, state);
         match event_time {

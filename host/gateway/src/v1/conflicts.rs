@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_model::{
     conflict::{Conflict, ConflictSide},
+    event_time::EventTime,
     parts,
     view::FeatureView,
     write::{RowBatch, RowWrite},
@@ -64,13 +65,19 @@ pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Resu
     };
     let catalogue = state.node.catalogue();
     let key = catalogue.view_by_id(conflict.view).map_or(&*conflict.key, |view| parts::entity_key(view, &conflict.key));
-    let event_time = littoral_runtime::clock::wall().max(conflict.kept.event_time);
+    let now = littoral_runtime::clock::wall();
     let mut rows = RowBatch::default();
-    rows.stamp(event_time);
+    // A leader gives a row that is stamped its own time, which a winner that is ahead of it would outrank.
+    let event_time = if conflict.kept.event_time < now {
+        rows.stamp(now);
+        now
+    } else {
+        EventTime(conflict.kept.event_time.0.saturating_add(1))
+    };
     rows.push(RowWrite { view: conflict.view, event_time, key, body: conflict.lost.body.as_deref() });
     let receipt = state.node.write(receipt::request(rows, headers)?).await?;
-    let mut answer = json(&receipt::rows(&receipt, 1))?;
-    receipt::insert_concern(answer.headers_mut(), &receipt);
+    let mut answer = json(&receipt::rows(&receipt, &receipt::Layout::rows(1)))?;
+    receipt::insert_reached(answer.headers_mut(), &receipt);
     crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
     Ok(answer)
 }

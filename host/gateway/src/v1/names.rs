@@ -15,7 +15,10 @@ use littoral_model::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json as object};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+/// For how long an upload waits at most until edges can call the release.
+const SPREAD_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The longest name of a release.
 const RELEASE_BYTES_MAX: usize = 128;
@@ -115,10 +118,16 @@ pub(super) async fn put_module(
     if component.is_empty() {
         return Err(Failure::bad_request("empty_module", "the body is empty; send the component's bytes"));
     }
+    let wait_ms = routes::query(query, "wait_ms").map_or(Ok(0), |ms| ms.parse::<u64>());
+    let wait_ms =
+        wait_ms.map_err(|_| Failure::bad_request("invalid_wait", "'wait_ms' takes a whole number of milliseconds"))?;
     let put = state.node.put_module(name.to_owned(), release, component).await?;
+    let spread = state.node.module_spread(&put, Duration::from_millis(wait_ms).min(SPREAD_WAIT_MAX)).await;
     let mut answer = receipt::change(&put.receipt);
     answer.insert("digest".to_owned(), object!(put.digest.to_string()));
     answer.insert("manifest".to_owned(), object!(put.manifest));
+    // Which of the edges that follow this node can call it, as far as was waited for.
+    answer.insert("edges".to_owned(), object!({ "ready": spread.ready, "of": spread.of }));
     json(&answer)
 }
 

@@ -14,8 +14,9 @@ pub(super) fn push(
 ) {
     out.extend_from_slice(b"\"region\":");
     push_text(out, version.region.as_str());
+    // As text: JSON's readers keep numbers up to 2^53 exactly, and readings are beyond.
     out.extend_from_slice(b",\"hlc\":");
-    out.extend_from_slice(version.hlc.0.to_string().as_bytes());
+    push_text(out, &version.hlc.0.to_string());
     out.extend_from_slice(b",\"written_at_ms\":");
     push_int(out, i64::try_from(version.hlc.physical_ms()).unwrap_or(i64::MAX));
     out.extend_from_slice(b",\"event_timestamp\":\"");

@@ -7,7 +7,9 @@ use crate::{
     coerce,
     failure::{Answer, Failure},
     json::{push_int, push_text, push_value},
-    lenient, offload, receipt, routes,
+    lenient, offload,
+    receipt::{self, Layout},
+    routes,
     rows::{Rows, Writer},
     state::State,
 };
@@ -59,13 +61,15 @@ pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, b
     let rows = offload::run(body.len(), move || {
         let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", "unknown_view", &name))?;
         if is_arrow {
-            return arrow_rows(view, &config, body);
+            let rows = arrow_rows(view, &config, body)?;
+            let layout = Layout::rows(rows.len());
+            return Ok((rows, layout));
         }
         let mut python = Vec::new();
         let write: Write<'_> = lenient::parse(&body, &mut python).map_err(|error| invalid_body(&error))?;
-        let mut rows = Rows::new(&config);
-        append(&mut rows, view, &write)?;
-        Ok(rows.finish())
+        let (mut rows, mut layout) = (Rows::new(&config), Layout::default());
+        append(&mut rows, &mut layout, view, &write)?;
+        Ok((rows.finish(), layout))
     });
     commit(state, headers, rows.await?).await
 }
@@ -91,7 +95,7 @@ pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: Bytes)
     commit(state, headers, rows).await
 }
 
-fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
+fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(RowBatch, Layout), Failure> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Writes<'a> {
@@ -100,7 +104,7 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Row
     }
     let mut python = Vec::new();
     let writes: Writes<'_> = lenient::parse(body, &mut python).map_err(|error| invalid_body(&error))?;
-    let mut rows = Rows::new(config);
+    let (mut rows, mut layout) = (Rows::new(config), Layout::default());
     for (at, write) in writes.writes.iter().enumerate() {
         let name = write
             .view
@@ -108,12 +112,13 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Row
             .map(|view| view.0.as_ref())
             .ok_or_else(|| Failure::bad_request("invalid_body", format!("writes[{at}] does not say its 'view'")))?;
         let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
-        append(&mut rows, view, write)?;
+        append(&mut rows, &mut layout, view, write)?;
     }
-    Ok(rows.finish())
+    Ok((rows.finish(), layout))
 }
 
-fn append(rows: &mut Rows, view: &FeatureView, write: &Write<'_>) -> Result<(), Failure> {
+fn append(rows: &mut Rows, layout: &mut Layout, view: &FeatureView, write: &Write<'_>) -> Result<(), Failure> {
+    layout.add(write.rows.len(), write.deletes.len());
     let now = rows.now();
     let mut writer = rows.view(view);
     for (at, document) in write.rows.iter().enumerate() {
@@ -165,14 +170,13 @@ fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) 
     Failure::invalid("invalid_row", format!("view '{}', {kind} {at}, column '{column}': {reason}", view.name))
 }
 
-async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch) -> Result<Answer, Failure> {
+async fn commit(state: &State, headers: &HeaderMap, (rows, layout): (RowBatch, Layout)) -> Result<Answer, Failure> {
     if rows.is_empty() {
         return Err(Failure::bad_request("no_rows", "there is no row to write and none to delete"));
     }
-    let count = rows.len();
     let receipt = state.node.write(receipt::request(rows, headers)?).await?;
-    let mut answer = json(&receipt::rows(&receipt, count))?;
-    receipt::insert_concern(answer.headers_mut(), &receipt);
+    let mut answer = json(&receipt::rows(&receipt, &layout))?;
+    receipt::insert_reached(answer.headers_mut(), &receipt);
     crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
     Ok(answer)
 }
@@ -234,7 +238,7 @@ fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {
     out.extend_from_slice(b"},\"event_timestamp\":\"");
     header.event_time.write_rfc3339(out);
     out.extend_from_slice(b"\",\"version\":{\"hlc\":");
-    out.extend_from_slice(header.version.hlc.0.to_string().as_bytes());
+    push_text(out, &header.version.hlc.0.to_string());
     out.extend_from_slice(b",\"region\":");
     push_text(out, header.version.region.as_str());
     out.extend_from_slice(b"},\"lsn\":");

@@ -12,4 +12,5 @@ mod sources;
 mod sources_of;
 mod stand;
 mod tails;
+mod unknown;
 mod ways;

@@ -31,6 +31,8 @@ pub struct MemoryNode {
     pub ready: bool,
     /// What a read of nothing but the leader is told.
     pub degraded: Option<Degraded>,
+    /// Does not know whether a row exists that it does not hold.
+    pub incomplete: bool,
     /// What it had to give up, if it is a member.
     pub tails: Option<Arc<dyn Tails>>,
 }
@@ -49,7 +51,15 @@ impl Default for MemoryNode {
     fn default() -> Self {
         let state = State { catalogue: Arc::default(), clock: HlcClock::default(), lsn: Lsn::NONE };
         let table = Table::new(Config { shards: 8, ..Config::default() });
-        Self { state: Mutex::new(state), table, slow: false, ready: true, degraded: None, tails: None }
+        Self {
+            state: Mutex::new(state),
+            table,
+            slow: false,
+            ready: true,
+            degraded: None,
+            incomplete: false,
+            tails: None,
+        }
     }
 }
 
@@ -83,6 +93,13 @@ impl MemoryNode {
             self.table.read(read.view, &read.keys, &mut rows, &mut Vec::new());
             answer.rows.push(rows);
         }
+        answer.unknown.clear();
+        if self.incomplete {
+            let missing = answer.rows.iter().zip(0..).flat_map(|(rows, read)| {
+                rows.iter().zip(0..).filter(|(row, _)| row.is_none()).map(move |(_, key)| (read, key))
+            });
+            answer.unknown = missing.collect();
+        }
         answer.freshness = self.freshness();
     }
 }
@@ -95,6 +112,7 @@ fn receipt(first: Lsn, lsn: Lsn) -> WriteReceipt {
         token: Watermark::at(region(), incarnation, lsn),
         concern: littoral_model::write::WriteConcern::Local,
         duplicate: false,
+        outranked: littoral_model::outranked::Outranked::default(),
     }
 }
 
@@ -245,6 +263,7 @@ impl ModuleRuntime for Adder {
                         Status::Present => {
                             column.push(littoral_model::row_body::ValueRef::Double(first[row] + add[row] as f64))
                         }
+                        Status::Unknown => column.push_absent(Status::Unknown),
                         _ => column.push(littoral_model::row_body::ValueRef::Null),
                     }
                 }

@@ -90,7 +90,7 @@ async fn a_tail_is_listed_and_shown_with_its_values() {
     assert_eq!(
         shown["records"][0],
         json!({"lsn": 7, "view": "trips", "key": {"driver_id": 5}, "deleted": false, "region": "eu",
-            "hlc": 9_007_199_254_740_993_u64, "written_at_ms": Hlc(9_007_199_254_740_993).physical_ms(),
+            "hlc": "9007199254740993", "written_at_ms": Hlc(9_007_199_254_740_993).physical_ms(),
             "event_timestamp": "2026-01-01T00:00:00Z", "values": {"trips": 42}})
     );
     let deletion = &shown["records"][1];

@@ -60,6 +60,11 @@ pub struct Node {
     pub patience: Option<usize>,
     pub taken: usize,
     pub body_bytes_max: usize,
+    /// Rows of these keys are refused.
+    pub refuses: HashSet<Vec<u8>>,
+    /// Whether rows are counted and not kept.
+    pub forgets: bool,
+    pub counted: u64,
     keys: HashSet<String>,
 }
 
@@ -93,9 +98,16 @@ impl Node {
         let key = request.headers()["idempotency-key"].to_str().unwrap().to_owned();
         assert!(key.len() <= 256, "{key}");
         let rows = decode_ipc(request.body().clone(), &self.view, EventTime::EPOCH, Limits::default()).unwrap();
+        if let Some(row) = rows.iter().position(|row| self.refuses.contains(row.key)) {
+            let detail = format!("row {row} of view 'route_daily' is ahead");
+            let problem = serde_json::json!({ "status": 422, "code": "future_event", "detail": detail, "row": row });
+            return (422, serde_json::to_vec(&problem).unwrap());
+        }
         let duplicate = !self.keys.insert(key);
         if duplicate {
             self.duplicates += 1;
+        } else if self.forgets {
+            self.counted += rows.len() as u64;
         } else {
             for row in rows.iter() {
                 let taken = (row.event_time, row.body.unwrap().to_vec());
@@ -149,6 +161,9 @@ impl World {
             patience: None,
             taken: 0,
             body_bytes_max: 0,
+            refuses: HashSet::new(),
+            forgets: false,
+            counted: 0,
             keys: HashSet::new(),
         }));
         let answering = Arc::clone(&node);

@@ -70,6 +70,7 @@ mod tests {
             token: littoral_model::token::Watermark::default(),
             concern: littoral_model::write::WriteConcern::Local,
             duplicate: false,
+            outranked: littoral_model::outranked::Outranked::default(),
         }
     }
 

@@ -44,9 +44,9 @@ pub(crate) fn run(shared: &Shared) {
                 }
             }
             publish(shared, &state, head);
-            answer(shared, head.0);
+            answer(shared, &state, head.0);
         }
-        answer(shared, head.0);
+        answer(shared, &state, head.0);
         for (task, reply) in tasks {
             proof::carry_out(shared, task, head.0, &state.catalogue);
             // Nobody may be waiting any more.
@@ -74,6 +74,7 @@ fn apply_block(
             if receipts.look(idempotency_key, *content, record.hlc.physical_ms()) != Known::Same(*first, *last) {
                 receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
             }
+            receipts.set_outranked(*last, state.losses.of(*first, *last));
         }
         if matches!(record.payload, Payload::Catalogue(_)) {
             retired.get_or_insert_with(|| state.catalogue.clone());
@@ -102,10 +103,16 @@ fn publish(shared: &Shared, state: &State, head: (Lsn, ChainHash, Hlc)) {
 }
 
 /// Answers the writes that are visible now, if this member still may.
-fn answer(shared: &Shared, applied: Lsn) {
+fn answer(shared: &Shared, state: &State, applied: Lsn) {
     let Some(part) = &shared.members else { return };
     for waiting in part.turns.applied(applied) {
-        let confirmed = part.confirm(waiting.epoch).map(|()| waiting.receipt);
+        let mut receipt = waiting.receipt;
+        let last = receipt.position.lsn;
+        receipt.outranked = match receipt.duplicate {
+            true => shared.receipts.lock().outranked_before(last),
+            false => state.losses.of(receipt.first, last),
+        };
+        let confirmed = part.confirm(waiting.epoch).map(|()| receipt);
         metrics::counter!("littoral_leader_writes_total").increment(u64::from(confirmed.is_ok()));
         // Nobody may be waiting any more.
         let _ = waiting.reply.send(confirmed);

@@ -17,7 +17,7 @@ use littoral_model::{
     module::ModuleDigest,
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModulePut, ModuleRuntime, Node,
-        RecordBlock, SnapshotSource, Standing, Tails,
+        RecordBlock, SnapshotSource, Spread, Standing, Tails,
     },
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -286,6 +286,10 @@ impl Node for Member {
         self.now().page(view, after, limit)
     }
 
+    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+        Box::pin(async move { self.now().module_spread(put, wait_max).await })
+    }
+
     fn conflicts(&self) -> Option<Vec<Conflict>> {
         self.now().conflicts()
     }
@@ -342,6 +346,10 @@ impl FeedSource for Member {
 
     fn watermark(&self) -> Watermark {
         self.now().watermark()
+    }
+
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        self.now().serves_through(subscriber, through);
     }
 
     fn taken_by(&self, region: Region, lsn: Lsn) {

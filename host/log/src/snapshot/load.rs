@@ -1,15 +1,15 @@
 //! Reading a snapshot back.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_RECEIPTS,
-    KIND_ROWS, MAGIC, RECEIVED, Receipt, name, parse_name,
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_OUTRANKED,
+    KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, Receipt, name, parse_name,
 };
 use crate::{
     error::OpenError,
     identity::FORMAT,
     storage::{File, Storage},
 };
-use littoral_model::{conflict::Conflict, origin::Origins, position::Lsn, row::Row};
+use littoral_model::{conflict::Conflict, origin::Origins, outranked::Outranked, position::Lsn, row::Row};
 use littoral_wire::rows;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -157,8 +157,12 @@ impl Reader {
         let section = match kind {
             KIND_ROWS => return Ok(Some(Part::Rows(RowsPart { name: self.name.clone(), offset, payload }))),
             KIND_RECEIPTS => {
-                let part: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
+                let mut part: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
                 self.receipts += part.len() as u64;
+                for (at, outranked) in self.outranked()? {
+                    let receipt = part.get_mut(at as usize);
+                    receipt.ok_or_else(|| damaged(&self.name, offset, "it lacks a receipt"))?.outranked = outranked;
+                }
                 Section::Receipts(part)
             }
             KIND_ORIGINS => Section::Origins(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
@@ -182,6 +186,17 @@ impl Reader {
         });
         let offset = self.end.as_ref().map_or(self.at, |(offset, _)| *offset);
         if whole { Ok(()) } else { Err(damaged(&self.name, offset, "it does not hold what its end says")) }
+    }
+
+    /// What became of the rows of the receipts that were read last, if a block says so.
+    fn outranked(&mut self) -> Result<Vec<(u32, Outranked)>, OpenError> {
+        let (offset, mut next) = (self.at, self.at);
+        let (kind, payload) = block(&self.name, &*self.file, self.len, &mut next)?;
+        if kind != KIND_OUTRANKED {
+            return Ok(Vec::new());
+        }
+        self.at = next;
+        postcard::from_bytes(&payload).map_err(|error| damaged(&self.name, offset, &error.to_string()))
     }
 }
 

@@ -1,14 +1,14 @@
 //! Writing a snapshot.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_RECEIPTS,
-    KIND_ROWS, MAGIC, Remembered, name, parse_name,
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_OUTRANKED,
+    KIND_RECEIPTS, KIND_ROWS, MAGIC, Remembered, name, parse_name,
 };
 use crate::{
     identity::FORMAT,
     storage::{File, Room, Storage, TEMPORARY},
 };
-use littoral_model::{origin::Origins, position::Lsn, row::Row};
+use littoral_model::{origin::Origins, outranked::Outranked, position::Lsn, row::Row};
 use littoral_wire::rows;
 use serde::Serialize;
 use std::{io, sync::Arc};
@@ -65,6 +65,12 @@ pub fn write(
         }
         for part in remembered.receipts.chunks(RECEIPTS_PER_BLOCK) {
             out.value(KIND_RECEIPTS, &part)?;
+            // Of the receipts in the block before, by their place there.
+            let outranked = (0u32..).zip(part).filter(|(_, receipt)| !receipt.outranked.is_none());
+            let outranked: Vec<(u32, &Outranked)> = outranked.map(|(at, receipt)| (at, &receipt.outranked)).collect();
+            if !outranked.is_empty() {
+                out.value(KIND_OUTRANKED, &outranked)?;
+            }
         }
         if remembered.origins != Origins::default() {
             out.value(KIND_ORIGINS, &remembered.origins)?;

@@ -186,3 +186,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_row_of_which_a_part_is_unknown_is_unknown() {
+    let view = view(MergePolicy::Sum, &[ValueType::Int64]);
+    let mut catalogue = Catalogue::default();
+    catalogue.apply(&CatalogueChange::PutView(view.clone()));
+    let mut keys = KeyBatch::default();
+    (0..3i64).for_each(|key| keys.push(&key.to_le_bytes()));
+    let read = |view| ViewRead { view, keys: keys.clone() };
+    // The first view does not combine: its places stay.
+    let request = ReadRequest { reads: vec![read(ViewId(9)), read(view.id)], ..ReadRequest::default() };
+    let known = part(&view, "eu", 1, &[Value::Int64(5)]);
+    let of_parts = vec![Some(known.clone()), Some(known.clone()), Some(known), None, None, None];
+    let mut answer = ReadAnswer { rows: vec![vec![None; 3], of_parts], ..ReadAnswer::default() };
+    answer.unknown = vec![(0, 2), (1, 3), (1, 4), (1, 5)];
+    combine(&catalogue, 2, &request, EventTime::from_ms(HOUR_MS as i64), &mut answer);
+    assert_eq!(answer.unknown, [(0, 2), (1, 1), (1, 2)]);
+    assert_eq!(answer.rows[1].iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
+}

@@ -10,6 +10,11 @@ use littoral_model::{
     value::ValueType,
 };
 use littoral_sandbox::{Config, Instances};
+use std::sync::Arc;
+
+fn rows() -> Arc<Rows> {
+    Rows::new(Answers::Now)
+}
 
 /// Calls `transformed_conv_rate` as the recorded exchanges do.
 pub async fn conv_rate(module: &Module) {
@@ -20,8 +25,14 @@ pub async fn conv_rate(module: &Module) {
     assert_eq!(columns, expected);
 }
 
-/// A batch of one origin, with these destinations.
-async fn delay_risk(module: &Module, hour: i64, destinations: &[&str]) -> Result<Vec<Column>, ModuleError> {
+/// A batch of one origin, with these destinations; the last input is absent.
+pub async fn delay_risk(
+    module: &Module,
+    hour: i64,
+    destinations: &[&str],
+    absent: Status,
+    replica: Arc<Rows>,
+) -> Result<Vec<Column>, ModuleError> {
     let rows = destinations.len();
     let ints = |value: i64| present(ColumnData::Int64(vec![value; rows]));
     let floats = |value: f32| present(ColumnData::Float(vec![value; rows]));
@@ -34,11 +45,11 @@ async fn delay_risk(module: &Module, hour: i64, destinations: &[&str]) -> Result
         ints(14),
         ints(3),
         floats(9.0),
-        Column { statuses: vec![Status::NullValue; rows].into(), ..ints(0) },
+        Column { statuses: vec![absent; rows].into(), ..ints(0) },
     ];
     let destinations = destinations.iter().map(|name| (*name).to_owned()).collect();
     let params = vec![ints(hour), present(ColumnData::String(destinations))];
-    module.call(rows, inputs, params, Rows::new(Answers::Now)).await
+    module.call(rows, inputs, params, replica).await
 }
 
 #[tokio::test]
@@ -71,7 +82,7 @@ async fn delay_risk_looks_up_the_destination_and_withholds_what_expired() {
     for instances in [Instances::Fresh, Instances::Warm] {
         let module = Module::start("modules/delay_risk", Config { instances, ..config() }).await;
         // Known; expired; null; never written.
-        let columns = delay_risk(&module, 17, &["SFO", "LAX", "JFK", "XXX"]).await.unwrap();
+        let columns = delay_risk(&module, 17, &["SFO", "LAX", "JFK", "XXX"], Status::NullValue, rows()).await.unwrap();
         let ColumnData::Double(scores) = &columns[0].data else { panic!("{columns:?}") };
         assert_eq!(columns[0].statuses, [Status::Present; 4]);
         assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
@@ -84,16 +95,16 @@ async fn delay_risk_looks_up_the_destination_and_withholds_what_expired() {
 #[tokio::test]
 async fn delay_risk_takes_large_batches_and_empty_ones() {
     let module = Module::start("modules/delay_risk", config()).await;
-    let many = delay_risk(&module, 17, &["SFO"; 5_000]).await.unwrap();
+    let many = delay_risk(&module, 17, &["SFO"; 5_000], Status::NullValue, rows()).await.unwrap();
     assert_eq!((many[0].len(), many[1].len()), (5_000, 5_000));
-    let none = delay_risk(&module, 17, &[]).await.unwrap();
+    let none = delay_risk(&module, 17, &[], Status::NullValue, rows()).await.unwrap();
     assert_eq!((none[0].len(), none[1].len()), (0, 0));
 }
 
 #[tokio::test]
 async fn delay_risk_says_what_is_wrong_with_a_request() {
     let module = Module::start("modules/delay_risk", config()).await;
-    let error = delay_risk(&module, 24, &["SFO"]).await.unwrap_err();
+    let error = delay_risk(&module, 24, &["SFO"], Status::NullValue, rows()).await.unwrap_err();
     let message = "departure_hour is 0 to 23, got 24".to_owned();
     assert_eq!(error, ModuleError::Failed { module: module.name.to_string(), message });
 }

@@ -12,3 +12,4 @@ mod lookups;
 mod refusals;
 mod rows;
 mod support;
+mod versions;

@@ -36,7 +36,7 @@ async fn what_is_no_component_is_refused_with_the_reason() {
 #[tokio::test]
 async fn another_world_and_forbidden_imports_are_refused() {
     let why = refusal(config(), wat("(component)")).await;
-    assert!(why.contains("littoral:feature/feature-module@0.1.0"), "{why}");
+    assert!(why.contains("littoral:feature/feature-module@0.2.0"), "{why}");
     let wasi = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func)))))"#;
     let why = refusal(config(), wat(wasi)).await;
     assert!(why.contains("imports what a module may not") && why.contains("wasi:cli/environment"), "{why}");

@@ -32,6 +32,8 @@ pub enum Answers {
     Later,
     /// After somebody far away has answered.
     Slowly,
+    /// That it is unknown whether the rows exist.
+    Unknown,
     /// Never.
     Never,
     /// Once [`Rows::release`] was called.
@@ -152,6 +154,12 @@ impl FeatureReader for Rows {
                 Answers::Slowly => {
                     tokio::time::sleep(Duration::from_millis(3)).await;
                     Ok(self.answer(request))
+                }
+                Answers::Unknown => {
+                    let rows: Vec<Vec<_>> = request.reads.iter().map(|read| vec![None; read.keys.len()]).collect();
+                    let unknown = (0..rows.len() as u32)
+                        .flat_map(|read| (0..rows[read as usize].len() as u32).map(move |key| (read, key)));
+                    Ok(ReadAnswer { unknown: unknown.collect(), rows, ..ReadAnswer::default() })
                 }
                 Answers::Never => std::future::pending().await,
                 Answers::WhenReleased => {

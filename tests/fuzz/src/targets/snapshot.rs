@@ -87,8 +87,14 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
             body,
         )
     };
-    let receipt =
-        Receipt { idempotency_key: "once".into(), content: 7, first: Lsn(1), last: Lsn(2), hlc: Hlc::new(1_000, 0) };
+    let receipt = Receipt {
+        idempotency_key: "once".into(),
+        content: 7,
+        first: Lsn(1),
+        last: Lsn(2),
+        hlc: Hlc::new(1_000, 0),
+        outranked: littoral_model::outranked::Outranked { count: 1, rows: vec![0] },
+    };
     let mut origins = Origins::default();
     let position = Position { incarnation: Incarnation(5), lsn: Lsn(70) };
     let other: Region = "us".parse().unwrap_or(Region::NONE);

@@ -1,0 +1,35 @@
+//! Deletions whose writer gave no time: they outrank the rows that their writer can see.
+
+use littoral_model::{
+    event_time::EventTime,
+    view::ViewId,
+    write::{RowBatch, RowWrite},
+};
+use littoral_replica::Table;
+use std::collections::HashMap;
+
+/// Gives each deletion without a time of its own one that is later than that of the row that it deletes, where the leader's clock is
+/// not: the row as it is held, or as it stands further ahead in the same write.
+pub(crate) fn outrank(rows: &mut RowBatch, table: &Table) {
+    let Some(stamped) = rows.stamped() else { return };
+    if !rows.iter().any(|row| row.body.is_none() && row.event_time == stamped) {
+        return;
+    }
+    let ahead = newest_ahead(rows, stamped);
+    rows.postpone(|row| {
+        let RowWrite { view, key, body: None, event_time } = row else { return None };
+        let held = table.held(view, key).filter(|held| !held.is_tombstone()).map(|held| held.header().event_time);
+        let newest = held.max(ahead.get(&(view, key.to_vec())).copied())?;
+        (newest >= event_time).then(|| EventTime(newest.0.saturating_add(1)))
+    });
+}
+
+/// The newest times of the write's own rows that are ahead of the leader's clock. Nearly always none.
+fn newest_ahead(rows: &RowBatch, stamped: EventTime) -> HashMap<(ViewId, Vec<u8>), EventTime> {
+    let mut newest = HashMap::new();
+    for row in rows.iter().filter(|row| row.body.is_some() && row.event_time > stamped) {
+        let time = newest.entry((row.view, row.key.to_vec())).or_insert(row.event_time);
+        *time = row.event_time.max(*time);
+    }
+    newest
+}

@@ -1,0 +1,68 @@
+//! Which edges serve what: so that whoever puts a module can wait until it is served.
+
+use crate::shared::Shared;
+use littoral_model::{
+    ports::{ModulePut, Spread},
+    position::Lsn,
+};
+use parking_lot::Mutex;
+use std::{collections::HashMap, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How often edges are looked at while somebody waits for them.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Subscribers that answer reads, and the record up to which each does.
+#[derive(Debug, Default)]
+pub(crate) struct Edges(Mutex<HashMap<u64, Lsn>>);
+
+impl Edges {
+    /// A subscriber serves through this record; `None` when it has left.
+    pub(crate) fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        let mut edges = self.0.lock();
+        match through {
+            Some(lsn) => edges.insert(subscriber, lsn),
+            None => edges.remove(&subscriber),
+        };
+    }
+
+    fn spread(&self, lsn: Lsn) -> Spread {
+        let edges = self.0.lock();
+        Spread { ready: edges.values().filter(|through| **through >= lsn).count(), of: edges.len() }
+    }
+}
+
+/// See [`littoral_model::ports::Node::module_spread`].
+pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Spread {
+    let deadline = Instant::now() + wait_max;
+    // A release that another region's leader has taken comes with its feed, under a number of this log.
+    let mut lsn = (put.receipt.position.incarnation == shared.identity.incarnation).then_some(put.receipt.position.lsn);
+    loop {
+        if lsn.is_none() {
+            let published = shared.published.load();
+            let is_here = published.catalogue.modules().any(|module| module.digest == put.digest);
+            lsn = is_here.then_some(published.position.lsn);
+        }
+        let spread = shared.edges.spread(lsn.unwrap_or(Lsn(u64::MAX)));
+        if spread.is_whole() || Instant::now() >= deadline {
+            return spread;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_that_have_left_are_not_waited_for() {
+        let edges = Edges::default();
+        assert!(edges.spread(Lsn(5)).is_whole());
+        edges.serves_through(1, Some(Lsn::NONE));
+        edges.serves_through(2, Some(Lsn(5)));
+        assert_eq!(edges.spread(Lsn(5)), Spread { ready: 1, of: 2 });
+        edges.serves_through(1, None);
+        assert!(edges.spread(Lsn(5)).is_whole() && !edges.spread(Lsn(6)).is_whole());
+    }
+}
