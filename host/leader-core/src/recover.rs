@@ -335,8 +335,8 @@ fn replay(
             state.replay(&recovered.table, &record);
             last = record.lsn;
             recovered.replayed += 1;
+            progress.records.store(recovered.replayed, Relaxed);
         }
-        progress.records.store(recovered.replayed, Relaxed);
     }
     recovered.applied = last;
     recovered.catalogue = state.catalogue;
