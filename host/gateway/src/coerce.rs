@@ -9,6 +9,7 @@ use littoral_model::{
     row_body::ValueRef,
     value::{Value, ValueType},
 };
+use std::borrow::Cow;
 
 /// A join key's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +56,7 @@ fn bytes(cell: &Cell<'_>) -> Result<Option<Vec<u8>>, Refusal> {
 pub(crate) fn key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<KeyValue<'a>, Expected> {
     match (value_type, cell) {
         (ValueType::Int64, Cell::Int(v)) => Ok(KeyValue::Int(*v)),
+        (ValueType::Int32, Cell::Int(v)) if i32::try_from(*v).is_ok() => Ok(KeyValue::Int(*v)),
         (ValueType::String, Cell::Text(text)) => Ok(KeyValue::Text(text)),
         _ => some_key(value_type, cell)?.ok_or_else(|| {
             format!("{value_type} was expected, got {}: a join key may not be missing", source(cell).shown())
@@ -72,8 +74,8 @@ pub(crate) fn some_key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<
         ValueType::UnixTimestamp => convert::unix_timestamp(&source(cell)).map(|v| v.map(KeyValue::Int)),
         ValueType::String => convert::string(&source(cell)).map(|v| {
             v.map(|text| match text {
-                std::borrow::Cow::Borrowed(text) => KeyValue::Text(text),
-                std::borrow::Cow::Owned(digits) => KeyValue::Digits(digits),
+                Cow::Borrowed(text) => KeyValue::Text(text),
+                Cow::Owned(digits) => KeyValue::Digits(digits),
             })
         }),
         ValueType::Bytes => bytes(cell).map(|v| v.map(KeyValue::Bytes)),
@@ -126,7 +128,7 @@ pub(crate) fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Exp
         };
         cells.iter().enumerate().map(element).collect()
     }
-    let text = |cell: &Cell<'_>| Ok(convert::string(&source(cell))?.map(std::borrow::Cow::into_owned));
+    let text = |cell: &Cell<'_>| Ok(convert::string(&source(cell))?.map(Cow::into_owned));
     let Cell::List(cells) = cell else {
         return match value_type {
             ValueType::Bytes => bytes(cell).map(|bytes| bytes.map_or(Value::Null, Value::Bytes)),
