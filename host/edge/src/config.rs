@@ -33,8 +33,10 @@ pub struct Config {
     pub resident_bytes_max: u64,
     /// Misses that are remembered per resident view. Default: 100000.
     pub misses_max: u64,
-    /// The edge is ready while it is at most this far behind its leader, in milliseconds. Default: 5000.
-    pub ready_lag_ms_max: u64,
+    /// The edge's data counts as fresh while it is at most this far behind its leader, in milliseconds. It serves in any case.
+    /// Default: 5000.
+    #[serde(alias = "ready_lag_ms_max")]
+    pub fresh_lag_ms_max: u64,
     /// How often the leader is pinged, in milliseconds: the resolution of staleness. Default: 25.
     pub ping_interval_ms: u64,
     /// The leader counts as lost when it was silent for this many of its heartbeats. Default: 5.
@@ -75,7 +77,7 @@ impl Default for Config {
             full_bytes_max: 8 << 30,
             resident_bytes_max: 1 << 30,
             misses_max: 100_000,
-            ready_lag_ms_max: 5_000,
+            fresh_lag_ms_max: 5_000,
             ping_interval_ms: 25,
             heartbeats_missed_max: 5,
             reconnect_ms_min: 50,
@@ -184,8 +186,8 @@ impl Config {
         }
     }
 
-    pub(crate) fn ready_lag_max(&self) -> Duration {
-        Duration::from_millis(self.ready_lag_ms_max)
+    pub(crate) fn fresh_lag_max(&self) -> Duration {
+        Duration::from_millis(self.fresh_lag_ms_max)
     }
 }
 

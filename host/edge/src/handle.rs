@@ -14,7 +14,7 @@ use littoral_model::{
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Spread},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
-    status::NodeStatus,
+    status::{NodeStatus, Shortfalls},
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
@@ -188,6 +188,10 @@ impl Node for Handle {
 
     fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
         Box::pin(modules::serves(&self.shared, put, wait_max))
+    }
+
+    fn shortfalls(&self) -> Shortfalls {
+        observe::shortfalls(&self.shared)
     }
 
     fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {

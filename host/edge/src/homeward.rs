@@ -25,21 +25,23 @@ pub(crate) async fn better_place(shared: Arc<Shared>, current: usize) {
         let wanted = wanted.get_or_insert_with(|| replica.point.load().told.clone());
         // All of them: of several members the first may answer and not lead.
         for address in &before {
-            if has(address, config, wanted).await {
+            if has(address, config, wanted, shared.config.fresh_lag_ms_max).await {
                 return;
             }
         }
     }
 }
 
-async fn has(address: &str, config: &Config, wanted: &Watermark) -> bool {
+async fn has(address: &str, config: &Config, wanted: &Watermark, lag_ms_max: u64) -> bool {
     let Ok(calls) = client::connect_calls(address, config).await else { return false };
-    calls.status().await.is_ok_and(|status| is_better(&status, wanted))
+    calls.status().await.is_ok_and(|status| is_better(&status, wanted, lag_ms_max))
 }
 
-/// A member that does not lead has everything too, and serves no feed.
-fn is_better(status: &NodeStatus, wanted: &Watermark) -> bool {
-    status.ready && status.role != Role::Follower && status.watermark.covers(wanted)
+/// A member that does not lead has everything too, and serves no feed. A relay that does not hear its leader serves one that
+/// brings nothing new.
+fn is_better(status: &NodeStatus, wanted: &Watermark, lag_ms_max: u64) -> bool {
+    let is_fresh = status.staleness_ms.is_some_and(|lag| lag <= lag_ms_max);
+    status.ready && is_fresh && status.role != Role::Follower && status.watermark.covers(wanted)
 }
 
 #[cfg(test)]
@@ -68,10 +70,14 @@ mod tests {
             gauges: Default::default(),
         };
         let wanted = Watermark::at("eu".parse().unwrap(), Incarnation(1), Lsn(7));
-        assert!(is_better(&status(Role::Leader, true, 7), &wanted));
-        assert!(is_better(&status(Role::Edge, true, 8), &wanted));
-        assert!(!is_better(&status(Role::Follower, true, 8), &wanted), "it refuses who subscribes");
-        assert!(!is_better(&status(Role::Leader, false, 8), &wanted));
-        assert!(!is_better(&status(Role::Leader, true, 6), &wanted));
+        assert!(is_better(&status(Role::Leader, true, 7), &wanted, 100));
+        assert!(is_better(&status(Role::Edge, true, 8), &wanted, 100));
+        assert!(!is_better(&status(Role::Follower, true, 8), &wanted, 100), "it refuses who subscribes");
+        assert!(!is_better(&status(Role::Leader, false, 8), &wanted, 100));
+        assert!(!is_better(&status(Role::Leader, true, 6), &wanted, 100));
+        for staleness_ms in [None, Some(101)] {
+            let stale = NodeStatus { staleness_ms, ..status(Role::Edge, true, 8) };
+            assert!(!is_better(&stale, &wanted, 100), "a relay that does not hear its leader");
+        }
     }
 }

@@ -8,7 +8,7 @@ use littoral_model::{
     freshness::Degraded,
     position::{Epoch, Position},
     region::Region,
-    status::{ModuleStatus, NodeStatus, Role, ViewStatus},
+    status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus},
     token::Watermark,
 };
 use littoral_protocol::readiness;
@@ -23,7 +23,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let replica = shared.replica.load_full();
     let point = replica.as_ref().map(|replica| replica.point.load_full());
     let staleness = shared.staleness();
-    let ready = readiness::judge(replica.is_some(), staleness, shared.config.ready_lag_max());
+    let ready = readiness::may_serve(replica.is_some());
     let views = replica.as_ref().map_or_else(Vec::new, |replica| views(replica));
     let over_budget =
         replica.as_ref().is_some_and(|replica| replica.routes.load().values().any(|route| route.over_budget));
@@ -77,6 +77,15 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     }
 }
 
+pub(crate) fn shortfalls(shared: &Shared) -> Shortfalls {
+    let fresh = readiness::is_fresh(shared.staleness(), shared.config.fresh_lag_max());
+    let passes_on = shared.link.is_connected() && !shared.leader_lost();
+    Shortfalls {
+        not_fresh: fresh.err().map(|stale| stale.to_string()),
+        not_writable: (!passes_on).then(|| "the leader is not heard, to whom writes are passed on".to_owned()),
+    }
+}
+
 fn views(replica: &Replica) -> Vec<ViewStatus> {
     let routes = replica.routes.load();
     let catalogue = replica.point.load().catalogue.clone();
@@ -108,7 +117,9 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let status = status(&shared);
+        let fresh = shortfalls(&shared).not_fresh.is_none();
         metrics::gauge!("littoral_edge_ready").set(f64::from(u8::from(status.ready)));
+        metrics::gauge!("littoral_edge_fresh").set(f64::from(u8::from(fresh)));
         metrics::gauge!("littoral_edge_leader_connected").set(f64::from(u8::from(status.writable)));
         metrics::gauge!("littoral_edge_position").set(status.position.lsn.0 as f64);
         metrics::gauge!("littoral_edge_head").set(status.head.lsn.0 as f64);

@@ -2,6 +2,7 @@
 
 use crate::room::Room;
 use littoral_runtime::{
+    Draining,
     bounds::{self, COUNT_MAX, OutOfBounds},
     browsers::{Hosts, Origins},
     metrics::Metrics,
@@ -71,6 +72,9 @@ pub struct Config {
     /// The threads that serve connections. Without any, the runtime that the doors are opened on serves them.
     #[serde(skip)]
     pub reactors: Reactors,
+    /// Whether the process is about to stop: the node is then not ready, and each answer ends its connection.
+    #[serde(skip)]
+    pub draining: Draining,
 }
 
 impl Default for Config {
@@ -99,6 +103,7 @@ impl Default for Config {
             build: env!("CARGO_PKG_VERSION"),
             metrics: None,
             reactors: Reactors::default(),
+            draining: Draining::default(),
         }
     }
 }

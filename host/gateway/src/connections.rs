@@ -25,6 +25,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    sync::Notify,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +51,8 @@ pub(crate) async fn serve<H, F>(
 {
     let workers = workers::Executor(Handle::current());
     let (reactors, drain) = (&config.reactors, config.drain());
-    connections::serve(listener, reactors, config.connections_max, drain, shutdown.clone(), |stream, _| {
+    let stopping = (shutdown.clone(), &config.draining);
+    connections::serve(listener, reactors, config.connections_max, drain, stopping, |stream, _| {
         let served = (workers.clone(), config.clone(), answers.clone());
         connection(stream, served, handler.clone(), shutdown.clone())
     })
@@ -71,7 +73,8 @@ async fn connection<H, F>(
     let stream = Socket::new(stream);
     let peer = stream.peer();
     let stream = Patience::new(stream, limits, cut_short.clone());
-    let sender = unread.clone();
+    let (sender, draining, streams) = (unread.clone(), config.draining.clone(), Arc::new(Notify::new()));
+    let has_streams = streams.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (is_stream, to_head) = (request.version() == Version::HTTP_2, *request.method() == Method::HEAD);
         // The last resort: a fault in one request must not take down the others of its connection.
@@ -79,14 +82,19 @@ async fn connection<H, F>(
         let client = (!is_stream).then(|| peer.clone());
         let answer = AssertUnwindSafe(handler(request, client)).catch_unwind();
         let (cut_short, sender, answers) = (cut_short.clone(), sender.clone(), answers.clone());
+        let draining = draining.clone();
+        if is_stream {
+            has_streams.notify_one();
+        }
         async move {
-            let answer = answer.await.unwrap_or_else(|_panic| {
+            let mut answer = answer.await.unwrap_or_else(|_panic| {
                 metrics::counter!("littoral_gateway_panics_total").increment(1);
                 Failure::internal().as_problem()
             });
             if answer.headers().contains_key(header::CONNECTION) {
                 cut_short.set();
             }
+            draining.mark(answer.headers_mut(), is_stream);
             Ok::<_, Infallible>(match is_stream {
                 false => unread::send(&sender, answer),
                 true => unread::send_stream(&sender, answer, &answers, to_head),
@@ -110,14 +118,20 @@ async fn connection<H, F>(
         .keep_alive_interval(config.header_timeout() / 2)
         .keep_alive_timeout(config.write_timeout());
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // HTTP/2 has GOAWAY for that. It is sent once a request has shown that the client speaks HTTP/2: before that, the connection
+    // would be closed and its first request lost.
+    let goes_away = async {
+        config.draining.begins().await;
+        streams.notified().await;
+    };
     let ended = async {
         tokio::select! {
-            ended = served.as_mut() => ended,
-            () = shutdown.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
+            ended = served.as_mut() => return ended,
+            () = shutdown.cancelled() => {}
+            () = goes_away => {}
         }
+        served.as_mut().graceful_shutdown();
+        served.await
     };
     let ended = tokio::select! {
         biased;

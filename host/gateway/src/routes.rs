@@ -14,6 +14,7 @@ pub(crate) enum Endpoint {
     OpenApi,
     Status,
     Ready,
+    Fresh,
     Verify,
     Catalogue,
     Read,
@@ -45,7 +46,7 @@ pub(crate) enum Endpoint {
 }
 
 /// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
-pub(crate) static ROUTES: [(Method, &str, Endpoint); 36] = [
+pub(crate) static ROUTES: [(Method, &str, Endpoint); 37] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
     (Method::POST, "/push", Endpoint::FeastPush),
@@ -55,6 +56,7 @@ pub(crate) static ROUTES: [(Method, &str, Endpoint); 36] = [
     (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
     (Method::GET, "/v1/status", Endpoint::Status),
     (Method::GET, "/v1/ready", Endpoint::Ready),
+    (Method::GET, "/v1/fresh", Endpoint::Fresh),
     (Method::POST, "/v1/verify", Endpoint::Verify),
     (Method::GET, "/v1/catalogue", Endpoint::Catalogue),
     (Method::GET, "/v1/conflicts", Endpoint::ListConflicts),
@@ -108,6 +110,7 @@ impl Endpoint {
                 | Self::WriteViews
                 | Self::Health
                 | Self::Ready
+                | Self::Fresh
         )
     }
 

@@ -88,7 +88,8 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
 async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max: usize) -> Option<Answer> {
     let Whole { endpoint, name, parts, body, client, .. } = whole;
     let (endpoint, body) = (*endpoint, body.clone());
-    let vital = matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Metrics | Endpoint::Status);
+    let vital =
+        matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Fresh | Endpoint::Metrics | Endpoint::Status);
     let place = match waits_for_durability(endpoint, &parts.headers) {
         true => state.places.wait(client.as_ref()),
         false => state.places.run(client.as_ref(), vital),

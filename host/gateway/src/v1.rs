@@ -35,6 +35,7 @@ pub(crate) async fn answer(
         Endpoint::OpenApi => Ok(node::openapi()),
         Endpoint::Status => node::status(state),
         Endpoint::Ready => node::ready(state),
+        Endpoint::Fresh => node::fresh(state),
         Endpoint::Verify => match state.node.verify() {
             Some(verified) => json(&verified.await?),
             None => {

@@ -26,7 +26,7 @@ use littoral_model::{
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
     region::Region,
-    status::NodeStatus,
+    status::{NodeStatus, Shortfalls},
     token::Watermark,
     view::ViewId,
     write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
@@ -280,6 +280,10 @@ impl FeatureWriter for Handle {
 impl Node for Handle {
     fn status(&self) -> NodeStatus {
         observe::status(&self.shared)
+    }
+
+    fn shortfalls(&self) -> Shortfalls {
+        observe::shortfalls(&self.shared)
     }
 
     fn conflicts(&self) -> Option<Vec<Conflict>> {

@@ -2,15 +2,56 @@
 
 use crate::shared::Shared;
 use littoral_lease::StoreState;
-use littoral_model::status::{ModuleStatus, NodeStatus, Role, ViewStatus};
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+use littoral_model::status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
-/// How far a member may be behind the leader and still count as ready.
+/// How often gauges are set.
+const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How far a member may be behind the leader and still count as fresh.
 const FOLLOWER_LAG_MAX: Duration = Duration::from_secs(5);
 
 /// Rounded up: never less than the truth.
 fn ms_up(span: Duration) -> u64 {
     span.as_micros().div_ceil(1_000) as u64
+}
+
+/// What it is now, and how far it is behind at most.
+fn standing(shared: &Shared) -> (Role, Option<Duration>) {
+    match &shared.members {
+        None => (Role::Leader, Some(Duration::ZERO)),
+        Some(part) if part.leads_surely() => (Role::Leader, part.freshness(&shared.published.load()).0),
+        Some(part) => (Role::Follower, part.staleness()),
+    }
+}
+
+/// Why writes that reach it are refused.
+fn not_writable(shared: &Shared) -> Option<String> {
+    match &shared.members {
+        Some(part) if !part.leads_surely() => {
+            let passes_on = part.leader().is_some_and(|leader| leader.calls.is_connected());
+            (!passes_on).then(|| "no member is known to lead".to_owned())
+        }
+        _ => {
+            let gone = shared.files_gone.lock().as_ref().map(|gone| format!("files of the log are gone: {gone}"));
+            gone.or_else(|| shared.trouble.lock().as_ref().map(|trouble| format!("the log refuses writes: {trouble}")))
+        }
+    }
+}
+
+pub(crate) fn shortfalls(shared: &Shared) -> Shortfalls {
+    let (role, staleness) = standing(shared);
+    let fresh = role == Role::Leader || staleness.is_some_and(|staleness| staleness <= FOLLOWER_LAG_MAX);
+    Shortfalls {
+        not_fresh: (!fresh).then(|| "this member does not hear of a leader".to_owned()),
+        not_writable: not_writable(shared),
+    }
 }
 
 pub(crate) fn status(shared: &Shared) -> NodeStatus {
@@ -27,21 +68,11 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         ready: shared.runtime.is_ready(module.digest),
     });
     let bounds = shared.log.bounds();
-    let takes_writes = shared.trouble.lock().is_none() && shared.files_gone.lock().is_none();
-    let (role, staleness_ms, writable, not_ready_reason) = match &shared.members {
-        None => (Role::Leader, Some(0), takes_writes, String::new()),
-        Some(part) if part.leads_surely() => {
-            let (behind, _) = part.freshness(&published);
-            (Role::Leader, behind.map(ms_up), takes_writes, String::new())
-        }
-        Some(part) => {
-            let staleness = part.staleness();
-            let fresh = staleness.is_some_and(|staleness| staleness <= FOLLOWER_LAG_MAX);
-            let reason = if fresh { String::new() } else { "this member does not hear of a leader".to_owned() };
-            let leads_on = part.leader().is_some_and(|leader| leader.calls.is_connected());
-            (Role::Follower, staleness.map(ms_up), leads_on, reason)
-        }
-    };
+    let (role, staleness) = standing(shared);
+    // A member that joins with an empty log has nothing to answer with before it hears of a leader.
+    let is_empty = role == Role::Follower && staleness.is_none() && published.position.lsn.0 == 0;
+    let not_ready_reason =
+        if is_empty { "this member has no records yet, and hears of no leader".to_owned() } else { String::new() };
     let mut gauges = BTreeMap::from([
         ("log_bytes".to_owned(), shared.log.bytes() as f64),
         ("log_bytes_appended".to_owned(), shared.appended_bytes.load(Relaxed) as f64),
@@ -69,12 +100,23 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         epoch: shared.epoch(),
         position: published.position,
         head: published.position,
-        staleness_ms,
-        writable,
+        staleness_ms: staleness.map(ms_up),
+        writable: not_writable(shared).is_none(),
         watermark: shared.told(),
         regions: shared.exchange.status(),
         views: views.collect(),
         modules: modules.collect(),
         gauges,
+    }
+}
+
+/// Sets gauges until cancelled.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let Shortfalls { not_fresh, not_writable } = shortfalls(&shared);
+        metrics::gauge!("littoral_leader_fresh").set(f64::from(u8::from(not_fresh.is_none())));
+        metrics::gauge!("littoral_leader_writable").set(f64::from(u8::from(not_writable.is_none())));
     }
 }

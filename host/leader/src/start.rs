@@ -9,6 +9,7 @@ use crate::{
     maintain,
     members::{self, Part},
     modules::Modules,
+    observe,
     proof::{self, Proof},
     queue::Queue,
     shared::{Clock, Shared},
@@ -189,6 +190,7 @@ async fn tell(progress: Arc<Progress>) {
 /// Starts what follows other regions, which only who leads does, and has modules made ready.
 pub(crate) fn spawn_tasks(shared: &Arc<Shared>, stop: &CancellationToken) {
     prepare_modules(shared);
+    tokio::spawn(observe::run(shared.clone(), stop.clone()));
     for other in shared.config.regions.clone() {
         let (part, shared) = (shared.members.clone(), shared.clone());
         let follow = move |stop| exchange::run(shared.clone(), other.clone(), stop);

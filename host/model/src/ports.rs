@@ -14,7 +14,7 @@ use crate::{
     record::ChainHash,
     region::Region,
     row::Row,
-    status::NodeStatus,
+    status::{NodeStatus, Shortfalls},
     tail::{TailMerged, TailRecord, TailStatus},
     token::Watermark,
     view::ViewId,
@@ -224,6 +224,11 @@ pub enum ModuleError {
 pub trait Node: FeatureReader + FeatureWriter {
     /// The node's state. Cheap enough for a health check.
     fn status(&self) -> NodeStatus;
+
+    /// What the node falls short of though it serves. As cheap as its state.
+    fn shortfalls(&self) -> Shortfalls {
+        Shortfalls::default()
+    }
 
     /// The next rows of a view, by key, after the key `after`: for comparing and browsing, as each page goes through the
     /// whole replica. `None` when the view is not held whole here.

@@ -18,6 +18,8 @@ pub enum Role {
     Follower,
     /// Holds a replica.
     Edge,
+    /// Sends requests to the others, and holds nothing.
+    Router,
 }
 
 /// A node's state.
@@ -29,7 +31,7 @@ pub struct NodeStatus {
     pub role: Role,
     /// Its region.
     pub region: Region,
-    /// Whether it should get traffic: data is there and the lag is inside its bound.
+    /// Whether it may serve: its data is there, and it is not about to stop. How fresh the data is is another question.
     pub ready: bool,
     /// Why it is not ready; empty when it is.
     pub not_ready_reason: String,
@@ -55,6 +57,15 @@ pub struct NodeStatus {
     pub modules: Vec<ModuleStatus>,
     /// Further numbers by name (bytes, counts, durations), for people and for `--json`.
     pub gauges: std::collections::BTreeMap<String, f64>,
+}
+
+/// What a node that serves falls short of, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shortfalls {
+    /// Why its data is not fresh; `None` when it is.
+    pub not_fresh: Option<String>,
+    /// Why writes that reach it are refused; `None` when they are taken or passed on.
+    pub not_writable: Option<String>,
 }
 
 /// Another region as a leader sees it.

@@ -41,4 +41,8 @@ impl Lookup for Database {
         let coordinates = Coordinates::new(location.latitude?, location.longitude?).ok()?;
         Some((coordinates, found.network().ok()?.prefix()))
     }
+
+    fn bits(&self, address: IpAddr) -> Option<u8> {
+        Some(self.0.lookup(address).ok()?.network().ok()?.prefix())
+    }
 }

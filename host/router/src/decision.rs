@@ -3,6 +3,7 @@
 //! Invariant: nothing here opens a socket or a file, reads a clock or draws a random number. Time, dice and load are
 //! arguments, so the same inputs give the same answer, and a simulation can run years of it in seconds.
 
+pub mod attempts;
 pub mod budget;
 pub mod coordinates;
 pub mod dice;

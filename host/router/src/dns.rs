@@ -6,6 +6,7 @@
 mod answer;
 mod config;
 mod serve;
+mod subnet;
 mod zone;
 
 pub use answer::{Transport, answer};

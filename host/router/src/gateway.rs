@@ -14,12 +14,14 @@ mod headers;
 pub mod outgoing;
 mod own;
 mod pool;
+mod pursuit;
 mod race;
 mod room;
 mod serve;
 mod service;
 mod stream;
 pub mod upstream;
+mod verdict;
 
 pub use config::Config;
 pub use littoral_runtime::metrics::Metrics;

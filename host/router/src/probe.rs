@@ -27,6 +27,9 @@ const STATUS_BYTES_MAX: usize = 4 << 20;
 /// How often it is looked for doors that came or went.
 const DOORS_EVERY: Duration = Duration::from_millis(100);
 
+/// How many times sooner a door is probed again that is not well.
+const UNWELL_SOONER: f64 = 4.0;
+
 /// What is read of a status: what every version says.
 #[derive(Deserialize)]
 struct Status {
@@ -37,6 +40,8 @@ struct Status {
     #[serde(default)]
     epoch: u64,
     ready: bool,
+    #[serde(default)]
+    draining: bool,
     #[serde(default)]
     writable: bool,
     position: Position,
@@ -93,8 +98,10 @@ async fn probe_door(router: Router, door: Arc<Door>) {
         router.probed(door.id, finding, took);
         metrics::counter!("littoral_router_probes_total", "good" => if matches!(finding, Finding::Good { .. }) { "yes" } else { "no" })
             .increment(1);
+        // One that is not well is looked at sooner again: it may be all that is left before long.
+        let every = if matches!(finding, Finding::Good { .. }) { 1.0 } else { 1.0 / UNWELL_SOONER };
         // A fifth more or less: routers and doors do not fall into step.
-        let pause = config.interval_ms as f64 * (0.8 + 0.4 * dice.share());
+        let pause = config.interval_ms as f64 * every * (0.8 + 0.4 * dice.share());
         tokio::time::sleep(Duration::from_secs_f64(pause / 1e3)).await;
     }
 }
@@ -129,11 +136,17 @@ fn judge(status: &Status, door: &Door, config: &health::Config) -> Finding {
     }
     // A leader that keeps its log alone says so too.
     let leads = (door.kind == Kind::Leader && matches!(&*status.role, "leader" | "")).then_some(status.epoch);
-    let too_far = status.staleness_ms.is_some_and(|lag| lag > config.lag_ms_max);
-    match status.ready && !too_far {
+    // A leader is level with itself. Who cannot say how far it is behind has heard no leader yet.
+    let is_fresh = match status.staleness_ms {
+        Some(lag) => lag <= config.lag_ms_max,
+        None => leads.is_some(),
+    };
+    let has_data = status.ready || status.position.lsn > 0;
+    match status.ready && is_fresh {
+        _ if status.draining && has_data => Finding::Draining,
+        _ if !has_data => Finding::Empty,
         true if leads.is_some() && !status.writable => Finding::Lagging,
         true => Finding::Good { writable: status.writable, leads },
-        false if status.position.lsn == 0 => Finding::Empty,
         false => Finding::Lagging,
     }
 }
@@ -168,7 +181,13 @@ mod tests {
         assert_eq!(edge(&status(true, true, 5, "10", "eu")), Finding::Good { writable: true, leads: None });
         assert_eq!(edge(&status(true, false, 5, "10", "")), Finding::Good { writable: false, leads: None });
         assert_eq!(edge(&status(true, true, 5, "10001", "eu")), Finding::Lagging);
-        assert_eq!(edge(&status(false, false, 5, "null", "eu")), Finding::Lagging, "restarted without its leader");
+        assert_eq!(edge(&status(true, false, 5, "null", "eu")), Finding::Lagging, "restarted without its leader");
+        assert_eq!(edge(&status(false, false, 5, "null", "eu")), Finding::Lagging, "the same, as older nodes say it");
+        let drains =
+            |ready: bool, lsn: u64| status(ready, true, lsn, "1", "eu").replacen('{', r#"{"draining":true,"#, 1);
+        assert_eq!(edge(&drains(false, 5)), Finding::Draining);
+        assert_eq!(judged(&drains(false, 5), Kind::Leader), Finding::Draining);
+        assert_eq!(edge(&drains(false, 0)), Finding::Empty);
         assert_eq!(edge(&status(false, false, 0, "null", "")), Finding::Empty);
         assert_eq!(edge(&status(true, true, 5, "10", "us")), Finding::WrongRegion);
         assert_eq!(judged(&status(true, false, 5, "0", "eu"), Kind::Leader), Finding::Lagging);

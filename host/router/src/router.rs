@@ -18,6 +18,7 @@ use crate::{
     topology::Topology,
 };
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use std::{
     net::IpAddr,
@@ -121,6 +122,12 @@ impl Router {
         self.0.places.load().of(address)
     }
 
+    /// For how many bits of a network's address its place holds.
+    #[must_use]
+    pub fn scope_of(&self, network: IpNet, place: &Place) -> u8 {
+        self.0.places.load().scope_of(network, place)
+    }
+
     /// Whether addresses make any difference.
     #[must_use]
     pub fn tells_addresses_apart(&self) -> bool {
@@ -183,6 +190,17 @@ impl Router {
             drop(fleet);
             tell(&event);
         }
+    }
+
+    /// A door's answer says that its node is about to stop.
+    pub fn is_draining(&self, id: MemberId) {
+        self.probed(id, Finding::Draining, None);
+    }
+
+    /// Whether a door may get requests as things are.
+    #[must_use]
+    pub fn keeps_its_place(&self, id: MemberId) -> bool {
+        self.0.fleet.lock().keeps_its_place(id, self.now())
     }
 
     /// A request to a door ended.
@@ -286,6 +304,13 @@ fn tell(event: &Event) {
         Event::Ejected { door, lasts } => {
             tracing::warn!(region = %door.region, node = door.name, door = door.address, ?lasts, "ejected, as its requests fail");
             metrics::counter!("littoral_router_ejections_total").increment(1);
+        }
+        Event::Left { region, lasts } => {
+            tracing::warn!(%region, ?lasts, "left as a whole, as the requests of too many of its doors fail");
+            metrics::counter!("littoral_router_regions_left_total").increment(1);
+        }
+        Event::Retried { region } => {
+            tracing::info!(%region, "is tried again; it returns slowly");
         }
         Event::Returned { door } => {
             tracing::info!(region = %door.region, node = door.name, door = door.address, "its ejection is over; it returns slowly");

@@ -72,11 +72,25 @@ impl Responder {
     }
 
     async fn udp(&self, query: &[u8]) -> Message {
+        Message::from_vec(&self.raw(query).await).unwrap()
+    }
+
+    async fn raw(&self, query: &[u8]) -> Vec<u8> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.send_to(query, self.address).await.unwrap();
         let mut bytes = [0; 4_096];
         let length = tokio::time::timeout(Duration::from_secs(10), socket.recv(&mut bytes)).await.unwrap().unwrap();
-        Message::from_vec(&bytes[..length]).unwrap()
+        bytes[..length].to_vec()
+    }
+
+    /// Asks for an A record with this client subnet option, byte for byte; gives the answer's bytes, as the library reads no
+    /// option of no family.
+    async fn ask_with(&self, name: &str, option: &[u8]) -> Vec<u8> {
+        let mut query = query(name, RecordType::A, None);
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::Unknown(8, option.to_vec()));
+        query.set_edns(edns);
+        self.raw(&query.to_vec().unwrap()).await
     }
 
     async fn ask(&self, name: &str, kind: RecordType, subnet: Option<&str>) -> Message {
@@ -98,6 +112,26 @@ fn query(name: &str, kind: RecordType, subnet: Option<&str>) -> Message {
 
 fn addresses(message: &Message) -> Vec<String> {
     message.answers.iter().map(|record| record.data.to_string()).collect()
+}
+
+/// A client subnet option's data.
+fn ecs(family: u8, source: u8, address: &[u8]) -> Vec<u8> {
+    ecs_answer(family, source, 0, address)
+}
+
+fn ecs_answer(family: u8, source: u8, scope: u8, address: &[u8]) -> Vec<u8> {
+    [&[0, family, source, scope], address].concat()
+}
+
+const WEST: [u8; 4] = [192, 0, 2, 1];
+const EAST: [u8; 4] = [192, 0, 2, 2];
+
+fn code(answer: &[u8]) -> ResponseCode {
+    ResponseCode::from(0, answer[3] & 0xf)
+}
+
+fn has(answer: &[u8], bytes: &[u8]) -> bool {
+    answer.windows(bytes.len()).any(|window| window == bytes)
 }
 
 fn scope(message: &Message) -> Option<u8> {
@@ -146,6 +180,30 @@ async fn the_clients_subnet_decides_and_the_answer_says_for_whom_it_holds() {
         let answer = responder.ask("FEATURES.example.", RecordType::A, Some(subnet)).await;
         assert_eq!((addresses(&answer), scope(&answer)), (vec![address.to_owned()], prefix), "{subnet}");
         assert!(answer.metadata.authoritative && !answer.metadata.recursion_available);
+    }
+    let v4 = |last: [u8; 3]| [&[0; 10][..], &[0xff, 0xff], &last].concat();
+    let cases = [
+        // An IPv4 network in IPv6's clothes, as resolvers behind NAT64 and dual-stack sockets send it.
+        (ecs(2, 120, &v4([203, 0, 113])), EAST, ecs_answer(2, 120, 120, &v4([203, 0, 113]))),
+        (ecs(2, 120, &v4([198, 51, 100])), WEST, ecs_answer(2, 120, 120, &v4([198, 51, 100]))),
+        // Everybody, in each family, and in none, as `dig +subnet=0` sends it.
+        (ecs(0, 0, &[]), WEST, ecs_answer(0, 0, 0, &[])),
+        (ecs(1, 0, &[]), WEST, ecs_answer(1, 0, 0, &[])),
+        (ecs(2, 0, &[]), WEST, ecs_answer(2, 0, 0, &[])),
+        // The table has a network within the one that is asked about: the answer does not hold for that.
+        (ecs(1, 16, &[198, 51]), WEST, ecs_answer(1, 16, 18, &[198, 51])),
+    ];
+    for (option, address, answered) in cases {
+        let answer = responder.ask_with("features.example.", &option).await;
+        assert_eq!(code(&answer), ResponseCode::NoError, "{option:?}");
+        assert!(has(&answer, &[&[0, 4][..], &address].concat()), "{option:?}: {answer:?}");
+        let told = [&[0, 8, 0, answered.len() as u8][..], &answered].concat();
+        assert!(has(&answer, &told), "{option:?}: {answer:?} lacks {told:?}");
+    }
+    for refused in [ecs(1, 33, &[203, 0, 113, 0, 0]), ecs(1, 20, &[203, 0, 113]), ecs(1, 24, &[203, 0]), ecs(3, 0, &[])]
+    {
+        let answer = responder.ask_with("features.example.", &refused).await;
+        assert_eq!(code(&answer), ResponseCode::FormErr, "{refused:?}");
     }
     let plain = responder.ask("features.example.", RecordType::A, None).await;
     assert!(plain.edns.is_none(), "who does not speak EDNS is not spoken to in it");

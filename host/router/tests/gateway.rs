@@ -204,9 +204,12 @@ async fn pins_and_draining_hold_and_the_topology_changes_under_way() {
     let nothing = stand.read("1", &pinned).await;
     assert_eq!((nothing.status, nothing.header("retry-after")), (503, "1"), "{nothing:?}");
     assert!(nothing.text.contains("feast.errors"), "Feast's door has Feast's words: {nothing:?}");
+    assert_eq!(nothing.header("littoral-error"), "nothing_left", "{nothing:?}");
     let problem = stand.send("POST", "/v1/read", &[], "{}").await;
     assert_eq!(problem.header("content-type"), "application/problem+json");
     assert!(problem.text.contains("nothing_left"), "{problem:?}");
+    assert_eq!(problem.header("littoral-error"), "nothing_left");
+    assert_eq!(stand.send("GET", "/v1/ready", &[], "").await.header("littoral-error"), "nothing_left");
     assert_eq!(stand.send("GET", "/health", &[], "").await.status, 503);
 }
 
@@ -360,4 +363,46 @@ async fn connections_are_kept_behind_empty_answers_and_half_closed_clients_are_a
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_region_that_is_bad_as_a_whole_is_left_whatever_its_doors_do() {
+    for deed in [Deed::Answer(502), Deed::Answer(500), Deed::Answer(503), Deed::Answer(504), Deed::HangUp, Deed::Half] {
+        let edges = edges().await;
+        let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+        edges[0].does(deed.clone());
+        for nth in 0..300 {
+            let read = stand.read("1", &[]).await;
+            assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{deed:?}, read {nth}");
+        }
+        assert!(edges[0].count() < 60, "{deed:?}: the bad one was asked {} times", edges[0].count());
+    }
+}
+
+#[tokio::test]
+async fn a_door_that_says_that_it_drains_gets_nothing_more_at_once() {
+    let edges = edges().await;
+    // No probe comes by.
+    let stand = Stand::start(&edges, |config| config.health.interval_ms = 60_000).await;
+    edges[0].does(Deed::Drains);
+    let last = stand.read("1", &[]).await;
+    assert_eq!((last.status, last.header("littoral-routed-to")), (200, "west/west-1"), "it serves on");
+    assert!(last.header("littoral-draining").is_empty(), "the router does not drain: {last:?}");
+    let next = stand.read("1", &[]).await;
+    assert_eq!((next.status, next.header("littoral-routed-to")), (200, "east/east-1"));
+    assert_eq!(stand.router.board().view.members[0].state.as_str(), "draining");
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_can_take_waits_for_a_door_that_is_started_again() {
+    let edges = [Edge::not_started("west").await, Edge::not_started("east").await];
+    let stand = Stand::start(&edges, |_| {}).await;
+    assert!(stand.router.board().view.members.iter().all(|member| member.state.as_str() == "unreachable"));
+    let start = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        edges[1].clone().serve().await;
+    };
+    let (read, ()) = tokio::join!(stand.read("1", &[]), start);
+    assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
+    assert!(read.header("littoral-route-reason").contains("panic=unreachable"), "{read:?}");
 }

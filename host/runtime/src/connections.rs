@@ -2,6 +2,7 @@
 
 use crate::{
     descriptors::{self, Side},
+    draining::Draining,
     reactors::Reactors,
 };
 use std::{
@@ -27,7 +28,7 @@ pub async fn serve<C, F>(
     reactors: &Reactors,
     connections_max: usize,
     drain: Duration,
-    shutdown: CancellationToken,
+    (shutdown, draining): (CancellationToken, &Draining),
     connection: C,
 ) where
     C: Fn(TcpStream, IpAddr) -> F,
@@ -44,11 +45,11 @@ pub async fn serve<C, F>(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             Ok((stream, peer, place)) => {
-                let cut = cut.clone();
+                let (cut, connected) = (cut.clone(), draining.connected());
                 let spawned = reactors.spawn(&connections, stream, |stream| {
                     let served = connection(stream, peer.ip().to_canonical());
                     async move {
-                        let _place = place;
+                        let (_place, _connected) = (place, connected);
                         let _ = cut.run_until_cancelled(served).await;
                     }
                 });

@@ -8,6 +8,7 @@ pub mod browsers;
 pub mod clock;
 pub mod connections;
 pub mod descriptors;
+pub mod draining;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
@@ -21,6 +22,7 @@ pub mod task_kind;
 pub mod unread;
 pub mod workers;
 
+pub use draining::Draining;
 pub use shutdown::{Signals, StopReason};
 pub use supervisor::Supervisor;
 pub use task_kind::TaskKind;

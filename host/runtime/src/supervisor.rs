@@ -1,7 +1,8 @@
 //! Supervision: runs a process's tasks, notices when one ends that should not, and stops them in order.
 
 use crate::{
-    shutdown::Signals,
+    draining::Draining,
+    shutdown::{Signals, StopReason},
     task_kind::{OnFailure, TaskKind},
 };
 use std::{collections::HashMap, fmt::Display, time::Duration};
@@ -34,7 +35,9 @@ struct Task {
 
 /// The tasks of one process.
 pub struct Supervisor {
+    notice: Duration,
     grace: Duration,
+    draining: Draining,
     doors: CancellationToken,
     core: CancellationToken,
     running: JoinSet<Result<(), String>>,
@@ -42,16 +45,25 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// No tasks yet. `grace` is how long doors may drain when the process stops.
+    /// No tasks yet. On SIGTERM the process says for `notice` that it is about to stop, and serves on. `grace` is how long doors
+    /// may then take to end what they have.
     #[must_use]
-    pub fn new(grace: Duration) -> Self {
+    pub fn new(notice: Duration, grace: Duration) -> Self {
         Self {
+            notice,
             grace,
+            draining: Draining::default(),
             doors: CancellationToken::new(),
             core: CancellationToken::new(),
             running: JoinSet::new(),
             tasks: HashMap::new(),
         }
+    }
+
+    /// Whether the process is about to stop.
+    #[must_use]
+    pub fn draining(&self) -> Draining {
+        self.draining.clone()
     }
 
     /// The token that cancels tasks of this kind.
@@ -71,8 +83,8 @@ impl Supervisor {
         self.tasks.insert(handle.id(), Task { kind, name });
     }
 
-    /// Runs until asked to stop or until a task ends that must not, then stops everything: doors first, state after.
-    /// A second request to stop cuts the draining short.
+    /// Runs until asked to stop or until a task ends that must not, then stops everything: it gives notice, if SIGTERM asks and
+    /// anybody is connected; then the doors close, then the state stops. A second request to stop cuts each of them short.
     ///
     /// # Errors
     /// [`Error::TaskEnded`], once everything else has stopped.
@@ -81,6 +93,11 @@ impl Supervisor {
             tokio::select! {
                 reason = signals.next() => {
                     tracing::info!(%reason, "stopping");
+                    self.draining.begin();
+                    // Who stops a terminal's process waits for it, and who has lost its parent is missed by nobody.
+                    if reason == StopReason::Terminate && self.draining.is_used() && !self.notice.is_zero() {
+                        self.give_notice(signals).await;
+                    }
                     break None;
                 }
                 Some(ended) = self.running.join_next_with_id() => {
@@ -90,6 +107,7 @@ impl Supervisor {
                 }
             }
         };
+        self.draining.begin();
         self.doors.cancel();
         let hurry = CancellationToken::new();
         let second = async {
@@ -103,6 +121,15 @@ impl Supervisor {
             () = self.stop(&hurry) => {}
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Lets everybody know before the doors close.
+    async fn give_notice(&self, signals: &mut Signals) {
+        tracing::info!(notice = ?self.notice, "not ready any more; the doors stay open so that clients hear of it");
+        tokio::select! {
+            () = tokio::time::sleep(self.notice) => {}
+            reason = signals.next() => tracing::warn!(%reason, "asked to stop again: the doors close now"),
+        }
     }
 
     async fn stop(&mut self, hurry: &CancellationToken) {
@@ -157,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_door_that_fails_stops_the_process_and_the_core_stops_in_order() {
-        let mut supervisor = Supervisor::new(Duration::from_secs(5));
+        let mut supervisor = Supervisor::new(Duration::ZERO, Duration::from_secs(5));
         let core_stopped = Arc::new(AtomicBool::new(false));
         let (token, seen) = (supervisor.token(TaskKind::Core), core_stopped.clone());
         supervisor.spawn(TaskKind::Core, "core", async move {
@@ -173,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_failure_and_housekeeping_is_not_missed() {
-        let mut supervisor = Supervisor::new(Duration::from_secs(5));
+        let mut supervisor = Supervisor::new(Duration::ZERO, Duration::from_secs(5));
         supervisor.spawn(TaskKind::Housekeeping, "gauges", async { Err("no matter") });
         supervisor.spawn(TaskKind::Core, "core", async {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -187,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_door_that_does_not_drain_is_cut_after_the_grace() {
-        let mut supervisor = Supervisor::new(Duration::from_millis(50));
+        let mut supervisor = Supervisor::new(Duration::ZERO, Duration::from_millis(50));
         supervisor.spawn(TaskKind::Door, "stuck", std::future::pending::<Result<(), String>>());
         supervisor.spawn(TaskKind::Core, "core", async { Err("disk gone") });
         let begun = Instant::now();

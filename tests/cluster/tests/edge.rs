@@ -35,7 +35,7 @@ fn staleness_ms(answer: &Answer) -> u64 {
 
 #[test]
 fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
-    let mut cluster = cluster("[edge]\nready_lag_ms_max = 800\nreconnect_ms_max = 200\n");
+    let mut cluster = cluster("[edge]\nfresh_lag_ms_max = 800\nreconnect_ms_max = 200\n");
     fill(&cluster, 100);
     accounts::catch_up(&cluster);
     cluster.leader.kill();
@@ -51,8 +51,14 @@ fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
         let read = accounts::read(&mut client, &[5], &[]).unwrap().ok();
         read.header("littoral-degraded") == Some("leader_lost")
     });
-    let unready = client.get("/v1/ready").unwrap();
-    assert_eq!(unready.status, 503, "{}", unready.text());
+    let fresh = client.get("/v1/fresh").unwrap();
+    assert_eq!((fresh.status, fresh.json()["code"].as_str()), (503, Some("not_fresh")), "{}", fresh.text());
+    let ready = client.get("/v1/ready").unwrap().ok().json();
+    assert_eq!(
+        (&ready["fresh"], &ready["writable"]),
+        (&json!(false), &json!(false)),
+        "it serves, now that it is needed: {ready}"
+    );
 
     let write = accounts::write(&mut client, &[accounts::row(5, 1_000)]).unwrap();
     assert_eq!(write.status, 503, "a write has nowhere to go: {}", write.text());
@@ -61,7 +67,7 @@ fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
     assert!(fresh.unwrap().status >= 400, "a demand that cannot be met is refused");
 
     cluster.leader.restart().unwrap();
-    eventually("the edge follows again", NOTICE_MAX, || cluster.edges[0].is_ready());
+    eventually("the edge follows again", NOTICE_MAX, || client.get("/v1/fresh").unwrap().status == 200);
     let token = accounts::must_write(&mut cluster.leader.client(), &[accounts::row(5, 2_000)]);
     let headers = [("littoral-at-least", token.as_str()), ("littoral-wait-ms", "10000")];
     let answer = accounts::read(&mut client, &[5], &headers).unwrap().ok();
@@ -82,6 +88,7 @@ fn an_edge_that_never_got_data_says_so_and_not_that_there_is_no_such_view() {
     assert_eq!((read.status, read.json()["code"].as_str()), (503, Some("not_ready")), "{}", read.text());
     let feast = json!({ "features": ["accounts:balance"], "entities": { "account_id": [5] } });
     assert_eq!(client.post("/get-online-features", &feast).unwrap().status, 503);
+    assert_eq!(client.get("/v1/ready").unwrap().status, 503);
     let write = accounts::write(&mut client, &[accounts::row(5, 1)]).unwrap();
     assert_eq!(write.status, 503, "it may be taken later: {}", write.text());
 }
@@ -100,7 +107,8 @@ fn an_edge_starts_warm_without_its_leader() {
     assert_eq!(accounts::must_read(&mut client, &[0, 1_999]), [Some(1), Some(2_000)]);
     let answer = accounts::read(&mut client, &[0], &[]).unwrap().ok();
     assert!(answer.header("littoral-degraded").is_some(), "it has heard no leader: {:?}", answer.headers);
-    assert_eq!(client.get("/v1/ready").unwrap().status, 503);
+    assert_eq!(client.get("/v1/fresh").unwrap().status, 503);
+    assert!(cluster.edges[0].is_ready(), "it has data, and nobody else may have");
 
     cluster.leader.restart().unwrap();
     accounts::must_write(&mut cluster.leader.client(), &[accounts::row(0, 5_000)]);

@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint, Table, text},
 };
+use littoral_client::Routes;
 use littoral_model::status::{NodeStatus, Role};
 use serde::Serialize;
 use std::{process::ExitCode, time::Duration};
@@ -22,6 +23,9 @@ struct Report {
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<NodeStatus>,
+    /// Of a router, what it knows of the doors that it sends requests to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routes: Option<Routes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -33,12 +37,19 @@ struct Report {
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         let asked = args.nodes.iter().map(|url| async move {
-            let status = async { client(url)?.status().await.map_err(target::failed) }.await;
-            let (status, error) = match status {
-                Ok(status) => (Some(status), None),
-                Err(failure) => (None, Some(failure.message)),
+            let asked = async {
+                let client = client(url)?;
+                let status = client.status().await.map_err(target::failed)?;
+                let routes = match status.role {
+                    Role::Router => Some(client.routes().await.map_err(target::failed)?),
+                    Role::Leader | Role::Follower | Role::Edge => None,
+                };
+                Ok::<_, Failure>((status, routes))
             };
-            Report { url: url.clone(), status, error }
+            match asked.await {
+                Ok((status, routes)) => Report { url: url.clone(), status: Some(status), routes, error: None },
+                Err(failure) => Report { url: url.clone(), status: None, routes: None, error: Some(failure.message) },
+            }
         });
         let reports = futures_util::future::join_all(asked).await;
         output::answer(json, &reports, |reports| render(reports))?;
@@ -57,6 +68,7 @@ fn render(reports: &[Report]) -> String {
     let mut modules = Table::new(&["node", "module", "release", "digest", "state"]);
     let mut regions = Table::new(&["node", "takes from", "state", ">has up to", ">behind", ">they have up to"]);
     let mut members = Table::new(&["node", "member", "heard of"]);
+    let mut doors = Table::new(&["router", "sends to", "node", "state", ">under way", "door"]);
     let mut errors = String::new();
     for report in reports {
         let Some(status) = &report.status else {
@@ -64,6 +76,18 @@ fn render(reports: &[Report]) -> String {
             continue;
         };
         nodes.row(node(status, &report.url));
+        for region in report.routes.iter().flat_map(|routes| &routes.regions) {
+            for routed in &region.doors {
+                let door = &routed.door;
+                let state = match (door.state.as_str(), door.ejected_for_ms) {
+                    (_, Some(ms)) => format!("ejected for {}", text::span(Duration::from_millis(ms))).yellow(),
+                    ("healthy", None) => door.state.green(),
+                    (_, None) => door.state.red(),
+                };
+                let (region, under_way) = (region.name.to_string(), text::count(door.in_flight.into()));
+                doors.row([status.name.clone(), region, door.node.clone(), state, under_way, door.door.clone()]);
+            }
+        }
         for view in &status.views {
             let rows = text::count(view.rows);
             views.row([status.name.clone(), view.name.cyan(), view.residency.clone(), rows, text::bytes(view.bytes)]);
@@ -86,7 +110,7 @@ fn render(reports: &[Report]) -> String {
             modules.row([status.name.clone(), module.name.cyan(), module.version.clone(), digest, state]);
         }
     }
-    let tables = [nodes, members, regions, views, modules].into_iter().filter(|table| !table.is_empty());
+    let tables = [nodes, doors, members, regions, views, modules].into_iter().filter(|table| !table.is_empty());
     tables.map(|table| table.render("")).chain([errors]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -103,13 +127,13 @@ fn node(status: &NodeStatus, url: &str) -> [String; 10] {
         (false, _) => format!("not ready: {}", status.not_ready_reason).red(),
     };
     let behind = match (status.role, status.staleness_ms) {
-        (Role::Leader, _) => "-".to_owned(),
+        (Role::Leader | Role::Router, _) => "-".to_owned(),
         (Role::Edge | Role::Follower, Some(ms)) => text::span(Duration::from_millis(ms)),
         (Role::Edge | Role::Follower, None) => "unknown".to_owned(),
     };
     let writes = match (status.writable, status.role) {
         (true, Role::Leader) => "takes".green(),
-        (true, Role::Follower | Role::Edge) => "passes on".to_owned(),
+        (true, Role::Follower | Role::Edge | Role::Router) => "passes on".to_owned(),
         (false, _) => "none".red(),
     };
     [
@@ -158,7 +182,7 @@ mod tests {
             modules: Vec::new(),
             gauges: Default::default(),
         };
-        Report { url: format!("http://{name}"), status: Some(status), error: None }
+        Report { url: format!("http://{name}"), status: Some(status), routes: None, error: None }
     }
 
     #[test]
@@ -182,5 +206,20 @@ mod tests {
         assert!(!shown.contains("queue_depth"), "{shown}");
         let json = serde_json::to_value(&all).unwrap();
         assert_eq!((&json[1]["status"]["role"], &json[1]["status"]["writable"]), (&"follower".into(), &true.into()));
+    }
+
+    #[test]
+    fn a_router_is_shown_as_itself_with_the_doors_that_it_sends_to() {
+        let mut router = member("front", Role::Router, None, true);
+        let routes = r#"{"topology": "t", "regions": [{"name": "eu", "role": "active", "readable": true, "writable": true, "doors": [
+            {"kind": "edge", "door": {"node": "e1", "door": "h:1", "state": "healthy", "ejected_for_ms": null, "in_flight": 3}},
+            {"kind": "edge", "door": {"node": "e2", "door": "h:2", "state": "draining", "ejected_for_ms": null, "in_flight": 0}},
+            {"kind": "edge", "door": {"node": "e3", "door": "h:3", "state": "healthy", "ejected_for_ms": 2000, "in_flight": 0}}]}]}"#;
+        router.routes = Some(serde_json::from_str(routes).unwrap());
+        let shown = render(&[router]);
+        let line = |words: &[&str]| shown.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(line(&["front", "router", "ready", "passes on"]), "{shown}");
+        assert!(line(&["front", "eu", "e1", "healthy", "h:1"]) && line(&["e2", "draining"]), "{shown}");
+        assert!(line(&["e3", "ejected for", "2"]), "{shown}");
     }
 }

@@ -296,6 +296,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_before_is_still_read() {
+        let file = file("role = \"edge\"\n[edge]\nready_lag_ms_max = 800\n");
+        let edge = load::<edge::File>(Some(file.path()), &[]).unwrap();
+        assert_eq!(edge.edge.fresh_lag_ms_max, 800);
+    }
+
+    #[test]
     fn an_unknown_section_and_a_bad_value_are_named_too() {
         let text = problem("role = \"leader\"\n[fede]\nheartbeat_ms = 5\n");
         assert!(text.starts_with("leader.toml:2: key 'fede'") && text.contains("did you mean 'feed'?"), "{text}");

@@ -52,17 +52,25 @@ fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long requests may go on after SIGTERM or SIGINT, in milliseconds.
+    /// How long the doors stay open after SIGTERM while the node says that it is not ready any more, so that routers and
+    /// orchestrators send requests elsewhere, in milliseconds. 0: they close at once, as they do on SIGINT.
+    pub notice_ms: u64,
+    /// How long requests may go on once the doors close, in milliseconds.
     pub grace_ms: u64,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { grace_ms: 10_000 }
+        Self { notice_ms: 2_000, grace_ms: 10_000 }
     }
 }
 
 impl Shutdown {
+    /// [`Shutdown::notice_ms`].
+    pub fn notice(&self) -> Duration {
+        Duration::from_millis(self.notice_ms)
+    }
+
     /// [`Shutdown::grace_ms`].
     pub fn grace(&self) -> Duration {
         Duration::from_millis(self.grace_ms)

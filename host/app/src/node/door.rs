@@ -40,7 +40,8 @@ pub fn serve(
 ) -> Opener {
     let metrics = tasks.metrics.clone();
     let metrics = Some(Metrics::new(move || metrics.render()));
-    let config = littoral_gateway::Config { build: BUILD, metrics, reactors: tasks.reactors.clone(), ..config };
+    let (reactors, draining) = (tasks.reactors.clone(), tasks.supervisor.draining());
+    let config = littoral_gateway::Config { build: BUILD, metrics, reactors, draining, ..config };
     let door = Door::new(listener, config, starting);
     let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
     tasks.supervisor.spawn(TaskKind::Door, "door", async move {

@@ -50,7 +50,7 @@ where
         let mut signals = Signals::listen()
             .and_then(|signals| if with_parent { signals.with_parent() } else { Ok(signals) })
             .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
-        let mut supervisor = Supervisor::new(common.shutdown.grace());
+        let mut supervisor = Supervisor::new(common.shutdown.notice(), common.shutdown.grace());
         let upkeep = handle.clone().upkeep(supervisor.token(TaskKind::Housekeeping));
         supervisor.spawn(TaskKind::Housekeeping, "metrics upkeep", async {
             upkeep.await;

@@ -26,6 +26,7 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
     settings.gateway.metrics = Some(gateway::Metrics::new(move || metrics.render()));
     settings.gateway.build = BUILD;
     settings.gateway.reactors = tasks.reactors.clone();
+    settings.gateway.draining = tasks.supervisor.draining();
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
     let router = Router::new(settings, topology).map_err(Failure::usage)?;
     let name = router.config().name.clone();

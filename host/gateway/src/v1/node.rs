@@ -11,7 +11,10 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use littoral_model::{document::ViewDocument, status::NodeStatus};
+use littoral_model::{
+    document::ViewDocument,
+    status::{NodeStatus, Shortfalls},
+};
 use littoral_runtime::metrics::Metrics;
 use serde::Serialize;
 use serde_json::json as object;
@@ -40,23 +43,67 @@ fn typed(media_type: &'static str, body: Bytes) -> Answer {
     response
 }
 
-pub(super) fn ready(state: &State) -> Result<Answer, Failure> {
-    let status = state.node.status();
-    if status.ready {
-        return json(&object!({ "ready": true }));
-    }
-    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", status.not_ready_reason))
+/// The node's state, and what is its door's to say.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    node: NodeStatus,
+    build: &'static str,
+    draining: bool,
+    fresh: bool,
+    not_fresh_reason: String,
+    not_writable_reason: String,
 }
 
 pub(super) fn status(state: &State) -> Result<Answer, Failure> {
-    /// The node's state, and the program's build, which is the door's to say.
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        #[serde(flatten)]
-        status: &'a NodeStatus,
-        build: &'a str,
+    let Shortfalls { not_fresh, not_writable } = state.node.shortfalls();
+    json(&Shown {
+        node: node_status(state),
+        build: state.config.build,
+        draining: state.config.draining.has_begun(),
+        fresh: not_fresh.is_none(),
+        not_fresh_reason: not_fresh.unwrap_or_default(),
+        not_writable_reason: not_writable.unwrap_or_default(),
+    })
+}
+
+/// A node whose process is about to stop is not ready, whatever it has.
+fn node_status(state: &State) -> NodeStatus {
+    let mut status = state.node.status();
+    if state.config.draining.has_begun() {
+        status.ready = false;
+        status.not_ready_reason = "it is draining: it is about to stop, so send requests to another node".to_owned();
     }
-    json(&Shown { status: &state.node.status(), build: state.config.build })
+    status
+}
+
+/// Whether the node may serve. That it does not take writes, or that its data is not fresh, is said and is no reason to send reads
+/// elsewhere: there may be nobody else.
+pub(super) fn ready(state: &State) -> Result<Answer, Failure> {
+    let status = node_status(state);
+    if !status.ready {
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", status.not_ready_reason));
+    }
+    let Shortfalls { not_fresh, not_writable } = state.node.shortfalls();
+    json(&object!({
+        "ready": true,
+        "fresh": not_fresh.is_none(),
+        "not_fresh_reason": not_fresh.unwrap_or_default(),
+        "writable": not_writable.is_none(),
+        "not_writable_reason": not_writable.unwrap_or_default(),
+    }))
+}
+
+/// Whether the node's data is fresh.
+pub(super) fn fresh(state: &State) -> Result<Answer, Failure> {
+    let status = state.node.status();
+    if !status.ready {
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", status.not_ready_reason));
+    }
+    match state.node.shortfalls().not_fresh {
+        None => json(&object!({ "fresh": true, "staleness_ms": status.staleness_ms })),
+        Some(reason) => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_fresh", reason)),
+    }
 }
 
 pub(super) fn catalogue(state: &State) -> Result<Answer, Failure> {

@@ -7,6 +7,7 @@ use crate::{
 };
 use littoral_gateway::{Config, Metrics};
 use littoral_model::{
+    status::Shortfalls,
     value::ValueType,
     view::{Feature, FeatureView, JoinKey, ViewId},
     write::{RowBatch, RowWrite},
@@ -199,6 +200,7 @@ async fn the_node_says_how_it_is() {
     let config = Config { metrics: Some(Metrics::new(|| "littoral_up 1\n".into())), ..Config::default() };
     let door = Door::open_with(MemoryNode { ready: false, ..MemoryNode::default() }, config).await;
     refused(&door.get("/v1/ready").await, 503, "not_ready", &["still loading"]);
+    refused(&door.get("/v1/fresh").await, 503, "not_ready", &["still loading"]);
     assert_eq!(door.get("/metrics").await.body, "littoral_up 1\n");
     assert_eq!(door.get("/v1/status").await.json()["name"], "memory");
     assert_eq!(door.get("/v1/openapi.json").await.json()["openapi"], "3.1.0");
@@ -208,4 +210,62 @@ async fn the_node_says_how_it_is() {
     let wrong = door.put("/v1/read", &json!({})).await;
     assert_eq!(wrong.header("allow"), "POST");
     refused(&wrong, 405, "wrong_method", &["POST"]);
+}
+
+#[tokio::test]
+async fn what_a_node_falls_short_of_is_said_beside_its_readiness() {
+    let shortfalls =
+        Shortfalls { not_fresh: Some("9 s behind".to_owned()), not_writable: Some("disk full".to_owned()) };
+    let door = Door::open_with(MemoryNode { shortfalls, ..MemoryNode::default() }, Config::default()).await;
+    let ready = door.get("/v1/ready").await;
+    let json = ready.json();
+    assert_eq!(
+        (ready.status, &json["ready"], &json["fresh"], &json["writable"]),
+        (200, &json!(true), &json!(false), &json!(false))
+    );
+    assert_eq!((&json["not_fresh_reason"], &json["not_writable_reason"]), (&json!("9 s behind"), &json!("disk full")));
+    refused(&door.get("/v1/fresh").await, 503, "not_fresh", &["9 s behind"]);
+    let status = door.get("/v1/status").await.json();
+    assert_eq!((&status["fresh"], &status["not_writable_reason"]), (&json!(false), &json!("disk full")), "{status}");
+
+    let well = Door::open_with(MemoryNode::default(), Config::default()).await;
+    assert_eq!(
+        (well.get("/v1/fresh").await.status, well.get("/v1/ready").await.json()["writable"] == true),
+        (200, true)
+    );
+}
+
+#[tokio::test]
+async fn a_door_whose_process_is_about_to_stop_is_not_ready_and_serves_on() {
+    let config = Config::default();
+    let draining = config.draining.clone();
+    let door = Door::open_with(MemoryNode::default(), config).await;
+    let before = door.get("/v1/catalogue").await;
+    assert_eq!((before.header("connection"), before.header("littoral-draining")), ("", ""));
+    draining.begin();
+    refused(&door.get("/v1/ready").await, 503, "not_ready", &["draining"]);
+    for _ in 0..3 {
+        let answer = door.get("/v1/catalogue").await;
+        assert_eq!(
+            (answer.status, answer.header("connection"), answer.header("littoral-draining")),
+            (200, "close", "1")
+        );
+    }
+    let status = door.get("/v1/status").await.json();
+    assert_eq!((&status["ready"], &status["draining"]), (&json!(false), &json!(true)), "{status}");
+    assert_eq!(door.get("/v1/fresh").await.status, 200, "its data is as fresh as before");
+
+    // Over HTTP/2 the first request is answered, and GOAWAY ends the connection.
+    let stream = tokio::net::TcpStream::connect(door.address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{}/v1/catalogue", door.address));
+    let answer =
+        sender.send_request(request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("connection")), (200, false));
+    assert_eq!(answer.headers()["littoral-draining"], "1");
+    drop(answer);
+    tokio::time::timeout(std::time::Duration::from_secs(20), connection).await.unwrap().unwrap().unwrap();
 }

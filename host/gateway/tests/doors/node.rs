@@ -13,7 +13,7 @@ use littoral_model::{
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     row::{Row, RowMeta},
-    status::{NodeStatus, Role},
+    status::{NodeStatus, Role, Shortfalls},
     token::Watermark,
     version::Version,
     view::ViewId,
@@ -29,6 +29,7 @@ pub struct MemoryNode {
     /// Answers only through `read`, as a node that must wait.
     pub slow: bool,
     pub ready: bool,
+    pub shortfalls: Shortfalls,
     /// What a read of nothing but the leader is told.
     pub degraded: Option<Degraded>,
     /// Does not know whether a row exists that it does not hold.
@@ -56,6 +57,7 @@ impl Default for MemoryNode {
             table,
             slow: false,
             ready: true,
+            shortfalls: Shortfalls::default(),
             degraded: None,
             incomplete: false,
             tails: None,
@@ -193,6 +195,10 @@ impl FeatureWriter for MemoryNode {
 }
 
 impl Node for MemoryNode {
+    fn shortfalls(&self) -> Shortfalls {
+        self.shortfalls.clone()
+    }
+
     fn status(&self) -> NodeStatus {
         NodeStatus {
             name: "memory".into(),

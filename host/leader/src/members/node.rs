@@ -23,7 +23,7 @@ use littoral_model::{
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
     region::Region,
-    status::NodeStatus,
+    status::{NodeStatus, Shortfalls},
     token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
@@ -280,6 +280,10 @@ impl FeatureWriter for Member {
 impl Node for Member {
     fn status(&self) -> NodeStatus {
         self.now().status()
+    }
+
+    fn shortfalls(&self) -> Shortfalls {
+        self.now().shortfalls()
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {

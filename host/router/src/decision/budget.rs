@@ -7,7 +7,8 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// For each request so many extra ones may be made, on average. Default 0.2.
+    /// For each request so many extra ones may be made, on average. Of retries, those are extra of whose first request
+    /// something was sent, to a door that keeps its place. Default 0.2.
     pub share: f64,
     /// So many may be made at once after a time without. A count. Default 100.
     pub burst: u32,

@@ -5,11 +5,13 @@ use crate::{
         Moment,
         health::{self, Finding, State},
         member::{Door, Kind, Member, MemberId},
-        outlier::{self, Outcome},
+        outlier::{self, Outcome, Outlier},
+        slow_return,
         view::{MemberView, RegionView, View},
     },
-    topology::Topology,
+    topology::{Role, Topology},
 };
+use littoral_model::region::Region;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The doors of a topology.
@@ -20,6 +22,8 @@ pub struct Fleet {
     topology: Arc<Topology>,
     members: Vec<Member>,
     index: HashMap<MemberId, usize>,
+    /// Regions that are or were left as a whole.
+    left: HashMap<Region, Outlier>,
     next_id: u64,
     generation: u64,
 }
@@ -48,6 +52,18 @@ pub enum Event {
         /// Its door.
         door: Arc<Door>,
     },
+    /// A region is bad as a whole and was left.
+    Left {
+        /// The region.
+        region: Region,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A region that was left is tried again.
+    Retried {
+        /// The region.
+        region: Region,
+    },
 }
 
 // === impl Fleet ===
@@ -62,6 +78,7 @@ impl Fleet {
             topology: topology.clone(),
             members: Vec::new(),
             index: HashMap::new(),
+            left: HashMap::new(),
             next_id: 0,
             generation: 0,
         };
@@ -98,20 +115,48 @@ impl Fleet {
         self.pardon_beyond_share(now);
     }
 
-    /// Edges that were removed do not count any more: of those that are left, no more than the share may be ejected.
+    /// Edges and regions that were removed do not count any more: of the edges that are left of a region no more than the share
+    /// may be ejected, and not every region may be left.
     fn pardon_beyond_share(&mut self, now: Moment) {
-        let edges = self.members.iter_mut().filter(|member| member.door.kind == Kind::Edge);
-        let (mut all, mut ejected) = (0, Vec::new());
-        for edge in edges {
-            all += 1;
-            if let Some(until) = edge.outlier.ejected_until(now) {
-                ejected.push((until, edge));
+        let topology = self.topology.clone();
+        self.left.retain(|name, _| topology.regions.iter().any(|region| region.name == *name));
+        for region in &topology.regions {
+            let edges = self.members.iter_mut().filter(|member| member.is_edge_of(region.name));
+            let (mut all, mut ejected) = (0, Vec::new());
+            for edge in edges {
+                all += 1;
+                if let Some(until) = edge.outlier.ejected_until(now) {
+                    ejected.push((until, edge));
+                }
             }
+            // Those first that would return first.
+            ejected.sort_by_key(|(until, _)| *until);
+            let beyond = ejected.len().saturating_sub(self.outlier.ejected_max(all));
+            ejected.into_iter().take(beyond).for_each(|(_, edge)| edge.outlier.pardon(now));
         }
-        // Those first that would return first.
-        ejected.sort_by_key(|(until, _)| *until);
-        let beyond = ejected.len().saturating_sub(self.outlier.ejected_max(all));
-        ejected.into_iter().take(beyond).for_each(|(_, edge)| edge.outlier.pardon(now));
+        let mut left: Vec<_> =
+            self.left.values_mut().filter_map(|region| Some((region.ejected_until(now)?, region))).collect();
+        if left.len() >= topology.regions.iter().filter(|region| !region.edges.is_empty()).count()
+            && let Some((_, first)) = left.iter_mut().min_by_key(|(until, _)| *until)
+        {
+            first.pardon(now);
+        }
+    }
+
+    /// Until when an edge gets nothing: it was ejected, or its region was left.
+    fn out_until(&self, member: &Member, now: Moment) -> Option<Moment> {
+        let region = self.left.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
+        member.outlier.ejected_until(now).max(region.and_then(|region| region.ejected_until(now)))
+    }
+
+    fn is_usable(&self, member: &Member, now: Moment) -> bool {
+        member.health.state() == State::Healthy && self.out_until(member, now).is_none()
+    }
+
+    /// Whether a door may get requests as things are.
+    #[must_use]
+    pub fn keeps_its_place(&self, id: MemberId, now: Moment) -> bool {
+        self.index.get(&id).and_then(|at| self.members.get(*at)).is_some_and(|member| self.is_usable(member, now))
     }
 
     /// The topology.
@@ -131,12 +176,24 @@ impl Fleet {
         if let Some(took) = took {
             member.latency.observe(took);
         }
-        let was = member.health.observe(finding, &self.health)?;
+        let is_over = member.outlier.probed(finding != Finding::Unreachable, now, self.health.healthy_after);
+        let was = member.health.observe(finding, &self.health);
         let is = member.health.state();
-        if is == State::Healthy && was != State::Unknown {
+        let recovered = is == State::Healthy && was.is_some_and(|was| was != State::Unknown);
+        if is_over || recovered {
             member.back.begin(now);
+            // What requests said before says nothing of what is there now.
+            member.outlier.forget(now);
         }
-        Some(Event::Health { door: member.door.clone(), was, is })
+        let door = member.door.clone();
+        let is_back = (is_over || recovered) && door.kind == Kind::Edge;
+        if is_back && self.left.get_mut(&door.region).is_some_and(|record| record.ends_with_its_outage(now)) {
+            self.members.iter_mut().filter(|edge| edge.is_edge_of(door.region)).for_each(|edge| edge.back.begin(now));
+        }
+        match was {
+            Some(was) => Some(Event::Health { door, was, is }),
+            None => is_over.then_some(Event::Returned { door }),
+        }
     }
 
     /// A request to a door ended.
@@ -147,11 +204,12 @@ impl Fleet {
         if !member.outlier.record(outcome, now, &self.outlier) || member.door.kind == Kind::Leader {
             return None;
         }
-        let edges = self.members.iter().filter(|member| member.door.kind == Kind::Edge);
+        let region = member.door.region;
+        let edges = self.members.iter().filter(|member| member.is_edge_of(region));
         let (all, ejected) = edges
             .fold((0, 0), |(all, ejected), member| (all + 1, ejected + usize::from(member.outlier.is_ejected(now))));
         if ejected >= self.outlier.ejected_max(all) {
-            return None;
+            return self.leave(region, at, now);
         }
         let member = self.members.get_mut(at)?;
         member.outlier.eject(now, &self.outlier);
@@ -159,9 +217,52 @@ impl Fleet {
         Some(Event::Ejected { door: member.door.clone(), lasts })
     }
 
-    /// Doors whose ejection has ended since this was asked last: they come back slowly.
+    /// More of a region's edges fail than may be ejected, this one the last of them: the region loses its place for a while. The
+    /// last region that has an edge to use never does.
+    fn leave(&mut self, region: Region, failing: usize, now: Moment) -> Option<Event> {
+        if self.left.get(&region).is_some_and(|record| record.is_ejected(now)) {
+            return None;
+        }
+        let others =
+            || self.topology.regions.iter().filter(|other| other.name != region && other.role != Role::Draining);
+        let edges = |of: Region| self.members.iter().filter(move |member| member.is_edge_of(of));
+        if !others().any(|other| edges(other.name).any(|edge| self.is_usable(edge, now))) {
+            // Those that were left may be well again: they take turns, and the one that was left first is tried.
+            let is_healthy = |edge: &Member| edge.health.state() == State::Healthy;
+            let left = others().filter(|other| edges(other.name).any(is_healthy)).map(|other| other.name);
+            let first = left.min_by_key(|other| self.left.get(other).map(Outlier::since))?;
+            self.try_again(first, now);
+        }
+        let failing = &mut self.members.get_mut(failing)?.outlier;
+        let record = self.left.entry(region).or_default();
+        record.leave_for(failing, now, &self.outlier);
+        failing.eject(now, &self.outlier);
+        let lasts = record.ejected_until(now).unwrap_or(now).saturating_sub(now);
+        // When the region is tried again, each of its edges begins with nothing against it but its own ejection.
+        self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.forget(now));
+        Some(Event::Left { region, lasts })
+    }
+
+    /// Ends what keeps a region's edges from getting requests.
+    fn try_again(&mut self, region: Region, now: Moment) {
+        if let Some(record) = self.left.get_mut(&region) {
+            record.pardon(now);
+        }
+        self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.pardon(now));
+    }
+
+    /// Doors whose ejection has ended, and regions that are tried again, since this was asked last: they come back slowly.
     pub fn returns(&mut self, now: Moment) -> Vec<Event> {
         let mut events = Vec::new();
+        for (region, record) in &mut self.left {
+            if record.take_return(now) {
+                self.members
+                    .iter_mut()
+                    .filter(|member| member.is_edge_of(*region))
+                    .for_each(|edge| edge.back.begin(now));
+                events.push(Event::Retried { region: *region });
+            }
+        }
         for member in &mut self.members {
             if member.outlier.take_return(now) {
                 member.back.begin(now);
@@ -188,15 +289,24 @@ impl Fleet {
         View::new(&self.topology, self.generation, regions, all)
     }
 
+    /// The share of its weight that a door gets. One whose ejection has just ended, which nobody has noticed yet, begins.
+    fn back(&self, member: &Member, now: Moment) -> f64 {
+        let region = self.left.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
+        if member.outlier.is_returning(now) || region.is_some_and(|region| region.is_returning(now)) {
+            return slow_return::FIRST;
+        }
+        member.back.share(now, self.outlier.return_time())
+    }
+
     fn member_view(&self, member: &Member, now: Moment) -> MemberView {
         MemberView {
             door: member.door.clone(),
             state: member.health.state(),
-            ejected_for: member.outlier.ejected_until(now).map(|until| until.saturating_sub(now)),
-            usable: member.is_usable(now),
+            ejected_for: self.out_until(member, now).map(|until| until.saturating_sub(now)),
+            usable: self.is_usable(member, now),
             writable: member.health.is_writable(),
             leads: member.health.leads(),
-            back: member.back.share(now, self.outlier.return_time()),
+            back: self.back(member, now),
             latency_ms: member.latency.ms(),
         }
     }

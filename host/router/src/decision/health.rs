@@ -37,6 +37,8 @@ pub enum Finding {
     Lagging,
     /// It never got data.
     Empty,
+    /// It is about to stop: it still answers, and soon will not.
+    Draining,
     /// It is of another region than the topology says.
     WrongRegion,
     /// It does not answer, or not as a node does.
@@ -56,6 +58,8 @@ pub enum State {
     Lagging,
     /// It never got data.
     Empty,
+    /// It is about to stop.
+    Draining,
     /// It is of another region than the topology says.
     WrongRegion,
     /// It does not answer.
@@ -96,6 +100,7 @@ impl State {
             Self::Healthy => "healthy",
             Self::Lagging => "lagging",
             Self::Empty => "empty",
+            Self::Draining => "draining",
             Self::WrongRegion => "wrong_region",
             Self::Unreachable => "unreachable",
         }
@@ -108,6 +113,7 @@ impl From<Finding> for State {
             Finding::Good { .. } => Self::Healthy,
             Finding::Lagging => Self::Lagging,
             Finding::Empty => Self::Empty,
+            Finding::Draining => Self::Draining,
             Finding::WrongRegion => Self::WrongRegion,
             Finding::Unreachable => Self::Unreachable,
         }
@@ -142,15 +148,17 @@ impl Health {
             (self.writable, self.leads) = (writable, leads);
             self.bad_in_a_row = 0;
             self.good_in_a_row = self.good_in_a_row.saturating_add(1);
-            if before == State::Unknown || self.good_in_a_row >= config.healthy_after.max(1) {
+            // That it has data now is no hiccup either.
+            let certain = matches!(before, State::Unknown | State::Empty);
+            if certain || self.good_in_a_row >= config.healthy_after.max(1) {
                 self.state = State::Healthy;
             }
         } else {
             (self.writable, self.leads) = (false, None);
             self.good_in_a_row = 0;
             self.bad_in_a_row = self.bad_in_a_row.saturating_add(1);
-            // That it has no data, or is another region's, is no hiccup.
-            let certain = matches!(finding, Finding::Empty | Finding::WrongRegion);
+            // That it has no data, is about to stop, or is another region's, is no hiccup.
+            let certain = matches!(finding, Finding::Empty | Finding::Draining | Finding::WrongRegion);
             if before != State::Healthy || certain || self.bad_in_a_row >= config.unhealthy_after.max(1) {
                 self.state = finding.into();
             }
@@ -193,8 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn a_door_without_data_is_out_at_once() {
+    fn a_door_without_data_or_that_is_about_to_stop_is_out_at_once() {
         assert_eq!(after(&[GOOD, Finding::Empty]), State::Empty);
+        assert_eq!(after(&[GOOD, Finding::Empty, GOOD]), State::Healthy, "its first snapshot is there");
         assert_eq!(after(&[GOOD, Finding::WrongRegion]), State::WrongRegion);
+        assert_eq!(after(&[GOOD, Finding::Draining]), State::Draining);
+        assert_eq!(after(&[GOOD, Finding::Draining, Finding::Unreachable]), State::Unreachable, "it has stopped");
+        assert_eq!(after(&[GOOD, Finding::Draining, GOOD, GOOD]), State::Healthy, "another process took its place");
     }
 }

@@ -1,12 +1,6 @@
 //! One door that requests may go to, and everything that is known of it.
 
-use crate::decision::{
-    Moment,
-    health::{Health, State},
-    latency::Latency,
-    outlier::Outlier,
-    slow_return::SlowReturn,
-};
+use crate::decision::{health::Health, latency::Latency, outlier::Outlier, slow_return::SlowReturn};
 use littoral_model::region::Region;
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc};
@@ -65,7 +59,7 @@ impl Member {
         }
     }
 
-    pub(crate) fn is_usable(&self, now: Moment) -> bool {
-        self.health.state() == State::Healthy && !self.outlier.is_ejected(now)
+    pub(crate) fn is_edge_of(&self, region: Region) -> bool {
+        self.door.kind == Kind::Edge && self.door.region == region
     }
 }

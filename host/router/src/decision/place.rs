@@ -64,6 +64,11 @@ pub struct Place {
 pub trait Lookup {
     /// Where an address is, and for how long a prefix of it that holds.
     fn lookup(&self, address: IpAddr) -> Option<(Coordinates, u8)>;
+
+    /// How many bits of an address a lookup goes by, also when nothing is found.
+    fn bits(&self, address: IpAddr) -> Option<u8> {
+        self.lookup(address).map(|(_, bits)| bits)
+    }
 }
 
 /// Everything that tells where an address is.
@@ -119,6 +124,19 @@ impl<D: Lookup> Places<D> {
         }
         let source = if self.fallback.is_some() { Source::Fallback } else { Source::Nowhere };
         Place { coordinates: self.fallback, source, prefix: None }
+    }
+
+    /// For clients that share so many bits of a network's address, the place that its address has holds.
+    pub fn scope_of(&self, network: IpNet, place: &Place) -> u8 {
+        if !self.tell_addresses_apart() {
+            return 0;
+        }
+        if let Some(known) = place.prefix {
+            return self.subnets.bits_of_the_same(network, known);
+        }
+        // Nothing is known of it; no more is promised than was asked about.
+        let beside = self.database.as_ref().and_then(|database| database.bits(network.network())).unwrap_or(0);
+        self.subnets.bits_of_the_same(network, beside).max(network.prefix_len())
     }
 
     /// Whether addresses make any difference here.

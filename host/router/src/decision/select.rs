@@ -31,7 +31,7 @@ pub struct Ask<'a> {
     pub tenant: Option<&'a str>,
     /// Doors that have this many requests under way get no more as long as others are left.
     pub in_flight_max: u32,
-    /// So many doors are wanted at most.
+    /// So many doors are wanted at most. When one region has as many, the last one is another region's.
     pub limit: usize,
     /// A random number; for a write that is sent again, the same.
     pub dice: u64,
@@ -96,17 +96,18 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
         }
     }
     let mut choice = Choice { view, ask, in_flight: &in_flight, dice, found: Vec::with_capacity(4), full: Vec::new() };
-    while choice.found.len() < ask.limit {
+    while choice.found.len() < ask.limit || choice.is_of_one_region() {
         let next = near.iter().enumerate().min_by_key(|(_, near)| near.key);
         let Some((at, _)) = next else { break };
         let next = near.swap_remove(at);
         choice.expand(&next);
     }
+    choice.put_another_region_last();
     let Choice { mut found, full, .. } = choice;
     found.extend(full);
     let panic = found.is_empty();
     if panic {
-        last_resort(view, ask, from, pin, &mut found);
+        found = last_resort(view, ask);
     }
     found.truncate(ask.limit);
     let reason = reason(view, ask, nearest.map(|(_, region)| region), found.first(), panic);
@@ -178,6 +179,22 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
         if is_full { self.full.push(candidate) } else { self.found.push(candidate) }
     }
 
+    /// Whether all doors that are wanted are of one region: it may be bad as a whole.
+    fn is_of_one_region(&self) -> bool {
+        let first = self.found.first().map(|first| first.region);
+        self.ask.limit > 1 && self.found.last().map(|last| last.region) == first
+    }
+
+    /// Gives the last place to another region's door, when the first region's would take all.
+    fn put_another_region_last(&mut self) {
+        let last = self.ask.limit.saturating_sub(1);
+        let Some(first) = self.found.first().map(|first| first.region) else { return };
+        let another = self.found.iter().position(|candidate| candidate.region != first);
+        if let Some(another) = another.filter(|another| last > 0 && *another > last) {
+            self.found.swap(last, another);
+        }
+    }
+
     /// Two draws by weight, and the less busy one of them: nearly as even as asking all, without everyone running to
     /// the same.
     fn first_of(&mut self, edges: &[usize]) -> Option<usize> {
@@ -216,17 +233,23 @@ fn weight(view: &View, member: usize) -> f64 {
 /// is another region's.
 fn badness(state: State) -> Option<u8> {
     match state {
+        // It answers as ever until it stops.
+        State::Draining => Some(0),
         // Ejected: probes are fine with it.
-        State::Healthy => Some(0),
-        State::Unknown => Some(1),
-        State::Lagging => Some(2),
-        State::Unreachable => Some(3),
+        State::Healthy => Some(1),
+        State::Unknown => Some(2),
+        State::Lagging => Some(3),
+        State::Unreachable => Some(4),
         State::Empty | State::WrongRegion => None,
     }
 }
 
-/// When no door is known to be well: any that might answer, the least bad first. Draining regions and pins hold still.
-fn last_resort(view: &View, ask: &Ask<'_>, from: Option<Direction>, pin: Option<&[usize]>, found: &mut Vec<Candidate>) {
+/// Doors that are not known to be well and might answer, the least bad first: what is asked when all that were better have
+/// failed. Draining regions and pins hold still.
+#[must_use]
+pub fn last_resort(view: &View, ask: &Ask<'_>) -> Vec<Candidate> {
+    let from = ask.place.map(Coordinates::direction);
+    let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
     let mut left = Vec::new();
     for (index, region) in view.regions.iter().enumerate() {
         let allowed = pin.is_none_or(|pin| pin.contains(&index)) && region.role != Role::Draining;
@@ -242,10 +265,16 @@ fn last_resort(view: &View, ask: &Ask<'_>, from: Option<Direction>, pin: Option<
             }
         }
     }
+    // Equal edges take turns, so that the first of them does not get all reads.
+    let turn = |candidate: &Candidate| match ask.purpose {
+        Purpose::Write => 0,
+        Purpose::Read | Purpose::Name => Dice::new(ask.dice ^ candidate.member as u64).roll(),
+    };
     left.sort_by(|(bad, standby, one), (worse, other_standby, other)| {
-        bad.cmp(worse).then(standby.cmp(other_standby)).then(one.cost_ms.total_cmp(&other.cost_ms))
+        let nearer = one.cost_ms.total_cmp(&other.cost_ms);
+        bad.cmp(worse).then(standby.cmp(other_standby)).then(nearer).then(turn(one).cmp(&turn(other)))
     });
-    found.extend(left.into_iter().map(|(_, _, candidate)| candidate));
+    left.into_iter().map(|(_, _, candidate)| candidate).collect()
 }
 
 fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Candidate>, panic: bool) -> Reason {

@@ -5,7 +5,7 @@ use crate::decision::Moment;
 use std::time::Duration;
 
 /// The share that a door begins with.
-const FIRST: f64 = 0.1;
+pub(crate) const FIRST: f64 = 0.1;
 
 /// Since when a door is back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

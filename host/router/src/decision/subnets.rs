@@ -20,8 +20,10 @@ impl<T> Default for Subnets<T> {
 // === impl Subnets ===
 
 impl<T> Subnets<T> {
-    /// Adds a network; bits beyond its prefix do not matter.
+    /// Adds a network; bits beyond its prefix do not matter. An IPv4 network in IPv6's clothes is the IPv4 network, as an address
+    /// is.
     pub fn insert(&mut self, network: IpNet, value: T) {
+        let network = canonical(network);
         let table = if network.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         let length = network.prefix_len();
         let at = match table.binary_search_by(|(other, _)| length.cmp(other)) {
@@ -47,6 +49,21 @@ impl<T> Subnets<T> {
         })
     }
 
+    /// How many bits an address must share with this network's for the same to be known of it, when `known` bits of it are what
+    /// says so: enough to leave out every network about which more is known.
+    #[must_use]
+    pub fn bits_of_the_same(&self, network: IpNet, known: u8) -> u8 {
+        let address = network.network();
+        let around = IpNet::new(address, known).unwrap_or(network);
+        let table = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        let longer = table.iter().take_while(|(length, _)| *length > known);
+        let within = longer.flat_map(|(_, networks)| networks.keys()).filter(|other| around.contains(*other));
+        within
+            .map(|other| common_bits(address, *other).saturating_add(1))
+            .fold(known, u8::max)
+            .min(network.max_prefix_len())
+    }
+
     /// Whether an address is in one of the networks.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -58,6 +75,22 @@ impl<T> Subnets<T> {
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
+}
+
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let address = network.network().to_canonical();
+    let bits = network.prefix_len().checked_sub(MAPPED_BITS).filter(|_| network.addr().is_ipv6() && address.is_ipv4());
+    bits.and_then(|bits| IpNet::new(address, bits).ok()).unwrap_or(network)
+}
+
+fn common_bits(one: IpAddr, other: IpAddr) -> u8 {
+    let bits = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+        _ => 0,
+    };
+    bits as u8
 }
 
 impl<T> FromIterator<(IpNet, T)> for Subnets<T> {
@@ -84,6 +117,22 @@ mod tests {
         assert_eq!(find("192.0.2.1"), Some("0.0.0.0/0"));
         assert_eq!(find("2001:db8:1::"), Some("2001:db8::/32"));
         assert_eq!(find("2001:db9::"), None);
+        let mapped: Subnets<()> = [("::ffff:203.0.113.0/120".parse().unwrap(), ())].into_iter().collect();
+        assert!(mapped.contains("203.0.113.9".parse().unwrap()) && !mapped.contains("203.0.114.9".parse().unwrap()));
+        assert!(mapped.contains("::ffff:203.0.113.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_holds_for_a_network_leaves_out_those_about_which_more_is_known() {
+        let nets = ["10.0.0.0/8", "10.1.0.0/16", "203.0.113.128/25", "2001:db8::/32", "2001:db8:8000::/33"];
+        let table: Subnets<()> = nets.iter().map(|net| (net.parse().unwrap(), ())).collect();
+        let bits = |network: &str, known| table.bits_of_the_same(network.parse().unwrap(), known);
+        assert_eq!(bits("10.0.0.0/8", 8), 16, "10.1.0.0/16 lies in it");
+        assert_eq!(bits("10.2.0.0/16", 8), 15, "10.2.0.0/15 leaves 10.1.0.0/16 out");
+        assert_eq!(bits("10.1.2.0/24", 16), 16);
+        assert_eq!(bits("203.0.113.0/24", 0), 25);
+        assert_eq!(bits("192.0.2.0/24", 0), 5, "192.0.0.0/5 leaves 203.0.113.128/25 out, and 10.0.0.0/8");
+        assert_eq!(bits("2001:db8::/48", 32), 33);
     }
 
     proptest! {

@@ -103,10 +103,14 @@ impl View {
         self.pins.get(tenant).map(Vec::as_slice)
     }
 
-    /// Whether any door may get requests.
+    /// Whether reads are answered: by an edge that is well, or, when there is none, by one that has data all the same.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.regions.iter().any(|region| region.role != Role::Draining && region.readable)
+        let answers = |at: usize| {
+            let state = self.members.get(at).map(|member| member.state);
+            matches!(state, Some(State::Healthy | State::Lagging | State::Draining))
+        };
+        self.regions.iter().any(|region| region.role != Role::Draining && region.edges.clone().any(answers))
     }
 
     /// Whether every door was probed.

@@ -3,18 +3,18 @@
 use crate::{
     board::Board,
     decision::{
-        place::{Place, Source},
+        health::State,
         select::{Ask, Purpose},
     },
-    dns::zone::{Which, Zone, address_record},
+    dns::{
+        subnet::{self, Subnet},
+        zone::{Which, Zone, address_record},
+    },
     router::Router,
 };
 use hickory_proto::{
     op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode},
-    rr::{
-        DNSClass, Record, RecordType,
-        rdata::opt::{ClientSubnet, EdnsCode, EdnsOption},
-    },
+    rr::{DNSClass, Record, RecordType},
     serialize::binary::{BinDecodable as _, BinDecoder},
 };
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ pub enum Transport {
 /// Answers a query; `None` for what deserves no answer, as an answer itself, which would go on for ever.
 #[must_use]
 pub fn answer(router: &Router, zone: &Zone, query: &[u8], from: IpAddr, transport: Transport) -> Option<Vec<u8>> {
-    let request = match Message::from_vec(query) {
+    let request = match Message::from_vec(&subnet::leave_alone(query)) {
         Ok(request) => request,
         Err(_) => {
             let header = Header::read(&mut BinDecoder::new(query)).ok()?;
@@ -139,17 +139,13 @@ fn nearest(
     query: &Query,
     response: &mut Message,
 ) -> Result<Vec<Record>, ResponseCode> {
-    let subnet = match client_subnet(request) {
-        Ok(subnet) => subnet,
-        Err(()) => return Err(ResponseCode::FormErr),
-    };
-    // Without a subnet, or with one of no bits, the resolver stands for its clients.
-    let address = subnet.filter(|subnet| subnet.source_prefix() > 0).map_or(from, |subnet| subnet.addr());
-    let place = router.place_of(address);
+    let subnet = Subnet::of(request).map_err(|_malformed| ResponseCode::FormErr)?;
+    // Without a subnet, or with everybody's, the resolver stands for its clients.
+    let network = subnet.and_then(|subnet| subnet.network());
+    let place = router.place_of(network.map_or(from, |network| network.network()));
     if let (Some(subnet), Some(edns)) = (subnet, &mut response.edns) {
-        let scope = scope(router, &subnet, &place);
-        let told = ClientSubnet::new(subnet.addr(), subnet.source_prefix(), scope);
-        edns.options_mut().insert(EdnsOption::Subnet(told));
+        let scope = network.map_or(0, |network| router.scope_of(network, &place));
+        edns.options_mut().insert(subnet.answered(scope));
     }
     let ask = Ask {
         purpose: Purpose::Name,
@@ -189,11 +185,14 @@ fn nearest(
     Ok(distinct(records))
 }
 
-/// Addresses of one region's edges.
+/// Addresses of one region's edges: of those that are well, or, when none is, of those that have data all the same.
 fn region(zone: &Zone, board: &Board, label: &str, query: &Query) -> Option<Result<Vec<Record>, ResponseCode>> {
     let region = board.view.regions.get(board.view.region(label)?)?;
-    let usable = board.view.members.get(region.edges.clone())?.iter().filter(|member| member.usable);
-    let records = usable
+    let edges = board.view.members.get(region.edges.clone())?;
+    let is_well = edges.iter().any(|member| member.usable);
+    let answers = |state| matches!(state, State::Healthy | State::Lagging | State::Draining);
+    let named = edges.iter().filter(|member| if is_well { member.usable } else { answers(member.state) });
+    let records = named
         .flat_map(|member| &member.door.addresses)
         .filter_map(|address| address_record(query.name(), *address, query.query_type(), zone.ttl));
     Some(Ok(distinct(records.take(zone.addresses_max).collect())))
@@ -207,30 +206,4 @@ fn distinct(records: Vec<Record>) -> Vec<Record> {
         }
     }
     kept
-}
-
-/// The client's subnet, if its resolver tells it; an error for one that no address can be.
-fn client_subnet(request: &Message) -> Result<Option<ClientSubnet>, ()> {
-    let option = request.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Subnet));
-    let Some(EdnsOption::Subnet(subnet)) = option else { return Ok(None) };
-    let bits = if subnet.addr().is_ipv4() { 32 } else { 128 };
-    // RFC 7871, 7.1.2: a query's scope is zero, and no bit is set beyond the prefix.
-    let network = ipnet::IpNet::new(subnet.addr(), subnet.source_prefix()).map_err(drop)?;
-    let clean = subnet.source_prefix() <= bits && subnet.scope_prefix() == 0 && network.network() == subnet.addr();
-    if clean { Ok(Some(*subnet)) } else { Err(()) }
-}
-
-/// For how long a prefix the answer holds: as long as the network that is known, and never for everyone when others may
-/// be told something else.
-fn scope(router: &Router, subnet: &ClientSubnet, place: &Place) -> u8 {
-    if subnet.source_prefix() == 0 {
-        return 0;
-    }
-    match place.prefix {
-        Some(known) => known.min(subnet.source_prefix()),
-        None if place.source == Source::Fallback || place.source == Source::Nowhere => {
-            if router.tells_addresses_apart() { subnet.source_prefix() } else { 0 }
-        }
-        None => subnet.source_prefix(),
-    }
 }

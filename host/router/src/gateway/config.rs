@@ -1,6 +1,7 @@
 //! What can be set for the gateway.
 
 use littoral_runtime::{
+    Draining,
     browsers::{Hosts, Origins},
     metrics::Metrics,
     reactors::Reactors,
@@ -22,7 +23,8 @@ pub struct Config {
     pub attempt_timeout_ms: u64,
     /// How long a connection to a door may take, in milliseconds. Default 500.
     pub connect_timeout_ms: u64,
-    /// Doors that one request may be sent to. A count. Default 3.
+    /// Doors that one request may be sent to, and then once to each region that it has not been to. Doors that cannot be
+    /// connected to do not count. A count. Default 3.
     pub attempts_max: u32,
     /// Requests to one door at once; further ones go to others, and here only when none is left. A count. Default 1,024.
     pub in_flight_max: u32,
@@ -70,6 +72,9 @@ pub struct Config {
     /// The threads that serve connections. Without any, the runtime that the gateway is opened on serves them.
     #[serde(skip)]
     pub reactors: Reactors,
+    /// Whether the process is about to stop: the router is then not ready, and each answer ends its connection.
+    #[serde(skip)]
+    pub draining: Draining,
 }
 
 impl Default for Config {
@@ -98,6 +103,7 @@ impl Default for Config {
             build: env!("CARGO_PKG_VERSION"),
             metrics: None,
             reactors: Reactors::default(),
+            draining: Draining::default(),
         }
     }
 }

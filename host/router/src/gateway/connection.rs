@@ -20,7 +20,7 @@ use littoral_runtime::{
     workers,
 };
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
-use tokio::{io::Interest, net::TcpStream};
+use tokio::{io::Interest, net::TcpStream, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 /// How a connection begins that speaks HTTP/2 without having asked first.
@@ -59,11 +59,26 @@ pub(crate) async fn serve(
     let client = (!http2).then(|| stream.peer());
     let stream = TokioIo::new(Stall::new(stream, config.stall_timeout()));
     let unread = Unread::new();
-    let sender = unread.clone();
+    let (sender, draining, streams) = (unread.clone(), config.draining.clone(), Arc::new(Notify::new()));
+    let has_streams = streams.clone();
+    // HTTP/2 has GOAWAY for that, once the first request is here.
+    let goes_away = async {
+        config.draining.begins().await;
+        match http2 {
+            true => streams.notified().await,
+            false => std::future::pending().await,
+        }
+    };
     let service = service_fn(move |request: Request<Incoming>| {
         let to_head = *request.method() == Method::HEAD;
         let (answer, sender) = (service.clone().answer(request, peer, client.clone()), sender.clone());
-        async move { Ok::<_, Infallible>(sent(answer.await, http2, to_head, &sender)) }
+        let (draining, streams) = (draining.clone(), has_streams.clone());
+        streams.notify_one();
+        async move {
+            let mut answer = answer.await;
+            draining.mark(answer.headers_mut(), http2);
+            Ok::<_, Infallible>(sent(answer, http2, to_head, &sender))
+        }
     });
     let ended = if http2 {
         let mut builder = http2::Builder::new(workers);
@@ -73,7 +88,7 @@ pub(crate) async fn serve(
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(config.header_timeout() / 2)
             .keep_alive_timeout(config.stall_timeout());
-        let served = drained(builder.serve_connection(stream, service), &stop);
+        let served = drained(builder.serve_connection(stream, service), &stop, goes_away);
         tokio::select! {
             ended = served => ended,
             () = unread.given_up(config.stall_timeout()) => {
@@ -88,7 +103,7 @@ pub(crate) async fn serve(
             .header_read_timeout(config.header_timeout())
             .half_close(true)
             .max_buf_size(HEAD_BYTES_MAX);
-        drained(builder.serve_connection(stream, service), &stop).await
+        drained(builder.serve_connection(stream, service), &stop, goes_away).await
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended");
@@ -110,16 +125,20 @@ fn sent(mut answer: Response<Answer>, http2: bool, to_head: bool, unread: &Arc<U
     answer.map(|body| if body.is_end_stream() { Watched::not(body) } else { unread.watch_stream(body) })
 }
 
-/// Drives a connection to its end; once the router stops, that is when its running requests are answered.
-async fn drained<C: GracefulConnection>(connection: C, stop: &CancellationToken) -> Result<(), C::Error> {
+/// Drives a connection to its end; once the router stops or it `goes_away`, that is when its running requests are answered.
+async fn drained<C: GracefulConnection>(
+    connection: C,
+    stop: &CancellationToken,
+    goes_away: impl Future<Output = ()>,
+) -> Result<(), C::Error> {
     let mut served = pin!(connection);
     tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
+        ended = served.as_mut() => return ended,
+        () = stop.cancelled() => {}
+        () = goes_away => {}
     }
+    served.as_mut().graceful_shutdown();
+    served.await
 }
 
 /// Whether a client speaks HTTP/2. Any request of HTTP/1.1 differs from the preface within three bytes.

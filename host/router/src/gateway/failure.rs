@@ -1,6 +1,6 @@
 //! What the router itself answers when it cannot pass a request on, in each door's words.
 
-use crate::gateway::answer::Answer;
+use crate::gateway::{answer::Answer, headers::ERROR};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
@@ -72,6 +72,7 @@ impl Failure {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(ERROR, HeaderValue::from_static(self.code));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -7,6 +7,7 @@ use crate::{
         explain::{explain, seen},
         place::{Place, Source},
         select::{Ask, Purpose},
+        view::MemberView,
     },
     gateway::{
         answer::Answer,
@@ -14,15 +15,22 @@ use crate::{
         head::{place_of_region, purpose},
     },
     router::Router,
+    topology,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use littoral_model::{
+    position::{Epoch, Position},
+    region::Region,
+    status::{NodeStatus, Role},
+    token::Watermark,
+};
 use serde_json::{Value, json};
 use std::{borrow::Cow, net::IpAddr};
 
 /// Answers what is asked of the router itself; `None` for what is a door's to answer.
 pub(crate) fn answer(router: &Router, parts: &Parts, connection: IpAddr) -> Option<Result<Response<Answer>, Failure>> {
     let path = parts.uri.path();
-    let own = matches!(path, "/health" | "/metrics") || path.starts_with("/router/v1/");
+    let own = matches!(path, "/health" | "/metrics" | "/v1/status" | "/v1/ready") || path.starts_with("/router/v1/");
     if !own {
         return None;
     }
@@ -31,7 +39,9 @@ pub(crate) fn answer(router: &Router, parts: &Parts, connection: IpAddr) -> Opti
         return Some(Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)));
     }
     Some(match path {
-        "/health" => health(router),
+        "/health" => may_serve(router).map(|()| typed("application/json", "{}".to_owned())),
+        "/v1/ready" => may_serve(router).map(|()| typed("application/json", json!({ "ready": true }).to_string())),
+        "/v1/status" => node_status(router),
         "/metrics" => metrics(router),
         "/router/v1/status" => Ok(status(router)),
         "/router/v1/explain" => explained(router, parts.uri.query(), connection),
@@ -42,11 +52,51 @@ pub(crate) fn answer(router: &Router, parts: &Parts, connection: IpAddr) -> Opti
     })
 }
 
-fn health(router: &Router) -> Result<Response<Answer>, Failure> {
-    if router.board().view.is_usable() {
-        return Ok(typed("application/json", "{}".to_owned()));
+/// Whether requests may be sent to this router: it is not about to stop, and there is somebody who answers reads.
+fn may_serve(router: &Router) -> Result<(), Failure> {
+    let refused = |code, message| Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, message));
+    if router.config().gateway.draining.has_begun() {
+        return refused("not_ready", "it is draining: it is about to stop, so send requests to another router");
     }
-    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "nothing_left", "no door is known to be healthy"))
+    if !router.board().view.is_usable() {
+        return refused("nothing_left", "no edge that has data is known to answer; look at /router/v1/status");
+    }
+    Ok(())
+}
+
+/// The router as one of the nodes. Its doors are at `/router/v1/status`.
+fn node_status(router: &Router) -> Result<Response<Answer>, Failure> {
+    let board = router.board();
+    let refused = may_serve(router).err();
+    let count = |is: fn(&MemberView) -> bool| board.view.members.iter().filter(|member| is(member)).count() as f64;
+    let gauges = [("doors", count(|_| true)), ("doors_usable", count(|member| member.usable))];
+    let status = NodeStatus {
+        name: router.config().name.clone(),
+        role: Role::Router,
+        region: Region::NONE,
+        ready: refused.is_none(),
+        not_ready_reason: refused.map(|failure| failure.message).unwrap_or_default(),
+        degraded: None,
+        epoch: Epoch(0),
+        position: Position::default(),
+        head: Position::default(),
+        staleness_ms: None,
+        writable: board.view.regions.iter().any(|region| region.role == topology::Role::Active && region.writable),
+        watermark: Watermark::default(),
+        regions: Vec::new(),
+        views: Vec::new(),
+        modules: Vec::new(),
+        gauges: gauges.map(|(name, count)| (name.to_owned(), count)).into(),
+    };
+    let mut body = serde_json::to_value(status).map_err(|error| unwritable(&error))?;
+    body["build"] = router.config().gateway.build.into();
+    body["draining"] = router.config().gateway.draining.has_begun().into();
+    Ok(typed("application/json", body.to_string()))
+}
+
+fn unwritable(error: &serde_json::Error) -> Failure {
+    tracing::error!(%error, "an answer could not be written as JSON");
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
 }
 
 fn metrics(router: &Router) -> Result<Response<Answer>, Failure> {
@@ -87,7 +137,7 @@ fn status(router: &Router) -> Response<Answer> {
         "name": router.config().name,
         "role": "router",
         "build": router.config().gateway.build,
-        "ready": view.is_usable(),
+        "ready": may_serve(router).is_ok(),
         "topology": view.topology,
         "topology_generation": view.generation,
         "topology_problem": router.topology_problem(),
@@ -114,10 +164,7 @@ fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result
         dice: router.dice(),
     };
     let explanation = explain(&board.view, &ask, &place, |member| board.in_flight(member));
-    let body = serde_json::to_string(&explanation).map_err(|error| {
-        tracing::error!(%error, "an explanation could not be written as JSON");
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the explanation could not be written")
-    })?;
+    let body = serde_json::to_string(&explanation).map_err(|error| unwritable(&error))?;
     Ok(typed("application/json", body))
 }
 

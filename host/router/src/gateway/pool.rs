@@ -40,7 +40,7 @@ impl Pool {
         }
     }
 
-    /// Closes connections that have been idle for too long, and those to doors that are no more.
+    /// Closes connections that have been idle for too long, and those to doors that get no more requests.
     pub(crate) fn sweep(&self, is_there: impl Fn(MemberId) -> bool) {
         let now = Instant::now();
         let mut closed = Vec::new();

@@ -7,6 +7,7 @@
 use crate::{
     board::Board,
     decision::{
+        attempts::Attempts,
         member::Door,
         member::MemberId,
         outlier::Outcome,
@@ -18,11 +19,13 @@ use crate::{
         body::Taken,
         failure::Failure,
         head::Head,
-        headers,
+        verdict::{Verdict, is_not_ready, verdict},
     },
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use http::{Response, StatusCode};
+use http::Response;
+use littoral_model::region::Region;
+use littoral_runtime::draining;
 use std::time::Instant;
 use tokio::time::sleep_until;
 
@@ -36,11 +39,32 @@ pub(crate) struct Race<'a> {
     pub(crate) candidates: &'a [Candidate],
 }
 
+/// What outlives one round of a race.
+pub(crate) struct Progress {
+    pub(crate) attempts: Attempts,
+    /// Attempts that were begun.
+    pub(crate) begun: usize,
+    /// The region in which the request may have been taken.
+    taken_in: Option<Region>,
+    hedged: bool,
+}
+
 /// The answer, and which of the candidates gave it.
 pub(crate) struct Won {
     pub(crate) response: Response<Answer>,
     pub(crate) candidate: usize,
-    pub(crate) attempts: usize,
+    /// Which attempt it was, from 1 on.
+    pub(crate) attempt: usize,
+}
+
+/// No candidate has answered well, and none is left.
+pub(crate) struct Unanswered {
+    /// The answer, when nothing better comes.
+    pub(crate) result: Result<Won, Failure>,
+    /// Whether further doors may be asked.
+    pub(crate) goes_on: bool,
+    /// Whether that must be paid for out of the retry budget.
+    pub(crate) costs: bool,
 }
 
 /// An attempt that has ended.
@@ -53,6 +77,8 @@ struct Ended {
 struct Running {
     /// Its place among the candidates.
     candidate: usize,
+    /// Which attempt it is, from 1 on.
+    attempt: usize,
     door: MemberId,
     began: Instant,
     /// Whether its door was already blamed for taking too long.
@@ -64,39 +90,28 @@ struct State<'a> {
     race: &'a Race<'a>,
     attempts: FuturesUnordered<BoxFuture<'a, Ended>>,
     running: Vec<Running>,
-    /// The next candidate to try.
-    next: usize,
-    /// The region in which the request may have been taken.
-    taken_in: Option<usize>,
-    hedged: bool,
+    progress: &'a mut Progress,
 }
 
-/// A node's word for a request whose own demand finds too many others waiting.
-const TOO_MANY_WAITING: &str = "too_many_waiting";
+impl Progress {
+    pub(crate) fn new(attempts_max: u32) -> Self {
+        Self { attempts: Attempts::new(attempts_max), begun: 0, taken_in: None, hedged: false }
+    }
 
-/// Whether an answer says that another door should be asked. A node's own 504 does not: the write is durable, and was not made
-/// so elsewhere in time.
-/// Nor does 503 for the request's own demand: the next door would have to hold the wait instead, and retries would not be there
-/// for those who need them.
-fn is_elsewhere(answer: &Response<Answer>) -> bool {
-    match answer.status() {
-        StatusCode::BAD_GATEWAY => true,
-        StatusCode::SERVICE_UNAVAILABLE => {
-            answer.headers().get(headers::ERROR).is_none_or(|error| error != TOO_MANY_WAITING)
-        }
-        StatusCode::GATEWAY_TIMEOUT => !answer.headers().contains_key(headers::ERROR),
-        _ => false,
+    /// The only region that the request may go to, if it is a write that may have been taken there.
+    pub(crate) fn bound(&self, purpose: Purpose) -> Option<Region> {
+        self.taken_in.filter(|_| purpose == Purpose::Write)
     }
 }
 
 impl Race<'_> {
-    /// Sends the request until there is an answer or nothing is left to try.
-    pub(crate) async fn run(&self) -> Result<Won, Failure> {
-        let attempts = FuturesUnordered::new();
+    /// Sends the request until there is an answer or no candidate is left to try.
+    pub(crate) async fn run(&self, progress: &mut Progress) -> Result<Won, Unanswered> {
         let mut state =
-            State { race: self, attempts, running: Vec::with_capacity(2), next: 0, taken_in: None, hedged: false };
+            State { race: self, attempts: FuturesUnordered::new(), running: Vec::with_capacity(2), progress };
         if !state.start() {
-            return Err(Failure::nothing_left("no healthy door"));
+            let result = Err(Failure::nothing_left("no healthy door"));
+            return Err(Unanswered { result, goes_on: false, costs: false });
         }
         let hedge_at =
             (self.doors.router.hedge_after().filter(|_| self.template.hold)).map(|after| self.head.began + after);
@@ -110,46 +125,56 @@ impl Race<'_> {
                 () = sleep_until(wake.into()) => {
                     if Instant::now() >= self.head.deadline {
                         state.blame_slow(self.head.deadline);
-                        return fallback.ok_or_else(|| {
+                        let result = fallback.ok_or_else(|| {
                             Failure::timeout(self.head.deadline.duration_since(self.head.began).as_millis())
                         });
+                        return Err(Unanswered { result, goes_on: false, costs: false });
                     }
                     state.slow(hedge_at);
                     continue;
                 }
             };
-            let (attempts, candidate) = (state.running.len(), ended.candidate);
-            let (retriable, failure) = match ended.result {
-                Ok(response) if !is_elsewhere(&response) => {
-                    state.finish(candidate, Outcome::Success);
-                    return Ok(Won { response, candidate, attempts });
-                }
-                Ok(response) => {
-                    // A node that says 503 itself is no outlier: probes and load look after it.
-                    let spoke = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-                    state.finish(candidate, if spoke { Outcome::Success } else { Outcome::Failure });
+            let Ended { candidate, result } = ended;
+            let attempt = state.running.iter().find(|running| running.candidate == candidate);
+            let attempt = attempt.map_or(1, |running| running.attempt);
+            let (goes_on, unsent, failure) = match result {
+                Ok(mut response) => {
+                    state.notice_draining(candidate, &mut response);
+                    let won = Won { response, candidate, attempt };
+                    let Verdict::Elsewhere(outcome) = verdict(&won.response) else {
+                        state.finish(candidate, Outcome::Success);
+                        return Ok(won);
+                    };
+                    state.finish(candidate, outcome);
                     state.may_be_taken(candidate);
-                    fallback = Some(Won { response, candidate, attempts });
-                    (self.head.repeatable, None)
+                    fallback = Some(won);
+                    (self.head.repeatable, false, None)
                 }
-                Err(missed) => {
-                    state.finish(candidate, Outcome::Failure);
-                    if matches!(missed, Missed::Lost(_)) {
-                        state.may_be_taken(candidate);
-                    }
-                    let unsent = matches!(missed, Missed::Unreached(_));
-                    let failure = Failure::lost(missed.reason(), !unsent && !self.head.repeatable);
-                    (unsent || self.head.repeatable, Some(failure))
+                Err(Missed::Unreached(reason)) => {
+                    state.finish(candidate, Outcome::Unreached);
+                    (true, true, Some(Failure::lost(&reason, false)))
+                }
+                Err(Missed::Lost(reason)) => {
+                    state.finish(candidate, Outcome::Lost);
+                    state.may_be_taken(candidate);
+                    (self.head.repeatable, false, Some(Failure::lost(&reason, !self.head.repeatable)))
                 }
             };
-            let went_on = retriable && state.may_start() && self.doors.router.may_retry() && state.start();
-            if went_on {
-                metrics::counter!("littoral_router_retries_total").increment(1);
+            let costs = !unsent && state.costs(candidate);
+            if goes_on && state.next_candidate().is_some() {
+                if (!costs || self.doors.router.may_retry()) && state.start() {
+                    metrics::counter!("littoral_router_retries_total").increment(1);
+                    continue;
+                }
+                if state.attempts.is_empty() {
+                    let result = fallback.ok_or_else(|| failure.unwrap_or_else(|| Failure::nothing_left("no door")));
+                    return Err(Unanswered { result, goes_on: false, costs });
+                }
             } else if state.attempts.is_empty() {
-                return match (fallback, failure) {
-                    (Some(won), _) => Ok(won),
-                    (None, failure) => Err(failure.unwrap_or_else(|| Failure::nothing_left("no door"))),
-                };
+                // A door that has answered has decided, unless it only waits for its data.
+                let decided = fallback.as_ref().is_some_and(|won| !is_not_ready(won.response.headers()));
+                let result = fallback.ok_or_else(|| failure.unwrap_or_else(|| Failure::nothing_left("no door")));
+                return Err(Unanswered { result, goes_on: goes_on && !decided, costs });
             }
         }
     }
@@ -161,24 +186,37 @@ impl Race<'_> {
 }
 
 impl<'a> State<'a> {
-    /// Whether there is another door to try.
-    fn may_start(&self) -> bool {
-        let most = self.race.doors.router.config().gateway.attempts_max as usize;
-        self.running.len() < most && self.next_candidate().is_some()
-    }
-
     /// The next door that the request may go to, which for a write that may have been taken is one of the same region.
     fn next_candidate(&self) -> Option<usize> {
-        let candidates = self.race.candidates;
-        let region = |candidate: usize| candidates.get(candidate).map(|candidate| candidate.region);
-        let under_way =
-            || self.running.iter().find(|running| !running.ended).and_then(|running| region(running.candidate));
-        let bound = (self.race.head.purpose == Purpose::Write).then(|| self.taken_in.or_else(under_way)).flatten();
-        (self.next..candidates.len()).find(|next| bound.is_none() || region(*next) == bound)
+        let race = self.race;
+        let under_way = || {
+            let running = self.running.iter().find(|running| !running.ended)?;
+            race.door(running.candidate).map(|door| door.region)
+        };
+        let is_write = race.head.purpose == Purpose::Write;
+        let bound = is_write.then(|| self.progress.taken_in.or_else(under_way)).flatten();
+        let doors = (0..race.candidates.len()).filter_map(|candidate| race.door(candidate));
+        self.progress.attempts.next(doors, bound)
+    }
+
+    /// Whether a further attempt after one that has failed at this door is paid for out of the retry budget. It is not when the
+    /// door has lost its place: the requests that it had are moved, and each goes to one door that counts, as those do that
+    /// come after them.
+    fn costs(&self, candidate: usize) -> bool {
+        self.race.door(candidate).is_none_or(|door| self.race.doors.router.keeps_its_place(door.id))
     }
 
     fn may_be_taken(&mut self, candidate: usize) {
-        self.taken_in = self.race.candidates.get(candidate).map(|candidate| candidate.region);
+        self.progress.taken_in = self.race.door(candidate).map(|door| door.region);
+    }
+
+    /// A door that says that it is about to stop gets nothing more, though no probe has come by yet.
+    fn notice_draining(&self, candidate: usize, response: &mut Response<Answer>) {
+        if response.headers_mut().remove(draining::HEADER).is_some()
+            && let Some(door) = self.race.door(candidate)
+        {
+            self.race.doors.router.is_draining(door.id);
+        }
     }
 
     /// Sends the request to the next door.
@@ -188,20 +226,22 @@ impl<'a> State<'a> {
         let (Some(door), Some(body)) = (race.door(candidate), race.body.outgoing()) else { return false };
         let Some(member) = race.candidates.get(candidate).map(|candidate| candidate.member) else { return false };
         let in_flight = race.board.enter(member);
-        self.next = candidate + 1;
-        self.running.push(Running { candidate, door: door.id, began: Instant::now(), blamed: false, ended: false });
-        let attempt = race.doors.attempt(race.template, door, in_flight, body);
-        self.attempts.push(attempt.map(move |result| Ended { candidate, result }).boxed());
+        self.progress.attempts.begin(door);
+        self.progress.begun += 1;
+        let (attempt, began) = (self.progress.begun, Instant::now());
+        self.running.push(Running { candidate, attempt, door: door.id, began, blamed: false, ended: false });
+        let sent = race.doors.attempt(race.template, door, in_flight, body);
+        self.attempts.push(sent.map(move |result| Ended { candidate, result }).boxed());
         true
     }
 
     /// When something must be done though no attempt has ended.
     fn wake(&self, hedge_at: Option<Instant>) -> Instant {
         let mut wake = self.race.head.deadline;
-        if self.race.head.repeatable && self.may_start() {
+        if self.race.head.repeatable && self.next_candidate().is_some() {
             let overdue = self.waited_for().map(|running| running.began + self.race.head.patience).min();
             wake = overdue.map_or(wake, |at| wake.min(at));
-            if !self.hedged {
+            if !self.progress.hedged {
                 wake = hedge_at.map_or(wake, |at| wake.min(at));
             }
         }
@@ -212,14 +252,15 @@ impl<'a> State<'a> {
     fn slow(&mut self, hedge_at: Option<Instant>) {
         let now = Instant::now();
         let patience = self.race.head.patience;
-        let overdue = self.waited_for().any(|running| now >= running.began + patience);
+        let overdue = self.waited_for().find(|running| now >= running.began + patience);
+        let overdue = overdue.map(|running| running.candidate);
         self.blame_slow(now);
-        if overdue {
-            if self.race.doors.router.may_retry() && self.start() {
+        if let Some(overdue) = overdue {
+            if (!self.costs(overdue) || self.race.doors.router.may_retry()) && self.start() {
                 metrics::counter!("littoral_router_retries_total").increment(1);
             }
-        } else if !self.hedged && hedge_at.is_some_and(|at| now >= at) {
-            self.hedged = true;
+        } else if !self.progress.hedged && hedge_at.is_some_and(|at| now >= at) {
+            self.progress.hedged = true;
             if self.race.doors.router.may_hedge() && self.start() {
                 metrics::counter!("littoral_router_hedges_total").increment(1);
             }
@@ -244,6 +285,9 @@ impl<'a> State<'a> {
     fn finish(&mut self, candidate: usize, outcome: Outcome) {
         let Some(running) = self.running.iter_mut().find(|running| running.candidate == candidate) else { return };
         running.ended = true;
+        if outcome == Outcome::Unreached {
+            self.progress.attempts.unreached(running.door);
+        }
         if !running.blamed {
             self.race.doors.router.recorded(running.door, outcome);
         }

@@ -21,7 +21,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     let sweeping = tokio::spawn(sweep(service.clone(), drained.clone()));
     let (reactors, drain) = (&config.reactors, config.drain());
     let workers = workers::Executor(Handle::current());
-    connections::serve(listener, reactors, config.connections_max, drain, shutdown.clone(), |stream, peer| {
+    let stopping = (shutdown.clone(), &config.draining);
+    connections::serve(listener, reactors, config.connections_max, drain, stopping, |stream, peer| {
         let (service, router, workers) = (service.clone(), router.clone(), workers.clone());
         let shutdown = shutdown.clone();
         async move { connection::serve(stream, peer, service, &router.config().gateway, workers, shutdown).await }

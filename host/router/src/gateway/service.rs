@@ -3,8 +3,10 @@
 use crate::{
     board::Board,
     decision::{
+        health::State,
         reason::Shown,
-        select::{Ask, Decision, Purpose},
+        select::{Ask, Purpose},
+        view::MemberView,
     },
     gateway::{
         answer::Answer,
@@ -14,7 +16,7 @@ use crate::{
         head::{Head, is_feast},
         headers, own,
         pool::Pool,
-        race::{Race, Won},
+        pursuit::{Found, Pursuit},
         room::Room,
         stream,
     },
@@ -32,6 +34,9 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
+
+/// So many doors are decided on beyond those that a request may be sent to: doors that cannot be connected to do not count.
+const DOORS_TO_SPARE: usize = 5;
 
 /// Answers requests. Cloning shares it.
 #[derive(Clone)]
@@ -57,7 +62,12 @@ impl Service {
     /// Closes connections that are not needed any more.
     pub(crate) fn sweep(&self) {
         let board = self.0.doors.router.board();
-        self.0.doors.pool.sweep(|door| board.view.members.iter().any(|member| member.door.id == door));
+        // One that is about to stop waits for its connections to end.
+        let is_kept = |member: &MemberView| member.state != State::Draining;
+        self.0
+            .doors
+            .pool
+            .sweep(|door| board.view.members.iter().any(|member| member.door.id == door && is_kept(member)));
     }
 
     /// Answers a request. A read's work ends when its `client` has left.
@@ -118,7 +128,7 @@ impl Service {
             place: head.place.coordinates,
             tenant: head.tenant.as_deref(),
             in_flight_max: config.in_flight_max,
-            limit: config.attempts_max as usize,
+            limit: (config.attempts_max as usize).saturating_add(DOORS_TO_SPARE),
             dice: head.dice.unwrap_or_else(|| router.dice()),
         };
         let decision = board.decide(&ask);
@@ -127,24 +137,25 @@ impl Service {
         }
         router.deposit();
         let template = template(router, parts, &head, connection)?;
-        let candidates = &decision.candidates;
-        let won = match body {
-            Taken::Large(passed, _held) => stream::run(doors, &board, &head, &template, passed, candidates).await,
+        let found = match body {
+            Taken::Large(passed, _held) => {
+                let won = stream::run(doors, &board, &head, &template, passed, &decision.candidates).await?;
+                Found { begun: won.attempt, won, board, decision }
+            }
             body => {
-                let (template, body, board, head) = (&template, &body, &*board, &head);
-                let race = Race { doors, board, head, template, body, candidates };
+                let pursuit = Pursuit { doors, head: &head, template: &template, body: &body, ask: &ask };
                 tokio::select! {
                     biased;
-                    won = race.run() => won,
-                    () = left(client, head, config.attempt_timeout()) => Err(Failure::client_left()),
+                    found = pursuit.run(board, decision) => found?,
+                    () = left(client, &head, config.attempt_timeout()) => return Err(Failure::client_left()),
                 }
             }
-        }?;
-        if head.purpose == Purpose::Read && won.response.status().is_success() {
+        };
+        if head.purpose == Purpose::Read && found.won.response.status().is_success() {
             router.read_took(head.began.elapsed());
         }
         count("answered");
-        Ok(finish(won, &board, &head, &decision))
+        Ok(finish(found, &head))
     }
 }
 
@@ -176,7 +187,8 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     Ok(Template { method: parts.method, uri, headers, hold })
 }
 
-fn finish(won: Won, board: &Board, head: &Head, decision: &Decision) -> Response<Answer> {
+fn finish(found: Found, head: &Head) -> Response<Answer> {
+    let Found { won, board, decision, begun } = found;
     let mut response = won.response;
     headers::strip(response.headers_mut());
     if head.explain
@@ -185,12 +197,9 @@ fn finish(won: Won, board: &Board, head: &Head, decision: &Decision) -> Response
     {
         let to = format!("{}/{}", member.door.region, member.door.name);
         let mut reason = Shown { reason: decision.reason, view: &board.view }.to_string();
-        if won.candidate > 0 {
-            reason = format!(
-                "attempt {} of {}: the one before failed or was slow ({reason})",
-                won.candidate + 1,
-                won.attempts
-            );
+        if won.attempt > 1 {
+            let nth = won.attempt;
+            reason = format!("attempt {nth} of {begun}: the one before failed or was slow ({reason})");
         }
         let took = head.began.elapsed().as_micros();
         let reason =

@@ -2,13 +2,14 @@
 
 use crate::{
     board::Board,
-    decision::{outlier::Outcome, select::Candidate},
+    decision::{attempts::Attempts, outlier::Outcome, select::Candidate},
     gateway::{
         attempt::{Doors, Missed, Template},
         failure::Failure,
         head::Head,
         outgoing::{Outgoing, Passed},
         race::Won,
+        verdict::{Verdict, verdict},
     },
 };
 
@@ -21,23 +22,33 @@ pub(crate) async fn run(
     body: Box<Passed>,
     candidates: &[Candidate],
 ) -> Result<Won, Failure> {
-    let most = doors.router.config().gateway.attempts_max as usize;
     let sending = async {
         let mut missed = None;
-        for (index, candidate) in candidates.iter().take(most).enumerate() {
-            let Some(member) = board.view.members.get(candidate.member) else { continue };
+        let mut attempts = Attempts::new(doors.router.config().gateway.attempts_max);
+        let member = |candidate: &Candidate| board.view.members.get(candidate.member).map(|member| &*member.door);
+        let mut attempt = 0;
+        while let Some(index) = attempts.next(candidates.iter().filter_map(member), None) {
+            let Some((candidate, door)) = candidates.get(index).and_then(|at| Some((at, member(at)?))) else { break };
+            attempt += 1;
+            attempts.begin(door);
             let in_flight = board.enter(candidate.member);
-            match doors.connect(&member.door).await {
+            match doors.connect(door).await {
                 Ok(upstream) => {
-                    let request = template.request(&member.door, Outgoing::Passed(body));
-                    let sent = doors.send(upstream, template, &member.door, in_flight, request).await;
-                    let outcome = if sent.is_ok() { Outcome::Success } else { Outcome::Failure };
-                    doors.router.recorded(member.door.id, outcome);
+                    let request = template.request(door, Outgoing::Passed(body));
+                    let sent = doors.send(upstream, template, door, in_flight, request).await;
+                    let outcome = match sent.as_ref().map(verdict) {
+                        Ok(Verdict::Final) => Outcome::Success,
+                        Ok(Verdict::Elsewhere(outcome)) => outcome,
+                        Err(Missed::Unreached(_)) => Outcome::Unreached,
+                        Err(Missed::Lost(_)) => Outcome::Lost,
+                    };
+                    doors.router.recorded(door.id, outcome);
                     let lost = |missed: Missed| Failure::lost(missed.reason(), !head.repeatable);
-                    return sent.map(|response| Won { response, candidate: index, attempts: index + 1 }).map_err(lost);
+                    return sent.map(|response| Won { response, candidate: index, attempt }).map_err(lost);
                 }
                 Err(unreached) => {
-                    doors.router.recorded(member.door.id, Outcome::Failure);
+                    attempts.unreached(door.id);
+                    doors.router.recorded(door.id, Outcome::Unreached);
                     missed = Some(Failure::lost(unreached.reason(), false));
                 }
             }

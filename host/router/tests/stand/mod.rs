@@ -36,6 +36,8 @@ pub enum Deed {
     Empty,
     /// Answers after a while.
     Slow(Duration),
+    /// Answers, and says that it is about to stop.
+    Drains,
     /// Hangs up without an answer.
     HangUp,
     /// Sends half of an answer and hangs up.
@@ -74,8 +76,15 @@ pub const WELL: &str = r#"{"region":"","ready":true,"writable":true,"position":{
 
 impl Edge {
     pub async fn start(name: &'static str) -> Self {
+        let edge = Self::not_started(name).await;
+        edge.clone().serve().await;
+        edge
+    }
+
+    /// One that refuses connections until it serves.
+    pub async fn not_started(name: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let edge = Self {
+        Self {
             name,
             address: listener.local_addr().unwrap(),
             deed: Arc::new(Mutex::new(Deed::Answer(200))),
@@ -84,20 +93,22 @@ impl Edge {
             cancelled: Arc::default(),
             status: Arc::new(Mutex::new(WELL.to_owned())),
             headers: Arc::default(),
-        };
-        let serving = edge.clone();
+        }
+    }
+
+    pub async fn serve(self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                serving.connections.fetch_add(1, SeqCst);
-                let edge = serving.clone();
+                self.connections.fetch_add(1, SeqCst);
+                let edge = self.clone();
                 tokio::spawn(async move {
                     let service = service_fn(move |request| edge.clone().answer(request));
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        edge
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
@@ -130,6 +141,11 @@ impl Edge {
             Deed::Empty => {
                 let mut response = Response::new(Body(None, false));
                 response.headers_mut().insert("content-length", "0".parse().unwrap());
+                Ok(response)
+            }
+            Deed::Drains => {
+                let mut response = Response::new(Body::whole(told));
+                response.headers_mut().insert("littoral-draining", "1".parse().unwrap());
                 Ok(response)
             }
             Deed::Slow(time) => {

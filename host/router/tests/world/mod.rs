@@ -30,6 +30,7 @@ enum Truth {
     Down,
     Lagging,
     Empty,
+    Draining,
     Elsewhere,
     /// Its probes are good and its requests fail.
     Lying,
@@ -123,7 +124,8 @@ impl World {
         match self.dice.roll() % 12 {
             0 | 1 => {
                 let door = self.any_door();
-                let truths = [Truth::Down, Truth::Lagging, Truth::Empty, Truth::Elsewhere, Truth::Lying];
+                let truths =
+                    [Truth::Down, Truth::Lagging, Truth::Empty, Truth::Draining, Truth::Elsewhere, Truth::Lying];
                 self.truth.insert(door, truths[self.dice.roll() as usize % truths.len()]);
             }
             2 | 3 => {
@@ -195,6 +197,7 @@ impl World {
                 Truth::Down => Finding::Unreachable,
                 Truth::Lagging => Finding::Lagging,
                 Truth::Empty => Finding::Empty,
+                Truth::Draining => Finding::Draining,
                 Truth::Elsewhere => Finding::WrongRegion,
             };
             let took = (finding != Finding::Unreachable).then(|| Duration::from_micros(self.dice.roll() % 9_000));
@@ -207,8 +210,10 @@ impl World {
         for _ in 0..1 + self.dice.roll() % 6 {
             for candidate in &decision.candidates {
                 let door = view.members[candidate.member].door.id;
-                let answers = matches!(self.truth.get(&door), Some(Truth::Well | Truth::Lagging));
-                let outcome = if answers { Outcome::Success } else { Outcome::Failure };
+                let answers = matches!(self.truth.get(&door), Some(Truth::Well | Truth::Lagging | Truth::Draining));
+                let failures = [Outcome::Failure, Outcome::Unreached, Outcome::Lost, Outcome::Refused];
+                let failure = failures[self.dice.roll() as usize % failures.len()];
+                let outcome = if answers { Outcome::Success } else { failure };
                 self.fleet.recorded(door, outcome, self.now);
                 if answers {
                     break;

@@ -159,11 +159,14 @@ pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure>
     Ok(())
 }
 
-/// Whether one member leads, and all are ready: one that opens its log anew to follow is not.
+/// How far a member that follows may be behind.
+const LAG_MAX_MS: u64 = 5_000;
+
+/// Whether one member leads, and all hear of it: one that opens its log anew to follow does not.
 async fn is_led(region: &Region) -> bool {
     let asked = region.leaders().map(|(_, door)| async move {
         let client = target::client(&format!("http://{door}")).ok()?;
-        client.status().await.ok().filter(|status| status.ready)
+        client.status().await.ok().filter(|status| status.staleness_ms.is_some_and(|lag| lag <= LAG_MAX_MS))
     });
     let ready: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
     ready.len() == region.members.len() && ready.iter().any(|status| status.role == Role::Leader)

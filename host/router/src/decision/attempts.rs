@@ -1,0 +1,123 @@
+//! The doors that one request has been sent to, and which one is next.
+//!
+//! A request may be sent to so many doors, and then once to each region that it has not been sent to: a region that is bad as a
+//! whole must not cost a read that another one would answer. Doors that could not be connected to do not count, as nothing was
+//! sent to them.
+
+use crate::decision::member::{Door, MemberId};
+use littoral_model::region::Region;
+
+/// The doors that one request has been sent to.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    /// Doors that are not asked again.
+    tried: Vec<MemberId>,
+    /// The region of each attempt of which something was sent.
+    sent: Vec<(MemberId, Region)>,
+    most: usize,
+}
+
+impl Attempts {
+    /// None yet, of this many at most.
+    #[must_use]
+    pub fn new(most: u32) -> Self {
+        Self { tried: Vec::with_capacity(2), sent: Vec::with_capacity(2), most: most.max(1) as usize }
+    }
+
+    /// Which of these doors is next, by its place among them; with `bound`, only one of that region.
+    pub fn next<'a>(&self, doors: impl Iterator<Item = &'a Door>, bound: Option<Region>) -> Option<usize> {
+        let left = self.most.saturating_sub(self.sent.len());
+        let is_new = |region: Region| self.sent.iter().all(|(_, sent)| *sent != region);
+        let one_region = self.sent.windows(2).all(|pair| matches!(pair, [(_, one), (_, other)] if one == other));
+        let mut first = None;
+        for (place, door) in doors.enumerate() {
+            if self.tried.contains(&door.id) || bound.is_some_and(|bound| bound != door.region) {
+                continue;
+            }
+            match left {
+                0 if !is_new(door.region) => {}
+                // The last one of all is another region's, if there is one.
+                1 if one_region && !is_new(door.region) => first = first.or(Some(place)),
+                _ => return Some(place),
+            }
+        }
+        first
+    }
+
+    /// The request goes to this door.
+    pub fn begin(&mut self, door: &Door) {
+        self.tried.push(door.id);
+        self.sent.push((door.id, door.region));
+    }
+
+    /// This door could not be connected to.
+    pub fn unreached(&mut self, door: MemberId) {
+        self.sent.retain(|(sent, _)| *sent != door);
+    }
+
+    /// Doors that failed it may be asked again.
+    pub fn again(&mut self) {
+        self.tried.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::member::Kind;
+
+    fn doors(regions: &[&str]) -> Vec<Door> {
+        let door = |(id, region): (usize, &&str)| Door {
+            id: MemberId(id as u64),
+            region: region.parse().unwrap(),
+            name: format!("e{id}"),
+            address: String::new(),
+            kind: Kind::Edge,
+            weight: 1,
+            addresses: Vec::new(),
+        };
+        regions.iter().enumerate().map(door).collect()
+    }
+
+    /// The doors that a request goes to when all fail it; those of `unreached` cannot be connected to.
+    fn order(regions: &[&str], most: u32, unreached: &[usize]) -> Vec<usize> {
+        let (doors, mut attempts, mut order) = (doors(regions), Attempts::new(most), Vec::new());
+        while let Some(next) = attempts.next(doors.iter(), None) {
+            order.push(next);
+            attempts.begin(&doors[next]);
+            if unreached.contains(&next) {
+                attempts.unreached(doors[next].id);
+            }
+        }
+        order
+    }
+
+    #[test]
+    fn so_many_doors_are_asked_and_each_further_region_once() {
+        assert_eq!(order(&["a", "a", "a", "a"], 3, &[]), [0, 1, 2]);
+        assert_eq!(
+            order(&["a", "a", "a", "a", "b", "c", "c"], 3, &[]),
+            [0, 1, 4, 5],
+            "the last one is another region's"
+        );
+        assert_eq!(order(&["a", "b", "a", "c"], 2, &[]), [0, 1, 3]);
+        assert_eq!(order(&["a", "b"], 1, &[]), [0, 1]);
+    }
+
+    #[test]
+    fn doors_that_cannot_be_connected_to_do_not_count() {
+        assert_eq!(order(&["a", "a", "a", "a", "b"], 2, &[0, 1, 2]), [0, 1, 2, 3, 4]);
+        assert_eq!(order(&["a", "a", "a"], 1, &[0, 1]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_write_that_may_have_been_taken_stays_in_its_region() {
+        let (doors, mut attempts) = (doors(&["a", "b", "a"]), Attempts::new(3));
+        attempts.begin(&doors[0]);
+        assert_eq!(attempts.next(doors.iter(), Some(doors[0].region)), Some(2));
+        attempts.begin(&doors[2]);
+        assert_eq!(attempts.next(doors.iter(), Some(doors[0].region)), None);
+        attempts.again();
+        assert_eq!(attempts.next(doors.iter(), Some(doors[0].region)), Some(0));
+    }
+}

@@ -1,0 +1,215 @@
+//! The client's subnet in a query (RFC 7871), read by its bytes: the library refuses a whole query for a family that it does not
+//! know, and takes what it should refuse.
+
+use hickory_proto::{
+    op::Message,
+    rr::rdata::opt::{EdnsCode, EdnsOption},
+};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The option's code.
+const CODE: u16 = 8;
+
+/// A code for local use (RFC 6891, 9), under which the library leaves the option's bytes alone.
+const CODE_LEFT_ALONE: u16 = 65_400;
+
+/// The family of no address.
+const FAMILY_NONE: u16 = 0;
+const FAMILY_V4: u16 = 1;
+const FAMILY_V6: u16 = 2;
+
+/// How many bits of an IPv6 address say that it is an IPv4 address.
+const MAPPED_BITS: u8 = 96;
+
+/// Where the records of a message begin.
+const HEADER_LEN: usize = 12;
+
+/// The record type OPT.
+const OPT: u16 = 41;
+
+/// A client's subnet, as its resolver has sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subnet {
+    family: u16,
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// An option that no query may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+// === impl Subnet ===
+
+impl Subnet {
+    /// The subnet in a query that [`leave_alone`] was given, if there is one.
+    pub(crate) fn of(query: &Message) -> Result<Option<Self>, Malformed> {
+        let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::from(CODE_LEFT_ALONE)));
+        match option {
+            Some(EdnsOption::Unknown(_, bytes)) => Self::read(bytes).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let ([family_high, family_low, prefix, scope], address) = bytes.split_first_chunk::<4>().ok_or(Malformed)?;
+        let family = u16::from_be_bytes([*family_high, *family_low]);
+        // 7.1.2: a query's scope is zero, and the address has as many bytes as its prefix needs.
+        if *scope != 0 || address.len() != usize::from(prefix.div_ceil(8)) {
+            return Err(Malformed);
+        }
+        let address = match family {
+            FAMILY_NONE if *prefix == 0 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            FAMILY_V4 => IpAddr::V4(Ipv4Addr::from(padded::<4>(address)?)),
+            FAMILY_V6 => IpAddr::V6(Ipv6Addr::from(padded::<16>(address)?)),
+            _ => return Err(Malformed),
+        };
+        // A prefix that is longer than the address, and bits beyond the prefix.
+        let network = IpNet::new(address, *prefix).map_err(|_| Malformed)?;
+        if network.network() != address {
+            return Err(Malformed);
+        }
+        Ok(Self { family, address, prefix: *prefix })
+    }
+
+    /// The network whose clients ask; `None` when it is everybody's. An IPv4 network in IPv6's clothes is the IPv4 network.
+    pub(crate) fn network(&self) -> Option<IpNet> {
+        let bits = self.mapped_bits();
+        let network = IpNet::new(self.address.to_canonical(), self.prefix - bits).ok();
+        network.filter(|network| network.prefix_len() > 0)
+    }
+
+    /// The bits of the prefix that only say that the address is one of IPv4.
+    fn mapped_bits(&self) -> u8 {
+        let is_mapped = matches!(self.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+        if is_mapped && self.prefix >= MAPPED_BITS { MAPPED_BITS } else { 0 }
+    }
+
+    /// The option of the answer, which holds for the clients that share `scope` bits of the [`Subnet::network`].
+    pub(crate) fn answered(&self, scope: u8) -> EdnsOption {
+        let scope = if self.prefix == 0 { 0 } else { scope.saturating_add(self.mapped_bits()) };
+        let [family_high, family_low] = self.family.to_be_bytes();
+        let mut bytes = vec![family_high, family_low, self.prefix, scope];
+        let octets = match self.address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        bytes.extend(octets.iter().take(usize::from(self.prefix.div_ceil(8))));
+        EdnsOption::Unknown(CODE, bytes)
+    }
+}
+
+fn padded<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
+    let mut whole = [0; N];
+    whole.get_mut(..bytes.len()).ok_or(Malformed)?.copy_from_slice(bytes);
+    Ok(whole)
+}
+
+/// Gives the subnet option of a query another code, so that the library reads the rest and leaves its bytes to us.
+pub(crate) fn leave_alone(query: &[u8]) -> Vec<u8> {
+    let mut query = query.to_vec();
+    // Of a query that is cut short nothing is changed, and the library refuses it.
+    let codes = options(&query).unwrap_or_default();
+    for (place, code) in codes {
+        let other = match code {
+            CODE => CODE_LEFT_ALONE,
+            // Who sends that code itself sends no subnet.
+            CODE_LEFT_ALONE => CODE_LEFT_ALONE + 1,
+            _ => continue,
+        };
+        if let Some(bytes) = query.get_mut(place..place + 2) {
+            bytes.copy_from_slice(&other.to_be_bytes());
+        }
+    }
+    query
+}
+
+/// The places and codes of a message's EDNS options.
+fn options(message: &[u8]) -> Option<Vec<(usize, u16)>> {
+    let mut at = HEADER_LEN;
+    for _ in 0..u16_at(message, 4)? {
+        at = after_name(message, at)?.checked_add(4)?;
+    }
+    let records = [6, 8, 10].iter().map(|count| u16_at(message, *count)).sum::<Option<u16>>()?;
+    let mut found = Vec::new();
+    for _ in 0..records {
+        let fixed = after_name(message, at)?;
+        let (kind, data) = (u16_at(message, fixed)?, fixed.checked_add(10)?);
+        at = data.checked_add(u16_at(message, fixed + 8)?.into())?;
+        let mut option = data;
+        while kind == OPT && option < at {
+            found.push((option, u16_at(message, option)?));
+            option = option.checked_add(4)?.checked_add(u16_at(message, option + 2)?.into())?;
+        }
+    }
+    Some(found)
+}
+
+/// Where a name ends that begins here: behind its root label, or behind a pointer to the rest of it.
+fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let length = *message.get(at)?;
+        match length {
+            0 => return Some(at + 1),
+            0xc0.. => return Some(at + 2),
+            _ => at += usize::from(length) + 1,
+        }
+    }
+}
+
+fn u16_at(message: &[u8], at: usize) -> Option<u16> {
+    let bytes = message.get(at..)?.first_chunk::<2>()?;
+    Some(u16::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Subnet, Malformed> {
+        let bytes: Vec<u8> = text.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        Subnet::read(&bytes)
+    }
+
+    #[test]
+    fn a_subnet_is_read_by_its_bytes_and_what_none_may_be_is_refused() {
+        let network = |text| read(text).unwrap().network().map(|network| network.to_string());
+        assert_eq!(network("0 1 18 0 cb 0 71").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(network("0 2 20 0 20 1 d b8").as_deref(), Some("2001:db8::/32"));
+        assert_eq!(network("0 2 78 0 0 0 0 0 0 0 0 0 0 0 ff ff cb 0 71").as_deref(), Some("203.0.113.0/24"), "mapped");
+        for everybody in ["0 0 0 0", "0 1 0 0", "0 2 0 0", "0 2 60 0 0 0 0 0 0 0 0 0 0 0 ff ff"] {
+            assert_eq!(network(everybody), None, "{everybody}");
+        }
+        for refused in [
+            "0 1 18 0",                                   // no address
+            "0 1 18 0 cb 0",                              // too few bytes of it
+            "0 1 18 0 cb 0 71 0",                         // too many
+            "0 1 21 0 cb 0 71 0 0",                       // a prefix of 33 bits
+            "0 2 81 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0", // of 129
+            "0 1 14 0 cb 0 71",                           // bits beyond the prefix
+            "0 1 18 18 cb 0 71",                          // a scope
+            "0 0 8 0 a",                                  // bits of no family
+            "0 0 0 1",
+            "0 3 0 0", // an unknown family
+            "0 1",
+        ] {
+            assert_eq!(read(refused), Err(Malformed), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_answers_scope_is_in_the_family_that_was_asked_in() {
+        let answered = |text, scope| match read(text).unwrap().answered(scope) {
+            EdnsOption::Unknown(8, bytes) => bytes,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(answered("0 1 18 0 cb 0 71", 20), [0, 1, 24, 20, 203, 0, 113]);
+        let mapped = answered("0 2 78 0 0 0 0 0 0 0 0 0 0 0 ff ff cb 0 71", 24);
+        assert_eq!(mapped[..4], [0, 2, 120, 120]);
+        assert_eq!(answered("0 0 0 0", 20), [0, 0, 0, 0]);
+        assert_eq!(answered("0 2 0 0", 20), [0, 2, 0, 0]);
+        let all_of_v4 = answered("0 2 60 0 0 0 0 0 0 0 0 0 0 0 ff ff", 0);
+        assert_eq!(all_of_v4[..4], [0, 2, 96, 96]);
+    }
+}

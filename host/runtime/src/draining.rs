@@ -1,0 +1,117 @@
+//! Draining: for a bounded time before its doors close, a process that is about to stop says so and serves on, so that whoever
+//! sends it requests sends them elsewhere before a connection is refused.
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// An answer has it while its process is about to stop, for routers.
+pub const HEADER: HeaderName = HeaderName::from_static("littoral-draining");
+
+/// A process whose doors nobody has connected to for this long has nobody to warn.
+const UNUSED_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether the process is about to stop. Cloning shares it; the default never is.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    begun: CancellationToken,
+    open: AtomicUsize,
+    /// When a connection was taken in or ended last.
+    used: Mutex<Option<Instant>>,
+}
+
+/// A connection, until it is dropped.
+#[derive(Debug)]
+pub struct Connected(Draining);
+
+// === impl Draining ===
+
+impl Draining {
+    /// The process is about to stop.
+    pub fn begin(&self) {
+        self.0.begun.cancel();
+    }
+
+    /// Whether the process is about to stop.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.0.begun.is_cancelled()
+    }
+
+    /// Returns when the process is about to stop.
+    pub async fn begins(&self) {
+        self.0.begun.cancelled().await;
+    }
+
+    /// Says in an answer that the process is about to stop, if it is. Over HTTP/1.1 the answer then ends its connection, so that the
+    /// client's next request may go elsewhere; over HTTP/2 GOAWAY does that.
+    pub fn mark(&self, headers: &mut HeaderMap, http2: bool) {
+        if self.has_begun() {
+            headers.insert(HEADER, HeaderValue::from_static("1"));
+            if !http2 {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
+    }
+
+    /// Counts a connection to a door.
+    #[must_use]
+    pub fn connected(&self) -> Connected {
+        self.0.open.fetch_add(1, Relaxed);
+        self.0.is_used_now();
+        Connected(self.clone())
+    }
+
+    /// Whether somebody is connected to a door, or was a moment ago.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        let used = *self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.open.load(Relaxed) > 0 || used.is_some_and(|used| used.elapsed() < UNUSED_AFTER)
+    }
+}
+
+impl Inner {
+    fn is_used_now(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// Equal are those that are the same process's.
+impl PartialEq for Draining {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || !self.has_begun() && !other.has_begun()
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.0.is_used_now();
+        self.0.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_used_while_somebody_is_connected_and_for_a_while_after() {
+        let draining = Draining::default();
+        assert!(!draining.is_used());
+        let connection = draining.connected();
+        assert!(draining.is_used());
+        drop(connection);
+        assert!(draining.is_used(), "one that comes once a second to look");
+        *draining.0.used.lock().unwrap() = Instant::now().checked_sub(UNUSED_AFTER);
+        assert!(!draining.is_used());
+    }
+}
