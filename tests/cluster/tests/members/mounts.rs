@@ -5,7 +5,7 @@ use super::{PATIENCE, Region, WRITERS, load, load::Writers};
 use littoral_cluster::accounts;
 use littoral_provision::{Missing, cluster::eventually, missing::require};
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
     process::Command,
@@ -50,20 +50,17 @@ impl Mounts {
         ["unshare", "-m", "--propagation", "private", "--"].map(OsString::from).into()
     }
 
-    fn within(pid: u32, command: &[&dyn AsRef<std::ffi::OsStr>]) {
-        let mut nsenter = Command::new("nsenter");
-        nsenter.args(["-t", &pid.to_string(), "-m", "--"]);
-        command.iter().for_each(|word| drop(nsenter.arg(word)));
-        let done = nsenter.output().unwrap();
+    fn within(pid: u32, command: &[&OsStr]) {
+        let done = Command::new("nsenter").args(["-t", &pid.to_string(), "-m", "--"]).args(command).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     fn unmount(&self, pid: u32) {
-        Self::within(pid, &[&"umount", &self.place]);
+        Self::within(pid, &["umount".as_ref(), self.place.as_ref()]);
     }
 
     fn mount(&self, pid: u32) {
-        Self::within(pid, &[&"mount", &"--bind", &self.shared, &self.place]);
+        Self::within(pid, &["mount".as_ref(), "--bind".as_ref(), self.shared.as_ref(), self.place.as_ref()]);
     }
 
     /// What the host, and whoever has not mounted the directory, sees there.
