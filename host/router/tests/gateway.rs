@@ -292,7 +292,7 @@ async fn a_nodes_own_504_is_its_answer_and_no_failure_of_its_door() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
     let keyed = [("littoral-place", "0,1"), ("idempotency-key", "k")];
-    edges[0].does(Deed::Own(504));
+    edges[0].does(Deed::Says(504, "a_word"));
     for sent in 1..=10 {
         assert_eq!(stand.send("POST", "/v1/views/v/rows", &keyed, "{}").await.status, 504);
         assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "asked once each");
@@ -308,7 +308,7 @@ async fn a_nodes_own_504_is_its_answer_and_no_failure_of_its_door() {
 async fn a_refusal_of_the_reads_own_demand_is_its_answer_and_no_failure_of_its_door() {
     let edges = edges().await;
     let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
-    edges[0].does(Deed::TooManyWaiting);
+    edges[0].does(Deed::Says(503, "too_many_waiting"));
     for sent in 1..=10 {
         let refused = stand.read("1", &[("littoral-at-least", "t")]).await;
         assert_eq!((refused.status, refused.header("littoral-error")), (503, "too_many_waiting"));
@@ -405,4 +405,26 @@ async fn a_read_that_nobody_can_take_waits_for_a_door_that_is_started_again() {
     let (read, ()) = tokio::join!(stand.read("1", &[]), start);
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
     assert!(read.header("littoral-route-reason").contains("panic=unreachable"), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_still_starting_is_passed_over_and_waited_for() {
+    let edges = edges().await;
+    let stand = Stand::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 0)).await;
+    edges[0].does(Deed::Says(503, "starting"));
+    for _ in 0..20 {
+        let read = stand.read("1", &[]).await;
+        assert_eq!(
+            (read.status, read.header("littoral-routed-to")),
+            (200, "east/east-1"),
+            "it costs no retry: {read:?}"
+        );
+    }
+    edges[1].does(Deed::Says(503, "not_ready"));
+    let starts = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        edges[0].does(Deed::Answer(200));
+    };
+    let (read, ()) = tokio::join!(stand.read("1", &[]), starts);
+    assert_eq!((read.status, read.header("littoral-routed-to")), (200, "west/west-1"), "{read:?}");
 }

@@ -145,10 +145,16 @@ impl Race<'_> {
                         state.finish(candidate, Outcome::Success);
                         return Ok(won);
                     };
+                    // A node that takes nothing yet is as good as one that cannot be connected to.
+                    let not_ready = is_not_ready(won.response.headers());
                     state.finish(candidate, outcome);
-                    state.may_be_taken(candidate);
+                    if not_ready {
+                        state.was_not_taken(candidate);
+                    } else {
+                        state.may_be_taken(candidate);
+                    }
                     fallback = Some(won);
-                    (self.head.repeatable, false, None)
+                    (self.head.repeatable, not_ready, None)
                 }
                 Err(Missed::Unreached(reason)) => {
                     state.finish(candidate, Outcome::Unreached);
@@ -204,6 +210,12 @@ impl<'a> State<'a> {
     /// come after them.
     fn costs(&self, candidate: usize) -> bool {
         self.race.door(candidate).is_none_or(|door| self.race.doors.router.keeps_its_place(door.id))
+    }
+
+    fn was_not_taken(&mut self, candidate: usize) {
+        if let Some(door) = self.race.door(candidate) {
+            self.progress.attempts.unreached(door.id);
+        }
     }
 
     fn may_be_taken(&mut self, candidate: usize) {

@@ -12,8 +12,11 @@ pub(crate) enum Verdict {
     Elsewhere(Outcome),
 }
 
-/// Words of a node that refuses whatever it is asked.
-const REFUSES_ALL: [&str; 2] = ["overloaded", "not_ready"];
+/// A node's word when it refuses whatever it is asked for want of room.
+const OVERLOADED: &[u8] = b"overloaded";
+
+/// A node's words when it takes nothing yet: it has no data, or is still starting.
+const NOT_READY: [&[u8]; 2] = [b"not_ready", b"starting"];
 
 /// A node's word for a request whose own demand finds too many others waiting. The next door would have to hold the wait instead,
 /// and retries would not be there for those who need them.
@@ -30,16 +33,16 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
         (status, None) if status.is_server_error() => Verdict::Elsewhere(Outcome::Failure),
         (StatusCode::SERVICE_UNAVAILABLE, Some(TOO_MANY_WAITING)) => Verdict::Final,
         (StatusCode::SERVICE_UNAVAILABLE, Some(word)) => {
-            let refuses = REFUSES_ALL.iter().any(|refusal| refusal.as_bytes() == word);
+            let refuses = word == OVERLOADED || NOT_READY.contains(&word);
             Verdict::Elsewhere(if refuses { Outcome::Refused } else { Outcome::Success })
         }
         _ => Verdict::Final,
     }
 }
 
-/// Whether a node says that it has no data yet, which passes.
+/// Whether a node says that it takes nothing yet, which passes.
 pub(crate) fn is_not_ready(headers: &HeaderMap) -> bool {
-    headers.get(headers::ERROR).is_some_and(|word| word == "not_ready")
+    headers.get(headers::ERROR).is_some_and(|word| NOT_READY.contains(&word.as_bytes()))
 }
 
 #[cfg(test)]
@@ -62,7 +65,7 @@ mod tests {
             assert_eq!(judged(status, None), Verdict::Final, "{status}");
         }
         assert_eq!(judged(502, Some("door_lost")), Verdict::Elsewhere(Outcome::Failure), "another router's");
-        for word in ["overloaded", "not_ready"] {
+        for word in ["overloaded", "not_ready", "starting"] {
             assert_eq!(judged(503, Some(word)), Verdict::Elsewhere(Outcome::Refused));
         }
         assert_eq!(judged(503, Some("module_busy")), Verdict::Elsewhere(Outcome::Success), "one tenant's module");

@@ -28,10 +28,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Deed {
     /// Answers with this status.
     Answer(u16),
-    /// Answers with this status in a node's own words.
-    Own(u16),
-    /// Answers that too many requests wait there.
-    TooManyWaiting,
+    /// Answers with this status and a node's own word.
+    Says(u16, &'static str),
     /// Answers with nothing.
     Empty,
     /// Answers after a while.
@@ -124,17 +122,11 @@ impl Edge {
         let deed = self.deed.lock().clone();
         let told = format!("{} {path} {} {}", self.name, body.len(), forwarded.unwrap_or_default());
         let answer = match deed {
-            Deed::TooManyWaiting => {
-                let mut response = Response::new(Body::whole(told));
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                response.headers_mut().insert("littoral-error", "too_many_waiting".parse().unwrap());
-                Ok(response)
-            }
-            Deed::Answer(status) | Deed::Own(status) => {
+            Deed::Answer(status) | Deed::Says(status, _) => {
                 let mut response = Response::new(Body::whole(told));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                if matches!(deed, Deed::Own(_)) {
-                    response.headers_mut().insert("littoral-error", "a_word".parse().unwrap());
+                if let Deed::Says(_, word) = deed {
+                    response.headers_mut().insert("littoral-error", word.parse().unwrap());
                 }
                 Ok(response)
             }
