@@ -88,7 +88,7 @@ pub enum Error {
         /// The row's number in it, from 0.
         row: u64,
         /// The client's error.
-        source: littoral_client::Error,
+        source: Box<littoral_client::Error>,
         /// Rows that are acknowledged.
         rows_done: u64,
         /// Rows in all.

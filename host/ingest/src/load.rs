@@ -288,7 +288,7 @@ impl Load<'_> {
             let rows = self.report.rows;
             return Err(match row {
                 None => Error::Send { source, rows_done, rows },
-                Some(row) => Error::Row { path: input.path.clone(), row, source, rows_done, rows },
+                Some(row) => Error::Row { path: input.path.clone(), row, source: Box::new(source), rows_done, rows },
             });
         }
         read?;
