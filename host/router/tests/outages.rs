@@ -266,7 +266,7 @@ fn doors_that_are_restarted_one_after_the_other_fail_no_read() {
             let mut world = world(gone, edges);
             let doors: Vec<_> = world.fleet.doors().map(|door| door.id).collect();
             for (round, door) in doors.iter().cycle().take(60).enumerate() {
-                let mut reads_for = |world: &mut World, ms: u64| {
+                let reads_for = |world: &mut World, ms: u64| {
                     let end = world.now + Duration::from_millis(ms);
                     while world.now < end {
                         assert!(world.read(), "{edges:?}: gone for {gone} ms, drains {drains}, round {round}");
