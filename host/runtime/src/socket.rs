@@ -147,7 +147,8 @@ mod tests {
         assert!(timeout(Duration::from_millis(50), peer.closed()).await.is_err());
         let mut buf = [0; 5];
         let (read, written) = tokio::join!(timeout(SOON, ours.read_exact(&mut buf)), theirs.write_all(b"hello"));
-        (read.expect("woken").unwrap(), written.unwrap());
+        read.expect("woken").unwrap();
+        written.unwrap();
         assert_eq!(&buf, b"hello");
     }
 }
