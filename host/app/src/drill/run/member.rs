@@ -162,14 +162,13 @@ impl<T: FnMut(&Event)> Running<T> {
     ) -> Result<End, Failure> {
         // What clients wrote elsewhere meanwhile comes back from there.
         let names = self.names();
-        let level = names.len() == 1 || ends::level(&self.regions, &names, LEVEL_MAX).await;
-        let leader = self.settle(region).await?;
+        let (leader, level) = self.settle_everywhere(region).await?;
         let held = numbers(&ends::rows_at(&self.member_client(region, &leader.name)?).await?);
         let missing: Vec<u64> = acknowledged.keys().copied().filter(|number| !held.contains(number)).collect();
         let fenced = missing.iter().filter(|number| acknowledged.get(number).is_some_and(|at| *at > promoted_ms));
         let fenced = fenced.count() as u64;
         let tails = self.merge_tails(region, old).await?;
-        let leader = if tails.is_empty() { leader } else { self.settle(region).await? };
+        let (leader, level) = if tails.is_empty() { (leader, level) } else { self.settle_everywhere(region).await? };
         let rows = ends::rows_at(&self.member_client(region, &leader.name)?).await?;
         let held = numbers(&rows);
         let lost = acknowledged.keys().copied().filter(|number| !held.contains(number)).collect();
@@ -263,6 +262,19 @@ impl<T: FnMut(&Event)> Running<T> {
             tokio::time::sleep(EVERY).await;
         }
         None
+    }
+
+    /// Waits until the region's members have the same records, and each region has the others'. Returns the member that leads, and
+    /// whether the regions were level in time.
+    async fn settle_everywhere(&mut self, region: Name) -> Result<(NodeStatus, bool), Failure> {
+        let names = self.names();
+        let leader = self.settle(region).await?;
+        if names.len() == 1 {
+            return Ok((leader, true));
+        }
+        // A region answers through one of its members, which must not be behind by now: its head is what the others wait for.
+        let level = ends::level(&self.regions, &names, LEVEL_MAX).await;
+        Ok((self.settle(region).await?, level))
     }
 
     /// Waits until one member leads and all others have what it has. Nobody writes any more.
