@@ -1,10 +1,17 @@
 //! Listening.
 
 use crate::failure::Failure;
-use std::{io::ErrorKind, net::SocketAddr};
-use tokio::net::TcpListener;
+use std::{io, io::ErrorKind, net::SocketAddr, time::Duration};
+use tokio::{net::TcpListener, time::Instant};
 
-/// Listens on an address; port 0 lets the system choose. Gives the address that it became.
+/// How long a taken port is waited for: a process that drains gives its port up within its notice.
+const TAKEN_MAX: Duration = Duration::from_secs(4);
+
+/// How often it is tried.
+const TAKEN_EVERY: Duration = Duration::from_millis(100);
+
+/// Listens on an address; port 0 lets the system choose. Gives the address that it became. A port that is taken is waited for, as
+/// the process before this one may still be draining.
 ///
 /// # Errors
 /// When the address is taken, not this host's, or not allowed; `key` is the setting that says otherwise.
@@ -19,14 +26,37 @@ pub async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, Socket
         };
         Failure::usage(format!("cannot listen on {address}: {error}; {remedy}"))
     };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = when_free(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     Ok((listener, bound))
+}
+
+async fn when_free(address: SocketAddr) -> io::Result<TcpListener> {
+    let deadline = Instant::now() + TAKEN_MAX;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                tokio::time::sleep(TAKEN_EVERY).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_another_process_is_about_to_give_up_is_waited_for() {
+        let (held, taken) = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "listen").await.unwrap();
+        let give_up = async {
+            tokio::time::sleep(TAKEN_EVERY * 3).await;
+            drop(held);
+        };
+        let (bound, ()) = tokio::join!(bind(taken, "listen"), give_up);
+        assert_eq!(bound.unwrap().1, taken);
+    }
 
     #[tokio::test]
     async fn a_taken_port_is_an_error_with_its_remedy() {
