@@ -145,7 +145,9 @@ fn nearest(
     let place = router.place_of(network.map_or(from, |network| network.network()));
     if let (Some(subnet), Some(edns)) = (subnet, &mut response.edns) {
         let scope = network.map_or(0, |network| router.scope_of(network, &place));
-        edns.options_mut().insert(subnet.answered(scope));
+        if let Some(answered) = subnet.answered(scope) {
+            edns.options_mut().insert(answered);
+        }
     }
     let ask = Ask {
         purpose: Purpose::Name,

@@ -86,8 +86,12 @@ impl Subnet {
         if is_mapped && self.prefix >= MAPPED_BITS { MAPPED_BITS } else { 0 }
     }
 
-    /// The option of the answer, which holds for the clients that share `scope` bits of the [`Subnet::network`].
-    pub(crate) fn answered(&self, scope: u8) -> EdnsOption {
+    /// The option of the answer, which holds for the clients that share `scope` bits of the [`Subnet::network`]. A subnet of no
+    /// family gets none, which says that the answer holds for everybody: clients that send it cannot all read it.
+    pub(crate) fn answered(&self, scope: u8) -> Option<EdnsOption> {
+        if self.family == FAMILY_NONE {
+            return None;
+        }
         let scope = if self.prefix == 0 { 0 } else { scope.saturating_add(self.mapped_bits()) };
         let [family_high, family_low] = self.family.to_be_bytes();
         let mut bytes = vec![family_high, family_low, self.prefix, scope];
@@ -96,7 +100,7 @@ impl Subnet {
             IpAddr::V6(address) => address.octets().to_vec(),
         };
         bytes.extend(octets.iter().take(usize::from(self.prefix.div_ceil(8))));
-        EdnsOption::Unknown(CODE, bytes)
+        Some(EdnsOption::Unknown(CODE, bytes))
     }
 }
 
@@ -201,13 +205,13 @@ mod tests {
     #[test]
     fn the_answers_scope_is_in_the_family_that_was_asked_in() {
         let answered = |text, scope| match read(text).unwrap().answered(scope) {
-            EdnsOption::Unknown(8, bytes) => bytes,
+            Some(EdnsOption::Unknown(8, bytes)) => bytes,
             other => panic!("{other:?}"),
         };
         assert_eq!(answered("0 1 18 0 cb 0 71", 20), [0, 1, 24, 20, 203, 0, 113]);
         let mapped = answered("0 2 78 0 0 0 0 0 0 0 0 0 0 0 ff ff cb 0 71", 24);
         assert_eq!(mapped[..4], [0, 2, 120, 120]);
-        assert_eq!(answered("0 0 0 0", 20), [0, 0, 0, 0]);
+        assert_eq!(read("0 0 0 0").unwrap().answered(20), None);
         assert_eq!(answered("0 2 0 0", 20), [0, 2, 0, 0]);
         let all_of_v4 = answered("0 2 60 0 0 0 0 0 0 0 0 0 0 0 ff ff", 0);
         assert_eq!(all_of_v4[..4], [0, 2, 96, 96]);
