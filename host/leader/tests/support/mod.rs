@@ -121,7 +121,11 @@ impl Running {
     }
 
     pub async fn view(&self, name: &str) -> ViewId {
-        self.leader.change(CatalogueChange::PutView(view(name))).await.unwrap();
+        // A queue of two may be full of the leader's own first records.
+        while let Err(error) = self.leader.change(CatalogueChange::PutView(view(name))).await {
+            assert_eq!(error, WriteError::Overloaded);
+            tokio::task::yield_now().await;
+        }
         self.leader.catalogue().view(name).unwrap().id
     }
 
