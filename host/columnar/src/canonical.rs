@@ -117,7 +117,7 @@ pub(crate) fn canonical(array: &ArrayRef, value_type: ValueType, bytes_max: usiz
             Kind::List => lists::canonical(array, list, bytes_max)?,
             // A column of NaN, as pandas writes one whose every value is missing; anything else is refused here.
             _ => {
-                for_each(array, |source| convert::value(list, &source).map(drop).map_err(|why| why.to_string()))?;
+                for_each(array, |source| convert::value(list, &source).map(drop))?;
                 new_null_array(&arrow_type(list), array.len())
             }
         },
@@ -137,20 +137,14 @@ fn numbers<T: ArrowPrimitiveType>(
     // A column of nulls, or of single bytes, is far smaller than what is made of it.
     texts::check_len(array.len(), size_of::<T::Native>(), bytes_max)?;
     let mut values = PrimitiveBuilder::<T>::with_capacity(array.len());
-    for_each(array, |source| {
-        values.append_option(make(&source).map_err(|refusal| refusal.to_string())?);
-        Ok(())
-    })?;
+    for_each(array, |source| make(&source).map(|value| values.append_option(value)))?;
     Ok(Arc::new(values.finish()))
 }
 
 fn bools(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
     texts::check_len(array.len(), 1, bytes_max)?;
     let mut values = BooleanBuilder::with_capacity(array.len());
-    for_each(array, |source| {
-        values.append_option(convert::boolean(&source).map_err(|refusal| refusal.to_string())?);
-        Ok(())
-    })?;
+    for_each(array, |source| convert::boolean(&source).map(|value| values.append_option(value)))?;
     Ok(Arc::new(values.finish()))
 }
 

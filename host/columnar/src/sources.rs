@@ -17,7 +17,7 @@ use littoral_model::{
 };
 
 /// What numpy, and with it some writers of Parquet, put where a time is missing.
-const NOT_A_TIME: i64 = i64::MIN;
+pub(crate) const NOT_A_TIME: i64 = i64::MIN;
 
 /// What kind of values a column holds. A dictionary holds what its values are.
 pub(crate) fn kind(data_type: &DataType) -> Kind {
@@ -44,15 +44,15 @@ pub(crate) fn kind(data_type: &DataType) -> Kind {
 }
 
 /// Calls `each` with every row's value, in order, until one is refused. The column is no dictionary.
-pub(crate) fn for_each<'a>(
+pub(crate) fn for_each<'a, E: ToString>(
     array: &'a ArrayRef,
-    mut each: impl FnMut(Source<'a>) -> Result<(), String>,
+    mut each: impl FnMut(Source<'a>) -> Result<(), E>,
 ) -> Result<(), CellError> {
     macro_rules! rows {
         ($array:expr, $row:ident => $source:expr) => {{
             for $row in 0..array.len() {
                 let source = if array.is_null($row) { Source::Null } else { $source };
-                each(source).map_err(|why| ($row, why))?;
+                each(source).map_err(|why| ($row, why.to_string()))?;
             }
             Ok(())
         }};

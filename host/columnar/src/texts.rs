@@ -61,10 +61,7 @@ pub(crate) fn strings(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, Ce
         return Ok(Arc::clone(array));
     }
     let mut texts = Vec::with_capacity(array.len());
-    for_each(array, |source| {
-        texts.push(convert::string(&source).map_err(|refusal| refusal.to_string())?);
-        Ok(())
-    })?;
+    for_each(array, |source| convert::string(&source).map(|text| texts.push(text)))?;
     check_expansion(texts.iter().map(|text| text.as_ref().map_or(0, |text| text.len())), bytes_max)?;
     Ok(Arc::new(StringArray::from_iter(texts)))
 }
@@ -75,10 +72,7 @@ pub(crate) fn binaries(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, C
         return Ok(Arc::clone(array));
     }
     let mut values = Vec::with_capacity(array.len());
-    for_each(array, |source| {
-        values.push(convert::bytes(&source).map_err(|refusal| refusal.to_string())?);
-        Ok(())
-    })?;
+    for_each(array, |source| convert::bytes(&source).map(|value| values.push(value)))?;
     check_expansion(values.iter().map(|value| value.map_or(0, <[u8]>::len)), bytes_max)?;
     Ok(Arc::new(BinaryArray::from_iter(values)))
 }

@@ -73,7 +73,7 @@ pub(crate) async fn read(
     let mut scratch = scratch::Scratch::take();
     scratch.request.demand = demand;
     let patience = release::Patience::new(&scratch.request.demand);
-    let (plan, rows, made) = loop {
+    let (catalogue, plan, rows, made) = loop {
         let (catalogue, plan) = plan(state, &shape)?;
         if patience.waits_for_newer(state, &plan).await? {
             continue;
@@ -98,10 +98,10 @@ pub(crate) async fn read(
         }
         scratch.describe(&plan, rows, now, dialect);
         if plan.calls.is_empty() {
-            break (plan, rows, Vec::new());
+            break (catalogue, plan, rows, Vec::new());
         }
         match modules::call(state, &plan, &columns, &names, rows, &mut scratch, now).await {
-            Ok(made) => break (plan, rows, made),
+            Ok(made) => break (catalogue, plan, rows, made),
             // The release that the plan names was replaced since.
             Err(failure) if failure.code == MODULE_NOT_READY && !state.node.is_catalogue(&catalogue) => {}
             // Or is on its way to be called here.
@@ -112,7 +112,7 @@ pub(crate) async fn read(
     let writing =
         write::Writing { plan: &plan, columns: &columns, names: &names, rows, scratch: &scratch, made: &made };
     if dialect == Dialect::Feast {
-        unknown::refuse(&plan, &scratch.answer, &made, &state.node.catalogue())?;
+        unknown::refuse(&plan, &scratch.answer, &made, &catalogue)?;
     }
     let body = match dialect {
         Dialect::Feast => writing.feast(parsed.view_metadata, state.config.answer_bytes_max)?,
