@@ -31,7 +31,6 @@ mod services;
 mod tails;
 mod views;
 mod whole;
-mod wire_about;
 mod wire_view;
 
 pub use client::Client;

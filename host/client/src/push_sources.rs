@@ -1,8 +1,8 @@
 //! Push sources.
 
-use crate::{ChangeReceipt, Client, Error, address::escape, call::Call, wire_about::WireAbout};
+use crate::{ChangeReceipt, Client, Error, address::escape, call::Call};
 use http::Method;
-use littoral_model::{details::PushSourceDefinition, service::PushSource};
+use littoral_model::{details::PushSourceDefinition, document::AboutDocument, service::PushSource};
 use serde::{Deserialize, Serialize};
 
 /// A push source without its name, which stands in the path.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 struct Body {
     views: Vec<String>,
     #[serde(flatten)]
-    about: WireAbout,
+    about: AboutDocument,
 }
 
 /// A push source as the API lists it.

@@ -1,9 +1,10 @@
 //! Feature services.
 
-use crate::{ChangeReceipt, Client, Error, address::escape, call::Call, wire_about::WireAbout};
+use crate::{ChangeReceipt, Client, Error, address::escape, call::Call};
 use http::Method;
 use littoral_model::{
     details::ServiceDefinition,
+    document::AboutDocument,
     service::{FeatureService, Projection},
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 struct Body {
     projections: Vec<Projection>,
     #[serde(flatten)]
-    about: WireAbout,
+    about: AboutDocument,
 }
 
 /// A feature service as the API lists it.

@@ -20,12 +20,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn views(&self) -> Result<Vec<FeatureView>, Error> {
-        #[derive(Deserialize)]
-        struct Views {
-            views: Vec<WireView>,
-        }
-        let views: Views = self.send(Call::get("/v1/views")).await?.json()?;
-        Ok(views.views.into_iter().map(FeatureView::from).collect())
+        Ok(self.view_definitions().await?.into_iter().map(|definition| definition.view).collect())
     }
 
     /// Every view with its details, by name.

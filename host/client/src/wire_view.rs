@@ -1,8 +1,8 @@
 //! A feature view as the API writes it. Members that are not known here are left out: the node may be of a later release.
 
-use crate::wire_about::WireAbout;
 use littoral_model::{
     details::{About, RowSource, ViewDefinition, ViewDetails},
+    document::AboutDocument,
     merge::MergePolicy,
     value::ValueType,
     view::{Feature, FeatureView, JoinKey, ViewId},
@@ -21,7 +21,7 @@ struct Entity {
     entity: Option<String>,
     value_type: ValueType,
     #[serde(flatten)]
-    about: WireAbout,
+    about: AboutDocument,
 }
 
 /// One feature of a view.
@@ -30,7 +30,7 @@ struct WireFeature {
     name: String,
     value_type: ValueType,
     #[serde(flatten)]
-    about: WireAbout,
+    about: AboutDocument,
 }
 
 /// Where a view's rows come from.
@@ -46,7 +46,7 @@ struct Source {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     field_mapping: BTreeMap<String, String>,
     #[serde(flatten)]
-    about: WireAbout,
+    about: AboutDocument,
 }
 
 /// A feature view as the API writes it.
@@ -68,7 +68,7 @@ pub(crate) struct WireView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
     #[serde(flatten)]
-    about: WireAbout,
+    about: AboutDocument,
 }
 
 impl From<&ViewDefinition> for WireView {
@@ -134,7 +134,7 @@ impl From<WireView> for FeatureView {
     }
 }
 
-fn keep(parts: &mut BTreeMap<String, About>, name: &str, about: WireAbout) {
+fn keep(parts: &mut BTreeMap<String, About>, name: &str, about: AboutDocument) {
     let about = About::from(about);
     if !about.is_empty() {
         parts.insert(name.to_owned(), about);

@@ -1,6 +1,6 @@
 //! JSON values as requests bring them: borrowed from the body wherever the text has no escapes.
 
-use crate::lenient;
+use crate::{coerce, lenient};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -18,22 +18,6 @@ pub(crate) enum Cell<'a> {
     List(Vec<Cell<'a>>),
     /// Of no use anywhere, and so not kept.
     Object,
-}
-
-impl Cell<'_> {
-    /// The value for an error message, bounded.
-    pub(crate) fn shown(&self) -> String {
-        match self {
-            Self::Null => "null".to_owned(),
-            Self::Bool(v) => v.to_string(),
-            Self::Int(v) => v.to_string(),
-            Self::Unsigned(v) => v.to_string(),
-            Self::Float(v) => v.to_string(),
-            Self::Text(v) => format!("'{}'", v.chars().take(64).collect::<String>()),
-            Self::List(_) => "a list".to_owned(),
-            Self::Object => "an object".to_owned(),
-        }
-    }
 }
 
 struct CellVisitor;
@@ -104,7 +88,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Cell::deserialize(deserializer)? {
             Cell::Text(text) => Ok(Self(text)),
-            other => Err(D::Error::custom(format_args!("a string was expected, not {}", other.shown()))),
+            other => {
+                Err(D::Error::custom(format_args!("a string was expected, not {}", coerce::source(&other).shown())))
+            }
         }
     }
 }

@@ -24,7 +24,8 @@ pub(crate) enum KeyValue<'a> {
 /// What a value should have been, for messages.
 type Expected = String;
 
-fn source<'a>(cell: &'a Cell<'_>) -> Source<'a> {
+/// What a value of a request is to the conversions.
+pub(crate) fn source<'a>(cell: &'a Cell<'_>) -> Source<'a> {
     match cell {
         Cell::Null => Source::Null,
         Cell::Bool(v) => Source::Bool(*v),

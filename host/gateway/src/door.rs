@@ -74,7 +74,7 @@ impl Opener {
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>, client: Option<Peer>) -> Answer {
     let feast = routes::is_feast_path(request.uri().path());
     if let Err(refused) = shared.browsers.check(request.uri(), request.headers()) {
-        return say(Failure::new(StatusCode::FORBIDDEN, refused.code, refused.message), feast);
+        return service::failed(Failure::new(StatusCode::FORBIDDEN, refused.code, refused.message), feast);
     }
     if let Some(state) = shared.state.get() {
         return service::answer(state.clone(), request, client).await;
@@ -86,10 +86,5 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>, client: Option<
         return v1::rendered(metrics);
     }
     let message = format!("this node is starting: {}; retry in a moment", (shared.starting)());
-    say(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "starting", message), feast)
-}
-
-fn say(failure: Failure, feast: bool) -> Answer {
-    metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
-    if feast { failure.as_feast() } else { failure.as_problem() }
+    service::failed(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "starting", message), feast)
 }

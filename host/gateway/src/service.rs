@@ -56,12 +56,12 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
     let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies).await {
         Ok(read) => read,
         Err(failure) if endpoint == Endpoint::PutModule && failure.status == StatusCode::PAYLOAD_TOO_LARGE => {
-            return failed(endpoint, Failure::component_too_large(max));
+            return failed(Failure::component_too_large(max), endpoint.is_feast());
         }
-        Err(failure) => return failed(endpoint, failure),
+        Err(failure) => return failed(failure, endpoint.is_feast()),
     };
     if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
-        return failed(endpoint, failure);
+        return failed(failure, endpoint.is_feast());
     }
     let whole = Whole { endpoint, name, parts, body, client, _held: held };
     if endpoint.is_short()
@@ -76,11 +76,11 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
     });
     // Nobody waits for the answer once the connection is gone.
     match AbortOnDropHandle::new(answering).await {
-        Ok(answer) => answer.unwrap_or_else(|| failed(endpoint, Failure::internal())),
+        Ok(answer) => answer.unwrap_or_else(|| failed(Failure::internal(), endpoint.is_feast())),
         // Counted and answered where all faults are.
         Err(fault) if fault.is_panic() => resume_unwind(fault.into_panic()),
         // The workers have stopped.
-        Err(_) => failed(endpoint, Failure::internal()),
+        Err(_) => failed(Failure::internal(), endpoint.is_feast()),
     }
 }
 
@@ -96,7 +96,7 @@ async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max
     };
     let mut place = match place {
         Ok(place) => place,
-        Err(failure) => return Some(failed(endpoint, failure)),
+        Err(failure) => return Some(failed(failure, endpoint.is_feast())),
     };
     let answer = match endpoint {
         Endpoint::FeastRead => {
@@ -114,14 +114,15 @@ async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max
         Ok(answer) => state.answers.admit(answer),
         Err(failure) => Err(or_not_ready(state, failure).await),
     };
-    let answer = answer.unwrap_or_else(|failure| failed(endpoint, failure));
+    let answer = answer.unwrap_or_else(|failure| failed(failure, endpoint.is_feast()));
     state.latency.record(endpoint, answer.status(), started.elapsed());
     Some(answer)
 }
 
-fn failed(endpoint: Endpoint, failure: Failure) -> Answer {
+/// A failure's answer, counted.
+pub(crate) fn failed(failure: Failure, feast: bool) -> Answer {
     metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
-    if endpoint.is_feast() { failure.as_feast() } else { failure.as_problem() }
+    if feast { failure.as_feast() } else { failure.as_problem() }
 }
 
 /// A node that has no data yet knows no names. That is not the client's fault, and it passes.

@@ -38,6 +38,30 @@ pub struct ViewDocument {
     source: Option<SourceDocument>,
 }
 
+/// What is said about a definition, as members of its object; those that say nothing are left out.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct AboutDocument {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    owner: String,
+}
+
+impl From<About> for AboutDocument {
+    fn from(About { description, tags, owner }: About) -> Self {
+        Self { description, tags, owner }
+    }
+}
+
+impl From<AboutDocument> for About {
+    fn from(AboutDocument { description, tags, owner }: AboutDocument) -> Self {
+        Self { description, tags, owner }
+    }
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct EntityDocument {

@@ -1,19 +1,14 @@
 //! What is said about definitions, as people and programs read it.
 
 use crate::output::Paint;
-use littoral_model::details::About;
+use littoral_model::{details::About, document::AboutDocument};
 use serde_json::{Value, json};
 
 /// Adds what is said about a definition to its document.
 pub fn add_to(document: &mut Value, about: &About) {
-    let Some(members) = document.as_object_mut() else { return };
-    for (name, text) in [("description", &about.description), ("owner", &about.owner)] {
-        if !text.is_empty() {
-            members.insert(name.to_owned(), json!(text));
-        }
-    }
-    if !about.tags.is_empty() {
-        members.insert("tags".to_owned(), json!(about.tags));
+    if let (Some(members), Value::Object(about)) = (document.as_object_mut(), json!(AboutDocument::from(about.clone())))
+    {
+        members.extend(about);
     }
 }
 
@@ -24,7 +19,7 @@ pub fn document(definition: &impl serde::Serialize, about: &About) -> Value {
     document
 }
 
-/// What is said about a definition, line by line: nothing where nothing is said.
+/// The description, tags and owner of a definition, one per line; empty if it has none.
 pub fn lines(about: &About) -> String {
     let said = [("description", line(&about.description)), ("owner", line(&about.owner)), ("tags", tags(about))];
     let said = said.into_iter().filter(|(_, text)| !text.is_empty());

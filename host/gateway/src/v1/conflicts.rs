@@ -1,6 +1,9 @@
 //! Conflicts between regions: listed, and a lost write written again.
 
-use super::{json, one_write, rows::push_key};
+use super::{
+    one_write,
+    rows::{commit, push_key},
+};
 use crate::{
     failure::{Answer, Failure},
     json::{push_int, push_text},
@@ -75,11 +78,7 @@ pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Resu
         EventTime(conflict.kept.event_time.0.saturating_add(1))
     };
     rows.push(RowWrite { view: conflict.view, event_time, key, body: conflict.lost.body.as_deref() });
-    let receipt = state.node.write(receipt::request(rows, headers)?).await?;
-    let mut answer = json(&receipt::rows(&receipt, &receipt::Layout::rows(1)))?;
-    receipt::insert_reached(answer.headers_mut(), &receipt);
-    crate::read::insert_position(answer.headers_mut(), receipt.position, &receipt.token);
-    Ok(answer)
+    commit(state, headers, (rows, receipt::Layout::rows(1))).await
 }
 
 fn held(state: &State) -> Result<Vec<Conflict>, Failure> {

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
     details::{About, PushSourceDefinition, ServiceDefinition},
+    document::AboutDocument,
     module::ModuleRelease,
     service::{FeatureService, Projection, PushSource},
 };
 use serde::Deserialize;
 use serde_json::{Value, json as object};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// For how long an upload waits at most until edges can call the release.
 const SPREAD_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -36,21 +37,6 @@ pub(super) fn module_json(module: &ModuleRelease) -> Value {
     })
 }
 
-/// What people should know about a service or push source, as a request says it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct AboutFields {
-    description: String,
-    tags: BTreeMap<String, String>,
-    owner: String,
-}
-
-impl From<AboutFields> for About {
-    fn from(AboutFields { description, tags, owner }: AboutFields) -> Self {
-        Self { description, tags, owner }
-    }
-}
-
 /// A service as the API writes it.
 pub(super) fn service_json(definition: ServiceDefinition) -> Value {
     with_about(object!(definition.service), definition.about)
@@ -61,16 +47,9 @@ pub(super) fn push_source_json(definition: PushSourceDefinition) -> Value {
     with_about(object!(definition.push_source), definition.about)
 }
 
-fn with_about(mut definition: Value, About { description, tags, owner }: About) -> Value {
-    if let Some(members) = definition.as_object_mut() {
-        for (name, text) in [("description", description), ("owner", owner)] {
-            if !text.is_empty() {
-                members.insert(name.to_owned(), text.into());
-            }
-        }
-        if !tags.is_empty() {
-            members.insert("tags".to_owned(), object!(tags));
-        }
+fn with_about(mut definition: Value, about: About) -> Value {
+    if let (Some(members), Value::Object(about)) = (definition.as_object_mut(), object!(AboutDocument::from(about))) {
+        members.extend(about);
     }
     definition
 }
@@ -154,7 +133,7 @@ pub(super) async fn put_service(state: &State, name: &str, body: &[u8]) -> Resul
     struct Body {
         projections: Vec<Projection>,
         #[serde(flatten)]
-        about: AboutFields,
+        about: AboutDocument,
     }
     let body: Body = parse(body)?;
     let service = FeatureService { name: name.to_owned(), projections: body.projections };
@@ -184,7 +163,7 @@ pub(super) async fn put_push_source(state: &State, name: &str, body: &[u8]) -> R
     struct Body {
         views: Vec<String>,
         #[serde(flatten)]
-        about: AboutFields,
+        about: AboutDocument,
     }
     let body: Body = parse(body)?;
     let push_source = PushSource { name: name.to_owned(), views: body.views };

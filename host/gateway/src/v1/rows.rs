@@ -170,7 +170,12 @@ fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) 
     Failure::invalid("invalid_row", format!("view '{}', {kind} {at}, column '{column}': {reason}", view.name))
 }
 
-async fn commit(state: &State, headers: &HeaderMap, (rows, layout): (RowBatch, Layout)) -> Result<Answer, Failure> {
+/// Writes the rows, and answers with their receipt.
+pub(super) async fn commit(
+    state: &State,
+    headers: &HeaderMap,
+    (rows, layout): (RowBatch, Layout),
+) -> Result<Answer, Failure> {
     if rows.is_empty() {
         return Err(Failure::bad_request("no_rows", "there is no row to write and none to delete"));
     }

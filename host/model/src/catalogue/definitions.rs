@@ -84,12 +84,6 @@ impl CatalogueChange {
             _ => None,
         }
     }
-
-    /// Whether only nodes that know of details can read it.
-    #[must_use]
-    pub fn has_details(&self) -> bool {
-        matches!(self, Self::DefineView(_) | Self::DefineService(_) | Self::DefinePushSource(_))
-    }
 }
 
 impl From<ViewDefinition> for CatalogueChange {
