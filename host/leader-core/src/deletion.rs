@@ -19,7 +19,8 @@ pub(crate) fn outrank(rows: &mut RowBatch, table: &Table) {
     rows.postpone(|row| {
         let RowWrite { view, key, body: None, event_time } = row else { return None };
         let held = table.held(view, key).filter(|held| !held.is_tombstone()).map(|held| held.header().event_time);
-        let newest = held.max(ahead.get(&(view, key.to_vec())).copied())?;
+        let written = if ahead.is_empty() { None } else { ahead.get(&(view, key.to_vec())).copied() };
+        let newest = held.max(written)?;
         (newest >= event_time).then(|| EventTime(newest.0.saturating_add(1)))
     });
 }

@@ -169,7 +169,8 @@ impl Scrub {
     pub fn slice(&mut self) -> Option<Duration> {
         let begun = Instant::now();
         while self.advance() {
-            let (took, now) = (begun.elapsed(), Instant::now());
+            let now = Instant::now();
+            let took = now - begun;
             if took >= SLICE {
                 let rest = self.table.pace.lock().rest_after(took, now);
                 return Some(if self.is_hurried() { Duration::ZERO } else { rest });

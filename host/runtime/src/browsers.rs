@@ -1,4 +1,4 @@
-//! What keeps web pages from using a door through the browser of whoever looks at them.
+//! Prevents web pages from sending requests to a door through a user's browser.
 //!
 //! A page may send requests to any address that the browser reaches, a loopback door among them. The browser then names the
 //! page's site in `Origin`: a request with an origin that is not configured is refused. A page whose own name was made to

@@ -5,7 +5,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// An answer has it while its process is about to stop, for routers.
 pub const HEADER: HeaderName = HeaderName::from_static("littoral-draining");
 
-/// A process whose doors nobody has connected to for this long has nobody to warn.
+/// Without a connection for this long, a process has no client to notify and skips the notice.
 const UNUSED_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether the process is about to stop. Cloning shares it; the default never is.
@@ -23,6 +23,8 @@ pub struct Draining(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// The same as `begun` says, without the lock that asking it takes: every answer of every thread asks.
+    has_begun: AtomicBool,
     begun: CancellationToken,
     open: AtomicUsize,
     /// When a connection was taken in or ended last.
@@ -38,13 +40,14 @@ pub struct Connected(Draining);
 impl Draining {
     /// The process is about to stop.
     pub fn begin(&self) {
+        self.0.has_begun.store(true, Relaxed);
         self.0.begun.cancel();
     }
 
     /// Whether the process is about to stop.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.0.begun.is_cancelled()
+        self.0.has_begun.load(Relaxed)
     }
 
     /// Returns when the process is about to stop.

@@ -92,6 +92,12 @@ impl Default for Config {
 // === impl State ===
 
 impl State {
+    /// Whether it has data and answers, well or not.
+    #[must_use]
+    pub fn answers(self) -> bool {
+        matches!(self, Self::Healthy | Self::Lagging | Self::Draining)
+    }
+
     /// As a word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -106,10 +106,7 @@ impl View {
     /// Whether reads are answered: by an edge that is well, or, when there is none, by one that has data all the same.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        let answers = |at: usize| {
-            let state = self.members.get(at).map(|member| member.state);
-            matches!(state, Some(State::Healthy | State::Lagging | State::Draining))
-        };
+        let answers = |at: usize| self.members.get(at).is_some_and(|member| member.state.answers());
         self.regions.iter().any(|region| region.role != Role::Draining && region.edges.clone().any(answers))
     }
 

@@ -2,10 +2,7 @@
 
 use crate::{
     board::Board,
-    decision::{
-        health::State,
-        select::{Ask, Purpose},
-    },
+    decision::select::{Ask, Purpose},
     dns::{
         subnet::{self, Subnet},
         zone::{Which, Zone, address_record},
@@ -192,8 +189,7 @@ fn region(zone: &Zone, board: &Board, label: &str, query: &Query) -> Option<Resu
     let region = board.view.regions.get(board.view.region(label)?)?;
     let edges = board.view.members.get(region.edges.clone())?;
     let is_well = edges.iter().any(|member| member.usable);
-    let answers = |state| matches!(state, State::Healthy | State::Lagging | State::Draining);
-    let named = edges.iter().filter(|member| if is_well { member.usable } else { answers(member.state) });
+    let named = edges.iter().filter(|member| if is_well { member.usable } else { member.state.answers() });
     let records = named
         .flat_map(|member| &member.door.addresses)
         .filter_map(|address| address_record(query.name(), *address, query.query_type(), zone.ttl));

@@ -1,6 +1,7 @@
 //! The client's subnet in a query (RFC 7871), read by its bytes: the library refuses a whole query for a family that it does not
 //! know, and takes what it should refuse.
 
+use crate::decision::subnets::canonical;
 use hickory_proto::{
     op::Message,
     rr::rdata::opt::{EdnsCode, EdnsOption},
@@ -19,9 +20,6 @@ const FAMILY_NONE: u16 = 0;
 const FAMILY_V4: u16 = 1;
 const FAMILY_V6: u16 = 2;
 
-/// How many bits of an IPv6 address say that it is an IPv4 address.
-const MAPPED_BITS: u8 = 96;
-
 /// Where the records of a message begin.
 const HEADER_LEN: usize = 12;
 
@@ -32,8 +30,8 @@ const OPT: u16 = 41;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subnet {
     family: u16,
-    address: IpAddr,
-    prefix: u8,
+    /// As it was sent.
+    asked: IpNet,
 }
 
 /// An option that no query may have.
@@ -66,24 +64,16 @@ impl Subnet {
             _ => return Err(Malformed),
         };
         // A prefix that is longer than the address, and bits beyond the prefix.
-        let network = IpNet::new(address, *prefix).map_err(|_| Malformed)?;
-        if network.network() != address {
+        let asked = IpNet::new(address, *prefix).map_err(|_| Malformed)?;
+        if asked.network() != address {
             return Err(Malformed);
         }
-        Ok(Self { family, address, prefix: *prefix })
+        Ok(Self { family, asked })
     }
 
     /// The network whose clients ask; `None` when it is everybody's. An IPv4 network in IPv6's clothes is the IPv4 network.
     pub(crate) fn network(&self) -> Option<IpNet> {
-        let bits = self.mapped_bits();
-        let network = IpNet::new(self.address.to_canonical(), self.prefix - bits).ok();
-        network.filter(|network| network.prefix_len() > 0)
-    }
-
-    /// The bits of the prefix that only say that the address is one of IPv4.
-    fn mapped_bits(&self) -> u8 {
-        let is_mapped = matches!(self.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-        if is_mapped && self.prefix >= MAPPED_BITS { MAPPED_BITS } else { 0 }
+        Some(canonical(self.asked)).filter(|network| network.prefix_len() > 0)
     }
 
     /// The option of the answer, which holds for the clients that share `scope` bits of the [`Subnet::network`]. A subnet of no
@@ -92,14 +82,17 @@ impl Subnet {
         if self.family == FAMILY_NONE {
             return None;
         }
-        let scope = if self.prefix == 0 { 0 } else { scope.saturating_add(self.mapped_bits()) };
+        let prefix = self.asked.prefix_len();
+        // The bits of the prefix that only mark the address as one of IPv4.
+        let mapped_bits = prefix - canonical(self.asked).prefix_len();
+        let scope = if prefix == 0 { 0 } else { scope.saturating_add(mapped_bits) };
         let [family_high, family_low] = self.family.to_be_bytes();
-        let mut bytes = vec![family_high, family_low, self.prefix, scope];
-        let octets = match self.address {
+        let mut bytes = vec![family_high, family_low, prefix, scope];
+        let octets = match self.asked.addr() {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         };
-        bytes.extend(octets.iter().take(usize::from(self.prefix.div_ceil(8))));
+        bytes.extend(octets.iter().take(usize::from(prefix.div_ceil(8))));
         Some(EdnsOption::Unknown(CODE, bytes))
     }
 }

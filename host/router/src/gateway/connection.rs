@@ -72,8 +72,8 @@ pub(crate) async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let to_head = *request.method() == Method::HEAD;
         let (answer, sender) = (service.clone().answer(request, peer, client.clone()), sender.clone());
-        let (draining, streams) = (draining.clone(), has_streams.clone());
-        streams.notify_one();
+        let draining = draining.clone();
+        has_streams.notify_one();
         async move {
             let mut answer = answer.await;
             draining.mark(answer.headers_mut(), http2);

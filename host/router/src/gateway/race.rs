@@ -70,6 +70,8 @@ pub(crate) struct Unanswered {
 /// An attempt that has ended.
 struct Ended {
     candidate: usize,
+    /// Which attempt it was, from 1 on.
+    attempt: usize,
     result: Result<Response<Answer>, Missed>,
 }
 
@@ -77,8 +79,6 @@ struct Ended {
 struct Running {
     /// Its place among the candidates.
     candidate: usize,
-    /// Which attempt it is, from 1 on.
-    attempt: usize,
     door: MemberId,
     began: Instant,
     /// Whether its door was already blamed for taking too long.
@@ -134,9 +134,7 @@ impl Race<'_> {
                     continue;
                 }
             };
-            let Ended { candidate, result } = ended;
-            let attempt = state.running.iter().find(|running| running.candidate == candidate);
-            let attempt = attempt.map_or(1, |running| running.attempt);
+            let Ended { candidate, attempt, result } = ended;
             let (goes_on, unsent, failure) = match result {
                 Ok(mut response) => {
                     state.notice_draining(candidate, &mut response);
@@ -167,20 +165,16 @@ impl Race<'_> {
                 }
             };
             let costs = !unsent && state.costs(candidate);
-            if goes_on && state.next_candidate().is_some() {
-                if (!costs || self.doors.router.may_retry()) && state.start() {
-                    metrics::counter!("littoral_router_retries_total").increment(1);
-                    continue;
-                }
-                if state.attempts.is_empty() {
-                    let result = fallback.ok_or_else(|| failure.unwrap_or_else(|| Failure::nothing_left("no door")));
-                    return Err(Unanswered { result, goes_on: false, costs });
-                }
-            } else if state.attempts.is_empty() {
+            let has_next = goes_on && state.next_candidate().is_some();
+            if has_next && (!costs || self.doors.router.may_retry()) && state.start() {
+                metrics::counter!("littoral_router_retries_total").increment(1);
+                continue;
+            }
+            if state.attempts.is_empty() {
                 // A door that has answered has decided, unless it only waits for its data.
                 let decided = fallback.as_ref().is_some_and(|won| !is_not_ready(won.response.headers()));
                 let result = fallback.ok_or_else(|| failure.unwrap_or_else(|| Failure::nothing_left("no door")));
-                return Err(Unanswered { result, goes_on: goes_on && !decided, costs });
+                return Err(Unanswered { result, goes_on: goes_on && !has_next && !decided, costs });
             }
         }
     }
@@ -241,9 +235,9 @@ impl<'a> State<'a> {
         self.progress.attempts.begin(door);
         self.progress.begun += 1;
         let (attempt, began) = (self.progress.begun, Instant::now());
-        self.running.push(Running { candidate, attempt, door: door.id, began, blamed: false, ended: false });
+        self.running.push(Running { candidate, door: door.id, began, blamed: false, ended: false });
         let sent = race.doors.attempt(race.template, door, in_flight, body);
-        self.attempts.push(sent.map(move |result| Ended { candidate, result }).boxed());
+        self.attempts.push(sent.map(move |result| Ended { candidate, attempt, result }).boxed());
         true
     }
 
