@@ -205,12 +205,18 @@ fn no_read_fails_while_a_healthy_region_stands_by_and_the_bad_one_gets_few() {
     }
 }
 
+/// A world whose near region was in trouble for some seconds and is well again. No read has failed: another region was healthy.
+fn after(trouble: Truth, seconds: u64) -> World {
+    let mut world = world(1, &[2, 1]);
+    world.region_becomes(0, trouble);
+    assert_eq!(world.reads_for(seconds).0, 0);
+    world.region_becomes(0, Truth::Well);
+    world
+}
+
 #[test]
 fn a_region_that_was_left_comes_back_without_a_herd() {
-    let mut world = world(1, &[2, 1]);
-    world.region_becomes(0, Truth::AnswersBadly);
-    assert_eq!(world.reads_for(30).0, 0);
-    world.region_becomes(0, Truth::Well);
+    let mut world = after(Truth::AnswersBadly, 30);
     let mut shares = Vec::new();
     for _ in 0..80 {
         let (failed, share) = world.reads_for(1);
@@ -225,10 +231,7 @@ fn a_region_that_was_left_comes_back_without_a_herd() {
 
 #[test]
 fn an_outage_of_connections_ends_with_the_outage() {
-    let mut world = world(1, &[2, 1]);
-    world.region_becomes(0, Truth::Down);
-    assert_eq!(world.reads_for(60).0, 0);
-    world.region_becomes(0, Truth::Well);
+    let mut world = after(Truth::Down, 60);
     assert_eq!(world.reads_for(2).0, 0);
     let view = world.fleet.view(world.now);
     assert!(view.regions[0].readable, "two probes after it is back: {:?}", view.members);

@@ -1,7 +1,7 @@
 //! Writers that keep account of what was acknowledged to them.
 
 use crate::accounts;
-use littoral_provision::http::Client;
+use littoral_provision::{cluster::eventually, http::Client};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -83,6 +83,22 @@ impl Writers {
     #[must_use]
     pub fn snapshot(&self) -> Vec<Account> {
         self.accounts.iter().map(|account| locked(account).clone()).collect()
+    }
+
+    /// How many writes were acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.snapshot().iter().map(|account| account.count).sum()
+    }
+
+    /// Waits until more than `more` further writes are acknowledged.
+    ///
+    /// # Panics
+    /// When they are not in time; `what` is the message.
+    #[track_caller]
+    pub fn wait_for_more(&self, what: &str, patience: Duration, more: u64) {
+        let before = self.acknowledged();
+        eventually(what, patience, || self.acknowledged() > before + more);
     }
 
     /// Stops them and gives what they know.

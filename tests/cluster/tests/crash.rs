@@ -44,11 +44,9 @@ fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     let mut cluster = Cluster::start_with(&options).unwrap();
     accounts::make_view(&cluster.leader);
     let writers = Writers::start_each(cluster.leader.ready.door, &WRITERS, &[]);
-    let acknowledged = |writers: &Writers| writers.snapshot().iter().map(|account| account.count).sum::<u64>();
     for _ in 0..kills {
         // However slow the machine is, each kill meets writers at work.
-        let before = acknowledged(&writers);
-        eventually("writes are acknowledged", Duration::from_secs(60), || acknowledged(&writers) > before + 10);
+        writers.wait_for_more("writes are acknowledged", Duration::from_secs(60), 10);
         // Any moment: in the middle of a batch, of a snapshot, of a recovery's first writes, of a bootstrap.
         std::thread::sleep(Duration::from_millis(40 + chance.u64(..200)));
         let victim = chance.usize(..4);

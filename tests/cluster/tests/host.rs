@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, combinators::BoxBody};
 use hyper::{body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use littoral_cluster::accounts;
+use littoral_protocol::frame::{SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN, Views};
 use littoral_provision::{
     Cluster, Node, Plan,
     cluster::{Options, eventually},
@@ -81,23 +82,19 @@ fn a_configuration_that_cannot_hold_is_refused_with_what_would() {
 
 /// The feed's first message, as an edge without data sends it.
 fn hello() -> Bytes {
-    use littoral_protocol::frame::{SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN, Views};
-    let mut out = littoral_wire::Outgoing::default();
-    let hello = SubscriberHello {
+    encoded(&Upstream::Hello(SubscriberHello {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
         subscriber: "reads nothing".to_owned(),
         views: Views::All,
         resume: None,
         watermark: Default::default(),
-    };
-    littoral_wire::feed::push_upstream(&mut out, &Upstream::Hello(hello)).unwrap();
-    out.pop().unwrap()
+    }))
 }
 
-fn ping(seq: u64) -> Bytes {
+fn encoded(message: &Upstream) -> Bytes {
     let mut out = littoral_wire::Outgoing::default();
-    littoral_wire::feed::push_upstream(&mut out, &littoral_protocol::frame::Upstream::Ping { seq }).unwrap();
+    littoral_wire::feed::push_upstream(&mut out, message).unwrap();
     out.pop().unwrap()
 }
 
@@ -116,7 +113,7 @@ async fn never_reads(peer: SocketAddr) -> impl Sized {
     tokio::spawn(async move {
         for seq in 1.. {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if pings.send(ping(seq)).await.is_err() {
+            if pings.send(encoded(&Upstream::Ping { seq })).await.is_err() {
                 return;
             }
         }

@@ -117,6 +117,15 @@ impl Region {
         }
     }
 
+    /// Waits until all nodes are equal. Each then has every write that was acknowledged and none that was never sent.
+    fn assert_kept(&self, known: &[load::Account]) {
+        self.settle();
+        for node in self.members.iter().chain([&self.edge]) {
+            load::assert_kept(&mut node.client(), known);
+            load::assert_not_invented(&mut node.client(), known);
+        }
+    }
+
     fn tails(&self, at: usize) -> Vec<Value> {
         let answer = self.members[at].client().get("/v1/tails").unwrap().ok();
         answer.json()["tails"].as_array().cloned().unwrap()
@@ -177,7 +186,7 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
         std::thread::sleep(Duration::from_millis(100 + chance.u64(..400)));
         let leader = region.leader();
         let victim = if chance.u8(..3) > 0 { leader } else { chance.usize(..3) };
-        let before: u64 = writers.snapshot().iter().map(|account| account.count).sum();
+        let before = writers.acknowledged();
         let struck = Instant::now();
         let stops = chance.bool();
         if stops {
@@ -186,9 +195,7 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
             region.members[victim].kill();
         }
         region.leader_but(Some(victim));
-        eventually("writes go on", PATIENCE, || {
-            writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
-        });
+        eventually("writes go on", PATIENCE, || writers.acknowledged() > before + 20);
         let (how, who) =
             (if stops { "stopped" } else { "killed" }, if victim == leader { "leader" } else { "follower" });
         eprintln!("blow {blow}: the {who} {how}, writes go on after {} ms", struck.elapsed().as_millis());
@@ -205,11 +212,7 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
     }
     let known = writers.stop();
     assert!(known.iter().all(|account| account.count > 20), "{known:?}");
-    region.settle();
-    for node in region.members.iter().chain([&region.edge]) {
-        load::assert_kept(&mut node.client(), &known);
-        load::assert_not_invented(&mut node.client(), &known);
-    }
+    region.assert_kept(&known);
     assert!(lookout.end() > 1, "the lead has changed");
 }
 
@@ -221,12 +224,7 @@ fn a_lease_in_etcd_bears_the_loss_of_the_leader_and_of_etcd() {
     let mut region = Region::start_with(dir, &format!("etcd://{}/littoral/east", etcd.address));
     let lookout = Lookout::over(&region);
     let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
-    let go_on = |what: &str| {
-        let before: u64 = writers.snapshot().iter().map(|account| account.count).sum();
-        eventually(what, PATIENCE, || {
-            writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
-        });
-    };
+    let go_on = |what: &str| writers.wait_for_more(what, PATIENCE, 20);
     go_on("writes are acknowledged");
     let leader = region.leader();
     region.members[leader].kill();
@@ -239,11 +237,7 @@ fn a_lease_in_etcd_bears_the_loss_of_the_leader_and_of_etcd() {
     etcd.start().unwrap();
     go_on("writes go on when the store is back");
     let known = writers.stop();
-    region.settle();
-    for node in region.members.iter().chain([&region.edge]) {
-        load::assert_kept(&mut node.client(), &known);
-        load::assert_not_invented(&mut node.client(), &known);
-    }
+    region.assert_kept(&known);
     assert!(lookout.end() > 1, "the lead has changed");
 }
 

@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use littoral_provision::{apt, binary, http::Client};
+use littoral_provision::{Guarded, apt, binary, cache, http::Client, ready::Ready};
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -17,13 +16,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// The port of the router in the README.
 const ROUTER_PORT: &str = "6560";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// The text below a heading of the README, to the next one.
 fn section(heading: &str) -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = std::fs::read_to_string(cache::workspace().join("README.md")).unwrap();
     let (_, rest) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
     rest.split("\n## ").next().unwrap().to_owned()
 }
@@ -48,23 +43,16 @@ fn commands(text: &str) -> Vec<(String, String)> {
 
 /// Regions behind a router. Killed when dropped, and its nodes with it.
 struct Regions {
-    process: Child,
+    _process: Guarded,
     router: SocketAddr,
     _dir: tempfile::TempDir,
-}
-
-impl Drop for Regions {
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _reaped = self.process.wait();
-    }
 }
 
 impl Regions {
     /// Starts what `littoral dev --topology FILE` does, with free ports in place of the file's.
     fn start(topology: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let text = std::fs::read_to_string(root().join(topology)).unwrap();
+        let text = std::fs::read_to_string(cache::workspace().join(topology)).unwrap();
         // All at once, so that none is given twice.
         let mut free: Vec<_> = (0..64).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let mut parts = text.split("\"127.0.0.1:");
@@ -77,19 +65,15 @@ impl Regions {
         drop(free);
         let file = dir.path().join("topology.toml");
         std::fs::write(&file, changed).unwrap();
-        let mut process = Command::new(binary::littoral())
-            .args(["dev", "--listen", "127.0.0.1:0", "--topology"])
-            .arg(&file)
-            .arg("--data-dir")
-            .arg(dir.path().join("data"))
-            .current_dir(root())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(binary::littoral());
+        command.args(["dev", "--listen", "127.0.0.1:0", "--topology"]).arg(&file);
+        command.arg("--data-dir").arg(dir.path().join("data"));
+        command.current_dir(cache::workspace()).stdout(Stdio::piped());
+        let mut process = Guarded::start(command, "dev", &dir.path().join("dev.log")).unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let router = line.split("door=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap();
-        Self { process, router, _dir: dir }
+        BufReader::new(process.take_stdout().unwrap()).read_line(&mut line).unwrap();
+        let router = Ready::parse(&line).unwrap_or_else(|| panic!("{line}{}", process.log_tail())).door;
+        Self { _process: process, router, _dir: dir }
     }
 
     /// Runs a command of the README and gives what it prints.
@@ -98,7 +82,12 @@ impl Regions {
         let command = command.replace(&format!("localhost:{ROUTER_PORT}"), &format!("localhost:{port}"));
         let command = command.replace(&format!("127.0.0.1:{ROUTER_PORT}"), &format!("127.0.0.1:{port}"));
         let path = format!("{}:{}", binary::littoral().parent().unwrap().display(), std::env::var("PATH").unwrap());
-        let output = Command::new("sh").args(["-c", &command]).env("PATH", path).current_dir(root()).output().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &command])
+            .env("PATH", path)
+            .current_dir(cache::workspace())
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{command}: {said}{}", String::from_utf8_lossy(&output.stderr));
         said

@@ -5,9 +5,9 @@
 
 use littoral_cluster::accounts;
 use littoral_provision::{
-    Cluster, Router,
+    Cluster, Node, Router,
     cluster::{Options, eventually},
-    http::Client,
+    http::{Answer, Client},
 };
 use rustix::process::Signal;
 use std::{
@@ -91,43 +91,37 @@ impl Readers {
     }
 }
 
-#[test]
-fn no_read_fails_when_edges_are_killed_one_after_the_other() {
+/// Stops one edge after the other and restarts each. No read fails.
+fn restart_in_turn(mut stop: impl FnMut(&mut Node)) {
     let (mut cluster, router) = start();
     let readers = Readers::start(&router);
     readers.wait_for_more(100);
     for round in 0..ROUNDS * 2 {
         let edge = &mut cluster.edges[round % 2];
-        edge.kill();
+        stop(edge);
         readers.wait_for_more(20);
         edge.restart().unwrap();
-        // The other one follows as soon as this one says that it may serve.
+        // The next round stops the other edge as soon as this one is ready.
         eventually("the edge is ready", NOTICE_MAX, || cluster.edges[round % 2].is_ready());
     }
     readers.end();
+}
+
+#[test]
+fn no_read_fails_when_edges_are_killed_one_after_the_other() {
+    restart_in_turn(Node::kill);
 }
 
 #[test]
 fn no_read_fails_when_edges_are_asked_to_stop_one_after_the_other() {
-    let (mut cluster, router) = start();
-    let readers = Readers::start(&router);
-    readers.wait_for_more(100);
-    for round in 0..ROUNDS * 2 {
-        let edge = &mut cluster.edges[round % 2];
+    restart_in_turn(|edge| {
         let status = edge.stop().expect("the edge stops in time");
         assert!(status.success(), "{status}");
-        readers.wait_for_more(20);
-        edge.restart().unwrap();
-        eventually("the edge is ready", NOTICE_MAX, || cluster.edges[round % 2].is_ready());
-    }
-    readers.end();
+    });
 }
 
 /// A node says that it is about to stop, serves on for a bounded time, and then stops.
-fn drains(
-    node: &mut littoral_provision::node::Node,
-    mut read: impl FnMut(&mut Client) -> littoral_provision::http::Answer,
-) {
+fn drains(node: &mut Node, mut read: impl FnMut(&mut Client) -> Answer) {
     let mut kept = node.client();
     read(&mut kept).ok();
     assert!(node.is_ready());

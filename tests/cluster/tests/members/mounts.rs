@@ -1,7 +1,7 @@
 //! The lease in a directory that is mounted, for each member in a mount namespace of its own: unmounted at the leader, at a member
 //! that starts again, and mounted again.
 
-use super::{PATIENCE, Region, WRITERS, load, load::Writers};
+use super::{PATIENCE, Region, WRITERS, load::Writers};
 use littoral_cluster::accounts;
 use littoral_provision::{Missing, cluster::eventually, missing::require};
 use std::{
@@ -87,12 +87,7 @@ fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
     let mut region = Region::start_by(dir, &store, &mounts.mounted());
     let lookout = super::Lookout::over(&region);
     let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
-    let go_on = |what: &str| {
-        let before: u64 = writers.snapshot().iter().map(|account| account.count).sum();
-        eventually(what, PATIENCE, || {
-            writers.snapshot().iter().map(|account| account.count).sum::<u64>() > before + 20
-        });
-    };
+    let go_on = |what: &str| writers.wait_for_more(what, PATIENCE, 20);
     go_on("writes are acknowledged");
 
     let leader = region.leader();
@@ -129,11 +124,7 @@ fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
     eventually("the store is found again", PATIENCE, || !store_is_lost(&region, leader));
     go_on("writes go on");
     let known = writers.stop();
-    region.settle();
-    for node in region.members.iter().chain([&region.edge]) {
-        load::assert_kept(&mut node.client(), &known);
-        load::assert_not_invented(&mut node.client(), &known);
-    }
+    region.assert_kept(&known);
     let epochs = lookout.end();
     assert!((2..=4).contains(&epochs), "the lead changed hands {epochs} times");
 }
