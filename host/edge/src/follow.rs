@@ -13,7 +13,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-/// For how long what is applied is not reported as modules are not ready: one that never will be must not hide it for ever.
+/// How long an edge delays the report of an applied position while modules are not ready: a module that never is must not block it.
 const MODULES_WAITED_MAX: Duration = Duration::from_secs(60);
 
 /// Why a stream has ended.

@@ -1,4 +1,4 @@
-//! Which store the lease lies in, without IO: the store that a process has used is told from an empty or another one in its place.
+//! Which store the lease lies in, without IO: distinguishes the store that a process used from an empty or another one.
 //!
 //! A directory that is not mounted, a bucket that was made anew and a wiped etcd all answer like a store that nobody has used yet.
 //! Whoever claimed there would lead beside the holder in the real store. So the first claim draws an identity, every later claim

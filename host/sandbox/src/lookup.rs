@@ -20,7 +20,7 @@ use littoral_model::{
 const SLOT_LEN: usize = size_of::<String>();
 
 impl Guest {
-    /// Looks rows up. A guest that cannot be told that a row is unknown gets an error when one is.
+    /// Looks rows up. A guest whose WIT version has no `unknown` status gets an error for an unknown row.
     ///
     /// # Errors
     /// The trap that ends a guest whose time is up.

@@ -75,8 +75,8 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
     }
 }
 
-/// Everything that is wrong with a file's text that says itself that it is such a file. What the types refuse is left out of
-/// what is looked at further, as if it was not there.
+/// All problems of the text of a file that declares this role. Values that the types refuse are excluded from the further checks,
+/// as if they were absent.
 pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
     let mut document = match DeTable::parse(text) {
         Ok(document) => document,

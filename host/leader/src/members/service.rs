@@ -69,7 +69,7 @@ fn is_blind(state: &StoreState) -> bool {
     matches!(state, StoreState::Lost(_))
 }
 
-/// Follows whoever leads, found by asking the other members: what the store says of that is not known here. Promises and epochs
+/// Finds the leader by asking the other members, without the store, and follows it. Promises and epochs
 /// decide whose records are taken, so that a former leader is not followed for long.
 async fn follow_anybody(shared: &Arc<Shared>, part: &Arc<Part>) -> Reopen {
     let others: Vec<Seat> = part.seats.iter().filter(|seat| seat.name != part.me).cloned().collect();
