@@ -8,7 +8,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -50,17 +50,21 @@ impl Mounts {
         ["unshare", "-m", "--propagation", "private", "--"].map(OsString::from).into()
     }
 
-    fn within(pid: u32, command: &[&OsStr]) {
-        let done = Command::new("nsenter").args(["-t", &pid.to_string(), "-m", "--"]).args(command).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    fn within(pid: u32, command: &[&OsStr]) -> Output {
+        Command::new("nsenter").args(["-t", &pid.to_string(), "-m", "--"]).args(command).output().unwrap()
     }
 
+    /// It is busy while the member has a file of the lease open.
     fn unmount(&self, pid: u32) {
-        Self::within(pid, &["umount".as_ref(), self.place.as_ref()]);
+        eventually("the directory is unmounted", PATIENCE, || {
+            Self::within(pid, &["umount".as_ref(), self.place.as_ref()]).status.success()
+        });
     }
 
     fn mount(&self, pid: u32) {
-        Self::within(pid, &["mount".as_ref(), "--bind".as_ref(), self.shared.as_ref(), self.place.as_ref()]);
+        let words = ["mount".as_ref(), "--bind".as_ref(), self.shared.as_ref(), self.place.as_ref()];
+        let mounted = Self::within(pid, &words);
+        assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
     }
 
     /// What the host, and whoever has not mounted the directory, sees there.

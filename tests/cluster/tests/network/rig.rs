@@ -72,6 +72,8 @@ impl Leading {
             let read = accounts::read(&mut edge.client(), &[1], &[]);
             read.is_ok_and(|answer| accounts::balances(&answer).first().is_some_and(Option::is_some))
         });
+        // It may serve before it has heard from its leader after the snapshot.
+        eventually("the edge knows its staleness", PATIENCE, || !edge.status()["staleness_ms"].is_null());
         self.watch.read(&edge);
         let Self { name, leader, watch, dir } = self;
         Rig { name, leader, edge, watch, begun: Instant::now(), _dir: dir }
