@@ -2,6 +2,7 @@
 
 use crate::{Client, Error, ModuleInfo, call::Call, wire_view::WireView};
 use littoral_model::{
+    adoption::OfferedLog,
     digest::Verification,
     service::{FeatureService, PushSource},
     status::NodeStatus,
@@ -49,6 +50,15 @@ impl Client {
     /// [`Error`], also when the node is no edge or has no leader now.
     pub async fn verify(&self) -> Result<Verification, Error> {
         self.send(Call::new(http::Method::POST, "/v1/verify".to_owned())).await?.json()
+    }
+
+    /// Has an edge take the log that it was offered last and refused: the one that `log` names, where it is given.
+    ///
+    /// # Errors
+    /// [`Error`], also when the node is no edge, or has refused no such log.
+    pub async fn adopt(&self, log: Option<&str>) -> Result<OfferedLog, Error> {
+        let query = log.map(|log| format!("?log={log}")).unwrap_or_default();
+        self.send(Call::new(http::Method::POST, format!("/v1/adopt{query}"))).await?.json()
     }
 
     /// Whether the node should get traffic. Asks once: not being ready is an answer, not a fault.

@@ -1,4 +1,4 @@
-//! Detached tails: what a member of a region's log had alone and had to give up.
+//! Detached tails: what a member of a region's log had alone and had to give up, or what an edge held that its leader's log has lost.
 
 use crate::{Client, Error, address::escape, call::Call};
 use http::Method;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 pub struct Tail {
     /// Its name.
     pub name: String,
-    /// The life of the log that it is of, as 16 hexadecimal digits.
+    /// The log that it is of, as 16 hexadecimal digits.
     pub incarnation: String,
     /// The epoch of its last record.
     pub epoch: u64,
@@ -59,10 +59,10 @@ pub struct TailPage {
 }
 
 impl Client {
-    /// The detached tails that a member keeps, the oldest first.
+    /// The detached tails that a node keeps, the oldest first.
     ///
     /// # Errors
-    /// [`Error`], also when the node is no member of a region's log.
+    /// [`Error`], also when the node is neither a member of a region's log nor an edge with a data directory.
     pub async fn tails(&self) -> Result<Vec<Tail>, Error> {
         #[derive(Deserialize)]
         struct Wire {
@@ -75,15 +75,16 @@ impl Client {
     /// Rows and deletions of a tail from its record `from` on, at most `limit`.
     ///
     /// # Errors
-    /// [`Error`], also when the member keeps no tail of that name.
+    /// [`Error`], also when the node keeps no tail of that name.
     pub async fn tail(&self, name: &str, from: u64, limit: usize) -> Result<TailPage, Error> {
         self.send(Call::get(format!("/v1/tails/{}?from={from}&limit={limit}", escape(name)))).await?.json()
     }
 
-    /// Has a tail's writes taken into the region's log, under their old versions. The tail is dropped then.
+    /// Has a tail's writes taken into the region's log, under their old versions. The tail is dropped
+    /// then, unless the catalogue lacks a view of its rows.
     ///
     /// # Errors
-    /// [`Error`], also when no member leads now; the tail is kept.
+    /// [`Error`], also when nobody leads now; the tail is kept.
     pub async fn merge_tail(&self, name: &str) -> Result<TailMerged, Error> {
         self.send(Call::new(Method::POST, format!("/v1/tails/{}/merge", escape(name)))).await?.json()
     }
@@ -91,7 +92,7 @@ impl Client {
     /// Forgets a tail. Returns what was dropped.
     ///
     /// # Errors
-    /// [`Error`], also when the member keeps no tail of that name.
+    /// [`Error`], also when the node keeps no tail of that name.
     pub async fn drop_tail(&self, name: &str) -> Result<Tail, Error> {
         self.send(Call::new(Method::DELETE, format!("/v1/tails/{}", escape(name)))).await?.json()
     }

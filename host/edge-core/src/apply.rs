@@ -9,8 +9,9 @@ use littoral_model::{
     entity_key::KEY_LEN_MAX,
     event_time::EventTime,
     hlc::Hlc,
+    lives::{Lives, RegionLives},
     mutation::{Mutation, active},
-    position::{Incarnation, Lsn},
+    position::{Incarnation, Lsn, Position},
     record::{Payload, Record},
     region::Region,
     row::{Row, RowMeta},
@@ -30,22 +31,53 @@ pub(crate) struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// Whether what is held beyond the log that is followed can still come with it.
+    /// Whether what is held beyond the log that is followed can still come with it, by the histories that hold with this block.
     ///
     /// # Errors
     /// [`Violation::BegunAnew`].
-    pub(crate) fn can_bring(&self, beyond: &Watermark) -> Result<(), Violation> {
+    pub(crate) fn can_bring(&self, beyond: &Watermark, lives: &RegionLives) -> Result<(), Violation> {
         if beyond.is_empty() {
             return Ok(());
         }
         for record in &self.records {
             if let Payload::Through { incarnation: now, .. } = record.payload
-                && let Some((held, _)) = beyond.get(record.origin).filter(|(held, _)| *held != now)
+                && let Some((held, lsn)) = beyond.get(record.origin)
+                && is_lost(lives, record.origin, Position { incarnation: held, lsn }, now)
             {
                 return Err(Violation::BegunAnew { region: record.origin, held, now });
             }
         }
         Ok(())
+    }
+
+    /// The histories with the lives that begin in this block, when any do. What begins up to `known` is in them already, as the
+    /// publisher has told of it.
+    pub(crate) fn lives(&self, lives: &Arc<RegionLives>, known: Lsn) -> Arc<RegionLives> {
+        let mut with = lives.clone();
+        for record in self.records.iter().filter(|record| record.lsn > known) {
+            match record.payload {
+                Payload::Begin { life, .. } => {
+                    let begins = record.begins().into_iter();
+                    begins.for_each(|start| Arc::make_mut(&mut with).entry(record.origin, life).begin(start));
+                }
+                Payload::Through { incarnation, .. }
+                    if with.get(record.origin).is_none_or(|lives| !lives.lists(incarnation)) =>
+                {
+                    Arc::make_mut(&mut with).set(record.origin, Lives::of(incarnation));
+                }
+                _ => {}
+            }
+        }
+        with
+    }
+}
+
+/// Whether a position of a region's log is lost, now that the log is in the life `now`.
+pub(crate) fn is_lost(lives: &RegionLives, region: Region, held: Position, now: Incarnation) -> bool {
+    match lives.get(region) {
+        Some(lives) if lives.lists(now) => !lives.has(held, Lsn(u64::MAX)),
+        // Nothing is known but the two.
+        _ => held.incarnation != now,
     }
 }
 
@@ -142,7 +174,8 @@ pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>)
             }
             // For whoever may lead one day; a replica that answers reads does not need it.
             Payload::Receipt { .. } => {}
-            Payload::Begin => {}
+            // The publisher's hello says where its log belongs, once that may be relied on.
+            Payload::BeginUnnamed | Payload::Begin { .. } | Payload::Belongs(_) => {}
             Payload::Through { incarnation, .. } => {
                 brought.through.push((record.origin, *incarnation, record.origin_lsn));
                 brought.unnamed.retain(|(region, newest)| *region != record.origin || *newest > record.hlc);

@@ -3,6 +3,7 @@
 use crate::replica::Point;
 use littoral_model::{
     freshness::{Consistency, ReadDemand},
+    lives::Lives,
     mutation::{Mutation, active},
     position::{Incarnation, Lsn, Position},
     read::ReadError,
@@ -31,9 +32,19 @@ pub enum Unmet {
         token: Watermark,
         /// What is applied.
         have: Watermark,
+        /// What of it is not reached.
+        missing: Watermark,
         /// The record of the log that is followed to wait for until another look is worth it; `None` when waiting for none of
         /// them helps.
         look_at: Option<Lsn>,
+        /// A position in the log that is followed which is not reached: once everything is here that its leader had after the
+        /// read had come, it never will be.
+        followed: Option<Watermark>,
+    },
+    /// A write that must be seen is lost: the log forked before it.
+    Lost {
+        /// What was demanded of that log.
+        token: Watermark,
     },
 }
 
@@ -49,11 +60,21 @@ pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) ->
         Consistency::Quorum => return Some(Unmet::Quorum),
     }
     if let Some(token) = &demand.at_least
-        && !point.watermark.covers(token)
+        && !point.covers(token)
         && !active(Mutation::IgnoreToken)
     {
+        if let Some(token) = parts(token).find(|part| is_lost(part, point)) {
+            return Some(Unmet::Lost { token });
+        }
         let (token, have) = (token.clone(), point.watermark.clone());
-        return Some(Unmet::Behind { look_at: look_at(&token, point), token, have });
+        let mut missing = Watermark::default();
+        for (region, incarnation, lsn) in token.iter() {
+            if !point.covers(&Watermark::at(region, incarnation, lsn)) {
+                missing.set(region, incarnation, lsn);
+            }
+        }
+        let followed = parts(&missing).find(|part| part.get(point.region).is_some());
+        return Some(Unmet::Behind { look_at: look_at(&token, point), followed, missing, token, have });
     }
     match demand.max_staleness {
         Some(max) if staleness.is_none_or(|have| have > max) => Some(Unmet::Stale { max, have: staleness }),
@@ -75,11 +96,32 @@ impl Unmet {
                     None => "this edge has not heard its leader since it started".to_owned(),
                 },
             },
+            Self::Lost { token } => ReadError::TokenLost {
+                token: token.to_string(),
+                reason: "its log was put back to an older copy, and what it stood for is lost".to_owned(),
+            },
             Self::Behind { token, have, .. } => ReadError::NotFreshEnough {
                 wanted: format!("at least '{token}' was demanded"),
                 have: format!("this edge has applied '{have}'"),
             },
         }
+    }
+
+    /// The error of a read that has everything which the leader had after it had come; `None` where that decides nothing, as other
+    /// regions' records come when they do. `configured`: the regions of which records may come; none where that is not known.
+    #[must_use]
+    pub fn never(&self, configured: &[Region]) -> Option<ReadError> {
+        let Self::Behind { followed, missing, have, .. } = self else { return None };
+        let is_unknown =
+            |part: &Watermark| !configured.is_empty() && part.iter().all(|(region, ..)| !configured.contains(&region));
+        if let Some(unknown) = parts(missing).find(is_unknown) {
+            let known: Vec<_> = configured.iter().map(|region| format!("'{region}'")).collect();
+            let reason = format!("its leader is configured for the regions {} alone", known.join(" and "));
+            return Some(ReadError::TokenLost { token: unknown.to_string(), reason });
+        }
+        let token = followed.as_ref()?;
+        let reason = format!("no log that its leader knows has it, and everything up to '{have}' is here");
+        Some(ReadError::TokenLost { token: token.to_string(), reason })
     }
 
     /// The record to wait for until another look is worth it; `None` when waiting for none of them helps.
@@ -89,15 +131,28 @@ impl Unmet {
     }
 }
 
+/// What is demanded of each region.
+fn parts(token: &Watermark) -> impl Iterator<Item = Watermark> {
+    token.iter().map(|(region, incarnation, lsn)| Watermark::at(region, incarnation, lsn))
+}
+
+/// Whether what is demanded of a region is past where its log forked.
+fn is_lost(part: &Watermark, point: &Point) -> bool {
+    part.iter().any(|(region, incarnation, lsn)| {
+        point.lives.get(region).is_some_and(|lives| lives.has_lost(Position { incarnation, lsn }))
+    })
+}
+
 /// Until the first of the regions that are behind gets on; then there is another look.
 fn look_at(token: &Watermark, point: &Point) -> Option<Lsn> {
     let behind = |(region, incarnation, lsn): &(Region, Incarnation, Lsn)| {
-        !point.watermark.covers(&Watermark::at(*region, *incarnation, *lsn))
+        !point.covers(&Watermark::at(*region, *incarnation, *lsn))
     };
     let (region, incarnation, lsn) = token.iter().find(behind)?;
-    let Position { incarnation: followed, lsn: applied } = point.resume.position;
+    let applied = point.resume.position.lsn;
+    let comes = |lives: &Lives| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
     match region == point.region {
-        true if incarnation == followed => Some(lsn),
+        true if point.lives.get(region).is_some_and(comes) => Some(lsn),
         // A position in another life of the log is only reached by following that: its snapshot wakes everyone.
         true => None,
         // Which record brings another region's is not known before it comes.

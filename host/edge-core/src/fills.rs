@@ -175,25 +175,37 @@ pub enum Judged {
 /// its stripes have seen everything that went by since.
 #[must_use]
 pub fn judge(replica: Option<&Replica>, flight: &Flight, row: Option<Row>, as_of: Position) -> Judged {
-    if keep(replica, &flight.key, row.as_ref(), as_of) || flight.asked + 1 >= ASKS_MAX {
-        let beside = replica.map(|replica| replica.numbering);
-        return Judged::Land(Answered { row: row.filter(|row| !row.is_tombstone()), as_of, beside });
-    }
-    Judged::Again
+    // A relay's rows may be newer than what it names. A row that this log has lost cannot stand beside the others.
+    let newest = Position { lsn: row.as_ref().map_or(as_of.lsn, |row| row.header().lsn.max(as_of.lsn)), ..as_of };
+    let as_of = match replica.map(|replica| keep(replica, &flight.key, row.as_ref(), (as_of, newest))) {
+        Some(Kept::Overtaken) if flight.asked + 1 < ASKS_MAX => return Judged::Again,
+        Some(Kept::OfAnotherLog) => newest,
+        Some(Kept::Yes | Kept::Overtaken) | None => as_of,
+    };
+    let beside = replica.map(|replica| replica.numbering);
+    Judged::Land(Answered { row: row.filter(|row| !row.is_tombstone()), as_of, beside })
 }
 
-/// False when the feed has overtaken the answer.
-fn keep(replica: Option<&Replica>, (view, key): &Key, row: Option<&Row>, as_of: Position) -> bool {
-    let Some(replica) = replica.filter(|replica| replica.position().incarnation == as_of.incarnation) else {
-        return true;
-    };
-    let Some(route) = replica.routes.load().get(view).copied() else { return true };
+/// What became of an answer.
+enum Kept {
+    /// It is kept, or need not be.
+    Yes,
+    /// The feed has overtaken it.
+    Overtaken,
+    /// It is of another log, or of what this one has lost.
+    OfAnotherLog,
+}
+
+fn keep(replica: &Replica, (view, key): &Key, row: Option<&Row>, (as_of, newest): (Position, Position)) -> Kept {
+    if !replica.may_take_in(newest) {
+        return Kept::OfAnotherLog;
+    }
     // A view that is not followed is answered and not kept: nothing would keep it fresh.
-    if route.holding != Holding::Resident {
-        return true;
+    if replica.routes.load().get(view).is_none_or(|route| route.holding != Holding::Resident) {
+        return Kept::Yes;
     }
     match replica.table.fill_by(replica.numbering, *view, key, row.cloned(), as_of.lsn) {
-        Filled::Overtaken { .. } => false,
-        Filled::Taken | Filled::NotKept => true,
+        Filled::Overtaken { .. } => Kept::Overtaken,
+        Filled::Taken | Filled::NotKept => Kept::Yes,
     }
 }

@@ -8,15 +8,18 @@ use crate::{
     replica::{Point, Replica},
 };
 use littoral_model::{
+    cluster::Belonging,
     digest::Checkpoint,
     hlc::Hlc,
+    lives::{Lives, RegionLives},
     mutation::{Mutation, active},
-    position::{Lsn, Position},
+    position::{Incarnation, Lsn, Position},
     region::Region,
     token::Watermark,
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
+    kinship::Held,
     staleness::Staleness,
     subscriber::{Block, Effect as Judged, Epochs, Remedy, Subscriber, Violation},
 };
@@ -105,6 +108,10 @@ struct Stream {
     greeted: bool,
     region: Region,
     bootstrap: Option<Bootstrap>,
+    /// Where the publisher's log belongs.
+    belongs: Option<Belonging>,
+    /// The publisher's last record when it answered: the lives that began up to there are known.
+    head: Lsn,
     told: Lsn,
     looked_at: Duration,
     /// Whether records were applied since then.
@@ -120,8 +127,12 @@ pub struct Follower {
     staleness: Staleness,
     /// The newest epochs that were seen.
     epochs: Epochs,
+    /// The histories of the regions' logs, as the last publisher that was followed has told of them.
+    lives: Arc<RegionLives>,
     /// What we hold may not be the leader's history: take a snapshot.
     needs_snapshot: bool,
+    /// A log that an operator has had adopted in the place of the one that is held.
+    adopted: Option<Incarnation>,
     /// Whether the stream has got as far as records.
     tailed: bool,
     /// The address that is tried first, and the one that answered last.
@@ -141,9 +152,11 @@ impl Follower {
             name,
             holdings,
             serving,
+            lives: point.as_ref().map(|point| point.lives.clone()).unwrap_or_default(),
             staleness: Staleness::default(),
             epochs: point.map(|point| (point.resume.position.incarnation, point.epoch)).into(),
             needs_snapshot: false,
+            adopted: None,
             tailed: false,
             first_address: 0,
             address: 0,
@@ -183,7 +196,10 @@ impl Follower {
         let replica = self.serving.as_ref().filter(|_| !self.needs_snapshot);
         let resume = replica.map(|replica| replica.point.load().resume);
         let watermark = replica.map(|replica| replica.homing()).unwrap_or_default();
-        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted()).with_watermark(watermark);
+        let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
+        let subscriber = subscriber.with_watermark(watermark).with_lives(RegionLives::clone(&self.lives));
+        let subscriber = subscriber.holding(self.held());
+        let subscriber = subscriber.with_rows_up_to(self.serving.as_ref().map(|replica| replica.holds_up_to()));
         let hello = subscriber.hello(&self.name);
         if let Some(resume) = resume {
             self.staleness.applied(resume.position.lsn);
@@ -194,11 +210,26 @@ impl Follower {
             greeted: false,
             region: Region::NONE,
             bootstrap: None,
+            belongs: None,
+            head: Lsn::NONE,
             told,
             looked_at: now,
             grown: false,
         });
         hello
+    }
+
+    /// An operator has this log adopted in the place of the one that is held.
+    pub fn adopt(&mut self, log: Incarnation) {
+        self.adopted = Some(log);
+    }
+
+    /// What rows are held of.
+    fn held(&self) -> Option<Held> {
+        let point = self.serving.as_ref()?.point.load_full();
+        let log = point.lives.get(point.region).map_or(point.resume.position.incarnation, Lives::log);
+        let cluster = point.lives.belongs().map(|belongs| belongs.cluster);
+        Some(Held { region: point.region, log, cluster, adopted: self.adopted })
     }
 
     /// It is time to ping. Returns what to send, and views that have outgrown their memory.
@@ -226,11 +257,15 @@ impl Follower {
     /// [`Violation`]: end the stream, with [`Fault::Violation`].
     pub fn take(&mut self, message: Downstream) -> Result<Effect, Violation> {
         let Some(stream) = &mut self.stream else { return Ok(Effect::Nothing) };
-        Ok(match stream.subscriber.receive(message)? {
+        let judged = stream.subscriber.receive(message).inspect_err(|violation| self.epochs.refused(violation))?;
+        Ok(match judged {
             Judged::Greeted(hello) => {
-                (stream.region, stream.greeted) = (hello.region, true);
+                (stream.region, stream.greeted, stream.head) = (hello.region, true, hello.head.lsn);
+                stream.belongs = belongs(&hello);
                 self.tailed = hello.mode == Mode::Tail;
                 self.epochs.seen(hello.head.incarnation, stream.subscriber.epoch());
+                self.epochs.followed(stream.subscriber.lives());
+                self.lives = newest_lives(&self.lives, &hello);
                 if let (Some(begins), Some(replica)) = (hello.rehomed, self.serving.clone()) {
                     return Ok(self.rehome(hello, begins, &replica));
                 }
@@ -240,15 +275,17 @@ impl Follower {
                     (Mode::Tail, Some(replica)) if replica.holds_beyond(hello.head.lsn) => {
                         return Err(Violation::CutBack { head: hello.head.lsn, holds: replica.exact_from() });
                     }
-                    (Mode::Tail, Some(replica)) => replica.seen(stream.subscriber.epoch()),
+                    (Mode::Tail, Some(replica)) => replica.seen(stream.subscriber.epoch(), &hello)?,
                     (Mode::Tail, None) => {}
                 }
                 Effect::Greeted(hello)
             }
-            Judged::BeginSnapshot { as_of, chain, watermark, mixed, catalogue, rows_estimate } => {
+            Judged::BeginSnapshot { as_of, chain, watermark, mut lives, mixed, catalogue, rows_estimate } => {
+                lives.set_belongs(stream.belongs);
                 let resume = Resume { position: as_of, chain };
                 let epoch = stream.subscriber.epoch();
-                let point = Point { mixed, ..Point::new(resume, epoch, stream.region, watermark, catalogue) };
+                let whose = (stream.region, Arc::new(lives));
+                let point = Point { mixed, ..Point::new(resume, epoch, whose, watermark, catalogue) };
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
@@ -276,12 +313,13 @@ impl Follower {
     fn rehome(&mut self, hello: PublisherHello, begins: Resume, replica: &Replica) -> Effect {
         let before = replica.point.load_full();
         let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
-        let mut beyond = before.told.beyond(&hello.watermark);
+        let lives = newest_lives(&before.lives, &hello);
+        let mut beyond = lives.beyond(&before.told, &hello.watermark);
         if active(Mutation::ForgetBeyond) {
             beyond = Watermark::default();
         }
         let (told, catalogue) = (before.told.clone(), before.catalogue.clone());
-        let point = Point::new(begins, epoch, hello.region, told, catalogue).beyond(beyond);
+        let point = Point::new(begins, epoch, (hello.region, lives), told, catalogue).beyond(beyond);
         let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
         self.tailed = true;
         self.staleness.forget();
@@ -293,8 +331,11 @@ impl Follower {
     fn serve(&mut self, bootstrap: Bootstrap) -> Effect {
         let (replica, outgrown) = bootstrap.finish(&self.holdings);
         let position = replica.position();
-        let before = self.serving.as_ref().map(|replica| replica.position().incarnation);
-        let replaced = before.is_some_and(|before| before != position.incarnation) || self.needs_snapshot;
+        let before = self.serving.as_ref().map(|replica| replica.position());
+        let lives = replica.point.load().lives.clone();
+        let belongs =
+            |before| lives.with_life(position.incarnation).is_some_and(|lives| lives.has(before, position.lsn));
+        let replaced = before.is_some_and(|before| !belongs(before)) || self.needs_snapshot;
         if replaced {
             self.staleness.forget();
         }
@@ -308,31 +349,44 @@ impl Follower {
     fn apply(&mut self, block: Block) -> Result<Effect, Violation> {
         let (Some(replica), Some(stream)) = (&self.serving, &mut self.stream) else { return Ok(Effect::Nothing) };
         let checked = apply::check(&block)?;
+        let before = replica.point.load_full();
+        let lives = checked.lives(&before.lives, stream.head);
         if !active(Mutation::KeepWhatIsLost) {
-            checked.can_bring(&replica.point.load().beyond)?;
+            checked.can_bring(&before.beyond, &lives)?;
+        }
+        // Before a row of another life is applied: what is held may be of records that the log has lost.
+        if !Arc::ptr_eq(&lives, &before.lives) {
+            replica.go_on(Point { lives: lives.clone(), ..Point::clone(&before) })?;
         }
         let brought = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
         let epoch = stream.subscriber.epoch();
         self.epochs.seen(replica.position().incarnation, epoch);
 
-        let before = replica.point.load();
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
         let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
         let mut told = before.told.clone();
-        let incarnation = resume.position.incarnation;
         // Of a part of the views it is not known what of the rest others take.
         let own = if block.dense { brought.own_content(before.region) } else { Some(block.last) };
-        own.into_iter().for_each(|lsn| told.raise(before.region, incarnation, lsn));
+        let followed = stream.subscriber.lives();
+        own.into_iter().for_each(|lsn| lives.raise(&mut told, before.region, followed.position(lsn)));
         let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || brought.mixed);
         for (region, incarnation, lsn) in &brought.through {
-            mixed |= told.get(*region).is_some_and(|(known, _)| known != *incarnation);
-            told.raise(*region, *incarnation, *lsn);
-            beyond = beyond.beyond(&Watermark::at(*region, *incarnation, *lsn));
+            let held = told.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
+            if held.is_some_and(|held| apply::is_lost(&lives, *region, held, *incarnation)) {
+                mixed = true;
+                told.set(*region, *incarnation, *lsn);
+            }
+            lives.raise(&mut told, *region, Position { incarnation: *incarnation, lsn: *lsn });
+            beyond = lives.beyond(&beyond, &Watermark::at(*region, *incarnation, *lsn));
         }
         let unnamed = brought.unnamed.clone();
-        let point =
-            Point { mixed, unnamed, ..Point::new(resume, epoch, before.region, told, catalogue).beyond(beyond) };
+        self.lives = lives.clone();
+        let point = Point {
+            mixed,
+            unnamed,
+            ..Point::new(resume, epoch, (before.region, lives), told, catalogue).beyond(beyond)
+        };
         let level = !before.beyond.is_empty() && point.beyond.is_empty();
         replica.point.store(Arc::new(point));
         if level {
@@ -356,8 +410,9 @@ impl Follower {
         self.stream = None;
         self.tailed = false;
         self.staleness.disconnected();
-        // A relay that does not have what is wanted still answers: the next address may have it. Else the order counts.
-        let not_here = matches!(fault, Fault::Ended(ErrorCode::Behind));
+        // A relay that does not have what is wanted still answers, as does a leader of another log: the next address may have it.
+        // Else the order counts.
+        let not_here = matches!(fault, Fault::Ended(ErrorCode::Behind) | Fault::Violation(Violation::OtherLog(_)));
         self.first_address = if not_here { self.address + 1 } else { 0 };
         match fault {
             Fault::Lost | Fault::Ended(_) => {}
@@ -376,13 +431,33 @@ impl Follower {
     }
 }
 
+/// Where a publisher's log belongs, as far as it says.
+fn belongs(hello: &PublisherHello) -> Option<Belonging> {
+    let PublisherHello { cluster, succeeds, .. } = *hello;
+    cluster.map(|cluster| Belonging { cluster, succeeds, healed: true })
+}
+
+/// What was known of the regions' logs, and what their new publisher knows: of its own log and of those that are not further here.
+pub(crate) fn newest_lives(before: &RegionLives, hello: &PublisherHello) -> Arc<RegionLives> {
+    let mut lives = before.clone();
+    for (region, theirs) in hello.lives.iter() {
+        let is_further = before.get(region).is_some_and(|ours| region != hello.region && theirs.is_past_of(ours));
+        if !is_further {
+            lives.set(region, theirs.clone());
+        }
+    }
+    lives.set_belongs(belongs(hello).or(before.belongs()));
+    if hello.lives.get(hello.region).is_none() {
+        // A publisher that knows no lives.
+        lives.set(hello.region, Lives::of(hello.head.incarnation));
+    }
+    Arc::new(lives)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use littoral_model::{
-        position::{Epoch, Incarnation},
-        record::ChainHash,
-    };
+    use littoral_model::{position::Epoch, record::ChainHash};
     use littoral_protocol::frame::VERSION_MAX;
 
     const LOG: Incarnation = Incarnation(7);
@@ -396,8 +471,10 @@ mod tests {
         let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
         let resume = Resume { position: at(25), chain: ChainHash(25) };
         let region = "east".parse().expect("a region");
-        let replica =
-            Replica::new(&holdings, Point::new(resume, Epoch(1), region, Watermark::default(), Arc::default()));
+        let replica = Replica::new(
+            &holdings,
+            Point::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
+        );
         replica.holds(Lsn(46));
         let mut follower = Follower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
         follower.connected(0, Duration::ZERO);
@@ -414,6 +491,11 @@ mod tests {
             rehomed: None,
             watermark: Watermark::default(),
             heartbeat_ms: 100,
+            lives: RegionLives::default(),
+            forked: None,
+            cluster: None,
+            succeeds: None,
+            configured: Vec::new(),
         })
     }
 

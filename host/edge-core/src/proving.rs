@@ -1,6 +1,7 @@
 //! A replica against its leader's digests: what [`Prover`] decides, carried out on the table. When adding up runs, how a
 //! bucket travels and who is told is the driver's matter.
 
+use crate::replica::{Point, Replica};
 use bytes::Bytes;
 use littoral_model::{
     digest::{BucketRows, Checkpoint},
@@ -144,6 +145,14 @@ impl Mending {
     }
 }
 
+/// Whether rows of a bucket that the leader had read as of `as_of`, which is reached here, may be put in: they may be newer than that.
+#[must_use]
+pub fn may_put_in(replica: &Replica, read: &BucketRows) -> bool {
+    let newest = read.rows.iter().map(|row| row.header().lsn).max();
+    let lsn = newest.map_or(read.as_of.lsn, |newest| newest.max(read.as_of.lsn));
+    replica.may_take_in(Position { lsn, ..read.as_of })
+}
+
 /// Whether what the leader had read as of `position` may be put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -155,14 +164,15 @@ pub enum Reach {
     OtherLog,
 }
 
-/// How far a replica at `here` is from what the leader had read.
+/// How far a replica at this point is from what the leader had read.
 #[must_use]
-pub fn reach(here: Position, position: Position) -> Reach {
-    if here.incarnation != position.incarnation {
-        Reach::OtherLog
-    } else if here.lsn >= position.lsn {
+pub fn reach(point: &Point, position: Position) -> Reach {
+    let here = point.resume.position;
+    if point.lives.includes(here, position) {
         Reach::Reached
-    } else {
+    } else if point.lives.includes(position, here) {
         Reach::Behind
+    } else {
+        Reach::OtherLog
     }
 }

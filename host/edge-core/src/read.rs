@@ -5,12 +5,14 @@ use crate::{
     replica::{Holding, Replica},
 };
 use littoral_model::{
+    lives::RegionLives,
     mutation::{Mutation, active},
     position::Position,
     read::{ReadError, ReadRequest},
     row::Row,
 };
 use littoral_replica::Numbering;
+use std::sync::Arc;
 
 pub use littoral_model::read::Place;
 
@@ -76,6 +78,7 @@ pub struct Joining {
     numbering: Numbering,
     /// What the answer states.
     position: Position,
+    lives: Arc<RegionLives>,
     open: Vec<Place>,
     rounds: usize,
     rewound: bool,
@@ -86,8 +89,8 @@ impl Joining {
     /// This replica was read, the answer states `position`, and these places are open.
     #[must_use]
     pub fn new(replica: &Replica, position: Position, missing: Vec<Place>) -> Self {
-        let numbering = replica.numbering;
-        Self { numbering, position, open: missing, rounds: 0, rewound: false, replaced: false }
+        let (numbering, lives) = (replica.numbering, replica.point.load().lives.clone());
+        Self { numbering, position, lives, open: missing, rounds: 0, rewound: false, replaced: false }
     }
 
     /// The places to ask for now; none when the read is complete.
@@ -123,7 +126,7 @@ impl Joining {
     /// An answer for one of the places that were asked for. A flight that began before this read did may have brought what
     /// is older than what the answer states, or what was asked beside an earlier replica: the place is asked for again.
     pub fn landed(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
-        let same_log = answered.as_of.incarnation == self.position.incarnation;
+        let same_log = self.lives.is_one_log(answered.as_of, self.position);
         let same_replica = answered.beside == Some(self.numbering) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
         if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {

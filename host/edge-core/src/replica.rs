@@ -1,10 +1,14 @@
 //! One replica: a table, how its views are held, and the point of the log that it stands at.
 
-use crate::holdings::{Holdings, ViewMode};
+use crate::{
+    follower::newest_lives,
+    holdings::{Holdings, ViewMode},
+};
 use arc_swap::ArcSwap;
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
+    lives::{Lives, RegionLives},
     merge::MergePolicy,
     mutation::{Mutation, active},
     position::{Epoch, Lsn, Position},
@@ -12,8 +16,12 @@ use littoral_model::{
     token::Watermark,
     view::{FeatureView, ViewId},
 };
-use littoral_protocol::frame::Resume;
+use littoral_protocol::{
+    frame::{PublisherHello, Resume},
+    subscriber::Violation,
+};
 use littoral_replica::{Numbering, Residency, Table};
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
@@ -64,6 +72,8 @@ pub struct Point {
     /// What is held of some regions and the log that is followed does not have yet: its leader has been lost with it, and until
     /// it comes the rows are not comparable with the log's. Empty nearly always.
     pub beyond: Watermark,
+    /// The histories of the regions' logs.
+    pub lives: Arc<RegionLives>,
     /// Whether there are rows that `told` does not name: they came round a third region, or a region's log was begun anew since the
     /// last snapshot. Another region's log may not have all of them.
     pub mixed: bool,
@@ -79,12 +89,25 @@ const NEVER_EXACT: Lsn = Lsn(u64::MAX);
 impl Point {
     /// A point of this region's log, with every region's records as far as `told` says.
     #[must_use]
-    pub fn new(resume: Resume, epoch: Epoch, region: Region, mut told: Watermark, catalogue: Arc<Catalogue>) -> Self {
-        let Position { incarnation, lsn } = resume.position;
+    pub fn new(
+        resume: Resume,
+        epoch: Epoch,
+        (region, mut lives): (Region, Arc<RegionLives>),
+        mut told: Watermark,
+        catalogue: Arc<Catalogue>,
+    ) -> Self {
+        let position = resume.position;
+        if lives.get(region).is_none() {
+            // Of a publisher that knows no lives: its log counts as having one.
+            Arc::make_mut(&mut lives).set(region, Lives::of(position.incarnation));
+        }
         let mut watermark = told.clone();
-        watermark.raise(region, incarnation, lsn);
-        if told.get(region).is_none_or(|(told, _)| told != incarnation) {
-            told.set(region, incarnation, lsn);
+        watermark.set(region, position.incarnation, position.lsn);
+        let of_this_log = |(incarnation, lsn)| {
+            lives.get(region).is_some_and(|lives| lives.has(Position { incarnation, lsn }, Lsn(u64::MAX)))
+        };
+        if told.get(region).is_none_or(|told| !of_this_log(told)) {
+            told.set(region, position.incarnation, position.lsn);
         }
         Self {
             resume,
@@ -93,16 +116,32 @@ impl Point {
             watermark,
             told,
             beyond: Watermark::default(),
+            lives,
             mixed: false,
             unnamed: Vec::new(),
             catalogue,
         }
     }
 
+    /// Whether everything that a token demands is applied.
+    #[must_use]
+    pub fn covers(&self, demand: &Watermark) -> bool {
+        self.lives.covers(&self.watermark, demand)
+    }
+
     /// What it names, for going on in another region's log ([`Replica::homing`]); empty when there are rows that it cannot name.
     #[must_use]
     pub fn homing(&self) -> Watermark {
         if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.told.clone() }
+    }
+
+    /// Where a log with this history forked from the one that is held up to `holds`, if it has lost something of that.
+    fn fork(&self, theirs: &Lives, holds: Lsn) -> Option<Position> {
+        let ours = self.lives.get(self.region).filter(|ours| ours.log() == theirs.log())?;
+        if theirs.has(ours.position(holds), Lsn(u64::MAX)) {
+            return None;
+        }
+        theirs.common(Lsn(u64::MAX), ours, holds)
     }
 
     /// The same, with what the log does not have yet.
@@ -127,6 +166,9 @@ pub struct Replica {
     exact_from: AtomicU64,
     /// The newest record that a row of the snapshot, or a mended one, comes from: before, rows may be newer than the position.
     newest_row: AtomicU64,
+    /// The newest record of all answers that were taken in beside the feed. Locked while the histories change that say whether an
+    /// answer may be taken in.
+    newest_answer: Mutex<Lsn>,
 }
 
 impl Replica {
@@ -144,7 +186,8 @@ impl Replica {
         let (exact_from, newest_row) = (AtomicU64::new(exact.0), AtomicU64::new(0));
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
         let numbering = table.numbering();
-        let replica = Self { table, routes, point, numbering, exact_from, newest_row };
+        let newest_answer = Mutex::default();
+        let replica = Self { table, routes, point, numbering, exact_from, newest_row, newest_answer };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(holdings, view);
@@ -160,7 +203,8 @@ impl Replica {
         let exact_from = if point.beyond.is_empty() { head } else { NEVER_EXACT };
         let (routes, point) = (ArcSwap::new(from.routes.load_full()), ArcSwap::from_pointee(point));
         let (exact_from, newest_row) = (AtomicU64::new(exact_from.0), AtomicU64::new(0));
-        Self { table: from.table.clone(), routes, point, numbering, exact_from, newest_row }
+        let (table, newest_answer) = (from.table.clone(), Mutex::default());
+        Self { table, routes, point, numbering, exact_from, newest_row, newest_answer }
     }
 
     /// Whether there are rows of records behind this one of the log that is followed.
@@ -201,12 +245,66 @@ impl Replica {
         self.point.load().resume.position
     }
 
-    /// This epoch was seen of the log that is held here: who follows is told so before a record of it comes.
-    pub(crate) fn seen(&self, epoch: Epoch) {
+    /// A publisher has answered that goes on with what is held here. Subscribers learn its epoch, and the lives of the regions' logs,
+    /// before a record of them comes.
+    ///
+    /// # Errors
+    /// [`Violation::PastFork`].
+    pub(crate) fn seen(&self, epoch: Epoch, hello: &PublisherHello) -> Result<(), Violation> {
         let point = self.point.load_full();
-        if point.epoch < epoch {
-            self.point.store(Arc::new(Point { epoch, ..Point::clone(&point) }));
+        let lives = newest_lives(&point.lives, hello);
+        // Epochs of two lives say nothing of each other.
+        let epoch = if lives == point.lives { epoch.max(point.epoch) } else { epoch };
+        if (point.epoch, &point.lives) != (epoch, &lives) {
+            self.go_on(Point { epoch, lives, ..Point::clone(&point) })?;
         }
+        Ok(())
+    }
+
+    /// The replica stands there from now on.
+    ///
+    /// # Errors
+    /// [`Violation::PastFork`] when the log has lost something of what is held: then it stands where it stood.
+    pub(crate) fn go_on(&self, point: Point) -> Result<(), Violation> {
+        let newest_answer = self.newest_answer.lock();
+        let before = self.point.load();
+        let holds = self.newest(&before, *newest_answer);
+        let theirs = point.lives.get(point.region).filter(|_| !Arc::ptr_eq(&before.lives, &point.lives));
+        if let Some(fork) = theirs.and_then(|theirs| before.fork(theirs, holds)) {
+            return Err(Violation::PastFork { fork, holds });
+        }
+        self.point.store(Arc::new(point));
+        Ok(())
+    }
+
+    fn newest(&self, point: &Point, newest_answer: Lsn) -> Lsn {
+        if active(Mutation::KeepRowsPastFork) {
+            return point.resume.position.lsn;
+        }
+        point.resume.position.lsn.max(Lsn(self.newest_row.load(Relaxed))).max(newest_answer)
+    }
+
+    /// Whether an answer may be taken in of which nothing is newer than `newest`: whether it is of the log that is held. It counts as
+    /// taken in from then on.
+    #[must_use]
+    pub fn may_take_in(&self, newest: Position) -> bool {
+        let mut newest_answer = self.newest_answer.lock();
+        let point = self.point.load();
+        let of_this_log = point.lives.is_one_log(point.resume.position, newest);
+        if of_this_log {
+            *newest_answer = newest.lsn.max(*newest_answer);
+        }
+        of_this_log
+    }
+
+    /// The newest record that anything held here may come from.
+    #[must_use]
+    pub fn holds_up_to(&self) -> Position {
+        let newest_answer = self.newest_answer.lock();
+        let point = self.point.load();
+        let lsn = self.newest(&point, *newest_answer);
+        let life = point.lives.get(point.region).map_or(point.resume.position.incarnation, |lives| lives.at(lsn));
+        Position { incarnation: life, lsn }
     }
 
     /// A view was made or has changed. How it is held stays.

@@ -1,16 +1,24 @@
 //! Following the leader: connect, subscribe, and again when the stream ends. What each message leads to is decided in
 //! [`littoral_edge_core::follower`].
 
-use crate::{budget, homeward, proof, shared::Shared};
+use crate::{budget, homeward, local_snapshot, proof, shared::Shared, tails};
 use littoral_edge_core::follower::{Effect, Fault, Follower};
 use littoral_feed::client::{self, Connection, Pause};
-use littoral_model::position::Lsn;
+use littoral_model::{
+    adoption::OfferedLog,
+    lives::{Lives, RegionLives},
+    position::{Lsn, Position},
+};
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Upstream},
+    frame::{Downstream, ErrorCode, Mode, PublisherHello, Upstream},
+    kinship::OtherLog,
     subscriber::Violation,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long an edge delays the report of an applied position while modules are not ready: a module that never is must not block it.
@@ -68,6 +76,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             pause.reset();
             continue;
         }
+        // Whoever adopts a log wants it now.
+        if driver.shared.adopting.lock().is_some() {
+            pause.reset();
+        }
         // A stream that worked for a while earns a quick return; one that fails again and again does not.
         if begun.elapsed() > max {
             pause.reset();
@@ -75,6 +87,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(pause.next_pause()) => {}
+            () = driver.shared.adopted.notified() => {}
         }
     }
     driver.shared.link.lost("this edge is shutting down".to_owned());
@@ -89,6 +102,15 @@ struct Driver {
     /// The last failure, so that one that repeats is logged once.
     last_failure: String,
     proof: proof::Driver,
+    /// What gives way to a snapshot is being written to disk.
+    keeping: Option<Keeping>,
+}
+
+/// Something is written to disk.
+struct Keeping {
+    /// The last record that the log has not lost, of a tail.
+    fork: Option<Lsn>,
+    task: JoinHandle<()>,
 }
 
 impl Driver {
@@ -96,7 +118,7 @@ impl Driver {
         let holdings = Arc::new(shared.config.holdings());
         let follower = Follower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
         let proof = proof::Driver::new(shared.clone());
-        Self { proof, shared, follower, applied: None, last_failure: String::new() }
+        Self { proof, shared, follower, applied: None, last_failure: String::new(), keeping: None }
     }
 
     async fn follow(&mut self) -> Ended {
@@ -108,8 +130,16 @@ impl Driver {
 
     async fn try_follow(&mut self) -> Result<(), Ended> {
         self.applied = None;
+        if let Some(log) = self.shared.adopting.lock().take() {
+            self.follower.adopt(log);
+        }
         let config = &self.shared.config;
-        let (mut connection, address) = client::connect_from(&config.leader, self.follower.first_address()).await?;
+        let connected = client::connect_from(&config.leader, self.follower.first_address()).await;
+        if connected.is_err() {
+            // Nobody is there at all: no other log either.
+            self.shared.offered.store(None);
+        }
+        let (mut connection, address) = connected?;
         let hello = self.follower.connected(address, self.shared.now());
         connection.sender.send(&Upstream::Hello(hello))?;
         let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
@@ -125,6 +155,17 @@ impl Driver {
                 message = connection.receiver.next() => match message? {
                     None => return Ok(()),
                     Some(message) => {
+                        match &message {
+                            // A relay may have learnt more since its hello.
+                            Downstream::SnapshotBegin { lives, .. } => self.keep_tail(None, lives),
+                            // Before it is replaced, what is held is on the disk, or could not be written.
+                            Downstream::SnapshotEnd { .. } => {
+                                if let Some(keeping) = self.keeping.take() {
+                                    let _ = keeping.task.await;
+                                }
+                            }
+                            _ => {}
+                        }
                         self.take(message)?;
                         if !offered && self.follower.may_ask() {
                             self.shared.link.connected(connection.calls.clone());
@@ -164,11 +205,16 @@ impl Driver {
         if !matches!(effect, Effect::End { .. }) {
             self.shared.heard();
         }
+        if matches!(effect, Effect::Greeted(_) | Effect::Rehomed { .. }) {
+            self.shared.offered.store(None);
+        }
         match effect {
             Effect::Greeted(hello) => {
                 tracing::info!(mode = ?hello.mode, head = %hello.head, epoch = %hello.epoch, region = %hello.region, "subscribed to the leader");
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
                 self.shared.heard_head(hello.head);
+                self.shared.configured.store(Arc::new(hello.configured.clone()));
+                self.keep_what_gives_way(&hello);
             }
             Effect::Rehomed { hello, replica } => {
                 let beyond = &replica.point.load().beyond;
@@ -176,6 +222,7 @@ impl Driver {
                 metrics::counter!("littoral_edge_rehomed_total").increment(1);
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
                 self.shared.heard_head(hello.head);
+                self.shared.configured.store(Arc::new(hello.configured.clone()));
                 self.shared.set_fresh_at(None);
                 self.shared.swap_replica(replica.clone());
             }
@@ -225,6 +272,48 @@ impl Driver {
         Ok(())
     }
 
+    /// A snapshot of another log will replace rows that nobody else may have: they are written to disk first. So are those that this
+    /// log has lost, if it was put back to an older copy.
+    fn keep_what_gives_way(&mut self, hello: &PublisherHello) {
+        let Some(replica) = self.follower.serving().filter(|_| hello.mode == Mode::Snapshot) else { return };
+        let point = replica.point.load_full();
+        let held = local_snapshot::log_of(point.region, point.resume, &point.lives);
+        let theirs = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::log);
+        if let Some(keeping) = &mut self.keeping {
+            // What an earlier stream has begun may have failed since.
+            keeping.fork = None;
+        }
+        if theirs != held {
+            let shared = self.shared.clone();
+            self.write_first(None, async move { local_snapshot::save(&shared).await });
+        }
+        self.keep_tail(hello.forked.map(|fork| fork.position), &hello.lives);
+    }
+
+    /// Keeps the rows that the log which is held has lost: by what the publisher says, and by the history that it gives of that log.
+    fn keep_tail(&mut self, said: Option<Position>, lives: &RegionLives) {
+        let Some(replica) = self.follower.serving().cloned() else { return };
+        let by_history = tails::fork(&replica, lives);
+        let Some(fork) = said.into_iter().chain(by_history).min_by_key(|fork| fork.lsn) else { return };
+        if self.keeping.as_ref().is_some_and(|keeping| keeping.fork.is_some_and(|kept| kept <= fork.lsn)) {
+            return;
+        }
+        let shared = self.shared.clone();
+        self.write_first(Some(fork.lsn), async move { tails::keep(&shared, replica, fork).await });
+    }
+
+    /// Writes something, after what is being written already, before what is held is replaced.
+    fn write_first(&mut self, fork: Option<Lsn>, work: impl Future<Output = ()> + Send + 'static) {
+        let before = self.keeping.take();
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.task.await;
+            }
+            work.await;
+        });
+        self.keeping = Some(Keeping { fork, task });
+    }
+
     fn publish_freshness(&self) {
         if let Some(at) = self.follower.freshness() {
             self.shared.set_fresh_at(at);
@@ -235,7 +324,12 @@ impl Driver {
         let had_tailed = self.follower.has_tailed();
         self.follower.disconnected(&ended.fault());
         self.shared.link.lost(ended.to_string());
-        if matches!(ended, Ended::Violation(_)) {
+        if let Ended::Violation(Violation::OtherLog(other)) = ended {
+            let OtherLog { region, log, head, .. } = **other;
+            let reason = other.reason().to_owned();
+            self.shared.offered.store(Some(Arc::new(OfferedLog { region, log, head, reason })));
+            metrics::counter!("littoral_edge_other_logs_refused_total").increment(1);
+        } else if matches!(ended, Ended::Violation(_)) {
             metrics::counter!("littoral_edge_feed_violations_total").increment(1);
         }
         metrics::counter!("littoral_edge_feed_ended_total").increment(1);

@@ -5,13 +5,16 @@ use crate::{
     data_dir::DataDir,
     follow, local_snapshot, modules, observe, read,
     shared::Shared,
+    tails::KeptTails,
     verify,
 };
 use bytes::Bytes;
 use littoral_model::{
+    adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
     digest::Verification,
-    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Spread},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Spread, Tails},
+    position::Incarnation,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     status::{NodeStatus, Shortfalls},
@@ -196,6 +199,22 @@ impl Node for Handle {
 
     fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {
         Some(Box::pin(verify::run(&self.shared)))
+    }
+
+    fn tails(&self) -> Option<Arc<dyn Tails>> {
+        let kept = || Arc::new(KeptTails(self.shared.clone())) as Arc<dyn Tails>;
+        self.shared.config.data_dir.is_some().then(kept)
+    }
+
+    fn adopt(&self, log: Option<Incarnation>) -> Option<Result<OfferedLog, AdoptError>> {
+        let Some(offered) = self.shared.offered.load_full() else { return Some(Err(AdoptError::NothingOffered)) };
+        if let Some(wanted) = log.filter(|log| *log != offered.log) {
+            return Some(Err(AdoptError::AnotherOffered { offered: OfferedLog::clone(&offered), wanted }));
+        }
+        tracing::warn!(log = %offered.log, region = %offered.region, "an operator has this log adopted in the place of the one that is held");
+        *self.shared.adopting.lock() = Some(offered.log);
+        self.shared.adopted.notify_one();
+        Some(Ok(OfferedLog::clone(&offered)))
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {

@@ -41,7 +41,7 @@ async fn has(address: &str, config: &Config, wanted: &Watermark, lag_ms_max: u64
 /// brings nothing new.
 fn is_better(status: &NodeStatus, wanted: &Watermark, lag_ms_max: u64) -> bool {
     let is_fresh = status.staleness_ms.is_some_and(|lag| lag <= lag_ms_max);
-    status.ready && is_fresh && status.role != Role::Follower && status.watermark.covers(wanted)
+    status.ready && is_fresh && status.role != Role::Follower && status.covers(wanted)
 }
 
 #[cfg(test)]
@@ -64,6 +64,7 @@ mod tests {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::at("eu".parse().unwrap(), Incarnation(1), Lsn(lsn)),
+            lives: littoral_model::lives::RegionLives::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),

@@ -21,7 +21,9 @@ mod progress;
 mod proof;
 mod publish;
 mod read;
+mod row_file;
 mod shared;
+mod tails;
 mod verify;
 
 use littoral_edge_core::replica;

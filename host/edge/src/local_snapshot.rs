@@ -1,18 +1,21 @@
 //! The replica on disk, for a warm restart.
 //!
-//! One file: `magic | version`, then blocks of `u32 LE length | u64 LE XXH3 | payload`: a head, rows, and an end that
-//! counts them. It is written beside the last one, synced, and renamed over it. A file that is not whole is refused whole,
-//! and the edge begins with the leader's snapshot instead.
-
-mod file;
+//! One file ([`crate::row_file`]). One that is not whole is refused, and the edge begins with the leader's snapshot instead.
 
 use crate::{
     config::Config,
     replica::{Holding, Point, Replica},
+    row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer},
     shared::Shared,
 };
-use file::{Reader, Writer};
-use littoral_model::{catalogue::Catalogue, position::Epoch, region::Region, token::Watermark, view::ViewId};
+use littoral_model::{
+    catalogue::Catalogue,
+    lives::{Lives, RegionLives},
+    position::{Epoch, Incarnation},
+    region::Region,
+    token::Watermark,
+    view::ViewId,
+};
 use littoral_protocol::frame::Resume;
 use littoral_replica::Mode;
 use littoral_wire::rows;
@@ -24,18 +27,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A block ends with so many rows, or when it has come to so many bytes.
-const ROWS_PER_BLOCK: usize = 2_048;
-const BLOCK_LEN: usize = 4 << 20;
-
-/// Why a local snapshot cannot be written or used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("{path} cannot be used: {reason}")]
-    Damaged { path: PathBuf, reason: String },
-}
+/// The oldest format has no lives in its head.
+const KIND: Kind = Kind { magic: b"LITTEDGE", version: 3, version_min: 2, name: "replica's snapshot" };
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -44,12 +37,39 @@ struct Head {
     region: Region,
     watermark: Watermark,
     beyond: Watermark,
+    lives: RegionLives,
     catalogue: Arc<Catalogue>,
     rows_estimate: u64,
     /// The full views that the file holds whole: another configuration may want others.
     full: Vec<u32>,
     /// Views that should be full and did not fit: they do not fit after a restart either.
     over_budget: Vec<u32>,
+}
+
+/// As builds wrote it that knew no lives of logs.
+#[derive(Deserialize)]
+struct HeadV2 {
+    resume: Resume,
+    epoch: Epoch,
+    region: Region,
+    watermark: Watermark,
+    beyond: Watermark,
+    catalogue: Arc<Catalogue>,
+    rows_estimate: u64,
+    full: Vec<u32>,
+    over_budget: Vec<u32>,
+}
+
+impl From<HeadV2> for Head {
+    fn from(old: HeadV2) -> Self {
+        let HeadV2 { resume, epoch, region, watermark, beyond, catalogue, rows_estimate, full, over_budget } = old;
+        let mut lives = RegionLives::default();
+        for (region, log, _) in watermark.iter() {
+            lives.entry(region, log);
+        }
+        lives.set(region, Lives::of(resume.position.incarnation));
+        Self { resume, epoch, region, watermark, beyond, lives, catalogue, rows_estimate, full, over_budget }
+    }
 }
 
 pub(crate) fn path(config: &Config) -> Option<PathBuf> {
@@ -64,13 +84,14 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
     let routes = replica.routes.load_full();
     let full = routes.iter().filter(|(_, route)| route.holding == Holding::Full).map(|(view, _)| view.0).collect();
     let over_budget = routes.iter().filter(|(_, route)| route.over_budget).map(|(view, _)| view.0).collect();
-    let mut writer = Writer::create(path)?;
+    let mut writer = Writer::create(KIND, path)?;
     writer.head(&Head {
         resume: point.resume,
         epoch: point.epoch,
         region: point.region,
         watermark: point.homing(),
         beyond: point.beyond.clone(),
+        lives: RegionLives::clone(&point.lives),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         full,
@@ -90,17 +111,51 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         writer.rows(&block)?;
         total += chunk.len() as u64;
     }
+    keep_other(path, &point)?;
     writer.finish(total)?;
     Ok(total)
+}
+
+fn head(reader: &mut Reader) -> Result<Head, Error> {
+    if reader.version() == KIND.version { reader.head() } else { reader.head::<HeadV2>().map(Head::from) }
+}
+
+/// The log that a replica is of.
+pub(crate) fn log_of(region: Region, resume: Resume, lives: &RegionLives) -> Incarnation {
+    lives.get(region).map_or(resume.position.incarnation, Lives::log)
+}
+
+/// Keeps the file that is about to be replaced when it holds rows of another log: nobody else may have them. To go back
+/// to them, an operator stops the edge and gives the file its former name.
+fn keep_other(path: &Path, point: &Point) -> Result<(), Error> {
+    let log = log_of(point.region, point.resume, &point.lives);
+    // One that cannot be read is of no use to anybody.
+    let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
+    let Ok(head) = head(&mut reader) else { return Ok(()) };
+    let held = log_of(head.region, head.resume, &head.lives);
+    // Another region's log that knows the one before as its region's holds what that had.
+    let known = point.lives.get(head.region).map(Lives::log);
+    if held == log || (head.region != point.region && known == Some(held)) {
+        return Ok(());
+    }
+    let kept = path.with_extension("previous");
+    let io = |source| Error::Io { path: kept.clone(), source };
+    match std::fs::remove_file(&kept) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+        _ => std::fs::hard_link(path, &kept).map_err(io)?,
+    }
+    tracing::warn!(path = %kept.display(), %held, %log, "the local snapshot of another log is kept beside the new one");
+    Ok(())
 }
 
 /// Reads a replica back. `None` when there is no file, or when it does not hold a view that is now to be full.
 /// A view that did not fit stays resident until a leader's snapshot tries again.
 pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Error> {
-    let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
-    let head: Head = reader.head()?;
+    let Some(mut reader) = Reader::open(KIND, path)? else { return Ok(None) };
+    let head = head(&mut reader)?;
     let holdings = config.holdings();
-    let point = Point::new(head.resume, head.epoch, head.region, head.watermark, head.catalogue).beyond(head.beyond);
+    let whose = (head.region, Arc::new(head.lives));
+    let point = Point::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
     let replica = Replica::new(&holdings, point);
     for view in head.over_budget {
         if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {
@@ -170,6 +225,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 /// Writes now. Failures are logged: the edge serves on.
 pub(crate) async fn save(shared: &Arc<Shared>) {
     let (Some(path), Some(replica)) = (path(&shared.config), shared.replica.load_full()) else { return };
+    let _alone = shared.saving.lock().await;
     let begun = Instant::now();
     let position = replica.position();
     match tokio::task::spawn_blocking(move || write(&replica, &path)).await {

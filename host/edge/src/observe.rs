@@ -6,6 +6,7 @@ use crate::{
 };
 use littoral_model::{
     freshness::Degraded,
+    lives::RegionLives,
     position::{Epoch, Position},
     region::Region,
     status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus},
@@ -29,8 +30,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         replica.as_ref().is_some_and(|replica| replica.routes.load().values().any(|route| route.over_budget));
     let degraded = match () {
         () if replica.is_none() => Some(Degraded::Bootstrapping),
-        () if shared.leader_lost() => Some(Degraded::LeaderLost),
-        () => over_budget.then_some(Degraded::OverBudget),
+        () => shared.apart().or(over_budget.then_some(Degraded::OverBudget)),
     };
     let modules = (shared.served.load().modules())
         .map(|module| ModuleStatus {
@@ -43,7 +43,8 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
     let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.told.clone());
     let head = shared.head();
-    let lag = if head.incarnation == position.incarnation { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
+    let one_log = point.as_ref().is_some_and(|point| point.lives.is_one_log(head, position));
+    let lag = if one_log { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
     let proven = shared.proof.proven(shared.now());
     let mut gauges = BTreeMap::from([
         ("lag_records".to_owned(), lag as f64),
@@ -70,6 +71,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
         watermark,
+        lives: point.as_ref().map_or_else(RegionLives::default, |point| RegionLives::clone(&point.lives)),
         regions: Vec::new(),
         views,
         modules,

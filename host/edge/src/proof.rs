@@ -210,6 +210,9 @@ async fn repair(shared: &Shared, replica: &Arc<Replica>, mut mending: Mending) -
         let calls = shared.link.calls()?;
         let read = calls.bucket(view, bucket, after).await.map_err(|error| error.to_string())?;
         reach(shared, replica, read.as_of).await?;
+        if !proving::may_put_in(replica, &read) {
+            return Err("the leader's log was put back to an older copy".to_owned());
+        }
         let Some(part) = mending.part(read) else { break };
         let (table, numbering) = (replica.table.clone(), replica.numbering);
         // It goes through the whole table.
@@ -231,7 +234,7 @@ pub(crate) async fn reach(shared: &Shared, replica: &Replica, position: Position
     loop {
         // The place comes before the look: what is reached in between wakes it.
         let place = shared.applied.wait_for(position.lsn.0, usize::MAX);
-        match proving::reach(replica.position(), position) {
+        match proving::reach(&replica.point.load(), position) {
             Reach::OtherLog => return Err("the leader's log was begun anew".to_owned()),
             Reach::Reached => return Ok(()),
             Reach::Behind => {}

@@ -5,13 +5,16 @@ use bytes::Bytes;
 use littoral_edge_core::relay;
 use littoral_model::{
     digest::{BucketRows, Checkpoints},
+    lives::RegionLives,
     module::ModuleDigest,
     ports::{BoxFuture, FeedReadError, FeedSource, RecordBlock, SnapshotSource, Standing},
     position::{Epoch, Lsn, Position},
     read::ReadError,
     record::ChainHash,
     region::Region,
+    tail::TailPiece,
     view::ViewId,
+    write::{WriteError, WriteReceipt},
 };
 use tokio::sync::watch;
 
@@ -29,6 +32,15 @@ impl FeedSource for Handle {
 
     fn generation(&self) -> u64 {
         self.shared.replica.load().as_ref().map_or(0, |replica| replica.numbering.number())
+    }
+
+    fn lives(&self) -> RegionLives {
+        let replica = self.shared.replica.load();
+        replica.as_ref().map(|replica| RegionLives::clone(&replica.point.load().lives)).unwrap_or_default()
+    }
+
+    fn configured(&self) -> Vec<Region> {
+        Vec::clone(&self.shared.configured.load())
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -65,6 +77,13 @@ impl FeedSource for Handle {
         Box::pin(async move {
             let calls = self.shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
             calls.bucket(view, bucket, after).await
+        })
+    }
+
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            let calls = self.shared.link.calls().map_err(WriteError::LeaderUnavailable)?;
+            calls.merge(piece).await
         })
     }
 

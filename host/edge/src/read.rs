@@ -12,6 +12,7 @@ use littoral_edge_core::{
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
+    lives::RegionLives,
     read::{Place, ReadAnswer, ReadError, ReadRequest},
     region::Region,
     row::Row,
@@ -39,9 +40,9 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
 
 /// See [`littoral_model::ports::FeatureReader::read`].
 pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let deadline = Instant::now() + request.demand.wait_max;
+    let came = Came { at: shared.now(), deadline: Instant::now() + request.demand.wait_max };
     for _ in 0..REPLACED_MAX {
-        match of_one_replica(shared, request, deadline).await {
+        match of_one_replica(shared, request, came).await {
             Ok(answer) => return Ok(answer),
             Err(Unjoined::Failed(error)) => return Err(error),
             Err(Unjoined::Replaced) => {}
@@ -50,16 +51,15 @@ pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) ->
     Err(ReadError::Overloaded("snapshots kept replacing the replica while it was read".to_owned()))
 }
 
-async fn of_one_replica(
-    shared: &Arc<Shared>,
-    request: &ReadRequest,
-    deadline: Instant,
-) -> Result<ReadAnswer, Unjoined> {
+async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came) -> Result<ReadAnswer, Unjoined> {
     let demand = &request.demand;
     loop {
+        // Before the point: it has then everything that the leader had after the read had come.
+        let has_all_since = shared.is_fresh_since(came.at);
         let Some(replica) = shared.replica.load_full() else { return Err(ReadError::NotReady.into()) };
         let point = replica.point.load_full();
         let staleness = shared.staleness();
+        let configured = shared.configured.load_full();
         let Some(unmet) = demand::unmet(demand, &point, staleness) else {
             return filled(shared, &replica, &point, staleness, request, None).await;
         };
@@ -86,17 +86,41 @@ async fn of_one_replica(
                     OnUnmet::Wait | OnUnmet::Fail => Err(unreached.into()),
                 };
             }
-            (Unmet::Leader, _) | (_, OnUnmet::Leader) => return Ok(at_leader(shared, request).await?),
+            (Unmet::Leader, _) | (Unmet::Stale { .. } | Unmet::Behind { .. }, OnUnmet::Leader) => {
+                return Ok(at_leader(shared, request).await?);
+            }
             (_, OnUnmet::ServeStale) => return stale().await,
+            (Unmet::Lost { .. }, _) => return Err(unmet.error().into()),
             (_, OnUnmet::Fail) => return Err(unmet.error().into()),
-            (_, OnUnmet::Wait) => wait(shared, request, &unmet, deadline).await?,
+            (_, OnUnmet::Wait) => match unmet.never(&configured).filter(|_| has_all_since) {
+                Some(never) => return Err(never.into()),
+                None => wait(shared, request, &unmet, came).await?,
+            },
         }
     }
 }
 
+/// When a read came, and how long it waits.
+#[derive(Clone, Copy)]
+struct Came {
+    /// By the edge's clock.
+    at: Duration,
+    deadline: Instant,
+}
+
 /// Waits until another look is worth it.
-async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, deadline: Instant) -> Result<(), ReadError> {
+async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came) -> Result<(), ReadError> {
     let Some(mut place) = place(shared, unmet)? else { return Err(unmet.error()) };
+    // What decides that a position of the log which is followed never comes.
+    let max = shared.config.waiting_reads_max;
+    let never = unmet.never(&shared.configured.load());
+    let mut decided = match &never {
+        Some(_) => shared.fresh.wait_for(came.at.as_nanos() as u64, max),
+        None => None,
+    };
+    if never.is_some() && shared.is_fresh_since(came.at) {
+        return Ok(());
+    }
     // Only now, with the place taken: what was reached in between would wake nobody.
     let reached = shared
         .replica
@@ -107,14 +131,26 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, deadline: I
         return Ok(());
     }
     metrics::counter!("littoral_edge_reads_waited_total").increment(1);
-    timeout_at(deadline, place.woken()).await.map_err(|_| unmet.error())
+    let decided = async {
+        match &mut decided {
+            Some(decided) => decided.woken().await,
+            None => std::future::pending().await,
+        }
+    };
+    let woken = async {
+        tokio::select! {
+            () = place.woken() => {}
+            () = decided => {}
+        }
+    };
+    timeout_at(came.deadline, woken).await.map_err(|_| unmet.error())
 }
 
 /// A place to wait at until another look is worth it; `None` when waiting cannot help.
 fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
     let place = match unmet {
-        Unmet::Leader | Unmet::Quorum => return Ok(None),
+        Unmet::Leader | Unmet::Quorum | Unmet::Lost { .. } => return Ok(None),
         Unmet::Stale { max: staleness_max, .. } => {
             let target = shared.now().saturating_sub(*staleness_max);
             shared.fresh.wait_for(target.as_nanos() as u64, max)
@@ -138,8 +174,7 @@ fn local(
     missing: &mut Vec<Place>,
 ) -> Freshness {
     let over_budget = core::local(replica, request, rows, missing);
-    let degraded =
-        if shared.leader_lost() { Some(Degraded::LeaderLost) } else { over_budget.then_some(Degraded::OverBudget) };
+    let degraded = shared.apart().or(over_budget.then_some(Degraded::OverBudget));
     Freshness {
         position: point.resume.position,
         watermark: point.told.clone(),
@@ -236,12 +271,17 @@ async fn fill(
     }
 }
 
+/// The histories of the regions' logs.
+fn lives(shared: &Shared) -> Arc<RegionLives> {
+    shared.replica.load().as_ref().map(|replica| replica.point.load().lives.clone()).unwrap_or_default()
+}
+
 /// The whole read at the leader.
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
-    read.into_answer(region(shared), &request.demand, Source::Leader, asked_at)
+    read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, asked_at)
 }
 
 /// The whole read at a majority of the regions' leaders, through ours.
@@ -249,7 +289,7 @@ async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
     let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = read.into_answer(region(shared), &request.demand, Source::Quorum, asked_at)?;
+    let mut answer = read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Quorum, asked_at)?;
     answer.freshness.regions = regions;
     Ok(answer)
 }

@@ -5,7 +5,17 @@ use crate::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use littoral_edge_core::relay::Relay;
-use littoral_model::{catalogue::Catalogue, digest::Checkpoints, hlc::Hlc, ports::ModuleRuntime, position::Position};
+use littoral_model::{
+    adoption::OfferedLog,
+    catalogue::Catalogue,
+    digest::Checkpoints,
+    freshness::Degraded,
+    hlc::Hlc,
+    ports::ModuleRuntime,
+    position::{Incarnation, Position},
+    region::Region,
+};
+use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
@@ -34,6 +44,15 @@ pub(crate) struct Shared {
     pub(crate) applied: Progress,
     /// Nanoseconds of [`Shared::now`] up to which everything is in.
     pub(crate) fresh: Progress,
+    /// The log that the leader's address serves, while that is not followed as rows of another are held.
+    pub(crate) offered: ArcSwapOption<OfferedLog>,
+    /// The regions that the leader's configuration names, as it has said last; none where that is not known.
+    pub(crate) configured: ArcSwap<Vec<Region>>,
+    /// An operator has this log adopted: taken by who follows.
+    pub(crate) adopting: Mutex<Option<Incarnation>>,
+    pub(crate) adopted: Notify,
+    /// Held by who writes the local snapshot.
+    pub(crate) saving: tokio::sync::Mutex<()>,
     /// The catalogue's modules may have changed.
     pub(crate) modules_changed: Notify,
     /// The origin of times here: nothing but differences of it is used.
@@ -64,6 +83,11 @@ impl Shared {
             served: ArcSwap::default(),
             applied: Progress::default(),
             fresh: Progress::default(),
+            offered: ArcSwapOption::empty(),
+            configured: ArcSwap::default(),
+            adopting: Mutex::default(),
+            adopted: Notify::new(),
+            saving: tokio::sync::Mutex::default(),
             modules_changed: Notify::new(),
             started: Instant::now(),
             fresh_at: AtomicU64::new(0),
@@ -94,6 +118,11 @@ impl Shared {
         if self.fresh_at.swap(nanos, Relaxed) != nanos {
             self.fresh.advance(nanos);
         }
+    }
+
+    /// Whether everything is here that the leader had at this time, by [`Shared::now`].
+    pub(crate) fn is_fresh_since(&self, at: Duration) -> bool {
+        self.fresh_at.load(Relaxed) >= at.as_nanos() as u64
     }
 
     /// Something came from the leader: it lives.
@@ -137,6 +166,14 @@ impl Shared {
         heard_at == 0 || self.now().saturating_sub(Duration::from_nanos(heard_at)) > allowed
     }
 
+    /// Why the answers are less than they should be, when the leader is not followed.
+    pub(crate) fn apart(&self) -> Option<Degraded> {
+        if self.offered.load().is_some() {
+            return Some(Degraded::OtherLog);
+        }
+        self.leader_lost().then_some(Degraded::LeaderLost)
+    }
+
     /// The newest record that the leader is known to have.
     pub(crate) fn head(&self) -> Position {
         **self.head.load()
@@ -148,11 +185,11 @@ impl Shared {
         let catalogue = point.catalogue.clone();
         self.proof.restart(replica.exact_from());
         // A read plans by the catalogue, reads the replica, and then looks whether the catalogue is still the same. So
-        // between the rows of two logs, whose views have other numbers, there is a moment without any; and names are
-        // there before the rows are.
-        let position = |replica: &Replica| replica.point.load().resume.position;
+        // between the rows of two logs, or of two copies of one that went on apart, whose views have other numbers, there is a
+        // moment without any; and names are there before the rows are.
         let other_log = |old: &Replica| {
-            position(old).incarnation != position(&replica).incarnation && !Arc::ptr_eq(&old.table, &replica.table)
+            let one_log = point.lives.is_one_log(old.position(), point.resume.position);
+            !one_log && !Arc::ptr_eq(&old.table, &replica.table)
         };
         if self.replica.load().as_deref().is_some_and(other_log) {
             self.replica.store(None);

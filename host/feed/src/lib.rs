@@ -1,6 +1,6 @@
 //! The replication feed and the calls of an edge to its leader, over one HTTP/2 connection (prior knowledge) per edge.
 //!
-//! `POST /peer/v1/feed` is a stream of [`littoral_protocol::frame`] messages both ways, `POST /peer/v1/call` a stream of
+//! `POST /peer/v2/feed` is a stream of [`littoral_protocol::frame`] messages both ways, `POST /peer/v1/call` a stream of
 //! [`littoral_protocol::call`] requests up and replies down, in any order. [`server::serve`] serves both from a
 //! [`littoral_model::ports::FeedSource`]; [`client::connect`] opens both.
 //!
@@ -19,6 +19,8 @@ pub mod client;
 pub mod server;
 
 /// The path of the feed.
-pub const FEED_PATH: &str = "/peer/v1/feed";
+pub const FEED_PATH: &str = "/peer/v2/feed";
+/// The path of version 3 of the feed, which publishers of older releases serve.
+pub const FEED_PATH_V3: &str = "/peer/v1/feed";
 /// The path of calls.
 pub const CALL_PATH: &str = "/peer/v1/call";

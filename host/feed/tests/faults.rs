@@ -116,7 +116,11 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         subscriber: "from tomorrow".into(),
         views: Views::All,
         resume: None,
+        holds: None,
+        ended: None,
         watermark: littoral_model::token::Watermark::default(),
+        lives: littoral_model::lives::RegionLives::default(),
+        cluster: None,
     });
     let versions = format!("versions {} to {}", VERSION_MAX + 1, VERSION_MAX + 3);
     let long_name = Upstream::Hello(SubscriberHello {
@@ -125,7 +129,11 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
         subscriber: "n".repeat(1_000),
         views: Views::All,
         resume: None,
+        holds: None,
+        ended: None,
         watermark: littoral_model::token::Watermark::default(),
+        lives: littoral_model::lives::RegionLives::default(),
+        cluster: None,
     });
     let ping = |seq| Upstream::Ping { seq };
     let backwards = frames(&[hello(Views::All, Some(served.leader.last())), ping(5), ping(4)]);
@@ -168,7 +176,7 @@ async fn wrong_paths_methods_and_protocols_are_refused() {
     assert_eq!(response.status().as_u16(), 405);
 
     let mut http1 = TcpStream::connect(&served.address).await.unwrap();
-    http1.write_all(b"POST /peer/v1/feed HTTP/1.1\r\nhost: leader\r\n\r\n").await.unwrap();
+    http1.write_all(b"POST /peer/v2/feed HTTP/1.1\r\nhost: leader\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(SOON, http1.read_to_end(&mut answer)).await;
     assert!(closed.is_ok(), "a peer that speaks HTTP/1.1 is not left hanging");

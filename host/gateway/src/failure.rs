@@ -180,8 +180,10 @@ impl From<ReadError> for Failure {
             // Not 503: asking again at once would only wait again.
             ReadError::NotFreshEnough { .. } => (StatusCode::PRECONDITION_FAILED, "not_fresh_enough"),
             ReadError::LeaderUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "leader_unavailable"),
-            ReadError::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            ReadError::NotReady | ReadError::NotAllHere(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             ReadError::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            // Nor here: no other door has it either.
+            ReadError::TokenLost { .. } => (StatusCode::PRECONDITION_FAILED, "token_lost"),
             ReadError::TooManyWaiting(_) => (StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAITING),
             ReadError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "read_too_large"),
             ReadError::QuorumNotReached { .. } => (StatusCode::SERVICE_UNAVAILABLE, "quorum_not_reached"),

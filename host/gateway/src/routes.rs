@@ -16,6 +16,7 @@ pub(crate) enum Endpoint {
     Ready,
     Fresh,
     Verify,
+    Adopt,
     Catalogue,
     Read,
     ListConflicts,
@@ -46,7 +47,7 @@ pub(crate) enum Endpoint {
 }
 
 /// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
-pub(crate) static ROUTES: [(Method, &str, Endpoint); 37] = [
+pub(crate) static ROUTES: [(Method, &str, Endpoint); 38] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
     (Method::POST, "/push", Endpoint::FeastPush),
@@ -58,6 +59,7 @@ pub(crate) static ROUTES: [(Method, &str, Endpoint); 37] = [
     (Method::GET, "/v1/ready", Endpoint::Ready),
     (Method::GET, "/v1/fresh", Endpoint::Fresh),
     (Method::POST, "/v1/verify", Endpoint::Verify),
+    (Method::POST, "/v1/adopt", Endpoint::Adopt),
     (Method::GET, "/v1/catalogue", Endpoint::Catalogue),
     (Method::GET, "/v1/conflicts", Endpoint::ListConflicts),
     (Method::POST, "/v1/conflicts/{name}/replay", Endpoint::ReplayConflict),

@@ -43,6 +43,7 @@ pub(crate) async fn answer(
                 Err(Failure::not_found("not_an_edge", message))
             }
         },
+        Endpoint::Adopt => node::adopt(state, parts.uri.query()),
         Endpoint::Catalogue => node::catalogue(state),
         Endpoint::ListConflicts => conflicts::list(state, parts.uri.query()),
         Endpoint::ReplayConflict => conflicts::replay(state, name, &parts.headers).await,

@@ -12,6 +12,7 @@ use crate::{
 use littoral_client::Client;
 use littoral_columnar::{Columns, Created, EVENT_TIMESTAMP, Extra, Missing};
 use littoral_model::{details::ViewDefinition, merge::MergePolicy, view::FeatureView};
+use littoral_model::{position::Position, status::NodeStatus, token::Watermark};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
@@ -70,11 +71,18 @@ pub async fn ingest(
     };
 
     let state_path = options.state.clone().unwrap_or_else(|| State::default_path(path));
-    let fingerprint = fingerprint(client, &view, &inputs, options).await?;
-    let state = match options.restart {
+    let status = client.status().await?;
+    let fingerprint = fingerprint(&status, &view, &inputs, options);
+    let mut state = match options.restart {
         true => State::anew(fingerprint, mark()),
         false => State::load(&state_path, fingerprint)?,
     };
+    if state.token.as_deref().is_some_and(|token| is_lost(&status, token)) {
+        // The log was put back to an older copy of itself: what was lost with that goes in once more.
+        state.rows_done.clear();
+        state.token = None;
+        report.lost_since = true;
+    }
     // Tried before any row goes in: a load that cannot remember is better refused than begun.
     state.save(&state_path)?;
     if inputs.iter().all(|input| state.rows_done.get(&input.state_key()).is_some_and(|done| *done >= input.rows)) {
@@ -148,16 +156,11 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
     .await
 }
 
-/// Where the rows go and how they are read. The log's incarnation is part of it: a leader that begins anew at the same
-/// address has none of the rows.
-async fn fingerprint(
-    client: &Client,
-    view: &FeatureView,
-    inputs: &[Input],
-    options: &Options,
-) -> Result<String, Error> {
-    let incarnation = client.status().await?.position.incarnation;
-    let mut text = format!("{incarnation} {} {:?} {:?}", view.id, options.timestamp, options.renamed);
+/// Where the rows go and how they are read. The log's name is part of it: a leader that begins anew at the same address has none of
+/// the rows.
+fn fingerprint(status: &NodeStatus, view: &FeatureView, inputs: &[Input], options: &Options) -> String {
+    let log = status.log();
+    let mut text = format!("{log} {} {:?} {:?}", view.id, options.timestamp, options.renamed);
     if options.created.is_some() || options.ignore_created {
         text.push_str(&format!(" {:?} {}", options.created, options.ignore_created));
     }
@@ -167,7 +170,19 @@ async fn fingerprint(
         // Which rows are sent depends on all files together.
         inputs.iter().for_each(|input| text.push_str(&input.digest));
     }
-    Ok(format!("{:032x}", xxh3_128(text.as_bytes())))
+    format!("{:032x}", xxh3_128(text.as_bytes()))
+}
+
+/// Whether the log to which the rows went has lost the record that this token names. One that a token's record has not reached yet
+/// has lost nothing.
+fn is_lost(status: &NodeStatus, token: &str) -> bool {
+    // A later build's token, perhaps: nothing is known to be lost.
+    let Ok(token) = token.parse::<Watermark>() else { return false };
+    let lost = |(region, incarnation, lsn)| {
+        let lives = status.lives.get(region);
+        lives.is_some_and(|lives| !lives.lists(incarnation) || lives.has_lost(Position { incarnation, lsn }))
+    };
+    token.iter().any(lost)
 }
 
 /// What idempotency keys of the load's requests begin with. Which rows are left out depends on all files together, and on the
@@ -309,6 +324,7 @@ impl Load<'_> {
         if self.report.token.is_none() || receipt.position.lsn > self.report.last {
             self.report.token = Some(receipt.token.clone());
             self.report.last = receipt.position.lsn;
+            self.state.token = Some(receipt.token.clone());
         }
     }
 

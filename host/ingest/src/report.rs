@@ -37,6 +37,8 @@ pub struct Report {
     pub bytes_sent: u64,
     /// Columns that no join key or feature takes, by name.
     pub columns_ignored: Vec<String>,
+    /// Whether the log has lost what an earlier run had sent, as it was put back to an older copy: all is sent again.
+    pub lost_since: bool,
     /// Whether an earlier run had finished everything, and nothing was sent.
     pub was_finished: bool,
     /// How long the run took, in milliseconds.

@@ -26,6 +26,9 @@ pub(crate) struct State {
     /// before.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) again: String,
+    /// The freshness token of what went in last: a log that has lost it has lost rows that are done. None in states of older builds.
+    #[serde(default)]
+    pub(crate) token: Option<String>,
 }
 
 impl State {

@@ -35,7 +35,11 @@ async fn every_row_arrives_once_and_each_keys_rows_in_file_order() {
     assert_eq!((report.rows_resumed, report.rows_superseded, report.was_finished), (0, 0, false));
     assert!(report.batches >= ROUTE_ROWS / 1_000 && report.rows_per_second > 0.0);
     assert_eq!(node.rows.len() as u64, ROUTES);
-    assert_eq!(report.token, Some(format!("t{}", report.batches)), "the token of the last batch in the log");
+    assert_eq!(
+        report.token,
+        Some(format!("us@0000000000000001:{}", report.batches)),
+        "the token of the last batch in the log"
+    );
     for (key, rows) in &node.rows {
         assert!(rows.is_sorted_by_key(|(time, _)| *time), "{key:?}");
     }
@@ -47,6 +51,29 @@ async fn every_row_arrives_once_and_each_keys_rows_in_file_order() {
     let delay = value_at(body, 2, ValueType::Double);
     assert!(matches!(delay, ValueRef::Double(mean) if (mean - 6.642857).abs() < 1e-6), "{delay:?}");
     assert!(matches!(value_at(body, 3, ValueType::Int64), ValueRef::Int64(692)));
+}
+
+#[tokio::test]
+async fn a_load_whose_rows_the_log_has_lost_since_sends_them_again_and_says_so() {
+    let world = World::new().await;
+    world.node.lock().patience = Some(30);
+    load(&world, &world.options()).await.unwrap_err();
+    let taken = {
+        let mut node = world.node.lock();
+        node.patience = None;
+        let taken = node.taken as u64;
+        // A life that begins behind what was sent has lost nothing of it.
+        node.put_back(taken);
+        taken
+    };
+    world.node.lock().patience = Some(usize::try_from(taken).unwrap() + 2);
+    load(&world, &world.options()).await.unwrap_err();
+    let before = world.node.lock().row_count();
+    world.node.lock().put_back(0);
+    world.node.lock().patience = None;
+    let report = load(&world, &world.options()).await.unwrap();
+    assert!(before > 0 && report.lost_since && report.rows_resumed == 0 && report.rows_known == 0, "{report:?}");
+    assert_eq!((report.rows_sent, world.node.lock().row_count()), (ROUTE_ROWS, ROUTE_ROWS));
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 use crate::{
     commit::Durable,
     homing::Marks,
+    known::Known,
     ledger::Ledger,
     losses::{Losses, RowRecord},
+    published,
 };
 use bytes::Bytes;
 use littoral_log::Identity;
@@ -13,15 +15,16 @@ use littoral_model::{
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     hlc::Hlc,
+    lives::Start,
     merge::MergePolicy,
     mutation::{Mutation, active},
-    origin::Origins,
     position::{Lsn, Position},
     record::{Payload, Record},
+    region::Region,
     row::{Row, RowMeta},
     version::Version,
     view::ViewId,
-    write::WriteRequest,
+    write::{WriteReceipt, WriteRequest},
 };
 use littoral_replica::{Mode, Table};
 use littoral_wire::records;
@@ -32,9 +35,7 @@ use std::{collections::HashMap, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct State {
     /// As of the last record that was applied.
-    pub catalogue: Arc<Catalogue>,
-    /// How far other regions' records are applied.
-    pub origins: Arc<Origins>,
+    pub known: Known,
     identity: Identity,
     merges: HashMap<ViewId, MergePolicy>,
     /// What became of the newest rows.
@@ -55,15 +56,13 @@ pub struct Applied {
 }
 
 impl State {
-    /// The state of this log's leader at a catalogue, with other regions' records as far as `origins` says.
+    /// The state of this log's leader as of what is known.
     #[must_use]
-    pub fn new(
-        (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
-        identity: Identity,
-        (ledger, marks): (Arc<Mutex<Ledger>>, Arc<Mutex<Marks>>),
-    ) -> Self {
-        let merges = catalogue.views().map(|view| (view.id, view.merge)).collect();
-        Self { catalogue, origins, identity, merges, losses: Losses::default(), ledger, marks }
+    pub fn new(mut known: Known, identity: Identity, (ledger, marks): (Arc<Mutex<Ledger>>, Arc<Mutex<Marks>>)) -> Self {
+        let merges = known.catalogue.views().map(|view| (view.id, view.merge)).collect();
+        // A log that a program without lives has written has one.
+        Arc::make_mut(&mut known.lives).entry(identity.region, identity.incarnation);
+        Self { known, identity, merges, losses: Losses::default(), ledger, marks }
     }
 
     /// Applies what a durable batch has brought.
@@ -76,7 +75,7 @@ impl State {
             }
             Durable::Change { change, lsn } => {
                 self.own_content(*lsn);
-                applied.retired = Some(self.catalogue.clone());
+                applied.retired = Some(self.known.catalogue.clone());
                 self.apply_change(table, change);
             }
             Durable::Collect { before, .. } => applied.collected = table.collect_tombstones(*before),
@@ -84,19 +83,38 @@ impl State {
                 // They were encoded here a moment ago, so they read back.
                 for record in records::iter(records).flatten() {
                     if matches!(record.payload, Payload::Catalogue(_)) {
-                        applied.retired.get_or_insert_with(|| self.catalogue.clone());
+                        applied.retired.get_or_insert_with(|| self.known.catalogue.clone());
                     }
                     applied.conflicts += self.replay(table, &record);
                 }
             }
-            Durable::Begin { .. } | Durable::Before { .. } => {}
+            Durable::Begin { start } => self.begin(self.identity.region, *start),
+            Durable::Belongs { belongs, .. } => self.known.belong(*belongs),
+            Durable::Before { .. } => {}
         }
         applied
     }
 
     fn own_content(&mut self, lsn: Lsn) {
+        let position = self.position(lsn);
+        Arc::make_mut(&mut self.known.origins).own(self.identity.region, position);
+    }
+
+    /// The position of a record of this log.
+    fn position(&self, lsn: Lsn) -> Position {
         let Identity { region, incarnation } = self.identity;
-        Arc::make_mut(&mut self.origins).own(region, Position { incarnation, lsn });
+        self.known.lives.get(region).map_or(Position { incarnation, lsn }, |lives| lives.position(lsn))
+    }
+
+    fn begin(&mut self, region: Region, start: Start) {
+        Arc::make_mut(&mut self.known.lives).entry(region, start.life).begin(start);
+        Arc::make_mut(&mut self.known.origins).cut(region, start.shared);
+    }
+
+    /// What a write that is durable from `first` to `last` may rely on.
+    #[must_use]
+    pub fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {
+        published::receipt(self.identity.region, first, self.position(last), duplicate)
     }
 
     /// Applies a record as it stands in the log. Receipts concern nobody here. Returns how many conflicts between regions
@@ -107,9 +125,9 @@ impl State {
         }
         let judged = record.origin_lsn > Lsn::NONE;
         if record.is_content() && record.origin != self.identity.region {
-            let origins = Arc::make_mut(&mut self.origins);
+            let origins = Arc::make_mut(&mut self.known.origins);
             if judged {
-                origins.came(record.origin, record.hlc);
+                origins.came(record.origin, record.origin_lsn, record.hlc);
             } else {
                 origins.foreign(record.origin, record.hlc);
             }
@@ -122,15 +140,25 @@ impl State {
                 return self.merge(table, judged, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
-            Payload::Receipt { .. } | Payload::Begin => {}
+            Payload::Receipt { .. } | Payload::BeginUnnamed => {}
+            Payload::Belongs(belongs) => self.known.belong(*belongs),
+            Payload::Begin { .. } => {
+                if let Some(start) = record.begins() {
+                    self.begin(record.origin, start);
+                }
+            }
             Payload::Through { incarnation, chain, seen } => {
                 let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
-                let origins = Arc::make_mut(&mut self.origins);
-                origins.set(record.origin, position, *chain, record.hlc, seen);
+                let lost_past = self.known.through(record.origin, position, seen);
+                if let Some(kept) = lost_past {
+                    self.marks.lock().cut(record.origin, kept);
+                }
+                let origins = Arc::make_mut(&mut self.known.origins);
+                origins.set(record.origin, (position, *chain), record.hlc, seen, lost_past.is_some());
                 // No mark stands behind rows that it does not name: those of a snapshot that broke off and is begun once more.
                 let all_named = origins.get(record.origin).is_some_and(|origin| origin.newest <= origin.hlc);
                 if all_named || active(Mutation::MarkBehindUnnamed) {
-                    self.marks.lock().add(record.origin, (position, record.hlc), record.lsn);
+                    self.marks.lock().add(record.origin, (position.lsn, record.hlc), record.lsn);
                 }
             }
             Payload::Collect { before } => {
@@ -146,7 +174,7 @@ impl State {
     fn merge(&mut self, table: &Table, judged: bool, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
         let writer = meta.version.region;
         let met = if writer == self.identity.region || !judged { None } else { table.held(meta.view, key) };
-        let known = |held: &Row| self.origins.had_seen(writer, held.header(), self.identity.region);
+        let known = |held: &Row| self.known.origins.had_seen(writer, held.header(), self.identity.region);
         let Some(held) = met.filter(|held| !known(held)) else {
             self.apply_row(table, meta, key, body);
             return 0;
@@ -197,11 +225,11 @@ impl State {
     /// A view that is dropped takes its rows with it.
     fn apply_change(&mut self, table: &Table, change: &CatalogueChange) {
         let dropped = match change {
-            CatalogueChange::DropView(name) => self.catalogue.view(name).map(|view| view.id),
+            CatalogueChange::DropView(name) => self.known.catalogue.view(name).map(|view| view.id),
             _ => None,
         };
-        Arc::make_mut(&mut self.catalogue).apply(change);
-        self.merges = self.catalogue.views().map(|view| (view.id, view.merge)).collect();
+        Arc::make_mut(&mut self.known.catalogue).apply(change);
+        self.merges = self.known.catalogue.views().map(|view| (view.id, view.merge)).collect();
         if let Some(view) = dropped {
             table.drop_view(view);
         }

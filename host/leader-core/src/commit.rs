@@ -7,18 +7,20 @@ use crate::{
     deletion,
     import::{Import, Imports},
     ingest::{self, Limits},
-    receipts::{Known, Receipts},
+    known::Known,
+    receipts::{self, Receipts},
 };
 use bytes::Bytes;
-use littoral_log::{AppendError, Batch, Bounds};
+use littoral_log::{AppendError, Batch, Bounds, Log};
 use littoral_model::{
-    catalogue::{Catalogue, CatalogueChange},
+    catalogue::CatalogueChange,
+    cluster::Belonging,
     event_time::EventTime,
     hlc::{Hlc, HlcClock},
+    lives::{RegionLives, Start},
     mutation::{Mutation, active},
-    origin::Origins,
     parts,
-    position::{Epoch, Lsn},
+    position::{Epoch, Incarnation, Lsn},
     record::{ChainHash, Payload, Record},
     region::Region,
     write::{WriteError, WriteRequest},
@@ -45,12 +47,19 @@ pub enum Work {
     Collect(Hlc),
     /// Another region's records.
     Import(Import),
-    /// A leadership begins: the first record of its epoch.
-    Begin,
-    /// Rows and deletions that this region had taken before, and that another member's log had lost: under their old
-    /// versions, as if they had come late.
+    /// Another life of the log begins, with this record.
+    Begin {
+        /// A random number that names it.
+        life: Incarnation,
+        /// Whether the log was found to have been put back to an older copy while its process ran.
+        put_back: bool,
+    },
+    /// Where the log belongs from now on.
+    Belong(Belonging),
+    /// Rows and deletions that this region had taken before and that its log has lost: under their old versions, as if they had come
+    /// late.
     Merge {
-        /// The records, encoded as in the log that lost them. What is no row and no deletion is left out.
+        /// The records, encoded as in a log. What is no row and no deletion is left out.
         records: Bytes,
         /// An idempotency key: which piece of which log this is.
         piece: String,
@@ -96,9 +105,16 @@ pub enum Durable {
         /// The last.
         last: Lsn,
     },
-    /// The record that begins an epoch. Nothing to apply.
+    /// Another life of the log.
     Begin {
+        /// Where it begins: at the record that says so.
+        start: Start,
+    },
+    /// Where the log belongs from now on.
+    Belongs {
         /// It.
+        belongs: Belonging,
+        /// The record that says so.
         lsn: Lsn,
     },
     /// Nothing new: what was asked for stands in the log already, or in this batch or one before it, and is to be answered
@@ -119,7 +135,8 @@ impl Durable {
     pub fn range(&self) -> (Lsn, Lsn, bool) {
         match self {
             Self::Rows { first, last, .. } | Self::Import { first, last, .. } => (*first, *last, false),
-            Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Begin { lsn } => (*lsn, *lsn, false),
+            Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Belongs { lsn, .. } => (*lsn, *lsn, false),
+            Self::Begin { start } => (start.first, start.first, false),
             Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
         }
     }
@@ -133,13 +150,13 @@ pub struct Committer {
     limits: Limits,
     pub(crate) clock: HlcClock,
     /// As of the last record that is durable, applied or not.
-    catalogue: Arc<Catalogue>,
-    /// The same.
-    origins: Arc<Origins>,
+    known: Known,
     pub(crate) imports: Imports,
     receipts: Arc<Mutex<Receipts>>,
     /// The rows as they are applied, for deletions that must outrank them.
     table: Option<Arc<Table>>,
+    /// The log was opened, and the life of it that began with that is not written down yet: nothing else is taken before.
+    unbegun: bool,
     /// Batches that were finished so far: the number of the newest.
     finished: u64,
     /// The number of the newest batch that is durable.
@@ -153,8 +170,8 @@ pub struct Committer {
 struct UnderWay {
     number: u64,
     end: Bounds,
-    catalogue: Arc<Catalogue>,
-    origins: Arc<Origins>,
+    known: Known,
+    begun: bool,
 }
 
 /// A batch in the making, and all that must be taken back should it fail.
@@ -170,8 +187,9 @@ pub struct Building {
 /// What a batch changes when it is durable, and what is taken back when it is not.
 #[derive(Debug)]
 pub struct Pending {
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) origins: Arc<Origins>,
+    pub(crate) known: Known,
+    /// Whether another life begins in it, or in the one that it is built on.
+    begun: bool,
     keys: Vec<(String, Lsn)>,
     number: u64,
 }
@@ -191,7 +209,7 @@ impl Committer {
         (region, epoch): (Region, Epoch),
         limits: Limits,
         clock: HlcClock,
-        (catalogue, origins): (Arc<Catalogue>, Arc<Origins>),
+        known: Known,
         receipts: Arc<Mutex<Receipts>>,
     ) -> Self {
         let (imports, table, under_way) = (Imports::default(), None, None);
@@ -201,11 +219,11 @@ impl Committer {
             epoch,
             limits,
             clock,
-            catalogue,
-            origins,
+            known,
             imports,
             receipts,
             table,
+            unbegun: false,
             finished,
             durable,
             under_way,
@@ -224,33 +242,46 @@ impl Committer {
         Self { imports, ..self }
     }
 
+    /// The log was opened by who keeps it alone: before anything else another life of it begins, with [`Work::Begin`].
+    #[must_use]
+    pub fn unbegun(self, unbegun: bool) -> Self {
+        Self { unbegun, ..self }
+    }
+
+    /// Whether another life must begin before anything else is taken.
+    #[must_use]
+    pub const fn is_unbegun(&self) -> bool {
+        self.unbegun
+    }
+
     /// The epoch that records are given.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Leads in this epoch from now on, behind a log whose newest clock reading is `last`. The first record is to be
-    /// [`Work::Begin`]; everything else waits for [`Committer::open`].
-    pub fn lead(&mut self, epoch: Epoch, last: Hlc) {
+    /// Leads in this epoch from now on, behind a log whose newest clock reading is `last` and which has these `lives`, also those that
+    /// began past what is applied. The first record is to be [`Work::Begin`]; everything else waits for [`Committer::open`].
+    pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLives) {
         self.epoch = epoch;
+        self.known.lives = Arc::new(lives);
         self.clock = HlcClock::after(self.clock.last().max(last));
     }
 
     /// Everything before is applied: that is what writes are checked against from now on.
-    pub fn open(&mut self, (catalogue, origins): (Arc<Catalogue>, Arc<Origins>)) {
-        (self.catalogue, self.origins) = (catalogue, origins);
+    pub fn open(&mut self, known: Known) {
+        self.known = known;
     }
 
     /// Begins a batch that follows the log's tail, or the batch that is on its way there; within a buffer that is used
     /// again, with room for so many bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
-        let (bounds, catalogue, origins) = match &self.under_way {
-            Some(UnderWay { end, catalogue, origins, .. }) => (end, catalogue, origins),
-            None => (bounds, &self.catalogue, &self.origins),
+        let (bounds, known, begun) = match &self.under_way {
+            Some(UnderWay { end, known, begun, .. }) => (end, known, *begun),
+            None => (bounds, &self.known, false),
         };
-        let pending = Pending { catalogue: catalogue.clone(), origins: origins.clone(), keys: Vec::new(), number: 0 };
+        let pending = Pending { known: known.clone(), begun, keys: Vec::new(), number: 0 };
         let built_on = self.under_way.as_ref().map(|under_way| under_way.number);
         Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms, built_on }
     }
@@ -260,15 +291,16 @@ impl Committer {
     /// # Errors
     /// Why it is refused; the batch is as before.
     pub fn take(&mut self, building: &mut Building, work: Work) -> Result<Durable, WriteError> {
+        if self.unbegun && !building.pending.begun && !matches!(work, Work::Begin { .. }) {
+            let reason = "the log was opened, and the record that says so cannot be written";
+            return Err(WriteError::NotDurable(reason.to_owned()));
+        }
         match work {
             Work::Write { request, content, generation } => self.write(building, request, content, generation),
             Work::Change(change) => self.change(building, change),
             Work::Import(import) => self.import(building, &import),
-            Work::Begin => {
-                let hlc = self.clock.tick(building.now_ms);
-                let pushed = self.push(building, hlc, Payload::Begin);
-                Ok(Durable::Begin { lsn: pushed.map_err(|error| WriteError::Invalid(error.to_string()))? })
-            }
+            Work::Begin { life, put_back } => self.begin_life(building, life, put_back),
+            Work::Belong(belongs) => self.belong(building, belongs),
             Work::Merge { records, piece, content } => self.merge(building, &records, &piece, content),
             Work::Collect(before) => {
                 let hlc = self.clock.tick(building.now_ms);
@@ -295,16 +327,16 @@ impl Committer {
         if !batch.is_empty() {
             self.finished += 1;
             pending.number = self.finished;
-            let (catalogue, origins) = (pending.catalogue.clone(), pending.origins.clone());
-            self.under_way = Some(UnderWay { number: self.finished, end: batch.end(), catalogue, origins });
+            let known = pending.known.clone();
+            self.under_way = Some(UnderWay { number: self.finished, end: batch.end(), known, begun: pending.begun });
         }
         Some((batch, pending))
     }
 
     /// The batch is durable.
     pub fn durable(&mut self, pending: Pending) {
-        self.catalogue = pending.catalogue;
-        self.origins = pending.origins;
+        self.known = pending.known;
+        self.unbegun &= !pending.begun;
         self.durable = pending.number;
         self.under_way = None;
     }
@@ -323,6 +355,66 @@ impl Committer {
         pending.keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
     }
 
+    /// Writes down where the log belongs.
+    fn belong(&mut self, building: &mut Building, belongs: Belonging) -> Result<Durable, WriteError> {
+        if building.pending.known.lives.belongs() == Some(belongs) {
+            let at = Lsn(building.batch.next_lsn().0 - 1);
+            return Ok(Durable::Before { first: at, last: at, duplicate: false });
+        }
+        let hlc = self.clock.tick(building.now_ms);
+        let pushed = self.push(building, hlc, Payload::Belongs(belongs));
+        let lsn = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
+        building.pending.known.belong(belongs);
+        Ok(Durable::Belongs { belongs, lsn })
+    }
+
+    /// Begins another life of the log.
+    fn begin_life(
+        &mut self,
+        building: &mut Building,
+        life: Incarnation,
+        put_back: bool,
+    ) -> Result<Durable, WriteError> {
+        let first = building.batch.next_lsn();
+        let before = building.pending.known.lives_of(self.region, self.imports.log);
+        // Of a life that was put back while it ran, two records may bear one number: only its first is known to all alike.
+        let shared = match put_back {
+            true => before.starts().last().map_or(Lsn::NONE, |start| start.first),
+            false => Lsn(first.0 - 1),
+        };
+        let hlc = self.clock.tick(building.now_ms);
+        let after = before.current();
+        let pushed = self.push(building, hlc, Payload::Begin { life, after, shared });
+        pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
+        let start = Start { life, first, after, shared };
+        Arc::make_mut(&mut building.pending.known.lives).entry(self.region, self.imports.log).begin(start);
+        building.pending.begun = true;
+        Ok(Durable::Begin { start })
+    }
+
+    /// Appends the record with which another life of the log begins, by itself and at once.
+    ///
+    /// # Errors
+    /// Why it is not durable: the log is then as before.
+    pub fn begin_now(&mut self, log: &dyn Log, life: Incarnation, now_ms: u64) -> Result<Lsn, WriteError> {
+        let mut building = self.begin(Vec::new(), &log.bounds(), 0, now_ms);
+        let durable = self.take(&mut building, Work::Begin { life, put_back: false })?;
+        let finished = self.finish(building);
+        let (batch, pending) = finished.ok_or_else(|| WriteError::NotDurable("a batch before it failed".into()))?;
+        if let Err(error) = log.append(batch) {
+            self.failed(&pending);
+            return Err(WriteError::NotDurable(error.to_string()));
+        }
+        self.durable(pending);
+        Ok(durable.range().1)
+    }
+
+    /// What is known as of the last record that is durable.
+    #[must_use]
+    pub const fn known(&self) -> &Known {
+        &self.known
+    }
+
     fn write(
         &mut self,
         building: &mut Building,
@@ -330,14 +422,14 @@ impl Committer {
         content: u64,
         generation: u64,
     ) -> Result<Durable, WriteError> {
-        if generation != building.pending.catalogue.generation {
-            ingest::check(&self.limits, &building.pending.catalogue, &request, building.now_ms)?;
+        if generation != building.pending.known.catalogue.generation {
+            ingest::check(&self.limits, &building.pending.known.catalogue, &request, building.now_ms)?;
         }
         if let Some(key) = &request.idempotency_key {
             match self.receipts.lock().look(key, content, building.now_ms) {
-                Known::New => {}
-                Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
-                Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
+                receipts::Known::New => {}
+                receipts::Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+                receipts::Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
             }
         }
         if let Some(part) = request.part {
@@ -345,9 +437,9 @@ impl Committer {
         }
         let now_ms = building.now_ms.max(self.clock.last().physical_ms());
         request.rows.restamp(EventTime::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX)));
-        let (named, origins) = (request.part, &building.pending.origins);
+        let (named, origins) = (request.part, &building.pending.known.origins);
         let regions = || named.map_or_else(|| origins.regions(self.region), |part| vec![part]);
-        match parts::written(&building.pending.catalogue, &request.rows, regions) {
+        match parts::written(&building.pending.known.catalogue, &request.rows, regions) {
             Some(mut rows) => {
                 request.rows.stamped().into_iter().for_each(|at| rows.stamp(at));
                 request.rows = rows;
@@ -377,7 +469,7 @@ impl Committer {
 
     /// Refuses a part that nobody would read.
     fn check_part(&self, building: &Building, part: Region) -> Result<(), WriteError> {
-        let known = building.pending.origins.regions(self.region);
+        let known = building.pending.known.origins.regions(self.region);
         if known.contains(&part) {
             return Ok(());
         }
@@ -413,7 +505,7 @@ impl Committer {
         Ok((last, first_hlc.unwrap_or_default()))
     }
 
-    /// Takes back what another member's log had lost. The records keep their clock readings, and so their versions.
+    /// Takes back what the log has lost. The records keep their clock readings, and so their versions.
     fn merge(
         &mut self,
         building: &mut Building,
@@ -422,9 +514,9 @@ impl Committer {
         content: u64,
     ) -> Result<Durable, WriteError> {
         match self.receipts.lock().look(piece, content, building.now_ms) {
-            Known::New => {}
-            Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
-            Known::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
+            receipts::Known::New => {}
+            receipts::Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+            receipts::Known::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
         }
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();
@@ -447,7 +539,8 @@ impl Committer {
     ) -> Result<Lsn, WriteError> {
         let invalid =
             |error: &dyn std::fmt::Display| WriteError::Invalid(format!("the tail cannot be merged: {error}"));
-        let known: std::collections::HashSet<_> = building.pending.catalogue.views().map(|view| view.id).collect();
+        let known: std::collections::HashSet<_> =
+            building.pending.known.catalogue.views().map(|view| view.id).collect();
         for record in littoral_wire::records::iter(records) {
             let record = record.map_err(|error| invalid(&error))?;
             let view = match &record.payload {
@@ -458,6 +551,8 @@ impl Committer {
             if record.origin != self.region || !known.contains(&view) {
                 continue;
             }
+            let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
+            self.clock.observe(record.hlc, now_ms, drift_max).map_err(|drift| invalid(&drift))?;
             self.push(building, record.hlc, record.payload).map_err(|error| invalid(&error))?;
         }
         // So that a second time changes nothing, also when the policy of a view adds up.
@@ -468,7 +563,7 @@ impl Committer {
     }
 
     fn change(&mut self, building: &mut Building, change: CatalogueChange) -> Result<Durable, WriteError> {
-        let Some(change) = building.pending.catalogue.prepare(change)? else {
+        let Some(change) = building.pending.known.catalogue.prepare(change)? else {
             let at = Lsn(building.batch.next_lsn().0 - 1);
             return Ok(Durable::Before { first: at, last: at, duplicate: false });
         };
@@ -476,7 +571,7 @@ impl Committer {
         let lsn = self
             .push(building, hlc, Payload::Catalogue(Box::new(change.clone())))
             .map_err(|error| WriteError::Invalid(error.to_string()))?;
-        Arc::make_mut(&mut building.pending.catalogue).apply(&change);
+        Arc::make_mut(&mut building.pending.known.catalogue).apply(&change);
         Ok(Durable::Change { change, lsn })
     }
 

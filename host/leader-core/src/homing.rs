@@ -5,9 +5,10 @@
 
 use littoral_model::{
     hlc::Hlc,
+    lives::RegionLives,
     mutation::{Mutation, active},
     origin::Origins,
-    position::{Incarnation, Lsn, Position},
+    position::{Lsn, Position},
     region::Region,
     token::Watermark,
 };
@@ -22,7 +23,7 @@ pub struct Marks(BTreeMap<Region, VecDeque<Mark>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
-    theirs: Position,
+    theirs: Lsn,
     /// The newest clock reading of theirs up to there.
     hlc: Hlc,
     ours: Lsn,
@@ -30,7 +31,7 @@ struct Mark {
 
 impl Marks {
     /// The record `ours` says that everything up to `theirs` is here, of which the newest clock reading is `hlc`.
-    pub fn add(&mut self, region: Region, (theirs, hlc): (Position, Hlc), ours: Lsn) {
+    pub fn add(&mut self, region: Region, (theirs, hlc): (Lsn, Hlc), ours: Lsn) {
         let marks = self.0.entry(region).or_default();
         marks.push_back(Mark { theirs, hlc, ours });
         if marks.len() > MARKS_MAX {
@@ -38,65 +39,74 @@ impl Marks {
         }
     }
 
-    /// Whether everything of a region up to a clock reading is among its records up to `lsn`.
-    fn reaches(&self, region: Region, (incarnation, lsn): (Incarnation, Lsn), hlc: Hlc) -> bool {
-        let marks = self.0.get(&region).into_iter().flatten();
-        let within = |mark: &&Mark| mark.theirs.incarnation == incarnation && mark.theirs.lsn <= lsn;
-        marks.filter(within).any(|mark| mark.hlc >= hlc)
+    /// What was known of a region past its record `kept` is lost there.
+    pub fn cut(&mut self, region: Region, kept: Lsn) {
+        if let Some(marks) = self.0.get_mut(&region) {
+            marks.retain(|mark| mark.theirs <= kept);
+        }
     }
 
-    /// The last record of ours that has nothing of a region behind `lsn` of its log before it.
-    fn before(&self, region: Region, incarnation: Incarnation, lsn: Lsn) -> Option<Lsn> {
+    /// Whether everything of a region up to a clock reading is among its records up to `lsn`.
+    fn reaches(&self, region: Region, lsn: Lsn, hlc: Hlc) -> bool {
+        let marks = self.0.get(&region).into_iter().flatten();
+        marks.filter(|mark| mark.theirs <= lsn).any(|mark| mark.hlc >= hlc)
+    }
+
+    /// The last record of ours that has nothing of a region behind `lsn` of its log before it. Whatever came before was of a mark
+    /// that was held too, as a region's numbers ascend.
+    fn before(&self, region: Region, lsn: Lsn) -> Option<Lsn> {
         let marks = self.0.get(&region)?;
-        let held = |mark: &Mark| mark.theirs.incarnation == incarnation && mark.theirs.lsn <= lsn;
-        let after = marks.iter().rposition(held)?;
-        // Whatever came before was of a mark that was held too, as a region's numbers ascend within one life of its log.
-        let all_held = marks.iter().take(after).all(|mark| mark.theirs.incarnation == incarnation);
-        (all_held || after == 0).then(|| marks[after].ours)
+        let after = marks.iter().rposition(|mark| mark.theirs <= lsn)?;
+        marks.get(after).map(|mark| mark.ours)
     }
 }
 
-/// The record behind which a replica goes on that has each region's records up to `theirs`. `None` when only a snapshot
-/// helps.
+/// The record behind which a replica goes on that has each region's records up to `theirs`, by the histories that it knows. `None` when
+/// only a snapshot helps.
 #[must_use]
 pub fn resume_point(
     (own, head): (Region, Position),
-    theirs: &Watermark,
-    origins: &Origins,
+    (theirs, their_lives): (&Watermark, &RegionLives),
+    (origins, lives): (&Origins, &RegionLives),
     marks: &Marks,
 ) -> Option<Lsn> {
-    let (incarnation, has) = match theirs.get(own) {
-        Some(at) => at,
+    let position = |(incarnation, lsn)| Position { incarnation, lsn };
+    let has = match theirs.get(own).map(position) {
+        Some(has) => has,
         // One that names others whose records we take, and nothing of ours, has nothing of ours: it goes on before our first
-        // record, as long as that is here. One that names nobody we know may be of any log.
-        None if origins.iter().any(|(region, _)| region != own) => (head.incarnation, Lsn::NONE),
+        // record, as long as that is here. One that names nobody of whom something is here may be of any log.
+        None if origins.iter().any(|(region, origin)| region != own && origin.position.lsn > Lsn::NONE) => {
+            Position { lsn: Lsn::NONE, ..head }
+        }
         None => return None,
     };
-    if incarnation != head.incarnation || has > head.lsn {
+    if !lives.reaches(own, head, has) {
         return None;
     }
-    let mut point = has;
+    let mut point = has.lsn;
     if active(Mutation::RehomeByOwnAlone) {
         return Some(point);
     }
     for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
         if origin.begun_anew {
-            // What it holds of the former life is not said.
+            // What it holds of what is lost there is not said.
             return None;
         }
-        let (incarnation, has) = theirs.get(region)?;
-        let Position { incarnation: here, lsn } = origin.position;
+        let has = theirs.get(region).map(position)?;
+        // Either may know more of that region's lives.
+        let all_ours = [lives, their_lives].iter().any(|lives| lives.reaches(region, has, origin.position));
+        let same_log = all_ours || lives.reaches(region, origin.position, has);
         // Its rows that came with a third region's snapshot stand in our log without a number of its own.
-        let all = incarnation == here && has >= lsn && origin.hlc >= origin.foreign;
-        if origin.foreign > Hlc::default() && !all && !marks.reaches(region, (incarnation, has), origin.foreign) {
+        let all = all_ours && origin.hlc >= origin.foreign;
+        if origin.foreign > Hlc::default() && !all && !(same_log && marks.reaches(region, has.lsn, origin.foreign)) {
             return None;
         }
         // Rows that nothing names yet, as of a snapshot that is being taken in, stand behind the last mark.
         let all_named = origin.newest <= origin.hlc || active(Mutation::PassOverUnnamed);
-        if incarnation == here && has >= lsn && all_named {
+        if all_ours && all_named {
             continue;
         }
-        point = point.min(marks.before(region, incarnation, has).filter(|_| incarnation == here)?);
+        point = point.min(marks.before(region, has.lsn).filter(|_| same_log)?);
     }
     Some(point)
 }
@@ -104,7 +114,7 @@ pub fn resume_point(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use littoral_model::record::ChainHash;
+    use littoral_model::{position::Incarnation, record::ChainHash};
 
     const OURS: Incarnation = Incarnation(1);
     const THEIRS: Incarnation = Incarnation(2);
@@ -121,10 +131,16 @@ mod tests {
     fn log() -> (Origins, Marks) {
         let (mut origins, mut marks) = (Origins::default(), Marks::default());
         for (theirs, ours) in [(5, 20), (8, 50), (30, 90)] {
-            marks.add(region("b"), (at(THEIRS, theirs), Hlc(theirs)), Lsn(ours));
-            origins.set(region("b"), at(THEIRS, theirs), ChainHash(0), Hlc(theirs), &[]);
+            marks.add(region("b"), (Lsn(theirs), Hlc(theirs)), Lsn(ours));
+            origins.set(region("b"), (at(THEIRS, theirs), ChainHash(0)), Hlc(theirs), &[], false);
         }
         (origins, marks)
+    }
+
+    /// Without lives that began since.
+    fn resume_point(own: (Region, Position), theirs: &Watermark, origins: &Origins, marks: &Marks) -> Option<Lsn> {
+        let none = RegionLives::default();
+        super::resume_point(own, (theirs, &none), (origins, &none), marks)
     }
 
     fn point(a: u64, b: Option<(Incarnation, u64)>) -> Option<u64> {
@@ -167,7 +183,7 @@ mod tests {
         theirs.set(region("b"), THEIRS, Lsn(30));
         let point = |origins: &Origins| resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks);
         assert_eq!(point(&origins), Some(Lsn(100)));
-        origins.came(region("b"), Hlc(31));
+        origins.came(region("b"), Lsn(5), Hlc(31));
         assert_eq!(point(&origins), Some(Lsn(90)), "it came behind b's record 30, and who has that may lack it");
     }
 
@@ -181,6 +197,11 @@ mod tests {
         assert_eq!(point(&Watermark::default()), None, "it must not go on anywhere");
         let alone = resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &Origins::default(), &marks);
         assert_eq!(alone, None, "nothing is known of b here");
+        let mut origins = Origins::default();
+        origins.set(region("b"), (at(THEIRS, 0), ChainHash(0)), Hlc::default(), &[], false);
+        let history_alone =
+            resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &origins, &Marks::default());
+        assert_eq!(history_alone, None, "of b no more than its log's history is known here");
     }
 
     #[test]

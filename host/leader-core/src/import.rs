@@ -4,11 +4,15 @@
 //! so that one region has one order and one feed. What says how far the origin's log stands here goes into the same batch, so
 //! that after a crash either all of it is there or none.
 
-use crate::commit::{Building, Committer, Durable};
+use crate::{
+    commit::{Building, Committer, Durable},
+    known::Known,
+};
 use bytes::Bytes;
 use littoral_model::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, CatalogueChange},
     hlc::Hlc,
+    lives::Lives,
     mutation::{Mutation, active},
     origin::Seen,
     position::{Incarnation, Lsn, Position},
@@ -17,6 +21,7 @@ use littoral_model::{
     view::ViewId,
     write::WriteError,
 };
+use littoral_protocol::frame::Resume;
 use littoral_wire::records;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,10 +30,19 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Imports {
     /// The region that alone changes the catalogue; changes that another region has made are refused.
     pub catalogue_home: Option<Region>,
-    /// Which life of its log this region is in.
-    pub incarnation: Incarnation,
+    /// The name of this region's log.
+    pub log: Incarnation,
     /// How far ahead of this host's clock another region's may be, in milliseconds.
     pub clock_drift_ms_max: u64,
+}
+
+/// What a region's leader has said of its log's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Its lives.
+    pub lives: Lives,
+    /// Where it forked from the log whose records are here: what is here past that is lost there.
+    pub forked: Option<Resume>,
 }
 
 /// Records of another region.
@@ -36,8 +50,10 @@ pub struct Imports {
 pub struct Import {
     /// The region.
     pub region: Region,
-    /// Which life of its log.
+    /// The newest life of its log.
     pub incarnation: Incarnation,
+    /// The history of its log, where it is not known here as it is there.
+    pub history: Option<Box<History>>,
     /// Rows, deletions and changes of the catalogue that originated there, in its order, and what it had seen of others in
     /// between; each behind its length. Others are passed over.
     pub records: Bytes,
@@ -52,15 +68,34 @@ pub struct Import {
     pub after: Lsn,
 }
 
+impl Import {
+    /// What says that nothing of a region's log is here: our log was put back to an older copy, and the region has what it lost.
+    #[must_use]
+    pub fn nothing_taken(region: Region, lives: Lives) -> Self {
+        let position = lives.position(Lsn::NONE);
+        Self {
+            region,
+            incarnation: position.incarnation,
+            history: Some(Box::new(History { lives, forked: Some(Resume { position, chain: ChainHash::GENESIS }) })),
+            records: Bytes::new(),
+            snapshot: false,
+            seen: Vec::new(),
+            through: None,
+            after: Lsn::NONE,
+        }
+    }
+}
+
 fn is_content(record: &Record<'_>, origin: Region) -> bool {
     record.is_content() && record.origin == origin
 }
 
 /// Whether a region's changes of the catalogue are taken here: the home's, and anybody's at a home that has nothing, as after its
-/// log was begun anew. Then it gets back what it had given to the others.
+/// log was begun anew, or whose log was put back to an older copy and that asks for all that the region has. Then it gets back what
+/// it had given to the others.
 #[must_use]
-pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &Catalogue) -> bool {
-    home == Some(region) || (home == Some(own) && ours.is_blank())
+pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &Known) -> bool {
+    home == Some(region) || (home == Some(own) && (ours.catalogue.is_blank() || ours.asks_for_all(region)))
 }
 
 impl Committer {
@@ -70,11 +105,11 @@ impl Committer {
     /// [`WriteError::Invalid`], with what has to change before they can be taken.
     pub(crate) fn import(&mut self, building: &mut Building, import: &Import) -> Result<Durable, WriteError> {
         let (mark, first) = (building.batch.mark(), building.batch.next_lsn());
-        let before = (building.pending.catalogue.clone(), building.pending.origins.clone());
+        let before = building.pending.known.clone();
         let pushed = self.push_import(building, import);
         if pushed.is_err() {
             building.batch.rewind(mark);
-            (building.pending.catalogue, building.pending.origins) = before;
+            building.pending.known = before;
         }
         pushed?;
         let last = Lsn(building.batch.next_lsn().0 - 1);
@@ -92,26 +127,31 @@ impl Committer {
                 "records of region '{region}' come from elsewhere; two leaders have one region's name"
             ));
         }
-        let origin = building.pending.origins.get(region).cloned().unwrap_or_default();
-        if import.after > Lsn::NONE && !building.pending.origins.has(region, incarnation, import.after) {
+        self.push_lives(building, import)?;
+        let lives = building.pending.known.lives_of(region, incarnation);
+        if import.after > Lsn::NONE && !building.pending.known.has(region, lives.position(import.after)) {
             return refuse(format!(
                 "records of region '{region}' follow its record {}, which could not be taken; they are asked for again",
                 import.after
             ));
         }
+        let origin = building.pending.known.origins.get(region).cloned().unwrap_or_default();
         let mut through = Through { seen: origin.seen, changed: None, hlc: origin.hlc };
         if !import.seen.is_empty() {
             import.seen.iter().for_each(|seen| through.saw(*seen));
-            let here = (origin.position.incarnation == incarnation).then_some((origin.position.lsn, origin.chain));
-            self.push_through(building, import, here.unwrap_or_default(), &through)?;
+            let here = lives.lists(origin.position.incarnation).then_some((origin.position, origin.chain));
+            let begin = (lives.position(Lsn::NONE), ChainHash::GENESIS);
+            self.push_through(building, region, here.unwrap_or(begin), &through)?;
         }
         let home = self.imports.catalogue_home;
-        let gives_catalogue = gives_catalogue(region, self.region, home, &building.pending.catalogue);
+        let gives_catalogue = gives_catalogue(region, self.region, home, &building.pending.known);
         for record in records::iter(&import.records) {
             let record = record.map_err(|error| WriteError::Invalid(error.to_string()))?;
             if let Payload::Through { incarnation: life, .. } = record.payload {
-                if record.origin == self.region && life != self.imports.incarnation {
-                    // Of a log that we had before: its numbers are not ours.
+                let at = Position { incarnation: life, lsn: record.origin_lsn };
+                let own = building.pending.known.lives_of(self.region, self.imports.log);
+                if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
+                    // Of a log that we had before, or of what ours has lost: its numbers are not ours.
                     continue;
                 }
                 through.saw(Seen { region: record.origin, lsn: record.origin_lsn, hlc: record.hlc });
@@ -123,7 +163,7 @@ impl Committer {
                 self.take_foreign(building, region, record, gives_catalogue)?;
                 continue;
             }
-            let here = building.pending.origins.has(region, incarnation, record.origin_lsn);
+            let here = building.pending.known.has(region, lives.position(record.origin_lsn));
             if !is_content(&record, region) || here {
                 continue;
             }
@@ -131,7 +171,7 @@ impl Committer {
                 && import.through.is_some()
             {
                 // What follows was written in knowledge of it: conflicts are judged by that.
-                self.push_through(building, import, (lsn, chain), &through)?;
+                self.push_through(building, region, (lives.position(lsn), chain), &through)?;
             }
             let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
             if let Err(drift) = self.clock.observe(record.hlc, now_ms, drift_max) {
@@ -146,11 +186,42 @@ impl Committer {
             }
         }
         match import.through {
-            Some((lsn, chain)) if !building.pending.origins.has(region, incarnation, lsn) => {
-                self.push_through(building, import, (lsn, chain), &through)
+            Some((lsn, chain)) if !building.pending.known.has(region, lives.position(lsn)) => {
+                self.push_through(building, region, (lives.position(lsn), chain), &through)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes down what is new of the history of a region's log: where it forked from the one that was known, and where further
+    /// lives of it begin.
+    fn push_lives(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
+        let region = import.region;
+        let Some(History { lives: theirs, forked }) = import.history.as_deref() else { return Ok(()) };
+        let known = &building.pending.known;
+        let (before, here) = (known.lives.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
+        // What it had seen of others on the way that is lost, it has not seen.
+        let nothing_seen = Through { seen: BTreeMap::new(), changed: None, hlc: here.hlc };
+        let same_log = before.as_ref().is_some_and(|before| before.log() == theirs.log());
+        let forgets = |fork: &Resume| fork.position.lsn == Lsn::NONE && active(Mutation::KeepWhatWasLost);
+        let forked = forked.filter(|fork| same_log && here.position.lsn > fork.position.lsn && !forgets(fork));
+        if let Some(fork) = forked {
+            self.push_through(building, region, (fork.position, fork.chain), &nothing_seen)?;
+        } else if !same_log && (before.is_some() || theirs.starts().len() > 1) {
+            let begin = (Lives::of(theirs.log()).position(Lsn::NONE), ChainHash::GENESIS);
+            self.push_through(building, region, begin, &nothing_seen)?;
+        }
+        for start in theirs.starts() {
+            let lives = Arc::make_mut(&mut building.pending.known.lives).entry(region, theirs.log());
+            if lives.lists(start.life) {
+                continue;
+            }
+            lives.begin(*start);
+            let payload = Payload::Begin { life: start.life, after: start.after, shared: start.shared };
+            let pushed = self.push_of(building, (region, start.first), here.hlc, payload);
+            pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Takes a row that another region than the one it comes from wrote: a third, or we ourselves before our log was begun anew.
@@ -183,10 +254,11 @@ impl Committer {
         gives_catalogue: bool,
     ) -> Result<bool, WriteError> {
         match &record.payload {
-            Payload::Row { view, body, .. } => fits(&building.pending.catalogue, *view, Some(body), region),
-            Payload::Tombstone { view, .. } => fits(&building.pending.catalogue, *view, None, region),
+            Payload::Row { view, body, .. } => fits(&building.pending.known.catalogue, *view, Some(body), region),
+            Payload::Tombstone { view, .. } => fits(&building.pending.known.catalogue, *view, None, region),
             Payload::Catalogue(change) if gives_catalogue => {
-                Arc::make_mut(&mut building.pending.catalogue).apply(change);
+                agrees(&building.pending.known.catalogue, change, region)?;
+                Arc::make_mut(&mut building.pending.known.catalogue).apply(change);
                 Ok(true)
             }
             Payload::Catalogue(_) => {
@@ -204,16 +276,16 @@ impl Committer {
     fn push_through(
         &self,
         building: &mut Building,
-        import: &Import,
-        (lsn, chain): (Lsn, ChainHash),
+        region: Region,
+        (position, chain): (Position, ChainHash),
         through: &Through,
     ) -> Result<(), WriteError> {
-        let Import { region, incarnation, .. } = *import;
         let seen: Vec<Seen> = through.seen.values().copied().collect();
-        let position = Position { incarnation, lsn };
-        Arc::make_mut(&mut building.pending.origins).set(region, position, chain, through.hlc, &seen);
-        let payload = Payload::Through { incarnation, chain, seen };
-        let pushed = self.push_of(building, (region, lsn), through.hlc, payload);
+        let known = &mut building.pending.known;
+        let lost = known.through(region, position, &seen).is_some();
+        Arc::make_mut(&mut known.origins).set(region, (position, chain), through.hlc, &seen, lost);
+        let payload = Payload::Through { incarnation: position.incarnation, chain, seen };
+        let pushed = self.push_of(building, (region, position.lsn), through.hlc, payload);
         pushed.map(drop).map_err(|error| WriteError::Invalid(error.to_string()))
     }
 }
@@ -231,6 +303,23 @@ impl Through {
     fn saw(&mut self, seen: Seen) {
         let newest = self.seen.entry(seen.region).or_insert(seen);
         *newest = Seen { hlc: newest.hlc.max(seen.hlc), ..seen };
+    }
+}
+
+/// Checks that a change made elsewhere means the same view by its number as ours: a view's rows are known by that alone.
+fn agrees(ours: &Catalogue, change: &CatalogueChange, region: Region) -> Result<(), WriteError> {
+    let view = match change {
+        CatalogueChange::PutView(view) => view,
+        CatalogueChange::DefineView(defined) => &defined.view,
+        _ => return Ok(()),
+    };
+    match ours.view_by_id(view.id).filter(|here| here.name != view.name) {
+        None => Ok(()),
+        Some(here) => Err(WriteError::Invalid(format!(
+            "view number {} is '{}' in region '{region}' and '{}' here: their catalogues were made apart; give both the same \
+             catalogue_home, and begin the log of one of them anew",
+            view.id, view.name, here.name
+        ))),
     }
 }
 
@@ -258,17 +347,16 @@ mod tests {
     use super::*;
     use crate::{commit::Work, ingest::Limits, receipts::Receipts};
     use littoral_log::Bounds;
-    use littoral_model::{hlc::HlcClock, origin::Origins, position::Epoch};
+    use littoral_model::{hlc::HlcClock, merge::MergePolicy, position::Epoch, view::FeatureView};
     use parking_lot::Mutex;
 
     const LIFE: Incarnation = Incarnation(7);
 
     fn committer() -> Committer {
         let owner = ("here".parse().unwrap(), Epoch::FIRST);
-        let known = (Arc::<Catalogue>::default(), Arc::<Origins>::default());
         let receipts = Arc::new(Mutex::new(Receipts::new(1, 1)));
         let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
-        Committer::new(owner, limits, HlcClock::default(), known, receipts)
+        Committer::new(owner, limits, HlcClock::default(), Known::default(), receipts)
     }
 
     /// What was taken up to a record of theirs, and goes on behind another.
@@ -276,6 +364,7 @@ mod tests {
         Work::Import(Import {
             region: "there".parse().unwrap(),
             incarnation: LIFE,
+            history: None,
             records: Bytes::new(),
             snapshot: false,
             seen: Vec::new(),
@@ -309,5 +398,24 @@ mod tests {
         committer.durable(pending);
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         committer.take(&mut building, import(9, 12)).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_means_another_view_by_a_number_that_is_taken_is_refused() {
+        let view = |name: &str| FeatureView {
+            id: ViewId(1),
+            name: name.to_owned(),
+            join_keys: Vec::new(),
+            features: Vec::new(),
+            ttl_ms: None,
+            merge: MergePolicy::default(),
+        };
+        let mut ours = Catalogue::default();
+        ours.apply(&CatalogueChange::PutView(view("mine")));
+        let there = "there".parse().unwrap();
+        assert_eq!(agrees(&ours, &CatalogueChange::PutView(view("mine")), there), Ok(()));
+        assert_eq!(agrees(&ours, &CatalogueChange::DropView("mine".to_owned()), there), Ok(()));
+        let refused = agrees(&ours, &CatalogueChange::PutView(view("theirs")), there).unwrap_err();
+        assert!(refused.to_string().contains("'theirs' in region 'there' and 'mine' here"), "{refused}");
     }
 }

@@ -8,12 +8,14 @@
 //! durable is taken back when it fails.
 
 pub mod apply;
+pub mod belonging;
 pub mod commit;
 mod deletion;
 pub mod exchange;
 pub mod homing;
 pub mod import;
 pub mod ingest;
+pub mod known;
 pub mod ledger;
 pub mod losses;
 pub mod published;
@@ -25,8 +27,9 @@ pub mod vouching;
 pub use apply::State;
 pub use commit::{Building, Committer, Durable, Work};
 pub use homing::Marks;
-pub use import::{Import, Imports, gives_catalogue};
+pub use import::{History, Import, Imports, gives_catalogue};
 pub use ingest::Limits;
+pub use known::Known;
 pub use ledger::Ledger;
 pub use published::Published;
 pub use receipts::Receipts;

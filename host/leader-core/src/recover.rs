@@ -1,14 +1,14 @@
 //! The state at the start: the newest snapshot that is whole, and the log from there on.
 
-use crate::{apply::State, homing::Marks, ledger::Ledger, receipts::Receipts};
+use crate::{apply::State, homing::Marks, known::Known, ledger::Ledger, receipts::Receipts};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Part, RowsPart, Section},
     storage::Storage,
 };
 use littoral_model::{
-    catalogue::Catalogue,
     hlc::Hlc,
+    lives::RegionLives,
     mutation::{Mutation, active},
     origin::Origins,
     position::Lsn,
@@ -132,10 +132,8 @@ pub enum RecoverError {
 pub struct Recovered {
     /// The rows.
     pub table: Arc<Table>,
-    /// The catalogue.
-    pub catalogue: Arc<Catalogue>,
-    /// How far other regions' records are in it.
-    pub origins: Arc<Origins>,
+    /// What is known besides.
+    pub known: Known,
     /// Conflicts between regions.
     pub ledger: Arc<Mutex<Ledger>>,
     /// Where other regions' records stand in what was read of the log.
@@ -198,8 +196,7 @@ pub fn recover(
     let (receipts, ledger) = empty();
     let mut recovered = Recovered {
         table: Arc::new(Table::new(config)),
-        catalogue: Arc::default(),
-        origins: Arc::default(),
+        known: Known::default(),
         ledger: Arc::new(Mutex::new(ledger)),
         marks: Arc::default(),
         receipts,
@@ -235,7 +232,7 @@ fn load(
     let table = Arc::new(Table::new(config));
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
-    let mut origins = Origins::default();
+    let (mut origins, mut lives) = (Origins::default(), RegionLives::default());
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
     // Parts are applied in any order: of two rows of one key the newer one stays, whichever comes first.
@@ -252,6 +249,7 @@ fn load(
                 Ok(Some(Part::Rows(part))) => return Some(part),
                 Ok(Some(Part::Section(section))) => match section {
                     Section::Origins(all) => origins = all,
+                    Section::Lives(all) => lives = all,
                     Section::Conflicts(all) => {
                         for conflict in all {
                             ledger.add(conflict);
@@ -288,22 +286,11 @@ fn load(
         return Err(error);
     }
     reader.check_end(progress.rows.load(Relaxed))?;
-    let (origins, ledger) = (Arc::new(origins), Arc::new(Mutex::new(ledger)));
+    let known = Known { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
+    let ledger = Arc::new(Mutex::new(ledger));
     let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Arc::default());
     let applied = lsn;
-    Ok(Recovered {
-        table,
-        catalogue,
-        origins,
-        ledger,
-        marks,
-        receipts,
-        applied,
-        hlc,
-        snapshot_lsn,
-        replayed: 0,
-        damaged,
-    })
+    Ok(Recovered { table, known, ledger, marks, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
 }
 
 fn replay(
@@ -313,7 +300,7 @@ fn replay(
     progress: &Progress,
 ) -> Result<(), RecoverError> {
     progress.records_in_all.store(through.0.saturating_sub(after.0), Relaxed);
-    let as_of = (recovered.catalogue.clone(), recovered.origins.clone());
+    let as_of = recovered.known.clone();
     let beside = (recovered.ledger.clone(), recovered.marks.clone());
     let mut state = State::new(as_of, log.identity(), beside);
     let mut last = after;
@@ -339,7 +326,6 @@ fn replay(
         }
     }
     recovered.applied = last;
-    recovered.catalogue = state.catalogue;
-    recovered.origins = state.origins;
+    recovered.known = state.known;
     Ok(())
 }

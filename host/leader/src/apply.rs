@@ -29,8 +29,7 @@ pub(crate) struct Committed {
 /// Runs until the commit thread is gone and everything is applied.
 pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
     let published = shared.published.load_full();
-    let as_of = (published.catalogue.clone(), published.origins.clone());
-    let mut state = State::new(as_of, shared.identity, (shared.ledger.clone(), shared.marks.clone()));
+    let mut state = State::new(published.known(), shared.identity, (shared.ledger.clone(), shared.marks.clone()));
     let mut answers = Vec::new();
     while let Ok(Committed { head, done }) = batches.recv() {
         let (mut retired, mut tasks) = (Vec::new(), Vec::new());
@@ -46,7 +45,7 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
                     retired.extend(applied.retired);
                     let (first, last, duplicate) = durable.range();
                     let outranked = shared.receipts.lock().outranked(&durable, &state.losses);
-                    answers.push((reply, WriteReceipt { outranked, ..shared.receipt(first, last, duplicate) }));
+                    answers.push((reply, WriteReceipt { outranked, ..state.receipt(first, last, duplicate) }));
                 }
                 Done::Prove { task, reply } => tasks.push((task, reply)),
             }
@@ -54,11 +53,11 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
         // Before the head moves on: whoever hears of it finds the checkpoint that belongs there.
         let lsn = head.map_or_else(|| shared.published.load().position.lsn, |(lsn, ..)| lsn);
         for (task, reply) in tasks {
-            proof::carry_out(shared, task, lsn, &state.catalogue);
-            answers.push((reply, shared.receipt(lsn, lsn, false)));
+            proof::carry_out(shared, task, lsn, &state.known.catalogue);
+            answers.push((reply, state.receipt(lsn, lsn, false)));
         }
         if let Some(head) = head {
-            let published = Published::at(shared.identity, head, state.catalogue.clone(), state.origins.clone());
+            let published = Published::at(shared.identity, head, state.known.clone());
             let position = published.position;
             shared.published.store(Arc::new(published));
             shared.head.send_replace(position);
@@ -69,7 +68,7 @@ pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
             let _ = reply.send(Ok(receipt));
         }
         for before in retired {
-            shared.modules.retire(&*shared.runtime, &before, &state.catalogue);
+            shared.modules.retire(&*shared.runtime, &before, &state.known.catalogue);
         }
     }
 }

@@ -75,6 +75,9 @@ pub struct Config {
     /// The region that changes of the catalogue go to; this one when there is none. Not among the leader's own keys either.
     #[serde(skip)]
     pub catalogue_home: Option<Region>,
+    /// The log is new, and so is all of its cluster: nothing that another region may hold is waited for. Not a key at all.
+    #[serde(skip)]
+    pub init: bool,
     /// Those that keep the region's log, this one among them by its name. None: this leader keeps it alone. Not among the leader's
     /// own keys either.
     #[serde(skip)]
@@ -120,6 +123,7 @@ impl Default for Config {
             conflicts_max: 10_000,
             regions: Vec::new(),
             catalogue_home: None,
+            init: false,
             members: Vec::new(),
         }
     }
@@ -146,9 +150,14 @@ impl Config {
     }
 
     /// How other regions' records are taken.
-    pub(crate) fn imports(&self, incarnation: Incarnation) -> Imports {
+    pub(crate) fn imports(&self, log: Incarnation) -> Imports {
         let Self { catalogue_home, clock_drift_ms_max, .. } = *self;
-        Imports { catalogue_home, incarnation, clock_drift_ms_max }
+        Imports { catalogue_home, log, clock_drift_ms_max }
+    }
+
+    /// This leader's region, and the others that it takes records of.
+    pub(crate) fn all_regions(&self) -> impl Iterator<Item = Region> {
+        std::iter::once(self.region).chain(self.regions.iter().map(|other| other.name))
     }
 
     /// The region that changes of the catalogue go to, when it is another.

@@ -20,11 +20,7 @@ pub(crate) use link::Link;
 use crate::config::Config;
 use littoral_feed::client::CallClient;
 use littoral_model::{
-    position::{Lsn, Position},
-    region::Region,
-    status::RegionStatus,
-    token::Watermark,
-    write::WriteError,
+    lives::RegionLives, position::Lsn, region::Region, status::RegionStatus, token::Watermark, write::WriteError,
 };
 use std::collections::BTreeMap;
 
@@ -66,11 +62,12 @@ impl Exchange {
         })
     }
 
-    pub(crate) fn add_to(&self, watermark: &mut Watermark) {
+    pub(crate) fn add_to(&self, watermark: &mut Watermark, lives: &RegionLives) {
         for (region, link) in &self.links {
-            let Position { incarnation, lsn } = link.applied();
-            if lsn > Lsn::NONE {
-                watermark.raise(*region, incarnation, lsn);
+            let applied = link.applied();
+            // Of a log that was put back meanwhile nothing is named that is lost there.
+            if applied.lsn > Lsn::NONE && lives.get(*region).is_some_and(|lives| lives.has(applied, applied.lsn)) {
+                lives.raise(watermark, *region, applied);
             }
         }
     }
@@ -78,7 +75,7 @@ impl Exchange {
     pub(crate) fn status(&self) -> Vec<RegionStatus> {
         let mut all: Vec<_> = self.links.iter().map(|(region, link)| link.status(*region)).collect();
         for region in &mut all {
-            region.taken = self.taken.by(region.region);
+            region.taken = self.taken.by(region.region).map(|position| position.lsn);
         }
         all
     }

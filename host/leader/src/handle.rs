@@ -4,6 +4,7 @@ use crate::{
     members::{self, Whither},
     observe,
     proof::Task,
+    put_back,
     queue::Refused,
     read, read_quorum,
     shared::{Shared, Submission, Work},
@@ -11,12 +12,17 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
-use littoral_leader_core::{Work as LogWork, homing, ingest, receipts::content_hash};
-use littoral_log::ReadError as LogReadError;
+use littoral_leader_core::{
+    Work as LogWork, homing, ingest,
+    receipts::{bytes_hash, content_hash},
+};
+use littoral_log::{Identity, ReadError as LogReadError};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    cluster::Belonging,
     conflict::Conflict,
     digest::{BucketRows, Checkpoints},
+    lives::RegionLives,
     module::{ModuleDigest, ModuleRelease},
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
@@ -27,6 +33,7 @@ use littoral_model::{
     record::ChainHash,
     region::Region,
     status::{NodeStatus, Shortfalls},
+    tail::TailPiece,
     token::Watermark,
     view::ViewId,
     write::{WriteConcern, WriteError, WriteReceipt, WriteRequest},
@@ -87,7 +94,10 @@ impl Handle {
         })
     }
 
-    async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
+    pub(crate) async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
+        if matches!(work, Work::Log(LogWork::Write { .. } | LogWork::Change(_) | LogWork::Merge { .. })) {
+            self.shared.standing.may_write(&self.shared).map_err(WriteError::NotLeader)?;
+        }
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
             metrics::counter!("littoral_leader_writes_refused_total").increment(1);
@@ -131,7 +141,9 @@ impl Handle {
     ) -> Result<WriteReceipt, WriteError> {
         let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
         // In members' regions others are told of it when a majority here has it.
-        match self.shared.exchange.taken.reached(receipt.position.lsn, count, wait).await {
+        let (shared, position) = (&self.shared, receipt.position);
+        let includes = |has| shared.published.load().lives.reaches(shared.identity.region, has, position);
+        match self.shared.exchange.taken.reached(includes, count, wait).await {
             Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),
             Err(have) => {
                 let have: Vec<_> = have.iter().map(|region| format!("'{region}'")).collect();
@@ -161,7 +173,7 @@ impl Handle {
             Err(error) => return Some(Err(error)),
         };
         let mut head = self.shared.head.subscribe();
-        let come = head.wait_for(|_| self.shared.published.load().watermark.covers(&receipt.token));
+        let come = head.wait_for(|_| self.shared.published.load().covers(&receipt.token));
         // It was made; that it is not here yet is no fault of the change.
         let _ = tokio::time::timeout(CHANGE_RETURN_MAX, come).await;
         Some(Ok(done))
@@ -327,6 +339,19 @@ impl FeedSource for Handle {
         }
     }
 
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            if let Some(leader) = self.elsewhere().await? {
+                return leader.merge(piece).await;
+            }
+            let Identity { region, incarnation } = self.shared.identity;
+            piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
+            let TailPiece { name, records, .. } = piece;
+            let (content, bytes) = (bytes_hash(&records), records.len());
+            self.submit(Work::Log(LogWork::Merge { records, piece: name, content }), bytes).await
+        })
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.shared.head.subscribe()
     }
@@ -367,6 +392,7 @@ impl FeedSource for Handle {
             as_of: published.position,
             chain: published.chain,
             watermark: published.told.clone(),
+            lives: RegionLives::clone(&published.lives),
             mixed: published.origins.is_mixed(),
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.table.len() as u64,
@@ -404,6 +430,7 @@ impl FeedSource for Handle {
     }
 
     fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        self.shared.standing.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
         match &self.shared.members {
             Some(part) if !part.leads_surely() => {
                 Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()))
@@ -412,10 +439,40 @@ impl FeedSource for Handle {
         }
     }
 
-    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
         let published = self.shared.published.load();
         let own = (self.shared.identity.region, published.position);
-        homing::resume_point(own, theirs, &published.origins, &self.shared.marks.lock())
+        let ours = (&*published.origins, &*published.lives);
+        homing::resume_point(own, (theirs, lives), ours, &self.shared.marks.lock())
+    }
+
+    fn lives(&self) -> RegionLives {
+        RegionLives::clone(&self.shared.published.load().lives)
+    }
+
+    fn configured(&self) -> Vec<Region> {
+        self.shared.config.all_regions().collect()
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        self.shared.standing.now(&self.shared)
+    }
+
+    /// Another one when where the log belongs has changed: who follows is greeted anew and told.
+    fn generation(&self) -> u64 {
+        self.belongs().map_or(0, |belongs| match (belongs.healed, belongs.succeeds) {
+            (false, _) => 1,
+            (true, None) => 2,
+            (true, Some(_)) => 3,
+        })
+    }
+
+    fn shown_ahead(&self) {
+        put_back::begin_anew(&self.shared);
+    }
+
+    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(put_back::ask_for_all(&self.shared, region))
     }
 
     fn watermark(&self) -> Watermark {
@@ -426,8 +483,8 @@ impl FeedSource for Handle {
         self.shared.edges.serves_through(subscriber, through);
     }
 
-    fn taken_by(&self, region: Region, lsn: Lsn) {
-        self.shared.exchange.taken.said(region, lsn);
+    fn taken_by(&self, region: Region, position: Position) {
+        self.shared.exchange.taken.said(region, position);
     }
 
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {

@@ -12,6 +12,7 @@
 //! numbers; a write is taken whole or not at all; what the disk refuses leaves no trace, and reads go on.
 
 mod apply;
+mod belonging;
 mod commit;
 mod config;
 mod disk;
@@ -23,6 +24,7 @@ mod members;
 mod modules;
 mod observe;
 mod proof;
+mod put_back;
 mod queue;
 mod read;
 mod read_quorum;

@@ -9,7 +9,7 @@ use littoral_log::{
     Retention,
     snapshot::{self, Remembered},
 };
-use littoral_model::{hlc::Hlc, origin::Origins, position::Lsn};
+use littoral_model::{hlc::Hlc, lives::RegionLives, origin::Origins, position::Lsn};
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -49,6 +49,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
             look_at = Instant::now() + LOOK_FOR_FILES_EVERY;
         }
         shared.log.prepare();
+        begin_life(shared);
         let appended = shared.appended_bytes.load(Relaxed);
         if appended >= snapshot_at && Instant::now() >= retry_at {
             if take_snapshot(shared, &|| stop.load(Relaxed)) {
@@ -116,6 +117,15 @@ fn snapshot_is_gone(shared: &Shared) -> bool {
     true
 }
 
+/// Begins the life of the log that could not be begun when it was opened: the disk was full, or failed.
+fn begin_life(shared: &Shared) {
+    if shared.core.lock().is_unbegun() {
+        let life = shared.draw_life();
+        // Refused by a disk that is still full, it is tried again.
+        let _ = proof::submit(shared, Work::Log(LogWork::Begin { life, put_back: false }));
+    }
+}
+
 /// Notes down how far the log is durable. A failure only means that the next start knows of less.
 fn mark(shared: &Shared) {
     if let Err(error) = shared.log.mark() {
@@ -164,10 +174,10 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
         return true;
     }
     let receipts = shared.receipts.lock().through(as_of);
-    let origins = Origins::clone(&published.origins);
+    let (origins, lives) = (Origins::clone(&published.origins), RegionLives::clone(&published.lives));
     // Of what the rows show after this, the log tells again.
     let conflicts = shared.ledger.lock().iter().cloned().collect();
-    let remembered = Remembered { receipts, origins, conflicts };
+    let remembered = Remembered { receipts, origins, lives, conflicts };
     let head = published.snapshot_head(shared.identity, epoch, shared.table.len() as u64);
     let begun = Instant::now();
     let chunks = Paced { chunks: shared.table.chunks(ROWS_PER_CHUNK), given: None, hurried };

@@ -40,7 +40,8 @@ fn not_writable(shared: &Shared) -> Option<String> {
         }
         _ => {
             let gone = shared.files_gone.lock().as_ref().map(|gone| format!("files of the log are gone: {gone}"));
-            gone.or_else(|| shared.trouble.lock().as_ref().map(|trouble| format!("the log refuses writes: {trouble}")))
+            let trouble = || shared.trouble.lock().as_ref().map(|trouble| format!("the log refuses writes: {trouble}"));
+            gone.or_else(trouble).or_else(|| shared.standing.may_write(shared).err())
         }
     }
 }
@@ -71,8 +72,11 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let (role, staleness) = standing(shared);
     // A member that joins with an empty log has nothing to answer with before it hears of a leader.
     let is_empty = role == Role::Follower && staleness.is_none() && published.position.lsn.0 == 0;
-    let not_ready_reason =
-        if is_empty { "this member has no records yet, and hears of no leader".to_owned() } else { String::new() };
+    let not_ready_reason = match shared.standing.has_all(shared) {
+        _ if is_empty => "this member has no records yet, and hears of no leader".to_owned(),
+        Err(reason) => reason,
+        Ok(()) => String::new(),
+    };
     let mut gauges = BTreeMap::from([
         ("log_bytes".to_owned(), shared.log.bytes() as f64),
         ("log_bytes_appended".to_owned(), shared.appended_bytes.load(Relaxed) as f64),
@@ -103,6 +107,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         staleness_ms: staleness.map(ms_up),
         writable: not_writable(shared).is_none(),
         watermark: shared.told(),
+        lives: littoral_model::lives::RegionLives::clone(&published.lives),
         regions: shared.exchange.status(),
         views: views.collect(),
         modules: modules.collect(),

@@ -73,10 +73,12 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
     // All read after they were asked.
     (freshness.position, freshness.staleness, freshness.source) = (position, Some(asked_at.elapsed()), Source::Quorum);
     match &request.demand.at_least {
-        Some(token) if !freshness.watermark.covers(token) => Err(ReadError::NotFreshEnough {
-            wanted: format!("the token '{token}' is demanded"),
-            have: format!("the regions that answered have '{}'", freshness.watermark),
-        }),
+        Some(token) if !shared.published.load().lives.covers(&freshness.watermark, token) => {
+            Err(ReadError::NotFreshEnough {
+                wanted: format!("the token '{token}' is demanded"),
+                have: format!("the regions that answered have '{}'", freshness.watermark),
+            })
+        }
         _ => Ok(answer),
     }
 }

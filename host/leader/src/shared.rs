@@ -1,6 +1,7 @@
 //! What the leader's threads and callers share.
 
 use crate::{
+    belonging::Standing,
     config::Config,
     exchange::Exchange,
     members::Part,
@@ -14,15 +15,16 @@ use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     ports::ModuleRuntime,
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     token::Watermark,
     write::{WriteConcern, WriteError, WriteReceipt},
 };
 use littoral_replica::Table;
 use parking_lot::Mutex;
 use std::{
+    hash::{BuildHasher as _, RandomState},
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{oneshot, watch};
 
@@ -82,6 +84,11 @@ pub(crate) struct Shared {
     pub(crate) proof: Proof,
     /// Those who take this log's records to answer reads from.
     pub(crate) edges: Edges,
+    pub(crate) entropy: u64,
+    /// When another life of the log was last begun because a subscriber has shown that the log was put back.
+    pub(crate) begun_anew_at: Mutex<Option<Instant>>,
+    /// Where the log belongs.
+    pub(crate) standing: Standing,
     /// Other regions.
     pub(crate) exchange: Exchange,
 }
@@ -116,8 +123,9 @@ impl Shared {
 
     /// How far every region's records are here: also what was taken that had nothing to write down.
     pub(crate) fn told(&self) -> Watermark {
-        let mut told = self.published.load().told.clone();
-        self.exchange.add_to(&mut told);
+        let published = self.published.load();
+        let mut told = published.told.clone();
+        self.exchange.add_to(&mut told, &published.lives);
         told
     }
 
@@ -127,6 +135,23 @@ impl Shared {
     }
 
     pub(crate) fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {
-        published::receipt(self.identity, first, last, duplicate)
+        let Identity { region, incarnation } = self.identity;
+        let published = self.published.load();
+        let position = published.lives.get(region).map(|lives| lives.position(last));
+        published::receipt(region, first, position.unwrap_or(Position { incarnation, lsn: last }), duplicate)
     }
+
+    /// A name for another life of the log. Drawn anew from all that differs when the host was put back to an earlier state, with
+    /// this process and its random numbers in it.
+    pub(crate) fn draw_life(&self) -> Incarnation {
+        draw_life(&*self.log, self.entropy, self.now_ms())
+    }
+}
+
+/// A name for another life of a log.
+pub(crate) fn draw_life(log: &dyn Log, entropy: u64, now_ms: u64) -> Incarnation {
+    let bounds = log.bounds();
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let fresh = RandomState::new().hash_one((nanos, now_ms, bounds.tail, bounds.chain.0));
+    Incarnation(fresh ^ entropy)
 }

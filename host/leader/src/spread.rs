@@ -36,7 +36,10 @@ impl Edges {
 pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Spread {
     let deadline = Instant::now() + wait_max;
     // A release that another region's leader has taken comes with its feed, under a number of this log.
-    let mut lsn = (put.receipt.position.incarnation == shared.identity.incarnation).then_some(put.receipt.position.lsn);
+    let position = put.receipt.position;
+    let own =
+        shared.published.load().lives.get(shared.identity.region).is_some_and(|ours| ours.lists(position.incarnation));
+    let mut lsn = own.then_some(position.lsn);
     loop {
         if lsn.is_none() {
             let published = shared.published.load();

@@ -1,7 +1,9 @@
 //! Starting a leader, and its end.
 
 use crate::{
-    apply, commit,
+    apply,
+    belonging::{self, Standing},
+    commit,
     config::{Config, InvalidConfig},
     exchange::{self, Exchange},
     handle::Handle,
@@ -12,11 +14,13 @@ use crate::{
     observe,
     proof::{self, Proof},
     queue::Queue,
-    shared::{Clock, Shared},
+    shared::{Clock, Shared, draw_life},
     spread::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Hands, Ledger, Progress, Published, Receipts, RecoverError, recover};
+use littoral_leader_core::{
+    Committer, Hands, Ledger, Progress, Published, Receipts, RecoverError, belonging::Belongs, recover,
+};
 use littoral_log::{
     Log, OpenError,
     embedded::{Embedded, Options},
@@ -253,20 +257,37 @@ fn open(
         Lsn::NONE => ChainHash::GENESIS,
         lsn => log.chain_at(lsn).map_err(RecoverError::from)?.ok_or(RecoverError::NoChain { lsn })?,
     };
-    let published = Published::at(
-        identity,
-        (recovered.applied, chain, hlc),
-        recovered.catalogue.clone(),
-        recovered.origins.clone(),
-    );
-    let position = published.position;
+    let known = &recovered.known;
+    let is_blank = belonging::is_blank(known, &recovered.table);
+    let whose = (identity.region, config.catalogue_home);
+    let belongs = Belongs::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
+    if log.is_new() {
+        let path = std::fs::canonicalize(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+        tracing::warn!(path = %path.display(), log = %identity.incarnation, region = %identity.region, "there is no log in this directory: a new one begins, which holds nothing");
+    }
     let receipts = Arc::new(Mutex::new(recovered.receipts));
     let owner = (identity.region, bounds.epoch);
     let clock = HlcClock::after(hlc.max(bounds.hlc));
-    let known = (recovered.catalogue, recovered.origins);
-    let committer = Committer::new(owner, config.limits(), clock, known, receipts.clone())
+    let mut committer = Committer::new(owner, config.limits(), clock, recovered.known.clone(), receipts.clone())
         .importing(config.imports(identity.incarnation))
-        .over(recovered.table.clone());
+        .over(recovered.table.clone())
+        .unbegun(alone && !log.is_new());
+    let mut as_of = ((recovered.applied, chain, hlc), recovered.known);
+    if committer.is_unbegun() {
+        let now_ms = (ground.clock)();
+        let life = draw_life(&*log, ground.entropy, now_ms);
+        match committer.begin_now(&*log, life, now_ms) {
+            Ok(_) => {
+                let bounds = log.bounds();
+                as_of = ((bounds.tail, bounds.chain, bounds.hlc), committer.known().clone());
+            }
+            // It is tried again: until then reads are answered, and writes refused for the same reason.
+            Err(error) => tracing::error!(%error, "the log takes no writes yet"),
+        }
+    }
+    let standing = Standing::new(belongs.blank(is_blank, config.init));
+    let published = Published::at(identity, as_of.0, as_of.1);
+    let position = published.position;
     let part = part.map(|(part, tasks)| Arc::new(Part::of(&config, part, log.clone(), recovered.applied, tasks)));
     let shared = Arc::new(Shared {
         identity,
@@ -291,6 +312,9 @@ fn open(
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
         proof: Proof::default(),
         edges: Edges::default(),
+        entropy: ground.entropy,
+        begun_anew_at: Mutex::default(),
+        standing,
         exchange: Exchange::new(&config),
         config,
     });

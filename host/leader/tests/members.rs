@@ -292,7 +292,7 @@ async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
     let shown = tails.show(&kept[0].name, Lsn::NONE, 100).unwrap();
     let events: Vec<_> = shown.iter().map(|record| (record.key.to_vec(), record.event_time.0)).collect();
     assert!(events.contains(&(7_i64.to_le_bytes().to_vec(), EventTime::from_ms(2_000).0)), "{events:?}");
-    assert!(shown.iter().all(|record| record.view.as_deref() == Some("v")));
+    assert!(shown.iter().all(|record| record.view.as_ref().is_some_and(|view| view.name == "v")));
     // Merged, it loses to what is newer and adds what is not there, under its old versions.
     let merged = tails.merge(kept[0].name.clone()).await.unwrap();
     assert_eq!(merged.rows as usize, shown.len());

@@ -40,20 +40,29 @@ fn region(name: &str) -> Region {
 struct Regions {
     nodes: Vec<Option<Running>>,
     doors: Vec<(SocketAddr, CancellationToken)>,
+    /// All of the cluster begins: nobody waits for what another region may hold.
+    init: bool,
 }
 
 impl Regions {
     async fn start(count: usize) -> Self {
+        let mut regions = Self::none(count).await;
+        regions.init = true;
+        for at in 0..count {
+            regions.open(at, Memory::new(), Memory::new()).await;
+        }
+        regions.init = false;
+        regions
+    }
+
+    /// Regions of which none runs.
+    async fn none(count: usize) -> Self {
         let mut doors = Vec::new();
         for _ in 0..count {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             doors.push((listener.local_addr().unwrap(), CancellationToken::new()));
         }
-        let mut regions = Self { nodes: (0..count).map(|_| None).collect(), doors };
-        for at in 0..count {
-            regions.open(at, Memory::new(), Memory::new()).await;
-        }
-        regions
+        Self { nodes: (0..count).map(|_| None).collect(), doors, init: false }
     }
 
     fn config(&self, at: usize) -> Config {
@@ -65,6 +74,7 @@ impl Regions {
             regions: others
                 .map(|other| OtherRegion { name: region(NAMES[other]), peers: vec![self.doors[other].0.to_string()] })
                 .collect(),
+            init: self.init,
             ..support::config()
         }
     }
@@ -126,7 +136,7 @@ impl Regions {
             all.set(own, status.position.incarnation, head);
         }
         for at in 0..self.nodes.len() {
-            until("every region has every write", || self.at(at).leader.status().watermark.covers(&all)).await;
+            until("every region has every write", || self.at(at).leader.status().covers(&all)).await;
         }
         let first = rows(self.at(0));
         for (at, name) in NAMES.iter().enumerate().take(self.nodes.len()).skip(1) {
@@ -143,7 +153,7 @@ impl Regions {
             }
             for record in littoral_wire::records::iter(&block.bytes) {
                 let record = record.unwrap();
-                if record.origin == own {
+                if record.origin == own && record.begins().is_none() {
                     last = record.lsn;
                 }
             }
@@ -297,7 +307,7 @@ async fn a_write_that_asks_for_other_regions_waits_for_their_disks_and_says_what
     let receipt = regions.at(1).leader.write(asked(1, 2, 20_000)).await.unwrap();
     assert_eq!(receipt.concern, WriteConcern::Regions(2));
     for at in [0, 2] {
-        assert!(regions.at(at).leader.status().watermark.covers(&receipt.token), "acknowledged before it was there");
+        assert!(regions.at(at).leader.status().covers(&receipt.token), "acknowledged before it was there");
     }
     let invalid = regions.at(1).leader.write(asked(2, 3, 1_000)).await.unwrap_err();
     assert!(matches!(&invalid, WriteError::Invalid(why) if why.contains("knows 2 other regions")), "{invalid}");
@@ -497,8 +507,13 @@ async fn regions_whose_catalogues_were_made_apart_do_not_mix_their_rows() {
         regions.nodes[at].take().unwrap().stop().await;
         regions.open(at, disk.crash(1), components.crash(1)).await;
     }
-    let trouble = |at: usize| regions.at(at).leader.status().regions[0].trouble.clone();
-    until("it is reported", || trouble(0).contains("made apart") && trouble(1).contains("made apart")).await;
+    let is_apart = |node: &Running| node.leader.status().regions[0].trouble.contains("made apart");
+    for at in [0, 1, 0] {
+        until("it is reported", || (0..2).all(|at| is_apart(regions.at(at)))).await;
+        // From then on the history of the other's log is known, and says nothing of its views.
+        regions.crash(at, 3).await;
+    }
+    until("it is reported", || (0..2).all(|at| is_apart(regions.at(at)))).await;
     for (at, name) in [(0, "mine"), (1, "theirs")] {
         let catalogue = regions.at(at).leader.catalogue();
         assert_eq!(catalogue.views().map(|view| view.name.as_str()).collect::<Vec<_>>(), [name]);
@@ -529,4 +544,46 @@ async fn a_home_that_has_lost_its_log_takes_no_view_away_from_the_others_and_get
     regions.crash(0, 5).await;
     regions.level().await;
     assert_eq!(regions.at(0).leader.catalogue().views().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_with_an_empty_directory_waits_for_the_others_and_heals_before_it_is_followed() {
+    let mut regions = Regions::none(2).await;
+    regions.open(0, Memory::new(), Memory::new()).await;
+    let made = regions.at(0).leader.change(CatalogueChange::PutView(support::view("v"))).await;
+    assert!(matches!(&made, Err(WriteError::NotLeader(reason)) if reason.contains("'us'")), "{made:?}");
+    let status = regions.at(0).leader.status();
+    assert!(!status.writable && !status.ready && status.not_ready_reason.contains("'us'"), "{status:?}");
+    // Nor is anything said not to exist, which another region may have.
+    let read = regions.at(0).leader.read(&ReadRequest::default()).await;
+    assert!(matches!(&read, Err(ReadError::NotAllHere(reason)) if reason.contains("'us'")), "{read:?}");
+    assert_eq!(regions.at(0).leader.belongs(), None);
+    regions.open(1, Memory::new(), Memory::new()).await;
+    let writable = |regions: &Regions| regions.at(0).leader.status().writable;
+    let begun = std::time::Instant::now();
+    while !writable(&regions) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "all are as empty");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let id = regions.view("v").await;
+    let founded = regions.at(0).leader.belongs().expect("the home founds it");
+    let receipt = regions.at(0).put(id, 1, 11, 1).await.unwrap();
+    let log = receipt.position.incarnation;
+    while regions.at(1).get(id, 1) != Some(11) || regions.at(1).leader.belongs().is_none_or(|b| !b.healed) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "us is taken into the cluster");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The home loses its disk.
+    regions.shut(0);
+    regions.nodes[0].take().unwrap().stop().await;
+    regions.open(0, Memory::new(), Memory::new()).await;
+    let healed = |regions: &Regions| regions.at(0).leader.belongs().filter(|belongs| belongs.healed);
+    while healed(&regions).is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "us vouches, and has what was lost");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(regions.at(0).leader.status().ready);
+    let belongs = healed(&regions).unwrap();
+    assert_eq!((belongs.cluster, belongs.succeeds), (founded.cluster, Some(log)));
+    assert_eq!(regions.at(0).get(id, 1), Some(11));
 }

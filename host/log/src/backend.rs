@@ -43,6 +43,9 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Whose log it is.
     fn identity(&self) -> Identity;
 
+    /// Whether it was made when it was opened: nobody has seen it before.
+    fn is_new(&self) -> bool;
+
     /// Where it begins and ends now.
     fn bounds(&self) -> Bounds;
 

@@ -55,6 +55,8 @@ pub struct Embedded {
     storage: Arc<dyn Storage>,
     options: Options,
     identity: Identity,
+    /// Whether this opening has made it.
+    made: bool,
     state: RwLock<State>,
     /// The epoch that the log was begun with: it takes nothing older.
     begun: Epoch,
@@ -114,6 +116,10 @@ struct Prepared {
 impl Log for Embedded {
     fn identity(&self) -> Identity {
         self.identity
+    }
+
+    fn is_new(&self) -> bool {
+        self.made
     }
 
     fn bounds(&self) -> Bounds {

@@ -5,6 +5,7 @@
 //! kept, so that a damaged one is no loss as long as the log reaches back to the one before.
 
 mod load;
+mod older;
 mod transfer;
 mod write;
 
@@ -16,6 +17,7 @@ use littoral_model::{
     catalogue::Catalogue,
     conflict::Conflict,
     hlc::Hlc,
+    lives::RegionLives,
     origin::Origins,
     outranked::Outranked,
     position::{Epoch, Incarnation, Lsn},
@@ -33,9 +35,12 @@ const KIND_HEAD: u32 = 1;
 const KIND_ROWS: u32 = 2;
 const KIND_RECEIPTS: u32 = 3;
 const KIND_END: u32 = 4;
-const KIND_ORIGINS: u32 = 5;
+/// As programs wrote them that knew no lives.
+const KIND_ORIGINS_V1: u32 = 5;
 const KIND_CONFLICTS: u32 = 6;
 const KIND_OUTRANKED: u32 = 7;
+const KIND_LIVES: u32 = 8;
+const KIND_ORIGINS: u32 = 9;
 
 /// Snapshots that are kept.
 pub const KEPT: usize = 2;
@@ -87,6 +92,8 @@ pub struct Remembered {
     pub receipts: Vec<Receipt>,
     /// How far other regions' records are in it.
     pub origins: Origins,
+    /// The histories of the regions' logs, this one's among them; empty in snapshots of programs that knew no lives.
+    pub lives: RegionLives,
     /// Conflicts between regions, oldest first.
     pub conflicts: Vec<Conflict>,
 }

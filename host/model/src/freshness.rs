@@ -49,6 +49,8 @@ pub enum Degraded {
     OverBudget,
     /// The replica has not finished its first snapshot.
     Bootstrapping,
+    /// The leader's address serves another log than the one that is held; the replica serves what it has.
+    OtherLog,
 }
 
 /// Where a read may be answered.

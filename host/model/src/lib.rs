@@ -3,7 +3,9 @@
 //!
 //! Invariant: nothing here opens a file or a socket, reads a clock or draws a random number. Time is an argument.
 
+pub mod adoption;
 pub mod catalogue;
+pub mod cluster;
 pub mod column;
 pub mod conflict;
 pub mod convert;
@@ -15,6 +17,7 @@ pub mod event_time;
 pub mod freshness;
 pub mod hlc;
 pub mod instant;
+pub mod lives;
 pub mod merge;
 pub mod module;
 pub mod module_outputs;

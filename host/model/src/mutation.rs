@@ -6,6 +6,14 @@
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
+    /// A log that was put back to an older copy while its process ran goes on as if nothing had been.
+    PutBackUnnoticed,
+    /// A region whose log was put back does not ask for what others have of it.
+    KeepWhatWasLost,
+    /// Rows of records that the log has lost are kept beside the records that came in their place.
+    KeepRowsPastFork,
+    /// A record counts as known by its number alone, whichever copy of the log gave it.
+    EqualNumbersAreOneRecord,
     /// A fill is taken though the feed has overtaken it.
     SkipStripeCheck,
     /// A record is applied without its number in the key's stripe.
@@ -39,6 +47,8 @@ pub enum Mutation {
     FillLosesRow,
     /// A token that was not reached counts as reached.
     IgnoreToken,
+    /// Whoever holds rows follows any log that is offered.
+    FollowOtherLog,
     /// An answer that is older than the read which joined it is given out.
     JoinOlderFlight,
     /// A publisher is asked for rows before it has been taken for one to follow.
@@ -161,6 +171,9 @@ impl Mutation {
     pub const REGIONS: [Self; 4] =
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
+    /// Those of logs that are put back to older copies.
+    pub const PUT_BACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::PutBackUnnoticed];
+
     /// Those of regions that one seed in thousands meets.
     pub const REGIONS_RARE: [Self; 5] =
         [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
@@ -169,16 +182,21 @@ impl Mutation {
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
     /// Those that one seed in thousands meets.
-    pub const RARE: [Self; 5] = [
+    pub const RARE: [Self; 9] = [
         Self::AskBeforeGreeted,
         Self::JoinOtherReplica,
-        Self::MendCollected,
         Self::ApplyBehindRow,
         Self::HeedStaleRound,
+        Self::StayWithReplaced,
+        Self::MendCollected,
+        Self::FreshFromOtherLog,
+        Self::ResumeTooLate,
+        Self::FreshAcrossLogs,
     ];
 
     /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 27] = [
+        Self::KeepRowsPastFork,
         Self::SkipStripeCheck,
         Self::PublishNoStripe,
         Self::ApplyWithoutRank,
@@ -187,22 +205,19 @@ impl Mutation {
         Self::SnapshotLosesRows,
         Self::DigestKeepsReplaced,
         Self::AcknowledgeBeforeSync,
-        Self::ResumeTooLate,
         Self::ForgetApplied,
         Self::FreshFromNewestPing,
         Self::FreshBeforeApplied,
         Self::DropInsert,
         Self::FillLosesRow,
         Self::IgnoreToken,
+        Self::FollowOtherLog,
         Self::JoinOlderFlight,
         Self::KeepFailedReceipts,
         Self::ForgetReceiptsOnReplay,
         Self::SnapshotWithoutReceipts,
-        Self::FreshAcrossLogs,
-        Self::FreshFromOtherLog,
         Self::IgnoreRelayLag,
         Self::FollowOldEpoch,
-        Self::StayWithReplaced,
         Self::DigestMissesBuckets,
         Self::ScrubSeesNothing,
         Self::CollectTooMuch,

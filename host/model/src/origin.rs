@@ -2,7 +2,7 @@
 
 use crate::{
     hlc::Hlc,
-    position::{Incarnation, Lsn, Position},
+    position::{Lsn, Position},
     record::ChainHash,
     region::Region,
     row::RowHeader,
@@ -31,12 +31,15 @@ pub struct Origin {
     pub chain: ChainHash,
     /// The newest clock reading among its records here.
     pub hlc: Hlc,
-    /// Whether its log was begun anew since the first of its records came: of its former life others may have more or less.
+    /// Whether its log was begun anew, or put back to an older copy, since the first of its records came: of what is lost there
+    /// others may have more or less.
     pub begun_anew: bool,
     /// The newest clock reading among its rows here that came with a third region's snapshot, and so by no number of its log.
     pub foreign: Hlc,
     /// The newest clock reading among all its rows here: beyond `hlc` while a snapshot of it is taken in.
     pub newest: Hlc,
+    /// The newest number that one of them has in the region's log: beyond `position` while a snapshot of it is taken in.
+    pub newest_lsn: Lsn,
     /// What the region itself had seen of others by then. What it wrote after that was written in knowledge of it, and is no
     /// conflict with it.
     pub seen: BTreeMap<Region, Seen>,
@@ -61,17 +64,18 @@ impl Origins {
         std::iter::once(own).chain(others).collect()
     }
 
-    /// Whether a record of this region is here already: brought over before, in the same life of its log.
-    #[must_use]
-    pub fn has(&self, region: Region, incarnation: Incarnation, lsn: Lsn) -> bool {
-        self.get(region).is_some_and(|origin| origin.position.incarnation == incarnation && lsn <= origin.position.lsn)
-    }
-
-    /// A region's records are here up to the given point. The clock reading only grows.
-    pub fn set(&mut self, region: Region, position: Position, chain: ChainHash, hlc: Hlc, seen: &[Seen]) {
+    /// A region's records are here up to the given point. The clock reading only grows. `lost`: what came before of its log, past
+    /// that point, is lost there.
+    pub fn set(
+        &mut self,
+        region: Region,
+        (position, chain): (Position, ChainHash),
+        hlc: Hlc,
+        seen: &[Seen],
+        lost: bool,
+    ) {
         let origin = self.0.entry(region).or_default();
-        let before = origin.position;
-        origin.begun_anew |= before != Position::default() && before.incarnation != position.incarnation;
+        origin.begun_anew |= lost;
         origin.position = position;
         origin.chain = chain;
         origin.hlc = origin.hlc.max(hlc);
@@ -84,10 +88,18 @@ impl Origins {
         self.0.values().any(|origin| origin.newest.max(origin.foreign) > origin.hlc)
     }
 
-    /// A row of a region has come by itself.
-    pub fn came(&mut self, region: Region, hlc: Hlc) {
+    /// A row of a region has come by itself, with the number that it has there.
+    pub fn came(&mut self, region: Region, lsn: Lsn, hlc: Hlc) {
         let origin = self.0.entry(region).or_default();
         origin.newest = origin.newest.max(hlc);
+        origin.newest_lsn = origin.newest_lsn.max(lsn);
+    }
+
+    /// What is here of a region's log past this record is not in it any more.
+    pub fn cut(&mut self, region: Region, kept: Lsn) {
+        if let Some(origin) = self.0.get_mut(&region) {
+            origin.newest_lsn = origin.newest_lsn.min(kept);
+        }
     }
 
     /// A row of a region has come with a third region's snapshot.
@@ -122,5 +134,11 @@ impl Origins {
         // Our own rows are known by their number; those of third regions have one of ours, and are known by their clock.
         writer == other
             || seen().is_some_and(|seen| if other == own { held.lsn <= seen.lsn } else { held.version.hlc <= seen.hlc })
+    }
+}
+
+impl FromIterator<(Region, Origin)> for Origins {
+    fn from_iter<T: IntoIterator<Item = (Region, Origin)>>(origins: T) -> Self {
+        Self(origins.into_iter().collect())
     }
 }

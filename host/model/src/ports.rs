@@ -2,20 +2,23 @@
 //! writers; the sandbox is the module runtime; only the application joins them.
 
 use crate::{
+    adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
+    cluster::Belonging,
     column::Column,
     conflict::Conflict,
     digest::{BucketRows, Checkpoints, Verification},
     freshness::ReadDemand,
+    lives::RegionLives,
     module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
     record::ChainHash,
     region::Region,
     row::Row,
     status::{NodeStatus, Shortfalls},
-    tail::{TailMerged, TailRecord, TailStatus},
+    tail::{TailMerged, TailPiece, TailRecord, TailStatus},
     token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
@@ -244,7 +247,8 @@ pub trait Node: FeatureReader + FeatureWriter {
         Box::pin(std::future::ready(Spread::default()))
     }
 
-    /// Records that were given up here. `None` at a node that is no member of a region's log.
+    /// Detached tails that are kept here. `None` at a node that keeps none: a leader that keeps its log alone, and an edge without a
+    /// data directory.
     fn tails(&self) -> Option<Arc<dyn Tails>> {
         None
     }
@@ -263,10 +267,17 @@ pub trait Node: FeatureReader + FeatureWriter {
     fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {
         None
     }
+
+    /// Has an edge take the log that it was offered last and refused, in the place of the one that it holds; `log` must name that
+    /// one, where it is given. `None` at a node that is no edge.
+    fn adopt(&self, log: Option<Incarnation>) -> Option<Result<OfferedLog, AdoptError>> {
+        let _ = log;
+        None
+    }
 }
 
-/// Records that a member of a region's log had alone and had to give up, kept aside: what `local` had acknowledged and the
-/// region has lost, until somebody merges or drops it.
+/// Records that a member of a region's log had alone and had to give up, or rows that an edge held of records that its leader's log
+/// has lost. They are kept aside until somebody merges or drops them.
 pub trait Tails: Send + Sync + 'static {
     /// All that are kept here, oldest first.
     ///
@@ -281,7 +292,7 @@ pub trait Tails: Send + Sync + 'static {
     fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError>;
 
     /// Has its rows and deletions taken into the region's log, under their old versions: they lose to what was written since as
-    /// if they had come late. A second time changes nothing. The tail is dropped then.
+    /// if they had come late. A second time changes nothing. The tail is dropped once all of it is durable there.
     fn merge(&self, name: String) -> BoxFuture<'_, Result<TailMerged, WriteError>>;
 
     /// Forgets it.
@@ -356,9 +367,9 @@ pub trait FeedSource: Node {
     }
 
     /// The record behind which a replica of another region's log can go on here, when it has each region's records as far as
-    /// `theirs` says; `None` when it needs a snapshot.
-    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
-        let _ = theirs;
+    /// `theirs` says, by the histories that it knows; `None` when it needs a snapshot.
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+        let _ = (theirs, lives);
         None
     }
 
@@ -367,9 +378,38 @@ pub trait FeedSource: Node {
         self.status().watermark
     }
 
-    /// The leader of another region says that it has everything up to `lsn` durably in its own log.
-    fn taken_by(&self, region: Region, lsn: Lsn) {
-        let _ = (region, lsn);
+    /// The histories of the regions' logs, this one's among them.
+    fn lives(&self) -> RegionLives {
+        RegionLives::default()
+    }
+
+    /// The regions that the leader's configuration names, its own among them; none where that is not known.
+    fn configured(&self) -> Vec<Region> {
+        Vec::new()
+    }
+
+    /// Where this log belongs; `None` while that is not known.
+    fn belongs(&self) -> Option<Belonging> {
+        self.lives().belongs()
+    }
+
+    /// A subscriber shows a position that this log must have and does not have: the log was put back to an older copy while its
+    /// process ran. A leader that keeps its log alone lets another life of it begin.
+    fn shown_ahead(&self) {}
+
+    /// The leader of another region holds records of this log that this log has lost: before anything else is sent to it, a whole
+    /// snapshot of its rows is asked for, and that is durable.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        let _ = region;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// The leader of another region says that it has everything up to there durably in its own log.
+    fn taken_by(&self, region: Region, position: Position) {
+        let _ = (region, position);
     }
 
     /// A subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
@@ -382,6 +422,15 @@ pub trait FeedSource: Node {
     /// acknowledged before a majority has it. Who has everything up to there is behind in nothing.
     fn acknowledged(&self) -> Position {
         *self.head().borrow()
+    }
+
+    /// Takes rows and deletions that this log has lost back into it, under their old versions. A relay passes them on to its leader.
+    ///
+    /// # Errors
+    /// As [`TailPiece::check`] and [`FeatureWriter::write`].
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        let _ = piece;
+        Box::pin(std::future::ready(Err(WriteError::NotLeader("it takes no detached tails".to_owned()))))
     }
 
     /// Whether this is the leader itself, or a relay and how far it is behind.
@@ -447,6 +496,8 @@ pub struct SnapshotSource {
     pub chain: ChainHash,
     /// The same for every region.
     pub watermark: Watermark,
+    /// The histories of the regions' logs.
+    pub lives: RegionLives,
     /// Whether there are rows that the watermark does not name, as they came round a third region: whoever holds them cannot go on
     /// in another region's log without a snapshot of it.
     pub mixed: bool,

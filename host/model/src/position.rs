@@ -56,9 +56,9 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Names one life of a log. A log that was lost and begun anew has another incarnation, so that its LSNs are never
-/// taken for those of the log before. Drawn at random when the log is made; written as 16 hexadecimal digits, in JSON too, as
-/// many of its readers round large numbers.
+/// Names one life of a log ([`crate::lives`]): whenever a log is opened, or a member begins to lead it, another begins, so that the LSNs
+/// of two copies of a log are never taken for each other. The name of its first life is also the log's own, which it keeps. Drawn
+/// at random; written as 16 hexadecimal digits, in JSON too, as many of its readers round large numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 

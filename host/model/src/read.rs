@@ -114,9 +114,24 @@ pub enum ReadError {
     /// The rows are more than one answer between nodes may carry.
     #[error("the read is too large: {0}")]
     TooLarge(String),
+    /// What the demanded token stands for is lost, or was never written.
+    #[error(
+        "the token '{token}' can never be reached: {reason}; write again what it stood for, and demand the token of that"
+    )]
+    TokenLost {
+        /// The part of the token.
+        token: String,
+        /// Why.
+        reason: String,
+    },
     /// Too many reads wait for the freshness that they demand.
     #[error("{0} reads already wait for freshness here; retry in a moment, or demand less")]
     TooManyWaiting(usize),
+    /// The leader's log was begun anew, and other regions have, or may have, what is lost with the one before.
+    #[error(
+        "this leader cannot tell yet what exists: {0}; ask an edge of this region or another region, or retry later"
+    )]
+    NotAllHere(String),
 }
 
 fn names(regions: &[Region]) -> String {

@@ -2,8 +2,10 @@
 
 use crate::{
     catalogue::CatalogueChange,
+    cluster::Belonging,
     event_time::EventTime,
     hlc::Hlc,
+    lives::Start,
     origin::Seen,
     position::{Epoch, Incarnation, Lsn},
     region::Region,
@@ -69,8 +71,8 @@ pub enum Payload<'a> {
         /// The oldest reading that stays.
         before: Hlc,
     },
-    /// A new leader's epoch begins here. Changes no row: what is before it counts as committed only with it.
-    Begin,
+    /// A leadership began here, as programs wrote it that did not name lives: it goes on with the life before.
+    BeginUnnamed,
     /// Everything that the record's origin had taken up to `origin_lsn` of its own log stands in this log now. It follows, in
     /// the same batch, the records that were brought over; and it is what moves the origin's part of the watermark.
     Through {
@@ -81,6 +83,18 @@ pub enum Payload<'a> {
         /// What the origin had seen of other regions by then.
         seen: Vec<Seen>,
     },
+    /// The origin's log begins another life with its record `origin_lsn`: it was opened, or a member begins to lead it. Changes no
+    /// row. What is before it counts as committed only with it. See [`crate::lives`].
+    Begin {
+        /// The life.
+        life: Incarnation,
+        /// See [`crate::lives::Start::after`].
+        after: Incarnation,
+        /// See [`crate::lives::Start::shared`].
+        shared: Lsn,
+    },
+    /// Where the log belongs, from here on. Changes no row, and concerns one log alone.
+    Belongs(Belonging),
 }
 
 /// One record of a region's log. Its postcard bytes are what the disk and the wire hold.
@@ -108,6 +122,13 @@ impl Record<'_> {
     #[must_use]
     pub fn is_content(&self) -> bool {
         matches!(self.payload, Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_))
+    }
+
+    /// The life that begins with it, if one does: of its origin's log.
+    #[must_use]
+    pub fn begins(&self) -> Option<Start> {
+        let Payload::Begin { life, after, shared } = self.payload else { return None };
+        Some(Start { life, first: self.origin_lsn, after, shared })
     }
 
     /// The version that the record gives to its row.
@@ -157,7 +178,7 @@ impl Record<'_> {
                 hash.update(&[5]);
                 hash.update(&before.0.to_le_bytes());
             }
-            Payload::Begin => hash.update(&[6]),
+            Payload::BeginUnnamed => hash.update(&[6]),
             Payload::Through { incarnation, chain, seen } => {
                 hash.update(&[7]);
                 hash.update(&incarnation.0.to_le_bytes());
@@ -167,6 +188,18 @@ impl Record<'_> {
                     hash.update(&lsn.0.to_le_bytes());
                     hash.update(&hlc.0.to_le_bytes());
                 }
+            }
+            Payload::Begin { life, after, shared } => {
+                hash.update(&[8]);
+                hash.update(&life.0.to_le_bytes());
+                hash.update(&after.0.to_le_bytes());
+                hash.update(&shared.0.to_le_bytes());
+            }
+            Payload::Belongs(Belonging { cluster, succeeds, healed }) => {
+                hash.update(&[9]);
+                hash.update(&cluster.0.to_le_bytes());
+                hash.update(&[u8::from(succeeds.is_some()), u8::from(*healed)]);
+                hash.update(&succeeds.map_or(0, |log| log.0).to_le_bytes());
             }
         }
         ChainHash(hash.digest())

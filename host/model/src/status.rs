@@ -2,7 +2,8 @@
 
 use crate::{
     freshness::Degraded,
-    position::{Epoch, Lsn, Position},
+    lives::{Lives, RegionLives},
+    position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
     token::Watermark,
 };
@@ -49,6 +50,9 @@ pub struct NodeStatus {
     pub writable: bool,
     /// How far every region's records are applied: a freshness token.
     pub watermark: Watermark,
+    /// The histories of the regions' logs: which positions of earlier lives the watermark includes.
+    #[serde(default)]
+    pub lives: RegionLives,
     /// At a leader, the other regions.
     pub regions: Vec<RegionStatus>,
     /// Per view.
@@ -57,6 +61,21 @@ pub struct NodeStatus {
     pub modules: Vec<ModuleStatus>,
     /// Further numbers by name (bytes, counts, durations), for people and for `--json`.
     pub gauges: std::collections::BTreeMap<String, f64>,
+}
+
+impl NodeStatus {
+    /// Whether everything that a token demands is applied.
+    #[must_use]
+    pub fn covers(&self, demand: &Watermark) -> bool {
+        self.lives.covers(&self.watermark, demand)
+    }
+
+    /// The name of the log that the node holds or follows; it stays the same as long as there is the log.
+    #[must_use]
+    pub fn log(&self) -> Incarnation {
+        let life = self.position.incarnation;
+        self.lives.with_life(life).map_or(life, Lives::log)
+    }
 }
 
 /// What a node that serves falls short of, and why.

@@ -11,6 +11,7 @@ use littoral_model::{
     read::{ReadError, ViewRead},
     region::Region,
     status::NodeStatus,
+    tail::TailPiece,
     token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
@@ -72,6 +73,8 @@ pub enum Call {
         /// Keys per view.
         reads: Vec<ViewRead>,
     },
+    /// Rows and deletions that the leader's log has lost and an edge has kept.
+    Merge(TailPiece),
 }
 
 /// A call and its number.
@@ -121,7 +124,7 @@ pub struct BucketRead {
 pub enum Answer {
     /// Of [`Call::Read`] and [`Call::Held`].
     Read(Result<RowsRead, ReadError>),
-    /// Of [`Call::Write`] and [`Call::Change`].
+    /// Of [`Call::Write`], [`Call::Change`] and [`Call::Merge`].
     Receipt(Result<WriteReceipt, WriteError>),
     /// Of [`Call::PutModule`].
     Module(Result<ModulePut, WriteError>),

@@ -4,9 +4,11 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
+    cluster::ClusterId,
     digest::Checkpoint,
     hlc::Hlc,
-    position::{Epoch, Lsn, Position},
+    lives::RegionLives,
+    position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
     region::Region,
     token::Watermark,
@@ -14,7 +16,9 @@ use littoral_model::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The oldest version of the feed's protocol that this build speaks.
+/// The oldest version of the feed's protocol that this build follows. Publishers of this version know no lives: each of their logs
+/// counts as having one. A publisher of this build serves [`VERSION_MAX`] alone, as older subscribers cannot read its records:
+/// subscribers are upgraded first.
 pub const VERSION_MIN: u16 = 3;
 /// The newest version of the feed's protocol that this build speaks.
 pub const VERSION_MAX: u16 = 4;
@@ -56,9 +60,18 @@ pub struct SubscriberHello {
     pub resume: Option<Resume>,
     /// How far it has every region's records: by that it may go on in another region's log. Empty when it may not.
     pub watermark: Watermark,
+    /// The newest record of that log that anything held comes from, also past `resume`; `None` when nothing is.
+    pub holds: Option<Position>,
+    /// The life of a log whose publisher it has refused last, as it has seen a later one.
+    pub ended: Option<Incarnation>,
+    /// The histories of the regions' logs as it knows them, that of the log of `resume` among them.
+    pub lives: RegionLives,
+    /// Its cluster; `None` while it has none.
+    pub cluster: Option<ClusterId>,
 }
 
 /// What a subscriber sends.
+#[expect(clippy::large_enum_variant, reason = "there is one hello in a stream, and no message is kept")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upstream {
     /// The first message, and only the first.
@@ -104,6 +117,18 @@ pub struct PublisherHello {
     pub watermark: Watermark,
     /// A heartbeat comes at least this often, in milliseconds.
     pub heartbeat_ms: u32,
+    /// The histories of the regions' logs, this one's among them.
+    pub lives: RegionLives,
+    /// The last record that both have alike, when the subscriber's log and this one are copies of one log that went on apart. A
+    /// snapshot follows; what the subscriber holds past this record is lost here.
+    pub forked: Option<Resume>,
+    /// Its cluster; `None` while it has none.
+    pub cluster: Option<ClusterId>,
+    /// The log in whose place this one was begun, as the other regions knew it: its first life's name.
+    pub succeeds: Option<Incarnation>,
+    /// The regions that the leader's configuration names, its own among them: records of no other come. None where that is not
+    /// known.
+    pub configured: Vec<Region>,
 }
 
 /// Why a publisher ends a stream.
@@ -121,8 +146,8 @@ pub enum ErrorCode {
     Log,
     /// The publisher stops; it may come back.
     Shutdown,
-    /// The publisher is a relay that has less than the subscriber, or not all that it would need; try again later, or
-    /// elsewhere.
+    /// The publisher has less than the subscriber, or not all that it would need: a relay that is behind, a leader that was deposed
+    /// or whose log was put back to an older copy and begins anew; try again later, or elsewhere.
     Behind,
 }
 
@@ -139,6 +164,8 @@ pub enum Downstream {
         chain: ChainHash,
         /// The same for every region: how far others' records are in it.
         watermark: Watermark,
+        /// The histories of the regions' logs.
+        lives: RegionLives,
         /// Whether there are rows that the watermark does not name, as they came round a third region: whoever holds them cannot
         /// go on in another region's log without a snapshot of it.
         mixed: bool,

@@ -5,6 +5,7 @@
 pub mod call;
 pub mod fill;
 pub mod frame;
+pub mod kinship;
 pub mod members;
 pub mod proof;
 pub mod publisher;

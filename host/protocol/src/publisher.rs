@@ -1,9 +1,11 @@
 //! A leader's session with one subscriber: how it begins, what is sent next, what the subscriber may send.
 
-use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, Upstream, VERSION_MAX, VERSION_MIN};
+use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, Upstream, VERSION_MAX, Views};
 use littoral_model::{
+    cluster::Belonging,
+    lives::{Lives, RegionLives},
     mutation::{Mutation, active},
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
     region::Region,
     token::Watermark,
@@ -20,6 +22,10 @@ pub struct Publisher {
     pub head: Position,
     /// How far every region's records are in its log.
     pub watermark: Watermark,
+    /// The histories of the regions' logs, its own among them.
+    pub lives: RegionLives,
+    /// Where its log belongs; `None` while that is not known.
+    pub belongs: Option<Belonging>,
     /// How often it sends heartbeats, at least, in milliseconds.
     pub heartbeat_ms: u32,
     /// Another one whenever what it serves was replaced as a whole, as a relay's replica is by a snapshot.
@@ -32,7 +38,7 @@ pub struct Publisher {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No version is spoken by both.
-    #[error("feed protocol versions {min} to {max} are not spoken here, {VERSION_MIN} to {VERSION_MAX} are")]
+    #[error("feed protocol versions {min} to {max} are not spoken here, version {VERSION_MAX} is")]
     Version {
         /// The subscriber's oldest.
         min: u16,
@@ -46,6 +52,18 @@ pub enum Refusal {
         head: Lsn,
         /// The subscriber's.
         applied: Lsn,
+    },
+    /// The subscriber has what this log must have and does not: it was put back to an older copy while its process ran, or it was
+    /// replaced and does not know it.
+    #[error(
+        "this log ends with {head} and the subscriber has {applied} of it: it was put back to an older copy, or another node leads; try \
+         again in a moment"
+    )]
+    PutBack {
+        /// The publisher's last record.
+        head: Position,
+        /// The subscriber's.
+        applied: Position,
     },
     /// A second hello.
     #[error("a hello was sent twice")]
@@ -83,40 +101,104 @@ pub struct Session {
 }
 
 impl Publisher {
-    /// Answers a hello. `chain_at` gives the hash of a record that the log still holds, so that a subscriber of another
-    /// history is noticed. The tail is chosen when the subscriber stands within this life of the log, not past its head,
-    /// and holds the same record there, or comes from another region's log and lacks nothing before `rehomed`; everything else
-    /// needs a snapshot.
+    /// The history of its log.
+    #[must_use]
+    pub fn own_lives(&self) -> Lives {
+        self.lives.get(self.region).cloned().unwrap_or_else(|| Lives::of(self.head.incarnation))
+    }
+
+    /// Whether the subscriber stands in this log, or in a copy of it that went on apart.
+    #[must_use]
+    pub fn is_same_log(&self, hello: &SubscriberHello) -> bool {
+        let ours = self.own_lives();
+        let of = |life| hello.lives.with_life(life).is_some_and(|theirs| theirs.log() == ours.log());
+        hello.resume.is_some_and(|Resume { position, .. }| ours.lists(position.incarnation) || of(position.incarnation))
+    }
+
+    /// The last record that the subscriber's copy of this log has in common with it, when the subscriber holds something past that.
+    /// Another region's leader may hold it though it stands before that: when it has heard of a life that this log has lost, and
+    /// this log may have lost with it that it had asked for everything.
+    #[must_use]
+    pub fn fork(&self, hello: &SubscriberHello) -> Option<Position> {
+        let (ours, position) = (self.own_lives(), furthest(hello)?);
+        let theirs = hello.lives.with_life(position.incarnation).cloned();
+        let for_region = matches!(hello.views, Views::ForRegion(_));
+        let lost_life = theirs.as_ref().is_some_and(|theirs| for_region && !ours.lists(theirs.current()));
+        if ours.has(position, self.head.lsn) && !lost_life {
+            return None;
+        }
+        ours.common(self.head.lsn, &theirs.unwrap_or_else(|| Lives::of(position.incarnation)), position.lsn)
+    }
+
+    /// Answers a hello. `chain_at` gives the hash of a record that the log still holds and goes on behind, so that a subscriber of
+    /// another history is noticed. The tail is chosen when the subscriber's position belongs to this log ([`Lives::has`]) and it
+    /// holds the same record there, or comes from another region's log and lacks nothing before `rehomed`. Another region's leader
+    /// whose copy of this log went on apart goes on behind the fork; everything else needs a snapshot.
     ///
     /// # Errors
-    /// [`Refusal::Version`], [`Refusal::Behind`].
+    /// [`Refusal::Version`], [`Refusal::Behind`], [`Refusal::PutBack`].
     pub fn greet(
         &self,
         hello: &SubscriberHello,
-        chain_at: impl FnOnce(Lsn) -> Option<ChainHash>,
+        chain_at: impl Fn(Lsn) -> Option<ChainHash>,
         rehomed: Option<Resume>,
     ) -> Result<(PublisherHello, Session), Refusal> {
         let version = hello.version_max.min(VERSION_MAX);
-        if version < hello.version_min.max(VERSION_MIN) {
+        if version < hello.version_min.max(VERSION_MAX) {
             return Err(Refusal::Version { min: hello.version_min, max: hello.version_max });
         }
-        if let Some(resume) = hello.resume.filter(|_| self.relay)
-            && resume.position.incarnation == self.head.incarnation
-            && resume.position.lsn > self.head.lsn
-        {
-            return Err(Refusal::Behind { head: self.head.lsn, applied: resume.position.lsn });
+        let ours = self.own_lives();
+        let chain = hello.resume.and_then(|resume| chain_at(resume.position.lsn));
+        let belongs = hello.resume.filter(|resume| ours.has(resume.position, self.head.lsn));
+        let went_on =
+            hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
+        if went_on && !active(Mutation::PutBackUnnoticed) {
+            let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
+            return Err(Refusal::PutBack { head: self.head, applied });
         }
-        let tail_from = hello.resume.filter(|resume| {
-            resume.position.incarnation == self.head.incarnation
-                && resume.position.lsn <= self.head.lsn
-                && chain_at(resume.position.lsn) == Some(resume.chain)
+        // Of the current life, another record than ours; or one past our head.
+        let differs = hello.resume.filter(|resume| {
+            let known = resume.position.incarnation == ours.current() && resume.position.lsn <= self.head.lsn;
+            known && chain.is_some_and(|chain| chain != resume.chain)
         });
+        // A relay knows of lives of which it has no record yet.
+        let ahead = furthest(hello).filter(|held| held.lsn > self.head.lsn && ours.has(*held, Lsn(u64::MAX)));
+        if let Some(applied) = ahead.or(differs.map(|resume| resume.position))
+            && !active(Mutation::PutBackUnnoticed)
+        {
+            return Err(match self.relay && ahead.is_some() {
+                true => Refusal::Behind { head: self.head.lsn, applied: applied.lsn },
+                false => Refusal::PutBack { head: self.head, applied },
+            });
+        }
+        let forked = match (self.fork(hello), belongs) {
+            (Some(position), _) => Some(position),
+            // Of an earlier life that was put back while it ran: only its first record is known to be the same.
+            (None, Some(resume)) if chain.is_some_and(|chain| chain != resume.chain) => {
+                let starts = ours.starts().iter();
+                let first =
+                    starts.filter(|start| start.life == resume.position.incarnation).map(|start| start.first).next();
+                first.map(|lsn| Position { lsn, ..resume.position })
+            }
+            _ => None,
+        };
+        let forked = forked.map(|position| (position, chain_at(position.lsn)));
+        let for_region = matches!(hello.views, Views::ForRegion(_));
+        // Rows that the log has lost give way to a snapshot; another region keeps them, as the log takes them back.
+        let tail_from = belongs.filter(|resume| chain == Some(resume.chain) && (for_region || forked.is_none()));
+        let from_fork =
+            forked.filter(|_| for_region).and_then(|(position, chain)| Some(Resume { position, chain: chain? }));
+        let goes_on = |fork: &Resume| hello.resume.is_some() && fork.position.lsn > Lsn::NONE;
+        let tail_from = tail_from.or(from_fork.filter(goes_on));
+        let forked = forked.map(|(position, chain)| Resume { position, chain: chain.unwrap_or_default() });
         let (mode, sent, rehomed) = match (tail_from, rehomed) {
             (Some(resume), _) if active(Mutation::ResumeTooLate) => (Mode::Tail, resume.position.lsn.next(), None),
             (Some(resume), _) => (Mode::Tail, resume.position.lsn, None),
             (None, Some(rehomed)) => (Mode::Tail, rehomed.position.lsn, Some(rehomed)),
             (None, None) => (Mode::Snapshot, Lsn::NONE, None),
         };
+        // What does not hold yet what the other regions have is nothing to follow for who holds rows.
+        let belongs = self.belongs.filter(|belongs| belongs.healed);
         let answer = PublisherHello {
             version,
             region: self.region,
@@ -126,13 +208,29 @@ impl Publisher {
             rehomed,
             watermark: self.watermark.clone(),
             heartbeat_ms: self.heartbeat_ms,
+            lives: self.lives.clone(),
+            forked,
+            cluster: belongs.map(|belongs| belongs.cluster),
+            succeeds: belongs.and_then(|belongs| belongs.succeeds),
+            configured: Vec::new(),
         };
         let (head, generation) = (self.head, self.generation);
         Ok((answer, Session { head, generation, sent, applied: sent, ping: 0, answered: 0 }))
     }
 }
 
+/// The newest record of the log that the subscriber holds something of.
+fn furthest(hello: &SubscriberHello) -> Option<Position> {
+    hello.holds.or(hello.resume.map(|resume| resume.position))
+}
+
 impl Session {
+    /// The life that the log is in.
+    #[must_use]
+    pub fn life(&self) -> Incarnation {
+        self.head.incarnation
+    }
+
     /// A snapshot as of this record was sent.
     pub fn snapshot_sent(&mut self, as_of: Lsn) {
         self.sent = as_of;
@@ -210,8 +308,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Views;
-    use littoral_model::position::Incarnation;
+
+    use littoral_model::lives::Start;
 
     fn at(incarnation: u64, lsn: u64) -> Position {
         Position { incarnation: Incarnation(incarnation), lsn: Lsn(lsn) }
@@ -224,6 +322,8 @@ mod tests {
             epoch: Epoch(2),
             head: at(7, 100),
             watermark: Watermark::default(),
+            lives: RegionLives::default(),
+            belongs: None,
             heartbeat_ms: 100,
             generation: 3,
             relay: false,
@@ -232,12 +332,16 @@ mod tests {
 
     fn hello(resume: Option<Resume>) -> SubscriberHello {
         SubscriberHello {
-            version_min: VERSION_MIN,
+            version_min: 3,
             version_max: VERSION_MAX + 3,
             subscriber: "edge".into(),
             views: Views::All,
             resume,
+            holds: None,
+            ended: None,
             watermark: Watermark::default(),
+            lives: RegionLives::default(),
+            cluster: None,
         }
     }
 
@@ -256,8 +360,53 @@ mod tests {
         assert_eq!(mode_for(None), Mode::Snapshot);
         assert_eq!(mode_for(resume(at(8, 60), 60)), Mode::Snapshot, "another life of the log");
         assert_eq!(mode_for(resume(at(7, 49), 49)), Mode::Snapshot, "trimmed");
-        assert_eq!(mode_for(resume(at(7, 101), 101)), Mode::Snapshot, "past the head");
-        assert_eq!(mode_for(resume(at(7, 60), 61)), Mode::Snapshot, "another history");
+    }
+
+    /// The life 7 until record 79, then the life 9.
+    fn lives(second: u64, first: u64) -> RegionLives {
+        let mut lives = RegionLives::default();
+        let (life, after) = (Incarnation(second), Incarnation(7));
+        let start = Start { life, first: Lsn(first), after, shared: Lsn(first - 1) };
+        lives.entry(publisher().region, Incarnation(7)).begin(start);
+        lives
+    }
+
+    #[test]
+    fn what_this_log_must_have_and_does_not_shows_that_it_was_put_back() {
+        let greet = |position, chain, lives: RegionLives| {
+            let hello = SubscriberHello { lives, ..hello(Some(Resume { position, chain: ChainHash(chain) })) };
+            publisher().greet(&hello, |lsn| (lsn.0 <= 100).then_some(ChainHash(u128::from(lsn.0))), None)
+        };
+        let none = RegionLives::default();
+        for (position, chain, lives) in
+            [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lives(9, 80))]
+        {
+            let refused = greet(position, chain, lives.clone()).unwrap_err();
+            assert_eq!(refused, Refusal::PutBack { head: at(7, 100), applied: position });
+        }
+    }
+
+    #[test]
+    fn who_stands_past_a_fork_is_told_where_it_is() {
+        let publisher = Publisher { head: at(9, 100), lives: lives(9, 80), ..publisher() };
+        let greet = |views, position, theirs: &RegionLives| {
+            let resume = Some(Resume { position, chain: ChainHash(1_000) });
+            let hello = SubscriberHello { views, lives: theirs.clone(), ..hello(resume) };
+            let (answer, session) = publisher.greet(&hello, |lsn| Some(ChainHash(u128::from(lsn.0))), None).unwrap();
+            (answer.mode, answer.forked.map(|fork| (fork.position, fork.chain.0)), session.sent())
+        };
+        let for_region = || Views::ForRegion("west".parse().unwrap());
+        let fork = Some((at(7, 79), 79));
+        let unknown = RegionLives::default();
+        assert_eq!(greet(for_region(), at(7, 90), &unknown), (Mode::Tail, fork, Lsn(79)));
+        assert_eq!(greet(Views::All, at(7, 90), &unknown), (Mode::Snapshot, fork, Lsn::NONE));
+        assert_eq!(
+            greet(for_region(), at(8, 95), &lives(8, 85)),
+            (Mode::Tail, fork, Lsn(79)),
+            "a life that is not ours"
+        );
+        assert_eq!(greet(for_region(), at(8, 95), &lives(8, 60)), (Mode::Tail, Some((at(7, 59), 59)), Lsn(59)));
+        assert_eq!(greet(for_region(), at(77, 5), &unknown), (Mode::Snapshot, None, Lsn::NONE), "another log");
     }
 
     #[test]
@@ -278,7 +427,11 @@ mod tests {
             subscriber: "edge".into(),
             views: Views::All,
             resume: None,
+            holds: None,
+            ended: None,
             watermark: Watermark::default(),
+            lives: RegionLives::default(),
+            cluster: None,
         };
         assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Refusal::Version { .. })));
     }

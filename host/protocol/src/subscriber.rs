@@ -11,13 +11,15 @@ pub use violation::{Remedy, Violation};
 use crate::frame::{
     Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, VERSION_MAX, VERSION_MIN, Views,
 };
+use crate::kinship::Held;
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
     digest::Checkpoint,
     hlc::Hlc,
+    lives::{Lives, RegionLives},
     mutation::{Mutation, active},
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
     token::Watermark,
 };
@@ -36,6 +38,8 @@ pub enum Effect {
         chain: ChainHash,
         /// How far every region's records will be in it.
         watermark: Watermark,
+        /// The histories of the regions' logs.
+        lives: RegionLives,
         /// Whether there will be rows that the watermark does not name.
         mixed: bool,
         /// Its catalogue.
@@ -117,8 +121,18 @@ pub struct Subscriber {
     phase: Phase,
     views: Views,
     applied: Option<Resume>,
+    /// Where that was when the stream began.
+    stood: Option<Position>,
+    /// The newest record that something held comes from, where that is past what is applied.
+    holds: Option<Position>,
     /// How far every region's records are applied, when that may be gone on from in another region's log.
     watermark: Watermark,
+    /// What rows are held of, by whoever must not lose them to another log.
+    held: Option<Held>,
+    /// The histories of the regions' logs as they were known before.
+    known_lives: RegionLives,
+    /// The history of the log that is followed, as its publisher says.
+    lives: Lives,
     /// The newest epochs that were seen before.
     known: Epochs,
     /// The newest of the log that is followed.
@@ -137,7 +151,12 @@ impl Subscriber {
             phase: Phase::Greeting,
             views,
             applied: resume,
+            stood: resume.map(|resume| resume.position),
+            holds: None,
             watermark: Watermark::default(),
+            held: None,
+            known_lives: RegionLives::default(),
+            lives: Lives::of(Incarnation::default()),
             known: known.into(),
             epoch: Epoch(0),
             records_epoch: Epoch(0),
@@ -151,6 +170,30 @@ impl Subscriber {
         Self { watermark, ..self }
     }
 
+    /// The same, which knows these histories of the regions' logs.
+    #[must_use]
+    pub fn with_lives(self, known_lives: RegionLives) -> Self {
+        Self { known_lives, ..self }
+    }
+
+    /// The same, which holds something of records up to this one.
+    #[must_use]
+    pub fn with_rows_up_to(self, holds: Option<Position>) -> Self {
+        Self { holds, ..self }
+    }
+
+    /// The same, which holds rows and follows no log that is not theirs or known to stand in its place.
+    #[must_use]
+    pub fn holding(self, held: Option<Held>) -> Self {
+        Self { held, ..self }
+    }
+
+    /// The history of the log that is followed.
+    #[must_use]
+    pub fn lives(&self) -> &Lives {
+        &self.lives
+    }
+
     /// The first message to send.
     #[must_use]
     pub fn hello(&self, name: &str) -> SubscriberHello {
@@ -160,7 +203,11 @@ impl Subscriber {
             subscriber: name.to_owned(),
             views: self.views.clone(),
             resume: self.applied,
+            holds: self.holds.or(self.applied.map(|applied| applied.position)),
+            ended: self.known.ended(),
             watermark: self.watermark.clone(),
+            lives: self.known_lives.clone(),
+            cluster: self.held.and_then(|held| held.cluster),
         }
     }
 
@@ -195,7 +242,7 @@ impl Subscriber {
             && block.first == resume.position.lsn.next()
             && !active(Mutation::ForgetApplied)
         {
-            resume.position.lsn = block.last;
+            resume.position = self.lives.position(block.last);
             resume.chain = block.chain_after;
             self.epoch = self.epoch.max(epoch);
             self.records_epoch = epoch;
@@ -216,20 +263,27 @@ impl Subscriber {
             }
             (
                 Phase::AwaitingSnapshot { head },
-                Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate },
+                Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate },
             ) => {
                 let head = *head;
                 self.check_incarnation(as_of)?;
                 // An older snapshot in the same log would take back what is served.
                 if let Some(applied) = self.applied
-                    && applied.position.incarnation == as_of.incarnation
-                    && applied.position.lsn <= head.lsn
+                    && self.lives.has(applied.position, head.lsn)
                     && as_of.lsn < applied.position.lsn
                 {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: applied.position.lsn });
                 }
+                // A relay may have heard since it answered that what is held is not lost.
+                let heard = lives.with_life(as_of.incarnation).filter(|heard| **heard != self.lives);
+                if let Some(stood) = self.stood
+                    && as_of.lsn < stood.lsn
+                    && heard.is_some_and(|heard| heard.has(stood, Lsn(u64::MAX)))
+                {
+                    return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: stood.lsn });
+                }
                 self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
-                Ok(Effect::BeginSnapshot { as_of, chain, watermark, mixed, catalogue, rows_estimate })
+                Ok(Effect::BeginSnapshot { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate })
             }
             (Phase::Snapshot { rows: taken, .. }, Downstream::SnapshotRows { rows, bytes }) => {
                 *taken += u64::from(rows);
@@ -282,24 +336,36 @@ impl Subscriber {
         if !(VERSION_MIN..=VERSION_MAX).contains(&hello.version) {
             return Err(Violation::Version { theirs: hello.version });
         }
-        let same_log = self.applied.filter(|applied| applied.position.incarnation == hello.head.incarnation);
+        if let Some(held) = &self.held {
+            held.check(&hello).map_err(|other| Violation::OtherLog(Box::new(other)))?;
+        }
+        let theirs = hello.lives.get(hello.region);
+        if let Some(theirs) = theirs
+            && (self.known.went_on_after(theirs) || self.known_lives.iter().any(|(_, known)| theirs.is_past_of(known)))
+            && !active(Mutation::FollowOldEpoch)
+        {
+            return Err(Violation::PastLife { life: theirs.current() });
+        }
+        let lives = theirs.cloned().unwrap_or_else(|| Lives::of(hello.head.incarnation));
         let known = self.known.newest(hello.head.incarnation).unwrap_or_default();
         if hello.epoch < known && !active(Mutation::FollowOldEpoch) {
             return Err(Violation::StaleEpoch { theirs: hello.epoch, known });
         }
-        self.head = hello.head;
+        (self.head, self.lives) = (hello.head, lives);
+        if let Some(fork) = hello.forked {
+            // What is applied past it is of no log any more that goes on.
+            self.applied =
+                self.applied.map(|applied| if fork.position.lsn < applied.position.lsn { fork } else { applied });
+        }
+        let belongs = self.applied.filter(|applied| self.lives.has(applied.position, hello.head.lsn));
         match hello.mode {
             Mode::Snapshot => self.phase = Phase::AwaitingSnapshot { head: hello.head },
-            Mode::Tail => match (same_log, hello.rehomed) {
-                (_, Some(begins))
-                    if !self.watermark.is_empty()
-                        && begins.position.incarnation == hello.head.incarnation
-                        && begins.position.lsn <= hello.head.lsn =>
-                {
+            Mode::Tail => match (belongs, hello.rehomed) {
+                (_, Some(begins)) if !self.watermark.is_empty() && self.lives.has(begins.position, hello.head.lsn) => {
                     self.applied = Some(begins);
                     self.phase = Phase::Tail;
                 }
-                (Some(applied), None) if applied.position.lsn <= hello.head.lsn => self.phase = Phase::Tail,
+                (Some(_), None) => self.phase = Phase::Tail,
                 _ => return Err(Violation::CannotTail { head: hello.head, applied: self.applied.map(|a| a.position) }),
             },
         }

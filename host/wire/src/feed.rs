@@ -10,6 +10,7 @@ use littoral_model::{
     catalogue::Catalogue,
     digest::Checkpoint,
     hlc::Hlc,
+    lives::RegionLives,
     position::{Lsn, Position},
     record::ChainHash,
     token::Watermark,
@@ -18,8 +19,8 @@ use littoral_protocol::frame::{Downstream, ErrorCode, PublisherHello, Upstream};
 use serde::Deserialize;
 use std::sync::Arc;
 
-const UPSTREAM: &str = "message of a subscriber";
-const DOWNSTREAM: &str = "message of a publisher";
+pub(crate) const UPSTREAM: &str = "message of a subscriber";
+pub(crate) const DOWNSTREAM: &str = "message of a publisher";
 
 /// Appends a subscriber's message.
 ///
@@ -69,10 +70,11 @@ pub fn catalogue_bytes(catalogue: &Arc<Catalogue>) -> Result<Bytes, Error> {
 /// # Errors
 /// As [`push_downstream`].
 pub fn push_snapshot_begin(out: &mut Outgoing, message: &Downstream, catalogue: &Bytes) -> Result<(), Error> {
-    let Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue: _, rows_estimate } = message else {
+    let Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue: _, rows_estimate } = message
+    else {
         return push_downstream(out, message);
     };
-    let head = (SNAPSHOT_BEGIN, as_of, chain, watermark, mixed);
+    let head = (SNAPSHOT_BEGIN, as_of, chain, watermark, lives, mixed);
     out.push_around(DOWNSTREAM, (&head, catalogue, Some(*rows_estimate)), DOWNSTREAM_LEN_MAX)
 }
 
@@ -101,8 +103,8 @@ pub fn push_checkpoint(out: &mut Outgoing, checkpoint: &Bytes) -> Result<(), Err
 pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     Ok(match decode(payload, DOWNSTREAM)? {
         Borrowed::Hello(hello) => Downstream::Hello(hello),
-        Borrowed::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate } => {
-            Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate }
+        Borrowed::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate } => {
+            Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
         }
         Borrowed::SnapshotRows { rows, bytes } => Downstream::SnapshotRows { rows, bytes: payload.slice_ref(bytes) },
         Borrowed::SnapshotEnd { rows } => Downstream::SnapshotEnd { rows },
@@ -131,6 +133,7 @@ enum Borrowed<'a> {
         as_of: Position,
         chain: ChainHash,
         watermark: Watermark,
+        lives: RegionLives,
         mixed: bool,
         catalogue: Arc<Catalogue>,
         rows_estimate: u64,

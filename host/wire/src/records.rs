@@ -170,7 +170,11 @@ impl Wanted {
                     true
                 }
                 Payload::Receipt { .. } => false,
-                Payload::Collect { .. } | Payload::Begin | Payload::Through { .. } => true,
+                Payload::Collect { .. }
+                | Payload::BeginUnnamed
+                | Payload::Begin { .. }
+                | Payload::Belongs(_)
+                | Payload::Through { .. } => true,
             },
             Self::Origin(own) => match &record.payload {
                 // Rows that came round a third region may be of a log that is lost: whoever has them passes them on.
@@ -180,8 +184,12 @@ impl Wanted {
                 Payload::Catalogue(_) => record.origin == *own,
                 // What the origin had seen of others when it wrote what follows.
                 Payload::Through { .. } => true,
-                // Each region collects its tombstones, answers its retries and counts its epochs by itself.
-                Payload::Receipt { .. } | Payload::Collect { .. } | Payload::Begin => false,
+                // Where its log began another life.
+                Payload::Begin { .. } => record.origin == *own,
+                // Each region collects its tombstones and answers its retries by itself.
+                Payload::Receipt { .. } | Payload::Collect { .. } | Payload::BeginUnnamed | Payload::Belongs(_) => {
+                    false
+                }
             },
         }
     }

@@ -95,6 +95,7 @@ fn what_many_streams_share_is_the_same_bytes_from_the_same_memory() {
             as_of: Position { incarnation: Incarnation(7), lsn: Lsn(300) },
             chain: ChainHash(u128::MAX),
             watermark: Watermark::default(),
+            lives: littoral_model::lives::RegionLives::default(),
             mixed: true,
             catalogue: catalogue(views),
             rows_estimate: 1 << 40,
@@ -150,7 +151,11 @@ fn a_length_beyond_the_bound_is_refused_before_any_byte_of_it_is_held() {
         subscriber: String::new(),
         views: littoral_protocol::frame::Views::Names(vec!["v".repeat(2 << 20)]),
         resume: None,
+        holds: None,
+        ended: None,
         watermark: littoral_model::token::Watermark::default(),
+        lives: littoral_model::lives::RegionLives::default(),
+        cluster: None,
     });
     assert!(matches!(feed::push_upstream(&mut out, &big), Err(Error::TooLong { .. })));
     assert!(out.is_empty() && out.pop().is_none());

@@ -7,20 +7,25 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    cluster::ClusterId,
     digest::{Checkpoint, Digest, ViewDigest},
     entity_key::KeyBatch,
     event_time::EventTime,
     freshness::Consistency,
     hlc::Hlc,
+    lives::{RegionLives, Start},
+    merge::MergePolicy,
     module::ModuleDigest,
     origin::Seen,
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadError, ViewRead},
     record::{ChainHash, Payload, Record},
     row::{Row, RowMeta},
+    tail::TailPiece,
     token::Watermark,
+    value::ValueType,
     version::Version,
-    view::ViewId,
+    view::{Feature, FeatureView, JoinKey, ViewId},
     write::{RowBatch, RowWrite, WriteConcern, WriteError, WriteReceipt, WriteRequest},
 };
 use littoral_protocol::{
@@ -31,7 +36,7 @@ use littoral_protocol::{
         ask::{Ask, Log, NotTold, Told, Way},
     },
 };
-use littoral_wire::{Decoder, Outgoing, call, feed, records, rows};
+use littoral_wire::{Decoder, Outgoing, call, feed, records, rows, v3};
 use std::{fmt::Write as _, path::PathBuf};
 
 fn at(lsn: u64) -> Position {
@@ -61,12 +66,43 @@ fn record(payload: Payload<'_>) -> Record<'_> {
     record
 }
 
+fn view() -> FeatureView {
+    FeatureView {
+        id: ViewId(3),
+        name: "route".into(),
+        join_keys: vec![JoinKey { name: "origin".into(), entity: "origin".into(), value_type: ValueType::String }],
+        features: vec![Feature { name: "flights".into(), value_type: ValueType::Int64 }],
+        ttl_ms: Some(60_000),
+        merge: MergePolicy::LatestEvent,
+    }
+}
+
+fn lives() -> RegionLives {
+    let mut lives = RegionLives::default();
+    let ours = lives.entry(version().region, Incarnation(0x0102_0304));
+    ours.begin(Start { life: Incarnation(12), first: Lsn(300), after: Incarnation(11), shared: Lsn(299) });
+    lives
+}
+
 fn upstreams() -> Vec<Upstream> {
     let resume = Resume { position: at(299), chain: ChainHash(u128::MAX - 1) };
     let hello = |views, resume| {
         let watermark = Watermark::at(version().region, Incarnation(9), Lsn(7));
         let subscriber = "edge-1".into();
-        Upstream::Hello(SubscriberHello { version_min: 2, version_max: 2, subscriber, views, resume, watermark })
+        let cluster = Some(ClusterId(77));
+        let (version_min, version_max, lives) = (3, 4, lives());
+        Upstream::Hello(SubscriberHello {
+            version_min,
+            version_max,
+            subscriber,
+            views,
+            resume,
+            holds: None,
+            ended: None,
+            watermark,
+            lives,
+            cluster,
+        })
     };
     vec![
         hello(Views::All, None),
@@ -90,13 +126,14 @@ fn downstreams() -> Vec<Downstream> {
         Payload::Catalogue(Box::new(CatalogueChange::DropView("route".into()))),
         Payload::Receipt { idempotency_key: "once", content: 7, first: Lsn(1), last: Lsn(2) },
         Payload::Collect { before: Hlc::new(1_700_000_000_000, 0) },
-        Payload::Begin,
+        Payload::BeginUnnamed,
         Payload::Through { incarnation: Incarnation(9), chain: ChainHash(10), seen: vec![seen] },
+        Payload::Begin { life: Incarnation(12), after: Incarnation(11), shared: Lsn(299) },
     ] {
         records::push(&mut records_block, &record(payload)).unwrap();
     }
     let hello = PublisherHello {
-        version: 2,
+        version: 4,
         region: version().region,
         epoch: Epoch(2),
         head: at(300),
@@ -104,6 +141,11 @@ fn downstreams() -> Vec<Downstream> {
         rehomed: Some(Resume { position: at(200), chain: ChainHash(3) }),
         watermark: Watermark::at(version().region, Incarnation(0x0102_0304), Lsn(300)),
         heartbeat_ms: 100,
+        lives: lives(),
+        forked: Some(Resume { position: at(150), chain: ChainHash(4) }),
+        cluster: Some(ClusterId(77)),
+        succeeds: Some(Incarnation(5)),
+        configured: vec![version().region, "us-east".parse().unwrap()],
     };
     let mut digest = Digest::default();
     digest.add(&row(Some(b"body")));
@@ -117,6 +159,7 @@ fn downstreams() -> Vec<Downstream> {
             as_of: at(299),
             chain: ChainHash(9),
             watermark,
+            lives: lives(),
             mixed: true,
             catalogue,
             rows_estimate: 2,
@@ -178,6 +221,13 @@ fn requests() -> Vec<Request> {
         Call::Member(Ask::Merge { piece: "tail/1".into(), records: Bytes::from_static(b"records") }),
         Call::Quorum { reads: reads.clone(), wait_ms: 500 },
         Call::Held { reads },
+        Call::Merge(TailPiece {
+            name: "tail/1".into(),
+            region: version().region,
+            log: Incarnation(0x0102_0304),
+            view: view(),
+            records: Bytes::from_static(b"records"),
+        }),
     ];
     calls.into_iter().zip(1..).map(|(call, id)| Request { id, call }).collect()
 }
@@ -336,5 +386,53 @@ fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
     {
         let error = call::request(&hostile).unwrap_err();
         assert!(error.to_string().contains("outside its bytes"), "{what}: {error}");
+    }
+}
+
+/// What a build wrote that spoke version 3, in which a hello, a snapshot's begin and the record that begins a leadership named no life.
+#[test]
+fn what_a_publisher_of_version_3_sends_is_read_and_its_hello_is_what_it_was() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
+    let golden = std::fs::read_to_string(&path).unwrap();
+    let old = |wanted: &str| {
+        let hex = golden.lines().find_map(|line| line.strip_prefix(&format!("{wanted} "))).unwrap();
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(byte).collect::<Vec<u8>>()
+    };
+    for (number, ours) in downstreams().into_iter().enumerate() {
+        let read = v3::downstream(&payload(&old(&format!("downstream-{number}")))).unwrap();
+        let without = match ours {
+            Downstream::Hello(hello) => Downstream::Hello(PublisherHello {
+                version: 2,
+                lives: RegionLives::default(),
+                forked: None,
+                cluster: None,
+                succeeds: None,
+                configured: Vec::new(),
+                ..hello
+            }),
+            Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate, .. } => {
+                let lives = RegionLives::default();
+                Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
+            }
+            Downstream::Records { bytes, .. } => {
+                let Downstream::Records { bytes: theirs, .. } = &read else { panic!("{read:?}") };
+                let theirs: Vec<_> = records::iter(theirs).map(Result::unwrap).collect();
+                let ours: Vec<_> = records::iter(&bytes).map(Result::unwrap).take(theirs.len()).collect();
+                assert_eq!(theirs, ours);
+                continue;
+            }
+            same => same,
+        };
+        assert_eq!(read, without);
+    }
+    for (number, message) in upstreams().iter().enumerate() {
+        let Upstream::Hello(hello) = message else { continue };
+        let hello = Upstream::Hello(SubscriberHello { version_min: 2, ..hello.clone() });
+        let mut ours = payload(&one(|out| v3::push_upstream(out, &hello).unwrap())).to_vec();
+        // The newest version that it says to speak is the third byte.
+        assert_eq!(ours[2], 3);
+        ours[2] = 2;
+        assert_eq!(ours, payload(&old(&format!("upstream-{number}"))));
     }
 }

@@ -17,7 +17,7 @@ pub const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 /// The beginning of the rows' time: 2026-01-01T00:00:00Z, in seconds.
 const BEGINNING: i64 = 1_767_225_600;
 
-/// Makes the view.
+/// Makes the view, as soon as the node takes writes: the leader of a region whose log is new first hears what the others hold.
 ///
 /// # Panics
 /// When the node refuses it.
@@ -29,6 +29,7 @@ pub fn make_view(node: &Node) {
             { "name": "note", "value_type": "string" },
         ],
     });
+    eventually("the node takes writes", CATCH_UP_MAX, || node.status()["writable"] == json!(true));
     let made = node.client().put(&format!("/v1/views/{VIEW}"), &view).expect("the node answers");
     assert_eq!(made.status, 200, "{}", made.text());
 }

@@ -88,7 +88,11 @@ fn hello() -> Bytes {
         subscriber: "reads nothing".to_owned(),
         views: Views::All,
         resume: None,
+        holds: None,
+        ended: None,
         watermark: Default::default(),
+        lives: littoral_model::lives::RegionLives::default(),
+        cluster: None,
     }))
 }
 
@@ -122,7 +126,7 @@ async fn never_reads(peer: SocketAddr) -> impl Sized {
     let body = http_body_util::StreamBody::new(futures_util::stream::poll_fn(move |cx| {
         sent.lock().unwrap().poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
     }));
-    let request = hyper::Request::post("http://leader/peer/v1/feed").body(body.boxed()).unwrap();
+    let request = hyper::Request::post("http://leader/peer/v2/feed").body(body.boxed()).unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200);
     (response, up, sender)

@@ -4,6 +4,8 @@
 
 #[path = "members/mounts.rs"]
 mod mounts;
+#[path = "members/put_back.rs"]
+mod put_back;
 
 use littoral_cluster::{accounts, equality, load, load::Writers};
 use littoral_provision::{Node, Plan, cluster::eventually, etcd::Etcd, missing::require};
@@ -31,7 +33,7 @@ const STOPPED: Duration = Duration::from_millis(1_500);
 struct Region {
     members: Vec<Node>,
     edge: Node,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -76,7 +78,7 @@ impl Region {
         let config = format!("[edge]\nreconnect_ms_max = 100\n[edge.leader]\naddresses = [{}]\n", addresses.join(", "));
         let plan = Plan { leader: None, ..Plan::edge("edge", &dir.path().join("edge"), peers[0]) };
         let edge = Node::start(plan.with_config(&config)).unwrap();
-        let region = Self { members, edge, _dir: dir };
+        let region = Self { members, edge, dir };
         let leader = region.leader();
         accounts::make_view(&region.members[leader]);
         region.settle();

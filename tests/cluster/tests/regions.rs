@@ -273,6 +273,12 @@ fn far_apart(one_way: Duration) -> (tokio::runtime::Runtime, Vec<Link>, Node, No
     eventually("both take the other's records", PATIENCE, || {
         [&east, &west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
     });
+    // Each has answered the other once more after the west was taken into the cluster.
+    let quorum = [("littoral-consistency", "quorum"), ("littoral-wait-ms", "5000")];
+    eventually("both answer for both", PATIENCE, || {
+        let reads = |node: &&Node| accounts::read(&mut node.client(), &[0], &quorum).unwrap().status == 200;
+        [&east, &west].iter().all(reads)
+    });
     (runtime, links, east, west, dir)
 }
 

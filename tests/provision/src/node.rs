@@ -38,6 +38,8 @@ pub struct Plan {
     pub door: SocketAddr,
     /// A leader's address for its edges.
     pub peer: SocketAddr,
+    /// Further flags.
+    pub flags: Vec<String>,
     /// Further environment.
     pub env: Vec<(String, String)>,
     /// What stands before the executable, as what runs it in another network; none for the executable itself. It must
@@ -72,6 +74,7 @@ impl Plan {
             leader: None,
             door: any,
             peer: any,
+            flags: Vec::new(),
             env: Vec::new(),
             launcher: Vec::new(),
         }
@@ -117,6 +120,7 @@ impl Plan {
             fs::write(&file, text)?;
             command.arg("--config").arg(file);
         }
+        command.args(&self.flags);
         // The node ends when its standard input does.
         command.arg("--with-parent").envs(self.env.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -8,7 +8,7 @@ use crate::{
 use littoral_edge_core::{
     Replica,
     fills::{self, Asked, Flight, Judged, Outcome},
-    proving::{Reach, Wanted, reach},
+    proving::{Reach, Wanted, may_put_in, reach},
 };
 use littoral_model::{
     digest::BucketRows,
@@ -42,8 +42,6 @@ pub(crate) struct Call {
     at: Duration,
     /// It outlives the stream that it was made beside.
     outlives: bool,
-    /// It was answered with rows that a restored leader may not have.
-    outlived: bool,
     what: What,
 }
 
@@ -63,7 +61,7 @@ impl World {
 
     fn call(&mut self, edge: usize, to: Target, what: What) -> Call {
         let outlives = !self.healed && self.random.one_in(4);
-        Call { edge, to, at: self.arrival(), outlives, outlived: false, what }
+        Call { edge, to, at: self.arrival(), outlives, what }
     }
 
     /// There is no way to the leader: whoever waits is told, and so is whoever came meanwhile.
@@ -108,8 +106,13 @@ impl World {
         let Some((mending, read)) = &mut state.mending else { return };
         let round = mending.round();
         if let Some(came) = read.take() {
-            match reach(replica.position(), came.as_of) {
+            let reached = reach(&replica.point.load(), came.as_of);
+            match reached {
                 Reach::Behind => *read = Some(came),
+                Reach::Reached if !may_put_in(&replica, &came) => {
+                    state.mending = None;
+                    state.prover.not_repaired(round);
+                }
                 Reach::OtherLog => {
                     state.mending = None;
                     state.prover.not_repaired(round);
@@ -166,7 +169,6 @@ impl World {
             What::Fill { flights, answer: answer @ None, .. } => match self.read_at(to, &fills::reads(flights))? {
                 Some(read) => {
                     *answer = Some(read);
-                    call.outlived = to == Target::Relay && self.edges[RELAY].outlived;
                     call.at = back;
                     self.calls.push(call);
                 }
@@ -204,9 +206,6 @@ impl World {
                 }
             }
             What::Fill { flights, replica, answer: Some((as_of, block)) } => {
-                // The relay goes on behind its position in the restored log, and may hold rows of records past it that are lost.
-                // Nothing tells it so, and what it answers with is kept and given out by whoever asked.
-                self.edges[edge].outlived |= call.outlived;
                 let mut rows = rows::iter(&block);
                 for flight in flights {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;

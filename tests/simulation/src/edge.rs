@@ -11,6 +11,7 @@ use littoral_edge_core::{
 };
 use littoral_model::{
     digest::{BucketRows, Checkpoints},
+    lives::Lives,
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
@@ -80,8 +81,6 @@ pub struct Edge {
     pub scrub: Option<(u64, Scrub, BTreeSet<u64>)>,
     /// Buckets that are being mended, and what has come for them and is not applied here yet.
     pub mending: Option<(Mending, Option<BucketRows>)>,
-    /// It holds what a leader had that was then restored from a backup: no invariant speaks of that before it is replaced.
-    pub outlived: bool,
     /// The newest epoch that it was greeted with, by log.
     pub epochs: BTreeMap<Incarnation, Epoch>,
 }
@@ -121,7 +120,6 @@ impl Edge {
             rotten: BTreeSet::new(),
             scrub: None,
             mending: None,
-            outlived: false,
             epochs: BTreeMap::new(),
         }
     }
@@ -155,7 +153,10 @@ impl Edge {
     /// Why the stream must end.
     pub fn take(&mut self, message: Downstream) -> Result<Took, Ends> {
         let took = match self.follower.take(message).map_err(Ends::Violation)? {
-            Effect::Greeted(hello) => return Ok(Took::Greeted(hello.head.incarnation, hello.epoch)),
+            Effect::Greeted(hello) => {
+                let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::current);
+                return Ok(Took::Greeted(life, hello.epoch));
+            }
             Effect::SnapshotBegun | Effect::RowsTaken(_) | Effect::Nothing => Took::Nothing,
             // This world has one region.
             Effect::Rehomed { .. } => return Err(Ends::GivenUp),
@@ -166,7 +167,7 @@ impl Edge {
                 self.prover.restart(replica.exact_from());
                 self.checkpoints.clear();
                 self.relay.restart(replica.point.load().resume);
-                (self.scrub, self.mending, self.outlived) = (None, None, false);
+                (self.scrub, self.mending) = (None, None);
                 Took::Served
             }
             Effect::Applied { block, position, .. } => {

@@ -64,7 +64,11 @@ impl Entry {
             Payload::Tombstone { view, event_time, key } => write(*view, event_time.0, key, None),
             Payload::Collect { before } => What::Collect(before.0),
             Payload::Receipt { idempotency_key, .. } => What::Receipt((*idempotency_key).to_owned()),
-            Payload::Catalogue(_) | Payload::Begin | Payload::Through { .. } => What::Other,
+            Payload::Catalogue(_)
+            | Payload::Belongs(_)
+            | Payload::BeginUnnamed
+            | Payload::Begin { .. }
+            | Payload::Through { .. } => What::Other,
         };
         Self { lsn: record.lsn, hlc: record.hlc.0, chain: record.chain, what, at }
     }

@@ -7,7 +7,10 @@ use crate::{
     world::{EDGES, World},
 };
 use littoral_edge_core::Replica;
-use littoral_model::position::{Epoch, Incarnation};
+use littoral_model::{
+    lives::Lives,
+    position::{Epoch, Incarnation},
+};
 use littoral_replica::Held;
 use std::collections::BTreeSet;
 
@@ -17,10 +20,10 @@ impl World {
             self.a_replica_never_goes_back(edge)?;
             let Some(replica) = self.edges[edge].replica().cloned() else { continue };
             let resume = replica.point.load().resume;
-            let Some(history) = self.histories.get(&resume.position.incarnation) else { continue };
-            // What was restored from an older disk has lost what came after it, and knows nothing of who has seen that.
-            if self.edges[edge].outlived || !history.holds(&resume) {
-                continue;
+            let log = self.log_at(&replica);
+            let Some(history) = self.histories.get(&log).filter(|_| !self.twice.contains(&log)) else { continue };
+            if !history.holds(&resume) {
+                return Err(format!("edge {edge} stands at {}, which is not of its log", resume.position));
             }
             let healed = a_full_view_is_the_history_as_of_its_position(edge, &self.edges[edge], &replica, history)?;
             if replica.routes.load().get(&RESIDENT).is_some() {
@@ -33,13 +36,28 @@ impl World {
     }
 
     fn a_replica_never_goes_back(&mut self, edge: usize) -> Result<(), String> {
-        let Some(replica) = self.edges[edge].replica().filter(|_| !self.edges[edge].outlived) else { return Ok(()) };
-        let position = replica.position();
+        let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
+        let (position, log) = (replica.position(), self.log_at(replica));
         let (seen, before) = self.seen[edge];
-        if seen == Some(position.incarnation) && position.lsn < before {
+        if seen == Some(log) && position.lsn < before && !self.twice.contains(&log) {
             return Err(format!("edge {edge} went back from record {before} to {}", position.lsn));
         }
-        self.seen[edge] = (Some(position.incarnation), position.lsn);
+        self.seen[edge] = (Some(log), position.lsn);
+        Ok(())
+    }
+
+    /// What an edge holds may be the last copy in the world: a leader whose disk is empty, or another's, does not take it away.
+    pub(crate) fn rows_give_way_to_no_other_log_by_themselves(&mut self, edge: usize) -> Result<(), String> {
+        let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
+        let point = replica.point.load_full();
+        let log = point.lives.get(point.region).map_or(point.resume.position.incarnation, Lives::log);
+        let (held, adopted) = &mut self.held[edge];
+        if held.is_some_and(|held| held != log) && !adopted.contains(&log) {
+            return Err(format!(
+                "edge {edge} gave up the rows of its log for those of log {log}, which nobody had it adopt"
+            ));
+        }
+        *held = Some(log);
         Ok(())
     }
 
@@ -49,6 +67,7 @@ impl World {
         log: Incarnation,
         epoch: Epoch,
     ) -> Result<(), String> {
+        let log = self.log_of(log);
         let newest = self.edges[edge].epochs.entry(log).or_insert(epoch);
         if epoch < *newest {
             return Err(format!("edge {edge} follows epoch {epoch} after epoch {newest}"));
@@ -73,7 +92,8 @@ impl World {
     /// A round that found nothing wrong was right.
     pub(crate) fn digests_equal_means_rows_equal(&self, edge: usize, rotten: &BTreeSet<u64>) -> Result<(), String> {
         let spoilt = &self.edges[edge].rotten;
-        match rotten.intersection(spoilt).find(|_| !self.edges[edge].outlived) {
+        let certain = self.edges[edge].replica().is_some_and(|replica| !self.twice.contains(&self.log_at(replica)));
+        match rotten.intersection(spoilt).find(|_| certain) {
             Some(number) => Err(format!("edge {edge}: key {number} has changed in memory and was found equal")),
             None => Ok(()),
         }
@@ -87,7 +107,8 @@ impl World {
             if position != head {
                 return Err(format!("edge {number} stands at {position}, the leader at {head}"));
             }
-            if let Some(rotten) = edge.rotten.first().filter(|_| !edge.outlived) {
+            let certain = !self.twice.contains(&self.log_at(replica));
+            if let Some(rotten) = edge.rotten.first().filter(|_| certain) {
                 return Err(format!("edge {number}: key {rotten} has changed in memory and was never mended"));
             }
             let full = |table: &littoral_replica::Table| table.digests().into_iter().find(|digest| digest.view == FULL);

@@ -6,7 +6,7 @@ use crate::{
 };
 use littoral_leader_core::{
     Alone, Building, Committer, Durable, Hands, Imports, Ledger, Limits, Marks, Progress, Published, Receipts, State,
-    Work, commit, ingest, published::receipt, receipts::content_hash, recover, vouching,
+    Work, commit, ingest, receipts::content_hash, recover, vouching,
 };
 use littoral_log::{
     Batch, Log as _, Retention,
@@ -16,13 +16,14 @@ use littoral_log::{
 };
 use littoral_model::{
     catalogue::CatalogueChange,
+    cluster::Belonging,
     digest::{BucketRows, Checkpoints},
     entity_key,
     event_time::EventTime,
     hlc::{Hlc, HlcClock},
     merge::MergePolicy,
     ports::RecordBlock,
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
     row_body::BodyBuilder,
     value::ValueType,
@@ -61,6 +62,8 @@ pub struct Leader {
     pub checkpoints: Checkpoints,
     /// How far its wall clock is off, in milliseconds.
     pub wall: i64,
+    /// Where its log belongs.
+    pub belongs: Belonging,
     /// Whether another has taken its place: it takes no writes, and cannot tell how far it is behind.
     pub deposed: bool,
     limits: Limits,
@@ -132,6 +135,21 @@ impl Leader {
     /// # Errors
     /// What was wrong, for people.
     pub fn open_in(region: Region, imports: Imports, disk: Memory, epoch: Epoch, entropy: u64) -> Result<Self, String> {
+        Self::open_as(region, imports, disk, epoch, entropy, true)
+    }
+
+    /// The same; `begins`: whether another life of the log begins, as it does unless the whole host was put back to an earlier state.
+    ///
+    /// # Errors
+    /// What was wrong, for people.
+    pub fn open_as(
+        region: Region,
+        imports: Imports,
+        disk: Memory,
+        epoch: Epoch,
+        entropy: u64,
+        begins: bool,
+    ) -> Result<Self, String> {
         let options =
             Options { region, first_epoch: Epoch::FIRST, segment_bytes: 4 << 10, cache_bytes: 4 << 10, entropy };
         let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
@@ -141,21 +159,26 @@ impl Leader {
             recover(&disk, &*log, TABLE, log.bounds().tail, receipts, how).map_err(|error| error.to_string())?;
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
-        let published = Published::at(
-            identity,
-            (bounds.tail, bounds.chain, hlc),
-            recovered.catalogue.clone(),
-            recovered.origins.clone(),
-        );
         let limits = Limits { request_bytes_max: 1 << 20, row_bytes_max: 1 << 20, future_ms_max: 1 << 40 };
         let receipts = Arc::new(parking_lot::Mutex::new(recovered.receipts));
         let owner = (identity.region, epoch);
         let clock = HlcClock::after(hlc);
-        let known = (recovered.catalogue.clone(), recovered.origins.clone());
-        let imports = Imports { incarnation: identity.incarnation, ..imports };
-        let committer = Committer::new(owner, limits, clock, known, receipts.clone())
+        let imports = Imports { log: identity.incarnation, ..imports };
+        let mut committer = Committer::new(owner, limits, clock, recovered.known, receipts.clone())
             .importing(imports)
-            .over(recovered.table.clone());
+            .over(recovered.table.clone())
+            .unbegun(begins && !log.is_new());
+        if committer.is_unbegun() {
+            let life = Incarnation(
+                entropy.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(log.bounds().tail.0 as u32))
+                    | (1 << 63),
+            );
+            let begun = committer.begin_now(&*log, life, EPOCH_MS as u64);
+            begun.map_err(|error| error.to_string())?;
+        }
+        let (bounds, known) = (log.bounds(), committer.known().clone());
+        let hlc = hlc.max(bounds.hlc);
+        let published = Published::at(identity, (bounds.tail, bounds.chain, hlc), known.clone());
         Ok(Self {
             disk,
             log,
@@ -164,13 +187,14 @@ impl Leader {
             published,
             checkpoints: Checkpoints::default(),
             wall: 0,
+            belongs: Belonging::founder(identity.incarnation),
             deposed: false,
             limits,
             committer,
             receipts,
             marks: recovered.marks.clone(),
             ledger: recovered.ledger.clone(),
-            state: State::new((recovered.catalogue, recovered.origins), identity, (recovered.ledger, recovered.marks)),
+            state: State::new(known, identity, (recovered.ledger, recovered.marks)),
         })
     }
 
@@ -245,12 +269,12 @@ impl Leader {
                 self.state.apply(&self.table, &durable);
                 let (first, last, duplicate) = durable.range();
                 let outranked = self.receipts.lock().outranked(&durable, &self.state.losses);
-                WriteReceipt { outranked, ..receipt(identity, first, last, duplicate) }
+                WriteReceipt { outranked, ..self.state.receipt(first, last, duplicate) }
             }));
         }
         let bounds = self.log.bounds();
         let head = (bounds.tail, bounds.chain, bounds.hlc);
-        self.published = Published::at(identity, head, self.state.catalogue.clone(), self.state.origins.clone());
+        self.published = Published::at(identity, head, self.state.known.clone());
         Ok(answers)
     }
 
@@ -285,7 +309,7 @@ impl Leader {
     pub fn vouch(&mut self, now: Duration) {
         let at = Hlc::new(self.now_ms(now), 0);
         let lsn = self.published.position.lsn;
-        self.checkpoints.push(vouching::checkpoint(&self.table, &self.state.catalogue, lsn, at, |_| false));
+        self.checkpoints.push(vouching::checkpoint(&self.table, &self.state.known.catalogue, lsn, at, |_| false));
     }
 
     /// A bucket's rows for who mends.
@@ -301,6 +325,7 @@ impl Leader {
         let remembered = snapshot::Remembered {
             receipts: self.receipts.lock().through(self.published.position.lsn),
             origins: (*self.published.origins).clone(),
+            lives: (*self.published.lives).clone(),
             conflicts: self.ledger.lock().iter().cloned().collect(),
         };
         let head = self.published.snapshot_head(self.log.identity(), self.epoch, self.table.len() as u64);

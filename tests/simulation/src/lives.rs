@@ -2,13 +2,15 @@
 
 use crate::{
     history::{History, What, Write},
-    leader::{Leader, request, write},
+    leader::{Leader, region, request, write},
     network::Target,
-    world::{EDGES, World},
+    publish,
+    world::{Backup, World},
 };
-use littoral_edge_core::follower::Fault;
-use littoral_log::storage::Memory;
-use littoral_model::position::{Epoch, Lsn};
+use littoral_leader_core::{Imports, Work};
+use littoral_log::storage::{Faults, Memory};
+use littoral_model::position::{Epoch, Incarnation, Lsn};
+use littoral_protocol::frame::SubscriberHello;
 
 impl World {
     pub(crate) fn crash(&mut self) -> Result<(), String> {
@@ -19,6 +21,11 @@ impl World {
             .map_err(|error| format!("a loss of power must not keep the log from opening: {error}"))?;
         leader.wall = wall;
         let mut before = std::mem::replace(&mut self.leader, leader);
+        // It began another life as if nothing had been.
+        if std::mem::take(&mut self.reverted) {
+            self.twice.insert(self.leader_log);
+        }
+        self.begun();
         self.no_acknowledged_write_is_lost()?;
         self.note(format!("the leader lost power and is back at {} under epoch {epoch}", self.leader.head()));
         self.cut_all(Target::Leader);
@@ -59,7 +66,7 @@ impl World {
             return Err(format!("records behind {tail} came out of nowhere after a crash"));
         }
         self.pending.clear();
-        let history = self.histories.entry(self.leader.head().incarnation).or_default();
+        let history = self.histories.entry(self.leader_log).or_default();
         extra.into_iter().try_for_each(|entry| history.push(entry))?;
         self.what_was_restored_is_the_history()
     }
@@ -69,46 +76,99 @@ impl World {
         let leader = Leader::open(Memory::new(), Epoch::FIRST, self.random.any())?;
         let before = std::mem::replace(&mut self.leader, leader);
         self.pending.clear();
-        self.backup = None;
+        (self.backup, self.reverted) = (None, false);
         self.note("the leader lost its disk and begins anew".to_owned());
         self.cut_all(Target::Leader);
         self.forget_sessions();
         if self.random.one_in(2) {
             self.lose_old();
-            self.old = Some(before);
+            (self.old, self.old_log) = (Some(before), self.leader_log);
             self.note("the one before goes on with its own log".to_owned());
         }
         self.make_views()
     }
 
-    /// The disk is what it was when the backup was made: what came later is lost, and known to be.
+    pub(crate) fn back_up(&mut self) {
+        let (disk, epoch) = (self.leader.disk.crash(self.random.any()), self.leader.epoch);
+        self.backup = Some(Backup { disk, epoch, log: self.leader_log, reverted: self.reverted });
+    }
+
+    /// The disk is what it was when the backup was made. What came later is lost, and stays the history of whoever has not heard of
+    /// it.
     pub(crate) fn restore(&mut self) -> Result<(), String> {
         let Some(backup) = &self.backup else { return Ok(()) };
         let epoch = self.leader.epoch.next();
-        self.leader = Leader::open(backup.crash(self.random.any()), epoch, self.random.any())?;
-        let log = self.leader.head().incarnation;
-        let found = self.leader.entries(Lsn::OLDEST, self.now)?;
-        let oldest = found.first().map_or(self.leader.head().lsn.next(), |entry| entry.lsn);
-        let mut history = History::default();
-        let before = self.histories.remove(&log).unwrap_or_default();
-        for entry in before.entries.into_iter().take_while(|entry| entry.lsn < oldest).chain(found) {
-            history.push(entry)?;
+        let (disk, reverted, of) = (backup.disk.crash(self.random.any()), backup.reverted, backup.log);
+        let leader = Leader::open(disk, epoch, self.random.any())?;
+        let life = leader.head().incarnation;
+        self.goes_on_apart(leader, (of, life))?;
+        self.begun();
+        if reverted {
+            self.twice.insert(life);
         }
-        self.histories.insert(log, history);
-        self.pending.clear();
-        self.lose_old();
-        (0..EDGES).for_each(|edge| self.cut(edge, &Fault::Lost, "the leader is gone"));
-        (0..EDGES).for_each(|edge| self.cut_calls(edge, true));
-        // What they were to be mended with is of records that will not come; the product gives up waiting after a while.
+        self.note(format!("the leader's disk was restored from a backup and ends at {}", self.leader.head()));
+        Ok(())
+    }
+
+    /// The whole host is what it was when the backup was made, with the leader's process: nobody has opened the log, and no life of
+    /// it has begun.
+    pub(crate) fn revert(&mut self) -> Result<(), String> {
+        let Some(backup) = &self.backup else { return Ok(()) };
+        let (disk, epoch, of) = (backup.disk.crash(self.random.any()), backup.epoch, backup.log);
+        let leader = Leader::open_as(region(), Imports::default(), disk, epoch, self.random.any(), false)?;
+        let (history, apart) = (self.log_of(leader.head().incarnation), Incarnation(self.random.any()));
+        self.twice.insert(history);
+        // What they were to be mended with is of records that may not come; the product gives up waiting after a while.
         for edge in &mut self.edges {
             if let Some((mending, _)) = edge.mending.take() {
                 edge.prover.not_repaired(mending.round());
             }
         }
-        self.forget_sessions();
-        self.seen = vec![(None, Lsn::NONE); EDGES];
-        self.edges.iter_mut().for_each(|edge| edge.outlived = edge.replica().is_some());
-        self.note(format!("the leader's disk was restored from a backup and ends at {}", self.leader.head()));
+        self.goes_on_apart(leader, (of, apart))?;
+        self.reverted = true;
+        self.note(format!(
+            "the leader's host was put back to an earlier state, in which its log ends at {}",
+            self.leader.head()
+        ));
+        Ok(())
+    }
+
+    /// A hello may show the leader that its log was put back: another life of it begins.
+    pub(crate) fn shown(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
+        if !publish::is_put_back(&self.leader, hello) {
+            return Ok(());
+        }
+        if !std::mem::take(&mut self.reverted) {
+            return Err(format!("edge {edge} shows the leader that its log was put back while it ran, and it was not"));
+        }
+        let (life, from) = (Incarnation(self.random.any() | 1 << 63), self.leader.head().lsn.next());
+        self.leader.disk.set_faults(Faults::default());
+        let begun = self.leader.commit(vec![Work::Begin { life, put_back: true }], self.now)?.remove(0);
+        begun.map_err(|error| error.to_string())?;
+        self.begun();
+        self.note(format!("edge {edge} shows the leader that its log was put back: another life begins at {from}"));
+        self.cut_all(Target::Leader);
+        self.record(from)
+    }
+
+    /// The leader is this one from now on, whose log is what one before had at some time and goes on apart from it, with a history of
+    /// its own.
+    fn goes_on_apart(&mut self, leader: Leader, (of, apart): (Incarnation, Incarnation)) -> Result<(), String> {
+        let before = self.histories.get(&of).map(|history| history.entries.clone()).unwrap_or_default();
+        if self.reverted || self.twice.contains(&of) {
+            self.twice.insert(apart);
+        }
+        (self.leader, self.leader_log, self.reverted) = (leader, apart, false);
+        let found = self.leader.entries(Lsn::OLDEST, self.now)?;
+        let oldest = found.first().map_or(self.leader.head().lsn.next(), |entry| entry.lsn);
+        let mut history = History::default();
+        for entry in before.into_iter().take_while(|entry| entry.lsn < oldest).chain(found) {
+            history.push(entry)?;
+        }
+        self.histories.insert(apart, history);
+        self.pending.clear();
+        self.lose_old();
+        self.cut_all(Target::Leader);
         Ok(())
     }
 
@@ -124,7 +184,7 @@ impl World {
         let request = request(&[write(&mut self.random, self.now)], None);
         let work = old.check(request, self.now).map_err(|error| error.to_string())?;
         if old.commit(vec![work], self.now).is_ok() {
-            let history = self.histories.entry(old.head().incarnation).or_default();
+            let history = self.histories.entry(self.old_log).or_default();
             for entry in old.entries(from, self.now)? {
                 history.push(entry)?;
             }

@@ -35,6 +35,9 @@ struct Arguments {
     /// The world of several regions in the place of one.
     #[arg(long, conflicts_with_all = ["ahead", "digests"])]
     regions: bool,
+    /// The world of several regions, in which logs are put back to older copies of themselves.
+    #[arg(long, conflicts_with_all = ["regions", "ahead", "digests"])]
+    put_back: bool,
     /// Worlds in which batches are built while others are on their way to the disk.
     #[arg(long)]
     ahead: bool,
@@ -50,7 +53,7 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let of_regions = || Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE);
+        let of_regions = || Mutation::REGIONS.into_iter().chain(Mutation::REGIONS_RARE).chain(Mutation::PUT_BACK);
         let all = || Mutation::ALL.into_iter().chain(Mutation::AHEAD).chain(Mutation::RARE).chain(of_regions());
         let found = all().find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
@@ -108,9 +111,10 @@ fn print_in_order(first: u64, arrived: &mpsc::Receiver<(u64, Outcome)>) -> u64 {
 
 impl Arguments {
     fn outcome(&self, seed: u64) -> Outcome {
-        if self.regions {
-            let mut lines = if self.events { regions::events(seed) } else { Vec::new() };
-            let broken = regions::run(seed).err();
+        if self.regions || self.put_back {
+            let mut lines = if self.events { regions::events(seed, self.put_back) } else { Vec::new() };
+            let run = if self.put_back { regions::run_put_back } else { regions::run };
+            let broken = run(seed).err();
             lines.extend(broken.clone());
             return Outcome { lines, failed: broken.is_some() };
         }

@@ -61,8 +61,6 @@ pub(crate) struct Stream {
     pub(crate) publishing: Option<Publishing>,
     /// Keys of the full view that a relay's snapshot brought though they were rotten there.
     pub(crate) tainted: BTreeSet<u64>,
-    /// The relay's snapshot was of what a restored leader does not have.
-    pub(crate) outlived: bool,
 }
 
 pub(crate) fn encoded_up(message: &Upstream) -> Result<Outgoing, String> {

@@ -6,8 +6,10 @@ use littoral_edge_core::relay;
 use littoral_leader_core::homing;
 use littoral_log::Log as _;
 use littoral_model::{
+    cluster::Belonging,
     digest::Checkpoints,
     hlc::Hlc,
+    lives::RegionLives,
     ports::{FeedReadError, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
     record::ChainHash,
@@ -17,7 +19,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello},
-    publisher::{Publisher, Session},
+    publisher::{Publisher, Refusal, Session},
 };
 use littoral_wire::{records, rows};
 use std::time::Duration;
@@ -46,11 +48,17 @@ pub(crate) trait Source {
         region()
     }
     /// See [`littoral_model::ports::FeedSource::resume_point`].
-    fn resume_point(&self, _: &Watermark) -> Option<Lsn> {
+    fn resume_point(&self, _: &SubscriberHello) -> Option<Lsn> {
         None
     }
+    /// See [`littoral_model::ports::FeedSource::lives`].
+    fn lives(&self) -> RegionLives;
     fn told(&self) -> Watermark {
         Watermark::default()
+    }
+    /// See [`littoral_model::ports::FeedSource::belongs`].
+    fn belongs(&self) -> Option<Belonging> {
+        self.lives().belongs()
     }
 }
 
@@ -80,6 +88,7 @@ impl Source for Leader {
             as_of: self.published.position,
             chain: self.published.chain,
             watermark: self.published.told.clone(),
+            lives: RegionLives::clone(&self.published.lives),
             mixed: self.published.origins.is_mixed(),
             catalogue: self.published.catalogue.clone(),
             rows_estimate: self.table.len() as u64,
@@ -95,13 +104,22 @@ impl Source for Leader {
         self.log.identity().region
     }
 
-    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
+    fn resume_point(&self, hello: &SubscriberHello) -> Option<Lsn> {
         let own = (self.log.identity().region, self.published.position);
-        homing::resume_point(own, theirs, &self.published.origins, &self.marks.lock())
+        let ours = (&*self.published.origins, &*self.published.lives);
+        homing::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.marks.lock())
+    }
+
+    fn lives(&self) -> RegionLives {
+        RegionLives::clone(&self.published.lives)
     }
 
     fn told(&self) -> Watermark {
         self.published.told.clone()
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        Some(self.belongs)
     }
 
     fn behind(&self, _: Duration) -> Option<Duration> {
@@ -139,6 +157,10 @@ impl Source for Edge {
         &self.checkpoints
     }
 
+    fn lives(&self) -> RegionLives {
+        self.replica().map(|replica| RegionLives::clone(&replica.point.load().lives)).unwrap_or_default()
+    }
+
     fn behind(&self, now: Duration) -> Option<Duration> {
         self.fresh_at.map(|at| self.now(now).saturating_sub(at))
     }
@@ -160,6 +182,25 @@ pub(crate) struct Publishing {
     compared: u64,
 }
 
+/// Whether a source finds by this hello that its log was put back to an older copy while it ran.
+pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
+    let (head, generation) = (source.head(), source.generation());
+    let (region, epoch, watermark, lives) = (source.region(), source.epoch(), source.told(), source.lives());
+    let publisher = Publisher {
+        region,
+        epoch,
+        head,
+        watermark,
+        lives,
+        belongs: source.belongs(),
+        heartbeat_ms: 100,
+        generation,
+        relay: source.relays(),
+    };
+    let greeted = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn), None);
+    matches!(greeted, Err(Refusal::PutBack { .. }))
+}
+
 /// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
 pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool) -> (Downstream, Option<Publishing>) {
     let told = |code, message: String| (Downstream::Error { code, message }, None);
@@ -172,14 +213,16 @@ pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool)
         epoch: source.epoch(),
         head,
         watermark: source.told(),
+        lives: source.lives(),
+        belongs: source.belongs(),
         heartbeat_ms: 100,
         generation: source.generation(),
         relay,
     };
-    let other_log = hello.resume.is_some_and(|resume| resume.position.incarnation != head.incarnation);
-    let rehomed = source.resume_point(&hello.watermark).filter(|_| other_log && !trimmed).and_then(|lsn| {
+    let other_log = hello.resume.is_some() && !publisher.is_same_log(hello);
+    let rehomed = source.resume_point(hello).filter(|_| other_log && !trimmed).and_then(|lsn| {
         let chain = chain_before_tail(source, lsn, head.lsn)?;
-        Some(Resume { position: Position { lsn, ..head }, chain })
+        Some(Resume { position: publisher.own_lives().position(lsn), chain })
     });
     let answered = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn).filter(|_| !trimmed), rehomed);
     let (answer, session) = match answered {
@@ -223,6 +266,7 @@ impl Publishing {
                 as_of: snapshot.as_of,
                 chain: snapshot.chain,
                 watermark: snapshot.watermark.clone(),
+                lives: snapshot.lives.clone(),
                 mixed: snapshot.mixed,
                 catalogue: snapshot.catalogue.clone(),
                 rows_estimate: snapshot.rows_estimate,

@@ -16,22 +16,28 @@ use littoral_edge_core::{
     follower::{Effect, Fault, Follower},
 };
 use littoral_leader_core::{
-    Imports, Work,
+    Import, Imports, Work,
     exchange::{Step, Taking},
+    gives_catalogue,
 };
-use littoral_log::storage::Memory;
+use littoral_log::{Log as _, storage::Memory};
 use littoral_model::{
+    cluster::ClusterId,
     event_time::EventTime,
     hlc::Hlc,
+    lives::Lives,
     merge::Rank,
-    position::{Epoch, Incarnation, Lsn},
+    position::{Epoch, Incarnation, Lsn, Position},
     record::{Payload, Record},
     region::Region,
     token::Watermark,
     version::Version,
     view::ViewId,
 };
-use littoral_protocol::{frame::Downstream, subscriber::Epochs};
+use littoral_protocol::{
+    frame::{Downstream, SubscriberHello},
+    subscriber::Epochs,
+};
 use littoral_wire::{
     records::{self, ViewFilter},
     rows,
@@ -54,9 +60,11 @@ struct Stream {
 
 /// A write that was acknowledged.
 struct Acknowledged {
-    /// Which life of the log took it.
-    incarnation: Incarnation,
-    lsn: Lsn,
+    position: Position,
+    /// The log was put back to an older copy, and nobody else had it.
+    lost: bool,
+    /// It was taken by a log that had been put back while it ran, before anybody has shown it: its number was given twice.
+    unknown: bool,
     view: ViewId,
     key: Vec<u8>,
     rank: Rank,
@@ -69,6 +77,19 @@ struct World {
     streams: BTreeMap<(usize, usize), Stream>,
     epochs: Vec<Epochs>,
     acknowledged: Vec<Vec<Acknowledged>>,
+    /// Whether logs are put back to older copies in this world, and addresses lead astray.
+    puts_back: bool,
+    /// Whether nothing breaks any more.
+    healing: bool,
+    /// Older copies of the leaders' disks.
+    copies: Vec<Option<Memory>>,
+    /// Whose log was put back while it ran, which nobody has shown it yet.
+    put_back: Vec<bool>,
+    /// Whose log was put back while it ran, which nobody has shown it before its process ended, if ever: some of its numbers stand
+    /// for two records, and nobody asks for what it has lost.
+    unsure: Vec<bool>,
+    /// How often a log was put back.
+    put_backs: u64,
     edge: Follower,
     /// Whom it follows.
     edge_at: Option<(usize, Publishing)>,
@@ -89,6 +110,8 @@ pub struct Counts {
     pub rehomed: u64,
     /// Snapshots that the edge took.
     pub snapshots: u64,
+    /// How often a leader's log was put back to an older copy.
+    pub put_backs: u64,
 }
 
 fn name(at: usize) -> Region {
@@ -100,13 +123,21 @@ fn name(at: usize) -> Region {
 /// # Errors
 /// Which invariant was broken.
 pub fn run(seed: u64) -> Result<Counts, String> {
-    World::new(seed)?.live(seed)
+    World::new(seed, false)?.live(seed)
+}
+
+/// The same in a world in which logs are put back to older copies of themselves.
+///
+/// # Errors
+/// Which invariant was broken.
+pub fn run_put_back(seed: u64) -> Result<Counts, String> {
+    World::new(seed, true)?.live(seed)
 }
 
 /// Runs a seed and tells what happens, with what was broken as the last.
 #[must_use]
-pub fn events(seed: u64) -> Vec<String> {
-    let mut world = match World::new(seed) {
+pub fn events(seed: u64, puts_back: bool) -> Vec<String> {
+    let mut world = match World::new(seed, puts_back) {
         Ok(world) => World { events: Events::kept(), ..world },
         Err(broken) => return vec![broken],
     };
@@ -117,10 +148,10 @@ pub fn events(seed: u64) -> Vec<String> {
 }
 
 impl World {
-    fn new(seed: u64) -> Result<Self, String> {
+    fn new(seed: u64, puts_back: bool) -> Result<Self, String> {
         let mut leaders = Vec::new();
         for at in 0..COUNT {
-            leaders.push(open(at, Memory::new(), seed)?);
+            leaders.push(open(at, Memory::new(), seed, true)?);
         }
         let holdings = Arc::new(Holdings { shards: 4, hash_seed: Some(7), ..Holdings::default() });
         let mut world = Self {
@@ -130,6 +161,12 @@ impl World {
             streams: BTreeMap::new(),
             epochs: vec![Epochs::default(); COUNT],
             acknowledged: (0..COUNT).map(|_| Vec::new()).collect(),
+            puts_back,
+            healing: false,
+            copies: (0..COUNT).map(|_| None).collect(),
+            put_back: vec![false; COUNT],
+            unsure: vec![false; COUNT],
+            put_backs: 0,
             edge: Follower::new("edge".to_owned(), holdings, None),
             edge_at: None,
             edge_exact: Lsn::NONE,
@@ -155,6 +192,7 @@ impl World {
             conflicts: self.leaders.iter().map(|leader| leader.ledger.lock().iter().len() as u64).sum(),
             rehomed: self.rehomed,
             snapshots: self.snapshots,
+            put_backs: self.put_backs,
         })
     }
 
@@ -179,7 +217,15 @@ impl World {
                 self.reopen(at, disk)
             }
             // A region that is not the catalogue's home loses its disk, and begins anew with what the others have.
-            96 if at != 0 && self.random.one_in(3) => self.reopen(at, Memory::new()),
+            96 if at != 0 && self.random.one_in(3) => {
+                (self.copies[at], self.unsure[at]) = (None, false);
+                self.reopen(at, Memory::new())
+            }
+            96 if self.puts_back && self.random.one_in(2) => self.put_back(at),
+            97 if self.puts_back && self.random.one_in(2) => {
+                self.copies[at] = Some(self.leaders[at].disk.crash(self.random.any()));
+                Ok(())
+            }
             96..98 => {
                 self.leaders[at].snapshot_to_disk();
                 Ok(())
@@ -214,7 +260,8 @@ impl World {
                 if known.is_some_and(|known| known.version >= rank.version) {
                     return Err(format!("a write of region {} is not newer than one that it knew", name(at)));
                 }
-                let incarnation = receipt.position.incarnation;
+                let position = leader.published.lives.get(name(at)).map(|lives| lives.position(record.lsn));
+                let position = position.unwrap_or(receipt.position);
                 self.events.note(self.now, || {
                     let (event, hlc) = (rank.event_time.0, rank.version.hlc.0);
                     let number = key.first().copied().unwrap_or(0);
@@ -222,8 +269,9 @@ impl World {
                     format!("{region} takes {lsn}: view {view} key {number}, event {event}, clock {hlc}")
                 });
                 self.acknowledged[at].push(Acknowledged {
-                    incarnation,
-                    lsn: record.lsn,
+                    position,
+                    lost: false,
+                    unknown: self.put_back[at],
                     view,
                     key: key.to_vec(),
                     rank,
@@ -236,14 +284,41 @@ impl World {
     /// One message from one region's leader to another's.
     fn take(&mut self, to: usize, from: usize) -> Result<(), String> {
         if !self.streams.contains_key(&(to, from)) {
-            let origins = self.leaders[to].published.origins.clone();
-            let taking = Taking::new(name(from), name(to), from == 0, origins.get(name(from)), &self.epochs[to]);
+            let known = self.leaders[to].published.known();
+            let is_home = gives_catalogue(name(from), name(to), Some(name(0)), &known);
+            let taking = Taking::new(name(from), name(to), is_home, &known, &self.epochs[to]);
             let hello = taking.hello("leader");
-            let source = &self.leaders[from];
-            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(from));
+            // An address may lead to another region's leader than the one that is configured for it.
+            let astray = self.puts_back && !self.healing && self.random.one_in(30);
+            let answers = if astray { COUNT - to - from } else { from };
+            self.shown(answers, &hello)?;
+            let source = &self.leaders[answers];
+            let filter = ViewFilter::new(&hello.views, &source.published.catalogue, name(answers));
             let (message, publishing) = publish::greet(source, &hello, false);
             let Some(publishing) = publishing else { return Ok(()) };
+            if let Downstream::Hello(answer) = &message {
+                self.events.note(self.now, || {
+                    let (from, mode, forked) = (name(answers), answer.mode, answer.forked.map(|fork| fork.position));
+                    let stood = hello.resume.map(|resume| resume.position);
+                    format!(
+                        "{} is greeted by {from} at {}: {mode:?} from {stood:?}, holds {:?}, forked {forked:?}",
+                        name(to),
+                        answer.head,
+                        hello.holds
+                    )
+                });
+                if answer.forked.is_some() {
+                    self.ask_for_all(answers, to)?;
+                }
+            }
             self.streams.insert((to, from), Stream { taking, publishing, filter, rows: 0 });
+            if astray {
+                self.deliver(to, from, message)?;
+                let refused = !self.streams.contains_key(&(to, from));
+                return refused
+                    .then_some(())
+                    .ok_or_else(|| format!("{} follows {} as {}", name(to), name(answers), name(from)));
+            }
             return self.deliver(to, from, message);
         }
         let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
@@ -265,7 +340,8 @@ impl World {
         let leader = &mut self.leaders[to];
         let step = match stream.taking.take(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
             Ok(step) => step,
-            Err(_) => {
+            Err(fault) => {
+                self.events.note(self.now, || format!("{} ends the stream of {}: {fault}", name(to), name(from)));
                 self.streams.remove(&(to, from));
                 return Ok(());
             }
@@ -282,7 +358,9 @@ impl World {
                 });
                 let answered = leader.commit(vec![Work::Import(import)], self.now)?.remove(0);
                 // What cannot be taken yet is asked for again on a new stream.
-                if answered.is_err() {
+                if let Err(error) = answered {
+                    self.events
+                        .note(self.now, || format!("{} refuses what {} has sent: {error}", name(to), name(from)));
                     self.streams.remove(&(to, from));
                     return Ok(());
                 }
@@ -298,6 +376,7 @@ impl World {
             None => {
                 let at = self.random.below(COUNT as u64) as usize;
                 let hello = self.edge.connected(at, self.now);
+                self.shown(at, &hello)?;
                 let (message, publishing) = publish::greet(&self.leaders[at], &hello, false);
                 self.edge_at = publishing.map(|publishing| (at, publishing));
                 Some(message)
@@ -353,15 +432,79 @@ impl World {
         Ok(())
     }
 
+    /// A hello shows a leader that its log was put back: another life of it begins.
+    fn shown(&mut self, at: usize, hello: &SubscriberHello) -> Result<(), String> {
+        if !publish::is_put_back(&self.leaders[at], hello) {
+            return Ok(());
+        }
+        self.events.note(self.now, || format!("{} finds that its log was put back", name(at)));
+        let life = Incarnation(self.random.any() | 1 << 63);
+        self.leaders[at]
+            .commit(vec![Work::Begin { life, put_back: true }], self.now)?
+            .remove(0)
+            .map_err(|e| e.to_string())?;
+        (self.put_back[at], self.unsure[at]) = (false, false);
+        Ok(())
+    }
+
+    /// Region `of` has what the log of `at` has lost: its whole snapshot is asked for.
+    fn ask_for_all(&mut self, at: usize, of: usize) -> Result<(), String> {
+        let published = &self.leaders[at].published;
+        let taken = published.origins.get(name(of)).is_some_and(|origin| origin.position != Position::default());
+        let Some(lives) = published.lives.get(name(of)).filter(|_| taken).cloned() else { return Ok(()) };
+        let work = Work::Import(Import::nothing_taken(name(of), lives));
+        self.leaders[at].commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
+        self.streams.remove(&(at, of));
+        Ok(())
+    }
+
+    /// A leader's disk is what it was when it was copied: at its next start, or with the whole host, whose process then knows nothing of
+    /// it.
+    fn put_back(&mut self, at: usize) -> Result<(), String> {
+        let Some(copy) = self.copies[at].clone() else { return Ok(()) };
+        let begins = self.random.one_in(2);
+        self.events.note(self.now, || format!("{} is put back to an older copy, known: {begins}", name(at)));
+        let disk = copy.crash(self.random.any());
+        self.reopen_as(at, disk, begins)?;
+        self.put_back[at] = !begins;
+        self.unsure[at] |= !begins;
+        self.put_backs += 1;
+        Ok(())
+    }
+
     fn reopen(&mut self, at: usize, disk: Memory) -> Result<(), String> {
+        self.reopen_as(at, disk, true)?;
+        self.put_back[at] = false;
+        Ok(())
+    }
+
+    fn reopen_as(&mut self, at: usize, disk: Memory, begins: bool) -> Result<(), String> {
         self.streams.retain(|(to, from), _| *to != at && *from != at);
         if self.edge_at.as_ref().is_some_and(|(followed, _)| *followed == at) {
             self.edge_at = None;
             self.edge.disconnected(&Fault::Lost);
         }
         let (wall, before) = (self.leaders[at].wall, self.leaders[at].head());
-        self.leaders[at] = open(at, disk, self.random.any())?;
+        let log_before = self.leaders[at].log.identity().incarnation;
+        self.leaders[at] = open(at, disk, self.random.any(), begins)?;
+        let log = self.leaders[at].log.identity().incarnation;
+        // That it holds what the others have before it says so is not part of this world.
+        if log != log_before {
+            self.leaders[at].belongs.succeeds = Some(log_before);
+        }
         self.leaders[at].wall = wall;
+        // What nobody has any more is lost.
+        for of in 0..COUNT {
+            for write in 0..self.acknowledged[of].len() {
+                let held = self.leaders.iter().any(|leader| judge::has(&leader.table, &self.acknowledged[of][write]));
+                self.acknowledged[of][write].lost |= !held;
+            }
+        }
+        // A number that is not in the log any more is given once more, in the same life.
+        let (lives, head) = (self.leaders[at].published.lives.clone(), self.leaders[at].head().lsn);
+        for write in self.acknowledged[at].iter_mut().filter(|_| !begins) {
+            write.unknown |= !lives.get(name(at)).is_some_and(|lives| lives.has(write.position, head));
+        }
         let after = self.leaders[at].head();
         self.events.note(self.now, || format!("{} was at {before} and starts at {after}", name(at)));
         Ok(())
@@ -369,6 +512,7 @@ impl World {
 
     /// Nothing breaks any more: everybody comes to the same rows, and nothing that was acknowledged is lost.
     fn heal(&mut self) -> Result<(), String> {
+        self.healing = true;
         self.edge_at = None;
         self.edge.disconnected(&Fault::Lost);
         for _ in 0..200 {
@@ -387,31 +531,44 @@ impl World {
         self.check()?;
         let mut all = Watermark::default();
         for (at, leader) in self.leaders.iter().enumerate() {
-            let life = leader.head().incarnation;
-            if let Some(last) = self.acknowledged[at].iter().rfind(|write| write.incarnation == life) {
-                all.set(name(at), life, last.lsn);
+            let head = leader.head();
+            let lives = leader.published.lives.get(name(at)).cloned().unwrap_or_else(|| Lives::of(head.incarnation));
+            let here = |write: &&Acknowledged| !write.lost && !write.unknown && lives.has(write.position, head.lsn);
+            if let Some(last) = self.acknowledged[at].iter().rfind(here) {
+                all.set(name(at), last.position.incarnation, last.position.lsn);
             }
         }
         let first = judge::digests(&self.leaders[0].table);
         for (at, leader) in self.leaders.iter().enumerate() {
-            if !leader.published.watermark.covers(&all) {
+            if !leader.published.covers(&all) {
                 return Err(format!("{} has '{}' of '{all}'", name(at), leader.published.watermark));
             }
-            if judge::digests(&leader.table) != first {
+            for (of, all) in self.acknowledged.iter().enumerate() {
+                // While nobody has shown a log that it was put back, it does not ask for what it has lost.
+                let owed = |write: &&Acknowledged| !(write.lost || write.unknown && self.unsure[of]);
+                if let Some(write) = all.iter().filter(owed).find(|write| !judge::has(&leader.table, write)) {
+                    let (who, of, position) = (name(at), name(of), write.position);
+                    return Err(format!("{who} lacks {position} of {of}, which is not lost"));
+                }
+            }
+            if judge::digests(&leader.table) != first && !self.unsure.contains(&true) {
                 return Err(format!("the rows of {} are not those of {}", name(at), name(0)));
             }
         }
         let edge = self.edge.serving().ok_or("the edge holds nothing")?;
-        if judge::digests(&edge.table) != first {
+        if judge::digests(&edge.table) != first && !self.unsure.contains(&true) {
             return Err("the rows of the edge are not those of its leader".to_owned());
         }
         Ok(())
     }
 }
 
-fn open(at: usize, disk: Memory, entropy: u64) -> Result<Leader, String> {
+fn open(at: usize, disk: Memory, entropy: u64, begins: bool) -> Result<Leader, String> {
     let imports = Imports { catalogue_home: Some(name(0)), clock_drift_ms_max: DRIFT_MS, ..Imports::default() };
-    Leader::open_in(name(at), imports, disk, Epoch::FIRST, entropy.wrapping_mul(31).wrapping_add(at as u64))
+    let entropy = entropy.wrapping_mul(31).wrapping_add(at as u64);
+    let mut leader = Leader::open_as(name(at), imports, disk, Epoch::FIRST, entropy, begins)?;
+    leader.belongs.cluster = ClusterId(1);
+    Ok(leader)
 }
 
 fn content<'a>(record: &Record<'a>) -> Option<(ViewId, &'a [u8], Rank)> {

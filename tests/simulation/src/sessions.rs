@@ -7,7 +7,7 @@ use crate::{
     world::World,
 };
 use littoral_edge_core::{
-    demand,
+    demand::{self, Unmet},
     fills::Outcome,
     read::{self, Joining, Place, Unjoined},
 };
@@ -16,7 +16,7 @@ use littoral_model::{
     entity_key::KeyBatch,
     freshness::ReadDemand,
     hlc::Hlc,
-    position::{Lsn, Position},
+    position::{Incarnation, Lsn, Position},
     read::{ReadRequest, ViewRead},
     row::Row,
     token::Watermark,
@@ -55,8 +55,8 @@ pub(crate) struct Read {
     asked: usize,
     /// Rows of the full view that had changed in memory when they were read.
     rotten: BTreeSet<u64>,
-    /// What was read held what a restored leader does not have.
-    outlived: bool,
+    /// The history that it is judged by, once it states something.
+    history: Incarnation,
     rows: Vec<Vec<Option<Row>>>,
 }
 
@@ -269,7 +269,7 @@ impl World {
             joining: None,
             asked: 0,
             rotten: BTreeSet::new(),
-            outlived: false,
+            history: Incarnation::default(),
             rows: Vec::new(),
         });
         self.look(self.reads.len() - 1)
@@ -293,18 +293,24 @@ impl World {
     }
 
     fn look(&mut self, index: usize) -> Result<(), String> {
+        let history = self.edges[self.reads[index].edge].replica().map(|replica| self.log_at(replica));
         let read = &mut self.reads[index];
         let state = &self.edges[read.edge];
         if read.stated.is_none() {
-            let Some(replica) = state.replica() else { return Ok(()) };
+            let (Some(replica), Some(history)) = (state.replica(), history) else { return Ok(()) };
             let point = replica.point.load_full();
             let staleness = state.fresh_at.map(|at| state.now(self.now).saturating_sub(at));
-            if demand::unmet(&read.demand, &point, staleness).is_some() {
-                return Ok(());
+            match demand::unmet(&read.demand, &point, staleness) {
+                None => {}
+                Some(Unmet::Lost { token }) => {
+                    read.gone.set(true);
+                    return self.a_token_is_lost_only_when_its_record_is(&token, history);
+                }
+                Some(_) => return Ok(()),
             }
             let mut missing = Vec::new();
             read::local(replica, &read.request, &mut read.rows, &mut missing);
-            (read.rotten, read.outlived) = (state.rotten.clone(), state.outlived);
+            (read.rotten, read.history) = (state.rotten.clone(), history);
             read.stated = Some(point.resume);
             read.joining = Some(Joining::new(replica, point.resume.position, missing));
         }
@@ -355,20 +361,32 @@ impl World {
     fn answered(&mut self, read: &Read) -> Result<(), String> {
         let Some(stated) = read.stated else { return Ok(()) };
         let Position { incarnation, lsn } = stated.position;
-        let judged = !read.outlived
-            && !self.edges[read.edge].outlived
-            && self.histories.get(&incarnation).is_some_and(|history| history.holds(&stated));
-        if judged {
-            self.an_answer_holds_what_it_states_and_what_was_demanded(read, stated.position)?;
-        }
-        if incarnation == self.leader.head().incarnation && judged {
+        self.an_answer_holds_what_it_states_and_what_was_demanded(read, stated.position)?;
+        if self.log_of(incarnation) == self.leader_log && read.history == self.leader_log {
             let seen = Watermark::at(crate::leader::region(), incarnation, lsn);
-            let token = &mut self.sessions[read.session].token;
-            if token.as_ref().is_none_or(|token| seen.covers(token)) {
-                *token = Some(seen);
+            let of_log = |(life, known): (Incarnation, Lsn)| (self.log_of(life), known);
+            let token = self.sessions[read.session].token.as_ref();
+            let known = token.and_then(|token| token.get(crate::leader::region())).map(of_log);
+            if known.is_none_or(|(log, known)| log == self.log_of(incarnation) && known <= lsn) {
+                self.sessions[read.session].token = Some(seen);
             }
         }
         Ok(())
+    }
+
+    /// Whether a record of a life is in this history.
+    fn has(&self, history: Incarnation, life: Incarnation, lsn: Lsn) -> bool {
+        let of = |history| self.histories.get(&history).and_then(|history| history.entry(lsn)).map(|entry| entry.chain);
+        lsn == Lsn::NONE || of(history).is_some_and(|chain| of(self.log_of(life)) == Some(chain))
+    }
+
+    fn a_token_is_lost_only_when_its_record_is(&self, token: &Watermark, history: Incarnation) -> Result<(), String> {
+        let certain = |life| !self.twice.contains(&history) && !self.twice.contains(&self.log_of(life));
+        let here = |(life, lsn): &(Incarnation, Lsn)| certain(*life) && self.has(history, *life, *lsn);
+        match token.get(crate::leader::region()).filter(here) {
+            Some(_) => Err(format!("the token '{token}' is said to be lost, and its record is in the log")),
+            None => Ok(()),
+        }
     }
 
     fn an_answer_holds_what_it_states_and_what_was_demanded(
@@ -376,11 +394,13 @@ impl World {
         read: &Read,
         stated: Position,
     ) -> Result<(), String> {
-        let Some(history) = self.histories.get(&stated.incarnation) else { return Ok(()) };
+        let history = self.histories.get(&read.history).filter(|_| !self.twice.contains(&read.history));
+        let Some(history) = history else { return Ok(()) };
         let token = read.demand.at_least.as_ref().and_then(|token| token.get(crate::leader::region()));
         let demanded = match token {
-            Some((incarnation, lsn)) if incarnation == stated.incarnation => lsn,
-            Some(_) => return Err(format!("a token of another log was taken as reached at {stated}")),
+            Some((life, _)) if self.twice.contains(&self.log_of(life)) => Lsn::NONE,
+            Some((life, lsn)) if self.has(read.history, life, lsn) => lsn,
+            Some(_) => return Err(format!("a token that is not of its log was taken as reached at {stated}")),
             None => Lsn::NONE,
         };
         for (asked, rows) in read.request.reads.iter().zip(&read.rows) {

@@ -12,12 +12,25 @@ use crate::{
     sessions::{Read, Session},
 };
 use bytes::Bytes;
-use littoral_edge_core::follower::Fault;
-use littoral_log::storage::{Faults, Memory};
-use littoral_model::position::{Epoch, Incarnation, Lsn};
-use littoral_protocol::frame::{Downstream, SubscriberHello, Upstream};
+use littoral_edge_core::{Replica, follower::Fault};
+use littoral_log::{
+    Log as _,
+    storage::{Faults, Memory},
+};
+use littoral_model::{
+    lives::Lives,
+    position::{Epoch, Incarnation, Lsn},
+};
+use littoral_protocol::{
+    frame::{Downstream, SubscriberHello, Upstream},
+    kinship::OtherLog,
+    subscriber::Violation,
+};
 use littoral_wire::feed;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 pub(crate) const EDGES: usize = 3;
 /// The edge that others may follow.
@@ -30,6 +43,17 @@ const STEPS: u64 = 300;
 const HEALED_STEPS: u64 = 120;
 const HEALED_ROUNDS: u64 = 25;
 
+/// A copy of the leader's disk.
+pub(crate) struct Backup {
+    pub(crate) disk: Memory,
+    /// The leader's then.
+    pub(crate) epoch: Epoch,
+    /// Which history was its.
+    pub(crate) log: Incarnation,
+    /// See [`World::reverted`].
+    pub(crate) reverted: bool,
+}
+
 /// Everything there is.
 pub struct World {
     pub(crate) random: Random,
@@ -37,12 +61,22 @@ pub struct World {
     pub(crate) leader: Leader,
     /// A leader that was replaced and does not know it, or that knows and still serves what it has.
     pub(crate) old: Option<Leader>,
-    /// What stands in each log.
+    /// What stands in each log, and in each copy of one that went on apart, by the life that it began with.
     pub(crate) histories: BTreeMap<Incarnation, History>,
+    /// Which of the histories the other lives are of.
+    pub(crate) logs: BTreeMap<Incarnation, Incarnation>,
+    /// Which of them is the leader's, and which that of a leader that goes on with another log.
+    pub(crate) leader_log: Incarnation,
+    pub(crate) old_log: Incarnation,
+    /// Histories in whose last life numbers were given twice, as the leader was put back while it ran: nobody can tell which record
+    /// one means.
+    pub(crate) twice: BTreeSet<Incarnation>,
+    /// Whether the leader was put back while it ran and does not know it.
+    pub(crate) reverted: bool,
     /// What was refused last and may come back with the disk.
     pub(crate) pending: Vec<Write>,
     /// The disk as it was once.
-    pub(crate) backup: Option<Memory>,
+    pub(crate) backup: Option<Backup>,
     pub(crate) edges: Vec<Edge>,
     pub(crate) streams: Vec<Option<Stream>>,
     pub(crate) calls: Vec<Call>,
@@ -50,6 +84,8 @@ pub struct World {
     pub(crate) reads: Vec<Read>,
     pub(crate) last_read: u64,
     pub(crate) seen: Vec<(Option<Incarnation>, Lsn)>,
+    /// Per edge, the log whose rows it holds, and those that an operator has had it adopt.
+    pub(crate) held: Vec<(Option<Incarnation>, Vec<Incarnation>)>,
     pub(crate) healed: bool,
     /// Whether batches are built while others are on their way to the disk.
     pub(crate) ahead: bool,
@@ -85,12 +121,18 @@ impl World {
     fn new(seed: u64, ahead: bool) -> Result<Self, String> {
         let mut random = Random::new(seed);
         let leader = Leader::open(Memory::new(), Epoch::FIRST, random.any())?;
+        let leader_log = leader.head().incarnation;
         let edges = (0..EDGES).map(|edge| Edge::new(random.ms(0, 10_000), edge == RELAY)).collect();
         let mut world = Self {
             random,
             now: Duration::from_secs(1),
             leader,
             old: None,
+            logs: BTreeMap::new(),
+            leader_log,
+            old_log: leader_log,
+            twice: BTreeSet::new(),
+            reverted: false,
             histories: BTreeMap::new(),
             pending: Vec::new(),
             backup: None,
@@ -101,6 +143,7 @@ impl World {
             reads: Vec::new(),
             last_read: 0,
             seen: vec![(None, Lsn::NONE); EDGES],
+            held: vec![(None, Vec::new()); EDGES],
             healed: false,
             ahead,
             events: Vec::new(),
@@ -112,20 +155,37 @@ impl World {
     /// A log's first records: the views.
     pub(crate) fn make_views(&mut self) -> Result<(), String> {
         self.leader.commit(Leader::views(), self.now)?;
-        self.histories.insert(self.leader.head().incarnation, History::default());
+        self.leader_log = self.leader.head().incarnation;
+        self.histories.insert(self.leader_log, History::default());
         self.record(Lsn::OLDEST)
+    }
+
+    /// Which history a life belongs to.
+    pub(crate) fn log_of(&self, life: Incarnation) -> Incarnation {
+        self.logs.get(&life).copied().unwrap_or(life)
+    }
+
+    /// Which history an edge's replica is judged by: that of the newest life that it has heard of.
+    pub(crate) fn log_at(&self, replica: &Replica) -> Incarnation {
+        let point = replica.point.load();
+        self.log_of(point.lives.get(point.region).map_or(point.resume.position.incarnation, Lives::current))
+    }
+
+    /// Another life of the leader's log has begun.
+    pub(crate) fn begun(&mut self) {
+        self.logs.insert(self.leader.head().incarnation, self.leader_log);
     }
 
     /// The leader's history.
     pub(crate) fn history(&self) -> &History {
         // Every log has one from its first record on.
-        &self.histories[&self.leader.head().incarnation]
+        &self.histories[&self.leader_log]
     }
 
     /// What has come into the leader's log is acknowledged.
     pub(crate) fn record(&mut self, from: Lsn) -> Result<(), String> {
         let entries = self.leader.entries(from, self.now)?;
-        let history = self.histories.entry(self.leader.head().incarnation).or_default();
+        let history = self.histories.entry(self.leader_log).or_default();
         entries.into_iter().try_for_each(|entry| history.push(entry))
     }
 
@@ -184,8 +244,9 @@ impl World {
                 self.leader.wall += self.random.below(1_200) as i64 - 600;
                 self.note(format!("the leader's wall clock is now {} ms off", self.leader.wall));
             }
-            109 => self.backup = Some(self.leader.disk.crash(self.random.any())),
+            109 => self.back_up(),
             110 if self.random.one_in(2) => self.restore()?,
+            110 if self.random.one_in(2) => self.revert()?,
             111..118 => self.write_to_old()?,
             _ => {}
         }
@@ -253,6 +314,7 @@ impl World {
         self.reads.retain(|read| read.edge != edge);
         self.edges[edge] = Edge::new(self.random.ms(0, 10_000), edge == RELAY);
         self.seen[edge] = (None, Lsn::NONE);
+        self.held[edge] = (None, Vec::new());
         self.note(format!("edge {edge} restarts with nothing"));
         if edge == RELAY {
             self.cut_all(Target::Relay);
@@ -276,8 +338,7 @@ impl World {
         let mut up = Pipe::new(littoral_wire::UPSTREAM_LEN_MAX);
         up.send(encoded_up(&Upstream::Hello(hello))?, self.arrival());
         let down = Pipe::new(littoral_wire::DOWNSTREAM_LEN_MAX);
-        self.streams[edge] =
-            Some(Stream { target, up, down, publishing: None, tainted: Default::default(), outlived: false });
+        self.streams[edge] = Some(Stream { target, up, down, publishing: None, tainted: Default::default() });
         self.note(format!("edge {edge} connects to {target:?} at {}", self.edges[edge].lsn()));
         Ok(())
     }
@@ -326,7 +387,6 @@ impl World {
             && matches!(message, Some(Downstream::SnapshotBegin { .. } | Downstream::SnapshotRows { .. }))
         {
             stream.tainted.extend(&self.edges[RELAY].rotten);
-            stream.outlived |= self.edges[RELAY].outlived;
         }
         if let Some(message) = message {
             stream.down.send(encoded_down(&message)?, at);
@@ -354,19 +414,22 @@ impl World {
                 Ok(Took::Nothing) => {}
                 Ok(Took::Greeted(log, epoch)) => self.an_older_epoch_is_never_followed(edge, log, epoch)?,
                 Ok(Took::Served) => {
+                    self.rows_give_way_to_no_other_log_by_themselves(edge)?;
                     let tainted = self.streams[edge].as_ref().map(|stream| stream.tainted.clone());
                     self.edges[edge].rotten = tainted.unwrap_or_default();
                     // Who has not heard that a leader was replaced cannot know that it goes back with it.
                     if self.streams[edge].as_ref().is_some_and(|stream| stream.target == Target::Old) {
                         self.seen[edge] = (None, Lsn::NONE);
                     }
-                    self.edges[edge].outlived = self.streams[edge].as_ref().is_some_and(|stream| stream.outlived);
                     self.check()?;
                 }
                 Ok(Took::Applied) => self.check()?,
                 Err(Ends::Told(code)) => self.cut(edge, &Fault::Ended(code), "the publisher ended it"),
                 Err(Ends::GivenUp) => self.cut(edge, &Fault::GivenUp, "mending has not helped"),
                 Err(Ends::Violation(violation)) => {
+                    if let Violation::OtherLog(other) = &violation {
+                        self.an_operator_looks(edge, other);
+                    }
                     let why = violation.to_string();
                     self.cut(edge, &Fault::Violation(violation), &why);
                 }
@@ -375,10 +438,24 @@ impl World {
         Ok(())
     }
 
+    /// An edge says that its leader's address serves another log. Sooner or later somebody finds that this is as it should be, when
+    /// it is the leader's; or so believes of one that lives on.
+    fn an_operator_looks(&mut self, edge: usize, other: &OtherLog) {
+        let is_leaders = other.log == self.leader.log.identity().incarnation;
+        if (self.healed && is_leaders) || self.random.one_in(4) {
+            self.edges[edge].follower.adopt(other.log);
+            self.held[edge].1.push(other.log);
+            self.note(format!("an operator has edge {edge} adopt log {}", other.log));
+        }
+    }
+
     fn greet(&mut self, edge: usize, hello: &SubscriberHello) -> Result<(), String> {
         let at = self.arrival();
         let trimmed = self.random.one_in(6);
         let Some(mut stream) = self.streams[edge].take() else { return Ok(()) };
+        if stream.target == Target::Leader {
+            self.shown(edge, hello)?;
+        }
         let greeted = self.source(stream.target).map(|source| publish::greet(source, hello, trimmed));
         let (message, publishing) = match greeted {
             Some((message, publishing)) => (Some(message), publishing),

@@ -133,6 +133,9 @@ fn describe(report: &Report) -> String {
     let took = text::span(Duration::from_millis(report.elapsed_ms));
     let (rows, rate) = (text::count(report.rows_sent - report.rows_known), text::count(report.rows_per_second as u64));
     let mut line = format!("{} {rows} rows in {took} ({rate} a second)", "loaded".green());
+    if report.lost_since {
+        line.push_str("; what an earlier run had sent was lost since, as the log was put back to an older copy, and is sent again");
+    }
     let before = report.rows_resumed + report.rows_known;
     if before > 0 {
         line.push_str(&format!("; {} were in from an earlier run", text::count(before)));

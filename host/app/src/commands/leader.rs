@@ -19,6 +19,10 @@ pub struct Args {
     /// Where edges connect [default: 127.0.0.1:7071]; port 0 lets the system choose.
     #[arg(long, value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
+    /// Begin all of a new cluster here: with other regions configured, a leader whose directory is empty takes no writes before
+    /// one of them has vouched for the cluster, or all of them are as empty.
+    #[arg(long)]
+    init: bool,
     /// Adds to the clock as many milliseconds as this file says: what drills break.
     #[arg(long, hide = true, value_name = "FILE")]
     drill_clock: Option<PathBuf>,
@@ -38,7 +42,8 @@ impl Args {
 /// # Errors
 /// When the configuration is at fault, an address is taken, or the log cannot be read.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    let config: leader::File = config::load(args.node.config.as_deref(), &args.overrides())?;
+    let mut config: leader::File = config::load(args.node.config.as_deref(), &args.overrides())?;
+    config.init = args.init;
     node::process::run(&config.common(), args.node.with_parent, |tasks| {
         node::leader::start(config.clone(), args.drill_clock.clone(), tasks, json)
     })

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     output::{self, Paint, Table, text},
 };
-use littoral_model::{region::Region as Name, token::Watermark};
+use littoral_model::{region::Region as Name, status::NodeStatus};
 use littoral_router::{
     Topology,
     topology::{Region, Role},
@@ -198,15 +198,17 @@ impl Moves<'_> {
             .map_err(|error| Failure { message: format!("{error}; if '{from}' is lost, say --lost"), ..error })?;
         loop {
             let has = self.status(to).await?;
-            if has.covers(&wanted) {
+            if has.covers(&wanted.watermark) {
                 self.say(format!("'{to}' has everything that '{from}' has"));
                 return Ok(());
             }
             if begun.elapsed() >= wait {
                 return Err(Failure::refused(format!(
-                    "'{to}' did not get what '{from}' has within {} s; it has '{has}' of '{wanted}'. Nothing further was moved: \
+                    "'{to}' did not get what '{from}' has within {} s; it has '{}' of '{}'. Nothing further was moved: \
                      see `littoral region list`, and repeat this",
-                    wait.as_secs()
+                    wait.as_secs(),
+                    has.watermark,
+                    wanted.watermark
                 )));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -214,7 +216,7 @@ impl Moves<'_> {
     }
 
     /// How far a region's leader has every region's records.
-    async fn status(&self, name: Name) -> Result<Watermark, Failure> {
+    async fn status(&self, name: Name) -> Result<NodeStatus, Failure> {
         let leader = leading::status(self.region(name)?).await?;
         let leader = leader.ok_or_else(|| {
             Failure::usage(format!(
@@ -222,7 +224,7 @@ impl Moves<'_> {
                 self.path.display()
             ))
         })?;
-        Ok(leader.watermark)
+        Ok(leader)
     }
 
     async fn list(&self) -> Result<(), Failure> {

@@ -177,6 +177,7 @@ mod tests {
             staleness_ms,
             writable,
             watermark: Watermark::default(),
+            lives: littoral_model::lives::RegionLives::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),

@@ -1,4 +1,4 @@
-//! `littoral tails`: what a member of a region's log had alone and had to give up.
+//! `littoral tails`: what a member of a region's log had alone and had to give up, and what an edge held that its leader's log has lost.
 
 use crate::{
     commands::target::{Target, failed},
@@ -18,10 +18,10 @@ pub struct Args {
     action: Action,
 }
 
-/// Each at the door of the member that keeps the tail (`--to`).
+/// Each at the door of the member or edge that keeps the tail (`--to`).
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show those that a member keeps.
+    /// Show those that a member or an edge keeps.
     List {
         #[command(flatten)]
         target: Target,
@@ -40,7 +40,7 @@ enum Action {
         #[command(flatten)]
         target: Target,
     },
-    /// Take its writes into the region's log, under their old versions: they lose to what was written since.
+    /// Take its writes into the region's log, under their old versions: they lose to what was written since. Can be repeated.
     Merge {
         /// The tail, as `list` names it.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -48,7 +48,7 @@ enum Action {
         #[command(flatten)]
         target: Target,
     },
-    /// Forget it, and with it what `local` had acknowledged and the region lost.
+    /// Forget it, and with it what had been acknowledged and the region's log has lost.
     Drop {
         /// The tail, as `list` names it.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -61,7 +61,7 @@ enum Action {
 /// Lists, shows, merges or drops.
 ///
 /// # Errors
-/// When the node is no member or cannot be reached, does not keep the tail, or nobody leads to take it.
+/// When the node keeps no tails or cannot be reached, does not keep this one, or nobody leads to take it.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         match &args.action {
@@ -88,7 +88,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 
 fn list(found: &[Tail]) -> String {
     if found.is_empty() {
-        return "no detached tails: this member never had to give up records\n".to_owned();
+        return "no detached tails are kept there\n".to_owned();
     }
     let mut table = Table::new(&["tail", ">epoch", ">first", ">last", ">size", "log"]);
     for tail in found {
@@ -126,10 +126,24 @@ fn members(values: &Map<String, Value>) -> String {
 }
 
 fn said_merged(name: &str, merged: &TailMerged) -> String {
-    let rows = text::count(merged.rows);
-    format!(
-        "{} {name}: {rows} rows and deletions are in the region's log, up to record {}\n",
+    let TailMerged { rows, last, of_other_regions, without_view } = *merged;
+    let count = text::count;
+    let mut said = format!(
+        "{} {name}: {} rows and deletions are in the region's log, up to record {last}\n",
         "merged".green(),
-        merged.last
-    )
+        count(rows)
+    );
+    if of_other_regions > 0 {
+        said += &format!(
+            "{} were left out: other regions had taken them, and they come back from there\n",
+            count(of_other_regions)
+        );
+    }
+    if without_view > 0 {
+        said += &format!(
+            "{} were left out, as their views are not in the catalogue, and the tail is kept: make the views and merge it again, or drop it\n",
+            count(without_view)
+        );
+    }
+    said
 }

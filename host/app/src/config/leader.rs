@@ -31,6 +31,9 @@ pub struct File {
     /// The region that changes of the catalogue go to.
     #[serde(default)]
     catalogue_home: Option<Region>,
+    /// See [`littoral_leader::Config::init`].
+    #[serde(skip)]
+    pub init: bool,
     /// The other regions.
     #[serde(default)]
     regions: Vec<OtherRegion>,
@@ -95,7 +98,7 @@ impl File {
     /// The leader's settings, those at the top of the file among them.
     pub fn leader(&self) -> littoral_leader::Config {
         let (regions, catalogue_home, members) = (self.regions.clone(), self.catalogue_home, self.members.clone());
-        littoral_leader::Config { regions, catalogue_home, members, ..self.leader.clone() }
+        littoral_leader::Config { regions, catalogue_home, members, init: self.init, ..self.leader.clone() }
     }
 
     /// The process's settings.

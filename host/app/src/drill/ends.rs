@@ -28,7 +28,7 @@ pub async fn status(regions: &Regions, name: Name) -> Result<NodeStatus, Failure
 pub async fn has_all(regions: &Regions, name: Name, wanted: &Watermark, patience: Duration) -> bool {
     let begun = Instant::now();
     loop {
-        if status(regions, name).await.is_ok_and(|status| status.watermark.covers(wanted)) {
+        if status(regions, name).await.is_ok_and(|status| status.covers(wanted)) {
             return true;
         }
         if begun.elapsed() >= patience {

@@ -2,7 +2,9 @@
 
 use crate::{leader::*, support::*};
 use littoral_edge::Config;
-use littoral_model::{catalogue::CatalogueChange, freshness::*, ports::*};
+use littoral_model::{
+    adoption::AdoptError, catalogue::CatalogueChange, cluster::Belonging, freshness::*, ports::*, position::Incarnation,
+};
 use std::sync::atomic::Ordering::SeqCst;
 
 #[tokio::test]
@@ -85,9 +87,53 @@ async fn a_trimmed_log_and_a_new_log_replace_the_replica() {
     served.stop().await;
     let other = Leader::new(8);
     let token = other.put(1, 2, 20);
+    *other.belongs.lock() = Some(Belonging { succeeds: Some(Incarnation(7)), ..Belonging::founder(Incarnation(7)) });
     let served = serve_at(&other, &address).await;
     assert_eq!(edge.values(1, &[1, 2], &token).await, [None, Some(20)], "rows that vanished do not linger");
     drop(served);
+}
+
+#[tokio::test]
+async fn rows_give_way_to_no_other_log_unless_it_stands_in_their_logs_place_or_an_operator_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let leader = Leader::new(7);
+    let token = leader.put(1, 1, 1);
+    let served = serve(&leader).await;
+    let address = served.address.clone();
+    let edge = start(Config { data_dir: Some(data.path().to_owned()), ..config(&address) }).await;
+    assert_eq!(edge.values(1, &[1], &token).await, [Some(1)]);
+    served.stop().await;
+    // Another cluster's; one that was begun anew and holds nothing yet; one of the cluster that was begun in no log's place.
+    let cluster = Belonging::founder(Incarnation(7));
+    for belongs in [
+        Some(Belonging::founder(Incarnation(8))),
+        None,
+        Some(Belonging { healed: false, succeeds: Some(Incarnation(7)), ..cluster }),
+        Some(cluster),
+        Some(Belonging { succeeds: Some(Incarnation(6)), ..cluster }),
+    ] {
+        let other = Leader::new(8);
+        *other.belongs.lock() = belongs;
+        let served = serve_at(&other, &address).await;
+        edge.eventually("it refuses", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
+        let read = edge.read(1, &[1], ReadDemand::default()).await;
+        assert_eq!((values(&read), read.freshness.degraded), (vec![Some(1)], Some(Degraded::OtherLog)), "{belongs:?}");
+        assert!(!edge.node.status().writable, "{belongs:?}");
+        served.stop().await;
+        edge.eventually("nobody is there", |node| node.status().degraded == Some(Degraded::LeaderLost)).await;
+    }
+    let other = Leader::new(8);
+    let token = other.put(1, 2, 20);
+    let _served = serve_at(&other, &address).await;
+    edge.eventually("it refuses", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
+    let wrong = edge.node.adopt(Some(Incarnation(9))).expect("an edge");
+    assert!(matches!(wrong, Err(AdoptError::AnotherOffered { .. })), "{wrong:?}");
+    let offered = edge.node.adopt(Some(Incarnation(8))).expect("an edge").expect("it was offered");
+    assert_eq!((offered.log, offered.region), (Incarnation(8), region()));
+    assert_eq!(edge.values(1, &[1, 2], &token).await, [None, Some(20)]);
+    assert_eq!(edge.node.adopt(None).expect("an edge"), Err(AdoptError::NothingOffered));
+    edge.stop().await;
+    assert!(data.path().join("replica.previous").exists(), "the last copy of what was given up");
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    cluster::Belonging,
     digest::{BucketRows, Checkpoint, Checkpoints, Digest, ViewDigest},
     event_time::EventTime,
     freshness::{Consistency, Freshness, Source},
     hlc::Hlc,
+    lives::{Lives, RegionLives, Start},
     merge::MergePolicy,
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
     ports::*,
@@ -17,6 +19,7 @@ use littoral_model::{
     row::*,
     row_body::BodyBuilder,
     status::{NodeStatus, Role},
+    tail::TailPiece,
     token::Watermark,
     value::ValueType,
     view::{Feature, FeatureView, JoinKey, ViewId},
@@ -27,7 +30,7 @@ use littoral_wire::records;
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 use tokio::sync::watch;
 
@@ -44,6 +47,18 @@ pub struct Leader {
     pub quorum: Mutex<Vec<Region>>,
     component: Mutex<Option<Bytes>>,
     checkpoints: watch::Sender<Checkpoints>,
+    /// Where the log belongs.
+    pub belongs: Mutex<Option<Belonging>>,
+    /// The history of the log, once it has another life than its first.
+    lives: Mutex<RegionLives>,
+    /// The clock reads so many milliseconds more than records are counted.
+    pub clock: AtomicU64,
+    /// While true, records are in the rows and not yet published.
+    pub lags: AtomicBool,
+    /// While true, no snapshot is given.
+    pub no_snapshots: AtomicBool,
+    /// The pieces of detached tails that were taken, by name.
+    pub pieces: Mutex<Vec<String>>,
 }
 
 struct Log {
@@ -52,6 +67,15 @@ struct Log {
     chain: ChainHash,
     table: Arc<Table>,
     catalogue: Catalogue,
+}
+
+impl Log {
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
+        if lsn.0.checked_add(1)? == self.oldest && self.entries.is_empty() {
+            return Some(self.chain);
+        }
+        self.entries.get(usize::try_from(lsn.0.checked_sub(self.oldest)?).ok()?).map(|(_, chain)| *chain)
+    }
 }
 
 pub fn region() -> Region {
@@ -100,6 +124,12 @@ impl Leader {
             quorum: Mutex::default(),
             component: Mutex::default(),
             checkpoints: watch::Sender::default(),
+            belongs: Mutex::new(Some(Belonging::founder(Incarnation(incarnation)))),
+            lives: Mutex::default(),
+            clock: AtomicU64::new(1_000),
+            lags: AtomicBool::new(false),
+            no_snapshots: AtomicBool::new(false),
+            pieces: Mutex::default(),
         });
         for name in ["a", "b"] {
             leader.take(CatalogueChange::PutView(view(name)));
@@ -125,7 +155,21 @@ impl Leader {
         self.append(Payload::Tombstone { view: ViewId(view), event_time: EventTime(1), key: &key.to_le_bytes() })
     }
 
+    /// Another life of the log begins, as when it is opened.
+    pub fn begin(&self, life: u64) {
+        let Position { incarnation: after, lsn: shared } = *self.head.borrow();
+        let (life, first) = (Incarnation(life), shared.next());
+        self.lives.lock().entry(region(), after).begin(Start { life, first, after, shared });
+        self.append(Payload::Begin { life, after, shared });
+        self.head.send_modify(|head| head.incarnation = life);
+    }
+
     pub fn append(&self, payload: Payload<'_>) -> Watermark {
+        self.append_at(None, payload)
+    }
+
+    /// Appends a record, under an old clock reading if one is given.
+    fn append_at(&self, hlc: Option<Hlc>, payload: Payload<'_>) -> Watermark {
         let mut log = self.log.lock();
         let lsn = Lsn(log.oldest + log.entries.len() as u64);
         let mut record = Record {
@@ -133,7 +177,7 @@ impl Leader {
             epoch: self.epoch,
             origin: region(),
             origin_lsn: lsn,
-            hlc: Hlc::new(1_000 + lsn.0, 0),
+            hlc: hlc.unwrap_or_else(|| Hlc::new(self.clock.load(SeqCst) + lsn.0, 0)),
             chain: ChainHash::GENESIS,
             payload,
         };
@@ -150,14 +194,20 @@ impl Leader {
                 log.table.apply(Row::new(meta, key, None), MergePolicy::LatestEvent, Mode::InsertAll);
             }
             Payload::Catalogue(change) => log.catalogue.apply(change),
-            Payload::Receipt { .. } | Payload::Begin | Payload::Through { .. } => {}
+            Payload::Belongs(_)
+            | Payload::Receipt { .. }
+            | Payload::BeginUnnamed
+            | Payload::Begin { .. }
+            | Payload::Through { .. } => {}
             Payload::Collect { before } => {
                 log.table.collect_tombstones(*before);
             }
         }
         log.chain = record.chain;
         log.entries.push((bytes, record.chain));
-        self.head.send_modify(|head| head.lsn = lsn);
+        if !self.lags.load(SeqCst) {
+            self.head.send_modify(|head| head.lsn = lsn);
+        }
         drop(log);
         self.token()
     }
@@ -317,6 +367,7 @@ impl Node for Leader {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
+            lives: littoral_model::lives::RegionLives::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
@@ -326,6 +377,14 @@ impl Node for Leader {
 }
 
 impl FeedSource for Leader {
+    fn configured(&self) -> Vec<Region> {
+        vec![region()]
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        *self.belongs.lock()
+    }
+
     fn region(&self) -> Region {
         region()
     }
@@ -339,11 +398,7 @@ impl FeedSource for Leader {
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
-        let log = self.log.lock();
-        if lsn.0.checked_add(1)? == log.oldest && log.entries.is_empty() {
-            return Some(log.chain);
-        }
-        log.entries.get(usize::try_from(lsn.0.checked_sub(log.oldest)?).ok()?).map(|(_, chain)| *chain)
+        self.log.lock().chain_at(lsn)
     }
 
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
@@ -382,13 +437,39 @@ impl FeedSource for Leader {
         })
     }
 
+    fn lives(&self) -> RegionLives {
+        self.lives.lock().clone()
+    }
+
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            let log = self.lives.lock().get(region()).map_or(self.head.borrow().incarnation, Lives::log);
+            piece.check(region(), log, &self.catalogue())?;
+            let mut pieces = self.pieces.lock();
+            if !pieces.contains(&piece.name) {
+                pieces.push(piece.name);
+                for record in records::iter(&piece.records) {
+                    let record = record.unwrap();
+                    assert_eq!(record.origin, region());
+                    self.append_at(Some(record.hlc), record.payload);
+                }
+            }
+            Ok(self.receipt())
+        })
+    }
+
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
         self.snapshots.fetch_add(1, SeqCst);
+        if self.no_snapshots.load(SeqCst) {
+            return Err(FeedReadError::NotHeld("as the test wants".to_owned()));
+        }
         let log = self.log.lock();
         Ok(SnapshotSource {
             as_of: *self.head.borrow(),
-            chain: log.chain,
+            // Rows may be newer.
+            chain: log.chain_at(self.head.borrow().lsn).unwrap_or_default(),
             watermark: Watermark::default(),
+            lives: self.lives.lock().clone(),
             mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: log.table.len() as u64,

@@ -10,4 +10,5 @@ mod reads;
 mod relay;
 mod restart;
 mod support;
+mod tails;
 mod writes;

@@ -34,14 +34,19 @@ async fn each_way_with_an_unmet_demand_is_taken() {
         async move { node.read(&request(1, [1], demand)).await }
     };
     assert!(matches!(read(unmet(&next, OnUnmet::Fail)).await, Err(ReadError::NotFreshEnough { .. })));
-    assert!(matches!(read(unmet(&next, OnUnmet::Wait)).await, Err(ReadError::NotFreshEnough { .. })));
+    // Nobody was given such a token: that is known once the leader has been heard after the read had come.
+    assert!(matches!(read(unmet(&next, OnUnmet::Wait)).await, Err(ReadError::TokenLost { .. })));
     assert!(matches!(read(unmet(&next, OnUnmet::Leader)).await, Err(ReadError::NotFreshEnough { .. })));
+    let other_life = Watermark::at(region(), Incarnation(99), Lsn(1));
+    assert!(matches!(read(unmet(&other_life, OnUnmet::Wait)).await, Err(ReadError::TokenLost { .. })));
+    // Nor do records come of a region that the leader's configuration does not name.
+    let elsewhere = Watermark::at("elsewhere".parse().unwrap(), Incarnation(5), Lsn(1));
+    let lost = read(unmet(&elsewhere, OnUnmet::Wait)).await.unwrap_err();
+    assert!(matches!(&lost, ReadError::TokenLost { reason, .. } if reason.contains("configured")), "{lost:?}");
     let stale = read(unmet(&next, OnUnmet::ServeStale)).await.unwrap();
     assert_eq!((values(&stale), stale.freshness.degraded), (vec![Some(1)], Some(Degraded::DemandUnmet)));
-    let waiting = tokio::spawn(read(at_least(&next)));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    leader.put(1, 1, 2);
-    let waited = waiting.await.unwrap().unwrap();
+    let token = leader.put(1, 1, 2);
+    let waited = read(at_least(&token)).await.unwrap();
     assert_eq!((values(&waited), waited.freshness.source), (vec![Some(2)], Source::Replica));
     let consistency = Consistency::Leader;
     let at_leader = read(ReadDemand { consistency, ..ReadDemand::default() }).await.unwrap();
@@ -222,6 +227,11 @@ async fn without_a_leader_what_is_not_held_is_said_to_be_unknown() {
     let mut again = answer;
     assert!(edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut again));
     assert_eq!(again.unknown, [], "an answer that is used again forgets what was unknown");
+    // Nothing decides that a token never comes: the read waits its time.
+    for unreached in [later(&leader), Watermark::at("elsewhere".parse().unwrap(), Incarnation(5), Lsn(1))] {
+        let waited = edge.node.read(&request(1, [1], unmet(&unreached, OnUnmet::Wait))).await;
+        assert!(matches!(waited, Err(ReadError::NotFreshEnough { .. })), "{waited:?}");
+    }
     let demanding = edge.node.read(&request(2, [2], at_least(&token))).await;
     assert!(matches!(demanding, Err(ReadError::LeaderUnavailable(_))), "{demanding:?}");
 }
@@ -240,6 +250,6 @@ async fn waiting_is_bounded() {
     let far = Watermark::at(region(), Incarnation(7), Lsn(1_000));
     let (first, second) = (request(1, [1], unmet(&far, OnUnmet::Wait)), request(1, [1], unmet(&far, OnUnmet::Wait)));
     let (one, two) = tokio::join!(edge.node.read(&first), edge.node.read(&second));
-    assert!(matches!(one, Err(ReadError::NotFreshEnough { .. })), "{one:?}");
+    assert!(matches!(one, Err(ReadError::TokenLost { .. })), "{one:?}");
     assert!(matches!(two, Err(ReadError::TooManyWaiting(1))), "{two:?}");
 }

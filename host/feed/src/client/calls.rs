@@ -17,6 +17,7 @@ use littoral_model::{
     region::Region,
     row::Row,
     status::NodeStatus,
+    tail::TailPiece,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
@@ -251,6 +252,17 @@ impl CallClient {
         match self.call(Call::Bucket { view, bucket, after }, self.0.call_timeout).await? {
             Answer::Bucket(Ok(read)) => Ok(bucket_rows(read, view, bucket, begins_behind.as_deref())?),
             Answer::Bucket(Err(error)) => Err(error),
+            other => Err(refused(&other).into()),
+        }
+    }
+
+    /// Has rows and deletions taken back into the leader's log, which has lost them.
+    ///
+    /// # Errors
+    /// As [`CallClient::write`], and [`WriteError::UnknownView`].
+    pub async fn merge(&self, piece: TailPiece) -> Result<WriteReceipt, WriteError> {
+        match self.call(Call::Merge(piece), self.0.call_timeout).await? {
+            Answer::Receipt(receipt) => receipt,
             other => Err(refused(&other).into()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{CallClient, Config, Error, FeedReceiver, FeedSender};
 use crate::{
-    CALL_PATH, FEED_PATH,
+    CALL_PATH, FEED_PATH, FEED_PATH_V3,
     budget::Budget,
     inbox::{Inbox, chain},
     outbox::{self, Outbox, OutboxBody},
@@ -15,7 +15,8 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX};
+use littoral_protocol::frame::VERSION_MAX;
+use littoral_wire::{DOWNSTREAM_LEN_MAX, REPLY_LEN_MAX, v3};
 use std::sync::Arc;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -85,10 +86,18 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (requests, guard) = shake_hands(transport, authority, config).await?;
-    let (feed_up, feed_down) = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await?;
+    let newest = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await;
+    let ((feed_up, feed_down), version) = match newest {
+        // A publisher of an older release: it knows the older path alone.
+        Err(Error::Refused { status: 404, .. }) => {
+            (open(&requests, authority, FEED_PATH_V3, FEED_UP_BYTES_MAX).await?, v3::VERSION)
+        }
+        newest => (newest?, VERSION_MAX),
+    };
+    let (inbox, silence) = (Inbox::new(feed_down, DOWNSTREAM_LEN_MAX), config.silence_timeout());
     Ok(Connection {
-        sender: FeedSender::new(feed_up, guard.clone()),
-        receiver: FeedReceiver::new(Inbox::new(feed_down, DOWNSTREAM_LEN_MAX), config.silence_timeout(), guard.clone()),
+        sender: FeedSender::new(feed_up, version, guard.clone()),
+        receiver: FeedReceiver::new(inbox, version, silence, guard.clone()),
         calls: calls(&requests, authority, config, guard).await?,
     })
 }

@@ -2,6 +2,7 @@
 
 use littoral_model::{
     freshness::{Freshness, ReadDemand, Source},
+    lives::RegionLives,
     position::Position,
     read::{ReadAnswer, ReadError},
     region::Region,
@@ -22,24 +23,24 @@ pub struct LeaderRows {
 }
 
 impl LeaderRows {
-    /// Them as an answer to a read, if the demanded token is in it. `region` is the leader's, `asked_at` when it was asked: it
+    /// Them as an answer to a read, if the demanded token is in it, by the histories that are known. `region` is the leader's, `asked_at` when it was asked: it
     /// has read after that.
     ///
     /// # Errors
     /// [`ReadError::NotFreshEnough`].
     pub fn into_answer(
         self,
-        region: Option<Region>,
+        (region, lives): (Option<Region>, &RegionLives),
         demand: &ReadDemand,
         source: Source,
         asked_at: Instant,
     ) -> Result<ReadAnswer, ReadError> {
         let mut reached = self.watermark.clone();
         if let Some(region) = region {
-            reached.raise(region, self.as_of.incarnation, self.as_of.lsn);
+            lives.raise(&mut reached, region, self.as_of);
         }
         if let Some(token) = &demand.at_least
-            && !reached.covers(token)
+            && !lives.covers(&reached, token)
         {
             return Err(ReadError::NotFreshEnough {
                 wanted: format!("at least '{token}' was demanded"),

@@ -2,7 +2,7 @@
 
 use super::{Shared, activity::Activity, calls, session};
 use crate::{
-    CALL_PATH, FEED_PATH,
+    CALL_PATH, FEED_PATH, FEED_PATH_V3,
     inbox::{Inbox, chain},
     outbox::{self, OutboxBody},
     transport,
@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use littoral_protocol::frame::VERSION_MAX;
 use littoral_wire::{REQUEST_LEN_MAX, UPSTREAM_LEN_MAX};
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -76,6 +77,13 @@ where
 
 fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer: &Arc<str>) -> Response<Body> {
     let path = request.uri().path();
+    if path == FEED_PATH_V3 {
+        let text = format!(
+            "this node serves version {VERSION_MAX} of the feed ({FEED_PATH}) alone; upgrade the subscriber: those who follow are \
+             upgraded before those whom they follow\n"
+        );
+        return refuse(StatusCode::UPGRADE_REQUIRED, text);
+    }
     if path != FEED_PATH && path != CALL_PATH {
         let text = format!("this is Littoral's peer door: it serves {FEED_PATH} and {CALL_PATH}, not {path}\n");
         return refuse(StatusCode::NOT_FOUND, text);

@@ -15,7 +15,6 @@ use littoral_model::{
     position::{Lsn, Position},
     record::ChainHash,
     region::Region,
-    token::Watermark,
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Mode, Resume, SubscriberHello, Upstream, Views},
@@ -170,7 +169,7 @@ fn log_error(error: impl ToString) -> End {
 fn refused(refusal: Refusal) -> End {
     let code = match refusal {
         Refusal::Version { .. } => ErrorCode::Version,
-        Refusal::Behind { .. } => ErrorCode::Behind,
+        Refusal::Behind { .. } | Refusal::PutBack { .. } => ErrorCode::Behind,
         Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
     };
     End::Told(code, refusal.to_string())
@@ -190,25 +189,38 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         epoch: source.epoch(),
         head: *source.head().borrow(),
         watermark: source.watermark(),
+        lives: source.lives(),
+        belongs: source.belongs(),
         heartbeat_ms: shared.config.heartbeat_ms,
         relay: source.standing() != Standing::Leader,
     };
     if publisher.head == Position::default() {
         return Err(End::Told(ErrorCode::Behind, "this relay holds nothing yet; try again, or elsewhere".to_owned()));
     }
-    let chain = match hello.resume {
-        Some(resume) if resume.position.incarnation == publisher.head.incarnation => {
-            chain_before_tail(source, resume.position.lsn, publisher.head.lsn).await?
+    let same_log = publisher.is_same_log(hello);
+    // Where it stands, and where its copy of this log and this one went apart: the tail may go on behind either.
+    let mut chains = Vec::new();
+    if same_log {
+        let (stands, fork) = (hello.resume.map(|resume| resume.position.lsn), publisher.fork(hello));
+        for lsn in stands.into_iter().chain(fork.map(|fork| fork.lsn)).filter(|lsn| *lsn <= publisher.head.lsn) {
+            chains.push((lsn, chain_before_tail(source, lsn, publisher.head.lsn).await?));
         }
-        _ => None,
-    };
+    }
+    let chain_at = |lsn| chains.iter().find(|(of, _)| *of == lsn).and_then(|(_, chain)| *chain);
     let rehomed = match hello.resume {
-        Some(resume) if resume.position.incarnation != publisher.head.incarnation => {
-            rehomed(source, &hello.watermark, publisher.head).await?
-        }
+        Some(_) if !same_log => rehomed(source, hello, publisher.head).await?,
         _ => None,
     };
-    let (answer, state) = publisher.greet(hello, |_| chain, rehomed).map_err(refused)?;
+    let greeted = publisher.greet(hello, chain_at, rehomed);
+    if matches!(greeted, Err(Refusal::PutBack { .. })) {
+        source.shown_ahead();
+    }
+    let (mut answer, state) = greeted.map_err(refused)?;
+    answer.configured = source.configured();
+    if let (Views::ForRegion(region), Some(_)) = (&hello.views, answer.forked) {
+        // Before the answer: then it knows that what is lost here is no more than there.
+        source.lost_to(*region).await.map_err(|error| End::Told(ErrorCode::Behind, error.to_string()))?;
+    }
     let mode = answer.mode;
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
     push_or_cut(outbox, shared.config.slow_timeout(), push).await?;
@@ -221,10 +233,12 @@ fn follows() -> End {
 }
 
 /// Where a replica of another region's log goes on here.
-async fn rehomed(source: &dyn FeedSource, theirs: &Watermark, head: Position) -> Result<Option<Resume>, End> {
-    let Some(lsn) = source.resume_point(theirs).filter(|lsn| *lsn <= head.lsn) else { return Ok(None) };
+async fn rehomed(source: &dyn FeedSource, hello: &SubscriberHello, head: Position) -> Result<Option<Resume>, End> {
+    let point = source.resume_point(&hello.watermark, &hello.lives);
+    let Some(lsn) = point.filter(|lsn| *lsn <= head.lsn) else { return Ok(None) };
     let chain = chain_before_tail(source, lsn, head.lsn).await?;
-    Ok(chain.map(|chain| Resume { position: Position { lsn, ..head }, chain }))
+    let position = source.lives().get(source.region()).map_or(Position { lsn, ..head }, |lives| lives.position(lsn));
+    Ok(chain.map(|chain| Resume { position, chain }))
 }
 
 /// The hash of the record at `lsn`, when the log can go on behind it: what was trimmed must never look like a harmless
@@ -294,7 +308,8 @@ impl Session<'_> {
     /// The subscriber has everything up to here.
     fn told(&self, applied: Lsn) {
         if let Some(region) = self.for_region {
-            self.source().taken_by(region, applied);
+            let incarnation = self.state.lock().life();
+            self.source().taken_by(region, Position { incarnation, lsn: applied });
         } else {
             self.source().serves_through(self.number, Some(applied));
         }
@@ -408,6 +423,7 @@ impl Session<'_> {
             as_of,
             chain: source.chain,
             watermark: source.watermark,
+            lives: source.lives,
             mixed: source.mixed,
             catalogue: source.catalogue,
             rows_estimate: source.rows_estimate,

@@ -9,6 +9,7 @@ use littoral_model::{
     entity_key::KeyBatch,
     event_time::EventTime,
     hlc::Hlc,
+    lives::RegionLives,
     merge::MergePolicy,
     module::{ModuleDigest, ModuleManifest},
     ports::*,
@@ -239,6 +240,7 @@ impl Node for Leader {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
+            lives: littoral_model::lives::RegionLives::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
@@ -290,6 +292,7 @@ impl FeedSource for Leader {
             as_of: *self.head.borrow(),
             chain: log.last.1,
             watermark: Watermark::default(),
+            lives: RegionLives::default(),
             mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: rows.len() as u64,
@@ -356,7 +359,11 @@ pub fn hello(views: Views, resume: Option<Resume>) -> Upstream {
         subscriber: "test".into(),
         views,
         resume,
+        holds: None,
+        ended: None,
         watermark: Watermark::default(),
+        lives: RegionLives::default(),
+        cluster: None,
     })
 }
 

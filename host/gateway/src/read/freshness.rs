@@ -122,6 +122,7 @@ const fn degraded(degraded: Degraded) -> &'static str {
         Degraded::Incomplete => "incomplete",
         Degraded::OverBudget => "over_budget",
         Degraded::Bootstrapping => "bootstrapping",
+        Degraded::OtherLog => "other_log",
     }
 }
 
@@ -145,6 +146,7 @@ mod tests {
             Degraded::Incomplete,
             Degraded::OverBudget,
             Degraded::Bootstrapping,
+            Degraded::OtherLog,
         ] {
             assert_eq!(serde_json::to_value(reason).unwrap(), degraded(reason));
         }

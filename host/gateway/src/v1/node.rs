@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     failure::{Answer, Failure},
+    routes,
     state::State,
 };
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use littoral_model::{
     document::ViewDocument,
+    position::Incarnation,
     status::{NodeStatus, Shortfalls},
 };
 use littoral_runtime::metrics::Metrics;
@@ -103,6 +105,20 @@ pub(super) fn fresh(state: &State) -> Result<Answer, Failure> {
     match state.node.shortfalls().not_fresh {
         None => json(&object!({ "fresh": true, "staleness_ms": status.staleness_ms })),
         Some(reason) => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not_fresh", reason)),
+    }
+}
+
+/// `POST /v1/adopt?log=`.
+pub(super) fn adopt(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
+    let log = routes::query(query, "log").map(|log| log.parse::<Incarnation>()).transpose();
+    let log = log.map_err(|error| Failure::bad_request("invalid_log", format!("'log': {error}")))?;
+    match state.node.adopt(log) {
+        Some(Ok(adopted)) => json(&adopted),
+        Some(Err(error)) => Err(Failure::new(StatusCode::CONFLICT, "nothing_to_adopt", error.to_string())),
+        None => {
+            let message = "this node is no edge: ask the edge that refuses its leader's log";
+            Err(Failure::not_found("not_an_edge", message))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Detached tails: what a member of a region's log had alone and had to give up. Listed, shown, merged, dropped.
+//! Detached tails: what a member of a region's log had alone and had to give up, and what an edge held that its leader's log has lost.
+//! Listed, shown, merged, dropped.
 
 use super::{json, one_write, rows::push_key};
 use crate::{
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body_util::Full;
 use littoral_model::{
-    catalogue::Catalogue,
     ports::Tails,
     position::Lsn,
     tail::{TailRecord, TailStatus},
@@ -49,7 +49,6 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
     .ok_or_else(|| unknown(name))?;
     // As many as were asked for: there may be more behind them.
     let next = records.last().filter(|last| records.len() == limit && last.lsn < tail.last).map(|last| last.lsn.next());
-    let catalogue = state.node.catalogue();
     let mut out = Vec::with_capacity(256 + records.len() * 512);
     out.extend_from_slice(b"{\"tail\":");
     out.extend_from_slice(status_json(&tail).to_string().as_bytes());
@@ -58,7 +57,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
         if at > 0 {
             out.push(b',');
         }
-        push(&mut out, record, &catalogue);
+        push(&mut out, record);
         if out.len() > state.config.answer_bytes_max {
             let message = "the answer would be too large; ask for a smaller 'limit'";
             return Err(Failure::bad_request("answer_too_large", message));
@@ -93,8 +92,8 @@ pub(super) async fn drop(state: &State, name: &str) -> Result<Answer, Failure> {
 
 fn kept(state: &State) -> Result<Arc<dyn Tails>, Failure> {
     state.node.tails().ok_or_else(|| {
-        let message = "this node keeps no detached tails; the members of a region's log do: ask the door of each of those that \
-                       [[members]] in the leader's configuration names";
+        let message = "this node keeps no detached tails; the members of a region's log do, and edges with a data directory: ask the \
+                       door of each of those that [[members]] in the leader's configuration names, and of each edge";
         Failure::not_found("no_tails", message)
     })
 }
@@ -111,7 +110,7 @@ fn find(tails: &dyn Tails, name: &str) -> Result<Option<TailStatus>, WriteError>
 fn unknown(name: &str) -> Failure {
     let shown: String = name.chars().take(160).collect();
     let message = format!(
-        "no detached tail '{shown}' is kept at this member: it may be another's, or merged or dropped already; list those that \
+        "no detached tail '{shown}' is kept at this node: it may be another's, or merged or dropped already; list those that \
          are with GET /v1/tails"
     );
     Failure::not_found("unknown_tail", message)
@@ -144,13 +143,13 @@ fn status_json(tail: &TailStatus) -> Value {
     })
 }
 
-fn push(out: &mut Vec<u8>, record: &TailRecord, catalogue: &Catalogue) {
-    let view = record.view.as_deref().and_then(|name| catalogue.view(name));
+fn push(out: &mut Vec<u8>, record: &TailRecord) {
+    let view = record.view.as_deref();
     out.extend_from_slice(b"{\"lsn\":");
     push_int(out, i64::try_from(record.lsn.0).unwrap_or(i64::MAX));
     out.extend_from_slice(b",\"view\":");
-    match &record.view {
-        Some(name) => push_text(out, name),
+    match view {
+        Some(view) => push_text(out, &view.name),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"key\":{");

@@ -213,6 +213,7 @@ impl Node for MemoryNode {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
+            lives: littoral_model::lives::RegionLives::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),

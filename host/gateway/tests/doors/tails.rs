@@ -1,15 +1,18 @@
-//! Detached tails at the door of a member, and at that of a node that keeps none.
+//! Detached tails at the door of a member or an edge, and at that of a node that keeps none.
 
 use crate::{native::refused, node::MemoryNode, stand::Door};
 use bytes::Bytes;
 use littoral_model::{
     entity_key,
     hlc::Hlc,
+    merge::MergePolicy,
     ports::{BoxFuture, Tails},
     position::{Epoch, Incarnation, Lsn},
     row_body::BodyBuilder,
     tail::{TailMerged, TailRecord, TailStatus},
+    value::ValueType,
     version::Version,
+    view::{Feature, FeatureView, JoinKey, ViewId},
     write::WriteError,
 };
 use serde_json::json;
@@ -18,10 +21,29 @@ use std::sync::{Arc, Mutex};
 const NAME: &str = "3-7-9.tail";
 
 /// Keeps one tail of three records: a row, a deletion, and a row of a view that is no more.
-#[derive(Default)]
 struct Kept {
     gone: Mutex<bool>,
     leaderless: bool,
+    /// The view of its rows, which the node's catalogue does not need to have.
+    view: Arc<FeatureView>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let view = FeatureView {
+            id: ViewId(1),
+            name: "trips".into(),
+            join_keys: vec![JoinKey {
+                name: "driver_id".into(),
+                entity: "driver".into(),
+                value_type: ValueType::Int64,
+            }],
+            features: vec![Feature { name: "trips".into(), value_type: ValueType::Int64 }],
+            ttl_ms: None,
+            merge: MergePolicy::default(),
+        };
+        Self { gone: Mutex::new(false), leaderless: false, view: Arc::new(view) }
+    }
 }
 
 impl Tails for Kept {
@@ -43,15 +65,16 @@ impl Tails for Kept {
         let mut body = BodyBuilder::new(1);
         body.push_i64(42);
         let body = Bytes::from(body.finish().unwrap());
-        let record = |lsn, view: Option<&str>, body: Option<&Bytes>| TailRecord {
+        let record = |lsn, view: Option<&Arc<FeatureView>>, body: Option<&Bytes>| TailRecord {
             lsn: Lsn(lsn),
-            view: view.map(str::to_owned),
+            view: view.cloned(),
             key: key.clone().into(),
             event_time: "2026-01-01T00:00:00Z".parse().unwrap(),
             version: Version { hlc: Hlc(9_007_199_254_740_993), region: "eu".parse().unwrap() },
             body: body.cloned(),
         };
-        let all = [record(7, Some("trips"), Some(&body)), record(8, Some("trips"), None), record(9, None, Some(&body))];
+        let view = Some(&self.view);
+        let all = [record(7, view, Some(&body)), record(8, view, None), record(9, None, Some(&body))];
         Ok(all.into_iter().filter(|record| record.lsn >= from).take(limit).collect())
     }
 
@@ -61,7 +84,7 @@ impl Tails for Kept {
                 return Err(WriteError::LeaderUnavailable("no member of the region leads now".to_owned()));
             }
             *self.gone.lock().unwrap() = true;
-            Ok(TailMerged { rows: 3, last: Lsn(20) })
+            Ok(TailMerged { rows: 3, last: Lsn(20), of_other_regions: 2, without_view: 1 })
         })
     }
 
@@ -72,11 +95,7 @@ impl Tails for Kept {
 }
 
 async fn member(kept: Kept) -> Door {
-    let door = Door::open(MemoryNode { tails: Some(Arc::new(kept)), ..MemoryNode::default() }).await;
-    let view = json!({"entities": [{"name": "driver", "join_key": "driver_id", "value_type": "int64"}],
-        "features": [{"name": "trips", "value_type": "int64"}]});
-    assert_eq!(door.put("/v1/views/trips", &view).await.status, 200);
-    door
+    Door::open(MemoryNode { tails: Some(Arc::new(kept)), ..MemoryNode::default() }).await
 }
 
 #[tokio::test]
@@ -107,7 +126,7 @@ async fn a_tail_is_listed_and_shown_with_its_values() {
 async fn a_tail_is_merged_or_dropped_once() {
     let door = member(Kept::default()).await;
     let merged = door.send("POST", "/v1/tails/3-7-9.tail/merge", &[], "").await;
-    assert_eq!(merged.json(), json!({"rows": 3, "last": 20}));
+    assert_eq!(merged.json(), json!({"rows": 3, "last": 20, "of_other_regions": 2, "without_view": 1}));
     let again = door.send("POST", "/v1/tails/3-7-9.tail/merge", &[], "").await;
     refused(&again, 404, "unknown_tail", &[NAME, "GET /v1/tails"]);
     assert_eq!(door.get("/v1/tails").await.json(), json!({"tails": []}));
@@ -130,9 +149,9 @@ async fn what_cannot_be_asked_is_refused_and_other_nodes_say_who_keeps_tails() {
         refused(&refusal, 400, &format!("invalid_{code}"), &[&format!("'{code}'")]);
     }
     refused(&door.get("/v1/tails/nope").await, 404, "unknown_tail", &["'nope'"]);
-    let edge = Door::open(MemoryNode::default()).await;
+    let other = Door::open(MemoryNode::default()).await;
     for (method, path) in [("GET", "/v1/tails"), ("GET", "/v1/tails/a"), ("DELETE", "/v1/tails/a")] {
-        refused(&edge.send(method, path, &[], "").await, 404, "no_tails", &["[[members]]"]);
+        refused(&other.send(method, path, &[], "").await, 404, "no_tails", &["[[members]]", "data directory"]);
     }
-    refused(&edge.send("POST", "/v1/tails/a/merge", &[], "").await, 404, "no_tails", &["member"]);
+    refused(&other.send("POST", "/v1/tails/a/merge", &[], "").await, 404, "no_tails", &["member"]);
 }

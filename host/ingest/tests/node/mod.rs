@@ -9,9 +9,12 @@ use littoral_columnar::{Limits, decode_ipc};
 use littoral_ingest::Options;
 use littoral_model::{
     event_time::EventTime,
+    lives::{Lives, RegionLives, Start},
     merge::MergePolicy,
     position::{Epoch, Incarnation, Lsn, Position},
+    region::Region,
     status::{NodeStatus, Role},
+    token::Watermark,
     value::ValueType,
     view::{Feature, FeatureView, JoinKey, ViewId},
 };
@@ -54,6 +57,8 @@ pub struct Node {
     /// What the view's source says of its columns.
     pub source: serde_json::Value,
     pub incarnation: u64,
+    /// The history of its log.
+    pub lives: RegionLives,
     pub rows: Held,
     pub duplicates: u64,
     /// How many requests are taken before the node refuses.
@@ -74,10 +79,23 @@ impl Node {
         self.rows.values().map(|rows| rows.len() as u64).sum()
     }
 
+    /// The log is put back to its first records, as many as said, and goes on as another life.
+    pub fn put_back(&mut self, to: u64) {
+        let mut lives = Lives::of(Incarnation(self.incarnation));
+        let first = Lsn(to + 1);
+        let (after, life) = (lives.current(), Incarnation(self.incarnation + 100));
+        lives.begin(Start { life, first, after, shared: Lsn(to) });
+        self.lives.set(region(), lives);
+        if to == 0 {
+            self.rows.clear();
+            self.keys.clear();
+        }
+    }
+
     fn answer(&mut self, request: &hyper::Request<Bytes>) -> (u16, Vec<u8>) {
         let position = Position { incarnation: Incarnation(self.incarnation), lsn: Lsn(self.taken as u64) };
         match request.uri().path() {
-            "/v1/status" => (200, serde_json::to_vec(&status(position)).unwrap()),
+            "/v1/status" => (200, serde_json::to_vec(&status(position, self.lives.clone())).unwrap()),
             "/v1/views/route_daily" => {
                 let mut view = serde_json::json!(self.view);
                 view["source"] = self.source.clone();
@@ -115,17 +133,21 @@ impl Node {
             }
         }
         let receipt = serde_json::json!({
-            "position": position, "token": format!("t{}", position.lsn), "rows": rows.len(), "duplicate": duplicate,
+            "position": position, "token": Watermark::at(region(), position.incarnation, position.lsn).to_string(), "rows": rows.len(), "duplicate": duplicate,
         });
         (200, serde_json::to_vec(&receipt).unwrap())
     }
 }
 
-fn status(position: Position) -> NodeStatus {
+pub fn region() -> Region {
+    "us".parse().unwrap()
+}
+
+fn status(position: Position, lives: RegionLives) -> NodeStatus {
     NodeStatus {
         name: "test".into(),
         role: Role::Leader,
-        region: "us".parse().unwrap(),
+        region: region(),
         ready: true,
         not_ready_reason: String::new(),
         degraded: None,
@@ -134,7 +156,8 @@ fn status(position: Position) -> NodeStatus {
         head: position,
         staleness_ms: Some(0),
         writable: true,
-        watermark: littoral_model::token::Watermark::default(),
+        watermark: Watermark::default(),
+        lives,
         regions: Vec::new(),
         views: vec![],
         modules: vec![],
@@ -156,6 +179,7 @@ impl World {
             view: route_daily(),
             source: serde_json::Value::Null,
             incarnation: 1,
+            lives: RegionLives::default(),
             rows: Held::new(),
             duplicates: 0,
             patience: None,

@@ -5,35 +5,65 @@ use crate::import::Import;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     hlc::Hlc,
-    position::{Epoch, Incarnation, Lsn, Position},
+    position::{Epoch, Lsn, Position},
     record::{ChainHash, Payload, Record},
     region::Region,
+    view::FeatureView,
 };
 use littoral_wire::records;
 
-/// The changes that make ours what the home's is, as records of the home. `known` says which life of the home's log ours
-/// comes from.
+/// The changes that make ours what the home's is, as records of the home. `goes_on` says that the home's log is the one that ours
+/// comes from, and has lost nothing.
 ///
 /// # Errors
 /// Why they are not made, and what to do.
 pub(super) fn changes(
     ours: &Catalogue,
     theirs: &Catalogue,
-    home: Region,
-    as_of: Position,
-    known: Option<Incarnation>,
+    (home, as_of): (Region, Position),
+    goes_on: bool,
 ) -> Result<Import, Fault> {
     let all = ours.changes_to(theirs);
     let drops = |change: &CatalogueChange| matches!(change, CatalogueChange::DropView(_));
     let differs = ours.views().any(|view| theirs.view_by_id(view.id).is_some_and(|there| there.name != view.name));
     // A view takes its rows with it. Only a home whose drops we would have been told one by one may drop it.
-    if known != Some(as_of.incarnation) && (differs || all.iter().any(drops)) {
+    if !goes_on && (differs || all.iter().any(drops)) {
         return Err(Fault::Apart(format!(
-            "the catalogue's home '{home}' does not have all views of this region: its log was begun anew, or the catalogues \
-             were made apart; restore the home's data from a backup, or name this region as catalogue_home everywhere and begin \
-             the log of '{home}' anew"
+            "the catalogue's home '{home}' does not have all views of this region: its log was begun anew or put back to an older copy, or \
+             the catalogues were made apart; stop the leader of '{home}', move its data directory away and start it: it then takes the \
+             catalogue and all rows from this region, while a restored copy would lack them"
         )));
     }
+    import(all, (home, as_of))
+}
+
+/// What ours lacks of a region's catalogue, which comes from ours and is further: ours was put back to an older copy. Nothing is dropped.
+///
+/// # Errors
+/// Why it is not taken, and what to do.
+pub(super) fn additions(
+    ours: &Catalogue,
+    theirs: &Catalogue,
+    (region, as_of): (Region, Position),
+) -> Result<Import, Fault> {
+    let other_name = |view: &&FeatureView| theirs.view_by_id(view.id).is_some_and(|there| there.name != view.name);
+    if let Some(view) = ours.views().find(other_name) {
+        return Err(Fault::Apart(format!(
+            "view number {} is '{}' here and another in region '{region}': this log was put back to an older copy, and views were made since; \
+             stop this leader, move its data directory away and start it: it then takes everything from region '{region}'",
+            view.id, view.name
+        )));
+    }
+    let mut all = ours.changes_to(theirs);
+    all.retain(|change| {
+        use CatalogueChange::{DropModule, DropPushSource, DropService, DropView};
+        !matches!(change, DropView(_) | DropModule(_) | DropService(_) | DropPushSource(_))
+    });
+    import(all, (region, as_of))
+}
+
+/// Changes as records of a region.
+fn import(all: Vec<CatalogueChange>, (home, as_of): (Region, Position)) -> Result<Import, Fault> {
     let mut block = Vec::new();
     for change in all {
         let record = Record {
@@ -50,6 +80,7 @@ pub(super) fn changes(
     Ok(Import {
         region: home,
         incarnation: as_of.incarnation,
+        history: None,
         records: block.into(),
         snapshot: false,
         seen: Vec::new(),

@@ -1,13 +1,18 @@
 //! What each message of another region's leader leads to. No IO: the driver submits and answers.
 
 use super::catalogue;
-use crate::{import::Import, published::Published};
+use crate::{
+    import::{History, Import},
+    known::Known,
+    published::Published,
+};
 use littoral_model::{
     catalogue::CatalogueChange,
     hlc::Hlc,
+    lives::RegionLives,
     merge::{MergePolicy, Rank},
     module::ModuleDigest,
-    origin::{Origin, Seen},
+    origin::Seen,
     position::{Lsn, Position},
     record::{ChainHash, Payload, Record},
     region::Region,
@@ -15,7 +20,7 @@ use littoral_model::{
     view::ViewId,
 };
 use littoral_protocol::{
-    frame::{Downstream, ErrorCode, Resume, SubscriberHello, Views},
+    frame::{Downstream, ErrorCode, PublisherHello, Resume, SubscriberHello, Views},
     subscriber::{Block, BlockCheck, Effect, Epochs, Subscriber, Violation},
 };
 use littoral_replica::Table;
@@ -79,7 +84,7 @@ pub enum Step {
 /// What holds once everything is submitted.
 #[derive(Debug)]
 pub enum Done {
-    /// A part of a snapshot.
+    /// A part of a snapshot, or the history of the region's log.
     Part,
     /// The snapshot.
     Snapshot,
@@ -96,6 +101,10 @@ pub struct Taking {
     subscriber: Subscriber,
     /// What the region had seen of others in blocks that were not worth writing down: it belongs before what comes next.
     carried: BTreeMap<Region, Vec<u8>>,
+    /// Whether the region's log is the one whose records are here, and has not lost any of them.
+    goes_on: bool,
+    /// Whether all that the region has is asked for, as our log was put back to an older copy.
+    asks_for_all: bool,
     /// As of when a snapshot is that comes.
     snapshot: Option<(Position, ChainHash)>,
     marked: Lsn,
@@ -106,13 +115,17 @@ pub struct Taking {
 impl Taking {
     /// A stream that goes on where our log stands.
     #[must_use]
-    pub fn new(region: Region, own: Region, is_home: bool, origin: Option<&Origin>, epochs: &Epochs) -> Self {
+    pub fn new(region: Region, own: Region, is_home: bool, known: &Known, epochs: &Epochs) -> Self {
+        let origin = known.origins.get(region);
         // A first snapshot that broke off begins again: it brings what no record of that log does.
         let begun = origin.filter(|origin| origin.position.lsn > Lsn::NONE);
         let resume = begun.map(|origin| Resume { position: origin.position, chain: origin.chain });
         let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
+        let subscriber =
+            subscriber.with_lives(RegionLives::clone(&known.lives)).with_rows_up_to(known.holds_past(region));
         let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
-        Self { region, own, is_home, subscriber, carried: BTreeMap::new(), snapshot: None, marked, submitted: marked }
+        let (carried, goes_on, snapshot, asks_for_all) = (BTreeMap::new(), true, None, known.asks_for_all(region));
+        Self { region, own, is_home, subscriber, carried, goes_on, asks_for_all, snapshot, marked, submitted: marked }
     }
 
     /// The first message to send.
@@ -137,11 +150,13 @@ impl Taking {
         epochs: &mut Epochs,
         (ours, table): (&Published, &Table),
     ) -> Result<Step, Fault> {
-        Ok(match self.subscriber.receive(message)? {
+        let effect = self.subscriber.receive(message).inspect_err(|violation| epochs.refused(violation))?;
+        Ok(match effect {
             Effect::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
             Effect::Greeted(hello) => {
                 epochs.seen(hello.head.incarnation, self.subscriber.epoch());
-                Step::Heard { head: hello.head, applied: self.position() }
+                epochs.followed(self.subscriber.lives());
+                self.greeted(&hello, ours)
             }
             Effect::BeginSnapshot { as_of, chain, watermark, catalogue, .. } => {
                 self.snapshot = Some((as_of, chain));
@@ -150,8 +165,11 @@ impl Taking {
                     catalogue::check_same(&ours.catalogue, &catalogue, self.region).map_err(Fault::Apart)?;
                     return Ok(Step::Submit { imports: vec![seen], modules: Vec::new(), done: Done::Part });
                 }
-                let known = ours.origins.get(self.region).map(|origin| origin.position.incarnation);
-                let changes = catalogue::changes(&ours.catalogue, &catalogue, self.region, as_of, known)?;
+                let of = (self.region, as_of);
+                let changes = match self.asks_for_all && !ours.catalogue.is_blank() {
+                    true => catalogue::additions(&ours.catalogue, &catalogue, of)?,
+                    false => catalogue::changes(&ours.catalogue, &catalogue, of, self.goes_on)?,
+                };
                 let modules = catalogue.modules().map(|module| module.digest).collect();
                 Step::Submit { imports: vec![changes, seen], modules, done: Done::Part }
             }
@@ -192,20 +210,40 @@ impl Taking {
         }
     }
 
+    /// The region's leader has answered: what is new of its log's history is written down before anything else.
+    fn greeted(&mut self, hello: &PublisherHello, ours: &Published) -> Step {
+        let theirs = self.subscriber.lives();
+        let known = ours.lives.get(self.region);
+        let had = ours.origins.get(self.region).is_some_and(|origin| origin.position.lsn > Lsn::NONE);
+        self.goes_on = hello.forked.is_none() && had && known.is_some_and(|known| known.log() == theirs.log());
+        if let Some(fork) = hello.forked {
+            let kept = self.marked.min(fork.position.lsn);
+            (self.marked, self.submitted) = (kept, kept);
+        }
+        if hello.forked.is_none() && known.map_or(theirs.starts().len() == 1, |known| known == theirs) {
+            return Step::Heard { head: hello.head, applied: self.position() };
+        }
+        let history = History { lives: theirs.clone(), forked: hello.forked };
+        let import = Import { history: Some(Box::new(history)), ..self.import(hello.head, Vec::new(), None) };
+        Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
+    }
+
     fn import(&self, at: Position, records: Vec<u8>, through: Option<(Lsn, ChainHash)>) -> Import {
         let (region, incarnation, seen) = (self.region, at.incarnation, Vec::new());
-        Import { region, incarnation, records: records.into(), snapshot: false, seen, through, after: Lsn::NONE }
+        let (records, snapshot, after) = (records.into(), false, Lsn::NONE);
+        Import { region, incarnation, history: None, records, snapshot, seen, through, after }
     }
 
     /// What the region had seen of us and of others when it took its snapshot.
     fn seen(&self, theirs: &Watermark, ours: &Published) -> Vec<Seen> {
         let of = |(region, incarnation, lsn)| {
-            if region == self.own && incarnation == ours.position.incarnation {
+            let at = Position { incarnation, lsn };
+            if region == self.own && ours.lives.reaches(region, ours.position, at) {
                 return Some(Seen { region, lsn, hlc: Hlc::default() });
             }
             // Of a third region the clock is needed: known when they had all that we have.
             let origin = ours.origins.get(region)?;
-            let has_all = origin.position.incarnation == incarnation && origin.position.lsn <= lsn;
+            let has_all = region != self.own && ours.lives.reaches(region, at, origin.position);
             has_all.then_some(Seen { region, lsn, hlc: origin.hlc })
         };
         theirs.iter().filter_map(of).collect()
@@ -228,6 +266,8 @@ impl Taking {
                     self.carried.insert(record.origin, kept);
                 }
                 Payload::Through { .. } => {}
+                // Known since the region's leader has answered.
+                Payload::Begin { .. } => {}
                 Payload::Catalogue(change) => {
                     content = true;
                     if let CatalogueChange::PutModule(module) = &**change {

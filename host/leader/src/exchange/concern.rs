@@ -1,12 +1,13 @@
 //! What other regions have made durable, and writes that wait for that.
 
-use littoral_model::{position::Lsn, region::Region};
+use littoral_model::{position::Position, region::Region};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::watch;
 
-/// Up to where of our log each other region's leader has everything durably, as it says.
+/// Up to where of our log each other region's leader has everything durably, as it says, in the life that the log was in when it said so:
+/// what was said in a life that was cut short counts no more past where it was.
 #[derive(Debug)]
-pub(crate) struct Taken(watch::Sender<BTreeMap<Region, Lsn>>);
+pub(crate) struct Taken(watch::Sender<BTreeMap<Region, Position>>);
 
 impl Default for Taken {
     fn default() -> Self {
@@ -15,22 +16,27 @@ impl Default for Taken {
 }
 
 impl Taken {
-    pub(crate) fn by(&self, region: Region) -> Option<Lsn> {
+    pub(crate) fn by(&self, region: Region) -> Option<Position> {
         self.0.borrow().get(&region).copied()
     }
 
-    /// A region says that it has everything up to `lsn`. It may have begun its log anew and then say less than before.
-    pub(crate) fn said(&self, region: Region, lsn: Lsn) {
-        self.0.send_if_modified(|taken| taken.insert(region, lsn) != Some(lsn));
+    /// A region says that it has everything up to `position`. It may have begun its log anew and then say less than before.
+    pub(crate) fn said(&self, region: Region, position: Position) {
+        self.0.send_if_modified(|taken| taken.insert(region, position) != Some(position));
     }
 
-    /// Waits until at least `count` regions have everything up to `lsn`.
+    /// Waits until at least `count` regions have what is wanted, of which `includes` tells.
     ///
     /// # Errors
     /// Those that had it when the time was over.
-    pub(crate) async fn reached(&self, lsn: Lsn, count: u8, wait_max: Duration) -> Result<(), Vec<Region>> {
-        let having = |taken: &BTreeMap<Region, Lsn>| -> Vec<Region> {
-            taken.iter().filter(|(_, has)| **has >= lsn).map(|(region, _)| *region).collect()
+    pub(crate) async fn reached(
+        &self,
+        includes: impl Fn(Position) -> bool,
+        count: u8,
+        wait_max: Duration,
+    ) -> Result<(), Vec<Region>> {
+        let having = |taken: &BTreeMap<Region, Position>| -> Vec<Region> {
+            taken.iter().filter(|(_, has)| includes(**has)).map(|(region, _)| *region).collect()
         };
         let mut changes = self.0.subscribe();
         let enough = changes.wait_for(|taken| having(taken).len() >= usize::from(count));
@@ -45,22 +51,31 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use littoral_model::position::{Incarnation, Lsn};
+
+    fn at(lsn: u64) -> Position {
+        Position { incarnation: Incarnation(1), lsn: Lsn(lsn) }
+    }
+
+    fn includes(lsn: u64) -> impl Fn(Position) -> bool {
+        move |has| has.lsn >= Lsn(lsn)
+    }
 
     #[tokio::test]
     async fn a_write_waits_until_enough_regions_have_it() {
         let taken = Taken::default();
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        taken.said(a, Lsn(7));
+        taken.said(a, at(7));
         let soon = Duration::from_millis(20);
-        assert_eq!(taken.reached(Lsn(7), 1, soon).await, Ok(()));
-        assert_eq!(taken.reached(Lsn(7), 2, soon).await, Err(vec![a]));
-        assert_eq!(taken.reached(Lsn(8), 1, soon).await, Err(vec![]));
-        let (waited, ()) = tokio::join!(taken.reached(Lsn(8), 2, Duration::from_secs(60)), async {
-            taken.said(a, Lsn(9));
-            taken.said(b, Lsn(8));
+        assert_eq!(taken.reached(includes(7), 1, soon).await, Ok(()));
+        assert_eq!(taken.reached(includes(7), 2, soon).await, Err(vec![a]));
+        assert_eq!(taken.reached(includes(8), 1, soon).await, Err(vec![]));
+        let (waited, ()) = tokio::join!(taken.reached(includes(8), 2, Duration::from_secs(60)), async {
+            taken.said(a, at(9));
+            taken.said(b, at(8));
         });
         assert_eq!(waited, Ok(()));
-        taken.said(b, Lsn(1));
-        assert_eq!(taken.reached(Lsn(8), 2, soon).await, Err(vec![a]), "its log was begun anew");
+        taken.said(b, at(1));
+        assert_eq!(taken.reached(includes(8), 2, soon).await, Err(vec![a]), "its log was begun anew");
     }
 }

@@ -1,6 +1,9 @@
 //! Following one other region's leader: connect, take, say what is durable, and again when the stream ends.
 
-use super::underway::{Answer, Then, Underway};
+use super::{
+    link::Link,
+    underway::{Answer, Then, Underway},
+};
 use crate::{
     config::OtherRegion,
     shared::{Shared, Submission, Work},
@@ -8,10 +11,11 @@ use crate::{
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
     Import, Work as LogWork,
+    belonging::Refused,
     exchange::{Done, Fault, Step, Taking},
     gives_catalogue,
 };
-use littoral_model::{module::ModuleDigest, region::Region, write::WriteError};
+use littoral_model::{module::ModuleDigest, position::Position, region::Region, write::WriteError};
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, Upstream},
     subscriber::Epochs,
@@ -40,28 +44,38 @@ enum Ended {
     Refused(#[from] WriteError),
     #[error("the component of module {0} cannot be fetched: {1}")]
     Module(ModuleDigest, String),
+    #[error("it holds records that this region has lost: a whole snapshot is taken")]
+    BegunAgain,
+    #[error(transparent)]
+    Unfit(#[from] Refused),
     #[error("its leader closed the feed")]
     Closed,
 }
 
 /// Follows until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, other: OtherRegion, stop: CancellationToken) {
-    let mut driver = Driver::new(shared, other);
+    let region = other.name;
+    let mut driver = Driver::new(shared.clone(), other);
     let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
     loop {
         let begun = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => return,
+            () = asked(&shared, region) => Ended::BegunAgain,
             ended = driver.follow() => ended.err().unwrap_or(Ended::Closed),
         };
         driver.lost(&ended);
         if begun.elapsed() > PAUSE_MAX {
             pause.reset();
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(pause.next_pause()) => {}
+        if !matches!(ended, Ended::BegunAgain) {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = asked(&shared, region) => {}
+                () = sleep(pause.next_pause()) => {}
+            }
         }
+        driver.ask_for_all().await;
     }
 }
 
@@ -72,13 +86,23 @@ struct Driver {
     epochs: Epochs,
     /// Which of the addresses is followed, or tried first.
     address: usize,
+    /// The other leader's last record when it answered, until everything up to there is here.
+    target: Option<Position>,
     last_failure: String,
 }
 
 impl Driver {
     fn new(shared: Arc<Shared>, other: OtherRegion) -> Self {
         let config = client::Config { leader: other.peers, ..client::Config::default() };
-        Self { shared, region: other.name, config, epochs: Epochs::default(), address: 0, last_failure: String::new() }
+        Self {
+            shared,
+            region: other.name,
+            config,
+            epochs: Epochs::default(),
+            address: 0,
+            target: None,
+            last_failure: String::new(),
+        }
     }
 
     async fn follow(&mut self) -> Result<(), Ended> {
@@ -88,8 +112,8 @@ impl Driver {
         let own = shared.identity.region;
         let mut taking = {
             let published = shared.published.load();
-            let is_home = gives_catalogue(self.region, own, shared.config.catalogue_home, &published.catalogue);
-            Taking::new(self.region, own, is_home, published.origins.get(self.region), &self.epochs)
+            let is_home = gives_catalogue(self.region, own, shared.config.catalogue_home, &published.known());
+            Taking::new(self.region, own, is_home, &published.known(), &self.epochs)
         };
         connection.sender.send(&Upstream::Hello(taking.hello(&format!("{}/{own}", shared.config.name))))?;
         let mut pings = interval(PING_EVERY);
@@ -103,7 +127,10 @@ impl Driver {
                     seq += 1;
                     connection.sender.send(&Upstream::Ping { seq })?;
                 }
-                then = underway.next() => self.tell(then?, &connection)?,
+                then = underway.next() => {
+                    self.tell(then?, &connection)?;
+                    self.look_whether_level().await;
+                }
                 message = connection.receiver.next(), if underway.has_room() => match message? {
                     None => return Ok(()),
                     Some(message) => self.take(&mut taking, &mut underway, &connection, message).await?,
@@ -119,9 +146,14 @@ impl Driver {
         connection: &Connection,
         message: Downstream,
     ) -> Result<(), Ended> {
-        let greets = matches!(message, Downstream::Hello(_));
+        let hello = if let Downstream::Hello(hello) = &message { Some(hello.clone()) } else { None };
+        let greets = hello.is_some();
         let published = self.shared.published.load_full();
         let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
+        if let Some(hello) = hello {
+            self.target = Some(hello.head);
+            self.shared.standing.greeted(&self.shared, &hello).await?;
+        }
         if greets && let Some(link) = self.shared.exchange.link(self.region) {
             tracing::info!(region = %self.region, from = %taking.position(), "taking another region's records");
             link.connected(connection.calls.clone());
@@ -150,6 +182,15 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Says so once everything is here that the other leader had when it answered.
+    async fn look_whether_level(&mut self) {
+        let applied = self.shared.exchange.link(self.region).map(Link::applied).unwrap_or_default();
+        let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
+        if self.target.take_if(|target| is_level(target)).is_some() {
+            self.shared.standing.levelled(&self.shared, self.region).await;
+        }
     }
 
     /// Something has come about, and everything before it.
@@ -212,6 +253,34 @@ impl Driver {
         Ok(())
     }
 
+    /// Writes down that nothing counts as taken from the region, if anybody waits for that: behind everything of it that is on its way
+    /// into the log, or that would count afterwards.
+    async fn ask_for_all(&self) {
+        let Some(link) = self.shared.exchange.link(self.region) else { return };
+        let asks = link.asks();
+        if asks.is_empty() {
+            return;
+        }
+        let asked = self.nothing_taken(link).await;
+        for ask in asks {
+            let _ = ask.send(asked.clone());
+        }
+    }
+
+    async fn nothing_taken(&self, link: &Link) -> Result<(), WriteError> {
+        let lives = {
+            let published = self.shared.published.load();
+            let taken = published.origins.get(self.region).is_some_and(|origin| origin.position != Position::default());
+            published.lives.get(self.region).filter(|_| taken).cloned()
+        };
+        // Nothing of it was ever taken: its snapshot comes anyhow.
+        let Some(lives) = lives else { return Ok(()) };
+        let answer = self.submit(Import::nothing_taken(self.region, lives)).await?;
+        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is stopping".to_owned())))?;
+        link.applied_to(Position::default());
+        Ok(())
+    }
+
     fn lost(&mut self, ended: &Ended) {
         // A member that does not lead answers all the same: the next address may be that of who does. Else the order counts.
         let not_here = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
@@ -227,6 +296,14 @@ impl Driver {
             tracing::warn!(region = %self.region, reason = %failure, "another region's records do not come; it is tried again");
         }
         self.last_failure = failure;
+    }
+}
+
+/// Somebody waits until all that the region has is asked for.
+async fn asked(shared: &Shared, region: Region) {
+    match shared.exchange.link(region) {
+        Some(link) => link.asked.notified().await,
+        None => std::future::pending().await,
     }
 }
 

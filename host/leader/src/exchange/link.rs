@@ -2,13 +2,20 @@
 
 use arc_swap::ArcSwapOption;
 use littoral_feed::client::CallClient;
-use littoral_model::{position::Position, region::Region, status::RegionStatus};
+use littoral_model::{position::Position, region::Region, status::RegionStatus, write::WriteError};
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// Who waits until all that the region has is asked for.
+pub(crate) type Ask = oneshot::Sender<Result<(), WriteError>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     calls: ArcSwapOption<CallClient>,
+    /// Told when somebody waits until all that the region has is asked for.
+    pub(crate) asked: Notify,
+    asks: Mutex<Vec<Ask>>,
     seen: Mutex<Seen>,
 }
 
@@ -22,6 +29,19 @@ struct Seen {
 }
 
 impl Link {
+    /// All that the region has is to be asked for, behind what was taken of it so far: its follower does that.
+    pub(crate) fn ask_for_all(&self) -> oneshot::Receiver<Result<(), WriteError>> {
+        let (done, answer) = oneshot::channel();
+        self.asks.lock().push(done);
+        self.asked.notify_one();
+        answer
+    }
+
+    /// Who waits for that.
+    pub(crate) fn asks(&self) -> Vec<Ask> {
+        std::mem::take(&mut self.asks.lock())
+    }
+
     /// The stream is open: calls can be made.
     pub(crate) fn connected(&self, calls: CallClient) {
         self.calls.store(Some(Arc::new(calls)));

@@ -25,7 +25,7 @@ pub(crate) fn run(shared: &Shared) {
     let Some(part) = &shared.members else { return };
     let published = shared.published.load_full();
     let mut head = (published.position.lsn, published.chain, published.hlc);
-    let as_of = (published.catalogue.clone(), published.origins.clone());
+    let as_of = published.known();
     drop(published);
     let mut state = State::new(as_of, shared.identity, (shared.ledger.clone(), shared.marks.clone()));
     while let Some(Turn { committed, tasks }) = part.turns.next(head.0) {
@@ -48,7 +48,7 @@ pub(crate) fn run(shared: &Shared) {
         }
         answer(shared, &state, head.0);
         for (task, reply) in tasks {
-            proof::carry_out(shared, task, head.0, &state.catalogue);
+            proof::carry_out(shared, task, head.0, &state.known.catalogue);
             // Nobody may be waiting any more.
             let _ = reply.send(Ok(shared.receipt(head.0, head.0, false)));
         }
@@ -77,23 +77,23 @@ fn apply_block(
             receipts.set_outranked(*last, state.losses.of(*first, *last));
         }
         if matches!(record.payload, Payload::Catalogue(_)) {
-            retired.get_or_insert_with(|| state.catalogue.clone());
+            retired.get_or_insert_with(|| state.known.catalogue.clone());
         }
         let conflicts = state.replay(&shared.table, &record);
         metrics::counter!("littoral_leader_conflicts_total").increment(conflicts);
         (lsn, chain, hlc) = (record.lsn, record.chain, hlc.max(record.hlc));
     }
     if let Some(before) = retired {
-        shared.modules.retire(&*shared.runtime, &before, &state.catalogue);
+        shared.modules.retire(&*shared.runtime, &before, &state.known.catalogue);
         if let Some(part) = &shared.members {
-            part.prepare_modules(shared, &state.catalogue);
+            part.prepare_modules(shared, &state.known.catalogue);
         }
     }
     Ok((lsn, chain, hlc))
 }
 
 fn publish(shared: &Shared, state: &State, head: (Lsn, ChainHash, Hlc)) {
-    let published = Published::at(shared.identity, head, state.catalogue.clone(), state.origins.clone());
+    let published = Published::at(shared.identity, head, state.known.clone());
     let position = published.position;
     shared.published.store(Arc::new(published));
     shared.head.send_replace(position);

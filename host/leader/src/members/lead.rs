@@ -7,8 +7,9 @@ use super::{
     ways::{self, Unanswered},
 };
 use crate::shared::Shared;
-use littoral_leader_core::Work as LogWork;
+use littoral_log::{Identity, ReadError};
 use littoral_model::{
+    lives::RegionLives,
     ports::RecordBlock,
     position::{Epoch, Lsn},
     write::WriteError,
@@ -19,6 +20,7 @@ use littoral_protocol::members::{
     follower::{Refused, Start},
     promotion::Step,
 };
+use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::JoinSet,
@@ -114,7 +116,8 @@ async fn take_over(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) -> Resu
     let opened = {
         let mut core = shared.core.lock();
         let published = shared.published.load_full();
-        core.open((published.catalogue.clone(), published.origins.clone()));
+        core.open(published.known());
+        shared.standing.leads(shared);
         part.opens(epoch)
     };
     if opened { Ok(()) } else { Err(NotBegun::Newer(part.promised())) }
@@ -222,24 +225,36 @@ async fn fetch(
 }
 
 /// Appends the record that begins the epoch.
+/// The lives of the log up to its last record, which may not be applied yet.
+fn lives_of_the_log(shared: &Shared) -> Result<RegionLives, ReadError> {
+    let published = shared.published.load_full();
+    let mut lives = RegionLives::clone(&published.lives);
+    let Identity { region, incarnation } = shared.identity;
+    let (mut next, tail) = (published.position.lsn.next(), shared.log.bounds().tail);
+    while next <= tail {
+        let block = shared.log.read(next, FETCH_BYTES as usize)?;
+        for record in records::iter(&block.bytes) {
+            let reason = |error: littoral_wire::Error| format!("a record after {next} cannot be read: {error}");
+            let damaged = |reason| ReadError::Damaged { file: "the log".into(), offset: 0, reason };
+            let record = record.map_err(|error| damaged(reason(error)))?;
+            if let Some(start) = record.begins().filter(|_| record.origin == region) {
+                lives.entry(region, incarnation).begin(start);
+            }
+        }
+        next = block.last.next();
+    }
+    Ok(lives)
+}
+
 async fn begin(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) -> Result<Lsn, NotBegun> {
     let (shared, part) = (shared.clone(), part.clone());
     let begun = tokio::task::spawn_blocking(move || {
         let mut core = shared.core.lock();
-        core.lead(epoch, shared.log.bounds().hlc);
+        let lives = lives_of_the_log(&shared).map_err(|error| WriteError::NotDurable(error.to_string()))?;
+        core.lead(epoch, shared.log.bounds().hlc, lives);
         part.begins(epoch, || {
             part.lease.confirm(epoch).map_err(|fenced| WriteError::NotLeader(fenced.to_string()))?;
-            let mut building = core.begin(Vec::new(), &shared.log.bounds(), 0, shared.now_ms());
-            let durable = core.take(&mut building, LogWork::Begin)?;
-            let finished =
-                core.finish(building).ok_or_else(|| WriteError::NotDurable("a batch before it failed".into()));
-            let (batch, pending) = finished?;
-            if let Err(error) = shared.log.append(batch) {
-                core.failed(&pending);
-                return Err(WriteError::NotDurable(error.to_string()));
-            }
-            core.durable(pending);
-            Ok(durable.range().1)
+            core.begin_now(&*shared.log, shared.draw_life(), shared.now_ms())
         })
     });
     begun.await?.map_err(NotBegun::Append)

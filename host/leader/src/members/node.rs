@@ -12,8 +12,10 @@ use littoral_lease as lease;
 use littoral_log::snapshot;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    cluster::Belonging,
     conflict::Conflict,
     digest::{BucketRows, Checkpoints},
+    lives::RegionLives,
     module::ModuleDigest,
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModulePut, ModuleRuntime, Node,
@@ -24,6 +26,7 @@ use littoral_model::{
     record::ChainHash,
     region::Region,
     status::{NodeStatus, Shortfalls},
+    tail::TailPiece,
     token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
@@ -344,8 +347,37 @@ impl FeedSource for Member {
         self.now().held(reads)
     }
 
-    fn resume_point(&self, theirs: &Watermark) -> Option<Lsn> {
-        self.now().resume_point(theirs)
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+        self.now().resume_point(theirs, lives)
+    }
+
+    fn lives(&self) -> RegionLives {
+        self.now().lives()
+    }
+
+    fn configured(&self) -> Vec<Region> {
+        self.now().configured()
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        self.now().belongs()
+    }
+
+    fn generation(&self) -> u64 {
+        self.now().generation()
+    }
+
+    fn shown_ahead(&self) {
+        self.now().shown_ahead();
+    }
+
+    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        let now = self.now();
+        Box::pin(async move { now.lost_to(region).await })
+    }
+
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move { self.open().await.merge(piece).await })
     }
 
     fn watermark(&self) -> Watermark {
@@ -356,8 +388,8 @@ impl FeedSource for Member {
         self.now().serves_through(subscriber, through);
     }
 
-    fn taken_by(&self, region: Region, lsn: Lsn) {
-        self.now().taken_by(region, lsn);
+    fn taken_by(&self, region: Region, position: Position) {
+        self.now().taken_by(region, position);
     }
 
     fn acknowledged(&self) -> Position {

@@ -1,12 +1,18 @@
 //! Reads at a member: its own rows, which a majority has, or the leader's when the demand is not met by them.
 
 use super::Part;
-use crate::{read::rows, read_quorum, shared::Shared};
+use crate::{
+    read::{rows, unconfigured},
+    read_quorum,
+    shared::Shared,
+};
 use littoral_feed::client::CallClient;
 use littoral_leader_core::Published;
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
+    position::Position,
     read::{ReadAnswer, ReadError, ReadRequest},
+    token::Watermark,
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -63,6 +69,11 @@ pub(crate) async fn with_waiting(shared: &Shared, part: &Part, request: &ReadReq
         let published = shared.published.load_full();
         let fresh = part.freshness(&published);
         let Some(unmet) = unmet(&published, fresh, request) else { continue };
+        if request.demand.on_unmet != OnUnmet::ServeStale
+            && let Some(lost) = lost(shared, &published, request)
+        {
+            return Err(lost);
+        }
         let asks = matches!(unmet, Unmet::Leader) || request.demand.on_unmet == OnUnmet::Leader;
         let read = if asks { at_leader(shared, part, request).await } else { Err(error(&unmet, &published)) };
         match (read, request.demand.on_unmet) {
@@ -92,7 +103,7 @@ fn unmet(
         return Some(Unmet::Leader);
     }
     if let Some(token) = &demand.at_least
-        && !published.watermark.covers(token)
+        && !published.covers(token)
     {
         return Some(Unmet::Behind(token.to_string()));
     }
@@ -100,6 +111,19 @@ fn unmet(
         Some(max) if staleness.is_none_or(|staleness| staleness > max) => Some(Unmet::Stale(staleness)),
         _ => None,
     }
+}
+
+/// The error for a token that is past where a log forked, or of a region that is not configured.
+fn lost(shared: &Shared, published: &Published, request: &ReadRequest) -> Option<ReadError> {
+    let token = request.demand.at_least.as_ref()?;
+    let mut parts = token.iter();
+    let forked = parts.find(|(region, incarnation, lsn)| {
+        let position = Position { incarnation: *incarnation, lsn: *lsn };
+        published.lives.get(*region).is_some_and(|lives| lives.has_lost(position))
+    });
+    let Some((region, incarnation, lsn)) = forked else { return unconfigured(shared, published, token) };
+    let reason = "its log was put back to an older copy, and what it stood for is lost".to_owned();
+    Some(ReadError::TokenLost { token: Watermark::at(region, incarnation, lsn).to_string(), reason })
 }
 
 fn error(unmet: &Unmet, published: &Published) -> ReadError {
@@ -122,14 +146,24 @@ fn error(unmet: &Unmet, published: &Published) -> ReadError {
 async fn at_leader(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let asked_at = Instant::now();
     let read = leader(part)?.read(request.reads.clone(), Consistency::Leader).await?;
-    read.into_answer(Some(shared.identity.region), &request.demand, Source::Leader, asked_at)
+    read.into_answer(
+        (Some(shared.identity.region), &shared.published.load().lives),
+        &request.demand,
+        Source::Leader,
+        asked_at,
+    )
 }
 
 /// The whole read at a majority of the regions' leaders, through ours.
 async fn at_quorum(shared: &Shared, part: &Part, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let asked_at = Instant::now();
     let (read, regions) = leader(part)?.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = read.into_answer(Some(shared.identity.region), &request.demand, Source::Quorum, asked_at)?;
+    let mut answer = read.into_answer(
+        (Some(shared.identity.region), &shared.published.load().lives),
+        &request.demand,
+        Source::Quorum,
+        asked_at,
+    )?;
     answer.freshness.regions = regions;
     Ok(answer)
 }

@@ -7,13 +7,14 @@ use littoral_log::detached::{self, Detached};
 use littoral_model::{
     ports::{BoxFuture, Tails},
     position::Lsn,
-    record::Payload,
+    record::{Payload, Record},
     tail::{TailMerged, TailRecord, TailStatus},
+    view::{FeatureView, ViewId},
     write::WriteError,
 };
 use littoral_protocol::members::ask::{Ask, Told};
 use littoral_wire::records;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// The tails of the member whose parts these are.
 pub(crate) struct KeptTails(pub(crate) Arc<Shared>);
@@ -33,6 +34,8 @@ impl Tails for KeptTails {
     fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError> {
         let tail = self.find(name)?;
         let catalogue = self.0.published.load().catalogue.clone();
+        let views: HashMap<ViewId, Arc<FeatureView>> =
+            catalogue.views().map(|view| (view.id, Arc::new(view.clone()))).collect();
         let mut shown = Vec::new();
         for block in detached::read(&*self.0.storage, &tail.name).map_err(disk)? {
             let block = block.map_err(disk)?;
@@ -54,7 +57,7 @@ impl Tails for KeptTails {
                 }
                 shown.push(TailRecord {
                     lsn: record.lsn,
-                    view: catalogue.views().find(|known| known.id == view).map(|known| known.name.clone()),
+                    view: views.get(&view).cloned(),
                     key: Bytes::copy_from_slice(key),
                     event_time,
                     version: record.version(),
@@ -92,13 +95,13 @@ async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerged, WriteErr
         detached::read(&*storage, &read).map_err(disk)?.map(|block| block.map_err(disk)).collect::<Result<Vec<_>, _>>()
     });
     let blocks = blocks.await.map_err(|error| WriteError::NotDurable(error.to_string()))??;
-    let mut merged = TailMerged { rows: 0, last: Lsn::NONE };
+    let mut merged = TailMerged::default();
     for block in blocks {
-        let rows = |record: &littoral_model::record::Record<'_>| {
-            matches!(record.payload, Payload::Row { .. } | Payload::Tombstone { .. })
-                && record.origin == shared.identity.region
-        };
-        merged.rows += records::iter(&block.bytes).flatten().filter(rows).count() as u64;
+        let is_row = |record: &Record<'_>| matches!(record.payload, Payload::Row { .. } | Payload::Tombstone { .. });
+        for record in records::iter(&block.bytes).flatten().filter(is_row) {
+            let ours = record.origin == shared.identity.region;
+            *(if ours { &mut merged.rows } else { &mut merged.of_other_regions }) += 1;
+        }
         let piece = format!("tail/{}/{}/{}", of.incarnation, of.name, block.first);
         let leads = matches!(*part.role().borrow(), Role::Leading(_));
         let last = if leads {

@@ -45,7 +45,9 @@ impl Embedded {
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self, OpenError> {
         let names = enter(&*storage, options.region)?;
         let promised = promise::read(&*storage)?;
-        let (identity, begun) = match known(&*storage, options.region, &names)? {
+        let found = known(&*storage, options.region, &names)?;
+        let made = found.is_none();
+        let (identity, begun) = match found {
             Some(found) => found,
             None => {
                 let incarnation = Incarnation(xxh3_64_with_seed(b"incarnation", options.entropy));
@@ -66,6 +68,7 @@ impl Embedded {
             storage,
             options,
             identity,
+            made,
             begun,
             promised: AtomicU64::new(promised.0),
             promising: Mutex::default(),

@@ -1,15 +1,18 @@
 //! Reading a snapshot back.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_OUTRANKED,
-    KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, Receipt, name, parse_name,
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
+    KIND_ORIGINS_V1, KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, Receipt, name, older::OriginsV1,
+    parse_name,
 };
 use crate::{
     error::OpenError,
     identity::FORMAT,
     storage::{File, Storage},
 };
-use littoral_model::{conflict::Conflict, origin::Origins, outranked::Outranked, position::Lsn, row::Row};
+use littoral_model::{
+    conflict::Conflict, lives::RegionLives, origin::Origins, outranked::Outranked, position::Lsn, row::Row,
+};
 use littoral_wire::rows;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -34,6 +37,8 @@ pub enum Section {
     Receipts(Vec<Receipt>),
     /// How far other regions' records are in it.
     Origins(Origins),
+    /// The histories of the regions' logs.
+    Lives(RegionLives),
     /// Conflicts between regions, oldest first.
     Conflicts(Vec<Conflict>),
 }
@@ -164,6 +169,11 @@ impl Reader {
                     receipt.ok_or_else(|| damaged(&self.name, offset, "it lacks a receipt"))?.outranked = outranked;
                 }
                 Section::Receipts(part)
+            }
+            KIND_LIVES => Section::Lives(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
+            KIND_ORIGINS_V1 => {
+                let old: OriginsV1 = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
+                Section::Origins(old.into())
             }
             KIND_ORIGINS => Section::Origins(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
             KIND_CONFLICTS => Section::Conflicts(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),

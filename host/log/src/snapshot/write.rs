@@ -1,14 +1,14 @@
 //! Writing a snapshot.
 
 use super::{
-    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_ORIGINS, KIND_OUTRANKED,
-    KIND_RECEIPTS, KIND_ROWS, MAGIC, Remembered, name, parse_name,
+    BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
+    KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, Remembered, name, parse_name,
 };
 use crate::{
     identity::FORMAT,
     storage::{File, Room, Storage, TEMPORARY},
 };
-use littoral_model::{origin::Origins, outranked::Outranked, position::Lsn, row::Row};
+use littoral_model::{lives::RegionLives, origin::Origins, outranked::Outranked, position::Lsn, row::Row};
 use littoral_wire::rows;
 use serde::Serialize;
 use std::{io, sync::Arc};
@@ -74,6 +74,9 @@ pub fn write(
         }
         if remembered.origins != Origins::default() {
             out.value(KIND_ORIGINS, &remembered.origins)?;
+        }
+        if remembered.lives != RegionLives::default() {
+            out.value(KIND_LIVES, &remembered.lives)?;
         }
         for part in remembered.conflicts.chunks(CONFLICTS_PER_BLOCK) {
             out.value(KIND_CONFLICTS, &part)?;

@@ -1,6 +1,9 @@
 use super::*;
-use littoral_model::position::Incarnation;
-use littoral_model::record::{Payload, Record};
+use littoral_model::{
+    lives::Start,
+    record::{Payload, Record},
+    region::Region,
+};
 
 const LOG: Incarnation = Incarnation(7);
 
@@ -22,6 +25,11 @@ fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
         rehomed: None,
         watermark: Watermark::default(),
         heartbeat_ms: 100,
+        lives: RegionLives::default(),
+        forked: None,
+        cluster: None,
+        succeeds: None,
+        configured: Vec::new(),
     })
 }
 
@@ -79,6 +87,7 @@ fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
         as_of,
         chain: ChainHash(4),
         watermark: Watermark::default(),
+        lives: RegionLives::default(),
         mixed: false,
         catalogue: Arc::default(),
         rows_estimate: 2,
@@ -174,4 +183,31 @@ fn records_from_before_the_leader_was_replaced_are_taken_from_its_successor() {
     assert!(block.epoch_min <= Epoch(1), "record 6 was appended under epoch 1");
     subscriber.applied(&block, Epoch(1));
     assert_eq!(subscriber.epoch(), Epoch(2), "the older leader stays refused");
+}
+
+#[test]
+fn a_tail_of_another_regions_log_may_begin_in_an_earlier_life_of_it() {
+    let region: Region = "east".parse().expect("region");
+    let home = Position { incarnation: Incarnation(77), lsn: Lsn(40) };
+    let mut lives = Lives::of(home.incarnation);
+    lives.begin(Start { life: Incarnation(78), first: Lsn(60), after: home.incarnation, shared: Lsn(59) });
+    let greeting = |begins: Position| {
+        let Downstream::Hello(greeting) = hello(Mode::Tail, 1, lives.position(Lsn(70))) else { unreachable!() };
+        let mut all = RegionLives::default();
+        all.set(region, lives.clone());
+        let rehomed = Some(Resume { position: begins, chain: ChainHash(1) });
+        Downstream::Hello(PublisherHello { rehomed, lives: all, ..greeting })
+    };
+    let elsewhere = Watermark::at("west".parse().expect("region"), LOG, Lsn(5));
+    let subscriber =
+        || Subscriber::new(Some(resume(5)), Epochs::default(), Views::All).with_watermark(elsewhere.clone());
+    for begins in [home, lives.position(Lsn(65))] {
+        let mut subscriber = subscriber();
+        assert!(subscriber.receive(greeting(begins)).is_ok(), "{begins}");
+        assert_eq!(subscriber.resume().map(|resume| resume.position), Some(begins));
+    }
+    for begins in [Position { lsn: Lsn(60), ..home }, lives.position(Lsn(71)), at(3)] {
+        let refused = subscriber().receive(greeting(begins));
+        assert!(matches!(refused, Err(Violation::CannotTail { .. })), "{begins}: {refused:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What a publisher may not do, and what to do when it does.
 
+use crate::kinship::OtherLog;
 use littoral_model::{
     position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
@@ -30,6 +31,14 @@ pub enum Violation {
         /// The newest that was seen.
         known: Epoch,
     },
+    /// The log went on after the life that the leader is in.
+    #[error(
+        "the leader's log is in life {life}, and a later one has been seen: it was replaced, or its log was put back to an older copy"
+    )]
+    PastLife {
+        /// The leader's.
+        life: Incarnation,
+    },
     /// A position of another life of the log within one stream.
     #[error("a position in log {got} arrived on a stream of log {stream}")]
     Incarnation {
@@ -59,6 +68,17 @@ pub enum Violation {
     CutBack {
         /// Where the log ends.
         head: Lsn,
+        /// The newest record that a row comes from.
+        holds: Lsn,
+    },
+    /// The log was put back to an older copy, and a row here is of a record that it has lost.
+    #[error(
+        "the leader's log went on as another life behind {fork}, and a row held here comes from record {holds} of the life before: its log \
+         was put back to an older copy"
+    )]
+    PastFork {
+        /// The last record in common.
+        fork: Position,
         /// The newest record that a row comes from.
         holds: Lsn,
     },
@@ -101,6 +121,9 @@ pub enum Violation {
         /// The life of the region's log that comes now.
         now: Incarnation,
     },
+    /// The publisher's log is another than the one whose rows are held.
+    #[error("{0}")]
+    OtherLog(Box<OtherLog>),
     /// The log's history is not the one that we applied.
     #[error("record {lsn} does not follow from what was applied here: the histories differ")]
     Chain {
@@ -125,12 +148,16 @@ impl Violation {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::CannotTail { .. } | Self::Chain { .. } | Self::CutBack { .. } | Self::BegunAnew { .. } => {
-                Remedy::Snapshot
-            }
+            Self::CannotTail { .. }
+            | Self::Chain { .. }
+            | Self::CutBack { .. }
+            | Self::PastFork { .. }
+            | Self::BegunAnew { .. } => Remedy::Snapshot,
             Self::Damaged(_) | Self::Gap { .. } | Self::Order { .. } => Remedy::ResumeOrSnapshot,
             Self::Version { .. }
             | Self::StaleEpoch { .. }
+            | Self::PastLife { .. }
+            | Self::OtherLog(_)
             | Self::Incarnation { .. }
             | Self::SnapshotTooOld { .. }
             | Self::Checkpoint { .. }

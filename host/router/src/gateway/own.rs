@@ -83,6 +83,7 @@ fn node_status(router: &Router) -> Result<Response<Answer>, Failure> {
         staleness_ms: None,
         writable: board.view.regions.iter().any(|region| region.role == topology::Role::Active && region.writable),
         watermark: Watermark::default(),
+        lives: littoral_model::lives::RegionLives::default(),
         regions: Vec::new(),
         views: Vec::new(),
         modules: Vec::new(),

@@ -11,6 +11,7 @@ use littoral_model::{
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     hlc::Hlc,
+    lives::{RegionLives, Start},
     origin::{Origins, Seen},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
@@ -57,6 +58,7 @@ fn load(storage: &Memory) -> Result<Content, String> {
             Section::Rows(part) => rows.extend(part),
             Section::Receipts(part) => remembered.receipts.extend(part),
             Section::Origins(part) => remembered.origins = part,
+            Section::Lives(part) => remembered.lives = part,
             Section::Conflicts(part) => remembered.conflicts.extend(part),
         }
     }
@@ -98,13 +100,15 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut origins = Origins::default();
     let position = Position { incarnation: Incarnation(5), lsn: Lsn(70) };
     let other: Region = "us".parse().unwrap_or(Region::NONE);
-    origins.set(
-        other,
-        position,
-        ChainHash(7),
-        Hlc::new(900, 0),
-        &[Seen { region, lsn: Lsn(3), hlc: Hlc::new(800, 0) }],
-    );
+    let seen = [Seen { region, lsn: Lsn(3), hlc: Hlc::new(800, 0) }];
+    origins.set(other, (position, ChainHash(7)), Hlc::new(900, 0), &seen, false);
+    let mut lives = RegionLives::default();
+    lives.entry(region, head.incarnation).begin(Start {
+        life: Incarnation(0xdef),
+        first: Lsn(5),
+        after: head.incarnation,
+        shared: Lsn(4),
+    });
     let side = |region, body: &'static [u8]| ConflictSide {
         version: Version { hlc: Hlc::new(3, 0), region },
         event_time: EventTime(5),
@@ -117,7 +121,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
         lost: side(region, b"lost"),
         lsn: Lsn(8),
     };
-    let remembered = Remembered { receipts: vec![receipt], origins, conflicts: vec![conflict] };
+    let remembered = Remembered { receipts: vec![receipt], origins, lives, conflicts: vec![conflict] };
     let storage = Memory::new();
     let chunks = [vec![row(1, Some(b"body")), row(2, None)], vec![row(3, Some(b""))]];
     snapshot::write(&storage, &head, chunks.into_iter(), &remembered).expect("memory takes it");

@@ -11,7 +11,7 @@ use littoral_model::{
     event_time::EventTime,
     hlc::Hlc,
     ports::RecordBlock,
-    position::{Epoch, Lsn},
+    position::{Epoch, Incarnation, Lsn},
     record::{ChainHash, Payload, Record},
     region::Region,
     view::ViewId,
@@ -68,7 +68,10 @@ fn options() -> Options {
 fn record(lsn: Lsn, epoch: Epoch) -> Record<'static> {
     let payload = match lsn.0 % 3 {
         0 => Payload::Tombstone { view: ViewId(1), event_time: EventTime(lsn.0 as i64), key: b"key" },
-        1 => Payload::Begin,
+        1 => {
+            let [life, after] = [7, 6].map(Incarnation);
+            Payload::Begin { life, after, shared: Lsn(lsn.0 - 1) }
+        }
         _ => Payload::Row { view: ViewId(1), event_time: EventTime(lsn.0 as i64), key: b"key", body: b"body" },
     };
     let (origin, hlc) = (options().region, Hlc::new(1_000 + lsn.0, 0));

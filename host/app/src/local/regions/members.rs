@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{commands::target, config::lease::Profile, failure::Failure};
 use littoral_drill::{Link, link::Side};
-use littoral_model::{region::Region as Name, status::Role};
+use littoral_model::{
+    region::Region as Name,
+    status::{NodeStatus, Role},
+};
 use littoral_router::{
     Topology,
     topology::{Member, Region},
@@ -139,18 +142,19 @@ impl Members {
     }
 }
 
-/// Waits until one member leads and the others follow it, in each region that has members.
+/// Waits until each region takes writes: where it has members, one leads and the others follow it; where its log is new, it has
+/// heard that the others' are too.
 ///
 /// # Errors
 /// When that does not come about in time.
 pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure> {
     let deadline = Instant::now() + LEADER_MAX;
-    for region in topology.regions.iter().filter(|region| !region.members.is_empty()) {
+    for region in &topology.regions {
         while !is_led(region).await {
             if Instant::now() >= deadline {
                 let name = region.name;
                 return Err(Failure::refused(format!(
-                    "no member of region '{name}' comes to lead; see the members' logs"
+                    "region '{name}' does not come to take writes; see the logs of its nodes"
                 )));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -162,14 +166,15 @@ pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure>
 /// How far a member that follows may be behind.
 const LAG_MAX_MS: u64 = 5_000;
 
-/// Whether one member leads, and all hear of it: one that opens its log anew to follow does not.
+/// Whether its leader takes writes; of members, one leads and all hear of it: one that opens its log anew to follow does not.
 async fn is_led(region: &Region) -> bool {
     let asked = region.leaders().map(|(_, door)| async move {
         let client = target::client(&format!("http://{door}")).ok()?;
         client.status().await.ok().filter(|status| status.staleness_ms.is_some_and(|lag| lag <= LAG_MAX_MS))
     });
     let ready: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
-    ready.len() == region.members.len() && ready.iter().any(|status| status.role == Role::Leader)
+    let leads = |status: &NodeStatus| status.role == Role::Leader && status.writable;
+    ready.len() == region.leaders().count() && ready.iter().any(leads)
 }
 
 /// Each with each other one.

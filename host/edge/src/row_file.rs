@@ -1,6 +1,9 @@
-//! The file's format.
+//! Files of rows: the local snapshot and detached tails.
+//!
+//! `magic | version`, then blocks of `u8 kind | u32 LE length | u64 LE XXH3 | payload`: a head, rows, and an end that counts them. A
+//! file is written beside the one that it replaces, synced, and renamed over it; one that is not whole is refused.
 
-use super::{Error, Head};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::File,
     io::{BufReader, BufWriter, ErrorKind, Read as _, Write as _},
@@ -8,8 +11,30 @@ use std::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-const MAGIC: &[u8; 8] = b"LITTEDGE";
-const VERSION: u32 = 2;
+/// A block ends with so many rows, or when it has come to so many bytes.
+pub(crate) const ROWS_PER_BLOCK: usize = 2_048;
+pub(crate) const BLOCK_LEN: usize = 4 << 20;
+
+/// What kind of file it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub(crate) magic: &'static [u8; 8],
+    /// The format that is written.
+    pub(crate) version: u32,
+    /// The oldest one that is read.
+    pub(crate) version_min: u32,
+    /// For errors.
+    pub(crate) name: &'static str,
+}
+
+/// Why a file cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path} cannot be used: {reason}")]
+    Damaged { path: PathBuf, reason: String },
+}
 
 /// The shortest row, in bytes: its length and one byte for each of its fields.
 const ROW_LEN_MIN: u64 = 4 + 7;
@@ -18,43 +43,46 @@ const HEAD: u8 = 1;
 const ROWS: u8 = 2;
 const END: u8 = 3;
 
-pub(super) struct Writer {
+/// Writes a file. One that is not finished leaves nothing behind.
+pub(crate) struct Writer {
     out: BufWriter<File>,
     path: PathBuf,
     unfinished: PathBuf,
 }
 
-pub(super) struct Reader {
+/// Reads a file, block by block.
+pub(crate) struct Reader {
     input: BufReader<File>,
     /// Bytes of the file that are not read yet.
     left: u64,
     path: PathBuf,
+    version: u32,
     rows_at_end: Option<u64>,
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn create(kind: Kind, path: &Path) -> Result<Self, Error> {
         let unfinished = path.with_extension("unfinished");
         let at = |source| Error::Io { path: unfinished.clone(), source };
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(at)?;
         }
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&unfinished).map_err(at)?);
-        out.write_all(MAGIC).and_then(|()| out.write_all(&VERSION.to_le_bytes())).map_err(at)?;
+        out.write_all(kind.magic).and_then(|()| out.write_all(&kind.version.to_le_bytes())).map_err(at)?;
         Ok(Self { out, path: path.to_owned(), unfinished })
     }
 
-    pub(super) fn head(&mut self, head: &Head) -> Result<(), Error> {
+    pub(crate) fn head(&mut self, head: &impl Serialize) -> Result<(), Error> {
         let head = postcard::to_allocvec(head).map_err(|error| self.damaged(error.to_string()))?;
         self.block(HEAD, &head)
     }
 
-    pub(super) fn rows(&mut self, rows: &[u8]) -> Result<(), Error> {
+    pub(crate) fn rows(&mut self, rows: &[u8]) -> Result<(), Error> {
         self.block(ROWS, rows)
     }
 
     /// Makes the file the one that is read at the next start: synced, renamed, and its directory synced.
-    pub(super) fn finish(mut self, rows: u64) -> Result<(), Error> {
+    pub(crate) fn finish(mut self, rows: u64) -> Result<(), Error> {
         self.block(END, &rows.to_le_bytes())?;
         let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
         done.and_then(|()| std::fs::rename(&self.unfinished, &self.path))
@@ -62,7 +90,7 @@ impl Writer {
             .map_err(|source| Error::Io { path: self.path.clone(), source })
     }
 
-    pub(super) fn damaged(&self, reason: String) -> Error {
+    pub(crate) fn damaged(&self, reason: String) -> Error {
         Error::Damaged { path: self.path.clone(), reason }
     }
 
@@ -78,9 +106,16 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Finished, it has another name.
+        let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
 impl Reader {
     /// `None` when there is no file.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn open(kind: Kind, path: &Path) -> Result<Option<Self>, Error> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -88,20 +123,27 @@ impl Reader {
         };
         let left = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
         let input = BufReader::with_capacity(1 << 20, file);
-        let mut reader = Self { input, left, path: path.to_owned(), rows_at_end: None };
+        let mut reader = Self { input, left, path: path.to_owned(), version: kind.version, rows_at_end: None };
         let mut start = [0; 12];
         reader.exactly(&mut start)?;
-        if &start[..8] != MAGIC {
-            return Err(reader.damaged("it is no replica's snapshot".to_owned()));
+        if &start[..8] != kind.magic {
+            return Err(reader.damaged(format!("it is no {}", kind.name)));
         }
         let version = u32::from_le_bytes([start[8], start[9], start[10], start[11]]);
-        if version != VERSION {
-            return Err(reader.damaged(format!("it has format {version}, this build reads {VERSION}")));
+        let Kind { version: newest, version_min: oldest, .. } = kind;
+        if !(oldest..=newest).contains(&version) {
+            return Err(reader.damaged(format!("it has format {version}, this build reads {oldest} to {newest}")));
         }
+        reader.version = version;
         Ok(Some(reader))
     }
 
-    pub(super) fn head(&mut self) -> Result<Head, Error> {
+    /// The file's format.
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+
+    pub(crate) fn head<H: DeserializeOwned>(&mut self) -> Result<H, Error> {
         match self.block()? {
             (HEAD, payload) => postcard::from_bytes(&payload).map_err(|error| self.damaged(error.to_string())),
             _ => Err(self.damaged("it has no head".to_owned())),
@@ -109,12 +151,12 @@ impl Reader {
     }
 
     /// The most rows that can still come, whatever the head says: what is set aside for them is bounded by the file.
-    pub(super) fn rows_max(&self) -> u64 {
+    pub(crate) fn rows_max(&self) -> u64 {
         self.left / ROW_LEN_MIN
     }
 
     /// The next block of rows; `None` at the end.
-    pub(super) fn rows(&mut self) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn rows(&mut self) -> Result<Option<Vec<u8>>, Error> {
         match self.block()? {
             (ROWS, payload) => Ok(Some(payload)),
             (END, payload) => match <[u8; 8]>::try_from(&payload[..]) {
@@ -129,7 +171,7 @@ impl Reader {
     }
 
     /// Checks that as many rows were read as were written.
-    pub(super) fn finish(self, rows: u64) -> Result<(), Error> {
+    pub(crate) fn finish(self, rows: u64) -> Result<(), Error> {
         if self.rows_at_end == Some(rows) {
             Ok(())
         } else {
@@ -137,7 +179,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn damaged(&self, reason: String) -> Error {
+    pub(crate) fn damaged(&self, reason: String) -> Error {
         Error::Damaged { path: self.path.clone(), reason }
     }
 

@@ -1,0 +1,107 @@
+//! Detached tails: rows of records that the followed log has lost, as it was put back to an older copy of itself. They are kept in
+//! files of the data directory until an operator merges or drops them (`host/decisions/0013-lives-of-a-log.md`).
+
+mod file;
+mod keep;
+mod merge;
+
+pub(crate) use keep::{fork, keep};
+
+use crate::{row_file::Error, shared::Shared};
+use file::Head;
+use littoral_model::{
+    ports::{BoxFuture, Tails},
+    position::Lsn,
+    tail::{TailMerged, TailRecord, TailStatus},
+    view::{FeatureView, ViewId},
+    write::WriteError,
+};
+use std::{collections::HashMap, fs, ops::ControlFlow, path::PathBuf, sync::Arc, time::SystemTime};
+
+/// The tails that an edge keeps in its data directory.
+pub(crate) struct KeptTails(pub(crate) Arc<Shared>);
+
+/// One of them.
+struct Kept {
+    path: PathBuf,
+    modified: SystemTime,
+    head: Head,
+    status: TailStatus,
+}
+
+impl KeptTails {
+    fn all(&self) -> Result<Vec<Kept>, WriteError> {
+        let Some(directory) = &self.0.config.data_dir else { return Ok(Vec::new()) };
+        let failed = |error| unusable(&Error::Io { path: directory.clone(), source: error });
+        let mut all = Vec::new();
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(name) = entry.file_name().to_str().filter(|name| file::is_name(name)).map(str::to_owned) else {
+                continue;
+            };
+            let (path, metadata) = (entry.path(), entry.metadata().map_err(failed)?);
+            match file::head(&path) {
+                Ok(head) => {
+                    let Head { log: incarnation, epoch, first, last, .. } = head;
+                    let status = TailStatus { name, incarnation, epoch, first, last, bytes: metadata.len() };
+                    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    all.push(Kept { path, modified, head, status });
+                }
+                // The others can still be listed.
+                Err(error) => tracing::warn!(%error, "a detached tail is left out of the list"),
+            }
+        }
+        all.sort_by(|a, b| (a.modified, &a.status.name).cmp(&(b.modified, &b.status.name)));
+        Ok(all)
+    }
+
+    fn find(&self, name: &str) -> Result<Kept, WriteError> {
+        let found = self.all()?.into_iter().find(|kept| kept.status.name == name);
+        found.ok_or_else(|| WriteError::Invalid(format!("no tail is called '{name}' at this edge; list them")))
+    }
+}
+
+impl Tails for KeptTails {
+    fn list(&self) -> Result<Vec<TailStatus>, WriteError> {
+        Ok(self.all()?.into_iter().map(|kept| kept.status).collect())
+    }
+
+    fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError> {
+        let Kept { path, head, .. } = self.find(name)?;
+        let views: HashMap<ViewId, Arc<FeatureView>> =
+            head.views.into_iter().map(|view| (view.id, Arc::new(view))).collect();
+        let mut shown = Vec::new();
+        let read = file::read(&path, |row| {
+            if shown.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            if row.lsn >= from {
+                shown.push(TailRecord {
+                    lsn: row.lsn,
+                    view: views.get(&row.view).cloned(),
+                    key: row.key.to_vec().into(),
+                    event_time: row.event_time,
+                    version: row.version,
+                    body: row.body.map(|body| body.to_vec().into()),
+                });
+            }
+            ControlFlow::Continue(())
+        });
+        read.map_err(|error| unusable(&error))?;
+        Ok(shown)
+    }
+
+    fn merge(&self, name: String) -> BoxFuture<'_, Result<TailMerged, WriteError>> {
+        Box::pin(merge::merge(self.0.clone(), name))
+    }
+
+    fn drop_tail(&self, name: &str) -> Result<(), WriteError> {
+        let Kept { path, status, .. } = self.find(name)?;
+        tracing::warn!(tail = status.name, first = status.first.0, last = status.last.0, "a detached tail is dropped");
+        file::remove(&path).map_err(|error| unusable(&error))
+    }
+}
+
+fn unusable(error: &Error) -> WriteError {
+    WriteError::Invalid(format!("the detached tail cannot be used: {error}"))
+}

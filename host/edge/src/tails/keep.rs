@@ -1,0 +1,192 @@
+//! Writing what the log has lost to a file, before a snapshot replaces it.
+
+use super::file::{self, Head};
+use crate::{
+    local_snapshot,
+    row_file::{Error, ROWS_PER_BLOCK},
+    shared::Shared,
+};
+use littoral_edge_core::replica::Replica;
+use littoral_model::{
+    lives::{Lives, RegionLives},
+    position::{Lsn, Position},
+    row::Row,
+    view::ViewId,
+};
+use littoral_wire::rows::RowRef;
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+/// The last record that the log which is held has in common with a copy of it of which `lives` has the history, when something held
+/// here is past that. A history that is only behind has lost nothing.
+pub(crate) fn fork(replica: &Replica, lives: &RegionLives) -> Option<Position> {
+    let (point, held) = (replica.point.load_full(), replica.holds_up_to());
+    let (ours, theirs) = (point.lives.get(point.region)?, lives.get(point.region)?);
+    let went_on_apart = ours.log() == theirs.log() && !theirs.is_past_of(ours);
+    let is_lost = went_on_apart && !theirs.has(held, Lsn(u64::MAX));
+    is_lost.then(|| theirs.common(Lsn(u64::MAX), ours, held.lsn)).flatten()
+}
+
+/// Keeps the rows of records behind `fork`, which the followed log has lost. What a file holds already is not written again. Where
+/// they cannot be kept, an error is logged and the edge follows on: an edge that no longer follows helps nobody.
+pub(crate) async fn keep(shared: &Arc<Shared>, replica: Arc<Replica>, fork: Position) {
+    let directory = shared.config.data_dir.clone();
+    let _alone = shared.saving.lock().await;
+    let kept = tokio::task::spawn_blocking(move || keep_rows(&replica, fork, directory.as_deref()));
+    if let Err(error) = kept.await {
+        tracing::error!(%error, %fork, "rows that the leader's log has lost are not kept: the task that writes them failed");
+    }
+}
+
+fn keep_rows(replica: &Replica, fork: Position, directory: Option<&Path>) {
+    let (lost, held) = (lost_rows(replica, fork.lsn), replica.position());
+    let rows = lost.len();
+    let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
+        tracing::info!(%fork, %held, "the leader's log was put back to an older copy, and no row here is of what it has lost");
+        return;
+    };
+    let (first, last) = (first.header().lsn, last.header().lsn);
+    let failed = || metrics::counter!("littoral_edge_tails_not_kept_total").increment(1);
+    let Some(directory) = directory else {
+        failed();
+        tracing::error!(rows, %first, %last, %fork, %held, "the leader's log was put back to an older copy, and rows that it has lost are not kept: this edge has no data directory; configure edge.data_dir");
+        return;
+    };
+    match write(replica, fork.lsn.next(), directory, lost) {
+        Ok(Some((path, rows))) => {
+            metrics::counter!("littoral_edge_tails_kept_total").increment(1);
+            tracing::warn!(rows, path = %path.display(), %fork, %held, "the leader's log was put back to an older copy: rows that it has lost are kept; see `littoral tails`");
+        }
+        Ok(None) => {
+            tracing::debug!(rows, %fork, %held, "the rows that the leader's log has lost are in a file already")
+        }
+        Err(error) => {
+            failed();
+            tracing::error!(%error, rows, %first, %last, %fork, %held, "the leader's log was put back to an older copy, and rows that it has lost could not be kept");
+        }
+    }
+}
+
+/// Writes what no file holds yet. Returns the file and its rows; `None` when there is nothing to write.
+fn write(
+    replica: &Replica,
+    lost_from: Lsn,
+    directory: &Path,
+    mut lost: Vec<Row>,
+) -> Result<Option<(PathBuf, usize)>, Error> {
+    let point = replica.point.load_full();
+    let position = point.resume.position;
+    let life = point.lives.get(point.region).map_or(position.incarnation, Lives::current);
+    let stem = file::stem(life, lost_from);
+    let mut copy = 1;
+    let path = loop {
+        let path = directory.join(file::name(&stem, copy));
+        if !path.exists() {
+            break path;
+        }
+        match writes_in(&path) {
+            Ok(kept) => lost.retain(|row| !kept.contains(&write_of(&RowRef::of(row)))),
+            Err(error) => tracing::warn!(%error, "this detached tail cannot be read; another one is written beside it"),
+        }
+        copy += 1;
+    };
+    let (Some(first), Some(last)) = (lost.first(), lost.last()) else { return Ok(None) };
+    let views: BTreeSet<ViewId> = lost.iter().map(|row| row.header().view).collect();
+    let head = Head {
+        region: point.region,
+        log: local_snapshot::log_of(point.region, point.resume, &point.lives),
+        life,
+        epoch: point.epoch,
+        lost_from,
+        first: first.header().lsn,
+        last: last.header().lsn,
+        views: point.catalogue.views().filter(|view| views.contains(&view.id)).cloned().collect(),
+    };
+    file::write(&path, &head, &lost)?;
+    Ok(Some((path, lost.len())))
+}
+
+/// The rows of later records than this, by their numbers, of which no two are the same: those of a replica that has gone on in
+/// another region's log may all have one.
+fn lost_rows(replica: &Replica, after: Lsn) -> Vec<Row> {
+    let chunks = replica.table.chunks(ROWS_PER_BLOCK);
+    let mut lost: Vec<Row> = chunks.flatten().filter(|row| row.header().lsn > after).collect();
+    let place = |row: &Row| (row.header().lsn, row.header().view);
+    lost.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.key().cmp(b.key())));
+    let mut before = Lsn::NONE;
+    for row in &mut lost {
+        if row.header().lsn <= before {
+            *row = Row::at(row, before.next());
+        }
+        before = row.header().lsn;
+    }
+    lost
+}
+
+/// The writes whose rows a tail holds.
+fn writes_in(path: &Path) -> Result<HashSet<u128>, Error> {
+    let mut writes = HashSet::new();
+    file::read(path, |row| {
+        writes.insert(write_of(&row));
+        ControlFlow::Continue(())
+    })?;
+    Ok(writes)
+}
+
+/// Names the write of a row that made it what it is.
+fn write_of(row: &RowRef<'_>) -> u128 {
+    let mut hash = Xxh3::new();
+    hash.update(&row.view.0.to_le_bytes());
+    hash.update(&row.version.hlc.0.to_le_bytes());
+    hash.update(row.version.region.name_bytes());
+    hash.update(row.key);
+    hash.digest128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, replica::Point};
+    use littoral_model::{
+        lives::Start,
+        position::{Epoch, Incarnation},
+        record::ChainHash,
+        region::Region,
+        token::Watermark,
+    };
+    use littoral_protocol::frame::Resume;
+
+    fn lives(log: u64, begun: &[(u64, u64)]) -> (Region, RegionLives) {
+        let (region, mut lives) = ("east".parse().unwrap(), RegionLives::default());
+        let ours = lives.entry(region, Incarnation(log));
+        for (life, first) in begun {
+            let (life, shared) = (Incarnation(*life), Lsn(first - 1));
+            ours.begin(Start { life, first: Lsn(*first), after: ours.current(), shared });
+        }
+        (region, lives)
+    }
+
+    #[test]
+    fn a_history_that_went_on_apart_shows_what_is_lost_and_one_that_is_behind_does_not() {
+        let (region, ours) = lives(7, &[(8, 6)]);
+        let position = Position { incarnation: Incarnation(8), lsn: Lsn(10) };
+        let resume = Resume { position, chain: ChainHash(1) };
+        let whose = (region, Arc::new(ours));
+        let point = Point::new(resume, Epoch(1), whose, Watermark::default(), Arc::default());
+        let replica = Replica::new(&Config::default().holdings(), point);
+        let fork_of = |log, begun: &[(u64, u64)]| fork(&replica, &lives(log, begun).1).map(|fork| fork.lsn.0);
+        assert_eq!(fork_of(7, &[(8, 6)]), None, "the same");
+        assert_eq!(fork_of(7, &[(8, 6), (9, 11)]), None, "it went on from here");
+        assert_eq!(fork_of(7, &[]), None, "it is behind");
+        assert_eq!(fork_of(7, &[(8, 6), (9, 9)]), Some(8));
+        assert_eq!(fork_of(7, &[(9, 4)]), Some(3));
+        assert_eq!(fork_of(6, &[(9, 4)]), None, "another log");
+        replica.holds(Lsn(12));
+        assert_eq!(fork_of(7, &[(8, 6), (9, 12)]), Some(11), "a row is newer than the position");
+    }
+}

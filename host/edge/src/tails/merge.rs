@@ -1,0 +1,149 @@
+//! Sending a tail's rows back to the log that has lost them.
+
+use super::{
+    Kept, KeptTails,
+    file::{self, Head},
+    unusable,
+};
+use crate::{local_snapshot, row_file::Error, shared::Shared};
+use bytes::Bytes;
+use littoral_model::{
+    record::{ChainHash, Payload, Record},
+    tail::{TailMerged, TailPiece, check_log, check_view},
+    view::{FeatureView, ViewId},
+    write::WriteError,
+};
+use littoral_wire::{records, rows::RowRef};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc};
+use tokio::sync::mpsc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Rows of one view are sent when they have come to so many bytes. Each view has at most so many that wait.
+const PIECE_LEN: usize = 256 << 10;
+/// Pieces that are read ahead.
+const AHEAD: usize = 2;
+
+/// Rows of one view.
+struct Piece {
+    view: ViewId,
+    rows: u64,
+    records: Vec<u8>,
+}
+
+/// Sends the tail piece by piece, each once the one before is durable, and removes its file in the end. What it is stopped at is
+/// done again by the next attempt, and changes nothing: a piece is named by what is in it.
+pub(super) async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerged, WriteError> {
+    let kept = KeptTails(shared.clone());
+    let find = move || kept.find(&name);
+    let Kept { path, head, status, .. } = tokio::task::spawn_blocking(find).await.map_err(failed)??;
+    let calls = shared.link.calls().map_err(WriteError::LeaderUnavailable)?;
+    check(&shared, &head)?;
+    let (sender, mut pieces) = mpsc::channel(AHEAD);
+    let reading = tokio::task::spawn_blocking({
+        let (path, head) = (path.clone(), head.clone());
+        move || read(&path, &head, &sender)
+    });
+    let mut merged = TailMerged::default();
+    while let Some(piece) = pieces.recv().await {
+        let rows = piece.rows;
+        let Some(piece) = addressed(&head, piece) else {
+            merged.without_view += rows;
+            continue;
+        };
+        match calls.merge(piece).await {
+            Ok(receipt) => {
+                merged.rows += rows;
+                merged.last = merged.last.max(receipt.position.lsn);
+            }
+            Err(WriteError::UnknownView(_)) => merged.without_view += rows,
+            Err(error) => return Err(error),
+        }
+    }
+    merged.of_other_regions = reading.await.map_err(failed)?.map_err(|error| unusable(&error))?;
+    let TailMerged { rows, of_other_regions, without_view, .. } = merged;
+    tracing::info!(tail = status.name, rows, of_other_regions, without_view, "a detached tail is merged");
+    if without_view == 0 {
+        let removed = tokio::task::spawn_blocking(move || file::remove(&path)).await.map_err(failed)?;
+        removed.map_err(|error| unusable(&error))?;
+    }
+    Ok(merged)
+}
+
+/// Refuses a tail that cannot be merged before any of it is sent. The leader checks again what it is sent.
+fn check(shared: &Shared, head: &Head) -> Result<(), WriteError> {
+    let Some(replica) = shared.replica.load_full() else {
+        return Err(WriteError::LeaderUnavailable("this edge does not follow it yet".to_owned()));
+    };
+    let point = replica.point.load_full();
+    let followed = local_snapshot::log_of(point.region, point.resume, &point.lives);
+    check_log((head.region, head.log), (point.region, followed))?;
+    for view in &head.views {
+        match check_view(view, &point.catalogue) {
+            Ok(()) | Err(WriteError::UnknownView(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a tail's rows in pieces. Returns how many were left out as other regions had taken them.
+fn read(path: &Path, head: &Head, pieces: &mpsc::Sender<Piece>) -> Result<u64, Error> {
+    let mut waiting: BTreeMap<ViewId, Piece> = BTreeMap::new();
+    let (mut of_other_regions, mut fault) = (0, None);
+    file::read(path, |row| {
+        if row.version.region != head.region {
+            of_other_regions += 1;
+            return ControlFlow::Continue(());
+        }
+        let view = row.view;
+        let piece = waiting.entry(view).or_insert_with(|| Piece { view, rows: 0, records: Vec::new() });
+        if let Err(error) = records::push(&mut piece.records, &record(head, &row)) {
+            fault = Some(error.to_string());
+            return ControlFlow::Break(());
+        }
+        piece.rows += 1;
+        if piece.records.len() < PIECE_LEN {
+            return ControlFlow::Continue(());
+        }
+        match waiting.remove(&view).map(|piece| pieces.blocking_send(piece)) {
+            // Nobody wants the rest.
+            Some(Err(_)) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    })?;
+    if let Some(reason) = fault {
+        return Err(Error::Damaged { path: path.to_owned(), reason });
+    }
+    for piece in waiting.into_values() {
+        if pieces.blocking_send(piece).is_err() {
+            break;
+        }
+    }
+    Ok(of_other_regions)
+}
+
+/// The record that a row was made by, as far as merging needs it.
+fn record<'a>(head: &Head, row: &RowRef<'a>) -> Record<'a> {
+    let RowRef { view, event_time, version, lsn, key, body } = *row;
+    let payload = match body {
+        Some(body) => Payload::Row { view, event_time, key, body },
+        None => Payload::Tombstone { view, event_time, key },
+    };
+    let (epoch, chain) = (head.epoch, ChainHash::GENESIS);
+    Record { lsn, epoch, origin: version.region, origin_lsn: lsn, hlc: version.hlc, chain, payload }
+}
+
+/// A piece as it is sent; `None` when it is not known what its view was.
+fn addressed(head: &Head, piece: Piece) -> Option<TailPiece> {
+    let Head { region, log, life, lost_from, views, .. } = head;
+    let Piece { view, records, .. } = piece;
+    let definition: &FeatureView = views.iter().find(|known| known.id == view)?;
+    // Edges that were ahead have tails of the same life and record, and not of the same rows.
+    let name = format!("tail/{log}/{life}/{lost_from}/{view}/{:016x}", xxh3_64(&records));
+    let records = Bytes::from(records);
+    Some(TailPiece { name, region: *region, log: *log, view: definition.clone(), records })
+}
+
+fn failed(error: tokio::task::JoinError) -> WriteError {
+    WriteError::Invalid(format!("the detached tail could not be read: {error}"))
+}

@@ -1,0 +1,301 @@
+//! Rows that the leader's log has lost, as it was put back to an older copy: kept in a file, shown, and merged.
+
+use crate::{leader::*, support::*};
+use littoral_edge::Config;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    cluster::Belonging,
+    hlc::Hlc,
+    ports::*,
+    position::{Incarnation, Lsn},
+    tail::{TailMerged, TailRecord},
+    write::WriteError,
+};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
+
+/// A leader whose log has three records: two views, and row 1 of the first.
+fn copy() -> Arc<Leader> {
+    let leader = Leader::new(7);
+    leader.put(1, 1, 10);
+    leader
+}
+
+/// The same log, begun anew from that copy, with a clock that went on.
+fn put_back() -> Arc<Leader> {
+    let leader = copy();
+    leader.clock.store(500_000, SeqCst);
+    leader.begin(9);
+    leader
+}
+
+/// An edge that holds what `copy` has and rows 2 and 3, and not row 1, which was deleted. Returns it and the address that nobody
+/// serves any more.
+async fn ahead(directory: &Path) -> (TestEdge, String) {
+    let leader = copy();
+    let served = serve(&leader).await;
+    leader.put(1, 2, 20);
+    leader.put(1, 3, 30);
+    let token = leader.delete(1, 1);
+    let edge = start(stored(&served.address, directory)).await;
+    assert_eq!(edge.values(1, &[1, 2, 3], &token).await, [None, Some(20), Some(30)]);
+    let address = served.address.clone();
+    served.stop().await;
+    (edge, address)
+}
+
+/// The names of detached tails in a directory.
+fn files(directory: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("tail-")).collect();
+    names.sort();
+    names
+}
+
+fn tails(edge: &TestEdge) -> Arc<dyn Tails> {
+    edge.node.tails().expect("it has a data directory")
+}
+
+fn keys(shown: &[TailRecord]) -> Vec<(u64, u64, bool)> {
+    let key = |record: &TailRecord| u64::from_le_bytes(record.key[..].try_into().unwrap());
+    shown.iter().map(|record| (record.lsn.0, key(record), record.body.is_none())).collect()
+}
+
+async fn merge(edge: &TestEdge, name: &str) -> Result<TailMerged, WriteError> {
+    tails(edge).merge(name.to_owned()).await
+}
+
+const TAIL: &str = "tail-0000000000000007-4.rows";
+
+#[tokio::test]
+async fn what_the_leaders_log_has_lost_is_kept_and_can_be_merged() {
+    let data = tempfile::tempdir().unwrap();
+    let (edge, address) = ahead(data.path()).await;
+    let leader = put_back();
+    // Row 2 was written since, by a later event.
+    let token = leader.put_at(1, 2, 200, 2);
+    let served = serve_at(&leader, &address).await;
+    assert_eq!(edge.values(1, &[1, 2, 3], &token).await, [Some(10), Some(200), None], "it serves what the leader has");
+
+    let listed = tails(&edge).list().unwrap();
+    let [tail] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!((tail.name.as_str(), tail.incarnation), (TAIL, Incarnation(7)));
+    assert_eq!((tail.first, tail.last), (Lsn(4), Lsn(6)));
+    let shown = tails(&edge).show(TAIL, Lsn::NONE, 10).unwrap();
+    assert_eq!(keys(&shown), [(4, 2, false), (5, 3, false), (6, 1, true)]);
+    assert_eq!(keys(&tails(&edge).show(TAIL, Lsn(5), 1).unwrap()), [(5, 3, false)]);
+    let version = shown[1].version;
+    assert_eq!((version.hlc, version.region), (Hlc::new(1_005, 0), region()), "under their old versions");
+    assert_eq!(shown[1].view.as_ref().unwrap().name, "a");
+
+    let merged = merge(&edge, TAIL).await.unwrap();
+    assert_eq!(merged, TailMerged { rows: 3, last: merged.last, ..TailMerged::default() });
+    let token = leader.token();
+    assert_eq!(edge.values(1, &[1, 2, 3], &token).await, [None, Some(200), Some(30)], "what is newer stays");
+    let read = edge.read(1, &[3], at_least(&token)).await;
+    assert_eq!(read.rows[0][0].as_ref().unwrap().header().version, version);
+    assert_eq!(files(data.path()), [""; 0], "all of it is durable at the leader");
+    let gone = merge(&edge, TAIL).await.unwrap_err().to_string();
+    assert!(gone.contains(TAIL), "{gone}");
+    drop(served);
+}
+
+#[tokio::test]
+async fn rows_that_are_newer_than_the_position_are_kept_too() {
+    let data = tempfile::tempdir().unwrap();
+    let leader = copy();
+    leader.lags.store(true, SeqCst);
+    leader.put(1, 2, 20);
+    leader.put(1, 3, 30);
+    let served = serve(&leader).await;
+    let edge = start(stored(&served.address, data.path())).await;
+    // The snapshot is as of record 3, and has rows of the records 4 and 5.
+    edge.eventually("its rows are there", |node| node.status().views.first().is_some_and(|view| view.rows == 3)).await;
+    assert_eq!(edge.node.status().position.lsn, Lsn(3));
+    let address = served.address.clone();
+    served.stop().await;
+
+    let leader = put_back();
+    (0..5).for_each(|_| drop(leader.put(1, 4, 40)));
+    let served = serve_at(&leader, &address).await;
+    assert_eq!(edge.values(1, &[2, 3, 4], &leader.token()).await, [None, None, Some(40)]);
+    let shown = tails(&edge).show(TAIL, Lsn::NONE, 10).unwrap();
+    assert_eq!(keys(&shown), [(4, 2, false), (5, 3, false)], "the position belongs to the log, and they do not");
+    drop(served);
+}
+
+#[tokio::test]
+async fn however_often_a_snapshot_is_begun_everything_that_was_held_is_kept_once() {
+    let data = tempfile::tempdir().unwrap();
+    let snapshot = data.path().join("replica.snapshot");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (edge, address) = ahead(data.path()).await;
+    edge.stop().await;
+    let newest = std::fs::read(&snapshot).unwrap();
+    // An older local snapshot of the same life: record 4 is all that it has of what is lost.
+    let leader = copy();
+    let token = leader.put(1, 2, 20);
+    let served = serve(&leader).await;
+    let edge = start(stored(&served.address, elsewhere.path())).await;
+    edge.values(1, &[2], &token).await;
+    edge.stop().await;
+    served.stop().await;
+    let older = std::fs::read(elsewhere.path().join("replica.snapshot")).unwrap();
+
+    let leader = put_back();
+    leader.no_snapshots.store(true, SeqCst);
+    let served = serve_at(&leader, &address).await;
+    let second = TAIL.replace(".rows", "-2.rows");
+    let mut attempts = 0;
+    for (local, kept) in [(&older, 1), (&newest, 2), (&older, 2), (&newest, 2)] {
+        std::fs::write(&snapshot, local).unwrap();
+        let edge = start(stored(&served.address, data.path())).await;
+        attempts = leader.snapshots.load(SeqCst).max(attempts) + 3;
+        edge.eventually("it tries again and again", |_| leader.snapshots.load(SeqCst) >= attempts).await;
+        edge.stop().await;
+        assert_eq!(files(data.path()), [second.as_str(), TAIL][2 - kept..]);
+    }
+    leader.no_snapshots.store(false, SeqCst);
+    let edge = start(stored(&served.address, data.path())).await;
+    assert_eq!(edge.values(1, &[1, 2, 3], &leader.token()).await, [Some(10), None, None]);
+    let shown = |name: &str| keys(&tails(&edge).show(name, Lsn::NONE, 10).unwrap());
+    assert_eq!((shown(TAIL), shown(&second)), (vec![(4, 2, false)], vec![(5, 3, false), (6, 1, true)]));
+    assert_eq!(tails(&edge).list().unwrap().len(), 2);
+    merge(&edge, TAIL).await.unwrap();
+    merge(&edge, &second).await.unwrap();
+    assert_eq!(edge.values(1, &[1, 2, 3], &leader.token()).await, [None, Some(20), Some(30)]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_does_not_keep_an_edge_from_following() {
+    let data = tempfile::tempdir().unwrap();
+    let (edge, address) = ahead(data.path()).await;
+    // The file cannot be made, as on a full disk.
+    std::fs::create_dir(data.path().join(TAIL.replace(".rows", ".unfinished"))).unwrap();
+    let leader = put_back();
+    let token = leader.put(1, 4, 40);
+    let served = serve_at(&leader, &address).await;
+    assert_eq!(edge.values(1, &[1, 3, 4], &token).await, [Some(10), None, Some(40)]);
+    assert_eq!(tails(&edge).list().unwrap(), []);
+    served.stop().await;
+
+    // Without a data directory there is nowhere to keep anything.
+    let leader = copy();
+    let token = leader.put(1, 2, 20);
+    let served = serve(&leader).await;
+    let edge = start(config(&served.address)).await;
+    assert_eq!(edge.values(1, &[2], &token).await, [Some(20)]);
+    let address = served.address.clone();
+    served.stop().await;
+    let leader = put_back();
+    let _served = serve_at(&leader, &address).await;
+    assert_eq!(edge.values(1, &[1, 2], &leader.token()).await, [Some(10), None]);
+    assert!(edge.node.tails().is_none());
+}
+
+#[tokio::test]
+async fn a_tail_goes_back_only_into_its_log_and_only_into_the_views_it_is_of() {
+    let data = tempfile::tempdir().unwrap();
+    let (edge, address) = ahead(data.path()).await;
+    let unreachable = merge(&edge, TAIL).await.unwrap_err();
+    assert!(matches!(unreachable, WriteError::Invalid(_)), "nothing is kept yet: {unreachable}");
+    let leader = put_back();
+    let served = serve_at(&leader, &address).await;
+    edge.values(1, &[1], &leader.token()).await;
+
+    // The view is made anew under its name.
+    leader.take(CatalogueChange::DropView("a".into()));
+    leader.take(CatalogueChange::PutView(view("a")));
+    edge.values(3, &[1], &leader.token()).await;
+    let refused = merge(&edge, TAIL).await.unwrap_err().to_string();
+    assert!(refused.contains("view 'a'") && refused.contains("number is 3 now, and was 1"), "{refused}");
+    assert_eq!(leader.pieces.lock().len(), 0, "nothing of it was sent");
+
+    // Nobody leads.
+    served.stop().await;
+    edge.eventually("nobody is there", |node| !node.status().writable).await;
+    let refused = merge(&edge, TAIL).await.unwrap_err();
+    assert!(matches!(refused, WriteError::LeaderUnavailable(_)), "{refused}");
+
+    // Another log, which stands in this one's place.
+    let other = Leader::new(8);
+    other.put(1, 1, 1);
+    *other.belongs.lock() = Some(Belonging { succeeds: Some(Incarnation(7)), ..Belonging::founder(Incarnation(7)) });
+    let _served = serve_at(&other, &address).await;
+    edge.values(1, &[1], &other.token()).await;
+    let refused = merge(&edge, TAIL).await.unwrap_err().to_string();
+    assert!(refused.contains("log 0000000000000007") && refused.contains("0000000000000008"), "{refused}");
+    assert_eq!(files(data.path()), [TAIL], "it is still there");
+    tails(&edge).drop_tail(TAIL).unwrap();
+    assert_eq!(tails(&edge).list().unwrap(), []);
+}
+
+#[tokio::test]
+async fn rows_of_a_view_that_was_lost_with_them_wait_until_it_is_made_again() {
+    let data = tempfile::tempdir().unwrap();
+    let leader = copy();
+    leader.put(1, 2, 20);
+    leader.take(CatalogueChange::PutView(view("c")));
+    let token = leader.put(3, 5, 50);
+    let served = serve(&leader).await;
+    let edge = start(stored(&served.address, data.path())).await;
+    assert_eq!(edge.values(3, &[5], &token).await, [Some(50)]);
+    let address = served.address.clone();
+    served.stop().await;
+
+    let leader = put_back();
+    let _served = serve_at(&leader, &address).await;
+    edge.values(1, &[1], &leader.token()).await;
+    let merged = merge(&edge, TAIL).await.unwrap();
+    assert_eq!((merged.rows, merged.without_view), (1, 1));
+    assert_eq!(files(data.path()), [TAIL], "it is kept for the view's row");
+    leader.take(CatalogueChange::PutView(view("c")));
+    edge.values(3, &[5], &leader.token()).await;
+    let merged = merge(&edge, TAIL).await.unwrap();
+    assert_eq!((merged.rows, merged.without_view), (2, 0));
+    assert_eq!(edge.values(1, &[2], &leader.token()).await, [Some(20)]);
+    assert_eq!(edge.values(3, &[5], &leader.token()).await, [Some(50)]);
+    assert_eq!(leader.pieces.lock().len(), 2, "the first was not taken twice");
+    assert_eq!(files(data.path()), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_passes_a_tail_on_to_its_leader() {
+    let data = tempfile::tempdir().unwrap();
+    let (edge, _) = ahead(data.path()).await;
+    edge.stop().await;
+    let leader = put_back();
+    let root = serve(&leader).await;
+    let relay = start(Config { views: Default::default(), ..config(&root.address) }).await;
+    relay.bootstrapped().await;
+    let middle = serve(&Arc::new(relay.node.clone())).await;
+    let far = start(stored(&middle.address, data.path())).await;
+    assert_eq!(far.values(1, &[1, 3], &leader.token()).await, [Some(10), None]);
+    assert_eq!(merge(&far, TAIL).await.unwrap().rows, 3);
+    assert_eq!(far.values(1, &[1, 3], &leader.token()).await, [None, Some(30)]);
+    assert_eq!(relay.values(1, &[1, 3], &leader.token()).await, [None, Some(30)]);
+}
+
+#[tokio::test]
+async fn a_damaged_tail_is_refused_by_name_and_hides_no_other() {
+    let data = tempfile::tempdir().unwrap();
+    let (edge, address) = ahead(data.path()).await;
+    let leader = put_back();
+    let _served = serve_at(&leader, &address).await;
+    edge.values(1, &[1], &leader.token()).await;
+    let whole = std::fs::read(data.path().join(TAIL)).unwrap();
+    let other = "tail-0000000000000007-9.rows";
+    for (damaged, listed) in [(&whole[..whole.len() - 1], 2), (&whole[..9], 1), (&b"not a tail at all"[..], 1)] {
+        std::fs::write(data.path().join(other), damaged).unwrap();
+        assert_eq!(tails(&edge).list().unwrap().len(), listed);
+        for refused in [
+            merge(&edge, other).await.map(drop).unwrap_err().to_string(),
+            tails(&edge).show(other, Lsn::NONE, 10).map(drop).unwrap_err().to_string(),
+        ] {
+            assert!(refused.contains(other), "{refused}");
+        }
+    }
+    assert_eq!(merge(&edge, TAIL).await.unwrap().rows, 3);
+}

@@ -1,0 +1,94 @@
+//! Regions of real processes whose data directories are put back to older copies of themselves.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use littoral_cluster::{
+    copies,
+    pair::{PATIENCE, Pair, has, try_write, write},
+};
+use littoral_provision::cluster::eventually;
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn a_region_that_is_put_back_gets_back_what_it_lost_and_a_concern_is_what_it_says() {
+    let mut pair = Pair::start();
+    let at = pair.dir.path().join("copy");
+    copies::take(&mut pair.east, &at);
+    for id in 2..6 {
+        write(&pair.east, id, "regions=1");
+    }
+    copies::put_back(&mut pair.east, &at);
+    for id in 300..306 {
+        write(&pair.east, id, "regions=1");
+        assert!(has(&pair.west, id), "row {id} was acknowledged with regions=1");
+    }
+    pair.both_have((2..6).chain(300..306).chain([900, 901]));
+    // Once more to the same copy.
+    copies::put_back(&mut pair.east, &at);
+    for id in 400..403 {
+        write(&pair.east, id, "regions=1");
+        assert!(has(&pair.west, id), "row {id} was acknowledged with regions=1");
+    }
+    pair.both_have((2..6).chain(300..306).chain(400..403));
+}
+
+#[test]
+fn regions_that_are_both_put_back_agree_again_and_keep_what_either_has() {
+    let mut pair = Pair::start();
+    let east = pair.dir.path().join("east-copy");
+    copies::take(&mut pair.east, &east);
+    write(&pair.east, 2, "regions=1");
+    let west = pair.dir.path().join("west-copy");
+    copies::take(&mut pair.west, &west);
+    write(&pair.east, 3, "regions=1");
+    write(&pair.west, 4, "regions=1");
+    for (node, copy) in [(&mut pair.east, &east), (&mut pair.west, &west)] {
+        node.stop();
+        copies::replace(node, copy);
+    }
+    pair.east.restart().unwrap();
+    pair.west.restart().unwrap();
+    write(&pair.east, 500, "regions=1");
+    write(&pair.west, 501, "regions=1");
+    // Row 2 was in the west's copy; what neither copy has is gone.
+    pair.both_have([2, 500, 501]);
+}
+
+#[test]
+fn a_home_that_is_put_back_before_a_view_was_made_gets_the_view_back() {
+    let mut pair = Pair::start();
+    let at = pair.dir.path().join("copy");
+    copies::take(&mut pair.east, &at);
+    let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": [{"name": "n", "value_type": "int64"}]});
+    pair.east.client().send("PUT", "/v1/views/later", &[], view.to_string().as_bytes()).unwrap().ok();
+    write(&pair.east, 7, "regions=1");
+    eventually("the view is in the west", PATIENCE, || {
+        pair.west.client().get("/v1/views/later").unwrap().status == 200
+    });
+    copies::put_back(&mut pair.east, &at);
+    eventually("the view is back", PATIENCE, || pair.east.client().get("/v1/views/later").unwrap().status == 200);
+    pair.both_have([7, 900, 901]);
+}
+
+#[test]
+fn a_concern_is_not_reached_by_what_the_other_region_has_of_a_life_that_was_cut_short() {
+    let mut pair = Pair::start();
+    let at = pair.dir.path().join("copy");
+    copies::take(&mut pair.east, &at);
+    for id in 2..6 {
+        write(&pair.east, id, "regions=1");
+    }
+    pair.west.kill();
+    copies::put_back(&mut pair.east, &at);
+    // As many as were lost: their numbers are the ones that the west has confirmed.
+    for id in 300..304 {
+        let answer = try_write(&pair.east, id, "regions=1", Duration::from_millis(100));
+        assert_eq!(answer.json()["code"], "concern_not_reached", "{}", answer.text());
+        assert!(has(&pair.east, id), "it is durable here");
+    }
+    pair.west.restart().unwrap();
+    write(&pair.east, 304, "regions=1");
+    assert!(has(&pair.west, 304), "it was acknowledged with regions=1");
+    pair.both_have((2..6).chain(300..305).chain([900, 901]));
+}
