@@ -32,7 +32,7 @@ pub enum Unmet {
         token: Watermark,
         /// What is applied.
         have: Watermark,
-        /// What of it is not reached.
+        /// The part of it that is not reached.
         missing: Watermark,
         /// The record of the log that is followed to wait for until another look is worth it; `None` when waiting for none of
         /// them helps.
@@ -67,12 +67,7 @@ pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) ->
             return Some(Unmet::Lost { token });
         }
         let (token, have) = (token.clone(), point.watermark.clone());
-        let mut missing = Watermark::default();
-        for (region, incarnation, lsn) in token.iter() {
-            if !point.covers(&Watermark::at(region, incarnation, lsn)) {
-                missing.set(region, incarnation, lsn);
-            }
-        }
+        let missing = point.lives.beyond(&token, &point.watermark);
         let followed = parts(&missing).find(|part| part.get(point.region).is_some());
         return Some(Unmet::Behind { look_at: look_at(&token, point), followed, missing, token, have });
     }
@@ -96,10 +91,7 @@ impl Unmet {
                     None => "this edge has not heard its leader since it started".to_owned(),
                 },
             },
-            Self::Lost { token } => ReadError::TokenLost {
-                token: token.to_string(),
-                reason: "its log was put back to an older copy, and what it stood for is lost".to_owned(),
-            },
+            Self::Lost { token } => ReadError::lost_with_its_log(token),
             Self::Behind { token, have, .. } => ReadError::NotFreshEnough {
                 wanted: format!("at least '{token}' was demanded"),
                 have: format!("this edge has applied '{have}'"),
@@ -138,9 +130,7 @@ fn parts(token: &Watermark) -> impl Iterator<Item = Watermark> {
 
 /// Whether what is demanded of a region is past where its log forked.
 fn is_lost(part: &Watermark, point: &Point) -> bool {
-    part.iter().any(|(region, incarnation, lsn)| {
-        point.lives.get(region).is_some_and(|lives| lives.has_lost(Position { incarnation, lsn }))
-    })
+    part.iter().any(|(region, incarnation, lsn)| point.lives.has_lost(region, Position { incarnation, lsn }))
 }
 
 /// Until the first of the regions that are behind gets on; then there is another look.

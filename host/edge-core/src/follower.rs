@@ -227,9 +227,8 @@ impl Follower {
     /// What rows are held of.
     fn held(&self) -> Option<Held> {
         let point = self.serving.as_ref()?.point.load_full();
-        let log = point.lives.get(point.region).map_or(point.resume.position.incarnation, Lives::log);
         let cluster = point.lives.belongs().map(|belongs| belongs.cluster);
-        Some(Held { region: point.region, log, cluster, adopted: self.adopted })
+        Some(Held { region: point.region, log: point.log(), cluster, adopted: self.adopted })
     }
 
     /// It is time to ping. Returns what to send, and views that have outgrown their memory.

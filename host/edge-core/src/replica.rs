@@ -11,7 +11,7 @@ use littoral_model::{
     lives::{Lives, RegionLives},
     merge::MergePolicy,
     mutation::{Mutation, active},
-    position::{Epoch, Lsn, Position},
+    position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
     token::Watermark,
     view::{FeatureView, ViewId},
@@ -121,6 +121,12 @@ impl Point {
             unnamed: Vec::new(),
             catalogue,
         }
+    }
+
+    /// The name of the log.
+    #[must_use]
+    pub fn log(&self) -> Incarnation {
+        self.lives.get(self.region).map_or(self.resume.position.incarnation, Lives::log)
     }
 
     /// Whether everything that a token demands is applied.
@@ -295,6 +301,15 @@ impl Replica {
             *newest_answer = newest.lsn.max(*newest_answer);
         }
         of_this_log
+    }
+
+    /// The last record that the log which is held has in common with a copy of it of which `theirs` is the history, when something held
+    /// here is past that.
+    #[must_use]
+    pub fn fork(&self, theirs: &Lives) -> Option<Position> {
+        let newest_answer = self.newest_answer.lock();
+        let point = self.point.load();
+        point.fork(theirs, self.newest(&point, *newest_answer))
     }
 
     /// The newest record that anything held here may come from.

@@ -6,7 +6,7 @@ use littoral_edge_core::follower::{Effect, Fault, Follower};
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_model::{
     adoption::OfferedLog,
-    lives::{Lives, RegionLives},
+    lives::RegionLives,
     position::{Lsn, Position},
 };
 use littoral_protocol::{
@@ -136,7 +136,7 @@ impl Driver {
         let config = &self.shared.config;
         let connected = client::connect_from(&config.leader, self.follower.first_address()).await;
         if connected.is_err() {
-            // Nobody is there at all: no other log either.
+            // No publisher answers, so none offers another log.
             self.shared.offered.store(None);
         }
         let (mut connection, address) = connected?;
@@ -277,13 +277,11 @@ impl Driver {
     fn keep_what_gives_way(&mut self, hello: &PublisherHello) {
         let Some(replica) = self.follower.serving().filter(|_| hello.mode == Mode::Snapshot) else { return };
         let point = replica.point.load_full();
-        let held = local_snapshot::log_of(point.region, point.resume, &point.lives);
-        let theirs = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::log);
         if let Some(keeping) = &mut self.keeping {
             // What an earlier stream has begun may have failed since.
             keeping.fork = None;
         }
-        if theirs != held {
+        if hello.log() != point.log() {
             let shared = self.shared.clone();
             self.write_first(None, async move { local_snapshot::save(&shared).await });
         }

@@ -11,7 +11,7 @@ use crate::{
 use littoral_model::{
     catalogue::Catalogue,
     lives::{Lives, RegionLives},
-    position::{Epoch, Incarnation},
+    position::Epoch,
     region::Region,
     token::Watermark,
     view::ViewId,
@@ -120,19 +120,14 @@ fn head(reader: &mut Reader) -> Result<Head, Error> {
     if reader.version() == KIND.version { reader.head() } else { reader.head::<HeadV2>().map(Head::from) }
 }
 
-/// The log that a replica is of.
-pub(crate) fn log_of(region: Region, resume: Resume, lives: &RegionLives) -> Incarnation {
-    lives.get(region).map_or(resume.position.incarnation, Lives::log)
-}
-
 /// Keeps the file that is about to be replaced when it holds rows of another log: nobody else may have them. To go back
 /// to them, an operator stops the edge and gives the file its former name.
 fn keep_other(path: &Path, point: &Point) -> Result<(), Error> {
-    let log = log_of(point.region, point.resume, &point.lives);
+    let log = point.log();
     // One that cannot be read is of no use to anybody.
     let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
     let Ok(head) = head(&mut reader) else { return Ok(()) };
-    let held = log_of(head.region, head.resume, &head.lives);
+    let held = head.lives.get(head.region).map_or(head.resume.position.incarnation, Lives::log);
     // Another region's log that knows the one before as its region's holds what that had.
     let known = point.lives.get(head.region).map(Lives::log);
     if held == log || (head.region != point.region && known == Some(held)) {

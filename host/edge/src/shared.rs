@@ -48,10 +48,10 @@ pub(crate) struct Shared {
     pub(crate) offered: ArcSwapOption<OfferedLog>,
     /// The regions that the leader's configuration names, as it has said last; none where that is not known.
     pub(crate) configured: ArcSwap<Vec<Region>>,
-    /// An operator has this log adopted: taken by who follows.
+    /// The log that an operator has asked this edge to adopt, until the follower takes it.
     pub(crate) adopting: Mutex<Option<Incarnation>>,
     pub(crate) adopted: Notify,
-    /// Held by who writes the local snapshot.
+    /// The lock of whichever task writes the local snapshot or a tail.
     pub(crate) saving: tokio::sync::Mutex<()>,
     /// The catalogue's modules may have changed.
     pub(crate) modules_changed: Notify,

@@ -26,7 +26,7 @@ const KNOWS_CLUSTERS: u16 = 4;
 #[derive(Debug)]
 pub(crate) struct Standing {
     belongs: Mutex<Belongs>,
-    /// Everything is here, and that stays so: every read asks.
+    /// Everything is here, and that stays so: every read and write asks.
     settled: AtomicBool,
 }
 
@@ -45,6 +45,9 @@ impl Standing {
     /// # Errors
     /// What they wait for.
     pub(crate) fn may_write(&self, shared: &Shared) -> Result<(), String> {
+        if self.settled.load(Relaxed) {
+            return Ok(());
+        }
         self.belongs.lock().may_write(written(shared))
     }
 
@@ -78,12 +81,11 @@ impl Standing {
     /// # Errors
     /// Why its records are not taken.
     pub(crate) async fn greeted(&self, shared: &Shared, hello: &PublisherHello) -> Result<(), Refused> {
-        let log_of = |region: Region| hello.lives.get(region).map(Lives::log);
         let greeting = Greeting {
             cluster: hello.cluster,
             knows_clusters: hello.version >= KNOWS_CLUSTERS,
-            log: log_of(hello.region).unwrap_or(hello.head.incarnation),
-            knew: log_of(shared.identity.region),
+            log: hello.log(),
+            knew: hello.lives.get(shared.identity.region).map(Lives::log),
         };
         let published = shared.published.load_full();
         // Only where something of it was taken is another log of it known.

@@ -83,14 +83,13 @@ fn lost(shared: &Shared, request: &ReadRequest) -> Option<ReadError> {
     let token = request.demand.at_least.as_ref()?;
     token.iter().find_map(|(region, incarnation, lsn)| {
         let part = Watermark::at(region, incarnation, lsn);
-        let lives = published.lives.get(region);
-        let reason = if lives.is_some_and(|lives| lives.has_lost(Position { incarnation, lsn })) {
-            "its log was put back to an older copy, and what it stood for is lost".to_owned()
-        } else if region == shared.identity.region && !published.covers(&part) {
-            format!("this leader's log is at '{}' and does not have it", published.watermark)
-        } else {
+        if published.lives.has_lost(region, Position { incarnation, lsn }) {
+            return Some(ReadError::lost_with_its_log(&part));
+        }
+        if region != shared.identity.region || published.covers(&part) {
             return unconfigured(shared, &published, &part);
-        };
+        }
+        let reason = format!("this leader's log is at '{}' and does not have it", published.watermark);
         Some(ReadError::TokenLost { token: part.to_string(), reason })
     })
 }

@@ -150,11 +150,6 @@ impl Lives {
     pub fn is_past_of(&self, other: &Lives) -> bool {
         other.current() != self.current() && other.lists(self.current())
     }
-
-    /// Gives up what is after this record.
-    pub fn cut(&mut self, after: Lsn) {
-        self.starts.retain(|start| start.first <= after);
-    }
 }
 
 /// The histories of the regions' logs, as far as they are known at one place.
@@ -196,6 +191,12 @@ impl RegionLives {
     #[must_use]
     pub fn with_life(&self, life: Incarnation) -> Option<&Lives> {
         self.of.values().find(|lives| lives.lists(life))
+    }
+
+    /// Whether a position of a region's log will never belong to it, as the log forked before ([`Lives::has_lost`]).
+    #[must_use]
+    pub fn has_lost(&self, region: Region, position: Position) -> bool {
+        self.get(region).is_some_and(|lives| lives.has_lost(position))
     }
 
     /// Whether `have` includes `wanted`, a position of the same region. Other lives of one log are compared by its history.
@@ -337,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_bounded_and_can_be_cut() {
+    fn a_history_is_bounded_and_a_copy_drops_what_came_in_between() {
         let mut log = lives(&[]);
         for life in 0..2 * LIVES_MAX as u64 {
             log.begin(start((log.current().0, life + 10), life + 1));
@@ -347,8 +348,6 @@ mod tests {
         let mut log = lives(&[(2, 5), (3, 9)]);
         log.begin(start((3, 2), 20));
         assert_eq!(log, lives(&[(2, 5), (3, 9)]), "it is known");
-        log.cut(Lsn(8));
-        assert_eq!(log, lives(&[(2, 5)]));
         let mut log = lives(&[(2, 5), (3, 9)]);
         log.begin(start((2, 4), 20));
         assert_eq!(log, lives(&[(2, 5), (4, 20)]), "a copy goes on from the life before");

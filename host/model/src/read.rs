@@ -7,6 +7,7 @@ use crate::{
     freshness::{Freshness, ReadDemand},
     region::Region,
     row::Row,
+    token::Watermark,
     view::{FeatureView, ViewId},
 };
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,15 @@ pub struct ReadAnswer {
     pub unknown: Vec<Place>,
     /// The answer's freshness.
     pub freshness: Freshness,
+}
+
+impl ReadError {
+    /// The error for a part of a token that is past where its log forked.
+    #[must_use]
+    pub fn lost_with_its_log(part: &Watermark) -> Self {
+        let reason = "its log was put back to an older copy, and what it stood for is lost".to_owned();
+        Self::TokenLost { token: part.to_string(), reason }
+    }
 }
 
 impl ReadAnswer {

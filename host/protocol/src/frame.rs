@@ -7,7 +7,7 @@ use littoral_model::{
     cluster::ClusterId,
     digest::Checkpoint,
     hlc::Hlc,
-    lives::RegionLives,
+    lives::{Lives, RegionLives},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
     region::Region,
@@ -129,6 +129,14 @@ pub struct PublisherHello {
     /// The regions that the leader's configuration names, its own among them: records of no other come. None where that is not
     /// known.
     pub configured: Vec<Region>,
+}
+
+impl PublisherHello {
+    /// The name of the publisher's log.
+    #[must_use]
+    pub fn log(&self) -> Incarnation {
+        self.lives.get(self.region).map_or(self.head.incarnation, Lives::log)
+    }
 }
 
 /// Why a publisher ends a stream.

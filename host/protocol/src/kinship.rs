@@ -7,7 +7,6 @@
 use crate::frame::PublisherHello;
 use littoral_model::{
     cluster::ClusterId,
-    lives::Lives,
     mutation::{Mutation, active},
     position::{Incarnation, Lsn},
     region::Region,
@@ -52,11 +51,11 @@ impl Held {
             return Ok(());
         }
         let (region, cluster, head) = (hello.region, hello.cluster, hello.head.lsn);
-        Err(OtherLog { held: *self, region, log: log_of(hello), head, cluster })
+        Err(OtherLog { held: *self, region, log: hello.log(), head, cluster })
     }
 
     fn is_kin(&self, hello: &PublisherHello) -> bool {
-        let log = log_of(hello);
+        let log = hello.log();
         if log == self.log || self.adopted == Some(log) {
             return true;
         }
@@ -78,11 +77,6 @@ impl Held {
         let knows_ours = || hello.lives.get(self.region).is_some_and(|lives| lives.log() == self.log);
         self.cluster.is_some() || knows_ours()
     }
-}
-
-/// The name of the publisher's log.
-fn log_of(hello: &PublisherHello) -> Incarnation {
-    hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::log)
 }
 
 impl OtherLog {

@@ -7,10 +7,7 @@ use crate::{
     world::{EDGES, World},
 };
 use littoral_edge_core::Replica;
-use littoral_model::{
-    lives::Lives,
-    position::{Epoch, Incarnation},
-};
+use littoral_model::position::{Epoch, Incarnation};
 use littoral_replica::Held;
 use std::collections::BTreeSet;
 
@@ -50,7 +47,7 @@ impl World {
     pub(crate) fn rows_give_way_to_no_other_log_by_themselves(&mut self, edge: usize) -> Result<(), String> {
         let Some(replica) = self.edges[edge].replica() else { return Ok(()) };
         let point = replica.point.load_full();
-        let log = point.lives.get(point.region).map_or(point.resume.position.incarnation, Lives::log);
+        let log = point.log();
         let (held, adopted) = &mut self.held[edge];
         if held.is_some_and(|held| held != log) && !adopted.contains(&log) {
             return Err(format!(

@@ -182,43 +182,36 @@ pub(crate) struct Publishing {
     compared: u64,
 }
 
-/// Whether a source finds by this hello that its log was put back to an older copy while it ran.
-pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
-    let (head, generation) = (source.head(), source.generation());
-    let (region, epoch, watermark, lives) = (source.region(), source.epoch(), source.told(), source.lives());
-    let publisher = Publisher {
-        region,
-        epoch,
-        head,
-        watermark,
-        lives,
+/// What a source says of itself in a greeting.
+fn publisher(source: &dyn Source) -> Publisher {
+    Publisher {
+        region: source.region(),
+        epoch: source.epoch(),
+        head: source.head(),
+        watermark: source.told(),
+        lives: source.lives(),
         belongs: source.belongs(),
         heartbeat_ms: 100,
-        generation,
+        generation: source.generation(),
         relay: source.relays(),
-    };
-    let greeted = publisher.greet(hello, |lsn| chain_before_tail(source, lsn, head.lsn), None);
+    }
+}
+
+/// Whether a source finds by this hello that its log was put back to an older copy while it ran.
+pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
+    let head = source.head().lsn;
+    let greeted = publisher(source).greet(hello, |lsn| chain_before_tail(source, lsn, head), None);
     matches!(greeted, Err(Refusal::PutBack { .. }))
 }
 
 /// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
 pub(crate) fn greet(source: &dyn Source, hello: &SubscriberHello, trimmed: bool) -> (Downstream, Option<Publishing>) {
     let told = |code, message: String| (Downstream::Error { code, message }, None);
-    let (head, relay) = (source.head(), source.relays());
+    let head = source.head();
     if head == Position::default() {
         return told(ErrorCode::Behind, "nothing is held yet".to_owned());
     }
-    let publisher = Publisher {
-        region: source.region(),
-        epoch: source.epoch(),
-        head,
-        watermark: source.told(),
-        lives: source.lives(),
-        belongs: source.belongs(),
-        heartbeat_ms: 100,
-        generation: source.generation(),
-        relay,
-    };
+    let publisher = publisher(source);
     let other_log = hello.resume.is_some() && !publisher.is_same_log(hello);
     let rehomed = source.resume_point(hello).filter(|_| other_log && !trimmed).and_then(|lsn| {
         let chain = chain_before_tail(source, lsn, head.lsn)?;

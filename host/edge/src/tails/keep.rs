@@ -2,7 +2,6 @@
 
 use super::file::{self, Head};
 use crate::{
-    local_snapshot,
     row_file::{Error, ROWS_PER_BLOCK},
     shared::Shared,
 };
@@ -25,11 +24,12 @@ use xxhash_rust::xxh3::Xxh3;
 /// The last record that the log which is held has in common with a copy of it of which `lives` has the history, when something held
 /// here is past that. A history that is only behind has lost nothing.
 pub(crate) fn fork(replica: &Replica, lives: &RegionLives) -> Option<Position> {
-    let (point, held) = (replica.point.load_full(), replica.holds_up_to());
+    let point = replica.point.load_full();
     let (ours, theirs) = (point.lives.get(point.region)?, lives.get(point.region)?);
-    let went_on_apart = ours.log() == theirs.log() && !theirs.is_past_of(ours);
-    let is_lost = went_on_apart && !theirs.has(held, Lsn(u64::MAX));
-    is_lost.then(|| theirs.common(Lsn(u64::MAX), ours, held.lsn)).flatten()
+    if theirs.is_past_of(ours) {
+        return None;
+    }
+    replica.fork(theirs)
 }
 
 /// Keeps the rows of records behind `fork`, which the followed log has lost. What a file holds already is not written again. Where
@@ -99,7 +99,7 @@ fn write(
     let views: BTreeSet<ViewId> = lost.iter().map(|row| row.header().view).collect();
     let head = Head {
         region: point.region,
-        log: local_snapshot::log_of(point.region, point.resume, &point.lives),
+        log: point.log(),
         life,
         epoch: point.epoch,
         lost_from,

@@ -5,7 +5,7 @@ use super::{
     file::{self, Head},
     unusable,
 };
-use crate::{local_snapshot, row_file::Error, shared::Shared};
+use crate::{row_file::Error, shared::Shared};
 use bytes::Bytes;
 use littoral_model::{
     record::{ChainHash, Payload, Record},
@@ -75,8 +75,7 @@ fn check(shared: &Shared, head: &Head) -> Result<(), WriteError> {
         return Err(WriteError::LeaderUnavailable("this edge does not follow it yet".to_owned()));
     };
     let point = replica.point.load_full();
-    let followed = local_snapshot::log_of(point.region, point.resume, &point.lives);
-    check_log((head.region, head.log), (point.region, followed))?;
+    check_log((head.region, head.log), (point.region, point.log()))?;
     for view in &head.views {
         match check_view(view, &point.catalogue) {
             Ok(()) | Err(WriteError::UnknownView(_)) => {}

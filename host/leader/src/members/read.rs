@@ -117,13 +117,13 @@ fn unmet(
 fn lost(shared: &Shared, published: &Published, request: &ReadRequest) -> Option<ReadError> {
     let token = request.demand.at_least.as_ref()?;
     let mut parts = token.iter();
-    let forked = parts.find(|(region, incarnation, lsn)| {
-        let position = Position { incarnation: *incarnation, lsn: *lsn };
-        published.lives.get(*region).is_some_and(|lives| lives.has_lost(position))
-    });
-    let Some((region, incarnation, lsn)) = forked else { return unconfigured(shared, published, token) };
-    let reason = "its log was put back to an older copy, and what it stood for is lost".to_owned();
-    Some(ReadError::TokenLost { token: Watermark::at(region, incarnation, lsn).to_string(), reason })
+    let forked = parts
+        .find(|&(region, incarnation, lsn)| published.lives.has_lost(region, Position { incarnation, lsn }))
+        .map(|(region, incarnation, lsn)| Watermark::at(region, incarnation, lsn));
+    match forked {
+        Some(part) => Some(ReadError::lost_with_its_log(&part)),
+        None => unconfigured(shared, published, token),
+    }
 }
 
 fn error(unmet: &Unmet, published: &Published) -> ReadError {
