@@ -16,6 +16,7 @@ use crate::{
     lenient,
     place::Place,
     plan::{Plan, Shape},
+    service,
     state::State,
 };
 use bytes::Bytes;
@@ -74,7 +75,7 @@ pub(crate) async fn read(
     scratch.request.demand = demand;
     let patience = release::Patience::new(&scratch.request.demand);
     let (catalogue, plan, rows, made) = loop {
-        let (catalogue, plan) = plan(state, &shape)?;
+        let (catalogue, plan) = plan(state, &shape).await?;
         if patience.waits_for_newer(state, &plan).await? {
             continue;
         }
@@ -133,13 +134,18 @@ pub(crate) async fn read(
 }
 
 /// The plan under the node's catalogue. A name that is not there may have come meanwhile, as when the first data do.
-fn plan(state: &State, shape: &Shape<'_>) -> Result<(Arc<Catalogue>, Arc<Plan>), Failure> {
+async fn plan(state: &State, shape: &Shape<'_>) -> Result<(Arc<Catalogue>, Arc<Plan>), Failure> {
     loop {
         let catalogue = state.node.catalogue();
         match state.plans.plan(&catalogue, shape) {
             Ok(plan) => return Ok((catalogue, plan)),
-            Err(failure) if state.node.is_catalogue(&catalogue) => return Err(failure),
-            Err(_) => {}
+            Err(failure) => {
+                // Whether there are data is asked first: their catalogue is there before they are.
+                let failure = service::or_not_ready(state, failure).await;
+                if state.node.is_catalogue(&catalogue) {
+                    return Err(failure);
+                }
+            }
         }
     }
 }

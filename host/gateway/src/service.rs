@@ -126,7 +126,7 @@ pub(crate) fn failed(failure: Failure, feast: bool) -> Answer {
 }
 
 /// A node that has no data yet knows no names. That is not the client's fault, and it passes.
-async fn or_not_ready(state: &State, failure: Failure) -> Failure {
+pub(crate) async fn or_not_ready(state: &State, failure: Failure) -> Failure {
     let nothing = ReadRequest::default();
     if !failure.code.starts_with("unknown_") || state.node.read_now(&nothing, &mut ReadAnswer::default()) {
         return failure;

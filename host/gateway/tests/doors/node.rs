@@ -34,6 +34,8 @@ pub struct MemoryNode {
     pub degraded: Option<Degraded>,
     /// Does not know whether a row exists that it does not hold.
     pub incomplete: bool,
+    /// Its first data, which arrive when somebody asks whether there are any.
+    pub arriving: Mutex<Option<CatalogueChange>>,
     /// What it had to give up, if it is a member.
     pub tails: Option<Arc<dyn Tails>>,
 }
@@ -60,6 +62,7 @@ impl Default for MemoryNode {
             shortfalls: Shortfalls::default(),
             degraded: None,
             incomplete: false,
+            arriving: Mutex::default(),
             tails: None,
         }
     }
@@ -128,6 +131,9 @@ impl FeatureReader for MemoryNode {
     }
 
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+        if let Some(change) = self.arriving.lock().unwrap().take() {
+            self.apply(change).unwrap();
+        }
         if self.slow || !request.demand.is_none() {
             return false;
         }

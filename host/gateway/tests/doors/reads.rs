@@ -5,8 +5,15 @@ use crate::{
     node::MemoryNode,
     stand::{Answer, Door},
 };
-use littoral_model::freshness::Degraded;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    freshness::Degraded,
+    merge::MergePolicy,
+    value::ValueType,
+    view::{Feature, FeatureView, JoinKey, ViewId},
+};
 use serde_json::{Value, json};
+use std::sync::Mutex;
 
 fn column(answer: &Answer, name: &str) -> Value {
     let body = answer.json();
@@ -43,6 +50,23 @@ async fn every_answer_states_its_freshness_and_a_demand_is_heard() {
     assert_eq!(unmet.status, 412, "no status that Feast's SDK repeats");
     let bad = door.send("POST", "/v1/read", &[("littoral-wait-ms", "soon")], read).await;
     assert_eq!((bad.status, bad.code().as_str()), (400, "invalid_demand"));
+}
+
+#[tokio::test]
+async fn a_view_that_arrives_with_the_first_data_is_read() {
+    let view = FeatureView {
+        id: ViewId(0),
+        name: "v".into(),
+        join_keys: vec![JoinKey { name: "id".into(), entity: "id".into(), value_type: ValueType::Int64 }],
+        features: vec![Feature { name: "x".into(), value_type: ValueType::Double }],
+        ttl_ms: None,
+        merge: MergePolicy::LatestEvent,
+    };
+    let arriving = Mutex::new(Some(CatalogueChange::PutView(view)));
+    let door = Door::open(MemoryNode { arriving, ..MemoryNode::default() }).await;
+    let read = json!({"features": ["v:x"], "entities": {"id": [1]}});
+    let answer = door.post("/v1/read", &read).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
 }
 
 #[tokio::test]
