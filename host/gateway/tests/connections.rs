@@ -426,30 +426,37 @@ async fn large_bodies_share_their_memory_and_small_ones_do_not_wait_for_them() {
         ..Config::default()
     };
     let door = Door::open(config).await;
-    let mut slow = door.connect().await;
-    slow.send(post("/write-to-online-store", MIB).as_bytes()).await;
-    slow.send(&vec![b' '; MIB - 1]).await;
-    // Until the door has read of the slow one what it is sent, there is room for another.
-    let refused = async {
+    let lacks_one_byte = async || {
+        let mut slow = door.connect().await;
+        slow.send(post("/write-to-online-store", MIB).as_bytes()).await;
+        slow.send(&vec![b' '; MIB - 1]).await;
+        slow
+    };
+    let half = async || {
+        let mut large = door.connect().await;
+        large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
+        large.send(&vec![b' '; MIB / 2]).await;
+        large.answer().await
+    };
+    // Until the door has read all that the slow client sent, there is room for another body. That body can also take the
+    // room that the slow one needs next: then the door refuses the slow one, and another slow one must take its place.
+    let room_is_taken = async {
+        let mut slow = lacks_one_byte().await;
         loop {
-            let mut large = door.connect().await;
-            large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
-            large.send(&vec![b' '; MIB / 2]).await;
-            let answer = large.answer().await;
-            if answer.status != 422 {
-                break answer;
+            let large = half().await;
+            if timeout(WHILE, slow.0.peek(&mut [0])).await.is_ok() {
+                slow = lacks_one_byte().await;
+            } else if large.status != 422 {
+                break (slow, large);
             }
         }
     };
-    let refused = timeout(SOON, refused).await.expect("no room is left");
+    let (mut slow, refused) = timeout(SOON, room_is_taken).await.expect("the slow body never filled the room");
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!(door.connect().await.ask(&read()).await.status, 200);
     slow.send(b" ").await;
     assert_eq!(slow.answer().await.status, 422, "an empty body");
-    let mut large = door.connect().await;
-    large.send(post("/write-to-online-store", MIB / 2).as_bytes()).await;
-    large.send(&vec![b' '; MIB / 2]).await;
-    assert_eq!(large.answer().await.status, 422, "there is room again");
+    assert_eq!(half().await.status, 422, "there is room again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
