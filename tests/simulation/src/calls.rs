@@ -1,6 +1,7 @@
 //! Calls beside the feed: fills and buckets, on their way there, answered, and on their way back.
 
 use crate::{
+    event::Happening,
     leader::RESIDENT,
     network::Target,
     world::{RELAY, World},
@@ -121,8 +122,8 @@ impl World {
                     if let Some(part) = mending.part(came) {
                         let mended = replica.table.mend_by(replica.numbering, &part);
                         replica.holds(mended.exact_from);
-                        let mended = mending.mended(mended);
-                        self.note(format!("edge {edge}: a part is mended: {mended:?}"));
+                        let complete = mending.mended(mended).is_some();
+                        self.note(Happening::Mended { edge, mended, complete });
                     }
                 }
             }
@@ -211,11 +212,11 @@ impl World {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
                     match fills::judge(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
                         Judged::Land(answered) => {
-                            self.note(format!("edge {edge}: a fill as of {}", as_of.lsn));
+                            self.note(Happening::Filled { edge, as_of: as_of.lsn });
                             self.land(edge, &flight.key, &Ok(answered));
                         }
                         Judged::Again => {
-                            self.note(format!("edge {edge}: a fill as of {} was overtaken", as_of.lsn));
+                            self.note(Happening::FillOvertaken { edge, as_of: as_of.lsn });
                             self.edges[edge].flights.again(flight);
                         }
                     }

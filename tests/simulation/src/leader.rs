@@ -1,6 +1,7 @@
 //! A leader: the product's log over a disk that fails, and its core, driven in one thread as its own threads drive it.
 
 use crate::{
+    event::SnapshotOutcome,
     history::{Entry, Write},
     random::Random,
 };
@@ -320,8 +321,8 @@ impl Leader {
         BucketRows { as_of, rows, more }
     }
 
-    /// Writes a snapshot and lets go of what it makes superfluous. Says what came of it.
-    pub fn snapshot_to_disk(&self) -> String {
+    /// Writes a snapshot, and removes the older snapshots and the records that it replaces.
+    pub fn snapshot_to_disk(&self) -> SnapshotOutcome {
         let remembered = snapshot::Remembered {
             receipts: self.receipts.lock().through(self.published.position.lsn),
             origins: (*self.published.origins).clone(),
@@ -330,15 +331,15 @@ impl Leader {
         };
         let head = self.published.snapshot_head(self.log.identity(), self.epoch, self.table.len() as u64);
         if let Err(error) = snapshot::write(&self.disk, &head, self.table.chunks(4), &remembered) {
-            return format!("the snapshot could not be written: {error}");
+            return SnapshotOutcome::NotWritten(error.to_string());
         }
         let through = match snapshot::prune(&self.disk) {
             Ok(through) => through,
-            Err(error) => return format!("old snapshots could not be removed: {error}"),
+            Err(error) => return SnapshotOutcome::NotPruned(error.to_string()),
         };
         match self.log.trim(Retention { through, bytes_max: 0, before: Hlc(u64::MAX) }) {
-            Ok(oldest) => format!("a snapshot as of {} is written, the log begins at {oldest}", head.as_of),
-            Err(error) => format!("the log could not be trimmed: {error}"),
+            Ok(oldest) => SnapshotOutcome::Written { as_of: head.as_of, oldest },
+            Err(error) => SnapshotOutcome::NotTrimmed(error.to_string()),
         }
     }
 

@@ -12,6 +12,7 @@
 
 mod calls;
 pub mod edge;
+pub mod event;
 pub mod history;
 mod invariants;
 pub mod leader;
@@ -22,6 +23,7 @@ pub mod random;
 pub mod regions;
 mod report;
 mod sessions;
+pub mod timeline;
 pub mod world;
 
 pub use report::{Failure, Report};

@@ -1,6 +1,7 @@
 //! What becomes of leaders: they lose power, their disk, or what came after a backup, and some that were replaced live on.
 
 use crate::{
+    event::Happening,
     history::{History, What, Write},
     leader::{Leader, region, request, write},
     network::Target,
@@ -27,13 +28,13 @@ impl World {
         }
         self.begun();
         self.no_acknowledged_write_is_lost()?;
-        self.note(format!("the leader lost power and is back at {} under epoch {epoch}", self.leader.head()));
+        self.note(Happening::LeaderCrashed { head: self.leader.head(), epoch });
         self.cut_all(Target::Leader);
         if self.random.one_in(3) {
             self.lose_old();
             before.deposed = true;
             self.old = Some(before);
-            self.note("the one before does not know it and still serves".to_owned());
+            self.note(Happening::DeposedServes);
         }
         Ok(())
     }
@@ -77,13 +78,13 @@ impl World {
         let before = std::mem::replace(&mut self.leader, leader);
         self.pending.clear();
         (self.backup, self.reverted) = (None, false);
-        self.note("the leader lost its disk and begins anew".to_owned());
+        self.note(Happening::LeaderLostDisk);
         self.cut_all(Target::Leader);
         self.forget_sessions();
         if self.random.one_in(2) {
             self.lose_old();
             (self.old, self.old_log) = (Some(before), self.leader_log);
-            self.note("the one before goes on with its own log".to_owned());
+            self.note(Happening::OldLogContinues);
         }
         self.make_views()
     }
@@ -106,7 +107,7 @@ impl World {
         if reverted {
             self.twice.insert(life);
         }
-        self.note(format!("the leader's disk was restored from a backup and ends at {}", self.leader.head()));
+        self.note(Happening::DiskRestored { head: self.leader.head() });
         Ok(())
     }
 
@@ -126,10 +127,7 @@ impl World {
         }
         self.goes_on_apart(leader, (of, apart))?;
         self.reverted = true;
-        self.note(format!(
-            "the leader's host was put back to an earlier state, in which its log ends at {}",
-            self.leader.head()
-        ));
+        self.note(Happening::HostReverted { head: self.leader.head() });
         Ok(())
     }
 
@@ -146,7 +144,7 @@ impl World {
         let begun = self.leader.commit(vec![Work::Begin { life, put_back: true }], self.now)?.remove(0);
         begun.map_err(|error| error.to_string())?;
         self.begun();
-        self.note(format!("edge {edge} shows the leader that its log was put back: another life begins at {from}"));
+        self.note(Happening::PutBackProved { edge, from });
         self.cut_all(Target::Leader);
         self.record(from)
     }

@@ -1,8 +1,11 @@
-//! Runs seeds: `littoral-simulation --from 17 --seeds 1 --events` replays one with its log.
+//! Runs seeds: `littoral-simulation --from 17 --seeds 1 --events` replays one and prints its events.
 
 use clap::Parser;
 use littoral_model::mutation::{self, Mutation};
-use littoral_simulation::{regions, run, run_ahead};
+use littoral_simulation::{
+    regions, run, run_ahead,
+    timeline::{Event, Timeline},
+};
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -17,28 +20,28 @@ use std::{
 /// Runs the seeded world and checks its invariants after every event.
 #[derive(Parser)]
 struct Arguments {
-    /// How many seeds.
+    /// The number of seeds.
     #[arg(long, default_value_t = 2_000)]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Threads that share the seeds. The output is the same for any number of them.
+    /// The number of threads that share the seeds. It does not change the output.
     #[arg(long, default_value = "1")]
     jobs: NonZeroUsize,
     /// Print every event.
     #[arg(long)]
     events: bool,
-    /// Print each seed with a hash of its events, to compare two runs.
+    /// Print a hash of each seed's events, to compare two runs.
     #[arg(long)]
     digests: bool,
-    /// The world of several regions in the place of one.
-    #[arg(long, conflicts_with_all = ["ahead", "digests"])]
+    /// Run the world of several regions instead of the world of one.
+    #[arg(long, conflicts_with = "ahead")]
     regions: bool,
-    /// The world of several regions, in which logs are put back to older copies of themselves.
-    #[arg(long, conflicts_with_all = ["regions", "ahead", "digests"])]
+    /// Run the world of several regions in which logs are put back to older copies of themselves.
+    #[arg(long, conflicts_with_all = ["regions", "ahead"])]
     put_back: bool,
-    /// Worlds in which batches are built while others are on their way to the disk.
+    /// Run worlds in which a batch is built while the one before it is being written.
     #[arg(long)]
     ahead: bool,
     /// Put this deliberate fault into the product.
@@ -58,12 +61,12 @@ impl FromStr for Fault {
         let found = all().find(|mutation| format!("{mutation:?}") == name);
         found.map(Self).ok_or_else(|| {
             let names: Vec<String> = all().map(|mutation| format!("{mutation:?}")).collect();
-            format!("there is no such fault; there are {}", names.join(", "))
+            format!("unknown fault; expected one of {}", names.join(", "))
         })
     }
 }
 
-/// What one seed has to print.
+/// What to print of one seed.
 struct Outcome {
     lines: Vec<String>,
     failed: bool,
@@ -78,7 +81,7 @@ fn main() -> ExitCode {
         for _ in 0..arguments.jobs.get() {
             let (arguments, next, outcomes) = (&arguments, &next, outcomes.clone());
             scope.spawn(move || {
-                // A fault is there only on the thread that asks for it.
+                // A fault exists only on the thread that sets it.
                 mutation::set(arguments.mutation.map(|fault| fault.0));
                 loop {
                     let seed = next.fetch_add(1, Relaxed);
@@ -95,7 +98,7 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints outcomes by their seeds, whichever thread was quicker. Returns how many seeds failed.
+/// Prints the outcomes in the order of their seeds. Returns how many seeds failed.
 fn print_in_order(first: u64, arrived: &mpsc::Receiver<(u64, Outcome)>) -> u64 {
     let (mut next, mut early, mut failed) = (first, BTreeMap::new(), 0);
     for (seed, outcome) in arrived {
@@ -112,22 +115,27 @@ fn print_in_order(first: u64, arrived: &mpsc::Receiver<(u64, Outcome)>) -> u64 {
 impl Arguments {
     fn outcome(&self, seed: u64) -> Outcome {
         if self.regions || self.put_back {
-            let mut lines = if self.events { regions::events(seed, self.put_back) } else { Vec::new() };
+            if self.events || self.digests {
+                let (events, result) = regions::trace(seed, self.put_back);
+                return self.describe(seed, &events, result.err());
+            }
             let run = if self.put_back { regions::run_put_back } else { regions::run };
-            let broken = run(seed).err();
-            lines.extend(broken.clone());
-            return Outcome { lines, failed: broken.is_some() };
+            return self.describe(seed, &Timeline::<regions::event::Happening>::default(), run(seed).err());
         }
-        let result = if self.ahead { run_ahead(seed) } else { run(seed) };
-        let (events, digest) = match &result {
-            Ok(report) => (&report.events, report.digest),
-            Err(failure) => (&failure.events, failure.digest()),
-        };
-        let mut lines = if self.events { events.clone() } else { Vec::new() };
+        match if self.ahead { run_ahead(seed) } else { run(seed) } {
+            Ok(report) => self.describe(seed, &report.events, None),
+            Err(failure) => self.describe(seed, &failure.events, Some(failure.to_string())),
+        }
+    }
+
+    /// Lists the events and their digest if they are wanted, then the invariant that was broken.
+    fn describe<E: Event>(&self, seed: u64, events: &Timeline<E>, broken: Option<String>) -> Outcome {
+        let mut lines: Vec<String> = if self.events { events.lines().collect() } else { Vec::new() };
         if self.digests {
-            lines.push(format!("seed {seed} log {digest:016x}"));
+            lines.push(format!("seed {seed} log {:016x}", events.digest()));
         }
-        lines.extend(result.as_ref().err().map(ToString::to_string));
-        Outcome { lines, failed: result.is_err() }
+        let failed = broken.is_some();
+        lines.extend(broken);
+        Outcome { lines, failed }
     }
 }

@@ -45,7 +45,7 @@ impl Pipe {
 
 /// Where a stream or a call goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// The leader.
     Leader,
     /// A leader that was replaced and lives on.

@@ -2,14 +2,15 @@
 //! trimmed log, and whose clocks disagree; streams that break anywhere. Judged by a plain list of what each region has
 //! acknowledged.
 
+pub mod event;
 mod judge;
-mod text;
 
-use self::text::Events;
+use self::event::{Content, Events, Happening};
 use crate::{
     leader::{self, Leader, RESIDENT},
     publish::{self, Publishing},
     random::Random,
+    timeline::Timeline,
 };
 use littoral_edge_core::{
     Holdings,
@@ -134,17 +135,15 @@ pub fn run_put_back(seed: u64) -> Result<Counts, String> {
     World::new(seed, true)?.live(seed)
 }
 
-/// Runs a seed and tells what happens, with what was broken as the last.
-#[must_use]
-pub fn events(seed: u64, puts_back: bool) -> Vec<String> {
+/// Runs a seed and keeps its events. Returns them with the outcome, which is that of [`run`], or of [`run_put_back`] if the world
+/// `puts_back`.
+pub fn trace(seed: u64, puts_back: bool) -> (Timeline<Happening>, Result<Counts, String>) {
     let mut world = match World::new(seed, puts_back) {
         Ok(world) => World { events: Events::kept(), ..world },
-        Err(broken) => return vec![broken],
+        Err(broken) => return (Timeline::default(), Err(broken)),
     };
-    let lived = world.live(seed);
-    let mut events = world.events.all();
-    events.extend(lived.err());
-    events
+    let outcome = world.live(seed);
+    (world.events.all(), outcome)
 }
 
 impl World {
@@ -263,10 +262,9 @@ impl World {
                 let position = leader.published.lives.get(name(at)).map(|lives| lives.position(record.lsn));
                 let position = position.unwrap_or(receipt.position);
                 self.events.note(self.now, || {
-                    let (event, hlc) = (rank.event_time.0, rank.version.hlc.0);
-                    let number = key.first().copied().unwrap_or(0);
-                    let (region, lsn, view) = (name(at), record.lsn, view.0);
-                    format!("{region} takes {lsn}: view {view} key {number}, event {event}, clock {hlc}")
+                    let key = key.first().copied().unwrap_or_default();
+                    let content = Content { view: view.0, key, hlc: rank.version.hlc.0 };
+                    Happening::Written { at, lsn: record.lsn, content, event_time: rank.event_time.0 }
                 });
                 self.acknowledged[at].push(Acknowledged {
                     position,
@@ -297,15 +295,14 @@ impl World {
             let (message, publishing) = publish::greet(source, &hello, false);
             let Some(publishing) = publishing else { return Ok(()) };
             if let Downstream::Hello(answer) = &message {
-                self.events.note(self.now, || {
-                    let (from, mode, forked) = (name(answers), answer.mode, answer.forked.map(|fork| fork.position));
-                    let stood = hello.resume.map(|resume| resume.position);
-                    format!(
-                        "{} is greeted by {from} at {}: {mode:?} from {stood:?}, holds {:?}, forked {forked:?}",
-                        name(to),
-                        answer.head,
-                        hello.holds
-                    )
+                self.events.note(self.now, || Happening::Greeted {
+                    to,
+                    from: answers,
+                    head: answer.head,
+                    mode: answer.mode,
+                    stood: hello.resume.map(|resume| resume.position),
+                    holds: hello.holds,
+                    forked: answer.forked.map(|fork| fork.position),
                 });
                 if answer.forked.is_some() {
                     self.ask_for_all(answers, to)?;
@@ -341,26 +338,26 @@ impl World {
         let step = match stream.taking.take(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
             Ok(step) => step,
             Err(fault) => {
-                self.events.note(self.now, || format!("{} ends the stream of {}: {fault}", name(to), name(from)));
+                self.events.note(self.now, || Happening::StreamEnded { to, from, fault: fault.to_string() });
                 self.streams.remove(&(to, from));
                 return Ok(());
             }
         };
         if let Step::Submit { imports, done, .. } = step {
             for import in imports {
-                self.events.note(self.now, || {
-                    let (head, records) = (leader.head().lsn, text::listed(&import.records));
-                    let (through, seen) = (import.through.map(|(lsn, _)| lsn), import.seen.len());
-                    let (to, from, snapshot) = (name(to), name(from), import.snapshot);
-                    format!(
-                        "{to} at {head} takes of {from}: {records}snapshot {snapshot}, through {through:?}, seen {seen}"
-                    )
+                self.events.note(self.now, || Happening::Imported {
+                    to,
+                    from,
+                    head: leader.head().lsn,
+                    records: event::listed(&import.records),
+                    snapshot: import.snapshot,
+                    through: import.through.map(|(lsn, _)| lsn),
+                    seen: import.seen.len(),
                 });
                 let answered = leader.commit(vec![Work::Import(import)], self.now)?.remove(0);
                 // What cannot be taken yet is asked for again on a new stream.
                 if let Err(error) = answered {
-                    self.events
-                        .note(self.now, || format!("{} refuses what {} has sent: {error}", name(to), name(from)));
+                    self.events.note(self.now, || Happening::ImportRejected { to, from, reason: error.to_string() });
                     self.streams.remove(&(to, from));
                     return Ok(());
                 }
@@ -393,38 +390,39 @@ impl World {
         let Some(message) = message else { return Ok(()) };
         match self.edge.take(message) {
             Ok(Effect::Greeted(hello)) => {
-                self.events.note(self.now, || {
-                    format!("the edge is greeted by {}: {:?} at {}", hello.region, hello.mode, hello.head)
+                self.events.note(self.now, || Happening::EdgeGreeted {
+                    region: hello.region,
+                    mode: hello.mode,
+                    head: hello.head,
                 });
             }
             Ok(Effect::Rehomed { replica, hello }) => {
                 let point = replica.point.load_full();
-                self.events.note(self.now, || {
-                    let (at, told, beyond) = (point.resume.position, &point.told, &point.beyond);
-                    format!(
-                        "the edge goes on in {} behind {at} of {}: {told}, beyond {beyond}",
-                        hello.region, hello.head
-                    )
+                self.events.note(self.now, || Happening::EdgeRehomed {
+                    region: hello.region,
+                    at: point.resume.position,
+                    head: hello.head,
+                    portable: point.told.clone(),
+                    beyond: point.beyond.clone(),
                 });
                 self.rehomed += 1;
                 self.edge_exact = replica.exact_from();
             }
             Ok(Effect::Serve { replica, .. }) => {
                 let (at, exact) = (replica.position(), replica.exact_from());
-                self.events.note(self.now, || format!("the edge serves a snapshot as of {at}, exact from {exact}"));
+                self.events.note(self.now, || Happening::EdgeServes { at, exact });
                 self.snapshots += 1;
                 self.edge_exact = replica.exact_from();
             }
             Ok(Effect::Applied { block, level, position, .. }) => {
-                self.events
-                    .note(self.now, || format!("the edge has applied {} to {position}, level {level}", block.first));
+                self.events.note(self.now, || Happening::EdgeApplied { first: block.first, position, level });
                 if level {
                     self.edge_exact = block.last;
                 }
             }
             Ok(_) => {}
             Err(violation) => {
-                self.events.note(self.now, || format!("the edge ends the stream: {violation}"));
+                self.events.note(self.now, || Happening::EdgeEndedStream { violation: violation.to_string() });
                 self.edge_at = None;
                 self.edge.disconnected(&Fault::Violation(violation));
             }
@@ -437,7 +435,7 @@ impl World {
         if !publish::is_put_back(&self.leaders[at], hello) {
             return Ok(());
         }
-        self.events.note(self.now, || format!("{} finds that its log was put back", name(at)));
+        self.events.note(self.now, || Happening::PutBackProved { at });
         let life = Incarnation(self.random.any() | 1 << 63);
         self.leaders[at]
             .commit(vec![Work::Begin { life, put_back: true }], self.now)?
@@ -463,7 +461,7 @@ impl World {
     fn put_back(&mut self, at: usize) -> Result<(), String> {
         let Some(copy) = self.copies[at].clone() else { return Ok(()) };
         let begins = self.random.one_in(2);
-        self.events.note(self.now, || format!("{} is put back to an older copy, known: {begins}", name(at)));
+        self.events.note(self.now, || Happening::PutBack { at, begins });
         let disk = copy.crash(self.random.any());
         self.reopen_as(at, disk, begins)?;
         self.put_back[at] = !begins;
@@ -506,7 +504,7 @@ impl World {
             write.unknown |= !lives.get(name(at)).is_some_and(|lives| lives.has(write.position, head));
         }
         let after = self.leaders[at].head();
-        self.events.note(self.now, || format!("{} was at {before} and starts at {after}", name(at)));
+        self.events.note(self.now, || Happening::Restarted { at, before, after });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     edge::Asker,
+    event::Happening,
     history::Write,
     leader::{FULL, KEYS, RESIDENT, key, request, write, writes_of},
     world::World,
@@ -82,15 +83,15 @@ impl World {
         let from = self.leader.head().lsn.next();
         match self.leader.arrive(sent) {
             Ok(answers) => self.acknowledged(from, writers, answers)?,
-            Err(reason) => self.refused(from, writers, Some(&fresh), &reason),
+            Err(reason) => self.refused(from, writers, Some(&fresh), reason),
         }
         let Some((built, writers)) = next else { return Ok(()) };
         let (fresh, from) = (built.fresh(), self.leader.head().lsn.next());
         match self.leader.send(built) {
-            Err(reason) => self.refused(from, writers, None, &reason),
+            Err(reason) => self.refused(from, writers, None, reason),
             Ok(sent) => match self.leader.arrive(sent) {
                 Ok(answers) => self.acknowledged(from, writers, answers)?,
-                Err(reason) => self.refused(from, writers, Some(&fresh), &reason),
+                Err(reason) => self.refused(from, writers, Some(&fresh), reason),
             },
         }
         Ok(())
@@ -155,7 +156,7 @@ impl World {
             self.pending = Vec::new();
         }
         self.record(from)?;
-        self.note(format!("records {from} to {} are acknowledged", self.leader.head().lsn));
+        self.note(Happening::Acknowledged { from, last: self.leader.head().lsn });
         for (writer, answer) in writers.into_iter().zip(answers) {
             let receipt = answer.map_err(|error| format!("a sound write is refused: {error}"))?;
             let Some(Writer { session, request, again }) = writer else { continue };
@@ -177,8 +178,8 @@ impl World {
     }
 
     /// A batch is refused. What of it was sent to the disk, the works that are `fresh`, may yet be found there.
-    fn refused(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: &str) {
-        self.note(format!("records from {from} on are refused: {reason}"));
+    fn refused(&mut self, from: Lsn, writers: Vec<Option<Writer>>, fresh: Option<&[bool]>, reason: String) {
+        self.note(Happening::Rejected { from, reason });
         if let Some(fresh) = fresh {
             let rows = writers.iter().zip(fresh).filter(|(_, fresh)| **fresh).filter_map(|(writer, _)| writer.as_ref());
             self.pending = rows.flat_map(|writer| writes_of(&writer.request)).collect();
@@ -282,7 +283,8 @@ impl World {
             let read = &self.reads[index];
             if read.until <= self.now || read.gone.get() {
                 read.gone.set(true);
-                self.reads.swap_remove(index);
+                let read = self.reads.swap_remove(index);
+                self.note(Happening::ReadAbandoned { edge: read.edge, read: read.id });
                 continue;
             }
             let before = self.reads.len();
@@ -361,6 +363,7 @@ impl World {
     fn answered(&mut self, read: &Read) -> Result<(), String> {
         let Some(stated) = read.stated else { return Ok(()) };
         let Position { incarnation, lsn } = stated.position;
+        self.note(Happening::Answered { edge: read.edge, read: read.id, position: stated.position });
         self.an_answer_holds_what_it_states_and_what_was_demanded(read, stated.position)?;
         if self.log_of(incarnation) == self.leader_log && read.history == self.leader_log {
             let seen = Watermark::at(crate::leader::region(), incarnation, lsn);

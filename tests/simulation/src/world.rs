@@ -3,13 +3,15 @@
 use crate::{
     calls::Call,
     edge::{Edge, Ends, Took},
+    event::{Happening, StreamEnd},
     history::{History, Write},
     leader::Leader,
     network::{Pipe, Stream, Target, encoded_down, encoded_up},
     publish::{self, Source},
     random::Random,
-    report::{Failure, Report, digest},
+    report::{Failure, Report},
     sessions::{Read, Session},
+    timeline::Timeline,
 };
 use bytes::Bytes;
 use littoral_edge_core::{Replica, follower::Fault};
@@ -89,7 +91,7 @@ pub struct World {
     pub(crate) healed: bool,
     /// Whether batches are built while others are on their way to the disk.
     pub(crate) ahead: bool,
-    events: Vec<String>,
+    events: Timeline<Happening>,
 }
 
 /// Runs a seed.
@@ -110,9 +112,9 @@ pub fn run_ahead(seed: u64) -> Result<Report, Failure> {
 
 fn run_in(seed: u64, ahead: bool) -> Result<Report, Failure> {
     let fail = |broken, events| Failure { seed, broken, events };
-    let mut world = World::new(seed, ahead).map_err(|broken| fail(broken, Vec::new()))?;
+    let mut world = World::new(seed, ahead).map_err(|broken| fail(broken, Timeline::default()))?;
     match world.live() {
-        Ok(()) => Ok(Report { digest: digest(&world.events), events: world.events }),
+        Ok(()) => Ok(Report { events: world.events }),
         Err(broken) => Err(fail(broken, world.events)),
     }
 }
@@ -146,7 +148,7 @@ impl World {
             held: vec![(None, Vec::new()); EDGES],
             healed: false,
             ahead,
-            events: Vec::new(),
+            events: Timeline::default(),
         };
         world.make_views()?;
         Ok(world)
@@ -196,7 +198,7 @@ impl World {
         self.healed = true;
         self.leader.disk.set_faults(Faults::default());
         self.lose_old();
-        self.note("the network and the disk heal".to_owned());
+        self.note(Happening::Healed);
         // Who lags far behind needs longer; who is stuck is stuck for ever.
         for _ in 0..HEALED_ROUNDS {
             for _ in 0..HEALED_STEPS {
@@ -209,8 +211,9 @@ impl World {
         self.replicas_converge_once_the_network_heals()
     }
 
-    pub(crate) fn note(&mut self, event: String) {
-        self.events.push(format!("{:>6} ms  {event}", self.now.as_millis()));
+    /// Records an event.
+    pub(crate) fn note(&mut self, event: Happening) {
+        self.events.push(self.now, event);
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -222,27 +225,27 @@ impl World {
             26..54 => (0..EDGES).try_for_each(|edge| self.publish(edge))?,
             54..58 => self.leader.vouch(self.now),
             58..82 => self.write()?,
-            82..85 => self.cut(edge, &Fault::Lost, "cut"),
+            82..85 => self.cut(edge, &Fault::Lost, StreamEnd::Cut),
             85..88 => self.stall(edge),
             88 => self.restart(edge),
             89..92 => {
                 let faults = self.leader.fail(&mut self.random);
-                self.note(format!("the disk: {faults:?}"));
+                self.note(Happening::DiskFails(faults));
             }
             92..97 => {
                 self.leader.disk.set_faults(Faults::default());
-                self.note("the disk is well again".to_owned());
+                self.note(Happening::DiskWell);
             }
             97..99 => self.crash()?,
             99 if self.random.one_in(2) => self.begin_anew()?,
             100..103 => {
-                let came = self.leader.snapshot_to_disk();
-                self.note(came);
+                let outcome = self.leader.snapshot_to_disk();
+                self.note(Happening::Snapshot(outcome));
             }
             103..106 => self.rot(edge),
             106..109 => {
                 self.leader.wall += self.random.below(1_200) as i64 - 600;
-                self.note(format!("the leader's wall clock is now {} ms off", self.leader.wall));
+                self.note(Happening::ClockJumped { ms: self.leader.wall });
             }
             109 => self.back_up(),
             110 if self.random.one_in(2) => self.restore()?,
@@ -265,7 +268,7 @@ impl World {
     fn rot(&mut self, edge: usize) {
         let number = self.random.any();
         if self.edges[edge].rot(number) {
-            self.note(format!("edge {edge}: a row changes in memory"));
+            self.note(Happening::Rotted { edge });
         }
     }
 
@@ -276,7 +279,7 @@ impl World {
         match self.edges[edge].scrub_on() {
             Ok(Some((rotten, true))) => self.digests_equal_means_rows_equal(edge, &rotten)?,
             Ok(_) => {}
-            Err(_) => self.cut(edge, &Fault::GivenUp, "mending has not helped"),
+            Err(_) => self.cut(edge, &Fault::GivenUp, StreamEnd::NotMended),
         }
         self.mend_on(edge);
         Ok(())
@@ -285,18 +288,18 @@ impl World {
     pub(crate) fn cut_all(&mut self, target: Target) {
         for edge in 0..EDGES {
             if self.streams[edge].as_ref().is_some_and(|stream| stream.target == target) {
-                self.cut(edge, &Fault::Lost, "the leader is gone");
+                self.cut(edge, &Fault::Lost, StreamEnd::PublisherGone);
             }
         }
     }
 
-    pub(crate) fn cut(&mut self, edge: usize, fault: &Fault, why: &str) {
+    pub(crate) fn cut(&mut self, edge: usize, fault: &Fault, why: StreamEnd) {
         if self.streams[edge].take().is_none() {
             return;
         }
         self.edges[edge].disconnected(fault);
         self.cut_calls(edge, false);
-        self.note(format!("edge {edge}: the stream ended: {why}"));
+        self.note(Happening::StreamEnded { edge, why });
     }
 
     fn stall(&mut self, edge: usize) {
@@ -304,7 +307,7 @@ impl World {
         if let Some(stream) = &mut self.streams[edge] {
             let pipe = if self.random.one_in(2) { &mut stream.up } else { &mut stream.down };
             pipe.pieces.push_back((until, Bytes::new()));
-            self.note(format!("edge {edge}: one way stalls"));
+            self.note(Happening::Stalled { edge });
         }
     }
 
@@ -315,7 +318,7 @@ impl World {
         self.edges[edge] = Edge::new(self.random.ms(0, 10_000), edge == RELAY);
         self.seen[edge] = (None, Lsn::NONE);
         self.held[edge] = (None, Vec::new());
-        self.note(format!("edge {edge} restarts with nothing"));
+        self.note(Happening::EdgeRestarted { edge });
         if edge == RELAY {
             self.cut_all(Target::Relay);
         }
@@ -339,7 +342,7 @@ impl World {
         up.send(encoded_up(&Upstream::Hello(hello))?, self.arrival());
         let down = Pipe::new(littoral_wire::DOWNSTREAM_LEN_MAX);
         self.streams[edge] = Some(Stream { target, up, down, publishing: None, tainted: Default::default() });
-        self.note(format!("edge {edge} connects to {target:?} at {}", self.edges[edge].lsn()));
+        self.note(Happening::Connected { edge, target, lsn: self.edges[edge].lsn() });
         Ok(())
     }
 
@@ -371,7 +374,7 @@ impl World {
             let sent = self.send(&mut stream, heartbeat, at);
             self.streams[edge] = Some(stream);
             if let Err(reason) = sent {
-                self.cut(edge, &Fault::Lost, &reason);
+                self.cut(edge, &Fault::Lost, StreamEnd::PublisherFailed(reason));
             }
         }
         Ok(())
@@ -423,15 +426,18 @@ impl World {
                     }
                     self.check()?;
                 }
-                Ok(Took::Applied) => self.check()?,
-                Err(Ends::Told(code)) => self.cut(edge, &Fault::Ended(code), "the publisher ended it"),
-                Err(Ends::GivenUp) => self.cut(edge, &Fault::GivenUp, "mending has not helped"),
+                Ok(Took::Applied) => {
+                    self.note(Happening::Applied { edge, through: self.edges[edge].lsn() });
+                    self.check()?;
+                }
+                Err(Ends::Told(code)) => self.cut(edge, &Fault::Ended(code), StreamEnd::PublisherEnded(code)),
+                Err(Ends::GivenUp) => self.cut(edge, &Fault::GivenUp, StreamEnd::NotMended),
                 Err(Ends::Violation(violation)) => {
                     if let Violation::OtherLog(other) = &violation {
                         self.an_operator_looks(edge, other);
                     }
-                    let why = violation.to_string();
-                    self.cut(edge, &Fault::Violation(violation), &why);
+                    let why = StreamEnd::Violation(violation.to_string());
+                    self.cut(edge, &Fault::Violation(violation), why);
                 }
             }
         }
@@ -445,7 +451,7 @@ impl World {
         if (self.healed && is_leaders) || self.random.one_in(4) {
             self.edges[edge].follower.adopt(other.log);
             self.held[edge].1.push(other.log);
-            self.note(format!("an operator has edge {edge} adopt log {}", other.log));
+            self.note(Happening::Adopted { edge, log: other.log });
         }
     }
 
@@ -467,7 +473,7 @@ impl World {
         }
         self.streams[edge] = Some(stream);
         if let Some(Downstream::Hello(answer)) = message {
-            self.note(format!("edge {edge} is greeted: {:?} at {}", answer.mode, answer.head));
+            self.note(Happening::Greeted { edge, mode: answer.mode, head: answer.head });
         }
         Ok(())
     }

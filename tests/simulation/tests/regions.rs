@@ -2,7 +2,7 @@
 //! of them bites.
 
 use littoral_model::mutation::{Mutation, set};
-use littoral_simulation::regions::{Counts, run};
+use littoral_simulation::regions::{Counts, run, trace};
 
 const SEEDS: u64 = 400;
 /// Seeds within which each deliberate fault must be found.
@@ -60,4 +60,15 @@ fn every_deliberate_fault_is_found() {
         }
     }
     assert!(missed.is_empty(), "not found within {BITES_WITHIN} seeds: {missed:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events_and_digest_and_another_seed_does_not() {
+    for puts_back in [false, true] {
+        let (first, second, other) = (trace(3, puts_back).0, trace(3, puts_back).0, trace(4, puts_back).0);
+        assert!(!first.is_empty());
+        assert_eq!(first, second);
+        assert_eq!(first.digest(), second.digest());
+        assert_ne!(first.digest(), other.digest());
+    }
 }
