@@ -48,7 +48,10 @@ impl Standing {
         if self.settled.load(Relaxed) {
             return Ok(());
         }
-        self.belongs.lock().may_write(written(shared))
+        self.belongs.lock().may_write(written(shared))?;
+        // Settles where nothing is missing, so that a leader without reads does not lock for each write.
+        let _ = self.has_all(shared);
+        Ok(())
     }
 
     /// Whether what is not here does not exist; false while the regions that have what is lost here, or may have it, are waited for.

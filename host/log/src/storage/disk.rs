@@ -2,9 +2,10 @@
 
 use super::{File, Room, Storage, direct::Direct};
 use parking_lot::Mutex;
+use rustix::fs::{AtFlags, StatxFlags};
 use std::{
     fs, io,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -169,7 +170,10 @@ impl File for DiskFile {
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.nlink() > 0)
+        // Only the count of links. A query that includes the times makes the kernel (6.13 and later) record a new time with the
+        // next write, and so commit the inode with every batch.
+        let status = rustix::fs::statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?;
+        Ok(status.stx_nlink > 0)
     }
 
     fn let_go(&self) {
