@@ -1,7 +1,7 @@
 use super::*;
 use littoral_guest::testing::{Call, Made, NoRows, ViewRows, options};
 
-/// Mean delay of the origin's hour and day, of the route's week; the departure hour.
+/// Sets the mean delays of the origin's hour, the origin's day and the route's week, and the departure hour.
 type Case = (Option<f32>, Option<f32>, Option<f32>, i64);
 
 fn call(rows: &[Case]) -> Call {
@@ -23,7 +23,7 @@ fn call(rows: &[Case]) -> Call {
         .column("destination", options(rows.iter().map(|_| Some("BOS".to_owned())).collect(), ColumnData::Strings))
 }
 
-/// Every airport's last day, with this mean delay.
+/// Returns the last day of every airport, with this mean delay.
 fn airports(mean: f32) -> ViewRows<impl Fn(&[Column], &str) -> Column> {
     ViewRows::new("airport_hourly", move |keys, feature| {
         let rows = keys[0].len();
