@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_comes_from_elsewhere_and_goes_back_there() {
+    fn allocations_that_do_not_fit_use_the_system_allocator() {
         let arena = Box::new(Arena::new());
         unsafe {
             let small = arena.alloc(layout(1_000, 8));

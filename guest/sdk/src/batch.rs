@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_or_type_is_said() {
+    fn a_wrong_name_or_type_is_an_error() {
         let batch = batch();
         let error = batch.doubles("distance").unwrap_err().to_string();
         assert_eq!(error, "column 'distance' is not declared in the manifest");

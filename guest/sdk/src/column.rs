@@ -65,7 +65,7 @@ impl Column {
     }
 
     /// Returns a row's value and status as text, in which NaN equals NaN.
-    pub(crate) fn told(&self, row: usize) -> String {
+    pub(crate) fn comparable(&self, row: usize) -> String {
         format!("{:?}, {:?}", self.row(row).data, self.status(row))
     }
 }

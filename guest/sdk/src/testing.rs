@@ -95,7 +95,7 @@ impl Call {
             let columns = self.columns.iter().map(|(name, column)| (name.clone(), column.row(row))).collect();
             let alone = Self { rows: 1, columns }.run::<M>(lookup)?;
             for (output, column) in &all.columns {
-                let (together, alone) = (column.told(row), alone.columns[output].told(0));
+                let (together, alone) = (column.comparable(row), alone.columns[output].comparable(0));
                 if together != alone {
                     return Err(Error::failed(format!(
                         "the output '{output}' of row {row} is {together} among {} rows and {alone} alone",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_that_hang_on_other_rows_are_told() {
+    fn outputs_that_depend_on_other_rows_are_rejected() {
         let call = |distances| Call::new(2).column("trips:distance", options(distances, ColumnData::Doubles));
         let made = call(vec![Some(4.0), None]).run_row_wise::<Shares>(&NoRows).unwrap();
         assert_eq!(made.value("share", 0).as_deref(), Some("1.0"), "one row and an absent one hang on no other");

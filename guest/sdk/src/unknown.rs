@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_input_makes_its_row_unknown_where_rows_stand_for_themselves() {
+    fn an_unknown_input_makes_its_row_unknown_in_a_row_wise_module() {
         let made = run::<Doubled<true, false, false>>(Status::Unknown, Status::Present).unwrap();
         assert_eq!(made.value("doubled", 0).as_deref(), Some("3.0"));
         assert_eq!(made.status("doubled", 1), Some(Status::Unknown));
@@ -111,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_the_call_fails() {
+    fn an_unknown_input_fails_the_call_of_any_other_module() {
         let error = run::<Doubled<false, false, false>>(Status::Unknown, Status::Present).unwrap_err();
         assert_eq!(error, Error::unavailable("a row of the input 'trips:distance' is unknown"));
     }
 
     #[test]
-    fn so_does_one_that_looks_up_an_unknown_row() {
+    fn looking_up_an_unknown_row_fails_the_call() {
         let error = run::<Doubled<true, true, false>>(Status::Present, Status::Unknown).unwrap_err();
         assert_eq!(error, Error::unavailable("a looked-up row of 'trips' is unknown"));
         assert!(Call::new(0).run::<Doubled<true, true, false>>(&NoRows).is_err());

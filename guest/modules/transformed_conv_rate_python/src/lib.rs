@@ -35,7 +35,7 @@ mod tests {
     };
 
     #[test]
-    fn adds_to_the_rate_and_keeps_what_is_missing_missing() {
+    fn adds_to_the_rate_and_keeps_missing_values_missing() {
         let made = Call::new(2)
             .column("driver_hourly_stats:conv_rate", options(vec![Some(0.28125), None], ColumnData::Floats))
             .column("val_to_add", options(vec![Some(10), Some(20)], ColumnData::Int64s))
