@@ -1,11 +1,11 @@
-//! The guest's allocator: an arena within the module's own memory, and behind it the usual allocator.
+//! The guest's allocator: an arena within the module's own memory, with the usual allocator as fallback.
 //!
-//! A fresh instance begins with the memory that the component declares. Rust's usual allocator asks for more at the first
-//! allocation, and growing memory costs a fresh call more than the rest of it together. So small calls are served
-//! from an arena that is there from the start; what does not fit goes to the usual allocator.
+//! A fresh instance starts with the memory that the component declares. Rust's usual allocator grows the memory at the first
+//! allocation, which costs a fresh call more than the rest of the call. An arena that exists from the start therefore serves
+//! small calls; allocations that do not fit go to the usual allocator.
 //!
-//! The arena hands out memory upwards and takes back only the newest block; when nothing of it is in use any more, as
-//! after each call, it starts over. That suits a batch: many columns, one after the other, all freed at the end.
+//! The arena allocates upwards and reclaims only the newest block. When no block is in use, as after each call, it starts
+//! over. That suits a batch: many columns, one after the other, all freed at the end.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -42,8 +42,8 @@ impl Arena {
     }
 }
 
-// SAFETY: blocks never overlap, as `used` only moves past what is handed out, and goes back only over the newest block
-// or when no block is live; alignment is rounded up; everything else is the system allocator's.
+// SAFETY: blocks never overlap, because `used` only moves past allocated blocks, and goes back only over the newest block
+// or when no block is live; alignment is rounded up; all other allocations belong to the system allocator.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         unsafe {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_comes_from_elsewhere_and_goes_back_there() {
+    fn allocations_that_do_not_fit_use_the_system_allocator() {
         let arena = Box::new(Arena::new());
         unsafe {
             let small = arena.alloc(layout(1_000, 8));

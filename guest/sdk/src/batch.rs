@@ -13,7 +13,7 @@ pub struct Batch {
     pub(crate) rows: usize,
     pub(crate) manifest: Manifest,
     pub(crate) columns: Vec<Column>,
-    /// The place behind the column that was asked for last.
+    /// The index after the column that was requested last.
     pub(crate) next: Cell<usize>,
 }
 
@@ -21,7 +21,7 @@ pub struct Batch {
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a, T> {
     values: &'a [T],
-    /// `None` when every value is present.
+    /// `None` if every value is present.
     statuses: Option<&'a [Status]>,
 }
 
@@ -32,7 +32,7 @@ macro_rules! typed {
                 #[doc = concat!("The values of a ", $what, " column: `view:feature`, or a parameter's name.")]
                 ///
                 /// # Errors
-                /// When the manifest declares no such column, or declares it with another type.
+                /// If the manifest declares no such column, or declares it with another type.
                 pub fn $name(&self, name: &str) -> Result<Values<'_, $type>, Error> {
                     let column = self.column(name)?;
                     match &column.data {
@@ -65,7 +65,7 @@ typed! {
 }
 
 impl Batch {
-    /// How many rows there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
@@ -76,10 +76,10 @@ impl Batch {
         (0..self.rows).map(compute).collect()
     }
 
-    /// A column as it came.
+    /// Returns a column unchanged.
     ///
     /// # Errors
-    /// When the manifest declares no such column.
+    /// If the manifest declares no such column.
     pub fn column(&self, name: &str) -> Result<&Column, Error> {
         let place = self.manifest.place(name, self.next.get());
         self.next.set(place.map_or(0, |place| place + 1));
@@ -94,13 +94,13 @@ impl<'a, T> Values<'a, T> {
         Self { values, statuses }
     }
 
-    /// The value of a row; `None` when it is absent, for whatever reason.
+    /// Returns the value of a row; `None` if it is absent for any reason.
     #[must_use]
     pub fn get(&self, row: usize) -> Option<&'a T> {
         self.values.get(row).filter(|_| self.status(row) == Status::Present)
     }
 
-    /// What is known of a row's value.
+    /// Returns the status of a row's value.
     #[must_use]
     pub fn status(&self, row: usize) -> Status {
         let status = match self.statuses {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_or_type_is_said() {
+    fn a_wrong_name_or_type_is_an_error() {
         let batch = batch();
         let error = batch.doubles("distance").unwrap_err().to_string();
         assert_eq!(error, "column 'distance' is not declared in the manifest");

@@ -1,4 +1,4 @@
-//! The WIT package as Rust, generated.
+//! Generated Rust bindings of the WIT package.
 #![allow(missing_docs, clippy::all)]
 
 wit_bindgen::generate!({

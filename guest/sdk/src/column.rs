@@ -2,14 +2,14 @@
 
 pub use crate::bindings::littoral::feature::types::{Column, ColumnData, Status};
 
-/// A column of optional values: what is `None` is null.
+/// Returns a column of optional values; `None` is null.
 pub(crate) fn from_options<T: Default>(values: Vec<Option<T>>, wrap: fn(Vec<T>) -> ColumnData) -> Column {
     let status = |value: &Option<T>| if value.is_some() { Status::Present } else { Status::NullValue };
     let statuses = values.iter().any(Option::is_none).then(|| values.iter().map(status).collect());
     Column { data: wrap(values.into_iter().map(Option::unwrap_or_default).collect()), statuses }
 }
 
-/// Hands every kind of data to a macro.
+/// Calls a macro with every kind of data.
 macro_rules! with_variants {
     ($made:ident) => {
         $made!(
@@ -34,7 +34,7 @@ macro_rules! with_variants {
 }
 
 impl Column {
-    /// How many values there are.
+    /// Returns the number of values.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a column of no rows is like any other")]
     pub fn len(&self) -> usize {
@@ -44,7 +44,7 @@ impl Column {
         with_variants!(len)
     }
 
-    /// What is known of a row's value; `None` when there is no such row.
+    /// Returns the status of a row's value; `None` if there is no such row.
     #[must_use]
     pub fn status(&self, row: usize) -> Option<Status> {
         match &self.statuses {
@@ -53,7 +53,7 @@ impl Column {
         }
     }
 
-    /// One row of it.
+    /// Returns one row of the column.
     pub(crate) fn row(&self, row: usize) -> Self {
         macro_rules! row {
             ($($variant:ident),+) => {
@@ -64,8 +64,8 @@ impl Column {
         Self { data, statuses: self.statuses.as_ref().map(|statuses| vec![statuses[row]]) }
     }
 
-    /// A row's value and status, as a text by which not even NaN differs from itself.
-    pub(crate) fn told(&self, row: usize) -> String {
+    /// Returns a row's value and status as text, in which NaN equals NaN.
+    pub(crate) fn comparable(&self, row: usize) -> String {
         format!("{:?}, {:?}", self.row(row).data, self.status(row))
     }
 }

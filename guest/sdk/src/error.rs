@@ -1,30 +1,30 @@
-//! Why a module cannot compute.
+//! The errors of a module.
 
 use std::fmt;
 
 /// Why a call fails. The caller sees the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The request is at fault.
+    /// The request is invalid.
     InvalidInput(String),
-    /// Rows that the module needs are unknown on this host now: the same call may succeed later, or elsewhere.
+    /// Rows that the module needs are currently unknown on this host. The same call may succeed later, or on another host.
     Unavailable(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(String),
 }
 
 impl Error {
-    /// The request is at fault.
+    /// The request is invalid.
     pub fn invalid_input(why: impl Into<String>) -> Self {
         Self::InvalidInput(why.into())
     }
 
-    /// Rows that the module needs are unknown on this host now.
+    /// Rows that the module needs are currently unknown on this host.
     pub fn unavailable(why: impl Into<String>) -> Self {
         Self::Unavailable(why.into())
     }
 
-    /// Anything else.
+    /// Any other failure.
     pub fn failed(why: impl Into<String>) -> Self {
         Self::Failed(why.into())
     }

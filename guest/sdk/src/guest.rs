@@ -1,4 +1,4 @@
-//! From the component's exports to the trait.
+//! Connects the component's exports to the trait.
 
 use crate::{
     batch::Batch,
@@ -12,20 +12,20 @@ use crate::{
 };
 use std::cell::Cell;
 
-/// A module.
+/// A module: what it declares, and what it computes.
 pub trait FeatureModule {
-    /// Whether `transform` looks for [`crate::Status::Unknown`] itself, in inputs and in what it looks up. Unless it says so, an
-    /// unknown input makes the outputs of its row unknown where the module is row-wise, and fails the call elsewhere, as an
-    /// unknown row that is looked up always does.
+    /// Whether `transform` handles [`crate::Status::Unknown`] itself, in inputs and in lookups. If `false`, an unknown input makes
+    /// the outputs of its row unknown if the module is row-wise, and otherwise fails the call. An unknown row in a lookup always
+    /// fails it.
     const HANDLES_UNKNOWN: bool = false;
 
-    /// What the module reads and makes. Must always return the same.
+    /// Returns what the module reads and produces. Must always return the same manifest.
     fn describe() -> Manifest;
 
     /// Computes the outputs for a batch.
     ///
     /// # Errors
-    /// Whatever the module cannot go on after: the call then fails with its text, and nothing else is affected.
+    /// Any error that the module cannot handle. The call then fails with its text, and nothing else is affected.
     fn transform(batch: &Batch, lookup: &dyn Lookup) -> Result<Outputs, Error>;
 }
 
@@ -56,33 +56,33 @@ macro_rules! export {
     };
 }
 
-/// What [`export!`] calls.
+/// The functions that [`export!`] calls.
 pub mod run {
     use super::*;
 
-    /// What every call begins with: a panic shall say why.
+    /// Starts every call: makes panics log their reason.
     pub fn begin() {
         #[cfg(target_arch = "wasm32")]
         crate::log::panics();
     }
 
-    /// The declaration, for the host.
+    /// Returns the declaration, for the host.
     #[must_use]
     pub fn describe<M: FeatureModule>() -> crate::bindings::littoral::feature::types::Manifest {
         begin();
         M::describe().into_wit()
     }
 
-    /// A declaration made without the trait, for the host.
+    /// Returns a declaration that was built without the trait, for the host.
     #[must_use]
     pub fn described(manifest: Manifest) -> crate::bindings::littoral::feature::types::Manifest {
         manifest.into_wit()
     }
 
-    /// One call, for the host.
+    /// Runs one call, for the host.
     ///
     /// # Errors
-    /// The module's own.
+    /// The module's own errors.
     pub fn transform<M: FeatureModule>(batch: WitBatch) -> Result<Vec<Column>, TransformError> {
         begin();
         let mut columns = batch.inputs;
@@ -95,13 +95,13 @@ pub mod run {
         })
     }
 
-    /// The outputs in the manifest's order.
+    /// Returns the outputs in the manifest's order.
     pub(crate) fn in_order(manifest: &Manifest, outputs: Result<Outputs, Error>) -> Result<Vec<Column>, Error> {
         let mut columns = outputs?.columns;
         let mut ordered = Vec::with_capacity(manifest.outputs.len());
         for output in &manifest.outputs {
             let index = columns.iter().position(|(name, _)| *name == output.name);
-            let index = index.ok_or_else(|| Error::failed(format!("output '{}' was not made", output.name)))?;
+            let index = index.ok_or_else(|| Error::failed(format!("output '{}' was not set", output.name)))?;
             ordered.push(columns.swap_remove(index).1);
         }
         match columns.first() {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn an_output_that_is_missing_or_not_declared_is_named() {
         let error = in_order(&manifest(), Ok(Outputs::new().doubles("score", vec![]))).unwrap_err().to_string();
-        assert_eq!(error, "output 'bucket' was not made");
+        assert_eq!(error, "output 'bucket' was not set");
         let more = Outputs::new().doubles("score", vec![]).strings("bucket", vec![]).bools("late", vec![]);
         let error = in_order(&manifest(), Ok(more)).unwrap_err().to_string();
         assert_eq!(error, "output 'late' is not declared in the manifest");

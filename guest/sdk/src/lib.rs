@@ -1,6 +1,6 @@
-//! Write a Littoral module in Rust.
+//! The SDK for writing Littoral modules in Rust.
 //!
-//! A module declares what it reads and what it makes, and computes a batch of rows at a time:
+//! A module declares what it reads and what it produces, and computes one batch of rows at a time:
 //!
 //! ```
 //! use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs, ValueType};
@@ -21,9 +21,11 @@
 //! littoral_guest::export!(Doubled);
 //! ```
 //!
-//! What is absent (null, not found, older than its view allows) is `None`, with [`Values::status`] to tell which. A row that the
-//! host does not hold and cannot ask for is unknown, which is not absent: see [`FeatureModule::HANDLES_UNKNOWN`]. The same code runs natively under `cargo test`: see [`testing`]. A module whose rows stand for themselves says so
-//! ([`Manifest::row_wise`]): it is then called once for the rows of many requests.
+//! An absent value (null, not found, or older than its view allows) is `None`; [`Values::status`] states which. A row that the
+//! host does not hold and cannot fetch is unknown, which is not absent: see [`FeatureModule::HANDLES_UNKNOWN`].
+//!
+//! The same code runs natively under `cargo test`: see [`testing`]. A module whose output rows depend only on their own input rows
+//! declares itself [`Manifest::row_wise`], and is then called once for the rows of many requests.
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod arena;

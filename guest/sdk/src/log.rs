@@ -1,8 +1,8 @@
-//! Lines for the host's log.
+//! Writes lines to the host's log.
 
 pub use crate::bindings::littoral::feature::logging::Level;
 
-/// Writes a line to the host's log; natively, to standard error. The host cuts and counts lines.
+/// Writes a line to the host's log; natively, to standard error. The host truncates long lines and limits their number.
 pub fn log(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
     crate::bindings::littoral::feature::logging::log(level, message);
@@ -10,7 +10,7 @@ pub fn log(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
 }
 
-/// Has a panic say where and why it happened, before it ends the call: a trap alone says neither.
+/// Makes a panic log its location and message before it ends the call; a trap alone has neither.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn panics() {
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Reading further rows during a call.
+//! Reads additional rows during a call.
 
 use crate::{
     batch::Values,
@@ -6,16 +6,16 @@ use crate::{
     error::Error,
 };
 
-/// Reads further rows of the replica. The host gives one to `transform`; tests give their own ([`crate::testing`]).
+/// Reads additional rows of the replica. The host passes one to `transform`; tests pass their own ([`crate::testing`]).
 pub trait Lookup {
-    /// Reads features of many rows of one view at once: a key column for each of the view's join keys, by name.
+    /// Reads features of many rows of one view at once, with one key column for each of the view's join keys, by name.
     ///
     /// # Errors
-    /// When the manifest does not declare the view, keys do not fit it, or the rows cannot be had.
+    /// If the manifest does not declare the view, the keys do not match it, or the rows cannot be read.
     fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error>;
 }
 
-/// What a lookup found: a column for each feature asked for, a value for each key.
+/// The result of a lookup: a column for each requested feature, with a value for each key.
 #[derive(Clone, Debug)]
 pub struct Rows {
     pub(crate) features: Vec<String>,
@@ -29,7 +29,7 @@ macro_rules! typed {
                 #[doc = concat!("The values of a ", $what, " feature.")]
                 ///
                 /// # Errors
-                /// When it was not asked for, or is of another type.
+                /// If the feature was not requested, or has another type.
                 pub fn $name(&self, feature: &str) -> Result<Values<'_, $type>, Error> {
                     let index = self.features.iter().position(|known| known == feature);
                     match index.and_then(|index| self.columns.get(index)) {
@@ -56,7 +56,7 @@ typed! {
 }
 
 impl Rows {
-    /// A feature's column as it came.
+    /// Returns a feature's column unchanged.
     #[must_use]
     pub fn column(&self, feature: &str) -> Option<&Column> {
         let index = self.features.iter().position(|known| known == feature)?;

@@ -1,14 +1,14 @@
-//! What a module reads and makes.
+//! Declares what a module reads and produces.
 
 use crate::bindings::littoral::feature::types::{Field, Input, JoinKeyAlias, Manifest as WitManifest};
 use std::borrow::Cow;
 
 pub use crate::bindings::littoral::feature::types::ValueType;
 
-/// A name: mostly a literal, which then costs no memory in each call.
+/// A name: usually a literal, which allocates no memory per call.
 type Name = Cow<'static, str>;
 
-/// What a module reads and makes, built up part by part. Names are checked when the module is uploaded.
+/// What a module reads and produces, built step by step. Names are checked when the module is uploaded.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
     inputs: Vec<Feature>,
@@ -27,7 +27,7 @@ struct Feature {
 }
 
 impl Feature {
-    /// Whether this is its name, `view:feature`.
+    /// Whether `name` is this input's name, `view:feature`.
     fn is(&self, name: &str) -> bool {
         let (view, feature) = (self.view.len(), self.feature.len());
         name.len() == view + 1 + feature
@@ -44,21 +44,21 @@ pub(crate) struct Typed {
 }
 
 impl Manifest {
-    /// An empty one.
+    /// Returns an empty manifest.
     #[must_use]
     pub fn new() -> Self {
-        // It is made anew for each call: room for most modules' columns at once.
+        // It is built for each call, so reserve space for the columns of most modules at once.
         let (inputs, params, outputs) = (Vec::with_capacity(16), Vec::with_capacity(4), Vec::with_capacity(4));
         Self { inputs, params, outputs, lookups: Vec::new(), row_wise: false }
     }
 
-    /// Reads a feature; in [`crate::Batch`] it is named `view:feature`.
+    /// Declares a feature as input; in [`crate::Batch`] its name is `view:feature`.
     #[must_use]
     pub fn input(self, view: impl Into<Name>, feature: impl Into<Name>, value_type: ValueType) -> Self {
         self.input_by(view, feature, value_type, &[])
     }
 
-    /// Reads a feature whose join keys the request gives under other names: `(join key, request's column)`.
+    /// Declares a feature as input whose join keys the request supplies under other names: `(join key, request's column)`.
     #[must_use]
     pub fn input_by(
         mut self,
@@ -72,39 +72,40 @@ impl Manifest {
         self
     }
 
-    /// Takes a request parameter.
+    /// Declares a request parameter.
     #[must_use]
     pub fn param(mut self, name: impl Into<Name>, value_type: ValueType) -> Self {
         self.params.push(Typed { name: name.into(), value_type });
         self
     }
 
-    /// Makes an output.
+    /// Declares an output.
     #[must_use]
     pub fn output(mut self, name: impl Into<Name>, value_type: ValueType) -> Self {
         self.outputs.push(Typed { name: name.into(), value_type });
         self
     }
 
-    /// May look up rows of a view.
+    /// Declares that the module may look up rows of a view.
     #[must_use]
     pub fn lookup(mut self, view: impl Into<Name>) -> Self {
         self.lookups.push(view.into());
         self
     }
 
-    /// The outputs of a row hang on that row alone: not on the other rows of its batch, nor on what was computed before.
+    /// Declares that the outputs of a row depend only on that row: not on other rows of its batch, nor on earlier computations.
     ///
-    /// The host may then answer several requests by one call, at a fraction of the cost. Without it, a batch holds the rows of one
-    /// request, which a module may rank or scale against each other. [`crate::testing::Call::run_row_wise`] checks that it is so.
+    /// The host can then answer several requests with one call, at a fraction of the cost. Otherwise a batch contains the rows of one
+    /// request, which the module can rank or scale against each other. [`crate::testing::Call::run_row_wise`] checks the
+    /// declaration.
     #[must_use]
     pub fn row_wise(mut self) -> Self {
         self.row_wise = true;
         self
     }
 
-    /// Where a batch has the column of this name: inputs first, then parameters. Names are mostly asked for in the manifest's
-    /// order, so the search begins at `hint`.
+    /// Returns the index of the column with this name in a batch: inputs first, then parameters. Names are usually requested in the
+    /// manifest's order, so the search starts at `hint`.
     pub(crate) fn place(&self, name: &str, hint: usize) -> Option<usize> {
         let (inputs, all) = (self.inputs.len(), self.inputs.len() + self.params.len());
         let is = |place: &usize| match self.inputs.get(*place) {
@@ -114,7 +115,7 @@ impl Manifest {
         (hint..all).find(is).or_else(|| (0..hint.min(all)).find(is))
     }
 
-    /// The names of a batch's columns, in order.
+    /// Returns the names of a batch's columns, in order.
     pub(crate) fn columns(&self) -> impl Iterator<Item = String> {
         let inputs = self.inputs.iter().map(|input| format!("{}:{}", input.view, input.feature));
         inputs.chain(self.params.iter().map(|param| param.name.to_string()))

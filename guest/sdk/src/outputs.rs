@@ -1,4 +1,4 @@
-//! What a module makes.
+//! The outputs of a module.
 
 use crate::column::{Column, ColumnData, from_options};
 
@@ -42,13 +42,13 @@ typed! {
 }
 
 impl Outputs {
-    /// None yet.
+    /// Returns an empty set of outputs.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets an output, with statuses of its own.
+    /// Sets an output with its own statuses.
     #[must_use]
     pub fn column(mut self, name: &str, column: Column) -> Self {
         self.columns.push((name.into(), column));

@@ -1,4 +1,4 @@
-//! Tests of a module without wasm: make a batch, give rows to look up, read the outputs.
+//! Tests a module without wasm: build a batch, provide rows to look up, and read the outputs.
 //!
 //! ```
 //! # use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs, ValueType};
@@ -30,32 +30,32 @@ use crate::{
 };
 use std::{cell::Cell, collections::HashMap};
 
-/// A call in the making.
+/// Builds a call.
 #[derive(Clone, Debug)]
 pub struct Call {
     rows: usize,
     columns: HashMap<String, Column>,
 }
 
-/// What a call made.
+/// The outputs of a call.
 #[derive(Clone, Debug)]
 pub struct Made {
     columns: HashMap<String, Column>,
 }
 
-/// A column of optional values, as `options(vec![Some(1.0), None], ColumnData::Doubles)`.
+/// Returns a column of optional values, for example `options(vec![Some(1.0), None], ColumnData::Doubles)`.
 pub fn options<T: Default>(values: Vec<Option<T>>, wrap: fn(Vec<T>) -> ColumnData) -> Column {
     from_options(values, wrap)
 }
 
 impl Call {
-    /// A call of so many rows.
+    /// Returns a call of `rows` rows.
     #[must_use]
     pub fn new(rows: usize) -> Self {
         Self { rows, columns: HashMap::new() }
     }
 
-    /// Gives an input (`view:feature`) or a parameter.
+    /// Sets an input (`view:feature`) or a parameter.
     #[must_use]
     pub fn column(mut self, name: &str, column: Column) -> Self {
         self.columns.insert(name.into(), column);
@@ -65,13 +65,13 @@ impl Call {
     /// Calls the module.
     ///
     /// # Errors
-    /// The module's own; and when a declared column was not given, or outputs are not those declared or not of this
-    /// many rows.
+    /// The module's own errors. Also if a declared column was not set, if the outputs are not the declared ones, or if their
+    /// number of rows differs.
     pub fn run<M: FeatureModule>(self, lookup: &dyn Lookup) -> Result<Made, Error> {
         let manifest = M::describe();
         let columns = manifest.columns().map(|name| {
             let column = self.columns.get(&name).cloned();
-            column.ok_or_else(|| Error::failed(format!("the test gives no column '{name}'")))
+            column.ok_or_else(|| Error::failed(format!("the test sets no column '{name}'")))
         });
         let columns = columns.collect::<Result<Vec<Column>, Error>>()?;
         let batch = Batch { rows: self.rows, manifest, columns, next: Cell::new(0) };
@@ -83,11 +83,11 @@ impl Call {
         Ok(Made { columns: names.zip(made).collect() })
     }
 
-    /// Calls the module with all rows, and with each row alone, as a host may that puts rows of several requests into one batch.
-    /// Gives the outputs of all when they are the same.
+    /// Calls the module with all rows, and with each row alone, because a host may combine rows of several requests in one batch.
+    /// Returns the outputs of all rows if they are equal.
     ///
     /// # Errors
-    /// As [`Call::run`]; and when a row's outputs hang on the other rows, which no module may say is
+    /// As for [`Call::run`]. Also if a row's outputs depend on other rows; such a module must not be declared as
     /// [`crate::Manifest::row_wise`].
     pub fn run_row_wise<M: FeatureModule>(self, lookup: &dyn Lookup) -> Result<Made, Error> {
         let all = self.clone().run::<M>(lookup)?;
@@ -95,7 +95,7 @@ impl Call {
             let columns = self.columns.iter().map(|(name, column)| (name.clone(), column.row(row))).collect();
             let alone = Self { rows: 1, columns }.run::<M>(lookup)?;
             for (output, column) in &all.columns {
-                let (together, alone) = (column.told(row), alone.columns[output].told(0));
+                let (together, alone) = (column.comparable(row), alone.columns[output].comparable(0));
                 if together != alone {
                     return Err(Error::failed(format!(
                         "the output '{output}' of row {row} is {together} among {} rows and {alone} alone",
@@ -109,19 +109,19 @@ impl Call {
 }
 
 impl Made {
-    /// An output's column.
+    /// Returns an output's column.
     #[must_use]
     pub fn column(&self, output: &str) -> Option<&Column> {
         self.columns.get(output)
     }
 
-    /// What an output says of a row.
+    /// Returns the status of an output's row.
     #[must_use]
     pub fn status(&self, output: &str, row: usize) -> Option<Status> {
         self.column(output)?.status(row)
     }
 
-    /// A scalar output's value of a row as text; `None` when it is not present.
+    /// Returns a scalar output's value of a row as text; `None` if it is not present.
     #[must_use]
     pub fn value(&self, output: &str, row: usize) -> Option<String> {
         let column = self.column(output)?;
@@ -146,18 +146,18 @@ pub struct NoRows;
 
 impl Lookup for NoRows {
     fn lookup(&self, view: &str, _: &[Column], _: &[&str]) -> Result<Rows, Error> {
-        Err(Error::failed(format!("the test gives no rows of '{view}'")))
+        Err(Error::failed(format!("the test provides no rows of '{view}'")))
     }
 }
 
-/// A replica of one view: a function answers each feature for the key columns.
+/// A replica of one view. A function returns each feature for the key columns.
 pub struct ViewRows<F> {
     view: &'static str,
     answer: F,
 }
 
 impl<F: Fn(&[Column], &str) -> Column> ViewRows<F> {
-    /// Rows of one view.
+    /// Returns a replica with rows of one view.
     pub fn new(view: &'static str, answer: F) -> Self {
         Self { view, answer }
     }
@@ -166,7 +166,7 @@ impl<F: Fn(&[Column], &str) -> Column> ViewRows<F> {
 impl<F: Fn(&[Column], &str) -> Column> Lookup for ViewRows<F> {
     fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error> {
         if view != self.view {
-            return Err(Error::failed(format!("the test gives rows of '{}', not of '{view}'", self.view)));
+            return Err(Error::failed(format!("the test provides rows of '{}', not of '{view}'", self.view)));
         }
         let columns = features.iter().map(|feature| (self.answer)(keys, feature)).collect();
         Ok(Rows { features: features.iter().map(|feature| (*feature).into()).collect(), columns })
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::{Manifest, Outputs, ValueType};
 
-    /// How large each distance is beside the largest of its batch: nothing that a row alone could tell.
+    /// Computes each distance relative to the largest in its batch, which depends on the other rows.
     struct Shares;
 
     impl FeatureModule for Shares {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_that_hang_on_other_rows_are_told() {
+    fn outputs_that_depend_on_other_rows_are_rejected() {
         let call = |distances| Call::new(2).column("trips:distance", options(distances, ColumnData::Doubles));
         let made = call(vec![Some(4.0), None]).run_row_wise::<Shares>(&NoRows).unwrap();
         assert_eq!(made.value("share", 0).as_deref(), Some("1.0"), "one row and an absent one hang on no other");

@@ -1,5 +1,5 @@
-//! Rows that the host does not hold and could not ask the leader for. A module that does not say that it handles them is kept from
-//! taking them for absent.
+//! Unknown rows: the host does not hold them and could not fetch them from the leader. Unless a module declares that it handles
+//! them, the SDK prevents it from treating them as absent.
 
 use crate::{
     batch::Batch,
@@ -9,8 +9,8 @@ use crate::{
     lookup::{Lookup, Rows},
 };
 
-/// The outputs of a module, in the manifest's order. Unless the module handles unknown rows, an unknown input makes the outputs of
-/// its row unknown where rows stand for themselves, and fails the call elsewhere.
+/// Returns the outputs of a module, in the manifest's order. Unless the module handles unknown rows, an unknown input makes the
+/// outputs of its row unknown if the module is row-wise, and otherwise fails the call.
 pub(crate) fn compute<M: FeatureModule>(batch: &Batch, lookup: &dyn Lookup) -> Result<Vec<Column>, Error> {
     if M::HANDLES_UNKNOWN {
         return in_order(&batch.manifest, M::transform(batch, lookup));
@@ -18,7 +18,7 @@ pub(crate) fn compute<M: FeatureModule>(batch: &Batch, lookup: &dyn Lookup) -> R
     let unknown = batch.columns.iter().position(has_unknown);
     if let Some(at) = unknown.filter(|_| !batch.manifest.row_wise) {
         let name = batch.manifest.columns().nth(at).unwrap_or_default();
-        return Err(Error::unavailable(format!("a row of its input '{name}' is unknown")));
+        return Err(Error::unavailable(format!("a row of the input '{name}' is unknown")));
     }
     let mut outputs = in_order(&batch.manifest, M::transform(batch, &Known(lookup)))?;
     if unknown.is_some() {
@@ -28,14 +28,14 @@ pub(crate) fn compute<M: FeatureModule>(batch: &Batch, lookup: &dyn Lookup) -> R
     Ok(outputs)
 }
 
-/// A lookup that fails when a row is unknown.
+/// A lookup that fails if a row is unknown.
 struct Known<'a>(&'a dyn Lookup);
 
 impl Lookup for Known<'_> {
     fn lookup(&self, view: &str, keys: &[Column], features: &[&str]) -> Result<Rows, Error> {
         let rows = self.0.lookup(view, keys, features)?;
         if rows.columns.iter().any(has_unknown) {
-            return Err(Error::unavailable(format!("a row of '{view}' that it looks up is unknown")));
+            return Err(Error::unavailable(format!("a looked-up row of '{view}' is unknown")));
         }
         Ok(rows)
     }
@@ -66,7 +66,7 @@ mod tests {
         testing::{Call, Made, NoRows, ViewRows},
     };
 
-    /// Doubles a distance; with `LOOKUP`, one that it looks up.
+    /// Doubles a distance; with `LOOKUP`, a looked-up distance.
     struct Doubled<const ROW_WISE: bool, const LOOKUP: bool, const HANDLES: bool>;
 
     impl<const ROW_WISE: bool, const LOOKUP: bool, const HANDLES: bool> FeatureModule
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_input_makes_its_row_unknown_where_rows_stand_for_themselves() {
+    fn an_unknown_input_makes_its_row_unknown_in_a_row_wise_module() {
         let made = run::<Doubled<true, false, false>>(Status::Unknown, Status::Present).unwrap();
         assert_eq!(made.value("doubled", 0).as_deref(), Some("3.0"));
         assert_eq!(made.status("doubled", 1), Some(Status::Unknown));
@@ -111,15 +111,15 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_the_call_fails() {
+    fn an_unknown_input_fails_the_call_of_any_other_module() {
         let error = run::<Doubled<false, false, false>>(Status::Unknown, Status::Present).unwrap_err();
-        assert_eq!(error, Error::unavailable("a row of its input 'trips:distance' is unknown"));
+        assert_eq!(error, Error::unavailable("a row of the input 'trips:distance' is unknown"));
     }
 
     #[test]
-    fn so_does_one_that_looks_up_an_unknown_row() {
+    fn looking_up_an_unknown_row_fails_the_call() {
         let error = run::<Doubled<true, true, false>>(Status::Present, Status::Unknown).unwrap_err();
-        assert_eq!(error, Error::unavailable("a row of 'trips' that it looks up is unknown"));
+        assert_eq!(error, Error::unavailable("a looked-up row of 'trips' is unknown"));
         assert!(Call::new(0).run::<Doubled<true, true, false>>(&NoRows).is_err());
     }
 

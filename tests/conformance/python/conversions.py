@@ -1,7 +1,7 @@
-"""Writes the same pandas frames to a Feast of its own and to Littoral, and prints what became of every value.
+"""Writes the same pandas frames to a separate Feast and to Littoral, and prints the stored value of each.
 
 Run with the address of a leader and the `littoral` executable. Prints one JSON object: case -> outcomes, each a list of the
-values as they read back, or "refused".
+values as read back, or "refused".
 """
 import base64
 import datetime as dt
@@ -100,7 +100,7 @@ def cases():
 
 
 def shown(value):
-    """A value as Littoral's JSON has it."""
+    """Converts a value to Littoral's JSON."""
     if value is None or isinstance(value, (bool, str, int)):
         return value
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -122,7 +122,7 @@ def frame(first, column):
 
 
 class Feast:
-    """A Feast with its SQLite store."""
+    """A Feast with a SQLite store."""
 
     def __init__(self, directory):
         empty = os.path.join(directory, "empty.parquet")
@@ -167,7 +167,7 @@ def ask(path, body, method="POST"):
 
 
 class Littoral:
-    """A leader, by Parquet files and by Feast's HTTP protocol."""
+    """A leader, written to by Parquet files and by Feast's HTTP protocol."""
 
     def __init__(self, directory):
         self.file = os.path.join(directory, "frame.parquet")
@@ -193,7 +193,7 @@ class Littoral:
         return self.read(name, [int(row) for row in rows["id"]])
 
     def by_json(self, name, rows):
-        """As a client of Feast's feature server sends a frame; None where JSON has no such value."""
+        """Sends a frame as a client of Feast's feature server does; returns None if JSON has no such value."""
         df = {column: rows[column].tolist() for column in rows}
         df["event_timestamp"] = [time.isoformat() for time in df["event_timestamp"]]
         try:

@@ -1,4 +1,4 @@
-"""What a user of Feast does, with `online_store: remote` pointing at an edge of Littoral.
+"""Does what a Feast user does, with `online_store: remote` pointing at an edge of Littoral.
 
 Run with the directory of the feature repository. Any failed assertion ends it with a traceback.
 """

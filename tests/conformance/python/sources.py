@@ -1,5 +1,5 @@
-"""The same frames pushed into a real Feast (SQLite) and at an edge of Littoral, and the same file materialized and ingested: both
-must take and refuse the same, and serve the same values.
+"""Pushes the same frames into a real Feast (SQLite) and to an edge of Littoral, and materializes and ingests the same file. Both must
+accept and reject the same frames, and serve the same values.
 
 Run with the directory of the feature repository, the edge's URL, and the program `littoral`.
 """
@@ -27,7 +27,7 @@ def ago(**span):
     return (NOW - timedelta(**span)).isoformat()
 
 
-# Push source, view, frame. Each driver is used once, so that every case begins with nothing.
+# Push source, view, frame. Each driver is used once, so that every case starts without rows.
 FRAMES = [
     ("clicks", "click_stats", {"driver_id": [1], "score": [10], "ts": [ago(minutes=1)]}),
     ("clicks", "click_stats", {"driver_id": [2, 2], "score": [10, 5], "ts": [ago(hours=2), ago(minutes=1)]}),
@@ -53,7 +53,7 @@ FRAMES = [
     ("mapped", "mapped_stats", {"driver_id": [17], "score": [1], "sc": [2], "ts": [ago(minutes=1)]}),
 ]
 
-# Driver, score, minutes since the event, minutes since the row was made.
+# Driver, score, minutes since the event, minutes since the row's creation.
 TIES = [
     (101, 2, 60, 10), (101, 1, 60, 20), (102, 1, 60, 20), (102, 2, 60, 10), (103, 2, 50, 90), (103, 1, 60, 10),
     (104, 2, 60, 10), (104, 1, 60, None), (105, 3, 60, 10), (105, 1, 60, 40), (105, 2, 50, 90), (105, 1, 50, 91),
@@ -73,7 +73,7 @@ def main():
             differences.append(f"{source} {df}: Feast {theirs}, here {ours}")
     differences += ties(store)
     assert not differences, "\n".join(differences)
-    print("both take and refuse the same")
+    print("both accept and reject the same frames")
 
 
 def pushed_there(store, source, df):
@@ -99,7 +99,7 @@ def read_there(store, view, drivers):
 
 
 def read_here(view, drivers):
-    # The leader's: what was acknowledged is there.
+    # Read at the leader, which has every acknowledged row.
     answer = post(
         "/v1/read",
         {"features": [f"{view}:score"], "entities": {"driver_id": drivers}, "demand": {"consistency": "leader"}},

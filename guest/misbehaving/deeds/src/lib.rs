@@ -1,5 +1,5 @@
-//! Does what a module must not, one deed a call: what the sandbox is tested with. The parameter `deed` of the first row
-//! names the deed. It goes below the SDK's trait, which would not let it return most of this.
+//! A module that misbehaves in one way per call, for tests of the sandbox. The parameter `deed` of the first row selects the
+//! misbehaviour. It bypasses the SDK's trait, which would reject most of these results.
 
 use littoral_guest::{
     Column, ColumnData, Level, Manifest, Status, ValueType,
@@ -17,10 +17,10 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-/// Outlives a call only when the instance does.
+/// Survives a call only if the instance does.
 static CALLS: AtomicI64 = AtomicI64::new(0);
 
-/// The module.
+/// The misbehaving module.
 pub struct Deeds;
 
 impl Guest for Deeds {
@@ -71,7 +71,7 @@ impl Guest for Deeds {
             "long column" => Ok(vec![doubles(rows + 1, 0.0)]),
             "few statuses" => Ok(vec![Column { statuses: Some(Vec::new()), ..doubles(rows, 0.0) }]),
             "strings" => Ok(vec![Column { data: ColumnData::Strings(vec!["0".into(); rows]), ..doubles(rows, 0.0) }]),
-            // SAFETY: not UTF-8, on purpose; nothing here reads it.
+            // SAFETY: deliberately not UTF-8; nothing in this module reads it.
             "not utf-8" => Err(text(unsafe { String::from_utf8_unchecked(vec![b'a', 0xff]) })),
             "invalid input" => Err(TransformError::InvalidInput("n is\n\u{1b}[31mwrong".into())),
             "failure" => Err(text("x".repeat(n as usize))),
@@ -110,7 +110,7 @@ fn doubles(rows: usize, value: f64) -> Column {
     Column { data: ColumnData::Doubles(vec![value; rows]), statuses: None }
 }
 
-/// Grows the memory until that is refused, which it takes well.
+/// Grows the memory until that fails, and handles the failure.
 fn pages_until_refused() -> usize {
     #[cfg(target_arch = "wasm32")]
     while std::arch::wasm32::memory_grow::<0>(16) != usize::MAX {}
@@ -124,21 +124,21 @@ fn n_pages() -> usize {
     0
 }
 
-/// A column of strings that all lie in one place.
+/// Returns a column of strings that all share one buffer.
 fn aliased(count: usize) -> Column {
     let text = "x".repeat(64 << 10).leak();
-    // SAFETY: not sound, on purpose: what is freed several times is this guest's alone.
+    // SAFETY: deliberately unsound: memory is freed several times, but only this guest's own.
     let strings =
         (0..count).map(|_| unsafe { String::from_raw_parts(text.as_mut_ptr(), text.len(), text.len()) }).collect();
     Column { data: ColumnData::Strings(strings), statuses: Some(vec![Status::Present; count]) }
 }
 
-/// A column of lists, each of which begins within the one before.
+/// Returns a column of lists that overlap: each begins within the previous one.
 fn overlapping(count: usize) -> Column {
     let values = vec![0.5_f64; 8 << 10].leak();
     let len = values.len() / 2;
     let at = |index: usize| values.as_ptr().wrapping_add(index % len).cast_mut();
-    // SAFETY: as above; every list lies within `values`.
+    // SAFETY: deliberately unsound, as above; every list lies within `values`.
     let lists = (0..count).map(|index| unsafe { Vec::from_raw_parts(at(index), len, len) }).collect();
     Column { data: ColumnData::DoubleLists(lists), statuses: Some(vec![Status::Present; count]) }
 }
@@ -149,7 +149,7 @@ fn deeper(n: i64) -> i64 {
 
 const MEAN: &str = "mean_delay_24h";
 
-/// A feature of an airport, looked up `keys` times at once; of no airport, where the name is empty.
+/// Looks up a feature of an airport `keys` times at once; of no airport if the name is empty.
 fn look(view: &str, airport: &str, keys: usize, feature: &str) -> Result<f64, String> {
     match looked_up(view, airport, keys, feature)?.data {
         ColumnData::Floats(means) => Ok(means.first().copied().map_or(0.0, f64::from)),
@@ -157,7 +157,7 @@ fn look(view: &str, airport: &str, keys: usize, feature: &str) -> Result<f64, St
     }
 }
 
-/// The same as it came.
+/// Like [`look`], but returns the column unchanged.
 fn looked_up(view: &str, airport: &str, keys: usize, feature: &str) -> Result<Column, String> {
     let status = if airport.is_empty() { Status::NullValue } else { Status::Present };
     let airports = Column { data: ColumnData::Strings(vec![airport.into(); keys]), statuses: Some(vec![status; keys]) };

@@ -1,8 +1,8 @@
-//! Never says what it reads and makes.
+//! A module whose `describe` never returns.
 
 use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs};
 
-/// The module.
+/// The misbehaving module.
 pub struct EndlessDescribe;
 
 impl FeatureModule for EndlessDescribe {

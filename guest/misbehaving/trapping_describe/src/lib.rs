@@ -1,8 +1,8 @@
-//! Fails when it is asked what it reads and makes.
+//! A module that traps in `describe`.
 
 use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs};
 
-/// The module.
+/// The misbehaving module.
 pub struct TrappingDescribe;
 
 impl FeatureModule for TrappingDescribe {

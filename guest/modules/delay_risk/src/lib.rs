@@ -1,18 +1,17 @@
-//! How likely a flight is to leave late: a score between 0 and 1 and a bucket, from what the airport and the route were
-//! like of late.
+//! Predicts whether a flight leaves late: a score between 0 and 1 and a bucket, from recent data of the airport and the route.
 //!
 //! Reads the origin airport's last hour and day and the route's last week as inputs, the departure hour as a parameter, and
-//! looks up the destination airport's row, as late arrivals there come back as late departures here.
+//! looks up the destination airport's row, because late arrivals there return as late departures here.
 
 mod score;
 
 use littoral_guest::{Batch, Column, ColumnData, Error, FeatureModule, Lookup, Manifest, Outputs, Status, ValueType};
 use score::{Airport, Flight, Route, bucket, score};
 
-/// The module.
+/// The `delay_risk` module.
 pub struct DelayRisk;
 
-/// The origin airport's rows are found by the request's `origin`.
+/// Maps the request's `origin` to the airport's join key.
 const ORIGIN: &[(&str, &str)] = &[("airport", "origin")];
 
 impl FeatureModule for DelayRisk {
@@ -83,7 +82,7 @@ impl FeatureModule for DelayRisk {
     }
 }
 
-/// The request's destinations as the lookup's key column: what is not a text there is not looked up.
+/// Returns the request's destinations as the lookup's key column. A value that is not text is not looked up.
 fn key_column(column: Column) -> Column {
     match column.data {
         ColumnData::Strings(_) => column,

@@ -1,6 +1,6 @@
-//! The score. A hand-made logistic model, plain enough to argue with: it is an example of a module, not of a forecast.
+//! The score: a small hand-made logistic model. It is an example of a module, not of a forecast.
 
-/// What is known of a flight. What is missing leaves the score to the rest.
+/// The data of a flight. The score ignores missing fields.
 pub(crate) struct Flight {
     /// Local hour of departure, 0 to 23.
     pub(crate) hour: i64,
@@ -9,14 +9,14 @@ pub(crate) struct Flight {
     pub(crate) route: Option<Route>,
 }
 
-/// An airport's last day, and its last hour where there is one.
+/// An airport's last day, and its last hour if it had departures.
 #[derive(Clone, Copy)]
 pub(crate) struct Airport {
-    /// The part of the day's departures that was late, 0 to 1.
+    /// The share of the day's departures that were late, 0 to 1.
     late: f64,
     /// Mean delay of the day, minutes.
     mean: f64,
-    /// Mean delay of the last hour, minutes, when something left in it.
+    /// Mean delay of the last hour, minutes, if a flight departed in it.
     mean_1h: Option<f64>,
 }
 
@@ -55,12 +55,12 @@ fn part(of: i64, all: i64) -> Option<f64> {
     (all > 0).then(|| (of as f64 / all as f64).clamp(0.0, 1.0))
 }
 
-/// The score, 0 to 1; `None` when neither the origin nor the route is known.
+/// Returns the score, 0 to 1; `None` if neither the origin nor the route is known.
 pub(crate) fn score(flight: &Flight) -> Option<f64> {
     if flight.origin.is_none() && flight.route.is_none() {
         return None;
     }
-    // Delays build up over the day and are gone by the next morning.
+    // Delays build up over the day and disappear by the next morning.
     let hour = flight.hour as f64;
     let mut log_odds = -1.9 + 1.2 * ((hour - 5.0).rem_euclid(24.0) / 19.0).min(1.0);
     if let Some(origin) = flight.origin {
@@ -69,7 +69,7 @@ pub(crate) fn score(flight: &Flight) -> Option<f64> {
     }
     if let Some(route) = flight.route {
         log_odds += 1.5 * (route.late - 0.2) + 0.01 * minutes(route.mean);
-        // Long flights make up for some of it on the way.
+        // Long flights recover part of the delay in the air.
         log_odds -= 0.1 * (route.miles / 1_000.0).min(3.0);
     }
     if let Some(destination) = flight.destination {
@@ -78,12 +78,12 @@ pub(crate) fn score(flight: &Flight) -> Option<f64> {
     Some(1.0 / (1.0 + (-log_odds).exp()))
 }
 
-/// A delay's weight: early counts as on time, and beyond two hours it no longer matters how late.
+/// Returns a delay's weight. Early counts as on time, and all delays beyond two hours count the same.
 fn minutes(delay: f64) -> f64 {
     delay.clamp(0.0, 120.0)
 }
 
-/// The score in a word.
+/// Returns the score's bucket.
 pub(crate) fn bucket(score: f64) -> &'static str {
     match score {
         score if score < 0.25 => "low",

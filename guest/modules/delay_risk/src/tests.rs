@@ -1,7 +1,7 @@
 use super::*;
 use littoral_guest::testing::{Call, Made, NoRows, ViewRows, options};
 
-/// Mean delay of the origin's hour and day, of the route's week; the departure hour.
+/// Sets the mean delays of the origin's hour, the origin's day and the route's week, and the departure hour.
 type Case = (Option<f32>, Option<f32>, Option<f32>, i64);
 
 fn call(rows: &[Case]) -> Call {
@@ -23,7 +23,7 @@ fn call(rows: &[Case]) -> Call {
         .column("destination", options(rows.iter().map(|_| Some("BOS".to_owned())).collect(), ColumnData::Strings))
 }
 
-/// Every airport's last day, with this mean delay.
+/// Returns the last day of every airport, with this mean delay.
 fn airports(mean: f32) -> ViewRows<impl Fn(&[Column], &str) -> Column> {
     ViewRows::new("airport_hourly", move |keys, feature| {
         let rows = keys[0].len();
@@ -62,7 +62,7 @@ fn the_destination_counts() {
 }
 
 #[test]
-fn what_is_unknown_leaves_the_score_to_the_rest_and_nothing_known_is_no_score() {
+fn missing_data_is_ignored_and_without_any_data_there_is_no_score() {
     let made = call(&[(None, Some(5.0), None, 12), (None, None, Some(5.0), 12), (None, None, None, 12)])
         .run_row_wise::<DelayRisk>(&airports(5.0))
         .unwrap();
@@ -71,7 +71,7 @@ fn what_is_unknown_leaves_the_score_to_the_rest_and_nothing_known_is_no_score() 
 }
 
 #[test]
-fn an_hour_that_no_clock_shows_is_the_callers_fault() {
+fn an_hour_out_of_range_is_an_invalid_input() {
     let error = call(&[(None, None, None, 24)]).run::<DelayRisk>(&airports(5.0)).unwrap_err();
     assert_eq!(error, Error::invalid_input("departure_hour is 0 to 23, got 24"));
 }

@@ -1,9 +1,9 @@
-//! The on-demand view `transformed_conv_rate_python` of the recorded Feast exchanges: a conversion rate plus a value of
-//! the request. A missing rate stays missing.
+//! The on-demand view `transformed_conv_rate_python` of the recorded Feast exchanges: adds a value of the request to a
+//! conversion rate. A missing rate stays missing.
 
 use littoral_guest::{Batch, Error, FeatureModule, Lookup, Manifest, Outputs, ValueType};
 
-/// The module.
+/// The `transformed_conv_rate_python` module.
 pub struct TransformedConvRatePython;
 
 impl FeatureModule for TransformedConvRatePython {
@@ -35,7 +35,7 @@ mod tests {
     };
 
     #[test]
-    fn adds_to_the_rate_and_keeps_what_is_missing_missing() {
+    fn adds_to_the_rate_and_keeps_missing_values_missing() {
         let made = Call::new(2)
             .column("driver_hourly_stats:conv_rate", options(vec![Some(0.28125), None], ColumnData::Floats))
             .column("val_to_add", options(vec![Some(10), Some(20)], ColumnData::Int64s))

@@ -1,10 +1,10 @@
-//! What is said about definitions, as people and programs read it.
+//! The details of definitions (description, tags, owner), as text and as JSON.
 
 use crate::output::Paint;
 use littoral_model::{details::About, document::AboutDocument};
 use serde_json::{Value, json};
 
-/// Adds what is said about a definition to its document.
+/// Adds the details of a definition to its document.
 pub fn add_to(document: &mut Value, about: &About) {
     if let (Some(members), Value::Object(about)) = (document.as_object_mut(), json!(AboutDocument::from(about.clone())))
     {
@@ -12,27 +12,27 @@ pub fn add_to(document: &mut Value, about: &About) {
     }
 }
 
-/// A definition's document with what is said about it.
+/// Returns a definition's document with its details.
 pub fn document(definition: &impl serde::Serialize, about: &About) -> Value {
     let mut document = json!(definition);
     add_to(&mut document, about);
     document
 }
 
-/// The description, tags and owner of a definition, one per line; empty if it has none.
+/// Returns the description, tags and owner of a definition, one per line; empty if it has none.
 pub fn lines(about: &About) -> String {
     let said = [("description", line(&about.description)), ("owner", line(&about.owner)), ("tags", tags(about))];
     let said = said.into_iter().filter(|(_, text)| !text.is_empty());
     said.map(|(what, text)| format!("{} {text}\n", what.dim())).collect()
 }
 
-/// The same on one line.
+/// Like [`lines`], but on one line.
 pub fn brief(about: &About) -> String {
     let parts = [line(&about.description), tags(about), line(&about.owner)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// A text on one line, without what a terminal would obey.
+/// Returns a text on one line, without terminal control characters.
 pub fn line(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }

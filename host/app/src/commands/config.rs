@@ -26,7 +26,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Check files: each says by its `role`, or by its definitions, what it configures.
+    /// Check files. The `role` of a file, or its definitions, determines what it configures.
     Check {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
@@ -39,15 +39,15 @@ struct Checked {
     file: PathBuf,
     fine: bool,
     configures: String,
-    /// The first problem, as older programs read it.
+    /// The first problem, for older programs.
     problem: Option<String>,
     problems: Vec<String>,
 }
 
-/// Checks every file and says what is wrong with each.
+/// Checks every file and prints the problems of each.
 ///
 /// # Errors
-/// When a file is at fault.
+/// If a file is invalid.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let Action::Check { files } = &args.action;
     let checked: Vec<_> = files.iter().map(|file| check(file)).collect();
@@ -56,7 +56,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     if bad == 0 {
         Ok(ExitCode::SUCCESS)
     } else {
-        Err(Failure::usage(format!("{bad} of {} files need mending", checked.len())))
+        Err(Failure::usage(format!("{bad} of {} files are invalid", checked.len())))
     }
 }
 
@@ -81,10 +81,10 @@ fn check(file: &Path) -> Checked {
     }
 }
 
-/// What the file configures.
+/// Returns what the file configures.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All problems of the file.
 pub fn check_file(file: &Path) -> Result<String, Vec<Problem>> {
     let text = std::fs::read_to_string(file).map_err(|error| vec![Problem::unreadable(file, &error)])?;
     let table: toml::Table = match toml::from_str(&text) {

@@ -1,4 +1,4 @@
-//! `littoral conflicts`: writes that lost against another region's.
+//! `littoral conflicts`: writes that lost to a write in another region.
 
 use crate::{
     commands::target::{Target, failed},
@@ -18,27 +18,27 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show the newest, with the value that readers see and the one that they do not.
+    /// Show the newest conflicts, each with the value that readers see and the value that lost.
     List {
-        /// How many.
+        /// Maximum number of conflicts.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000))]
         limit: u16,
         #[command(flatten)]
         target: Target,
     },
-    /// Write the value that lost again, as of now, so that it wins.
+    /// Write the losing value again with the current time, so that it wins.
     Replay {
-        /// The conflict, as `list` names it.
+        /// The ID of the conflict, as printed by `list`.
         id: String,
         #[command(flatten)]
         target: Target,
     },
 }
 
-/// Lists or replays.
+/// Lists conflicts or replays one.
 ///
 /// # Errors
-/// When the node is no leader or cannot be reached, or does not know the conflict.
+/// If the node is not a leader, cannot be reached, or does not have the conflict.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         match &args.action {
@@ -58,7 +58,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 
 fn render(found: &Conflicts) -> String {
     if found.conflicts.is_empty() {
-        return "no conflicts: every write that lost was known to the writer of the one that won\n".to_owned();
+        return "no conflicts: the writer of each winning write knew of the write that lost\n".to_owned();
     }
     let mut table = Table::new(&["view", "key", "kept", "lost", "id"]);
     for Conflict { id, view, key, kept, lost, .. } in &found.conflicts {
@@ -66,8 +66,8 @@ fn render(found: &Conflicts) -> String {
         table.row([view.cyan(), members(key), side(kept), side(lost), id.clone()]);
     }
     let (shown, known) = (found.conflicts.len() as u64, found.known);
-    let of = format!("{} of {} that are remembered", text::count(shown), text::count(known));
-    format!("{}{of}; `littoral conflicts replay ID` makes a lost value win\n", table.render(""))
+    let of = format!("{} of {} remembered conflicts", text::count(shown), text::count(known));
+    format!("{}{of}; `littoral conflicts replay ID` makes a losing value win\n", table.render(""))
 }
 
 fn side(side: &ConflictSide) -> String {
@@ -82,7 +82,7 @@ fn members(values: &Map<String, Value>) -> String {
 fn replayed(receipt: &RowsReceipt) -> String {
     let lost = match receipt.outranked.count == 0 {
         true => "",
-        false => "it changed nothing, as a newer row is held by now; look at the conflict again\n",
+        false => "it changed nothing, because a newer row is stored by now; list the conflict again\n",
     };
     format!("{} under the token {}\n{lost}", "written again".green(), receipt.token)
 }

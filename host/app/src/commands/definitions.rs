@@ -1,4 +1,4 @@
-//! What can be done with definitions of the catalogue: the same four actions for each kind.
+//! Commands for definitions of the catalogue: the same four actions for each kind.
 
 use crate::{
     commands::target::{Target, failed},
@@ -12,25 +12,25 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, process::ExitCode};
 
-/// What to do with definitions of one kind.
+/// The actions on definitions of one kind.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// List them.
+    /// List all definitions.
     List {
         /// The node.
         #[command(flatten)]
         target: Target,
     },
-    /// Show one.
+    /// Show one definition.
     Show {
-        /// Its name.
+        /// The name of the definition.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The node.
         #[command(flatten)]
         target: Target,
     },
-    /// Make or change what TOML files define.
+    /// Create or change the definitions in TOML files.
     Apply {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
@@ -39,9 +39,9 @@ pub enum Action {
         #[command(flatten)]
         target: Target,
     },
-    /// Drop one.
+    /// Drop one definition.
     Drop {
-        /// Its name.
+        /// The name of the definition.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The node.
@@ -50,51 +50,51 @@ pub enum Action {
     },
 }
 
-/// One kind of definitions.
+/// A kind of definition.
 pub trait Kind {
     /// The definition.
     type Definition;
-    /// What one is called.
+    /// The kind's name in messages.
     const NAME: &'static str;
 
-    /// Those that a file defines.
+    /// Returns the definitions of this kind in a file.
     fn defined(definitions: Definitions) -> Vec<Self::Definition>;
-    /// A definition's name.
+    /// Returns a definition's name.
     fn name(definition: &Self::Definition) -> &str;
-    /// Every one that the node has.
+    /// Returns all definitions of the node.
     async fn list(client: &Client) -> Result<Vec<Self::Definition>, Error>;
-    /// The one of this name.
+    /// Returns the definition with this name.
     async fn get(client: &Client, name: &str) -> Result<Self::Definition, Error>;
-    /// Makes or changes one.
+    /// Creates or changes a definition.
     async fn put(client: &Client, definition: &Self::Definition) -> Result<ChangeReceipt, Error>;
-    /// Drops one.
+    /// Drops a definition.
     async fn drop(client: &Client, name: &str) -> Result<ChangeReceipt, Error>;
-    /// One, as programs read it.
+    /// Renders a definition as JSON.
     fn document(definition: &Self::Definition) -> Value;
-    /// Many, as people read them.
+    /// Renders definitions as a table.
     fn table(definitions: &[Self::Definition]) -> String;
-    /// One, as people read it.
+    /// Renders a definition as text.
     fn details(definition: &Self::Definition) -> String;
 }
 
-/// What became of a change, for programs.
+/// The result of a change, as JSON.
 #[derive(Serialize)]
 struct Changed {
     name: String,
     token: String,
 }
 
-/// Does what was asked for.
+/// Runs the command.
 ///
 /// # Errors
-/// When a file is at fault, or the node refuses or cannot be reached.
+/// If a file is invalid, the node rejects the request, or the node cannot be reached.
 pub async fn run<K: Kind>(action: &Action, json: bool) -> Result<ExitCode, Failure> {
     match action {
         Action::List { target } => {
             let all = K::list(&target.client()?).await.map_err(failed)?;
             let documents: Vec<Value> = all.iter().map(K::document).collect();
             output::answer(json, &documents, |_| match all.is_empty() {
-                true => format!("there is no {} yet", K::NAME),
+                true => format!("there are no {}s", K::NAME),
                 false => K::table(&all),
             })?;
         }
@@ -140,10 +140,10 @@ async fn apply<K: Kind>(client: &Client, definitions: &[K::Definition]) -> Resul
     Ok(changed)
 }
 
-/// Applies everything that a file defines, what others refer to first. Gives the freshness token of the last change.
+/// Applies all definitions of a file, in an order in which references resolve. Returns the freshness token of the last change.
 ///
 /// # Errors
-/// When the node refuses or cannot be reached.
+/// If the node rejects a definition or cannot be reached.
 pub async fn apply_all(client: &Client, definitions: &Definitions) -> Result<Option<String>, Failure> {
     use crate::commands::{push_source::PushSources, service::Services, view::Views};
     let mut changed = apply::<Views>(client, &definitions.views).await?;

@@ -17,29 +17,29 @@ use std::{
     time::Duration,
 };
 
-/// How often a topology's file is looked at.
+/// How often the topology file is checked for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// `littoral dev ...`. Every flag overrides the environment, which overrides the file.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file; without one the defaults hold.
+    /// The configuration file. Without one, the defaults apply.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the nodes keep their data and logs; it is used again by the next run.
+    /// Where the nodes store their data and logs. The next run uses it again.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// The first edge's door; port 0 lets the system choose, and the ready line says what it chose.
+    /// The first edge's door. With port 0 the system chooses a port, which the ready line prints.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// The leader's door; port 0 lets the system choose.
+    /// The leader's door. With port 0 the system chooses a port.
     #[arg(long, value_name = "ADDR")]
     leader_listen: Option<SocketAddr>,
-    /// How many edges.
+    /// Number of edges.
     #[arg(long, value_name = "COUNT")]
     edges: Option<usize>,
-    /// A topology's file in the place of one leader and its edges: all its regions run here, as far apart as it says, behind a
-    /// router whose door `--listen` gives.
+    /// A topology file, in place of one leader and its edges. All its regions run on this machine, with the network distances that it
+    /// specifies, behind a router whose door is `--listen`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "leader_listen", "edges"])]
     topology: Option<PathBuf>,
 }
@@ -55,8 +55,8 @@ impl Args {
     }
 }
 
-/// The environment's settings for the cluster itself, `LITTORAL_DEV_<KEY>`: without that word they could be taken for
-/// settings of the nodes, which get them too.
+/// Returns the environment's settings for the cluster itself, `LITTORAL_DEV_<KEY>`. The prefix distinguishes them from settings of
+/// the nodes, which inherit the environment.
 fn dev_settings() -> Vec<Override> {
     let ours = environment().filter_map(|(name, text)| {
         let key = name.strip_prefix("LITTORAL_DEV_")?;
@@ -68,7 +68,7 @@ fn dev_settings() -> Vec<Override> {
 /// Runs the cluster until Ctrl-C or until a node ends by itself.
 ///
 /// # Errors
-/// When the configuration is at fault, a node does not start, or one ends by itself.
+/// If the configuration is invalid, a node does not start, or a node ends by itself.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     if let Some(topology) = &args.topology {
         return run_topology(topology, args, json);
@@ -168,9 +168,9 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
                     _ = signals.next() => break Ok(ExitCode::SUCCESS),
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
-                // Its router reads a file of its own, as its ways lead through links; roles are taken over from the user's.
+                // The router reads a separate file, because its connections go through links. Copy the roles from the user's file.
                 if let Err(failure) = take_roles(&mut regions, topology) {
-                    tracing::warn!(%failure, "the topology's file is not taken");
+                    tracing::warn!(%failure, "the topology file is invalid and was ignored; correct it");
                 }
             },
         };
@@ -179,7 +179,7 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
     })
 }
 
-/// Gives the regions the roles and shares that the file says now.
+/// Sets the regions' roles and weights to those in the file.
 fn take_roles(regions: &mut Regions, file: &Path) -> Result<(), Failure> {
     for wanted in read_topology(file).map_err(Failure::usage)?.regions {
         let now = regions.region(wanted.name).map(|region| (region.role, region.weight));

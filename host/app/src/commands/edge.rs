@@ -1,4 +1,4 @@
-//! `littoral edge`: holds a replica of its leader and answers reads; `littoral edge adopt` has a running one take another log.
+//! `littoral edge`: holds a replica of its leader and answers reads. `littoral edge adopt` makes a running edge adopt another log.
 
 use crate::{
     commands::{
@@ -20,18 +20,18 @@ pub struct Args {
     action: Option<Action>,
     #[command(flatten)]
     node: NodeArgs,
-    /// The leader's peer address, as its ready line says it [default: 127.0.0.1:7071].
+    /// The leader's peer address, as its ready line prints it [default: 127.0.0.1:7071].
     #[arg(long, value_name = "ADDR")]
     leader: Option<String>,
 }
 
-/// What is done with an edge that runs.
+/// Actions on a running edge.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Have an edge take the log that its leader offers and that it refuses, as it holds rows of another: a snapshot of it
-    /// replaces them.
+    /// Make an edge adopt the log that its leader offers and that the edge rejected because it holds rows of another log. A
+    /// snapshot of the adopted log replaces those rows.
     Adopt {
-        /// The log, as the edge's log names it [default: the one that was offered last].
+        /// The name of the log, as the edge logged it [default: the log that was offered last].
         #[arg(long, value_name = "LOG")]
         log: Option<String>,
         #[command(flatten)]
@@ -51,10 +51,10 @@ impl Args {
     }
 }
 
-/// Runs an edge until it is asked to stop, or asks one.
+/// Runs an edge until it is stopped, or sends a command to a running one.
 ///
 /// # Errors
-/// When the configuration is at fault or an address is taken; when the edge cannot be asked, or has refused no such log.
+/// If the configuration is invalid or an address is in use; if the edge cannot be reached, or was not offered such a log.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     if let Some(Action::Adopt { log, target }) = &args.action {
         return adopt(log.as_deref(), target, json);
@@ -68,7 +68,7 @@ fn adopt(log: Option<&str>, target: &Target, json: bool) -> Result<ExitCode, Fai
         let adopted = target.client()?.adopt(log).await.map_err(failed)?;
         output::answer(json, &adopted, |adopted: &OfferedLog| {
             format!(
-                "{adopted} is taken; its snapshot replaces what the edge holds, and the local snapshot of before is kept\n"
+                "{adopted} is adopted; its snapshot replaces the edge's rows, and the previous local snapshot is kept\n"
             )
         })?;
         Ok(ExitCode::SUCCESS)

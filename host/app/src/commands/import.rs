@@ -1,4 +1,4 @@
-//! `littoral import`: takes over definitions of another system.
+//! `littoral import`: imports definitions from another system.
 
 use crate::{
     commands::target::{client, failed},
@@ -19,14 +19,14 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Import a Feast registry file: entities, feature views, on-demand views as module bindings, feature services and
-    /// push sources. Run it again after uploading the modules that it asks for.
+    /// push sources. Run it again after uploading the modules that it lists.
     Feast {
-        /// The registry, as Feast's file registry writes it (`registry.db`).
+        /// The registry file of Feast (`registry.db`).
         registry: PathBuf,
-        /// The leader's door, or an edge's.
+        /// The door of the leader or of an edge.
         #[arg(long, value_name = "URL", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
         leader: String,
-        /// Which project, of a registry that holds several.
+        /// The project, if the registry contains several.
         #[arg(long)]
         project: Option<String>,
         /// Show what would be imported, and change nothing.
@@ -35,10 +35,10 @@ enum Action {
     },
 }
 
-/// Imports. Whatever is refused or still waits for a module makes the exit code 1, after everything else was done.
+/// Imports the definitions. If any is rejected, or still needs a module, the exit code is 1 after all others were imported.
 ///
 /// # Errors
-/// When the file is no registry, the leader cannot be asked, or not everything could be imported.
+/// If the file is not a registry, the leader cannot be reached, or not everything could be imported.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let Action::Feast { registry, leader, project, dry_run } = &args.action;
     let at_fault = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", registry.display()));
@@ -54,7 +54,9 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
         if report.is_complete() {
             return Ok(ExitCode::SUCCESS);
         }
-        Err(Failure::refused("not everything is imported yet; do what is said above, then run this import again"))
+        Err(Failure::refused(
+            "not everything is imported yet; run the commands listed above, then run this import again",
+        ))
     })
 }
 
@@ -88,7 +90,7 @@ fn row(item: &Item) -> [String; 4] {
     [outcome, item.kind.to_string(), item.name.clone(), why]
 }
 
-/// The command that gives an item what it waits for.
+/// Returns the command that provides what an item waits for.
 fn command(item: &Item) -> Option<&str> {
     if let Outcome::Pending { command, .. } = &item.outcome { Some(command) } else { None }
 }

@@ -11,7 +11,7 @@ use littoral_ingest::{Error, Options, Report};
 use littoral_model::write::WriteConcern;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-/// Refused rows that are shown.
+/// Maximum number of rejected rows that are shown.
 const REFUSED_SHOWN_MAX: usize = 10;
 
 /// `littoral ingest ...`.
@@ -23,48 +23,48 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Load Parquet files: columns are join keys, features and `event_timestamp`. A load that was cut goes on where it
-    /// was when it is run again.
+    /// Load Parquet files, whose columns are join keys, features and `event_timestamp`. An interrupted load resumes when it is run
+    /// again.
     Parquet(Parquet),
 }
 
 #[derive(Debug, clap::Args)]
 struct Parquet {
-    /// A file, or a directory whose `*.parquet` files are loaded in the order of their paths, also those of folders within it: one
-    /// named `KEY=VALUE` gives its files a column. Names that begin with `.` or `_` are left out.
+    /// A file, or a directory. The `*.parquet` files of a directory and its subdirectories are loaded in the order of their paths. A
+    /// subdirectory named `KEY=VALUE` adds a column to its files. Names that begin with `.` or `_` are skipped.
     path: PathBuf,
-    /// The view that the rows belong to.
+    /// The view of the rows.
     #[arg(long)]
     view: String,
-    /// The column of event timestamps [default: the one that the view's source names, or event_timestamp].
+    /// The column with event timestamps [default: the one that the view's source names, or event_timestamp].
     #[arg(long, value_name = "COLUMN")]
     timestamp: Option<String>,
-    /// The column that says when a row was made: of rows of one key and equal event timestamps, the one made last stays
-    /// [default: the one that the view's source names, or created, in files that have it].
+    /// The column with creation times: among rows with equal keys and event timestamps, the one created last wins [default: the one
+    /// that the view's source names, or created, in files that have it].
     #[arg(long, value_name = "COLUMN")]
     created: Option<String>,
-    /// Of rows of one key and equal event timestamps, keep the one that stands last in the file.
+    /// Among rows with equal keys and event timestamps, keep the last one in the file.
     #[arg(long, conflicts_with = "created")]
     ignore_created: bool,
-    /// A join key or feature whose column has another name, as `mean_delay=avg_delay`; repeat it for more.
+    /// A join key or feature whose column has another name, for example `mean_delay=avg_delay`. Repeat it for more.
     #[arg(long, value_name = "NAME=COLUMN")]
     column: Vec<String>,
-    /// Take features without a column as null instead of refusing the file.
+    /// Treat features without a column as null instead of rejecting the file.
     #[arg(long)]
     missing_as_null: bool,
     /// Send only the last row of each entity key: the online state without its history.
     #[arg(long)]
     latest_only: bool,
-    /// Batches in flight, 1 to 64.
+    /// Number of batches in flight, 1 to 64.
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     in_flight: usize,
-    /// Where the load's state is kept [default: beside the file or in the directory].
+    /// Where the load's state is stored [default: next to the file, or in the directory].
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Leave out rows that the node refuses, as those of an event too far ahead, and load the others.
+    /// Skip rows that the node rejects, such as those whose event is too far in the future, and load the others.
     #[arg(long)]
     skip_refused: bool,
-    /// Begin anew, whatever an earlier run has done.
+    /// Start from the beginning, whatever an earlier run has loaded.
     #[arg(long)]
     restart: bool,
     /// How durable each batch must be before it counts as loaded: local, quorum or regions=N.
@@ -75,10 +75,10 @@ struct Parquet {
     target: Target,
 }
 
-/// Loads, with a progress bar where somebody looks.
+/// Loads the rows, with a progress bar on a terminal.
 ///
 /// # Errors
-/// When a file does not fit, or the node refuses or cannot be reached. What was acknowledged stays.
+/// If a file does not match the view, or the node rejects rows or cannot be reached. Acknowledged rows stay.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let Action::Parquet(parquet) = &args.action;
     let options = parquet.options()?;
@@ -97,7 +97,9 @@ impl Parquet {
     fn options(&self) -> Result<Options, Failure> {
         let renamed = self.column.iter().map(|pair| match pair.split_once('=') {
             Some((name, column)) if !name.is_empty() && !column.is_empty() => Ok((name.to_owned(), column.to_owned())),
-            _ => Err(Failure::usage(format!("--column {pair}: it takes NAME=COLUMN, as mean_delay=avg_delay"))),
+            _ => {
+                Err(Failure::usage(format!("--column {pair}: expected NAME=COLUMN, for example mean_delay=avg_delay")))
+            }
         });
         Ok(Options {
             timestamp: self.timestamp.clone(),
@@ -115,7 +117,7 @@ impl Parquet {
     }
 }
 
-/// What a load's error means for the command.
+/// Converts a load's error to the command's failure.
 pub fn failed(error: Error) -> Failure {
     match error {
         Error::Client(error) => target::failed(error),
@@ -128,44 +130,52 @@ pub fn failed(error: Error) -> Failure {
 fn describe(report: &Report) -> String {
     if report.was_finished {
         let rows = text::count(report.rows);
-        return format!("{} all {rows} rows were in already; --restart sends them again", "nothing to do:".green());
+        return format!(
+            "{} all {rows} rows were loaded by an earlier run; --restart sends them again",
+            "nothing to do:".green()
+        );
     }
     let took = text::span(Duration::from_millis(report.elapsed_ms));
     let (rows, rate) = (text::count(report.rows_sent - report.rows_known), text::count(report.rows_per_second as u64));
-    let mut line = format!("{} {rows} rows in {took} ({rate} a second)", "loaded".green());
+    let mut line = format!("{} {rows} rows in {took} ({rate} per second)", "loaded".green());
     if report.lost_since {
-        line.push_str("; what an earlier run had sent was lost since, as the log was put back to an older copy, and is sent again");
+        line.push_str(
+            "; rows of an earlier run were lost, because the log was restored from an older copy, and were sent again",
+        );
     }
     let before = report.rows_resumed + report.rows_known;
     if before > 0 {
-        line.push_str(&format!("; {} were in from an earlier run", text::count(before)));
+        line.push_str(&format!("; {} were loaded by an earlier run", text::count(before)));
     }
     if report.rows_outranked > 0 {
         let outranked = text::count(report.rows_outranked);
-        line.push_str(&format!("; {outranked} of them changed nothing, as newer rows of their keys are held"));
+        line.push_str(&format!("; {outranked} of them changed nothing, because newer rows of their keys are stored"));
     }
     if report.rows_superseded > 0 {
-        line.push_str(&format!("; {} were left out for a later row of their key", text::count(report.rows_superseded)));
+        line.push_str(&format!(
+            "; {} were skipped in favour of a later row of their key",
+            text::count(report.rows_superseded)
+        ));
     }
     if report.rows_refused > 0 {
         line.push_str(&format!(
-            "\n{} {} rows were refused and left out",
-            "refused:".red(),
+            "\n{} {} rows were rejected and skipped",
+            "rejected:".red(),
             text::count(report.rows_refused)
         ));
         for refused in report.refused.iter().take(REFUSED_SHOWN_MAX) {
             line.push_str(&format!("\n  {}, row {}: {}", refused.file.display(), refused.row, refused.reason));
         }
         if report.rows_refused > REFUSED_SHOWN_MAX as u64 {
-            line.push_str("\n  ... (--json names more)");
+            line.push_str("\n  ... (--json lists more)");
         }
     }
     if report.files_hidden > 0 {
-        let hidden = format!("left out: {} files or folders whose names begin with '.' or '_'", report.files_hidden);
+        let hidden = format!("skipped: {} files or directories whose names begin with '.' or '_'", report.files_hidden);
         line.push_str(&format!("\n{}", hidden.dim()));
     }
     if report.files_other > 0 {
-        let others = format!("left out: {} files whose names do not end in .parquet", report.files_other);
+        let others = format!("skipped: {} files whose names do not end in .parquet", report.files_other);
         line.push_str(&format!("\n{}", others.dim()));
     }
     if !report.columns_ignored.is_empty() {

@@ -1,4 +1,4 @@
-//! `littoral leader`: takes writes, keeps the log, feeds edges.
+//! `littoral leader`: accepts writes, keeps the log, feeds edges.
 
 use crate::{
     commands::node::NodeArgs,
@@ -13,17 +13,17 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
-    /// The region whose leader this is [default: local].
+    /// The leader's region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// Where edges connect [default: 127.0.0.1:7071]; port 0 lets the system choose.
+    /// Where edges connect [default: 127.0.0.1:7071]. With port 0 the system chooses a port.
     #[arg(long, value_name = "ADDR")]
     peer_listen: Option<SocketAddr>,
-    /// Begin all of a new cluster here: with other regions configured, a leader whose directory is empty takes no writes before
-    /// one of them has vouched for the cluster, or all of them are as empty.
+    /// Found a new cluster with this leader. Without this flag, a leader with an empty directory and other regions in its
+    /// configuration accepts no writes until one of them confirms the cluster or all of them are equally empty.
     #[arg(long)]
     init: bool,
-    /// Adds to the clock as many milliseconds as this file says: what drills break.
+    /// Add the milliseconds in this file to the clock; for drills.
     #[arg(long, hide = true, value_name = "FILE")]
     drill_clock: Option<PathBuf>,
 }
@@ -37,10 +37,10 @@ impl Args {
     }
 }
 
-/// Runs a leader until it is asked to stop.
+/// Runs a leader until it is stopped.
 ///
 /// # Errors
-/// When the configuration is at fault, an address is taken, or the log cannot be read.
+/// If the configuration is invalid, an address is in use, or the log cannot be read.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let mut config: leader::File = config::load(args.node.config.as_deref(), &args.overrides())?;
     config.init = args.init;

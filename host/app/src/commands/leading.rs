@@ -1,4 +1,4 @@
-//! Who leads a region of a topology: its leader, or the one of its members that says so.
+//! Finds the node that leads a region of a topology: its leader, or the member that reports that it leads.
 
 use crate::{
     commands::target::{client, failed},
@@ -7,10 +7,10 @@ use crate::{
 use littoral_model::status::{NodeStatus, Role};
 use littoral_router::topology::Region;
 
-/// The state of who leads a region; `None` when the topology names nobody who could.
+/// Returns the status of the node that leads a region; `None` if the topology names no leader and no members.
 ///
 /// # Errors
-/// When nobody who could lead answers, or none of several says that it does.
+/// If no such node answers, or no member reports that it leads.
 pub async fn status(region: &Region) -> Result<Option<NodeStatus>, Failure> {
     let asked = region
         .leaders()
@@ -30,12 +30,12 @@ pub async fn status(region: &Region) -> Result<Option<NodeStatus>, Failure> {
     newest(well).map(Some).ok_or_else(|| {
         let (name, all) = (region.name, region.members.len());
         Failure::unreachable(format!(
-            "no member of region '{name}' leads now: {heard} of {all} answer; a majority of them must hear each other"
+            "no member of region '{name}' leads now: {heard} of {all} answer; a majority of them must be up and able to reach each other"
         ))
     })
 }
 
-/// The one that leads. Who was asked a moment ago may have led then: the newest epoch is right.
+/// Returns the leading node. A node may have reported its leadership before it lost it, so the newest epoch wins.
 fn newest(all: Vec<NodeStatus>) -> Option<NodeStatus> {
     all.into_iter().filter(|status| status.role == Role::Leader).max_by_key(|status| status.epoch)
 }

@@ -31,11 +31,11 @@ enum Action {
     Build {
         /// The crate's directory.
         dir: PathBuf,
-        /// Where the component goes [default: NAME.wasm in the working directory].
+        /// The output file [default: NAME.wasm in the working directory].
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Show what a component declares, and whether the sandbox takes it.
+    /// Show what a component declares, and whether the sandbox accepts it.
     Inspect {
         /// The component.
         component: PathBuf,
@@ -45,17 +45,17 @@ enum Action {
         /// The crate's directory.
         dir: PathBuf,
     },
-    /// Upload a component; from then on its name means this release.
+    /// Upload a component as a release. From then on, the module's name refers to this release.
     Push {
         /// The component.
         component: PathBuf,
         /// The module's name.
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         name: String,
-        /// The release, as `1.0.0`.
+        /// The release, for example `1.0.0`.
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         release: String,
-        /// For how long to wait until every edge that follows the node can call it, as `20s`; `0s` not at all.
+        /// How long to wait until every edge that follows the node can call it, for example `20s`. `0s` does not wait.
         #[arg(long, value_name = "TIME", default_value = "20s", value_parser = crate::output::text::parse_span)]
         wait: Duration,
         /// The node.
@@ -70,7 +70,7 @@ enum Action {
     },
     /// Drop a module.
     Drop {
-        /// Its name.
+        /// The module's name.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The node.
@@ -79,7 +79,7 @@ enum Action {
     },
 }
 
-/// What became of an upload, for programs.
+/// The result of an upload, as JSON.
 #[derive(Serialize)]
 struct Pushed {
     name: String,
@@ -90,17 +90,17 @@ struct Pushed {
     edges: Edges,
 }
 
-/// What became of a drop, for programs.
+/// The result of a drop, as JSON.
 #[derive(Serialize)]
 struct Dropped {
     name: String,
     token: String,
 }
 
-/// Does what was asked for.
+/// Runs the command.
 ///
 /// # Errors
-/// When a component does not build or is refused, or the node cannot be reached.
+/// If a component does not build or is rejected, or the node cannot be reached.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     match &args.action {
         Action::Build { dir, out } => build(dir, out.as_deref(), json),
@@ -145,7 +145,7 @@ async fn push(
         let spread = match edges.ready == edges.of {
             true => String::new(),
             false => format!(
-                "\n{} {} of {} edges can call it so far; the others prepare it",
+                "\n{} {} of {} edges can call it so far; the others are preparing it",
                 "note:".yellow(),
                 edges.ready,
                 edges.of
@@ -160,7 +160,7 @@ async fn list(target: &Target, json: bool) -> Result<ExitCode, Failure> {
     let modules = target.client()?.modules().await.map_err(failed)?;
     output::answer(json, &modules, |modules| {
         if modules.is_empty() {
-            return "there is no module yet".to_owned();
+            return "there are no modules".to_owned();
         }
         let mut table = Table::new(&["module", "release", "makes", ">size", "digest"]);
         for module in modules {
@@ -179,7 +179,7 @@ fn read(component: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(|error| Failure::usage(format!("{}: cannot be read: {error}", component.display())))
 }
 
-/// What a module declares, as people read it.
+/// Renders what a module declares, as text.
 fn manifest(manifest: &ModuleManifest) -> String {
     let mut table = Table::new(&["", "name", "type", ""]);
     for input in &manifest.inputs {
@@ -206,7 +206,7 @@ fn manifest(manifest: &ModuleManifest) -> String {
     table.render("")
 }
 
-/// What a build made, for programs.
+/// The result of a build, as JSON.
 #[derive(Serialize)]
 struct BuiltFile {
     name: String,
@@ -236,7 +236,7 @@ fn build(dir: &Path, out: Option<&Path>, json: bool) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a component says of itself, for programs.
+/// What a component declares, as JSON.
 #[derive(Serialize)]
 struct Inspected {
     digest: String,
@@ -248,7 +248,7 @@ struct Inspected {
 
 async fn inspect(component: &Path, json: bool) -> Result<ExitCode, Failure> {
     let inspected = describe(read(component)?, None).await?;
-    output::answer(json, &inspected, |inspected| details("taken", inspected))?;
+    output::answer(json, &inspected, |inspected| details("accepted", inspected))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -257,16 +257,16 @@ async fn test(dir: &Path, json: bool) -> Result<ExitCode, Failure> {
     let blocking = |error: tokio::task::JoinError| Failure::refused(error);
     let passed = tokio::task::spawn_blocking(move || littoral_module_build::test(&tests)).await;
     if !passed.map_err(blocking)?.map_err(Failure::refused)? {
-        return Err(Failure::refused("the module's own tests fail; what they said stands above"));
+        return Err(Failure::refused("the module's own tests fail; see their output above"));
     }
     let built = tokio::task::spawn_blocking(move || littoral_module_build::build(&source)).await;
     let built = built.map_err(blocking)?.map_err(Failure::refused)?;
     let inspected = describe(built.bytes, Some(true)).await?;
-    output::answer(json, &inspected, |inspected| details("its tests pass, and it is taken", inspected))?;
+    output::answer(json, &inspected, |inspected| details("its tests pass, and it is accepted", inspected))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Has the sandbox check a component, as a leader does before it takes one.
+/// Checks a component in the sandbox, as a leader does before it accepts one.
 async fn describe(bytes: Vec<u8>, tests_passed: Option<bool>) -> Result<Inspected, Failure> {
     // One instance at a time is enough here, and keeps the pool's address space small.
     let config = littoral_sandbox::Config { instances_max: 2, ..littoral_sandbox::Config::default() };

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 /// `littoral module-compile ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What the sandbox passes on.
+    /// The arguments from the sandbox.
     arguments: Vec<String>,
 }
 
 /// Compiles standard input to standard output.
 ///
 /// # Errors
-/// Never; the exit code and standard error tell the sandbox.
+/// Never. The exit code and standard error report the result to the sandbox.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(littoral_sandbox::compile_child::main(&args.arguments))
 }

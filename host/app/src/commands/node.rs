@@ -6,25 +6,25 @@ use std::{net::SocketAddr, path::PathBuf};
 /// Options of every node.
 #[derive(Debug, clap::Args)]
 pub struct NodeArgs {
-    /// The configuration file; without one the defaults hold.
+    /// The configuration file. Without one, the defaults apply.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The node's name in status, logs and metrics.
     #[arg(long)]
     name: Option<String>,
-    /// Where it keeps what must outlive it.
+    /// Where the node stores its persistent data.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where clients connect; port 0 lets the system choose, and the ready line says what it chose.
+    /// Where clients connect. With port 0 the system chooses a port, which the ready line prints.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Ends when standard input does, so that no node outlives what started it.
+    /// Exit when standard input ends, so that the node does not outlive its parent process.
     #[arg(long, hide = true)]
     pub with_parent: bool,
 }
 
 impl NodeArgs {
-    /// The environment's settings, then these flags.
+    /// Returns the environment's settings, followed by these flags.
     pub fn overrides<F: File>(&self) -> Vec<Override> {
         let mut all = overrides::from_environment(environment(), F::SECTIONS, F::TOP);
         all.extend(self.name.as_ref().map(|name| Override::flag("--name", &format!("{}.name", F::ROLE), name)));
@@ -38,7 +38,7 @@ impl NodeArgs {
     }
 }
 
-/// The environment, as far as it is text.
+/// Returns the environment variables that are valid text.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

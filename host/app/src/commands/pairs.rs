@@ -1,19 +1,19 @@
-//! `NAME=VALUE,..` of the command line.
+//! Parses `NAME=VALUE,..` from the command line.
 
 use crate::failure::Failure;
 use serde_json::Value;
 
-/// A value as it was given.
+/// A value from the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Given {
-    /// As it stands.
+    /// Unquoted text.
     Bare(String),
-    /// As JSON: in double quotes, or of an object.
+    /// JSON: in double quotes, or from an object.
     Json(Value),
 }
 
 impl Given {
-    /// It as a text, whatever it looks like; a number or null of an object as it is.
+    /// Returns unquoted text as a string, whatever it looks like, and JSON unchanged.
     pub fn into_text(self) -> Value {
         match self {
             Self::Bare(text) => Value::String(text),
@@ -21,7 +21,7 @@ impl Given {
         }
     }
 
-    /// A number, true, false or null, as JSON has them; any other text as it is.
+    /// Returns unquoted text as a number, true, false or null if it is one in JSON, and otherwise as a string.
     pub fn into_scalar(self) -> Value {
         match self {
             Self::Bare(text) => match serde_json::from_str(&text) {
@@ -33,11 +33,11 @@ impl Given {
     }
 }
 
-/// Takes `a=1,b=2` apart, or a JSON object. A comma belongs to the value before it unless another `NAME=` follows, and a value that
-/// begins with a double quote ends with the next, as a text of JSON, when a comma or nothing follows that.
+/// Parses `a=1,b=2`, or a JSON object. A comma belongs to the value before it unless another `NAME=` follows. A value that begins
+/// with a double quote is a JSON string if a comma or nothing follows the closing quote.
 ///
 /// # Errors
-/// When there is no name.
+/// If a name is missing.
 pub fn parse(text: &str) -> Result<Vec<(String, Given)>, Failure> {
     if text.trim_start().starts_with('{')
         && let Ok(Value::Object(members)) = serde_json::from_str(text)
@@ -68,14 +68,14 @@ pub fn parse(text: &str) -> Result<Vec<(String, Given)>, Failure> {
     }
 }
 
-/// The name that a text begins with, and what follows its `=`.
+/// Returns the name at the beginning of a text, and the rest after its `=`.
 fn named(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.split_once('=')?;
     let name = name.trim();
     (!name.is_empty() && !name.contains([',', '"'])).then_some((name, rest))
 }
 
-/// A text of JSON, and what follows the comma behind it, if one does.
+/// Returns a JSON string, and the rest after the comma that follows it, if there is one.
 fn quoted(text: &str) -> Option<(Value, Option<&str>)> {
     if !text.starts_with('"') {
         return None;
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_as_they_stand() {
+    fn values_are_parsed_literally() {
         for (given, expected) in [
             ("origin=ATL,destination=ORD", vec![("origin", "ATL"), ("destination", "ORD")]),
             ("code= lead", vec![("code", " lead")]),

@@ -1,4 +1,4 @@
-//! `littoral read`: reads features, and shows what is known of their freshness.
+//! `littoral read`: reads features and shows their freshness.
 
 use crate::{
     commands::pairs,
@@ -15,20 +15,21 @@ use std::{process::ExitCode, time::Duration};
 /// `littoral read ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The features, as `view:feature` or `module:output`, separated by commas.
+    /// The features, each `view:feature` or `module:output`, separated by commas.
     #[arg(long, value_delimiter = ',', required_unless_present = "service", value_name = "VIEW:FEATURE,..")]
     features: Vec<String>,
-    /// A feature service in the place of single features.
+    /// A feature service, in place of single features.
     #[arg(long, conflicts_with = "features", value_name = "NAME")]
     service: Option<String>,
-    /// One row: its join keys, as `origin=ATL,destination=ORD`. Repeat it for more rows. A value is taken as it stands, blanks and
-    /// all; one that holds `,NAME=` is given in double quotes, as JSON has texts, or the whole row as a JSON object.
+    /// The join keys of one row, for example `origin=ATL,destination=ORD`. Repeat it for more rows. Values are used literally,
+    /// including spaces. Write a value that contains `,NAME=` as a JSON string in double quotes, or the whole row as a JSON
+    /// object.
     #[arg(long = "entity", required = true, value_name = "KEY=VALUE,..")]
     entities: Vec<String>,
-    /// Request parameters for modules, as `departure_hour=17`; once for all rows, or once a row.
+    /// Request parameters for modules, for example `departure_hour=17`. Once for all rows, or once per row.
     #[arg(long = "param", value_name = "NAME=VALUE,..")]
     params: Vec<String>,
-    /// Name features as `view__feature`.
+    /// Name features `view__feature` in the answer.
     #[arg(long)]
     full_feature_names: bool,
     #[command(flatten)]
@@ -37,31 +38,31 @@ pub struct Args {
     target: Target,
 }
 
-/// How fresh the answer must be.
+/// The freshness demand.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Freshness")]
 struct Demand {
     /// The answer must include the write that returned this token.
     #[arg(long, value_name = "TOKEN")]
     at_least: Option<String>,
-    /// The answer may be at most this far behind the leader, as `50ms` or `2s`.
+    /// The answer may be at most this far behind the leader, for example `50ms` or `2s`.
     #[arg(long, value_name = "TIME", value_parser = crate::output::text::parse_span)]
     max_staleness: Option<Duration>,
-    /// Who may answer.
+    /// Which nodes answer.
     #[arg(long, value_parser = ["replica", "leader", "quorum"])]
     consistency: Option<String>,
-    /// What to do when that is not met yet.
+    /// What to do while the demand is not met.
     #[arg(long, value_parser = ["wait", "leader", "serve_stale", "fail"])]
     on_unmet: Option<String>,
-    /// How long to wait where the read waits.
+    /// How long the read may wait.
     #[arg(long, value_name = "TIME", value_parser = crate::output::text::parse_span)]
     wait: Option<Duration>,
 }
 
-/// Reads and shows.
+/// Reads features and prints the answer.
 ///
 /// # Errors
-/// When the command line is at fault, or the node refuses or cannot be reached.
+/// If an argument is invalid, the node rejects the read, or the node cannot be reached.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let read = args.request()?;
     super::block_on(async {
@@ -82,12 +83,12 @@ impl Args {
         };
         for (row, entity) in self.entities.iter().enumerate() {
             for (name, value) in pairs::parse(entity)? {
-                // As text: the node coerces to the join key's type, and an airport named 007 stays one.
+                // As text: the node converts to the join key's type, and an airport named 007 keeps its name.
                 read.entities.entry(name).or_default().push(value.into_text());
             }
             if let Some((name, _)) = read.entities.iter().find(|(_, values)| values.len() != row + 1) {
                 return Err(Failure::usage(format!(
-                    "every --entity names the same join keys, and --entity '{entity}' differs in '{name}'"
+                    "every --entity must name the same join keys, but --entity '{entity}' differs in '{name}'"
                 )));
             }
         }
@@ -95,7 +96,7 @@ impl Args {
         if self.params.len() > 1 && self.params.len() != rows {
             let given = self.params.len();
             return Err(Failure::usage(format!(
-                "give --param once, or once a row: there are {rows} rows and {given} --param"
+                "pass --param once, or once per row: there are {rows} rows and {given} --param"
             )));
         }
         for row in 0..rows {
@@ -125,7 +126,7 @@ fn ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A variant by the name that the API gives it.
+/// Returns the variant with this API name.
 fn named<T: DeserializeOwned>(name: &str) -> Result<T, Failure> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(Failure::usage)
 }
@@ -166,7 +167,7 @@ fn freshness(answer: &ReadAnswer) -> String {
     let freshness = &answer.freshness;
     let behind = match freshness.staleness_ms {
         Some(ms) => format!("at most {} behind the leader", text::span(Duration::from_secs_f64(ms.max(0.0) / 1e3))),
-        None => "no leader was ever heard".to_owned(),
+        None => "staleness unknown: no contact with a leader since the start".to_owned(),
     };
     let source = match freshness.source {
         Source::Replica => "from the replica".to_owned(),

@@ -1,7 +1,7 @@
-//! `littoral region`: what each region of a topology does, and moving that in order.
+//! `littoral region`: shows and changes the roles of a topology's regions.
 //!
-//! The topology's file is what routers read; they take notice of a change by themselves. Each command changes it at once or not at
-//! all, says what it did, and can be repeated.
+//! Routers read the topology file and reload it when it changes. Each command changes the file atomically, prints what it did, and
+//! can be repeated.
 
 use crate::{
     commands::leading,
@@ -21,67 +21,67 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often leaders are asked while one catches up.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often leaders are queried while one catches up.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// `littoral region ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
-    /// The topology's file: the one that the routers read.
+    /// The topology file that the routers read.
     #[arg(long, global = true, value_name = "FILE", default_value = "edge-config/topology-two-regions.toml")]
     topology: PathBuf,
-    /// Say what would be done, and do nothing.
+    /// Print what would be done, and do nothing.
     #[arg(long, global = true)]
     dry_run: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show the regions: role, share of requests, and what their leaders have of each other.
+    /// Show each region's role, weight, leader, and replication from the other regions.
     List,
-    /// Make a region active: it takes reads and writes.
+    /// Make a region active: it accepts reads and writes.
     Promote { region: Name },
-    /// Make a region stand by: it takes reads when no active region can, and no writes.
+    /// Make a region standby: it accepts reads when no active region can, and no writes.
     Demote { region: Name },
-    /// Send a region no new requests; running ones finish.
+    /// Drain a region: it receives no new requests, and running ones finish.
     Drain { region: Name },
-    /// Move requests from one region to another: drain the first, wait until the second has everything, promote the second.
+    /// Move requests to another region: drain FROM, wait until TO has everything, promote TO.
     Failover {
         from: Name,
         to: Name,
-        /// How long the second may take to have everything, as `30s`.
+        /// How long TO may take until it has everything, for example `30s`.
         #[arg(long, default_value = "60s", value_parser = text::parse_span)]
         wait: Duration,
-        /// Promote although the first cannot be asked what it has: what only it has taken is missing until it comes back.
+        /// Promote TO although FROM cannot be reached. Writes that only FROM has are missing until it comes back.
         #[arg(long)]
         lost: bool,
     },
-    /// Move them back: the first has everything, then takes requests in steps, then the second stands by.
+    /// Move requests back: wait until TO has everything, send it requests in steps, make FROM standby.
     Failback {
         to: Name,
         from: Name,
-        /// How long it may take until it has everything, as `30s`.
+        /// How long TO may take until it has everything, for example `30s`.
         #[arg(long, default_value = "60s", value_parser = text::parse_span)]
         wait: Duration,
-        /// Shares of its requests, in a hundred, one after the other.
+        /// The successive weights of TO, in percent.
         #[arg(long, value_delimiter = ',', default_value = "10,50,100", value_parser = clap::value_parser!(u8).range(1..=100))]
         steps: Vec<u8>,
-        /// How long each share is held before the next, as `10s`.
+        /// How long each weight is kept before the next, for example `10s`.
         #[arg(long, default_value = "5s", value_parser = text::parse_span)]
         hold: Duration,
-        /// Leave the second active, as where all regions are.
+        /// Leave FROM active, for topologies in which all regions are.
         #[arg(long)]
         keep: bool,
     },
 }
 
-/// Does what was asked for.
+/// Runs the command.
 ///
 /// # Errors
-/// When the file or a region is at fault, or a leader cannot be reached or does not catch up. What was done by then stands in the
-/// file, and the command can be repeated.
+/// If the file or a region is invalid, or a leader cannot be reached or does not catch up. The file contains the steps done so far,
+/// and the command can be repeated.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         let topology = read_topology(&args.topology).map_err(Failure::usage)?;
@@ -124,7 +124,11 @@ impl Moves<'_> {
         let found = self.topology.regions.iter().find(|region| region.name == name);
         found.ok_or_else(|| {
             let known: Vec<_> = self.topology.regions.iter().map(|region| region.name.to_string()).collect();
-            Failure::usage(format!("{}: there is no region '{name}'; it has {}", self.path.display(), known.join(", ")))
+            Failure::usage(format!(
+                "{}: there is no region '{name}'; its regions are {}",
+                self.path.display(),
+                known.join(", ")
+            ))
         })
     }
 
@@ -133,17 +137,17 @@ impl Moves<'_> {
         let (old, share) = (region.role, region.weight);
         let weight = weight.unwrap_or(share);
         let what = match role {
-            Role::Active => format!("active, with {weight} in a hundred of its requests"),
-            Role::Standby => "standing by".to_owned(),
+            Role::Active => format!("active, with {weight}% of its requests"),
+            Role::Standby => "standby".to_owned(),
             Role::Draining => "draining".to_owned(),
         };
         if (old, share) == (role, weight) {
-            self.say(format!("'{name}' is {what} already"));
+            self.say(format!("'{name}' is already {what}"));
             return Ok(());
         }
         let others = self.topology.regions.iter().filter(|other| other.name != name);
         if role != Role::Active && old == Role::Active && !others.clone().any(|other| other.role == Role::Active) {
-            self.say("no region is active from now on: writes are refused until one is promoted".to_owned());
+            self.say("no region is active from now on: writes are rejected until one is promoted".to_owned());
         }
         if !self.dry_run {
             edit(self.path, name, role, weight)?;
@@ -161,7 +165,7 @@ impl Moves<'_> {
         self.set(from, Role::Draining, None)?;
         if lost {
             self.say(format!(
-                "what only '{from}' has taken is missing until it comes back; `littoral conflicts list` shows what lost"
+                "writes that only '{from}' has are missing until it comes back; `littoral conflicts list` then shows those that lost"
             ));
         } else {
             self.catch_up(from, to, wait).await?;
@@ -182,20 +186,20 @@ impl Moves<'_> {
             self.set(to, Role::Active, Some(*share))?;
             if !self.dry_run && at + 1 < steps.len() {
                 tokio::time::sleep(hold).await;
-                // A region that does not bear its share gets no more.
+                // A region that does not respond at its current weight gets no higher one.
                 self.status(to).await?;
             }
         }
         if keep { Ok(()) } else { self.set(from, Role::Standby, None) }
     }
 
-    /// Waits until `to` has everything that `from` has now.
+    /// Waits until `to` has everything that `from` has at the time of the call.
     async fn catch_up(&mut self, from: Name, to: Name, wait: Duration) -> Result<(), Failure> {
         let begun = Instant::now();
         let wanted = self
             .status(from)
             .await
-            .map_err(|error| Failure { message: format!("{error}; if '{from}' is lost, say --lost"), ..error })?;
+            .map_err(|error| Failure { message: format!("{error}; if '{from}' is lost, use --lost"), ..error })?;
         loop {
             let has = self.status(to).await?;
             if has.covers(&wanted.watermark) {
@@ -204,23 +208,23 @@ impl Moves<'_> {
             }
             if begun.elapsed() >= wait {
                 return Err(Failure::refused(format!(
-                    "'{to}' did not get what '{from}' has within {} s; it has '{}' of '{}'. Nothing further was moved: \
-                     see `littoral region list`, and repeat this",
+                    "'{to}' did not receive everything that '{from}' has within {} s; it has '{}' of '{}'. No further step was \
+                     made: see `littoral region list`, and repeat this command",
                     wait.as_secs(),
                     has.watermark,
                     wanted.watermark
                 )));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
 
-    /// How far a region's leader has every region's records.
+    /// Returns the status of a region's leader.
     async fn status(&self, name: Name) -> Result<NodeStatus, Failure> {
         let leader = leading::status(self.region(name)?).await?;
         let leader = leader.ok_or_else(|| {
             Failure::usage(format!(
-                "region '{name}' of {} names no leader, and so cannot be asked",
+                "region '{name}' of {} has no leader in the topology; add `leader` or `members`",
                 self.path.display()
             ))
         })?;
@@ -246,7 +250,7 @@ impl Moves<'_> {
                     leader = json!({ "name": status.name, "position": status.position.to_string() });
                     of = status.regions;
                     let which = if region.members.is_empty() { String::new() } else { format!("{} ", status.name) };
-                    format!("{which}{} at {}", "well".green(), text::count(status.position.lsn.0))
+                    format!("{which}{} at {}", "up".green(), text::count(status.position.lsn.0))
                 }
             };
             let others: Vec<String> = of
@@ -264,17 +268,17 @@ impl Moves<'_> {
         if unreached.is_empty() {
             return Ok(());
         }
-        Err(Failure::unreachable(format!("no leader was reached in {}", unreached.join(", "))))
+        Err(Failure::unreachable(format!("no leader could be reached in {}", unreached.join(", "))))
     }
 }
 
-/// Changes a region's role and share in the file, which keeps its comments and its order, and puts it in its place at once.
+/// Changes a region's role and weight in the file atomically, and keeps the file's comments and order.
 fn edit(path: &Path, name: Name, role: Role, weight: u8) -> Result<(), Failure> {
     let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot change {}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
     let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| cannot(&error))?;
     let regions = document.get_mut("regions").and_then(toml_edit::Item::as_array_of_tables_mut);
-    let regions = regions.ok_or_else(|| cannot(&"its regions are not written as [[regions]]"))?;
+    let regions = regions.ok_or_else(|| cannot(&"its regions are not declared as [[regions]]"))?;
     let role = serde_json::to_value(role).map_err(|error| cannot(&error))?;
     for table in regions.iter_mut() {
         if table.get("name").and_then(toml_edit::Item::as_str) == Some(name.as_str()) {
@@ -288,7 +292,7 @@ fn edit(path: &Path, name: Name, role: Role, weight: u8) -> Result<(), Failure> 
     std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| cannot(&error))
 }
 
-/// Sets a value and keeps what stands around it.
+/// Sets a value and keeps the surrounding whitespace and comments.
 fn put(table: &mut toml_edit::Table, key: &str, value: toml_edit::Value) {
     match table.get_mut(key).and_then(toml_edit::Item::as_value_mut) {
         Some(old) => {
@@ -305,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_keeps_comments_and_what_it_does_not_concern() {
+    fn a_change_keeps_comments_and_other_settings() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("topology.toml");
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config/topology-two-regions.toml");

@@ -11,23 +11,22 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 /// `littoral router ...`. Every flag overrides the environment, which overrides the file.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file; without one the defaults hold.
+    /// The configuration file. Without one, the defaults apply.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The router's name in status, logs and metrics.
     #[arg(long)]
     name: Option<String>,
-    /// The topology's file [default: edge-config/topology-two-regions.toml].
+    /// The topology file [default: edge-config/topology-two-regions.toml].
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
-    /// Where clients connect [default: 127.0.0.1:6560]; port 0 lets the system choose, and the ready line says what it
-    /// chose.
+    /// Where clients connect [default: 127.0.0.1:6560]. With port 0 the system chooses a port, which the ready line prints.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Where the DNS responder listens, over UDP and TCP [default: nowhere].
+    /// Where the DNS responder listens, over UDP and TCP [default: not set; no responder runs].
     #[arg(long, value_name = "ADDR")]
     dns_listen: Option<SocketAddr>,
-    /// Ends when standard input does, so that no router outlives what started it.
+    /// Exit when standard input ends, so that the router does not outlive its parent process.
     #[arg(long, hide = true)]
     with_parent: bool,
 }
@@ -47,10 +46,10 @@ impl Args {
     }
 }
 
-/// Runs a router until it is asked to stop.
+/// Runs a router until it is stopped.
 ///
 /// # Errors
-/// When the configuration or the topology is at fault, or an address is taken.
+/// If the configuration or the topology is invalid, or an address is in use.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let config: router::File = config::load(args.config.as_deref(), &args.overrides())?;
     node::process::run(&config.common(), args.with_parent, |tasks| node::router::start(config.clone(), tasks, json))

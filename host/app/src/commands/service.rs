@@ -21,10 +21,10 @@ pub struct Args {
     action: Action,
 }
 
-/// Does what was asked for.
+/// Runs the command.
 ///
 /// # Errors
-/// When a file is at fault, or the node refuses or cannot be reached.
+/// If a file is invalid, the node rejects the request, or the node cannot be reached.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(definitions::run::<Services>(&args.action, json))
 }

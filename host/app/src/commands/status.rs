@@ -13,7 +13,7 @@ use std::{process::ExitCode, time::Duration};
 /// `littoral status ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The nodes' doors.
+    /// The URLs of the nodes' doors.
     #[arg(value_name = "URL", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
     nodes: Vec<String>,
 }
@@ -23,17 +23,17 @@ struct Report {
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<NodeStatus>,
-    /// Of a router, what it knows of the doors that it sends requests to.
+    /// For a router: the state of the doors to which it sends requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     routes: Option<Routes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-/// Asks every node and shows them side by side.
+/// Queries every node and shows them side by side.
 ///
 /// # Errors
-/// When a node does not answer; the others are shown.
+/// If a node does not answer; the others are shown.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         let asked = args.nodes.iter().map(|url| async move {
@@ -66,9 +66,9 @@ fn render(reports: &[Report]) -> String {
         Table::new(&["node", "role", "region", "state", ">position", ">behind", "writes", ">rows", ">memory", "door"]);
     let mut views = Table::new(&["node", "view", "held", ">rows", ">memory"]);
     let mut modules = Table::new(&["node", "module", "release", "digest", "state"]);
-    let mut regions = Table::new(&["node", "takes from", "state", ">has up to", ">behind", ">they have up to"]);
-    let mut members = Table::new(&["node", "member", "heard of"]);
-    let mut doors = Table::new(&["router", "sends to", "node", "state", ">under way", "door"]);
+    let mut regions = Table::new(&["node", "replicates from", "state", ">has up to", ">behind", ">they have up to"]);
+    let mut members = Table::new(&["node", "member", "reachable"]);
+    let mut doors = Table::new(&["router", "sends to", "node", "state", ">in flight", "door"]);
     let mut errors = String::new();
     for report in reports {
         let Some(status) = &report.status else {
@@ -114,7 +114,7 @@ fn render(reports: &[Report]) -> String {
     tables.map(|table| table.render("")).chain([errors]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// At a member that leads, those that follow it, and whether it hears of them.
+/// Returns a leading member's followers, and whether it hears from each.
 fn heard(status: &NodeStatus) -> impl Iterator<Item = (&str, bool)> {
     let gauges = status.gauges.iter();
     gauges.filter_map(|(name, value)| Some((name.strip_prefix("member_heard/")?, *value > 0.0)))
@@ -132,8 +132,8 @@ fn node(status: &NodeStatus, url: &str) -> [String; 10] {
         (Role::Edge | Role::Follower, None) => "unknown".to_owned(),
     };
     let writes = match (status.writable, status.role) {
-        (true, Role::Leader) => "takes".green(),
-        (true, Role::Follower | Role::Edge | Role::Router) => "passes on".to_owned(),
+        (true, Role::Leader) => "accepts".green(),
+        (true, Role::Follower | Role::Edge | Role::Router) => "forwards".to_owned(),
         (false, _) => "none".red(),
     };
     [
@@ -150,7 +150,7 @@ fn node(status: &NodeStatus, url: &str) -> [String; 10] {
     ]
 }
 
-/// A variant's name as the API writes it.
+/// Returns a variant's API name.
 fn name_of(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_shown_with_their_role_staleness_and_what_becomes_of_writes() {
+    fn members_are_shown_with_their_role_staleness_and_handling_of_writes() {
         let mut leader = member("m1", Role::Leader, Some(0), true);
         if let Some(status) = &mut leader.status {
             status.gauges = [("member_heard/m2", 1.0), ("member_heard/m3", 0.0), ("queue_depth", 1.0)]
@@ -197,8 +197,8 @@ mod tests {
         let all = [leader, member("m2", Role::Follower, Some(14), true), member("m3", Role::Follower, None, false)];
         let shown = render(&all);
         let line = |name: &str, word: &str| shown.lines().any(|line| line.contains(name) && line.contains(word));
-        assert!(line("m1", "leader") && line("m1", "takes"), "{shown}");
-        assert!(line("m2", "follower") && line("m2", "14 ms") && line("m2", "passes on"), "{shown}");
+        assert!(line("m1", "leader") && line("m1", "accepts"), "{shown}");
+        assert!(line("m2", "follower") && line("m2", "14 ms") && line("m2", "forwards"), "{shown}");
         assert!(line("m3", "follower") && line("m3", "unknown") && line("m3", "none"), "{shown}");
         let heard = |name: &str, word: &str| {
             shown.lines().any(|line| line.contains("m1") && line.contains(name) && line.contains(word))
@@ -219,7 +219,7 @@ mod tests {
         router.routes = Some(serde_json::from_str(routes).unwrap());
         let shown = render(&[router]);
         let line = |words: &[&str]| shown.lines().any(|line| words.iter().all(|word| line.contains(word)));
-        assert!(line(&["front", "router", "ready", "passes on"]), "{shown}");
+        assert!(line(&["front", "router", "ready", "forwards"]), "{shown}");
         assert!(line(&["front", "eu", "e1", "healthy", "h:1"]) && line(&["e2", "draining"]), "{shown}");
         assert!(line(&["e3", "ejected for", "2"]), "{shown}");
     }

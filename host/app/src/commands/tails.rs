@@ -1,4 +1,5 @@
-//! `littoral tails`: what a member of a region's log had alone and had to give up, and what an edge held that its leader's log has lost.
+//! `littoral tails`: detached tails. A member keeps records that it had to remove from its log; an edge keeps rows that its leader's log
+//! has lost.
 
 use crate::{
     commands::target::{Target, failed},
@@ -18,39 +19,39 @@ pub struct Args {
     action: Action,
 }
 
-/// Each at the door of the member or edge that keeps the tail (`--to`).
+/// Actions on tails. Each needs the door of the member or edge that keeps the tail (`--to`).
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show those that a member or an edge keeps.
+    /// List the tails that a member or an edge keeps.
     List {
         #[command(flatten)]
         target: Target,
     },
-    /// Show rows and deletions of one.
+    /// Show the rows and deletions of a tail.
     Show {
-        /// The tail, as `list` names it.
+        /// The name of the tail, as printed by `list`.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
-        /// From this record on.
+        /// The first record to show.
         #[arg(long, default_value_t = 0, value_name = "LSN")]
         from: u64,
-        /// How many.
+        /// Maximum number of rows.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000))]
         limit: u16,
         #[command(flatten)]
         target: Target,
     },
-    /// Take its writes into the region's log, under their old versions: they lose to what was written since. Can be repeated.
+    /// Append a tail's writes to the region's log under their old versions, so that newer writes win. Can be repeated.
     Merge {
-        /// The tail, as `list` names it.
+        /// The name of the tail, as printed by `list`.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         target: Target,
     },
-    /// Forget it, and with it what had been acknowledged and the region's log has lost.
+    /// Delete a tail, including acknowledged writes that the region's log has lost.
     Drop {
-        /// The tail, as `list` names it.
+        /// The name of the tail, as printed by `list`.
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
@@ -58,10 +59,10 @@ enum Action {
     },
 }
 
-/// Lists, shows, merges or drops.
+/// Lists, shows, merges or drops tails.
 ///
 /// # Errors
-/// When the node keeps no tails or cannot be reached, does not keep this one, or nobody leads to take it.
+/// If the node keeps no tails, does not have this one or cannot be reached, or if no leader can accept it.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         match &args.action {
@@ -88,19 +89,19 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
 
 fn list(found: &[Tail]) -> String {
     if found.is_empty() {
-        return "no detached tails are kept there\n".to_owned();
+        return "this node keeps no detached tails\n".to_owned();
     }
     let mut table = Table::new(&["tail", ">epoch", ">first", ">last", ">size", "log"]);
     for tail in found {
         let [epoch, first, last] = [tail.epoch, tail.first, tail.last].map(text::count);
         table.row([tail.name.cyan(), epoch, first, last, text::bytes(tail.bytes), tail.incarnation.clone()]);
     }
-    format!("{}`littoral tails show NAME` has their rows, `merge` and `drop` end them\n", table.render(""))
+    format!("{}`littoral tails show NAME` shows a tail's rows; `merge` or `drop` removes it\n", table.render(""))
 }
 
 fn show(page: &TailPage) -> String {
     if page.records.is_empty() {
-        return "no rows and no deletions there: what it holds besides only concerns the log itself\n".to_owned();
+        return "no rows or deletions from there on; the other records only concern the log itself\n".to_owned();
     }
     let mut table = Table::new(&[">record", "view", "key", "values", "event"]);
     for record in &page.records {
@@ -117,7 +118,7 @@ fn values(record: &TailRecord) -> String {
     match &record.values {
         _ if record.deleted => "deleted".to_owned(),
         Some(values) => members(values),
-        None => "(of a view that is no more)".to_owned(),
+        None => "(of a dropped view)".to_owned(),
     }
 }
 
@@ -134,14 +135,12 @@ fn said_merged(name: &str, merged: &TailMerged) -> String {
         count(rows)
     );
     if of_other_regions > 0 {
-        said += &format!(
-            "{} were left out: other regions had taken them, and they come back from there\n",
-            count(of_other_regions)
-        );
+        said +=
+            &format!("{} were left out: other regions have them and replicate them again\n", count(of_other_regions));
     }
     if without_view > 0 {
         said += &format!(
-            "{} were left out, as their views are not in the catalogue, and the tail is kept: make the views and merge it again, or drop it\n",
+            "{} were left out, because their views are not in the catalogue; the tail is kept: create the views and merge it again, or drop it\n",
             count(without_view)
         );
     }

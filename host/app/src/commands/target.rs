@@ -1,35 +1,35 @@
-//! Which node a command talks to, and how its refusals end the command.
+//! The node to which a command is sent, and how its errors end the command.
 
 use crate::failure::Failure;
 use littoral_client::{Client, Config, Error};
 
-/// The node to talk to.
+/// The node to which the command is sent.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Target {
-    /// The node's door: a leader, or an edge, which passes writes on to its leader.
+    /// The URL of the node's door: a leader, or an edge, which forwards writes to its leader.
     #[arg(long, value_name = "URL", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
     pub to: String,
 }
 
 impl Target {
-    /// A client of the node.
+    /// Returns a client of the node.
     ///
     /// # Errors
-    /// When the address cannot be used.
+    /// If the address is invalid.
     pub fn client(&self) -> Result<Client, Failure> {
         client(&self.to)
     }
 }
 
-/// A client of the node at `url`.
+/// Returns a client of the node at `url`.
 ///
 /// # Errors
-/// When the address cannot be used.
+/// If the address is invalid.
 pub fn client(url: &str) -> Result<Client, Failure> {
     Client::new(url, Config::default()).map_err(failed)
 }
 
-/// What a call's error means for the command.
+/// Converts a call's error to the command's failure.
 pub fn failed(error: Error) -> Failure {
     match &error {
         Error::Address { .. } | Error::Request(_) => Failure::usage(error),

@@ -1,4 +1,4 @@
-//! `littoral verify`: proves that an edge holds what its leader holds.
+//! `littoral verify`: verifies that an edge's rows equal its leader's.
 
 use crate::{
     commands::target::failed,
@@ -12,18 +12,18 @@ use std::{process::ExitCode, time::Duration};
 /// `littoral verify ...`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The edge's door.
+    /// The URL of the edge's door.
     #[arg(value_name = "EDGE", env = "LITTORAL_URL", default_value = "http://127.0.0.1:6566")]
     edge: String,
-    /// How long it may take, in seconds: the edge goes through every row.
+    /// Timeout, in seconds. The edge checks every row.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
 }
 
-/// Has the edge compare itself with its leader, and shows what it has found.
+/// Makes the edge compare its rows with its leader's, and shows the result.
 ///
 /// # Errors
-/// When the edge cannot be asked, or cannot compare itself now. A difference is no error here but exit code 1.
+/// If the edge cannot be reached, or cannot compare its rows now. A difference is not an error but exit code 1.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(async {
         let config = Config { timeout_ms: args.timeout.saturating_mul(1_000), ..Config::default() };
@@ -46,15 +46,15 @@ fn render(found: &Verification) -> String {
 }
 
 fn verdict(view: &ViewVerification) -> String {
-    let mended = if view.mended { ", mended" } else { "" };
+    let mended = if view.mended { ", repaired" } else { "" };
     match view.equal {
         Some(true) => "equal".green(),
-        None if view.residency == "leader" => "held at the leader only".to_owned(),
-        None => "not known: the leader does not vouch for it; see its log".yellow(),
+        None if view.residency == "leader" => "held by the leader only".to_owned(),
+        None => "unknown: the leader has excluded the view, because its rows changed in memory; see its log".yellow(),
         Some(false) if view.rows_differed > 0 => format!("{} rows differed{mended}", view.rows_differed).red(),
         Some(false) => {
             let (differed, spoilt) = (view.buckets_differed.len(), view.buckets_spoilt.len());
-            format!("{differed} buckets differed, {spoilt} had changed in memory{mended}").red()
+            format!("{differed} buckets differed, {spoilt} were corrupted in memory{mended}").red()
         }
     }
 }

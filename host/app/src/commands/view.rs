@@ -24,10 +24,10 @@ pub struct Args {
     action: Action,
 }
 
-/// Does what was asked for.
+/// Runs the command.
 ///
 /// # Errors
-/// When a file is at fault, or the node refuses or cannot be reached.
+/// If a file is invalid, the node rejects the request, or the node cannot be reached.
 pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     super::block_on(definitions::run::<Views>(&args.action, json))
 }
@@ -115,7 +115,7 @@ impl Kind for Views {
     }
 }
 
-/// Where a view's rows come from, and how they name what it needs.
+/// Renders a view's row source and its column names.
 fn source(source: &RowSource) -> String {
     let RowSource { name, about: said, event_timestamp, created, field_mapping } = source;
     let mut parts = Vec::new();
