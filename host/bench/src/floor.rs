@@ -1,9 +1,9 @@
-//! The floor: a bare server on the gateway's HTTP stack that answers the same bytes, header lines included, to everything.
+//! The floor: a bare server on the doors' HTTP stack that answers the same bytes, header lines included, to everything.
 
 use crate::{failure::Failure, stand};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use littoral_gateway::bare;
+use littoral_doors::bare;
 use littoral_provision::{Guarded, http::Answer, ready::Ready};
 use littoral_runtime::workers;
 use std::{

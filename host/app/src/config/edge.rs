@@ -33,7 +33,7 @@ pub struct File {
     pub feed: feed::Config,
     /// The door's bounds.
     #[serde(default)]
-    pub door: littoral_gateway::Config,
+    pub door: littoral_doors::Config,
     /// The sandbox's bounds.
     #[serde(default)]
     pub modules: littoral_sandbox::Config,

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const DESCRIPTORS_OF_EVERY_NODE: u64 = 128;
 
 /// Connections at the door, as a need of file descriptors.
-pub fn clients(door: &littoral_gateway::Config) -> Bound {
+pub fn clients(door: &littoral_doors::Config) -> Bound {
     Bound { key: "door.connections_max", connections: door.connections_max as u64 }
 }
 
@@ -25,7 +25,7 @@ pub fn peers(feed: &littoral_feed::server::Config) -> Bound {
 /// What cannot be in the sections that bound a node's listeners and modules.
 pub fn misfits(
     feed: &littoral_feed::server::Config,
-    door: &littoral_gateway::Config,
+    door: &littoral_doors::Config,
     modules: &littoral_sandbox::Config,
 ) -> impl Iterator<Item = Misfit> {
     let sections = [("feed", feed.problems()), ("door", door.problems()), ("modules", modules_problems(modules))];

@@ -1,7 +1,7 @@
 //! What leaders and edges have in common: a door in front, a sandbox beside.
 
 use crate::{cli::BUILD, failure::Failure, node::process::Tasks};
-use littoral_gateway::{Door, Metrics, Opener};
+use littoral_doors::{Door, Metrics, Opener};
 use littoral_model::ports::ModuleRuntime;
 use littoral_runtime::TaskKind;
 use std::{convert::Infallible, path::Path, sync::Arc};
@@ -35,13 +35,13 @@ pub fn sandbox(
 pub fn serve(
     tasks: &mut Tasks,
     listener: TcpListener,
-    config: littoral_gateway::Config,
+    config: littoral_doors::Config,
     starting: impl Fn() -> String + Send + Sync + 'static,
 ) -> Opener {
     let metrics = tasks.metrics.clone();
     let metrics = Some(Metrics::new(move || metrics.render()));
     let (reactors, draining) = (tasks.reactors.clone(), tasks.supervisor.draining());
-    let config = littoral_gateway::Config { build: BUILD, metrics, reactors, draining, ..config };
+    let config = littoral_doors::Config { build: BUILD, metrics, reactors, draining, ..config };
     let door = Door::new(listener, config, starting);
     let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
     tasks.supervisor.spawn(TaskKind::Door, "door", async move {

@@ -1,7 +1,7 @@
 //! Bodies that are wrong, or meant to hurt. Every one is answered, and the door goes on.
 
 use crate::{feast_project, node::MemoryNode, stand::Door};
-use littoral_gateway::Config;
+use littoral_doors::Config;
 use serde_json::json;
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
-use littoral_gateway::Config;
+use littoral_doors::Config;
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -47,7 +47,7 @@ impl Door {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        tokio::spawn(littoral_gateway::serve(listener, config, Arc::new(node), Arc::new(Adder), shutdown.clone()));
+        tokio::spawn(littoral_doors::serve(listener, config, Arc::new(node), Arc::new(Adder), shutdown.clone()));
         let client = legacy::Client::builder(TokioExecutor::new()).build_http();
         Self { address, _open: shutdown.drop_guard(), client }
     }

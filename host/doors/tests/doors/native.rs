@@ -5,7 +5,7 @@ use crate::{
     node::MemoryNode,
     stand::{Answer, Door},
 };
-use littoral_gateway::{Config, Metrics};
+use littoral_doors::{Config, Metrics};
 use littoral_model::{
     status::Shortfalls,
     value::ValueType,
