@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
+use littoral_api::headers::IDEMPOTENCY_KEY;
 use serde::Serialize;
 
 use crate::Error;
@@ -46,17 +47,17 @@ impl Call {
         self
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Result<Self, Error> {
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Result<Self, Error> {
         let value = HeaderValue::from_str(value)
             .map_err(|_| Error::Request(format!("header '{name}' cannot hold '{}'", value.escape_debug())))?;
-        self.headers.push((HeaderName::from_static(name), value));
+        self.headers.push((name, value));
         Ok(self)
     }
 
     /// A write with this key may arrive twice: the node answers the second as the first.
     pub(crate) fn idempotency_key(self, key: Option<&str>) -> Result<Self, Error> {
         match key {
-            Some(key) => Ok(self.header("idempotency-key", key)?.idempotent()),
+            Some(key) => Ok(self.header(IDEMPOTENCY_KEY, key)?.idempotent()),
             None => Ok(self),
         }
     }

@@ -1,6 +1,6 @@
 //! What can go wrong with a call.
 
-use serde::Deserialize;
+use littoral_api::Problem;
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,36 +67,6 @@ pub enum Error {
     /// What should be sent cannot be sent.
     #[error("the request cannot be made: {0}")]
     Request(String),
-}
-
-/// What a node says when it refuses: its `application/problem+json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Problem {
-    /// The HTTP status.
-    pub status: u16,
-    /// A stable snake_case word for programs.
-    pub code: String,
-    /// The kind of problem, in words.
-    pub title: String,
-    /// What was wrong here, and what to do.
-    pub detail: String,
-    /// Where the row that is at fault stands in the write, if one is.
-    pub row: Option<u64>,
-}
-
-impl std::error::Error for Problem {}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words = if self.detail.is_empty() { &self.title } else { &self.detail };
-        match (words.is_empty(), self.code.is_empty()) {
-            (true, true) => write!(f, "the node answered with status {}", self.status),
-            (true, false) => write!(f, "{} (status {})", self.code, self.status),
-            (false, true) => write!(f, "{words} (status {})", self.status),
-            (false, false) => write!(f, "{words} ({}, status {})", self.code, self.status),
-        }
-    }
 }
 
 impl Error {

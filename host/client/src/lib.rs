@@ -1,4 +1,4 @@
-//! A typed client of a node's doors: the native API under `/v1`, and Feast's read for those who compare the two.
+//! A typed client of a node's door: the native API under `/v1`, and Feast's read to compare the two.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), littoral_client::Error> {
@@ -9,8 +9,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Every call has a deadline and a bound on the answer's size. A call is repeated only where that cannot do harm: it
-//! never reached the node, or it is idempotent and the node says that it is busy.
+//! Every call has a deadline and a bound on the size of its answer. The client retries a call only if it never reached the node,
+//! or if it is idempotent and the node is busy.
 
 mod address;
 mod call;
@@ -24,28 +24,25 @@ mod modules;
 mod node;
 mod push_sources;
 mod read;
-mod receipt;
 mod routes;
 mod rows;
 mod services;
 mod tails;
 mod views;
-mod whole;
-mod wire_view;
 
 pub use client::Client;
 pub use config::Config;
-pub use conflicts::{Conflict, ConflictSide, Conflicts};
-pub use error::{Error, Problem};
-pub use feast::{FeastAnswer, FeastColumn, FeastMetadata};
-pub use modules::{Edges, ModuleInfo, ModulePut};
+pub use error::Error;
+pub use littoral_api::{
+    ChangeReceipt, Object, Problem, RowsReceipt,
+    conflicts::{Conflict, ConflictSide, Conflicts},
+    feast::{FeastAnswer, FeastColumn, FeastMetadata},
+    modules::{Edges, ModuleInfo, ModulePut},
+    read::{Demand, Freshness, Read, ReadAnswer, ReadColumn},
+    receipt::{Outranked, RowPlace},
+    routes::{Routed, RoutedDoor, RoutedRegion, Routes},
+    rows::{HeldRow, RowDelete, RowDocument, RowPage, ViewRows},
+    tails::{Tail, TailPage, TailRecord},
+};
 pub use node::{Catalogue, Readiness};
-pub use read::{Demand, Freshness, Read, ReadAnswer, ReadColumn};
-pub use receipt::{ChangeReceipt, Outranked, RowsReceipt};
-pub use routes::{Routed, RoutedDoor, RoutedRegion, Routes};
-pub use rows::{HeldRow, RowDelete, RowDocument, RowPage, ViewRows};
-pub use tails::{Tail, TailPage, TailRecord};
 pub use views::ViewPut;
-
-/// A JSON object, as keys and values of rows travel.
-pub type Object = serde_json::Map<String, serde_json::Value>;

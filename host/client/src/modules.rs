@@ -1,69 +1,10 @@
-//! Modules.
+//! Calls about modules.
 
-use crate::{ChangeReceipt, Client, Error, address::escape, call::Call};
+use crate::{ChangeReceipt, Client, Error, ModuleInfo, ModulePut, address::escape, call::Call};
 use bytes::Bytes;
 use http::Method;
-use littoral_model::module::{ModuleDigest, ModuleManifest};
-use serde::{Deserialize, Deserializer, Serialize};
+use littoral_api::modules::Modules;
 use std::time::Duration;
-
-/// A module under its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModuleInfo {
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// The release.
-    #[serde(default)]
-    pub version: String,
-    /// The component's content address, as 64 hexadecimal digits.
-    #[serde(deserialize_with = "digest")]
-    pub digest: String,
-    /// The component's size in bytes.
-    #[serde(default)]
-    pub size: u64,
-    /// What it declares.
-    pub manifest: ModuleManifest,
-}
-
-/// What became of an uploaded module.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct ModulePut {
-    /// The component's content address, as 64 hexadecimal digits.
-    #[serde(deserialize_with = "digest")]
-    pub digest: String,
-    /// What it declares.
-    pub manifest: ModuleManifest,
-    /// Where the release stands in the log.
-    #[serde(flatten)]
-    pub receipt: ChangeReceipt,
-    /// Which edges can call it, as far as was waited for.
-    #[serde(default)]
-    pub edges: Edges,
-}
-
-/// How many of the edges that follow a node can call a release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edges {
-    /// Those that can.
-    pub ready: u64,
-    /// All that are connected.
-    pub of: u64,
-}
-
-/// A digest as text or as its bytes.
-fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Text(String),
-        Bytes(ModuleDigest),
-    }
-    Ok(match Form::deserialize(deserializer)? {
-        Form::Text(text) => text,
-        Form::Bytes(digest) => digest.to_string(),
-    })
-}
 
 impl Client {
     /// Every module, by name.
@@ -71,11 +12,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn modules(&self) -> Result<Vec<ModuleInfo>, Error> {
-        #[derive(Deserialize)]
-        struct All {
-            modules: Vec<ModuleInfo>,
-        }
-        let all: All = self.send(Call::get("/v1/modules")).await?.json()?;
+        let all: Modules = self.send(Call::get("/v1/modules")).await?.json()?;
         Ok(all.modules)
     }
 

@@ -1,14 +1,16 @@
 //! What a node says of itself.
 
-use crate::{Client, Error, ModuleInfo, call::Call, wire_view::WireView};
+use crate::{Client, Error, ModuleInfo, call::Call};
+use http::StatusCode;
+use littoral_api::{Problem, code, node, view::View};
 use littoral_model::{
     adoption::OfferedLog,
+    details::{PushSourceDefinition, ServiceDefinition},
     digest::Verification,
     service::{FeatureService, PushSource},
     status::NodeStatus,
     view::FeatureView,
 };
-use serde::Deserialize;
 use std::time::Duration;
 
 /// Whether a node should get traffic.
@@ -81,9 +83,10 @@ impl Client {
         const POLL: Duration = Duration::from_millis(20);
         let deadline = tokio::time::Instant::now() + wait_max;
         loop {
-            let refused = |detail| {
+            let refused = |detail: String| {
                 let title = "not ready".to_owned();
-                Error::Refused(crate::Problem { status: 503, code: "not_ready".to_owned(), title, detail, row: None })
+                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code::NOT_READY, &detail);
+                Error::Refused(Problem { title, ..problem })
             };
             let error = match self.ready().await {
                 Ok(Readiness::Ready) => return Ok(()),
@@ -103,21 +106,15 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn catalogue(&self) -> Result<Catalogue, Error> {
-        #[derive(Deserialize)]
-        struct Wire {
-            generation: u64,
-            views: Vec<WireView>,
-            modules: Vec<ModuleInfo>,
-            services: Vec<FeatureService>,
-            push_sources: Vec<PushSource>,
-        }
-        let wire: Wire = self.send(Call::get("/v1/catalogue")).await?.json()?;
+        let catalogue: node::Catalogue<View> = self.send(Call::get("/v1/catalogue")).await?.json()?;
         Ok(Catalogue {
-            generation: wire.generation,
-            views: wire.views.into_iter().map(FeatureView::from).collect(),
-            modules: wire.modules,
-            services: wire.services,
-            push_sources: wire.push_sources,
+            generation: catalogue.generation,
+            views: catalogue.views.into_iter().map(FeatureView::from).collect(),
+            modules: catalogue.modules,
+            services: catalogue.services.into_iter().map(|service| ServiceDefinition::from(service).service).collect(),
+            push_sources: (catalogue.push_sources.into_iter())
+                .map(|source| PushSourceDefinition::from(source).push_source)
+                .collect(),
         })
     }
 

@@ -1,71 +1,14 @@
-//! Rows: written, deleted, and paged through.
+//! Calls that write, delete and list rows.
 
-use crate::{Client, Error, Object, RowsReceipt, address::escape, call::Call};
+use crate::{Client, Error, RowPage, RowsReceipt, ViewRows, address::escape, call::Call};
 use bytes::Bytes;
 use http::Method;
+use littoral_api::{
+    headers,
+    rows::{RowDelete, RowDocument},
+};
 use littoral_model::write::WriteConcern;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-/// A row to write, as JSON has it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RowDocument {
-    /// Join key -> value.
-    pub key: Object,
-    /// Feature -> value; what is left out is null.
-    pub values: Object,
-    /// When the event happened, as RFC 3339; the time of the write when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_timestamp: Option<String>,
-}
-
-/// A row to delete.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RowDelete {
-    /// Join key -> value.
-    pub key: Object,
-    /// When the row ceased to be, as RFC 3339; the time of the write when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_timestamp: Option<String>,
-}
-
-/// Rows to write into one view, and rows to delete from it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ViewRows {
-    /// The view.
-    pub view: String,
-    /// Rows to write.
-    pub rows: Vec<RowDocument>,
-    /// Rows to delete.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub deletes: Vec<RowDelete>,
-}
-
-/// A row that a node holds.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct HeldRow {
-    /// Join key -> value.
-    pub key: Object,
-    /// Feature -> value.
-    pub values: Object,
-    /// When the event happened.
-    pub event_timestamp: Value,
-    /// The row's version, equal where the rows are the same write.
-    #[serde(default)]
-    pub version: Value,
-    /// The record that wrote it.
-    #[serde(default)]
-    pub lsn: Value,
-}
-
-/// A page of the rows that a node holds, ordered by entity key.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct RowPage {
-    /// The rows.
-    pub rows: Vec<HeldRow>,
-    /// Where the next page begins; `None` after the last.
-    pub cursor: Option<String>,
-}
+use serde::Serialize;
 
 impl Client {
     /// Writes and deletes rows of one view. With an idempotency key the write may be retried safely, and is.
@@ -118,9 +61,9 @@ impl Client {
         let (concern, wait_ms) = (self.inner.config.concern, self.inner.config.concern_wait_ms);
         let call = match concern {
             WriteConcern::Local => call,
-            concern => call.header("littoral-concern", &concern.to_string())?,
+            concern => call.header(headers::CONCERN, &concern.to_string())?,
         };
-        if wait_ms == 0 { Ok(call) } else { call.header("littoral-wait-ms", &wait_ms.to_string()) }
+        if wait_ms == 0 { Ok(call) } else { call.header(headers::WAIT_MS, &wait_ms.to_string()) }
     }
 
     /// One page of the rows of a view that the node holds: of a full view, all of them in the end.

@@ -1,9 +1,12 @@
 //! Feature views.
 
-use crate::{ChangeReceipt, Client, Error, address::escape, call::Call, wire_view::WireView};
+use crate::{ChangeReceipt, Client, Error, address::escape, call::Call};
 use http::Method;
+use littoral_api::{
+    node::{self, Views},
+    view::View,
+};
 use littoral_model::{details::ViewDefinition, view::FeatureView};
-use serde::Deserialize;
 
 /// What became of a view's definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +31,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn view_definitions(&self) -> Result<Vec<ViewDefinition>, Error> {
-        #[derive(Deserialize)]
-        struct Views {
-            views: Vec<WireView>,
-        }
-        let views: Views = self.send(Call::get("/v1/views")).await?.json()?;
+        let views: Views<View> = self.send(Call::get("/v1/views")).await?.json()?;
         Ok(views.views.into_iter().map(ViewDefinition::from).collect())
     }
 
@@ -49,7 +48,7 @@ impl Client {
     /// # Errors
     /// [`Error`]; [`Error::is_not_found`] when there is none.
     pub async fn view_definition(&self, name: &str) -> Result<ViewDefinition, Error> {
-        let wire: WireView = self.send(Call::get(format!("/v1/views/{}", escape(name)))).await?.json()?;
+        let wire: View = self.send(Call::get(format!("/v1/views/{}", escape(name)))).await?.json()?;
         let mut definition = ViewDefinition::from(wire);
         name.clone_into(&mut definition.view.name);
         Ok(definition)
@@ -68,17 +67,11 @@ impl Client {
     /// # Errors
     /// [`Error`], with the node's reason when the definition cannot be taken.
     pub async fn define_view(&self, definition: &ViewDefinition) -> Result<ViewPut, Error> {
-        let view = &definition.view;
-        #[derive(Deserialize)]
-        struct Put {
-            #[serde(flatten)]
-            receipt: ChangeReceipt,
-            view: WireView,
-        }
-        let call =
-            Call::new(Method::PUT, format!("/v1/views/{}", escape(&view.name))).json(&WireView::from(definition))?;
-        let put: Put = self.send(call).await?.json()?;
-        Ok(ViewPut { receipt: put.receipt, view: FeatureView { name: view.name.clone(), ..put.view.into() } })
+        let name = &definition.view.name;
+        let body = View::from(definition.clone()).unnamed();
+        let call = Call::new(Method::PUT, format!("/v1/views/{}", escape(name))).json(&body)?;
+        let put: node::ViewPut<View> = self.send(call).await?.json()?;
+        Ok(ViewPut { receipt: put.receipt, view: FeatureView { name: name.clone(), ..put.view.into() } })
     }
 
     /// Drops a view and every row of it.

@@ -1,14 +1,25 @@
-//! The floor to measure against: the doors' own way of serving connections, with a constant in the place of answers.
+//! The floor to measure against: serves connections as the doors do, and answers every request with a constant.
 
-use crate::{Config, connections, room::Room};
+use crate::{Config, answer::Answer, body, door, failure::Failure};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
+use littoral_http::{BodyBudget, Client, Handler, Process, Sending, Watched, Whole};
 use littoral_runtime::reactors::Reactors;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+#[derive(Clone)]
+struct Bare(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    bodies: BodyBudget,
+    answers: BodyBudget,
+    headers: HeaderMap,
+    body: Bytes,
+}
 
 /// Answers every request with these headers and this body, once the request's own body has been read, until cancelled.
 pub async fn serve(
@@ -18,26 +29,36 @@ pub async fn serve(
     body: Bytes,
     shutdown: CancellationToken,
 ) {
-    let headers = Arc::new(headers);
-    let config = Arc::new(Config { reactors, ..Config::default() });
-    let answer = {
-        let config = config.clone();
-        let room = config.bodies_room();
-        move |request: Request<Incoming>, _client| {
-            let (config, room, answer, headers) = (config.clone(), room.clone(), body.clone(), headers.clone());
-            async move {
-                let read = crate::body::read(request.into_body(), config.read_bytes_max, &config, &room);
-                match read.await {
-                    Ok(_) => {
-                        let mut response = Response::new(Full::new(answer));
-                        *response.headers_mut() = HeaderMap::clone(&headers);
-                        response
-                    }
-                    Err(failure) => failure.as_problem(),
+    let (config, process) = (Config::default(), Process { reactors, ..Process::default() });
+    let (limits, bodies, answers) = (config.limits(), config.bodies_budget(), config.answers_budget());
+    let handler = Bare(Arc::new(Shared { config, bodies, answers, headers, body }));
+    littoral_http::serve(listener, limits, &process, handler, shutdown).await;
+}
+
+impl Handler for Bare {
+    type Answer = Whole;
+    type Sent = Whole;
+
+    fn answer(self, request: Request<Incoming>, _: Client) -> impl Future<Output = Answer> + Send + 'static {
+        let shared = self.0;
+        async move {
+            let read = body::read(request.into_body(), shared.config.read_bytes_max, &shared.config, &shared.bodies);
+            match read.await {
+                Ok(_) => {
+                    let mut response = Response::new(Whole::small(shared.body.clone()));
+                    *response.headers_mut() = HeaderMap::clone(&shared.headers);
+                    response
                 }
+                Err(failure) => failure.as_problem(),
             }
         }
-    };
-    let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
-    connections::serve(listener, &config, &answers, answer, shutdown).await;
+    }
+
+    fn panicked(&self) -> Answer {
+        Failure::internal().as_problem()
+    }
+
+    fn send(&self, answer: Answer, sending: &Sending<'_>) -> Response<Watched<Whole>> {
+        Whole::send(answer, sending, &self.0.answers, door::full)
+    }
 }

@@ -1,33 +1,29 @@
-//! What can be set for the doors.
+//! The settings of the doors.
 
-use crate::room::Room;
-use littoral_runtime::{
-    Draining,
-    bounds::{self, COUNT_MAX, OutOfBounds},
+use littoral_http::{
+    BodyBudget, Limits,
     browsers::{Hosts, Origins},
-    metrics::Metrics,
-    reactors::Reactors,
 };
+use littoral_runtime::bounds::{self, COUNT_MAX, OutOfBounds};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Bounds of the doors. Every one keeps a client, careless or hostile, from taking more than its share.
+/// The settings of the doors. Each bound prevents a client, careless or hostile, from using more than its share.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Web sites whose pages may use the doors, as `https://console.example.org`. A request that carries another `Origin`, as
-    /// browsers send it, is refused. Default none.
+    /// Web sites whose pages may use the doors, as `https://console.example.org`. A request with another `Origin`, as browsers
+    /// send it, is rejected. Default none.
     pub origins: Origins,
-    /// Names under which doors on a loopback address are reached, as that of a reverse proxy on this host. A request with
-    /// another `Host` that is no loopback name is refused. Default none.
+    /// Names by which clients reach doors on a loopback address, as that of a reverse proxy on this host. A request whose `Host`
+    /// is neither one of them nor a loopback name is rejected. Default none.
     pub hosts: Hosts,
-    /// Connections at once. Further ones wait in the system's backlog. Default 10,000.
+    /// Concurrent connections. Further ones wait in the system's backlog. Default 10,000.
     pub connections_max: usize,
-    /// Requests at once. Further ones are answered with 503 and `retry-after`. Default 2,048.
+    /// Concurrent requests. Further ones are answered with 503 and `retry-after`. Default 2,048.
     pub requests_max: usize,
-    /// Requests at once that wait for others: reads for the freshness that they demand, writes for the durability. They hold
-    /// none of the `requests_max`. Further ones are answered with 503, `too_many_waiting`, and `retry-after`. Default
-    /// 10,000.
+    /// Concurrent requests that wait: reads for the freshness that they demand, writes for their durability. They do not count
+    /// towards `requests_max`. Further ones are answered with 503, `too_many_waiting`, and `retry-after`. Default 10,000.
     pub waiting_requests_max: usize,
     /// Bytes of a read's body. Default 8 MiB.
     pub read_bytes_max: usize,
@@ -35,8 +31,8 @@ pub struct Config {
     pub write_bytes_max: usize,
     /// Bytes of an uploaded module. Default 64 MiB.
     pub module_bytes_max: usize,
-    /// Bytes that the bodies of all requests together may take, those under 64 KiB not counted. Further ones are
-    /// answered with 503 and `retry-after`. At least one body always fits. Default 512 MiB.
+    /// Bytes that the bodies of all requests together may use; bodies under 64 KiB are not counted. Further ones are answered
+    /// with 503 and `retry-after`. At least one body always fits. Default 512 MiB.
     pub bodies_bytes_max: usize,
     /// Rows of one read. Default 20,000.
     pub read_rows_max: usize,
@@ -44,12 +40,12 @@ pub struct Config {
     pub read_values_max: usize,
     /// Bytes of one answer. Default 256 MiB.
     pub answer_bytes_max: usize,
-    /// Bytes that all answers together may take until their clients have read them, those under 64 KiB not counted.
-    /// Further ones are answered with 503 and `retry-after`. At least one answer always fits. Default 1 GiB.
+    /// Bytes that all answers together may use until their clients have read them; answers under 64 KiB are not counted. Further
+    /// ones are answered with 503 and `retry-after`. At least one answer always fits. Default 1 GiB.
     pub answers_bytes_max: usize,
     /// Rows of one write. Default 100,000.
     pub write_rows_max: usize,
-    /// Bytes of keys and packed rows that one write may become. Default 256 MiB.
+    /// Bytes of keys and packed rows that one write may produce. Default 256 MiB.
     pub write_packed_bytes_max: usize,
     /// How long a connection may take to send a request's head, in milliseconds; also how long it may be idle.
     /// Default 60,000.
@@ -59,22 +55,10 @@ pub struct Config {
     /// How long a client may leave an answer unread, in milliseconds: 64 KiB of a large one, anything of a small one.
     /// Default 30,000.
     pub write_timeout_ms: u64,
-    /// The longest wait that a read may demand, in milliseconds; longer ones are shortened to it. Default 30,000.
+    /// The longest wait that a read may demand, in milliseconds. Longer ones are shortened to it. Default 30,000.
     pub wait_max_ms: u64,
-    /// How long running requests may go on once the door is closing, in milliseconds. Default 5,000.
+    /// How long running requests may continue after shutdown begins, in milliseconds. Default 5,000.
     pub drain_ms: u64,
-    /// The build, as status says it.
-    #[serde(skip)]
-    pub build: &'static str,
-    /// What `/metrics` answers with. Without it there is no such route.
-    #[serde(skip)]
-    pub metrics: Option<Metrics>,
-    /// The threads that serve connections. Without any, the runtime that the doors are opened on serves them.
-    #[serde(skip)]
-    pub reactors: Reactors,
-    /// Whether the process is about to stop: the node is then not ready, and each answer ends its connection.
-    #[serde(skip)]
-    pub draining: Draining,
 }
 
 impl Default for Config {
@@ -100,16 +84,12 @@ impl Default for Config {
             write_timeout_ms: 30_000,
             wait_max_ms: 30_000,
             drain_ms: 5_000,
-            build: env!("CARGO_PKG_VERSION"),
-            metrics: None,
-            reactors: Reactors::default(),
-            draining: Draining::default(),
         }
     }
 }
 
 impl Config {
-    /// Everything that cannot work.
+    /// Returns every setting that is out of bounds.
     #[must_use]
     pub fn problems(&self) -> Vec<OutOfBounds> {
         let places = [
@@ -135,29 +115,32 @@ impl Config {
         bounds::check(1..=COUNT_MAX, places).chain(bounds::check(1..=u64::MAX, others)).collect()
     }
 
-    /// Memory for large bodies.
-    pub(crate) fn bodies_room(&self) -> Room {
+    /// Creates the memory for large bodies.
+    pub(crate) fn bodies_budget(&self) -> BodyBudget {
         let largest = self.read_bytes_max.max(self.write_bytes_max).max(self.module_bytes_max);
-        Room::new(self.bodies_bytes_max, largest)
+        BodyBudget::new(self.bodies_bytes_max, largest)
     }
 
-    pub(crate) fn header_timeout(&self) -> Duration {
-        Duration::from_millis(self.header_timeout_ms.max(1))
+    /// Creates the memory for large answers.
+    pub(crate) fn answers_budget(&self) -> BodyBudget {
+        BodyBudget::new(self.answers_bytes_max, self.answer_bytes_max)
+    }
+
+    /// Returns the bounds of the listener and its connections.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            connections_max: self.connections_max,
+            header_timeout: Duration::from_millis(self.header_timeout_ms.max(1)),
+            write_timeout: Duration::from_millis(self.write_timeout_ms.max(1)),
+            drain: Duration::from_millis(self.drain_ms),
+        }
     }
 
     pub(crate) fn body_timeout(&self) -> Duration {
         Duration::from_millis(self.body_timeout_ms.max(1))
     }
 
-    pub(crate) fn write_timeout(&self) -> Duration {
-        Duration::from_millis(self.write_timeout_ms.max(1))
-    }
-
     pub(crate) fn wait_max(&self) -> Duration {
         Duration::from_millis(self.wait_max_ms)
-    }
-
-    pub(crate) fn drain(&self) -> Duration {
-        Duration::from_millis(self.drain_ms)
     }
 }

@@ -1,17 +1,18 @@
-//! A door that is open before its node can answer: until then it says how far the start has come.
+//! A door that is open before its node can answer. Until then it answers with the progress of the start.
 
 use crate::{
-    Config, connections,
-    failure::{Answer, Failure},
-    room::Room,
+    Config,
+    answer::Answer,
+    failure::Failure,
     routes, service,
-    state::State,
+    state::{Resources, State},
     v1,
 };
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use littoral_api::code;
+use littoral_http::{Client, Handler, Process, Sending, Watched, Whole, browsers::Browsers};
 use littoral_model::ports::{ModuleRuntime, Node};
-use littoral_runtime::{browsers::Browsers, socket::Peer};
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,72 +20,99 @@ use tokio_util::sync::CancellationToken;
 /// A door on a listener.
 pub struct Door {
     listener: TcpListener,
-    shared: Arc<Shared>,
+    service: Service,
 }
 
-/// Lets a door answer from its node.
+/// Connects a door to its node.
 #[derive(Clone)]
-pub struct Opener(Arc<Shared>);
+pub struct Opener(Service);
+
+#[derive(Clone)]
+struct Service(Arc<Shared>);
 
 struct Shared {
-    config: Arc<Config>,
+    resources: Arc<Resources>,
     browsers: Browsers,
-    /// Memory for large answers.
-    answers: Room,
-    /// How far the start has come.
+    /// Describes the progress of the start.
     starting: Box<dyn Fn() -> String + Send + Sync>,
     state: OnceLock<Arc<State>>,
 }
 
 impl Door {
-    /// A door that answers with 503 and what `starting` says until it is opened.
-    pub fn new(listener: TcpListener, config: Config, starting: impl Fn() -> String + Send + Sync + 'static) -> Self {
+    /// Creates a door that answers 503 with the text of `starting` until it is opened.
+    pub fn new(
+        listener: TcpListener,
+        config: Config,
+        process: Process,
+        starting: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
         let browsers = Browsers::new("door", &config.origins, &config.hosts, listener.local_addr().ok());
-        let answers = Room::new(config.answers_bytes_max, config.answer_bytes_max);
-        let (config, starting) = (Arc::new(config), Box::new(starting));
-        Self { listener, shared: Arc::new(Shared { config, browsers, answers, starting, state: OnceLock::new() }) }
+        let resources = Arc::new(Resources::new(config, process));
+        let shared = Shared { resources, browsers, starting: Box::new(starting), state: OnceLock::new() };
+        Self { listener, service: Service(Arc::new(shared)) }
     }
 
-    /// What lets it answer from its node.
+    /// Returns the handle that connects the door to its node.
     #[must_use]
     pub fn opener(&self) -> Opener {
-        Opener(self.shared.clone())
+        Opener(self.service.clone())
     }
 
     /// Serves until cancelled, as [`crate::serve`] does.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { listener, shared } = self;
-        let (config, answers) = (shared.config.clone(), shared.answers.clone());
-        let answer = move |request, client| answer(shared.clone(), request, client);
-        connections::serve(listener, &config, &answers, answer, shutdown).await;
+        let Self { listener, service } = self;
+        let resources = service.0.resources.clone();
+        littoral_http::serve(listener, resources.config.limits(), &resources.process, service, shutdown).await;
     }
 }
 
 impl Opener {
-    /// From now on the door answers from this node. Large requests are answered on the runtime that this is called on.
+    /// Connects the door to its node. Large requests are answered on the runtime of the caller.
     pub fn open(&self, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) {
-        let Shared { config, answers, .. } = &*self.0;
-        let state = State::new(config.clone(), answers.clone(), node, modules);
-        if self.0.state.set(Arc::new(state)).is_err() {
-            tracing::debug!("a door was opened twice; it answers from its first node");
+        let Shared { resources, state, .. } = &*self.0.0;
+        if state.set(Arc::new(State::new(resources.clone(), node, modules))).is_err() {
+            tracing::debug!("a door was opened twice; it continues to answer from its first node");
         }
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>, client: Option<Peer>) -> Answer {
+impl Handler for Service {
+    type Answer = Whole;
+    type Sent = Whole;
+
+    fn answer(self, request: Request<Incoming>, client: Client) -> impl Future<Output = Answer> + Send + 'static {
+        answer(self.0, request, client)
+    }
+
+    fn panicked(&self) -> Answer {
+        metrics::counter!("littoral_gateway_panics_total").increment(1);
+        Failure::internal().as_problem()
+    }
+
+    fn send(&self, answer: Answer, sending: &Sending<'_>) -> Response<Watched<Whole>> {
+        Whole::send(answer, sending, &self.0.resources.answers, full)
+    }
+}
+
+/// Returns the answer that replaces one for which the budget is used up.
+pub(crate) fn full() -> Answer {
+    Failure::overloaded().as_problem()
+}
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>, client: Client) -> Answer {
     let feast = routes::is_feast_path(request.uri().path());
-    if let Err(refused) = shared.browsers.check(request.uri(), request.headers()) {
-        return service::failed(Failure::new(StatusCode::FORBIDDEN, refused.code, refused.message), feast);
+    if let Err(rejected) = shared.browsers.check(request.uri(), request.headers()) {
+        return service::failed(Failure::new(StatusCode::FORBIDDEN, rejected.code, rejected.message), feast);
     }
     if let Some(state) = shared.state.get() {
-        return service::answer(state.clone(), request, client).await;
+        return service::answer(state.clone(), request, client.peer).await;
     }
-    // An operator who waits looks there.
+    // Metrics are available from the start, for operators who watch it.
     if request.uri().path() == "/metrics"
-        && let Some(metrics) = &shared.config.metrics
+        && let Some(metrics) = &shared.resources.process.metrics
     {
         return v1::rendered(metrics);
     }
     let message = format!("this node is starting: {}; retry in a moment", (shared.starting)());
-    service::failed(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "starting", message), feast)
+    service::failed(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code::STARTING, message), feast)
 }

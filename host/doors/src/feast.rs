@@ -4,16 +4,18 @@ mod named;
 
 use crate::{
     Config,
+    answer::{self, Answer},
     cell::{Cell, Columns, Text},
     coerce, diagnose,
-    failure::{Answer, Failure},
+    failure::Failure,
     lenient, offload, receipt,
     rows::Rows,
     state::State,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::Full;
+use http::{HeaderMap, Response};
+use littoral_api::code;
+use littoral_http::Whole;
 use littoral_model::{catalogue::Catalogue, event_time::EventTime, view::FeatureView, write::RowBatch};
 use named::{Door, Named};
 use serde::Deserialize;
@@ -50,18 +52,18 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Ro
     let name = &push.push_source_name.0;
     let source = catalogue.push_source(name).ok_or_else(|| {
         let shown: String = name.chars().take(128).collect();
-        Failure::invalid("unknown_push_source", format!("Unable to find push source '{shown}'."))
+        Failure::invalid(code::UNKNOWN_PUSH_SOURCE, format!("Unable to find push source '{shown}'."))
             .class("PushSourceNotFoundException")
     })?;
     match push.to.as_ref().map(|to| to.0.as_ref()) {
         None | Some("online" | "online_and_offline") => {}
         Some("offline") => {
             let message = "there is no offline store here; push to 'online'";
-            return Err(Failure::invalid("no_offline_store", message));
+            return Err(Failure::invalid(code::NO_OFFLINE_STORE, message));
         }
         Some(_) => {
             let message = "'to' is one of 'online', 'offline', 'online_and_offline'";
-            return Err(Failure::invalid("invalid_push_mode", message));
+            return Err(Failure::invalid(code::INVALID_PUSH_MODE, message));
         }
     }
     let mut rows = Rows::new(config);
@@ -85,7 +87,7 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<R
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["feature_view_name", "df"]))?;
     let view = catalogue.view(&write.feature_view_name.0).ok_or_else(|| {
         let shown: String = write.feature_view_name.0.chars().take(128).collect();
-        Failure::not_found("unknown_view", format!("Can't recognize feast object with a name {shown}"))
+        Failure::not_found(code::UNKNOWN_VIEW, format!("Can't recognize feast object with a name {shown}"))
             .class("FeastObjectNotFoundException")
     })?;
     let mut rows = Rows::new(config);
@@ -99,7 +101,7 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<R
 fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<(), Failure> {
     let missing = |kind: &str, name: &str| {
         let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);
-        Failure::invalid("missing_column", message)
+        Failure::invalid(code::MISSING_COLUMN, message)
     };
     let mut keys = Vec::with_capacity(view.join_keys.len());
     for key in &view.join_keys {
@@ -117,7 +119,7 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'
             df.0.first().map_or("", |(name, _)| name),
             cells.len()
         );
-        return Err(Failure::invalid("unequal_lengths", message));
+        return Err(Failure::invalid(code::UNEQUAL_LENGTHS, message));
     }
     let times = named.times()?;
     let now = rows.now();
@@ -142,15 +144,11 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'
 fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Failure> {
     coerce::event_time(cell)
         .and_then(|time| time.ok_or_else(|| "the event timestamp is missing".to_owned()))
-        .map_err(|reason| Failure::invalid("invalid_row", format!("row {row}, column '{column}': {reason}")))
+        .map_err(|reason| Failure::invalid(code::INVALID_ROW, format!("row {row}, column '{column}': {reason}")))
 }
 
 async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
-    let json = !body.is_empty();
-    let mut response = Response::new(Full::new(body));
-    if json {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
+    let mut response = if body.is_empty() { Response::new(Whole::small(body)) } else { answer::json(body) };
     if !rows.is_empty() {
         let receipt = state.node.write(receipt::request(rows, headers)?).await?;
         receipt::insert_reached(response.headers_mut(), &receipt);

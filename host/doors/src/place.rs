@@ -4,7 +4,7 @@
 //! requests that wait for nobody find the places of those that run free.
 
 use crate::{config::Config, failure::Failure};
-use littoral_runtime::socket::Peer;
+use littoral_http::Peer;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The places of a door.

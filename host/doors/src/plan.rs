@@ -125,7 +125,7 @@ pub(crate) enum Output {
 }
 
 impl Plan {
-    /// Room for an answer.
+    /// BodyBudget for an answer.
     pub(crate) fn answer_buffer(&self) -> Vec<u8> {
         Vec::with_capacity(self.answer_len.load(Relaxed).clamp(256, 1 << 20))
     }

@@ -12,7 +12,8 @@ mod unknown;
 mod write;
 
 use crate::{
-    failure::{Answer, Failure, MODULE_NOT_READY},
+    answer::{self, Answer},
+    failure::Failure,
     lenient,
     place::Place,
     plan::{Plan, Shape},
@@ -21,7 +22,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::Full;
+use littoral_api::{code, headers::MODULE_DIGEST};
 use littoral_model::{
     catalogue::Catalogue,
     freshness::ReadDemand,
@@ -104,9 +105,9 @@ pub(crate) async fn read(
         match modules::call(state, &plan, &columns, &names, rows, &mut scratch, now).await {
             Ok(made) => break (catalogue, plan, rows, made),
             // The release that the plan names was replaced since.
-            Err(failure) if failure.code == MODULE_NOT_READY && !state.node.is_catalogue(&catalogue) => {}
+            Err(failure) if failure.code == code::MODULE_NOT_READY && !state.node.is_catalogue(&catalogue) => {}
             // Or is on its way to be called here.
-            Err(failure) if failure.code == MODULE_NOT_READY && patience.waits_for_first().await => {}
+            Err(failure) if failure.code == code::MODULE_NOT_READY && patience.waits_for_first().await => {}
             Err(failure) => return Err(failure),
         }
     };
@@ -120,14 +121,13 @@ pub(crate) async fn read(
         Dialect::Native => writing.native(state.config.answer_bytes_max)?,
     };
     plan.answered(body.len());
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = answer::json(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     freshness::insert(headers, &scratch.answer.freshness);
     if !plan.digests.is_empty()
         && let Ok(digests) = HeaderValue::from_str(&plan.digests)
     {
-        headers.insert("littoral-module-digest", digests);
+        headers.insert(MODULE_DIGEST, digests);
     }
     scratch.give_back();
     Ok(Some(response))

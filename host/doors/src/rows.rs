@@ -2,6 +2,7 @@
 
 use crate::{Config, cell::Cell, coerce, failure::Failure};
 use http::StatusCode;
+use littoral_api::code;
 use littoral_model::{
     entity_key::KEY_LEN_MAX,
     event_time::EventTime,
@@ -57,7 +58,7 @@ impl Rows {
     }
 
     fn push(&mut self, row: RowWrite<'_>) -> Result<(), Failure> {
-        let too_large = |message| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "write_too_large", message);
+        let too_large = |message| Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::WRITE_TOO_LARGE, message);
         if self.batch.len() >= self.rows_max {
             return Err(too_large(format!("more than {} rows at once; write them in parts", self.rows_max)));
         }
@@ -82,7 +83,7 @@ impl Writer<'_> {
 
     fn wrong(&self, column: &str, reason: &str) -> Failure {
         let message = format!("view '{}', row {}, column '{column}': {reason}", self.view.name, self.row);
-        Failure::invalid("invalid_row", message)
+        Failure::invalid(code::INVALID_ROW, message)
     }
 
     /// The next join key.

@@ -1,48 +1,48 @@
-//! One request: its endpoint, its body, its answer.
+//! One request: from its head to its answer.
 
 use crate::{
+    answer::{self, Answer},
     body,
-    failure::{Answer, Failure},
+    failure::Failure,
     feast, read,
-    receipt::CONCERN,
-    room::{COUNTED_FROM, Held},
     routes::{self, Endpoint, Found},
     state::State,
     v1, weight,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::Full;
 use hyper::body::Incoming;
+use littoral_api::{code, headers::CONCERN};
 use littoral_columnar::ARROW_STREAM;
+use littoral_http::{COUNTED_FROM, Held, Peer};
 use littoral_model::{
     read::{ReadAnswer, ReadRequest},
     write::WriteConcern,
 };
-use littoral_runtime::socket::Peer;
 use std::{panic::resume_unwind, sync::Arc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Bytes of a body that the thread of its connection deals with itself: what is longer would keep its other connections waiting.
+/// The size of a body up to which the connection's own thread answers: a longer one would delay the other connections of that
+/// thread.
 const INLINE_BYTES_MAX: usize = 8 << 10;
 
-/// Values of an answer that it deals with itself: about half a millisecond of work.
+/// The number of values of an answer up to which it does: about half a millisecond of work.
 const INLINE_VALUES_MAX: usize = 16 << 10;
 
-/// A request whose body is there.
-struct Whole {
+/// A request whose body has arrived.
+struct Received {
     endpoint: Endpoint,
-    /// What the path names.
+    /// The name in the path.
     name: String,
     parts: Parts,
     body: Bytes,
-    /// Whose leaving ends a wait.
+    /// The client, whose departure ends a wait.
     client: Option<Peer>,
-    /// Its memory.
+    /// The memory of the body.
     _held: Held,
 }
 
-/// Answers a request, whatever it is.
+/// Answers a request.
 pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client: Option<Peer>) -> Answer {
     let (parts, incoming) = request.into_parts();
     let (endpoint, name) = match routes::find(&parts.method, parts.uri.path()) {
@@ -51,7 +51,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
         Found::Nothing => return unknown_path(parts.uri.path()),
     };
     let started = Instant::now();
-    // The body first: were a place taken before, clients that trickle theirs could take them all.
+    // The body first: clients that send their body slowly must not hold places in the meantime.
     let max = body_max(&state, endpoint);
     let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies).await {
         Ok(read) => read,
@@ -63,7 +63,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
     if let Err(failure) = weigh(&state, endpoint, &parts.headers, &body, &mut held) {
         return failed(failure, endpoint.is_feast());
     }
-    let whole = Whole { endpoint, name, parts, body, client, _held: held };
+    let whole = Received { endpoint, name, parts, body, client, _held: held };
     if endpoint.is_short()
         && whole.body.len() <= INLINE_BYTES_MAX
         && let Some(answer) = answer_whole(&state, &whole, started, INLINE_VALUES_MAX).await
@@ -74,19 +74,19 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
         let state = state.clone();
         async move { answer_whole(&state, &whole, started, usize::MAX).await }
     });
-    // Nobody waits for the answer once the connection is gone.
+    // Aborted when the connection ends, as then no client waits for the answer.
     match AbortOnDropHandle::new(answering).await {
         Ok(answer) => answer.unwrap_or_else(|| failed(Failure::internal(), endpoint.is_feast())),
-        // Counted and answered where all faults are.
+        // The connection counts and answers it like every panic.
         Err(fault) if fault.is_panic() => resume_unwind(fault.into_panic()),
         // The workers have stopped.
         Err(_) => failed(Failure::internal(), endpoint.is_feast()),
     }
 }
 
-/// Answers, unless it is a read of more than `values_max` values.
-async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max: usize) -> Option<Answer> {
-    let Whole { endpoint, name, parts, body, client, .. } = whole;
+/// Answers a request. Returns `None` for a read of more than `values_max` values.
+async fn answer_whole(state: &State, whole: &Received, started: Instant, values_max: usize) -> Option<Answer> {
+    let Received { endpoint, name, parts, body, client, .. } = whole;
     let (endpoint, body) = (*endpoint, body.clone());
     let vital =
         matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Fresh | Endpoint::Metrics | Endpoint::Status);
@@ -107,11 +107,11 @@ async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max
         }
         Endpoint::FeastPush => feast::push(state, &parts.headers, body).await,
         Endpoint::FeastWrite => feast::write(state, &parts.headers, body).await,
-        Endpoint::Health => Ok(Response::new(Full::default())),
+        Endpoint::Health => Ok(answer::empty()),
         other => v1::answer(state, other, name, parts, body).await,
     };
     let answer = match answer {
-        Ok(answer) => state.answers.admit(answer),
+        Ok(answer) => admit(state, answer),
         Err(failure) => Err(or_not_ready(state, failure).await),
     };
     let answer = answer.unwrap_or_else(|failure| failed(failure, endpoint.is_feast()));
@@ -119,13 +119,19 @@ async fn answer_whole(state: &State, whole: &Whole, started: Instant, values_max
     Some(answer)
 }
 
-/// A failure's answer, counted.
+/// Gives a large answer its share of the memory for answers.
+fn admit(state: &State, answer: Answer) -> Result<Answer, Failure> {
+    let (parts, body) = answer.into_parts();
+    Ok(Response::from_parts(parts, body.admit(&state.answers)?))
+}
+
+/// Returns the answer to a failed request, and counts it.
 pub(crate) fn failed(failure: Failure, feast: bool) -> Answer {
     metrics::counter!("littoral_gateway_failures_total", "code" => failure.code).increment(1);
     if feast { failure.as_feast() } else { failure.as_problem() }
 }
 
-/// A node that has no data yet knows no names. That is not the client's fault, and it passes.
+/// Replaces an error about an unknown name if the node has no data yet, as that is not the client's fault.
 pub(crate) async fn or_not_ready(state: &State, failure: Failure) -> Failure {
     let nothing = ReadRequest::default();
     if !failure.code.starts_with("unknown_") || state.node.read_now(&nothing, &mut ReadAnswer::default()) {
@@ -137,14 +143,14 @@ pub(crate) async fn or_not_ready(state: &State, failure: Failure) -> Failure {
     }
 }
 
-/// Whether it is a write that other disks than the leader's must have before it is answered.
+/// Whether the request is a write that must be durable at other nodes than the leader before it is answered.
 fn waits_for_durability(endpoint: Endpoint, headers: &HeaderMap) -> bool {
     let writes =
         matches!(endpoint, Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::WriteRows | Endpoint::WriteViews);
     writes && headers.get(CONCERN).is_some_and(|concern| concern != WriteConcern::Local.to_string().as_str())
 }
 
-/// Finds room for what a large body's JSON becomes.
+/// Reserves the memory that a large body's JSON needs.
 fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], held: &mut Held) -> Result<(), Failure> {
     let media_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_json = endpoint != Endpoint::PutModule && !media_type.starts_with(ARROW_STREAM.as_bytes());
@@ -155,11 +161,11 @@ fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], he
     let max = state.config.bodies_bytes_max.max(body_max(state, endpoint));
     if bytes > max {
         let message = format!(
-            "its values would take about {bytes} bytes of memory, more than {max}; send it in parts, or as an Arrow stream"
+            "its values would use about {bytes} bytes of memory, more than {max}; send it in parts, or as an Arrow stream"
         );
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message));
+        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, message));
     }
-    state.bodies.grow(held, bytes)
+    Ok(state.bodies.grow(held, bytes)?)
 }
 
 fn body_max(state: &State, endpoint: Endpoint) -> usize {
@@ -174,7 +180,7 @@ fn body_max(state: &State, endpoint: Endpoint) -> usize {
 
 fn unknown_path(path: &str) -> Answer {
     if path.starts_with("/v1/") {
-        return Failure::not_found("unknown_path", "there is no such path; see /v1/openapi.json").as_problem();
+        return Failure::not_found(code::UNKNOWN_PATH, "there is no such path; see /v1/openapi.json").as_problem();
     }
     framework(StatusCode::NOT_FOUND, r#"{"detail":"Not Found"}"#)
 }
@@ -182,8 +188,8 @@ fn unknown_path(path: &str) -> Answer {
 fn wrong_method(path: &str, methods: &[&'static str]) -> Answer {
     let allow = methods.join(", ");
     let mut answer = if path.starts_with("/v1/") {
-        let message = format!("this path takes {allow}");
-        Failure::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message).as_problem()
+        let message = format!("this path supports {allow}");
+        Failure::new(StatusCode::METHOD_NOT_ALLOWED, code::WRONG_METHOD, message).as_problem()
     } else {
         framework(StatusCode::METHOD_NOT_ALLOWED, r#"{"detail":"Method Not Allowed"}"#)
     };
@@ -193,10 +199,9 @@ fn wrong_method(path: &str, methods: &[&'static str]) -> Answer {
     answer
 }
 
-/// What Feast's web framework says before Feast is asked.
+/// Returns an answer of Feast's web framework, for paths and methods that Feast does not have.
 fn framework(status: StatusCode, body: &'static str) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    let mut response = answer::json(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

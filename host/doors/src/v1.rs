@@ -13,13 +13,13 @@ pub(crate) use node::OPENAPI;
 pub(crate) use node::rendered;
 
 use crate::{
-    failure::{Answer, Failure},
+    answer::{self, Answer},
+    failure::Failure,
     routes::Endpoint,
     state::State,
 };
 use bytes::Bytes;
-use http::{HeaderValue, Response, header, request::Parts};
-use http_body_util::Full;
+use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Answers what is not a read.
@@ -82,9 +82,7 @@ fn json(value: &impl Serialize) -> Result<Answer, Failure> {
         tracing::error!(%error, "an answer could not be written as JSON");
         Failure::internal()
     })?;
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(answer::json(body))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use littoral_doors::{Config, Opener};
+use littoral_doors::{Config, Opener, Process};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     merge::MergePolicy,
@@ -152,7 +152,7 @@ impl Door {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let door = littoral_doors::Door::new(listener, config, starting);
+        let door = littoral_doors::Door::new(listener, config, Process::default(), starting);
         let (opener, served) = (door.opener(), tokio::spawn(door.serve(shutdown.clone())));
         (Self { node: Slow::of(Catalogue::default()), address, shutdown, served }, opener)
     }

@@ -129,11 +129,6 @@ fn keep(parts: &mut BTreeMap<String, About>, name: &str, about: About) {
     }
 }
 
-/// What is said about a part of a view, by name.
-fn about_of(parts: &BTreeMap<String, About>, name: &str) -> About {
-    parts.get(name).cloned().unwrap_or_default()
-}
-
 // === impl ViewDocument ===
 
 impl ViewDocument {
@@ -168,47 +163,11 @@ impl ViewDocument {
     }
 }
 
-impl From<ViewDefinition> for ViewDocument {
-    fn from(ViewDefinition { view, details }: ViewDefinition) -> Self {
-        let ttl_ms = view.ttl_ms();
-        let entity = |key: JoinKey| {
-            let About { description, tags, owner } = about_of(&details.entities, &key.entity);
-            let (name, join_key, value_type) = (key.entity, Some(key.name), key.value_type);
-            EntityDocument { name, join_key, value_type, description, tags, owner }
-        };
-        let feature = |Feature { name, value_type }: Feature| {
-            let About { description, tags, owner } = about_of(&details.features, &name);
-            FeatureDocument { name, value_type, description, tags, owner }
-        };
-        Self {
-            id: view.id,
-            name: view.name,
-            entities: view.join_keys.into_iter().map(entity).collect(),
-            features: view.features.into_iter().map(feature).collect(),
-            ttl_ms,
-            ttl_seconds: None,
-            merge: view.merge,
-            description: details.about.description,
-            tags: details.about.tags,
-            owner: details.about.owner,
-            source: details.source.map(SourceDocument::from),
-        }
-    }
-}
-
 // === impl SourceDocument ===
 
 impl From<SourceDocument> for RowSource {
     fn from(source: SourceDocument) -> Self {
         let SourceDocument { name, description, tags, owner, event_timestamp, created, field_mapping } = source;
         Self { name, about: About { description, tags, owner }, event_timestamp, created, field_mapping }
-    }
-}
-
-impl From<RowSource> for SourceDocument {
-    fn from(source: RowSource) -> Self {
-        let RowSource { name, about: About { description, tags, owner }, event_timestamp, created, field_mapping } =
-            source;
-        Self { name, description, tags, owner, event_timestamp, created, field_mapping }
     }
 }

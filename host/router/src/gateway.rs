@@ -1,13 +1,12 @@
 //! The HTTP gateway: proxies every path of an edge's doors to the place that the decision core chooses.
 //!
-//! HTTP/1.1 and HTTP/2 without TLS come in; HTTP/1.1 over kept connections goes out. Small answers to reads are held until
-//! they are whole, so that an edge that dies in the middle of one costs a retry and not a failed read.
+//! Clients use HTTP/1.1 or HTTP/2 without TLS. The gateway uses HTTP/1.1 over kept connections to the doors. It holds small
+//! answers to reads until they are complete, so that an edge that dies in the middle of one causes a retry and not a failed read.
 
 pub mod answer;
 mod attempt;
 mod body;
 pub mod config;
-mod connection;
 mod failure;
 mod head;
 mod headers;
@@ -16,7 +15,6 @@ mod own;
 mod pool;
 mod pursuit;
 mod race;
-mod room;
 mod serve;
 mod service;
 mod stream;
@@ -24,5 +22,5 @@ pub mod upstream;
 mod verdict;
 
 pub use config::Config;
-pub use littoral_runtime::metrics::Metrics;
+pub use littoral_http::Process;
 pub use serve::serve;

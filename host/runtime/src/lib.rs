@@ -1,12 +1,9 @@
-//! What every Littoral process stands on: its worker threads, logs and metrics, the tasks it supervises, the connections it
-//! takes in, and how it stops.
+//! The base of every Littoral process: worker threads and reactors, logs, metrics, supervised tasks, draining and shutdown.
 //!
-//! Invariant: nothing here knows what a leader or an edge is.
+//! Invariant: nothing here depends on the role of the process.
 
 pub mod bounds;
-pub mod browsers;
 pub mod clock;
-pub mod connections;
 pub mod descriptors;
 pub mod draining;
 pub mod logging;
@@ -15,11 +12,8 @@ pub mod metrics;
 pub mod per_thread;
 pub mod reactors;
 pub mod shutdown;
-pub mod socket;
-pub mod stall;
 pub mod supervisor;
 pub mod task_kind;
-pub mod unread;
 pub mod workers;
 
 pub use draining::Draining;

@@ -72,7 +72,7 @@ impl Reactors {
     ///
     /// # Errors
     /// When the thread's poller does not take the connection in.
-    pub(crate) fn spawn<F>(
+    pub fn spawn<F>(
         &self,
         tasks: &TaskTracker,
         stream: TcpStream,

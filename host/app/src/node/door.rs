@@ -1,7 +1,7 @@
 //! What leaders and edges have in common: a door in front, a sandbox beside.
 
 use crate::{cli::BUILD, failure::Failure, node::process::Tasks};
-use littoral_doors::{Door, Metrics, Opener};
+use littoral_doors::{Door, Metrics, Opener, Process};
 use littoral_model::ports::ModuleRuntime;
 use littoral_runtime::TaskKind;
 use std::{convert::Infallible, path::Path, sync::Arc};
@@ -31,6 +31,17 @@ pub fn sandbox(
     Ok(runtime)
 }
 
+/// Returns the live parts of the process that its listeners use.
+pub fn process(tasks: &Tasks) -> Process {
+    let metrics = tasks.metrics.clone();
+    Process {
+        build: BUILD,
+        metrics: Some(Metrics::new(move || metrics.render())),
+        reactors: tasks.reactors.clone(),
+        draining: tasks.supervisor.draining(),
+    }
+}
+
 /// Serves a door. It answers with 503 and what `starting` says until it is opened.
 pub fn serve(
     tasks: &mut Tasks,
@@ -38,11 +49,7 @@ pub fn serve(
     config: littoral_doors::Config,
     starting: impl Fn() -> String + Send + Sync + 'static,
 ) -> Opener {
-    let metrics = tasks.metrics.clone();
-    let metrics = Some(Metrics::new(move || metrics.render()));
-    let (reactors, draining) = (tasks.reactors.clone(), tasks.supervisor.draining());
-    let config = littoral_doors::Config { build: BUILD, metrics, reactors, draining, ..config };
-    let door = Door::new(listener, config, starting);
+    let door = Door::new(listener, config, process(tasks), starting);
     let (opener, stop) = (door.opener(), tasks.supervisor.token(TaskKind::Door));
     tasks.supervisor.spawn(TaskKind::Door, "door", async move {
         door.serve(stop).await;

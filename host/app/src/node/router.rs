@@ -1,10 +1,9 @@
 //! A router: topology, probes, gateway, and the DNS responder if it is wanted.
 
 use crate::{
-    cli::BUILD,
     config::router::File,
     failure::Failure,
-    node::{listen, process::Tasks},
+    node::{door::process, listen, process::Tasks},
     ready::Ready,
 };
 use littoral_router::{Router, dns, gateway, probe, watch};
@@ -21,12 +20,7 @@ const FIRST_PROBES_MAX: Duration = Duration::from_secs(3);
 /// When an address is taken, or the topology or the place database cannot be used.
 pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let (listener, door) = listen::bind(config.listen, "listen").await?;
-    let mut settings = config.router;
-    let metrics = tasks.metrics.clone();
-    settings.gateway.metrics = Some(gateway::Metrics::new(move || metrics.render()));
-    settings.gateway.build = BUILD;
-    settings.gateway.reactors = tasks.reactors.clone();
-    settings.gateway.draining = tasks.supervisor.draining();
+    let settings = config.router;
     let topology = watch::read_topology(&settings.topology).map_err(Failure::usage)?;
     let router = Router::new(settings, topology).map_err(Failure::usage)?;
     let name = router.config().name.clone();
@@ -57,9 +51,9 @@ pub async fn start(config: File, mut tasks: Tasks, json: bool) -> Result<Supervi
             Ok::<_, Infallible>(())
         });
     }
-    let stop = tasks.supervisor.token(TaskKind::Door);
+    let (stop, process) = (tasks.supervisor.token(TaskKind::Door), process(&tasks));
     tasks.supervisor.spawn(TaskKind::Door, "gateway", async move {
-        gateway::serve(listener, router, stop).await;
+        gateway::serve(listener, router, process, stop).await;
         Ok::<_, Infallible>(())
     });
     ready.announce(json)?;

@@ -4,6 +4,7 @@ use crate::{
     cell::{Cell, Columns},
     failure::Failure,
 };
+use littoral_api::code;
 use littoral_columnar::EVENT_TIMESTAMP;
 use littoral_model::{
     catalogue::Catalogue,
@@ -93,7 +94,7 @@ impl<'a> Named<'a> {
                      source '{}'; send one of them",
                     self.view.name, source.name
                 );
-                Err(Failure::invalid("ambiguous_column", message))
+                Err(Failure::invalid(code::AMBIGUOUS_COLUMN, message))
             }
             (found, _) => Ok(found),
         }
@@ -107,6 +108,6 @@ impl<'a> Named<'a> {
              '{}'",
             self.view.name
         );
-        Failure::invalid("missing_column", message)
+        Failure::invalid(code::MISSING_COLUMN, message)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Call, Cell, KeyColumn, Lookup, Output, Plan, Shape, Wanted, json_list};
 use crate::{cell::Text, failure::Failure};
+use littoral_api::code;
 use littoral_model::{
     catalogue::Catalogue,
     module::ModuleRelease,
@@ -43,7 +44,7 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
         }
         Wanted::Service(name) => {
             let service = catalogue.service(name).ok_or_else(|| {
-                Failure::not_found("unknown_service", format!("Feature service {} does not exist", cut(name)))
+                Failure::not_found(code::UNKNOWN_SERVICE, format!("Feature service {} does not exist", cut(name)))
                     .class("FeatureServiceNotFoundException")
             })?;
             for part in &service.projections {
@@ -57,7 +58,7 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
         }
     }
     if outputs.is_empty() {
-        return Err(Failure::bad_request("no_features", "No features specified for retrieval"));
+        return Err(Failure::bad_request(code::NO_FEATURES, "No features specified for retrieval"));
     }
     resolver.check_params()?;
     if let Some(missing) = resolver.without_key {
@@ -94,7 +95,7 @@ fn parse_references(json: &str) -> Result<Vec<Text<'_>>, Failure> {
     })?;
     if references.len() > FEATURES_MAX {
         let message = format!("{} features are asked for at once; at most {FEATURES_MAX} are", references.len());
-        return Err(Failure::bad_request("too_many_features", message));
+        return Err(Failure::bad_request(code::TOO_MANY_FEATURES, message));
     }
     Ok(references)
 }
@@ -103,7 +104,7 @@ fn parse_references(json: &str) -> Result<Vec<Text<'_>>, Failure> {
 fn split_reference(reference: &str) -> Result<(&str, &str), Failure> {
     let malformed = || {
         let message = format!("'{}' is not a feature reference; write it as view:feature", cut(reference));
-        Failure::bad_request("invalid_reference", message)
+        Failure::bad_request(code::INVALID_REFERENCE, message)
     };
     let (view, feature) = reference.split_once(':').ok_or_else(malformed)?;
     if view.is_empty() || feature.is_empty() || feature.contains(':') {
@@ -116,7 +117,7 @@ fn split_reference(reference: &str) -> Result<(&str, &str), Failure> {
                 "Version-qualified ref '{}' not supported: feature views have no versions here; leave out the '@...'",
                 cut(view)
             );
-            Err(Failure::bad_request("unsupported_version", message))
+            Err(Failure::bad_request(code::UNSUPPORTED_VERSION, message))
         }
     }
 }
@@ -126,7 +127,7 @@ fn check_collisions(names: &[String]) -> Result<(), Failure> {
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         None => Ok(()),
         Some(twice) => Err(Failure::bad_request(
-            "name_collision",
+            code::NAME_COLLISION,
             format!(
                 "Duplicate features named {twice} found.\nTo resolve this collision, either use the full feature name by \
                  setting 'full_feature_names=True', or ensure that the features in question have different names."
@@ -165,7 +166,7 @@ impl<'a> Resolver<'a> {
             return Ok(Output::Made { call: self.call(module, map)?, output });
         }
         let message = format!("Feature view {} does not exist", cut(view));
-        Err(Failure::not_found("unknown_view", message).class("FeatureViewNotFoundException"))
+        Err(Failure::not_found(code::UNKNOWN_VIEW, message).class("FeatureViewNotFoundException"))
     }
 
     fn cell(&mut self, view: &FeatureView, feature: &str, map: &JoinKeyMap) -> Result<Cell, Failure> {
@@ -201,7 +202,7 @@ impl<'a> Resolver<'a> {
             view.name,
             there.join(", ")
         );
-        Failure::bad_request("missing_join_key", message).class("FeastError")
+        Failure::bad_request(code::MISSING_JOIN_KEY, message).class("FeastError")
     }
 
     /// The request's column for a join key: under the name that the map gives it, else its own, else its entity's.
@@ -260,7 +261,7 @@ impl<'a> Resolver<'a> {
             "Required request data source features [{}] not found in the entity rows, but required by feature views",
             names.join(", ")
         );
-        Err(Failure::not_found("missing_request_data", message).class("RequestDataNotFoundInEntityRowsException"))
+        Err(Failure::not_found(code::MISSING_REQUEST_DATA, message).class("RequestDataNotFoundInEntityRowsException"))
     }
 
     /// The columns that the answer repeats, in the request's order: those that are part of a key here, and those that
@@ -294,5 +295,5 @@ impl<'a> Resolver<'a> {
 
 fn unknown_feature(view: &str, feature: &str) -> Failure {
     let message = format!("Feature {} not found in projection {}", cut(feature), cut(view));
-    Failure::bad_request("unknown_feature", message)
+    Failure::bad_request(code::UNKNOWN_FEATURE, message)
 }

@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     plan::{Plan, Shape, Wanted},
 };
+use littoral_api::code;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -43,7 +44,7 @@ pub(super) fn parse(body: &[u8], dialect: Dialect) -> Result<Body<'_>, Failure> 
             "column '{name}' is given among 'entities' and among 'params': leave it out of 'params'; a module that takes a \
              parameter of this name is given the entities' values"
         );
-        return Err(Failure::bad_request("column_given_twice", message));
+        return Err(Failure::bad_request(code::COLUMN_GIVEN_TWICE, message));
     }
     Ok(parsed)
 }
@@ -76,14 +77,14 @@ impl Body<'_> {
                 cells.len(),
                 odd.len()
             );
-            return Err(Failure::bad_request("unequal_lengths", message));
+            return Err(Failure::bad_request(code::UNEQUAL_LENGTHS, message));
         }
         if cells.is_empty() { Err(empty()) } else { Ok(cells.len()) }
     }
 }
 
 fn empty() -> Failure {
-    Failure::bad_request("no_entities", "No entity is asked for: 'entities' needs at least one column with a value")
+    Failure::bad_request(code::NO_ENTITIES, "No entity is asked for: 'entities' needs at least one column with a value")
 }
 
 /// Says what is wrong with a body that does not parse.

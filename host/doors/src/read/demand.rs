@@ -1,7 +1,11 @@
 //! How fresh a read must be: from headers, and on the native door also from the body.
 
 use crate::failure::Failure;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+use littoral_api::{
+    code,
+    headers::{AT_LEAST, CONSISTENCY, MAX_STALENESS_MS, ON_UNMET, WAIT_MS},
+};
 use littoral_model::{
     freshness::{Consistency, OnUnmet, ReadDemand},
     token::Watermark,
@@ -44,29 +48,29 @@ pub(super) fn of(headers: &HeaderMap, body: Option<&RawValue>, wait_max: Duratio
 }
 
 fn invalid(what: &str, reason: &str) -> Failure {
-    Failure::bad_request("invalid_demand", format!("{what}: {reason}"))
+    Failure::bad_request(code::INVALID_DEMAND, format!("{what}: {reason}"))
 }
 
 fn from_headers(headers: &HeaderMap) -> Result<Written, Failure> {
-    fn word<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Failure> {
+    fn word<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
         let text = headers.get(name).map(|value| value.to_str().map(str::trim)).transpose();
-        text.map_err(|_| invalid(name, "not plain text"))
+        text.map_err(|_| invalid(name.as_str(), "not plain text"))
     }
-    fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, Failure> {
+    fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Failure> {
         let number = word(headers, name)?.map(str::parse).transpose();
-        number.map_err(|_| invalid(name, "a whole number of milliseconds was expected"))
+        number.map_err(|_| invalid(name.as_str(), "a whole number of milliseconds was expected"))
     }
-    fn choice<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, name: &'static str) -> Result<Option<T>, Failure> {
+    fn choice<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, name: &HeaderName) -> Result<Option<T>, Failure> {
         let parse = |text: &str| serde_json::from_value(serde_json::Value::from(text));
         let choice = word(headers, name)?.map(parse).transpose();
-        choice.map_err(|error| invalid(name, &error.to_string()))
+        choice.map_err(|error| invalid(name.as_str(), &error.to_string()))
     }
     Ok(Written {
-        max_staleness_ms: number(headers, "littoral-max-staleness-ms")?,
-        at_least: word(headers, "littoral-at-least")?.map(str::to_owned),
-        consistency: choice(headers, "littoral-consistency")?,
-        on_unmet: choice(headers, "littoral-on-unmet")?,
-        wait_ms: number(headers, "littoral-wait-ms")?,
+        max_staleness_ms: number(headers, &MAX_STALENESS_MS)?,
+        at_least: word(headers, &AT_LEAST)?.map(str::to_owned),
+        consistency: choice(headers, &CONSISTENCY)?,
+        on_unmet: choice(headers, &ON_UNMET)?,
+        wait_ms: number(headers, &WAIT_MS)?,
     })
 }
 

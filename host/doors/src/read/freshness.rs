@@ -1,7 +1,8 @@
 //! What an answer states of its freshness, in headers and in JSON.
 
 use crate::json::{push_int, push_text};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
+use littoral_api::headers::{DEGRADED, POSITION, REGIONS, SOURCE, STALENESS_MS, TOKEN};
 use littoral_model::{
     freshness::{Degraded, Freshness, Source},
     position::Position,
@@ -9,13 +10,6 @@ use littoral_model::{
     token::Watermark,
 };
 use std::{cell::RefCell, time::Duration};
-
-const POSITION: HeaderName = HeaderName::from_static("littoral-position");
-const TOKEN: HeaderName = HeaderName::from_static("littoral-token");
-const STALENESS_MS: HeaderName = HeaderName::from_static("littoral-staleness-ms");
-const SOURCE: HeaderName = HeaderName::from_static("littoral-source");
-const REGIONS: HeaderName = HeaderName::from_static("littoral-regions");
-const DEGRADED: HeaderName = HeaderName::from_static("littoral-degraded");
 
 /// Position and token as text, formatted once per position: reads outnumber records.
 struct Formatted {

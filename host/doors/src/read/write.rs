@@ -11,6 +11,7 @@ use crate::{
     json::{push_text, push_value},
     plan::{self, KeyColumn, Output, Plan},
 };
+use littoral_api::code;
 use littoral_model::{
     column::{ColumnData, Status},
     module_outputs::{ModuleOutputs, OutputRows},
@@ -219,7 +220,7 @@ fn check_len(out: &[u8], bytes_max: usize) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("the answer would be larger than {bytes_max} bytes; ask for fewer rows or features at once");
-    Err(Failure::new(http::StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message))
+    Err(Failure::new(http::StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message))
 }
 
 fn made_values(out: &mut Vec<u8>, rows: OutputRows<'_>) {

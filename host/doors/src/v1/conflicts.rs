@@ -5,14 +5,14 @@ use super::{
     rows::{commit, push_key},
 };
 use crate::{
-    failure::{Answer, Failure},
+    answer::{self, Answer},
+    failure::Failure,
     json::{push_int, push_text},
     receipt, routes,
     state::State,
 };
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::Full;
+use http::HeaderMap;
+use littoral_api::code;
 use littoral_model::{
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
@@ -29,10 +29,9 @@ const PAGE_MAX: usize = 1_000;
 /// `GET /v1/conflicts`: the newest first.
 pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
     let limit = routes::query(query, "limit").map_or(Ok(PAGE), |limit| limit.parse::<usize>());
-    let limit = limit
-        .ok()
-        .filter(|limit| (1..=PAGE_MAX).contains(limit))
-        .ok_or_else(|| Failure::bad_request("invalid_limit", format!("'limit' is a number from 1 to {PAGE_MAX}")))?;
+    let limit = limit.ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
+        Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_MAX}"))
+    })?;
     let conflicts = held(state)?;
     let catalogue = state.node.catalogue();
     let mut out = Vec::with_capacity(256 + conflicts.len().min(limit) * 512);
@@ -45,7 +44,7 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
         push(&mut out, conflict, catalogue.view_by_id(conflict.view));
         if out.len() > state.config.answer_bytes_max {
             return Err(Failure::bad_request(
-                "answer_too_large",
+                code::ANSWER_TOO_LARGE,
                 "the answer would be too large; ask for a smaller 'limit'",
             ));
         }
@@ -53,9 +52,7 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
     out.extend_from_slice(b"],\"known\":");
     push_int(&mut out, i64::try_from(conflicts.len()).unwrap_or(i64::MAX));
     out.push(b'}');
-    let mut response = Response::new(Full::new(Bytes::from(out)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(answer::json(out))
 }
 
 /// `POST /v1/conflicts/{id}/replay`: the write that lost is written again, as of now, and so wins.
@@ -64,7 +61,7 @@ pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Resu
     let Some(conflict) = conflicts.iter().find(|conflict| self::id(conflict) == id) else {
         let shown: String = id.chars().take(160).collect();
         let message = format!("no conflict '{shown}' is known here; list those that are with GET /v1/conflicts");
-        return Err(Failure::not_found("unknown_conflict", message));
+        return Err(Failure::not_found(code::UNKNOWN_CONFLICT, message));
     };
     let catalogue = state.node.catalogue();
     let key = catalogue.view_by_id(conflict.view).map_or(&*conflict.key, |view| parts::entity_key(view, &conflict.key));
@@ -82,10 +79,9 @@ pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Resu
 }
 
 fn held(state: &State) -> Result<Vec<Conflict>, Failure> {
-    state
-        .node
-        .conflicts()
-        .ok_or_else(|| Failure::not_found("no_ledger", "this node keeps no ledger of conflicts; ask a leader's door"))
+    state.node.conflicts().ok_or_else(|| {
+        Failure::not_found(code::NO_LEDGER, "this node keeps no ledger of conflicts; ask a leader's door")
+    })
 }
 
 /// Both writes name it, so that it has one name in every region.

@@ -3,9 +3,10 @@
 use super::{invalid_body, json, unknown};
 use crate::{
     Config,
+    answer::{self, Answer},
     cell::{Cell, Members, Text},
     coerce,
-    failure::{Answer, Failure},
+    failure::Failure,
     json::{push_int, push_text, push_value},
     lenient, offload,
     receipt::{self, Layout},
@@ -15,8 +16,8 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use http::{HeaderMap, StatusCode, header};
+use littoral_api::code;
 use littoral_columnar::{ARROW_STREAM, Limits};
 use littoral_model::{
     catalogue::Catalogue, entity_key, event_time::EventTime, parts, ports::Node, row::Row, view::FeatureView,
@@ -59,7 +60,7 @@ pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, b
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_arrow = media_type.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(ARROW_STREAM));
     let rows = offload::run(body.len(), move || {
-        let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", "unknown_view", &name))?;
+        let view = catalogue.view(&name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, &name))?;
         if is_arrow {
             let rows = arrow_rows(view, &config, body)?;
             let layout = Layout::rows(rows.len());
@@ -81,9 +82,9 @@ fn arrow_rows(view: &FeatureView, config: &Config, body: Bytes) -> Result<RowBat
         use littoral_columnar::Error;
         match error {
             Error::TooManyRows(_) | Error::TooLarge(_) => {
-                Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "write_too_large", error.to_string())
+                Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::WRITE_TOO_LARGE, error.to_string())
             }
-            error => Failure::invalid("invalid_rows", error.to_string()),
+            error => Failure::invalid(code::INVALID_ROWS, error.to_string()),
         }
     })
 }
@@ -106,12 +107,11 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(Ro
     let writes: Writes<'_> = lenient::parse(body, &mut python).map_err(|error| invalid_body(&error))?;
     let (mut rows, mut layout) = (Rows::new(config), Layout::default());
     for (at, write) in writes.writes.iter().enumerate() {
-        let name = write
-            .view
-            .as_ref()
-            .map(|view| view.0.as_ref())
-            .ok_or_else(|| Failure::bad_request("invalid_body", format!("writes[{at}] does not say its 'view'")))?;
-        let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
+        let name =
+            write.view.as_ref().map(|view| view.0.as_ref()).ok_or_else(|| {
+                Failure::bad_request(code::INVALID_BODY, format!("writes[{at}] does not say its 'view'"))
+            })?;
+        let view = catalogue.view(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
         append(&mut rows, &mut layout, view, write)?;
     }
     Ok((rows.finish(), layout))
@@ -167,7 +167,7 @@ fn begin(
 
 fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) -> Failure {
     let column: String = column.chars().take(128).collect();
-    Failure::invalid("invalid_row", format!("view '{}', {kind} {at}, column '{column}': {reason}", view.name))
+    Failure::invalid(code::INVALID_ROW, format!("view '{}', {kind} {at}, column '{column}': {reason}", view.name))
 }
 
 /// Writes the rows, and answers with their receipt.
@@ -177,7 +177,7 @@ pub(super) async fn commit(
     (rows, layout): (RowBatch, Layout),
 ) -> Result<Answer, Failure> {
     if rows.is_empty() {
-        return Err(Failure::bad_request("no_rows", "there is no row to write and none to delete"));
+        return Err(Failure::bad_request(code::NO_ROWS, "there is no row to write and none to delete"));
     }
     let receipt = state.node.write(receipt::request(rows, headers)?).await?;
     let mut answer = json(&receipt::rows(&receipt, &layout))?;
@@ -196,17 +196,18 @@ pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Resu
 
 fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
     let catalogue = node.catalogue();
-    let view = catalogue.view(name).ok_or_else(|| unknown("feature view", "unknown_view", name))?;
+    let view = catalogue.view(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
     let limit = routes::query(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
     let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
-        Failure::bad_request("invalid_limit", format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
+        Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
     })?;
     let after = routes::query(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
-    let after = after
-        .map_err(|_| Failure::bad_request("invalid_cursor", "'cursor' is not one that a page before has returned"))?;
+    let after = after.map_err(|_| {
+        Failure::bad_request(code::INVALID_CURSOR, "'cursor' is not one that a page before has returned")
+    })?;
     let page = node.page(view.id, after.as_deref(), limit).ok_or_else(|| {
         let message = format!("this node does not hold every row of view '{name}'; ask its leader");
-        Failure::new(StatusCode::CONFLICT, "not_held_whole", message)
+        Failure::new(StatusCode::CONFLICT, code::NOT_HELD_WHOLE, message)
     })?;
     let mut out = Vec::with_capacity(64 + page.rows.len() * 256);
     out.extend_from_slice(b"{\"rows\":[");
@@ -217,7 +218,7 @@ fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) 
         push_row(&mut out, view, row);
         if out.len() > config.answer_bytes_max {
             let message = "the page would be too large; ask for a smaller 'limit'";
-            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message));
+            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message));
         }
     }
     out.extend_from_slice(b"],\"cursor\":");
@@ -226,9 +227,7 @@ fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) 
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
-    let mut response = Response::new(Full::new(Bytes::from(out)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(answer::json(out))
 }
 
 fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {

@@ -3,21 +3,19 @@
 
 use super::{json, one_write, rows::push_key};
 use crate::{
-    failure::{Answer, Failure},
+    answer::{self, Answer},
+    failure::Failure,
     json::{push_int, push_text},
     routes,
     state::State,
 };
-use bytes::Bytes;
-use http::{HeaderValue, Response, header};
-use http_body_util::Full;
+use littoral_api::{code, tails as api};
 use littoral_model::{
     ports::Tails,
     position::Lsn,
     tail::{TailRecord, TailStatus},
     write::WriteError,
 };
-use serde_json::{Value, json as object};
 use std::sync::Arc;
 
 /// Records in one answer, when the request does not say.
@@ -29,16 +27,15 @@ const PAGE_MAX: usize = 1_000;
 pub(super) async fn list(state: &State) -> Result<Answer, Failure> {
     let tails = kept(state)?;
     let found = on_disk(move || tails.list()).await?;
-    json(&object!({ "tails": found.iter().map(status_json).collect::<Vec<_>>() }))
+    json(&api::Tails { tails: found.iter().map(api::Tail::from).collect() })
 }
 
 /// `GET /v1/tails/{name}`: its rows and deletions in order, a page of them.
 pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
     let limit = number(query, "limit", PAGE as u64)?;
-    let limit = usize::try_from(limit)
-        .ok()
-        .filter(|limit| (1..=PAGE_MAX).contains(limit))
-        .ok_or_else(|| Failure::bad_request("invalid_limit", format!("'limit' is a number from 1 to {PAGE_MAX}")))?;
+    let limit = usize::try_from(limit).ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
+        Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_MAX}"))
+    })?;
     let from = Lsn(number(query, "from", 0)?);
     let (tails, wanted) = (kept(state)?, name.to_owned());
     let (tail, records) = on_disk(move || {
@@ -51,7 +48,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
     let next = records.last().filter(|last| records.len() == limit && last.lsn < tail.last).map(|last| last.lsn.next());
     let mut out = Vec::with_capacity(256 + records.len() * 512);
     out.extend_from_slice(b"{\"tail\":");
-    out.extend_from_slice(status_json(&tail).to_string().as_bytes());
+    out.extend_from_slice(&serde_json::to_vec(&api::Tail::from(&tail)).map_err(|_| Failure::internal())?);
     out.extend_from_slice(b",\"records\":[");
     for (at, record) in records.iter().enumerate() {
         if at > 0 {
@@ -60,7 +57,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
         push(&mut out, record);
         if out.len() > state.config.answer_bytes_max {
             let message = "the answer would be too large; ask for a smaller 'limit'";
-            return Err(Failure::bad_request("answer_too_large", message));
+            return Err(Failure::bad_request(code::ANSWER_TOO_LARGE, message));
         }
     }
     out.extend_from_slice(b"],\"next\":");
@@ -69,9 +66,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
-    let mut response = Response::new(Full::new(Bytes::from(out)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(answer::json(out))
 }
 
 /// `POST /v1/tails/{name}/merge`: its writes go into the region's log under their old versions.
@@ -87,14 +82,14 @@ pub(super) async fn drop(state: &State, name: &str) -> Result<Answer, Failure> {
     let tail = known(&tails, name).await?;
     let dropped = tail.name.clone();
     on_disk(move || tails.drop_tail(&dropped)).await?;
-    json(&status_json(&tail))
+    json(&api::Tail::from(&tail))
 }
 
 fn kept(state: &State) -> Result<Arc<dyn Tails>, Failure> {
     state.node.tails().ok_or_else(|| {
         let message = "this node keeps no detached tails; the members of a region's log do, and edges with a data directory: ask the \
                        door of each of those that [[members]] in the leader's configuration names, and of each edge";
-        Failure::not_found("no_tails", message)
+        Failure::not_found(code::NO_TAILS, message)
     })
 }
 
@@ -113,7 +108,7 @@ fn unknown(name: &str) -> Failure {
         "no detached tail '{shown}' is kept at this node: it may be another's, or merged or dropped already; list those that \
          are with GET /v1/tails"
     );
-    Failure::not_found("unknown_tail", message)
+    Failure::not_found(code::UNKNOWN_TAIL, message)
 }
 
 /// Tails lie on the disk: they are read away from the threads that answer everybody.
@@ -127,19 +122,8 @@ async fn on_disk<T: Send + 'static>(
 fn number(query: Option<&str>, name: &str, otherwise: u64) -> Result<u64, Failure> {
     let Some(text) = routes::query(query, name) else { return Ok(otherwise) };
     text.parse().map_err(|_| {
-        let code = if name == "limit" { "invalid_limit" } else { "invalid_from" };
+        let code = if name == "limit" { code::INVALID_LIMIT } else { code::INVALID_FROM };
         Failure::bad_request(code, format!("'{name}' is a whole number, and not '{}'", text.escape_debug()))
-    })
-}
-
-fn status_json(tail: &TailStatus) -> Value {
-    object!({
-        "name": tail.name,
-        "incarnation": tail.incarnation,
-        "epoch": tail.epoch,
-        "first": tail.first,
-        "last": tail.last,
-        "bytes": tail.bytes,
     })
 }
 

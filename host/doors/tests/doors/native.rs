@@ -5,7 +5,7 @@ use crate::{
     node::MemoryNode,
     stand::{Answer, Door},
 };
-use littoral_doors::{Config, Metrics};
+use littoral_doors::{Config, Metrics, Process};
 use littoral_model::{
     status::Shortfalls,
     value::ValueType,
@@ -197,8 +197,9 @@ async fn services_modules_and_push_sources_are_kept_by_name() {
 
 #[tokio::test]
 async fn the_node_says_how_it_is() {
-    let config = Config { metrics: Some(Metrics::new(|| "littoral_up 1\n".into())), ..Config::default() };
-    let door = Door::open_with(MemoryNode { ready: false, ..MemoryNode::default() }, config).await;
+    let process = Process { metrics: Some(Metrics::new(|| "littoral_up 1\n".into())), ..Process::default() };
+    let node = MemoryNode { ready: false, ..MemoryNode::default() };
+    let door = Door::open_in(node, Config::default(), process).await;
     refused(&door.get("/v1/ready").await, 503, "not_ready", &["still loading"]);
     refused(&door.get("/v1/fresh").await, 503, "not_ready", &["still loading"]);
     assert_eq!(door.get("/metrics").await.body, "littoral_up 1\n");
@@ -237,9 +238,9 @@ async fn what_a_node_falls_short_of_is_said_beside_its_readiness() {
 
 #[tokio::test]
 async fn a_door_whose_process_is_about_to_stop_is_not_ready_and_serves_on() {
-    let config = Config::default();
-    let draining = config.draining.clone();
-    let door = Door::open_with(MemoryNode::default(), config).await;
+    let process = Process::default();
+    let draining = process.draining.clone();
+    let door = Door::open_in(MemoryNode::default(), Config::default(), process).await;
     let before = door.get("/v1/catalogue").await;
     assert_eq!((before.header("connection"), before.header("littoral-draining")), ("", ""));
     draining.begin();

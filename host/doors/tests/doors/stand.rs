@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
-use littoral_doors::Config;
+use littoral_doors::{Config, Process};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -44,10 +44,15 @@ impl Door {
     }
 
     pub async fn open_with(node: MemoryNode, config: Config) -> Self {
+        Self::open_in(node, config, Process::default()).await
+    }
+
+    pub async fn open_in(node: MemoryNode, config: Config, process: Process) -> Self {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        tokio::spawn(littoral_doors::serve(listener, config, Arc::new(node), Arc::new(Adder), shutdown.clone()));
+        let (node, modules) = (Arc::new(node), Arc::new(Adder));
+        tokio::spawn(littoral_doors::serve(listener, config, process, node, modules, shutdown.clone()));
         let client = legacy::Client::builder(TokioExecutor::new()).build_http();
         Self { address, _open: shutdown.drop_guard(), client }
     }

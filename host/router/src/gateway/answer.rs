@@ -3,11 +3,12 @@
 use crate::{
     board::InFlight,
     decision::member::MemberId,
-    gateway::{pool::Pool, room::Held, upstream::Upstream},
+    gateway::{pool::Pool, upstream::Upstream},
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use littoral_http::Held;
 use std::{
     io,
     pin::Pin,

@@ -7,7 +7,6 @@ use crate::{
         answer::{Answer, Passed},
         outgoing::Outgoing,
         pool::Pool,
-        room::Room,
         upstream::{Failed, Upstream},
     },
     router::Router,
@@ -17,13 +16,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use littoral_http::{BodyBudget, Held};
 use std::sync::Arc;
 
 /// What attempts share.
 pub(crate) struct Doors {
     pub(crate) router: Router,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) room: Room,
+    pub(crate) budget: BodyBudget,
 }
 
 /// What is sent, but for the body.
@@ -123,7 +123,11 @@ impl Doors {
         }
         let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
         let most = self.router.config().gateway.answer_bytes_held_max;
-        let held = length.filter(|length| template.hold && *length <= most).and_then(|length| self.room.take(length));
+        let length = length.filter(|length| template.hold && *length <= most);
+        let held = length.and_then(|length| {
+            let mut held = Held::default();
+            self.budget.grow(&mut held, length).ok().map(|()| held)
+        });
         let Some(held) = held else {
             let passed = Passed {
                 body,

@@ -1,17 +1,31 @@
-//! What the router itself answers when it cannot pass a request on, in each door's words.
+//! The router's own answers to requests that it cannot forward, in the form of each door.
 
-use crate::gateway::{answer::Answer, headers::ERROR};
+use crate::gateway::answer::Answer;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use littoral_api::{
+    code,
+    problem::{self, Problem},
+};
+use littoral_http::body;
 
-/// Why a request was not answered by a door.
+/// Why no door answered a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) status: StatusCode,
-    /// A stable word for programs.
+    /// The error code.
     pub(crate) code: &'static str,
     /// What was wrong, where, and what to do.
     pub(crate) message: String,
+}
+
+impl From<body::Error> for Failure {
+    fn from(error: body::Error) -> Self {
+        match error {
+            body::Error::TooLarge(max) => Self::body_too_large(max),
+            body::Error::Broken(reason) => Self::body_broken(&reason),
+            body::Error::Full(_) => Self::overloaded(),
+        }
+    }
 }
 
 impl Failure {
@@ -24,80 +38,64 @@ impl Failure {
     }
 
     pub(crate) fn overloaded() -> Self {
-        let message = "the router has too many requests under way; retry in a moment";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
+        let message = "the router is at its bound of running requests; retry shortly";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
     }
 
     pub(crate) fn body_too_large(max: usize) -> Self {
         let message = format!("the body is larger than {max} bytes; send it in parts");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, message)
+    }
+
+    pub(crate) fn internal() -> Self {
+        let message = "the request failed because of a fault in the router, which its log describes";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL, message)
     }
 
     pub(crate) fn body_broken(reason: &str) -> Self {
-        Self::bad_request("body_broken", format!("the body could not be read: {reason}"))
+        Self::bad_request(code::BODY_BROKEN, format!("the body could not be read: {reason}"))
     }
 
     pub(crate) fn timeout(after_ms: u128) -> Self {
         let message = format!("no door answered within {after_ms} ms; retry, or allow more in littoral-timeout-ms");
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "router_timeout", message)
+        Self::new(StatusCode::GATEWAY_TIMEOUT, code::ROUTER_TIMEOUT, message)
     }
 
-    /// Nobody reads this but a client that has only closed its sending side.
+    /// Only a client that has closed just its sending side receives this.
     pub(crate) fn client_left() -> Self {
         let message = "the client closed its side of the connection before its read was answered; keep it open";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "client_left", message)
+        Self::new(StatusCode::REQUEST_TIMEOUT, code::CLIENT_LEFT, message)
     }
 
     pub(crate) fn nothing_left(what: &str) -> Self {
         let message = format!("{what} is left to send this to; retry in a moment");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "nothing_left", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code::NOTHING_LEFT, message)
     }
 
-    /// A door was asked and did not answer. Whether a write was taken is then not known.
+    /// A door received the request and did not answer. It may have accepted a write.
     pub(crate) fn lost(reason: &str, maybe_taken: bool) -> Self {
         if maybe_taken {
             let message = format!(
-                "the connection was lost before the answer, and the write may have been taken ({reason}); \
+                "the connection was lost before the answer, and the door may have accepted the write ({reason}); \
                  send it again with an idempotency-key, which makes that safe"
             );
-            return Self::new(StatusCode::BAD_GATEWAY, "door_lost", message);
+            return Self::new(StatusCode::BAD_GATEWAY, code::DOOR_LOST, message);
         }
         let message = format!("no door could be reached ({reason}); retry in a moment");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "doors_lost", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code::DOORS_LOST, message)
     }
 
     pub(crate) fn answer(&self, feast: bool) -> Response<Answer> {
-        let (media_type, body) = if feast { self.as_feast() } else { self.as_problem() };
+        let (media_type, body) = if feast {
+            ("application/json", problem::feast_error("FeastError", &self.message))
+        } else {
+            (problem::MEDIA_TYPE, Problem::new(self.status, self.code, &self.message).to_json())
+        };
         let mut response = Response::new(Answer::whole(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(ERROR, HeaderValue::from_static(self.code));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
-            // The rest of the body is still on its way and nobody will read it.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        problem::set_headers(headers, self.status, self.code);
         response
-    }
-
-    /// As RFC 9457 has it.
-    fn as_problem(&self) -> (&'static str, String) {
-        let body = json!({
-            "type": format!("urn:littoral:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.message,
-            "code": self.code,
-        });
-        ("application/problem+json", body.to_string())
-    }
-
-    /// As Feast's feature server says it, for its SDK to raise again.
-    fn as_feast(&self) -> (&'static str, String) {
-        let inner = json!({ "module": "feast.errors", "class": "FeastError", "message": self.message });
-        ("application/json", serde_json::Value::String(inner.to_string()).to_string())
     }
 }

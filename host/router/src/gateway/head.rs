@@ -11,6 +11,7 @@ use crate::{
     router::Router,
 };
 use http::{HeaderName, Method, request::Parts};
+use littoral_api::{self as api, code};
 use std::{
     net::IpAddr,
     time::{Duration, Instant},
@@ -51,19 +52,19 @@ impl Head {
     pub(crate) fn read(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Self, Failure> {
         let config = &router.config().gateway;
         let purpose = purpose(&parts.method, parts.uri.path());
-        let tenant = text(parts, &headers::TENANT)?;
-        let timeout = number(parts, &headers::TIMEOUT)?.unwrap_or(config.timeout_ms).min(config.timeout_ms_max);
-        let wait = number(parts, &headers::WAIT)?.unwrap_or(0).min(config.timeout_ms_max);
+        let tenant = text(parts, &api::headers::TENANT)?;
+        let timeout = number(parts, &api::headers::TIMEOUT_MS)?.unwrap_or(config.timeout_ms).min(config.timeout_ms_max);
+        let wait = number(parts, &api::headers::WAIT_MS)?.unwrap_or(0).min(config.timeout_ms_max);
         let began = Instant::now();
         Ok(Self {
             purpose,
-            repeatable: purpose == Purpose::Read || parts.headers.contains_key(headers::IDEMPOTENCY_KEY),
+            repeatable: purpose == Purpose::Read || parts.headers.contains_key(api::headers::IDEMPOTENCY_KEY),
             place: place(router, board, parts, connection)?,
             tenant: tenant.map(str::to_owned),
             began,
             deadline: began + Duration::from_millis(timeout.max(1)),
             patience: config.attempt_timeout() + Duration::from_millis(wait),
-            explain: parts.headers.get(headers::EXPLAIN).is_some_and(|value| value.as_bytes() == b"1"),
+            explain: parts.headers.get(api::headers::EXPLAIN).is_some_and(|value| value.as_bytes() == b"1"),
             dice: if purpose == Purpose::Write { key_dice(parts) } else { None },
         })
     }
@@ -97,13 +98,13 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
 
 /// Where the client is: what it says comes first.
 fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Place, Failure> {
-    if let Some(said) = text(parts, &headers::PLACE)? {
+    if let Some(said) = text(parts, &api::headers::PLACE)? {
         let place = said
             .parse::<Coordinates>()
-            .map_err(|error| Failure::bad_request("invalid_place", format!("header littoral-place: {error}")))?;
+            .map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("header littoral-place: {error}")))?;
         return Ok(Place::said(place, Source::PlaceHeader));
     }
-    if let Some(said) = text(parts, &headers::REGION)? {
+    if let Some(said) = text(parts, &api::headers::REGION)? {
         return place_of_region(board, said);
     }
     if !router.tells_addresses_apart() {
@@ -120,28 +121,28 @@ pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Place, Failur
         let known: Vec<_> = board.view.regions.iter().map(|region| region.name.as_str()).collect();
         let shown: String = name.chars().take(64).collect();
         let message = format!("header littoral-region: there is no region '{shown}'; there are {}", known.join(", "));
-        Failure::bad_request("unknown_region", message)
+        Failure::bad_request(code::UNKNOWN_REGION, message)
     })?;
     Ok(Place::said(region.coordinates, Source::RegionHeader))
 }
 
 /// Of an idempotency key: a write that is sent again goes to the region that may have taken it, as long as that takes writes.
 fn key_dice(parts: &Parts) -> Option<u64> {
-    parts.headers.get(headers::IDEMPOTENCY_KEY).map(|key| xxh3_64(key.as_bytes()))
+    parts.headers.get(api::headers::IDEMPOTENCY_KEY).map(|key| xxh3_64(key.as_bytes()))
 }
 
 fn text<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
     let Some(value) = parts.headers.get(name) else { return Ok(None) };
-    let text = value
-        .to_str()
-        .map_err(|_| Failure::bad_request("invalid_header", format!("header {name}: use visible ASCII characters")))?;
+    let text = value.to_str().map_err(|_| {
+        Failure::bad_request(code::INVALID_HEADER, format!("header {name}: use visible ASCII characters"))
+    })?;
     Ok(Some(text.trim()))
 }
 
 fn number(parts: &Parts, name: &HeaderName) -> Result<Option<u64>, Failure> {
     let Some(said) = text(parts, name)? else { return Ok(None) };
     let number = said.parse().map_err(|_| {
-        Failure::bad_request("invalid_header", format!("header {name}: give whole milliseconds, as 250"))
+        Failure::bad_request(code::INVALID_HEADER, format!("header {name}: give whole milliseconds, as 250"))
     })?;
     Ok(Some(number))
 }

@@ -1,42 +1,21 @@
-//! Headers: the router's own, and those that belong to one connection and are not passed on.
+//! Headers that belong to one connection, and the addresses that a request was forwarded for.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use littoral_api::headers::TENANT;
 use std::net::IpAddr;
-
-/// The client's coordinates, as "52.5,13.4".
-pub(crate) const PLACE: HeaderName = HeaderName::from_static("littoral-place");
-/// The region that the client is at.
-pub(crate) const REGION: HeaderName = HeaderName::from_static("littoral-region");
-/// Whose request it is.
-pub(crate) const TENANT: HeaderName = HeaderName::from_static("littoral-tenant");
-/// How long the request may take in all, in milliseconds.
-pub(crate) const TIMEOUT: HeaderName = HeaderName::from_static("littoral-timeout-ms");
-/// How long a read may wait for freshness, in milliseconds.
-pub(crate) const WAIT: HeaderName = HeaderName::from_static("littoral-wait-ms");
-/// `1` to be told where the request went and why.
-pub(crate) const EXPLAIN: HeaderName = HeaderName::from_static("littoral-explain");
-/// Makes a repeated write safe.
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Where the request went: region/node.
-pub(crate) const ROUTED_TO: HeaderName = HeaderName::from_static("littoral-routed-to");
-/// Why it went there.
-pub(crate) const ROUTE_REASON: HeaderName = HeaderName::from_static("littoral-route-reason");
-
-/// Says what was wrong, in a word, where the answer is a node's own.
-pub(crate) const ERROR: HeaderName = HeaderName::from_static("littoral-error");
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Takes out what belongs to one connection (RFC 9110, 7.6.1).
+/// Removes the headers that belong to one connection (RFC 9110, 7.6.1).
 pub(crate) fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse().ok())
-            // A connection option may not take out what frames the message or says whose it is.
+            // A connection option must not remove what frames the message or names its tenant.
             .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH && *name != TENANT)
             .collect();
         for name in named {
@@ -50,10 +29,10 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds the connection's address to `x-forwarded-for`. What a stranger put there is not passed on.
+/// Adds the connection's address to `x-forwarded-for`. The addresses of an untrusted client are replaced.
 pub(crate) fn forwarded_for(headers: &mut HeaderMap, connection: IpAddr, trusted: bool) {
-    let said = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let mut chain: String = if trusted { said.collect::<Vec<_>>().join(", ") } else { String::new() };
+    let given = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let mut chain: String = if trusted { given.collect::<Vec<_>>().join(", ") } else { String::new() };
     if !chain.is_empty() {
         chain.push_str(", ");
     }
@@ -63,7 +42,7 @@ pub(crate) fn forwarded_for(headers: &mut HeaderMap, connection: IpAddr, trusted
     }
 }
 
-/// The values of `x-forwarded-for`.
+/// Returns the values of `x-forwarded-for`.
 pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<&str> {
     headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect()
 }
@@ -73,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_belongs_to_one_connection_is_not_passed_on() {
+    fn headers_of_one_connection_are_not_forwarded() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "close, X-Mine, littoral-tenant"),
@@ -92,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_chain_is_replaced_and_a_proxys_grows() {
+    fn the_chain_of_an_untrusted_client_is_replaced_and_that_of_a_proxy_grows() {
         let chain = |trusted| {
             let mut headers = HeaderMap::new();
             headers.insert(FORWARDED_FOR, HeaderValue::from_static("203.0.113.5"));

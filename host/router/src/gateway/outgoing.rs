@@ -1,32 +1,31 @@
-//! Bodies of requests to doors: whole, or passed on as they come.
+//! Bodies of requests to doors: whole, or forwarded as they arrive.
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
-    collections::VecDeque,
     io,
     pin::Pin,
     task::{Context, Poll},
 };
 
-/// A body on its way to a door.
+/// The body of a request to a door.
 #[derive(Debug)]
 pub enum Outgoing {
-    /// All of it is here.
+    /// The whole body.
     Whole(Bytes),
-    /// Some of it is here, the rest comes from the client.
-    Passed(Box<Passed>),
+    /// A part of the body. The client sends the rest.
+    Forwarded(Box<Forwarded>),
 }
 
-/// A body that is passed on as it comes.
+/// A body that is forwarded as it arrives.
 #[derive(Debug)]
-pub struct Passed {
-    /// What has come already.
-    pub(crate) first: VecDeque<Bytes>,
-    /// What is to come.
+pub struct Forwarded {
+    /// What has arrived and was not sent.
+    pub(crate) first: Bytes,
+    /// What has not arrived.
     pub(crate) rest: Incoming,
-    /// So many bytes of it at most.
+    /// The number of bytes that `rest` may have.
     pub(crate) left: u64,
 }
 
@@ -44,15 +43,15 @@ impl Body for Outgoing {
         match self.get_mut() {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Passed(passed) => {
-                if let Some(first) = passed.first.pop_front() {
-                    return Poll::Ready(Some(Ok(Frame::data(first))));
-                }
-                let frame = std::task::ready!(Pin::new(&mut passed.rest).poll_frame(cx));
+            Self::Forwarded(body) if !body.first.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut body.first)))))
+            }
+            Self::Forwarded(body) => {
+                let frame = std::task::ready!(Pin::new(&mut body.rest).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| {
                     let frame = frame.map_err(io::Error::other)?;
                     let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                    passed.left = passed.left.checked_sub(bytes).ok_or_else(|| {
+                    body.left = body.left.checked_sub(bytes).ok_or_else(|| {
                         io::Error::new(io::ErrorKind::FileTooLarge, "the body is larger than allowed")
                     })?;
                     Ok(frame)
@@ -64,20 +63,17 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Passed(passed) => passed.first.is_empty() && passed.rest.is_end_stream(),
+            Self::Forwarded(body) => body.first.is_empty() && body.rest.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Passed(passed) => {
-                let first: u64 = passed.first.iter().map(|bytes| bytes.len() as u64).sum();
-                match passed.rest.size_hint().exact() {
-                    Some(rest) => SizeHint::with_exact(first.saturating_add(rest)),
-                    None => SizeHint::default(),
-                }
-            }
+            Self::Forwarded(body) => match body.rest.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest.saturating_add(body.first.len() as u64)),
+                None => SizeHint::default(),
+            },
         }
     }
 }

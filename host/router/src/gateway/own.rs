@@ -18,6 +18,8 @@ use crate::{
     topology,
 };
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use littoral_api::code;
+use littoral_http::Process;
 use littoral_model::{
     position::{Epoch, Position},
     region::Region,
@@ -28,7 +30,12 @@ use serde_json::{Value, json};
 use std::{borrow::Cow, net::IpAddr};
 
 /// Answers what is asked of the router itself; `None` for what is a door's to answer.
-pub(crate) fn answer(router: &Router, parts: &Parts, connection: IpAddr) -> Option<Result<Response<Answer>, Failure>> {
+pub(crate) fn answer(
+    router: &Router,
+    process: &Process,
+    parts: &Parts,
+    connection: IpAddr,
+) -> Option<Result<Response<Answer>, Failure>> {
     let path = parts.uri.path();
     let own = matches!(path, "/health" | "/metrics" | "/v1/status" | "/v1/ready") || path.starts_with("/router/v1/");
     if !own {
@@ -36,38 +43,40 @@ pub(crate) fn answer(router: &Router, parts: &Parts, connection: IpAddr) -> Opti
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
         let message = format!("{path} takes GET; the topology is changed by changing its file");
-        return Some(Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)));
+        return Some(Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, code::WRONG_METHOD, message)));
     }
     Some(match path {
-        "/health" => may_serve(router).map(|()| typed("application/json", "{}".to_owned())),
-        "/v1/ready" => may_serve(router).map(|()| typed("application/json", json!({ "ready": true }).to_string())),
-        "/v1/status" => node_status(router),
-        "/metrics" => metrics(router),
-        "/router/v1/status" => Ok(status(router)),
+        "/health" => may_serve(router, process).map(|()| typed("application/json", "{}".to_owned())),
+        "/v1/ready" => {
+            may_serve(router, process).map(|()| typed("application/json", json!({ "ready": true }).to_string()))
+        }
+        "/v1/status" => node_status(router, process),
+        "/metrics" => metrics(process),
+        "/router/v1/status" => Ok(status(router, process)),
         "/router/v1/explain" => explained(router, parts.uri.query(), connection),
         _ => {
             let message = "there is /router/v1/status and /router/v1/explain";
-            Err(Failure::new(StatusCode::NOT_FOUND, "unknown_path", message))
+            Err(Failure::new(StatusCode::NOT_FOUND, code::UNKNOWN_PATH, message))
         }
     })
 }
 
 /// Whether requests may be sent to this router: it is not about to stop, and there is somebody who answers reads.
-fn may_serve(router: &Router) -> Result<(), Failure> {
+fn may_serve(router: &Router, process: &Process) -> Result<(), Failure> {
     let refused = |code, message| Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, message));
-    if router.config().gateway.draining.has_begun() {
-        return refused("not_ready", "it is draining: it is about to stop, so send requests to another router");
+    if process.draining.has_begun() {
+        return refused(code::NOT_READY, "it is draining: it is about to stop, so send requests to another router");
     }
     if !router.board().view.is_usable() {
-        return refused("nothing_left", "no edge that has data is known to answer; look at /router/v1/status");
+        return refused(code::NOTHING_LEFT, "no edge that has data is known to answer; look at /router/v1/status");
     }
     Ok(())
 }
 
 /// The router as one of the nodes. Its doors are at `/router/v1/status`.
-fn node_status(router: &Router) -> Result<Response<Answer>, Failure> {
+fn node_status(router: &Router, process: &Process) -> Result<Response<Answer>, Failure> {
     let board = router.board();
-    let refused = may_serve(router).err();
+    let refused = may_serve(router, process).err();
     let count = |is: fn(&MemberView) -> bool| board.view.members.iter().filter(|member| is(member)).count() as f64;
     let gauges = [("doors", count(|_| true)), ("doors_usable", count(|member| member.usable))];
     let status = NodeStatus {
@@ -90,24 +99,24 @@ fn node_status(router: &Router) -> Result<Response<Answer>, Failure> {
         gauges: gauges.map(|(name, count)| (name.to_owned(), count)).into(),
     };
     let mut body = serde_json::to_value(status).map_err(|error| unwritable(&error))?;
-    body["build"] = router.config().gateway.build.into();
-    body["draining"] = router.config().gateway.draining.has_begun().into();
+    body["build"] = process.build.into();
+    body["draining"] = process.draining.has_begun().into();
     Ok(typed("application/json", body.to_string()))
 }
 
 fn unwritable(error: &serde_json::Error) -> Failure {
     tracing::error!(%error, "an answer could not be written as JSON");
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL, "the answer could not be written")
 }
 
-fn metrics(router: &Router) -> Result<Response<Answer>, Failure> {
-    let Some(metrics) = &router.config().gateway.metrics else {
-        return Err(Failure::new(StatusCode::NOT_FOUND, "no_metrics", "this process records no metrics"));
+fn metrics(process: &Process) -> Result<Response<Answer>, Failure> {
+    let Some(metrics) = &process.metrics else {
+        return Err(Failure::new(StatusCode::NOT_FOUND, code::NO_METRICS, "this process records no metrics"));
     };
     Ok(typed("text/plain; version=0.0.4; charset=utf-8", metrics.render()))
 }
 
-fn status(router: &Router) -> Response<Answer> {
+fn status(router: &Router, process: &Process) -> Response<Answer> {
     let board = router.board();
     let view = &board.view;
     let regions: Vec<Value> = (view.regions.iter())
@@ -137,8 +146,8 @@ fn status(router: &Router) -> Response<Answer> {
     let body = json!({
         "name": router.config().name,
         "role": "router",
-        "build": router.config().gateway.build,
-        "ready": may_serve(router).is_ok(),
+        "build": process.build,
+        "ready": may_serve(router, process).is_ok(),
         "topology": view.topology,
         "topology_generation": view.generation,
         "topology_problem": router.topology_problem(),
@@ -173,7 +182,7 @@ fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: 
     if let Some(place) = parameter(query, "place") {
         let place = place.parse::<Coordinates>();
         let place =
-            place.map_err(|error| Failure::bad_request("invalid_place", format!("parameter place: {error}")))?;
+            place.map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("parameter place: {error}")))?;
         return Ok(Place::said(place, Source::PlaceHeader));
     }
     if let Some(region) = parameter(query, "region") {
@@ -182,7 +191,7 @@ fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: 
     let address = match parameter(query, "address") {
         None => connection,
         Some(text) => text.parse().map_err(|_| {
-            Failure::bad_request("invalid_address", "parameter address: give an IP address, as 203.0.113.7")
+            Failure::bad_request(code::INVALID_ADDRESS, "parameter address: give an IP address, as 203.0.113.7")
         })?,
     };
     Ok(router.place_of(address))

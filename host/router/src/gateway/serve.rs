@@ -1,33 +1,22 @@
 //! The gateway's listener.
 
-use crate::{
-    gateway::{connection, service::Service},
-    router::Router,
-};
-use littoral_runtime::{connections, workers};
+use crate::{gateway::service::Service, router::Router};
+use littoral_http::Process;
 use std::time::Duration;
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How often idle connections to doors are looked through.
+/// How often expired connections to doors are closed.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves until cancelled. Then no connection is taken in, running requests are answered, and what is left after
-/// `drain_ms` is cut.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let config = &router.config().gateway;
-    let service = Service::new(router.clone(), listener.local_addr().ok());
+/// Serves until `shutdown`. Then accepts no further connection, lets running requests end, and cuts what is left after
+/// `drain_ms`.
+pub async fn serve(listener: TcpListener, router: Router, process: Process, shutdown: CancellationToken) {
+    let limits = router.config().gateway.limits();
+    let service = Service::new(router, process.clone(), listener.local_addr().ok());
     let drained = CancellationToken::new();
     let sweeping = tokio::spawn(sweep(service.clone(), drained.clone()));
-    let (reactors, drain) = (&config.reactors, config.drain());
-    let workers = workers::Executor(Handle::current());
-    let stopping = (shutdown.clone(), &config.draining);
-    connections::serve(listener, reactors, config.connections_max, drain, stopping, |stream, peer| {
-        let (service, router, workers) = (service.clone(), router.clone(), workers.clone());
-        let shutdown = shutdown.clone();
-        async move { connection::serve(stream, peer, service, &router.config().gateway, workers, shutdown).await }
-    })
-    .await;
+    littoral_http::serve(listener, limits, &process, service, shutdown).await;
     drained.cancel();
     let _ = sweeping.await;
 }

@@ -17,16 +17,16 @@ use crate::{
         headers, own,
         pool::Pool,
         pursuit::{Found, Pursuit},
-        room::Room,
         stream,
     },
     router::Router,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
-use hyper::body::Incoming;
-use littoral_runtime::{
-    browsers::{Browsers, Refused},
-    socket::Peer,
+use hyper::body::{Body as _, Incoming};
+use littoral_api::{self as api, code};
+use littoral_http::{
+    BodyBudget, Client, Handler, Peer, Process, Sending, Watched,
+    browsers::{Browsers, Rejected},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -44,19 +44,20 @@ pub(crate) struct Service(Arc<Inner>);
 
 struct Inner {
     browsers: Browsers,
+    process: Process,
     doors: Doors,
     requests: Arc<Semaphore>,
 }
 
 impl Service {
-    /// Of a gateway that listens on `address`.
-    pub(crate) fn new(router: Router, address: Option<SocketAddr>) -> Self {
+    /// Creates the service of a gateway that listens on `address`.
+    pub(crate) fn new(router: Router, process: Process, address: Option<SocketAddr>) -> Self {
         let config = &router.config().gateway;
         let browsers = Browsers::new("router.gateway", &config.origins, &config.hosts, address);
-        let room = Room::new(config.held_bytes_max.max(config.read_bytes_max));
+        let budget = BodyBudget::new(config.held_bytes_max, config.read_bytes_max);
         let pool = Arc::new(Pool::new(config.idle_connections_max, config.idle()));
         let requests = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { browsers, doors: Doors { router, pool, room }, requests }))
+        Self(Arc::new(Inner { browsers, process, doors: Doors { router, pool, budget }, requests }))
     }
 
     /// Closes connections that are not needed any more.
@@ -70,24 +71,20 @@ impl Service {
             .sweep(|door| board.view.members.iter().any(|member| member.door.id == door && is_kept(member)));
     }
 
-    /// Answers a request. A read's work ends when its `client` has left.
-    pub(crate) async fn answer(
-        self,
-        request: Request<Incoming>,
-        connection: IpAddr,
-        client: Option<Peer>,
-    ) -> Response<Answer> {
+    /// Answers a request. The work of a read ends when its client has left.
+    async fn respond(self, request: Request<Incoming>, client: Client) -> Response<Answer> {
+        let Client { address: connection, peer: client } = client;
         let (parts, body) = request.into_parts();
         let feast = is_feast(parts.uri.path());
-        if let Err(Refused { code, message }) = self.0.browsers.check(&parts.uri, &parts.headers) {
+        if let Err(Rejected { code, message }) = self.0.browsers.check(&parts.uri, &parts.headers) {
             count(code);
             return Failure::new(StatusCode::FORBIDDEN, code, message).answer(feast);
         }
-        if let Some(own) = own::answer(&self.0.doors.router, &parts, connection) {
+        if let Some(own) = own::answer(&self.0.doors.router, &self.0.process, &parts, connection) {
             return own.unwrap_or_else(|failure| failure.answer(feast));
         }
         let Ok(place) = self.0.requests.clone().try_acquire_owned() else {
-            count("overloaded");
+            count(code::OVERLOADED);
             return Failure::overloaded().answer(feast);
         };
         match self.route(parts, body, connection, client.as_ref()).await {
@@ -114,7 +111,7 @@ impl Service {
             Purpose::Write => (config.replay_bytes_max.min(config.write_bytes_max), config.write_bytes_max),
             Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
         };
-        let taking = body::take(body, hold, most, &doors.room);
+        let taking = body::take(body, hold, most, &doors.budget);
         let body = tokio::time::timeout_at(head.deadline.into(), taking)
             .await
             .map_err(|_| Failure::body_broken("it did not arrive within the time that the request allows"))??;
@@ -159,6 +156,30 @@ impl Service {
     }
 }
 
+impl Handler for Service {
+    type Answer = Answer;
+    type Sent = Answer;
+
+    fn answer(
+        self,
+        request: Request<Incoming>,
+        client: Client,
+    ) -> impl Future<Output = Response<Answer>> + Send + 'static {
+        self.respond(request, client)
+    }
+
+    fn panicked(&self) -> Response<Answer> {
+        count(code::INTERNAL);
+        Failure::internal().answer(false)
+    }
+
+    /// Over HTTP/1.1 a client that does not read is a write that waits. Over HTTP/2 it must be watched.
+    fn send(&self, answer: Response<Answer>, sending: &Sending<'_>) -> Response<Watched<Answer>> {
+        let watched = |body: &Answer| sending.is_http2 && !body.is_end_stream();
+        answer.map(|body| if watched(&body) { sending.unread.watch_stream(body) } else { Watched::not(body) })
+    }
+}
+
 /// Returns once a read's client has left. One that has only nothing more to send is still answered, if it demands no wait.
 async fn left(client: Option<&Peer>, head: &Head, grace: Duration) {
     match client.filter(|_| head.purpose == Purpose::Read) {
@@ -182,7 +203,7 @@ fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> R
     headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
     let path = parts.uri.path_and_query().cloned();
     let uri = path.and_then(|path| Uri::builder().path_and_query(path).build().ok());
-    let uri = uri.ok_or_else(|| Failure::bad_request("invalid_path", "the request names no path"))?;
+    let uri = uri.ok_or_else(|| Failure::bad_request(code::INVALID_PATH, "the request names no path"))?;
     let hold = head.purpose == Purpose::Read && parts.method != Method::HEAD;
     Ok(Template { method: parts.method, uri, headers, hold })
 }
@@ -204,7 +225,7 @@ fn finish(found: Found, head: &Head) -> Response<Answer> {
         let took = head.began.elapsed().as_micros();
         let reason =
             format!("{reason}; place={}; cost={:.1}ms; took={took}us", head.place.source.as_str(), candidate.cost_ms);
-        for (name, value) in [(headers::ROUTED_TO, to), (headers::ROUTE_REASON, reason)] {
+        for (name, value) in [(api::headers::ROUTED_TO, to), (api::headers::ROUTE_REASON, reason)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(name, value);
             }

@@ -7,7 +7,7 @@ use crate::{
         attempt::{Doors, Missed, Template},
         failure::Failure,
         head::Head,
-        outgoing::{Outgoing, Passed},
+        outgoing::{Forwarded, Outgoing},
         race::Won,
         verdict::{Verdict, verdict},
     },
@@ -19,7 +19,7 @@ pub(crate) async fn run(
     board: &Board,
     head: &Head,
     template: &Template,
-    body: Box<Passed>,
+    body: Box<Forwarded>,
     candidates: &[Candidate],
 ) -> Result<Won, Failure> {
     let sending = async {
@@ -34,7 +34,7 @@ pub(crate) async fn run(
             let in_flight = board.enter(candidate.member);
             match doors.connect(door).await {
                 Ok(upstream) => {
-                    let request = template.request(door, Outgoing::Passed(body));
+                    let request = template.request(door, Outgoing::Forwarded(body));
                     let sent = doors.send(upstream, template, door, in_flight, request).await;
                     let outcome = match sent.as_ref().map(verdict) {
                         Ok(Verdict::Final) => Outcome::Success,

@@ -1,7 +1,8 @@
 //! What an answer says of its door, and whether another door should be asked.
 
-use crate::{decision::outlier::Outcome, gateway::headers};
+use crate::decision::outlier::Outcome;
 use http::{HeaderMap, Response, StatusCode};
+use littoral_api::{self as api, code};
 
 /// What follows from an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,28 +13,22 @@ pub(crate) enum Verdict {
     Elsewhere(Outcome),
 }
 
-/// A node's word when it refuses whatever it is asked for want of room.
-const OVERLOADED: &[u8] = b"overloaded";
-
-/// A node's words when it takes nothing yet: it has no data, or is still starting.
-const NOT_READY: [&[u8]; 2] = [b"not_ready", b"starting"];
-
-/// A node's word for a request whose own demand finds too many others waiting. The next door would have to hold the wait instead,
-/// and retries would not be there for those who need them.
-const TOO_MANY_WAITING: &[u8] = b"too_many_waiting";
+/// The codes of a node that accepts no request yet: it has no data, or is starting.
+const NOT_READY: [&str; 2] = [code::NOT_READY, code::STARTING];
 
 /// Judges an answer. A node names its errors in `littoral-error`. A server's error without a name comes from something before the
 /// node, and the door fails its requests; so does 502. A node's own 503 is one of many things: only when the node refuses
 /// whatever it is asked does it count against the door, else one tenant could eject edges for all. A node's own 504 is the
 /// request's answer: the write is durable, and was not made so elsewhere in time.
 pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
-    let word = answer.headers().get(headers::ERROR).map(|word| word.as_bytes());
+    let word = answer.headers().get(api::headers::ERROR).map(|word| word.to_str().unwrap_or_default());
     match (answer.status(), word) {
         (StatusCode::BAD_GATEWAY, _) => Verdict::Elsewhere(Outcome::Failure),
         (status, None) if status.is_server_error() => Verdict::Elsewhere(Outcome::Failure),
-        (StatusCode::SERVICE_UNAVAILABLE, Some(TOO_MANY_WAITING)) => Verdict::Final,
+        // The next door would have to hold the wait instead, and the retry budget would be spent on it.
+        (StatusCode::SERVICE_UNAVAILABLE, Some(code::TOO_MANY_WAITING)) => Verdict::Final,
         (StatusCode::SERVICE_UNAVAILABLE, Some(word)) => {
-            let refuses = word == OVERLOADED || NOT_READY.contains(&word);
+            let refuses = word == code::OVERLOADED || NOT_READY.contains(&word);
             Verdict::Elsewhere(if refuses { Outcome::Refused } else { Outcome::Success })
         }
         _ => Verdict::Final,
@@ -42,7 +37,7 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
 
 /// Whether a node says that it takes nothing yet, which passes.
 pub(crate) fn is_not_ready(headers: &HeaderMap) -> bool {
-    headers.get(headers::ERROR).is_some_and(|word| NOT_READY.contains(&word.as_bytes()))
+    headers.get(api::headers::ERROR).is_some_and(|word| NOT_READY.iter().any(|code| word == code))
 }
 
 #[cfg(test)]

@@ -250,7 +250,7 @@ impl Stand {
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         tokio::spawn(probe::probe(router.clone()));
         tokio::spawn(router.clone().keep_up());
-        tokio::spawn(gateway::serve(listener, router.clone(), stop.clone()));
+        tokio::spawn(gateway::serve(listener, router.clone(), gateway::Process::default(), stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let stand = Self { router, address, client, stop };
         stand.eventually(|view| view.is_known()).await;

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use littoral_doors::Config;
+use littoral_doors::{Config, Process};
 use littoral_model::{
     catalogue::CatalogueChange,
     column::{Column, Status},
@@ -61,7 +61,14 @@ pub(super) async fn exchange_with(
     let address = listener.local_addr()?;
     let shutdown = CancellationToken::new();
     let config = Config { read_rows_max: 1_000, read_values_max: 10_000, write_rows_max: 1_000, ..Config::default() };
-    let serving = tokio::spawn(littoral_doors::serve(listener, config, Arc::new(node), modules, shutdown.clone()));
+    let serving = tokio::spawn(littoral_doors::serve(
+        listener,
+        config,
+        Process::default(),
+        Arc::new(node),
+        modules,
+        shutdown.clone(),
+    ));
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
         answers.push(whole(send(address, request).await?).await?);

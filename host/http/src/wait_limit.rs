@@ -1,7 +1,7 @@
-//! A stream whose peer may leave us waiting only for so long: before it has said anything, while it leaves unread what
-//! we write, and at the end while it still sends what nobody will read.
+//! A stream that limits how long its peer may keep it waiting: before the peer has sent a greeting, while it does not read what
+//! was written, and at the end while it still sends a body that nobody will read.
 
-use littoral_runtime::stall::Stall;
+use crate::{Limits, stall::Stall};
 use std::{
     io,
     pin::Pin,
@@ -17,46 +17,37 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// With so many bytes it is known which protocol a client speaks: HTTP/2 begins with a preface of this length, and an
-/// HTTP/1.1 request with its `host` is longer. From there on the protocols have time limits of their own.
+/// The number of bytes that show which protocol a client uses: HTTP/2 begins with a preface of this length, and an HTTP/1.1
+/// request with its `host` is longer. After them, the protocols apply their own time limits.
 const GREETING_LEN: u64 = 24;
 
-/// A client that is told off in the middle of its body has this long to notice.
+/// How long a client that is rejected in the middle of its body may take to notice.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// What is thrown away of such a body at most, in bytes.
+/// The number of bytes of such a body that are discarded at most.
 const LINGER_BYTES_MAX: u64 = 256 << 20;
-
-/// How long a client may take, by what it takes it for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// To say what protocol it speaks.
-    pub(crate) greeting: Duration,
-    /// To read a part of what we write.
-    pub(crate) write: Duration,
-}
 
 /// Set when an answer ends its connection though the request's body has not been read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CutShort(Arc<AtomicBool>);
 
-/// Fails a read or write for which the peer takes too long. Costs next to nothing as long as it does not.
-pub(crate) struct Patience<S> {
+/// Fails a read or write for which the peer takes too long. Costs next to nothing while it does not.
+pub(crate) struct WaitLimit<S> {
     stream: Stall<S>,
     greeting_max: Duration,
     cut_short: CutShort,
-    /// Bytes of the greeting that are still to come.
+    /// The number of bytes of the greeting that have not arrived.
     greeting_left: u64,
-    /// Set while the greeting waits, and while the end lingers.
+    /// Set while the stream waits for the greeting, and while the end lingers.
     waiting: Option<Pin<Box<Sleep>>>,
     end: End,
 }
 
-/// How far the end of a stream has come.
+/// The state of a stream's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     NotYet,
-    /// We have said that we are done, and throw away what still comes; so many bytes yet.
+    /// Our side is closed, and what still arrives is discarded, up to this number of bytes.
     Lingering(u64),
     Done,
 }
@@ -67,19 +58,19 @@ impl CutShort {
     }
 }
 
-impl<S> Patience<S> {
+impl<S> WaitLimit<S> {
     pub(crate) fn new(stream: S, limits: Limits, cut_short: CutShort) -> Self {
-        let stream = Stall::new(stream, limits.write);
-        let greeting_max = limits.greeting;
+        let stream = Stall::new(stream, limits.write_timeout);
+        let greeting_max = limits.header_timeout;
         Self { stream, greeting_max, cut_short, greeting_left: GREETING_LEN, waiting: None, end: End::NotYet }
     }
 
-    /// Ready once `limit` has passed since the waiting began.
-    fn poll_patience(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+    /// Becomes ready once `limit` has passed since the waiting began.
+    fn poll_limit(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit))).as_mut().poll(cx)
     }
 
-    /// Who is written to has greeted, however briefly.
+    /// Ends the wait for the greeting: a client that is written to has sent enough.
     fn greeted(&mut self) {
         if std::mem::take(&mut self.greeting_left) > 0 {
             self.waiting = None;
@@ -87,25 +78,25 @@ impl<S> Patience<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Patience<S> {
-    /// Throws away what still comes, until the peer is done or has had its time. Closing at once would reset the
-    /// connection, and a reset may reach the peer before it has read why.
+impl<S: AsyncRead + Unpin> WaitLimit<S> {
+    /// Discards what still arrives, until the peer is done or its time is over. Closing at once would reset the connection,
+    /// and a reset may reach the peer before it has read the answer.
     fn poll_linger(&mut self, cx: &mut Context<'_>, mut left: u64) -> Poll<()> {
-        let mut thrown_away = [0; 16 << 10];
+        let mut discarded = [0; 16 << 10];
         while left > 0 {
-            let mut buf = ReadBuf::new(&mut thrown_away);
+            let mut buf = ReadBuf::new(&mut discarded);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                     left = left.saturating_sub(buf.filled().len() as u64)
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
-                // Nothing is on its way.
+                // The peer sends nothing.
                 Poll::Pending if left == LINGER_BYTES_MAX && !self.cut_short.0.load(Relaxed) => {
                     return Poll::Ready(());
                 }
                 Poll::Pending => {
                     self.end = End::Lingering(left);
-                    return self.poll_patience(cx, LINGER);
+                    return self.poll_limit(cx, LINGER);
                 }
             }
         }
@@ -113,7 +104,7 @@ impl<S: AsyncRead + Unpin> Patience<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WaitLimit<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -128,12 +119,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
             return read;
         }
         let limit = self.greeting_max;
-        ready!(self.poll_patience(cx, limit));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not say anything")))
+        ready!(self.poll_limit(cx, limit));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client sent no request within header_timeout")))
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patience<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WaitLimit<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.greeted();
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -177,20 +168,21 @@ mod tests {
     use futures_util::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-    fn patience(stream: DuplexStream, cut_short: CutShort) -> Patience<DuplexStream> {
-        let limits = Limits { greeting: Duration::from_millis(300), write: Duration::from_millis(400) };
-        Patience::new(stream, limits, cut_short)
+    fn limited(stream: DuplexStream, cut_short: CutShort) -> WaitLimit<DuplexStream> {
+        let (header_timeout, write_timeout) = (Duration::from_millis(300), Duration::from_millis(400));
+        let limits = Limits { connections_max: 1, header_timeout, write_timeout, drain: Duration::ZERO };
+        WaitLimit::new(stream, limits, cut_short)
     }
 
     #[tokio::test]
-    async fn a_peer_that_reads_nothing_is_given_up() {
+    async fn a_peer_that_reads_nothing_times_out() {
         let (ours, _theirs) = duplex(8);
-        let mut ours = patience(ours, CutShort::default());
+        let mut ours = limited(ours, CutShort::default());
         let stuck = ours.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(stuck.kind(), io::ErrorKind::TimedOut);
     }
 
-    /// Reads 24 bytes in three parts, each within a limit that all three exceed. Gives the longest pause that it made.
+    /// Reads 24 bytes in three parts, each within a limit that all three together exceed. Returns the longest pause.
     async fn read_slowly(mut theirs: DuplexStream, limit: Duration) -> (Duration, DuplexStream) {
         let (mut part, mut longest) = ([0; 8], Duration::ZERO);
         for _ in 0..3 {
@@ -206,16 +198,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_reads_slowly_is_not_given_up() {
+    async fn a_peer_that_reads_slowly_does_not_time_out() {
         let limit = Duration::from_millis(400);
         loop {
             let (ours, theirs) = duplex(8);
-            let mut ours = patience(ours, CutShort::default());
+            let mut ours = limited(ours, CutShort::default());
             let reader = tokio::spawn(read_slowly(theirs, limit));
             let written = ours.write_all(&[0; 32]).await;
             drop(ours);
             let (longest, _open) = reader.await.unwrap();
-            // A test that was held up for longer than the limit has shown nothing, and begins again.
+            // A machine that paused the test for longer than the limit proves nothing: begin again.
             if longest < limit {
                 return written.unwrap();
             }
@@ -223,27 +215,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_never_greets_is_given_up_and_one_that_has_greeted_may_be_silent() {
+    async fn a_peer_without_a_greeting_times_out_and_one_that_has_greeted_may_be_idle() {
         let (ours, mut theirs) = duplex(64);
-        let mut silent = patience(ours, CutShort::default());
+        let mut silent = limited(ours, CutShort::default());
         theirs.write_all(b"PRI * HTTP/2").await.unwrap();
         let mut buf = [0; 64];
         assert_eq!(silent.read(&mut buf).await.unwrap(), 12, "half a greeting");
         assert_eq!(silent.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
 
         let (ours, mut theirs) = duplex(64);
-        let mut idle = patience(ours, CutShort::default());
+        let mut idle = limited(ours, CutShort::default());
         theirs.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         assert_eq!(idle.read(&mut buf).await.unwrap(), 27);
         let wait = tokio::time::timeout(Duration::from_millis(600), idle.read(&mut buf));
-        assert!(wait.await.is_err(), "idleness is the protocol's to judge");
+        assert!(wait.await.is_err(), "the protocol limits idleness");
     }
 
     #[tokio::test]
-    async fn a_peer_that_is_cut_short_can_send_on_and_reads_its_answer() {
+    async fn a_rejected_peer_can_continue_to_send_and_reads_its_answer() {
         let (ours, mut theirs) = duplex(64);
         let cut_short = CutShort::default();
-        let mut ours = patience(ours, cut_short.clone());
+        let mut ours = limited(ours, cut_short.clone());
         let sender = tokio::spawn(async move {
             theirs.write_all(&[b'x'; 10_000]).await.unwrap();
             let mut answer = String::new();
@@ -258,9 +250,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_idle_peer_does_not_hold_up_the_end() {
+    async fn an_idle_peer_does_not_delay_the_end() {
         let (ours, _theirs) = duplex(64);
-        let mut ours = patience(ours, CutShort::default());
-        ours.shutdown().now_or_never().expect("nothing is waited for").unwrap();
+        let mut ours = limited(ours, CutShort::default());
+        ours.shutdown().now_or_never().expect("it does not wait").unwrap();
     }
 }

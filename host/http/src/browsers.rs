@@ -1,11 +1,12 @@
 //! Prevents web pages from sending requests to a door through a user's browser.
 //!
-//! A page may send requests to any address that the browser reaches, a loopback door among them. The browser then names the
-//! page's site in `Origin`: a request with an origin that is not configured is refused. A page whose own name was made to
-//! resolve to this host (DNS rebinding) is of one origin with the door, and its requests carry its name as `Host`: a loopback
-//! door refuses a host that is neither a loopback name nor configured. Clients that are no browsers send no `Origin`.
+//! A page can send requests to any address that the browser reaches, including a loopback door. The browser then names the
+//! page's site in `Origin`: a request with an origin that is not configured is rejected. A page whose own name resolves to this
+//! host (DNS rebinding) has the same origin as the door, and its requests carry its name as `Host`: a loopback door rejects a
+//! host that is neither a loopback name nor configured. Clients other than browsers send no `Origin`.
 
 use http::{HeaderMap, Uri, header, uri::Authority};
+use littoral_api::code;
 use serde::Deserialize;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,20 +23,20 @@ pub struct Origins(Vec<String>);
 #[serde(try_from = "Vec<String>")]
 pub struct Hosts(Vec<String>);
 
-/// A setting that is no origin or no host.
+/// A setting that is not an origin or not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// No origin.
+    /// It is not an origin.
     #[error(
-        "'{0}' is no origin; write a scheme and a host, with a port if it is not the scheme's, as \"https://console.example.org\""
+        "'{0}' is not an origin; write a scheme and a host, with a port if it is not the scheme's, as \"https://console.example.org\""
     )]
     Origin(String),
-    /// No host.
-    #[error("'{0}' is no host name; write it without scheme, port and path, as \"features.example.org\"")]
+    /// It is not a host.
+    #[error("'{0}' is not a host name; write it without scheme, port and path, as \"features.example.org\"")]
     Host(String),
 }
 
-/// What a door takes from browsers. Cheap to clone.
+/// The requests that a door accepts from browsers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Browsers {
     origins: Arc<[String]>,
@@ -45,16 +46,16 @@ pub struct Browsers {
     section: &'static str,
 }
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// A stable word for programs.
+pub struct Rejected {
+    /// The error code.
     pub code: &'static str,
     /// What was wrong and what to do.
     pub message: String,
 }
 
-/// As much of a strange name as is repeated.
+/// The length to which an unknown name is cut before it is repeated.
 const SHOWN_CHARS: usize = 100;
 
 impl TryFrom<Vec<String>> for Origins {
@@ -77,7 +78,7 @@ impl TryFrom<Vec<String>> for Hosts {
     }
 }
 
-/// An origin as browsers write it.
+/// Returns an origin as browsers write it.
 fn origin(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let (scheme, authority) = text.split_once("://")?;
@@ -96,85 +97,84 @@ fn origin(text: &str) -> Option<String> {
 }
 
 impl Browsers {
-    /// Of a door that listens on `address`, as the section `section` of its configuration has it.
+    /// Creates the rules of a door that listens on `address` and is configured in `section`.
     #[must_use]
     pub fn new(section: &'static str, origins: &Origins, hosts: &Hosts, address: Option<SocketAddr>) -> Self {
         let is_loopback = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
         Self { origins: origins.0.clone().into(), hosts: is_loopback.then(|| hosts.0.clone().into()), section }
     }
 
-    /// Refuses a request that a page may have sent which is not to use this door.
+    /// Rejects a request that may come from a page that is not allowed to use this door.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    /// [`Rejected`].
+    pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Rejected> {
         for value in headers.get_all(header::ORIGIN) {
             let known =
-                value.to_str().is_ok_and(|said| self.origins.iter().any(|origin| origin.eq_ignore_ascii_case(said)));
+                value.to_str().is_ok_and(|given| self.origins.iter().any(|origin| origin.eq_ignore_ascii_case(given)));
             if !known {
-                return Err(self.refused_origin(&String::from_utf8_lossy(value.as_bytes())));
+                return Err(self.rejected_origin(&String::from_utf8_lossy(value.as_bytes())));
             }
         }
         let Some(hosts) = &self.hosts else { return Ok(()) };
-        // The authority of HTTP/2 and of a request to a proxy. Where both are there, both must be fine.
+        // The authority of HTTP/2 and of a request to a proxy. If a request has both, both must be allowed.
         if let Some(authority) = uri.authority()
-            && !is_taken(authority.as_str(), hosts)
+            && !is_allowed(authority.as_str(), hosts)
         {
-            return Err(self.refused_host(authority.as_str()));
+            return Err(self.rejected_host(authority.as_str()));
         }
         for value in headers.get_all(header::HOST) {
-            if !value.to_str().is_ok_and(|said| is_taken(said, hosts)) {
-                return Err(self.refused_host(&String::from_utf8_lossy(value.as_bytes())));
+            if !value.to_str().is_ok_and(|given| is_allowed(given, hosts)) {
+                return Err(self.rejected_host(&String::from_utf8_lossy(value.as_bytes())));
             }
         }
         Ok(())
     }
 
-    fn refused_origin(&self, said: &str) -> Refused {
-        let (said, section) = (shown(said), self.section);
+    fn rejected_origin(&self, given: &str) -> Rejected {
+        let (given, section) = (shown(given), self.section);
         let message = format!(
-            "a web page of '{said}' may not use this door; add that origin to {section}.origins if it should, or send no Origin"
+            "a web page of '{given}' may not use this door; add that origin to {section}.origins if it should, or send no Origin"
         );
-        Refused { code: "origin_not_allowed", message }
+        Rejected { code: code::ORIGIN_NOT_ALLOWED, message }
     }
 
-    fn refused_host(&self, said: &str) -> Refused {
-        let (said, section) = (shown(said), self.section);
+    fn rejected_host(&self, given: &str) -> Rejected {
+        let (given, section) = (shown(given), self.section);
         let message = format!(
-            "this door listens on a loopback address and is not known as '{said}'; use localhost, or add the name to {section}.hosts"
+            "this door listens on a loopback address and is not known as '{given}'; use localhost, or add the name to {section}.hosts"
         );
-        Refused { code: "host_not_allowed", message }
+        Rejected { code: code::HOST_NOT_ALLOWED, message }
     }
 }
 
-/// A strange text, so that an answer or a log line can repeat it.
+/// Returns an unknown text in a form that an answer or a log line can repeat.
 fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS).flat_map(char::escape_default).collect()
 }
 
-/// Whether a host, with its port if it has one, is a loopback name or one of `hosts`. An empty one names nothing: no browser
-/// sends it.
-fn is_taken(said: &str, hosts: &[String]) -> bool {
-    if said.is_empty() {
+/// Whether a host, with or without a port, is a loopback name or one of `hosts`. An empty one is allowed: no browser sends it.
+fn is_allowed(given: &str, hosts: &[String]) -> bool {
+    if given.is_empty() {
         return true;
     }
-    let Some(host) = without_port(said) else { return false };
+    let Some(host) = without_port(given) else { return false };
     let host = plain(host);
     is_loopback(host) || hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
 }
 
-fn without_port(said: &str) -> Option<&str> {
-    let end = match said.strip_prefix('[') {
+fn without_port(given: &str) -> Option<&str> {
+    let end = match given.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
-        None => said.find(':').unwrap_or(said.len()),
+        None => given.find(':').unwrap_or(given.len()),
     };
-    let (host, port) = said.split_at_checked(end)?;
+    let (host, port) = given.split_at_checked(end)?;
     let is_port =
         port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     is_port.then_some(host)
 }
 
-/// A host without the brackets of an address, and without the dot that ends a full name.
+/// Returns a host without the brackets of an address and without the final dot of a fully qualified name.
 fn plain(host: &str) -> &str {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.strip_suffix('.').unwrap_or(host)
@@ -208,14 +208,14 @@ mod tests {
         for (name, value) in headers {
             map.append(name, value.parse().unwrap());
         }
-        door.check(&uri.parse().unwrap(), &map).err().map(|refused| refused.code)
+        door.check(&uri.parse().unwrap(), &map).err().map(|rejected| rejected.code)
     }
 
     #[test]
-    fn every_origin_that_is_not_configured_is_refused_at_every_door() {
+    fn every_door_rejects_every_origin_that_is_not_configured() {
         for address in ["127.0.0.1:1", "[::1]:1", "0.0.0.0:1", "192.0.2.1:1"] {
             let door = door(address, &["https://Console.example:443", "http://a.example:8080"], &[]);
-            let origin = |said| code(&door, "/push", &[(header::ORIGIN, said)]);
+            let origin = |given| code(&door, "/push", &[(header::ORIGIN, given)]);
             for fine in ["https://console.example", "http://a.example:8080", "HTTPS://CONSOLE.example"] {
                 assert_eq!(origin(fine), None, "{fine}");
             }
@@ -239,9 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_door_takes_loopback_names_and_configured_ones_only() {
+    fn a_loopback_door_accepts_only_loopback_names_and_configured_ones() {
         let door = door("127.0.0.1:6566", &[], &["Features.example.org"]);
-        let host = |said| code(&door, "/v1/rows", &[(header::HOST, said)]);
+        let host = |given| code(&door, "/v1/rows", &[(header::HOST, given)]);
         for fine in [
             "localhost",
             "LOCALHOST:6566",
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_door_for_other_hosts_is_known_by_any_name() {
+    fn a_door_for_other_hosts_accepts_any_name() {
         for address in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1"] {
             assert_eq!(code(&door(address, &[], &[]), "/v1/rows", &[(header::HOST, "edge.example")]), None);
         }
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_no_browser_could_send_are_refused_with_what_to_write() {
+    fn settings_that_no_browser_could_send_are_rejected() {
         for bad in ["*", "null", "console.example", "https://console.example/", "https://", "https://a@b", "://a"] {
             assert!(Origins::try_from(vec![bad.to_owned()]).is_err(), "{bad}");
         }
@@ -304,8 +304,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_is_short_and_of_one_line() {
-        let message = door("127.0.0.1:1", &[], &[]).refused_host(&format!("a\nb{}", "x".repeat(5_000))).message;
+    fn a_repeated_name_is_short_and_on_one_line() {
+        let message = door("127.0.0.1:1", &[], &[]).rejected_host(&format!("a\nb{}", "x".repeat(5_000))).message;
         assert!(message.contains("'a\\nb") && message.len() < 400, "{message}");
     }
 }

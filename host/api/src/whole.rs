@@ -1,4 +1,4 @@
-//! Whole numbers of 64 bits as text, as JSON's numbers are exact up to 2^53 only. Numbers are taken too: nodes once wrote them.
+//! Whole numbers of 64 bits as text, as JSON's numbers are exact only up to 2^53. Also reads numbers, which nodes once wrote.
 
 use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -16,7 +16,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     match Form::deserialize(deserializer)? {
         Form::Number(number) => Ok(number),
         Form::Text(text) => {
-            text.parse().map_err(|_| D::Error::custom(format!("'{text}' is no whole number of 64 bits")))
+            text.parse().map_err(|_| D::Error::custom(format!("'{text}' is not a whole number of 64 bits")))
         }
     }
 }

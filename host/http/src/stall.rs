@@ -1,4 +1,4 @@
-//! A stream whose peer may leave what we write unread only for so long.
+//! A stream that limits how long its peer may leave what is written unread.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Fails a write for which the peer takes too long. Costs next to nothing as long as it does not.
+/// Fails a write for which the peer takes too long. Costs next to nothing while it does not.
 #[derive(Debug)]
 pub struct Stall<S> {
     stream: S,
@@ -20,7 +20,7 @@ pub struct Stall<S> {
 }
 
 impl<S> Stall<S> {
-    /// The same stream, whose peer may leave what is written unread for `limit`.
+    /// Wraps a stream whose peer may leave what is written unread for `limit`.
     pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
@@ -79,7 +79,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
 
     #[tokio::test]
-    async fn a_peer_that_reads_nothing_is_given_up() {
+    async fn a_peer_that_reads_nothing_times_out() {
         let (ours, _theirs) = tokio::io::duplex(8);
         let mut ours = Stall::new(ours, Duration::from_millis(200));
         let began = Instant::now();

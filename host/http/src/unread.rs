@@ -1,7 +1,7 @@
-//! Answers on their way to a client that may not take them.
+//! Watches whether a client reads its answers.
 //!
-//! HTTP/1.1 shows a client that does not read as a write that waits. HTTP/2 does not: each answer has a window of its
-//! own, the connection goes on, and what was never taken would be held for ever.
+//! HTTP/1.1 shows a client that does not read as a write that waits. HTTP/2 does not: each answer has its own flow-control
+//! window, the connection continues, and an answer that is never read would be held for ever.
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::{
@@ -18,23 +18,23 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// What a connection's client has not taken yet.
+/// The answers of a connection that its client has not read.
 #[derive(Debug)]
 pub struct Unread {
     began: Instant,
     answers: AtomicUsize,
     bytes: AtomicUsize,
-    /// When the last piece was taken, in milliseconds after `began`.
+    /// When the connection took the last piece, in milliseconds after `began`.
     taken_ms: AtomicU64,
     some: Notify,
 }
 
-/// A body that counts as unread until it is taken, or one that is not watched.
+/// A body that counts as unread until it is sent, or one that is not watched.
 #[derive(Debug)]
 pub struct Watched<B> {
-    body: B,
+    body: Option<B>,
     watch: Option<Watch>,
-    /// The last byte, which was kept back.
+    /// The last byte, which is sent separately.
     last: Option<Bytes>,
 }
 
@@ -42,11 +42,11 @@ pub struct Watched<B> {
 struct Watch {
     unread: Arc<Unread>,
     bytes: usize,
-    keeps_back: bool,
+    holds_back: bool,
 }
 
 impl Unread {
-    /// Of a new connection.
+    /// Creates the record of a new connection.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -58,31 +58,31 @@ impl Unread {
         })
     }
 
-    /// How many bytes of watched answers, of those whose length was known, are not taken yet.
+    /// Returns the number of unsent bytes of watched answers whose length was known.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
     }
 
-    /// Watches a body of an answer over HTTP/1.1.
+    /// Watches the body of an answer over HTTP/1.1.
     pub fn watch<B: Body>(self: &Arc<Self>, body: B) -> Watched<B> {
         self.watched(body, false)
     }
 
-    /// Watches a body of an answer over HTTP/2. Its last byte is kept back until all before it has found its way: a piece that
-    /// the client's window does not let through waits where nobody sees it.
+    /// Watches the body of an answer over HTTP/2. Its last byte is held back until everything before it was sent: a piece that
+    /// does not fit the client's window waits inside hyper, where it cannot be observed.
     pub fn watch_stream<B: Body>(self: &Arc<Self>, body: B) -> Watched<B> {
         self.watched(body, true)
     }
 
-    fn watched<B: Body>(self: &Arc<Self>, body: B, keeps_back: bool) -> Watched<B> {
+    fn watched<B: Body>(self: &Arc<Self>, body: B, holds_back: bool) -> Watched<B> {
         let bytes = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         self.bytes.fetch_add(bytes, Relaxed);
         if self.answers.fetch_add(1, Relaxed) == 0 {
             self.taken();
             self.some.notify_one();
         }
-        Watched { body, watch: Some(Watch { unread: self.clone(), bytes, keeps_back }), last: None }
+        Watched { body: Some(body), watch: Some(Watch { unread: self.clone(), bytes, holds_back }), last: None }
     }
 
     fn taken(&self) {
@@ -93,8 +93,8 @@ impl Unread {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Returns when watched answers wait and no piece of any was taken for `limit`.
-    pub async fn given_up(&self, limit: Duration) {
+    /// Returns when watched answers wait and the client read no piece of any of them for `limit`.
+    pub async fn stalled(&self, limit: Duration) {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         loop {
             if self.answers.load(Relaxed) == 0 {
@@ -119,9 +119,15 @@ impl Drop for Watch {
 // === impl Watched ===
 
 impl<B> Watched<B> {
-    /// A body that is not watched.
+    /// Wraps a body that is not watched.
     pub fn not(body: B) -> Self {
-        Self { body, watch: None, last: None }
+        Self { body: Some(body), watch: None, last: None }
+    }
+
+    /// Creates an empty body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { body: None, watch: None, last: None }
     }
 }
 
@@ -133,13 +139,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
         if let Some(last) = self.last.take() {
             return Poll::Ready(Some(Ok(Frame::data(last))));
         }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        let is_last = body.is_end_stream();
         let Some(watch) = &self.watch else { return Poll::Ready(frame) };
         watch.unread.taken();
-        let (keeps_back, is_last) = (watch.keeps_back, self.body.is_end_stream());
+        let holds_back = watch.holds_back;
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_data() {
-                Ok(mut data) if keeps_back && is_last && data.len() > 1 => {
+                Ok(mut data) if holds_back && is_last && data.len() > 1 => {
                     self.last = Some(data.split_off(data.len() - 1));
                     Frame::data(data)
                 }
@@ -150,16 +158,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.last.is_none() && self.body.is_end_stream()
+        self.last.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let kept_back = self.last.as_ref().map_or(0, |last| last.len() as u64);
-        let left = self.body.size_hint();
+        let held_back = self.last.as_ref().map_or(0, |last| last.len() as u64);
+        let left = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
-        hint.set_lower(left.lower() + kept_back);
+        hint.set_lower(left.lower() + held_back);
         if let Some(upper) = left.upper() {
-            hint.set_upper(upper + kept_back);
+            hint.set_upper(upper + held_back);
         }
         hint
     }

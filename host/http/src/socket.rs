@@ -1,7 +1,7 @@
-//! A connection's socket, of which others can ask whether its peer is still there while a protocol owns it.
+//! A connection's socket. Others can observe whether its peer has left while a protocol owns the stream.
 //!
-//! HTTP/1.1 servers that answer half-closed clients read nothing while they answer, so they do not notice a client that
-//! has gone. Work that waits on behalf of a client asks here.
+//! An HTTP/1.1 server that answers half-closed clients reads nothing while it answers, so it does not notice a client that
+//! has left. Work that waits on behalf of a client observes the peer here.
 
 use std::{
     future::poll_fn,
@@ -16,14 +16,14 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Between two looks at a peer whose unread bytes stand before its end.
+/// The pause between two checks of a peer whose unread bytes precede the end of its stream.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The stream, for the protocol that owns the connection.
 #[derive(Debug)]
 pub struct Socket(Peer);
 
-/// The other end of a [`Socket`]. Cheap to clone.
+/// The other end of a connection. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Peer(Arc<Mutex<TcpStream>>);
 
@@ -34,7 +34,7 @@ impl Socket {
         Self(Peer(Arc::new(Mutex::new(stream))))
     }
 
-    /// The other end.
+    /// Returns the other end.
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.0.clone()
@@ -42,11 +42,10 @@ impl Socket {
 }
 
 impl Peer {
-    /// Returns once the peer has closed its side of the connection, or the connection is lost. Nothing is taken from the
-    /// stream.
+    /// Returns once the peer has closed its side of the connection, or the connection is lost. Consumes nothing of the stream.
     ///
-    /// The owner must not wait for bytes meanwhile, as only the last who waits is woken. An HTTP/1.1 server with
-    /// half-close does not, from a request's last byte to its answer.
+    /// The owner must not wait for bytes meanwhile, as only the last task that waits is woken. An HTTP/1.1 server with
+    /// half-close does not wait from a request's last byte to its answer.
     pub async fn closed(&self) {
         loop {
             let gone = poll_fn(|cx| {
@@ -57,12 +56,12 @@ impl Peer {
             if gone.await || self.has_closed() {
                 return;
             }
-            // Its next request is there already, and hides the end that may follow.
+            // The next request has arrived already and hides the end that may follow.
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// Whether the system has seen the peer's end, also behind bytes that nobody has read.
+    /// Whether the system has received the end of the peer's stream, even after bytes that nobody has read.
     fn has_closed(&self) -> bool {
         let stream = self.stream();
         let mut ready = std::pin::pin!(stream.ready(Interest::READABLE));
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_leaves_is_noticed_also_behind_what_it_has_sent() {
+    async fn a_peer_that_leaves_is_noticed_even_after_unread_bytes() {
         for sent in [&b""[..], b"GET / HTTP/1.1\r\n"] {
             let (ours, mut theirs) = pair().await;
             let peer = ours.peer();
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_stream_reads_on_after_somebody_has_looked() {
+    async fn the_stream_continues_after_a_check() {
         let (mut ours, mut theirs) = pair().await;
         let peer = ours.peer();
         assert!(timeout(Duration::from_millis(50), peer.closed()).await.is_err());

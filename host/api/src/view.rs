@@ -1,4 +1,5 @@
-//! A feature view as the API writes it. Members that are not known here are left out: the node may be of a later release.
+//! Feature views. Unknown members are ignored, as the node may be of a later release. What a door accepts as a definition is
+//! stricter: [`littoral_model::document::ViewDocument`].
 
 use littoral_model::{
     details::{About, RowSource, ViewDefinition, ViewDetails},
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 /// One entity of a view.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Entity {
-    /// The entity's name; in the model's own form it stands under `entity`, and `name` is the join key's.
+    /// The name of the entity. In a former form `entity` was the name of the entity, and `name` that of the join key.
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     join_key: Option<String>,
@@ -26,7 +27,7 @@ struct Entity {
 
 /// One feature of a view.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct WireFeature {
+struct ViewFeature {
     name: String,
     value_type: ValueType,
     #[serde(flatten)]
@@ -49,16 +50,18 @@ struct Source {
     about: AboutDocument,
 }
 
-/// A feature view as the API writes it.
+/// A feature view with its details.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct WireView {
-    #[serde(default, skip_serializing)]
+pub struct View {
+    /// The identifier in the log. Left out of a definition that is sent.
+    #[serde(default, skip_serializing_if = "is_default")]
     id: ViewId,
-    #[serde(default, skip_serializing)]
+    /// Left out where the path has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
     #[serde(default, alias = "join_keys")]
     entities: Vec<Entity>,
-    features: Vec<WireFeature>,
+    features: Vec<ViewFeature>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_ms: Option<u64>,
     #[serde(default, skip_serializing)]
@@ -71,37 +74,51 @@ pub(crate) struct WireView {
     about: AboutDocument,
 }
 
-impl From<&ViewDefinition> for WireView {
-    fn from(ViewDefinition { view, details }: &ViewDefinition) -> Self {
+impl View {
+    /// The definition to send to `PUT /v1/views/{name}`: the name is in the path, and the leader assigns the identifier.
+    #[must_use]
+    pub fn unnamed(mut self) -> Self {
+        self.id = ViewId::default();
+        self.name.clear();
+        self
+    }
+}
+
+fn is_default(id: &ViewId) -> bool {
+    *id == ViewId::default()
+}
+
+impl From<ViewDefinition> for View {
+    fn from(ViewDefinition { view, details }: ViewDefinition) -> Self {
         let about = |parts: &BTreeMap<String, About>, name: &str| parts.get(name).cloned().unwrap_or_default().into();
-        let entities = view.join_keys.iter().map(|key| Entity {
-            name: key.entity.clone(),
-            join_key: Some(key.name.clone()),
+        let ttl_ms = view.ttl_ms();
+        let entity = |key: JoinKey| Entity {
+            about: about(&details.entities, &key.entity),
+            name: key.entity,
+            join_key: Some(key.name),
             entity: None,
             value_type: key.value_type,
-            about: about(&details.entities, &key.entity),
-        });
-        let features = view.features.iter().map(|feature| WireFeature {
-            name: feature.name.clone(),
-            value_type: feature.value_type,
-            about: about(&details.features, &feature.name),
-        });
+        };
+        let feature = |Feature { name, value_type }: Feature| {
+            let about = about(&details.features, &name);
+            ViewFeature { name, value_type, about }
+        };
         Self {
             id: view.id,
-            name: view.name.clone(),
-            entities: entities.collect(),
-            features: features.collect(),
-            ttl_ms: view.ttl_ms(),
+            name: view.name,
+            entities: view.join_keys.into_iter().map(entity).collect(),
+            features: view.features.into_iter().map(feature).collect(),
+            ttl_ms,
             ttl_seconds: None,
             merge: view.merge,
-            source: details.source.clone().map(Source::from),
-            about: details.about.clone().into(),
+            source: details.source.map(Source::from),
+            about: details.about.into(),
         }
     }
 }
 
-impl From<WireView> for ViewDefinition {
-    fn from(wire: WireView) -> Self {
+impl From<View> for ViewDefinition {
+    fn from(wire: View) -> Self {
         let mut details = ViewDetails {
             about: wire.about.into(),
             source: wire.source.map(RowSource::from),
@@ -118,7 +135,7 @@ impl From<WireView> for ViewDefinition {
             join_keys.push(JoinKey { name, entity, value_type });
         }
         let mut features = Vec::with_capacity(wire.features.len());
-        for WireFeature { name, value_type, about } in wire.features {
+        for ViewFeature { name, value_type, about } in wire.features {
             keep(&mut details.features, &name, about);
             features.push(Feature { name, value_type });
         }
@@ -128,8 +145,8 @@ impl From<WireView> for ViewDefinition {
     }
 }
 
-impl From<WireView> for FeatureView {
-    fn from(wire: WireView) -> Self {
+impl From<View> for FeatureView {
+    fn from(wire: View) -> Self {
         ViewDefinition::from(wire).view
     }
 }

@@ -1,0 +1,30 @@
+//! The HTTP API in types: header names, error codes, and the JSON of requests and answers. The doors, the router and the client
+//! share them.
+//!
+//! Answers whose rows are many are written by hand, from the bytes of the rows: `/get-online-features`, `/v1/read`, pages of
+//! rows, conflicts and tails. Their types here are what a client parses.
+
+#![forbid(unsafe_code)]
+
+pub mod code;
+pub mod conflicts;
+pub mod feast;
+pub mod headers;
+pub mod modules;
+pub mod names;
+pub mod node;
+mod position;
+pub mod problem;
+pub mod read;
+pub mod receipt;
+pub mod routes;
+pub mod rows;
+pub mod tails;
+pub mod view;
+mod whole;
+
+pub use problem::Problem;
+pub use receipt::{ChangeReceipt, RowsReceipt};
+
+/// A JSON object, in which the keys and values of rows travel.
+pub type Object = serde_json::Map<String, serde_json::Value>;

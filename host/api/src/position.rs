@@ -1,0 +1,26 @@
+//! Positions as text, `incarnation:lsn`, as in headers. Also reads an object of the two, which nodes once wrote.
+
+use littoral_model::position::{Lsn, Position};
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+pub(crate) fn serialize<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(position)
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Text(String),
+        Whole(Position),
+    }
+    match Form::deserialize(deserializer)? {
+        Form::Whole(position) => Ok(position),
+        Form::Text(text) => parse(&text).ok_or_else(|| D::Error::custom(format!("'{text}' is not a position"))),
+    }
+}
+
+fn parse(text: &str) -> Option<Position> {
+    let (incarnation, lsn) = text.split_once(':')?;
+    Some(Position { incarnation: incarnation.parse().ok()?, lsn: Lsn(lsn.parse().ok()?) })
+}

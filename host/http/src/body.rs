@@ -1,0 +1,88 @@
+//! Bodies of requests: bounded while they are read, each by itself and all of them together.
+
+use crate::{BodyBudget, Full, Held};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+/// A body, or its beginning if it is larger than may be held.
+#[derive(Debug)]
+pub enum Taken {
+    /// The whole body, with its share of the budget.
+    Whole(Bytes, Held),
+    /// The beginning of a body that is larger than may be held, and the rest to pass on.
+    Begun(Begun, Held),
+}
+
+/// A body of which a part has arrived.
+#[derive(Debug)]
+pub struct Begun {
+    /// What has arrived.
+    pub first: Bytes,
+    /// What has not.
+    pub rest: Incoming,
+    /// The number of bytes that `rest` may have.
+    pub left: u64,
+}
+
+/// Why a body was not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is larger than allowed.
+    #[error("the body is larger than {0} bytes; send it in parts")]
+    TooLarge(usize),
+    /// The client left, or sent something else than it announced.
+    #[error("the body could not be read: {0}")]
+    Broken(String),
+    /// There is no memory for it.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
+/// Reads a body of at most `max` bytes. Holds it whole if it has at most `hold` bytes. A body that arrives in one piece, as the
+/// usual one does, is not copied.
+///
+/// # Errors
+/// [`Error`].
+pub async fn take(mut body: Incoming, hold: usize, max: usize, budget: &BodyBudget) -> Result<Taken, Error> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(Error::TooLarge(max));
+    }
+    let mut held = Held::default();
+    let mut first = Bytes::new();
+    let mut joined: Option<BytesMut> = None;
+    while let Some(frame) = body.frame().await {
+        // The client is gone or sends something else than it announced. Nobody may read the answer.
+        let frame = frame.map_err(|error| Error::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let before = joined.as_ref().map_or(first.len(), BytesMut::len);
+        let after = before + data.len();
+        if after > max {
+            return Err(Error::TooLarge(max));
+        }
+        match &mut joined {
+            None if first.is_empty() => {
+                budget.grow(&mut held, after)?;
+                first = data;
+            }
+            joined => {
+                let joined = joined.get_or_insert_with(BytesMut::new);
+                if joined.capacity() < after {
+                    // Grows with what arrives and not to the announced length, which a client can announce without sending.
+                    let capacity = after.next_power_of_two().min(max).min(hold.max(after));
+                    budget.grow(&mut held, capacity)?;
+                    joined.reserve(capacity - joined.len());
+                    if joined.is_empty() {
+                        joined.extend_from_slice(&first);
+                    }
+                }
+                joined.extend_from_slice(&data);
+            }
+        }
+        if after > hold {
+            let first = joined.map_or(first, BytesMut::freeze);
+            return Ok(Taken::Begun(Begun { first, rest: body, left: (max - after) as u64 }, held));
+        }
+    }
+    Ok(Taken::Whole(joined.map_or(first, BytesMut::freeze), held))
+}

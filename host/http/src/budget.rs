@@ -1,0 +1,84 @@
+//! Memory that large bodies and answers share.
+
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Smaller sizes are not counted, as the bound on connections or requests bounds them too. A client that sends or requests
+/// much therefore competes with others that do, and never with the usual request.
+pub const COUNTED_FROM: usize = 64 << 10;
+
+/// The number of bytes that one permit stands for.
+const UNIT: usize = 4 << 10;
+
+/// A bounded amount of memory. Clones share it.
+#[derive(Clone, Debug)]
+pub struct BodyBudget(Arc<Semaphore>);
+
+/// A share of a [`BodyBudget`], returned when it is dropped.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Held(Option<OwnedSemaphorePermit>);
+
+/// The budget has too few bytes left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("large bodies and answers use all the memory that they may; retry in a moment")]
+pub struct Full;
+
+impl BodyBudget {
+    /// Creates a budget of `bytes` bytes, and of at least `largest`, so that one thing of the largest kind always fits.
+    #[must_use]
+    pub fn new(bytes: usize, largest: usize) -> Self {
+        let units = bytes.max(largest).div_ceil(UNIT);
+        Self(Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Grows a share to `bytes` bytes. Sizes up to [`COUNTED_FROM`] need no share.
+    ///
+    /// # Errors
+    /// [`Full`]; the share keeps its size.
+    pub fn grow(&self, held: &mut Held, bytes: usize) -> Result<(), Full> {
+        if bytes <= COUNTED_FROM {
+            return Ok(());
+        }
+        let has = held.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let permit = self.permit(bytes.div_ceil(UNIT).saturating_sub(has))?;
+        match &mut held.0 {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+        Ok(())
+    }
+
+    /// Returns a share of `bytes` bytes, however few.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn take(&self, bytes: usize) -> Result<Held, Full> {
+        Ok(Held(Some(self.permit(bytes.div_ceil(UNIT))?)))
+    }
+
+    fn permit(&self, units: usize) -> Result<OwnedSemaphorePermit, Full> {
+        let units = u32::try_from(units).map_err(|_| Full)?;
+        self.0.clone().try_acquire_many_owned(units).map_err(|_| Full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_sizes_share_the_room_and_return_their_share() {
+        let mib = 1 << 20;
+        let budget = BodyBudget::new(2 * mib, mib);
+        let (mut one, mut other, mut small) = (Held::default(), Held::default(), Held::default());
+        budget.grow(&mut one, mib / 2).unwrap();
+        budget.grow(&mut one, mib).unwrap();
+        budget.grow(&mut other, mib).unwrap();
+        budget.grow(&mut small, COUNTED_FROM).unwrap();
+        assert_eq!(budget.grow(&mut small, COUNTED_FROM + 1), Err(Full));
+        drop(one);
+        budget.grow(&mut small, mib).unwrap();
+        assert!(budget.grow(&mut small, usize::MAX).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! One connection: HTTP/1.1 or HTTP/2, closed when its client is too slow, drained at shutdown.
+
+use crate::{
+    Limits,
+    socket::{Peer, Socket},
+    unread::{Unread, Watched},
+    wait_limit::{CutShort, WaitLimit},
+};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Method, Request, Response, Version, header};
+use hyper::{
+    body::{Body, Incoming},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use littoral_runtime::{Draining, workers};
+use std::{convert::Infallible, error::Error, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The longest request head, in bytes.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// The number of concurrent requests on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+
+/// Answers requests.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// The body of an answer.
+    type Answer: Body + Send;
+    /// The body that is sent for it.
+    type Sent: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
+
+    /// Answers a request.
+    fn answer(
+        self,
+        request: Request<Incoming>,
+        client: Client,
+    ) -> impl Future<Output = Response<Self::Answer>> + Send + 'static;
+
+    /// Returns the answer to a request whose handling panicked.
+    fn panicked(&self) -> Response<Self::Answer>;
+
+    /// Decides how an answer is sent, and whether the connection watches that its client reads it.
+    fn send(&self, answer: Response<Self::Answer>, sending: &Sending<'_>) -> Response<Watched<Self::Sent>>;
+}
+
+/// The client of a request.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address of the other end of the connection.
+    pub address: IpAddr,
+    /// Shows whether the client has left. `None` over HTTP/2, where a request ends with its stream or its connection.
+    pub peer: Option<Peer>,
+}
+
+/// The connection that an answer is sent over.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending<'a> {
+    /// The answers of the connection that its client has not read.
+    pub unread: &'a Arc<Unread>,
+    /// Whether the connection uses HTTP/2.
+    pub is_http2: bool,
+}
+
+/// What the connections of a listener share.
+#[derive(Clone)]
+pub(crate) struct Connections<H> {
+    pub(crate) handler: H,
+    pub(crate) limits: Limits,
+    pub(crate) draining: Draining,
+    pub(crate) workers: workers::Executor,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl<H: Handler> Connections<H> {
+    /// Serves a connection until its client is done or too slow, or until the listener is shut down.
+    pub(crate) async fn drive(self, socket: Socket, client: Client) {
+        let Self { handler, limits, draining, workers, shutdown } = self;
+        let (cut_short, unread, address) = (CutShort::default(), Unread::new(), client.address);
+        let stream = WaitLimit::new(socket, limits, cut_short.clone());
+        let (requests, watched, notices) = (Arc::new(Notify::new()), unread.clone(), draining.clone());
+        let has_requests = requests.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (is_http2, is_head) = (request.version() == Version::HTTP_2, *request.method() == Method::HEAD);
+            let mut client = client.clone();
+            if is_http2 {
+                client.peer = None;
+                has_requests.notify_one();
+            }
+            // Last resort: a fault in one request must not end the others of its connection.
+            let answer = AssertUnwindSafe(handler.clone().answer(request, client)).catch_unwind();
+            let (handler, cut_short) = (handler.clone(), cut_short.clone());
+            let (watched, notices) = (watched.clone(), notices.clone());
+            async move {
+                let mut answer = answer.await.unwrap_or_else(|_panic| handler.panicked());
+                if answer.headers().contains_key(header::CONNECTION) {
+                    cut_short.set();
+                }
+                notices.mark(answer.headers_mut(), is_http2);
+                Ok::<_, Infallible>(match is_http2 && is_head {
+                    true => head_only(answer),
+                    false => handler.send(answer, &Sending { unread: &watched, is_http2 }),
+                })
+            }
+        });
+        let mut builder = auto::Builder::new(workers);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .half_close(true)
+            // Without `pipeline_flush`: it writes nothing while a client sends further requests, so a client that never
+            // reads would fill the memory with answers. It also does not send the 400 for an invalid head.
+            .max_buf_size(HEAD_BYTES_MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX as u32)
+            .keep_alive_interval(limits.header_timeout / 2)
+            .keep_alive_timeout(limits.write_timeout);
+        let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        // HTTP/2 announces draining with GOAWAY. It is sent once a request has shown that the client uses HTTP/2: sent
+        // earlier, it would close the connection and lose the first request.
+        let goes_away = async {
+            draining.begins().await;
+            requests.notified().await;
+        };
+        let ended = async {
+            tokio::select! {
+                ended = served.as_mut() => return ended,
+                () = shutdown.cancelled() => {}
+                () = goes_away => {}
+            }
+            served.as_mut().graceful_shutdown();
+            served.await
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = ended => ended,
+            () = unread.stalled(limits.write_timeout) => Err("the client does not read its answers".into()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, %address, "a connection ended with an error");
+        }
+    }
+}
+
+/// The answer to HEAD over HTTP/2, without its body. HTTP/1.1 leaves the body out by itself.
+fn head_only<A: Body, B>(mut answer: Response<A>) -> Response<Watched<B>> {
+    if let Some(length) = answer.body().size_hint().exact().filter(|length| *length > 0) {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    answer.map(|_| Watched::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+
+    #[test]
+    fn an_answer_to_head_has_the_length_and_no_body() {
+        let answer = Response::new(Full::<Bytes>::from(vec![b'x'; 5_000]));
+        let head: Response<Watched<Full<Bytes>>> = head_only(answer);
+        assert_eq!(
+            (&head.headers()[header::CONTENT_LENGTH], head.body().is_end_stream()),
+            (&"5000".parse().unwrap(), true)
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! HTTP servers without TLS: accepts connections, serves HTTP/1.1 and HTTP/2 on one port, bounds what a client can hold, and
+//! drains. The doors and the router both serve through this crate.
+//!
+//! [`serve`] accepts connections up to a bound and drives each of them. A [`Handler`] answers the requests. [`body::take`] reads
+//! a request's body within a [`BodyBudget`], the memory that large bodies and answers share.
+//!
+//! Invariant: a client that sends nothing, reads nothing or stalls halfway loses its connection within the times of [`Limits`].
+
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod browsers;
+mod budget;
+mod connection;
+mod limits;
+mod listener;
+mod process;
+mod socket;
+mod stall;
+mod unread;
+mod wait_limit;
+mod whole;
+
+pub use budget::{BodyBudget, COUNTED_FROM, Full, Held};
+pub use connection::{Client, Handler, Sending};
+pub use limits::Limits;
+pub use listener::serve;
+pub use process::Process;
+pub use socket::Peer;
+pub use stall::Stall;
+pub use unread::{Unread, Watched};
+pub use whole::Whole;
