@@ -8,6 +8,7 @@ use littoral_api::{
 };
 use littoral_http::{Full, body};
 use littoral_model::{ports::ModuleError, read::ReadError, write::WriteError};
+use littoral_read::{self as read, Kind};
 use serde_json::json;
 
 /// Why a request failed.
@@ -153,6 +154,40 @@ impl From<body::Error> for Failure {
             body::Error::TooLarge(max) => Self::body_too_large(max),
             body::Error::Broken(_) => Self::bad_request(code::BODY_BROKEN, error.to_string()),
             body::Error::Full(full) => full.into(),
+        }
+    }
+}
+
+impl From<read::Error> for Failure {
+    fn from(error: read::Error) -> Self {
+        let (kind, message) = match error {
+            read::Error::Rows(error) => return error.into(),
+            read::Error::Module(error) => return error.into(),
+            read::Error::Request { kind, message } => (kind, message),
+        };
+        match kind {
+            Kind::UnknownView => Self::not_found(code::UNKNOWN_VIEW, message).class("FeatureViewNotFoundException"),
+            Kind::UnknownFeature => Self::bad_request(code::UNKNOWN_FEATURE, message),
+            Kind::UnknownService => {
+                Self::not_found(code::UNKNOWN_SERVICE, message).class("FeatureServiceNotFoundException")
+            }
+            Kind::InvalidFeatures => {
+                let at = vec!["features".to_owned()];
+                Self::body("list_type", at, "Input should be a valid list of strings", message)
+            }
+            Kind::NoFeatures => Self::bad_request(code::NO_FEATURES, message),
+            Kind::TooManyFeatures => Self::bad_request(code::TOO_MANY_FEATURES, message),
+            Kind::InvalidReference => Self::bad_request(code::INVALID_REFERENCE, message),
+            Kind::UnsupportedVersion => Self::bad_request(code::UNSUPPORTED_VERSION, message),
+            Kind::NameCollision => Self::bad_request(code::NAME_COLLISION, message).class("FeatureNameCollisionError"),
+            Kind::MissingJoinKey => Self::bad_request(code::MISSING_JOIN_KEY, message),
+            Kind::MissingParameter => {
+                Self::not_found(code::MISSING_REQUEST_DATA, message).class("RequestDataNotFoundInEntityRowsException")
+            }
+            Kind::NoEntities => Self::bad_request(code::NO_ENTITIES, message),
+            Kind::UnequalLengths => Self::bad_request(code::UNEQUAL_LENGTHS, message),
+            Kind::InvalidValue => Self::invalid(code::INVALID_ENTITY, message),
+            Kind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::READ_TOO_LARGE, message),
         }
     }
 }

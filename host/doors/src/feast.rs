@@ -5,18 +5,20 @@ mod named;
 use crate::{
     Config,
     answer::{self, Answer},
-    cell::{Cell, Columns, Text},
-    coerce, diagnose,
+    diagnose,
     failure::Failure,
-    lenient, offload, receipt,
+    offload, receipt,
     rows::Rows,
     state::State,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use littoral_api::code;
-use littoral_http::Whole;
 use littoral_model::{catalogue::Catalogue, event_time::EventTime, view::FeatureView, write::RowBatch};
+use littoral_read::{
+    cell::{Cell, Columns, Text},
+    coerce, python,
+};
 use named::{Door, Named};
 use serde::Deserialize;
 
@@ -46,7 +48,7 @@ pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Res
 }
 
 fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
-    let body = lenient::json(body);
+    let body = python::json(body);
     let push: Push<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["push_source_name", "df"]))?;
     let name = &push.push_source_name.0;
@@ -82,7 +84,7 @@ pub(crate) async fn write(state: &State, headers: &HeaderMap, body: Bytes) -> Re
 }
 
 fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<RowBatch, Failure> {
-    let body = lenient::json(body);
+    let body = python::json(body);
     let write: Write<'_> =
         serde_json::from_slice(&body).map_err(|error| diagnose(&body, &error, &["feature_view_name", "df"]))?;
     let view = catalogue.view(&write.feature_view_name.0).ok_or_else(|| {
@@ -148,7 +150,7 @@ fn event_time(column: &str, cell: &Cell<'_>, row: usize) -> Result<EventTime, Fa
 }
 
 async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes) -> Result<Answer, Failure> {
-    let mut response = if body.is_empty() { Response::new(Whole::small(body)) } else { answer::json(body) };
+    let mut response = if body.is_empty() { answer::empty() } else { answer::json(body) };
     if !rows.is_empty() {
         let receipt = state.node.write(receipt::request(rows, headers)?).await?;
         receipt::insert_reached(response.headers_mut(), &receipt);

@@ -1,10 +1,11 @@
-//! A request's place: among those that run, or, while it waits for others, among those that wait.
+//! The place of a request: among those that run, or, while it waits, among those that wait.
 //!
-//! What waits costs a client nothing and could be asked for any number of times. So it has a bound of its own, and
-//! requests that wait for nobody find the places of those that run free.
+//! A waiting request costs its client nothing, so a client can send any number of them. They have a bound of their own, so that
+//! they do not use the places of requests that run.
 
 use crate::{config::Config, failure::Failure};
 use littoral_http::Peer;
+use littoral_read::Wait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The places of a door.
@@ -14,12 +15,12 @@ pub(crate) struct Places {
     waiting_max: usize,
 }
 
-/// A request's place, given back when dropped.
+/// The place of a request, returned when it is dropped.
 pub(crate) struct Place<'a> {
     places: &'a Places,
-    /// The client, where its leaving is not noticed otherwise.
+    /// The client, if the connection does not notice that it leaves.
     client: Option<&'a Peer>,
-    /// Held but for its time.
+    /// Held for its lifetime.
     _held: Option<SemaphorePermit<'a>>,
 }
 
@@ -33,8 +34,7 @@ impl Places {
         }
     }
 
-    /// A place among those that run. A `vital` request goes on without one: what tells whether the node lives must not wait
-    /// behind its load.
+    /// Returns a place among those that run. A `vital` request needs none: health checks must not depend on the load.
     pub(crate) fn run<'a>(&'a self, client: Option<&'a Peer>, vital: bool) -> Result<Place<'a>, Failure> {
         match self.running.try_acquire() {
             Ok(held) => Ok(Place { places: self, client, _held: Some(held) }),
@@ -43,7 +43,7 @@ impl Places {
         }
     }
 
-    /// A place among those that wait, for a request that will.
+    /// Returns a place among those that wait.
     pub(crate) fn wait<'a>(&'a self, client: Option<&'a Peer>) -> Result<Place<'a>, Failure> {
         Ok(Place { places: self, client, _held: Some(self.waiting_place()?) })
     }
@@ -53,16 +53,17 @@ impl Places {
     }
 }
 
-impl Place<'_> {
-    /// Waits for something on the client's behalf, at a place among those that wait, and ends the wait when the client leaves.
-    /// Then the request runs on, if there is a place.
-    pub(crate) async fn wait_for<T>(&mut self, something: impl Future<Output = T>) -> Result<T, Failure> {
+impl Wait for Place<'_> {
+    type Error = Failure;
+
+    /// Waits in a place among those that wait, until the client leaves. Then the request needs a place among those that run.
+    async fn wait_for<T: Send>(&mut self, future: impl Future<Output = T> + Send) -> Result<T, Failure> {
         self._held = Some(self.places.waiting_place()?);
-        let came = match self.client {
-            None => something.await,
+        let result = match self.client {
+            None => future.await,
             Some(client) => tokio::select! {
                 biased;
-                came = something => came,
+                result = future => result,
                 () = client.closed() => {
                     metrics::counter!("littoral_gateway_clients_left_total").increment(1);
                     return Err(Failure::client_left());
@@ -70,6 +71,6 @@ impl Place<'_> {
             },
         };
         self._held = Some(self.places.running.try_acquire().map_err(|_| Failure::overloaded())?);
-        Ok(came)
+        Ok(result)
     }
 }

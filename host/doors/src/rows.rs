@@ -1,6 +1,6 @@
 //! Rows in the making: JSON values to packed rows, each error with its row and column.
 
-use crate::{Config, cell::Cell, coerce, failure::Failure};
+use crate::{Config, failure::Failure};
 use http::StatusCode;
 use littoral_api::code;
 use littoral_model::{
@@ -10,6 +10,7 @@ use littoral_model::{
     view::FeatureView,
     write::{RowBatch, RowWrite},
 };
+use littoral_read::{cell::Cell, coerce};
 
 /// Rows of one write.
 pub(crate) struct Rows {

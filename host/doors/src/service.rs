@@ -134,7 +134,7 @@ pub(crate) fn failed(failure: Failure, feast: bool) -> Answer {
 /// Replaces an error about an unknown name if the node has no data yet, as that is not the client's fault.
 pub(crate) async fn or_not_ready(state: &State, failure: Failure) -> Failure {
     let nothing = ReadRequest::default();
-    if !failure.code.starts_with("unknown_") || state.node.read_now(&nothing, &mut ReadAnswer::default()) {
+    if !failure.code.starts_with("unknown_") || state.node.read_local(&nothing, &mut ReadAnswer::default()) {
         return failure;
     }
     match state.node.read(&nothing).await {

@@ -1,10 +1,9 @@
 //! What requests share.
 
-use crate::{Config, failure::Failure, latency::Latency, place::Places, plan};
-use http::StatusCode;
-use littoral_api::code;
+use crate::{Config, latency::Latency, place::Places, read::Rendered};
 use littoral_http::{BodyBudget, Process};
 use littoral_model::ports::{ModuleRuntime, Node};
+use littoral_read::{Limits, Reader};
 use std::{ops::Deref, sync::Arc};
 use tokio::runtime::Handle;
 
@@ -22,8 +21,7 @@ pub(crate) struct Resources {
 pub(crate) struct State {
     resources: Arc<Resources>,
     pub(crate) node: Arc<dyn Node>,
-    pub(crate) modules: Arc<dyn ModuleRuntime>,
-    pub(crate) plans: plan::Cache,
+    pub(crate) reader: Reader<Rendered>,
     /// Places of requests.
     pub(crate) places: Places,
     pub(crate) latency: Latency,
@@ -48,23 +46,11 @@ impl Deref for State {
 
 impl State {
     pub(crate) fn new(resources: Arc<Resources>, node: Arc<dyn Node>, modules: Arc<dyn ModuleRuntime>) -> Self {
-        let places = Places::new(&resources.config);
-        let (plans, latency, workers) = (plan::Cache::default(), Latency::new(), Handle::current());
-        Self { resources, node, modules, plans, places, latency, workers }
-    }
-
-    /// Rejects a read of too many rows or values.
-    pub(crate) fn check_read_size(&self, rows: usize, columns: usize) -> Result<(), Failure> {
-        let (rows_max, values_max) = (self.config.read_rows_max, self.config.read_values_max);
-        let reject = |message| Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::READ_TOO_LARGE, message));
-        if rows > rows_max {
-            return reject(format!("the read requests {rows} rows; the most is {rows_max}"));
-        }
-        if rows.saturating_mul(columns) > values_max {
-            return reject(format!(
-                "the read requests {rows} rows of {columns} columns; the most is {values_max} values"
-            ));
-        }
-        Ok(())
+        let config = &resources.config;
+        let limits = Limits { rows_max: config.read_rows_max, values_max: config.read_values_max };
+        let reader = Reader::new(node.clone(), modules, limits, littoral_runtime::clock::wall);
+        let places = Places::new(config);
+        let (latency, workers) = (Latency::new(), Handle::current());
+        Self { resources, node, reader, places, latency, workers }
     }
 }

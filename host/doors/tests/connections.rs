@@ -65,7 +65,7 @@ impl FeatureReader for Slow {
         Vec::new()
     }
 
-    fn read_now(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
+    fn read_local(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
         false
     }
 

@@ -1,4 +1,7 @@
-//! A read of the replica, and which answers of the leader may stand beside it.
+//! Local reads, and reads with fills: which rows of the leader may be combined with those of the replica.
+//!
+//! A key whose row the edge holds is a *hit*, another is a *miss*. A read of hits only is a *local read*. A read that waits for
+//! fills of its misses is a [`FillingRead`], and a *filled read* afterwards.
 
 use crate::{
     fills::Answered,
@@ -16,16 +19,16 @@ use std::sync::Arc;
 
 pub use littoral_model::read::Place;
 
-/// How often a key is asked of the leader when others' flights were too old for this read.
-pub const JOINS_MAX: usize = 8;
+/// The number of rounds of fills of one read. A further round is needed if the fills that a round shared were too old.
+pub const FILL_ROUNDS_MAX: usize = 8;
 
-/// Reads what is held and notes what is not. Position and staleness were read before, so that the rows are at least as
-/// fresh. Returns whether a view is asked that should be full and did not fit.
+/// Reads the rows that the replica holds, and collects the misses. The caller read position and staleness before, so the rows are
+/// at least as fresh. Returns whether a view of the read should be full but exceeds the memory budget.
 pub fn local(
     replica: &Replica,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    missing: &mut Vec<Place>,
+    misses: &mut Vec<Place>,
 ) -> bool {
     let routes = replica.routes.load();
     let mut over_budget = false;
@@ -35,7 +38,7 @@ pub fn local(
     for (index, (read, rows)) in request.reads.iter().zip(rows.iter_mut()).enumerate() {
         rows.clear();
         let Some(route) = routes.get(&read.view) else {
-            // A view that was dropped since the request was planned.
+            // The view was dropped since the read was planned.
             rows.resize(read.keys.len(), None);
             continue;
         };
@@ -50,82 +53,82 @@ pub fn local(
         if unknown.is_empty() {
             continue;
         }
-        // Of a full view everything is held, unless it has ceased to be one while it was read.
+        // A full view holds every row, unless it ceased to be full during the read.
         let full = route.holding == Holding::Full
             && replica.routes.load().get(&read.view).is_none_or(|route| route.holding == Holding::Full);
         if !full {
-            missing.extend(unknown.iter().map(|key| (index as u32, *key)));
+            misses.extend(unknown.iter().map(|key| (index as u32, *key)));
         }
     }
     over_budget
 }
 
-/// Why a read cannot be completed with the leader's rows.
+/// Why a read was not filled.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Unjoined {
-    /// Another replica is served meanwhile, and the leader's rows are beside that: read it anew.
+pub enum FillFailure {
+    /// Another replica replaced the one that was read, and the fills belong to that: read again.
     #[error("the replica was replaced while it was read")]
     Replaced,
-    /// They could not be had.
+    /// The rows could not be fetched.
     #[error(transparent)]
     Failed(#[from] ReadError),
 }
 
-/// The places of one read that wait for the leader's rows.
+/// A read that waits for fills of its misses.
 #[derive(Clone, Debug)]
-pub struct Joining {
-    /// Of the replica that was read.
+pub struct FillingRead {
+    /// The numbering of the replica that was read.
     numbering: Numbering,
-    /// What the answer states.
+    /// The position that the answer states.
     position: Position,
     lives: Arc<RegionLives>,
-    open: Vec<Place>,
+    misses: Vec<Place>,
     rounds: usize,
     rewound: bool,
     replaced: bool,
 }
 
-impl Joining {
-    /// This replica was read, the answer states `position`, and these places are open.
+impl FillingRead {
+    /// Creates a read of this replica whose answer states `position`, with these misses.
     #[must_use]
-    pub fn new(replica: &Replica, position: Position, missing: Vec<Place>) -> Self {
+    pub fn new(replica: &Replica, position: Position, misses: Vec<Place>) -> Self {
         let (numbering, lives) = (replica.numbering, replica.point.load().lives.clone());
-        Self { numbering, position, lives, open: missing, rounds: 0, rewound: false, replaced: false }
+        Self { numbering, position, lives, misses, rounds: 0, rewound: false, replaced: false }
     }
 
-    /// The places to ask for now; none when the read is complete.
+    /// Returns the misses to request fills for now. None if the read is filled.
     ///
     /// # Errors
-    /// [`Unjoined::Replaced`], and when the keys' flights were too old again and again.
-    pub fn ask(&mut self) -> Result<Vec<Place>, Unjoined> {
+    /// [`FillFailure::Replaced`], and [`FillFailure::Failed`] if every round of fills was too old.
+    pub fn next_round(&mut self) -> Result<Vec<Place>, FillFailure> {
         if self.replaced {
-            return Err(Unjoined::Replaced);
+            return Err(FillFailure::Replaced);
         }
-        if self.open.is_empty() {
+        if self.misses.is_empty() {
             return Ok(Vec::new());
         }
         self.rounds += 1;
-        if self.rounds <= JOINS_MAX {
-            return Ok(std::mem::take(&mut self.open));
+        if self.rounds <= FILL_ROUNDS_MAX {
+            return Ok(std::mem::take(&mut self.misses));
         }
-        Err(Unjoined::Failed(if self.rewound {
+        Err(FillFailure::Failed(if self.rewound {
             ReadError::LeaderUnavailable(
-                "its log is not the one that this edge holds; a new snapshot is on its way".to_owned(),
+                "its log is not the one that this edge holds, and a new snapshot has not arrived yet".to_owned(),
             )
         } else {
-            ReadError::Overloaded("the keys' flights kept being older than the read".to_owned())
+            ReadError::Overloaded("the leader's answers kept predating this read; retry".to_owned())
         }))
     }
 
-    /// The places that were not answered yet, or not by anything that may stand in this answer.
+    /// Returns the misses that no fill has answered yet, or only one that may not be used in this answer.
     #[must_use]
-    pub fn open(&self) -> &[Place] {
-        &self.open
+    pub fn misses(&self) -> &[Place] {
+        &self.misses
     }
 
-    /// An answer for one of the places that were asked for. A flight that began before this read did may have brought what
-    /// is older than what the answer states, or what was asked beside an earlier replica: the place is asked for again.
-    pub fn landed(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
+    /// Applies a fill of one miss. A fill that began before this read may be older than the position of the answer, or may belong to
+    /// an earlier replica. The key is then a miss again.
+    pub fn filled(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
         let same_log = self.lives.is_one_log(answered.as_of, self.position);
         let same_replica = answered.beside == Some(self.numbering) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
@@ -136,7 +139,7 @@ impl Joining {
         } else {
             self.rewound |= !same_log;
             self.replaced |= answered.beside.is_some_and(|beside| beside > self.numbering);
-            self.open.push(place);
+            self.misses.push(place);
         }
     }
 }

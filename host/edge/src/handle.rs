@@ -147,8 +147,8 @@ impl FeatureReader for Handle {
         point.map(|point| point.watermark.iter().map(|(region, _, _)| region).collect()).unwrap_or_default()
     }
 
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-        read::now(&self.shared, request, answer)
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+        read::local(&self.shared, request, answer)
     }
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {

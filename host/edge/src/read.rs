@@ -1,14 +1,13 @@
-//! Answers: from the replica at once, or by waiting, filling, or asking the leader, as the demand says.
+//! Reads: local reads at once, or reads that wait, fill, or go to the leader, as their demand requires.
 
 use crate::{
-    fills,
     progress::Waiter,
     replica::{Point, Replica},
     shared::Shared,
 };
 use littoral_edge_core::{
     demand::{self, Unmet},
-    read::{self as core, Joining, Unjoined},
+    read::{self as core, FillFailure, FillingRead},
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
@@ -20,11 +19,11 @@ use littoral_model::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// How often a read begins again because a snapshot has replaced the replica.
+/// How often a read begins again because a snapshot replaced the replica.
 const REPLACED_MAX: usize = 3;
 
-/// See [`littoral_model::ports::FeatureReader::read_now`].
-pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+/// See [`littoral_model::ports::FeatureReader::read_local`].
+pub(crate) fn local(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
     let replica = shared.replica.load();
     let Some(replica) = &*replica else { return false };
     let point = replica.point.load();
@@ -32,38 +31,43 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
     if demand::unmet(&request.demand, &point, staleness).is_some() {
         return false;
     }
-    let mut missing = Vec::new();
+    let mut misses = Vec::new();
     answer.unknown.clear();
-    answer.freshness = local(shared, replica, &point, staleness, request, &mut answer.rows, &mut missing);
-    missing.is_empty()
+    answer.freshness = held(shared, replica, &point, staleness, request, &mut answer.rows, &mut misses);
+    misses.is_empty()
 }
 
 /// See [`littoral_model::ports::FeatureReader::read`].
 pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let came = Came { at: shared.now(), deadline: Instant::now() + request.demand.wait_max };
+    let arrival = Arrival { at: shared.now(), deadline: Instant::now() + request.demand.wait_max };
     for _ in 0..REPLACED_MAX {
-        match of_one_replica(shared, request, came).await {
+        match of_one_replica(shared, request, arrival).await {
             Ok(answer) => return Ok(answer),
-            Err(Unjoined::Failed(error)) => return Err(error),
-            Err(Unjoined::Replaced) => {}
+            Err(FillFailure::Failed(error)) => return Err(error),
+            Err(FillFailure::Replaced) => {}
         }
     }
     Err(ReadError::Overloaded("snapshots kept replacing the replica while it was read".to_owned()))
 }
 
-async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came) -> Result<ReadAnswer, Unjoined> {
+async fn of_one_replica(
+    shared: &Arc<Shared>,
+    request: &ReadRequest,
+    arrival: Arrival,
+) -> Result<ReadAnswer, FillFailure> {
     let demand = &request.demand;
     loop {
-        // Before the point: it has then everything that the leader had after the read had come.
-        let has_all_since = shared.is_fresh_since(came.at);
+        // Read before the point, which then includes every record that the leader had when the read arrived.
+        let has_all_since = shared.is_fresh_since(arrival.at);
         let Some(replica) = shared.replica.load_full() else { return Err(ReadError::NotReady.into()) };
         let point = replica.point.load_full();
         let staleness = shared.staleness();
         let configured = shared.configured.load_full();
         let Some(unmet) = demand::unmet(demand, &point, staleness) else {
-            return filled(shared, &replica, &point, staleness, request, None).await;
+            return read_and_fill(shared, &replica, &point, staleness, request, None).await;
         };
-        let stale = async || filled(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
+        let stale =
+            async || read_and_fill(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
         match (&unmet, demand.on_unmet) {
             (Unmet::Leader, OnUnmet::ServeStale) => {
                 return match at_leader(shared, request).await {
@@ -94,34 +98,34 @@ async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came)
             (_, OnUnmet::Fail) => return Err(unmet.error().into()),
             (_, OnUnmet::Wait) => match unmet.never(&configured).filter(|_| has_all_since) {
                 Some(never) => return Err(never.into()),
-                None => wait(shared, request, &unmet, came).await?,
+                None => wait(shared, request, &unmet, arrival).await?,
             },
         }
     }
 }
 
-/// When a read came, and how long it waits.
+/// When a read arrived, and how long it may wait.
 #[derive(Clone, Copy)]
-struct Came {
+struct Arrival {
     /// By the edge's clock.
     at: Duration,
     deadline: Instant,
 }
 
-/// Waits until another look is worth it.
-async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came) -> Result<(), ReadError> {
+/// Waits until the demand may be met.
+async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Arrival) -> Result<(), ReadError> {
     let Some(mut place) = place(shared, unmet)? else { return Err(unmet.error()) };
-    // What decides that a position of the log which is followed never comes.
+    // Decides whether a position of the followed log can never be reached.
     let max = shared.config.waiting_reads_max;
     let never = unmet.never(&shared.configured.load());
     let mut decided = match &never {
-        Some(_) => shared.fresh.wait_for(came.at.as_nanos() as u64, max),
+        Some(_) => shared.fresh.wait_for(arrival.at.as_nanos() as u64, max),
         None => None,
     };
-    if never.is_some() && shared.is_fresh_since(came.at) {
+    if never.is_some() && shared.is_fresh_since(arrival.at) {
         return Ok(());
     }
-    // Only now, with the place taken: what was reached in between would wake nobody.
+    // Checked only now, with the waiter registered: progress before that would not wake it.
     let reached = shared
         .replica
         .load()
@@ -143,10 +147,10 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came)
             () = decided => {}
         }
     };
-    timeout_at(came.deadline, woken).await.map_err(|_| unmet.error())
+    timeout_at(arrival.deadline, woken).await.map_err(|_| unmet.error())
 }
 
-/// A place to wait at until another look is worth it; `None` when waiting cannot help.
+/// Returns a waiter for the progress that may meet the demand. `None` if waiting cannot help.
 fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
     let place = match unmet {
@@ -163,17 +167,17 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
     }
 }
 
-/// Reads the replica. Position and staleness were read before, so that the rows are at least as fresh.
-fn local(
+/// Reads the rows that the replica holds. The caller read position and staleness before, so the rows are at least as fresh.
+fn held(
     shared: &Shared,
     replica: &Replica,
     point: &Point,
     staleness: Option<Duration>,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    missing: &mut Vec<Place>,
+    misses: &mut Vec<Place>,
 ) -> Freshness {
-    let over_budget = core::local(replica, request, rows, missing);
+    let over_budget = core::local(replica, request, rows, misses);
     let degraded = shared.apart().or(over_budget.then_some(Degraded::OverBudget));
     Freshness {
         position: point.resume.position,
@@ -185,25 +189,25 @@ fn local(
     }
 }
 
-/// Reads the replica, and what it does not hold from the leader.
-async fn filled(
+/// Reads the replica, and fills the misses from the leader.
+async fn read_and_fill(
     shared: &Arc<Shared>,
     replica: &Replica,
     point: &Point,
     staleness: Option<Duration>,
     request: &ReadRequest,
     degraded: Option<Degraded>,
-) -> Result<ReadAnswer, Unjoined> {
+) -> Result<ReadAnswer, FillFailure> {
     let mut answer = ReadAnswer::default();
-    let mut missing = Vec::new();
-    answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut missing);
-    if !missing.is_empty() {
+    let mut misses = Vec::new();
+    answer.freshness = held(shared, replica, point, staleness, request, &mut answer.rows, &mut misses);
+    if !misses.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
-        let joining = Joining::new(replica, point.resume.position, missing);
-        match fill(shared, joining, request, &mut answer).await? {
+        let filling = FillingRead::new(replica, point.resume.position, misses);
+        match fill(shared, filling, request, &mut answer).await? {
             None => answer.freshness.source = Source::Leader,
-            // Without a leader, what is not held cannot be told from what is not there.
+            // Without a leader, a miss cannot be distinguished from a row that does not exist.
             Some(_) if stale_is_fine => {
                 metrics::counter!("littoral_edge_reads_incomplete_total").increment(1);
                 answer.freshness.degraded = Some(Degraded::Incomplete);
@@ -217,22 +221,22 @@ async fn filled(
     Ok(answer)
 }
 
-/// Fetches what is missing. All keys are asked for before the first answer is waited for. When the leader cannot be asked for some
-/// of them, they are the answer's unknown ones, and the reason is returned.
+/// Fills the misses of a read. Requests all of them before it waits for the first. If the leader cannot be reached for some, they
+/// are unknown in the answer, and the reason is returned.
 async fn fill(
     shared: &Arc<Shared>,
-    mut joining: Joining,
+    mut filling: FillingRead,
     request: &ReadRequest,
     answer: &mut ReadAnswer,
-) -> Result<Option<ReadError>, Unjoined> {
+) -> Result<Option<ReadError>, FillFailure> {
     let wait_max = Duration::from_millis(shared.config.fill_wait_ms_max);
     let deadline = Instant::now() + wait_max;
     let mut unavailable = None;
     loop {
-        let places = match joining.ask() {
+        let places = match filling.next_round() {
             Ok(places) => places,
-            Err(Unjoined::Failed(error @ ReadError::LeaderUnavailable(_))) => {
-                answer.unknown.extend(joining.open());
+            Err(FillFailure::Failed(error @ ReadError::LeaderUnavailable(_))) => {
+                answer.unknown.extend(filling.misses());
                 unavailable = Some(error);
                 Vec::new()
             }
@@ -242,25 +246,25 @@ async fn fill(
             answer.unknown.sort_unstable();
             return Ok(unavailable);
         }
-        let mut flights = Vec::with_capacity(places.len());
+        let mut fills = Vec::with_capacity(places.len());
         for (read, key) in places {
             let (view, bytes) = request
                 .reads
                 .get(read as usize)
                 .map_or_else(Default::default, |asked| (asked.view, asked.keys.get(key as usize)));
-            flights.push(((read, key), fills::ask(shared, view, bytes)?));
+            fills.push(((read, key), crate::fills::ask(shared, view, bytes)?));
         }
-        for (place, flight) in flights {
-            let outcome = match timeout_at(deadline, flight).await {
+        for (place, fill) in fills {
+            let outcome = match timeout_at(deadline, fill).await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was given up".to_owned())),
+                Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was abandoned".to_owned())),
                 Err(_) => {
-                    let why = format!("no rows came within {} ms", wait_max.as_millis());
+                    let why = format!("no rows arrived within {} ms", wait_max.as_millis());
                     Err(ReadError::LeaderUnavailable(why))
                 }
             };
             match outcome {
-                Ok(answered) => joining.landed(place, answered, &mut answer.rows),
+                Ok(answered) => filling.filled(place, answered, &mut answer.rows),
                 Err(error @ ReadError::LeaderUnavailable(_)) => {
                     answer.unknown.push(place);
                     unavailable.get_or_insert(error);
@@ -271,12 +275,12 @@ async fn fill(
     }
 }
 
-/// The histories of the regions' logs.
+/// Returns the lineages of the regions' logs.
 fn lives(shared: &Shared) -> Arc<RegionLives> {
     shared.replica.load().as_ref().map(|replica| replica.point.load().lives.clone()).unwrap_or_default()
 }
 
-/// The whole read at the leader.
+/// Sends the whole read to the leader.
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
@@ -284,7 +288,7 @@ async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, asked_at)
 }
 
-/// The whole read at a majority of the regions' leaders, through ours.
+/// Sends the whole read to a majority of the regions' leaders, through our leader.
 async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
     let asked_at = Instant::now();
@@ -294,7 +298,7 @@ async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer,
     Ok(answer)
 }
 
-/// Whose log is followed.
+/// Returns the region whose log the edge follows.
 fn region(shared: &Shared) -> Option<Region> {
     shared.replica.load().as_ref().map(|replica| replica.point.load().region)
 }

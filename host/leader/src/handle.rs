@@ -236,7 +236,7 @@ impl FeatureReader for Handle {
         self.shared.published.load().origins.regions(self.shared.identity.region)
     }
 
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         read::now(&self.shared, request, answer)
     }
 

@@ -187,7 +187,7 @@ impl Members {
 
     fn get(&self, at: usize, view: ViewId, key: i64) -> Option<i64> {
         let mut answer = ReadAnswer::default();
-        assert!(self.at(at).read_now(&read(view, &[key]), &mut answer));
+        assert!(self.at(at).read_local(&read(view, &[key]), &mut answer));
         answer.rows[0][0].as_ref().map(value)
     }
 }

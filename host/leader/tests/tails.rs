@@ -52,7 +52,7 @@ fn piece(node: &Running, name: &str, lost: &[Lost]) -> TailPiece {
 
 fn version(node: &Running, view: ViewId, id: i64) -> Version {
     let mut answer = ReadAnswer::default();
-    assert!(node.leader.read_now(&read(view, &[id]), &mut answer));
+    assert!(node.leader.read_local(&read(view, &[id]), &mut answer));
     answer.rows[0][0].as_ref().unwrap().header().version
 }
 

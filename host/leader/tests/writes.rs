@@ -28,7 +28,7 @@ async fn an_acknowledged_write_is_read_at_once_and_its_token_is_covered() {
         let mut request = read(view, &[number % 7]);
         request.demand.at_least = Some(receipt.token.clone());
         let mut answer = ReadAnswer::default();
-        assert!(node.leader.read_now(&request, &mut answer));
+        assert!(node.leader.read_local(&request, &mut answer));
         assert_eq!(support::value(answer.rows[0][0].as_ref().unwrap()), number);
         assert!(answer.freshness.watermark.covers(&receipt.token));
         assert_eq!(node.leader.head().borrow().lsn, receipt.position.lsn);

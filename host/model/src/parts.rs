@@ -96,7 +96,7 @@ pub async fn read(
     let regions = reader.regions();
     let parts = parts_of(&catalogue, &regions, request);
     // Nearly always the replica has it; only what it has not is worth a boxed future.
-    if !reader.read_now(&parts, answer) {
+    if !reader.read_local(&parts, answer) {
         *answer = reader.read(&parts).await?;
     }
     combine(&catalogue, regions.len(), request, now, answer);

@@ -51,11 +51,11 @@ pub trait FeatureReader: Send + Sync + 'static {
     /// The regions whose writes may be among the rows: those whose parts of a row are read ([`crate::parts`]).
     fn regions(&self) -> Vec<Region>;
 
-    /// Answers at once, when that needs no wait, no leader and no other host: fills `answer` and says true. Says false
-    /// when [`FeatureReader::read`] must be used; `answer` then holds nothing of worth. Never blocks.
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;
+    /// Answers a local read: one that needs no wait, no fill and no other node. Sets `answer` and returns true. Returns false if the
+    /// caller must use [`FeatureReader::read`]; `answer` is then undefined. Never blocks.
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;
 
-    /// Answers, waiting or asking the leader as the demand says.
+    /// Answers a read, with the waits, fills and calls of the leader that it needs.
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>>;
 }
 

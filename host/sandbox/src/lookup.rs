@@ -136,7 +136,7 @@ impl Call {
     async fn read(&mut self, pace: &mut Pace, view: &FeatureView, keys: KeyBatch) -> Result<ReadAnswer, Ended> {
         let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
-        if view.merge.combines() || !self.reader.read_now(&request, &mut answer) {
+        if view.merge.combines() || !self.reader.read_local(&request, &mut answer) {
             let slice = pace.look()?;
             let read = if view.merge.combines() {
                 parts::read(&*self.reader, &request, self.now, &mut answer).await

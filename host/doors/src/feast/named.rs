@@ -1,9 +1,6 @@
 //! The columns of a pushed frame under the names that a view knows, as the view's source has them.
 
-use crate::{
-    cell::{Cell, Columns},
-    failure::Failure,
-};
+use crate::failure::Failure;
 use littoral_api::code;
 use littoral_columnar::EVENT_TIMESTAMP;
 use littoral_model::{
@@ -11,6 +8,7 @@ use littoral_model::{
     details::{RowSource, ViewDetails},
     view::FeatureView,
 };
+use littoral_read::cell::{Cell, Columns};
 
 /// The name that Feast's SDK gives the time of creation when it writes to a remote online store.
 const CREATED: &str = "created";

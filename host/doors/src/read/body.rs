@@ -1,17 +1,16 @@
-//! A read's body.
+//! The body of a read.
 
 use super::Dialect;
-use crate::{
-    cell::{Cell, Columns, Text},
-    diagnose,
-    failure::Failure,
-    plan::{Plan, Shape, Wanted},
-};
+use crate::{diagnose, failure::Failure};
 use littoral_api::code;
+use littoral_read::{
+    Cell, Shape, Wanted,
+    cell::{Columns, Text},
+};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-/// A read as it came; fields that are not known are left out.
+/// A read. Unknown fields are ignored.
 #[derive(Deserialize)]
 pub(super) struct Body<'a> {
     #[serde(borrow, default)]
@@ -20,7 +19,7 @@ pub(super) struct Body<'a> {
     feature_service: Option<Text<'a>>,
     #[serde(borrow)]
     entities: Columns<'a>,
-    /// Native only; on Feast's door parameters are among the entities.
+    /// Native only. At Feast's door parameters are among the entities.
     #[serde(borrow, default)]
     params: Columns<'a>,
     #[serde(default)]
@@ -41,8 +40,8 @@ pub(super) fn parse(body: &[u8], dialect: Dialect) -> Result<Body<'_>, Failure> 
     if let Some((name, _)) = parsed.params.0.iter().find(|(name, _)| parsed.entities.get(name).is_some()) {
         let name: String = name.chars().take(128).collect();
         let message = format!(
-            "column '{name}' is given among 'entities' and among 'params': leave it out of 'params'; a module that takes a \
-             parameter of this name is given the entities' values"
+            "column '{name}' is in 'entities' and in 'params': leave it out of 'params'; a module with a parameter of this \
+             name receives the values of the entities"
         );
         return Err(Failure::bad_request(code::COLUMN_GIVEN_TWICE, message));
     }
@@ -50,7 +49,7 @@ pub(super) fn parse(body: &[u8], dialect: Dialect) -> Result<Body<'_>, Failure> 
 }
 
 impl Body<'_> {
-    /// The request's columns, parameters last.
+    /// Returns the columns of the request, parameters last.
     pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &[Cell<'_>])> {
         self.entities.0.iter().chain(&self.params.0).map(|(name, cells)| (name.as_ref(), cells.as_slice()))
     }
@@ -62,32 +61,9 @@ impl Body<'_> {
         };
         Shape { wanted, full_names: self.full_feature_names, columns: names }
     }
-
-    /// The number of rows: every column is that long.
-    pub(super) fn rows(&self, plan: &Plan) -> Result<usize, Failure> {
-        let mut columns = self.columns();
-        let Some((first, cells)) = columns.next() else {
-            // Views without join keys have one row for everybody.
-            let global = plan.lookups.iter().all(|lookup| lookup.keys.as_ref().is_some_and(Vec::is_empty));
-            return if global { Ok(1) } else { Err(empty()) };
-        };
-        if let Some((other, odd)) = columns.find(|(_, other)| other.len() != cells.len()) {
-            let message = format!(
-                "All entity rows must have the same columns: '{first}' has {} values, '{other}' has {}",
-                cells.len(),
-                odd.len()
-            );
-            return Err(Failure::bad_request(code::UNEQUAL_LENGTHS, message));
-        }
-        if cells.is_empty() { Err(empty()) } else { Ok(cells.len()) }
-    }
 }
 
-fn empty() -> Failure {
-    Failure::bad_request(code::NO_ENTITIES, "No entity is asked for: 'entities' needs at least one column with a value")
-}
-
-/// Says what is wrong with a body that does not parse.
+/// Returns the error of a body that does not parse.
 fn diagnose(body: &[u8], error: &serde_json::Error) -> Failure {
     let members = match diagnose::members(body, error) {
         Ok(members) => members,
@@ -101,13 +77,13 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Failure {
             }
             Some(Value::Object(columns)) => {
                 if let Some((column, _)) = columns.iter().find(|(_, cells)| !cells.is_array()) {
-                    let message = format!("{name}.{column} is no list; give one value a row");
+                    let message = format!("{name}.{column} is not a list; send one value per row");
                     return Failure::body("list_type", at(&[name, column]), "Input should be a valid list", message);
                 }
             }
             None => {}
             Some(_) => {
-                let message = format!("'{name}' is no object of columns");
+                let message = format!("'{name}' is not an object of columns");
                 return Failure::body("dict_type", at(&[name]), "Input should be a valid dictionary", message);
             }
         }

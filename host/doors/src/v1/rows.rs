@@ -4,11 +4,9 @@ use super::{invalid_body, json, unknown};
 use crate::{
     Config,
     answer::{self, Answer},
-    cell::{Cell, Members, Text},
-    coerce,
     failure::Failure,
     json::{push_int, push_text, push_value},
-    lenient, offload,
+    offload,
     receipt::{self, Layout},
     routes,
     rows::{Rows, Writer},
@@ -22,6 +20,10 @@ use littoral_columnar::{ARROW_STREAM, Limits};
 use littoral_model::{
     catalogue::Catalogue, entity_key, event_time::EventTime, parts, ports::Node, row::Row, view::FeatureView,
     write::RowBatch,
+};
+use littoral_read::{
+    cell::{Cell, Members, Text},
+    coerce, python,
 };
 use serde::Deserialize;
 
@@ -67,7 +69,7 @@ pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, b
             return Ok((rows, layout));
         }
         let mut python = Vec::new();
-        let write: Write<'_> = lenient::parse(&body, &mut python).map_err(|error| invalid_body(&error))?;
+        let write: Write<'_> = python::parse(&body, &mut python).map_err(|error| invalid_body(&error))?;
         let (mut rows, mut layout) = (Rows::new(&config), Layout::default());
         append(&mut rows, &mut layout, view, &write)?;
         Ok((rows.finish(), layout))
@@ -104,7 +106,7 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(Ro
         writes: Vec<Write<'a>>,
     }
     let mut python = Vec::new();
-    let writes: Writes<'_> = lenient::parse(body, &mut python).map_err(|error| invalid_body(&error))?;
+    let writes: Writes<'_> = python::parse(body, &mut python).map_err(|error| invalid_body(&error))?;
     let (mut rows, mut layout) = (Rows::new(config), Layout::default());
     for (at, write) in writes.writes.iter().enumerate() {
         let name =

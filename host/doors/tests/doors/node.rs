@@ -130,7 +130,7 @@ impl FeatureReader for MemoryNode {
         Vec::new()
     }
 
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         if let Some(change) = self.arriving.lock().unwrap().take() {
             self.apply(change).unwrap();
         }

@@ -300,7 +300,7 @@ impl FeatureReader for Leader {
         Vec::new()
     }
 
-    fn read_now(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
+    fn read_local(&self, _: &ReadRequest, _: &mut ReadAnswer) -> bool {
         false
     }
 

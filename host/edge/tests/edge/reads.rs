@@ -98,7 +98,7 @@ async fn a_quorum_is_asked_of_the_leader_and_what_becomes_of_an_unmet_one_is_as_
     assert_eq!((stale.source, stale.degraded), (Source::Replica, Some(Degraded::DemandUnmet)));
     let regions = vec![region(), "west".parse().unwrap()];
     *leader.quorum.lock() = regions.clone();
-    assert!(!edge.node.read_now(&request(1, [1], quorum()), &mut ReadAnswer::default()));
+    assert!(!edge.node.read_local(&request(1, [1], quorum()), &mut ReadAnswer::default()));
     let met = read(OnUnmet::Fail).await.unwrap();
     assert_eq!((values(&met), met.freshness.source, met.freshness.degraded), (vec![Some(1)], Source::Quorum, None));
     assert_eq!(met.freshness.regions, regions);
@@ -130,8 +130,8 @@ async fn staleness_is_bounded_by_demand_and_grows_when_the_leader_is_gone() {
     let leader_lost = edge.node.read(&request(1, [1], fresh(50, OnUnmet::Leader))).await;
     assert!(matches!(leader_lost, Err(ReadError::LeaderUnavailable(_))), "{leader_lost:?}");
     let mut answer = ReadAnswer::default();
-    assert!(!edge.node.read_now(&request(1, [1], fresh(50, OnUnmet::ServeStale)), &mut answer));
-    assert!(edge.node.read_now(&request(1, [1], ReadDemand::default()), &mut answer));
+    assert!(!edge.node.read_local(&request(1, [1], fresh(50, OnUnmet::ServeStale)), &mut answer));
+    assert!(edge.node.read_local(&request(1, [1], ReadDemand::default()), &mut answer));
     assert!(answer.freshness.staleness.unwrap() >= Duration::from_millis(140));
 }
 
@@ -153,7 +153,7 @@ async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
     let edge = start(config(&served.address)).await;
     edge.values(1, &[], &token).await;
     let mut answer = ReadAnswer::default();
-    assert!(!edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut answer), "it is not held yet");
+    assert!(!edge.node.read_local(&request(2, [1], ReadDemand::default()), &mut answer), "it is not held yet");
     leader.hold.send_replace(true);
     let readers: Vec<_> = (0..100)
         .map(|_| {
@@ -169,7 +169,7 @@ async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
     }
     assert!(leader.keys_read.load(SeqCst) <= 3, "one flight per key: {}", leader.keys_read.load(SeqCst));
     let read_so_far = leader.keys_read.load(SeqCst);
-    assert!(edge.node.read_now(&request(2, [1, 2], ReadDemand::default()), &mut answer), "rows and misses are held");
+    assert!(edge.node.read_local(&request(2, [1, 2], ReadDemand::default()), &mut answer), "rows and misses are held");
     assert_eq!((values(&answer), answer.freshness.source), (vec![Some(1), None], Source::Replica));
     leader.put(2, 1, 10);
     let token = leader.put(2, 2, 20);
@@ -203,7 +203,7 @@ async fn a_fill_that_the_feed_has_overtaken_is_asked_again() {
     leader.hold.send_replace(false);
     assert_eq!(values(&reader.await.unwrap()), [Some(2)]);
     let mut answer = ReadAnswer::default();
-    assert!(edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut answer));
+    assert!(edge.node.read_local(&request(2, [1], ReadDemand::default()), &mut answer));
     assert_eq!(values(&answer), [Some(2)], "the old row must not have been kept");
     assert_eq!(leader.keys_read.load(SeqCst), 2);
 }
@@ -225,7 +225,7 @@ async fn without_a_leader_what_is_not_held_is_said_to_be_unknown() {
     let answer = edge.node.read(&several).await.unwrap();
     assert_eq!(answer.unknown, [(1, 0), (1, 2)], "of a full view everything is known");
     let mut again = answer;
-    assert!(edge.node.read_now(&request(2, [1], ReadDemand::default()), &mut again));
+    assert!(edge.node.read_local(&request(2, [1], ReadDemand::default()), &mut again));
     assert_eq!(again.unknown, [], "an answer that is used again forgets what was unknown");
     // Nothing decides that a token never comes: the read waits its time.
     for unreached in [later(&leader), Watermark::at("elsewhere".parse().unwrap(), Incarnation(5), Lsn(1))] {

@@ -72,7 +72,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         let (id, call) = (request.id, request.call);
         let call = match call {
             Call::Read { reads, consistency } => {
-                match read_now(&*shared.source, request_of(reads, consistency), &mut scratch) {
+                match read_local(&*shared.source, request_of(reads, consistency), &mut scratch) {
                     Ok(answer) => {
                         answers.send(id, answer).await?;
                         continue;
@@ -117,8 +117,8 @@ impl Answers {
 }
 
 /// Answers a read without a task of its own, when the source can; gives the reads back when it cannot.
-fn read_now(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
-    if source.read_now(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
+fn read_local(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
+    if source.read_local(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
 }
 
 async fn carry_out(shared: &Shared, call: Call) -> Answer {

@@ -152,7 +152,7 @@ impl FeatureReader for Leader {
         Vec::new()
     }
 
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         if *self.hold.borrow() {
             return false;
         }
@@ -170,7 +170,7 @@ impl FeatureReader for Leader {
             self.reads.send_modify(|reads| *reads += 1);
             let _ = self.hold.subscribe().wait_for(|held| !held).await;
             let mut answer = ReadAnswer::default();
-            self.read_now(request, &mut answer);
+            self.read_local(request, &mut answer);
             Ok(answer)
         })
     }

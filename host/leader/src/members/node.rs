@@ -252,8 +252,8 @@ impl FeatureReader for Member {
         self.current.load().regions()
     }
 
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-        self.current.load().read_now(request, answer)
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+        self.current.load().read_local(request, answer)
     }
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {

@@ -136,7 +136,7 @@ impl Running {
     pub fn get(&self, view: ViewId, key: i64) -> Option<i64> {
         let request = read(view, &[key]);
         let mut answer = ReadAnswer::default();
-        assert!(self.leader.read_now(&request, &mut answer));
+        assert!(self.leader.read_local(&request, &mut answer));
         answer.rows[0][0].as_ref().map(value)
     }
 }

@@ -137,7 +137,7 @@ impl FeatureReader for Rows {
         Vec::new()
     }
 
-    fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
         if self.answers == Answers::Now {
             *answer = self.answer(request);
         }

@@ -1,4 +1,5 @@
-//! From JSON values to typed ones, as [`littoral_model::convert`] has it: `"1001"` and `1001.0` are the integer 1001.
+//! Converts values of requests to typed ones, by the rules of [`littoral_model::convert`]: `"1001"` and `1001.0` are the integer
+//! 1001.
 
 use crate::cell::Cell;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -11,21 +12,24 @@ use littoral_model::{
 };
 use std::borrow::Cow;
 
-/// A join key's value.
+/// The value of a join key.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum KeyValue<'a> {
+pub enum KeyValue<'a> {
+    /// An integer or a timestamp.
     Int(i64),
+    /// A text.
     Text(&'a str),
-    /// A number that names a text key.
+    /// A text that the request has as a number.
     Digits(String),
+    /// Bytes.
     Bytes(Vec<u8>),
 }
 
-/// What a value should have been, for messages.
-type Expected = String;
+/// What was expected and what the request has, for messages.
+pub type Expected = String;
 
-/// What a value of a request is to the conversions.
-pub(crate) fn source<'a>(cell: &'a Cell<'_>) -> Source<'a> {
+/// Returns the source of a conversion.
+pub fn source<'a>(cell: &'a Cell<'_>) -> Source<'a> {
     match cell {
         Cell::Null => Source::Null,
         Cell::Bool(v) => Source::Bool(*v),
@@ -38,7 +42,7 @@ pub(crate) fn source<'a>(cell: &'a Cell<'_>) -> Source<'a> {
     }
 }
 
-/// JSON has no bytes: base64 text stands for them.
+/// Converts to bytes. JSON represents them as base64 text.
 fn bytes(cell: &Cell<'_>) -> Result<Option<Vec<u8>>, Refusal> {
     match cell {
         Cell::Text(text) => match STANDARD.decode(text.as_bytes()) {
@@ -49,12 +53,12 @@ fn bytes(cell: &Cell<'_>) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-/// A join key's value from JSON.
+/// Converts to the value of a join key.
 ///
 /// # Errors
-/// What was expected and what came.
+/// What was expected and what the request has.
 #[inline]
-pub(crate) fn key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<KeyValue<'a>, Expected> {
+pub fn key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<KeyValue<'a>, Expected> {
     match (value_type, cell) {
         (ValueType::Int64, Cell::Int(v)) => Ok(KeyValue::Int(*v)),
         (ValueType::Int32, Cell::Int(v)) if i32::try_from(*v).is_ok() => Ok(KeyValue::Int(*v)),
@@ -65,11 +69,11 @@ pub(crate) fn key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<KeyVa
     }
 }
 
-/// A value in the words of a join key; `None` when it is missing.
+/// Converts to the value of a join key. `None` if it is missing.
 ///
 /// # Errors
-/// What was expected and what came.
-pub(crate) fn some_key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<Option<KeyValue<'a>>, Expected> {
+/// What was expected and what the request has.
+pub fn some_key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<Option<KeyValue<'a>>, Expected> {
     let value = match value_type {
         ValueType::Int32 => convert::int32(&source(cell)).map(|v| v.map(|v| KeyValue::Int(v.into()))),
         ValueType::UnixTimestamp => convert::unix_timestamp(&source(cell)).map(|v| v.map(KeyValue::Int)),
@@ -87,9 +91,9 @@ pub(crate) fn some_key<'a>(value_type: ValueType, cell: &'a Cell<'_>) -> Result<
 }
 
 impl KeyValue<'_> {
-    /// Appends the value to a key's bytes.
+    /// Appends the value to the bytes of a key.
     #[inline]
-    pub(crate) fn push(&self, key: &mut Vec<u8>) {
+    pub fn push(&self, key: &mut Vec<u8>) {
         match self {
             Self::Int(v) => entity_key::push_i64(key, *v),
             Self::Text(v) => entity_key::push_bytes(key, v.as_bytes()),
@@ -98,8 +102,8 @@ impl KeyValue<'_> {
         }
     }
 
-    /// The value for writing JSON.
-    pub(crate) fn as_ref(&self) -> ValueRef<'_> {
+    /// Returns the value.
+    pub fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Self::Int(v) => ValueRef::Int64(*v),
             Self::Text(v) => ValueRef::String(v),
@@ -109,11 +113,11 @@ impl KeyValue<'_> {
     }
 }
 
-/// A feature's or parameter's value from JSON; what is missing is null.
+/// Converts to the value of a feature or parameter. A missing one is null.
 ///
 /// # Errors
-/// What was expected and what came.
-pub(crate) fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Expected> {
+/// What was expected and what the request has.
+pub fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Expected> {
     fn list<T>(
         element: ValueType,
         cells: &[Cell<'_>],
@@ -163,11 +167,11 @@ pub(crate) fn value(value_type: ValueType, cell: &Cell<'_>) -> Result<Value, Exp
     })
 }
 
-/// An event timestamp from JSON: RFC 3339 (no offset means UTC) or seconds since 1970. `None` when it is missing.
+/// Converts to an event timestamp, from RFC 3339 (UTC without an offset) or seconds since 1970. `None` if it is missing.
 ///
 /// # Errors
-/// What was expected and what came.
-pub(crate) fn event_time(cell: &Cell<'_>) -> Result<Option<EventTime>, Expected> {
+/// What was expected and what the request has.
+pub fn event_time(cell: &Cell<'_>) -> Result<Option<EventTime>, Expected> {
     convert::event_time(&source(cell))
 }
 
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn pythons_word_for_what_is_missing_is_null_and_no_text() {
-        let body = crate::lenient::json(b"NaN");
+        let body = crate::python::json(b"NaN");
         let nan: Cell<'_> = serde_json::from_slice(&body).unwrap();
         for value_type in ValueType::ALL {
             assert_eq!(value(value_type, &nan), Ok(Value::Null), "{value_type}");

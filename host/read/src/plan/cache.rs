@@ -1,29 +1,27 @@
-//! Plans that were made, by shape. All of them belong to one catalogue and go when it changes.
+//! The cache of plans, by shape. All of them belong to one catalogue and are dropped when it changes.
 
-use super::{Plan, Shape, Wanted, resolve};
-use crate::failure::Failure;
+use super::{Extra, Prepared, Shape, Wanted, resolve};
+use crate::error::Error;
 use hashbrown::HashMap;
 use littoral_model::catalogue::Catalogue;
 use parking_lot::RwLock;
 use std::{cell::RefCell, sync::Arc};
 
-/// Shapes that are remembered. A service asks in few; more than this come from a client that makes them up.
+/// The number of cached shapes. A service uses few: only a client that generates shapes reaches this.
 const PLANS_MAX: usize = 4_096;
 
-/// Columns of all remembered plans together: what their memory goes by.
+/// The number of columns of all cached plans together, which bounds their memory.
 const OUTPUTS_MAX: usize = 200_000;
 
-/// Longer shapes are planned anew every time.
+/// Longer shapes are resolved for each request.
 const SHAPE_LEN_MAX: usize = 32 << 10;
 
 /// Plans by shape.
-#[derive(Default)]
-pub(crate) struct Cache(RwLock<Inner>);
+pub(crate) struct Cache<X>(RwLock<Inner<X>>);
 
-#[derive(Default)]
-struct Inner {
+struct Inner<X> {
     catalogue: Arc<Catalogue>,
-    plans: HashMap<Box<[u8]>, Arc<Plan>, foldhash::fast::RandomState>,
+    plans: HashMap<Box<[u8]>, Arc<Prepared<X>>, foldhash::fast::RandomState>,
     outputs: usize,
 }
 
@@ -31,35 +29,43 @@ thread_local! {
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Cache {
-    /// The plan of a shape under this catalogue.
+impl<X> Default for Cache<X> {
+    fn default() -> Self {
+        Self(RwLock::new(Inner { catalogue: Arc::default(), plans: HashMap::default(), outputs: 0 }))
+    }
+}
+
+impl<X: Extra> Cache<X> {
+    /// Returns the plan of a shape under this catalogue.
     ///
     /// # Errors
-    /// What the request asks for in vain.
-    pub(crate) fn plan(&self, catalogue: &Arc<Catalogue>, shape: &Shape<'_>) -> Result<Arc<Plan>, Failure> {
+    /// [`Error`], if the shape has no plan.
+    pub(crate) fn plan(&self, catalogue: &Arc<Catalogue>, shape: &Shape<'_>) -> Result<Arc<Prepared<X>>, Error> {
         KEY.with_borrow_mut(|key| {
             key.clear();
             shape.write(key);
             {
                 let inner = self.0.read();
-                // Not by generation: a log that was begun anew counts from zero again.
+                // Not by generation: a recreated log counts from zero again.
                 if Arc::ptr_eq(&inner.catalogue, catalogue)
                     && let Some(plan) = inner.plans.get(key.as_slice())
                 {
                     return Ok(plan.clone());
                 }
             }
-            let plan = Arc::new(resolve::resolve(catalogue, shape)?);
+            let plan = resolve::resolve(catalogue, shape)?;
+            let (extra, outputs) = (X::derive(&plan), plan.outputs.len());
+            let plan = Arc::new(Prepared { plan, extra, catalogue: catalogue.clone() });
             if key.len() <= SHAPE_LEN_MAX {
                 let mut inner = self.0.write();
-                let full = inner.plans.len() >= PLANS_MAX || inner.outputs + plan.outputs.len() > OUTPUTS_MAX;
+                let full = inner.plans.len() >= PLANS_MAX || inner.outputs + outputs > OUTPUTS_MAX;
                 if full || !Arc::ptr_eq(&inner.catalogue, catalogue) {
                     inner.plans.clear();
                     inner.outputs = 0;
                     inner.catalogue = catalogue.clone();
                 }
                 if inner.plans.insert(key.as_slice().into(), plan.clone()).is_none() {
-                    inner.outputs += plan.outputs.len();
+                    inner.outputs += outputs;
                 }
             }
             Ok(plan)
@@ -68,7 +74,7 @@ impl Cache {
 }
 
 impl Shape<'_> {
-    /// Writes what tells this shape from others. 0xff is in no UTF-8 text.
+    /// Writes the key of this shape. The byte 0xff is in no UTF-8 text.
     fn write(&self, key: &mut Vec<u8>) {
         let (kind, wanted) = match self.wanted {
             Wanted::Features(features) => (0, features),

@@ -1,22 +1,27 @@
-//! JSON values as requests bring them: borrowed from the body wherever the text has no escapes.
+//! Values of requests. Those of JSON borrow from the body wherever a text has no escapes.
 
-use crate::{coerce, lenient};
+use crate::{coerce, python};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
 /// One value of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cell<'a> {
+pub enum Cell<'a> {
+    /// Null.
     Null,
+    /// A boolean.
     Bool(bool),
+    /// An integer.
     Int(i64),
     /// An integer beyond `i64`.
     Unsigned(u64),
     /// Any other number.
     Float(f64),
+    /// A text.
     Text(Cow<'a, str>),
+    /// A list.
     List(Vec<Cell<'a>>),
-    /// Of no use anywhere, and so not kept.
+    /// An object. No type accepts one, so its members are dropped.
     Object,
 }
 
@@ -54,7 +59,7 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Cell<'de>, E> {
-        if let Some(number) = lenient::number(v) {
+        if let Some(number) = python::number(v) {
             return Ok(Cell::Float(number));
         }
         Ok(Cell::Text(Cow::Owned(v.to_owned())))
@@ -80,9 +85,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
     }
 }
 
-/// A text, borrowed when it can be.
+/// A text, borrowed if possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -95,12 +100,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// An object's members, in order. A name that stands twice keeps its first place and its last value, as in Python.
+/// The members of an object, in order. A repeated name keeps its first place and its last value, as in Python.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Members<'a, V>(pub(crate) Vec<(Cow<'a, str>, V)>);
+pub struct Members<'a, V>(pub Vec<(Cow<'a, str>, V)>);
 
 /// Columns by name.
-pub(crate) type Columns<'a> = Members<'a, Vec<Cell<'a>>>;
+pub type Columns<'a> = Members<'a, Vec<Cell<'a>>>;
 
 impl<V> Default for Members<'_, V> {
     fn default() -> Self {
@@ -108,12 +113,12 @@ impl<V> Default for Members<'_, V> {
     }
 }
 
-/// An object may have this many members before looking for repeats turns from a walk to a search.
+/// The number of members up to which a linear search finds repeats. Beyond it, a map does.
 const WALK_MAX: usize = 16;
 
 impl<V> Members<'_, V> {
-    /// The member of this name.
-    pub(crate) fn get(&self, name: &str) -> Option<&V> {
+    /// Returns the member of this name.
+    pub fn get(&self, name: &str) -> Option<&V> {
         self.0.iter().find(|(member, _)| member == name).map(|(_, value)| value)
     }
 }

@@ -3,18 +3,21 @@
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// What stands before a word that was no text: nothing that anybody writes.
+/// Marks a text that was a bare word. No client writes this prefix.
 const MARK: &str = "\u{1}littoral:";
 const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 
-/// The number that a text stands for which [`json`] has made of a bare word.
-pub(crate) fn number(text: &str) -> Option<f64> {
+/// Returns the number of a text that [`json`] created from a bare word.
+pub fn number(text: &str) -> Option<f64> {
     text.strip_prefix(MARK)?.parse().ok()
 }
 
-/// Parses a body, and once more as Python writes it if it is no JSON: nearly nobody sends the words that JSON does not know.
-/// `python` is where that second form is kept.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], python: &'a mut Vec<u8>) -> Result<T, serde_json::Error> {
+/// Parses a body, and again as Python writes it if it is not JSON: hardly any client sends the words that JSON does not have.
+/// `python` is the memory for the second form.
+///
+/// # Errors
+/// That the body is neither.
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], python: &'a mut Vec<u8>) -> Result<T, serde_json::Error> {
     let error = match serde_json::from_slice(body) {
         Ok(parsed) => return Ok(parsed),
         Err(error) => error,
@@ -28,9 +31,9 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], python: &'a mut Vec<
     }
 }
 
-/// The body, with the bare words `NaN`, `Infinity` and `-Infinity` turned into texts that [`number`] knows again. Python's encoder
-/// writes them for floats, as Feast's SDK does for the rows that it sends; JSON knows no such words.
-pub(crate) fn json(body: &[u8]) -> Cow<'_, [u8]> {
+/// Replaces the bare words `NaN`, `Infinity` and `-Infinity` in a body by texts that [`number`] recognizes. Python's encoder writes
+/// these words for floats, as Feast's SDK does for its rows. JSON does not have them.
+pub fn json(body: &[u8]) -> Cow<'_, [u8]> {
     let mut out: Option<Vec<u8>> = None;
     let (mut copied, mut at, mut quoted) = (0, 0, false);
     while at < body.len() {
@@ -41,7 +44,7 @@ pub(crate) fn json(body: &[u8]) -> Cow<'_, [u8]> {
                 if let Some(word) = WORDS.iter().find(|word| body[at..].starts_with(word)) {
                     let out = out.get_or_insert_with(|| Vec::with_capacity(body.len() + 64));
                     out.extend_from_slice(&body[copied..at]);
-                    // The mark as JSON has it.
+                    // The mark in JSON.
                     out.extend_from_slice(b"\"\\u0001littoral:");
                     out.extend_from_slice(word);
                     out.push(b'"');

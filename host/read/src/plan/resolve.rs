@@ -1,8 +1,10 @@
-//! From names to places: a shape against the catalogue.
+//! Resolves a shape: from names to rows and values under a catalogue.
 
-use super::{Call, Cell, KeyColumn, Lookup, Output, Plan, Shape, Wanted, json_list};
-use crate::{cell::Text, failure::Failure};
-use littoral_api::code;
+use super::{Call, FeatureRef, KeyColumn, Lookup, Output, Plan, Shape, Wanted};
+use crate::{
+    cell::Text,
+    error::{Error, Kind},
+};
 use littoral_model::{
     catalogue::Catalogue,
     module::ModuleRelease,
@@ -11,12 +13,12 @@ use littoral_model::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
 };
 
 type JoinKeyMap = [(String, String)];
 
-pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, Failure> {
+pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, Error> {
     let mut resolver = Resolver {
         catalogue,
         columns: shape.columns.iter().enumerate().rev().map(|(at, name)| (*name, at)).collect(),
@@ -44,8 +46,7 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
         }
         Wanted::Service(name) => {
             let service = catalogue.service(name).ok_or_else(|| {
-                Failure::not_found(code::UNKNOWN_SERVICE, format!("Feature service {} does not exist", cut(name)))
-                    .class("FeatureServiceNotFoundException")
+                Error::request(Kind::UnknownService, format!("Feature service {} does not exist", cut(name)))
             })?;
             for part in &service.projections {
                 let shown = part.alias.as_deref().unwrap_or(&part.view);
@@ -58,7 +59,7 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
         }
     }
     if outputs.is_empty() {
-        return Err(Failure::bad_request(code::NO_FEATURES, "No features specified for retrieval"));
+        return Err(Error::request(Kind::NoFeatures, "No features specified for retrieval"));
     }
     resolver.check_params()?;
     if let Some(missing) = resolver.without_key {
@@ -70,17 +71,12 @@ pub(super) fn resolve(catalogue: &Catalogue, shape: &Shape<'_>) -> Result<Plan, 
     check_collisions(&names)?;
     let mut seen = BTreeSet::new();
     views.retain(|view| seen.insert(*view));
-    let views: Vec<_> = views.iter().map(|view| serde_json::json!({"name": view})).collect();
-    let digests: Vec<String> = resolver.calls.iter().map(|call| format!("{}={}", call.name, call.digest)).collect();
     Ok(Plan {
         lookups: resolver.lookups,
         calls: resolver.calls,
         outputs: key_outputs.into_iter().chain(outputs).collect(),
-        names_json: json_list(names.iter().map(String::as_str)),
         names,
-        views_json: serde_json::Value::Array(views).to_string().into_bytes(),
-        digests: digests.join(","),
-        answer_len: AtomicUsize::new(0),
+        views: views.into_iter().map(str::to_owned).collect(),
     })
 }
 
@@ -88,23 +84,21 @@ fn cut(name: &str) -> String {
     name.chars().take(128).collect()
 }
 
-fn parse_references(json: &str) -> Result<Vec<Text<'_>>, Failure> {
-    let at = || vec!["features".to_owned()];
-    let references: Vec<Text<'_>> = serde_json::from_str(json).map_err(|error| {
-        Failure::body("list_type", at(), "Input should be a valid list of strings", format!("features: {error}"))
-    })?;
+fn parse_references(json: &str) -> Result<Vec<Text<'_>>, Error> {
+    let references: Vec<Text<'_>> = serde_json::from_str(json)
+        .map_err(|error| Error::request(Kind::InvalidFeatures, format!("features: {error}")))?;
     if references.len() > FEATURES_MAX {
-        let message = format!("{} features are asked for at once; at most {FEATURES_MAX} are", references.len());
-        return Err(Failure::bad_request(code::TOO_MANY_FEATURES, message));
+        let message = format!("{} features in one read; at most {FEATURES_MAX} are allowed", references.len());
+        return Err(Error::request(Kind::TooManyFeatures, message));
     }
     Ok(references)
 }
 
-/// `view:feature`, or `view@latest:feature`, as no view has versions here.
-fn split_reference(reference: &str) -> Result<(&str, &str), Failure> {
+/// Splits `view:feature`, or `view@latest:feature`. Views have no other versions.
+fn split_reference(reference: &str) -> Result<(&str, &str), Error> {
     let malformed = || {
         let message = format!("'{}' is not a feature reference; write it as view:feature", cut(reference));
-        Failure::bad_request(code::INVALID_REFERENCE, message)
+        Error::request(Kind::InvalidReference, message)
     };
     let (view, feature) = reference.split_once(':').ok_or_else(malformed)?;
     if view.is_empty() || feature.is_empty() || feature.contains(':') {
@@ -117,29 +111,28 @@ fn split_reference(reference: &str) -> Result<(&str, &str), Failure> {
                 "Version-qualified ref '{}' not supported: feature views have no versions here; leave out the '@...'",
                 cut(view)
             );
-            Err(Failure::bad_request(code::UNSUPPORTED_VERSION, message))
+            Err(Error::request(Kind::UnsupportedVersion, message))
         }
     }
 }
 
-fn check_collisions(names: &[String]) -> Result<(), Failure> {
+fn check_collisions(names: &[String]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         None => Ok(()),
-        Some(twice) => Err(Failure::bad_request(
-            code::NAME_COLLISION,
+        Some(twice) => Err(Error::request(
+            Kind::NameCollision,
             format!(
                 "Duplicate features named {twice} found.\nTo resolve this collision, either use the full feature name by \
                  setting 'full_feature_names=True', or ensure that the features in question have different names."
             ),
-        )
-        .class("FeatureNameCollisionError")),
+        )),
     }
 }
 
 struct Resolver<'a> {
     catalogue: &'a Catalogue,
-    /// Name -> place of the request's columns.
+    /// Name -> index of the request's columns.
     columns: HashMap<&'a str, usize>,
     /// Columns that are part of a key.
     echoed: BTreeSet<usize>,
@@ -150,12 +143,12 @@ struct Resolver<'a> {
     /// (module, what its keys are called) -> call.
     called: HashMap<(String, Vec<(String, String)>), usize>,
     missing_params: Vec<String>,
-    /// Why a view cannot be read at all: the request has none of its join keys.
-    without_key: Option<Failure>,
+    /// The error for a view of which the request has no join key.
+    without_key: Option<Error>,
 }
 
 impl<'a> Resolver<'a> {
-    fn output(&mut self, view: &str, feature: &str, map: &JoinKeyMap) -> Result<Output, Failure> {
+    fn output(&mut self, view: &str, feature: &str, map: &JoinKeyMap) -> Result<Output, Error> {
         let catalogue = self.catalogue;
         if let Some(found) = catalogue.view(view) {
             return self.cell(found, feature, map).map(Output::Feature);
@@ -166,12 +159,12 @@ impl<'a> Resolver<'a> {
             return Ok(Output::Made { call: self.call(module, map)?, output });
         }
         let message = format!("Feature view {} does not exist", cut(view));
-        Err(Failure::not_found(code::UNKNOWN_VIEW, message).class("FeatureViewNotFoundException"))
+        Err(Error::request(Kind::UnknownView, message))
     }
 
-    fn cell(&mut self, view: &FeatureView, feature: &str, map: &JoinKeyMap) -> Result<Cell, Failure> {
+    fn cell(&mut self, view: &FeatureView, feature: &str, map: &JoinKeyMap) -> Result<FeatureRef, Error> {
         let (index, found) = view.feature(feature).ok_or_else(|| unknown_feature(&view.name, feature))?;
-        Ok(Cell { lookup: self.lookup(view, map), feature: index, value_type: found.value_type })
+        Ok(FeatureRef { lookup: self.lookup(view, map), feature: index, value_type: found.value_type })
     }
 
     fn lookup(&mut self, view: &FeatureView, map: &JoinKeyMap) -> usize {
@@ -179,7 +172,7 @@ impl<'a> Resolver<'a> {
         if found.is_empty() && !view.join_keys.is_empty() && self.without_key.is_none() {
             self.without_key = Some(self.missing_keys(view, map));
         }
-        // As Feast has it, a part of a composite key finds nothing, and none of it is the caller's mistake.
+        // As in Feast, a part of a composite key finds no row, and a request without any of it is an error.
         let keys = (found.len() == view.join_keys.len()).then_some(found);
         let lookup = Lookup { view: view.id, ttl_ms: view.ttl_ms(), combines: view.merge.combines(), keys };
         self.lookups.iter().position(|held| *held == lookup).unwrap_or_else(|| {
@@ -188,7 +181,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn missing_keys(&self, view: &FeatureView, map: &JoinKeyMap) -> Failure {
+    fn missing_keys(&self, view: &FeatureView, map: &JoinKeyMap) -> Error {
         let named = |key: &JoinKey| {
             let given = map.iter().find(|(own, _)| *own == key.name).map_or(&key.name, |(_, given)| given);
             format!("'{given}'")
@@ -202,10 +195,10 @@ impl<'a> Resolver<'a> {
             view.name,
             there.join(", ")
         );
-        Failure::bad_request(code::MISSING_JOIN_KEY, message).class("FeastError")
+        Error::request(Kind::MissingJoinKey, message)
     }
 
-    /// The request's column for a join key: under the name that the map gives it, else its own, else its entity's.
+    /// Returns the request's column for a join key: by the name in the map, else its own, else that of its entity.
     fn key_column(&mut self, key: &JoinKey, map: &JoinKeyMap) -> Option<KeyColumn> {
         let mapped = map.iter().find(|(own, _)| *own == key.name).map(|(_, given)| given.as_str());
         let name = mapped.unwrap_or(&key.name);
@@ -217,16 +210,16 @@ impl<'a> Resolver<'a> {
         Some(key_column)
     }
 
-    fn call(&mut self, module: &ModuleRelease, map: &JoinKeyMap) -> Result<usize, Failure> {
+    fn call(&mut self, module: &ModuleRelease, map: &JoinKeyMap) -> Result<usize, Error> {
         let id = (module.name.clone(), map.to_vec());
         if let Some(call) = self.called.get(&id) {
             return Ok(*call);
         }
         let mut inputs = Vec::with_capacity(module.manifest.inputs.len());
         for input in &module.manifest.inputs {
-            // The catalogue has checked it; an input that went missing is this node's catalogue in transition.
+            // The catalogue has validated it. An input can be missing only while the catalogue changes.
             let view = self.catalogue.view(&input.view).ok_or_else(|| unknown_feature(&input.view, &input.feature))?;
-            // First what the module calls its keys, then what the service calls those.
+            // First the module's names of its keys, then the service's names of those.
             let renamed: Vec<(String, String)> = (view.join_keys.iter())
                 .map(|key| {
                     let own = input.join_key_map.iter().find(|(own, _)| *own == key.name).map_or(&key.name, |(_, n)| n);
@@ -250,7 +243,7 @@ impl<'a> Resolver<'a> {
         Ok(self.calls.len() - 1)
     }
 
-    fn check_params(&mut self) -> Result<(), Failure> {
+    fn check_params(&mut self) -> Result<(), Error> {
         if self.missing_params.is_empty() {
             return Ok(());
         }
@@ -261,11 +254,11 @@ impl<'a> Resolver<'a> {
             "Required request data source features [{}] not found in the entity rows, but required by feature views",
             names.join(", ")
         );
-        Err(Failure::not_found(code::MISSING_REQUEST_DATA, message).class("RequestDataNotFoundInEntityRowsException"))
+        Err(Error::request(Kind::MissingParameter, message))
     }
 
-    /// The columns that the answer repeats, in the request's order: those that are part of a key here, and those that
-    /// are a join key of the project, as Feast has it. Request data is left out.
+    /// Returns the columns that the answer repeats, in the order of the request: those that are part of a key of the read, and
+    /// those that are a join key of the project, as in Feast. Parameters are left out.
     fn keys(&self, columns: &[&str]) -> Vec<(String, Output)> {
         let params: BTreeSet<usize> = self.calls.iter().flat_map(|call| call.params.iter().copied()).collect();
         let mut project: HashMap<&str, &JoinKey> = HashMap::new();
@@ -286,14 +279,14 @@ impl<'a> Resolver<'a> {
                 && (*name == key.name || !self.columns.contains_key(key.name.as_str()))
             {
                 let value_type = key.value_type;
-                keys.push((key.name.clone(), Output::Unneeded(KeyColumn { column: at, value_type })));
+                keys.push((key.name.clone(), Output::UnneededKey(KeyColumn { column: at, value_type })));
             }
         }
         keys
     }
 }
 
-fn unknown_feature(view: &str, feature: &str) -> Failure {
+fn unknown_feature(view: &str, feature: &str) -> Error {
     let message = format!("Feature {} not found in projection {}", cut(feature), cut(view));
-    Failure::bad_request(code::UNKNOWN_FEATURE, message)
+    Error::request(Kind::UnknownFeature, message)
 }

@@ -1,70 +1,90 @@
-//! Writing answers: straight from the rows' bytes.
+//! Writes the JSON of answers, straight from the bytes of the rows.
 
 use super::{
+    Dialect, Rendered,
+    blocks::{self, Block, push_status},
     freshness,
-    scratch::{Scratch, push_status},
 };
 use crate::{
-    cell::Cell,
-    coerce,
     failure::Failure,
-    json::{push_text, push_value},
-    plan::{self, KeyColumn, Output, Plan},
+    json::{push_owned, push_text, push_value},
 };
 use littoral_api::code;
 use littoral_model::{
     column::{ColumnData, Status},
-    module_outputs::{ModuleOutputs, OutputRows},
+    module_outputs::OutputRows,
     row_body::ValueRef,
+};
+use littoral_read::{
+    Answer, Input, coerce,
+    plan::{FeatureRef, KeyColumn, Output},
 };
 
 const PRESENT: &[u8] = b"\"PRESENT\"";
 const EPOCH: &[u8] = b"\"1970-01-01T00:00:00Z\"";
 
-/// All that an answer is written from.
-pub(super) struct Writing<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) columns: &'a [&'a [Cell<'a>]],
-    pub(super) names: &'a [&'a str],
-    pub(super) rows: usize,
-    pub(super) scratch: &'a Scratch,
-    /// Per call of the plan, what the module made.
-    pub(super) made: &'a [ModuleOutputs],
+/// What an answer is written from.
+struct Writing<'a> {
+    answer: &'a Answer<Rendered>,
+    input: &'a Input<'a>,
+    /// One per lookup of the plan.
+    blocks: &'a [Block],
+}
+
+/// Writes the answer of `/get-online-features`.
+pub(super) fn feast(
+    answer: &Answer<Rendered>,
+    input: &Input<'_>,
+    view_metadata: bool,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Failure> {
+    let lookups = answer.prepared().plan.lookups.len();
+    blocks::with(answer, lookups, Dialect::Feast, |blocks| {
+        Writing { answer, input, blocks }.feast(view_metadata, bytes_max)
+    })
+}
+
+/// Writes the answer of `/v1/read`.
+pub(super) fn native(answer: &Answer<Rendered>, input: &Input<'_>, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let lookups = answer.prepared().plan.lookups.len();
+    blocks::with(answer, lookups, Dialect::Native, |blocks| Writing { answer, input, blocks }.native(bytes_max))
 }
 
 impl Writing<'_> {
-    /// The answer in Feast's words.
-    pub(super) fn feast(&self, view_metadata: bool, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let mut out = self.plan.answer_buffer();
+    fn feast(&self, view_metadata: bool, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+        let (plan, rendered) = (&self.answer.prepared().plan, &self.answer.prepared().extra);
+        let mut out = rendered.buffer();
         out.extend_from_slice(b"{\"results\":[");
-        for (at, output) in self.plan.outputs.iter().enumerate() {
+        for (at, output) in plan.outputs.iter().enumerate() {
             out.extend_from_slice(if at == 0 { b"{\"values\":[" } else { b",{\"values\":[" });
             let nulls = self.values(&mut out, *output)?;
             out.extend_from_slice(b"],\"statuses\":[");
             self.statuses(&mut out, *output, nulls);
             out.extend_from_slice(b"],\"event_timestamps\":[");
             match output {
-                Output::Feature(cell) => out.extend_from_slice(&self.scratch.block(cell.lookup).timestamps),
-                Output::Key(_) | Output::Unneeded(_) | Output::Made { .. } => repeat(&mut out, EPOCH, self.rows),
+                Output::Feature(cell) => out.extend_from_slice(&self.blocks[cell.lookup].timestamps),
+                Output::Key(_) | Output::UnneededKey(_) | Output::Made { .. } => {
+                    repeat(&mut out, EPOCH, self.answer.rows())
+                }
             }
             out.extend_from_slice(b"]}");
             check_len(&out, bytes_max)?;
         }
         out.extend_from_slice(b"],\"metadata\":{\"feature_names\":");
-        out.extend_from_slice(&self.plan.names_json);
+        out.extend_from_slice(&rendered.names);
         if view_metadata {
             out.extend_from_slice(b",\"feature_view_metadata\":");
-            out.extend_from_slice(&self.plan.views_json);
+            out.extend_from_slice(&rendered.views);
         }
         out.extend_from_slice(b"}}");
         Ok(out)
     }
 
-    /// The answer of `/v1/read`.
-    pub(super) fn native(&self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let mut out = self.plan.answer_buffer();
+    fn native(&self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+        let (plan, rendered) = (&self.answer.prepared().plan, &self.answer.prepared().extra);
+        let mut out = rendered.buffer();
         out.extend_from_slice(b"{\"columns\":[");
-        for (at, (output, name)) in self.plan.outputs.iter().zip(&self.plan.names).enumerate() {
+        for (at, (output, name)) in plan.outputs.iter().zip(&plan.names).enumerate() {
             out.extend_from_slice(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
             push_text(&mut out, name);
             out.extend_from_slice(b",\"values\":[");
@@ -72,23 +92,23 @@ impl Writing<'_> {
             out.extend_from_slice(b"],\"statuses\":[");
             self.statuses(&mut out, *output, nulls);
             out.extend_from_slice(b"],\"event_timestamps\":[");
-            let block = if let Output::Feature(cell) = output { Some(self.scratch.block(cell.lookup)) } else { None };
+            let block = if let Output::Feature(cell) = output { Some(&self.blocks[cell.lookup]) } else { None };
             match block {
                 Some(block) => out.extend_from_slice(&block.timestamps),
-                None => repeat(&mut out, b"null", self.rows),
+                None => repeat(&mut out, b"null", self.answer.rows()),
             }
             out.extend_from_slice(b"],\"ages_ms\":[");
             match block {
                 Some(block) => out.extend_from_slice(&block.ages),
-                None => repeat(&mut out, b"null", self.rows),
+                None => repeat(&mut out, b"null", self.answer.rows()),
             }
             out.extend_from_slice(b"]}");
             check_len(&out, bytes_max)?;
         }
         out.extend_from_slice(b"],\"freshness\":");
-        freshness::push_json(&mut out, &self.scratch.answer.freshness);
+        freshness::push_json(&mut out, self.answer.freshness());
         out.extend_from_slice(b",\"modules\":{");
-        for (at, call) in self.plan.calls.iter().enumerate() {
+        for (at, call) in plan.calls.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
@@ -100,17 +120,17 @@ impl Writing<'_> {
         Ok(out)
     }
 
-    /// Appends a column's values, joined by commas. Says whether one that should be there is null.
+    /// Appends the values of a column, joined by commas. Returns whether a present value is null.
     fn values(&self, out: &mut Vec<u8>, output: Output) -> Result<bool, Failure> {
         match output {
             Output::Key(key) => {
                 self.key_values(out, key)?;
                 Ok(false)
             }
-            Output::Unneeded(key) => self.unneeded_values(out, key),
+            Output::UnneededKey(key) => self.unneeded_values(out, key),
             Output::Feature(cell) => Ok(self.feature_values(out, cell)),
             Output::Made { call, output } => {
-                if let Some(rows) = self.made.get(call).and_then(|made| made.output(output)) {
+                if let Some(rows) = self.answer.made(call, output) {
                     made_values(out, rows);
                 }
                 Ok(false)
@@ -119,58 +139,49 @@ impl Writing<'_> {
     }
 
     fn key_values(&self, out: &mut Vec<u8>, key: KeyColumn) -> Result<(), Failure> {
-        for (row, cell) in self.columns[key.column].iter().enumerate() {
+        for (row, cell) in self.input.columns[key.column].iter().enumerate() {
             if row > 0 {
                 out.push(b',');
             }
             let value = coerce::key(key.value_type, cell);
-            let value = value.map_err(|reason| super::columns::wrong_value(self.names[key.column], row, &reason))?;
+            let value = value.map_err(|reason| wrong_value(self.input.names[key.column], row, &reason))?;
             push_value(out, value.as_ref());
         }
         Ok(())
     }
 
-    /// As [`Writing::key_values`], but what is missing is null. Says whether something is.
+    /// Like [`Writing::key_values`], but a missing value is null. Returns whether one is missing.
     fn unneeded_values(&self, out: &mut Vec<u8>, key: KeyColumn) -> Result<bool, Failure> {
         let mut nulls = false;
-        for (row, cell) in self.columns[key.column].iter().enumerate() {
+        for (row, cell) in self.input.columns[key.column].iter().enumerate() {
             if row > 0 {
                 out.push(b',');
             }
             let value = coerce::some_key(key.value_type, cell);
-            let value = value.map_err(|reason| super::columns::wrong_value(self.names[key.column], row, &reason))?;
+            let value = value.map_err(|reason| wrong_value(self.input.names[key.column], row, &reason))?;
             nulls |= value.is_none();
             push_value(out, value.as_ref().map_or(ValueRef::Null, coerce::KeyValue::as_ref));
         }
         Ok(nulls)
     }
 
-    fn feature_values(&self, out: &mut Vec<u8>, cell: plan::Cell) -> bool {
+    fn feature_values(&self, out: &mut Vec<u8>, cell: FeatureRef) -> bool {
         let mut nulls = false;
-        let block = self.scratch.block(cell.lookup);
-        for (row, state) in block.states.iter().enumerate() {
+        for (row, status) in self.answer.block(cell.lookup).statuses.iter().enumerate() {
             if row > 0 {
                 out.push(b',');
             }
-            let value = self.value(cell, row, *state);
-            nulls |= *state == Status::Present && matches!(value, ValueRef::Null);
+            let value = self.answer.value(cell, row, *status);
+            nulls |= *status == Status::Present && matches!(value, ValueRef::Null);
             push_value(out, value);
         }
         nulls
     }
 
-    #[inline]
-    fn value(&self, cell: plan::Cell, row: usize, state: Status) -> ValueRef<'_> {
-        match self.scratch.row(cell.lookup, row) {
-            Some(row) if state == Status::Present => row.value(cell.feature, cell.value_type),
-            _ => ValueRef::Null,
-        }
-    }
-
     fn statuses(&self, out: &mut Vec<u8>, output: Output, nulls: bool) {
         match output {
-            Output::Unneeded(key) if nulls => {
-                for (row, cell) in self.columns[key.column].iter().enumerate() {
+            Output::UnneededKey(key) if nulls => {
+                for (row, cell) in self.input.columns[key.column].iter().enumerate() {
                     if row > 0 {
                         out.push(b',');
                     }
@@ -178,23 +189,23 @@ impl Writing<'_> {
                     push_status(out, if missing { Status::NullValue } else { Status::Present });
                 }
             }
-            Output::Key(_) | Output::Unneeded(_) => repeat(out, PRESENT, self.rows),
+            Output::Key(_) | Output::UnneededKey(_) => repeat(out, PRESENT, self.answer.rows()),
             Output::Feature(cell) => {
-                let block = self.scratch.block(cell.lookup);
                 if !nulls {
-                    out.extend_from_slice(&block.statuses);
+                    out.extend_from_slice(&self.blocks[cell.lookup].statuses);
                     return;
                 }
-                for (row, state) in block.states.iter().enumerate() {
+                for (row, status) in self.answer.block(cell.lookup).statuses.iter().enumerate() {
                     if row > 0 {
                         out.push(b',');
                     }
-                    let null = *state == Status::Present && matches!(self.value(cell, row, *state), ValueRef::Null);
-                    push_status(out, if null { Status::NullValue } else { *state });
+                    let is_null =
+                        *status == Status::Present && matches!(self.answer.value(cell, row, *status), ValueRef::Null);
+                    push_status(out, if is_null { Status::NullValue } else { *status });
                 }
             }
             Output::Made { call, output } => {
-                let rows = self.made.get(call).and_then(|made| made.output(output));
+                let rows = self.answer.made(call, output);
                 for (row, status) in rows.into_iter().flat_map(|rows| rows.statuses).enumerate() {
                     if row > 0 {
                         out.push(b',');
@@ -215,11 +226,17 @@ fn repeat(out: &mut Vec<u8>, text: &[u8], times: usize) {
     }
 }
 
+/// The error for a value that is not of its column's type.
+fn wrong_value(column: &str, row: usize, reason: &str) -> Failure {
+    let column: String = column.chars().take(128).collect();
+    Failure::invalid(code::INVALID_ENTITY, format!("row {row}, column '{column}': {reason}"))
+}
+
 fn check_len(out: &[u8], bytes_max: usize) -> Result<(), Failure> {
     if out.len() <= bytes_max {
         return Ok(());
     }
-    let message = format!("the answer would be larger than {bytes_max} bytes; ask for fewer rows or features at once");
+    let message = format!("the answer would be larger than {bytes_max} bytes; read fewer rows or features at once");
     Err(Failure::new(http::StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message))
 }
 
@@ -246,7 +263,7 @@ fn made_values(out: &mut Vec<u8>, rows: OutputRows<'_>) {
         };
         match scalar {
             Some(value) => push_value(out, value),
-            None => crate::json::push_owned(out, &rows.value(row)),
+            None => push_owned(out, &rows.value(row)),
         }
     }
 }
