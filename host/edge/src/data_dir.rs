@@ -1,6 +1,6 @@
 //! The edge's data directory, which one process uses at a time: two would replace each other's snapshots.
 
-use crate::handle::StartError;
+use crate::start::StartError;
 use std::{
     fs::{File, OpenOptions, TryLockError, create_dir_all},
     path::Path,

@@ -1,19 +1,12 @@
-//! An edge's start, and what doors see of it.
+//! A running edge, as doors and embedding processes use it.
 
-use crate::{
-    config::{Config, InvalidConfig},
-    data_dir::DataDir,
-    follow, local_snapshot, modules, observe, read,
-    shared::Shared,
-    tails::KeptTails,
-    verify,
-};
+use crate::{modules, observe, read, shared::Shared, tails::KeptTails, verify};
 use bytes::Bytes;
 use littoral_model::{
     adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
     digest::Verification,
-    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, ModuleRuntime, Node, Spread, Tails},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, Node, Spread, Tails},
     position::Incarnation,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
@@ -24,99 +17,59 @@ use littoral_model::{
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Starts edges.
-#[derive(Clone, Copy, Debug)]
-pub struct Edge;
-
-/// Why an edge cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration cannot work.
-    #[error(transparent)]
-    Config(#[from] InvalidConfig),
-    /// The data directory cannot be used.
-    #[error("data_dir {path}: {source}; make it writable or configure another")]
-    DataDir {
-        /// The directory.
-        path: std::path::PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Another process uses the data directory.
-    #[error(
-        "data_dir {path} is used by another process; stop it, or give this edge a directory of its own (edge.data_dir)"
-    )]
-    InUse {
-        /// The directory.
-        path: std::path::PathBuf,
-    },
-}
-
-/// A running edge. Cheap to clone.
+/// A running edge. Cheap to clone. Dropping handles does not stop the edge: [`Handle::close`] does.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
 }
 
-impl Edge {
-    /// Starts an edge: reads the local snapshot, if there is one, then follows the leader until `stop` is cancelled. It
-    /// answers from the local snapshot at once, whether or not a leader is there.
-    ///
-    /// # Errors
-    /// [`StartError`]. A leader that does not answer and a damaged local snapshot are no errors.
-    pub async fn start(
-        config: Config,
-        runtime: Arc<dyn ModuleRuntime>,
-        stop: CancellationToken,
-    ) -> Result<Handle, StartError> {
-        config.check()?;
-        let data_dir = config.data_dir.as_deref().map(DataDir::lock).transpose()?;
-        let shared = Arc::new(Shared::new(config, runtime));
-        let loading = shared.clone();
-        // Reading a large file would hold up the workers.
-        if let Ok(Some(replica)) = tokio::task::spawn_blocking(move || local_snapshot::load(&loading.config)).await {
-            shared.swap_replica(Arc::new(replica));
-        }
-        let tasks = TaskTracker::new();
-        tasks.spawn(modules::run(shared.clone(), stop.clone()));
-        tasks.spawn(observe::run(shared.clone(), stop.clone()));
-        tasks.spawn(local_snapshot::run(shared.clone(), stop.clone()));
-        tasks.spawn({
-            let shared = shared.clone();
-            async move {
-                follow::run(shared.clone(), stop).await;
-                // Nothing is applied any more: this is what the next start begins with.
-                local_snapshot::save(&shared).await;
-                drop(data_dir);
-            }
-        });
-        tasks.close();
-        Ok(Handle { shared, tasks })
-    }
-}
+/// The edge is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the edge is closed; start another one")]
+pub struct Closed;
 
 impl Handle {
-    /// Returns when the edge has stopped, after its token was cancelled and its last local snapshot written.
+    /// Waits until the edge has data, so that it can answer reads.
+    ///
+    /// # Errors
+    /// [`Closed`], if the edge closes before.
+    pub async fn ready(&self) -> Result<(), Closed> {
+        let mut has_data = self.shared.has_data.subscribe();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Closed),
+            known = has_data.wait_for(|has_data| *has_data) => known.map(|_| ()).map_err(|_| Closed),
+        }
+    }
+
+    /// Closes the edge: ends its tasks, writes the last local snapshot, and releases the data directory.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.stopped().await;
+    }
+
+    /// Waits until the edge has stopped, after [`Handle::close`] or because its token was cancelled.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }
 }
 
-/// Damage on purpose, for tests.
+/// Deliberate damage, for tests.
 #[cfg(feature = "test-hooks")]
 impl Handle {
-    /// Changes a held row in memory without anything noticing.
+    /// Corrupts a row in memory, unnoticed.
     ///
-    /// Returns whether there was one.
+    /// Returns whether the edge held it.
     #[must_use]
     pub fn corrupt(&self, view: ViewId, key: &[u8]) -> bool {
         self.shared.replica.load_full().is_some_and(|replica| replica.table.corrupt(view, key))
     }
 
-    /// Loses a held row without anything noticing.
+    /// Removes a row, unnoticed.
     ///
-    /// Returns whether there was one.
+    /// Returns whether the edge held it.
     #[must_use]
     pub fn lose(&self, view: ViewId, key: &[u8]) -> bool {
         self.shared.replica.load_full().is_some_and(|replica| replica.table.lose(view, key))
@@ -211,7 +164,7 @@ impl Node for Handle {
         if let Some(wanted) = log.filter(|log| *log != offered.log) {
             return Some(Err(AdoptError::AnotherOffered { offered: OfferedLog::clone(&offered), wanted }));
         }
-        tracing::warn!(log = %offered.log, region = %offered.region, "an operator has this log adopted in the place of the one that is held");
+        tracing::warn!(log = %offered.log, region = %offered.region, "adopting this log in place of the current one, as an operator requested");
         *self.shared.adopting.lock() = Some(offered.log);
         self.shared.adopted.notify_one();
         Some(Ok(OfferedLog::clone(&offered)))

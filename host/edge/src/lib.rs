@@ -1,8 +1,10 @@
 //! The edge: a replica that follows its leader, answers reads from memory, and states how fresh each answer is.
 //!
-//! [`Edge::start`] begins to follow; the [`Handle`] is what doors serve. The replica is one
-//! [`littoral_replica::Table`]. What to do with each message, answer and read is decided in [`littoral_edge_core`],
-//! which the simulation drives too; here are the tasks, the network, the files, and what is told to people.
+//! [`start`] begins to follow. Doors serve the [`Handle`]. A process that embeds an edge awaits [`Handle::ready`], reads through
+//! the handle, and ends with [`Handle::close`]: there are no globals, so a process can run several edges.
+//!
+//! The replica is one [`littoral_replica::Table`]. [`littoral_edge_core`] decides what to do with each message, answer and read;
+//! the simulation drives it too. This crate has the tasks, the network, the files, and the state that operators see.
 //!
 //! Invariant: an answer's position and staleness are read before its rows.
 
@@ -23,12 +25,14 @@ mod publish;
 mod read;
 mod row_file;
 mod shared;
+mod start;
 mod tails;
 mod verify;
 
 use littoral_edge_core::replica;
 
 pub use config::{Config, InvalidConfig};
-pub use handle::{Edge, Handle, StartError};
+pub use handle::{Closed, Handle};
 pub use littoral_edge_core::ViewMode;
 pub use local_snapshot::rewrite_snapshot;
+pub use start::{StartError, start};

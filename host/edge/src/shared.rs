@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<dyn ModuleRuntime>,
     /// `None` until the first snapshot, local or the leader's, is complete.
     pub(crate) replica: ArcSwapOption<Replica>,
+    /// Whether there is a replica.
+    pub(crate) has_data: watch::Sender<bool>,
     /// The catalogue that doors see: the replica's, with modules' new releases held back until they can be called.
     pub(crate) served: ArcSwap<Catalogue>,
     pub(crate) link: LeaderLink,
@@ -80,6 +82,7 @@ impl Shared {
             config,
             runtime,
             replica: ArcSwapOption::empty(),
+            has_data: watch::Sender::new(false),
             served: ArcSwap::default(),
             applied: Progress::default(),
             fresh: Progress::default(),
@@ -193,9 +196,11 @@ impl Shared {
         };
         if self.replica.load().as_deref().is_some_and(other_log) {
             self.replica.store(None);
+            self.has_data.send_replace(false);
         }
         self.serve_catalogue(&catalogue);
         self.replica.store(Some(replica));
+        self.has_data.send_replace(true);
         self.checkpoints.send_modify(Checkpoints::clear);
         self.relay.restart(point.resume);
         self.relay_head.send_replace(point.resume.position);

@@ -1,4 +1,4 @@
-//! An edge: replica, sandbox, door, and a peer listener where it passes the feed on.
+//! An edge: replica, sandbox, door, and a peer listener if it relays the feed.
 
 use crate::{
     config::edge::File,
@@ -6,15 +6,14 @@ use crate::{
     node::{data_dir, door, listen, process::Tasks},
     ready::Ready,
 };
-use littoral_edge::Edge;
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, sync::Arc};
 
-/// Starts an edge. Its door is open from the start, and answers from the replica once the local snapshot is read: until the first
-/// snapshot is in, reads are refused as not ready.
+/// Starts an edge. Its door is open from the start and answers from the replica once the local snapshot was read. Until the first
+/// snapshot is complete, it answers reads with `not_ready`.
 ///
 /// # Errors
-/// When an address is taken or a directory cannot be used.
+/// If an address is in use or a directory cannot be used.
 pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Supervisor, Failure> {
     let name = config.edge.name.clone();
     let (listener, door) = listen::bind(config.listen, "listen").await?;
@@ -31,7 +30,7 @@ pub async fn start(mut config: File, mut tasks: Tasks, json: bool) -> Result<Sup
     let opener = door::serve(&mut tasks, listener, config.door, || "the local snapshot is being read".to_owned());
     let modules = door::sandbox(config.modules, config.edge.data_dir.as_deref())?;
     let stop = tasks.supervisor.token(TaskKind::Core);
-    let edge = Edge::start(config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
+    let edge = littoral_edge::start(config.edge, modules.clone(), stop).await.map_err(Failure::usage)?;
     let running = edge.clone();
     tasks.supervisor.spawn(TaskKind::Core, "replica", async move {
         running.stopped().await;

@@ -1,7 +1,7 @@
 //! Starting leaders and edges, and reading from them.
 
 use bytes::Bytes;
-use littoral_edge::{Config, Edge, Handle, ViewMode};
+use littoral_edge::{Config, Handle, ViewMode};
 use littoral_feed::server;
 use littoral_model::{
     entity_key::KeyBatch,
@@ -115,7 +115,7 @@ pub async fn start(config: Config) -> TestEdge {
 
 pub async fn start_with(config: Config, runtime: Arc<Runtime>) -> TestEdge {
     let stop = CancellationToken::new();
-    let node = Edge::start(config, runtime.clone(), stop.clone()).await.unwrap();
+    let node = littoral_edge::start(config, runtime.clone(), stop.clone()).await.unwrap();
     TestEdge { node, runtime, stop }
 }
 

@@ -1,0 +1,73 @@
+//! Starts an edge.
+
+use crate::{
+    config::{Config, InvalidConfig},
+    data_dir::DataDir,
+    follow,
+    handle::Handle,
+    local_snapshot, modules, observe,
+    shared::Shared,
+};
+use littoral_model::ports::ModuleRuntime;
+use std::sync::Arc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
+    /// The data directory cannot be used.
+    #[error("data_dir {path}: {source}; make it writable or configure another")]
+    DataDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another process uses the data directory.
+    #[error(
+        "data_dir {path} is used by another process; stop it, or give this edge a directory of its own (edge.data_dir)"
+    )]
+    InUse {
+        /// The directory.
+        path: std::path::PathBuf,
+    },
+}
+
+/// Starts an edge: reads the local snapshot, if there is one, then follows the leader until [`Handle::close`], or until `stop` is
+/// cancelled. The edge answers from the local snapshot at once, with or without a leader.
+///
+/// # Errors
+/// [`StartError`]. A leader that does not answer and a damaged local snapshot are not errors.
+pub async fn start(
+    config: Config,
+    runtime: Arc<dyn ModuleRuntime>,
+    stop: CancellationToken,
+) -> Result<Handle, StartError> {
+    config.check()?;
+    let stop = stop.child_token();
+    let data_dir = config.data_dir.as_deref().map(DataDir::lock).transpose()?;
+    let shared = Arc::new(Shared::new(config, runtime));
+    let loading = shared.clone();
+    // Reading a large file would block the workers.
+    if let Ok(Some(replica)) = tokio::task::spawn_blocking(move || local_snapshot::load(&loading.config)).await {
+        shared.swap_replica(Arc::new(replica));
+    }
+    let tasks = TaskTracker::new();
+    tasks.spawn(modules::run(shared.clone(), stop.clone()));
+    tasks.spawn(observe::run(shared.clone(), stop.clone()));
+    tasks.spawn(local_snapshot::run(shared.clone(), stop.clone()));
+    tasks.spawn({
+        let (shared, stop) = (shared.clone(), stop.clone());
+        async move {
+            follow::run(shared.clone(), stop).await;
+            // The replica no longer changes: the next start begins with this snapshot.
+            local_snapshot::save(&shared).await;
+            drop(data_dir);
+        }
+    });
+    tasks.close();
+    Ok(Handle { shared, tasks, stop })
+}
