@@ -1,43 +1,43 @@
-//! A node's address as people write it.
+//! Parses the address of a node.
 
 use crate::Error;
 use http::Uri;
 
-/// Where a node's door is: scheme and authority, no path.
+/// The address of a node's door: scheme and authority, no path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address(String);
 
 impl Address {
-    /// Takes `http://host:port`, with or without a slash at the end, and `host:port`.
+    /// Parses `http://host:port`, with or without a final slash, and `host:port`.
     pub(crate) fn parse(given: &str) -> Result<Self, Error> {
         let refuse =
             |reason: &str| Error::Address { given: given.chars().take(200).collect(), reason: reason.to_owned() };
         let whole = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
-        let uri: Uri = whole.parse().map_err(|_| refuse("it is no URL"))?;
+        let uri: Uri = whole.parse().map_err(|_| refuse("it is not a URL"))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
-                return Err(refuse("TLS is not spoken here; put a TLS proxy before the node, or use http"));
+                return Err(refuse("this client has no TLS; put a TLS proxy in front of the node, or use http"));
             }
             _ => return Err(refuse("its scheme is not http")),
         }
-        let authority = uri.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| refuse("it names no host"))?;
+        let authority = uri.authority().filter(|a| !a.host().is_empty()).ok_or_else(|| refuse("it has no host"))?;
         if authority.as_str().contains('@') {
-            return Err(refuse("it holds a user name, which is not supported"));
+            return Err(refuse("it has a user name, which is not supported"));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(refuse("it has a path; give only scheme, host and port"));
+            return Err(refuse("it has a path; use only scheme, host and port"));
         }
         Ok(Self(format!("http://{authority}")))
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host and port.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Escapes what may not stand in one segment of a path or in a query's value.
+/// Escapes the characters that are not allowed in a segment of a path or in the value of a query.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

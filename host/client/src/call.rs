@@ -1,4 +1,4 @@
-//! One call: what is sent, and whether it may be sent twice.
+//! One call: its request, and whether it may be sent twice.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// What a call sends.
+/// The request of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -15,13 +15,12 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
-    /// Whether a second arrival does no harm.
+    /// Whether the node may receive it twice.
     pub(crate) idempotent: bool,
 }
 
 impl Call {
-    /// A call of this path without a body. Only DELETE is held to do harm when it arrives twice: the second would answer
-    /// that there is nothing to drop.
+    /// Creates a call without a body. GET and PUT may be sent twice. The second DELETE would answer that there is nothing to drop.
     pub(crate) fn new(method: Method, path: String) -> Self {
         let idempotent = matches!(method, Method::GET | Method::PUT);
         Self { method, path, headers: Vec::new(), body: Bytes::new(), idempotent }
@@ -49,12 +48,12 @@ impl Call {
 
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Result<Self, Error> {
         let value = HeaderValue::from_str(value)
-            .map_err(|_| Error::Request(format!("header '{name}' cannot hold '{}'", value.escape_debug())))?;
+            .map_err(|_| Error::Request(format!("header '{name}' cannot contain '{}'", value.escape_debug())))?;
         self.headers.push((name, value));
         Ok(self)
     }
 
-    /// A write with this key may arrive twice: the node answers the second as the first.
+    /// Sets the idempotency key, with which a write may be sent twice: the node answers the second like the first.
     pub(crate) fn idempotency_key(self, key: Option<&str>) -> Result<Self, Error> {
         match key {
             Some(key) => Ok(self.header(IDEMPOTENCY_KEY, key)?.idempotent()),

@@ -1,4 +1,4 @@
-//! The client itself.
+//! The client.
 
 use crate::{Config, Error, address::Address};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(crate) struct Inner {
 }
 
 impl Client {
-    /// A client of the node at `url`. Nothing is connected yet.
+    /// Creates a client of the node at `url`. Does not connect yet.
     ///
     /// # Errors
     /// [`Error::Address`].
@@ -40,7 +40,7 @@ impl Client {
         Ok(Self { inner: Arc::new(Inner { address, config, pool }) })
     }
 
-    /// The node's address.
+    /// Returns the address of the node.
     #[must_use]
     pub fn url(&self) -> &str {
         self.inner.address.as_str()

@@ -1,25 +1,25 @@
-//! How a client waits, repeats and bounds.
+//! The settings of a client.
 
 use littoral_model::write::WriteConcern;
 use serde::Deserialize;
 
-/// How a client waits, repeats and bounds.
+/// The settings of a client: timeouts, retries and bounds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How long a connection may take to be made, in milliseconds. Default 2,000.
+    /// How long a connection attempt may take, in milliseconds. Default 2,000.
     pub connect_timeout_ms: u64,
-    /// How long one attempt of a call may take in all, in milliseconds. Default 30,000.
+    /// How long one attempt of a call may take, in milliseconds. Default 30,000.
     pub timeout_ms: u64,
-    /// How often a call is repeated where that cannot do harm. Default 3.
+    /// How often a call is retried if that is safe. Default 3.
     pub retries_max: u32,
-    /// How long the client waits before it repeats a call, in milliseconds; doubled each time, at most 2 s. Default 100.
+    /// The pause before the first retry of a call, in milliseconds. Doubles with each retry, up to 2 s. Default 100.
     pub backoff_ms: u64,
-    /// The largest answer taken, in bytes. Default 256 MiB.
+    /// The largest accepted answer, in bytes. Default 256 MiB.
     pub answer_bytes_max: usize,
     /// How durable writes of rows must be before they are acknowledged. Default: local.
     pub concern: WriteConcern,
-    /// How long a write waits for others, where its concern needs them, in milliseconds. Default 0: as the leader is set up.
+    /// How long a write waits for its concern to be reached, in milliseconds. Default 0: as configured at the leader.
     pub concern_wait_ms: u32,
 }
 

@@ -1,100 +1,100 @@
-//! What can go wrong with a call.
+//! Errors of calls.
 
 use littoral_api::Problem;
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The node's address cannot be used.
-    #[error("'{given}' is not a node's address: {reason}; give one like http://127.0.0.1:6566")]
+    /// The address of the node is invalid.
+    #[error("'{given}' is not a node's address: {reason}; use one like http://127.0.0.1:6566")]
     Address {
-        /// What was given.
+        /// The address.
         given: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// No connection. The call was not sent.
+    /// There is no connection. The call was not sent.
     #[error(
         "cannot connect to {url}: {reason}; check that the node runs there (`littoral status {base}`) and that the address is right"
     )]
     Connect {
-        /// What was called.
+        /// The URL of the call.
         url: String,
-        /// The node's address.
+        /// The address of the node.
         base: String,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
-    /// No answer in time. Whether the call took effect is not known.
+    /// There was no answer in time. The call may have taken effect.
     #[error(
-        "{url} did not answer within {after_ms} ms; whether the call took effect is not known: retry it, or allow it more time"
+        "{url} did not answer within {after_ms} ms; the call may have taken effect: retry it, or allow it more time"
     )]
     Timeout {
-        /// What was called.
+        /// The URL of the call.
         url: String,
-        /// The deadline.
+        /// The timeout.
         after_ms: u64,
     },
-    /// The connection broke. Whether the call took effect is not known.
-    #[error("the connection to {url} broke: {reason}; whether the call took effect is not known: retry it")]
+    /// The connection broke. The call may have taken effect.
+    #[error("the connection to {url} broke: {reason}; the call may have taken effect: retry it")]
     Transport {
-        /// What was called.
+        /// The URL of the call.
         url: String,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
     },
-    /// An answer larger than is taken.
-    #[error("{url} answers with more than {max} bytes; ask for less at once")]
+    /// The answer is too large.
+    #[error("{url} answers with more than {max} bytes; request less at once")]
     TooLarge {
-        /// What was called.
+        /// The URL of the call.
         url: String,
         /// The bound.
         max: usize,
     },
-    /// The node refused.
+    /// The node answered with an error.
     #[error(transparent)]
     Refused(#[from] Problem),
-    /// An answer that is not the API's.
+    /// The answer is not one of the API.
     #[error(
-        "{url} answered something else than Littoral's API does: {reason}; check that a Littoral node of this version runs there"
+        "{url} did not answer like Littoral's API: {reason}; check that a Littoral node of this version runs there"
     )]
     Unexpected {
-        /// What was called.
+        /// The URL of the call.
         url: String,
-        /// What could not be understood.
+        /// Why it is not.
         reason: String,
     },
-    /// What should be sent cannot be sent.
-    #[error("the request cannot be made: {0}")]
+    /// The request is invalid.
+    #[error("the request is invalid: {0}")]
     Request(String),
 }
 
 impl Error {
-    /// What the node said, if it did.
+    /// Returns the error of the node, if it answered with one.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         if let Self::Refused(problem) = self { Some(problem) } else { None }
     }
 
-    /// The problem's stable word; empty when the node said none.
+    /// Returns the error code. Empty if the node sent none.
     #[must_use]
     pub fn code(&self) -> &str {
         self.problem().map_or("", |problem| &problem.code)
     }
 
-    /// Where the row that is at fault stands in the write, if the node named one.
+    /// Returns the index of the invalid row in the write, if the node named one.
     #[must_use]
     pub fn row(&self) -> Option<u64> {
         self.problem().and_then(|problem| problem.row)
     }
 
-    /// The HTTP status, if the node answered.
+    /// Returns the HTTP status, if the node answered.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.problem().map(|problem| problem.status)
     }
 
-    /// Whether what was asked for is not there.
+    /// Whether the requested thing does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)

@@ -1,4 +1,4 @@
-//! Sending a call and taking its answer: deadlines, bounds, repeats.
+//! Sends calls and receives their answers: timeouts, bounds, retries.
 
 use crate::{Client, Error, Problem, call::Call};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::{error::Error as StdError, time::Duration};
 
-/// The longest pause before a call is repeated.
+/// The longest pause before a retry.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// A successful answer.
@@ -32,7 +32,7 @@ impl Answer {
 }
 
 impl Client {
-    /// Sends a call, again where that cannot do harm, and gives what the node answered.
+    /// Sends a call, retries it if that is safe, and returns the answer.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, Error> {
         let config = &self.inner.config;
         let mut backoff = Duration::from_millis(config.backoff_ms);
@@ -41,12 +41,12 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            // What was never sent may always be sent again.
+            // A call that was never sent may always be retried.
             let harmless = call.idempotent || matches!(error, Error::Connect { .. });
             if attempt >= config.retries_max || !harmless || !error.is_transient() {
                 return Err(error);
             }
-            tracing::debug!(%error, attempt, path = call.path, "call is repeated");
+            tracing::debug!(%error, attempt, path = call.path, "retrying a call");
             tokio::time::sleep(backoff.min(BACKOFF_MAX)).await;
             backoff = backoff.saturating_mul(2);
         }
@@ -93,7 +93,7 @@ impl Client {
     }
 }
 
-/// The refusal in an answer; what another server (a proxy, Feast's door) says is kept as the detail.
+/// Returns the error in an answer. The text of another server (a proxy, Feast's door) becomes the detail.
 fn problem(status: StatusCode, body: &[u8]) -> Problem {
     let mut problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     if problem.detail.is_empty() && problem.title.is_empty() {
@@ -110,7 +110,7 @@ fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(400)]).trim().chars().take(200).collect()
 }
 
-/// The innermost error: the outer ones only say that something failed.
+/// Returns the innermost error, as the outer ones have no details.
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

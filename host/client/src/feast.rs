@@ -6,7 +6,7 @@ use littoral_api::headers;
 use std::collections::BTreeMap;
 
 impl Client {
-    /// Reads through Feast's door. Request parameters go among the entities, as Feast has it; a demand is left out.
+    /// Reads through Feast's door. Parameters are sent among the entities, as in Feast, and the demand is left out.
     ///
     /// # Errors
     /// [`Error`].

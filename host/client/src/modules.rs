@@ -7,7 +7,7 @@ use littoral_api::modules::Modules;
 use std::time::Duration;
 
 impl Client {
-    /// Every module, by name.
+    /// Returns every module, by name.
     ///
     /// # Errors
     /// [`Error`].
@@ -16,27 +16,27 @@ impl Client {
         Ok(all.modules)
     }
 
-    /// The module of this name.
+    /// Returns the module of this name.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] when there is none.
+    /// [`Error`]; [`Error::is_not_found`] if there is none.
     pub async fn module(&self, name: &str) -> Result<ModuleInfo, Error> {
         let module: ModuleInfo = self.send(Call::get(format!("/v1/modules/{}", escape(name)))).await?.json()?;
         Ok(ModuleInfo { name: name.to_owned(), ..module })
     }
 
-    /// Uploads a component and makes it the release that `name` means.
+    /// Uploads a component as the new release of module `name`.
     ///
     /// # Errors
-    /// [`Error`], with the node's reason when the component is refused.
+    /// [`Error`], with the node's reason if it rejects the component.
     pub async fn put_module(&self, name: &str, release: &str, component: Bytes) -> Result<ModulePut, Error> {
         self.put_module_and_wait(name, release, component, Duration::ZERO).await
     }
 
-    /// The same, and waits until every edge that follows the node can call it, but at most so long.
+    /// Like [`Client::put_module`], and waits until every connected edge can call the release, for at most `wait_max`.
     ///
     /// # Errors
-    /// [`Error`], with the node's reason when the component is refused.
+    /// [`Error`], with the node's reason if it rejects the component.
     pub async fn put_module_and_wait(
         &self,
         name: &str,
@@ -44,7 +44,7 @@ impl Client {
         component: Bytes,
         wait_max: Duration,
     ) -> Result<ModulePut, Error> {
-        // Nodes of older builds know a release as `version`.
+        // Nodes of older builds expect `version`.
         let release = escape(release);
         let mut path = format!("/v1/modules/{}?release={release}&version={release}", escape(name));
         if !wait_max.is_zero() {

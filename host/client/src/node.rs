@@ -1,4 +1,4 @@
-//! What a node says of itself.
+//! Calls about the state of a node.
 
 use crate::{Client, Error, ModuleInfo, call::Call};
 use http::StatusCode;
@@ -13,7 +13,7 @@ use littoral_model::{
 };
 use std::time::Duration;
 
-/// Whether a node should get traffic.
+/// Whether a node should receive traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// It should.
@@ -25,7 +25,7 @@ pub enum Readiness {
 /// Every view, module, service and push source, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    /// Counts the changes that made it: two catalogues of one log with one generation are equal.
+    /// Counts the changes of the catalogue. Two catalogues of one log with one generation are equal.
     pub generation: u64,
     /// Feature views.
     pub views: Vec<FeatureView>,
@@ -38,7 +38,7 @@ pub struct Catalogue {
 }
 
 impl Client {
-    /// The node's state.
+    /// Returns the status of the node.
     ///
     /// # Errors
     /// [`Error`].
@@ -46,27 +46,27 @@ impl Client {
         self.send(Call::get("/v1/status")).await?.json()
     }
 
-    /// Has an edge compare itself with its leader and mend what differs. Takes as long as going through every row.
+    /// Compares the rows of an edge with its leader's and repairs differences. Takes as long as a traversal of every row.
     ///
     /// # Errors
-    /// [`Error`], also when the node is no edge or has no leader now.
+    /// [`Error`], also if the node is not an edge or has no leader now.
     pub async fn verify(&self) -> Result<Verification, Error> {
         self.send(Call::new(http::Method::POST, "/v1/verify".to_owned())).await?.json()
     }
 
-    /// Has an edge take the log that it was offered last and refused: the one that `log` names, where it is given.
+    /// Makes an edge adopt the log that it rejected last. `log` must name that log, if it is set.
     ///
     /// # Errors
-    /// [`Error`], also when the node is no edge, or has refused no such log.
+    /// [`Error`], also if the node is not an edge, or has rejected no such log.
     pub async fn adopt(&self, log: Option<&str>) -> Result<OfferedLog, Error> {
         let query = log.map(|log| format!("?log={log}")).unwrap_or_default();
         self.send(Call::new(http::Method::POST, format!("/v1/adopt{query}"))).await?.json()
     }
 
-    /// Whether the node should get traffic. Asks once: not being ready is an answer, not a fault.
+    /// Returns whether the node should receive traffic. Sends one request, as not ready is an answer and not an error.
     ///
     /// # Errors
-    /// [`Error`] when the node cannot be asked.
+    /// [`Error`] if the node does not answer.
     pub async fn ready(&self) -> Result<Readiness, Error> {
         match self.attempt(&Call::get("/v1/ready")).await {
             Ok(_) => Ok(Readiness::Ready),
@@ -75,10 +75,10 @@ impl Client {
         }
     }
 
-    /// Waits until the node is ready, at most this long.
+    /// Waits until the node is ready, for at most `wait_max`.
     ///
     /// # Errors
-    /// The last error when the node could not be asked; [`Error::Refused`] with its reason when it is not ready by then.
+    /// The last error if the node did not answer; [`Error::Refused`] with its reason if it is not ready by then.
     pub async fn wait_ready(&self, wait_max: Duration) -> Result<(), Error> {
         const POLL: Duration = Duration::from_millis(20);
         let deadline = tokio::time::Instant::now() + wait_max;
@@ -101,7 +101,7 @@ impl Client {
         }
     }
 
-    /// The whole catalogue, as of one moment.
+    /// Returns the whole catalogue, as of one moment.
     ///
     /// # Errors
     /// [`Error`].
@@ -118,7 +118,7 @@ impl Client {
         })
     }
 
-    /// The node's metrics, as Prometheus reads them.
+    /// Returns the metrics of the node, in the format of Prometheus.
     ///
     /// # Errors
     /// [`Error`].

@@ -6,7 +6,7 @@ use littoral_api::names::{PushSources, Source};
 use littoral_model::details::PushSourceDefinition;
 
 impl Client {
-    /// Every push source, by name.
+    /// Returns every push source, by name.
     ///
     /// # Errors
     /// [`Error`].
@@ -15,10 +15,10 @@ impl Client {
         Ok(all.push_sources.into_iter().map(PushSourceDefinition::from).collect())
     }
 
-    /// The push source of this name.
+    /// Returns the push source of this name.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] when there is none.
+    /// [`Error`]; [`Error::is_not_found`] if there is none.
     pub async fn push_source(&self, name: &str) -> Result<PushSourceDefinition, Error> {
         let push_source: Source = self.send(Call::get(format!("/v1/push-sources/{}", escape(name)))).await?.json()?;
         Ok(Source { name: name.to_owned(), ..push_source }.into())

@@ -4,7 +4,7 @@ use crate::{Client, Error, Read, ReadAnswer, call::Call};
 use http::Method;
 
 impl Client {
-    /// Reads features. Repeated when the node is busy or not to be reached.
+    /// Reads features. Retries if the node is busy or unreachable.
     ///
     /// # Errors
     /// [`Error`].

@@ -3,10 +3,10 @@
 use crate::{Client, Error, Routes, call::Call};
 
 impl Client {
-    /// What a router knows of the doors that it sends requests to.
+    /// Returns the doors that a router sends requests to, with their state.
     ///
     /// # Errors
-    /// [`Error`], also when the client's address is no router's.
+    /// [`Error`], also if the node is not a router.
     pub async fn routes(&self) -> Result<Routes, Error> {
         self.send(Call::get("/router/v1/status")).await?.json()
     }

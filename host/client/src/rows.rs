@@ -11,7 +11,7 @@ use littoral_model::write::WriteConcern;
 use serde::Serialize;
 
 impl Client {
-    /// Writes and deletes rows of one view. With an idempotency key the write may be retried safely, and is.
+    /// Writes and deletes rows of one view. With an idempotency key the write is retried, which is safe then.
     ///
     /// # Errors
     /// [`Error`].
@@ -56,7 +56,7 @@ impl Client {
         self.send(self.durable(call)?).await?.json()
     }
 
-    /// A write, as durable as this client wants it.
+    /// Sets the write concern of this client.
     fn durable(&self, call: Call) -> Result<Call, Error> {
         let (concern, wait_ms) = (self.inner.config.concern, self.inner.config.concern_wait_ms);
         let call = match concern {
@@ -66,7 +66,7 @@ impl Client {
         if wait_ms == 0 { Ok(call) } else { call.header(headers::WAIT_MS, &wait_ms.to_string()) }
     }
 
-    /// One page of the rows of a view that the node holds: of a full view, all of them in the end.
+    /// Returns one page of the rows of a view that the node holds. The pages of a full view have all its rows.
     ///
     /// # Errors
     /// [`Error`].

@@ -6,7 +6,7 @@ use littoral_api::names::{Service, Services};
 use littoral_model::details::ServiceDefinition;
 
 impl Client {
-    /// Every feature service, by name.
+    /// Returns every feature service, by name.
     ///
     /// # Errors
     /// [`Error`].
@@ -15,10 +15,10 @@ impl Client {
         Ok(all.services.into_iter().map(ServiceDefinition::from).collect())
     }
 
-    /// The feature service of this name.
+    /// Returns the feature service of this name.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] when there is none.
+    /// [`Error`]; [`Error::is_not_found`] if there is none.
     pub async fn service(&self, name: &str) -> Result<ServiceDefinition, Error> {
         let service: Service = self.send(Call::get(format!("/v1/services/{}", escape(name)))).await?.json()?;
         Ok(Service { name: name.to_owned(), ..service }.into())

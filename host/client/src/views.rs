@@ -8,17 +8,17 @@ use littoral_api::{
 };
 use littoral_model::{details::ViewDefinition, view::FeatureView};
 
-/// What became of a view's definition.
+/// The answer to the definition of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewPut {
-    /// Where the change stands in the log.
+    /// The receipt of the change.
     pub receipt: ChangeReceipt,
     /// The view as the catalogue has it now.
     pub view: FeatureView,
 }
 
 impl Client {
-    /// Every view, by name.
+    /// Returns every view, by name.
     ///
     /// # Errors
     /// [`Error`].
@@ -26,7 +26,7 @@ impl Client {
         Ok(self.view_definitions().await?.into_iter().map(|definition| definition.view).collect())
     }
 
-    /// Every view with its details, by name.
+    /// Returns every view with its details, by name.
     ///
     /// # Errors
     /// [`Error`].
@@ -35,18 +35,18 @@ impl Client {
         Ok(views.views.into_iter().map(ViewDefinition::from).collect())
     }
 
-    /// The view of this name.
+    /// Returns the view of this name.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] when there is none.
+    /// [`Error`]; [`Error::is_not_found`] if there is none.
     pub async fn view(&self, name: &str) -> Result<FeatureView, Error> {
         Ok(self.view_definition(name).await?.view)
     }
 
-    /// The view of this name, with its details.
+    /// Returns the view of this name, with its details.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] when there is none.
+    /// [`Error`]; [`Error::is_not_found`] if there is none.
     pub async fn view_definition(&self, name: &str) -> Result<ViewDefinition, Error> {
         let wire: View = self.send(Call::get(format!("/v1/views/{}", escape(name)))).await?.json()?;
         let mut definition = ViewDefinition::from(wire);
@@ -54,18 +54,18 @@ impl Client {
         Ok(definition)
     }
 
-    /// Makes a view or evolves it. The view then has no details.
+    /// Creates or changes a view. The view then has no details.
     ///
     /// # Errors
-    /// [`Error`], with the node's reason when the definition cannot be taken.
+    /// [`Error`], with the node's reason if it rejects the definition.
     pub async fn put_view(&self, view: &FeatureView) -> Result<ViewPut, Error> {
         self.define_view(&view.clone().into()).await
     }
 
-    /// Makes a view or evolves it, with its details.
+    /// Creates or changes a view, with its details.
     ///
     /// # Errors
-    /// [`Error`], with the node's reason when the definition cannot be taken.
+    /// [`Error`], with the node's reason if it rejects the definition.
     pub async fn define_view(&self, definition: &ViewDefinition) -> Result<ViewPut, Error> {
         let name = &definition.view.name;
         let body = View::from(definition.clone()).unnamed();

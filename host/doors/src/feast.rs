@@ -1,4 +1,4 @@
-//! Feast's writes: columns of rows, for a push source or for a view.
+//! Feast's writes: columns of rows for a push source or a view.
 
 mod named;
 
@@ -40,7 +40,7 @@ struct Write<'a> {
     df: Columns<'a>,
 }
 
-/// `POST /push`: rows for every view of a push source, taken together or not at all.
+/// Answers `POST /push`: rows for every view of a push source, written all or none.
 pub(crate) async fn push(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
     let (catalogue, config) = (state.node.catalogue(), state.config.clone());
     let rows = offload::run(body.len(), move || pushed_rows(&catalogue, &config, &body)).await?;
@@ -76,7 +76,7 @@ fn pushed_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<Ro
     Ok(rows.finish())
 }
 
-/// `POST /write-to-online-store`: rows for one view.
+/// Answers `POST /write-to-online-store`: rows for one view.
 pub(crate) async fn write(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
     let (catalogue, config) = (state.node.catalogue(), state.config.clone());
     let rows = offload::run(body.len(), move || written_rows(&catalogue, &config, &body)).await?;
@@ -98,8 +98,8 @@ fn written_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<R
     Ok(rows.finish())
 }
 
-/// Appends the columns' rows. Columns that the view does not know are left out: a push may reach several views.
-/// `created` is among them, as in Feast: of two writes of one event the later is kept.
+/// Appends the rows of the columns. Ignores columns that the view does not have, as a push may write several views. `created` is one
+/// of them, as in Feast: of two writes of one event the later is kept.
 fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'_>) -> Result<(), Failure> {
     let missing = |kind: &str, name: &str| {
         let message = format!("df lacks column '{name}', which is a {kind} of view '{}'", view.name);
@@ -109,7 +109,7 @@ fn append(rows: &mut Rows, view: &FeatureView, df: &Columns<'_>, named: &Named<'
     for key in &view.join_keys {
         keys.push(named.get(&key.name)?.ok_or_else(|| missing("join key", &key.name))?);
     }
-    // A feature that is left out would be erased, and nobody meant that.
+    // Without this check a missing column would erase the feature.
     let mut features = Vec::with_capacity(view.features.len());
     for feature in &view.features {
         features.push(named.get(&feature.name)?.ok_or_else(|| missing("feature", &feature.name))?);
@@ -159,7 +159,7 @@ async fn commit(state: &State, headers: &HeaderMap, rows: RowBatch, body: Bytes)
     Ok(response)
 }
 
-/// Says what is wrong with a body that does not parse.
+/// Returns the error of a body that does not parse.
 fn diagnose(body: &[u8], error: &serde_json::Error, fields: &[&str]) -> Failure {
     let members = match diagnose::members(body, error) {
         Ok(members) => members,

@@ -1,4 +1,4 @@
-//! Writing JSON by hand: a read writes thousands of small values, and knows each one's type.
+//! Writes JSON by hand: a read writes thousands of small values of known types.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use littoral_model::{row_body::ValueRef, value::Value};
@@ -9,7 +9,7 @@ pub(crate) fn push_int(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends a double; what is not finite becomes `"NaN"`, `"Infinity"` or `"-Infinity"`.
+/// Appends a double. One that is not finite becomes `"NaN"`, `"Infinity"` or `"-Infinity"`.
 #[inline]
 pub(crate) fn push_double(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
@@ -52,7 +52,7 @@ pub(crate) fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// Appends any value as FEAST's JSON has it: float32 widened to double, timestamps as seconds.
+/// Appends a value in the form of Feast's JSON: float32 widened to double, timestamps as seconds.
 #[inline]
 pub(crate) fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
@@ -78,7 +78,7 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     }
 }
 
-/// Appends an owned value: what modules return as lists.
+/// Appends an owned value, as modules return for lists.
 pub(crate) fn push_owned(out: &mut Vec<u8>, value: &Value) {
     fn list<'a, T: 'a>(out: &mut Vec<u8>, elements: &'a [T], element: impl Fn(&'a T) -> ValueRef<'a>) {
         out.push(b'[');

@@ -1,14 +1,14 @@
-//! How long requests take. The histograms' handles are kept, as finding one by its labels costs more than recording.
+//! Latencies of requests. Keeps the handles of the histograms, as a search by labels costs more than recording.
 
 use crate::routes::Endpoint;
 use http::StatusCode;
 use metrics::Histogram;
 use std::time::Duration;
 
-/// What is called often enough for its latency to mean something.
+/// The endpoints that are called often enough for a meaningful latency.
 const NAMES: [&str; 4] = ["feast_read", "read", "feast_write", "write"];
 
-/// Latencies by kind of request and outcome.
+/// Latencies by endpoint and outcome.
 pub(crate) struct Latency([[Histogram; 2]; NAMES.len()]);
 
 impl Latency {
@@ -17,7 +17,7 @@ impl Latency {
         Self(NAMES.map(|name| [histogram(name, "failed"), histogram(name, "ok")]))
     }
 
-    /// Records a request.
+    /// Records the latency of a request.
     pub(crate) fn record(&self, endpoint: Endpoint, status: StatusCode, took: Duration) {
         let kind = match endpoint {
             Endpoint::FeastRead => 0,

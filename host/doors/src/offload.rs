@@ -1,11 +1,11 @@
-//! Long work, away from the threads that answer everybody.
+//! Moves long work off the threads that serve connections.
 
 use crate::failure::Failure;
 
-/// Bytes of work that a thread may take on between two other requests: about a millisecond of parsing.
+/// The number of bytes up to which a serving thread does the work itself: about a millisecond of parsing.
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
-/// Does work whose length goes by `bytes`: here when it is short, else on a thread of its own.
+/// Does work whose duration depends on `bytes`: on this thread if it is short, else on a blocking thread.
 pub(crate) async fn run<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,

@@ -1,9 +1,9 @@
-//! Which endpoint a request is for.
+//! Routes: from method and path to an endpoint.
 
 use http::Method;
 use std::borrow::Cow;
 
-/// What can be asked of a door.
+/// The endpoints of a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     FeastRead,
@@ -46,7 +46,7 @@ pub(crate) enum Endpoint {
     DropPushSource,
 }
 
-/// Every route: method, path with `{name}` where a name stands, endpoint. The first ones are found first.
+/// Every route: method, path with `{name}` for a name, endpoint. The search is linear, so the frequent ones are first.
 pub(crate) static ROUTES: [(Method, &str, Endpoint); 38] = [
     (Method::POST, "/get-online-features", Endpoint::FeastRead),
     (Method::POST, "/v1/read", Endpoint::Read),
@@ -88,19 +88,19 @@ pub(crate) static ROUTES: [(Method, &str, Endpoint); 38] = [
     (Method::DELETE, "/v1/push-sources/{name}", Endpoint::DropPushSource),
 ];
 
-/// Where a request leads.
+/// The result of the search for a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
-    /// To an endpoint, with the name in its path if it has one.
+    /// The endpoint, with the name in the path if it has one.
     Endpoint(Endpoint, Cow<'a, str>),
-    /// To a path that takes other methods.
+    /// The path exists, with these other methods.
     Methods(Vec<&'static str>),
-    /// Nowhere.
+    /// There is no such path.
     Nothing,
 }
 
 impl Endpoint {
-    /// Whether a small request is answered in little time: not so what lists, renders, compiles or compares.
+    /// Whether a small request takes little time. Endpoints that list, render, compile or compare do not.
     pub(crate) fn is_short(self) -> bool {
         matches!(
             self,
@@ -116,13 +116,13 @@ impl Endpoint {
         )
     }
 
-    /// Whether errors are told in Feast's words.
+    /// Whether errors have Feast's form.
     pub(crate) fn is_feast(self) -> bool {
         matches!(self, Self::FeastRead | Self::FeastPush | Self::FeastWrite | Self::Health)
     }
 }
 
-/// Finds a request's endpoint. HEAD counts as GET, whose answer's body is then not sent.
+/// Finds the endpoint of a request. HEAD is handled as GET, and the body of the answer is not sent.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
     let mut methods = Vec::new();
@@ -137,7 +137,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     if methods.is_empty() { Found::Nothing } else { Found::Methods(methods) }
 }
 
-/// Whether a path is one of Feast's, whatever the method: what is wrong is then said in Feast's words.
+/// Whether a path is one of Feast's, with any method. Its errors have Feast's form.
 pub(crate) fn is_feast_path(path: &str) -> bool {
     ROUTES.iter().any(|(_, pattern, endpoint)| endpoint.is_feast() && *pattern == path)
 }
@@ -150,7 +150,7 @@ fn matches<'a>(pattern: &str, path: &'a str) -> Option<Cow<'a, str>> {
     (!name.is_empty() && !name.contains('/')).then(|| decode(name))
 }
 
-/// Undoes percent-encoding; what is not well-formed stays as it is, and so names nothing.
+/// Decodes percent-encoding. Malformed sequences are kept, and so match no name.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -169,7 +169,7 @@ pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// A parameter of a query.
+/// Returns a parameter of a query.
 pub(crate) fn query<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
     pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| decode(value))
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_and_other_paths_are_told_apart() {
+    fn other_methods_and_other_paths_are_distinguished() {
         assert_eq!(find(&Method::GET, "/push"), Found::Methods(vec!["POST"]));
         assert_eq!(find(&Method::HEAD, "/health"), Found::Endpoint(Endpoint::Health, "".into()));
         for path in ["/", "/nope", "/v1/views/", "/v1/views/a/b", "/v1/views/a/rows/"] {

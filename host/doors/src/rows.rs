@@ -1,4 +1,4 @@
-//! Rows in the making: JSON values to packed rows, each error with its row and column.
+//! Builds rows: from values of a request to packed rows. Each error names its row and column.
 
 use crate::{Config, failure::Failure};
 use http::StatusCode;
@@ -12,7 +12,7 @@ use littoral_model::{
 };
 use littoral_read::{cell::Cell, coerce};
 
-/// Rows of one write.
+/// The rows of one write.
 pub(crate) struct Rows {
     batch: RowBatch,
     rows_max: usize,
@@ -42,7 +42,7 @@ impl Rows {
         Self { batch, rows_max: config.write_rows_max, bytes_max, now }
     }
 
-    /// The event time of rows that come without one.
+    /// Returns the event time of rows without one.
     pub(crate) fn now(&self) -> EventTime {
         self.now
     }
@@ -53,7 +53,7 @@ impl Rows {
         Writer { rows: self, view, row: 0, key: Vec::new(), keys: 0, values: 0, builder, body: Vec::new() }
     }
 
-    /// The rows.
+    /// Returns the rows.
     pub(crate) fn finish(self) -> RowBatch {
         self.batch
     }
@@ -73,7 +73,7 @@ impl Rows {
 }
 
 impl Writer<'_> {
-    /// Begins row `row`, as errors will name it.
+    /// Begins row `row`, the number that errors name.
     pub(crate) fn begin(&mut self, row: usize) {
         self.row = row;
         self.key.clear();
@@ -87,7 +87,7 @@ impl Writer<'_> {
         Failure::invalid(code::INVALID_ROW, message)
     }
 
-    /// The next join key.
+    /// Appends the next join key.
     pub(crate) fn key(&mut self, cell: &Cell<'_>) -> Result<(), Failure> {
         let Some(key) = self.view.join_keys.get(self.keys) else { return Ok(()) };
         coerce::key(key.value_type, cell).map_err(|reason| self.wrong(&key.name, &reason))?.push(&mut self.key);
@@ -99,7 +99,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The next feature.
+    /// Appends the next feature.
     pub(crate) fn value(&mut self, cell: &Cell<'_>) -> Result<(), Failure> {
         let Some(feature) = self.view.features.get(self.values) else { return Ok(()) };
         let value = coerce::value(feature.value_type, cell).map_err(|reason| self.wrong(&feature.name, &reason))?;
@@ -109,7 +109,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends the row. Features that were not given are null.
+    /// Ends the row. Features without a value are null.
     pub(crate) fn end(&mut self, event_time: EventTime) -> Result<(), Failure> {
         self.body.clear();
         let packed = self.builder.append_to(&mut self.body);

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Answers what is not a read.
+/// Answers requests other than reads.
 pub(crate) async fn answer(
     state: &State,
     endpoint: Endpoint,
@@ -39,7 +39,8 @@ pub(crate) async fn answer(
         Endpoint::Verify => match state.node.verify() {
             Some(verified) => json(&verified.await?),
             None => {
-                let message = "this node is no edge: ask an edge, which compares itself with its leader";
+                let message =
+                    "this node is not an edge; send this to an edge, which compares its rows with its leader's";
                 Err(Failure::not_found("not_an_edge", message))
             }
         },
@@ -70,7 +71,7 @@ pub(crate) async fn answer(
         Endpoint::GetPushSource => names::get_push_source(state, name),
         Endpoint::PutPushSource => names::put_push_source(state, name, &body).await,
         Endpoint::DropPushSource => names::drop_push_source(state, name).await,
-        // Answered before; were one to come here, it would be ours to mend.
+        // These are answered before. One that arrives here is a fault of the doors.
         Endpoint::FeastRead | Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::Health | Endpoint::Read => {
             Err(Failure::internal())
         }
@@ -91,7 +92,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 
 fn invalid_body(error: &serde_json::Error) -> Failure {
     let code = if error.is_data() { "invalid_body" } else { "invalid_json" };
-    Failure::bad_request(code, format!("the body cannot be taken: {error}"))
+    Failure::bad_request(code, format!("the body is invalid: {error}"))
 }
 
 fn unknown(kind: &str, code: &'static str, name: &str) -> Failure {

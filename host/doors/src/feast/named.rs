@@ -1,4 +1,4 @@
-//! The columns of a pushed frame under the names that a view knows, as the view's source has them.
+//! The columns of a pushed frame, by the names of a view and of the view's source.
 
 use crate::failure::Failure;
 use littoral_api::code;
@@ -10,20 +10,20 @@ use littoral_model::{
 };
 use littoral_read::cell::{Cell, Columns};
 
-/// The name that Feast's SDK gives the time of creation when it writes to a remote online store.
+/// The name of the time of creation when Feast's SDK writes to a remote online store.
 const CREATED: &str = "created";
 
-/// Which of Feast's doors the frame came through.
+/// The Feast endpoint that received the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
-    /// `/push`: the frame has the source's own columns.
+    /// `/push`: the frame has the columns of the source.
     Push,
-    /// `/write-to-online-store`: the SDK renames the time columns to `event_timestamp` and `created`, whatever the source calls
-    /// them. Clients of their own send the source's.
+    /// `/write-to-online-store`: Feast's SDK renames the time columns to `event_timestamp` and `created`. Other clients send the
+    /// names of the source.
     Write,
 }
 
-/// A frame as one view reads it.
+/// A frame under the names of one view.
 pub(super) struct Named<'a> {
     view: &'a FeatureView,
     source: Option<&'a RowSource>,
@@ -50,7 +50,7 @@ impl<'a> Named<'a> {
         Ok(named)
     }
 
-    /// The column of the events' times, and its name; `None` when the view's source names none and the frame has none.
+    /// Returns the column of the event times, and its name. `None` if neither the view's source nor the frame has one.
     pub(super) fn times(&self) -> Result<Option<(&'a str, &'a [Cell<'a>])>, Failure> {
         match self.source.and_then(|source| source.event_timestamp.as_deref()) {
             None => Ok(self.column(EVENT_TIMESTAMP)),
@@ -61,13 +61,13 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// The column that the view calls so: under that name, or under the one that the source's field mapping gives it.
+    /// Returns the column of this name in the view: the column of that name, or the one that the source's field mapping maps to it.
     pub(super) fn get(&self, name: &str) -> Result<Option<&'a [Cell<'a>]>, Failure> {
         Ok(self.find(name)?.map(|(_, cells)| cells))
     }
 
     fn time_column(&self, column: &str, of_sdk: &'static str) -> Result<Option<(&'a str, &'a [Cell<'a>])>, Failure> {
-        // A mapping may give the time column another name, by which nobody asks for it.
+        // A mapping may rename the time column, so search for its own name too.
         let found = self.find(column)?.or_else(|| self.column(column));
         Ok(match self.door {
             Door::Push => found,
@@ -98,7 +98,7 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Feast's words first: clients may look for them.
+    /// The error begins with Feast's text, for which clients may search.
     fn lacks(&self, column: &str, what: &str) -> Failure {
         let source = self.source.map_or("", |source| source.name.as_str());
         let message = format!(

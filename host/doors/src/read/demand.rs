@@ -1,4 +1,4 @@
-//! How fresh a read must be: from headers, and on the native door also from the body.
+//! The freshness demand of a read: from headers, and at the native door also from the body.
 
 use crate::failure::Failure;
 use http::{HeaderMap, HeaderName};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// A demand as it is written.
+/// A demand in headers or in a body.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Written {
@@ -25,7 +25,7 @@ struct Written {
     wait_ms: Option<u64>,
 }
 
-/// The demand of a request; the body's word goes before a header's.
+/// Returns the demand of a request. The body takes precedence over headers.
 pub(super) fn of(headers: &HeaderMap, body: Option<&RawValue>, wait_max: Duration) -> Result<ReadDemand, Failure> {
     let mut written = from_headers(headers)?;
     if let Some(body) = body {
@@ -58,7 +58,7 @@ fn from_headers(headers: &HeaderMap) -> Result<Written, Failure> {
     }
     fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Failure> {
         let number = word(headers, name)?.map(str::parse).transpose();
-        number.map_err(|_| invalid(name.as_str(), "a whole number of milliseconds was expected"))
+        number.map_err(|_| invalid(name.as_str(), "expected a whole number of milliseconds"))
     }
     fn choice<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, name: &HeaderName) -> Result<Option<T>, Failure> {
         let parse = |text: &str| serde_json::from_value(serde_json::Value::from(text));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_say_the_demand_and_the_body_overrules_them() {
+    fn the_body_takes_precedence_over_headers() {
         let given = headers(&[("littoral-max-staleness-ms", "250"), ("littoral-on-unmet", "serve_stale")]);
         let wait_max = Duration::from_secs(1);
         let demand = of(&given, None, wait_max).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused_by_name() {
+    fn an_invalid_demand_is_rejected_by_name() {
         for (name, value) in [
             ("littoral-max-staleness-ms", "-1"),
             ("littoral-at-least", "x"),

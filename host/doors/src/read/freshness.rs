@@ -1,4 +1,4 @@
-//! What an answer states of its freshness, in headers and in JSON.
+//! Writes how fresh an answer is, in headers and in JSON.
 
 use crate::json::{push_int, push_text};
 use http::{HeaderMap, HeaderValue};
@@ -11,7 +11,7 @@ use littoral_model::{
 };
 use std::{cell::RefCell, time::Duration};
 
-/// Position and token as text, formatted once per position: reads outnumber records.
+/// Position and token as text, formatted once per position, as there are more reads than records.
 struct Formatted {
     position: Position,
     watermark: Watermark,
@@ -23,7 +23,7 @@ thread_local! {
     static LAST: RefCell<Option<Formatted>> = const { RefCell::new(None) };
 }
 
-/// Puts position and token into headers.
+/// Sets the headers of position and token.
 pub(crate) fn insert_position(headers: &mut HeaderMap, position: Position, watermark: &Watermark) {
     LAST.with_borrow_mut(|last| {
         let fits = last.as_ref().is_some_and(|last| last.position == position && last.watermark == *watermark);
@@ -43,7 +43,7 @@ pub(crate) fn insert_position(headers: &mut HeaderMap, position: Position, water
     });
 }
 
-/// Puts the freshness contract into headers.
+/// Sets the headers of the freshness metadata.
 pub(super) fn insert(headers: &mut HeaderMap, freshness: &Freshness) {
     insert_position(headers, freshness.position, &freshness.watermark);
     if let Some(staleness) = freshness.staleness {
@@ -60,7 +60,7 @@ pub(super) fn insert(headers: &mut HeaderMap, freshness: &Freshness) {
     }
 }
 
-/// Appends the freshness contract as JSON.
+/// Appends the freshness metadata as JSON.
 pub(super) fn push_json(out: &mut Vec<u8>, freshness: &Freshness) {
     out.extend_from_slice(b"{\"position\":");
     push_text(out, &freshness.position.to_string());
@@ -95,12 +95,12 @@ fn names(regions: &[Region]) -> Vec<&str> {
     regions.iter().map(Region::as_str).collect()
 }
 
-/// Whole milliseconds, rounded up: what is stated is an upper bound.
+/// Returns whole milliseconds, rounded up, as the answer states an upper bound.
 fn whole_ms(staleness: Duration) -> u64 {
     u64::try_from(staleness.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
-/// The name that serde gives it too.
+/// Returns the name that serde uses too.
 const fn source(source: Source) -> &'static str {
     match source {
         Source::Replica => "replica",

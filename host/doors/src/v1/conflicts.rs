@@ -1,4 +1,4 @@
-//! Conflicts between regions: listed, and a lost write written again.
+//! Conflicts between regions: lists them, and writes a lost value again.
 
 use super::{
     one_write,
@@ -21,12 +21,12 @@ use littoral_model::{
     write::{RowBatch, RowWrite},
 };
 
-/// Conflicts in one answer, when the request does not say.
+/// The default number of conflicts in one answer.
 const PAGE: usize = 100;
-/// The most.
+/// The largest number.
 const PAGE_MAX: usize = 1_000;
 
-/// `GET /v1/conflicts`: the newest first.
+/// Answers `GET /v1/conflicts`: the newest first.
 pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
     let limit = routes::query(query, "limit").map_or(Ok(PAGE), |limit| limit.parse::<usize>());
     let limit = limit.ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
@@ -45,7 +45,7 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
         if out.len() > state.config.answer_bytes_max {
             return Err(Failure::bad_request(
                 code::ANSWER_TOO_LARGE,
-                "the answer would be too large; ask for a smaller 'limit'",
+                "the answer would be too large; use a smaller 'limit'",
             ));
         }
     }
@@ -55,19 +55,19 @@ pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure
     Ok(answer::json(out))
 }
 
-/// `POST /v1/conflicts/{id}/replay`: the write that lost is written again, as of now, and so wins.
+/// Answers `POST /v1/conflicts/{id}/replay`: writes the lost value again as of now, so that it wins.
 pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Result<Answer, Failure> {
     let conflicts = held(state)?;
     let Some(conflict) = conflicts.iter().find(|conflict| self::id(conflict) == id) else {
         let shown: String = id.chars().take(160).collect();
-        let message = format!("no conflict '{shown}' is known here; list those that are with GET /v1/conflicts");
+        let message = format!("the ledger has no conflict '{shown}'; list its conflicts with GET /v1/conflicts");
         return Err(Failure::not_found(code::UNKNOWN_CONFLICT, message));
     };
     let catalogue = state.node.catalogue();
     let key = catalogue.view_by_id(conflict.view).map_or(&*conflict.key, |view| parts::entity_key(view, &conflict.key));
     let now = littoral_runtime::clock::wall();
     let mut rows = RowBatch::default();
-    // A leader gives a row that is stamped its own time, which a winner that is ahead of it would outrank.
+    // A leader sets its own time in a stamped row, and a winner with a later event time would outrank that.
     let event_time = if conflict.kept.event_time < now {
         rows.stamp(now);
         now
@@ -80,11 +80,11 @@ pub(super) async fn replay(state: &State, id: &str, headers: &HeaderMap) -> Resu
 
 fn held(state: &State) -> Result<Vec<Conflict>, Failure> {
     state.node.conflicts().ok_or_else(|| {
-        Failure::not_found(code::NO_LEDGER, "this node keeps no ledger of conflicts; ask a leader's door")
+        Failure::not_found(code::NO_LEDGER, "this node keeps no conflict ledger; send this to the door of a leader")
     })
 }
 
-/// Both writes name it, so that it has one name in every region.
+/// Returns the identifier, which consists of both writes and so is equal in every region.
 fn id(conflict: &Conflict) -> String {
     let (kept, lost) = conflict.writes();
     format!("{:x}-{}_{:x}-{}", kept.hlc.0, kept.region, lost.hlc.0, lost.region)

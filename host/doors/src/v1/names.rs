@@ -65,7 +65,7 @@ pub(super) async fn put_module(
     }
     let wait_ms = routes::query(query, "wait_ms").map_or(Ok(0), |ms| ms.parse::<u64>());
     let wait_ms = wait_ms
-        .map_err(|_| Failure::bad_request(code::INVALID_WAIT, "'wait_ms' takes a whole number of milliseconds"))?;
+        .map_err(|_| Failure::bad_request(code::INVALID_WAIT, "'wait_ms' is not a whole number of milliseconds"))?;
     let put = state.node.put_module(name.to_owned(), release, component).await?;
     let spread = state.node.module_spread(&put, Duration::from_millis(wait_ms).min(SPREAD_WAIT_MAX)).await;
     json(&ModulePut {

@@ -90,7 +90,7 @@ pub(super) fn fresh(state: &State) -> Result<Answer, Failure> {
     }
 }
 
-/// `POST /v1/adopt?log=`.
+/// Answers `POST /v1/adopt?log=`.
 pub(super) fn adopt(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
     let log = routes::query(query, "log").map(|log| log.parse::<Incarnation>()).transpose();
     let log = log.map_err(|error| Failure::bad_request(code::INVALID_LOG, format!("'log': {error}")))?;

@@ -1,10 +1,10 @@
-//! One write as the API shows it: where and when it was taken, and its values by feature.
+//! Writes the JSON of one write: where and when it was accepted, and its values by feature.
 
 use crate::json::{push_int, push_text, push_value};
 use littoral_model::{event_time::EventTime, row_body, version::Version, view::FeatureView};
 
-/// Appends the members of a write, without braces. A deletion has no values, and those of a view that was dropped mean nothing
-/// any more.
+/// Appends the members of a write, without braces. A deletion has no values. The values of a view that was dropped are left out, as
+/// they have no names.
 pub(super) fn push(
     out: &mut Vec<u8>,
     version: Version,
@@ -14,7 +14,7 @@ pub(super) fn push(
 ) {
     out.extend_from_slice(b"\"region\":");
     push_text(out, version.region.as_str());
-    // As text: JSON's readers keep numbers up to 2^53 exactly, and readings are beyond.
+    // As text: JSON's numbers are exact up to 2^53, and HLC readings are larger.
     out.extend_from_slice(b",\"hlc\":");
     push_text(out, &version.hlc.0.to_string());
     out.extend_from_slice(b",\"written_at_ms\":");

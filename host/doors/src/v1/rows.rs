@@ -1,4 +1,4 @@
-//! Rows: written as JSON or as an Arrow stream, and paged through.
+//! Rows: writes from JSON or an Arrow stream, and pages.
 
 use super::{invalid_body, json, unknown};
 use crate::{
@@ -27,10 +27,10 @@ use littoral_read::{
 };
 use serde::Deserialize;
 
-/// Rows of a page, when the request does not say.
+/// The default number of rows of a page.
 const PAGE_ROWS: usize = 1_000;
 
-/// Rows of a page at most.
+/// The largest number of rows of a page.
 const PAGE_ROWS_MAX: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ struct Document<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Write<'a> {
-    /// Only where several views are written.
+    /// Only in a request that writes several views.
     #[serde(borrow, default)]
     view: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -56,7 +56,7 @@ struct Write<'a> {
     deletes: Vec<Document<'a>>,
 }
 
-/// `POST /v1/views/{name}/rows`.
+/// Answers `POST /v1/views/{name}/rows`.
 pub(super) async fn write_view(state: &State, name: &str, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
     let (catalogue, config, name) = (state.node.catalogue(), state.config.clone(), name.to_owned());
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -91,7 +91,7 @@ fn arrow_rows(view: &FeatureView, config: &Config, body: Bytes) -> Result<RowBat
     })
 }
 
-/// `POST /v1/rows`: rows of several views, taken together or not at all.
+/// Answers `POST /v1/rows`: rows of several views, written all or none.
 pub(super) async fn write_views(state: &State, headers: &HeaderMap, body: Bytes) -> Result<Answer, Failure> {
     let (catalogue, config) = (state.node.catalogue(), state.config.clone());
     let rows = offload::run(body.len(), move || views_rows(&catalogue, &config, &body)).await?;
@@ -109,10 +109,11 @@ fn views_rows(catalogue: &Catalogue, config: &Config, body: &[u8]) -> Result<(Ro
     let writes: Writes<'_> = python::parse(body, &mut python).map_err(|error| invalid_body(&error))?;
     let (mut rows, mut layout) = (Rows::new(config), Layout::default());
     for (at, write) in writes.writes.iter().enumerate() {
-        let name =
-            write.view.as_ref().map(|view| view.0.as_ref()).ok_or_else(|| {
-                Failure::bad_request(code::INVALID_BODY, format!("writes[{at}] does not say its 'view'"))
-            })?;
+        let name = write
+            .view
+            .as_ref()
+            .map(|view| view.0.as_ref())
+            .ok_or_else(|| Failure::bad_request(code::INVALID_BODY, format!("writes[{at}] has no 'view'")))?;
         let view = catalogue.view(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
         append(&mut rows, &mut layout, view, write)?;
     }
@@ -143,7 +144,7 @@ fn append(rows: &mut Rows, layout: &mut Layout, view: &FeatureView, write: &Writ
     Ok(())
 }
 
-/// Begins a row and writes its key. Gives its event's time.
+/// Begins a row and writes its key. Returns the time of its event.
 fn begin(
     writer: &mut Writer<'_>,
     view: &FeatureView,
@@ -172,7 +173,7 @@ fn wrong(view: &FeatureView, kind: &str, at: usize, column: &str, reason: &str) 
     Failure::invalid(code::INVALID_ROW, format!("view '{}', {kind} {at}, column '{column}': {reason}", view.name))
 }
 
-/// Writes the rows, and answers with their receipt.
+/// Writes the rows and answers with the receipt.
 pub(super) async fn commit(
     state: &State,
     headers: &HeaderMap,
@@ -188,11 +189,11 @@ pub(super) async fn commit(
     Ok(answer)
 }
 
-/// `GET /v1/views/{name}/rows`.
+/// Answers `GET /v1/views/{name}/rows`.
 pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
     let (node, config) = (state.node.clone(), state.config.clone());
     let (name, query) = (name.to_owned(), query.map(str::to_owned));
-    // Goes through the whole replica.
+    // Traverses the whole replica.
     offload::run(usize::MAX, move || held_page(&*node, &config, &name, query.as_deref())).await
 }
 
@@ -204,11 +205,10 @@ fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) 
         Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
     })?;
     let after = routes::query(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
-    let after = after.map_err(|_| {
-        Failure::bad_request(code::INVALID_CURSOR, "'cursor' is not one that a page before has returned")
-    })?;
+    let after = after
+        .map_err(|_| Failure::bad_request(code::INVALID_CURSOR, "'cursor' was not returned by an earlier page"))?;
     let page = node.page(view.id, after.as_deref(), limit).ok_or_else(|| {
-        let message = format!("this node does not hold every row of view '{name}'; ask its leader");
+        let message = format!("this node does not hold every row of view '{name}'; send this to its leader");
         Failure::new(StatusCode::CONFLICT, code::NOT_HELD_WHOLE, message)
     })?;
     let mut out = Vec::with_capacity(64 + page.rows.len() * 256);
@@ -219,7 +219,7 @@ fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) 
         }
         push_row(&mut out, view, row);
         if out.len() > config.answer_bytes_max {
-            let message = "the page would be too large; ask for a smaller 'limit'";
+            let message = "the page would be too large; use a smaller 'limit'";
             return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, code::ANSWER_TOO_LARGE, message));
         }
     }
@@ -252,7 +252,7 @@ fn push_row(out: &mut Vec<u8>, view: &FeatureView, row: &Row) {
     out.push(b'}');
 }
 
-/// A key's columns, as members of an object.
+/// Appends the columns of a key, as members of an object.
 pub(super) fn push_key(out: &mut Vec<u8>, view: &FeatureView, key: &[u8]) {
     let keys = entity_key::split(parts::entity_key(view, key), view.key_types()).unwrap_or_default();
     for (at, (key, value)) in view.join_keys.iter().zip(keys).enumerate() {

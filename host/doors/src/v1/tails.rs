@@ -1,5 +1,4 @@
-//! Detached tails: what a member of a region's log had alone and had to give up, and what an edge held that its leader's log has lost.
-//! Listed, shown, merged, dropped.
+//! Detached tails: lists, shows, merges and drops them.
 
 use super::{json, one_write, rows::push_key};
 use crate::{
@@ -18,19 +17,19 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// Records in one answer, when the request does not say.
+/// The default number of records in one answer.
 const PAGE: usize = 100;
-/// The most.
+/// The largest number.
 const PAGE_MAX: usize = 1_000;
 
-/// `GET /v1/tails`: the oldest first.
+/// Answers `GET /v1/tails`: the oldest first.
 pub(super) async fn list(state: &State) -> Result<Answer, Failure> {
     let tails = kept(state)?;
     let found = on_disk(move || tails.list()).await?;
     json(&api::Tails { tails: found.iter().map(api::Tail::from).collect() })
 }
 
-/// `GET /v1/tails/{name}`: its rows and deletions in order, a page of them.
+/// Answers `GET /v1/tails/{name}`: a page of its rows and deletions, in order.
 pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
     let limit = number(query, "limit", PAGE as u64)?;
     let limit = usize::try_from(limit).ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
@@ -44,7 +43,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
     })
     .await?
     .ok_or_else(|| unknown(name))?;
-    // As many as were asked for: there may be more behind them.
+    // A full page: more records may follow.
     let next = records.last().filter(|last| records.len() == limit && last.lsn < tail.last).map(|last| last.lsn.next());
     let mut out = Vec::with_capacity(256 + records.len() * 512);
     out.extend_from_slice(b"{\"tail\":");
@@ -56,7 +55,7 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
         }
         push(&mut out, record);
         if out.len() > state.config.answer_bytes_max {
-            let message = "the answer would be too large; ask for a smaller 'limit'";
+            let message = "the answer would be too large; use a smaller 'limit'";
             return Err(Failure::bad_request(code::ANSWER_TOO_LARGE, message));
         }
     }
@@ -69,14 +68,14 @@ pub(super) async fn show(state: &State, name: &str, query: Option<&str>) -> Resu
     Ok(answer::json(out))
 }
 
-/// `POST /v1/tails/{name}/merge`: its writes go into the region's log under their old versions.
+/// Answers `POST /v1/tails/{name}/merge`: appends its writes to the region's log under their old versions.
 pub(super) async fn merge(state: &State, name: &str) -> Result<Answer, Failure> {
     let tails = kept(state)?;
     known(&tails, name).await?;
     json(&tails.merge(name.to_owned()).await?)
 }
 
-/// `DELETE /v1/tails/{name}`.
+/// Answers `DELETE /v1/tails/{name}`.
 pub(super) async fn drop(state: &State, name: &str) -> Result<Answer, Failure> {
     let tails = kept(state)?;
     let tail = known(&tails, name).await?;
@@ -87,8 +86,8 @@ pub(super) async fn drop(state: &State, name: &str) -> Result<Answer, Failure> {
 
 fn kept(state: &State) -> Result<Arc<dyn Tails>, Failure> {
     state.node.tails().ok_or_else(|| {
-        let message = "this node keeps no detached tails; the members of a region's log do, and edges with a data directory: ask the \
-                       door of each of those that [[members]] in the leader's configuration names, and of each edge";
+        let message = "this node keeps no detached tails; the members of a region's log do, and edges with a data directory: send this to \
+                       the door of each node in [[members]] of the leader's configuration, and of each edge";
         Failure::not_found(code::NO_TAILS, message)
     })
 }
@@ -105,13 +104,13 @@ fn find(tails: &dyn Tails, name: &str) -> Result<Option<TailStatus>, WriteError>
 fn unknown(name: &str) -> Failure {
     let shown: String = name.chars().take(160).collect();
     let message = format!(
-        "no detached tail '{shown}' is kept at this node: it may be another's, or merged or dropped already; list those that \
-         are with GET /v1/tails"
+        "this node keeps no detached tail '{shown}': another node may keep it, or it was merged or dropped; list the tails of \
+         this node with GET /v1/tails"
     );
     Failure::not_found(code::UNKNOWN_TAIL, message)
 }
 
-/// Tails lie on the disk: they are read away from the threads that answer everybody.
+/// Runs work on the files of tails, on a blocking thread.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -123,7 +122,7 @@ fn number(query: Option<&str>, name: &str, otherwise: u64) -> Result<u64, Failur
     let Some(text) = routes::query(query, name) else { return Ok(otherwise) };
     text.parse().map_err(|_| {
         let code = if name == "limit" { code::INVALID_LIMIT } else { code::INVALID_FROM };
-        Failure::bad_request(code, format!("'{name}' is a whole number, and not '{}'", text.escape_debug()))
+        Failure::bad_request(code, format!("'{name}' must be a whole number, not '{}'", text.escape_debug()))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Bodies of answers to clients: whole, or passed on as they come from a door.
+//! Bodies of answers to clients: whole, or forwarded as they arrive from a door.
 
 use crate::{
     board::InFlight,
@@ -18,10 +18,10 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// An answer's body.
+/// The body of an answer.
 pub struct Answer {
     source: Source,
-    /// Whatever ends with the answer.
+    /// Released with the answer.
     _kept: Vec<Box<dyn Send + Sync>>,
 }
 
@@ -30,7 +30,7 @@ enum Source {
     Passed(Box<Passed>),
 }
 
-/// A body that comes over a connection, which is kept for further requests at its end.
+/// A body that arrives over a connection. At its end the connection is kept for further requests.
 pub(crate) struct Passed {
     pub(crate) body: Incoming,
     pub(crate) upstream: Option<Upstream>,
@@ -56,7 +56,7 @@ impl Answer {
         Self { source: Source::Passed(Box::new(passed)), _kept: Vec::new() }
     }
 
-    /// The same, and `kept` lives as long as it.
+    /// Keeps `kept` until the answer was sent.
     pub(crate) fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
         self._kept.push(Box::new(kept));
         self
@@ -118,7 +118,10 @@ impl Passed {
                 let stall = self.stall;
                 let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
                 std::task::ready!(waiting.as_mut().poll(cx));
-                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the door does not finish its answer"))))
+                Poll::Ready(Some(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the door did not complete its answer in time",
+                ))))
             }
         }
     }

@@ -19,28 +19,28 @@ use hyper::body::Incoming;
 use littoral_http::{BodyBudget, Held};
 use std::sync::Arc;
 
-/// What attempts share.
+/// The resources that attempts share.
 pub(crate) struct Doors {
     pub(crate) router: Router,
     pub(crate) pool: Arc<Pool>,
     pub(crate) budget: BodyBudget,
 }
 
-/// What is sent, but for the body.
+/// A request without its body.
 pub(crate) struct Template {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
-    /// Whether a small answer is held until it is whole.
+    /// Whether a small answer is held until it is complete.
     pub(crate) hold: bool,
 }
 
-/// Why an attempt brought no answer.
+/// Why an attempt has no answer.
 #[derive(Debug)]
 pub(crate) enum Missed {
     /// No connection: nothing was sent.
     Unreached(String),
-    /// The connection was lost: what was sent may have been taken.
+    /// The connection was lost: the door may have accepted the request.
     Lost(String),
 }
 
@@ -53,7 +53,7 @@ impl Missed {
 }
 
 impl Template {
-    /// The request for one door.
+    /// Returns the request to one door.
     pub(crate) fn request(&self, door: &Door, body: Outgoing) -> Request<Outgoing> {
         let mut headers = self.headers.clone();
         if let Ok(host) = HeaderValue::try_from(&door.address) {
@@ -68,7 +68,7 @@ impl Template {
 }
 
 impl Doors {
-    /// A connection to a door: a kept one if there is one.
+    /// Returns a connection to a door: a kept one, or a new one.
     pub(crate) async fn connect(&self, door: &Door) -> Result<Upstream, Missed> {
         if let Some(kept) = self.pool.take(door.id) {
             return Ok(kept);
@@ -81,7 +81,7 @@ impl Doors {
         }
     }
 
-    /// Sends a request to a door and gives its answer.
+    /// Sends a request to a door and returns its answer.
     pub(crate) async fn attempt(
         &self,
         template: &Template,
@@ -105,7 +105,7 @@ impl Doors {
         let lost = |error: &dyn std::fmt::Display| Missed::Lost(format!("{}: {error}", door.address));
         let response = match upstream.send(request).await {
             Ok(response) => response,
-            // A kept connection was closed at just this moment: nothing was sent, and a new one will do.
+            // The kept connection was closed at this moment, and nothing was sent: use a new one.
             Err(Failed { unsent: Some(request), .. }) if upstream.is_reused() => {
                 upstream = self.connect(door).await?;
                 upstream.send(*request).await.map_err(|failed| lost(&failed.error))?
@@ -117,7 +117,7 @@ impl Doors {
         };
         let (parts, body) = response.into_parts();
         if body.is_end_stream() {
-            // Nobody would ask for it, and so notice its end.
+            // An empty body is never polled, so its end would not be noticed.
             self.pool.put(door.id, upstream);
             return Ok(Response::from_parts(parts, Answer::whole(Bytes::new())));
         }
@@ -147,7 +147,7 @@ impl Doors {
     }
 }
 
-/// A body of a known, small length, in one piece.
+/// Reads a body of a known, small length.
 async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;

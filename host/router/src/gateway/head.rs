@@ -1,4 +1,4 @@
-//! What a request's head says about how to route it.
+//! The head of a request: what decides where it is routed.
 
 use crate::{
     board::Board,
@@ -18,10 +18,10 @@ use std::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How a request is to be routed.
+/// How to route a request.
 pub(crate) struct Head {
     pub(crate) purpose: Purpose,
-    /// Whether it may be sent twice.
+    /// Whether it may be sent more than once.
     pub(crate) repeatable: bool,
     pub(crate) place: Place,
     pub(crate) tenant: Option<String>,
@@ -30,16 +30,16 @@ pub(crate) struct Head {
     /// How long one door may take.
     pub(crate) patience: Duration,
     pub(crate) explain: bool,
-    /// What is drawn by, where it must be the same when the request comes again.
+    /// The number that decides among equal doors, if a retried request must use the same.
     pub(crate) dice: Option<u64>,
 }
 
-/// Whether errors on a path are told in Feast's words.
+/// Whether errors of a path have Feast's form.
 pub(crate) fn is_feast(path: &str) -> bool {
     matches!(path, "/get-online-features" | "/push" | "/write-to-online-store" | "/health")
 }
 
-/// What a request is for.
+/// Returns the purpose of a request.
 pub(crate) fn purpose(method: &Method, path: &str) -> Purpose {
     let reads = *method == Method::GET
         || *method == Method::HEAD
@@ -69,7 +69,7 @@ impl Head {
         })
     }
 
-    /// Takes notice of what a read demands in its body.
+    /// Extends the time of an attempt by the wait that a read demands in its body.
     pub(crate) fn and_body(&mut self, router: &Router, path: &str, body: &[u8]) {
         let most = Duration::from_millis(router.config().gateway.timeout_ms_max);
         if let Some(wait) = wait_in_body(path, body) {
@@ -78,7 +78,7 @@ impl Head {
     }
 }
 
-/// How long a read's body says that it may wait for freshness: an edge that does is not slow.
+/// Returns the wait for freshness that the body of a read demands. An edge that waits so long is not slow.
 fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
     #[derive(serde::Deserialize)]
     struct Read {
@@ -88,7 +88,7 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
     struct Demand {
         wait_ms: Option<u64>,
     }
-    // Most reads demand nothing, and are not looked into.
+    // Most reads demand nothing and are not parsed.
     if path != "/v1/read" || !body.windows(9).any(|at| at == b"\"wait_ms\"") {
         return None;
     }
@@ -96,7 +96,7 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
     read.demand?.wait_ms.map(Duration::from_millis)
 }
 
-/// Where the client is: what it says comes first.
+/// Returns the place of the client. Its headers take precedence over its address.
 fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Place, Failure> {
     if let Some(said) = text(parts, &api::headers::PLACE)? {
         let place = said
@@ -108,14 +108,14 @@ fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> R
         return place_of_region(board, said);
     }
     if !router.tells_addresses_apart() {
-        // No need to know the address.
+        // The place does not depend on the address.
         return Ok(router.place_of(connection));
     }
     let address = client_address(connection, &headers::forwarded(&parts.headers), router.trusted());
     Ok(router.place_of(address))
 }
 
-/// The place of a region that a client names.
+/// Returns the place of a region that a client names.
 pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Place, Failure> {
     let region = board.view.region(name).and_then(|region| board.view.regions.get(region)).ok_or_else(|| {
         let known: Vec<_> = board.view.regions.iter().map(|region| region.name.as_str()).collect();
@@ -126,7 +126,8 @@ pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Place, Failur
     Ok(Place::said(region.coordinates, Source::RegionHeader))
 }
 
-/// Of an idempotency key: a write that is sent again goes to the region that may have taken it, as long as that takes writes.
+/// Returns the number that an idempotency key stands for: a retried write goes to the region that may have accepted it, as long as
+/// that accepts writes.
 fn key_dice(parts: &Parts) -> Option<u64> {
     parts.headers.get(api::headers::IDEMPOTENCY_KEY).map(|key| xxh3_64(key.as_bytes()))
 }
@@ -142,7 +143,7 @@ fn text<'a>(parts: &'a Parts, name: &HeaderName) -> Result<Option<&'a str>, Fail
 fn number(parts: &Parts, name: &HeaderName) -> Result<Option<u64>, Failure> {
     let Some(said) = text(parts, name)? else { return Ok(None) };
     let number = said.parse().map_err(|_| {
-        Failure::bad_request(code::INVALID_HEADER, format!("header {name}: give whole milliseconds, as 250"))
+        Failure::bad_request(code::INVALID_HEADER, format!("header {name}: use whole milliseconds, as 250"))
     })?;
     Ok(Some(number))
 }

@@ -1,4 +1,4 @@
-//! What the router answers itself: its health, its metrics, its state, and why requests go where they go.
+//! The router's own endpoints: health, metrics, state, and the explanation of its decisions.
 
 use crate::{
     board::Board,
@@ -29,7 +29,7 @@ use littoral_model::{
 use serde_json::{Value, json};
 use std::{borrow::Cow, net::IpAddr};
 
-/// Answers what is asked of the router itself; `None` for what is a door's to answer.
+/// Answers requests to the router itself. Returns `None` for requests to a door.
 pub(crate) fn answer(
     router: &Router,
     process: &Process,
@@ -42,7 +42,7 @@ pub(crate) fn answer(
         return None;
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
-        let message = format!("{path} takes GET; the topology is changed by changing its file");
+        let message = format!("{path} supports GET; to change the topology, change its file");
         return Some(Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, code::WRONG_METHOD, message)));
     }
     Some(match path {
@@ -61,19 +61,19 @@ pub(crate) fn answer(
     })
 }
 
-/// Whether requests may be sent to this router: it is not about to stop, and there is somebody who answers reads.
+/// Checks that the router may serve: it is not about to stop, and an edge answers reads.
 fn may_serve(router: &Router, process: &Process) -> Result<(), Failure> {
     let refused = |code, message| Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code, message));
     if process.draining.has_begun() {
-        return refused(code::NOT_READY, "it is draining: it is about to stop, so send requests to another router");
+        return refused(code::NOT_READY, "it is draining and will stop soon; send requests to another router");
     }
     if !router.board().view.is_usable() {
-        return refused(code::NOTHING_LEFT, "no edge that has data is known to answer; look at /router/v1/status");
+        return refused(code::NOTHING_LEFT, "no edge with data answers; see /router/v1/status");
     }
     Ok(())
 }
 
-/// The router as one of the nodes. Its doors are at `/router/v1/status`.
+/// Answers with the status of the router as a node. `/router/v1/status` has its doors.
 fn node_status(router: &Router, process: &Process) -> Result<Response<Answer>, Failure> {
     let board = router.board();
     let refused = may_serve(router, process).err();
@@ -157,7 +157,7 @@ fn status(router: &Router, process: &Process) -> Response<Answer> {
     typed("application/json", body.to_string())
 }
 
-/// `?place=LAT,LON`, or `region=NAME`, or `address=IP`; `tenant=`, `method=`, `path=`.
+/// Answers `/router/v1/explain` with `?place=LAT,LON`, `region=NAME` or `address=IP`, and `tenant=`, `method=`, `path=`.
 fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result<Response<Answer>, Failure> {
     let board = router.board();
     let place = asked_place(router, &board, query, connection)?;
@@ -191,13 +191,13 @@ fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: 
     let address = match parameter(query, "address") {
         None => connection,
         Some(text) => text.parse().map_err(|_| {
-            Failure::bad_request(code::INVALID_ADDRESS, "parameter address: give an IP address, as 203.0.113.7")
+            Failure::bad_request(code::INVALID_ADDRESS, "parameter address: use an IP address, as 203.0.113.7")
         })?,
     };
     Ok(router.place_of(address))
 }
 
-/// A parameter of a query, with percent-encoding undone; what is not well-formed stays as it is.
+/// Returns a parameter of a query, with percent-encoding decoded. Malformed sequences are kept.
 fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     let (_, value) = query?.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
     if !value.contains(['%', '+']) {

@@ -1,4 +1,4 @@
-//! What happens to a request: decided, sent, answered.
+//! Handles a request: decides, sends, answers.
 
 use crate::{
     board::Board,
@@ -35,10 +35,10 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// So many doors are decided on beyond those that a request may be sent to: doors that cannot be connected to do not count.
+/// The number of candidates beyond the doors that a request may be sent to, as doors that refuse the connection do not count.
 const DOORS_TO_SPARE: usize = 5;
 
-/// Answers requests. Cloning shares it.
+/// Answers requests. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Service(Arc<Inner>);
 
@@ -60,10 +60,10 @@ impl Service {
         Self(Arc::new(Inner { browsers, process, doors: Doors { router, pool, budget }, requests }))
     }
 
-    /// Closes connections that are not needed any more.
+    /// Closes kept connections that are no longer needed.
     pub(crate) fn sweep(&self) {
         let board = self.0.doors.router.board();
-        // One that is about to stop waits for its connections to end.
+        // A draining node waits for its connections to end.
         let is_kept = |member: &MemberView| member.state != State::Draining;
         self.0
             .doors
@@ -118,7 +118,7 @@ impl Service {
         if let Taken::Whole(bytes, _) = &body {
             head.and_body(router, parts.uri.path(), bytes);
         }
-        // Decided when there is something to send, by what is known then.
+        // Decided once the body has arrived, by the view at that time.
         let board = router.board();
         let ask = Ask {
             purpose: head.purpose,
@@ -180,7 +180,7 @@ impl Handler for Service {
     }
 }
 
-/// Returns once a read's client has left. One that has only nothing more to send is still answered, if it demands no wait.
+/// Returns once the client of a read has left. A client that only closed its sending side is still answered, if it demands no wait.
 async fn left(client: Option<&Peer>, head: &Head, grace: Duration) {
     match client.filter(|_| head.purpose == Purpose::Read) {
         Some(client) => {
@@ -191,14 +191,14 @@ async fn left(client: Option<&Peer>, head: &Head, grace: Duration) {
     }
 }
 
-/// What is sent to a door, but for the body.
+/// Returns the request to a door, without its body.
 fn template(router: &Router, parts: Parts, head: &Head, connection: IpAddr) -> Result<Template, Failure> {
     let mut headers = parts.headers;
     headers::strip(&mut headers);
-    // What a body is framed by follows from the body.
+    // The body determines its framing.
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::EXPECT);
-    // It was checked here; a door knows origins of its own.
+    // The router has checked it, and a door has its own origins.
     headers.remove(header::ORIGIN);
     headers::forwarded_for(&mut headers, connection, router.trusted().contains(connection));
     let path = parts.uri.path_and_query().cloned();
@@ -234,12 +234,12 @@ fn finish(found: Found, head: &Head) -> Response<Answer> {
     response
 }
 
-/// What it is that is not left, in words.
+/// Describes the doors that the request needs.
 fn nothing(board: &Board, head: &Head) -> &'static str {
     let pinned = head.tenant.as_deref().is_some_and(|tenant| board.view.pin(tenant).is_some());
     match (head.purpose, pinned) {
-        (Purpose::Write, true) => "no active region of this tenant that takes writes",
-        (Purpose::Write, false) => "no active region that takes writes",
+        (Purpose::Write, true) => "no active region of this tenant that accepts writes",
+        (Purpose::Write, false) => "no active region that accepts writes",
         (_, true) => "no edge in this tenant's regions",
         (_, false) => "no edge in any region",
     }

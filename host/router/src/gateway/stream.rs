@@ -1,4 +1,4 @@
-//! Large bodies: passed on as they come, to the first door that takes the connection. What was begun is not repeated.
+//! Large bodies: forwarded as they arrive, to the first door that accepts a connection. A request that was begun is not retried.
 
 use crate::{
     board::Board,
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Sends a request whose body is not held.
+/// Sends a request whose body is forwarded.
 pub(crate) async fn run(
     doors: &Doors,
     board: &Board,

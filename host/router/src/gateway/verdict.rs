@@ -1,25 +1,25 @@
-//! What an answer says of its door, and whether another door should be asked.
+//! Evaluates an answer: the outcome for its door, and whether to try another door.
 
 use crate::decision::outlier::Outcome;
 use http::{HeaderMap, Response, StatusCode};
 use littoral_api::{self as api, code};
 
-/// What follows from an answer.
+/// The consequence of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is the request's answer.
+    /// It is the answer of the request.
     Final,
-    /// Another door may do better; of this one it says so much.
+    /// Another door may do better. The outcome counts for this door.
     Elsewhere(Outcome),
 }
 
 /// The codes of a node that accepts no request yet: it has no data, or is starting.
 const NOT_READY: [&str; 2] = [code::NOT_READY, code::STARTING];
 
-/// Judges an answer. A node names its errors in `littoral-error`. A server's error without a name comes from something before the
-/// node, and the door fails its requests; so does 502. A node's own 503 is one of many things: only when the node refuses
-/// whatever it is asked does it count against the door, else one tenant could eject edges for all. A node's own 504 is the
-/// request's answer: the write is durable, and was not made so elsewhere in time.
+/// Evaluates an answer. A node sets the code of an error in `littoral-error`. A server error without a code comes from a server in
+/// front of the node and counts as a failure of the door, as does 502. A node's own 503 counts against the door only if the node
+/// rejects every request: otherwise one tenant could eject edges for all. A node's own 504 is the answer of the request: the write is
+/// durable, but its concern was not reached in time.
 pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
     let word = answer.headers().get(api::headers::ERROR).map(|word| word.to_str().unwrap_or_default());
     match (answer.status(), word) {
@@ -35,7 +35,7 @@ pub(crate) fn verdict<B>(answer: &Response<B>) -> Verdict {
     }
 }
 
-/// Whether a node says that it takes nothing yet, which passes.
+/// Whether a node accepts no request yet, which is temporary.
 pub(crate) fn is_not_ready(headers: &HeaderMap) -> bool {
     headers.get(api::headers::ERROR).is_some_and(|word| NOT_READY.iter().any(|code| word == code))
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nodes_own_words_are_told_from_what_stands_before_it() {
+    fn errors_of_a_node_are_distinguished_from_those_of_servers_in_front_of_it() {
         let judged = |status: u16, word: Option<&str>| {
             let mut answer = Response::builder().status(status);
             if let Some(word) = word {
