@@ -33,11 +33,11 @@ pub enum Command {
     /// Run a router: sends each request to the nearest healthy place.
     Router(commands::router::Args),
     /// Manage feature views: list, show, apply, drop.
-    View(commands::view::Args),
+    View(commands::definitions::Args),
     /// Manage feature services: list, show, apply, drop.
-    Service(commands::service::Args),
+    Service(commands::definitions::Args),
     /// Manage push sources: list, show, apply, drop.
-    PushSource(commands::push_source::Args),
+    PushSource(commands::definitions::Args),
     /// Manage modules: build, inspect, test, push, list, drop.
     Module(commands::module::Args),
     /// Load rows.

@@ -6,7 +6,6 @@ use crate::{
     output::{self, Paint, Table, text},
 };
 use littoral_client::{Conflict, ConflictSide, Conflicts, RowsReceipt};
-use serde_json::{Map, Value};
 use std::process::ExitCode;
 
 /// `littoral conflicts ...`.
@@ -63,7 +62,7 @@ fn render(found: &Conflicts) -> String {
     let mut table = Table::new(&["view", "key", "kept", "lost", "id"]);
     for Conflict { id, view, key, kept, lost, .. } in &found.conflicts {
         let view = view.as_deref().unwrap_or("(dropped)");
-        table.row([view.cyan(), members(key), side(kept), side(lost), id.clone()]);
+        table.row([view.cyan(), text::members(key), side(kept), side(lost), id.clone()]);
     }
     let (shown, known) = (found.conflicts.len() as u64, found.known);
     let of = format!("{} of {} remembered conflicts", text::count(shown), text::count(known));
@@ -71,12 +70,8 @@ fn render(found: &Conflicts) -> String {
 }
 
 fn side(side: &ConflictSide) -> String {
-    let values = side.values.as_ref().map_or_else(|| "deleted".to_owned(), members);
+    let values = side.values.as_ref().map_or_else(|| "deleted".to_owned(), text::members);
     format!("{}: {values}", side.region)
-}
-
-fn members(values: &Map<String, Value>) -> String {
-    values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 fn replayed(receipt: &RowsReceipt) -> String {

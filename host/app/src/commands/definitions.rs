@@ -12,9 +12,16 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, process::ExitCode};
 
+/// `littoral view ...`, `littoral service ...` and `littoral push-source ...`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
 /// The actions on definitions of one kind.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+enum Action {
     /// List all definitions.
     List {
         /// The node.
@@ -88,7 +95,11 @@ struct Changed {
 ///
 /// # Errors
 /// If a file is invalid, the node rejects the request, or the node cannot be reached.
-pub async fn run<K: Kind>(action: &Action, json: bool) -> Result<ExitCode, Failure> {
+pub fn run<K: Kind>(args: &Args, json: bool) -> Result<ExitCode, Failure> {
+    super::block_on(act::<K>(&args.action, json))
+}
+
+async fn act<K: Kind>(action: &Action, json: bool) -> Result<ExitCode, Failure> {
     match action {
         Action::List { target } => {
             let all = K::list(&target.client()?).await.map_err(failed)?;

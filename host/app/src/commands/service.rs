@@ -1,33 +1,13 @@
 //! `littoral service`: feature services.
 
 use crate::{
-    commands::{
-        about,
-        definitions::{self, Action, Kind},
-    },
+    commands::{about, definitions::Kind},
     definitions_file::Definitions,
-    failure::Failure,
     output::{Paint, Table},
 };
 use littoral_client::{ChangeReceipt, Client, Error};
 use littoral_model::details::ServiceDefinition;
 use serde_json::Value;
-use std::process::ExitCode;
-
-/// `littoral service ...`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    action: Action,
-}
-
-/// Runs the command.
-///
-/// # Errors
-/// If a file is invalid, the node rejects the request, or the node cannot be reached.
-pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    super::block_on(definitions::run::<Services>(&args.action, json))
-}
 
 /// Feature services.
 pub struct Services;

@@ -9,7 +9,6 @@ use crate::{
 use clap::builder::NonEmptyStringValueParser;
 use littoral_client::{Tail, TailPage, TailRecord};
 use littoral_model::tail::TailMerged;
-use serde_json::{Map, Value};
 use std::process::ExitCode;
 
 /// `littoral tails ...`.
@@ -108,7 +107,7 @@ fn show(page: &TailPage) -> String {
         let view = record.view.as_deref().unwrap_or("(dropped)");
         let record_values = values(record);
         let event = record.event_timestamp.clone();
-        table.row([text::count(record.lsn), view.cyan(), members(&record.key), record_values, event]);
+        table.row([text::count(record.lsn), view.cyan(), text::members(&record.key), record_values, event]);
     }
     let more = page.next.map_or_else(String::new, |next| format!("more with --from {next}\n"));
     format!("{}{more}", table.render(""))
@@ -117,13 +116,9 @@ fn show(page: &TailPage) -> String {
 fn values(record: &TailRecord) -> String {
     match &record.values {
         _ if record.deleted => "deleted".to_owned(),
-        Some(values) => members(values),
+        Some(values) => text::members(values),
         None => "(of a dropped view)".to_owned(),
     }
-}
-
-fn members(values: &Map<String, Value>) -> String {
-    values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 fn said_merged(name: &str, merged: &TailMerged) -> String {

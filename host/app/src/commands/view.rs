@@ -1,12 +1,8 @@
 //! `littoral view`: feature views.
 
 use crate::{
-    commands::{
-        about,
-        definitions::{self, Action, Kind},
-    },
+    commands::{about, definitions::Kind},
     definitions_file::Definitions,
-    failure::Failure,
     output::{Paint, Table, text},
 };
 use littoral_client::{ChangeReceipt, Client, Error};
@@ -15,22 +11,7 @@ use littoral_model::{
     view::FeatureView,
 };
 use serde_json::{Value, json};
-use std::{process::ExitCode, time::Duration};
-
-/// `littoral view ...`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    action: Action,
-}
-
-/// Runs the command.
-///
-/// # Errors
-/// If a file is invalid, the node rejects the request, or the node cannot be reached.
-pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
-    super::block_on(definitions::run::<Views>(&args.action, json))
-}
+use std::time::Duration;
 
 /// Feature views.
 pub struct Views;

@@ -27,6 +27,11 @@ pub fn bytes(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
+/// The members of an object, for one line: `airport="ATL" delay=3.5`.
+pub fn members(values: &serde_json::Map<String, serde_json::Value>) -> String {
+    values.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
 /// A span of time with the unit that suits it: `840 us`, `2.31 ms`, `3.4 s`.
 pub fn span(span: Duration) -> String {
     let us = span.as_micros();
