@@ -1,4 +1,4 @@
-//! What the client sends, what it makes of answers, and when it repeats a call.
+//! The client's requests, its parsing of answers, and its retries.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
@@ -48,7 +48,7 @@ fn view() -> FeatureView {
 }
 
 #[tokio::test]
-async fn a_view_goes_out_and_comes_back() {
+async fn a_view_round_trips() {
     let server = Server::start(|request| {
         let wire = json!({
             "entities": [{"name": "airport", "join_key": "iata", "value_type": "string"}],
@@ -68,7 +68,7 @@ async fn a_view_goes_out_and_comes_back() {
                 body(json!({"generation": 3, "views": [back], "modules": [], "services": [], "push_sources": []})),
             ),
             ("GET", "/v1/views") => (200, body(json!({"views": [back]}))),
-            // The model's own form is understood as well.
+            // The former form is parsed too.
             ("GET", "/v1/views/airport_hourly") => (200, body(serde_json::to_value(view()).unwrap())),
             _ => (404, body(json!({"status": 404, "code": "unknown_view", "detail": "there is no view 'x'"}))),
         }
@@ -90,7 +90,7 @@ async fn a_view_goes_out_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_read_carries_its_demand_and_brings_its_freshness() {
+async fn a_read_sends_its_demand_and_returns_its_freshness() {
     let server = Server::start(|request| {
         assert_eq!(
             json_of(request.body()),
@@ -132,7 +132,7 @@ async fn a_read_carries_its_demand_and_brings_its_freshness() {
 }
 
 #[tokio::test]
-async fn only_harmless_calls_are_repeated() {
+async fn only_safe_calls_are_retried() {
     let calls = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&calls);
     let server = Server::start(move |_| {
@@ -152,7 +152,7 @@ async fn only_harmless_calls_are_repeated() {
 }
 
 #[tokio::test]
-async fn not_being_ready_is_an_answer() {
+async fn not_ready_is_an_answer() {
     let server = Server::start(|_| (503, body(json!({"status": 503, "detail": "first snapshot is on its way"})))).await;
     let client = client(&server.url);
     assert_eq!(client.ready().await.unwrap(), Readiness::NotReady("first snapshot is on its way".into()));
@@ -161,8 +161,8 @@ async fn not_being_ready_is_an_answer() {
 }
 
 #[tokio::test]
-async fn faults_name_the_url_and_what_to_do() {
-    // A port that was free a moment ago: nobody listens.
+async fn errors_have_the_url_and_what_to_do() {
+    // A port that was free a moment ago, without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = client(&free.to_string()).status().await.unwrap_err();
     let words = error.to_string();
@@ -184,7 +184,7 @@ async fn faults_name_the_url_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_node_that_says_nothing_is_given_up() {
+async fn a_node_that_does_not_answer_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let config = Config { timeout_ms: 50, retries_max: 0, ..Config::default() };
@@ -193,8 +193,8 @@ async fn a_node_that_says_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_node_closed_while_idle_is_no_fault() {
-    // Each connection serves one request and is closed without a word.
+async fn a_connection_that_the_node_closed_while_idle_is_replaced() {
+    // Each connection serves one request and is closed without notice.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
@@ -213,7 +213,7 @@ async fn a_connection_that_the_node_closed_while_idle_is_no_fault() {
 }
 
 #[tokio::test]
-async fn services_modules_and_feasts_door_are_spoken() {
+async fn services_modules_and_feasts_door_round_trip() {
     let service = FeatureService {
         name: "route_v1".into(),
         projections: vec![Projection {
@@ -264,7 +264,7 @@ async fn services_modules_and_feasts_door_are_spoken() {
 }
 
 #[tokio::test]
-async fn tails_are_asked_for_by_name_and_a_merge_is_not_repeated() {
+async fn tails_are_requested_by_name_and_a_merge_is_not_retried() {
     let merges = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&merges);
     let tail = json!({"name": "3-7-9.tail", "incarnation": "0000000000000abc", "epoch": 3, "first": 7, "last": 9, "bytes": 120});

@@ -1,4 +1,4 @@
-//! Clients that are slow, silent, broken or too many, over real sockets: each is told or let go, and others are served.
+//! Clients that are slow, silent, broken or too many, over real sockets: each gets an error or is disconnected, and others are served.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -29,19 +29,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Long enough for anything that should happen at once, on a busy machine.
+/// Long enough on a busy machine for anything that should happen at once.
 const SOON: Duration = Duration::from_secs(60);
 
-/// How long a test looks whether an answer comes that should wait.
+/// How long a test checks that no answer arrives for a request that should wait.
 const WHILE: Duration = Duration::from_millis(400);
 
 const READ: &str = r#"{"features":["v:f"],"entities":{"id":[1]}}"#;
 
-/// Knows one view without rows, and answers reads when the test wants it. A token is never reached. Panics when asked for its
-/// status.
+/// A node with one view and no rows. It answers reads when the test allows it, never reaches a token, and panics in `status`.
 struct Slow {
     catalogue: Arc<Catalogue>,
-    /// How many reads have begun.
+    /// The number of reads that have begun.
     reads: watch::Sender<usize>,
     /// While true, reads wait.
     hold: watch::Sender<bool>,
@@ -147,7 +146,7 @@ impl Door {
         door
     }
 
-    /// One whose node is still starting.
+    /// Opens a door whose node is starting.
     async fn closed(config: Config, starting: impl Fn() -> String + Send + Sync + 'static) -> (Self, Opener) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -174,7 +173,7 @@ impl Door {
         Client(TcpStream::connect(self.address).await.unwrap())
     }
 
-    /// Whether somebody else is served.
+    /// Checks that another client is served.
     async fn serves(&self) {
         let answer = self.connect().await.ask(&get("/health")).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -276,7 +275,7 @@ async fn waits(door: &Door, request: &str) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_that_wait_for_freshness_take_no_place_from_others_and_end_with_their_clients() {
+async fn reads_that_wait_for_freshness_use_no_place_of_others_and_end_with_their_clients() {
     let door = Door::open(Config { requests_max: 1, waiting_requests_max: 3, ..Config::default() }).await;
     let mut waiting = Vec::new();
     for _ in 0..3 {
@@ -303,7 +302,7 @@ async fn reads_that_wait_for_freshness_take_no_place_from_others_and_end_with_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_over_http2_wait_as_others_and_end_with_their_stream_or_connection() {
+async fn waiting_reads_over_http2_end_with_their_stream_or_connection() {
     let door = Door::open(Config { requests_max: 1, waiting_requests_max: 1, ..Config::default() }).await;
     let client = || {
         hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
@@ -339,7 +338,7 @@ async fn reads_over_http2_wait_as_others_and_end_with_their_stream_or_connection
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_says_too_little_for_too_long_is_let_go() {
+async fn a_client_that_sends_too_little_for_too_long_is_disconnected() {
     let door = Door::open(Config { header_timeout_ms: 300, ..Config::default() }).await;
     for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nS", "GET /health HTTP/1.1\r\nhost: localhost\r\nx-"] {
         let mut client = door.connect().await;
@@ -353,7 +352,7 @@ async fn whoever_says_too_little_for_too_long_is_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trickled_bodies_take_no_place_from_others_and_end() {
+async fn slow_bodies_use_no_place_of_others_and_time_out() {
     let config = Config { requests_max: 1, body_timeout_ms: 1_500, ..Config::default() };
     let door = Door::open(config).await;
     let mut slow = Vec::new();
@@ -372,7 +371,7 @@ async fn trickled_bodies_take_no_place_from_others_and_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_requests_than_there_are_places_are_told_to_come_back() {
+async fn requests_beyond_the_bound_get_retry_after() {
     let door = Door::open(Config { requests_max: 1, ..Config::default() }).await;
     let mut first = door.held_read().await;
     let second = door.connect().await.ask(&read()).await;
@@ -384,7 +383,7 @@ async fn more_requests_than_there_are_places_are_told_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_too_large_is_refused_while_it_comes() {
+async fn a_body_that_is_too_large_is_rejected_while_it_arrives() {
     const LEN: usize = 100 << 20;
     let door = Door::open(Config::default()).await;
     let before = memory_peak_kib();
@@ -416,7 +415,7 @@ fn memory_peak_kib() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_share_their_memory_and_small_ones_do_not_wait_for_them() {
+async fn large_bodies_share_a_budget_and_small_ones_need_none() {
     const MIB: usize = 1 << 20;
     let config = Config {
         read_bytes_max: MIB,
@@ -460,7 +459,7 @@ async fn large_bodies_share_their_memory_and_small_ones_do_not_wait_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_done_sending_is_still_answered() {
+async fn a_half_closed_client_is_answered() {
     let door = Door::open(Config::default()).await;
     let mut client = door.connect().await;
     client.send(read().as_bytes()).await;
@@ -472,7 +471,7 @@ async fn whoever_is_done_sending_is_still_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_breaks_off_harms_nobody() {
+async fn a_client_that_disconnects_does_not_affect_others() {
     let door = Door::open(Config::default()).await;
     for sent in [post("/get-online-features", 1_000) + "{\"fea", read(), "\r\n\r\n".into(), "\u{16}\u{3}\u{1}".into()] {
         let mut client = door.connect().await;
@@ -490,7 +489,7 @@ async fn whoever_breaks_off_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_answers_unread_is_let_go() {
+async fn a_client_that_reads_no_answers_is_disconnected() {
     let door = Door::open(Config { write_timeout_ms: 500, ..Config::default() }).await;
     let mut greedy = door.connect().await;
     let requests = get("/v1/openapi.json").repeat(1_000);
@@ -514,7 +513,7 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closing_door_answers_what_it_has_begun() {
+async fn a_closing_door_answers_running_requests() {
     let door = Door::open(Config::default()).await;
     let mut idle = door.connect().await;
     assert_eq!(idle.ask(&get("/health")).await.status, 200);
@@ -529,7 +528,7 @@ async fn a_closing_door_answers_what_it_has_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closing_door_does_not_wait_for_ever() {
+async fn a_closing_door_waits_no_longer_than_the_drain_time() {
     let door = Door::open(Config { drain_ms: 100, ..Config::default() }).await;
     let mut trickling = door.connect().await;
     trickling.send((post("/get-online-features", 100) + "{").as_bytes()).await;
@@ -539,7 +538,7 @@ async fn a_closing_door_does_not_wait_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_of_the_node_ends_one_request_only() {
+async fn a_panic_of_the_node_ends_only_one_request() {
     let door = Door::open(Config::default()).await;
     let mut client = door.connect().await;
     let answer = client.ask(&get("/v1/status")).await;
@@ -549,7 +548,7 @@ async fn a_fault_of_the_node_ends_one_request_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_is_understood_without_being_told() {
+async fn http2_needs_no_upgrade() {
     let door = Door::open(Config::default()).await;
     let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
         .http2_only(true)
@@ -568,7 +567,7 @@ async fn http2_is_understood_without_being_told() {
 
 /// A client that speaks HTTP/2 and never opens a window: no answer larger than the first one gets through.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_never_takes_an_http2_answer_is_let_go() {
+async fn a_client_that_never_reads_an_http2_answer_is_disconnected() {
     let door = Door::open(Config { write_timeout_ms: 600, ..Config::default() }).await;
     let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
         let length = (payload.len() as u32).to_be_bytes();
@@ -647,7 +646,7 @@ async fn a_web_page_can_use_no_path_of_a_door_unless_its_origin_is_configured() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http2_the_authority_and_the_origin_are_looked_at_too() {
+async fn over_http2_the_authority_and_the_origin_are_checked_too() {
     let door = Door::open(Config::default()).await;
     let stream = TcpStream::connect(door.address).await.unwrap();
     let (mut sender, connection) =
@@ -672,7 +671,7 @@ async fn over_http2_the_authority_and_the_origin_are_looked_at_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_door_is_open_while_its_node_starts_and_says_how_far_that_is() {
+async fn a_door_is_open_while_its_node_starts_and_reports_the_progress() {
     let (door, opener) = Door::closed(Config::default(), || "7 of about 9 rows are restored".to_owned()).await;
     let mut kept = door.connect().await;
     for path in ["/health", "/v1/ready", "/v1/status", "/v1/views"] {
