@@ -10,7 +10,7 @@ mod rendered;
 use crate::{
     answer::{self, Answer},
     failure::Failure,
-    place::Place,
+    slot::RequestSlot,
     state::State,
 };
 use bytes::Bytes;
@@ -34,7 +34,7 @@ pub(crate) enum Dialect {
 /// Answers a read. Returns `None` if it has more than `values_max` values.
 pub(crate) async fn read(
     state: &State,
-    place: &mut Place<'_>,
+    slot: &mut RequestSlot<'_>,
     headers: &HeaderMap,
     body: Bytes,
     dialect: Dialect,
@@ -57,7 +57,7 @@ pub(crate) async fn read(
     let columns: Vec<&[_]> = parsed.columns().map(|(_, cells)| cells).collect();
     let input = Input { names: &names, columns: &columns };
     let read = Read { shape: parsed.shape(&names), input, demand: &demand, values_max };
-    let Some(answer) = state.reader.read(&read, place).await? else { return Ok(None) };
+    let Some(answer) = state.reader.read(&read, slot).await? else { return Ok(None) };
 
     let body = match dialect {
         Dialect::Feast => {

@@ -51,7 +51,7 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
         Found::Nothing => return unknown_path(parts.uri.path()),
     };
     let started = Instant::now();
-    // The body first: clients that send their body slowly must not hold places in the meantime.
+    // The body first: clients that send their body slowly must not hold slots in the meantime.
     let max = body_max(&state, endpoint);
     let (body, mut held) = match body::read(incoming, max, &state.config, &state.bodies).await {
         Ok(read) => read,
@@ -90,20 +90,20 @@ async fn answer_whole(state: &State, whole: &Received, started: Instant, values_
     let (endpoint, body) = (*endpoint, body.clone());
     let vital =
         matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Fresh | Endpoint::Metrics | Endpoint::Status);
-    let place = match waits_for_durability(endpoint, &parts.headers) {
-        true => state.places.wait(client.as_ref()),
-        false => state.places.run(client.as_ref(), vital),
+    let slot = match waits_for_durability(endpoint, &parts.headers) {
+        true => state.slots.wait(client.as_ref()),
+        false => state.slots.run(client.as_ref(), vital),
     };
-    let mut place = match place {
-        Ok(place) => place,
+    let mut slot = match slot {
+        Ok(slot) => slot,
         Err(failure) => return Some(failed(failure, endpoint.is_feast())),
     };
     let answer = match endpoint {
         Endpoint::FeastRead => {
-            read::read(state, &mut place, &parts.headers, body, read::Dialect::Feast, values_max).await.transpose()?
+            read::read(state, &mut slot, &parts.headers, body, read::Dialect::Feast, values_max).await.transpose()?
         }
         Endpoint::Read => {
-            read::read(state, &mut place, &parts.headers, body, read::Dialect::Native, values_max).await.transpose()?
+            read::read(state, &mut slot, &parts.headers, body, read::Dialect::Native, values_max).await.transpose()?
         }
         Endpoint::FeastPush => feast::push(state, &parts.headers, body).await,
         Endpoint::FeastWrite => feast::write(state, &parts.headers, body).await,

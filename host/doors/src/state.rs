@@ -1,6 +1,6 @@
 //! What requests share.
 
-use crate::{Config, latency::Latency, place::Places, read::Rendered};
+use crate::{Config, latency::Latency, read::Rendered, slot::Slots};
 use littoral_http::{BodyBudget, Process};
 use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_read::{Limits, Reader};
@@ -22,8 +22,8 @@ pub(crate) struct State {
     resources: Arc<Resources>,
     pub(crate) node: Arc<dyn Node>,
     pub(crate) reader: Reader<Rendered>,
-    /// Places of requests.
-    pub(crate) places: Places,
+    /// Slots of requests.
+    pub(crate) slots: Slots,
     pub(crate) latency: Latency,
     /// The runtime that answers large requests.
     pub(crate) workers: Handle,
@@ -49,8 +49,8 @@ impl State {
         let config = &resources.config;
         let limits = Limits { rows_max: config.read_rows_max, values_max: config.read_values_max };
         let reader = Reader::new(node.clone(), modules, limits, littoral_runtime::clock::wall);
-        let places = Places::new(config);
+        let slots = Slots::new(config);
         let (latency, workers) = (Latency::new(), Handle::current());
-        Self { resources, node, reader, places, latency, workers }
+        Self { resources, node, reader, slots, latency, workers }
     }
 }

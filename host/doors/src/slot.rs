@@ -1,30 +1,30 @@
-//! The place of a request: among those that run, or, while it waits, among those that wait.
+//! The slot of a request: among those that run, or, while it waits, among those that wait.
 //!
 //! A waiting request costs its client nothing, so a client can send any number of them. They have a bound of their own, so that
-//! they do not use the places of requests that run.
+//! they do not use the slots of requests that run.
 
 use crate::{config::Config, failure::Failure};
 use littoral_http::Peer;
 use littoral_read::Wait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The places of a door.
-pub(crate) struct Places {
+/// The request slots of a door.
+pub(crate) struct Slots {
     running: Semaphore,
     waiting: Semaphore,
     waiting_max: usize,
 }
 
-/// The place of a request, returned when it is dropped.
-pub(crate) struct Place<'a> {
-    places: &'a Places,
+/// The slot of a request, returned when it is dropped.
+pub(crate) struct RequestSlot<'a> {
+    slots: &'a Slots,
     /// The client, if the connection does not notice that it leaves.
     client: Option<&'a Peer>,
     /// Held for its lifetime.
     _held: Option<SemaphorePermit<'a>>,
 }
 
-impl Places {
+impl Slots {
     pub(crate) fn new(config: &Config) -> Self {
         let of = |count: usize| Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS));
         Self {
@@ -34,31 +34,31 @@ impl Places {
         }
     }
 
-    /// Returns a place among those that run. A `vital` request needs none: health checks must not depend on the load.
-    pub(crate) fn run<'a>(&'a self, client: Option<&'a Peer>, vital: bool) -> Result<Place<'a>, Failure> {
+    /// Returns a slot among those that run. A `vital` request needs none: health checks must not depend on the load.
+    pub(crate) fn run<'a>(&'a self, client: Option<&'a Peer>, vital: bool) -> Result<RequestSlot<'a>, Failure> {
         match self.running.try_acquire() {
-            Ok(held) => Ok(Place { places: self, client, _held: Some(held) }),
-            Err(_) if vital => Ok(Place { places: self, client, _held: None }),
+            Ok(held) => Ok(RequestSlot { slots: self, client, _held: Some(held) }),
+            Err(_) if vital => Ok(RequestSlot { slots: self, client, _held: None }),
             Err(_) => Err(Failure::overloaded()),
         }
     }
 
-    /// Returns a place among those that wait.
-    pub(crate) fn wait<'a>(&'a self, client: Option<&'a Peer>) -> Result<Place<'a>, Failure> {
-        Ok(Place { places: self, client, _held: Some(self.waiting_place()?) })
+    /// Returns a slot among those that wait.
+    pub(crate) fn wait<'a>(&'a self, client: Option<&'a Peer>) -> Result<RequestSlot<'a>, Failure> {
+        Ok(RequestSlot { slots: self, client, _held: Some(self.waiting_slot()?) })
     }
 
-    fn waiting_place(&self) -> Result<SemaphorePermit<'_>, Failure> {
+    fn waiting_slot(&self) -> Result<SemaphorePermit<'_>, Failure> {
         self.waiting.try_acquire().map_err(|_| Failure::too_many_waiting(self.waiting_max))
     }
 }
 
-impl Wait for Place<'_> {
+impl Wait for RequestSlot<'_> {
     type Error = Failure;
 
-    /// Waits in a place among those that wait, until the client leaves. Then the request needs a place among those that run.
+    /// Waits in a slot among those that wait, until the client leaves. Then the request needs a slot among those that run.
     async fn wait_for<T: Send>(&mut self, future: impl Future<Output = T> + Send) -> Result<T, Failure> {
-        self._held = Some(self.places.waiting_place()?);
+        self._held = Some(self.slots.waiting_slot()?);
         let result = match self.client {
             None => future.await,
             Some(client) => tokio::select! {
@@ -70,7 +70,7 @@ impl Wait for Place<'_> {
                 }
             },
         };
-        self._held = Some(self.places.running.try_acquire().map_err(|_| Failure::overloaded())?);
+        self._held = Some(self.slots.running.try_acquire().map_err(|_| Failure::overloaded())?);
         Ok(result)
     }
 }
