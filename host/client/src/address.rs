@@ -2,6 +2,7 @@
 
 use crate::Error;
 use http::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The address of a node's door: scheme and authority, no path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +38,12 @@ impl Address {
     }
 }
 
+/// The characters to escape in a segment of a path and in the value of a query.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// Escapes the characters that are not allowed in a segment of a path or in the value of a query.
 pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]

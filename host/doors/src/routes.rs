@@ -1,6 +1,7 @@
 //! Routes: from method and path to an endpoint.
 
 use http::Method;
+use littoral_http::query::decode;
 use std::borrow::Cow;
 
 /// The endpoints of a door.
@@ -150,31 +151,6 @@ fn matches<'a>(pattern: &str, path: &'a str) -> Option<Cow<'a, str>> {
     (!name.is_empty() && !name.contains('/')).then(|| decode(name))
 }
 
-/// Decodes percent-encoding. Malformed sequences are kept, and so match no name.
-pub(crate) fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = (*first == b'%').then(|| after.first_chunk::<2>()).flatten();
-        let byte = hex.and_then(|hex| {
-            let digit = |byte: u8| (byte as char).to_digit(16);
-            Some((digit(hex[0])? * 16 + digit(hex[1])?) as u8)
-        });
-        out.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
-}
-
-/// Returns a parameter of a query.
-pub(crate) fn query<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
-    let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| decode(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,8 +171,6 @@ mod tests {
         for path in ["/", "/nope", "/v1/views/", "/v1/views/a/b", "/v1/views/a/rows/"] {
             assert_eq!(find(&Method::GET, path), Found::Nothing, "{path}");
         }
-        assert_eq!(query(Some("limit=5&cursor=a%2Bb"), "cursor").as_deref(), Some("a+b"));
-        assert_eq!(decode("%zz%4"), "%zz%4");
     }
 
     #[test]

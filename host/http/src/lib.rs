@@ -15,6 +15,7 @@ mod connection;
 mod limits;
 mod listener;
 mod process;
+pub mod query;
 mod socket;
 mod stall;
 mod unread;

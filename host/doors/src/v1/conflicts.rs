@@ -8,11 +8,12 @@ use crate::{
     answer::{self, Answer},
     failure::Failure,
     json::{push_int, push_text},
-    receipt, routes,
+    receipt,
     state::State,
 };
 use http::HeaderMap;
 use littoral_api::code;
+use littoral_http::query::parameter;
 use littoral_model::{
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
@@ -28,7 +29,7 @@ const PAGE_MAX: usize = 1_000;
 
 /// Answers `GET /v1/conflicts`: the newest first.
 pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
-    let limit = routes::query(query, "limit").map_or(Ok(PAGE), |limit| limit.parse::<usize>());
+    let limit = parameter(query, "limit").map_or(Ok(PAGE), |limit| limit.parse::<usize>());
     let limit = limit.ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
         Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_MAX}"))
     })?;

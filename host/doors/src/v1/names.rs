@@ -1,13 +1,14 @@
 //! Modules, feature services and push sources.
 
 use super::{json, parse, unknown};
-use crate::{answer::Answer, failure::Failure, routes, state::State};
+use crate::{answer::Answer, failure::Failure, state::State};
 use bytes::Bytes;
 use littoral_api::{
     ChangeReceipt, code,
     modules::{Edges, ModuleInfo, ModulePut, Modules},
     names::{PushSources, Service, Services, Source},
 };
+use littoral_http::query::parameter;
 use littoral_model::{
     catalogue::CatalogueChange,
     details::{PushSourceDefinition, ServiceDefinition},
@@ -35,7 +36,7 @@ pub(super) fn get_module(state: &State, name: &str) -> Result<Answer, Failure> {
 
 /// Returns the release that a query names, as `release` or under its former name `version`.
 fn release(query: Option<&str>) -> Result<String, Failure> {
-    let (release, older) = (routes::query(query, "release"), routes::query(query, "version"));
+    let (release, older) = (parameter(query, "release"), parameter(query, "version"));
     if let (Some(release), Some(older)) = (&release, &older)
         && release != older
     {
@@ -63,7 +64,7 @@ pub(super) async fn put_module(
     if component.is_empty() {
         return Err(Failure::bad_request(code::EMPTY_MODULE, "the body is empty; send the component's bytes"));
     }
-    let wait_ms = routes::query(query, "wait_ms").map_or(Ok(0), |ms| ms.parse::<u64>());
+    let wait_ms = parameter(query, "wait_ms").map_or(Ok(0), |ms| ms.parse::<u64>());
     let wait_ms = wait_ms
         .map_err(|_| Failure::bad_request(code::INVALID_WAIT, "'wait_ms' is not a whole number of milliseconds"))?;
     let put = state.node.put_module(name.to_owned(), release, component).await?;

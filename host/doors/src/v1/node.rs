@@ -4,7 +4,6 @@ use super::json;
 use crate::{
     answer::{self, Answer, typed},
     failure::Failure,
-    routes,
     state::State,
 };
 use http::StatusCode;
@@ -15,6 +14,7 @@ use littoral_api::{
     node::{Catalogue, Fresh, Ready, Status},
     view::View,
 };
+use littoral_http::query::parameter;
 use littoral_model::{
     position::Incarnation,
     status::{NodeStatus, Shortfalls},
@@ -92,7 +92,7 @@ pub(super) fn fresh(state: &State) -> Result<Answer, Failure> {
 
 /// Answers `POST /v1/adopt?log=`.
 pub(super) fn adopt(state: &State, query: Option<&str>) -> Result<Answer, Failure> {
-    let log = routes::query(query, "log").map(|log| log.parse::<Incarnation>()).transpose();
+    let log = parameter(query, "log").map(|log| log.parse::<Incarnation>()).transpose();
     let log = log.map_err(|error| Failure::bad_request(code::INVALID_LOG, format!("'log': {error}")))?;
     match state.node.adopt(log) {
         Some(Ok(adopted)) => json(&adopted),

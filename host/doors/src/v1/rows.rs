@@ -8,7 +8,6 @@ use crate::{
     json::{push_int, push_text, push_value},
     offload,
     receipt::{self, Layout},
-    routes,
     rows::{Rows, Writer},
     state::State,
 };
@@ -17,6 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use littoral_api::code;
 use littoral_columnar::{ARROW_STREAM, Limits};
+use littoral_http::query::parameter;
 use littoral_model::{
     catalogue::Catalogue, entity_key, event_time::EventTime, parts, ports::Node, row::Row, view::FeatureView,
     write::RowBatch,
@@ -200,11 +200,11 @@ pub(super) async fn page(state: &State, name: &str, query: Option<&str>) -> Resu
 fn held_page(node: &dyn Node, config: &Config, name: &str, query: Option<&str>) -> Result<Answer, Failure> {
     let catalogue = node.catalogue();
     let view = catalogue.view(name).ok_or_else(|| unknown("feature view", code::UNKNOWN_VIEW, name))?;
-    let limit = routes::query(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
+    let limit = parameter(query, "limit").map_or(Ok(PAGE_ROWS), |limit| limit.parse::<usize>());
     let limit = limit.ok().filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit)).ok_or_else(|| {
         Failure::bad_request(code::INVALID_LIMIT, format!("'limit' is a number from 1 to {PAGE_ROWS_MAX}"))
     })?;
-    let after = routes::query(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
+    let after = parameter(query, "cursor").map(|cursor| URL_SAFE_NO_PAD.decode(cursor.as_bytes())).transpose();
     let after = after
         .map_err(|_| Failure::bad_request(code::INVALID_CURSOR, "'cursor' was not returned by an earlier page"))?;
     let page = node.page(view.id, after.as_deref(), limit).ok_or_else(|| {

@@ -5,10 +5,10 @@ use crate::{
     answer::{self, Answer},
     failure::Failure,
     json::{push_int, push_text},
-    routes,
     state::State,
 };
 use littoral_api::{code, tails as api};
+use littoral_http::query::parameter;
 use littoral_model::{
     ports::Tails,
     position::Lsn,
@@ -119,7 +119,7 @@ async fn on_disk<T: Send + 'static>(
 }
 
 fn number(query: Option<&str>, name: &str, otherwise: u64) -> Result<u64, Failure> {
-    let Some(text) = routes::query(query, name) else { return Ok(otherwise) };
+    let Some(text) = parameter(query, name) else { return Ok(otherwise) };
     text.parse().map_err(|_| {
         let code = if name == "limit" { code::INVALID_LIMIT } else { code::INVALID_FROM };
         Failure::bad_request(code, format!("'{name}' must be a whole number, not '{}'", text.escape_debug()))

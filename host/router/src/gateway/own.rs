@@ -19,7 +19,7 @@ use crate::{
 };
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use littoral_api::code;
-use littoral_http::Process;
+use littoral_http::{Process, query::form_parameter};
 use littoral_model::{
     position::{Epoch, Position},
     region::Region,
@@ -161,10 +161,10 @@ fn status(router: &Router, process: &Process) -> Response<Answer> {
 fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result<Response<Answer>, Failure> {
     let board = router.board();
     let place = asked_place(router, &board, query, connection)?;
-    let method = parameter(query, "method").unwrap_or(Cow::Borrowed("POST"));
+    let method = form_parameter(query, "method").unwrap_or(Cow::Borrowed("POST"));
     let method = method.to_ascii_uppercase().parse().unwrap_or(Method::POST);
-    let path = parameter(query, "path").unwrap_or(Cow::Borrowed("/get-online-features"));
-    let tenant = parameter(query, "tenant");
+    let path = form_parameter(query, "path").unwrap_or(Cow::Borrowed("/get-online-features"));
+    let tenant = form_parameter(query, "tenant");
     let ask = Ask {
         purpose: purpose(&method, &path),
         place: place.coordinates,
@@ -179,16 +179,16 @@ fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result
 }
 
 fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: IpAddr) -> Result<Place, Failure> {
-    if let Some(place) = parameter(query, "place") {
+    if let Some(place) = form_parameter(query, "place") {
         let place = place.parse::<Coordinates>();
         let place =
             place.map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("parameter place: {error}")))?;
         return Ok(Place::said(place, Source::PlaceHeader));
     }
-    if let Some(region) = parameter(query, "region") {
+    if let Some(region) = form_parameter(query, "region") {
         return place_of_region(board, &region);
     }
-    let address = match parameter(query, "address") {
+    let address = match form_parameter(query, "address") {
         None => connection,
         Some(text) => text.parse().map_err(|_| {
             Failure::bad_request(code::INVALID_ADDRESS, "parameter address: use an IP address, as 203.0.113.7")
@@ -197,51 +197,8 @@ fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: 
     Ok(router.place_of(address))
 }
 
-/// Returns a parameter of a query, with percent-encoding decoded. Malformed sequences are kept.
-fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
-    let (_, value) = query?.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
-    if !value.contains(['%', '+']) {
-        return Some(Cow::Borrowed(value));
-    }
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digit = |byte: &u8| (*byte as char).to_digit(16);
-        let hex = after.first_chunk::<2>().and_then(|[high, low]| Some((digit(high)? * 16 + digit(low)?) as u8));
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            (b'+', _) => {
-                out.push(b' ');
-                rest = after;
-            }
-            _ => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    Some(String::from_utf8(out).map_or(Cow::Borrowed(value), Cow::Owned))
-}
-
 fn typed(media_type: &'static str, body: String) -> Response<Answer> {
     let mut response = Response::new(Answer::whole(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_decoded() {
-        let query = Some("place=52.5%2C13.4&tenant=a+b&path=%zz");
-        assert_eq!(parameter(query, "place").as_deref(), Some("52.5,13.4"));
-        assert_eq!(parameter(query, "tenant").as_deref(), Some("a b"));
-        assert_eq!(parameter(query, "path").as_deref(), Some("%zz"));
-        assert_eq!(parameter(query, "region"), None);
-    }
 }
