@@ -67,7 +67,7 @@ impl Known {
         let known = lives.entry(region, position.incarnation);
         if !known.lists(position.incarnation) {
             *known = Lives::of(position.incarnation);
-            Arc::make_mut(&mut self.origins).cut(region, Lsn::NONE);
+            Arc::make_mut(&mut self.origins).note_cut(region, Lsn::NONE);
         }
         let before = before?;
         match known.lists(before.incarnation) {
