@@ -1,8 +1,9 @@
-//! Whether a subscriber that holds rows may follow a publisher. An address may lead to a leader whose disk was emptied, or to one
-//! of another cluster: whoever followed it would throw away rows that may be the last in the world.
+//! Whether a subscriber that holds rows may follow a publisher.
 //!
-//! Nobody who holds nothing has anything to lose, and follows whom it is configured to follow.
-//! `host/decisions/0014-whose-log-an-edge-follows.md` says why.
+//! An address may lead to a leader whose disk was emptied, or to a leader of another cluster. A
+//! subscriber that followed it would discard rows that may exist nowhere else. A subscriber that
+//! holds nothing has nothing to lose, and follows the publisher in its configuration.
+//! `host/decisions/0014-whose-log-an-edge-follows.md` gives the reasons.
 
 use crate::frame::PublisherHello;
 use littoral_model::{
@@ -13,48 +14,45 @@ use littoral_model::{
 };
 use std::fmt;
 
-/// What a subscriber holds rows of.
+/// The log whose rows a subscriber holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The region whose log it is.
+    /// The region of the log.
     pub region: Region,
-    /// The log.
+    /// The log's name.
     pub log: Incarnation,
-    /// Its cluster; `None` while it is not known, as with rows that an older release has left.
+    /// Its cluster; `None` if unknown, as with rows written by an older release.
     pub cluster: Option<ClusterId>,
-    /// A log that an operator has had adopted in the place of this one.
+    /// A log that an operator has chosen for adoption in place of this one.
     pub adopted: Option<Incarnation>,
 }
 
-/// A publisher's log, which whoever holds rows of another must not follow.
+/// The error for a publisher whose log a subscriber that holds another log's rows must not follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherLog {
-    /// What is held.
+    /// The log whose rows are held.
     pub held: Held,
     /// The publisher's region.
     pub region: Region,
-    /// Its log.
+    /// The publisher's log.
     pub log: Incarnation,
-    /// Its last record.
+    /// The last record of the publisher's log.
     pub head: Lsn,
-    /// Its cluster.
+    /// The publisher's cluster.
     pub cluster: Option<ClusterId>,
 }
 
 impl Held {
     /// Checks whether the publisher may be followed.
-    ///
-    /// # Errors
-    /// [`OtherLog`].
     pub fn check(&self, hello: &PublisherHello) -> Result<(), OtherLog> {
-        if self.is_kin(hello) || active(Mutation::FollowOtherLog) {
+        if self.is_eligible(hello) || active(Mutation::FollowOtherLog) {
             return Ok(());
         }
         let (region, cluster, head) = (hello.region, hello.cluster, hello.head.lsn);
         Err(OtherLog { held: *self, region, log: hello.log(), head, cluster })
     }
 
-    fn is_kin(&self, hello: &PublisherHello) -> bool {
+    fn is_eligible(&self, hello: &PublisherHello) -> bool {
         let log = hello.log();
         if log == self.log || self.adopted == Some(log) {
             return true;
@@ -63,33 +61,34 @@ impl Held {
         if clusters.is_some_and(|(ours, theirs)| ours != theirs) {
             return false;
         }
-        // A tail of another region's log lacks nothing of what is held: its watermark and its histories have shown that.
+        // A tail of another region's log lacks nothing that is held, as its watermark and lineages
+        // show.
         if hello.rehomed.is_some() && hello.region != self.region {
             return true;
         }
-        // A leader states its cluster once it holds what the other regions have, and no sooner.
+        // A leader states its cluster only once it holds everything that the other regions have.
         if hello.cluster.is_none() {
             return false;
         }
         if hello.region == self.region {
             return hello.succeeds == Some(self.log);
         }
-        let knows_ours = || hello.lives.get(self.region).is_some_and(|lives| lives.log() == self.log);
-        self.cluster.is_some() || knows_ours()
+        let lists_ours = || hello.lives.get(self.region).is_some_and(|lives| lives.log() == self.log);
+        self.cluster.is_some() || lists_ours()
     }
 }
 
 impl OtherLog {
-    /// What sets it apart from what is held.
+    /// Returns why the publisher's log may not replace the held one.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self.held.cluster.zip(self.cluster) {
-            Some((ours, theirs)) if ours != theirs => "it is another cluster's",
-            Some(_) => "it was not begun in the place of the log that is held",
+            Some((ours, theirs)) if ours != theirs => "it belongs to another cluster",
+            Some(_) => "it was not created to replace the log whose rows are held",
             None if self.held.cluster.is_none() && self.cluster.is_some() => {
-                "nothing shows that it is of the cluster whose rows are held"
+                "nothing shows that it belongs to the cluster whose rows are held"
             }
-            None => "it is of no cluster yet: it was begun anew, and holds nothing of what the other regions have",
+            None => "it belongs to no cluster yet: it was recreated, and has no records of the other regions",
         }
     }
 }
@@ -97,12 +96,12 @@ impl OtherLog {
 impl fmt::Display for OtherLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { held, region, log, head, .. } = self;
-        let are = if *head <= FEW { "which is empty or nearly so" } else { "which is not empty" };
+        let size = if *head <= FEW { "which is empty or nearly empty" } else { "which is not empty" };
         write!(
             f,
-            "this address serves log {log} of region '{region}' with {head} records, {are}, and the rows held here are of log \
-             {} of region '{}': {}; mend the address or restore that leader's data, or take the other log in the place of \
-             what is held with 'littoral edge adopt --log {log}'",
+            "this address serves log {log} of region '{region}' with {head} records, {size}, but the rows held here belong to log \
+             {} of region '{}': {}; correct the address, restore that leader's data, or replace the held rows with \
+             'littoral edge adopt --log {log}'",
             held.log,
             held.region,
             self.reason()
@@ -110,5 +109,5 @@ impl fmt::Display for OtherLog {
     }
 }
 
-/// A log with so few records holds nothing but what every leader begins it with.
+/// A log with at most this many records contains only what every leader writes first.
 const FEW: Lsn = Lsn(2);

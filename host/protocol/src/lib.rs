@@ -1,6 +1,8 @@
-//! The replication protocol without IO: its messages and its decisions, event in and effect out, time as an argument.
+//! The replication protocol without IO: its messages and its decisions. Each decision maps an
+//! event to an effect, and time is an argument.
 //!
-//! Invariant: nothing here opens a socket, reads a clock or draws a random number, so that a simulation can drive it.
+//! Invariant: nothing here opens a socket, reads a clock or draws a random number, so a simulation
+//! can drive it.
 
 pub mod call;
 pub mod fill;

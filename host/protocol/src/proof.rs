@@ -1,9 +1,10 @@
-//! A replica proves itself equal to its leader: which checkpoints count, what differs, what is mended, and when mending
-//! is given up for a whole snapshot.
+//! Anti-entropy: the comparison of a replica with its leader. It decides which checkpoints count,
+//! what differs, what is repaired, and when a whole snapshot replaces repairs.
 //!
-//! A round begins with a checkpoint at the very record that is applied. The replica's kept digests are compared at once.
-//! Then a scrub adds up the rows themselves, as kept digests do not notice memory that changes by itself. What either has
-//! found is mended, bucket by bucket, and the next checkpoint shows whether that has helped.
+//! A round begins with a checkpoint at exactly the record that is applied. First the replica's
+//! kept digests are compared. Then a scrub re-hashes the rows themselves, because kept digests do
+//! not detect memory corruption. The differences from both are repaired, bucket by bucket, and the
+//! next checkpoint shows whether the repair succeeded.
 
 use littoral_model::{
     digest::{Checkpoint, ViewDigest},
@@ -14,39 +15,41 @@ use littoral_model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A bucket that differs again after this many repairs is not to be helped so.
+/// After this many repairs, a bucket that differs again is not repaired but replaced by a
+/// snapshot.
 pub const REPAIRS_MAX: u32 = 2;
-/// More buckets than this at once are not mended one by one: a snapshot is quicker.
+/// If more buckets than this differ at once, they are replaced by a snapshot, which is faster.
 pub const BUCKETS_MAX: usize = 64;
 
 /// A bucket of a view.
 pub type Bucket = (ViewId, u8);
 
-/// What to do next. The outcome is reported with the number of its round: one that arrives after its round has ended, because
-/// another replica is served since, changes nothing.
+/// The next step. The caller reports the outcome with the number of its round. An outcome that
+/// arrives after its round has ended, because another replica is now served, changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Add up the rows, then call [`Prover::scrubbed`] or [`Prover::not_scrubbed`].
+    /// Re-hash the rows, then call [`Prover::scrubbed`] or [`Prover::not_scrubbed`].
     Scrub {
         /// The round.
         round: u64,
     },
-    /// Fetch these buckets from the leader and make the replica's the same, then call [`Prover::repaired`] or
-    /// [`Prover::not_repaired`].
+    /// Fetch these buckets from the leader and make the replica's equal, then call
+    /// [`Prover::repaired`] or [`Prover::not_repaired`].
     Repair {
         /// The round.
         round: u64,
-        /// What to mend.
+        /// The buckets to repair.
         buckets: Vec<Bucket>,
     },
-    /// Mending has not helped, or too much differs: take a whole snapshot, then call [`Prover::restart`].
+    /// Install a whole snapshot, because repairs failed or too much differs. Then call
+    /// [`Prover::restart`].
     Snapshot,
 }
 
-/// When a view was last proven equal.
+/// When a view was last verified to equal the leader's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proven {
-    /// As of which record.
+    /// The record of the comparison.
     pub lsn: Lsn,
     /// When the leader took the digests, by its clock.
     pub at: Hlc,
@@ -60,56 +63,59 @@ enum Phase {
     Repairing,
 }
 
-/// What a round has found.
+/// The findings of a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
-    /// Counts rounds since the replica began.
+    /// The number of rounds since the replica started.
     pub number: u64,
     /// The checkpoint's record.
     pub lsn: Lsn,
-    /// Views that were compared.
+    /// The views that were compared.
     pub compared: BTreeSet<ViewId>,
-    /// Buckets whose digests were not the leader's.
+    /// The buckets whose digests differed from the leader's.
     pub differed: BTreeSet<Bucket>,
-    /// Buckets whose rows were not what was written to them.
+    /// The buckets whose rows had changed in memory.
     pub spoilt: BTreeSet<Bucket>,
 }
 
-/// One replica's proof.
+/// The anti-entropy state of one replica.
 #[derive(Clone, Debug, Default)]
 pub struct Prover {
-    /// Before this record the replica may hold rows that are newer than its position: it has nothing to compare.
+    /// Before this record the replica may hold rows newer than its position, so nothing can be
+    /// compared.
     exact_from: Lsn,
     phase: Phase,
     round: Round,
     finished: Option<Round>,
-    /// What is to be mended, or is being mended.
+    /// The buckets to repair, or under repair.
     broken: BTreeSet<Bucket>,
-    /// How often buckets were mended without being found equal since.
+    /// How often each bucket was repaired since it was last found equal.
     repairs: BTreeMap<Bucket, u32>,
     proven: BTreeMap<ViewId, Proven>,
 }
 
 impl Prover {
-    /// The proof of a replica whose rows are as of one record from `exact_from` on.
+    /// Starts with a replica whose rows are exactly as of its position from `exact_from` on.
     #[must_use]
     pub fn new(exact_from: Lsn) -> Self {
         Self { exact_from, ..Self::default() }
     }
 
-    /// The record before which there is nothing to compare, as rows may be newer than the position.
+    /// Returns the record before which nothing can be compared, because rows may be newer than the
+    /// position.
     #[must_use]
     pub fn exact_from(&self) -> Lsn {
         self.exact_from
     }
 
-    /// Another replica has taken this one's place; nothing is known of it.
+    /// Restarts with another replica, about which nothing is known.
     pub fn restart(&mut self, exact_from: Lsn) {
         *self = Self { round: Round { number: self.round.number, ..Round::default() }, ..Self::new(exact_from) };
     }
 
-    /// Compares. `mine` are the digests of what is held whole here, exactly as of the checkpoint's record: the
-    /// subscriber lets no other checkpoint through. Views that only one of both names prove nothing and break nothing.
+    /// Compares digests with a checkpoint. `mine` are the digests of the views that are held
+    /// whole, exactly as of the checkpoint's record, because the subscriber accepts no other
+    /// checkpoint. A view that only one side lists is neither verified nor repaired.
     pub fn checkpoint(&mut self, theirs: &Checkpoint, mine: &[ViewDigest]) -> Option<Step> {
         if theirs.lsn < self.exact_from {
             return None;
@@ -120,7 +126,7 @@ impl Prover {
             self.round = Round { number, lsn: theirs.lsn, ..Round::default() };
         }
         let busy = if begins { BTreeSet::new() } else { self.broken.clone() };
-        let mut given_up = false;
+        let mut repairs_exhausted = false;
         for mine in mine {
             let Some(theirs_view) = theirs.views.iter().find(|theirs| theirs.view == mine.view) else { continue };
             let differing: Vec<Bucket> =
@@ -131,14 +137,14 @@ impl Prover {
                 self.repairs.retain(|(view, _), _| *view != mine.view);
                 continue;
             }
-            // What is being mended may be seen half mended.
+            // A bucket under repair may be partly repaired.
             for bucket in differing.into_iter().filter(|bucket| !busy.contains(bucket)) {
-                given_up |= self.repairs.get(&bucket).is_some_and(|repairs| *repairs >= REPAIRS_MAX);
+                repairs_exhausted |= self.repairs.get(&bucket).is_some_and(|repairs| *repairs >= REPAIRS_MAX);
                 self.round.differed.insert(bucket);
                 self.broken.insert(bucket);
             }
         }
-        if given_up || self.broken.len() > BUCKETS_MAX {
+        if repairs_exhausted || self.broken.len() > BUCKETS_MAX {
             return Some(Step::Snapshot);
         }
         begins.then(|| {
@@ -147,18 +153,19 @@ impl Prover {
         })
     }
 
-    /// Whether an outcome of `phase` that was reported for `round` is the one that is waited for.
+    /// Returns whether the outcome of `phase` in `round` is expected now.
     fn awaits(&self, phase: &Phase, round: u64) -> bool {
         (self.phase == *phase && self.round.number == round) || active(Mutation::HeedStaleRound)
     }
 
-    /// The rows were added up; `spoilt` are the buckets whose kept sums did not say what the rows are. They say so now.
+    /// Handles a completed scrub. `spoilt` are the buckets whose kept sums did not match their
+    /// rows. The sums are correct now.
     pub fn scrubbed(&mut self, round: u64, spoilt: impl IntoIterator<Item = Bucket>) -> Option<Step> {
         if !self.awaits(&Phase::Scrubbing, round) {
             return None;
         }
         for bucket in spoilt {
-            // What was proven by sums that did not speak of the rows was not proven.
+            // A comparison with incorrect sums verified nothing.
             self.proven.remove(&bucket.0);
             self.round.spoilt.insert(bucket);
             self.broken.insert(bucket);
@@ -177,7 +184,7 @@ impl Prover {
         Some(Step::Repair { round, buckets: self.broken.iter().copied().collect() })
     }
 
-    /// The rows could not be added up this time.
+    /// Handles a scrub that could not be completed.
     pub fn not_scrubbed(&mut self, round: u64) {
         if !self.awaits(&Phase::Scrubbing, round) {
             return;
@@ -186,7 +193,7 @@ impl Prover {
         self.broken.clear();
     }
 
-    /// What was broken is mended; a row that was put in may be as new as `exact_from`.
+    /// Handles a completed repair. The inserted rows may be as new as `exact_from`.
     pub fn repaired(&mut self, round: u64, exact_from: Lsn) {
         if !self.awaits(&Phase::Repairing, round) {
             return;
@@ -195,7 +202,8 @@ impl Prover {
         self.end_round();
     }
 
-    /// The leader could not be asked. The next checkpoint finds the difference again.
+    /// Handles a repair that failed because the leader did not answer. The next checkpoint will
+    /// find the difference again.
     pub fn not_repaired(&mut self, round: u64) {
         if !self.awaits(&Phase::Repairing, round) {
             return;
@@ -208,19 +216,19 @@ impl Prover {
         self.phase = Phase::Idle;
     }
 
-    /// The last round that ended.
+    /// Returns the last round that ended.
     #[must_use]
     pub fn finished(&self) -> Option<&Round> {
         self.finished.as_ref()
     }
 
-    /// Whether buckets are being mended.
+    /// Returns whether buckets are being repaired.
     #[must_use]
     pub fn is_repairing(&self) -> bool {
         self.phase == Phase::Repairing
     }
 
-    /// When each view was last proven equal.
+    /// Returns when each view was last verified.
     #[must_use]
     pub fn proven(&self) -> &BTreeMap<ViewId, Proven> {
         &self.proven
@@ -259,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_rows_are_proven_and_nothing_is_mended() {
+    fn equal_rows_are_verified_and_nothing_is_repaired() {
         let mut prover = Prover::new(Lsn(5));
         assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), None, "rows may be newer than the position");
         assert_eq!(prover.checkpoint(&at(5), &[digest(&[])]), Some(scrub(1)));
@@ -269,20 +277,20 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_and_what_is_spoilt_is_mended_together() {
+    fn differing_and_corrupted_buckets_are_repaired_together() {
         let mut prover = Prover::default();
         assert_eq!(prover.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
         assert_eq!(prover.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3, 9])));
         assert!(prover.is_repairing());
-        assert_eq!(prover.checkpoint(&at(2), &[digest(&[9])]), None, "it is being mended");
+        assert_eq!(prover.checkpoint(&at(2), &[digest(&[9])]), None, "the bucket is under repair");
         prover.repaired(1, Lsn(4));
-        assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), None, "a row that was put in is newer");
+        assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), None, "an inserted row is newer");
         assert_eq!(prover.checkpoint(&at(4), &[digest(&[])]), Some(scrub(2)));
         assert_eq!(prover.proven()[&VIEW].lsn, Lsn(4));
     }
 
     #[test]
-    fn a_spoilt_view_is_not_proven_by_sums_that_did_not_notice() {
+    fn sums_that_missed_a_corruption_do_not_verify_the_view() {
         let mut prover = Prover::default();
         prover.checkpoint(&at(1), &[digest(&[])]);
         assert!(prover.proven().contains_key(&VIEW));
@@ -291,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_differs_again_after_two_repairs_takes_a_snapshot() {
+    fn a_bucket_that_differs_after_two_repairs_needs_a_snapshot() {
         let mut prover = Prover::default();
         for lsn in 1..=2 {
             assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
@@ -300,11 +308,11 @@ mod tests {
         }
         assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), Some(Step::Snapshot));
         prover.restart(Lsn(3));
-        assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), Some(scrub(4)), "a new replica begins anew");
+        assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), Some(scrub(4)), "a new replica starts from scratch");
     }
 
     #[test]
-    fn a_leader_that_cannot_be_asked_counts_for_nothing() {
+    fn failed_requests_to_the_leader_do_not_count_as_repairs() {
         let mut prover = Prover::default();
         for lsn in 1..=9 {
             assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
@@ -313,8 +321,9 @@ mod tests {
         }
     }
 
-    /// The edge replaced its replica while a bucket was fetched for the one before; the fetch failed while the new one's rows were
-    /// added up. A difference that the new round had found was forgotten, and the round found the rows equal.
+    /// Regression test. The edge replaced its replica while a bucket was fetched for the old one,
+    /// and the fetch failed during the scrub of the new one. A difference found by the new round
+    /// was forgotten, and the round reported equal rows.
     #[test]
     fn an_outcome_of_a_round_that_has_ended_changes_nothing() {
         let mut prover = Prover::default();
@@ -325,7 +334,7 @@ mod tests {
         prover.not_repaired(1);
         prover.repaired(1, Lsn(50));
         assert_eq!((prover.scrubbed(1, [(VIEW, 3)]), prover.exact_from()), (None, Lsn(2)));
-        assert_eq!(prover.scrubbed(2, []), Some(repair(2, &[7])), "what the new round has found is mended");
+        assert_eq!(prover.scrubbed(2, []), Some(repair(2, &[7])), "the findings of the new round are repaired");
         prover.not_scrubbed(2);
         prover.not_repaired(1);
         prover.repaired(1, Lsn(50));
@@ -335,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn too_much_at_once_takes_a_snapshot() {
+    fn too_many_differences_need_a_snapshot() {
         let all: Vec<u8> = (0..=u8::MAX).collect();
         assert_eq!(Prover::default().checkpoint(&at(1), &[digest(&all)]), Some(Step::Snapshot));
     }
 
     #[test]
-    fn a_view_that_the_leader_does_not_vouch_for_is_neither_proven_nor_broken() {
+    fn a_view_missing_in_the_checkpoint_is_neither_verified_nor_repaired() {
         let mut prover = Prover::default();
         let silent = Checkpoint { views: Vec::new(), ..at(1) };
         assert_eq!(prover.checkpoint(&silent, &[digest(&[9])]), Some(scrub(1)));

@@ -242,7 +242,7 @@ impl Publishing {
     }
 
     fn check(&mut self, source: &dyn Source) -> Result<(), String> {
-        if self.session.goes_on(source.head(), source.generation()) {
+        if self.session.continues(source.head(), source.generation()) {
             return Ok(());
         }
         Err("the log was begun anew, cut back or replaced".to_owned())

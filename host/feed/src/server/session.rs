@@ -408,7 +408,7 @@ impl Session<'_> {
 
     /// Whether the stream may go on.
     fn check(&self, head: Position) -> Result<(), End> {
-        if self.state.lock().goes_on(head, self.source().generation()) {
+        if self.state.lock().continues(head, self.source().generation()) {
             return Ok(());
         }
         Err(log_error("the log was begun anew, or a snapshot has replaced what is served here; connect again"))

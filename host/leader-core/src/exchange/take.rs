@@ -150,12 +150,12 @@ impl Taking {
         epochs: &mut Epochs,
         (ours, table): (&Published, &Table),
     ) -> Result<Step, Fault> {
-        let effect = self.subscriber.receive(message).inspect_err(|violation| epochs.refused(violation))?;
+        let effect = self.subscriber.receive(message).inspect_err(|violation| epochs.note_rejected(violation))?;
         Ok(match effect {
             Effect::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
             Effect::Greeted(hello) => {
-                epochs.seen(hello.head.incarnation, self.subscriber.epoch());
-                epochs.followed(self.subscriber.lives());
+                epochs.note_seen(hello.head.incarnation, self.subscriber.epoch());
+                epochs.note_followed(self.subscriber.lives());
                 self.greeted(&hello, ours)
             }
             Effect::BeginSnapshot { as_of, chain, watermark, catalogue, .. } => {
@@ -206,7 +206,7 @@ impl Taking {
     pub fn done(&mut self, done: &Done, epochs: &mut Epochs) {
         if let Done::Block(block, epoch) = done {
             self.subscriber.applied(block, *epoch);
-            epochs.seen(self.position().incarnation, self.subscriber.epoch());
+            epochs.note_seen(self.position().incarnation, self.subscriber.epoch());
         }
     }
 
