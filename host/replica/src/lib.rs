@@ -1,7 +1,8 @@
 //! Rows in memory: one table, used for a leader's state and for an edge's replica.
 //!
-//! Invariants: a row is replaced only by one that outranks it under its view's merge policy; a fill never brings back
-//! what the feed has overtaken ([`littoral_protocol::fill`]); no lock of the table is held while foreign code runs.
+//! Invariants: a row is replaced only by one that outranks it under its view's merge policy. A
+//! fill never restores a row that the feed has overtaken ([`littoral_protocol::fill`]). No lock of
+//! the table is held while other code runs.
 
 mod batch;
 mod digest;
