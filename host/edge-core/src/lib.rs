@@ -1,10 +1,12 @@
-//! An edge without IO: what its tasks decide and do in memory, event in and effect out, time as an argument.
+//! An edge without IO: what its tasks decide and do in memory. Each function maps an event to an
+//! effect, and time is an argument.
 //!
-//! `littoral-edge` drives this over HTTP/2 and tokio, and the simulation over a network, clocks and disks that follow from
-//! a seed: what is simulated is what ships.
+//! `littoral-edge` drives this crate over HTTP/2 and tokio. The simulation drives it over a
+//! network, clocks and disks that a seed determines, so the simulated code is the shipped code.
 //!
-//! Invariants: nothing here opens a socket or a file, reads a clock, draws a random number or starts a task. The position
-//! never passes what is applied; a block of records is checked whole before any of it is applied.
+//! Invariants: nothing here opens a socket or a file, reads a clock, draws a random number or
+//! starts a task. The position never passes what is applied. A block of records is checked whole
+//! before any of it is applied.
 
 mod apply;
 mod bootstrap;

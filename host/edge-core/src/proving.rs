@@ -1,5 +1,5 @@
-//! A replica against its leader's digests: what [`Prover`] decides, carried out on the table. When adding up runs, how a
-//! bucket travels and who is told is the driver's matter.
+//! Anti-entropy on the replica's table: carries out what [`Prover`] decides. The driver schedules
+//! scrubs, fetches buckets and reports results.
 
 use crate::replica::{Point, Replica};
 use bytes::Bytes;
@@ -13,18 +13,18 @@ use littoral_protocol::proof::{Bucket, Prover, Step};
 use littoral_replica::{BucketPart, Finding, Mended, Scrub, Table};
 use std::collections::VecDeque;
 
-/// What a comparison has shown.
+/// The result of a comparison with a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
     /// No view of the checkpoint is held whole.
     Nothing,
-    /// All that are have the leader's digests.
+    /// All views that are held whole have the leader's digests.
     Equal,
-    /// One has not, or could not be compared.
+    /// At least one view differs or could not be compared.
     Differs,
 }
 
-/// Compares a table, whose last record is the checkpoint's, and says what to do next.
+/// Compares a table, whose last record is the checkpoint's, and returns the next step.
 pub fn compare(prover: &mut Prover, table: &Table, checkpoint: &Checkpoint) -> (Compared, Option<Step>) {
     let mine = table.digests();
     if checkpoint.lsn < prover.exact_from() {
@@ -42,8 +42,8 @@ pub fn compare(prover: &mut Prover, table: &Table, checkpoint: &Checkpoint) -> (
     (compared, step)
 }
 
-/// Judges rows that were added up, and says what to do next. Call it between two blocks of records. Returns the buckets
-/// whose rows have changed without being written.
+/// Evaluates a finished scrub and returns the next step. Must be called between two blocks of
+/// records. Also returns the buckets whose rows changed in memory without a write.
 pub fn scrubbed(prover: &mut Prover, round: u64, scrub: Scrub) -> (Vec<Bucket>, Option<Step>) {
     let mut spoilt = scrub.finish(Finding::Adopt);
     if active(Mutation::ScrubSeesNothing) {
@@ -55,63 +55,63 @@ pub fn scrubbed(prover: &mut Prover, round: u64, scrub: Scrub) -> (Vec<Bucket>, 
     (buckets, step)
 }
 
-/// What to fetch of a bucket.
+/// A part of a bucket to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The view.
     pub view: ViewId,
     /// The bucket.
     pub bucket: u8,
-    /// Only keys behind this one.
+    /// Only keys after this one.
     pub after: Option<Bytes>,
 }
 
-/// Buckets that are made what the leader has, one after the other and each in parts.
+/// A repair: makes buckets equal to the leader's, one after the other and each in chunks.
 #[derive(Clone, Debug)]
 pub struct Mending {
     round: u64,
     buckets: VecDeque<Bucket>,
     after: Option<Bytes>,
-    /// Of the bucket that is being mended.
+    /// Counts of the bucket under repair.
     put: u64,
     removed: u64,
     exact_from: Lsn,
 }
 
-/// A bucket that was mended.
+/// A bucket that was repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MendedBucket {
-    /// Which.
+    /// The bucket.
     pub bucket: Bucket,
-    /// Rows that were put in or replaced.
+    /// The number of rows inserted or replaced.
     pub put: u64,
-    /// Rows that were taken out.
+    /// The number of rows removed.
     pub removed: u64,
 }
 
 impl Mending {
-    /// These buckets, which this round of the proof wants mended.
+    /// Starts the repair of these buckets for an anti-entropy round.
     #[must_use]
     pub fn new(round: u64, buckets: Vec<Bucket>) -> Self {
         Self { round, buckets: buckets.into(), after: None, put: 0, removed: 0, exact_from: Lsn::NONE }
     }
 
-    /// The round to report to the prover.
+    /// Returns the round, to be reported with the outcome.
     #[must_use]
     pub fn round(&self) -> u64 {
         self.round
     }
 
-    /// What to fetch next; `None` when all are mended.
+    /// Returns what to fetch next; `None` if all buckets are repaired.
     #[must_use]
     pub fn wants(&self) -> Option<Wanted> {
         self.buckets.front().map(|(view, bucket)| Wanted { view: *view, bucket: *bucket, after: self.after.clone() })
     }
 
-    /// What was wanted has come. Once everything up to its `as_of` is applied here, and only then, give the part to
-    /// [`Table::mend`], then call [`Mending::mended`].
+    /// Handles a fetched chunk. Once everything up to its `as_of` is applied here, and not
+    /// earlier, the caller passes the result to [`Table::mend`], then calls [`Mending::mended`].
     #[must_use]
-    pub fn part(&mut self, read: BucketRows) -> Option<BucketPart> {
+    pub fn chunk(&mut self, read: BucketRows) -> Option<BucketPart> {
         let (view, bucket) = *self.buckets.front()?;
         let last = read.rows.last().filter(|_| read.more).map(|row| Bytes::copy_from_slice(row.key()));
         let part = BucketPart {
@@ -126,7 +126,7 @@ impl Mending {
         Some(part)
     }
 
-    /// The part is in the table. Returns the bucket when it was its last.
+    /// Notes that the chunk is in the table. Returns the bucket after its last chunk.
     pub fn mended(&mut self, mended: Mended) -> Option<MendedBucket> {
         self.put += mended.put;
         self.removed += mended.removed;
@@ -138,33 +138,35 @@ impl Mending {
         Some(MendedBucket { bucket, put: std::mem::take(&mut self.put), removed: std::mem::take(&mut self.removed) })
     }
 
-    /// The newest record that a row put in comes from: the replica is as of one record again from there on.
+    /// Returns the newest record of an inserted row. From that record on, the replica is exactly
+    /// as of its position again.
     #[must_use]
     pub fn exact_from(&self) -> Lsn {
         self.exact_from
     }
 }
 
-/// Whether rows of a bucket that the leader had read as of `as_of`, which is reached here, may be put in: they may be newer than that.
+/// Returns whether rows of a bucket may be inserted, which the leader read as of `read.as_of` and
+/// which may be newer. The replica must have reached that position.
 #[must_use]
-pub fn may_put_in(replica: &Replica, read: &BucketRows) -> bool {
+pub fn may_insert_bucket(replica: &Replica, read: &BucketRows) -> bool {
     let newest = read.rows.iter().map(|row| row.header().lsn).max();
     let lsn = newest.map_or(read.as_of.lsn, |newest| newest.max(read.as_of.lsn));
-    replica.may_take_in(Position { lsn, ..read.as_of })
+    replica.may_insert(Position { lsn, ..read.as_of })
 }
 
-/// Whether what the leader had read as of `position` may be put in.
+/// How the replica relates to the position of rows that the leader read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Everything up to there is applied.
+    /// Everything up to the position is applied.
     Reached,
-    /// Not yet.
+    /// The position is not reached yet.
     Behind,
-    /// It never will be: the logs differ.
+    /// The position can never be reached, because the logs differ.
     OtherLog,
 }
 
-/// How far a replica at this point is from what the leader had read.
+/// Returns how a replica at this point relates to the position at which the leader read.
 #[must_use]
 pub fn reach(point: &Point, position: Position) -> Reach {
     let here = point.resume.position;

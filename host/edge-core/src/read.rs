@@ -1,4 +1,4 @@
-//! A read of the replica, and which answers of the leader may stand beside it.
+//! Reads of the replica, and which rows from the leader may complete them.
 
 use crate::{
     fills::Answered,
@@ -16,11 +16,13 @@ use std::sync::Arc;
 
 pub use littoral_model::read::Place;
 
-/// How often a key is asked of the leader when others' flights were too old for this read.
+/// The maximum number of rounds in which a read requests a key because other reads' fills were too
+/// old.
 pub const JOINS_MAX: usize = 8;
 
-/// Reads what is held and notes what is not. Position and staleness were read before, so that the rows are at least as
-/// fresh. Returns whether a view is asked that should be full and did not fit.
+/// Reads what is held and lists the misses. The caller has read position and staleness before, so
+/// the rows are at least as fresh. Returns whether the request reads a view that should be full
+/// but did not fit.
 pub fn local(
     replica: &Replica,
     request: &ReadRequest,
@@ -35,7 +37,7 @@ pub fn local(
     for (index, (read, rows)) in request.reads.iter().zip(rows.iter_mut()).enumerate() {
         rows.clear();
         let Some(route) = routes.get(&read.view) else {
-            // A view that was dropped since the request was planned.
+            // The view was dropped after the request was planned.
             rows.resize(read.keys.len(), None);
             continue;
         };
@@ -50,7 +52,7 @@ pub fn local(
         if unknown.is_empty() {
             continue;
         }
-        // Of a full view everything is held, unless it has ceased to be one while it was read.
+        // A full view holds every row, unless it became resident during the read.
         let full = route.holding == Holding::Full
             && replica.routes.load().get(&read.view).is_none_or(|route| route.holding == Holding::Full);
         if !full {
@@ -63,20 +65,20 @@ pub fn local(
 /// Why a read cannot be completed with the leader's rows.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unjoined {
-    /// Another replica is served meanwhile, and the leader's rows are beside that: read it anew.
+    /// Another replica is served now, and the leader's rows belong to it. The caller reads again.
     #[error("the replica was replaced while it was read")]
     Replaced,
-    /// They could not be had.
+    /// The rows could not be fetched.
     #[error(transparent)]
     Failed(#[from] ReadError),
 }
 
-/// The places of one read that wait for the leader's rows.
+/// A read that waits for rows from the leader.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// Of the replica that was read.
+    /// The generation of the replica that was read.
     numbering: Numbering,
-    /// What the answer states.
+    /// The position that the answer states.
     position: Position,
     lives: Arc<RegionLives>,
     open: Vec<Place>,
@@ -86,17 +88,17 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// This replica was read, the answer states `position`, and these places are open.
+    /// Starts with a read of this replica, whose answer states `position`, and its misses.
     #[must_use]
     pub fn new(replica: &Replica, position: Position, missing: Vec<Place>) -> Self {
         let (numbering, lives) = (replica.numbering, replica.point.load().lives.clone());
         Self { numbering, position, lives, open: missing, rounds: 0, rewound: false, replaced: false }
     }
 
-    /// The places to ask for now; none when the read is complete.
+    /// Returns the keys to request now; none if the read is complete.
     ///
     /// # Errors
-    /// [`Unjoined::Replaced`], and when the keys' flights were too old again and again.
+    /// [`Unjoined::Replaced`], or an error if the fills were too old in every round.
     pub fn ask(&mut self) -> Result<Vec<Place>, Unjoined> {
         if self.replaced {
             return Err(Unjoined::Replaced);
@@ -110,24 +112,25 @@ impl Joining {
         }
         Err(Unjoined::Failed(if self.rewound {
             ReadError::LeaderUnavailable(
-                "its log is not the one that this edge holds; a new snapshot is on its way".to_owned(),
+                "its log is not the one that this edge holds; a new snapshot is being fetched".to_owned(),
             )
         } else {
-            ReadError::Overloaded("the keys' flights kept being older than the read".to_owned())
+            ReadError::Overloaded("the leader's answers kept predating this read; retry".to_owned())
         }))
     }
 
-    /// The places that were not answered yet, or not by anything that may stand in this answer.
+    /// Returns the keys that have no usable row yet.
     #[must_use]
     pub fn open(&self) -> &[Place] {
         &self.open
     }
 
-    /// An answer for one of the places that were asked for. A flight that began before this read did may have brought what
-    /// is older than what the answer states, or what was asked beside an earlier replica: the place is asked for again.
+    /// Handles the leader's row for a requested key. A fill that began before this read may return
+    /// a row older than the answer's position, or a row that belongs to an earlier replica. Then
+    /// the key is requested again.
     pub fn landed(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
         let same_log = self.lives.is_one_log(answered.as_of, self.position);
-        let same_replica = answered.beside == Some(self.numbering) || active(Mutation::JoinOtherReplica);
+        let same_replica = answered.generation == Some(self.numbering) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
         if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {
             if let Some(slot) = rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize)) {
@@ -135,7 +138,7 @@ impl Joining {
             }
         } else {
             self.rewound |= !same_log;
-            self.replaced |= answered.beside.is_some_and(|beside| beside > self.numbering);
+            self.replaced |= answered.generation.is_some_and(|generation| generation > self.numbering);
             self.open.push(place);
         }
     }

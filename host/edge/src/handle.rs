@@ -1,4 +1,4 @@
-//! An edge's start, and what doors see of it.
+//! Starting an edge, and the handle that doors serve.
 
 use crate::{
     config::{Config, InvalidConfig},
@@ -31,11 +31,11 @@ pub struct Edge;
 /// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
     /// The data directory cannot be used.
-    #[error("data_dir {path}: {source}; make it writable or configure another")]
+    #[error("data_dir {path}: {source}; make it writable or configure another one")]
     DataDir {
         /// The directory.
         path: std::path::PathBuf,
@@ -60,11 +60,11 @@ pub struct Handle {
 }
 
 impl Edge {
-    /// Starts an edge: reads the local snapshot, if there is one, then follows the leader until `stop` is cancelled. It
-    /// answers from the local snapshot at once, whether or not a leader is there.
+    /// Starts an edge: reads the local snapshot, if there is one, then follows the leader until
+    /// `stop` is cancelled. With a local snapshot it answers at once, even without a leader.
     ///
     /// # Errors
-    /// [`StartError`]. A leader that does not answer and a damaged local snapshot are no errors.
+    /// [`StartError`]. An unreachable leader and a damaged local snapshot are not errors.
     pub async fn start(
         config: Config,
         runtime: Arc<dyn ModuleRuntime>,
@@ -74,7 +74,7 @@ impl Edge {
         let data_dir = config.data_dir.as_deref().map(DataDir::lock).transpose()?;
         let shared = Arc::new(Shared::new(config, runtime));
         let loading = shared.clone();
-        // Reading a large file would hold up the workers.
+        // Reading a large file would block the worker threads.
         if let Ok(Some(replica)) = tokio::task::spawn_blocking(move || local_snapshot::load(&loading.config)).await {
             shared.swap_replica(Arc::new(replica));
         }
@@ -86,7 +86,7 @@ impl Edge {
             let shared = shared.clone();
             async move {
                 follow::run(shared.clone(), stop).await;
-                // Nothing is applied any more: this is what the next start begins with.
+                // Nothing is applied any more, so the next start begins with this state.
                 local_snapshot::save(&shared).await;
                 drop(data_dir);
             }
@@ -97,16 +97,17 @@ impl Edge {
 }
 
 impl Handle {
-    /// Returns when the edge has stopped, after its token was cancelled and its last local snapshot written.
+    /// Waits until the edge has stopped: its token was cancelled and its last local snapshot is
+    /// written.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }
 }
 
-/// Damage on purpose, for tests.
+/// Deliberate damage, for tests.
 #[cfg(feature = "test-hooks")]
 impl Handle {
-    /// Changes a held row in memory without anything noticing.
+    /// Changes a held row in memory unnoticed.
     ///
     /// Returns whether there was one.
     #[must_use]
@@ -114,7 +115,7 @@ impl Handle {
         self.shared.replica.load_full().is_some_and(|replica| replica.table.corrupt(view, key))
     }
 
-    /// Loses a held row without anything noticing.
+    /// Loses a held row unnoticed.
     ///
     /// Returns whether there was one.
     #[must_use]
@@ -148,11 +149,11 @@ impl FeatureReader for Handle {
     }
 
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-        read::now(&self.shared, request, answer)
+        read::local_read(&self.shared, request, answer)
     }
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
-        Box::pin(read::with_waiting(&self.shared, request))
+        Box::pin(read::waiting_read(&self.shared, request))
     }
 }
 
@@ -211,7 +212,7 @@ impl Node for Handle {
         if let Some(wanted) = log.filter(|log| *log != offered.log) {
             return Some(Err(AdoptError::AnotherOffered { offered: OfferedLog::clone(&offered), wanted }));
         }
-        tracing::warn!(log = %offered.log, region = %offered.region, "an operator has this log adopted in the place of the one that is held");
+        tracing::warn!(log = %offered.log, region = %offered.region, "an operator made this edge adopt this log in place of the one it holds");
         *self.shared.adopting.lock() = Some(offered.log);
         self.shared.adopted.notify_one();
         Some(Ok(OfferedLog::clone(&offered)))

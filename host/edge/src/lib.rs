@@ -1,8 +1,10 @@
-//! The edge: a replica that follows its leader, answers reads from memory, and states how fresh each answer is.
+//! The edge: a replica that follows its leader, answers reads from memory, and states how fresh
+//! each answer is.
 //!
-//! [`Edge::start`] begins to follow; the [`Handle`] is what doors serve. The replica is one
-//! [`littoral_replica::Table`]. What to do with each message, answer and read is decided in [`littoral_edge_core`],
-//! which the simulation drives too; here are the tasks, the network, the files, and what is told to people.
+//! [`Edge::start`] starts an edge; doors serve its [`Handle`]. The replica is one
+//! [`littoral_replica::Table`]. [`littoral_edge_core`], which the simulation also drives, decides what to
+//! do with each message, reply and read. This crate contains the tasks, the network, the files,
+//! the logs and the metrics.
 //!
 //! Invariant: an answer's position and staleness are read before its rows.
 
@@ -12,7 +14,7 @@ mod data_dir;
 mod fills;
 mod follow;
 mod handle;
-mod homeward;
+
 mod leader_link;
 mod local_snapshot;
 mod modules;
@@ -21,6 +23,7 @@ mod progress;
 mod proof;
 mod publish;
 mod read;
+mod rehoming;
 mod row_file;
 mod shared;
 mod tails;

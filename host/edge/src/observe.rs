@@ -1,4 +1,4 @@
-//! What an edge says of itself.
+//! Status and metrics of an edge.
 
 use crate::{
     replica::{Holding, Replica},
@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// How often gauges are set.
+/// The interval at which gauges are updated.
 const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn status(shared: &Shared) -> NodeStatus {
@@ -67,7 +67,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         epoch: point.as_ref().map_or(Epoch(0), |point| point.epoch),
         position,
         head,
-        // Rounded up, as in answers: never less than the truth.
+        // Rounded up, as in answers, so that it is never too small.
         staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
         watermark,
@@ -81,10 +81,11 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
 
 pub(crate) fn shortfalls(shared: &Shared) -> Shortfalls {
     let fresh = readiness::is_fresh(shared.staleness(), shared.config.fresh_lag_max());
-    let passes_on = shared.link.is_connected() && !shared.leader_lost();
+    let forwards = shared.link.is_connected() && !shared.leader_lost();
     Shortfalls {
         not_fresh: fresh.err().map(|stale| stale.to_string()),
-        not_writable: (!passes_on).then(|| "the leader is not heard, to whom writes are passed on".to_owned()),
+        not_writable: (!forwards)
+            .then(|| "the leader, to which writes are forwarded, is not connected or silent".to_owned()),
     }
 }
 
@@ -109,7 +110,7 @@ fn views(replica: &Replica) -> Vec<ViewStatus> {
         .collect()
 }
 
-/// Sets gauges until cancelled.
+/// Updates gauges until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

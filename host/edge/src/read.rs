@@ -1,4 +1,5 @@
-//! Answers: from the replica at once, or by waiting, filling, or asking the leader, as the demand says.
+//! Reads: a local read answers from memory; a waiting read waits for freshness, waits for fills,
+//! or goes to the leader, as the demand allows.
 
 use crate::{
     fills,
@@ -20,11 +21,11 @@ use littoral_model::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// How often a read begins again because a snapshot has replaced the replica.
+/// The maximum number of times that a read restarts because a snapshot replaced the replica.
 const REPLACED_MAX: usize = 3;
 
-/// See [`littoral_model::ports::FeatureReader::read_now`].
-pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+/// Answers a local read; see [`littoral_model::ports::FeatureReader::read_now`].
+pub(crate) fn local_read(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
     let replica = shared.replica.load();
     let Some(replica) = &*replica else { return false };
     let point = replica.point.load();
@@ -32,38 +33,44 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
     if demand::unmet(&request.demand, &point, staleness).is_some() {
         return false;
     }
-    let mut missing = Vec::new();
+    let mut misses = Vec::new();
     answer.unknown.clear();
-    answer.freshness = local(shared, replica, &point, staleness, request, &mut answer.rows, &mut missing);
-    missing.is_empty()
+    answer.freshness = local(shared, replica, &point, staleness, request, &mut answer.rows, &mut misses);
+    misses.is_empty()
 }
 
-/// See [`littoral_model::ports::FeatureReader::read`].
-pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    let came = Came { at: shared.now(), deadline: Instant::now() + request.demand.wait_max };
+/// Answers a read that may wait; see [`littoral_model::ports::FeatureReader::read`].
+pub(crate) async fn waiting_read(shared: &Arc<Shared>, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let arrival = Arrival { at: shared.now(), deadline: Instant::now() + request.demand.wait_max };
     for _ in 0..REPLACED_MAX {
-        match of_one_replica(shared, request, came).await {
+        match read_one_replica(shared, request, arrival).await {
             Ok(answer) => return Ok(answer),
             Err(Unjoined::Failed(error)) => return Err(error),
             Err(Unjoined::Replaced) => {}
         }
     }
-    Err(ReadError::Overloaded("snapshots kept replacing the replica while it was read".to_owned()))
+    Err(ReadError::Overloaded("snapshots kept replacing the replica during the read; retry".to_owned()))
 }
 
-async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came) -> Result<ReadAnswer, Unjoined> {
+async fn read_one_replica(
+    shared: &Arc<Shared>,
+    request: &ReadRequest,
+    arrival: Arrival,
+) -> Result<ReadAnswer, Unjoined> {
     let demand = &request.demand;
     loop {
-        // Before the point: it has then everything that the leader had after the read had come.
-        let has_all_since = shared.is_fresh_since(came.at);
+        // Check before loading the point, which then includes everything that the leader had after
+        // the read arrived.
+        let has_all_since = shared.is_fresh_since(arrival.at);
         let Some(replica) = shared.replica.load_full() else { return Err(ReadError::NotReady.into()) };
         let point = replica.point.load_full();
         let staleness = shared.staleness();
         let configured = shared.configured.load_full();
         let Some(unmet) = demand::unmet(demand, &point, staleness) else {
-            return filled(shared, &replica, &point, staleness, request, None).await;
+            return filling_read(shared, &replica, &point, staleness, request, None).await;
         };
-        let stale = async || filled(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
+        let stale =
+            async || filling_read(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
         match (&unmet, demand.on_unmet) {
             (Unmet::Leader, OnUnmet::ServeStale) => {
                 return match at_leader(shared, request).await {
@@ -94,34 +101,35 @@ async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came)
             (_, OnUnmet::Fail) => return Err(unmet.error().into()),
             (_, OnUnmet::Wait) => match unmet.never(&configured).filter(|_| has_all_since) {
                 Some(never) => return Err(never.into()),
-                None => wait(shared, request, &unmet, came).await?,
+                None => wait(shared, request, &unmet, arrival).await?,
             },
         }
     }
 }
 
-/// When a read came, and how long it waits.
+/// When a read arrived, and its deadline.
 #[derive(Clone, Copy)]
-struct Came {
-    /// By the edge's clock.
+struct Arrival {
+    /// The arrival by the edge's clock.
     at: Duration,
     deadline: Instant,
 }
 
-/// Waits until another look is worth it.
-async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came) -> Result<(), ReadError> {
-    let Some(mut place) = place(shared, unmet)? else { return Err(unmet.error()) };
-    // What decides that a position of the log which is followed never comes.
+/// Waits until the demand should be checked again.
+async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Arrival) -> Result<(), ReadError> {
+    let Some(mut waiter) = register_waiter(shared, unmet)? else { return Err(unmet.error()) };
+    // This waiter wakes when it is decided that a position of the followed log can never be
+    // reached.
     let max = shared.config.waiting_reads_max;
     let never = unmet.never(&shared.configured.load());
     let mut decided = match &never {
-        Some(_) => shared.fresh.wait_for(came.at.as_nanos() as u64, max),
+        Some(_) => shared.fresh.wait_for(arrival.at.as_nanos() as u64, max),
         None => None,
     };
-    if never.is_some() && shared.is_fresh_since(came.at) {
+    if never.is_some() && shared.is_fresh_since(arrival.at) {
         return Ok(());
     }
-    // Only now, with the place taken: what was reached in between would wake nobody.
+    // Check only after the waiter is registered, because earlier progress would not wake it.
     let reached = shared
         .replica
         .load()
@@ -139,17 +147,18 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came)
     };
     let woken = async {
         tokio::select! {
-            () = place.woken() => {}
+            () = waiter.woken() => {}
             () = decided => {}
         }
     };
-    timeout_at(came.deadline, woken).await.map_err(|_| unmet.error())
+    timeout_at(arrival.deadline, woken).await.map_err(|_| unmet.error())
 }
 
-/// A place to wait at until another look is worth it; `None` when waiting cannot help.
-fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
+/// Registers a waiter that wakes when the demand should be checked again; `None` if waiting cannot
+/// help.
+fn register_waiter<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
-    let place = match unmet {
+    let waiter = match unmet {
         Unmet::Leader | Unmet::Quorum | Unmet::Lost { .. } => return Ok(None),
         Unmet::Stale { max: staleness_max, .. } => {
             let target = shared.now().saturating_sub(*staleness_max);
@@ -157,13 +166,14 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
         }
         Unmet::Behind { .. } => shared.applied.wait_for(unmet.look_at().map_or(u64::MAX, |lsn| lsn.0), max),
     };
-    match place {
-        Some(place) => Ok(Some(place)),
+    match waiter {
+        Some(waiter) => Ok(Some(waiter)),
         None => Err(ReadError::TooManyWaiting(max)),
     }
 }
 
-/// Reads the replica. Position and staleness were read before, so that the rows are at least as fresh.
+/// Reads the replica. The caller has read position and staleness before, so the rows are at least
+/// as fresh.
 fn local(
     shared: &Shared,
     replica: &Replica,
@@ -171,9 +181,9 @@ fn local(
     staleness: Option<Duration>,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    missing: &mut Vec<Place>,
+    misses: &mut Vec<Place>,
 ) -> Freshness {
-    let over_budget = core::local(replica, request, rows, missing);
+    let over_budget = core::local(replica, request, rows, misses);
     let degraded = shared.apart().or(over_budget.then_some(Degraded::OverBudget));
     Freshness {
         position: point.resume.position,
@@ -185,8 +195,8 @@ fn local(
     }
 }
 
-/// Reads the replica, and what it does not hold from the leader.
-async fn filled(
+/// Reads the replica, and fills the misses from the leader.
+async fn filling_read(
     shared: &Arc<Shared>,
     replica: &Replica,
     point: &Point,
@@ -195,15 +205,16 @@ async fn filled(
     degraded: Option<Degraded>,
 ) -> Result<ReadAnswer, Unjoined> {
     let mut answer = ReadAnswer::default();
-    let mut missing = Vec::new();
-    answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut missing);
-    if !missing.is_empty() {
+    let mut misses = Vec::new();
+    answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut misses);
+    if !misses.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
-        let joining = Joining::new(replica, point.resume.position, missing);
+        let joining = Joining::new(replica, point.resume.position, misses);
         match fill(shared, joining, request, &mut answer).await? {
             None => answer.freshness.source = Source::Leader,
-            // Without a leader, what is not held cannot be told from what is not there.
+            // Without a leader, a row that is not held cannot be distinguished from one that does
+            // not exist.
             Some(_) if stale_is_fine => {
                 metrics::counter!("littoral_edge_reads_incomplete_total").increment(1);
                 answer.freshness.degraded = Some(Degraded::Incomplete);
@@ -217,8 +228,8 @@ async fn filled(
     Ok(answer)
 }
 
-/// Fetches what is missing. All keys are asked for before the first answer is waited for. When the leader cannot be asked for some
-/// of them, they are the answer's unknown ones, and the reason is returned.
+/// Fetches the misses. All keys are requested before the first reply is awaited. Keys for which
+/// the leader is unavailable become the answer's unknown ones, and the reason is returned.
 async fn fill(
     shared: &Arc<Shared>,
     mut joining: Joining,
@@ -229,8 +240,8 @@ async fn fill(
     let deadline = Instant::now() + wait_max;
     let mut unavailable = None;
     loop {
-        let places = match joining.ask() {
-            Ok(places) => places,
+        let keys = match joining.ask() {
+            Ok(keys) => keys,
             Err(Unjoined::Failed(error @ ReadError::LeaderUnavailable(_))) => {
                 answer.unknown.extend(joining.open());
                 unavailable = Some(error);
@@ -238,31 +249,31 @@ async fn fill(
             }
             Err(error) => return Err(error),
         };
-        if places.is_empty() {
+        if keys.is_empty() {
             answer.unknown.sort_unstable();
             return Ok(unavailable);
         }
-        let mut flights = Vec::with_capacity(places.len());
-        for (read, key) in places {
+        let mut flights = Vec::with_capacity(keys.len());
+        for (read, key) in keys {
             let (view, bytes) = request
                 .reads
                 .get(read as usize)
-                .map_or_else(Default::default, |asked| (asked.view, asked.keys.get(key as usize)));
-            flights.push(((read, key), fills::ask(shared, view, bytes)?));
+                .map_or_else(Default::default, |requested| (requested.view, requested.keys.get(key as usize)));
+            flights.push(((read, key), fills::request(shared, view, bytes)?));
         }
-        for (place, flight) in flights {
+        for (index, flight) in flights {
             let outcome = match timeout_at(deadline, flight).await {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was given up".to_owned())),
+                Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was abandoned".to_owned())),
                 Err(_) => {
-                    let why = format!("no rows came within {} ms", wait_max.as_millis());
+                    let why = format!("no rows arrived within {} ms", wait_max.as_millis());
                     Err(ReadError::LeaderUnavailable(why))
                 }
             };
             match outcome {
-                Ok(answered) => joining.landed(place, answered, &mut answer.rows),
+                Ok(answered) => joining.landed(index, answered, &mut answer.rows),
                 Err(error @ ReadError::LeaderUnavailable(_)) => {
-                    answer.unknown.push(place);
+                    answer.unknown.push(index);
                     unavailable.get_or_insert(error);
                 }
                 Err(error) => return Err(error.into()),
@@ -271,30 +282,30 @@ async fn fill(
     }
 }
 
-/// The histories of the regions' logs.
+/// Returns the lineages of the regions' logs.
 fn lives(shared: &Shared) -> Arc<RegionLives> {
     shared.replica.load().as_ref().map(|replica| replica.point.load().lives.clone()).unwrap_or_default()
 }
 
-/// The whole read at the leader.
+/// Sends the whole read to the leader.
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
-    let asked_at = Instant::now();
+    let sent_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
-    read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, asked_at)
+    read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, sent_at)
 }
 
-/// The whole read at a majority of the regions' leaders, through ours.
+/// Sends the whole read to a majority of the regions' leaders, through this edge's leader.
 async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
-    let asked_at = Instant::now();
+    let sent_at = Instant::now();
     let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Quorum, asked_at)?;
+    let mut answer = read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Quorum, sent_at)?;
     answer.freshness.regions = regions;
     Ok(answer)
 }
 
-/// Whose log is followed.
+/// Returns the region of the followed log.
 fn region(shared: &Shared) -> Option<Region> {
     shared.replica.load().as_ref().map(|replica| replica.point.load().region)
 }

@@ -1,4 +1,5 @@
-//! Proving this edge equal to its leader because somebody asks: a checkpoint now, a scrub, and resident rows one by one.
+//! Verification on request: compares this edge with its leader through a new checkpoint, a scrub,
+//! and a row-by-row comparison of resident views.
 
 use crate::{
     proof,
@@ -22,13 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a round may take: a scrub of every row, and repairs.
+/// The maximum duration of a round: a scrub of every row, and repairs.
 const ROUND_WAIT_MAX: Duration = Duration::from_secs(120);
-/// A checkpoint that came while another round went on began none: another is asked for.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How often we look.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Resident rows that are compared in one call.
+/// The interval between checkpoint requests. A checkpoint that arrives during another round starts
+/// none, so another one is requested.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval between checks for the end of a round.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
+/// The number of resident rows compared in one call.
 const ROWS_PER_CALL: usize = 2_048;
 
 pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError> {
@@ -38,7 +40,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     let _hurried = replica.table.hurry_scrubs();
     let found = round(shared, &calls).await?;
     let clean = found.differed.is_empty() && found.spoilt.is_empty();
-    // What was mended is compared again.
+    // Repaired buckets are compared again.
     let last = if clean { found.clone() } else { round(shared, &calls).await? };
     let proven = shared.proof.prover.lock().proven().clone();
     let mut views = Vec::new();
@@ -62,7 +64,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     })
 }
 
-/// Has the leader take a checkpoint, and waits until this edge is through with it.
+/// Makes the leader take a checkpoint, and waits until this edge has completed a round with it.
 async fn round(shared: &Shared, calls: &CallClient) -> Result<Round, ReadError> {
     let deadline = Instant::now() + ROUND_WAIT_MAX;
     let before = shared.proof.prover.lock().finished().map_or(0, |round| round.number);
@@ -70,17 +72,17 @@ async fn round(shared: &Shared, calls: &CallClient) -> Result<Round, ReadError> 
     while Instant::now() < deadline {
         let lsn = calls.checkpoint().await?;
         let from = *from.get_or_insert(lsn);
-        let ask_again = Instant::now() + ASK_EVERY;
-        while Instant::now() < ask_again {
+        let retry_at = Instant::now() + REQUEST_INTERVAL;
+        while Instant::now() < retry_at {
             let finished = shared.proof.prover.lock().finished().cloned();
             if let Some(round) = finished.filter(|round| round.number > before && round.lsn >= from) {
                 return Ok(round);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
     Err(ReadError::LeaderUnavailable(format!(
-        "this edge has not come to an end with a checkpoint within {} s; see its log, and try again",
+        "this edge did not complete the comparison with a checkpoint within {} s; check its log, and retry",
         ROUND_WAIT_MAX.as_secs()
     )))
 }
@@ -118,7 +120,8 @@ fn elsewhere(view: &FeatureView) -> ViewVerification {
     }
 }
 
-/// Compares what is held of a resident view row by row. A row that differs is forgotten: the next read asks for it.
+/// Compares the held rows of a resident view one by one. A row that differs is removed, and the
+/// next read fetches it.
 async fn resident(
     shared: &Shared,
     replica: &Arc<Replica>,
@@ -155,15 +158,16 @@ async fn resident(
     })
 }
 
-/// Whether what is held now is not what the leader has. What the feed has brought since is not judged, and neither is a
-/// leader's row that is newer than what it read as of: the feed is about to bring it.
+/// Returns whether the held row differs from the leader's. Rows that the feed has changed since
+/// are not compared, and neither is a leader's row newer than its position, which the feed is
+/// about to send.
 fn differs(replica: &Replica, view: ViewId, key: &[u8], theirs: Option<&Row>, as_of: Lsn) -> bool {
     match (replica.table.get(view, key), theirs) {
         (Held::Row(held), _) if held.header().lsn > as_of => false,
         (_, Some(theirs)) if theirs.header().lsn > as_of => false,
         (Held::Row(held), Some(theirs)) => Sum::of(&held) != Sum::of(theirs),
         (Held::Row(_), None) => true,
-        // A tombstone or a miss may have come with the feed since; evicted rows are held no more.
+        // The feed may have brought a tombstone or a miss since; an evicted row is no longer held.
         (Held::Absent | Held::Unknown, _) => false,
     }
 }

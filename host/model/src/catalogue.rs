@@ -80,9 +80,7 @@ pub enum InvalidChange {
     },
     /// The release name already belongs to another component. A release never changes its
     /// component.
-    #[error(
-        "release '{version}' of module '{module}' already exists with different contents; use a new release name"
-    )]
+    #[error("release '{version}' of module '{module}' already exists with different contents; use a new release name")]
     ReleaseTaken {
         /// The module.
         module: String,

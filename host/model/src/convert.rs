@@ -100,9 +100,7 @@ impl fmt::Display for Why {
             }
             Self::NotNumber => ", which is not a number that a double can hold",
             Self::NotTime(why) => return write!(f, ", which {why}"),
-            Self::NullElement => {
-                ": only lists of float or double can hold missing elements, as NaN"
-            }
+            Self::NullElement => ": only lists of float or double can hold missing elements, as NaN",
         })
     }
 }

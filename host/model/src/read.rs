@@ -127,9 +127,7 @@ pub enum ReadError {
     #[error("the read is too large: {0}")]
     TooLarge(String),
     /// What the demanded token covers is lost, or was never written.
-    #[error(
-        "the token '{token}' can never be reached: {reason}; repeat the write, and demand its new token"
-    )]
+    #[error("the token '{token}' can never be reached: {reason}; repeat the write, and demand its new token")]
     TokenLost {
         /// The part of the token that cannot be reached.
         token: String,

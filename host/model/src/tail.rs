@@ -165,7 +165,11 @@ mod tests {
     fn rows_are_merged_only_into_the_same_view() {
         let lost = with(&[view("a", &["f", "g"])]).view("a").cloned().unwrap();
         assert_eq!(check_view(&lost, &with(&[view("a", &["f", "g"])])), Ok(()));
-        assert_eq!(check_view(&lost, &with(&[view("a", &["f", "g"]), view("a", &["f", "g", "h"])])), Ok(()), "it has more features");
+        assert_eq!(
+            check_view(&lost, &with(&[view("a", &["f", "g"]), view("a", &["f", "g", "h"])])),
+            Ok(()),
+            "it has more features"
+        );
         let unknown = check_view(&lost, &with(&[view("b", &["f", "g"])]));
         assert_eq!(unknown, Err(WriteError::UnknownView("a".into())));
 

@@ -41,7 +41,9 @@ pub struct Publisher {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The two sides support no common version.
-    #[error("the subscriber supports feed protocol versions {min} to {max}, but this node supports only version {VERSION_MAX}")]
+    #[error(
+        "the subscriber supports feed protocol versions {min} to {max}, but this node supports only version {VERSION_MAX}"
+    )]
     Version {
         /// The subscriber's oldest version.
         min: u16,
@@ -49,7 +51,9 @@ pub enum Refusal {
         max: u16,
     },
     /// A relay that is behind the subscriber would undo records that the subscriber has.
-    #[error("this relay has the log up to {head}, but the subscriber has it up to {applied}; retry shortly, or use another publisher")]
+    #[error(
+        "this relay has the log up to {head}, but the subscriber has it up to {applied}; retry shortly, or use another publisher"
+    )]
     Behind {
         /// The relay's last record.
         head: Lsn,
@@ -80,7 +84,9 @@ pub enum Refusal {
         last: u64,
     },
     /// The subscriber reports as applied records that were never sent, or fewer than before.
-    #[error("the subscriber reports record {got} as applied, but the last record sent is {sent}, and it reported {applied} before")]
+    #[error(
+        "the subscriber reports record {got} as applied, but the last record sent is {sent}, and it reported {applied} before"
+    )]
     Applied {
         /// The record reported.
         got: Lsn,

@@ -349,7 +349,8 @@ impl Subscriber {
         }
         let theirs = hello.lives.get(hello.region);
         if let Some(theirs) = theirs
-            && (self.known.continued_after(theirs) || self.known_lives.iter().any(|(_, known)| theirs.is_past_of(known)))
+            && (self.known.continued_after(theirs)
+                || self.known_lives.iter().any(|(_, known)| theirs.is_past_of(known)))
             && !active(Mutation::FollowOldEpoch)
         {
             return Err(Violation::PastLife { life: theirs.current() });

@@ -129,7 +129,11 @@ fn resident_rows_stay_within_their_budget() {
     assert!(counts.bytes <= 100_000 && counts.rows > 50, "{counts:?}");
     assert_eq!(counts.rows as usize, table.len());
     let gone = (0..10_000).find(|key| held(&table, RESIDENT, *key).is_none()).expect("some were evicted");
-    assert_eq!(fill(&table, gone, Some(put(RESIDENT, gone, 1)), 1), Filled::Taken, "an evicted row can be filled again");
+    assert_eq!(
+        fill(&table, gone, Some(put(RESIDENT, gone, 1)), 1),
+        Filled::Taken,
+        "an evicted row can be filled again"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
 use littoral_edge_core::{
     Replica,
     fills::{self, Asked, Flight, Judged, Outcome},
-    proving::{Reach, Wanted, may_put_in, reach},
+    proving::{Reach, Wanted, may_insert_bucket, reach},
 };
 use littoral_model::{
     digest::BucketRows,
@@ -50,8 +50,8 @@ impl World {
     /// Begins as many calls as the edge's flights want.
     pub(crate) fn begin_call(&mut self, edge: usize) {
         let Some(flights) = self.edges[edge].flights.next_call() else { return };
-        let may_ask = self.edges[edge].follower.may_ask();
-        let Some(stream) = self.streams[edge].as_ref().filter(|_| may_ask) else {
+        let may_request_rows = self.edges[edge].follower.may_request_rows();
+        let Some(stream) = self.streams[edge].as_ref().filter(|_| may_request_rows) else {
             return self.fail_call(edge, flights);
         };
         let to = stream.target;
@@ -110,7 +110,7 @@ impl World {
             let reached = reach(&replica.point.load(), came.as_of);
             match reached {
                 Reach::Behind => *read = Some(came),
-                Reach::Reached if !may_put_in(&replica, &came) => {
+                Reach::Reached if !may_insert_bucket(&replica, &came) => {
                     state.mending = None;
                     state.prover.not_repaired(round);
                 }
@@ -119,7 +119,7 @@ impl World {
                     state.prover.not_repaired(round);
                 }
                 Reach::Reached => {
-                    if let Some(part) = mending.part(came) {
+                    if let Some(part) = mending.chunk(came) {
                         let mended = replica.table.mend_by(replica.numbering, &part);
                         replica.holds(mended.exact_from);
                         let complete = mending.mended(mended).is_some();
@@ -210,8 +210,8 @@ impl World {
                 let mut rows = rows::iter(&block);
                 for flight in flights {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
-                    match fills::judge(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
-                        Judged::Land(answered) => {
+                    match fills::settle(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
+                        Judged::Finish(answered) => {
                             self.note(Happening::Filled { edge, as_of: as_of.lsn });
                             self.land(edge, &flight.key, &Ok(answered));
                         }
@@ -253,7 +253,7 @@ impl World {
     }
 
     fn land(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
-        for asker in self.edges[edge].flights.land(key) {
+        for asker in self.edges[edge].flights.finish(key) {
             self.landed(asker, outcome);
         }
     }

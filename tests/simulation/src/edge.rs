@@ -152,12 +152,12 @@ impl Edge {
     /// # Errors
     /// Why the stream must end.
     pub fn take(&mut self, message: Downstream) -> Result<Took, Ends> {
-        let took = match self.follower.take(message).map_err(Ends::Violation)? {
+        let took = match self.follower.receive(message).map_err(Ends::Violation)? {
             Effect::Greeted(hello) => {
                 let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::current);
                 return Ok(Took::Greeted(life, hello.epoch));
             }
-            Effect::SnapshotBegun | Effect::RowsTaken(_) | Effect::Nothing => Took::Nothing,
+            Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Took::Nothing,
             // This world has one region.
             Effect::Rehomed { .. } => return Err(Ends::GivenUp),
             Effect::Serve { replica, replaced, .. } => {

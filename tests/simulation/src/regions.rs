@@ -388,7 +388,7 @@ impl World {
             },
         };
         let Some(message) = message else { return Ok(()) };
-        match self.edge.take(message) {
+        match self.edge.receive(message) {
             Ok(Effect::Greeted(hello)) => {
                 self.events.note(self.now, || Happening::EdgeGreeted {
                     region: hello.region,

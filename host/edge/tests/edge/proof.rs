@@ -1,4 +1,4 @@
-//! Proving the replica equal to its leader: what is equal is proven, what is not is found and mended.
+//! Anti-entropy: equal replicas are verified, and differences are detected and repaired.
 
 use crate::{leader::*, support::*};
 use littoral_edge::{Config, ViewMode};
@@ -16,7 +16,7 @@ fn proven(node: &littoral_edge::Handle) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn a_replica_is_proven_equal_at_the_checkpoints_record_while_records_go_on() {
+async fn a_replica_is_verified_at_the_checkpoints_record_while_records_continue() {
     let leader = Leader::new(7);
     (0..2_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let served = serve(&leader).await;
@@ -38,7 +38,7 @@ async fn a_replica_is_proven_equal_at_the_checkpoints_record_while_records_go_on
 }
 
 #[tokio::test]
-async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint() {
+async fn a_row_that_changes_in_memory_is_repaired_at_the_next_checkpoint() {
     let leader = Leader::new(7);
     (0..1_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -47,7 +47,7 @@ async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint
     assert_eq!(edge.values(1, &[77], &token).await, [Some(77)]);
     assert!(edge.node.corrupt(VIEW, &key(77)));
     assert!(edge.node.lose(VIEW, &key(500)));
-    assert_ne!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "the damage is there");
+    assert_ne!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "the row is corrupted");
     leader.take_checkpoint();
     for _ in 0..2_000 {
         if edge.values(1, &[77, 500], &token).await == [Some(77), Some(500)] {
@@ -55,7 +55,7 @@ async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    assert_eq!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "one checkpoint mends it");
+    assert_eq!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "one checkpoint repairs it");
     edge.eventually("mended", |node| node.status().gauges["repairing"] == 0.0).await;
     let lsn = leader.take_checkpoint();
     edge.eventually("proven again", |node| proven(node) == Some(lsn.0 as f64)).await;
@@ -63,7 +63,7 @@ async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint
 }
 
 #[tokio::test]
-async fn damage_that_was_written_over_leaves_nothing_to_mend() {
+async fn overwritten_corruption_needs_no_repair() {
     let leader = Leader::new(7);
     (0..100).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -80,7 +80,7 @@ async fn damage_that_was_written_over_leaves_nothing_to_mend() {
 }
 
 #[tokio::test]
-async fn verifying_says_what_differed_that_it_is_mended_and_then_that_all_is_equal() {
+async fn verification_reports_and_repairs_differences_then_reports_equality() {
     let leader = Leader::new(7);
     (0..300).for_each(|key| drop(leader.put(1, key, key as i64)));
     (0..50).for_each(|key| drop(leader.put(2, key, key as i64)));
@@ -106,7 +106,7 @@ async fn verifying_says_what_differed_that_it_is_mended_and_then_that_all_is_equ
 }
 
 #[tokio::test]
-async fn a_replica_that_differs_in_too_much_takes_a_snapshot() {
+async fn a_replica_with_too_many_differences_requests_a_snapshot() {
     let leader = Leader::new(7);
     (0..2_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -122,7 +122,7 @@ async fn a_replica_that_differs_in_too_much_takes_a_snapshot() {
 }
 
 #[tokio::test]
-async fn tombstones_go_where_the_log_says_so_and_replicas_stay_equal() {
+async fn tombstones_are_collected_at_the_record_and_replicas_stay_equal() {
     let leader = Leader::new(7);
     (0..100).for_each(|key| drop(leader.put(1, key, key as i64)));
     (0..50).for_each(|key| drop(leader.delete(1, key)));
@@ -137,7 +137,7 @@ async fn tombstones_go_where_the_log_says_so_and_replicas_stay_equal() {
 }
 
 #[tokio::test]
-async fn a_warm_restart_and_a_filtered_edge_are_proven_too() {
+async fn warm_restarts_and_filtered_edges_are_verified_too() {
     let directory = tempfile::tempdir().unwrap();
     let leader = Leader::new(7);
     (0..500).for_each(|key| drop(leader.put(1, key, key as i64)));

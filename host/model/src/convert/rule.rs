@@ -108,12 +108,14 @@ const NAN_ONLY: Rule = Rule::Lossless("NaN only, which is null");
 /// covers the list; its elements follow the rule of their own type and [`super::element`].
 #[must_use]
 pub const fn rule(kind: Kind, value_type: ValueType) -> Rule {
-    use Rule::{Lossless, Rejected, Accepted};
+    use Rule::{Accepted, Lossless, Rejected};
     use ValueType::{Bool, Bytes, Double, Float, Int32, Int64, String, UnixTimestamp};
     match (kind, value_type) {
         (Kind::Null, _) => Accepted("null"),
         (Kind::TimeOfDay, _) => Rejected("a time of day is not a feature type: write it as an integer or as text"),
-        (Kind::Duration, _) => Rejected("a duration is not a feature type: write it as a number in a unit of your choice"),
+        (Kind::Duration, _) => {
+            Rejected("a duration is not a feature type: write it as a number in a unit of your choice")
+        }
         (Kind::Structure, _) => Rejected("a structure is not a feature type: write its members as separate features"),
 
         (Kind::Bool, Bool) | (Kind::Text, String) | (Kind::Bytes, Bytes) => Accepted("unchanged"),

@@ -376,7 +376,9 @@ impl World {
                 self.send(me, from, Message::Snapshot(connection, epoch, log));
             }
             Err(NotJoined::Over(_)) => self.members[me].idle(),
-            Err(NotJoined::Stranger | NotJoined::Unsound) => unreachable!("all are members and report their own history"),
+            Err(NotJoined::Stranger | NotJoined::Unsound) => {
+                unreachable!("all are members and report their own history")
+            }
         }
         self.pump(me);
     }

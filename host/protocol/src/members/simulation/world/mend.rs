@@ -34,9 +34,10 @@ impl World {
             ));
         }
         match self.members.iter().position(|member| member.log != leader.log) {
-            Some(member) => {
-                Err(format!("member {member} has another log than leader {} after all faults are repaired", self.claim.0))
-            }
+            Some(member) => Err(format!(
+                "member {member} has another log than leader {} after all faults are repaired",
+                self.claim.0
+            )),
             None => Ok(()),
         }
     }
