@@ -37,9 +37,7 @@ pub enum Error {
         there: String,
     },
     /// A column is not a join key, feature or timestamp, and other columns are not allowed.
-    #[error(
-        "view '{view}' has no join key or feature '{column}'; remove that column, or add the feature to the view"
-    )]
+    #[error("view '{view}' has no join key or feature '{column}'; remove that column, or add the feature to the view")]
     UnknownColumn {
         /// The view.
         view: String,

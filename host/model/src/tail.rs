@@ -118,7 +118,7 @@ pub fn check_view(lost: &FeatureView, catalogue: &Catalogue) -> Result<(), Write
             Err(error) => error.to_string(),
         }
     } else {
-        format!("it was recreated: its ID was {}, and is now {}", now.id, lost.id)
+        format!("it was recreated: its ID was {}, and is now {}", lost.id, now.id)
     };
     Err(WriteError::Invalid(format!(
         "rows of view '{}' cannot be merged: {reason}; read them in the tail, and write them again",

@@ -80,7 +80,7 @@ fn a_block_round_trips_and_iteration_ends_at_the_first_fault() {
 fn a_gap_in_a_block_is_named() {
     let with_gap = block(&[record(5, in_view(1)), record(7, in_view(1))]);
     let error = records::check_dense(&with_gap, 5, 7).unwrap_err();
-    assert!(error.to_string().contains("number 7 where 6 should be"), "{error}");
+    assert!(error.to_string().contains("record 7 where 6 was expected"), "{error}");
     let dense = block(&[record(5, in_view(1)), record(6, in_view(1))]);
     assert_eq!(records::check_dense(&dense, 5, 6), Ok(()));
     assert!(records::check_dense(&dense, 5, 7).is_err());
