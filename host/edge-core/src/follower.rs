@@ -325,12 +325,12 @@ impl Follower {
         let before = replica.point.load_full();
         let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
         let lives = newest_lives(&before.lives, &hello);
-        let mut beyond = lives.beyond(&before.told, &hello.watermark);
+        let mut beyond = lives.beyond(&before.portable_watermark, &hello.watermark);
         if active(Mutation::ForgetBeyond) {
             beyond = Watermark::default();
         }
-        let (told, catalogue) = (before.told.clone(), before.catalogue.clone());
-        let point = Point::new(begins, epoch, (hello.region, lives), told, catalogue).beyond(beyond);
+        let (portable_watermark, catalogue) = (before.portable_watermark.clone(), before.catalogue.clone());
+        let point = Point::new(begins, epoch, (hello.region, lives), portable_watermark, catalogue).beyond(beyond);
         let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
         self.tailed = true;
         self.staleness.forget();
@@ -377,20 +377,20 @@ impl Follower {
 
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
         let catalogue = changes.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        let mut told = before.told.clone();
+        let mut portable_watermark = before.portable_watermark.clone();
         // If the block omits some views, it is unknown which omitted records other regions
         // replicate.
         let own = if block.dense { changes.own_content(before.region) } else { Some(block.last) };
         let followed = stream.subscriber.lives();
-        own.into_iter().for_each(|lsn| lives.raise(&mut told, before.region, followed.position(lsn)));
+        own.into_iter().for_each(|lsn| lives.raise(&mut portable_watermark, before.region, followed.position(lsn)));
         let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || changes.mixed);
         for (region, incarnation, lsn) in &changes.through {
-            let held = told.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
+            let held = portable_watermark.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
             if held.is_some_and(|held| apply::is_lost(&lives, *region, held, *incarnation)) {
                 mixed = true;
-                told.set(*region, *incarnation, *lsn);
+                portable_watermark.set(*region, *incarnation, *lsn);
             }
-            lives.raise(&mut told, *region, Position { incarnation: *incarnation, lsn: *lsn });
+            lives.raise(&mut portable_watermark, *region, Position { incarnation: *incarnation, lsn: *lsn });
             beyond = lives.beyond(&beyond, &Watermark::at(*region, *incarnation, *lsn));
         }
         let unnamed = changes.unnamed.clone();
@@ -398,7 +398,7 @@ impl Follower {
         let point = Point {
             mixed,
             unnamed,
-            ..Point::new(resume, epoch, (before.region, lives), told, catalogue).beyond(beyond)
+            ..Point::new(resume, epoch, (before.region, lives), portable_watermark, catalogue).beyond(beyond)
         };
         let level = !before.beyond.is_empty() && point.beyond.is_empty();
         replica.point.store(Arc::new(point));

@@ -108,7 +108,7 @@ pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSour
     Ok(SnapshotSource {
         as_of: point.resume.position,
         chain: point.resume.chain,
-        watermark: point.told.clone(),
+        watermark: point.portable_watermark.clone(),
         lives: RegionLives::clone(&point.lives),
         mixed: point.mixed,
         catalogue: point.catalogue.clone(),

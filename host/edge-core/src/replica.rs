@@ -70,14 +70,14 @@ pub struct Point {
     pub watermark: Watermark,
     /// Like `watermark`, but for the followed region it stops at the last record that other
     /// regions replicate, so the token can be satisfied in any region. Answers contain this one.
-    pub told: Watermark,
+    pub portable_watermark: Watermark,
     /// The positions up to which records are held that the followed log does not have yet: the
     /// region that wrote them was lost with its leader. Until the log has them, the rows are not
     /// comparable with the log's. Nearly always empty.
     pub beyond: Watermark,
     /// The histories of the regions' logs.
     pub lives: Arc<RegionLives>,
-    /// Whether there are rows that `told` does not cover. They arrived through a third region, or
+    /// Whether there are rows that `portable_watermark` does not cover. They arrived through a third region, or
     /// a region's log was recreated since the last snapshot. Another region's log may lack some of
     /// them.
     pub mixed: bool,
@@ -92,13 +92,13 @@ pub struct Point {
 const NEVER_EXACT: Lsn = Lsn(u64::MAX);
 
 impl Point {
-    /// Creates a point in this region's log. `told` has the positions of every region's records.
+    /// Creates a point in this region's log. `portable_watermark` has the positions of every region's records.
     #[must_use]
     pub fn new(
         resume: Resume,
         epoch: Epoch,
         (region, mut lives): (Region, Arc<RegionLives>),
-        mut told: Watermark,
+        mut portable_watermark: Watermark,
         catalogue: Arc<Catalogue>,
     ) -> Self {
         let position = resume.position;
@@ -106,20 +106,20 @@ impl Point {
             // The publisher does not know lives; its log counts as having one.
             Arc::make_mut(&mut lives).set(region, Lives::of(position.incarnation));
         }
-        let mut watermark = told.clone();
+        let mut watermark = portable_watermark.clone();
         watermark.set(region, position.incarnation, position.lsn);
         let of_this_log = |(incarnation, lsn)| {
             lives.get(region).is_some_and(|lives| lives.has(Position { incarnation, lsn }, Lsn(u64::MAX)))
         };
-        if told.get(region).is_none_or(|told| !of_this_log(told)) {
-            told.set(region, position.incarnation, position.lsn);
+        if portable_watermark.get(region).is_none_or(|portable_watermark| !of_this_log(portable_watermark)) {
+            portable_watermark.set(region, position.incarnation, position.lsn);
         }
         Self {
             resume,
             epoch,
             region,
             watermark,
-            told,
+            portable_watermark,
             beyond: Watermark::default(),
             lives,
             mixed: false,
@@ -144,7 +144,7 @@ impl Point {
     /// ([`Replica::homing`]); empty if there are rows that it does not cover.
     #[must_use]
     pub fn homing(&self) -> Watermark {
-        if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.told.clone() }
+        if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.portable_watermark.clone() }
     }
 
     /// Returns the common record of the held log and one with the lineage `theirs`, if the latter

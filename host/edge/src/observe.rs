@@ -41,7 +41,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         })
         .collect();
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
-    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.told.clone());
+    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.portable_watermark.clone());
     let head = shared.head();
     let one_log = point.as_ref().is_some_and(|point| point.lives.is_one_log(head, position));
     let lag = if one_log { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };

@@ -187,7 +187,7 @@ fn local(
     let degraded = shared.apart().or(over_budget.then_some(Degraded::OverBudget));
     Freshness {
         position: point.resume.position,
-        watermark: point.told.clone(),
+        watermark: point.portable_watermark.clone(),
         staleness,
         source: Source::Replica,
         regions: Vec::new(),

@@ -25,7 +25,7 @@ pub(crate) async fn preferred_address(shared: Arc<Shared>, current: usize) {
     loop {
         sleep(every).await;
         let Some(replica) = shared.replica.load_full() else { continue };
-        let wanted = wanted.get_or_insert_with(|| replica.point.load().told.clone());
+        let wanted = wanted.get_or_insert_with(|| replica.point.load().portable_watermark.clone());
         // Check all of them, because the first of several members may answer without leading.
         for address in &before {
             if has(address, config, wanted, shared.config.fresh_lag_ms_max).await {

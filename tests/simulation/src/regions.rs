@@ -402,7 +402,7 @@ impl World {
                     region: hello.region,
                     at: point.resume.position,
                     head: hello.head,
-                    portable: point.told.clone(),
+                    portable: point.portable_watermark.clone(),
                     beyond: point.beyond.clone(),
                 });
                 self.rehomed += 1;
