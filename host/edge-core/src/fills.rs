@@ -12,7 +12,7 @@ use littoral_model::{
     row::Row,
     view::ViewId,
 };
-use littoral_replica::{Filled, Numbering};
+use littoral_replica::{Filled, Generation};
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
 /// The maximum number of keys per call.
@@ -36,7 +36,7 @@ pub struct Answered {
     /// The replica that was current when the leader was called. The row must not be used with
     /// another replica, not even of the same log, which may have been restored from a backup in
     /// between.
-    pub generation: Option<Numbering>,
+    pub generation: Option<Generation>,
 }
 
 /// The result of a fill.
@@ -185,7 +185,7 @@ pub fn settle(replica: Option<&Replica>, flight: &Flight, row: Option<Row>, as_o
         Some(Kept::OfAnotherLog) => newest,
         Some(Kept::Yes | Kept::Overtaken) | None => as_of,
     };
-    let generation = replica.map(|replica| replica.numbering);
+    let generation = replica.map(|replica| replica.generation);
     Judged::Finish(Answered { row: row.filter(|row| !row.is_tombstone()), as_of, generation })
 }
 
@@ -208,7 +208,7 @@ fn keep(replica: &Replica, (view, key): &Key, row: Option<&Row>, (as_of, newest)
     if replica.routes.load().get(view).is_none_or(|route| route.holding != Holding::Resident) {
         return Kept::Yes;
     }
-    match replica.table.fill_by(replica.numbering, *view, key, row.cloned(), as_of.lsn) {
+    match replica.table.fill_by(replica.generation, *view, key, row.cloned(), as_of.lsn) {
         Filled::Overtaken { .. } => Kept::Overtaken,
         Filled::Taken | Filled::NotKept => Kept::Yes,
     }

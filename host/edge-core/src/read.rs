@@ -11,7 +11,7 @@ use littoral_model::{
     read::{ReadError, ReadRequest},
     row::Row,
 };
-use littoral_replica::Numbering;
+use littoral_replica::Generation;
 use std::sync::Arc;
 
 pub use littoral_model::read::Place;
@@ -77,7 +77,7 @@ pub enum Unjoined {
 #[derive(Clone, Debug)]
 pub struct Joining {
     /// The generation of the replica that was read.
-    numbering: Numbering,
+    generation: Generation,
     /// The position that the answer states.
     position: Position,
     lives: Arc<RegionLives>,
@@ -91,8 +91,8 @@ impl Joining {
     /// Starts with a read of this replica, whose answer states `position`, and its misses.
     #[must_use]
     pub fn new(replica: &Replica, position: Position, missing: Vec<Place>) -> Self {
-        let (numbering, lives) = (replica.numbering, replica.point.load().lives.clone());
-        Self { numbering, position, lives, open: missing, rounds: 0, rewound: false, replaced: false }
+        let (generation, lives) = (replica.generation, replica.point.load().lives.clone());
+        Self { generation, position, lives, open: missing, rounds: 0, rewound: false, replaced: false }
     }
 
     /// Returns the keys to request now; none if the read is complete.
@@ -130,7 +130,7 @@ impl Joining {
     /// the key is requested again.
     pub fn landed(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
         let same_log = self.lives.is_one_log(answered.as_of, self.position);
-        let same_replica = answered.generation == Some(self.numbering) || active(Mutation::JoinOtherReplica);
+        let same_replica = answered.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
         if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {
             if let Some(slot) = rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize)) {
@@ -138,7 +138,7 @@ impl Joining {
             }
         } else {
             self.rewound |= !same_log;
-            self.replaced |= answered.generation.is_some_and(|generation| generation > self.numbering);
+            self.replaced |= answered.generation.is_some_and(|generation| generation > self.generation);
             self.open.push(place);
         }
     }

@@ -21,7 +21,7 @@ use littoral_protocol::{
     frame::{PublisherHello, Resume},
     subscriber::Violation,
 };
-use littoral_replica::{Numbering, Residency, Table};
+use littoral_replica::{Generation, Residency, Table};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -174,7 +174,7 @@ pub struct Replica {
     /// The position, with the state at it.
     pub point: ArcSwap<Point>,
     /// The generation of the table when this replica was created from it.
-    pub numbering: Numbering,
+    pub generation: Generation,
     /// From this record on, the rows are exactly as of the position.
     exact_from: AtomicU64,
     /// The newest record of a row from the snapshot or a repair. Before it, rows may be newer than
@@ -199,9 +199,9 @@ impl Replica {
         let exact = if point.beyond.is_empty() { point.resume.position.lsn } else { NEVER_EXACT };
         let (exact_from, newest_row) = (AtomicU64::new(exact.0), AtomicU64::new(0));
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
-        let numbering = table.numbering();
+        let generation = table.generation();
         let newest_answer = Mutex::default();
-        let replica = Self { table, routes, point, numbering, exact_from, newest_row, newest_answer };
+        let replica = Self { table, routes, point, generation, exact_from, newest_row, newest_answer };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(holdings, view);
@@ -213,12 +213,12 @@ impl Replica {
     /// record is `head`. The old replica shares the table and inserts nothing from now on.
     #[must_use]
     pub fn rehomed(from: &Self, point: Point, head: Lsn) -> Self {
-        let numbering = from.table.rebase(point.resume.position.lsn);
+        let generation = from.table.rebase(point.resume.position.lsn);
         let exact_from = if point.beyond.is_empty() { head } else { NEVER_EXACT };
         let (routes, point) = (ArcSwap::new(from.routes.load_full()), ArcSwap::from_pointee(point));
         let (exact_from, newest_row) = (AtomicU64::new(exact_from.0), AtomicU64::new(0));
         let (table, newest_answer) = (from.table.clone(), Mutex::default());
-        Self { table, routes, point, numbering, exact_from, newest_row, newest_answer }
+        Self { table, routes, point, generation, exact_from, newest_row, newest_answer }
     }
 
     /// Returns whether there are rows of records after `lsn` in the followed log.

@@ -217,9 +217,9 @@ async fn repair(shared: &Shared, replica: &Arc<Replica>, mut mending: Mending) -
             return Err("the leader's log was rolled back".to_owned());
         }
         let Some(chunk) = mending.chunk(read) else { break };
-        let (table, numbering) = (replica.table.clone(), replica.numbering);
+        let (table, generation) = (replica.table.clone(), replica.generation);
         // It scans the whole table.
-        let mended = tokio::task::spawn_blocking(move || table.mend_by(numbering, &chunk))
+        let mended = tokio::task::spawn_blocking(move || table.mend_by(generation, &chunk))
             .await
             .map_err(|error| error.to_string())?;
         replica.holds(mended.exact_from);

@@ -32,7 +32,7 @@ impl FeedSource for Handle {
     }
 
     fn generation(&self) -> u64 {
-        self.shared.replica.load().as_ref().map_or(0, |replica| replica.numbering.number())
+        self.shared.replica.load().as_ref().map_or(0, |replica| replica.generation.number())
     }
 
     fn lives(&self) -> RegionLives {

@@ -18,7 +18,7 @@ mod view;
 
 pub use digest::{Finding, Hurried, Scrub, Spoilt};
 pub use mend::{BucketPart, Mended};
-pub use rebase::Numbering;
+pub use rebase::Generation;
 pub use scan::Chunks;
 pub use table::{Applied, Config, Filled, Held, Mode, Table};
 pub use view::{Residency, ViewCounts};

@@ -1,7 +1,7 @@
 //! Repair: makes a replica's bucket equal to the leader's.
 
 use crate::{
-    rebase::Numbering,
+    rebase::Generation,
     shard::{Core, State},
     table::{Table, is_miss},
     view::Residency,
@@ -83,11 +83,11 @@ impl Table {
     /// record must be applied here. Rows that the feed has changed since are kept. May run
     /// concurrently with applying, but not with a scrub.
     pub fn mend(&self, part: &BucketPart) -> Mended {
-        self.mend_by(self.numbering(), part)
+        self.mend_by(self.generation(), part)
     }
 
-    /// Like [`Self::mend`], but does nothing if the table's numbering is no longer `numbering`.
-    pub fn mend_by(&self, numbering: Numbering, part: &BucketPart) -> Mended {
+    /// Like [`Self::mend`], but does nothing if the table's generation is no longer `generation`.
+    pub fn mend_by(&self, generation: Generation, part: &BucketPart) -> Mended {
         let mut mended = Mended::default();
         // The feed is ahead of the leader's reply.
         let is_ahead = |held: &Row| held.header().lsn > part.as_of;
@@ -98,7 +98,7 @@ impl Table {
         }
         for shard in &self.core.shards {
             let mut state = shard.0.write();
-            if numbering != self.numbering() {
+            if generation != self.generation() {
                 return mended;
             }
             let State { rows, scrubbed, .. } = &mut *state;
@@ -130,7 +130,7 @@ impl Table {
             });
         }
         for row in wanted.into_values() {
-            if self.insert_missing(numbering, row, part.as_of) {
+            if self.insert_missing(generation, row, part.as_of) {
                 mended.put += 1;
                 mended.exact_from = mended.exact_from.max(row.header().lsn);
             }
@@ -141,10 +141,10 @@ impl Table {
     /// Inserts a row that is not held, unless it may have been deleted since the chunk was read:
     /// the row is a tombstone that was collected, or its tombstone was collected without a trace.
     /// The next comparison then requests the bucket again.
-    fn insert_missing(&self, numbering: Numbering, row: &Row, as_of: Lsn) -> bool {
+    fn insert_missing(&self, generation: Generation, row: &Row, as_of: Lsn) -> bool {
         let hash = self.core.hash_of(row);
         let mut state = self.core.shard(hash).0.write();
-        if numbering != self.numbering() {
+        if generation != self.generation() {
             return false;
         }
         let State { rows, scrubbed, collected_before, collected_to, .. } = &mut *state;

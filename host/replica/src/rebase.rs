@@ -15,9 +15,9 @@ use std::sync::atomic::{
 /// Identifies the log by which a table's LSNs count. Two values are equal only if they belong to
 /// one table and no rebase happened in between. Within one process, the greater one began later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Numbering(u64);
+pub struct Generation(u64);
 
-impl Numbering {
+impl Generation {
     /// Creates one that no table had before.
     pub(crate) fn begin() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
@@ -32,18 +32,18 @@ impl Numbering {
 }
 
 impl Table {
-    /// Returns the current numbering.
+    /// Returns the current generation.
     #[must_use]
-    pub fn numbering(&self) -> Numbering {
-        Numbering(self.numbering.load(Acquire))
+    pub fn generation(&self) -> Generation {
+        Generation(self.generation.load(Acquire))
     }
 
     /// Switches to the LSNs of another log: the rows include everything up to its record `floor`.
     /// Must not run concurrently with applying.
-    pub fn rebase(&self, floor: Lsn) -> Numbering {
+    pub fn rebase(&self, floor: Lsn) -> Generation {
         // Change this first: a fill that is admitted by the old LSNs would never be corrected.
-        let numbering = Numbering::begin();
-        self.numbering.store(numbering.number(), Release);
+        let generation = Generation::begin();
+        self.generation.store(generation.number(), Release);
         for shard in &self.core.shards {
             let mut state = shard.0.write();
             state.stripe = Stripe::default();
@@ -53,7 +53,7 @@ impl Table {
                 *row = Row::at(row, floor);
             }
         }
-        numbering
+        generation
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
         let table = Table::new(Config { shards: 1, resident_bytes: Some(1 << 20), ..Config::default() });
         table.set_residency(VIEW, Residency::Resident);
         let merge = MergePolicy::LatestEvent;
-        let before = table.numbering();
+        let before = table.generation();
         assert_eq!(table.fill_by(before, VIEW, b"a", Some(row(b"a", 1, 900)), Lsn(900)), Filled::Taken);
         table.apply(row(b"b", 1, 1_000), merge, Mode::UpdateHeld);
         let after = table.rebase(Lsn(40));

@@ -5,7 +5,7 @@ use crate::{
     digest::Scrubbing,
     pace::{Hurry, Pace},
     policy::{Policy, PolicyKey},
-    rebase::Numbering,
+    rebase::Generation,
     scan::Graves,
     shard::{Core, State, is},
     view::{Residency, View, ViewCounts, footprint},
@@ -117,7 +117,7 @@ pub struct Table {
     pub(crate) scrubbing: Scrubbing,
     pub(crate) pace: Mutex<Pace>,
     pub(crate) hurry: Hurry,
-    pub(crate) numbering: AtomicU64,
+    pub(crate) generation: AtomicU64,
     /// Snapshots being read, which must not miss tombstones that are collected in the meantime.
     pub(crate) snapshots: Mutex<Vec<Weak<Graves>>>,
 }
@@ -132,10 +132,10 @@ impl Table {
         }
         let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
         let misses_max = config.misses_max;
-        let (scrubbing, snapshots, numbering) =
-            (Scrubbing::default(), Mutex::default(), AtomicU64::new(Numbering::begin().number()));
+        let (scrubbing, snapshots, generation) =
+            (Scrubbing::default(), Mutex::default(), AtomicU64::new(Generation::begin().number()));
         let (pace, hurry) = (Mutex::new(Pace::new(Instant::now())), Hurry::default());
-        Self { core, policy, misses_max, scrubbing, pace, hurry, numbering, snapshots }
+        Self { core, policy, misses_max, scrubbing, pace, hurry, generation, snapshots }
     }
 
     /// Returns what is held for a key.
@@ -265,18 +265,18 @@ impl Table {
     /// Inserts what the leader read for a key, as of its record `as_of`: a row, a tombstone, or
     /// nothing, which is remembered as a miss. Only for resident views.
     pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
-        self.fill_by(self.numbering(), view, key, row, as_of)
+        self.fill_by(self.generation(), view, key, row, as_of)
     }
 
-    /// Like [`Self::fill`], but keeps nothing if the table's numbering is no longer `numbering`.
-    pub fn fill_by(&self, numbering: Numbering, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
+    /// Like [`Self::fill`], but keeps nothing if the table's generation is no longer `generation`.
+    pub fn fill_by(&self, generation: Generation, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
         let hash = self.core.hash(view, key);
         let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();
         let row = row.unwrap_or_else(|| remembered_miss(view, key, as_of));
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
-        if numbering != self.numbering() {
+        if generation != self.generation() {
             return Filled::NotKept;
         }
         if let Err(needs) = state.stripe.admit(as_of) {

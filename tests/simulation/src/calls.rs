@@ -120,7 +120,7 @@ impl World {
                 }
                 Reach::Reached => {
                     if let Some(part) = mending.chunk(came) {
-                        let mended = replica.table.mend_by(replica.numbering, &part);
+                        let mended = replica.table.mend_by(replica.generation, &part);
                         replica.holds(mended.exact_from);
                         let complete = mending.mended(mended).is_some();
                         self.note(Happening::Mended { edge, mended, complete });

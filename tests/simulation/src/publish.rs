@@ -170,7 +170,7 @@ impl Source for Edge {
     }
 
     fn generation(&self) -> u64 {
-        self.replica().map_or(0, |replica| replica.numbering.number())
+        self.replica().map_or(0, |replica| replica.generation.number())
     }
 }
 
