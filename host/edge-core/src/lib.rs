@@ -8,6 +8,7 @@
 //! starts a task. The position never passes what is applied. A block of records is checked whole
 //! before any of it is applied.
 
+pub mod anti_entropy;
 mod apply;
 mod bootstrap;
 mod budget;
@@ -15,7 +16,6 @@ pub mod demand;
 pub mod fills;
 pub mod follower;
 pub mod holdings;
-pub mod proving;
 pub mod read;
 pub mod relay;
 pub mod replica;

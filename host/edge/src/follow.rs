@@ -1,7 +1,7 @@
 //! Follows the leader: connects, subscribes, and reconnects when the stream ends.
 //! [`littoral_edge_core::follower`] decides the effect of each message.
 
-use crate::{budget, local_snapshot, proof, rehoming, shared::Shared, tails};
+use crate::{anti_entropy, budget, local_snapshot, rehoming, shared::Shared, tails};
 use littoral_edge_core::follower::{Effect, Fault, Follower};
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_model::{
@@ -42,8 +42,8 @@ enum Ended {
     RepairFailed,
 }
 
-impl From<proof::RepairFailed> for Ended {
-    fn from(_: proof::RepairFailed) -> Self {
+impl From<anti_entropy::RepairFailed> for Ended {
+    fn from(_: anti_entropy::RepairFailed) -> Self {
         Self::RepairFailed
     }
 }
@@ -103,7 +103,7 @@ struct Driver {
     applied: Option<(Lsn, Duration)>,
     /// The last failure, so that a repeated one is logged only once.
     last_failure: String,
-    proof: proof::Driver,
+    anti_entropy: anti_entropy::Driver,
     /// The task that saves rows to disk before a snapshot replaces them.
     keeping: Option<Keeping>,
 }
@@ -119,8 +119,8 @@ impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
         let holdings = Arc::new(shared.config.holdings());
         let follower = Follower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
-        let proof = proof::Driver::new(shared.clone());
-        Self { proof, shared, follower, applied: None, last_failure: String::new(), keeping: None }
+        let anti_entropy = anti_entropy::Driver::new(shared.clone());
+        Self { anti_entropy, shared, follower, applied: None, last_failure: String::new(), keeping: None }
     }
 
     async fn follow(&mut self) -> Ended {
@@ -153,7 +153,7 @@ impl Driver {
                 biased;
                 _ = pings.tick() => self.tick(&connection)?,
                 () = &mut preferred => return Err(Ended::PreferredAddress),
-                event = self.proof.next() => self.proof.take(event)?,
+                event = self.anti_entropy.next() => self.anti_entropy.handle(event)?,
                 message = connection.receiver.next() => match message? {
                     None => return Ok(()),
                     Some(message) => {
@@ -247,7 +247,7 @@ impl Driver {
             }
             Effect::Applied { block, position, changes, level } => {
                 if level {
-                    self.shared.proof.restart(block.last);
+                    self.shared.anti_entropy.restart(block.last);
                 }
                 self.shared.relay.applied(&block, position);
                 self.shared.relay_head.send_replace(position);
@@ -267,7 +267,7 @@ impl Driver {
             }
             Effect::Compare(checkpoint) => {
                 if let Some(replica) = self.follower.serving() {
-                    self.proof.compare(replica, &checkpoint)?;
+                    self.anti_entropy.compare(replica, &checkpoint)?;
                 }
             }
             Effect::Nothing => {}

@@ -15,12 +15,12 @@ mod fills;
 mod follow;
 mod handle;
 
+mod anti_entropy;
 mod leader_link;
 mod local_snapshot;
 mod modules;
 mod observe;
 mod progress;
-mod proof;
 mod publish;
 mod read;
 mod rehoming;

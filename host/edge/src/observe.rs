@@ -45,15 +45,15 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let head = shared.head();
     let one_log = point.as_ref().is_some_and(|point| point.lives.is_one_log(head, position));
     let lag = if one_log { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
-    let proven = shared.proof.proven(shared.now());
+    let verified = shared.anti_entropy.verified(shared.now());
     let mut gauges = BTreeMap::from([
         ("lag_records".to_owned(), lag as f64),
         ("rows".to_owned(), views.iter().map(|view| view.rows).sum::<u64>() as f64),
         ("row_bytes".to_owned(), views.iter().map(|view| view.bytes).sum::<u64>() as f64),
         ("fills_waiting".to_owned(), shared.fills.waiting() as f64),
     ]);
-    gauges.insert("repairing".to_owned(), f64::from(u8::from(shared.proof.prover.lock().is_repairing())));
-    if let Some((lsn, age)) = proven {
+    gauges.insert("repairing".to_owned(), f64::from(u8::from(shared.anti_entropy.rounds.lock().is_repairing())));
+    if let Some((lsn, age)) = verified {
         gauges.insert("proven_lsn".to_owned(), lsn.0 as f64);
         gauges.insert("proven_age_ms".to_owned(), age.as_millis() as f64);
     }
@@ -129,7 +129,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         if let Some(ms) = status.staleness_ms {
             metrics::gauge!("littoral_edge_staleness_ms").set(ms as f64);
         }
-        if let Some((_, age)) = shared.proof.proven(shared.now()) {
+        if let Some((_, age)) = shared.anti_entropy.verified(shared.now()) {
             metrics::gauge!("littoral_edge_proven_age_seconds").set(age.as_secs_f64());
         }
         metrics::gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);

@@ -1,7 +1,8 @@
 //! The state shared by an edge's tasks and its readers.
 
 use crate::{
-    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, replica::Replica,
+    anti_entropy::AntiEntropyState, config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress,
+    replica::Replica,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use littoral_edge_core::relay::Relay;
@@ -37,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) relay: Relay,
     /// The position up to which this relay's subscribers may read.
     pub(crate) relay_head: watch::Sender<Position>,
-    pub(crate) proof: Proof,
+    pub(crate) anti_entropy: AntiEntropyState,
     /// The leader's digests, for this relay's subscribers.
     pub(crate) checkpoints: watch::Sender<Checkpoints>,
     pub(crate) fills: Fills,
@@ -77,7 +78,7 @@ impl Shared {
             link: LeaderLink::default(),
             relay: Relay::new(config.relay_bytes_max),
             relay_head: watch::Sender::new(Position::default()),
-            proof: Proof::default(),
+            anti_entropy: AntiEntropyState::default(),
             checkpoints: watch::Sender::default(),
             config,
             runtime,
@@ -187,7 +188,7 @@ impl Shared {
     pub(crate) fn swap_replica(&self, replica: Arc<Replica>) {
         let point = replica.point.load_full();
         let catalogue = point.catalogue.clone();
-        self.proof.restart(replica.exact_from());
+        self.anti_entropy.restart(replica.exact_from());
         // A read plans with the catalogue, reads the replica, and then checks that the catalogue
         // is still the same. View IDs differ between two logs, and between two copies of a log
         // that continued separately. So between the rows of the two there must be a moment without

@@ -2,7 +2,7 @@
 //! and a row-by-row comparison of resident views.
 
 use crate::{
-    proof,
+    anti_entropy,
     replica::{Holding, Replica},
     shared::Shared,
 };
@@ -16,7 +16,7 @@ use littoral_model::{
     row::Row,
     view::{FeatureView, ViewId},
 };
-use littoral_protocol::proof::Round;
+use littoral_protocol::anti_entropy::Round;
 use littoral_replica::Held;
 use std::{
     sync::Arc,
@@ -39,10 +39,10 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     let replica = shared.replica.load_full().ok_or(ReadError::NotReady)?;
     let _hurried = replica.table.hurry_scrubs();
     let found = round(shared, &calls).await?;
-    let clean = found.differed.is_empty() && found.spoilt.is_empty();
+    let clean = found.differed.is_empty() && found.corrupted.is_empty();
     // Repaired buckets are compared again.
     let last = if clean { found.clone() } else { round(shared, &calls).await? };
-    let proven = shared.proof.prover.lock().proven().clone();
+    let verified = shared.anti_entropy.rounds.lock().verified().clone();
     let mut views = Vec::new();
     let catalogue = replica.point.load().catalogue.clone();
     for view in catalogue.views() {
@@ -52,7 +52,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
             Some(Holding::Elsewhere) | None => elsewhere(view),
         });
     }
-    let at = proven.values().filter(|proven| proven.lsn == last.lsn).map(|proven| proven.at).max();
+    let at = verified.values().filter(|verified| verified.lsn == last.lsn).map(|verified| verified.at).max();
     Ok(Verification {
         equal: views
             .iter()
@@ -67,14 +67,14 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
 /// Makes the leader take a checkpoint, and waits until this edge has completed a round with it.
 async fn round(shared: &Shared, calls: &CallClient) -> Result<Round, ReadError> {
     let deadline = Instant::now() + ROUND_WAIT_MAX;
-    let before = shared.proof.prover.lock().finished().map_or(0, |round| round.number);
+    let before = shared.anti_entropy.rounds.lock().finished().map_or(0, |round| round.number);
     let mut from = None::<Lsn>;
     while Instant::now() < deadline {
         let lsn = calls.checkpoint().await?;
         let from = *from.get_or_insert(lsn);
         let retry_at = Instant::now() + REQUEST_INTERVAL;
         while Instant::now() < retry_at {
-            let finished = shared.proof.prover.lock().finished().cloned();
+            let finished = shared.anti_entropy.rounds.lock().finished().cloned();
             if let Some(round) = finished.filter(|round| round.number > before && round.lsn >= from) {
                 return Ok(round);
             }
@@ -91,10 +91,10 @@ fn full(replica: &Replica, view: &FeatureView, found: &Round, last: &Round) -> V
     let of_view = |buckets: &std::collections::BTreeSet<(ViewId, u8)>| -> Vec<u8> {
         buckets.iter().filter(|(id, _)| *id == view.id).map(|(_, bucket)| *bucket).collect()
     };
-    let (buckets_differed, buckets_spoilt) = (of_view(&found.differed), of_view(&found.spoilt));
+    let (buckets_differed, buckets_spoilt) = (of_view(&found.differed), of_view(&found.corrupted));
     let clean = buckets_differed.is_empty() && buckets_spoilt.is_empty();
     let equal_now =
-        last.compared.contains(&view.id) && of_view(&last.differed).is_empty() && of_view(&last.spoilt).is_empty();
+        last.compared.contains(&view.id) && of_view(&last.differed).is_empty() && of_view(&last.corrupted).is_empty();
     ViewVerification {
         view: view.name.clone(),
         residency: "full".to_owned(),
@@ -137,7 +137,7 @@ async fn resident(
         let mut keys = KeyBatch::default();
         held.iter().for_each(|row| keys.push(row.key()));
         let read = calls.read(vec![ViewRead { view: view.id, keys }], Consistency::Leader).await?;
-        proof::reach(shared, replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
+        anti_entropy::reach(shared, replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
         rows += held.iter().filter(|row| !row.is_tombstone()).count() as u64;
         for (held, theirs) in held.iter().zip(read.rows.into_iter().flatten()) {
             if differs(replica, view.id, held.key(), theirs.as_ref(), read.as_of.lsn) {

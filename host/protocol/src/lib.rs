@@ -4,12 +4,12 @@
 //! Invariant: nothing here opens a socket, reads a clock or draws a random number, so a simulation
 //! can drive it.
 
+pub mod anti_entropy;
 pub mod call;
 pub mod fill;
 pub mod frame;
 pub mod kinship;
 pub mod members;
-pub mod proof;
 pub mod publisher;
 pub mod readiness;
 pub mod staleness;

@@ -8,8 +8,8 @@ use crate::{
 };
 use littoral_edge_core::{
     Replica,
+    anti_entropy::{Reach, Wanted, may_insert_bucket, reach},
     fills::{self, Asked, Flight, Judged, Outcome},
-    proving::{Reach, Wanted, may_insert_bucket, reach},
 };
 use littoral_model::{
     digest::BucketRows,
@@ -96,7 +96,7 @@ impl World {
     fn not_mended(&mut self, edge: usize, round: u64) {
         let state = &mut self.edges[edge];
         state.mending.take_if(|(mending, _)| mending.round() == round);
-        state.prover.not_repaired(round);
+        state.anti_entropy.not_repaired(round);
     }
 
     /// Asks for the next bucket that is to be mended, or puts in what has come.
@@ -112,11 +112,11 @@ impl World {
                 Reach::Behind => *read = Some(came),
                 Reach::Reached if !may_insert_bucket(&replica, &came) => {
                     state.mending = None;
-                    state.prover.not_repaired(round);
+                    state.anti_entropy.not_repaired(round);
                 }
                 Reach::OtherLog => {
                     state.mending = None;
-                    state.prover.not_repaired(round);
+                    state.anti_entropy.not_repaired(round);
                 }
                 Reach::Reached => {
                     if let Some(part) = mending.chunk(came) {
@@ -136,11 +136,11 @@ impl World {
             (None, _) => {
                 let exact_from = mending.exact_from();
                 state.mending = None;
-                state.prover.repaired(round, exact_from);
+                state.anti_entropy.repaired(round, exact_from);
             }
             (Some(_), None) => {
                 state.mending = None;
-                state.prover.not_repaired(round);
+                state.anti_entropy.not_repaired(round);
             }
             (Some(wanted), Some(target)) => {
                 // A relay passes it on: its own rows may be what is to be mended.

@@ -3,9 +3,9 @@
 use crate::leader::KEYS;
 use littoral_edge_core::{
     Follower, Holdings, Replica, ViewMode,
+    anti_entropy::{self, Mending},
     fills::{Flights, Waiter},
     follower::{Effect, Fault},
-    proving::{self, Mending},
     read::Place,
     relay::Relay,
 };
@@ -15,8 +15,8 @@ use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
+    anti_entropy::{AntiEntropy, Step},
     frame::{Downstream, ErrorCode, SubscriberHello},
-    proof::{Prover, Step},
     subscriber::Violation,
 };
 use littoral_replica::Scrub;
@@ -70,7 +70,7 @@ pub struct Edge {
     /// The leader's digests, for those who follow.
     pub checkpoints: Checkpoints,
     /// Its proof.
-    pub prover: Prover,
+    pub anti_entropy: AntiEntropy,
     /// What it states of its freshness, by its own clock.
     pub fresh_at: Option<Duration>,
     /// What its clock shows when the world begins.
@@ -114,7 +114,7 @@ impl Edge {
             flights: Flights::new(100, 2),
             relay: Relay::new(if relays { RELAY_BYTES } else { 0 }),
             checkpoints: Checkpoints::default(),
-            prover: Prover::default(),
+            anti_entropy: AntiEntropy::default(),
             fresh_at: None,
             clock,
             rotten: BTreeSet::new(),
@@ -164,7 +164,7 @@ impl Edge {
                 if replaced {
                     self.fresh_at = None;
                 }
-                self.prover.restart(replica.exact_from());
+                self.anti_entropy.restart(replica.exact_from());
                 self.checkpoints.clear();
                 self.relay.restart(replica.point.load().resume);
                 (self.scrub, self.mending) = (None, None);
@@ -178,7 +178,7 @@ impl Edge {
             Effect::Compare(checkpoint) => {
                 let Some(replica) = self.follower.serving().cloned() else { return Ok(Took::Nothing) };
                 self.checkpoints.push((*checkpoint).clone());
-                let (_, step) = proving::compare(&mut self.prover, &replica.table, &checkpoint);
+                let (_, step) = anti_entropy::compare(&mut self.anti_entropy, &replica.table, &checkpoint);
                 self.carry_out(step)?;
                 Took::Nothing
             }
@@ -197,7 +197,7 @@ impl Edge {
             Some(Step::Scrub { round }) => {
                 match self.follower.serving().and_then(|replica| replica.table.begin_scrub()) {
                     Some(scrub) => self.scrub = Some((round, scrub, self.rotten.clone())),
-                    None => self.prover.not_scrubbed(round),
+                    None => self.anti_entropy.not_scrubbed(round),
                 }
             }
             Some(Step::Repair { round, buckets }) => self.mending = Some((Mending::new(round, buckets), None)),
@@ -215,7 +215,7 @@ impl Edge {
             self.scrub = Some((round, scrub, rotten));
             return Ok(None);
         }
-        let (_, step) = proving::scrubbed(&mut self.prover, round, scrub);
+        let (_, step) = anti_entropy::scrubbed(&mut self.anti_entropy, round, scrub);
         let found_nothing = step.is_none();
         self.carry_out(step)?;
         Ok(Some((rotten, found_nothing)))

@@ -122,7 +122,7 @@ impl World {
         // What they were to be mended with is of records that may not come; the product gives up waiting after a while.
         for edge in &mut self.edges {
             if let Some((mending, _)) = edge.mending.take() {
-                edge.prover.not_repaired(mending.round());
+                edge.anti_entropy.not_repaired(mending.round());
             }
         }
         self.goes_on_apart(leader, (of, apart))?;

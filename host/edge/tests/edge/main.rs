@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
 
+mod anti_entropy;
 mod follow;
 mod leader;
 mod modules;
-mod proof;
 mod reads;
 mod relay;
 mod restart;

@@ -1,4 +1,4 @@
-//! Anti-entropy on the replica's table: carries out what [`Prover`] decides. The driver schedules
+//! Anti-entropy on the replica's table: carries out what [`AntiEntropy`] decides. The driver schedules
 //! scrubs, fetches buckets and reports results.
 
 use crate::replica::{Point, Replica};
@@ -9,7 +9,7 @@ use littoral_model::{
     position::{Lsn, Position},
     view::ViewId,
 };
-use littoral_protocol::proof::{Bucket, Prover, Step};
+use littoral_protocol::anti_entropy::{AntiEntropy, Bucket, Step};
 use littoral_replica::{BucketPart, Finding, Mended, Scrub, Table};
 use std::collections::VecDeque;
 
@@ -25,15 +25,16 @@ pub enum Compared {
 }
 
 /// Compares a table, whose last record is the checkpoint's, and returns the next step.
-pub fn compare(prover: &mut Prover, table: &Table, checkpoint: &Checkpoint) -> (Compared, Option<Step>) {
+pub fn compare(anti_entropy: &mut AntiEntropy, table: &Table, checkpoint: &Checkpoint) -> (Compared, Option<Step>) {
     let mine = table.digests();
-    if checkpoint.lsn < prover.exact_from() {
+    if checkpoint.lsn < anti_entropy.exact_from() {
         return (Compared::Nothing, None);
     }
-    let step = prover.checkpoint(checkpoint, &mine);
+    let step = anti_entropy.checkpoint(checkpoint, &mine);
     let mut compared = mine.iter().filter(|mine| checkpoint.views.iter().any(|theirs| theirs.view == mine.view));
     let any = compared.clone().count() > 0;
-    let equal = compared.all(|mine| prover.proven().get(&mine.view).is_some_and(|proven| proven.lsn == checkpoint.lsn));
+    let equal = compared
+        .all(|mine| anti_entropy.verified().get(&mine.view).is_some_and(|verified| verified.lsn == checkpoint.lsn));
     let compared = match (equal, any) {
         (true, true) => Compared::Equal,
         (true, false) => Compared::Nothing,
@@ -44,14 +45,16 @@ pub fn compare(prover: &mut Prover, table: &Table, checkpoint: &Checkpoint) -> (
 
 /// Evaluates a finished scrub and returns the next step. Must be called between two blocks of
 /// records. Also returns the buckets whose rows changed in memory without a write.
-pub fn scrubbed(prover: &mut Prover, round: u64, scrub: Scrub) -> (Vec<Bucket>, Option<Step>) {
-    let mut spoilt = scrub.finish(Finding::Adopt);
+pub fn scrubbed(anti_entropy: &mut AntiEntropy, round: u64, scrub: Scrub) -> (Vec<Bucket>, Option<Step>) {
+    let mut corrupted = scrub.finish(Finding::Adopt);
     if active(Mutation::ScrubSeesNothing) {
-        spoilt.clear();
+        corrupted.clear();
     }
-    let buckets: Vec<Bucket> =
-        spoilt.iter().flat_map(|spoilt| spoilt.buckets.iter().map(|bucket| (spoilt.view, *bucket))).collect();
-    let step = prover.scrubbed(round, buckets.iter().copied());
+    let buckets: Vec<Bucket> = corrupted
+        .iter()
+        .flat_map(|corrupted| corrupted.buckets.iter().map(|bucket| (corrupted.view, *bucket)))
+        .collect();
+    let step = anti_entropy.scrubbed(round, buckets.iter().copied());
     (buckets, step)
 }
 

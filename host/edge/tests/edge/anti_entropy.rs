@@ -11,7 +11,7 @@ fn key(key: u64) -> [u8; 8] {
     key.to_le_bytes()
 }
 
-fn proven(node: &littoral_edge::Handle) -> Option<f64> {
+fn verified(node: &littoral_edge::Handle) -> Option<f64> {
     node.status().gauges.get("proven_lsn").copied()
 }
 
@@ -22,7 +22,7 @@ async fn a_replica_is_verified_at_the_checkpoints_record_while_records_continue(
     let served = serve(&leader).await;
     let edge = start(config(&served.address)).await;
     edge.bootstrapped().await;
-    assert_eq!(proven(&edge.node), None);
+    assert_eq!(verified(&edge.node), None);
     for round in 0..20 {
         (0..50).for_each(|key| drop(leader.put_at(1, key * 7, round, round + 2)));
         leader.delete(1, 1_000 + round as u64);
@@ -30,7 +30,7 @@ async fn a_replica_is_verified_at_the_checkpoints_record_while_records_continue(
         (0..50).for_each(|key| drop(leader.put_at(1, key * 11, round, round + 2)));
     }
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     let verification = edge.node.verify().unwrap().await.unwrap();
     assert!(verification.equal, "{verification:?}");
     assert_eq!((verification.lsn, verification.views[0].rows), (lsn, 2_000 - 20));
@@ -58,7 +58,7 @@ async fn a_row_that_changes_in_memory_is_repaired_at_the_next_checkpoint() {
     assert_eq!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "one checkpoint repairs it");
     edge.eventually("mended", |node| node.status().gauges["repairing"] == 0.0).await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven again", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified again", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(leader.snapshots.load(SeqCst), 1, "only the bucket was fetched");
 }
 
@@ -117,7 +117,7 @@ async fn a_replica_with_too_many_differences_requests_a_snapshot() {
     leader.take_checkpoint();
     edge.eventually("a snapshot", |_| leader.snapshots.load(SeqCst) == 2).await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(edge.values(1, &[0, 1_999], &token).await, [Some(0), Some(1_999)]);
 }
 
@@ -132,7 +132,7 @@ async fn tombstones_are_collected_at_the_record_and_replicas_stay_equal() {
     leader.collect_tombstones();
     let token = leader.put_at(1, 3, 33, 0);
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(edge.values(1, &[2, 3], &token).await, [None, Some(33)], "no tombstone outranks the older event");
 }
 
@@ -150,7 +150,7 @@ async fn warm_restarts_and_filtered_edges_are_verified_too() {
     let edge = start(stored(&served.address, directory.path())).await;
     edge.bootstrapped().await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(leader.snapshots.load(SeqCst), 1, "the restart was warm");
 
     let mut some = Config { follow: Some(vec!["b".into()]), ..config(&served.address) };
@@ -158,6 +158,6 @@ async fn warm_restarts_and_filtered_edges_are_verified_too() {
     let edge = start(some).await;
     edge.bootstrapped().await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert!(lsn > Lsn::NONE);
 }

@@ -1,14 +1,14 @@
 //! Anti-entropy at an edge. Digests are compared when a checkpoint arrives; scrubs and repairs run
-//! concurrently with reading and applying. [`littoral_protocol::proof`] and
-//! [`littoral_edge_core::proving`] make the decisions.
+//! concurrently with reading and applying. [`littoral_protocol::anti_entropy`] and
+//! [`littoral_edge_core::anti_entropy`] make the decisions.
 
 use crate::{replica::Replica, shared::Shared};
-use littoral_edge_core::proving::{self, Compared, MendedBucket, Mending, Reach, Wanted};
+use littoral_edge_core::anti_entropy::{self, Compared, MendedBucket, Mending, Reach, Wanted};
 use littoral_model::{
     digest::Checkpoint,
     position::{Lsn, Position},
 };
-use littoral_protocol::proof::{Prover, Step};
+use littoral_protocol::anti_entropy::{AntiEntropy, Step};
 use littoral_replica::Scrub;
 use parking_lot::Mutex;
 use std::{
@@ -30,8 +30,8 @@ const EVENTS_MAX: usize = 4;
 
 /// The anti-entropy state that status and verification read.
 #[derive(Debug, Default)]
-pub(crate) struct Proof {
-    pub(crate) prover: Mutex<Prover>,
+pub(crate) struct AntiEntropyState {
+    pub(crate) rounds: Mutex<AntiEntropy>,
     /// When all comparable views were last found equal, in nanoseconds of the edge's clock; zero
     /// for never.
     equal_at: AtomicU64,
@@ -39,16 +39,16 @@ pub(crate) struct Proof {
     equal_lsn: AtomicU64,
 }
 
-impl Proof {
+impl AntiEntropyState {
     /// Returns the record at which everything was last found equal, and how long ago that was.
-    pub(crate) fn proven(&self, now: Duration) -> Option<(Lsn, Duration)> {
+    pub(crate) fn verified(&self, now: Duration) -> Option<(Lsn, Duration)> {
         let at = self.equal_at.load(Relaxed);
         (at > 0).then(|| (Lsn(self.equal_lsn.load(Relaxed)), now.saturating_sub(Duration::from_nanos(at))))
     }
 
     /// Resets the state for another replica.
     pub(crate) fn restart(&self, exact_from: Lsn) {
-        self.prover.lock().restart(exact_from);
+        self.rounds.lock().restart(exact_from);
         self.equal_at.store(0, Relaxed);
     }
 }
@@ -96,12 +96,12 @@ impl Driver {
         let mut differs = false;
         shared.checkpoints.send_modify(|checkpoints| checkpoints.push(Checkpoint::clone(checkpoint)));
         let step = {
-            let mut prover = shared.proof.prover.lock();
-            let (compared, step) = proving::compare(&mut prover, &replica.table, checkpoint);
+            let mut rounds = shared.anti_entropy.rounds.lock();
+            let (compared, step) = anti_entropy::compare(&mut rounds, &replica.table, checkpoint);
             match compared {
                 Compared::Equal => {
-                    shared.proof.equal_lsn.store(checkpoint.lsn.0, Relaxed);
-                    shared.proof.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
+                    shared.anti_entropy.equal_lsn.store(checkpoint.lsn.0, Relaxed);
+                    shared.anti_entropy.equal_at.store(shared.now().as_nanos() as u64, Relaxed);
                     metrics::gauge!("littoral_edge_proven_lsn").set(checkpoint.lsn.0 as f64);
                 }
                 Compared::Nothing => {}
@@ -127,24 +127,24 @@ impl Driver {
         let is_served = |replica: &Arc<Replica>| serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, replica));
         match event {
             Event::Scrubbed(replica, round, scrub) if is_served(&replica) => {
-                let (buckets, step) = proving::scrubbed(&mut self.shared.proof.prover.lock(), round, scrub);
+                let (buckets, step) = anti_entropy::scrubbed(&mut self.shared.anti_entropy.rounds.lock(), round, scrub);
                 if !buckets.is_empty() {
                     metrics::counter!("littoral_edge_buckets_spoilt_total").increment(buckets.len() as u64);
                     tracing::error!(
                         ?buckets,
                         "rows changed in this edge's memory without a write: check the host's memory"
                     );
-                    self.shared.proof.equal_at.store(0, Relaxed);
+                    self.shared.anti_entropy.equal_at.store(0, Relaxed);
                 }
                 self.carry_out(&replica, step)
             }
             Event::Repaired(replica, round, exact_from) if is_served(&replica) => {
-                self.shared.proof.prover.lock().repaired(round, exact_from);
+                self.shared.anti_entropy.rounds.lock().repaired(round, exact_from);
                 Ok(())
             }
             Event::NotRepaired(replica, round, reason) if is_served(&replica) => {
                 tracing::warn!(reason, "buckets could not be repaired; the next checkpoint will retry");
-                self.shared.proof.prover.lock().not_repaired(round);
+                self.shared.anti_entropy.rounds.lock().not_repaired(round);
                 Ok(())
             }
             // The replica is no longer served.
@@ -158,7 +158,7 @@ impl Driver {
             Some(Step::Snapshot) => Err(RepairFailed),
             Some(Step::Scrub { round }) => {
                 let Some(scrub) = replica.table.begin_scrub() else {
-                    self.shared.proof.prover.lock().not_scrubbed(round);
+                    self.shared.anti_entropy.rounds.lock().not_scrubbed(round);
                     return Ok(());
                 };
                 let (replica, sender) = (replica.clone(), self.sender.clone());
@@ -213,7 +213,7 @@ async fn repair(shared: &Shared, replica: &Arc<Replica>, mut mending: Mending) -
         let calls = shared.link.calls()?;
         let read = calls.bucket(view, bucket, after).await.map_err(|error| error.to_string())?;
         reach(shared, replica, read.as_of).await?;
-        if !proving::may_insert_bucket(replica, &read) {
+        if !anti_entropy::may_insert_bucket(replica, &read) {
             return Err("the leader's log was rolled back".to_owned());
         }
         let Some(chunk) = mending.chunk(read) else { break };
@@ -237,7 +237,7 @@ pub(crate) async fn reach(shared: &Shared, replica: &Replica, position: Position
     loop {
         // Register before the check, so that progress in between wakes the waiter.
         let waiter = shared.applied.wait_for(position.lsn.0, usize::MAX);
-        match proving::reach(&replica.point.load(), position) {
+        match anti_entropy::reach(&replica.point.load(), position) {
             Reach::OtherLog => return Err("the leader now serves another log".to_owned()),
             Reach::Reached => return Ok(()),
             Reach::Behind => {}

@@ -28,13 +28,13 @@ pub type Bucket = (ViewId, u8);
 /// arrives after its round has ended, because another replica is now served, changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Re-hash the rows, then call [`Prover::scrubbed`] or [`Prover::not_scrubbed`].
+    /// Re-hash the rows, then call [`AntiEntropy::scrubbed`] or [`AntiEntropy::not_scrubbed`].
     Scrub {
         /// The round.
         round: u64,
     },
     /// Fetch these buckets from the leader and make the replica's equal, then call
-    /// [`Prover::repaired`] or [`Prover::not_repaired`].
+    /// [`AntiEntropy::repaired`] or [`AntiEntropy::not_repaired`].
     Repair {
         /// The round.
         round: u64,
@@ -42,13 +42,13 @@ pub enum Step {
         buckets: Vec<Bucket>,
     },
     /// Install a whole snapshot, because repairs failed or too much differs. Then call
-    /// [`Prover::restart`].
+    /// [`AntiEntropy::restart`].
     Snapshot,
 }
 
 /// When a view was last verified to equal the leader's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proven {
+pub struct Verified {
     /// The record of the comparison.
     pub lsn: Lsn,
     /// When the leader took the digests, by its clock.
@@ -75,12 +75,12 @@ pub struct Round {
     /// The buckets whose digests differed from the leader's.
     pub differed: BTreeSet<Bucket>,
     /// The buckets whose rows had changed in memory.
-    pub spoilt: BTreeSet<Bucket>,
+    pub corrupted: BTreeSet<Bucket>,
 }
 
 /// The anti-entropy state of one replica.
 #[derive(Clone, Debug, Default)]
-pub struct Prover {
+pub struct AntiEntropy {
     /// Before this record the replica may hold rows newer than its position, so nothing can be
     /// compared.
     exact_from: Lsn,
@@ -91,10 +91,10 @@ pub struct Prover {
     broken: BTreeSet<Bucket>,
     /// How often each bucket was repaired since it was last found equal.
     repairs: BTreeMap<Bucket, u32>,
-    proven: BTreeMap<ViewId, Proven>,
+    verified: BTreeMap<ViewId, Verified>,
 }
 
-impl Prover {
+impl AntiEntropy {
     /// Starts with a replica whose rows are exactly as of its position from `exact_from` on.
     #[must_use]
     pub fn new(exact_from: Lsn) -> Self {
@@ -133,7 +133,7 @@ impl Prover {
                 mine.digest.differing(&theirs_view.digest).map(|bucket| (mine.view, bucket)).collect();
             self.round.compared.insert(mine.view);
             if differing.is_empty() {
-                self.proven.insert(mine.view, Proven { lsn: theirs.lsn, at: theirs.at });
+                self.verified.insert(mine.view, Verified { lsn: theirs.lsn, at: theirs.at });
                 self.repairs.retain(|(view, _), _| *view != mine.view);
                 continue;
             }
@@ -158,16 +158,16 @@ impl Prover {
         (self.phase == *phase && self.round.number == round) || active(Mutation::HeedStaleRound)
     }
 
-    /// Handles a completed scrub. `spoilt` are the buckets whose kept sums did not match their
+    /// Handles a completed scrub. `corrupted` are the buckets whose kept sums did not match their
     /// rows. The sums are correct now.
-    pub fn scrubbed(&mut self, round: u64, spoilt: impl IntoIterator<Item = Bucket>) -> Option<Step> {
+    pub fn scrubbed(&mut self, round: u64, corrupted: impl IntoIterator<Item = Bucket>) -> Option<Step> {
         if !self.awaits(&Phase::Scrubbing, round) {
             return None;
         }
-        for bucket in spoilt {
+        for bucket in corrupted {
             // A comparison with incorrect sums verified nothing.
-            self.proven.remove(&bucket.0);
-            self.round.spoilt.insert(bucket);
+            self.verified.remove(&bucket.0);
+            self.round.corrupted.insert(bucket);
             self.broken.insert(bucket);
         }
         if self.broken.is_empty() {
@@ -230,8 +230,8 @@ impl Prover {
 
     /// Returns when each view was last verified.
     #[must_use]
-    pub fn proven(&self) -> &BTreeMap<ViewId, Proven> {
-        &self.proven
+    pub fn verified(&self) -> &BTreeMap<ViewId, Verified> {
+        &self.verified
     }
 
     fn end_round(&mut self) {
@@ -268,56 +268,62 @@ mod tests {
 
     #[test]
     fn equal_rows_are_verified_and_nothing_is_repaired() {
-        let mut prover = Prover::new(Lsn(5));
-        assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), None, "rows may be newer than the position");
-        assert_eq!(prover.checkpoint(&at(5), &[digest(&[])]), Some(scrub(1)));
-        assert_eq!(prover.scrubbed(1, []), None);
-        assert_eq!(prover.proven()[&VIEW], Proven { lsn: Lsn(5), at: Hlc(5) });
-        assert!(prover.finished().is_some_and(|round| round.differed.is_empty() && round.compared.contains(&VIEW)));
+        let mut anti_entropy = AntiEntropy::new(Lsn(5));
+        assert_eq!(anti_entropy.checkpoint(&at(4), &[digest(&[9])]), None, "rows may be newer than the position");
+        assert_eq!(anti_entropy.checkpoint(&at(5), &[digest(&[])]), Some(scrub(1)));
+        assert_eq!(anti_entropy.scrubbed(1, []), None);
+        assert_eq!(anti_entropy.verified()[&VIEW], Verified { lsn: Lsn(5), at: Hlc(5) });
+        assert!(
+            anti_entropy.finished().is_some_and(|round| round.differed.is_empty() && round.compared.contains(&VIEW))
+        );
     }
 
     #[test]
     fn differing_and_corrupted_buckets_are_repaired_together() {
-        let mut prover = Prover::default();
-        assert_eq!(prover.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
-        assert_eq!(prover.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3, 9])));
-        assert!(prover.is_repairing());
-        assert_eq!(prover.checkpoint(&at(2), &[digest(&[9])]), None, "the bucket is under repair");
-        prover.repaired(1, Lsn(4));
-        assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), None, "an inserted row is newer");
-        assert_eq!(prover.checkpoint(&at(4), &[digest(&[])]), Some(scrub(2)));
-        assert_eq!(prover.proven()[&VIEW].lsn, Lsn(4));
+        let mut anti_entropy = AntiEntropy::default();
+        assert_eq!(anti_entropy.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
+        assert_eq!(anti_entropy.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3, 9])));
+        assert!(anti_entropy.is_repairing());
+        assert_eq!(anti_entropy.checkpoint(&at(2), &[digest(&[9])]), None, "the bucket is under repair");
+        anti_entropy.repaired(1, Lsn(4));
+        assert_eq!(anti_entropy.checkpoint(&at(3), &[digest(&[9])]), None, "an inserted row is newer");
+        assert_eq!(anti_entropy.checkpoint(&at(4), &[digest(&[])]), Some(scrub(2)));
+        assert_eq!(anti_entropy.verified()[&VIEW].lsn, Lsn(4));
     }
 
     #[test]
     fn sums_that_missed_a_corruption_do_not_verify_the_view() {
-        let mut prover = Prover::default();
-        prover.checkpoint(&at(1), &[digest(&[])]);
-        assert!(prover.proven().contains_key(&VIEW));
-        assert_eq!(prover.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3])));
-        assert!(prover.proven().is_empty());
+        let mut anti_entropy = AntiEntropy::default();
+        anti_entropy.checkpoint(&at(1), &[digest(&[])]);
+        assert!(anti_entropy.verified().contains_key(&VIEW));
+        assert_eq!(anti_entropy.scrubbed(1, [(VIEW, 3)]), Some(repair(1, &[3])));
+        assert!(anti_entropy.verified().is_empty());
     }
 
     #[test]
     fn a_bucket_that_differs_after_two_repairs_needs_a_snapshot() {
-        let mut prover = Prover::default();
+        let mut anti_entropy = AntiEntropy::default();
         for lsn in 1..=2 {
-            assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
-            assert_eq!(prover.scrubbed(lsn, []), Some(repair(lsn, &[9])));
-            prover.repaired(lsn, Lsn::NONE);
+            assert_eq!(anti_entropy.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
+            assert_eq!(anti_entropy.scrubbed(lsn, []), Some(repair(lsn, &[9])));
+            anti_entropy.repaired(lsn, Lsn::NONE);
         }
-        assert_eq!(prover.checkpoint(&at(3), &[digest(&[9])]), Some(Step::Snapshot));
-        prover.restart(Lsn(3));
-        assert_eq!(prover.checkpoint(&at(4), &[digest(&[9])]), Some(scrub(4)), "a new replica starts from scratch");
+        assert_eq!(anti_entropy.checkpoint(&at(3), &[digest(&[9])]), Some(Step::Snapshot));
+        anti_entropy.restart(Lsn(3));
+        assert_eq!(
+            anti_entropy.checkpoint(&at(4), &[digest(&[9])]),
+            Some(scrub(4)),
+            "a new replica starts from scratch"
+        );
     }
 
     #[test]
     fn failed_requests_to_the_leader_do_not_count_as_repairs() {
-        let mut prover = Prover::default();
+        let mut anti_entropy = AntiEntropy::default();
         for lsn in 1..=9 {
-            assert_eq!(prover.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
-            assert_eq!(prover.scrubbed(lsn, []), Some(repair(lsn, &[9])));
-            prover.not_repaired(lsn);
+            assert_eq!(anti_entropy.checkpoint(&at(lsn), &[digest(&[9])]), Some(scrub(lsn)));
+            assert_eq!(anti_entropy.scrubbed(lsn, []), Some(repair(lsn, &[9])));
+            anti_entropy.not_repaired(lsn);
         }
     }
 
@@ -326,35 +332,35 @@ mod tests {
     /// was forgotten, and the round reported equal rows.
     #[test]
     fn an_outcome_of_a_round_that_has_ended_changes_nothing() {
-        let mut prover = Prover::default();
-        assert_eq!(prover.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
-        assert_eq!(prover.scrubbed(1, []), Some(repair(1, &[9])));
-        prover.restart(Lsn(2));
-        assert_eq!(prover.checkpoint(&at(2), &[digest(&[7])]), Some(scrub(2)));
-        prover.not_repaired(1);
-        prover.repaired(1, Lsn(50));
-        assert_eq!((prover.scrubbed(1, [(VIEW, 3)]), prover.exact_from()), (None, Lsn(2)));
-        assert_eq!(prover.scrubbed(2, []), Some(repair(2, &[7])), "the findings of the new round are repaired");
-        prover.not_scrubbed(2);
-        prover.not_repaired(1);
-        prover.repaired(1, Lsn(50));
-        assert!(prover.is_repairing());
-        prover.repaired(2, Lsn(4));
-        assert!(!prover.is_repairing() && prover.finished().is_some_and(|round| round.number == 2));
+        let mut anti_entropy = AntiEntropy::default();
+        assert_eq!(anti_entropy.checkpoint(&at(1), &[digest(&[9])]), Some(scrub(1)));
+        assert_eq!(anti_entropy.scrubbed(1, []), Some(repair(1, &[9])));
+        anti_entropy.restart(Lsn(2));
+        assert_eq!(anti_entropy.checkpoint(&at(2), &[digest(&[7])]), Some(scrub(2)));
+        anti_entropy.not_repaired(1);
+        anti_entropy.repaired(1, Lsn(50));
+        assert_eq!((anti_entropy.scrubbed(1, [(VIEW, 3)]), anti_entropy.exact_from()), (None, Lsn(2)));
+        assert_eq!(anti_entropy.scrubbed(2, []), Some(repair(2, &[7])), "the findings of the new round are repaired");
+        anti_entropy.not_scrubbed(2);
+        anti_entropy.not_repaired(1);
+        anti_entropy.repaired(1, Lsn(50));
+        assert!(anti_entropy.is_repairing());
+        anti_entropy.repaired(2, Lsn(4));
+        assert!(!anti_entropy.is_repairing() && anti_entropy.finished().is_some_and(|round| round.number == 2));
     }
 
     #[test]
     fn too_many_differences_need_a_snapshot() {
         let all: Vec<u8> = (0..=u8::MAX).collect();
-        assert_eq!(Prover::default().checkpoint(&at(1), &[digest(&all)]), Some(Step::Snapshot));
+        assert_eq!(AntiEntropy::default().checkpoint(&at(1), &[digest(&all)]), Some(Step::Snapshot));
     }
 
     #[test]
     fn a_view_missing_in_the_checkpoint_is_neither_verified_nor_repaired() {
-        let mut prover = Prover::default();
+        let mut anti_entropy = AntiEntropy::default();
         let silent = Checkpoint { views: Vec::new(), ..at(1) };
-        assert_eq!(prover.checkpoint(&silent, &[digest(&[9])]), Some(scrub(1)));
-        assert_eq!(prover.scrubbed(1, []), None);
-        assert!(prover.proven().is_empty());
+        assert_eq!(anti_entropy.checkpoint(&silent, &[digest(&[9])]), Some(scrub(1)));
+        assert_eq!(anti_entropy.scrubbed(1, []), None);
+        assert!(anti_entropy.verified().is_empty());
     }
 }
