@@ -10,7 +10,7 @@ use littoral_model::{
     view::ViewId,
 };
 use littoral_protocol::anti_entropy::{AntiEntropy, Bucket, Step};
-use littoral_replica::{BucketPart, Finding, Mended, Scrub, Table};
+use littoral_replica::{BucketChunk, Finding, Repaired, Scrub, Table};
 use std::collections::VecDeque;
 
 /// The result of a comparison with a checkpoint.
@@ -71,7 +71,7 @@ pub struct Wanted {
 
 /// A repair: makes buckets equal to the leader's, one after the other and each in chunks.
 #[derive(Clone, Debug)]
-pub struct Mending {
+pub struct Repair {
     round: u64,
     buckets: VecDeque<Bucket>,
     after: Option<Bytes>,
@@ -83,7 +83,7 @@ pub struct Mending {
 
 /// A bucket that was repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MendedBucket {
+pub struct RepairedBucket {
     /// The bucket.
     pub bucket: Bucket,
     /// The number of rows inserted or replaced.
@@ -92,7 +92,7 @@ pub struct MendedBucket {
     pub removed: u64,
 }
 
-impl Mending {
+impl Repair {
     /// Starts the repair of these buckets for an anti-entropy round.
     #[must_use]
     pub fn new(round: u64, buckets: Vec<Bucket>) -> Self {
@@ -112,12 +112,12 @@ impl Mending {
     }
 
     /// Handles a fetched chunk. Once everything up to its `as_of` is applied here, and not
-    /// earlier, the caller passes the result to [`Table::mend`], then calls [`Mending::mended`].
+    /// earlier, the caller passes the result to [`Table::repair`], then calls [`Repair::repaired`].
     #[must_use]
-    pub fn chunk(&mut self, read: BucketRows) -> Option<BucketPart> {
+    pub fn chunk(&mut self, read: BucketRows) -> Option<BucketChunk> {
         let (view, bucket) = *self.buckets.front()?;
         let last = read.rows.last().filter(|_| read.more).map(|row| Bytes::copy_from_slice(row.key()));
-        let part = BucketPart {
+        let part = BucketChunk {
             view,
             bucket,
             after: self.after.as_deref().map(<[u8]>::to_vec),
@@ -130,15 +130,15 @@ impl Mending {
     }
 
     /// Notes that the chunk is in the table. Returns the bucket after its last chunk.
-    pub fn mended(&mut self, mended: Mended) -> Option<MendedBucket> {
-        self.put += mended.put;
-        self.removed += mended.removed;
-        self.exact_from = self.exact_from.max(mended.exact_from);
+    pub fn repaired(&mut self, repaired: Repaired) -> Option<RepairedBucket> {
+        self.put += repaired.put;
+        self.removed += repaired.removed;
+        self.exact_from = self.exact_from.max(repaired.exact_from);
         if self.after.is_some() {
             return None;
         }
         let bucket = self.buckets.pop_front()?;
-        Some(MendedBucket { bucket, put: std::mem::take(&mut self.put), removed: std::mem::take(&mut self.removed) })
+        Some(RepairedBucket { bucket, put: std::mem::take(&mut self.put), removed: std::mem::take(&mut self.removed) })
     }
 
     /// Returns the newest record of an inserted row. From that record on, the replica is exactly

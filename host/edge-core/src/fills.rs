@@ -208,7 +208,7 @@ fn keep(replica: &Replica, (view, key): &Key, row: Option<&Row>, (as_of, newest)
     if replica.routes.load().get(view).is_none_or(|route| route.holding != Holding::Resident) {
         return Kept::Yes;
     }
-    match replica.table.fill_by(replica.generation, *view, key, row.cloned(), as_of.lsn) {
+    match replica.table.fill_in(replica.generation, *view, key, row.cloned(), as_of.lsn) {
         Filled::Overtaken { .. } => Kept::Overtaken,
         Filled::Taken | Filled::NotKept => Kept::Yes,
     }

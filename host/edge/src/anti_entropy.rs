@@ -3,7 +3,7 @@
 //! [`littoral_edge_core::anti_entropy`] make the decisions.
 
 use crate::{replica::Replica, shared::Shared};
-use littoral_edge_core::anti_entropy::{self, Compared, MendedBucket, Mending, Reach, Wanted};
+use littoral_edge_core::anti_entropy::{self, Compared, Reach, Repair, RepairedBucket, Wanted};
 use littoral_model::{
     digest::Checkpoint,
     position::{Lsn, Position},
@@ -173,7 +173,7 @@ impl Driver {
             Some(Step::Repair { round, buckets }) => {
                 let (shared, replica, sender) = (self.shared.clone(), replica.clone(), self.sender.clone());
                 tokio::spawn(async move {
-                    let event = match repair(&shared, &replica, Mending::new(round, buckets)).await {
+                    let event = match run_repair(&shared, &replica, Repair::new(round, buckets)).await {
                         Ok(exact_from) => Event::Repaired(replica, round, exact_from),
                         Err(reason) => Event::NotRepaired(replica, round, reason),
                     };
@@ -208,27 +208,27 @@ async fn run_scrub(mut scrub: Scrub) -> Option<Scrub> {
 }
 
 /// Makes the buckets equal to the leader's. Returns the newest record of an inserted row.
-async fn repair(shared: &Shared, replica: &Arc<Replica>, mut mending: Mending) -> Result<Lsn, String> {
-    while let Some(Wanted { view, bucket, after }) = mending.wants() {
+async fn run_repair(shared: &Shared, replica: &Arc<Replica>, mut repair: Repair) -> Result<Lsn, String> {
+    while let Some(Wanted { view, bucket, after }) = repair.wants() {
         let calls = shared.link.calls()?;
         let read = calls.bucket(view, bucket, after).await.map_err(|error| error.to_string())?;
         reach(shared, replica, read.as_of).await?;
         if !anti_entropy::may_insert_bucket(replica, &read) {
             return Err("the leader's log was rolled back".to_owned());
         }
-        let Some(chunk) = mending.chunk(read) else { break };
+        let Some(chunk) = repair.chunk(read) else { break };
         let (table, generation) = (replica.table.clone(), replica.generation);
         // It scans the whole table.
-        let mended = tokio::task::spawn_blocking(move || table.mend_by(generation, &chunk))
+        let repaired = tokio::task::spawn_blocking(move || table.repair_in(generation, &chunk))
             .await
             .map_err(|error| error.to_string())?;
-        replica.holds(mended.exact_from);
-        if let Some(MendedBucket { put, removed, .. }) = mending.mended(mended) {
+        replica.holds(repaired.exact_from);
+        if let Some(RepairedBucket { put, removed, .. }) = repair.repaired(repaired) {
             metrics::counter!("littoral_edge_buckets_repaired_total").increment(1);
             tracing::warn!(view = view.0, bucket, put, removed, "repaired a bucket with the leader's rows");
         }
     }
-    Ok(mending.exact_from())
+    Ok(repair.exact_from())
 }
 
 /// Waits until everything that the leader had read is applied here.

@@ -109,7 +109,7 @@ impl Row {
     /// For tests.
     #[cfg(feature = "test-hooks")]
     #[must_use]
-    pub fn spoilt(row: &Self, payload: &[u8]) -> Self {
+    pub fn corrupted(row: &Self, payload: &[u8]) -> Self {
         Self(ThinArc::from_header_and_slice(*row.header(), payload))
     }
 

@@ -90,7 +90,7 @@ fn difference(new: Option<&Row>, old: Option<&Row>, sum: impl Fn(&Row) -> Sum) -
 
 /// A result of a scrub: a view, and its buckets whose rows changed in memory without a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spoilt {
+pub struct Corrupted {
     /// The view.
     pub view: ViewId,
     /// Its buckets, in ascending order.
@@ -218,10 +218,10 @@ impl Scrub {
 
     /// Compares the sums after all shards were added up. Nothing may be applied concurrently.
     #[must_use]
-    pub fn finish(self, finding: Finding) -> Vec<Spoilt> {
-        let mut spoilt = Vec::new();
+    pub fn finish(self, finding: Finding) -> Vec<Corrupted> {
+        let mut corrupted = Vec::new();
         if self.next < self.table.core.shards.len() {
-            return spoilt;
+            return corrupted;
         }
         for (id, view) in self.table.core.views.all_full() {
             let buckets: Vec<u8> =
@@ -230,14 +230,14 @@ impl Scrub {
                 buckets.iter().for_each(|bucket| view.kept.store(*bucket, view.scrubbed.load(*bucket)));
             }
             if !buckets.is_empty() {
-                spoilt.push(Spoilt { view: id, buckets });
+                corrupted.push(Corrupted { view: id, buckets });
             }
         }
         if finding == Finding::Adopt {
             // Their removal must subtract from the sums what was added.
             self.changed.iter().for_each(|row| self.table.reseal(row));
         }
-        spoilt
+        corrupted
     }
 }
 

@@ -6,19 +6,19 @@
 
 mod batch;
 mod digest;
-mod mend;
 mod pace;
 mod policy;
 mod prefetch;
 mod rebase;
+mod repair;
 mod scan;
 mod shard;
 mod table;
 mod view;
 
-pub use digest::{Finding, Hurried, Scrub, Spoilt};
-pub use mend::{BucketPart, Mended};
+pub use digest::{Corrupted, Finding, Hurried, Scrub};
 pub use rebase::Generation;
+pub use repair::{BucketChunk, Repaired};
 pub use scan::Chunks;
 pub use table::{Applied, Config, Filled, Held, Mode, Table};
 pub use view::{Residency, ViewCounts};

@@ -265,11 +265,11 @@ impl Table {
     /// Inserts what the leader read for a key, as of its record `as_of`: a row, a tombstone, or
     /// nothing, which is remembered as a miss. Only for resident views.
     pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
-        self.fill_by(self.generation(), view, key, row, as_of)
+        self.fill_in(self.generation(), view, key, row, as_of)
     }
 
     /// Like [`Self::fill`], but keeps nothing if the table's generation is no longer `generation`.
-    pub fn fill_by(&self, generation: Generation, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
+    pub fn fill_in(&self, generation: Generation, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
         let hash = self.core.hash(view, key);
         let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();

@@ -13,7 +13,7 @@ use littoral_model::{
     version::Version,
     view::ViewId,
 };
-use littoral_replica::{BucketPart, Config, Finding, Mode, Residency, Table};
+use littoral_replica::{BucketChunk, Config, Finding, Mode, Residency, Table};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -168,8 +168,8 @@ proptest! {
                 apply(&table, lsn, &Step::Put { key, event: lsn as i64, body: (key % 5 > 0).then_some(key) });
             }
         }
-        let spoilt = scrub.finish(Finding::Adopt);
-        let found: Vec<u8> = spoilt.into_iter().flat_map(|spoilt| spoilt.buckets).collect();
+        let corrupted = scrub.finish(Finding::Adopt);
+        let found: Vec<u8> = corrupted.into_iter().flat_map(|corrupted| corrupted.buckets).collect();
         // An overwritten row is no longer corrupted, and its removal subtracted what its insertion
         // added.
         let left = harmed.filter(|_| !overwritten);
@@ -198,7 +198,7 @@ proptest! {
                 let (rows, more) = leader.bucket(VIEW, bucket, after.as_deref(), 1);
                 let through = rows.last().filter(|_| more).map(|row| row.key().to_vec());
                 let as_of = Lsn(1_000);
-                edge.mend(&BucketPart { view: VIEW, bucket, after, through: through.clone(), as_of, rows });
+                edge.repair(&BucketChunk { view: VIEW, bucket, after, through: through.clone(), as_of, rows });
                 after = through;
                 if after.is_none() {
                     break;
@@ -227,7 +227,7 @@ proptest! {
             apply(&edge, index as u64 + 1, step);
         }
         for (bucket, rows) in late {
-            edge.mend(&BucketPart { view: VIEW, bucket, after: None, through: None, as_of: Lsn(read_at as u64), rows });
+            edge.repair(&BucketChunk { view: VIEW, bucket, after: None, through: None, as_of: Lsn(read_at as u64), rows });
         }
         prop_assert_eq!(contents(&leader), contents(&edge));
         prop_assert_eq!(kept(&edge), added_up(&edge));
@@ -238,7 +238,7 @@ proptest! {
 fn a_repair_keeps_later_records_of_the_feed() {
     let table = table();
     apply(&table, 9, &Step::Put { key: 1, event: 9, body: Some(9) });
-    let stale = BucketPart {
+    let stale = BucketChunk {
         view: VIEW,
         bucket: bucket_of(&[1]),
         after: None,
@@ -246,10 +246,10 @@ fn a_repair_keeps_later_records_of_the_feed() {
         as_of: Lsn(8),
         rows: vec![row(3, 1, 3, Some(3))],
     };
-    table.mend(&stale);
+    table.repair(&stale);
     assert_eq!(contents(&table)[&vec![1]].1, 9);
-    table.mend(&BucketPart { rows: Vec::new(), ..stale.clone() });
+    table.repair(&BucketChunk { rows: Vec::new(), ..stale.clone() });
     assert_eq!(contents(&table).len(), 1);
-    table.mend(&BucketPart { as_of: Lsn(9), rows: Vec::new(), ..stale });
+    table.repair(&BucketChunk { as_of: Lsn(9), rows: Vec::new(), ..stale });
     assert!(contents(&table).is_empty());
 }

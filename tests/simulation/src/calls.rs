@@ -95,7 +95,7 @@ impl World {
     /// A bucket could not be fetched. The edge may serve another replica by now, whose proof is in another round.
     fn not_mended(&mut self, edge: usize, round: u64) {
         let state = &mut self.edges[edge];
-        state.mending.take_if(|(mending, _)| mending.round() == round);
+        state.repair.take_if(|(repair, _)| repair.round() == round);
         state.anti_entropy.not_repaired(round);
     }
 
@@ -104,25 +104,25 @@ impl World {
         let Some(replica) = self.edges[edge].replica().cloned() else { return };
         let target = self.streams[edge].as_ref().map(|stream| stream.target);
         let state = &mut self.edges[edge];
-        let Some((mending, read)) = &mut state.mending else { return };
-        let round = mending.round();
+        let Some((repair, read)) = &mut state.repair else { return };
+        let round = repair.round();
         if let Some(came) = read.take() {
             let reached = reach(&replica.point.load(), came.as_of);
             match reached {
                 Reach::Behind => *read = Some(came),
                 Reach::Reached if !may_insert_bucket(&replica, &came) => {
-                    state.mending = None;
+                    state.repair = None;
                     state.anti_entropy.not_repaired(round);
                 }
                 Reach::OtherLog => {
-                    state.mending = None;
+                    state.repair = None;
                     state.anti_entropy.not_repaired(round);
                 }
                 Reach::Reached => {
-                    if let Some(part) = mending.chunk(came) {
-                        let mended = replica.table.mend_by(replica.generation, &part);
+                    if let Some(part) = repair.chunk(came) {
+                        let mended = replica.table.repair_in(replica.generation, &part);
                         replica.holds(mended.exact_from);
-                        let complete = mending.mended(mended).is_some();
+                        let complete = repair.repaired(mended).is_some();
                         self.note(Happening::Mended { edge, mended, complete });
                     }
                 }
@@ -132,14 +132,14 @@ impl World {
         if self.calls.iter().any(|call| call.edge == edge && matches!(call.what, What::Bucket { .. })) {
             return;
         }
-        match (mending.wants(), target) {
+        match (repair.wants(), target) {
             (None, _) => {
-                let exact_from = mending.exact_from();
-                state.mending = None;
+                let exact_from = repair.exact_from();
+                state.repair = None;
                 state.anti_entropy.repaired(round, exact_from);
             }
             (Some(_), None) => {
-                state.mending = None;
+                state.repair = None;
                 state.anti_entropy.not_repaired(round);
             }
             (Some(wanted), Some(target)) => {
@@ -200,8 +200,8 @@ impl World {
         match call.what {
             What::Bucket { replica, round, answer, .. } => {
                 let served = self.edges[edge].replica().is_some_and(|served| Arc::ptr_eq(served, &replica));
-                if let (true, Some((mending, read))) = (served, &mut self.edges[edge].mending)
-                    && mending.round() == round
+                if let (true, Some((repair, read))) = (served, &mut self.edges[edge].repair)
+                    && repair.round() == round
                 {
                     *read = answer;
                 }

@@ -3,7 +3,7 @@
 use crate::leader::KEYS;
 use littoral_edge_core::{
     Follower, Holdings, Replica, ViewMode,
-    anti_entropy::{self, Mending},
+    anti_entropy::{self, Repair},
     fills::{Flights, Waiter},
     follower::{Effect, Fault},
     read::Place,
@@ -55,7 +55,7 @@ pub enum Ends {
     Violation(Violation),
     /// The publisher ended it.
     Told(ErrorCode),
-    /// Mending has not helped.
+    /// Repair has not helped.
     GivenUp,
 }
 
@@ -80,7 +80,7 @@ pub struct Edge {
     /// Rows that are being added up: for which round of the proof, and which were rotten when that began.
     pub scrub: Option<(u64, Scrub, BTreeSet<u64>)>,
     /// Buckets that are being mended, and what has come for them and is not applied here yet.
-    pub mending: Option<(Mending, Option<BucketRows>)>,
+    pub repair: Option<(Repair, Option<BucketRows>)>,
     /// The newest epoch that it was greeted with, by log.
     pub epochs: BTreeMap<Incarnation, Epoch>,
 }
@@ -119,7 +119,7 @@ impl Edge {
             clock,
             rotten: BTreeSet::new(),
             scrub: None,
-            mending: None,
+            repair: None,
             epochs: BTreeMap::new(),
         }
     }
@@ -167,7 +167,7 @@ impl Edge {
                 self.anti_entropy.restart(replica.exact_from());
                 self.checkpoints.clear();
                 self.relay.restart(replica.point.load().resume);
-                (self.scrub, self.mending) = (None, None);
+                (self.scrub, self.repair) = (None, None);
                 Took::Served
             }
             Effect::Applied { block, position, .. } => {
@@ -200,7 +200,7 @@ impl Edge {
                     None => self.anti_entropy.not_scrubbed(round),
                 }
             }
-            Some(Step::Repair { round, buckets }) => self.mending = Some((Mending::new(round, buckets), None)),
+            Some(Step::Repair { round, buckets }) => self.repair = Some((Repair::new(round, buckets), None)),
         }
         Ok(())
     }

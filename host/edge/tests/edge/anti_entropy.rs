@@ -56,7 +56,7 @@ async fn a_row_that_changes_in_memory_is_repaired_at_the_next_checkpoint() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "one checkpoint repairs it");
-    edge.eventually("mended", |node| node.status().gauges["repairing"] == 0.0).await;
+    edge.eventually("repaired", |node| node.status().gauges["repairing"] == 0.0).await;
     let lsn = leader.take_checkpoint();
     edge.eventually("verified again", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(leader.snapshots.load(SeqCst), 1, "only the bucket was fetched");

@@ -1,6 +1,6 @@
 //! The world: members, links with queued messages, and the committed records.
 
-mod mend;
+mod converge;
 mod promote;
 
 use super::member::{Copy, Member, Next, Record, Role};
@@ -98,7 +98,7 @@ impl World {
         for _ in 0..STEPS {
             self.step()?;
         }
-        self.mend()?;
+        self.converge()?;
         self.logs_agree()?;
         Ok(self.counts)
     }

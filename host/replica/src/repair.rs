@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 /// A chunk of a bucket as the leader holds it: every row and tombstone whose key is in the range.
 #[derive(Clone, Debug)]
-pub struct BucketPart {
+pub struct BucketChunk {
     /// The view.
     pub view: ViewId,
     /// The bucket.
@@ -34,7 +34,7 @@ pub struct BucketPart {
 
 /// The result of a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mended {
+pub struct Repaired {
     /// The number of rows inserted or replaced.
     pub put: u64,
     /// The number of rows removed.
@@ -44,7 +44,7 @@ pub struct Mended {
     pub exact_from: Lsn,
 }
 
-impl BucketPart {
+impl BucketChunk {
     fn covers(&self, key: &[u8]) -> bool {
         self.after.as_ref().is_none_or(|after| key > &after[..])
             && self.through.as_ref().is_none_or(|through| key <= &through[..])
@@ -82,24 +82,24 @@ impl Table {
     /// Makes a chunk of a full view's bucket equal to the leader's. Everything up to the chunk's
     /// record must be applied here. Rows that the feed has changed since are kept. May run
     /// concurrently with applying, but not with a scrub.
-    pub fn mend(&self, part: &BucketPart) -> Mended {
-        self.mend_by(self.generation(), part)
+    pub fn repair(&self, part: &BucketChunk) -> Repaired {
+        self.repair_in(self.generation(), part)
     }
 
-    /// Like [`Self::mend`], but does nothing if the table's generation is no longer `generation`.
-    pub fn mend_by(&self, generation: Generation, part: &BucketPart) -> Mended {
-        let mut mended = Mended::default();
+    /// Like [`Self::repair`], but does nothing if the table's generation is no longer `generation`.
+    pub fn repair_in(&self, generation: Generation, part: &BucketChunk) -> Repaired {
+        let mut repaired = Repaired::default();
         // The feed is ahead of the leader's reply.
         let is_ahead = |held: &Row| held.header().lsn > part.as_of;
         let mut wanted: HashMap<&[u8], &Row> =
             part.rows.iter().filter(|row| part.covers(row.key())).map(|row| (row.key(), row)).collect();
         if self.residency(part.view) != Some(Residency::Full) {
-            return mended;
+            return repaired;
         }
         for shard in &self.core.shards {
             let mut state = shard.0.write();
             if generation != self.generation() {
-                return mended;
+                return repaired;
             }
             let State { rows, scrubbed, .. } = &mut *state;
             rows.retain(|held| {
@@ -118,12 +118,12 @@ impl Table {
                 match theirs {
                     Some(theirs) => {
                         *held = theirs.clone();
-                        mended.put += 1;
-                        mended.exact_from = mended.exact_from.max(theirs.header().lsn);
+                        repaired.put += 1;
+                        repaired.exact_from = repaired.exact_from.max(theirs.header().lsn);
                         true
                     }
                     None => {
-                        mended.removed += 1;
+                        repaired.removed += 1;
                         false
                     }
                 }
@@ -131,11 +131,11 @@ impl Table {
         }
         for row in wanted.into_values() {
             if self.insert_missing(generation, row, part.as_of) {
-                mended.put += 1;
-                mended.exact_from = mended.exact_from.max(row.header().lsn);
+                repaired.put += 1;
+                repaired.exact_from = repaired.exact_from.max(row.header().lsn);
             }
         }
-        mended
+        repaired
     }
 
     /// Inserts a row that is not held, unless it may have been deleted since the chunk was read:
@@ -190,7 +190,7 @@ impl Table {
         let Some(last) = payload.last_mut() else { return false };
         // Do not flip a bit, because a second call would undo that.
         *last = last.wrapping_add(1);
-        *held = Row::spoilt(held, &payload);
+        *held = Row::corrupted(held, &payload);
         true
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 impl World {
     /// Repairs all faults. Then a member leads and commits, and all logs become equal.
-    pub(super) fn mend(&mut self) -> Result<(), String> {
+    pub(super) fn converge(&mut self) -> Result<(), String> {
         self.cut_off.fill(false);
         (0..self.members.len()).try_for_each(|who| self.break_links(who))?;
         let who = self.rng.usize(..self.members.len());
