@@ -1,7 +1,7 @@
 //! Reads of the replica, and which rows from the leader may complete them.
 
 use crate::{
-    fills::Answered,
+    fills::Filled,
     replica::{Holding, Replica},
 };
 use littoral_model::{
@@ -18,7 +18,7 @@ pub use littoral_model::read::Place;
 
 /// The maximum number of rounds in which a read requests a key because other reads' fills were too
 /// old.
-pub const JOINS_MAX: usize = 8;
+pub const ROUNDS_MAX: usize = 8;
 
 /// Reads what is held and lists the misses. The caller has read position and staleness before, so
 /// the rows are at least as fresh. Returns whether the request reads a view that should be full
@@ -107,7 +107,7 @@ impl Joining {
             return Ok(Vec::new());
         }
         self.rounds += 1;
-        if self.rounds <= JOINS_MAX {
+        if self.rounds <= ROUNDS_MAX {
             return Ok(std::mem::take(&mut self.open));
         }
         Err(Unjoined::Failed(if self.rewound {
@@ -128,7 +128,7 @@ impl Joining {
     /// Handles the leader's row for a requested key. A fill that began before this read may return
     /// a row older than the answer's position, or a row that belongs to an earlier replica. Then
     /// the key is requested again.
-    pub fn landed(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
+    pub fn landed(&mut self, place: Place, answered: Filled, rows: &mut [Vec<Option<Row>>]) {
         let same_log = self.lives.is_one_log(answered.as_of, self.position);
         let same_replica = answered.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
         let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;

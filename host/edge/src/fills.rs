@@ -2,7 +2,7 @@
 //! decides what is requested, kept and requested again.
 
 use crate::{replica::Replica, shared::Shared};
-use littoral_edge_core::fills::{self, Asked, Flight, Flights, Judged, Key, Outcome};
+use littoral_edge_core::fills::{self, Fill, Fills, Key, Outcome, Requested, Verdict};
 use littoral_feed::client::LeaderRows;
 use littoral_model::{freshness::Consistency, read::ReadError, view::ViewId};
 use parking_lot::Mutex;
@@ -21,11 +21,11 @@ impl fills::Waiter for Waiter {
 
 /// The fills in progress.
 #[derive(Debug)]
-pub(crate) struct Fills(Mutex<Flights<Waiter>>);
+pub(crate) struct FillQueue(Mutex<Fills<Waiter>>);
 
-impl Fills {
+impl FillQueue {
     pub(crate) fn new(waiting_max: usize, calls_max: usize) -> Self {
-        Self(Mutex::new(Flights::new(waiting_max, calls_max)))
+        Self(Mutex::new(Fills::new(waiting_max, calls_max)))
     }
 
     /// Returns the number of keys being filled.
@@ -37,11 +37,11 @@ impl Fills {
 /// Requests a key from the leader, or joins a fill in progress.
 pub(crate) fn request(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<oneshot::Receiver<Outcome>, ReadError> {
     let (sender, receiver) = oneshot::channel();
-    let requested = shared.fills.0.lock().ask(view, key, Waiter(sender))?;
+    let requested = shared.fills.0.lock().request(view, key, Waiter(sender))?;
     match requested {
-        Asked::Joined => metrics::counter!("littoral_edge_fills_joined_total").increment(1),
-        Asked::Queued => {}
-        Asked::Call => drop(tokio::spawn(drain(shared.clone()))),
+        Requested::Joined => metrics::counter!("littoral_edge_fills_joined_total").increment(1),
+        Requested::Queued => {}
+        Requested::Call => drop(tokio::spawn(drain(shared.clone()))),
     }
     Ok(receiver)
 }
@@ -49,49 +49,49 @@ pub(crate) fn request(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<
 /// Fetches queued keys until there are none.
 async fn drain(shared: Arc<Shared>) {
     loop {
-        let Some(flights) = shared.fills.0.lock().next_call() else { return };
+        let Some(fills) = shared.fills.0.lock().next_call() else { return };
         metrics::counter!("littoral_edge_fill_calls_total").increment(1);
-        metrics::counter!("littoral_edge_fills_total").increment(flights.len() as u64);
-        let mut batches = vec![flights];
-        while let Some(mut flights) = batches.pop() {
+        metrics::counter!("littoral_edge_fills_total").increment(fills.len() as u64);
+        let mut batches = vec![fills];
+        while let Some(mut fills) = batches.pop() {
             // Use the replica from before the leader reads: its stripes include every record
             // applied since.
             let replica = shared.replica.load_full();
             let read = match shared.link.calls() {
-                Ok(calls) => calls.read(fills::reads(&flights), Consistency::Replica).await,
+                Ok(calls) => calls.read(fills::reads(&fills), Consistency::Replica).await,
                 Err(reason) => Err(ReadError::LeaderUnavailable(reason)),
             };
             // The keys belong to unrelated reads. Their rows are too large together, which is no
             // read's fault.
-            if matches!(read, Err(ReadError::TooLarge(_))) && flights.len() > 1 {
-                batches.push(flights.split_off(flights.len() / 2));
-                batches.push(flights);
+            if matches!(read, Err(ReadError::TooLarge(_))) && fills.len() > 1 {
+                batches.push(fills.split_off(fills.len() / 2));
+                batches.push(fills);
                 continue;
             }
-            resolve(&shared, replica.as_deref(), flights, read);
+            resolve(&shared, replica.as_deref(), fills, read);
         }
     }
 }
 
-fn resolve(shared: &Shared, replica: Option<&Replica>, flights: Vec<Flight>, read: Result<LeaderRows, ReadError>) {
+fn resolve(shared: &Shared, replica: Option<&Replica>, fills: Vec<Fill>, read: Result<LeaderRows, ReadError>) {
     let read = match read {
         Ok(read) => read,
         Err(error) => {
             metrics::counter!("littoral_edge_fill_errors_total").increment(1);
-            for flight in flights {
-                finish(shared, &flight.key, &Err(error.clone()));
+            for fill in fills {
+                finish(shared, &fill.key, &Err(error.clone()));
             }
             return;
         }
     };
     // The client has checked that the reply contains one entry per key.
     let mut rows = read.rows.into_iter().flatten();
-    for flight in flights {
-        match fills::settle(replica, &flight, rows.next().flatten(), read.as_of) {
-            Judged::Finish(answered) => finish(shared, &flight.key, &Ok(answered)),
-            Judged::Again => {
+    for fill in fills {
+        match fills::settle(replica, &fill, rows.next().flatten(), read.as_of) {
+            Verdict::Finish(answered) => finish(shared, &fill.key, &Ok(answered)),
+            Verdict::Again => {
                 metrics::counter!("littoral_edge_fills_overtaken_total").increment(1);
-                shared.fills.0.lock().again(flight);
+                shared.fills.0.lock().again(fill);
             }
         }
     }

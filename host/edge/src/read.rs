@@ -253,16 +253,16 @@ async fn fill(
             answer.unknown.sort_unstable();
             return Ok(unavailable);
         }
-        let mut flights = Vec::with_capacity(keys.len());
+        let mut pending = Vec::with_capacity(keys.len());
         for (read, key) in keys {
             let (view, bytes) = request
                 .reads
                 .get(read as usize)
                 .map_or_else(Default::default, |requested| (requested.view, requested.keys.get(key as usize)));
-            flights.push(((read, key), fills::request(shared, view, bytes)?));
+            pending.push(((read, key), fills::request(shared, view, bytes)?));
         }
-        for (index, flight) in flights {
-            let outcome = match timeout_at(deadline, flight).await {
+        for (index, fill) in pending {
+            let outcome = match timeout_at(deadline, fill).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was abandoned".to_owned())),
                 Err(_) => {

@@ -1,7 +1,7 @@
 //! The state shared by an edge's tasks and its readers.
 
 use crate::{
-    anti_entropy::AntiEntropyState, config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress,
+    anti_entropy::AntiEntropyState, config::Config, fills::FillQueue, leader_link::LeaderLink, progress::Progress,
     replica::Replica,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) anti_entropy: AntiEntropyState,
     /// The leader's digests, for this relay's subscribers.
     pub(crate) checkpoints: watch::Sender<Checkpoints>,
-    pub(crate) fills: Fills,
+    pub(crate) fills: FillQueue,
     /// Waiters for applied LSNs.
     pub(crate) applied: Progress,
     /// Waiters for times, in nanoseconds of [`Shared::now`], up to which everything is applied.
@@ -74,7 +74,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, runtime: Arc<dyn ModuleRuntime>) -> Self {
         Self {
-            fills: Fills::new(config.fills_waiting_max, config.fill_calls_max),
+            fills: FillQueue::new(config.fills_waiting_max, config.fill_calls_max),
             link: LeaderLink::default(),
             relay: Relay::new(config.relay_bytes_max),
             relay_head: watch::Sender::new(Position::default()),

@@ -20,5 +20,5 @@ pub use digest::{Corrupted, Finding, Hurried, Scrub};
 pub use rebase::Generation;
 pub use repair::{BucketChunk, Repaired};
 pub use scan::Chunks;
-pub use table::{Applied, Config, Filled, Held, Mode, Table};
+pub use table::{Applied, Config, FillOutcome, Held, Mode, Table};
 pub use view::{Residency, ViewCounts};

@@ -60,7 +60,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Config, Filled, Mode};
+    use crate::table::{Config, FillOutcome, Mode};
     use crate::view::Residency;
     use littoral_model::{
         event_time::EventTime, hlc::Hlc, merge::MergePolicy, row::RowMeta, version::Version, view::ViewId,
@@ -81,16 +81,16 @@ mod tests {
         table.set_residency(VIEW, Residency::Resident);
         let merge = MergePolicy::LatestEvent;
         let before = table.generation();
-        assert_eq!(table.fill_in(before, VIEW, b"a", Some(row(b"a", 1, 900)), Lsn(900)), Filled::Taken);
+        assert_eq!(table.fill_in(before, VIEW, b"a", Some(row(b"a", 1, 900)), Lsn(900)), FillOutcome::Inserted);
         table.apply(row(b"b", 1, 1_000), merge, Mode::UpdateHeld);
         let after = table.rebase(Lsn(40));
         assert_eq!(table.held(VIEW, b"a").map(|row| row.header().lsn), Some(Lsn(40)));
         // Record 41 of the other log passes while its key is not held.
         table.apply(row(b"b", 2, 41), merge, Mode::UpdateHeld);
         let stale = row(b"b", 1, 1_000);
-        assert_eq!(table.fill_in(before, VIEW, b"b", Some(stale), Lsn(1_001)), Filled::NotKept);
+        assert_eq!(table.fill_in(before, VIEW, b"b", Some(stale), Lsn(1_001)), FillOutcome::NotKept);
         assert!(table.held(VIEW, b"b").is_none());
-        assert_eq!(table.fill_in(after, VIEW, b"b", Some(row(b"b", 2, 41)), Lsn(41)), Filled::Taken);
-        assert_eq!(table.fill_in(after, VIEW, b"c", None, Lsn(39)), Filled::Overtaken { needs: Lsn(41) });
+        assert_eq!(table.fill_in(after, VIEW, b"b", Some(row(b"b", 2, 41)), Lsn(41)), FillOutcome::Inserted);
+        assert_eq!(table.fill_in(after, VIEW, b"c", None, Lsn(39)), FillOutcome::Overtaken { needs: Lsn(41) });
     }
 }

@@ -92,9 +92,9 @@ pub enum Applied {
 
 /// The result of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filled {
+pub enum FillOutcome {
     /// The table holds the leader's row, or a newer one.
-    Taken,
+    Inserted,
     /// The feed has overtaken the reply in this stripe; the caller must request the key again.
     Overtaken {
         /// The minimum record as of which the row must be read.
@@ -264,12 +264,19 @@ impl Table {
 
     /// Inserts what the leader read for a key, as of its record `as_of`: a row, a tombstone, or
     /// nothing, which is remembered as a miss. Only for resident views.
-    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
+    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> FillOutcome {
         self.fill_in(self.generation(), view, key, row, as_of)
     }
 
     /// Like [`Self::fill`], but keeps nothing if the table's generation is no longer `generation`.
-    pub fn fill_in(&self, generation: Generation, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
+    pub fn fill_in(
+        &self,
+        generation: Generation,
+        view: ViewId,
+        key: &[u8],
+        row: Option<Row>,
+        as_of: Lsn,
+    ) -> FillOutcome {
         let hash = self.core.hash(view, key);
         let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();
@@ -277,16 +284,16 @@ impl Table {
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
         if generation != self.generation() {
-            return Filled::NotKept;
+            return FillOutcome::NotKept;
         }
         if let Err(needs) = state.stripe.admit(as_of) {
-            return Filled::Overtaken { needs };
+            return FillOutcome::Overtaken { needs };
         }
         // Within the lock, because dropping a view removes the view first and then sweeps the
         // shards.
         let Some(filled) = self.core.views.with(view, |counts| {
             if counts.residency() == Residency::Full || (miss && counts.counts().absent >= self.misses_max) {
-                return Filled::NotKept;
+                return FillOutcome::NotKept;
             }
             let State { rows, .. } = &mut *state;
             match rows.entry(hash, |held| is(held, view, key), |held| self.core.hash_of(held)) {
@@ -302,12 +309,12 @@ impl Table {
                     slot.insert(row);
                 }
             }
-            Filled::Taken
+            FillOutcome::Inserted
         }) else {
-            return Filled::NotKept;
+            return FillOutcome::NotKept;
         };
         drop(state);
-        if filled == Filled::Taken
+        if filled == FillOutcome::Inserted
             && let Some(policy) = &self.policy
         {
             policy.wrote(PolicyKey { view, hash }, weight);

@@ -10,7 +10,7 @@ use littoral_model::{
     version::Version,
     view::ViewId,
 };
-use littoral_replica::{Applied, Config, Filled, Held, Mode, Residency, Table};
+use littoral_replica::{Applied, Config, FillOutcome, Held, Mode, Residency, Table};
 use std::{collections::BTreeMap, sync::Arc};
 
 const FULL: ViewId = ViewId(1);
@@ -43,7 +43,7 @@ fn held(table: &Table, view: ViewId, key: u64) -> Option<u64> {
     }
 }
 
-fn fill(table: &Table, key: u64, row: Option<Row>, as_of: u64) -> Filled {
+fn fill(table: &Table, key: u64, row: Option<Row>, as_of: u64) -> FillOutcome {
     table.fill(RESIDENT, &key.to_le_bytes(), row, Lsn(as_of))
 }
 
@@ -81,29 +81,33 @@ fn counts_follow_every_change() {
 fn a_resident_view_updates_only_held_keys() {
     let table = table(1 << 20);
     assert_eq!(table.apply(put(RESIDENT, 1, 5), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
-    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 5)), 5), Filled::Taken);
+    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 5)), 5), FillOutcome::Inserted);
     assert_eq!(table.apply(put(RESIDENT, 1, 6), LatestEvent, Mode::UpdateHeld), Applied::Replaced);
     assert_eq!(held(&table, RESIDENT, 1), Some(6));
-    assert_eq!(fill(&table, 2, None, 6), Filled::Taken);
+    assert_eq!(fill(&table, 2, None, 6), FillOutcome::Inserted);
     assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Absent), "the miss is remembered");
     assert_eq!(table.apply(put(RESIDENT, 2, 7), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
     assert!(
         matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown),
         "a write ends a remembered miss; whether a deletion outranks it is for the leader to say"
     );
-    assert_eq!(table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9)), Filled::NotKept, "full views are never filled");
+    assert_eq!(
+        table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9)),
+        FillOutcome::NotKept,
+        "full views are never filled"
+    );
 }
 
 #[test]
 fn a_fill_that_the_feed_has_overtaken_is_rejected() {
     let table = table(1 << 20);
     table.apply(put(RESIDENT, 1, 5), LatestEvent, Mode::UpdateHeld);
-    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 3)), 4), Filled::Overtaken { needs: Lsn(5) });
-    assert_eq!(fill(&table, 1, None, 4), Filled::Overtaken { needs: Lsn(5) });
+    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 3)), 4), FillOutcome::Overtaken { needs: Lsn(5) });
+    assert_eq!(fill(&table, 1, None, 4), FillOutcome::Overtaken { needs: Lsn(5) });
     assert!(matches!(table.get(RESIDENT, &1_u64.to_le_bytes()), Held::Unknown));
     let floor = Table::new(Config { resident_bytes: Some(1 << 20), floor: Lsn(9), ..Config::default() });
     floor.set_residency(RESIDENT, Residency::Resident);
-    assert_eq!(fill(&floor, 1, None, 8), Filled::Overtaken { needs: Lsn(9) });
+    assert_eq!(fill(&floor, 1, None, 8), FillOutcome::Overtaken { needs: Lsn(9) });
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn resident_rows_stay_within_their_budget() {
     let gone = (0..10_000).find(|key| held(&table, RESIDENT, *key).is_none()).expect("some were evicted");
     assert_eq!(
         fill(&table, gone, Some(put(RESIDENT, gone, 1)), 1),
-        Filled::Taken,
+        FillOutcome::Inserted,
         "an evicted row can be filled again"
     );
 }
@@ -258,7 +262,7 @@ fn fills_and_the_feed_race_without_loss() {
 fn a_late_event_never_restores_a_row_that_the_leader_has_deleted() {
     let table = table(1 << 20);
     // The leader has a deletion of a later event, and its reply only states that there is no row.
-    assert_eq!(fill(&table, 2, None, 5), Filled::Taken);
+    assert_eq!(fill(&table, 2, None, 5), FillOutcome::Inserted);
     assert_eq!(table.apply(put(RESIDENT, 2, 6), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
     assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown), "the leader must be queried");
     assert_eq!(table.counts(RESIDENT).absent, 0);

@@ -9,7 +9,7 @@ use crate::{
 use littoral_edge_core::{
     Replica,
     anti_entropy::{Reach, Wanted, may_insert_bucket, reach},
-    fills::{self, Asked, Flight, Judged, Outcome},
+    fills::{self, Fill, Outcome, Requested, Verdict},
 };
 use littoral_model::{
     digest::BucketRows,
@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 /// What is asked, and once it is answered the answer.
 enum What {
     Fill {
-        flights: Vec<Flight>,
+        flights: Vec<Fill>,
         replica: Option<Arc<Replica>>,
         answer: Option<(Position, Vec<u8>)>,
     },
@@ -49,7 +49,7 @@ pub(crate) struct Call {
 impl World {
     /// Begins as many calls as the edge's flights want.
     pub(crate) fn begin_call(&mut self, edge: usize) {
-        let Some(flights) = self.edges[edge].flights.next_call() else { return };
+        let Some(flights) = self.edges[edge].fills.next_call() else { return };
         let may_request_rows = self.edges[edge].follower.may_request_rows();
         let Some(stream) = self.streams[edge].as_ref().filter(|_| may_request_rows) else {
             return self.fail_call(edge, flights);
@@ -66,12 +66,12 @@ impl World {
     }
 
     /// There is no way to the leader: whoever waits is told, and so is whoever came meanwhile.
-    fn fail_call(&mut self, edge: usize, mut flights: Vec<Flight>) {
+    fn fail_call(&mut self, edge: usize, mut flights: Vec<Fill>) {
         loop {
             for flight in flights {
                 self.land(edge, &flight.key, &Err(ReadError::LeaderUnavailable("cut".to_owned())));
             }
-            match self.edges[edge].flights.next_call() {
+            match self.edges[edge].fills.next_call() {
                 Some(next) => flights = next,
                 None => return,
             }
@@ -211,13 +211,13 @@ impl World {
                 for flight in flights {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
                     match fills::settle(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
-                        Judged::Finish(answered) => {
+                        Verdict::Finish(answered) => {
                             self.note(Happening::Filled { edge, as_of: as_of.lsn });
                             self.land(edge, &flight.key, &Ok(answered));
                         }
-                        Judged::Again => {
+                        Verdict::Again => {
                             self.note(Happening::FillOvertaken { edge, as_of: as_of.lsn });
-                            self.edges[edge].flights.again(flight);
+                            self.edges[edge].fills.again(flight);
                         }
                     }
                 }
@@ -253,14 +253,14 @@ impl World {
     }
 
     fn land(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
-        for asker in self.edges[edge].flights.finish(key) {
+        for asker in self.edges[edge].fills.finish(key) {
             self.landed(asker, outcome);
         }
     }
 
     /// Asks for a key on behalf of a read.
     pub(crate) fn ask(&mut self, edge: usize, key: &[u8], asker: crate::edge::Asker) {
-        if let Ok(Asked::Call) = self.edges[edge].flights.ask(RESIDENT, key, asker) {
+        if let Ok(Requested::Call) = self.edges[edge].fills.request(RESIDENT, key, asker) {
             self.begin_call(edge);
         }
     }

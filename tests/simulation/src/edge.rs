@@ -4,7 +4,7 @@ use crate::leader::KEYS;
 use littoral_edge_core::{
     Follower, Holdings, Replica, ViewMode,
     anti_entropy::{self, Repair},
-    fills::{Flights, Waiter},
+    fills::{Fills, Waiter},
     follower::{Effect, Fault},
     read::Place,
     relay::Relay,
@@ -64,7 +64,7 @@ pub struct Edge {
     /// What it decides.
     pub follower: Follower,
     /// Keys on their way.
-    pub flights: Flights<Asker>,
+    pub fills: Fills<Asker>,
     /// What it passes on.
     pub relay: Relay,
     /// The leader's digests, for those who follow.
@@ -111,7 +111,7 @@ impl Edge {
         };
         Self {
             follower: Follower::new("edge".to_owned(), Arc::new(holdings), None),
-            flights: Flights::new(100, 2),
+            fills: Fills::new(100, 2),
             relay: Relay::new(if relays { RELAY_BYTES } else { 0 }),
             checkpoints: Checkpoints::default(),
             anti_entropy: AntiEntropy::default(),
