@@ -14,7 +14,7 @@ use littoral_model::{
 use littoral_replica::Generation;
 use std::sync::Arc;
 
-pub use littoral_model::read::Place;
+pub use littoral_model::read::KeyIndex;
 
 /// The maximum number of rounds in which a read requests a key because other reads' fills were too
 /// old.
@@ -27,7 +27,7 @@ pub fn local(
     replica: &Replica,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    missing: &mut Vec<Place>,
+    misses: &mut Vec<KeyIndex>,
 ) -> bool {
     let routes = replica.routes.load();
     let mut over_budget = false;
@@ -56,7 +56,7 @@ pub fn local(
         let full = route.holding == Holding::Full
             && replica.routes.load().get(&read.view).is_none_or(|route| route.holding == Holding::Full);
         if !full {
-            missing.extend(unknown.iter().map(|key| (index as u32, *key)));
+            misses.extend(unknown.iter().map(|key| (index as u32, *key)));
         }
     }
     over_budget
@@ -64,7 +64,7 @@ pub fn local(
 
 /// Why a read cannot be completed with the leader's rows.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Unjoined {
+pub enum FillFailure {
     /// Another replica is served now, and the leader's rows belong to it. The caller reads again.
     #[error("the replica was replaced while it was read")]
     Replaced,
@@ -75,33 +75,33 @@ pub enum Unjoined {
 
 /// A read that waits for rows from the leader.
 #[derive(Clone, Debug)]
-pub struct Joining {
+pub struct FillingRead {
     /// The generation of the replica that was read.
     generation: Generation,
     /// The position that the answer states.
     position: Position,
     lives: Arc<RegionLives>,
-    open: Vec<Place>,
+    open: Vec<KeyIndex>,
     rounds: usize,
     rewound: bool,
     replaced: bool,
 }
 
-impl Joining {
+impl FillingRead {
     /// Starts with a read of this replica, whose answer states `position`, and its misses.
     #[must_use]
-    pub fn new(replica: &Replica, position: Position, missing: Vec<Place>) -> Self {
+    pub fn new(replica: &Replica, position: Position, misses: Vec<KeyIndex>) -> Self {
         let (generation, lives) = (replica.generation, replica.point.load().lives.clone());
-        Self { generation, position, lives, open: missing, rounds: 0, rewound: false, replaced: false }
+        Self { generation, position, lives, open: misses, rounds: 0, rewound: false, replaced: false }
     }
 
     /// Returns the keys to request now; none if the read is complete.
     ///
     /// # Errors
-    /// [`Unjoined::Replaced`], or an error if the fills were too old in every round.
-    pub fn ask(&mut self) -> Result<Vec<Place>, Unjoined> {
+    /// [`FillFailure::Replaced`], or an error if the fills were too old in every round.
+    pub fn next_keys(&mut self) -> Result<Vec<KeyIndex>, FillFailure> {
         if self.replaced {
-            return Err(Unjoined::Replaced);
+            return Err(FillFailure::Replaced);
         }
         if self.open.is_empty() {
             return Ok(Vec::new());
@@ -110,7 +110,7 @@ impl Joining {
         if self.rounds <= ROUNDS_MAX {
             return Ok(std::mem::take(&mut self.open));
         }
-        Err(Unjoined::Failed(if self.rewound {
+        Err(FillFailure::Failed(if self.rewound {
             ReadError::LeaderUnavailable(
                 "its log is not the one that this edge holds; a new snapshot is being fetched".to_owned(),
             )
@@ -121,25 +121,25 @@ impl Joining {
 
     /// Returns the keys that have no usable row yet.
     #[must_use]
-    pub fn open(&self) -> &[Place] {
+    pub fn open(&self) -> &[KeyIndex] {
         &self.open
     }
 
     /// Handles the leader's row for a requested key. A fill that began before this read may return
     /// a row older than the answer's position, or a row that belongs to an earlier replica. Then
     /// the key is requested again.
-    pub fn landed(&mut self, place: Place, answered: Filled, rows: &mut [Vec<Option<Row>>]) {
-        let same_log = self.lives.is_one_log(answered.as_of, self.position);
-        let same_replica = answered.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
-        let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
+    pub fn filled(&mut self, index: KeyIndex, filled: Filled, rows: &mut [Vec<Option<Row>>]) {
+        let same_log = self.lives.is_one_log(filled.as_of, self.position);
+        let same_replica = filled.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
+        let is_newer = same_log && filled.as_of.lsn >= self.position.lsn;
         if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {
-            if let Some(slot) = rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize)) {
-                *slot = answered.row;
+            if let Some(slot) = rows.get_mut(index.0 as usize).and_then(|rows| rows.get_mut(index.1 as usize)) {
+                *slot = filled.row;
             }
         } else {
             self.rewound |= !same_log;
-            self.replaced |= answered.generation.is_some_and(|generation| generation > self.generation);
-            self.open.push(place);
+            self.replaced |= filled.generation.is_some_and(|generation| generation > self.generation);
+            self.open.push(index);
         }
     }
 }

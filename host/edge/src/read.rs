@@ -9,12 +9,12 @@ use crate::{
 };
 use littoral_edge_core::{
     demand::{self, Unmet},
-    read::{self as core, Joining, Unjoined},
+    read::{self as core, FillFailure, FillingRead},
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     lives::RegionLives,
-    read::{Place, ReadAnswer, ReadError, ReadRequest},
+    read::{KeyIndex, ReadAnswer, ReadError, ReadRequest},
     region::Region,
     row::Row,
 };
@@ -45,8 +45,8 @@ pub(crate) async fn waiting_read(shared: &Arc<Shared>, request: &ReadRequest) ->
     for _ in 0..REPLACED_MAX {
         match read_one_replica(shared, request, arrival).await {
             Ok(answer) => return Ok(answer),
-            Err(Unjoined::Failed(error)) => return Err(error),
-            Err(Unjoined::Replaced) => {}
+            Err(FillFailure::Failed(error)) => return Err(error),
+            Err(FillFailure::Replaced) => {}
         }
     }
     Err(ReadError::Overloaded("snapshots kept replacing the replica during the read; retry".to_owned()))
@@ -56,7 +56,7 @@ async fn read_one_replica(
     shared: &Arc<Shared>,
     request: &ReadRequest,
     arrival: Arrival,
-) -> Result<ReadAnswer, Unjoined> {
+) -> Result<ReadAnswer, FillFailure> {
     let demand = &request.demand;
     loop {
         // Check before loading the point, which then includes everything that the leader had after
@@ -181,7 +181,7 @@ fn local(
     staleness: Option<Duration>,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    misses: &mut Vec<Place>,
+    misses: &mut Vec<KeyIndex>,
 ) -> Freshness {
     let over_budget = core::local(replica, request, rows, misses);
     let degraded = shared.apart().or(over_budget.then_some(Degraded::OverBudget));
@@ -203,15 +203,15 @@ async fn filling_read(
     staleness: Option<Duration>,
     request: &ReadRequest,
     degraded: Option<Degraded>,
-) -> Result<ReadAnswer, Unjoined> {
+) -> Result<ReadAnswer, FillFailure> {
     let mut answer = ReadAnswer::default();
     let mut misses = Vec::new();
     answer.freshness = local(shared, replica, point, staleness, request, &mut answer.rows, &mut misses);
     if !misses.is_empty() {
         let stale_is_fine =
             degraded.is_some() || request.demand.is_none() || request.demand.on_unmet == OnUnmet::ServeStale;
-        let joining = Joining::new(replica, point.resume.position, misses);
-        match fill(shared, joining, request, &mut answer).await? {
+        let filling = FillingRead::new(replica, point.resume.position, misses);
+        match fill(shared, filling, request, &mut answer).await? {
             None => answer.freshness.source = Source::Leader,
             // Without a leader, a row that is not held cannot be distinguished from one that does
             // not exist.
@@ -232,18 +232,18 @@ async fn filling_read(
 /// the leader is unavailable become the answer's unknown ones, and the reason is returned.
 async fn fill(
     shared: &Arc<Shared>,
-    mut joining: Joining,
+    mut filling: FillingRead,
     request: &ReadRequest,
     answer: &mut ReadAnswer,
-) -> Result<Option<ReadError>, Unjoined> {
+) -> Result<Option<ReadError>, FillFailure> {
     let wait_max = Duration::from_millis(shared.config.fill_wait_ms_max);
     let deadline = Instant::now() + wait_max;
     let mut unavailable = None;
     loop {
-        let keys = match joining.ask() {
+        let keys = match filling.next_keys() {
             Ok(keys) => keys,
-            Err(Unjoined::Failed(error @ ReadError::LeaderUnavailable(_))) => {
-                answer.unknown.extend(joining.open());
+            Err(FillFailure::Failed(error @ ReadError::LeaderUnavailable(_))) => {
+                answer.unknown.extend(filling.open());
                 unavailable = Some(error);
                 Vec::new()
             }
@@ -271,7 +271,7 @@ async fn fill(
                 }
             };
             match outcome {
-                Ok(answered) => joining.landed(index, answered, &mut answer.rows),
+                Ok(answered) => filling.filled(index, answered, &mut answer.rows),
                 Err(error @ ReadError::LeaderUnavailable(_)) => {
                     answer.unknown.push(index);
                     unavailable.get_or_insert(error);

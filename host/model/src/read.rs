@@ -32,7 +32,7 @@ pub struct ReadRequest {
 }
 
 /// The index of a key in a read: (index in [`ReadRequest::reads`], index of the key).
-pub type Place = (u32, u32);
+pub type KeyIndex = (u32, u32);
 
 /// The rows, with the answer's freshness.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ pub struct ReadAnswer {
     pub rows: Vec<Vec<Option<Row>>>,
     /// The keys whose rows are not held here and could not be fetched, ascending. Nearly always
     /// empty.
-    pub unknown: Vec<Place>,
+    pub unknown: Vec<KeyIndex>,
     /// The answer's freshness.
     pub freshness: Freshness,
 }

@@ -254,7 +254,7 @@ impl World {
 
     fn land(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
         for asker in self.edges[edge].fills.finish(key) {
-            self.landed(asker, outcome);
+            self.filled(asker, outcome);
         }
     }
 

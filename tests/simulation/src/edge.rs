@@ -6,7 +6,7 @@ use littoral_edge_core::{
     anti_entropy::{self, Repair},
     fills::{Fills, Waiter},
     follower::{Effect, Fault},
-    read::Place,
+    read::KeyIndex,
     relay::Relay,
 };
 use littoral_model::{
@@ -37,7 +37,7 @@ pub struct Asker {
     /// The read.
     pub read: u64,
     /// The place.
-    pub place: Place,
+    pub place: KeyIndex,
     /// Whether the read was given up.
     pub gone: Rc<Cell<bool>>,
 }

@@ -10,7 +10,7 @@ use crate::{
 use littoral_edge_core::{
     demand::{self, Unmet},
     fills::Outcome,
-    read::{self, Joining, Place, Unjoined},
+    read::{self, FillFailure, FillingRead, KeyIndex},
 };
 use littoral_leader_core::Work;
 use littoral_model::{
@@ -52,7 +52,7 @@ pub(crate) struct Read {
     gone: Rc<Cell<bool>>,
     /// What the answer states, once it can be given: nothing but fills are waited for then.
     stated: Option<Resume>,
-    joining: Option<Joining>,
+    filling: Option<FillingRead>,
     asked: usize,
     /// Rows of the full view that had changed in memory when they were read.
     rotten: BTreeSet<u64>,
@@ -267,7 +267,7 @@ impl World {
             until: self.now + READ_MAX,
             gone: Rc::default(),
             stated: None,
-            joining: None,
+            filling: None,
             asked: 0,
             rotten: BTreeSet::new(),
             history: Incarnation::default(),
@@ -314,20 +314,20 @@ impl World {
             read::local(replica, &read.request, &mut read.rows, &mut missing);
             (read.rotten, read.history) = (state.rotten.clone(), history);
             read.stated = Some(point.resume);
-            read.joining = Some(Joining::new(replica, point.resume.position, missing));
+            read.filling = Some(FillingRead::new(replica, point.resume.position, missing));
         }
         if read.asked > 0 {
             return Ok(());
         }
-        let Some(joining) = &mut read.joining else { return Ok(()) };
-        let places = match joining.ask() {
+        let Some(filling) = &mut read.filling else { return Ok(()) };
+        let places = match filling.next_keys() {
             Ok(places) => places,
             // It begins again.
-            Err(Unjoined::Replaced) => {
-                (read.stated, read.joining) = (None, None);
+            Err(FillFailure::Replaced) => {
+                (read.stated, read.filling) = (None, None);
                 return Ok(());
             }
-            Err(Unjoined::Failed(_)) => {
+            Err(FillFailure::Failed(_)) => {
                 read.gone.set(true);
                 return Ok(());
             }
@@ -338,7 +338,7 @@ impl World {
         }
         read.asked = places.len();
         let (edge, id, gone) = (read.edge, read.id, read.gone.clone());
-        let asks: Vec<(Place, Vec<u8>)> = places
+        let asks: Vec<(KeyIndex, Vec<u8>)> = places
             .into_iter()
             .map(|place| (place, read.request.reads[place.0 as usize].keys.get(place.1 as usize).to_vec()))
             .collect();
@@ -349,11 +349,11 @@ impl World {
     }
 
     /// What was asked for on behalf of a read has come.
-    pub(crate) fn landed(&mut self, asker: Asker, outcome: &Outcome) {
+    pub(crate) fn filled(&mut self, asker: Asker, outcome: &Outcome) {
         let Some(read) = self.reads.iter_mut().find(|read| read.id == asker.read) else { return };
-        let Some(joining) = &mut read.joining else { return };
+        let Some(filling) = &mut read.filling else { return };
         match outcome {
-            Ok(answered) => joining.landed(asker.place, answered.clone(), &mut read.rows),
+            Ok(answered) => filling.filled(asker.place, answered.clone(), &mut read.rows),
             Err(_) => read.gone.set(true),
         }
         read.asked -= 1;
