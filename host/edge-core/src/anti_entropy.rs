@@ -1,7 +1,7 @@
 //! Anti-entropy on the replica's table: carries out what [`AntiEntropy`] decides. The driver schedules
 //! scrubs, fetches buckets and reports results.
 
-use crate::replica::{Point, Replica};
+use crate::replica::{AppliedPoint, Replica};
 use bytes::Bytes;
 use littoral_model::{
     digest::{BucketRows, Checkpoint},
@@ -171,7 +171,7 @@ pub enum Reach {
 
 /// Returns how a replica at this point relates to the position at which the leader read.
 #[must_use]
-pub fn reach(point: &Point, position: Position) -> Reach {
+pub fn reach(point: &AppliedPoint, position: Position) -> Reach {
     let here = point.resume.position;
     if point.lives.includes(here, position) {
         Reach::Reached

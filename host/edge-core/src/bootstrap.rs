@@ -4,7 +4,7 @@
 use crate::{
     budget::{self, Outgrown},
     holdings::Holdings,
-    replica::{Holding, Point, Replica},
+    replica::{AppliedPoint, Holding, Replica},
 };
 use littoral_protocol::subscriber::Violation;
 use littoral_replica::Mode;
@@ -25,7 +25,7 @@ pub(crate) struct Bootstrap {
 }
 
 impl Bootstrap {
-    pub(crate) fn begin(holdings: &Holdings, point: Point, rows_estimate: u64) -> Self {
+    pub(crate) fn begin(holdings: &Holdings, point: AppliedPoint, rows_estimate: u64) -> Self {
         let replica = Replica::new(holdings, point);
         let holds_full = replica.routes.load().values().any(|route| route.holding == Holding::Full);
         if holds_full {

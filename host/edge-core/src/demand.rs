@@ -1,6 +1,6 @@
 //! Checks whether the replica is as fresh as a read demands.
 
-use crate::replica::Point;
+use crate::replica::AppliedPoint;
 use littoral_model::{
     freshness::{Consistency, ReadDemand},
     lives::Lives,
@@ -50,7 +50,7 @@ pub enum Unmet {
 
 /// Returns why the demand is not met at this point and staleness; `None` if it is met.
 #[must_use]
-pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) -> Option<Unmet> {
+pub fn unmet(demand: &ReadDemand, point: &AppliedPoint, staleness: Option<Duration>) -> Option<Unmet> {
     if demand.is_none() {
         return None;
     }
@@ -132,13 +132,13 @@ fn parts(token: &Watermark) -> impl Iterator<Item = Watermark> {
 }
 
 /// Returns whether a region's demanded position lies past the fork of its log.
-fn is_lost(part: &Watermark, point: &Point) -> bool {
+fn is_lost(part: &Watermark, point: &AppliedPoint) -> bool {
     part.iter().any(|(region, incarnation, lsn)| point.lives.has_lost(region, Position { incarnation, lsn }))
 }
 
 /// Returns the record after which to check again: the one that advances the first region that is
 /// behind.
-fn look_at(token: &Watermark, point: &Point) -> Option<Lsn> {
+fn look_at(token: &Watermark, point: &AppliedPoint) -> Option<Lsn> {
     let behind = |(region, incarnation, lsn): &(Region, Incarnation, Lsn)| {
         !point.covers(&Watermark::at(*region, *incarnation, *lsn))
     };

@@ -6,7 +6,7 @@ use crate::{
     bootstrap::Bootstrap,
     budget::{self, Outgrown},
     holdings::Holdings,
-    replica::{Point, Replica},
+    replica::{AppliedPoint, Replica},
 };
 use littoral_model::{
     cluster::Belonging,
@@ -204,7 +204,7 @@ impl Follower {
         self.address = address;
         let replica = self.serving.as_ref().filter(|_| !self.needs_snapshot);
         let resume = replica.map(|replica| replica.point.load().resume);
-        let watermark = replica.map(|replica| replica.homing()).unwrap_or_default();
+        let watermark = replica.map(|replica| replica.rehoming_watermark()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
         let subscriber = subscriber.with_watermark(watermark).with_lives(RegionLives::clone(&self.lives));
         let subscriber = subscriber.holding(self.held());
@@ -296,7 +296,7 @@ impl Follower {
                 let resume = Resume { position: as_of, chain };
                 let epoch = stream.subscriber.epoch();
                 let whose = (stream.region, Arc::new(lives));
-                let point = Point { mixed, ..Point::new(resume, epoch, whose, watermark, catalogue) };
+                let point = AppliedPoint { mixed, ..AppliedPoint::new(resume, epoch, whose, watermark, catalogue) };
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
@@ -330,7 +330,8 @@ impl Follower {
             beyond = Watermark::default();
         }
         let (portable_watermark, catalogue) = (before.portable_watermark.clone(), before.catalogue.clone());
-        let point = Point::new(begins, epoch, (hello.region, lives), portable_watermark, catalogue).beyond(beyond);
+        let point =
+            AppliedPoint::new(begins, epoch, (hello.region, lives), portable_watermark, catalogue).beyond(beyond);
         let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
         self.tailed = true;
         self.staleness.forget();
@@ -368,7 +369,7 @@ impl Follower {
         // Check before a row of another life is applied: held rows may come from records that the
         // log lost.
         if !Arc::ptr_eq(&lives, &before.lives) {
-            replica.advance(Point { lives: lives.clone(), ..Point::clone(&before) })?;
+            replica.advance(AppliedPoint { lives: lives.clone(), ..AppliedPoint::clone(&before) })?;
         }
         let changes = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
@@ -395,10 +396,10 @@ impl Follower {
         }
         let unnamed = changes.unnamed.clone();
         self.lives = lives.clone();
-        let point = Point {
+        let point = AppliedPoint {
             mixed,
             unnamed,
-            ..Point::new(resume, epoch, (before.region, lives), portable_watermark, catalogue).beyond(beyond)
+            ..AppliedPoint::new(resume, epoch, (before.region, lives), portable_watermark, catalogue).beyond(beyond)
         };
         let level = !before.beyond.is_empty() && point.beyond.is_empty();
         replica.point.store(Arc::new(point));
@@ -488,7 +489,7 @@ mod tests {
         let region = "east".parse().expect("a region");
         let replica = Replica::new(
             &holdings,
-            Point::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
+            AppliedPoint::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
         );
         replica.holds(Lsn(46));
         let mut follower = Follower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));

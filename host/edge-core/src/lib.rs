@@ -23,4 +23,4 @@ pub mod replica;
 pub use budget::{Outgrown, enforce};
 pub use follower::Follower;
 pub use holdings::{Holdings, ViewMode};
-pub use replica::{Holding, Point, Replica, Route};
+pub use replica::{AppliedPoint, Holding, Replica, Route};

@@ -58,7 +58,7 @@ pub type Routes = HashMap<ViewId, Route, foldhash::fast::FixedState>;
 
 /// The state up to which a replica is applied. The catalogue is that of the position.
 #[derive(Clone, Debug)]
-pub struct Point {
+pub struct AppliedPoint {
     /// The position, and the hash of its record.
     pub resume: Resume,
     /// The newest epoch seen.
@@ -91,7 +91,7 @@ pub struct Point {
 /// The rows are not exactly as of any record.
 const NEVER_EXACT: Lsn = Lsn(u64::MAX);
 
-impl Point {
+impl AppliedPoint {
     /// Creates a point in this region's log. `portable_watermark` has the positions of every region's records.
     #[must_use]
     pub fn new(
@@ -141,9 +141,9 @@ impl Point {
     }
 
     /// Returns the watermark with which the replica may continue in another region's log
-    /// ([`Replica::homing`]); empty if there are rows that it does not cover.
+    /// ([`Replica::rehoming_watermark`]); empty if there are rows that it does not cover.
     #[must_use]
-    pub fn homing(&self) -> Watermark {
+    pub fn rehoming_watermark(&self) -> Watermark {
         if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.portable_watermark.clone() }
     }
 
@@ -172,7 +172,7 @@ pub struct Replica {
     /// How each view is held.
     pub routes: ArcSwap<Routes>,
     /// The position, with the state at it.
-    pub point: ArcSwap<Point>,
+    pub point: ArcSwap<AppliedPoint>,
     /// The generation of the table when this replica was created from it.
     pub generation: Generation,
     /// From this record on, the rows are exactly as of the position.
@@ -188,7 +188,7 @@ pub struct Replica {
 impl Replica {
     /// Creates an empty replica at `point`.
     #[must_use]
-    pub fn new(holdings: &Holdings, point: Point) -> Self {
+    pub fn new(holdings: &Holdings, point: AppliedPoint) -> Self {
         let table = Table::new(littoral_replica::Config {
             shards: holdings.shards,
             hash_seed: holdings.hash_seed,
@@ -212,7 +212,7 @@ impl Replica {
     /// Creates a replica of the same rows that continues in another region's log, whose last
     /// record is `head`. The old replica shares the table and inserts nothing from now on.
     #[must_use]
-    pub fn rehomed(from: &Self, point: Point, head: Lsn) -> Self {
+    pub fn rehomed(from: &Self, point: AppliedPoint, head: Lsn) -> Self {
         let generation = from.table.rebase(point.resume.position.lsn);
         let exact_from = if point.beyond.is_empty() { head } else { NEVER_EXACT };
         let (routes, point) = (ArcSwap::new(from.routes.load_full()), ArcSwap::from_pointee(point));
@@ -247,10 +247,10 @@ impl Replica {
     /// Returns the watermark with which the replica may continue in another region's log. Empty if
     /// only a snapshot is safe, for example while rows are held that the point does not cover.
     #[must_use]
-    pub fn homing(&self) -> Watermark {
+    pub fn rehoming_watermark(&self) -> Watermark {
         let point = self.point.load();
         let all_named = point.resume.position.lsn.0 >= self.newest_row.load(Relaxed) || active(Mutation::RehomeUnnamed);
-        if all_named { point.homing() } else { Watermark::default() }
+        if all_named { point.rehoming_watermark() } else { Watermark::default() }
     }
 
     /// Returns the position up to which everything is applied.
@@ -270,7 +270,7 @@ impl Replica {
         // Epochs of different lives cannot be compared.
         let epoch = if lives == point.lives { epoch.max(point.epoch) } else { epoch };
         if (point.epoch, &point.lives) != (epoch, &lives) {
-            self.advance(Point { epoch, lives, ..Point::clone(&point) })?;
+            self.advance(AppliedPoint { epoch, lives, ..AppliedPoint::clone(&point) })?;
         }
         Ok(())
     }
@@ -279,7 +279,7 @@ impl Replica {
     ///
     /// # Errors
     /// [`Violation::PastFork`] if the log has lost something that is held; the point is unchanged.
-    pub(crate) fn advance(&self, point: Point) -> Result<(), Violation> {
+    pub(crate) fn advance(&self, point: AppliedPoint) -> Result<(), Violation> {
         let newest_answer = self.newest_answer.lock();
         let before = self.point.load();
         let holds = self.newest(&before, *newest_answer);
@@ -291,7 +291,7 @@ impl Replica {
         Ok(())
     }
 
-    fn newest(&self, point: &Point, newest_answer: Lsn) -> Lsn {
+    fn newest(&self, point: &AppliedPoint, newest_answer: Lsn) -> Lsn {
         if active(Mutation::KeepRowsPastFork) {
             return point.resume.position.lsn;
         }

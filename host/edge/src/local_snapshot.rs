@@ -5,7 +5,7 @@
 
 use crate::{
     config::Config,
-    replica::{Holding, Point, Replica},
+    replica::{AppliedPoint, Holding, Replica},
     row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer},
     shared::Shared,
 };
@@ -90,7 +90,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         resume: point.resume,
         epoch: point.epoch,
         region: point.region,
-        watermark: point.homing(),
+        watermark: point.rehoming_watermark(),
         beyond: point.beyond.clone(),
         lives: RegionLives::clone(&point.lives),
         catalogue: point.catalogue.clone(),
@@ -123,7 +123,7 @@ fn head(reader: &mut Reader) -> Result<Head, Error> {
 
 /// Keeps the file that is about to be replaced if it holds rows of another log, because they may
 /// exist nowhere else. To restore them, an operator stops the edge and renames the file back.
-fn keep_other(path: &Path, point: &Point) -> Result<(), Error> {
+fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
     let log = point.log();
     // An unreadable file is useless.
     let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
@@ -151,7 +151,7 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     let head = head(&mut reader)?;
     let holdings = config.holdings();
     let whose = (head.region, Arc::new(head.lives));
-    let point = Point::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
+    let point = AppliedPoint::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
     let replica = Replica::new(&holdings, point);
     for view in head.over_budget {
         if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {

@@ -4,7 +4,7 @@
 use crate::{
     fills,
     progress::Waiter,
-    replica::{Point, Replica},
+    replica::{AppliedPoint, Replica},
     shared::Shared,
 };
 use littoral_edge_core::{
@@ -177,7 +177,7 @@ fn register_waiter<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waite
 fn local(
     shared: &Shared,
     replica: &Replica,
-    point: &Point,
+    point: &AppliedPoint,
     staleness: Option<Duration>,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
@@ -199,7 +199,7 @@ fn local(
 async fn filling_read(
     shared: &Arc<Shared>,
     replica: &Replica,
-    point: &Point,
+    point: &AppliedPoint,
     staleness: Option<Duration>,
     request: &ReadRequest,
     degraded: Option<Degraded>,

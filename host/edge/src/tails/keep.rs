@@ -154,7 +154,7 @@ fn write_of(row: &RowRef<'_>) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, replica::Point};
+    use crate::{config::Config, replica::AppliedPoint};
     use littoral_model::{
         lives::Start,
         position::{Epoch, Incarnation},
@@ -180,7 +180,7 @@ mod tests {
         let position = Position { incarnation: Incarnation(8), lsn: Lsn(10) };
         let resume = Resume { position, chain: ChainHash(1) };
         let whose = (region, Arc::new(ours));
-        let point = Point::new(resume, Epoch(1), whose, Watermark::default(), Arc::default());
+        let point = AppliedPoint::new(resume, Epoch(1), whose, Watermark::default(), Arc::default());
         let replica = Replica::new(&Config::default().holdings(), point);
         let fork_of = |log, begun: &[(u64, u64)]| fork(&replica, &lives(log, begun).1).map(|fork| fork.lsn.0);
         assert_eq!(fork_of(7, &[(8, 6)]), None, "the same lineage");
