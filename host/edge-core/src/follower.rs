@@ -19,8 +19,8 @@ use littoral_model::{
     token::Watermark,
 };
 use littoral_protocol::{
+    eligibility::HeldLog,
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
-    kinship::Held,
     staleness::Staleness,
     subscriber::{Block, Effect as Judged, Epochs, Remedy, Subscriber, Violation},
 };
@@ -234,10 +234,10 @@ impl Follower {
     }
 
     /// Returns the log whose rows are held.
-    fn held(&self) -> Option<Held> {
+    fn held(&self) -> Option<HeldLog> {
         let point = self.serving.as_ref()?.point.load_full();
         let cluster = point.lives.belongs().map(|belongs| belongs.cluster);
-        Some(Held { region: point.region, log: point.log(), cluster, adopted: self.adopted })
+        Some(HeldLog { region: point.region, log: point.log(), cluster, adopted: self.adopted })
     }
 
     /// Handles the ping timer. Returns the messages to send, and the views that exceeded their

@@ -10,8 +10,8 @@ use littoral_model::{
     position::{Lsn, Position},
 };
 use littoral_protocol::{
+    eligibility::OtherLog,
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Upstream},
-    kinship::OtherLog,
     subscriber::Violation,
 };
 use std::{pin::pin, sync::Arc, time::Duration};

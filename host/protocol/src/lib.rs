@@ -6,9 +6,9 @@
 
 pub mod anti_entropy;
 pub mod call;
+pub mod eligibility;
 pub mod fill;
 pub mod frame;
-pub mod kinship;
 pub mod members;
 pub mod publisher;
 pub mod readiness;

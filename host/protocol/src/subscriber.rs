@@ -9,10 +9,10 @@ pub use block::BlockCheck;
 pub use epochs::Epochs;
 pub use violation::{Remedy, Violation};
 
+use crate::eligibility::HeldLog;
 use crate::frame::{
     Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, VERSION_MAX, VERSION_MIN, Views,
 };
-use crate::kinship::Held;
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
@@ -133,7 +133,7 @@ pub struct Subscriber {
     /// continue in another region's log.
     watermark: Watermark,
     /// The log whose rows are held, if the subscriber must not lose them to another log.
-    held: Option<Held>,
+    held: Option<HeldLog>,
     /// The lineages of the regions' logs as known before the stream.
     known_lives: RegionLives,
     /// The lineage of the followed log, as its publisher states it.
@@ -192,7 +192,7 @@ impl Subscriber {
     /// Sets the log whose rows are held. The subscriber then follows only that log, and logs known
     /// to replace it.
     #[must_use]
-    pub fn holding(self, held: Option<Held>) -> Self {
+    pub fn holding(self, held: Option<HeldLog>) -> Self {
         Self { held, ..self }
     }
 

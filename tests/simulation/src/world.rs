@@ -24,8 +24,8 @@ use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
+    eligibility::OtherLog,
     frame::{Downstream, SubscriberHello, Upstream},
-    kinship::OtherLog,
     subscriber::Violation,
 };
 use littoral_wire::feed;

@@ -1,6 +1,6 @@
 //! Protocol violations by a publisher, and how the subscriber recovers.
 
-use crate::kinship::OtherLog;
+use crate::eligibility::OtherLog;
 use littoral_model::{
     position::{Epoch, Incarnation, Lsn, Position},
     region::Region,

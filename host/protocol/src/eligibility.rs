@@ -16,7 +16,7 @@ use std::fmt;
 
 /// The log whose rows a subscriber holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldLog {
     /// The region of the log.
     pub region: Region,
     /// The log's name.
@@ -31,7 +31,7 @@ pub struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherLog {
     /// The log whose rows are held.
-    pub held: Held,
+    pub held: HeldLog,
     /// The publisher's region.
     pub region: Region,
     /// The publisher's log.
@@ -42,7 +42,7 @@ pub struct OtherLog {
     pub cluster: Option<ClusterId>,
 }
 
-impl Held {
+impl HeldLog {
     /// Checks whether the publisher may be followed.
     pub fn check(&self, hello: &PublisherHello) -> Result<(), OtherLog> {
         if self.is_eligible(hello) || active(Mutation::FollowOtherLog) {
