@@ -22,7 +22,7 @@ use littoral_protocol::{
     eligibility::HeldLog,
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
     staleness::Staleness,
-    subscriber::{Block, Effect as Judged, Epochs, Remedy, Subscriber, Violation},
+    subscriber::{Action, Block, Epochs, Remedy, Subscriber, Violation},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -269,7 +269,7 @@ impl Follower {
         let action =
             stream.subscriber.receive(message).inspect_err(|violation| self.epochs.note_rejected(violation))?;
         Ok(match action {
-            Judged::Greeted(hello) => {
+            Action::Greeted(hello) => {
                 (stream.region, stream.greeted, stream.head) = (hello.region, true, hello.head.lsn);
                 stream.belongs = belongs(&hello);
                 self.tailed = hello.mode == Mode::Tail;
@@ -291,7 +291,7 @@ impl Follower {
                 }
                 Effect::Greeted(hello)
             }
-            Judged::BeginSnapshot { as_of, chain, watermark, mut lives, mixed, catalogue, rows_estimate } => {
+            Action::BeginSnapshot { as_of, chain, watermark, mut lives, mixed, catalogue, rows_estimate } => {
                 lives.set_belongs(stream.belongs);
                 let resume = Resume { position: as_of, chain };
                 let epoch = stream.subscriber.epoch();
@@ -300,23 +300,23 @@ impl Follower {
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
-            Judged::TakeRows { rows, bytes } => {
+            Action::TakeRows { rows, bytes } => {
                 if let Some(bootstrap) = &mut stream.bootstrap {
                     bootstrap.add(&self.holdings, rows, &bytes)?;
                 }
                 Effect::RowsAdded(rows)
             }
-            Judged::FinishSnapshot => match stream.bootstrap.take() {
+            Action::FinishSnapshot => match stream.bootstrap.take() {
                 Some(bootstrap) => self.serve(bootstrap),
                 None => Effect::Nothing,
             },
-            Judged::Apply(block) => return self.apply(block),
-            Judged::Heard { clock, head, echo, behind, leader_lost } => {
+            Action::Apply(block) => return self.apply(block),
+            Action::Heard { clock, head, echo, behind, leader_lost } => {
                 self.staleness.echo(echo, head.lsn, behind);
                 Effect::Heard { clock, head, leader_lost }
             }
-            Judged::Compare(checkpoint) => Effect::Compare(checkpoint),
-            Judged::End { code, message } => Effect::End { code, message },
+            Action::Compare(checkpoint) => Effect::Compare(checkpoint),
+            Action::End { code, message } => Effect::End { code, message },
         })
     }
 

@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 
 /// The action that a valid message requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum Action {
     /// The publisher has answered the hello; [`PublisherHello::mode`] states what follows.
     Greeted(PublisherHello),
     /// Create an empty replica next to the one that serves.
@@ -236,9 +236,9 @@ impl Subscriber {
     /// # Errors
     /// [`Violation`]; the caller closes the stream and follows the violation's remedy. Nothing of the
     /// message may be used, and all later messages are rejected.
-    pub fn receive(&mut self, message: Downstream) -> Result<Effect, Violation> {
+    pub fn receive(&mut self, message: Downstream) -> Result<Action, Violation> {
         let action = self.check(message);
-        if action.is_err() || matches!(action, Ok(Effect::End { .. })) {
+        if action.is_err() || matches!(action, Ok(Action::End { .. })) {
             self.phase = Phase::Closed;
         }
         action
@@ -257,17 +257,17 @@ impl Subscriber {
         }
     }
 
-    fn check(&mut self, message: Downstream) -> Result<Effect, Violation> {
+    fn check(&mut self, message: Downstream) -> Result<Action, Violation> {
         match (&mut self.phase, message) {
             (Phase::Closed, message) => Err(Violation::Order { got: name(&message), expected: "nothing" }),
-            (_, Downstream::Error { code, message }) => Ok(Effect::End { code, message }),
+            (_, Downstream::Error { code, message }) => Ok(Action::End { code, message }),
             (Phase::Greeting, Downstream::Hello(hello)) => self.greeted(hello),
             (Phase::Greeting, message) => Err(Violation::Order { got: name(&message), expected: "hello" }),
             (_, Downstream::Heartbeat { clock, head, echo, behind_us, leader_lost }) => {
                 self.check_incarnation(head)?;
                 self.head.lsn = self.head.lsn.max(head.lsn);
                 let behind = behind_us.map(Duration::from_micros);
-                Ok(Effect::Heard { clock, head, echo, behind, leader_lost })
+                Ok(Action::Heard { clock, head, echo, behind, leader_lost })
             }
             (
                 Phase::AwaitingSnapshot { head },
@@ -291,11 +291,11 @@ impl Subscriber {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: stood.lsn });
                 }
                 self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
-                Ok(Effect::BeginSnapshot { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate })
+                Ok(Action::BeginSnapshot { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate })
             }
             (Phase::Snapshot { rows: received, .. }, Downstream::SnapshotRows { rows, bytes }) => {
                 *received += u64::from(rows);
-                Ok(Effect::TakeRows { rows, bytes })
+                Ok(Action::TakeRows { rows, bytes })
             }
             (Phase::Snapshot { resume, rows: received }, Downstream::SnapshotEnd { rows }) => {
                 if *received != rows {
@@ -303,7 +303,7 @@ impl Subscriber {
                 }
                 self.applied = Some(*resume);
                 self.phase = Phase::Tail;
-                Ok(Effect::FinishSnapshot)
+                Ok(Action::FinishSnapshot)
             }
             (Phase::Tail, Downstream::Records { first, last, chain_after, bytes }) => {
                 let Some(applied) = self.applied else {
@@ -313,7 +313,7 @@ impl Subscriber {
                 if first != expected || last < first {
                     return Err(Violation::Gap { expected, first, last });
                 }
-                Ok(Effect::Apply(Block {
+                Ok(Action::Apply(Block {
                     first,
                     last,
                     chain_before: applied.chain,
@@ -324,7 +324,7 @@ impl Subscriber {
                 }))
             }
             (Phase::Tail, Downstream::Checkpoint(checkpoint)) => match self.applied {
-                Some(applied) if applied.position.lsn == checkpoint.lsn => Ok(Effect::Compare(checkpoint)),
+                Some(applied) if applied.position.lsn == checkpoint.lsn => Ok(Action::Compare(checkpoint)),
                 applied => Err(Violation::Checkpoint {
                     lsn: checkpoint.lsn,
                     applied: applied.map_or(Lsn::NONE, |applied| applied.position.lsn),
@@ -340,7 +340,7 @@ impl Subscriber {
         }
     }
 
-    fn greeted(&mut self, hello: PublisherHello) -> Result<Effect, Violation> {
+    fn greeted(&mut self, hello: PublisherHello) -> Result<Action, Violation> {
         if !(VERSION_MIN..=VERSION_MAX).contains(&hello.version) {
             return Err(Violation::Version { theirs: hello.version });
         }
@@ -380,7 +380,7 @@ impl Subscriber {
         }
         // Another life of the log numbers its epochs independently.
         self.epoch = known.max(hello.epoch);
-        Ok(Effect::Greeted(hello))
+        Ok(Action::Greeted(hello))
     }
 
     fn check_incarnation(&self, position: Position) -> Result<(), Violation> {

@@ -46,7 +46,7 @@ fn tailing(lsn: u64) -> Subscriber {
 #[test]
 fn a_tail_continues_exactly_at_the_applied_record() {
     let mut subscriber = tailing(5);
-    let Ok(Effect::Apply(block)) = subscriber.receive(records(6, 8)) else { panic!("records 6 to 8 are next") };
+    let Ok(Action::Apply(block)) = subscriber.receive(records(6, 8)) else { panic!("records 6 to 8 are next") };
     assert_eq!(subscriber.resume(), Some(resume(5)), "the position advances only when the block is applied");
     subscriber.applied(&block, Epoch(2));
     assert_eq!(subscriber.resume(), Some(Resume { position: at(8), chain: ChainHash(9) }));
@@ -100,9 +100,9 @@ fn another_life_of_the_log_is_followed_by_snapshot_but_not_by_tail() {
         subscriber.clone().receive(Downstream::SnapshotEnd { rows: 3 }),
         Err(Violation::SnapshotRows { announced: 3, received: 2 })
     );
-    assert_eq!(subscriber.receive(Downstream::SnapshotEnd { rows: 2 }), Ok(Effect::FinishSnapshot));
+    assert_eq!(subscriber.receive(Downstream::SnapshotEnd { rows: 2 }), Ok(Action::FinishSnapshot));
     assert_eq!(subscriber.resume(), Some(Resume { position: other, chain: ChainHash(4) }));
-    assert!(matches!(subscriber.receive(records(51, 51)), Ok(Effect::Apply(_))));
+    assert!(matches!(subscriber.receive(records(51, 51)), Ok(Action::Apply(_))));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn records_of_a_replaced_leader_are_accepted_from_its_successor() {
     subscriber.receive(hello(Mode::Tail, 2, at(9))).expect("a newer epoch");
     let bytes = Bytes::new();
     let records = Downstream::Records { first: Lsn(6), last: Lsn(6), chain_after: ChainHash(6), bytes };
-    let Ok(Effect::Apply(block)) = subscriber.receive(records) else { panic!("the next record is applied") };
+    let Ok(Action::Apply(block)) = subscriber.receive(records) else { panic!("the next record is applied") };
     assert!(block.epoch_min <= Epoch(1), "record 6 was appended in epoch 1");
     subscriber.applied(&block, Epoch(1));
     assert_eq!(subscriber.epoch(), Epoch(2), "the older leader stays rejected");
