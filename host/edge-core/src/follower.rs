@@ -127,7 +127,7 @@ struct Stream {
 
 /// The state of an edge that follows a publisher. It alone changes the replica.
 #[derive(Debug)]
-pub struct Follower {
+pub struct FeedFollower {
     name: String,
     holdings: Arc<Holdings>,
     serving: Option<Arc<Replica>>,
@@ -150,7 +150,7 @@ pub struct Follower {
     stream: Option<Stream>,
 }
 
-impl Follower {
+impl FeedFollower {
     /// Creates an edge with this name that serves `serving`, if any.
     #[must_use]
     pub fn new(name: String, holdings: Arc<Holdings>, serving: Option<Arc<Replica>>) -> Self {
@@ -483,7 +483,7 @@ mod tests {
     }
 
     /// Creates an edge whose snapshot as of record 25 held a row of record 46.
-    fn follower() -> Follower {
+    fn follower() -> FeedFollower {
         let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
         let resume = Resume { position: at(25), chain: ChainHash(25) };
         let region = "east".parse().expect("a region");
@@ -492,7 +492,7 @@ mod tests {
             AppliedPoint::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
         );
         replica.holds(Lsn(46));
-        let mut follower = Follower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
+        let mut follower = FeedFollower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
         follower.connected(0, Duration::ZERO);
         follower
     }

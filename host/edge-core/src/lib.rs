@@ -21,6 +21,6 @@ pub mod relay;
 pub mod replica;
 
 pub use budget::{Outgrown, enforce};
-pub use follower::Follower;
+pub use follower::FeedFollower;
 pub use holdings::{Holdings, ViewMode};
 pub use replica::{AppliedPoint, Holding, Replica, Route};

@@ -2,7 +2,7 @@
 //! [`littoral_edge_core::follower`] decides the effect of each message.
 
 use crate::{anti_entropy, budget, local_snapshot, rehoming, shared::Shared, tails};
-use littoral_edge_core::follower::{Effect, Fault, Follower};
+use littoral_edge_core::follower::{Effect, Fault, FeedFollower};
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_model::{
     adoption::OfferedLog,
@@ -97,7 +97,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 /// Drives the follower: carries out its effects over the network and publishes them to readers.
 struct Driver {
     shared: Arc<Shared>,
-    follower: Follower,
+    follower: FeedFollower,
     /// The applied position that is not reported yet, because modules of that position are not
     /// ready, and since when.
     applied: Option<(Lsn, Duration)>,
@@ -118,7 +118,7 @@ struct Keeping {
 impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
         let holdings = Arc::new(shared.config.holdings());
-        let follower = Follower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
+        let follower = FeedFollower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
         let anti_entropy = anti_entropy::Driver::new(shared.clone());
         Self { anti_entropy, shared, follower, applied: None, last_failure: String::new(), keeping: None }
     }

@@ -2,7 +2,7 @@
 
 use crate::leader::KEYS;
 use littoral_edge_core::{
-    Follower, Holdings, Replica, ViewMode,
+    FeedFollower, Holdings, Replica, ViewMode,
     anti_entropy::{self, Repair},
     fills::{Fills, Waiter},
     follower::{Effect, Fault},
@@ -62,7 +62,7 @@ pub enum Ends {
 /// One life of an edge's process.
 pub struct Edge {
     /// What it decides.
-    pub follower: Follower,
+    pub follower: FeedFollower,
     /// Keys on their way.
     pub fills: Fills<Asker>,
     /// What it passes on.
@@ -110,7 +110,7 @@ impl Edge {
             ..Holdings::default()
         };
         Self {
-            follower: Follower::new("edge".to_owned(), Arc::new(holdings), None),
+            follower: FeedFollower::new("edge".to_owned(), Arc::new(holdings), None),
             fills: Fills::new(100, 2),
             relay: Relay::new(if relays { RELAY_BYTES } else { 0 }),
             checkpoints: Checkpoints::default(),
