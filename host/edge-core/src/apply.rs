@@ -35,7 +35,7 @@ impl Checked<'_> {
     /// this block.
     ///
     /// # Errors
-    /// [`Violation::BegunAnew`].
+    /// [`Violation::Recreated`].
     pub(crate) fn check_beyond(&self, beyond: &Watermark, lives: &RegionLives) -> Result<(), Violation> {
         if beyond.is_empty() {
             return Ok(());
@@ -45,7 +45,7 @@ impl Checked<'_> {
                 && let Some((held, lsn)) = beyond.get(record.origin)
                 && is_lost(lives, record.origin, Position { incarnation: held, lsn }, now)
             {
-                return Err(Violation::BegunAnew { region: record.origin, held, now });
+                return Err(Violation::Recreated { region: record.origin, held, now });
             }
         }
         Ok(())

@@ -300,7 +300,7 @@ impl FeedFollower {
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
-            Action::TakeRows { rows, bytes } => {
+            Action::AddRows { rows, bytes } => {
                 if let Some(bootstrap) = &mut stream.bootstrap {
                     bootstrap.add(&self.holdings, rows, &bytes)?;
                 }

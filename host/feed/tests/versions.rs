@@ -92,7 +92,7 @@ async fn a_publisher_of_the_older_release_is_followed() {
         };
         match subscriber.receive(message).unwrap() {
             Action::Greeted(hello) => assert_eq!((hello.mode, hello.lives.iter().count()), (Mode::Snapshot, 0)),
-            Action::TakeRows { rows: some, .. } => rows += some,
+            Action::AddRows { rows: some, .. } => rows += some,
             Action::FinishSnapshot => break,
             _ => {}
         }

@@ -88,7 +88,7 @@ pub fn resume_point(
         return Some(point);
     }
     for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
-        if origin.begun_anew {
+        if origin.recreated {
             // What it holds of what is lost there is not said.
             return None;
         }

@@ -33,7 +33,7 @@ pub struct Origin {
     pub hlc: Hlc,
     /// Whether the region's log was recreated or rolled back since the first of its records
     /// arrived. If so, other regions may have more or fewer of the lost records.
-    pub begun_anew: bool,
+    pub recreated: bool,
     /// The newest clock reading among the region's rows that arrived in a third region's snapshot,
     /// and so without an LSN of the region's log.
     pub foreign: Hlc,
@@ -78,7 +78,7 @@ impl Origins {
         lost: bool,
     ) {
         let origin = self.0.entry(region).or_default();
-        origin.begun_anew |= lost;
+        origin.recreated |= lost;
         origin.position = position;
         origin.chain = chain;
         origin.hlc = origin.hlc.max(hlc);

@@ -66,7 +66,7 @@ pub enum Refusal {
         "this log ends at {head}, but the subscriber has it up to {applied}: the log was rolled back, or another node leads; retry \
          shortly"
     )]
-    PutBack {
+    RolledBack {
         /// The publisher's last record.
         head: Position,
         /// The subscriber's position.
@@ -151,7 +151,7 @@ impl Publisher {
     /// Everything else needs a snapshot.
     ///
     /// # Errors
-    /// [`Refusal::Version`], [`Refusal::Behind`], [`Refusal::PutBack`].
+    /// [`Refusal::Version`], [`Refusal::Behind`], [`Refusal::RolledBack`].
     pub fn greet(
         &self,
         hello: &SubscriberHello,
@@ -169,7 +169,7 @@ impl Publisher {
             hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
         if went_on && !active(Mutation::PutBackUnnoticed) {
             let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
-            return Err(Refusal::PutBack { head: self.head, applied });
+            return Err(Refusal::RolledBack { head: self.head, applied });
         }
         // In the current life, either a record other than ours, or one past our head.
         let differs = hello.resume.filter(|resume| {
@@ -183,7 +183,7 @@ impl Publisher {
         {
             return Err(match self.relay && ahead.is_some() {
                 true => Refusal::Behind { head: self.head.lsn, applied: applied.lsn },
-                false => Refusal::PutBack { head: self.head, applied },
+                false => Refusal::RolledBack { head: self.head, applied },
             });
         }
         let forked = match (self.fork(hello), belongs) {
@@ -404,7 +404,7 @@ mod tests {
             [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lives(9, 80))]
         {
             let refused = greet(position, chain, lives.clone()).unwrap_err();
-            assert_eq!(refused, Refusal::PutBack { head: at(7, 100), applied: position });
+            assert_eq!(refused, Refusal::RolledBack { head: at(7, 100), applied: position });
         }
     }
 

@@ -49,7 +49,7 @@ pub enum Action {
         rows_estimate: u64,
     },
     /// Put these rows into the new replica.
-    TakeRows {
+    AddRows {
         /// The expected number of rows.
         rows: u32,
         /// The rows.
@@ -295,7 +295,7 @@ impl Subscriber {
             }
             (Phase::Snapshot { rows: received, .. }, Downstream::SnapshotRows { rows, bytes }) => {
                 *received += u64::from(rows);
-                Ok(Action::TakeRows { rows, bytes })
+                Ok(Action::AddRows { rows, bytes })
             }
             (Phase::Snapshot { resume, rows: received }, Downstream::SnapshotEnd { rows }) => {
                 if *received != rows {

@@ -201,7 +201,7 @@ fn publisher(source: &dyn Source) -> Publisher {
 pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
     let head = source.head().lsn;
     let greeted = publisher(source).greet(hello, |lsn| chain_before_tail(source, lsn, head), None);
-    matches!(greeted, Err(Refusal::PutBack { .. }))
+    matches!(greeted, Err(Refusal::RolledBack { .. }))
 }
 
 /// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.

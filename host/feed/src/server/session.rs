@@ -169,7 +169,7 @@ fn log_error(error: impl ToString) -> End {
 fn refused(refusal: Refusal) -> End {
     let code = match refusal {
         Refusal::Version { .. } => ErrorCode::Version,
-        Refusal::Behind { .. } | Refusal::PutBack { .. } => ErrorCode::Behind,
+        Refusal::Behind { .. } | Refusal::RolledBack { .. } => ErrorCode::Behind,
         Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
     };
     End::Told(code, refusal.to_string())
@@ -212,7 +212,7 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         _ => None,
     };
     let greeted = publisher.greet(hello, chain_at, rehomed);
-    if matches!(greeted, Err(Refusal::PutBack { .. })) {
+    if matches!(greeted, Err(Refusal::RolledBack { .. })) {
         source.shown_ahead();
     }
     let (mut answer, state) = greeted.map_err(refused)?;

@@ -173,7 +173,7 @@ impl Taking {
                 let modules = catalogue.modules().map(|module| module.digest).collect();
                 Step::Submit { imports: vec![changes, seen], modules, done: Done::Part }
             }
-            Action::TakeRows { bytes, .. } => {
+            Action::AddRows { bytes, .. } => {
                 let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
                 let mut block = Vec::with_capacity(bytes.len() * 5 / 4);
                 let merges: HashMap<_, _> = ours.catalogue.views().map(|view| (view.id, view.merge)).collect();

@@ -148,7 +148,7 @@ impl History {
 
     /// Returns whether a peer's history is valid: epochs and records ascend, within the log.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         let ascends = self.starts.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
         let based = self.starts.first().is_some_and(|(epoch, base)| (epoch.0 == 0) == (*base == Lsn::NONE));
         ascends && based && self.starts.last().is_some_and(|(_, first)| *first <= self.tail)
@@ -165,7 +165,7 @@ mod tests {
         for (epoch, lsn) in epochs.iter().zip(1..) {
             history.push(Epoch(*epoch), Lsn(lsn)).unwrap();
         }
-        assert!(history.is_sound());
+        assert!(history.is_valid());
         history
     }
 
@@ -228,7 +228,7 @@ mod tests {
     fn trimmed_logs_find_their_common_record_or_report_that_they_cannot() {
         let (mut long, short) = (log(&[1, 1, 2, 2, 2]), log(&[1, 1, 2]));
         long.trim(Lsn(2));
-        assert!(long.is_sound());
+        assert!(long.is_valid());
         assert_eq!((long.common(&short), short.common(&long)), (Some(Lsn(3)), Some(Lsn(3))));
         assert_eq!((long.epoch_at(Lsn(2)), long.epoch_at(Lsn(3))), (Some(Epoch(1)), Some(Epoch(2))));
         assert_eq!(long.epoch_at(Lsn(1)), None);
@@ -236,7 +236,7 @@ mod tests {
         newer.trim(Lsn(5));
         assert_eq!((newer.common(&short), newer.advance()), (None, (Epoch(3), Lsn(6))));
         newer.trim(Lsn(100));
-        assert_eq!((newer.is_sound(), newer.base(), newer.advance()), (true, Lsn(6), (Epoch(3), Lsn(6))));
+        assert_eq!((newer.is_valid(), newer.base(), newer.advance()), (true, Lsn(6), (Epoch(3), Lsn(6))));
         newer.push(Epoch(3), Lsn(7)).unwrap();
         // The newer log's leader has trimmed records of an epoch that both have.
         let mut same = log(&[1, 1, 2, 2, 2, 2]);
@@ -252,7 +252,7 @@ mod tests {
         let unsound = |change: fn(&mut History)| {
             let mut history = sound.clone();
             change(&mut history);
-            assert!(!history.is_sound(), "{history:?}");
+            assert!(!history.is_valid(), "{history:?}");
         };
         unsound(|history| history.starts.reverse());
         unsound(|history| history.starts[1].0 = Epoch(0));

@@ -87,7 +87,7 @@ impl<M: Clone + Ord + Debug> Leading<M> {
             let promised = promised.max(theirs.advance().0);
             return Err(Refused { asked: self.epoch, promised }.into());
         }
-        if !theirs.is_sound() {
+        if !theirs.is_valid() {
             return Err(NotJoined::Unsound);
         }
         // Until it reports, it is unknown which records it will keep.

@@ -80,7 +80,7 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
     /// Notes that a member has promised durably, with its log. Promises of non-members and invalid
     /// histories do not count.
     pub fn promised(&mut self, member: M, history: History) {
-        if self.members.contains(&member) && history.is_sound() && history.advance().0 <= self.epoch {
+        if self.members.contains(&member) && history.is_valid() && history.advance().0 <= self.epoch {
             self.promised.insert(member, history);
         }
     }

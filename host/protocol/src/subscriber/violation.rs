@@ -113,7 +113,7 @@ pub enum Violation {
     },
     /// A region has recreated its lost log, so what is held of the lost one will never arrive.
     #[error("region '{region}' has created log {now}: what is held here of its log {held} is lost everywhere else")]
-    BegunAnew {
+    Recreated {
         /// The region.
         region: Region,
         /// The log whose records are held beyond the followed log.
@@ -153,7 +153,7 @@ impl Violation {
             | Self::Chain { .. }
             | Self::CutBack { .. }
             | Self::PastFork { .. }
-            | Self::BegunAnew { .. } => Remedy::Snapshot,
+            | Self::Recreated { .. } => Remedy::Snapshot,
             Self::Damaged(_) | Self::Gap { .. } | Self::Order { .. } => Remedy::ResumeOrSnapshot,
             Self::Version { .. }
             | Self::StaleEpoch { .. }
