@@ -1,4 +1,4 @@
-//! Batches whose values are all checked against a view.
+//! A batch that was checked against its view.
 
 use crate::{
     EVENT_TIMESTAMP, Error, Limits, Plan,

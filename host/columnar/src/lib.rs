@@ -43,7 +43,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A hundred thousand rows, 256 MiB.
+    /// Returns limits of 100,000 rows and 256 MiB.
     fn default() -> Self {
         Self { rows_max: 100_000, bytes_max: 256 << 20 }
     }

@@ -75,7 +75,7 @@ pub struct AppliedPoint {
     /// region that wrote them was lost with its leader. Until the log has them, the rows are not
     /// comparable with the log's. Nearly always empty.
     pub beyond: Watermark,
-    /// The histories of the regions' logs.
+    /// The lineages of the regions' logs.
     pub lives: Arc<RegionLives>,
     /// Whether there are rows that `portable_watermark` does not cover. They arrived through a third region, or
     /// a region's log was recreated since the last snapshot. Another region's log may lack some of

@@ -30,7 +30,7 @@ pub struct Belonging {
 }
 
 impl Belonging {
-    /// Returns the membership of the log that founds a cluster; the cluster takes the log's ID.
+    /// Returns the affiliation of the log that founds a cluster, whose ID is the log's.
     /// Only two kinds of log found one: that of the catalogue's home, and one that knows no other
     /// regions.
     #[must_use]

@@ -287,7 +287,7 @@ pub fn element<T>(element: ValueType, value: Option<T>) -> Result<T, Refusal> {
 /// `None` when the value is missing.
 ///
 /// # Errors
-/// A message that says what is wrong.
+/// A message that states what is wrong.
 pub fn event_time(source: &Source<'_>) -> Result<Option<EventTime>, String> {
     let no_time = || format!("a timestamp was expected (RFC 3339 text, or seconds since 1970), got {}", source.shown());
     let time = |instant: Instant| EventTime::try_from(instant).map_err(|error| error.to_string());

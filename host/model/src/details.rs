@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// they travel with the catalogue.
 pub const DETAILS_LEN_MAX: usize = 64 << 10;
 
-/// Documentation of a definition, for people. Nothing is derived from it.
+/// Documentation of a definition. Nothing is derived from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// A description in prose.

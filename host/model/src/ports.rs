@@ -59,7 +59,7 @@ pub trait FeatureReader: Send + Sync + 'static {
     /// contents of `answer` are then unspecified. Never blocks.
     fn read_now(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool;
 
-    /// Answers, waiting or reading through to the leader as the demand allows.
+    /// Reads rows; waits or reads through to the leader as the demand allows.
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>>;
 }
 

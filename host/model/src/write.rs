@@ -165,7 +165,7 @@ impl RowBatch {
         self.stamped
     }
 
-    /// For each row whose writer gave no time, sets the time that `later` returns, if any.
+    /// Sets the time that `later` returns, if any, for each row whose writer gave no time.
     pub fn postpone(&mut self, mut later: impl FnMut(RowWrite<'_>) -> Option<EventTime>) {
         let Some(stamped) = self.stamped else { return };
         let mut start = 0;

@@ -13,7 +13,7 @@ pub enum Error {
         len_max: usize,
     },
     /// The payload does not match the sender's checksum.
-    #[error("frame of {len} bytes is damaged: its checksum is {found:08x}, its header says {expected:08x}")]
+    #[error("frame of {len} bytes is damaged: its checksum is {found:08x}, its header states {expected:08x}")]
     Checksum {
         /// The payload's length, in bytes.
         len: usize,

@@ -65,7 +65,7 @@ async fn a_lost_leader_is_reported_and_the_stream_resumes() {
     assert!(!edge.node.status().writable);
     let served = serve_at(&leader, &address).await;
     assert_eq!(edge.values(1, &[1], &token).await, [Some(2)]);
-    assert_eq!(leader.snapshots.load(SeqCst), 1, "it went on where it stood");
+    assert_eq!(leader.snapshots.load(SeqCst), 1, "it resumed at its position");
     drop(served);
 }
 
@@ -116,17 +116,17 @@ async fn another_log_replaces_rows_only_if_it_succeeds_theirs_or_is_adopted() {
         let other = Leader::new(8);
         *other.belongs.lock() = belongs;
         let served = serve_at(&other, &address).await;
-        edge.eventually("it refuses", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
+        edge.eventually("it rejects the log", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
         let read = edge.read(1, &[1], ReadDemand::default()).await;
         assert_eq!((values(&read), read.freshness.degraded), (vec![Some(1)], Some(Degraded::OtherLog)), "{belongs:?}");
         assert!(!edge.node.status().writable, "{belongs:?}");
         served.stop().await;
-        edge.eventually("nobody is there", |node| node.status().degraded == Some(Degraded::LeaderLost)).await;
+        edge.eventually("the leader is gone", |node| node.status().degraded == Some(Degraded::LeaderLost)).await;
     }
     let other = Leader::new(8);
     let token = other.put(1, 2, 20);
     let _served = serve_at(&other, &address).await;
-    edge.eventually("it refuses", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
+    edge.eventually("it rejects the log", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
     let wrong = edge.node.adopt(Some(Incarnation(9))).expect("an edge");
     assert!(matches!(wrong, Err(AdoptError::AnotherOffered { .. })), "{wrong:?}");
     let offered = edge.node.adopt(Some(Incarnation(8))).expect("an edge").expect("it was offered");
@@ -134,7 +134,7 @@ async fn another_log_replaces_rows_only_if_it_succeeds_theirs_or_is_adopted() {
     assert_eq!(edge.values(1, &[1, 2], &token).await, [None, Some(20)]);
     assert_eq!(edge.node.adopt(None).expect("an edge"), Err(AdoptError::NothingOffered));
     edge.stop().await;
-    assert!(data.path().join("replica.previous").exists(), "the last copy of what was given up");
+    assert!(data.path().join("replica.previous").exists(), "the last copy of the replaced rows");
 }
 
 #[tokio::test]

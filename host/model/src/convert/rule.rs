@@ -34,9 +34,9 @@ pub enum Kind {
 /// Whether values of a kind can be converted to a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Every value is accepted; the text says what it becomes.
+    /// Every value is accepted; the text states the result.
     Accepted(&'static str),
-    /// Values that lose nothing are accepted; the text says which.
+    /// Values that lose nothing are accepted; the text states which.
     Lossless(&'static str),
     /// No value is accepted, for this reason.
     Rejected(&'static str),

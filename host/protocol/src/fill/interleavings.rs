@@ -206,5 +206,5 @@ fn no_interleaving_restores_a_row_that_the_feed_has_overtaken() {
 fn without_the_check_the_exploration_finds_the_lost_update() {
     let path = explore(&[(0, Some(1)), (0, Some(2))], [0, 0], Rule::Unchecked).expect_err("a lost update");
     assert!(path.contains("insert"), "{path}");
-    explore(&[(0, Some(1)), (0, None)], [0, 0], Rule::Unchecked).expect_err("a deletion that comes undone");
+    explore(&[(0, Some(1)), (0, None)], [0, 0], Rule::Unchecked).expect_err("an undone deletion");
 }

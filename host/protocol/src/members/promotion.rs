@@ -65,7 +65,7 @@ pub enum Step<M> {
 
 impl<M: Clone + Ord + Debug> Promotion<M> {
     /// Starts a promotion in the epoch that was won in the lease, whose claims name the last
-    /// `committed` record. The caller asks every member, including `me`, to prepare.
+    /// `committed` record. The caller sends every member, including `me`, a request to prepare.
     #[must_use]
     pub fn new(epoch: Epoch, me: M, members: Vec<M>, committed: Mark) -> Self {
         Self { epoch, me, members, promised: BTreeMap::new(), committed }
