@@ -1,6 +1,4 @@
-//! Prints what decoding costs a row: an int64 key and ten doubles, as a writer sends them.
-//!
-//! `cargo run --release -p littoral-columnar --example decode_speed`
+//! Prints the cost of decoding per row: an int64 key and ten doubles, as sent by a writer.
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use littoral_columnar::{Limits, decode_ipc, stream};

@@ -1,6 +1,6 @@
-//! Arrow columns of many types into the one Arrow type that stands for each of ours.
+//! Converts Arrow columns of many types into the canonical Arrow type of each value type.
 //!
-//! | ours | Arrow, as made here |
+//! | value type | canonical Arrow type |
 //! |---|---|
 //! | bool | Boolean |
 //! | int32, int64 | Int32, Int64 |
@@ -9,7 +9,7 @@
 //! | unix_timestamp | Int64, seconds |
 //! | lists | List of these |
 //!
-//! What else is taken, and what becomes of it, [`littoral_model::convert`] says.
+//! [`littoral_model::convert`] decides which other types are accepted, and how they convert.
 
 use crate::{
     Error, lists,
@@ -30,10 +30,10 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// A value that cannot be taken: its row, and why.
+/// A value that is rejected: its row, and why.
 pub(crate) type CellError = (usize, String);
 
-/// The Arrow type that stands for one of ours.
+/// Returns the canonical Arrow type of a value type.
 pub(crate) fn arrow_type(value_type: ValueType) -> DataType {
     match value_type {
         ValueType::Bool => DataType::Boolean,
@@ -50,13 +50,13 @@ pub(crate) fn arrow_type(value_type: ValueType) -> DataType {
     }
 }
 
-/// What becomes of a column of this Arrow type.
+/// Returns the rule for converting a column of this Arrow type.
 fn rule(value_type: ValueType, data_type: &DataType) -> Rule {
     let whole = convert::rule(sources::kind(data_type), value_type);
     match (value_type.element(), data_type) {
         (Some(element), DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) => {
             match rule(element, field.data_type()) {
-                refused @ Rule::Refused(_) => refused,
+                rejected @ Rule::Rejected(_) => rejected,
                 _ => whole,
             }
         }
@@ -64,22 +64,22 @@ fn rule(value_type: ValueType, data_type: &DataType) -> Rule {
     }
 }
 
-/// Refuses a column of a type that cannot be taken, with what to do.
+/// Checks that a column's type is accepted; the error states what to do.
 pub(crate) fn check_type(column: &str, data_type: &DataType, expected: ValueType) -> Result<(), Error> {
-    let Rule::Refused(why) = rule(expected, data_type) else { return Ok(()) };
-    let takes = |value_type: &&ValueType| {
+    let Rule::Rejected(why) = rule(expected, data_type) else { return Ok(()) };
+    let accepts = |value_type: &&ValueType| {
         let is_list = sources::kind(data_type) == Kind::List;
-        matches!(rule(**value_type, data_type), Rule::Taken(_)) || is_list && canonical_list(**value_type, data_type)
+        matches!(rule(**value_type, data_type), Rule::Accepted(_)) || is_list && canonical_list(**value_type, data_type)
     };
-    let takers: Vec<_> = ValueType::ALL.iter().filter(takes).map(|value_type| value_type.name()).collect();
+    let accepting: Vec<_> = ValueType::ALL.iter().filter(accepts).map(|value_type| value_type.name()).collect();
     let mut remedy = why.to_owned();
-    if !takers.is_empty() {
-        remedy.push_str(&format!("; or declare it as {} in the view", takers.join(" or ")));
+    if !accepting.is_empty() {
+        remedy.push_str(&format!("; or declare it as {} in the view", accepting.join(" or ")));
     }
     Err(Error::ColumnType { column: column.to_owned(), got: data_type.to_string(), expected, remedy })
 }
 
-/// Whether a list of exactly these elements is the Arrow type that stands for this type.
+/// Returns whether a list type with exactly these elements is canonical for this value type.
 fn canonical_list(value_type: ValueType, data_type: &DataType) -> bool {
     match (value_type.element(), data_type) {
         (Some(element), DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) => {
@@ -89,9 +89,10 @@ fn canonical_list(value_type: ValueType, data_type: &DataType) -> bool {
     }
 }
 
-/// Brings a column into the Arrow type that stands for `value_type`. Costs nothing where it already is.
+/// Converts a column to the canonical Arrow type of `value_type`. Free if it already has that
+/// type.
 ///
-/// `bytes_max` bounds what dictionaries and views may expand to.
+/// `bytes_max` bounds the size to which dictionaries and views may expand.
 pub(crate) fn canonical(array: &ArrayRef, value_type: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
     let array = &texts::expand(array, bytes_max)?;
     let data_type = array.data_type();
@@ -115,7 +116,8 @@ pub(crate) fn canonical(array: &ArrayRef, value_type: ValueType, bytes_max: usiz
         ValueType::Bytes => texts::binaries(array, bytes_max)?,
         list => match sources::kind(data_type) {
             Kind::List => lists::canonical(array, list, bytes_max)?,
-            // A column of NaN, as pandas writes one whose every value is missing; anything else is refused here.
+            // A column of NaN, which pandas writes when every value is missing. Anything else is
+            // rejected here.
             _ => {
                 for_each(array, |source| convert::value(list, &source).map(drop))?;
                 new_null_array(&arrow_type(list), array.len())
@@ -128,13 +130,13 @@ fn holds_nat(array: &ArrayRef) -> bool {
     array.as_primitive::<Int64Type>().values().contains(&i64::MIN)
 }
 
-/// Every row's number by one of the conversions.
+/// Converts every row with one of the numeric conversions.
 fn numbers<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     make: impl Fn(&Source<'_>) -> Result<Option<T::Native>, Refusal>,
     bytes_max: usize,
 ) -> Result<ArrayRef, CellError> {
-    // A column of nulls, or of single bytes, is far smaller than what is made of it.
+    // A column of nulls or of single bytes is much smaller than its conversion.
     texts::check_len(array.len(), size_of::<T::Native>(), bytes_max)?;
     let mut values = PrimitiveBuilder::<T>::with_capacity(array.len());
     for_each(array, |source| make(&source).map(|value| values.append_option(value)))?;
@@ -148,7 +150,7 @@ fn bools(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
     Ok(Arc::new(values.finish()))
 }
 
-/// NaN means that the value is missing.
+/// Replaces NaN, which marks a missing value, by null.
 fn without_nan<T: ArrowPrimitiveType>(array: &ArrayRef, is_nan: impl Fn(T::Native) -> bool) -> ArrayRef {
     let values = array.as_primitive::<T>();
     if !values.values().iter().any(|value| is_nan(*value)) {
@@ -180,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_under_a_null_is_nobodys_value() {
+    fn values_under_nulls_are_ignored() {
         let values = Int64Array::new(vec![1 << 40, 7].into(), Some(vec![false, true].into()));
         let narrow = make(values, ValueType::Int32).unwrap();
         assert_eq!(narrow.as_primitive::<Int32Type>(), &Int32Array::from(vec![None, Some(7)]));
     }
 
     #[test]
-    fn nan_is_null_and_a_column_that_has_none_is_not_copied() {
+    fn nan_is_null_and_a_column_without_nan_is_not_copied() {
         let holes = make(Float64Array::from(vec![Some(1.5), Some(f64::NAN), None]), ValueType::Double).unwrap();
         assert_eq!(holes.as_primitive::<Float64Type>(), &Float64Array::from(vec![Some(1.5), None, None]));
         let whole: ArrayRef = Arc::new(Float64Array::from(vec![1.5]));
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn dictionaries_expand_up_to_the_bound() {
+    fn dictionaries_expand_up_to_the_limit() {
         let few: DictionaryArray<Int32Type> = vec![Some("ab"), None, Some("ab")].into_iter().collect();
         let plain = make(few, ValueType::String).unwrap();
         assert_eq!(plain.as_string::<i32>(), &StringArray::from(vec![Some("ab"), None, Some("ab")]));
@@ -214,15 +216,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_type_comes_with_a_remedy() {
+    fn a_rejected_type_comes_with_a_remedy() {
         let refused = |data_type, value_type| check_type("delay", &data_type, value_type).unwrap_err().to_string();
         assert_eq!(
             refused(DataType::Utf8, ValueType::Bool),
-            "column 'delay' is Utf8, which cannot become bool: text is no bool: write true or false, or 1 or 0; or declare \
+            "column 'delay' is Utf8, which cannot become bool: text is not a bool: write true or false, or 1 or 0; or declare \
              it as string in the view"
         );
         let nested = DataType::new_list(DataType::new_list(DataType::Float64, true), true);
-        assert!(refused(nested, ValueType::DoubleList).contains("a list is no scalar"));
+        assert!(refused(nested, ValueType::DoubleList).contains("a list is not a scalar"));
         let list = DataType::new_list(DataType::Float64, true);
         assert!(refused(list, ValueType::Double).contains("declare it as double_list in the view"));
     }

@@ -1,4 +1,4 @@
-//! Typed access to one column's values, row by row, without a look-up of types in between.
+//! Typed access to one column's values, row by row, without looking up the type of each value.
 
 use crate::lists;
 use arrow_array::{
@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_buffer::NullBuffer;
 use littoral_model::{row_body::BodyBuilder, value::ValueType};
 
-/// A canonical column's values.
+/// The values of a canonical column.
 pub(crate) enum Values<'a> {
     Bool(&'a BooleanArray),
     Int32(&'a [i32]),
@@ -28,7 +28,7 @@ pub(crate) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// `array` has been through [`crate::canonical::canonical`] for this type.
+    /// Wraps `array`, which [`crate::canonical::canonical`] has converted for this type.
     pub(crate) fn new(array: &'a ArrayRef, value_type: ValueType) -> Self {
         let values = match value_type {
             ValueType::Bool => Values::Bool(array.as_boolean()),
@@ -43,7 +43,7 @@ impl<'a> Cells<'a> {
         Self { nulls: array.nulls().filter(|nulls| nulls.null_count() > 0), values }
     }
 
-    /// Appends row `row`'s value to a packed row.
+    /// Appends the value of row `row` to a packed row.
     #[inline]
     pub(crate) fn push(&self, row: usize, body: &mut BodyBuilder, scratch: &mut Vec<u8>) {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {

@@ -1,4 +1,4 @@
-//! A batch whose every value has been checked against its view.
+//! A batch that was checked against its view.
 
 use crate::{
     EVENT_TIMESTAMP, Error, Limits, Plan,
@@ -21,16 +21,16 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// Columns in the view's own types, no key or timestamp null.
+/// Columns in the view's value types, with no null key or timestamp.
 #[derive(Clone, Debug)]
 pub struct Checked {
     view: ViewId,
     rows: usize,
     keys: Vec<(String, ValueType, ArrayRef)>,
-    /// Per feature of the view.
+    /// For each feature of the view, its column.
     features: Vec<(ValueType, Option<(String, ArrayRef)>)>,
     times: Option<Int64Array>,
-    /// When each row was made, where a column says so.
+    /// The creation time of each row, if a column has it.
     created: Option<Vec<Option<i64>>>,
     default_time: EventTime,
 }
@@ -42,7 +42,7 @@ impl Checked {
         default_time: EventTime,
         limits: Limits,
     ) -> Result<Self, Error> {
-        // Before anything else: a batch of Null columns states its rows and brings no bytes.
+        // Check this first: a batch of Null columns states a number of rows and contains no bytes.
         if batch.num_rows() > limits.rows_max {
             return Err(Error::TooManyRows(limits.rows_max));
         }
@@ -109,28 +109,28 @@ impl Checked {
         self.keys.iter().map(|(_, value_type, array)| Cells::new(array, *value_type)).collect()
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// When row `row`'s event happened.
+    /// Returns the event time of row `row`.
     ///
     /// # Panics
-    /// When there is no such row, as a slice would.
+    /// Panics if there is no such row, like a slice.
     #[must_use]
     pub fn event_time(&self, row: usize) -> EventTime {
         self.times.as_ref().map_or(self.default_time, |times| EventTime(times.value(row)))
     }
 
-    /// When row `row` was made; `None` where nothing says so.
+    /// Returns the creation time of row `row`; `None` if unknown.
     #[must_use]
     pub fn created(&self, row: usize) -> Option<EventTime> {
         self.created.as_ref()?.get(row).copied().flatten().map(EventTime)
     }
 
-    /// Calls `each` with every row's number and entity key, in order.
+    /// Calls `each` with every row's index and entity key, in order.
     pub fn for_each_key(&self, mut each: impl FnMut(usize, &[u8])) {
         let cells = self.key_cells();
         let mut key = Vec::new();
@@ -141,10 +141,10 @@ impl Checked {
         }
     }
 
-    /// The rows of these numbers, in this order.
+    /// Returns the rows with these indexes, in this order.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for a number that is no row.
+    /// [`Error::Malformed`] if an index is out of range.
     pub fn take(&self, rows: &[u32]) -> Result<Self, Error> {
         let indices = UInt32Array::from(rows.to_vec());
         let take = |array: &dyn Array| {
@@ -170,7 +170,8 @@ impl Checked {
     /// Appends every row, packed.
     ///
     /// # Errors
-    /// [`Error::TooManyRows`] or [`Error::TooLarge`] when `rows` would outgrow the limits; it then holds a part.
+    /// [`Error::TooManyRows`] or [`Error::TooLarge`] if `rows` would exceed the limits; it then contains a part
+    /// of the rows.
     pub fn append_to(&self, rows: &mut RowBatch, limits: Limits) -> Result<(), Error> {
         if rows.len() + self.rows > limits.rows_max {
             return Err(Error::TooManyRows(limits.rows_max));
@@ -202,10 +203,11 @@ impl Checked {
         Ok(())
     }
 
-    /// The rows as an Arrow batch under the view's own names and types, which any door takes.
+    /// Converts the rows to an Arrow batch with the view's names and types, which every door
+    /// accepts.
     ///
     /// # Errors
-    /// [`Error::Malformed`] should Arrow refuse the columns, which it has no reason to.
+    /// [`Error::Malformed`] if Arrow rejects the columns, which should not happen.
     pub fn to_batch(&self) -> Result<RecordBatch, Error> {
         let mut fields = Vec::new();
         let mut columns: Vec<ArrayRef> = Vec::new();
@@ -227,10 +229,10 @@ impl Checked {
     }
 }
 
-/// When rows were made. Nulls are allowed: such rows are made before all others.
+/// Returns the creation times. Null is allowed, and orders before all times.
 fn created(array: &ArrayRef, lenient: bool, bytes_max: usize) -> Result<Vec<Option<i64>>, CellError> {
     match event_times::times(array, bytes_max) {
-        // One by one: those that are times still say something.
+        // Row by row, to keep those values that are valid times.
         Err(_) if lenient => Ok((0..array.len())
             .map(|row| event_times::times(&array.slice(row, 1), bytes_max).ok()?.first().copied().flatten())
             .collect()),
@@ -246,7 +248,7 @@ fn push_key(cells: &[Cells<'_>], row: usize, key: &mut Vec<u8>) {
             Values::Int32(values) => entity_key::push_i64(key, i64::from(values[row])),
             Values::String(values) => entity_key::push_bytes(key, values.value(row).as_bytes()),
             Values::Bytes(values) => entity_key::push_bytes(key, values.value(row)),
-            // No other type can be a join key: `FeatureView::normalize` refuses it.
+            // No other type can be a join key: `FeatureView::normalize` rejects it.
             Values::Bool(_) | Values::Float(_) | Values::Double(_) | Values::List(..) => {}
         }
     }

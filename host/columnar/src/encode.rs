@@ -1,4 +1,4 @@
-//! Packed rows as an Arrow IPC stream.
+//! Encodes packed rows as an Arrow IPC stream.
 
 use crate::{EVENT_TIMESTAMP, Error, canonical};
 use arrow_array::{
@@ -19,11 +19,11 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// The rows of one view as an Arrow IPC stream of one batch: join keys, features, `event_timestamp`. Deletions are left
-/// out: a column has no place for them.
+/// Encodes the rows of one view as an Arrow IPC stream of one batch: join keys, features,
+/// `event_timestamp`. Deletions are skipped, because columns cannot represent them.
 ///
 /// # Errors
-/// [`Error::Row`] for bytes that are no row of the view.
+/// [`Error::Row`] for bytes that are not a row of the view.
 pub fn encode(rows: &RowBatch, view: &FeatureView) -> Result<Vec<u8>, Error> {
     let mut keys: Vec<Builder> = view.key_types().map(Builder::new).collect();
     let mut features: Vec<Builder> = view.features.iter().map(|feature| Builder::new(feature.value_type)).collect();
@@ -54,10 +54,10 @@ pub fn encode(rows: &RowBatch, view: &FeatureView) -> Result<Vec<u8>, Error> {
     stream(&batch.map_err(|error| Error::Malformed(error.to_string()))?)
 }
 
-/// A batch as an Arrow IPC stream of its own.
+/// Encodes a batch as an Arrow IPC stream.
 ///
 /// # Errors
-/// [`Error::Malformed`] should Arrow refuse the batch.
+/// [`Error::Malformed`] if Arrow rejects the batch.
 pub fn stream(batch: &RecordBatch) -> Result<Vec<u8>, Error> {
     let write = || {
         let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
@@ -67,7 +67,7 @@ pub fn stream(batch: &RecordBatch) -> Result<Vec<u8>, Error> {
     write().map_err(|error: arrow_schema::ArrowError| Error::Malformed(error.to_string()))
 }
 
-/// A column in the making.
+/// A column under construction.
 enum Builder {
     Bool(BooleanBuilder),
     Int32(Int32Builder),

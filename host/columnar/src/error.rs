@@ -1,71 +1,69 @@
-//! What can be wrong with columns.
+//! Errors in columns.
 
 use littoral_model::value::ValueType;
 
 /// Why columns are not rows of a view.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The bytes are no Arrow IPC stream, or a damaged one.
+    /// The bytes are not an Arrow IPC stream, or are damaged.
     #[error("not an Arrow IPC stream: {0}; send the stream format, uncompressed, with its schema first")]
     Malformed(String),
     /// A join key has no column.
-    #[error("join key column '{column}' of view '{view}' is missing; there are {there}")]
+    #[error("join key column '{column}' of view '{view}' is missing; the columns are {there}")]
     MissingKey {
         /// The view.
         view: String,
-        /// The column that was looked for.
+        /// The missing column.
         column: String,
-        /// What columns there are.
+        /// The existing columns.
         there: String,
     },
     /// A feature has no column, and missing ones are not allowed.
-    #[error("feature column '{column}' of view '{view}' is missing; there are {there}")]
+    #[error("feature column '{column}' of view '{view}' is missing; the columns are {there}")]
     MissingFeature {
         /// The view.
         view: String,
-        /// The column that was looked for.
+        /// The missing column.
         column: String,
-        /// What columns there are.
+        /// The existing columns.
         there: String,
     },
     /// No feature of the view has a column.
-    #[error("none of the columns is a feature of view '{view}'; there are {there}")]
+    #[error("none of the columns is a feature of view '{view}'; the columns are {there}")]
     NoFeatures {
         /// The view.
         view: String,
-        /// What columns there are.
+        /// The existing columns.
         there: String,
     },
-    /// A column that is neither join key nor feature nor timestamp, and others are not allowed.
-    #[error(
-        "view '{view}' has no join key or feature '{column}'; leave that column out, or add the feature to the view"
-    )]
+    /// A column is not a join key, feature or timestamp, and other columns are not allowed.
+    #[error("view '{view}' has no join key or feature '{column}'; remove that column, or add the feature to the view")]
     UnknownColumn {
         /// The view.
         view: String,
         /// The column.
         column: String,
     },
-    /// A mapping names something that is not there.
-    #[error("the column mapping names '{name}', which is no join key or feature of view '{view}'")]
+    /// A mapping names a join key or feature that does not exist.
+    #[error("the column mapping names '{name}', which is not a join key or feature of view '{view}'")]
     UnknownMapping {
         /// The view.
         view: String,
-        /// What the mapping names.
+        /// The unknown name.
         name: String,
     },
-    /// The event timestamp's column is missing though it was asked for by name.
-    #[error("timestamp column '{column}' is missing; there are {there}")]
+    /// The event timestamp's column was requested by name and is missing.
+    #[error("timestamp column '{column}' is missing; the columns are {there}")]
     MissingTimestamp {
-        /// The column that was looked for.
+        /// The missing column.
         column: String,
-        /// What columns there are.
+        /// The existing columns.
         there: String,
     },
-    /// Two columns of one name.
+    /// Two columns have the same name.
     #[error("there are two columns named '{0}'")]
     DuplicateColumn(String),
-    /// A column's type cannot become the feature's.
+    /// A column's type cannot be converted to the feature's type.
     #[error("column '{column}' is {got}, which cannot become {expected}: {remedy}")]
     ColumnType {
         /// The column.
@@ -77,7 +75,7 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
-    /// The event timestamp's column is of a type that holds no time.
+    /// The event timestamp's column has a type that cannot hold a time.
     #[error(
         "timestamp column '{column}' is {got}; use an Arrow timestamp, a date, RFC 3339 text, or seconds since 1970"
     )]
@@ -87,31 +85,31 @@ pub enum Error {
         /// Its Arrow type.
         got: String,
     },
-    /// A value that its column may not hold.
+    /// A column contains an invalid value.
     #[error("column '{column}', row {row}: {reason}")]
     Value {
         /// The column.
         column: String,
-        /// The row, counted from 0 within what was given in one go.
+        /// The row, counted from 0 within one call.
         row: usize,
         /// What is wrong.
         reason: String,
     },
-    /// An entity key longer than the longest.
-    #[error("row {row}: entity key is {len} bytes long; the longest is {max}", max = littoral_model::entity_key::KEY_LEN_MAX)]
+    /// An entity key is too long.
+    #[error("row {row}: entity key is {len} bytes long; the maximum is {max}", max = littoral_model::entity_key::KEY_LEN_MAX)]
     KeyTooLong {
-        /// The row, counted from 0 within what was given in one go.
+        /// The row, counted from 0 within one call.
         row: usize,
         /// The key's length in bytes.
         len: usize,
     },
-    /// More rows than one request may have.
-    #[error("more than {0} rows at once; send smaller batches")]
+    /// There are more rows than one request may have.
+    #[error("more than {0} rows in one request; send smaller batches")]
     TooManyRows(usize),
-    /// More bytes than one request may have.
-    #[error("more than {0} bytes of rows at once; send smaller batches")]
+    /// There are more bytes than one request may have.
+    #[error("more than {0} bytes of rows in one request; send smaller batches")]
     TooLarge(usize),
-    /// Stored bytes are not rows of the view.
+    /// Stored bytes are not a row of the view.
     #[error("row {row} is not a row of view '{view}'")]
     Row {
         /// The view.
@@ -122,7 +120,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same error for a batch whose first row is row `base` of the whole.
+    /// Adds `base`, the index of a batch's first row in the whole, to the row in the error.
     #[must_use]
     pub fn offset_rows(mut self, base: usize) -> Self {
         if let Self::Value { row, .. } | Self::KeyTooLong { row, .. } | Self::Row { row, .. } = &mut self {

@@ -10,7 +10,7 @@ use arrow_array::{Array as _, ArrayRef, Int64Array, cast::AsArray as _, types::T
 use arrow_schema::DataType;
 use littoral_model::convert::{self, Kind};
 
-/// Refuses a timestamp column of a type that holds no time.
+/// Checks that a timestamp column's type can hold times.
 pub(crate) fn check_type(column: &str, data_type: &DataType) -> Result<(), Error> {
     match sources::kind(data_type) {
         Kind::Null | Kind::Integer | Kind::Float | Kind::Text | Kind::Instant => Ok(()),
@@ -18,7 +18,7 @@ pub(crate) fn check_type(column: &str, data_type: &DataType) -> Result<(), Error
     }
 }
 
-/// Nanoseconds since 1970, where they are not missing.
+/// Converts to nanoseconds since 1970; `None` for missing values.
 pub(crate) fn times(array: &ArrayRef, bytes_max: usize) -> Result<Vec<Option<i64>>, CellError> {
     let array = texts::expand(array, bytes_max)?;
     let mut nanos = Vec::with_capacity(array.len());
@@ -26,7 +26,8 @@ pub(crate) fn times(array: &ArrayRef, bytes_max: usize) -> Result<Vec<Option<i64
     Ok(nanos)
 }
 
-/// Nanoseconds since 1970. No row may be missing. A column of nanoseconds, as Littoral's own clients send, is not copied.
+/// Converts to nanoseconds since 1970. Missing values are an error. A column of nanoseconds, as
+/// Littoral's own clients send it, is not copied.
 pub(crate) fn event_times(array: &ArrayRef, bytes_max: usize) -> Result<Int64Array, CellError> {
     if let Some(nanos) = array.as_primitive_opt::<TimestampNanosecondType>()
         && nanos.null_count() == 0
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_named_with_its_row() {
+    fn the_error_for_an_invalid_time_names_its_row() {
         assert_eq!(
             nanos(Int64Array::from(vec![Some(1), None])).unwrap_err(),
             (1, "the event timestamp is null".to_owned())

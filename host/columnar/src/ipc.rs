@@ -1,4 +1,4 @@
-//! Arrow IPC streams from outside.
+//! Decodes Arrow IPC streams from clients.
 
 use crate::{Columns, Error, Limits, Plan};
 use arrow_buffer::Buffer;
@@ -7,26 +7,27 @@ use bytes::Bytes;
 use littoral_model::{event_time::EventTime, view::FeatureView, write::RowBatch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Decodes an Arrow IPC stream of rows of one view. Columns are found by the names of join keys and features, and
-/// `event_timestamp`; rows without that column get `default_time`.
+/// Decodes an Arrow IPC stream of rows of one view. Columns are matched by the names of join keys,
+/// features and `event_timestamp`. Rows without that column get `default_time`.
 ///
 /// # Errors
-/// [`Error`], naming column and row.
+/// [`Error`], which names column and row.
 pub fn decode_ipc(
     bytes: Bytes,
     view: &FeatureView,
     default_time: EventTime,
     limits: Limits,
 ) -> Result<RowBatch, Error> {
-    // Arrow checks what it reads, but its reader has had panics on bytes that were made to hurt. One request must not
-    // cost more than itself.
+    // Arrow validates what it reads, but its reader has panicked on malicious bytes. One request
+    // must not affect others.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(bytes, view, default_time, limits)));
-    decoded.unwrap_or_else(|_| Err(Error::Malformed("its parts contradict each other".to_owned())))
+    decoded.unwrap_or_else(|_| Err(Error::Malformed("its contents are inconsistent".to_owned())))
 }
 
 fn decode(bytes: Bytes, view: &FeatureView, default_time: EventTime, limits: Limits) -> Result<RowBatch, Error> {
     let malformed = |error: arrow_schema::ArrowError| Error::Malformed(error.to_string().chars().take(300).collect());
-    // Both of Arrow's readers set memory aside for lengths that the bytes merely state, up to 64 MiB.
+    // Both of Arrow's readers allocate memory for lengths that the bytes merely state, up to 64
+    // MiB.
     check_lengths(&bytes)?;
     let mut decoder = StreamDecoder::new();
     let mut buffer = Buffer::from(bytes);
@@ -50,11 +51,11 @@ fn decode(bytes: Bytes, view: &FeatureView, default_time: EventTime, limits: Lim
     Ok(rows)
 }
 
-/// Checks that every message of a stream is there with the whole body that it announces.
+/// Checks that every message of a stream is complete, with the whole body that it announces.
 fn check_lengths(stream: &[u8]) -> Result<(), Error> {
     const CONTINUATION: [u8; 4] = [0xff; 4];
     let short = |what: &str, at: usize, needed: u64, have: usize| {
-        Error::Malformed(format!("the message at byte {at} has {what} of {needed} bytes and {have} follow"))
+        Error::Malformed(format!("the message at byte {at} announces {what} of {needed} bytes, but only {have} follow"))
     };
     let mut rest = stream;
     loop {
@@ -66,7 +67,7 @@ fn check_lengths(stream: &[u8]) -> Result<(), Error> {
             return Ok(());
         }
         let (head, body) =
-            message.split_at_checked(len).ok_or_else(|| short("a head", at, len as u64, message.len()))?;
+            message.split_at_checked(len).ok_or_else(|| short("a header", at, len as u64, message.len()))?;
         let head = arrow_ipc::root_as_message(head).map_err(|error| {
             Error::Malformed(format!("the message at byte {at}: {error}").chars().take(300).collect())
         })?;
@@ -82,7 +83,7 @@ fn check_lengths(stream: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Checks that a message's buffers lie within its body, which Arrow's reader takes for granted.
+/// Checks that a message's buffers lie within its body, which Arrow's reader does not check.
 fn check_buffers(message: &arrow_ipc::Message<'_>, body_len: usize) -> Result<(), String> {
     let batch = message
         .header_as_record_batch()
@@ -93,7 +94,7 @@ fn check_buffers(message: &arrow_ipc::Message<'_>, body_len: usize) -> Result<()
             u64::try_from(offset).ok().zip(u64::try_from(len).ok()).and_then(|(offset, len)| offset.checked_add(len));
         if end.is_none_or(|end| end > body_len as u64) {
             return Err(format!(
-                "has a body of {body_len} bytes, and its buffer {index} is {len} bytes from {offset} on"
+                "has a body of {body_len} bytes, but its buffer {index} has {len} bytes from offset {offset} on"
             ));
         }
     }

@@ -1,10 +1,12 @@
-//! Rows as Arrow columns, and back: what the doors take and give as Arrow IPC streams, and what ingestion reads from
-//! Parquet.
+//! Rows as Arrow columns, and back: decodes and encodes the Arrow IPC streams of doors, and
+//! converts what ingestion reads from Parquet.
 //!
-//! A batch is first checked against its view ([`Plan`], then [`Checked`]), column by column; after that, making keys and
-//! packed rows of it cannot fail but by size. Errors name column, types and row.
+//! A batch is first checked against its view ([`Plan`], then [`Checked`]), column by column. After
+//! that, creating keys and packed rows from it can only fail because of size. Errors name column,
+//! types and row.
 //!
-//! Invariant: nothing here opens a file or a socket; what one call may allocate is bounded by its [`Limits`].
+//! Invariant: nothing here opens a file or a socket, and [`Limits`] bound what one call may
+//! allocate.
 
 mod canonical;
 mod cells;
@@ -27,20 +29,21 @@ pub use plan::{Columns, Created, Extra, Missing, Plan};
 /// The media type of an Arrow IPC stream.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
-/// The column that holds event timestamps unless another is named.
+/// The column with event timestamps, unless another one is named.
 pub const EVENT_TIMESTAMP: &str = "event_timestamp";
 
-/// What one decoding may make at most.
+/// The limits of one decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows.
+    /// The maximum number of rows.
     pub rows_max: usize,
-    /// Bytes of keys and packed rows; never more than `u32::MAX` is taken.
+    /// The maximum size of keys and packed rows in bytes; values above `u32::MAX` count as
+    /// `u32::MAX`.
     pub bytes_max: usize,
 }
 
 impl Default for Limits {
-    /// A hundred thousand rows, 256 MiB.
+    /// Returns limits of 100,000 rows and 256 MiB.
     fn default() -> Self {
         Self { rows_max: 100_000, bytes_max: 256 << 20 }
     }

@@ -1,4 +1,4 @@
-//! List columns: one layout for the three that Arrow has, and their bytes in a packed row.
+//! List columns: converts Arrow's three list layouts into one, and packs lists into rows.
 
 use crate::{
     canonical::{self, CellError},
@@ -15,8 +15,8 @@ use arrow_schema::{DataType, Field};
 use littoral_model::{convert::Refusal, value::ValueType};
 use std::sync::Arc;
 
-/// Brings a list column into `List` of the element's own Arrow type. A missing element is NaN in a list of floats or
-/// doubles; other lists have no place for one.
+/// Converts a list column to `List` of the element's canonical Arrow type. A missing element
+/// becomes NaN in a list of floats or doubles, and is an error in other lists.
 pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
     let Some(element) = list.element() else { return Ok(Arc::clone(array)) };
     let (values, offsets): (&ArrayRef, Vec<i32>) = match array.data_type() {
@@ -39,7 +39,7 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
     let null_element = || Refusal::null_element(element).to_string();
     if *values.data_type() == DataType::Null && !matches!(element, ValueType::Float | ValueType::Double) {
         let holds_some = |row: &usize| array.is_valid(*row) && offsets[*row] < offsets[*row + 1];
-        // However many elements they claim to have, nothing is made of them.
+        // Whatever number of elements these lists claim to have, nothing is created from them.
         return match (0..array.len()).find(holds_some) {
             Some(row) => Err((row, null_element())),
             None => list_of(element, vec![0; offsets.len()], new_empty_array(&canonical::arrow_type(element)), array),
@@ -66,13 +66,14 @@ pub(crate) fn canonical(array: &ArrayRef, list: ValueType, bytes_max: usize) -> 
     list_of(element, offsets, values, array)
 }
 
-/// Null elements, which a few bytes of Arrow can claim any number of.
+/// Creates null elements. A few bytes of Arrow can claim any number of them, so the number is
+/// bounded.
 fn nulls(len: usize, element: ValueType, bytes_max: usize) -> Result<ArrayRef, CellError> {
     texts::check_len(len, size_of::<f64>(), bytes_max)?;
     Ok(new_null_array(&canonical::arrow_type(element), len))
 }
 
-/// A vector keeps its length, and what is missing in it is NaN.
+/// Replaces null elements by NaN, so that a vector keeps its length.
 fn nan_for_null<T: ArrowPrimitiveType>(values: &ArrayRef, nan: T::Native) -> ArrayRef {
     let numbers = values.as_primitive::<T>();
     if numbers.null_count() == 0 {
@@ -82,7 +83,7 @@ fn nan_for_null<T: ArrowPrimitiveType>(values: &ArrayRef, nan: T::Native) -> Arr
     Arc::new(numbers)
 }
 
-/// Lists of these values, null where `array` is.
+/// Creates lists of these values, null where `array` is null.
 fn list_of(element: ValueType, offsets: Vec<i32>, values: ArrayRef, array: &ArrayRef) -> Result<ArrayRef, CellError> {
     let field = Arc::new(Field::new_list_field(canonical::arrow_type(element), true));
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
@@ -90,7 +91,7 @@ fn list_of(element: ValueType, offsets: Vec<i32>, values: ArrayRef, array: &Arra
     Ok(Arc::new(list.map_err(|error| (0, error.to_string()))?))
 }
 
-/// Appends the packed elements of one list, as [`littoral_model::row_body`] lays them out.
+/// Appends the packed elements of one list, in the layout of [`littoral_model::row_body`].
 pub(crate) fn pack(list: &ListArray, row: usize, element: ValueType, out: &mut Vec<u8>) {
     let (start, end) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
     let values = list.values();

@@ -1,4 +1,5 @@
-//! Which column is which part of a view: decided once for a schema, before any row is looked at.
+//! Plans: which column supplies which part of a view's rows. Decided once per schema, before any
+//! row is read.
 
 use crate::{Checked, EVENT_TIMESTAMP, Error, Limits, canonical, event_times};
 use arrow_array::RecordBatch;
@@ -6,88 +7,90 @@ use arrow_schema::Schema;
 use littoral_model::{event_time::EventTime, value::ValueType, view::FeatureView};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What to do with columns that the view does not know.
+/// What to do with columns that the view does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extra {
-    /// Refuse the batch: at a door, such a column is likely a misspelt feature.
+    /// Reject the batch: in a request, such a column is probably a misspelt feature.
     #[default]
-    Refuse,
-    /// Leave them out; [`Plan::ignored`] names them.
+    Reject,
+    /// Skip them; [`Plan::ignored`] lists them.
     Ignore,
 }
 
-/// What to do when a feature has no column.
+/// What to do with a feature that has no column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// The feature is null in every row, as where a JSON row leaves it out.
+    /// The feature is null in every row, like a feature that a JSON row omits.
     #[default]
     Null,
-    /// Refuse the batch: in a file, such a feature is likely misspelt.
-    Refuse,
+    /// Reject the batch: in a file, such a feature is probably misspelt.
+    Reject,
 }
 
-/// Which column says when rows were made.
+/// Which column has the creation times of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Created {
-    /// None is looked for.
+    /// None.
     #[default]
     Unused,
-    /// This one, if it is there and may hold times. A value that is none says nothing.
+    /// This one, if it exists and its type can hold times. Values that are not times are ignored.
     IfThere(String),
-    /// This one, if it is there.
+    /// This one, if it exists.
     Named(String),
-    /// This one, which must be there.
-    Wanted(String),
+    /// This one, which must exist.
+    Required(String),
 }
 
-/// How columns are found.
+/// How columns are matched to a view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
-    /// The event timestamp's column. `None` takes [`EVENT_TIMESTAMP`], and the time of the write where that is missing.
+    /// The event timestamp's column. `None` stands for [`EVENT_TIMESTAMP`], or for the time of the
+    /// write if that column is missing.
     pub timestamp: Option<String>,
-    /// Join key or feature -> column, where the names differ.
+    /// Join key or feature -> column, for names that differ.
     pub renamed: BTreeMap<String, String>,
-    /// Column -> join key, feature or time column: a column that is here is taken for what it stands for, one that is not is not
-    /// missed. As the source of a view has it; [`Self::renamed`] outranks it.
+    /// Column -> join key, feature or time column, as in a view's row source. An existing column
+    /// replaces the name that it maps to; a missing one is ignored. [`Self::renamed`] has
+    /// precedence.
     pub field_mapping: BTreeMap<String, String>,
-    /// The column that says when rows were made.
+    /// The column with the creation times.
     pub created: Created,
-    /// Columns beyond the view's.
+    /// The handling of columns that the view does not have.
     pub extra: Extra,
-    /// Features without a column.
+    /// The handling of features without a column.
     pub missing: Missing,
 }
 
-/// One column of a plan.
+/// A column in a plan.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedColumn {
-    /// The name within the view.
+    /// The name in the view.
     pub(crate) name: String,
-    /// The name within the batch, for errors.
+    /// The name in the batch, for errors.
     pub(crate) column: String,
-    /// Where it stands in the batch.
+    /// The column's index in the batch.
     pub(crate) index: usize,
-    /// What it becomes.
+    /// The value type to which it is converted.
     pub(crate) value_type: ValueType,
 }
 
-/// The column that says when rows were made.
+/// The column with the creation times.
 #[derive(Clone, Debug)]
 pub(crate) struct CreatedColumn {
-    /// The name within the batch.
+    /// The name in the batch.
     pub(crate) column: String,
-    /// Where it stands in the batch.
+    /// The column's index in the batch.
     pub(crate) index: usize,
-    /// Whether nobody has named it: a value that is no time then says nothing.
+    /// Whether the column was not named explicitly, so that values that are not times are ignored.
     pub(crate) lenient: bool,
 }
 
-/// How batches of one schema become rows of one view.
+/// A plan that converts batches of one schema to rows of one view.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) view: FeatureView,
     pub(crate) keys: Vec<PlannedColumn>,
-    /// Per feature of the view.
+    /// For each feature of the view, its column.
     pub(crate) features: Vec<Option<PlannedColumn>>,
     pub(crate) timestamp: Option<(String, usize)>,
     pub(crate) created: Option<CreatedColumn>,
@@ -95,10 +98,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Finds each part of the view among the columns and checks their types.
+    /// Matches the columns to the view and checks their types.
     ///
     /// # Errors
-    /// [`Error`], naming the column.
+    /// [`Error`], which names the column.
     pub fn new(schema: &Schema, view: &FeatureView, columns: &Columns) -> Result<Self, Error> {
         let mut by_name = BTreeMap::new();
         for (index, field) in schema.fields().iter().enumerate() {
@@ -134,8 +137,8 @@ impl Plan {
         let mut features = Vec::with_capacity(view.features.len());
         for feature in &view.features {
             let found = find(&feature.name, feature.value_type)?;
-            let wanted = columns.missing == Missing::Refuse || columns.renamed.contains_key(&feature.name);
-            if found.is_none() && wanted {
+            let required = columns.missing == Missing::Reject || columns.renamed.contains_key(&feature.name);
+            if found.is_none() && required {
                 return Err(Error::MissingFeature {
                     view: view.name.clone(),
                     column: column_of(&feature.name),
@@ -165,13 +168,13 @@ impl Plan {
             .collect();
         let created = match &columns.created {
             Created::Unused => None,
-            Created::IfThere(name) | Created::Named(name) | Created::Wanted(name) => {
-                // A column of that name may be a feature.
+            Created::IfThere(name) | Created::Named(name) | Created::Required(name) => {
+                // The column with this name may be a feature.
                 time_column(name).filter(|(_, index)| !used.contains(index))
             }
         };
         let created = match (created, &columns.created) {
-            (None, Created::Wanted(name)) => {
+            (None, Created::Required(name)) => {
                 return Err(Error::MissingTimestamp { column: name.clone(), there: there() });
             }
             (None, _) => None,
@@ -187,25 +190,25 @@ impl Plan {
         let used = |index: &usize| used.contains(index) || created.as_ref().is_some_and(|made| made.index == *index);
         let ignored: Vec<String> =
             (by_name.iter().filter(|(_, index)| !used(index))).map(|(name, _)| (*name).to_owned()).collect();
-        if let (Extra::Refuse, Some(column)) = (columns.extra, ignored.first()) {
+        if let (Extra::Reject, Some(column)) = (columns.extra, ignored.first()) {
             return Err(Error::UnknownColumn { view: view.name.clone(), column: column.clone() });
         }
         Ok(Self { view: view.clone(), keys, features, timestamp, created, ignored })
     }
 
-    /// The columns that are left out, by name.
+    /// Returns the names of the skipped columns.
     #[must_use]
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
 
-    /// The column that says when rows were made, if there is one.
+    /// Returns the name of the column with the creation times, if any.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
         self.created.as_ref().map(|created| created.column.as_str())
     }
 
-    /// Where the columns stand that rows are made of, ascending.
+    /// Returns the indexes of the columns from which rows are created, ascending.
     #[must_use]
     pub fn used(&self) -> Vec<usize> {
         let columns = self.keys.iter().chain(self.features.iter().flatten()).map(|column| column.index);
@@ -213,7 +216,7 @@ impl Plan {
         used.into_iter().collect()
     }
 
-    /// Where the columns of the entity key and of time stand, ascending.
+    /// Returns the indexes of the columns of entity key and times, ascending.
     #[must_use]
     pub fn used_by_keys(&self) -> Vec<usize> {
         let columns = self.keys.iter().map(|column| column.index);
@@ -223,11 +226,12 @@ impl Plan {
         used.into_iter().collect()
     }
 
-    /// The same plan for batches that hold only these columns, given ascending as in the batches before; features
-    /// without a column are then null. Lets a reader skip what it does not need.
+    /// Returns the plan for batches with only these columns, which must be ascending indexes of
+    /// the original batches. Features without a column are then null. This lets a reader skip
+    /// unneeded columns.
     ///
     /// # Errors
-    /// [`Error::MissingKey`] when a join key is not among them.
+    /// [`Error::MissingKey`] if a join key is not among them.
     pub fn project(&self, columns: &[usize]) -> Result<Self, Error> {
         let moved = |index: usize| columns.iter().position(|column| *column == index);
         let mut plan = self.clone();
@@ -247,14 +251,14 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether rows bring their event timestamps.
+    /// Returns whether rows have event timestamps.
     #[must_use]
     pub fn has_timestamps(&self) -> bool {
         self.timestamp.is_some()
     }
 
-    /// Checks a batch's values and brings them into the view's types. Rows without an event timestamp get
-    /// `default_time`.
+    /// Checks a batch's values and converts them to the view's types. Rows without an event
+    /// timestamp get `default_time`.
     ///
     /// # Errors
     /// [`Error::Value`] with column and row; [`Error::TooManyRows`], [`Error::TooLarge`].
@@ -263,7 +267,7 @@ impl Plan {
     }
 }
 
-/// What the columns that are there stand for: its name -> the column.
+/// Resolves a field mapping against the existing columns: name -> column.
 fn mapped<'a>(
     field_mapping: &'a BTreeMap<String, String>,
     there: &BTreeMap<&str, usize>,
@@ -272,9 +276,9 @@ fn mapped<'a>(
     for (column, name) in
         field_mapping.iter().filter(|(column, name)| column != name && there.contains_key(column.as_str()))
     {
-        // A column that is itself taken for something else does not stand in the way.
-        let stands_itself = there.contains_key(name.as_str()) && !field_mapping.contains_key(name);
-        if stands_itself || mapped.insert(name.as_str(), column.as_str()).is_some() {
+        // A column that is itself mapped to another name does not conflict.
+        let is_itself = there.contains_key(name.as_str()) && !field_mapping.contains_key(name);
+        if is_itself || mapped.insert(name.as_str(), column.as_str()).is_some() {
             return Err(Error::DuplicateColumn(name.clone()));
         }
     }

@@ -1,4 +1,4 @@
-//! Arrow's cells as the sources that [`littoral_model::convert`] knows.
+//! Presents Arrow cells as the sources of [`littoral_model::convert`].
 
 use crate::canonical::CellError;
 use arrow_array::{
@@ -16,10 +16,10 @@ use littoral_model::{
     instant::Instant,
 };
 
-/// What numpy, and with it some writers of Parquet, put where a time is missing.
+/// The value with which numpy, and some writers of Parquet, mark a missing time.
 pub(crate) const NOT_A_TIME: i64 = i64::MIN;
 
-/// What kind of values a column holds. A dictionary holds what its values are.
+/// Returns the kind of a column's values. For a dictionary it is the kind of its values.
 pub(crate) fn kind(data_type: &DataType) -> Kind {
     match data_type {
         DataType::Null => Kind::Null,
@@ -34,7 +34,7 @@ pub(crate) fn kind(data_type: &DataType) -> Kind {
         DataType::Duration(_) | DataType::Interval(_) => Kind::Duration,
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) => Kind::List,
         DataType::Dictionary(_, values) => match kind(values) {
-            // Arrow has no dictionaries of dictionaries, and one of nulls says nothing.
+            // Arrow has no dictionaries of dictionaries, and a dictionary of nulls is meaningless.
             Kind::Null | Kind::List => Kind::Structure,
             _ if matches!(**values, DataType::Dictionary(..)) => Kind::Structure,
             plain => plain,
@@ -43,7 +43,8 @@ pub(crate) fn kind(data_type: &DataType) -> Kind {
     }
 }
 
-/// Calls `each` with every row's value, in order, until one is refused. The column is no dictionary.
+/// Calls `each` with every row's value, in order, until one is rejected. The column must not be a
+/// dictionary.
 pub(crate) fn for_each<'a, E: ToString>(
     array: &'a ArrayRef,
     mut each: impl FnMut(Source<'a>) -> Result<(), E>,

@@ -1,4 +1,5 @@
-//! Columns of texts and bytes, and what dictionaries expand to: bounded, as a few bytes can stand for very many.
+//! Columns of text and bytes, and the expansion of dictionaries, which is bounded because a few
+//! bytes can represent very many values.
 
 use crate::{canonical::CellError, sources::for_each};
 use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, cast::AsArray as _, new_null_array};
@@ -6,10 +7,11 @@ use arrow_schema::DataType;
 use littoral_model::convert;
 use std::sync::Arc;
 
-/// What a value of a fixed width is counted as.
+/// The size counted for a value of fixed width.
 const FIXED_LEN: usize = 32;
 
-/// Adds lengths up to a bound: a short dictionary can stand for more bytes than the machine has.
+/// Checks that lengths add up to at most `bytes_max`. A short dictionary can represent more bytes
+/// than the machine has.
 fn check_expansion(lengths: impl Iterator<Item = usize>, bytes_max: usize) -> Result<(), CellError> {
     let mut total = 0usize;
     for (row, len) in lengths.enumerate() {
@@ -21,7 +23,7 @@ fn check_expansion(lengths: impl Iterator<Item = usize>, bytes_max: usize) -> Re
     Ok(())
 }
 
-/// Bounds a column of `rows` values of a fixed width.
+/// Checks that a column of `rows` values of a fixed width fits `bytes_max`.
 pub(crate) fn check_len(rows: usize, width: usize, bytes_max: usize) -> Result<(), CellError> {
     match rows.saturating_mul(width) > bytes_max {
         true => Err((0, format!("the column expands to more than {bytes_max} bytes; send smaller batches"))),
@@ -29,7 +31,7 @@ pub(crate) fn check_len(rows: usize, width: usize, bytes_max: usize) -> Result<(
     }
 }
 
-/// A dictionary column, value by value; other columns as they are.
+/// Expands a dictionary column; returns other columns unchanged.
 pub(crate) fn expand(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
     let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(Arc::clone(array)) };
     let values = dictionary.values();
@@ -55,7 +57,7 @@ fn len_of(values: &ArrayRef, index: usize) -> usize {
     }
 }
 
-/// Texts as `Utf8`.
+/// Converts text to `Utf8`.
 pub(crate) fn strings(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
     if *array.data_type() == DataType::Utf8 {
         return Ok(Arc::clone(array));
@@ -66,7 +68,7 @@ pub(crate) fn strings(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, Ce
     Ok(Arc::new(StringArray::from_iter(texts)))
 }
 
-/// Bytes as `Binary`.
+/// Converts bytes to `Binary`.
 pub(crate) fn binaries(array: &ArrayRef, bytes_max: usize) -> Result<ArrayRef, CellError> {
     if *array.data_type() == DataType::Binary {
         return Ok(Arc::clone(array));

@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Rejected columns and their error messages.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
@@ -74,18 +74,18 @@ fn several_batches_of_one_stream_are_counted_through() {
     let error = decode_ipc(bytes.into(), &view(), EventTime(5), Limits::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "column 'small', row 3: int32 was expected, got 1099511627776, which is outside of the type's range"
+        "column 'small', row 3: int32 was expected, got 1099511627776, which is outside the type's range"
     );
 }
 
 #[test]
-fn each_refusal_names_what_and_where() {
+fn every_error_names_the_problem_and_the_place() {
     let null_key = columns(vec![("route", Arc::new(Int64Array::from(vec![Some(1), None]))), delays(vec![0.0, 0.0])]);
     assert_eq!(words(&null_key), "column 'route', row 1: the join key is null; every row needs its whole entity key");
     let text = columns(vec![keys(vec![1]), ("delay", Arc::new(StringArray::from(vec!["late"])))]);
-    assert!(words(&text).starts_with("column 'delay', row 0: double was expected, got 'late', which is no number"));
+    assert!(words(&text).starts_with("column 'delay', row 0: double was expected, got 'late', which is not a number"));
     let span = columns(vec![keys(vec![1]), ("delay", Arc::new(DurationSecondArray::from(vec![1])))]);
-    assert!(words(&span).starts_with("column 'delay' is Duration(s), which cannot become double: a duration is no"));
+    assert!(words(&span).starts_with("column 'delay' is Duration(s), which cannot become double: a duration is not"));
     let misspelt = columns(vec![keys(vec![1]), delays(vec![0.0]), ("dely", Arc::new(Int64Array::from(vec![1])))]);
     assert!(words(&misspelt).contains("no join key or feature 'dely'"));
     assert!(words(&columns(vec![delays(vec![0.0])])).contains("join key column 'route' of view 'routes' is missing"));
@@ -102,7 +102,7 @@ fn each_refusal_names_what_and_where() {
 }
 
 #[test]
-fn what_is_no_stream_is_refused() {
+fn bytes_that_are_not_a_stream_are_rejected() {
     for bytes in [&b""[..], b"{}", &[0xff; 64], b"ARROW1\0\0"] {
         let error = decode_ipc(bytes.to_vec().into(), &view(), EventTime(5), Limits::default()).unwrap_err();
         assert!(matches!(error, Error::Malformed(_)), "{bytes:?}: {error}");
@@ -118,7 +118,7 @@ fn sizes_are_bounded() {
     let wide = columns(vec![keys((0..10).collect()), ("delay", Arc::new(NullArray::new(10)))]);
     let error = decode_ipc(stream(&wide).unwrap().into(), &view(), EventTime(5), Limits { bytes_max: 99, ..limits });
     assert_eq!(error.unwrap_err(), Error::TooLarge(99));
-    // A batch of nulls states its rows and brings no bytes for them.
+    // A batch of nulls states a number of rows and contains no bytes for them.
     let text_key = FeatureView {
         join_keys: vec![JoinKey { name: "route".into(), entity: "route".into(), value_type: ValueType::String }],
         ..view()
@@ -135,20 +135,20 @@ fn sizes_are_bounded() {
 }
 
 #[test]
-fn lists_of_nothing_cost_nothing_however_long_they_claim_to_be() {
+fn null_lists_cost_no_memory_whatever_length_they_claim() {
     let nulls = |ends: Vec<i32>, valid: Vec<bool>| -> ArrayRef {
         let count = *ends.last().unwrap() as usize;
         let field = Arc::new(Field::new_list_field(DataType::Null, true));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
         Arc::new(ListArray::new(field, offsets, Arc::new(NullArray::new(count)), Some(valid.into())))
     };
-    // Texts for each of these would be 8 GiB of offsets alone.
+    // Lists for each of these would need 8 GiB for offsets alone.
     let two_thousand_million = 2_000_000_000;
     let claimed = columns(vec![keys(vec![1, 2]), ("carriers", nulls(vec![0, 0, two_thousand_million], vec![true; 2]))]);
     assert_eq!(
         words(&claimed),
-        "column 'carriers', row 1: string was expected, got null: a list holds no missing elements, unless it is of float \
-         or double, where they are NaN"
+        "column 'carriers', row 1: string was expected, got null: only lists of float or double can hold missing \
+         elements, as NaN"
     );
     let vectors =
         FeatureView { features: vec![Feature { name: "v".into(), value_type: ValueType::DoubleList }], ..view() };
@@ -184,9 +184,9 @@ fn dictionaries_are_of_plain_values() {
 }
 
 #[test]
-fn a_plan_for_files_is_strict_about_features_and_easy_about_others() {
+fn a_plan_for_files_is_strict_about_features_and_lenient_about_other_columns() {
     let batch = columns(vec![keys(vec![7]), delays(vec![1.5]), ("created", Arc::new(Int64Array::from(vec![1])))]);
-    let strict = Columns { extra: Extra::Ignore, missing: Missing::Refuse, ..Columns::default() };
+    let strict = Columns { extra: Extra::Ignore, missing: Missing::Reject, ..Columns::default() };
     let error = Plan::new(&batch.schema(), &view(), &strict).unwrap_err().to_string();
     assert!(error.contains("feature column 'carriers'") && error.contains("'created'"), "{error}");
     let renamed =

@@ -1,4 +1,4 @@
-//! Rows of every type go out as an Arrow IPC stream and come back the same.
+//! Rows of every type survive a round trip through an Arrow IPC stream.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_encoded_decodes_the_same(rows in proptest::collection::vec(row(), 0..20)) {
+    fn encoded_rows_decode_to_the_same_rows(rows in proptest::collection::vec(row(), 0..20)) {
         let mut rows = batch(&rows);
         rows.stamp(EventTime::EPOCH);
         let stream = encode(&rows, &view()).unwrap();
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_streams_are_refused_or_decode_to_rows_of_the_view(
+    fn damaged_streams_are_rejected_or_decode_to_rows_of_the_view(
         rows in proptest::collection::vec(row(), 1..4),
         at in any::<prop::sample::Index>(),
         bit in 0u8..8,
@@ -99,7 +99,7 @@ proptest! {
 }
 
 #[test]
-fn deletions_have_no_place_in_columns() {
+fn deletions_are_skipped_in_columns() {
     let mut rows = RowBatch::default();
     rows.push(RowWrite { view: ViewId(9), event_time: EventTime::EPOCH, key: b"k", body: None });
     let stream = encode(&rows, &view()).unwrap();

@@ -1,4 +1,4 @@
-//! Records into the replica.
+//! Applies records to the replica.
 
 use crate::{
     holdings::Holdings,
@@ -23,19 +23,20 @@ use littoral_replica::Mode;
 use littoral_wire::records;
 use std::sync::Arc;
 
-/// A block whose every record was read and checked. Only such a block can be applied.
+/// A block whose records were all read and checked. Only such a block can be applied.
 pub(crate) struct Checked<'a> {
     records: Vec<Record<'a>>,
-    /// The newest epoch in it.
+    /// The newest epoch in the block.
     pub(crate) epoch: littoral_model::position::Epoch,
 }
 
 impl Checked<'_> {
-    /// Whether what is held beyond the log that is followed can still come with it, by the histories that hold with this block.
+    /// Checks that records held beyond the followed log can still arrive, given the lineages after
+    /// this block.
     ///
     /// # Errors
-    /// [`Violation::BegunAnew`].
-    pub(crate) fn can_bring(&self, beyond: &Watermark, lives: &RegionLives) -> Result<(), Violation> {
+    /// [`Violation::Recreated`].
+    pub(crate) fn check_beyond(&self, beyond: &Watermark, lives: &RegionLives) -> Result<(), Violation> {
         if beyond.is_empty() {
             return Ok(());
         }
@@ -44,14 +45,14 @@ impl Checked<'_> {
                 && let Some((held, lsn)) = beyond.get(record.origin)
                 && is_lost(lives, record.origin, Position { incarnation: held, lsn }, now)
             {
-                return Err(Violation::BegunAnew { region: record.origin, held, now });
+                return Err(Violation::Recreated { region: record.origin, held, now });
             }
         }
         Ok(())
     }
 
-    /// The histories with the lives that begin in this block, when any do. What begins up to `known` is in them already, as the
-    /// publisher has told of it.
+    /// Returns the lineages with the lives that begin in this block. Lives that begin up to
+    /// `known` are included already, because the publisher's hello stated them.
     pub(crate) fn lives(&self, lives: &Arc<RegionLives>, known: Lsn) -> Arc<RegionLives> {
         let mut with = lives.clone();
         for record in self.records.iter().filter(|record| record.lsn > known) {
@@ -72,36 +73,37 @@ impl Checked<'_> {
     }
 }
 
-/// Whether a position of a region's log is lost, now that the log is in the life `now`.
+/// Returns whether a position of a region's log is lost, given that the log is in the life `now`.
 pub(crate) fn is_lost(lives: &RegionLives, region: Region, held: Position, now: Incarnation) -> bool {
     match lives.get(region) {
         Some(lives) if lives.lists(now) => !lives.has(held, Lsn(u64::MAX)),
-        // Nothing is known but the two.
+        // Only the two lives are known.
         _ => held.incarnation != now,
     }
 }
 
-/// What a block has brought.
+/// The changes made by a block.
 #[derive(Debug, Default)]
-pub struct Brought {
-    /// Rows and tombstones.
+pub struct BlockChanges {
+    /// The number of rows and tombstones applied.
     pub rows: u64,
-    /// Tombstones that were collected.
+    /// The number of tombstones collected.
     pub collected: usize,
-    /// The catalogue, when it has changed.
+    /// The catalogue, if it has changed.
     pub catalogue: Option<Arc<Catalogue>>,
-    /// How far other regions' records are in by now.
+    /// The positions up to which other regions' records are included now.
     pub through: Vec<(Region, Incarnation, Lsn)>,
-    /// Whether rows came that no watermark names.
+    /// Whether rows arrived that no watermark covers.
     pub mixed: bool,
-    /// The newest clock readings of other regions' rows that come before what names them.
+    /// The newest clock readings of other regions' rows that arrived before the record that covers
+    /// them.
     pub unnamed: Vec<(Region, Hlc)>,
-    /// The last records that other regions take, by their origin.
+    /// The last record of each origin that other regions replicate.
     content: Vec<(Region, Lsn)>,
 }
 
-impl Brought {
-    /// The last record of this region that other regions take.
+impl BlockChanges {
+    /// Returns the last record of this region that other regions replicate.
     #[must_use]
     pub fn own_content(&self, own: Region) -> Option<Lsn> {
         self.content.iter().find(|(region, _)| *region == own).map(|(_, lsn)| *lsn)
@@ -122,7 +124,7 @@ impl Brought {
     }
 }
 
-/// Reads and checks a block whole.
+/// Reads and checks a whole block.
 pub(crate) fn check(block: &Block) -> Result<Checked<'_>, Violation> {
     let mut check = BlockCheck::new(block);
     let mut records = Vec::new();
@@ -140,53 +142,53 @@ pub(crate) fn check(block: &Block) -> Result<Checked<'_>, Violation> {
     Ok(Checked { records, epoch })
 }
 
-/// Applies a checked block. The caller moves the position when this has returned.
-pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>) -> Brought {
+/// Applies a checked block. The caller advances the position afterwards.
+pub(crate) fn apply(replica: &Replica, holdings: &Holdings, block: &Checked<'_>) -> BlockChanges {
     let point = replica.point.load_full();
     let own = point.region;
-    let mut brought = Brought { unnamed: point.unnamed.clone(), ..Brought::default() };
+    let mut changes = BlockChanges { unnamed: point.unnamed.clone(), ..BlockChanges::default() };
     let mut routes = replica.routes.load_full();
     for record in &block.records {
         if record.is_content() {
-            brought.note_content(record.origin, record.lsn);
-            brought.mixed |= record.origin_lsn == Lsn::NONE;
+            changes.note_content(record.origin, record.lsn);
+            changes.mixed |= record.origin_lsn == Lsn::NONE;
             if record.origin != own {
-                brought.note_unnamed(record.origin, record.hlc);
+                changes.note_unnamed(record.origin, record.hlc);
             }
         }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
                 if let Some(route) = routes.get(view) {
                     apply_row(replica, *route, record, (*view, *event_time), key, Some(body));
-                    brought.rows += 1;
+                    changes.rows += 1;
                 }
             }
             Payload::Tombstone { view, event_time, key } => {
                 if let Some(route) = routes.get(view) {
                     apply_row(replica, *route, record, (*view, *event_time), key, None);
-                    brought.rows += 1;
+                    changes.rows += 1;
                 }
             }
             Payload::Catalogue(change) => {
-                let catalogue = brought.catalogue.get_or_insert_with(|| replica.point.load().catalogue.clone());
+                let catalogue = changes.catalogue.get_or_insert_with(|| replica.point.load().catalogue.clone());
                 apply_change(replica, holdings, Arc::make_mut(catalogue), change);
                 routes = replica.routes.load_full();
             }
-            // For whoever may lead one day; a replica that answers reads does not need it.
+            // Only a future leader needs receipts, and a replica that answers reads never leads.
             Payload::Receipt { .. } => {}
-            // The publisher's hello says where its log belongs, once that may be relied on.
+            // The publisher's hello states its affiliation once it is reliable.
             Payload::BeginUnnamed | Payload::Begin { .. } | Payload::Belongs(_) => {}
             Payload::Through { incarnation, .. } => {
-                brought.through.push((record.origin, *incarnation, record.origin_lsn));
-                brought.unnamed.retain(|(region, newest)| *region != record.origin || *newest > record.hlc);
+                changes.through.push((record.origin, *incarnation, record.origin_lsn));
+                changes.unnamed.retain(|(region, newest)| *region != record.origin || *newest > record.hlc);
             }
             Payload::Collect { .. } if active(Mutation::EdgeCollectsNothing) => {}
             Payload::Collect { before } => {
-                brought.collected += replica.table.collect_tombstones(*before);
+                changes.collected += replica.table.collect_tombstones(*before);
             }
         }
     }
-    brought
+    changes
 }
 
 fn apply_row(

@@ -1,23 +1,23 @@
-//! Keeping full views within their memory.
+//! Keeps full views within their memory budget.
 
 use crate::{holdings::Holdings, replica::Replica};
 use littoral_replica::Residency;
 
-/// A full view that has become resident, for whoever reports it.
+/// A full view that has become resident, for reporting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgrown {
     /// The view's name.
     pub view: String,
-    /// Its rows.
+    /// The number of its rows.
     pub rows: u64,
-    /// What they took.
+    /// The memory of its rows, in bytes.
     pub view_bytes: u64,
-    /// What all full views took.
+    /// The memory of all full views, in bytes.
     pub full_bytes: u64,
 }
 
-/// When full views outgrow their memory, the largest becomes resident, until the rest fits. Nothing is dropped silently:
-/// what has become resident is returned, and status and answers of the view say so.
+/// Makes the largest full views resident until the rest fits the memory budget. Returns the
+/// affected views. The view's status and answers also report the change.
 #[must_use]
 pub fn enforce(replica: &Replica, holdings: &Holdings) -> Vec<Outgrown> {
     let mut outgrown = Vec::new();

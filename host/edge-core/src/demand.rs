@@ -1,6 +1,6 @@
-//! Whether the replica is as fresh as a read demands.
+//! Checks whether the replica is as fresh as a read demands.
 
-use crate::replica::Point;
+use crate::replica::AppliedPoint;
 use littoral_model::{
     freshness::{Consistency, ReadDemand},
     lives::Lives,
@@ -12,45 +12,45 @@ use littoral_model::{
 };
 use std::time::Duration;
 
-/// A demand that is not met.
+/// Why a demand is not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unmet {
     /// Only the leader may answer.
     Leader,
-    /// Only a majority of the regions' leaders may.
+    /// Only a majority of the regions' leaders may answer.
     Quorum,
     /// The replica is too far behind.
     Stale {
-        /// What was demanded.
+        /// The demanded maximum.
         max: Duration,
-        /// How far behind the replica is at most.
+        /// Upper bound of how far the replica is behind.
         have: Option<Duration>,
     },
-    /// A write that must be seen is not here yet.
+    /// A write that must be visible is not applied yet.
     Behind {
-        /// What was demanded.
+        /// The demanded token.
         token: Watermark,
-        /// What is applied.
+        /// The applied positions.
         have: Watermark,
-        /// The part of it that is not reached.
+        /// The positions of the token that are not reached.
         missing: Watermark,
-        /// The record of the log that is followed to wait for until another look is worth it; `None` when waiting for none of
-        /// them helps.
+        /// The record of the followed log after which to check again; `None` if no record of that
+        /// log can help.
         look_at: Option<Lsn>,
-        /// A position in the log that is followed which is not reached: once everything is here that its leader had after the
-        /// read had come, it never will be.
+        /// A position in the followed log that is not reached. Once everything that the leader had
+        /// after the read arrived is applied, it can never be reached.
         followed: Option<Watermark>,
     },
-    /// A write that must be seen is lost: the log forked before it.
+    /// A write that must be visible is lost, because its log forked before it.
     Lost {
-        /// What was demanded of that log.
+        /// The demanded position of that log.
         token: Watermark,
     },
 }
 
-/// What of the demand is not met at this point and staleness.
+/// Returns why the demand is not met at this point and staleness; `None` if it is met.
 #[must_use]
-pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) -> Option<Unmet> {
+pub fn unmet(demand: &ReadDemand, point: &AppliedPoint, staleness: Option<Duration>) -> Option<Unmet> {
     if demand.is_none() {
         return None;
     }
@@ -78,29 +78,31 @@ pub fn unmet(demand: &ReadDemand, point: &Point, staleness: Option<Duration>) ->
 }
 
 impl Unmet {
-    /// As an error of the read.
+    /// Converts to an error of the read.
     #[must_use]
     pub fn error(&self) -> ReadError {
         match self {
             Self::Leader => ReadError::LeaderUnavailable("the read demands the leader".to_owned()),
             Self::Quorum => ReadError::LeaderUnavailable("the read demands a quorum of regions".to_owned()),
             Self::Stale { max, have } => ReadError::NotFreshEnough {
-                wanted: format!("at most {} ms behind was demanded", max.as_millis()),
+                wanted: format!("the read demands at most {} ms of staleness", max.as_millis()),
                 have: match have {
                     Some(have) => format!("this edge is up to {} ms behind", have.as_nanos().div_ceil(1_000_000)),
-                    None => "this edge has not heard its leader since it started".to_owned(),
+                    None => "this edge has not heard from its leader since it started".to_owned(),
                 },
             },
             Self::Lost { token } => ReadError::lost_with_its_log(token),
             Self::Behind { token, have, .. } => ReadError::NotFreshEnough {
-                wanted: format!("at least '{token}' was demanded"),
+                wanted: format!("the read demands at least '{token}'"),
                 have: format!("this edge has applied '{have}'"),
             },
         }
     }
 
-    /// The error of a read that has everything which the leader had after it had come; `None` where that decides nothing, as other
-    /// regions' records come when they do. `configured`: the regions of which records may come; none where that is not known.
+    /// Returns the error if the demand can never be met, at a point that includes everything that
+    /// the leader had after the read arrived. Returns `None` if that is undecided, because other
+    /// regions' records arrive at any time. `configured` lists the regions whose records can
+    /// arrive; empty if unknown.
     #[must_use]
     pub fn never(&self, configured: &[Region]) -> Option<ReadError> {
         let Self::Behind { followed, missing, have, .. } = self else { return None };
@@ -108,44 +110,47 @@ impl Unmet {
             |part: &Watermark| !configured.is_empty() && part.iter().all(|(region, ..)| !configured.contains(&region));
         if let Some(unknown) = parts(missing).find(is_unknown) {
             let known: Vec<_> = configured.iter().map(|region| format!("'{region}'")).collect();
-            let reason = format!("its leader is configured for the regions {} alone", known.join(" and "));
+            let reason = format!("the leader is configured only for the regions {}", known.join(" and "));
             return Some(ReadError::TokenLost { token: unknown.to_string(), reason });
         }
         let token = followed.as_ref()?;
-        let reason = format!("no log that its leader knows has it, and everything up to '{have}' is here");
+        let reason = format!("no log that the leader knows contains it, and everything up to '{have}' is applied");
         Some(ReadError::TokenLost { token: token.to_string(), reason })
     }
 
-    /// The record to wait for until another look is worth it; `None` when waiting for none of them helps.
+    /// Returns the record after which to check again; `None` if no record of the followed log can
+    /// help.
     #[must_use]
     pub fn look_at(&self) -> Option<Lsn> {
         if let Self::Behind { look_at, .. } = self { *look_at } else { None }
     }
 }
 
-/// What is demanded of each region.
+/// Splits a token into the demanded position of each region.
 fn parts(token: &Watermark) -> impl Iterator<Item = Watermark> {
     token.iter().map(|(region, incarnation, lsn)| Watermark::at(region, incarnation, lsn))
 }
 
-/// Whether what is demanded of a region is past where its log forked.
-fn is_lost(part: &Watermark, point: &Point) -> bool {
+/// Returns whether a region's demanded position lies past the fork of its log.
+fn is_lost(part: &Watermark, point: &AppliedPoint) -> bool {
     part.iter().any(|(region, incarnation, lsn)| point.lives.has_lost(region, Position { incarnation, lsn }))
 }
 
-/// Until the first of the regions that are behind gets on; then there is another look.
-fn look_at(token: &Watermark, point: &Point) -> Option<Lsn> {
+/// Returns the record after which to check again: the one that advances the first region that is
+/// behind.
+fn look_at(token: &Watermark, point: &AppliedPoint) -> Option<Lsn> {
     let behind = |(region, incarnation, lsn): &(Region, Incarnation, Lsn)| {
         !point.covers(&Watermark::at(*region, *incarnation, *lsn))
     };
     let (region, incarnation, lsn) = token.iter().find(behind)?;
     let applied = point.resume.position.lsn;
-    let comes = |lives: &Lives| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
+    let will_arrive = |lives: &Lives| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
     match region == point.region {
-        true if point.lives.get(region).is_some_and(comes) => Some(lsn),
-        // A position in another life of the log is only reached by following that: its snapshot wakes everyone.
+        true if point.lives.get(region).is_some_and(will_arrive) => Some(lsn),
+        // A position in another life of the log is reached only by following that life, and its
+        // snapshot wakes all waiters.
         true => None,
-        // Which record brings another region's is not known before it comes.
+        // The record that advances another region is unknown until it arrives.
         false => Some(applied.next()),
     }
 }

@@ -1,6 +1,8 @@
-//! Read-through: keys that are not held are asked of the leader, one flight per key, many keys per call. How calls travel
-//! and who waits is the driver's matter; which keys a call carries, what of its answer is kept, and what is asked again is
-//! decided here.
+//! Fills: keys that are not held are requested from the leader, with one fill per key and many
+//! keys per call.
+//!
+//! This module decides which keys a call carries, what is kept of the reply, and which keys are
+//! requested again. The driver sends the calls and wakes the waiters.
 
 use crate::replica::{Holding, Replica};
 use littoral_model::{
@@ -10,148 +12,148 @@ use littoral_model::{
     row::Row,
     view::ViewId,
 };
-use littoral_replica::{Filled, Numbering};
+use littoral_replica::{FillOutcome, Generation};
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-/// Keys per call.
+/// The maximum number of keys per call.
 pub const KEYS_PER_CALL: usize = 2_048;
-/// How often a key is asked again when the feed has overtaken its answer. The answer is given out all the same: it is
-/// as new as the question was; it is only not kept.
-pub const ASKS_MAX: u8 = 5;
-/// Waiters of one key among whom those who gave up are looked for.
+/// The maximum number of requests for a key when the feed overtakes its reply. After that the
+/// reply is still returned, because it is as new as the request, but it is not kept.
+pub const ATTEMPTS_MAX: u8 = 5;
+/// The number of waiters of one key above which abandoned waiters are removed.
 const WAITERS_SWEPT_AT: usize = 64;
 
 /// A key of a view.
 pub type Key = (ViewId, Box<[u8]>);
 
-/// What the leader has of a key, and as of which of its records.
+/// The leader's row for a key, with the position at which the leader read it.
 #[derive(Clone, Debug)]
-pub struct Answered {
-    /// The row; `None` when there is none.
+pub struct Filled {
+    /// The row; `None` if there is none.
     pub row: Option<Row>,
-    /// Everything up to here is in it.
+    /// The row includes everything up to this position.
     pub as_of: Position,
-    /// Beside which replica the leader was asked: what it says cannot stand beside another's rows, not even of the same log,
-    /// which may have been restored from a backup in between.
-    pub beside: Option<Numbering>,
+    /// The replica that was current when the leader was called. The row must not be used with
+    /// another replica, not even of the same log, which may have been restored from a backup in
+    /// between.
+    pub generation: Option<Generation>,
 }
 
-/// What became of a key.
-pub type Outcome = Result<Answered, ReadError>;
+/// The result of a fill.
+pub type Outcome = Result<Filled, ReadError>;
 
-/// Who waits for a key.
+/// A read that waits for a key.
 pub trait Waiter {
-    /// Whether nobody waits any more.
+    /// Returns whether the read no longer waits.
     fn is_gone(&self) -> bool;
 }
 
-/// What asking for a key leads to.
+/// The result of a request for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// The key is on its way already.
+pub enum Requested {
+    /// A fill of the key is in progress already.
     Joined,
-    /// A call that is out takes it along when it is back.
+    /// The next call after a pending one will carry the key.
     Queued,
-    /// Begin a call: take [`Flights::next_call`] until it gives nothing.
+    /// The caller must start a call: send the keys of [`Fills::next_call`] until it returns
+    /// `None`.
     Call,
 }
 
-/// A key on its way, and how often it was asked.
+/// A fill of one key, with the number of its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flight {
+pub struct Fill {
     /// The key.
     pub key: Key,
-    asked: u8,
+    requested: u8,
 }
 
-/// Keys on their way, and who waits for them.
+/// The fills in progress, and the reads that wait for them.
 #[derive(Debug)]
-pub struct Flights<W> {
+pub struct Fills<W> {
     waiting: HashMap<Key, Vec<W>>,
-    queue: VecDeque<Flight>,
+    queue: VecDeque<Fill>,
     calls: usize,
     waiting_max: usize,
     calls_max: usize,
 }
 
-impl<W: Waiter> Flights<W> {
-    /// Nothing is asked. At most `waiting_max` keys are waited for at once, and as many wait for one key; at most
-    /// `calls_max` calls are out.
+impl<W: Waiter> Fills<W> {
+    /// Creates an empty set. At most `waiting_max` keys are filled at once, at most as many reads
+    /// wait for one key, and at most `calls_max` calls are pending.
     #[must_use]
     pub fn new(waiting_max: usize, calls_max: usize) -> Self {
         Self { waiting: HashMap::new(), queue: VecDeque::new(), calls: 0, waiting_max, calls_max }
     }
 
-    /// Keys that are waited for.
+    /// Returns the number of keys being filled.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Somebody waits for a key.
-    ///
-    /// # Errors
-    /// [`ReadError::Overloaded`] when too many wait.
-    pub fn ask(&mut self, view: ViewId, key: &[u8], waiter: W) -> Result<Asked, ReadError> {
+    /// Registers a read that waits for a key.
+    pub fn request(&mut self, view: ViewId, key: &[u8], waiter: W) -> Result<Requested, ReadError> {
         let max = self.waiting_max;
         let full = self.waiting.len() >= max;
         match self.waiting.entry((view, key.into())) {
-            Entry::Occupied(mut flight) => {
-                let waiting = flight.get_mut();
-                // Those who gave up make room.
+            Entry::Occupied(mut fill) => {
+                let waiting = fill.get_mut();
+                // Abandoned waiters make room.
                 if waiting.len() >= WAITERS_SWEPT_AT {
                     waiting.retain(|waiter| !waiter.is_gone());
                 }
                 if waiting.len() >= max {
-                    return Err(ReadError::Overloaded(format!("{max} reads already wait for one key")));
+                    return Err(ReadError::Overloaded(format!("{max} reads are already waiting for one key")));
                 }
                 waiting.push(waiter);
-                return Ok(Asked::Joined);
+                return Ok(Requested::Joined);
             }
             Entry::Vacant(_) if full => {
                 return Err(ReadError::Overloaded(format!("{max} keys are already being fetched from the leader")));
             }
-            Entry::Vacant(flight) => {
-                let key = flight.key().clone();
-                flight.insert(vec![waiter]);
-                self.queue.push_back(Flight { key, asked: 0 });
+            Entry::Vacant(fill) => {
+                let key = fill.key().clone();
+                fill.insert(vec![waiter]);
+                self.queue.push_back(Fill { key, requested: 0 });
             }
         }
         if self.calls < self.calls_max {
             self.calls += 1;
-            return Ok(Asked::Call);
+            return Ok(Requested::Call);
         }
-        Ok(Asked::Queued)
+        Ok(Requested::Queued)
     }
 
-    /// What the next call carries, by view; `None` ends the call. Keys that come while calls are out share the next.
-    pub fn next_call(&mut self) -> Option<Vec<Flight>> {
+    /// Returns the keys of the next call, grouped by view; `None` ends the call. Keys that are
+    /// requested while calls are pending share the next one.
+    pub fn next_call(&mut self) -> Option<Vec<Fill>> {
         let count = self.queue.len().min(KEYS_PER_CALL);
         if count == 0 {
             self.calls -= 1;
             return None;
         }
-        let mut flights: Vec<Flight> = self.queue.drain(..count).collect();
-        flights.sort_by_key(|flight| flight.key.0);
-        Some(flights)
+        let mut fills: Vec<Fill> = self.queue.drain(..count).collect();
+        fills.sort_by_key(|fill| fill.key.0);
+        Some(fills)
     }
 
-    /// The feed has overtaken the answer: the next call asks once more.
-    pub fn again(&mut self, flight: Flight) {
-        self.queue.push_back(Flight { asked: flight.asked + 1, ..flight });
+    /// Queues a fill again, because the feed has overtaken its reply.
+    pub fn again(&mut self, fill: Fill) {
+        self.queue.push_back(Fill { requested: fill.requested + 1, ..fill });
     }
 
-    /// The key's way is at its end: who waited for it. Whoever asks from now on begins another.
-    pub fn land(&mut self, key: &Key) -> Vec<W> {
+    /// Ends a fill and returns its waiters. Later requests for the key start another fill.
+    pub fn finish(&mut self, key: &Key) -> Vec<W> {
         self.waiting.remove(key).unwrap_or_default()
     }
 }
 
-/// The reads that ask for these keys, which are in the order of their views.
+/// Groups fills, which must be sorted by view, into reads.
 #[must_use]
-pub fn reads(flights: &[Flight]) -> Vec<ViewRead> {
+pub fn reads(fills: &[Fill]) -> Vec<ViewRead> {
     let mut reads: Vec<ViewRead> = Vec::new();
-    for Flight { key: (view, key), .. } in flights {
+    for Fill { key: (view, key), .. } in fills {
         if reads.last().is_none_or(|read| read.view != *view) {
             reads.push(ViewRead { view: *view, keys: KeyBatch::default() });
         }
@@ -162,50 +164,52 @@ pub fn reads(flights: &[Flight]) -> Vec<ViewRead> {
     reads
 }
 
-/// What to do with a key whose answer is here.
+/// What to do with a key after its reply arrived.
 #[derive(Clone, Debug)]
-pub enum Judged {
-    /// Hand this to those who wait.
-    Land(Answered),
-    /// Ask once more, with [`Flights::again`].
+pub enum Verdict {
+    /// Finish the fill, and send this to its waiters.
+    Finish(Filled),
+    /// Request the key again, with [`Fills::again`].
     Again,
 }
 
-/// Puts an answer into the replica, when it belongs there. `replica` is the one that served before the leader was asked:
-/// its stripes have seen everything that went by since.
+/// Puts a reply into the replica if it belongs there. `replica` is the one that served before the
+/// leader was called, because its stripes include every record applied since.
 #[must_use]
-pub fn judge(replica: Option<&Replica>, flight: &Flight, row: Option<Row>, as_of: Position) -> Judged {
-    // A relay's rows may be newer than what it names. A row that this log has lost cannot stand beside the others.
+pub fn settle(replica: Option<&Replica>, fill: &Fill, row: Option<Row>, as_of: Position) -> Verdict {
+    // A relay's rows may be newer than its position. A row that this log has lost must not be
+    // combined with the others.
     let newest = Position { lsn: row.as_ref().map_or(as_of.lsn, |row| row.header().lsn.max(as_of.lsn)), ..as_of };
-    let as_of = match replica.map(|replica| keep(replica, &flight.key, row.as_ref(), (as_of, newest))) {
-        Some(Kept::Overtaken) if flight.asked + 1 < ASKS_MAX => return Judged::Again,
+    let as_of = match replica.map(|replica| keep(replica, &fill.key, row.as_ref(), (as_of, newest))) {
+        Some(Kept::Overtaken) if fill.requested + 1 < ATTEMPTS_MAX => return Verdict::Again,
         Some(Kept::OfAnotherLog) => newest,
         Some(Kept::Yes | Kept::Overtaken) | None => as_of,
     };
-    let beside = replica.map(|replica| replica.numbering);
-    Judged::Land(Answered { row: row.filter(|row| !row.is_tombstone()), as_of, beside })
+    let generation = replica.map(|replica| replica.generation);
+    Verdict::Finish(Filled { row: row.filter(|row| !row.is_tombstone()), as_of, generation })
 }
 
-/// What became of an answer.
+/// Whether a reply was kept.
 enum Kept {
     /// It is kept, or need not be.
     Yes,
     /// The feed has overtaken it.
     Overtaken,
-    /// It is of another log, or of what this one has lost.
+    /// It belongs to another log, or this log has lost it.
     OfAnotherLog,
 }
 
 fn keep(replica: &Replica, (view, key): &Key, row: Option<&Row>, (as_of, newest): (Position, Position)) -> Kept {
-    if !replica.may_take_in(newest) {
+    if !replica.may_insert(newest) {
         return Kept::OfAnotherLog;
     }
-    // A view that is not followed is answered and not kept: nothing would keep it fresh.
+    // A row of a view that is not followed is returned but not kept, because no feed keeps it
+    // fresh.
     if replica.routes.load().get(view).is_none_or(|route| route.holding != Holding::Resident) {
         return Kept::Yes;
     }
-    match replica.table.fill_by(replica.numbering, *view, key, row.cloned(), as_of.lsn) {
-        Filled::Overtaken { .. } => Kept::Overtaken,
-        Filled::Taken | Filled::NotKept => Kept::Yes,
+    match replica.table.fill_in(replica.generation, *view, key, row.cloned(), as_of.lsn) {
+        FillOutcome::Overtaken { .. } => Kept::Overtaken,
+        FillOutcome::Inserted | FillOutcome::NotKept => Kept::Yes,
     }
 }

@@ -1,11 +1,12 @@
-//! Following a publisher: what each message leads to, what is left behind when a stream ends, and how the next begins.
+//! Follows a publisher over a sequence of streams: handles each message, keeps the state between
+//! streams, and starts the next stream.
 
 use crate::{
-    apply::{self, Brought},
+    apply::{self, BlockChanges},
     bootstrap::Bootstrap,
     budget::{self, Outgrown},
     holdings::Holdings,
-    replica::{Point, Replica},
+    replica::{AppliedPoint, Replica},
 };
 use littoral_model::{
     cluster::Belonging,
@@ -18,133 +19,139 @@ use littoral_model::{
     token::Watermark,
 };
 use littoral_protocol::{
+    eligibility::HeldLog,
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
-    kinship::Held,
     staleness::Staleness,
-    subscriber::{Block, Effect as Judged, Epochs, Remedy, Subscriber, Violation},
+    subscriber::{Action, Block, Epochs, Remedy, Subscriber, Violation},
 };
 use std::{sync::Arc, time::Duration};
 
-/// Streams that may be at fault at one position before a snapshot is taken instead of the tail.
+/// After this many faulty streams at one position, the follower requests a snapshot instead of the
+/// tail.
 pub const SAME_FAULT_MAX: u32 = 3;
-/// Adding up what full views take costs more than applying a record.
-const BUDGET_LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The minimum time between budget checks, because summing the memory of full views costs more
+/// than applying a record.
+const BUDGET_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Why a publisher is left.
+/// Why a stream to a publisher ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The network, or the publisher is gone.
+    /// The connection broke, or the publisher disappeared.
     Lost,
-    /// It did what it may not.
+    /// The publisher violated the protocol.
     Violation(Violation),
-    /// It ended the stream itself.
+    /// The publisher ended the stream.
     Ended(ErrorCode),
-    /// Rows here could not be made the leader's bucket by bucket.
-    GivenUp,
+    /// Differences from the leader could not be repaired bucket by bucket.
+    RepairFailed,
 }
 
-/// What a message has led to, for the driver to carry on.
+/// The effect of a message, which the driver carries out.
 #[derive(Debug)]
 pub enum Effect {
-    /// The publisher has answered.
+    /// The publisher has answered the hello.
     Greeted(PublisherHello),
-    /// The publisher has answered: the tail of another region's log comes, behind what is held.
+    /// The publisher has answered the hello; the tail of another region's log continues after the
+    /// held records.
     Rehomed {
-        /// Its answer.
+        /// The publisher's hello.
         hello: PublisherHello,
-        /// Serve this from now on: the same rows, at a point of that log.
+        /// The replica to serve from now on: the same rows, at a position of the other log.
         replica: Arc<Replica>,
     },
-    /// A snapshot begins.
+    /// A snapshot has begun.
     SnapshotBegun,
-    /// So many of its rows were taken.
-    RowsTaken(u32),
-    /// Serve this replica from now on.
+    /// This number of snapshot rows was added.
+    RowsAdded(u32),
+    /// The driver must serve this replica from now on.
     Serve {
         /// The replica.
         replica: Arc<Replica>,
-        /// What was served before was of another history: nothing that was known of its freshness holds.
+        /// Whether the previous replica belonged to another lineage, so that its freshness is
+        /// void.
         replaced: bool,
-        /// Views that did not fit.
+        /// The views that did not fit.
         outgrown: Vec<Outgrown>,
     },
-    /// Records are applied and the replica's point has moved on.
+    /// Records are applied and the replica's position has advanced.
     Applied {
-        /// Them.
+        /// The applied records.
         block: Block,
-        /// Where the replica stands now.
+        /// The replica's new position.
         position: Position,
-        /// What they brought.
-        brought: Brought,
-        /// With them the log has everything that is held here: the rows can be compared with it from now on.
+        /// The changes that they made.
+        changes: BlockChanges,
+        /// Whether the followed log now includes everything held here, so the rows can be compared
+        /// with it.
         level: bool,
     },
-    /// The publisher lives.
+    /// A sign of life from the publisher.
     Heard {
-        /// Its clock.
+        /// Its clock reading.
         clock: Hlc,
         /// Its last record.
         head: Position,
-        /// Whether it is a relay that has lost its way to the leader.
+        /// Whether it is a relay that has lost its connection to the leader.
         leader_lost: bool,
     },
-    /// The replica stands at this checkpoint's record: compare before anything else is taken.
+    /// The replica is at this checkpoint's record. The driver must compare before the next
+    /// message.
     Compare(Arc<Checkpoint>),
-    /// Nothing is to be done.
+    /// There is nothing to do.
     Nothing,
-    /// The publisher ends the stream.
+    /// The publisher has ended the stream.
     End {
-        /// Why.
+        /// The reason.
         code: ErrorCode,
-        /// Its words.
+        /// Its message.
         message: String,
     },
 }
 
-/// One stream's state.
+/// The state of one stream.
 #[derive(Debug)]
 struct Stream {
     subscriber: Subscriber,
     greeted: bool,
     region: Region,
     bootstrap: Option<Bootstrap>,
-    /// Where the publisher's log belongs.
+    /// The affiliation of the publisher's log.
     belongs: Option<Belonging>,
-    /// The publisher's last record when it answered: the lives that began up to there are known.
+    /// The publisher's last record when it answered. Lives that began up to it are known.
     head: Lsn,
-    told: Lsn,
-    looked_at: Duration,
-    /// Whether records were applied since then.
+    reported: Lsn,
+    checked_at: Duration,
+    /// Whether records were applied since the last budget check.
     grown: bool,
 }
 
-/// An edge that follows, over any number of streams. It alone changes the replica.
+/// The state of an edge that follows a publisher. It alone changes the replica.
 #[derive(Debug)]
-pub struct Follower {
+pub struct FeedFollower {
     name: String,
     holdings: Arc<Holdings>,
     serving: Option<Arc<Replica>>,
     staleness: Staleness,
-    /// The newest epochs that were seen.
+    /// The newest epochs seen.
     epochs: Epochs,
-    /// The histories of the regions' logs, as the last publisher that was followed has told of them.
+    /// The lineages of the regions' logs, as the last publisher stated them.
     lives: Arc<RegionLives>,
-    /// What we hold may not be the leader's history: take a snapshot.
+    /// Whether a snapshot is needed, because the held rows may differ from the leader's records.
     needs_snapshot: bool,
-    /// A log that an operator has had adopted in the place of the one that is held.
+    /// A log that an operator has chosen for adoption in place of the held one.
     adopted: Option<Incarnation>,
-    /// Whether the stream has got as far as records.
+    /// Whether the stream has reached the tail.
     tailed: bool,
-    /// The address that is tried first, and the one that answered last.
+    /// The address to try first, and the last one that answered.
     first_address: usize,
     address: usize,
-    /// Where the last streams were at fault, and how often there.
+    /// The position of the last faulty streams, and their number.
     stuck: (Option<Resume>, u32),
     stream: Option<Stream>,
 }
 
-impl Follower {
-    /// An edge of this name that serves `serving`, if anything.
+impl FeedFollower {
+    /// Creates an edge with this name that serves `serving`, if any.
     #[must_use]
     pub fn new(name: String, holdings: Arc<Holdings>, serving: Option<Arc<Replica>>) -> Self {
         let point = serving.as_ref().map(|replica| replica.point.load_full());
@@ -165,37 +172,39 @@ impl Follower {
         }
     }
 
-    /// Which of the configured addresses to try first; one may be past the last and then means the first.
+    /// Returns the index of the configured address to try first. An index past the end means the
+    /// first address.
     #[must_use]
     pub fn first_address(&self) -> usize {
         self.first_address
     }
 
-    /// What is served.
+    /// Returns the served replica.
     #[must_use]
     pub fn serving(&self) -> Option<&Arc<Replica>> {
         self.serving.as_ref()
     }
 
-    /// Whether the publisher may be asked for rows: once it has been taken for one to follow. Another may be of a history that
-    /// is gone, and answer with what is older than what is held.
+    /// Returns whether rows may be requested from the publisher, which requires that its hello was
+    /// accepted. Another publisher may serve an obsolete lineage and return older rows than those
+    /// held.
     #[must_use]
-    pub fn may_ask(&self) -> bool {
+    pub fn may_request_rows(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| stream.greeted || active(Mutation::AskBeforeGreeted))
     }
 
-    /// Whether the stream has got as far as records.
+    /// Returns whether the stream has reached the tail.
     #[must_use]
     pub fn has_tailed(&self) -> bool {
         self.tailed
     }
 
-    /// A stream is open to this address. Returns what to send.
+    /// Starts a stream to this address. Returns the hello to send.
     pub fn connected(&mut self, address: usize, now: Duration) -> SubscriberHello {
         self.address = address;
         let replica = self.serving.as_ref().filter(|_| !self.needs_snapshot);
         let resume = replica.map(|replica| replica.point.load().resume);
-        let watermark = replica.map(|replica| replica.homing()).unwrap_or_default();
+        let watermark = replica.map(|replica| replica.rehoming_watermark()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
         let subscriber = subscriber.with_watermark(watermark).with_lives(RegionLives::clone(&self.lives));
         let subscriber = subscriber.holding(self.held());
@@ -204,7 +213,7 @@ impl Follower {
         if let Some(resume) = resume {
             self.staleness.applied(resume.position.lsn);
         }
-        let told = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
+        let reported = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
         self.stream = Some(Stream {
             subscriber,
             greeted: false,
@@ -212,113 +221,117 @@ impl Follower {
             bootstrap: None,
             belongs: None,
             head: Lsn::NONE,
-            told,
-            looked_at: now,
+            reported,
+            checked_at: now,
             grown: false,
         });
         hello
     }
 
-    /// An operator has this log adopted in the place of the one that is held.
+    /// Lets the edge adopt this log in place of the held one.
     pub fn adopt(&mut self, log: Incarnation) {
         self.adopted = Some(log);
     }
 
-    /// What rows are held of.
-    fn held(&self) -> Option<Held> {
+    /// Returns the log whose rows are held.
+    fn held(&self) -> Option<HeldLog> {
         let point = self.serving.as_ref()?.point.load_full();
         let cluster = point.lives.belongs().map(|belongs| belongs.cluster);
-        Some(Held { region: point.region, log: point.log(), cluster, adopted: self.adopted })
+        Some(HeldLog { region: point.region, log: point.log(), cluster, adopted: self.adopted })
     }
 
-    /// It is time to ping. Returns what to send, and views that have outgrown their memory.
+    /// Handles the ping timer. Returns the messages to send, and the views that exceeded their
+    /// memory budget.
     pub fn tick(&mut self, now: Duration) -> (Vec<Upstream>, Vec<Outgrown>) {
         let mut messages = Vec::new();
         let Some(stream) = &mut self.stream else { return (messages, Vec::new()) };
         messages.extend(self.staleness.ping(now).map(|seq| Upstream::Ping { seq }));
         let applied = stream.subscriber.resume().map_or(Lsn::NONE, |resume| resume.position.lsn);
-        if self.tailed && applied != stream.told {
-            stream.told = applied;
+        if self.tailed && applied != stream.reported {
+            stream.reported = applied;
             messages.push(Upstream::Applied { lsn: applied });
         }
-        // At most every so often, and also after the last record of a burst.
-        if !stream.grown || now.saturating_sub(stream.looked_at) < BUDGET_LOOK_EVERY {
+        // Check at most once per interval, but also after the last record of a burst.
+        if !stream.grown || now.saturating_sub(stream.checked_at) < BUDGET_CHECK_INTERVAL {
             return (messages, Vec::new());
         }
-        (stream.grown, stream.looked_at) = (false, now);
+        (stream.grown, stream.checked_at) = (false, now);
         let outgrown = self.serving.as_ref().map(|replica| budget::enforce(replica, &self.holdings));
         (messages, outgrown.unwrap_or_default())
     }
 
-    /// A message has come.
+    /// Handles a message.
     ///
     /// # Errors
-    /// [`Violation`]: end the stream, with [`Fault::Violation`].
-    pub fn take(&mut self, message: Downstream) -> Result<Effect, Violation> {
+    /// [`Violation`]; the driver ends the stream with [`Fault::Violation`].
+    pub fn receive(&mut self, message: Downstream) -> Result<Effect, Violation> {
         let Some(stream) = &mut self.stream else { return Ok(Effect::Nothing) };
-        let judged = stream.subscriber.receive(message).inspect_err(|violation| self.epochs.refused(violation))?;
-        Ok(match judged {
-            Judged::Greeted(hello) => {
+        let action =
+            stream.subscriber.receive(message).inspect_err(|violation| self.epochs.note_rejected(violation))?;
+        Ok(match action {
+            Action::Greeted(hello) => {
                 (stream.region, stream.greeted, stream.head) = (hello.region, true, hello.head.lsn);
                 stream.belongs = belongs(&hello);
                 self.tailed = hello.mode == Mode::Tail;
-                self.epochs.seen(hello.head.incarnation, stream.subscriber.epoch());
-                self.epochs.followed(stream.subscriber.lives());
+                self.epochs.note_seen(hello.head.incarnation, stream.subscriber.epoch());
+                self.epochs.note_followed(stream.subscriber.lives());
                 self.lives = newest_lives(&self.lives, &hello);
                 if let (Some(begins), Some(replica)) = (hello.rehomed, self.serving.clone()) {
                     return Ok(self.rehome(hello, begins, &replica));
                 }
                 match (hello.mode, &self.serving) {
                     (Mode::Snapshot, _) => self.staleness.awaits_snapshot(),
-                    // Rows of a snapshot may be newer than its position: they too must be of this history.
+                    // Rows of a snapshot may be newer than its position. They too must belong to
+                    // this lineage.
                     (Mode::Tail, Some(replica)) if replica.holds_beyond(hello.head.lsn) => {
                         return Err(Violation::CutBack { head: hello.head.lsn, holds: replica.exact_from() });
                     }
-                    (Mode::Tail, Some(replica)) => replica.seen(stream.subscriber.epoch(), &hello)?,
+                    (Mode::Tail, Some(replica)) => replica.note_hello(stream.subscriber.epoch(), &hello)?,
                     (Mode::Tail, None) => {}
                 }
                 Effect::Greeted(hello)
             }
-            Judged::BeginSnapshot { as_of, chain, watermark, mut lives, mixed, catalogue, rows_estimate } => {
+            Action::BeginSnapshot { as_of, chain, watermark, mut lives, mixed, catalogue, rows_estimate } => {
                 lives.set_belongs(stream.belongs);
                 let resume = Resume { position: as_of, chain };
                 let epoch = stream.subscriber.epoch();
                 let whose = (stream.region, Arc::new(lives));
-                let point = Point { mixed, ..Point::new(resume, epoch, whose, watermark, catalogue) };
+                let point = AppliedPoint { mixed, ..AppliedPoint::new(resume, epoch, whose, watermark, catalogue) };
                 stream.bootstrap = Some(Bootstrap::begin(&self.holdings, point, rows_estimate));
                 Effect::SnapshotBegun
             }
-            Judged::TakeRows { rows, bytes } => {
+            Action::AddRows { rows, bytes } => {
                 if let Some(bootstrap) = &mut stream.bootstrap {
-                    bootstrap.take(&self.holdings, rows, &bytes)?;
+                    bootstrap.add(&self.holdings, rows, &bytes)?;
                 }
-                Effect::RowsTaken(rows)
+                Effect::RowsAdded(rows)
             }
-            Judged::FinishSnapshot => match stream.bootstrap.take() {
+            Action::FinishSnapshot => match stream.bootstrap.take() {
                 Some(bootstrap) => self.serve(bootstrap),
                 None => Effect::Nothing,
             },
-            Judged::Apply(block) => return self.apply(block),
-            Judged::Heard { clock, head, echo, behind, leader_lost } => {
+            Action::Apply(block) => return self.apply(block),
+            Action::Heard { clock, head, echo, behind, leader_lost } => {
                 self.staleness.echo(echo, head.lsn, behind);
                 Effect::Heard { clock, head, leader_lost }
             }
-            Judged::Compare(checkpoint) => Effect::Compare(checkpoint),
-            Judged::End { code, message } => Effect::End { code, message },
+            Action::Compare(checkpoint) => Effect::Compare(checkpoint),
+            Action::End { code, message } => Effect::End { code, message },
         })
     }
 
-    /// The tail comes from another region's log, which goes on with what is held.
+    /// Continues with the tail of another region's log.
     fn rehome(&mut self, hello: PublisherHello, begins: Resume, replica: &Replica) -> Effect {
         let before = replica.point.load_full();
         let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
         let lives = newest_lives(&before.lives, &hello);
-        let mut beyond = lives.beyond(&before.told, &hello.watermark);
+        let mut beyond = lives.beyond(&before.portable_watermark, &hello.watermark);
         if active(Mutation::ForgetBeyond) {
             beyond = Watermark::default();
         }
-        let (told, catalogue) = (before.told.clone(), before.catalogue.clone());
-        let point = Point::new(begins, epoch, (hello.region, lives), told, catalogue).beyond(beyond);
+        let (portable_watermark, catalogue) = (before.portable_watermark.clone(), before.catalogue.clone());
+        let point =
+            AppliedPoint::new(begins, epoch, (hello.region, lives), portable_watermark, catalogue).beyond(beyond);
         let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
         self.tailed = true;
         self.staleness.forget();
@@ -351,40 +364,42 @@ impl Follower {
         let before = replica.point.load_full();
         let lives = checked.lives(&before.lives, stream.head);
         if !active(Mutation::KeepWhatIsLost) {
-            checked.can_bring(&before.beyond, &lives)?;
+            checked.check_beyond(&before.beyond, &lives)?;
         }
-        // Before a row of another life is applied: what is held may be of records that the log has lost.
+        // Check before a row of another life is applied: held rows may come from records that the
+        // log lost.
         if !Arc::ptr_eq(&lives, &before.lives) {
-            replica.go_on(Point { lives: lives.clone(), ..Point::clone(&before) })?;
+            replica.advance(AppliedPoint { lives: lives.clone(), ..AppliedPoint::clone(&before) })?;
         }
-        let brought = apply::apply(replica, &self.holdings, &checked);
+        let changes = apply::apply(replica, &self.holdings, &checked);
         stream.subscriber.applied(&block, checked.epoch);
         let epoch = stream.subscriber.epoch();
-        self.epochs.seen(replica.position().incarnation, epoch);
+        self.epochs.note_seen(replica.position().incarnation, epoch);
 
         let resume = stream.subscriber.resume().unwrap_or(before.resume);
-        let catalogue = brought.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        let mut told = before.told.clone();
-        // Of a part of the views it is not known what of the rest others take.
-        let own = if block.dense { brought.own_content(before.region) } else { Some(block.last) };
+        let catalogue = changes.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
+        let mut portable_watermark = before.portable_watermark.clone();
+        // If the block omits some views, it is unknown which omitted records other regions
+        // replicate.
+        let own = if block.dense { changes.own_content(before.region) } else { Some(block.last) };
         let followed = stream.subscriber.lives();
-        own.into_iter().for_each(|lsn| lives.raise(&mut told, before.region, followed.position(lsn)));
-        let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || brought.mixed);
-        for (region, incarnation, lsn) in &brought.through {
-            let held = told.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
+        own.into_iter().for_each(|lsn| lives.raise(&mut portable_watermark, before.region, followed.position(lsn)));
+        let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || changes.mixed);
+        for (region, incarnation, lsn) in &changes.through {
+            let held = portable_watermark.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
             if held.is_some_and(|held| apply::is_lost(&lives, *region, held, *incarnation)) {
                 mixed = true;
-                told.set(*region, *incarnation, *lsn);
+                portable_watermark.set(*region, *incarnation, *lsn);
             }
-            lives.raise(&mut told, *region, Position { incarnation: *incarnation, lsn: *lsn });
+            lives.raise(&mut portable_watermark, *region, Position { incarnation: *incarnation, lsn: *lsn });
             beyond = lives.beyond(&beyond, &Watermark::at(*region, *incarnation, *lsn));
         }
-        let unnamed = brought.unnamed.clone();
+        let unnamed = changes.unnamed.clone();
         self.lives = lives.clone();
-        let point = Point {
+        let point = AppliedPoint {
             mixed,
             unnamed,
-            ..Point::new(resume, epoch, (before.region, lives), told, catalogue).beyond(beyond)
+            ..AppliedPoint::new(resume, epoch, (before.region, lives), portable_watermark, catalogue).beyond(beyond)
         };
         let level = !before.beyond.is_empty() && point.beyond.is_empty();
         replica.point.store(Arc::new(point));
@@ -393,29 +408,30 @@ impl Follower {
         }
         self.staleness.applied(block.last);
         stream.grown = true;
-        Ok(Effect::Applied { position: resume.position, brought, block, level })
+        Ok(Effect::Applied { position: resume.position, changes, block, level })
     }
 
-    /// The time up to which everything is in what is served, to be published after every message; `None` inside when
-    /// nothing is known. While a snapshot is on its way echoes speak of what is not served yet, and nothing is published.
+    /// Returns the time up to which everything is in the served replica, to publish after every
+    /// message; the inner `None` means that nothing is known. While a snapshot is arriving, echoes
+    /// refer to data that is not served yet, and nothing is published.
     #[must_use]
     pub fn freshness(&self) -> Option<Option<Duration>> {
         let settled = self.tailed && self.stream.as_ref().is_some_and(|stream| stream.bootstrap.is_none());
         settled.then(|| self.staleness.fresh_at())
     }
 
-    /// The stream has ended, or could not be opened.
+    /// Handles the end of a stream, or a failed connection attempt.
     pub fn disconnected(&mut self, fault: &Fault) {
         self.stream = None;
         self.tailed = false;
         self.staleness.disconnected();
-        // A relay that does not have what is wanted still answers, as does a leader of another log: the next address may have it.
-        // Else the order counts.
-        let not_here = matches!(fault, Fault::Ended(ErrorCode::Behind) | Fault::Violation(Violation::OtherLog(_)));
-        self.first_address = if not_here { self.address + 1 } else { 0 };
+        // A relay that lacks the requested records still answers, and so does a leader of another
+        // log. Then the next address may help. Otherwise the configured order applies.
+        let try_next = matches!(fault, Fault::Ended(ErrorCode::Behind) | Fault::Violation(Violation::OtherLog(_)));
+        self.first_address = if try_next { self.address + 1 } else { 0 };
         match fault {
             Fault::Lost | Fault::Ended(_) => {}
-            Fault::GivenUp => self.needs_snapshot = true,
+            Fault::RepairFailed => self.needs_snapshot = true,
             Fault::Violation(violation) => match violation.remedy() {
                 Remedy::Resume => {}
                 Remedy::ResumeOrSnapshot => {
@@ -430,13 +446,14 @@ impl Follower {
     }
 }
 
-/// Where a publisher's log belongs, as far as it says.
+/// Returns the affiliation of a publisher's log, as far as its hello states it.
 fn belongs(hello: &PublisherHello) -> Option<Belonging> {
     let PublisherHello { cluster, succeeds, .. } = *hello;
     cluster.map(|cluster| Belonging { cluster, succeeds, healed: true })
 }
 
-/// What was known of the regions' logs, and what their new publisher knows: of its own log and of those that are not further here.
+/// Merges the known lineages with those of a new publisher: it replaces its own log's lineage, and
+/// those that are not further here.
 pub(crate) fn newest_lives(before: &RegionLives, hello: &PublisherHello) -> Arc<RegionLives> {
     let mut lives = before.clone();
     for (region, theirs) in hello.lives.iter() {
@@ -447,7 +464,7 @@ pub(crate) fn newest_lives(before: &RegionLives, hello: &PublisherHello) -> Arc<
     }
     lives.set_belongs(belongs(hello).or(before.belongs()));
     if hello.lives.get(hello.region).is_none() {
-        // A publisher that knows no lives.
+        // The publisher does not know lives.
         lives.set(hello.region, Lives::of(hello.head.incarnation));
     }
     Arc::new(lives)
@@ -465,17 +482,17 @@ mod tests {
         Position { incarnation: LOG, lsn: Lsn(lsn) }
     }
 
-    /// An edge whose snapshot as of record 25 held a row of record 46.
-    fn follower() -> Follower {
+    /// Creates an edge whose snapshot as of record 25 held a row of record 46.
+    fn follower() -> FeedFollower {
         let holdings = Arc::new(Holdings { shards: 1, ..Holdings::default() });
         let resume = Resume { position: at(25), chain: ChainHash(25) };
         let region = "east".parse().expect("a region");
         let replica = Replica::new(
             &holdings,
-            Point::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
+            AppliedPoint::new(resume, Epoch(1), (region, Arc::default()), Watermark::default(), Arc::default()),
         );
         replica.holds(Lsn(46));
-        let mut follower = Follower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
+        let mut follower = FeedFollower::new("edge".to_owned(), holdings, Some(Arc::new(replica)));
         follower.connected(0, Duration::ZERO);
         follower
     }
@@ -499,25 +516,25 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_ends_before_what_is_held_is_not_followed_on() {
+    fn a_log_that_ends_before_a_held_row_is_not_followed() {
         let mut follower = follower();
-        let violation = follower.take(tail(34, 1)).expect_err("record 46 is not in that log");
+        let violation = follower.receive(tail(34, 1)).expect_err("record 46 is not in that log");
         assert_eq!(violation, Violation::CutBack { head: Lsn(34), holds: Lsn(46) });
         follower.disconnected(&Fault::Violation(violation));
         assert_eq!(follower.connected(0, Duration::ZERO).resume, None, "a snapshot replaces what is held");
         let mut other = self::follower();
-        assert!(matches!(other.take(tail(46, 1)), Ok(Effect::Greeted(_))));
+        assert!(matches!(other.receive(tail(46, 1)), Ok(Effect::Greeted(_))));
     }
 
     #[test]
     fn a_newer_epoch_counts_before_its_first_record() {
         let mut follower = follower();
-        follower.take(tail(50, 3)).expect("a sound greeting");
+        follower.receive(tail(50, 3)).expect("a valid hello");
         let epoch = follower.serving().map(|replica| replica.point.load().epoch);
-        assert_eq!(epoch, Some(Epoch(3)), "those who follow this edge are told");
+        assert_eq!(epoch, Some(Epoch(3)), "the edge's own subscribers see it");
         follower.disconnected(&Fault::Lost);
         follower.connected(0, Duration::ZERO);
-        let stale = follower.take(tail(50, 2)).expect_err("it was replaced");
+        let stale = follower.receive(tail(50, 2)).expect_err("it was replaced");
         assert_eq!(stale, Violation::StaleEpoch { theirs: Epoch(2), known: Epoch(3) });
     }
 }

@@ -1,4 +1,4 @@
-//! What an edge is to hold, and how much memory it may take.
+//! The views that an edge holds, and its memory budgets.
 
 use littoral_protocol::frame::Views;
 use serde::Deserialize;
@@ -11,26 +11,27 @@ pub enum ViewMode {
     /// Every row.
     #[default]
     Full,
-    /// Rows that were asked for, within the memory for resident views.
+    /// The rows that were read, within the memory budget for resident views.
     Resident,
 }
 
-/// What is held.
+/// The views to hold, and the memory budgets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holdings {
-    /// The views to follow, by name, also when they are made later; `None` for all.
+    /// The views to follow, by name, including views created later; `None` for all.
     pub follow: Option<Vec<String>>,
-    /// How much is held of a view that `views` does not name.
+    /// How much is held of a view that `views` does not list.
     pub view_mode: ViewMode,
-    /// How much is held of a view, by its name.
+    /// How much is held of each listed view, by name.
     pub views: BTreeMap<String, ViewMode>,
-    /// Memory for the rows of full views, in bytes. When they outgrow it, the largest becomes resident.
+    /// The memory budget for rows of full views, in bytes. When they exceed it, the largest view
+    /// becomes resident.
     pub full_bytes_max: u64,
-    /// Memory for the rows of resident views, in bytes.
+    /// The memory budget for rows of resident views, in bytes.
     pub resident_bytes_max: u64,
-    /// Misses that are remembered per resident view.
+    /// The maximum number of misses remembered per resident view.
     pub misses_max: u64,
-    /// Parts of the table with a lock of their own.
+    /// The number of shards of the table, each with its own lock.
     pub shards: usize,
     /// See [`littoral_replica::Config::hash_seed`].
     pub hash_seed: Option<u64>,
@@ -52,19 +53,19 @@ impl Default for Holdings {
 }
 
 impl Holdings {
-    /// What to ask a publisher for.
+    /// Returns the views to request from a publisher.
     #[must_use]
     pub fn wanted(&self) -> Views {
         self.follow.as_ref().map_or(Views::All, |names| Views::Names(names.clone()))
     }
 
-    /// Whether a view is followed.
+    /// Returns whether a view is followed.
     #[must_use]
     pub fn follows(&self, view: &str) -> bool {
         self.follow.as_ref().is_none_or(|names| names.iter().any(|name| name == view))
     }
 
-    /// How much is held of a view that is followed.
+    /// Returns how much is held of a followed view.
     #[must_use]
     pub fn mode_of(&self, view: &str) -> ViewMode {
         self.views.get(view).copied().unwrap_or(self.view_mode)

@@ -1,11 +1,14 @@
-//! An edge without IO: what its tasks decide and do in memory, event in and effect out, time as an argument.
+//! An edge without IO: what its tasks decide and do in memory. Each function maps an event to an
+//! effect, and time is an argument.
 //!
-//! `littoral-edge` drives this over HTTP/2 and tokio, and the simulation over a network, clocks and disks that follow from
-//! a seed: what is simulated is what ships.
+//! `littoral-edge` drives this crate over HTTP/2 and tokio. The simulation drives it over a
+//! network, clocks and disks that a seed determines, so the simulated code is the shipped code.
 //!
-//! Invariants: nothing here opens a socket or a file, reads a clock, draws a random number or starts a task. The position
-//! never passes what is applied; a block of records is checked whole before any of it is applied.
+//! Invariants: nothing here opens a socket or a file, reads a clock, draws a random number or
+//! starts a task. The position never passes what is applied. A block of records is checked whole
+//! before any of it is applied.
 
+pub mod anti_entropy;
 mod apply;
 mod bootstrap;
 mod budget;
@@ -13,12 +16,11 @@ pub mod demand;
 pub mod fills;
 pub mod follower;
 pub mod holdings;
-pub mod proving;
 pub mod read;
 pub mod relay;
 pub mod replica;
 
 pub use budget::{Outgrown, enforce};
-pub use follower::Follower;
+pub use follower::FeedFollower;
 pub use holdings::{Holdings, ViewMode};
-pub use replica::{Holding, Point, Replica, Route};
+pub use replica::{AppliedPoint, Holding, Replica, Route};

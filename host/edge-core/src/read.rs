@@ -4,7 +4,7 @@
 //! fills of its misses is a [`FillingRead`], and a *filled read* afterwards.
 
 use crate::{
-    fills::Answered,
+    fills::Filled,
     replica::{Holding, Replica},
 };
 use littoral_model::{
@@ -14,10 +14,10 @@ use littoral_model::{
     read::{ReadError, ReadRequest},
     row::Row,
 };
-use littoral_replica::Numbering;
+use littoral_replica::Generation;
 use std::sync::Arc;
 
-pub use littoral_model::read::Place;
+pub use littoral_model::read::KeyIndex;
 
 /// The number of rounds of fills of one read. A further round is needed if the fills that a round shared were too old.
 pub const FILL_ROUNDS_MAX: usize = 8;
@@ -28,7 +28,7 @@ pub fn local(
     replica: &Replica,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    misses: &mut Vec<Place>,
+    misses: &mut Vec<KeyIndex>,
 ) -> bool {
     let routes = replica.routes.load();
     let mut over_budget = false;
@@ -77,12 +77,12 @@ pub enum FillFailure {
 /// A read that waits for fills of its misses.
 #[derive(Clone, Debug)]
 pub struct FillingRead {
-    /// The numbering of the replica that was read.
-    numbering: Numbering,
+    /// The generation of the replica that was read.
+    generation: Generation,
     /// The position that the answer states.
     position: Position,
     lives: Arc<RegionLives>,
-    misses: Vec<Place>,
+    misses: Vec<KeyIndex>,
     rounds: usize,
     rewound: bool,
     replaced: bool,
@@ -91,16 +91,16 @@ pub struct FillingRead {
 impl FillingRead {
     /// Creates a read of this replica whose answer states `position`, with these misses.
     #[must_use]
-    pub fn new(replica: &Replica, position: Position, misses: Vec<Place>) -> Self {
-        let (numbering, lives) = (replica.numbering, replica.point.load().lives.clone());
-        Self { numbering, position, lives, misses, rounds: 0, rewound: false, replaced: false }
+    pub fn new(replica: &Replica, position: Position, misses: Vec<KeyIndex>) -> Self {
+        let (generation, lives) = (replica.generation, replica.point.load().lives.clone());
+        Self { generation, position, lives, misses, rounds: 0, rewound: false, replaced: false }
     }
 
     /// Returns the misses to request fills for now. None if the read is filled.
     ///
     /// # Errors
     /// [`FillFailure::Replaced`], and [`FillFailure::Failed`] if every round of fills was too old.
-    pub fn next_round(&mut self) -> Result<Vec<Place>, FillFailure> {
+    pub fn next_round(&mut self) -> Result<Vec<KeyIndex>, FillFailure> {
         if self.replaced {
             return Err(FillFailure::Replaced);
         }
@@ -122,24 +122,24 @@ impl FillingRead {
 
     /// Returns the misses that no fill has answered yet, or only one that may not be used in this answer.
     #[must_use]
-    pub fn misses(&self) -> &[Place] {
+    pub fn misses(&self) -> &[KeyIndex] {
         &self.misses
     }
 
     /// Applies a fill of one miss. A fill that began before this read may be older than the position of the answer, or may belong to
     /// an earlier replica. The key is then a miss again.
-    pub fn filled(&mut self, place: Place, answered: Answered, rows: &mut [Vec<Option<Row>>]) {
-        let same_log = self.lives.is_one_log(answered.as_of, self.position);
-        let same_replica = answered.beside == Some(self.numbering) || active(Mutation::JoinOtherReplica);
-        let is_newer = same_log && answered.as_of.lsn >= self.position.lsn;
+    pub fn filled(&mut self, index: KeyIndex, filled: Filled, rows: &mut [Vec<Option<Row>>]) {
+        let same_log = self.lives.is_one_log(filled.as_of, self.position);
+        let same_replica = filled.generation == Some(self.generation) || active(Mutation::JoinOtherReplica);
+        let is_newer = same_log && filled.as_of.lsn >= self.position.lsn;
         if (same_replica && is_newer) || active(Mutation::JoinOlderFlight) {
-            if let Some(slot) = rows.get_mut(place.0 as usize).and_then(|rows| rows.get_mut(place.1 as usize)) {
-                *slot = answered.row;
+            if let Some(slot) = rows.get_mut(index.0 as usize).and_then(|rows| rows.get_mut(index.1 as usize)) {
+                *slot = filled.row;
             }
         } else {
             self.rewound |= !same_log;
-            self.replaced |= answered.beside.is_some_and(|beside| beside > self.numbering);
-            self.misses.push(place);
+            self.replaced |= filled.generation.is_some_and(|generation| generation > self.generation);
+            self.misses.push(index);
         }
     }
 }

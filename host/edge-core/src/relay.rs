@@ -1,5 +1,6 @@
-//! What an edge passes on to edges that follow it: the newest records as they came, so that one that was away for a
-//! moment need not take a snapshot. Bounded in bytes; what has left it is trimmed, as in a leader's log.
+//! The records that a relay publishes to its subscribers: the newest ones as received, so that a
+//! subscriber that was briefly disconnected need not install a snapshot. Bounded in bytes; older
+//! records are trimmed, as in a leader's log.
 
 use crate::replica::{Holding, Replica};
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 /// The newest records, and where they end.
 #[derive(Debug)]
 pub struct Relay {
-    /// Zero when nothing is passed on.
+    /// Zero if the edge is not a relay.
     bytes_max: usize,
     tail: Mutex<Tail>,
 }
@@ -26,26 +27,26 @@ pub struct Relay {
 struct Tail {
     blocks: VecDeque<Block>,
     bytes: usize,
-    /// Where the last block ends, or the snapshot before the first.
+    /// The end of the last block, or of the snapshot before the first block.
     end: Option<Resume>,
 }
 
 impl Relay {
-    /// A relay that keeps so many bytes of records; none when nothing is to be passed on.
+    /// Creates a relay that keeps this many bytes of records; zero if the edge is not a relay.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, tail: Mutex::default() }
     }
 
-    /// Another replica is served: its records begin after `at`.
+    /// Resets to another replica, whose records begin after `at`.
     pub fn restart(&self, at: Resume) {
         if self.bytes_max > 0 {
             *self.tail.lock() = Tail { end: Some(at), ..Tail::default() };
         }
     }
 
-    /// A block is applied up to `position`: whoever follows may have it. Only then let them hear of the position, as they
-    /// ask for its records.
+    /// Adds a block that is applied up to `position`. The caller publishes the position
+    /// afterwards, because subscribers then request its records.
     pub fn applied(&self, block: &Block, position: Position) {
         if self.bytes_max == 0 {
             return;
@@ -61,7 +62,7 @@ impl Relay {
         }
     }
 
-    /// See [`littoral_model::ports::FeedSource::chain_at`].
+    /// Returns the hash of a record; see [`littoral_model::ports::FeedSource::chain_at`].
     #[must_use]
     pub fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         let tail = self.tail.lock();
@@ -76,10 +77,10 @@ impl Relay {
         records.flatten().find(|record| record.lsn == lsn).map(|record| record.chain)
     }
 
-    /// See [`littoral_model::ports::FeedSource::records`].
+    /// Returns records from `from` on; see [`littoral_model::ports::FeedSource::records`].
     ///
     /// # Errors
-    /// [`FeedReadError::Trimmed`] when they are kept no more.
+    /// [`FeedReadError::Trimmed`] if the records are no longer kept.
     pub fn records(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, FeedReadError> {
         let tail = self.tail.lock();
         if tail.end.is_none_or(|end| from > end.position.lsn) {
@@ -96,20 +97,18 @@ impl Relay {
     }
 }
 
-/// A snapshot for those who follow: of everything, so that a view that did not fit here cannot be missing there.
-///
-/// # Errors
-/// [`FeedReadError::NotHeld`].
+/// Returns a snapshot for subscribers. It must contain every row, so it fails if a view did not
+/// fit here.
 pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSource, FeedReadError> {
-    // First the position, then the rows: rows may be newer than it, never older.
+    // Read the position before the rows: rows may be newer than it, never older.
     let point = replica.point.load_full();
     if replica.routes.load().values().any(|route| route.holding != Holding::Full) {
-        return Err(FeedReadError::NotHeld("a view did not fit this relay's full_bytes_max".to_owned()));
+        return Err(FeedReadError::NotHeld("a view does not fit this relay's full_bytes_max".to_owned()));
     }
     Ok(SnapshotSource {
         as_of: point.resume.position,
         chain: point.resume.chain,
-        watermark: point.told.clone(),
+        watermark: point.portable_watermark.clone(),
         lives: RegionLives::clone(&point.lives),
         mixed: point.mixed,
         catalogue: point.catalogue.clone(),
@@ -118,10 +117,11 @@ pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSour
     })
 }
 
-/// The records of a dense block from `from` on, about `bytes_max` bytes of them.
+/// Returns the records of a dense block from `from` on, about `bytes_max` bytes.
 fn cut(block: &Block, from: Lsn, bytes_max: usize) -> Result<RecordBlock, FeedReadError> {
-    let damaged =
-        || FeedReadError::Io(format!("the records {} to {} kept here do not read back", block.first, block.last));
+    let damaged = || {
+        FeedReadError::Io(format!("the records {} to {} in this relay's memory are damaged", block.first, block.last))
+    };
     let (mut begin, mut end, mut last) = (0, 0, None);
     for lsn in block.first.0..=block.last.0 {
         if lsn == from.0 {
@@ -150,7 +150,7 @@ mod tests {
         record::{Payload, Record},
     };
 
-    /// A block of records that hold nothing of interest; the hash of each is its number.
+    /// Creates a block of arbitrary records; the hash of each is its LSN.
     fn block(first: u64, last: u64) -> Block {
         let mut bytes = Vec::new();
         for lsn in first..=last {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_given_from_anywhere_in_what_is_kept() {
+    fn records_can_be_read_from_any_kept_position() {
         let relay = Relay::new(1 << 20);
         relay.restart(Resume { position: at(10), chain: ChainHash(10) });
         assert_eq!(relay.chain_at(Lsn(10)), Some(ChainHash(10)));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_left_the_bound_is_trimmed_and_never_a_gap() {
+    fn records_beyond_the_bound_are_trimmed_and_reported() {
         let each = block(11, 20).bytes.len();
         let relay = Relay::new(each * 2);
         relay.restart(Resume { position: at(10), chain: ChainHash(10) });

@@ -1,4 +1,5 @@
-//! One replica: a table, how its views are held, and the point of the log that it stands at.
+//! A replica: a table, how its views are held, and the position of the log up to which it is
+//! applied.
 
 use crate::{
     follower::newest_lives,
@@ -20,7 +21,7 @@ use littoral_protocol::{
     frame::{PublisherHello, Resume},
     subscriber::Violation,
 };
-use littoral_replica::{Numbering, Residency, Table};
+use littoral_replica::{Generation, Residency, Table};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -30,91 +31,95 @@ use std::{
     },
 };
 
-/// How a view is held here.
+/// How an edge holds a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holding {
     /// Every row.
     Full,
-    /// Rows that were asked for.
+    /// The rows that were read.
     Resident,
-    /// Nothing: the view is not followed, so that nothing would keep a row fresh.
+    /// Nothing, because the view is not followed and no feed would keep its rows fresh.
     Elsewhere,
 }
 
-/// What is needed for a row of a view.
+/// What is needed to apply or read a row of a view.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// How its view is held.
     pub holding: Holding,
-    /// The view's policy.
+    /// The view's merge policy.
     pub merge: MergePolicy,
-    /// Whether the view should be full and did not fit.
+    /// Whether the view should be full but did not fit.
     pub over_budget: bool,
 }
 
 /// How each view is held.
 pub type Routes = HashMap<ViewId, Route, foldhash::fast::FixedState>;
 
-/// Where a replica stands. Everything up to the position is applied, and the catalogue is the position's.
+/// The state up to which a replica is applied. The catalogue is that of the position.
 #[derive(Clone, Debug)]
-pub struct Point {
+pub struct AppliedPoint {
     /// The position, and the hash of its record.
     pub resume: Resume,
-    /// The newest epoch that was seen.
+    /// The newest epoch seen.
     pub epoch: Epoch,
-    /// Whose log it is.
+    /// The region of the log.
     pub region: Region,
-    /// How far every region's records are applied: what reads that demand a token are measured by.
+    /// The positions up to which every region's records are applied. Reads that demand a token are
+    /// checked against this.
     pub watermark: Watermark,
-    /// The same, and of the followed region only up to its last record that others take: what answers carry, so that it can be
-    /// reached elsewhere.
-    pub told: Watermark,
-    /// What is held of some regions and the log that is followed does not have yet: its leader has been lost with it, and until
-    /// it comes the rows are not comparable with the log's. Empty nearly always.
+    /// Like `watermark`, but for the followed region it stops at the last record that other
+    /// regions replicate, so the token can be satisfied in any region. Answers contain this one.
+    pub portable_watermark: Watermark,
+    /// The positions up to which records are held that the followed log does not have yet: the
+    /// region that wrote them was lost with its leader. Until the log has them, the rows are not
+    /// comparable with the log's. Nearly always empty.
     pub beyond: Watermark,
-    /// The histories of the regions' logs.
+    /// The lineages of the regions' logs.
     pub lives: Arc<RegionLives>,
-    /// Whether there are rows that `told` does not name: they came round a third region, or a region's log was begun anew since the
-    /// last snapshot. Another region's log may not have all of them.
+    /// Whether there are rows that `portable_watermark` does not cover. They arrived through a third region, or
+    /// a region's log was recreated since the last snapshot. Another region's log may lack some of
+    /// them.
     pub mixed: bool,
-    /// Rows of other regions that came before what names them, by their newest clock reading: nearly always none.
+    /// The newest clock readings of other regions' rows that arrived before the record that covers
+    /// them. Nearly always empty.
     pub unnamed: Vec<(Region, Hlc)>,
-    /// The catalogue as of the position.
+    /// The catalogue at the position.
     pub catalogue: Arc<Catalogue>,
 }
 
-/// Rows are not as of any record.
+/// The rows are not exactly as of any record.
 const NEVER_EXACT: Lsn = Lsn(u64::MAX);
 
-impl Point {
-    /// A point of this region's log, with every region's records as far as `told` says.
+impl AppliedPoint {
+    /// Creates a point in this region's log. `portable_watermark` has the positions of every region's records.
     #[must_use]
     pub fn new(
         resume: Resume,
         epoch: Epoch,
         (region, mut lives): (Region, Arc<RegionLives>),
-        mut told: Watermark,
+        mut portable_watermark: Watermark,
         catalogue: Arc<Catalogue>,
     ) -> Self {
         let position = resume.position;
         if lives.get(region).is_none() {
-            // Of a publisher that knows no lives: its log counts as having one.
+            // The publisher does not know lives; its log counts as having one.
             Arc::make_mut(&mut lives).set(region, Lives::of(position.incarnation));
         }
-        let mut watermark = told.clone();
+        let mut watermark = portable_watermark.clone();
         watermark.set(region, position.incarnation, position.lsn);
         let of_this_log = |(incarnation, lsn)| {
             lives.get(region).is_some_and(|lives| lives.has(Position { incarnation, lsn }, Lsn(u64::MAX)))
         };
-        if told.get(region).is_none_or(|told| !of_this_log(told)) {
-            told.set(region, position.incarnation, position.lsn);
+        if portable_watermark.get(region).is_none_or(|portable_watermark| !of_this_log(portable_watermark)) {
+            portable_watermark.set(region, position.incarnation, position.lsn);
         }
         Self {
             resume,
             epoch,
             region,
             watermark,
-            told,
+            portable_watermark,
             beyond: Watermark::default(),
             lives,
             mixed: false,
@@ -123,25 +128,27 @@ impl Point {
         }
     }
 
-    /// The name of the log.
+    /// Returns the name of the log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
         self.lives.get(self.region).map_or(self.resume.position.incarnation, Lives::log)
     }
 
-    /// Whether everything that a token demands is applied.
+    /// Returns whether everything that a token demands is applied.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
         self.lives.covers(&self.watermark, demand)
     }
 
-    /// What it names, for going on in another region's log ([`Replica::homing`]); empty when there are rows that it cannot name.
+    /// Returns the watermark with which the replica may continue in another region's log
+    /// ([`Replica::rehoming_watermark`]); empty if there are rows that it does not cover.
     #[must_use]
-    pub fn homing(&self) -> Watermark {
-        if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.told.clone() }
+    pub fn rehoming_watermark(&self) -> Watermark {
+        if self.mixed || !self.unnamed.is_empty() { Watermark::default() } else { self.portable_watermark.clone() }
     }
 
-    /// Where a log with this history forked from the one that is held up to `holds`, if it has lost something of that.
+    /// Returns the common record of the held log and one with the lineage `theirs`, if the latter
+    /// has lost something that is held, up to `holds`.
     fn fork(&self, theirs: &Lives, holds: Lsn) -> Option<Position> {
         let ours = self.lives.get(self.region).filter(|ours| ours.log() == theirs.log())?;
         if theirs.has(ours.position(holds), Lsn(u64::MAX)) {
@@ -150,37 +157,38 @@ impl Point {
         theirs.common(Lsn(u64::MAX), ours, holds)
     }
 
-    /// The same, with what the log does not have yet.
+    /// Sets the positions that the followed log does not have yet.
     #[must_use]
     pub fn beyond(self, beyond: Watermark) -> Self {
         Self { beyond, ..self }
     }
 }
 
-/// Rows, and where they stand. Only who follows the leader changes it.
+/// Rows with the position up to which they are applied. Only the follower changes it.
 #[derive(Debug)]
 pub struct Replica {
     /// The rows.
     pub table: Arc<Table>,
     /// How each view is held.
     pub routes: ArcSwap<Routes>,
-    /// Where it stands.
-    pub point: ArcSwap<Point>,
-    /// By which log the table counted when this replica was made of it.
-    pub numbering: Numbering,
-    /// From this record on the rows are as of one record.
+    /// The position, with the state at it.
+    pub point: ArcSwap<AppliedPoint>,
+    /// The generation of the table when this replica was created from it.
+    pub generation: Generation,
+    /// From this record on, the rows are exactly as of the position.
     exact_from: AtomicU64,
-    /// The newest record that a row of the snapshot, or a mended one, comes from: before, rows may be newer than the position.
+    /// The newest record of a row from the snapshot or a repair. Before it, rows may be newer than
+    /// the position.
     newest_row: AtomicU64,
-    /// The newest record of all answers that were taken in beside the feed. Locked while the histories change that say whether an
-    /// answer may be taken in.
+    /// The newest record of all rows inserted by fills and repairs. Locked while the lineages
+    /// change that determine whether a row may be inserted.
     newest_answer: Mutex<Lsn>,
 }
 
 impl Replica {
-    /// An empty replica that stands at `point`.
+    /// Creates an empty replica at `point`.
     #[must_use]
-    pub fn new(holdings: &Holdings, point: Point) -> Self {
+    pub fn new(holdings: &Holdings, point: AppliedPoint) -> Self {
         let table = Table::new(littoral_replica::Config {
             shards: holdings.shards,
             hash_seed: holdings.hash_seed,
@@ -191,9 +199,9 @@ impl Replica {
         let exact = if point.beyond.is_empty() { point.resume.position.lsn } else { NEVER_EXACT };
         let (exact_from, newest_row) = (AtomicU64::new(exact.0), AtomicU64::new(0));
         let (table, routes, point) = (Arc::new(table), ArcSwap::default(), ArcSwap::from_pointee(point));
-        let numbering = table.numbering();
+        let generation = table.generation();
         let newest_answer = Mutex::default();
-        let replica = Self { table, routes, point, numbering, exact_from, newest_row, newest_answer };
+        let replica = Self { table, routes, point, generation, exact_from, newest_row, newest_answer };
         let catalogue = replica.point.load().catalogue.clone();
         for view in catalogue.views() {
             replica.put_view(holdings, view);
@@ -201,77 +209,77 @@ impl Replica {
         replica
     }
 
-    /// The same rows, going on in another region's log, whose newest record is `head`. What was served before shares the table
-    /// and takes nothing in any more.
+    /// Creates a replica of the same rows that continues in another region's log, whose last
+    /// record is `head`. The old replica shares the table and inserts nothing from now on.
     #[must_use]
-    pub fn rehomed(from: &Self, point: Point, head: Lsn) -> Self {
-        let numbering = from.table.rebase(point.resume.position.lsn);
+    pub fn rehomed(from: &Self, point: AppliedPoint, head: Lsn) -> Self {
+        let generation = from.table.rebase(point.resume.position.lsn);
         let exact_from = if point.beyond.is_empty() { head } else { NEVER_EXACT };
         let (routes, point) = (ArcSwap::new(from.routes.load_full()), ArcSwap::from_pointee(point));
         let (exact_from, newest_row) = (AtomicU64::new(exact_from.0), AtomicU64::new(0));
         let (table, newest_answer) = (from.table.clone(), Mutex::default());
-        Self { table, routes, point, numbering, exact_from, newest_row, newest_answer }
+        Self { table, routes, point, generation, exact_from, newest_row, newest_answer }
     }
 
-    /// Whether there are rows of records behind this one of the log that is followed.
+    /// Returns whether there are rows of records after `lsn` in the followed log.
     pub(crate) fn holds_beyond(&self, lsn: Lsn) -> bool {
-        // What is held of other regions beyond that log came by no record of it.
+        // Rows of other regions beyond that log did not arrive through a record of it.
         self.point.load().beyond.is_empty() && self.exact_from() > lsn
     }
 
-    /// Everything that the log which is followed lacked is in it by this record.
+    /// Notes that with this record the followed log includes everything that it lacked.
     pub(crate) fn level_at(&self, lsn: Lsn) {
         self.exact_from.store(lsn.0, Relaxed);
     }
 
-    /// The rows are as of one record from here on.
+    /// Returns the record from which on the rows are exactly as of the position.
     #[must_use]
     pub fn exact_from(&self) -> Lsn {
         Lsn(self.exact_from.load(Relaxed))
     }
 
-    /// A row of this record came with the snapshot, or was mended.
+    /// Notes that a row of this record came from the snapshot or a repair.
     pub fn holds(&self, lsn: Lsn) {
         self.exact_from.fetch_max(lsn.0, Relaxed);
         self.newest_row.fetch_max(lsn.0, Relaxed);
     }
 
-    /// By what the replica may go on in another region's log; empty when only a snapshot is safe, as while rows of records are
-    /// held that the point does not name.
+    /// Returns the watermark with which the replica may continue in another region's log. Empty if
+    /// only a snapshot is safe, for example while rows are held that the point does not cover.
     #[must_use]
-    pub fn homing(&self) -> Watermark {
+    pub fn rehoming_watermark(&self) -> Watermark {
         let point = self.point.load();
         let all_named = point.resume.position.lsn.0 >= self.newest_row.load(Relaxed) || active(Mutation::RehomeUnnamed);
-        if all_named { point.homing() } else { Watermark::default() }
+        if all_named { point.rehoming_watermark() } else { Watermark::default() }
     }
 
-    /// Everything up to here is applied.
+    /// Returns the position up to which everything is applied.
     #[must_use]
     pub fn position(&self) -> Position {
         self.point.load().resume.position
     }
 
-    /// A publisher has answered that goes on with what is held here. Subscribers learn its epoch, and the lives of the regions' logs,
-    /// before a record of them comes.
+    /// Handles the hello of a publisher whose tail continues here. The replica's own subscribers
+    /// learn the publisher's epoch and lineages before the first record arrives.
     ///
     /// # Errors
     /// [`Violation::PastFork`].
-    pub(crate) fn seen(&self, epoch: Epoch, hello: &PublisherHello) -> Result<(), Violation> {
+    pub(crate) fn note_hello(&self, epoch: Epoch, hello: &PublisherHello) -> Result<(), Violation> {
         let point = self.point.load_full();
         let lives = newest_lives(&point.lives, hello);
-        // Epochs of two lives say nothing of each other.
+        // Epochs of different lives cannot be compared.
         let epoch = if lives == point.lives { epoch.max(point.epoch) } else { epoch };
         if (point.epoch, &point.lives) != (epoch, &lives) {
-            self.go_on(Point { epoch, lives, ..Point::clone(&point) })?;
+            self.advance(AppliedPoint { epoch, lives, ..AppliedPoint::clone(&point) })?;
         }
         Ok(())
     }
 
-    /// The replica stands there from now on.
+    /// Sets the replica's point.
     ///
     /// # Errors
-    /// [`Violation::PastFork`] when the log has lost something of what is held: then it stands where it stood.
-    pub(crate) fn go_on(&self, point: Point) -> Result<(), Violation> {
+    /// [`Violation::PastFork`] if the log has lost something that is held; the point is unchanged.
+    pub(crate) fn advance(&self, point: AppliedPoint) -> Result<(), Violation> {
         let newest_answer = self.newest_answer.lock();
         let before = self.point.load();
         let holds = self.newest(&before, *newest_answer);
@@ -283,17 +291,17 @@ impl Replica {
         Ok(())
     }
 
-    fn newest(&self, point: &Point, newest_answer: Lsn) -> Lsn {
+    fn newest(&self, point: &AppliedPoint, newest_answer: Lsn) -> Lsn {
         if active(Mutation::KeepRowsPastFork) {
             return point.resume.position.lsn;
         }
         point.resume.position.lsn.max(Lsn(self.newest_row.load(Relaxed))).max(newest_answer)
     }
 
-    /// Whether an answer may be taken in of which nothing is newer than `newest`: whether it is of the log that is held. It counts as
-    /// taken in from then on.
+    /// Returns whether rows up to `newest` may be inserted, which requires that they belong to the
+    /// held log. If so, they count as inserted from now on.
     #[must_use]
-    pub fn may_take_in(&self, newest: Position) -> bool {
+    pub fn may_insert(&self, newest: Position) -> bool {
         let mut newest_answer = self.newest_answer.lock();
         let point = self.point.load();
         let of_this_log = point.lives.is_one_log(point.resume.position, newest);
@@ -303,8 +311,8 @@ impl Replica {
         of_this_log
     }
 
-    /// The last record that the log which is held has in common with a copy of it of which `theirs` is the history, when something held
-    /// here is past that.
+    /// Returns the common record of the held log and a copy of it with the lineage `theirs`, if
+    /// something held here is past that record.
     #[must_use]
     pub fn fork(&self, theirs: &Lives) -> Option<Position> {
         let newest_answer = self.newest_answer.lock();
@@ -312,7 +320,7 @@ impl Replica {
         point.fork(theirs, self.newest(&point, *newest_answer))
     }
 
-    /// The newest record that anything held here may come from.
+    /// Returns the newest record from which anything may be held here.
     #[must_use]
     pub fn holds_up_to(&self) -> Position {
         let newest_answer = self.newest_answer.lock();
@@ -322,7 +330,7 @@ impl Replica {
         Position { incarnation: life, lsn }
     }
 
-    /// A view was made or has changed. How it is held stays.
+    /// Adds or updates a view. How it is held does not change.
     pub fn put_view(&self, holdings: &Holdings, view: &FeatureView) {
         let mut routes = Routes::clone(&self.routes.load());
         let route = routes.entry(view.id).or_insert_with(|| {
@@ -342,7 +350,7 @@ impl Replica {
         self.routes.store(Arc::new(routes));
     }
 
-    /// A view was dropped, and its rows with it.
+    /// Removes a view with its rows.
     pub fn drop_view(&self, view: ViewId) {
         let mut routes = Routes::clone(&self.routes.load());
         routes.remove(&view);
@@ -350,13 +358,13 @@ impl Replica {
         self.table.drop_view(view);
     }
 
-    /// A full view does not fit: from now on it is resident.
+    /// Makes a full view that does not fit resident.
     pub fn degrade(&self, view: ViewId) {
         let mut routes = Routes::clone(&self.routes.load());
         if let Some(route) = routes.get_mut(&view) {
             *route = Route { holding: Holding::Resident, over_budget: true, ..*route };
         }
-        // Readers first: a key that goes missing must be asked for, not taken for absent.
+        // Update readers first: a key that disappears must be a miss, not an absent row.
         self.routes.store(Arc::new(routes));
         self.table.set_residency(view, Residency::Resident);
     }

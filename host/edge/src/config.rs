@@ -1,4 +1,4 @@
-//! How an edge is set up.
+//! The edge's configuration.
 
 use littoral_edge_core::{Holdings, ViewMode};
 use littoral_feed::client::host_and_port;
@@ -12,55 +12,64 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 pub struct Config {
     /// The edge's name, in status, logs, and at its leader. Default: `edge`.
     pub name: String,
-    /// The region that the edge is in, which it says in its status also while it follows another region's leader. Default: that
-    /// of the leader that it follows.
+    /// The region in which the edge is located, which its status reports even while it follows
+    /// another region's leader. Default: the region of the leader that it follows.
     pub region: Option<Region>,
-    /// Where local snapshots and module components are kept, so that a restart is warm and works without a leader.
-    /// Default: none, every start begins with a snapshot from the leader.
+    /// The directory for local snapshots and module components, with which a restart is warm and
+    /// works without a leader. Default: none; every start requests a snapshot from the leader.
     pub data_dir: Option<PathBuf>,
-    /// Where the leader is, and how long to wait for it.
+    /// The leader's addresses, and the timeouts for connecting to it.
     pub leader: littoral_feed::client::Config,
-    /// The views to follow, by name, also when they are made later. Reads of others are answered by the leader.
-    /// Default: all.
+    /// The views to follow, by name, including views created later. Reads of other views go to the
+    /// leader. Default: all.
     pub follow: Option<Vec<String>>,
-    /// How much is held of a view that `views` does not name. Default: `full`.
+    /// How much is held of a view that `views` does not list. Default: `full`.
     pub view_mode: ViewMode,
-    /// How much is held of a view, by its name.
+    /// How much is held of each listed view, by name.
     pub views: BTreeMap<String, ViewMode>,
-    /// Memory for the rows of full views, in bytes. When they outgrow it, the largest becomes resident. Default: 8 GiB.
+    /// The memory budget for rows of full views, in bytes. When they exceed it, the largest view
+    /// becomes resident. Default: 8 GiB.
     pub full_bytes_max: u64,
-    /// Memory for the rows of resident views, in bytes. Default: 1 GiB.
+    /// The memory budget for rows of resident views, in bytes. Default: 1 GiB.
     pub resident_bytes_max: u64,
-    /// Misses that are remembered per resident view. Default: 100000.
+    /// The maximum number of misses remembered per resident view. Default: 100000.
     pub misses_max: u64,
-    /// The edge's data counts as fresh while it is at most this far behind its leader, in milliseconds. It serves in any case.
-    /// Default: 5000.
+    /// The maximum lag behind the leader at which the edge's data counts as fresh, in
+    /// milliseconds. The edge serves in any case. Default: 5000.
     #[serde(alias = "ready_lag_ms_max")]
     pub fresh_lag_ms_max: u64,
-    /// How often the leader is pinged, in milliseconds: the resolution of staleness. Default: 25.
+    /// The interval between pings to the leader, in milliseconds: the resolution of staleness.
+    /// Default: 25.
     pub ping_interval_ms: u64,
-    /// The leader counts as lost when it was silent for this many of its heartbeats. Default: 5.
+    /// The number of missed heartbeats after which the leader counts as lost. Default: 5.
     pub heartbeats_missed_max: u32,
-    /// The first pause before a lost leader is tried again, in milliseconds; it doubles up to `reconnect_ms_max` and is
-    /// jittered. Default: 50.
+    /// The first pause before reconnecting to a lost leader, in milliseconds. It doubles up to
+    /// `reconnect_ms_max`, with jitter. Default: 50.
     pub reconnect_ms_min: u64,
-    /// The longest pause, in milliseconds. Default: 2000.
+    /// The maximum pause, in milliseconds. Default: 2000.
     pub reconnect_ms_max: u64,
-    /// While an address is followed that is not the first, how often those before it are tried, in milliseconds: the edge goes
-    /// back when one of them has what is here. Zero: never. Default: 1000.
+    /// While the edge follows an address that is not the first, the interval at which it checks
+    /// the ones before it, in milliseconds. The edge returns to one that has everything held here.
+    /// Zero: never. Default: 1000.
     pub home_check_ms: u64,
-    /// How often the local snapshot is written, in seconds. It is written at shutdown too. Default: 60.
+    /// The interval between local snapshots, in seconds. One is also written at shutdown. Default:
+    /// 60.
     pub snapshot_interval_s: u64,
-    /// Keys whose fill may be waited for at once; further reads are refused as overload. Default: 65536.
+    /// The maximum number of keys being filled at once; further reads are rejected as overload.
+    /// Default: 65536.
     pub fills_waiting_max: usize,
-    /// Calls for fills that may run at once; keys that come meanwhile share the next. Default: 8.
+    /// The maximum number of concurrent calls for fills; keys requested in the meantime share the
+    /// next call. Default: 8.
     pub fill_calls_max: usize,
-    /// How long a read waits for rows from its leader, in milliseconds. Default: 2000.
+    /// The maximum time that a read waits for rows from the leader, in milliseconds. Default:
+    /// 2000.
     pub fill_wait_ms_max: u64,
-    /// Reads that may wait for freshness at once; further ones are refused as overload. Default: 10000.
+    /// The maximum number of reads that wait for freshness; further ones are rejected as overload.
+    /// Default: 10000.
     pub waiting_reads_max: usize,
-    /// Memory for the newest records, in bytes, for edges that follow this one: one that was away for less goes on from
-    /// there, others take a snapshot. Zero: nothing is kept, and nothing can be followed here. Default: 256 MiB.
+    /// The memory for the newest records, in bytes, for edges that follow this one. An edge that
+    /// was disconnected briefly resumes from these records; others need a snapshot. Zero: no
+    /// records are kept, and no edge can follow this one. Default: 256 MiB.
     pub relay_bytes_max: usize,
 }
 
@@ -93,26 +102,26 @@ impl Default for Config {
     }
 }
 
-/// A configuration that cannot work.
+/// The error for an invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct InvalidConfig {
-    /// The key at fault.
+    /// The invalid key.
     pub key: &'static str,
-    /// What is wrong with it and what would do.
+    /// What is wrong with it, and what is allowed.
     pub reason: String,
 }
 
 impl Config {
-    /// Checks what serde cannot.
+    /// Checks the rules that deserialization cannot.
     ///
     /// # Errors
-    /// [`InvalidConfig`] naming the key: the first of [`Self::problems`].
+    /// [`InvalidConfig`], which names the key: the first of [`Self::problems`].
     pub fn check(&self) -> Result<(), InvalidConfig> {
         self.problems().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Everything that cannot work.
+    /// Returns everything that is invalid.
     #[must_use]
     pub fn problems(&self) -> Vec<InvalidConfig> {
         let mut problems = Vec::new();
@@ -121,11 +130,14 @@ impl Config {
             refuse("name", "must be 1 to 128 bytes long, without control characters");
         }
         if self.leader.leader.is_empty() {
-            refuse("leader.addresses", "needs at least one address, as \"host:7071\"");
+            refuse("leader.addresses", "needs at least one address, such as \"host:7071\"");
         }
         let names_none = |address: &&String| host_and_port(address).is_none_or(|(_, port)| port == 0);
         if let Some(bad) = self.leader.leader.iter().find(names_none) {
-            refuse("leader.addresses", &format!("'{bad}' is no address; write a host and a port, as \"host:7071\""));
+            refuse(
+                "leader.addresses",
+                &format!("'{bad}' is not an address; write a host and a port, such as \"host:7071\""),
+            );
         }
         if self.ping_interval_ms == 0 {
             refuse("ping_interval_ms", "must be at least 1");
@@ -134,7 +146,7 @@ impl Config {
             refuse("reconnect_ms_min", "must be at least 1 and at most reconnect_ms_max");
         }
         if self.snapshot_interval_s == 0 {
-            refuse("snapshot_interval_s", "must be at least 1; leave data_dir out for no local snapshots");
+            refuse("snapshot_interval_s", "must be at least 1; omit data_dir to disable local snapshots");
         }
         if self.fills_waiting_max == 0 || self.fill_calls_max == 0 {
             refuse("fills_waiting_max", "and fill_calls_max must be at least 1");
@@ -143,24 +155,21 @@ impl Config {
             refuse("full_bytes_max", "must be at least 1; set view_mode = \"resident\" to hold no view in full");
         }
         if let Some(name) = self.views.keys().find(|name| !self.holdings().follows(name)) {
-            refuse(
-                "views",
-                &format!("names '{name}', which 'follow' does not name; add it there or leave it out here"),
-            );
+            refuse("views", &format!("lists '{name}', which 'follow' does not list; add it there or remove it here"));
         }
         problems
     }
 
-    /// Checks what serving the feed onward needs: a snapshot for others is of everything.
+    /// Checks the additional rules for a relay, whose snapshots must contain everything.
     ///
     /// # Errors
-    /// [`InvalidConfig`] naming the key.
+    /// [`InvalidConfig`], which names the key.
     pub fn check_relay(&self) -> Result<(), InvalidConfig> {
         let refuse = |key, reason: &str| Err(InvalidConfig { key, reason: reason.to_owned() });
         if self.follow.is_some() {
             return refuse(
                 "follow",
-                "must be left out at a relay (peer_listen is set): those who follow it need every view",
+                "must be omitted at a relay (peer_listen is set), because its subscribers need every view",
             );
         }
         let resident = |mode: &ViewMode| *mode == ViewMode::Resident;
@@ -173,7 +182,7 @@ impl Config {
         Ok(())
     }
 
-    /// What is to be held.
+    /// Returns the views to hold, and the memory budgets.
     pub(crate) fn holdings(&self) -> Holdings {
         Holdings {
             follow: self.follow.clone(),
@@ -196,9 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_work_is_refused_by_its_key() {
+    fn invalid_settings_are_rejected_by_key() {
         assert_eq!(Config::default().check(), Ok(()));
-        let key = |config: Config| config.check().expect_err("cannot work").key;
+        let key = |config: Config| config.check().expect_err("invalid").key;
         assert_eq!(key(Config { name: String::new(), ..Config::default() }), "name");
         assert_eq!(key(Config { ping_interval_ms: 0, ..Config::default() }), "ping_interval_ms");
         assert_eq!(key(Config { reconnect_ms_max: 1, ..Config::default() }), "reconnect_ms_min");
@@ -209,7 +218,7 @@ mod tests {
         assert_eq!(key_of_relay(Config { relay_bytes_max: 0, ..Config::default() }), "relay_bytes_max");
         let views = BTreeMap::from([("b".to_owned(), ViewMode::Resident)]);
         let follow = Some(vec!["a".to_owned()]);
-        let error = Config { follow, views, ..Config::default() }.check().expect_err("cannot work");
+        let error = Config { follow, views, ..Config::default() }.check().expect_err("invalid");
         assert!(error.to_string().contains("'b'"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The edge's data directory, which one process uses at a time: two would replace each other's snapshots.
+//! The lock on the edge's data directory. Two processes would overwrite each other's snapshots.
 
 use crate::start::StartError;
 use std::{
@@ -6,18 +6,15 @@ use std::{
     path::Path,
 };
 
-/// Locked while a process uses the directory.
+/// The name of the file that is locked while a process uses the directory.
 const LOCK: &str = "LOCK";
 
-/// A directory that is this process's. The kernel lets go of it however the process ends.
+/// A locked data directory. The kernel releases the lock when the process ends.
 #[derive(Debug)]
 pub(crate) struct DataDir(#[expect(dead_code, reason = "held, not used")] File);
 
 impl DataDir {
-    /// Makes the directory where it is not there, and locks it.
-    ///
-    /// # Errors
-    /// [`StartError::DataDir`], [`StartError::InUse`].
+    /// Creates the directory if it does not exist, and locks it.
     pub(crate) fn lock(path: &Path) -> Result<Self, StartError> {
         let failed = |source| StartError::DataDir { path: path.to_owned(), source };
         create_dir_all(path).map_err(failed)?;
@@ -35,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_one_process_at_a_time() {
+    fn only_one_process_can_use_a_directory() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("edge");
         let held = DataDir::lock(&path).unwrap();
@@ -46,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_is_named() {
+    fn the_error_names_a_directory_that_cannot_be_created() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();

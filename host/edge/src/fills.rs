@@ -1,15 +1,15 @@
-//! Read-through as tasks: calls to the leader while keys wait. What is asked, kept and asked again is decided in
-//! [`littoral_edge_core::fills`].
+//! The tasks for fills, which call the leader while keys are queued. [`littoral_edge_core::fills`]
+//! decides what is requested, kept and requested again.
 
 use crate::{replica::Replica, shared::Shared};
-use littoral_edge_core::fills::{self, Asked, Flight, Flights, Judged, Key, Outcome};
+use littoral_edge_core::fills::{self, Fill, Fills, Key, Outcome, Requested, Verdict};
 use littoral_feed::client::LeaderRows;
 use littoral_model::{freshness::Consistency, read::ReadError, view::ViewId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Who waits for a key: a read.
+/// A read that waits for a key.
 #[derive(Debug)]
 struct Waiter(oneshot::Sender<Outcome>);
 
@@ -19,29 +19,29 @@ impl fills::Waiter for Waiter {
     }
 }
 
-/// Keys on their way.
+/// The fills in progress.
 #[derive(Debug)]
-pub(crate) struct Fills(Mutex<Flights<Waiter>>);
+pub(crate) struct FillQueue(Mutex<Fills<Waiter>>);
 
-impl Fills {
+impl FillQueue {
     pub(crate) fn new(waiting_max: usize, calls_max: usize) -> Self {
-        Self(Mutex::new(Flights::new(waiting_max, calls_max)))
+        Self(Mutex::new(Fills::new(waiting_max, calls_max)))
     }
 
-    /// Keys that are waited for.
+    /// Returns the number of keys being filled.
     pub(crate) fn waiting(&self) -> usize {
         self.0.lock().waiting()
     }
 }
 
-/// Asks the leader for a key, or joins who already has.
-pub(crate) fn ask(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<oneshot::Receiver<Outcome>, ReadError> {
+/// Requests a key from the leader, or joins a fill in progress.
+pub(crate) fn request(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<oneshot::Receiver<Outcome>, ReadError> {
     let (sender, receiver) = oneshot::channel();
-    let asked = shared.fills.0.lock().ask(view, key, Waiter(sender))?;
-    match asked {
-        Asked::Joined => metrics::counter!("littoral_edge_fills_joined_total").increment(1),
-        Asked::Queued => {}
-        Asked::Call => drop(tokio::spawn(drain(shared.clone()))),
+    let requested = shared.fills.0.lock().request(view, key, Waiter(sender))?;
+    match requested {
+        Requested::Joined => metrics::counter!("littoral_edge_fills_joined_total").increment(1),
+        Requested::Queued => {}
+        Requested::Call => drop(tokio::spawn(drain(shared.clone()))),
     }
     Ok(receiver)
 }
@@ -49,56 +49,58 @@ pub(crate) fn ask(shared: &Arc<Shared>, view: ViewId, key: &[u8]) -> Result<ones
 /// Fetches queued keys until there are none.
 async fn drain(shared: Arc<Shared>) {
     loop {
-        let Some(flights) = shared.fills.0.lock().next_call() else { return };
+        let Some(fills) = shared.fills.0.lock().next_call() else { return };
         metrics::counter!("littoral_edge_fill_calls_total").increment(1);
-        metrics::counter!("littoral_edge_fills_total").increment(flights.len() as u64);
-        let mut parts = vec![flights];
-        while let Some(mut flights) = parts.pop() {
-            // The replica as it is before the leader reads: its stripes have seen everything that went by since.
+        metrics::counter!("littoral_edge_fills_total").increment(fills.len() as u64);
+        let mut batches = vec![fills];
+        while let Some(mut fills) = batches.pop() {
+            // Use the replica from before the leader reads: its stripes include every record
+            // applied since.
             let replica = shared.replica.load_full();
             let read = match shared.link.calls() {
-                Ok(calls) => calls.read(fills::reads(&flights), Consistency::Replica).await,
+                Ok(calls) => calls.read(fills::reads(&fills), Consistency::Replica).await,
                 Err(reason) => Err(ReadError::LeaderUnavailable(reason)),
             };
-            // Keys of reads that have nothing to do with each other: their rows together are too much, and no fault of anybody.
-            if matches!(read, Err(ReadError::TooLarge(_))) && flights.len() > 1 {
-                parts.push(flights.split_off(flights.len() / 2));
-                parts.push(flights);
+            // The keys belong to unrelated reads. Their rows are too large together, which is no
+            // read's fault.
+            if matches!(read, Err(ReadError::TooLarge(_))) && fills.len() > 1 {
+                batches.push(fills.split_off(fills.len() / 2));
+                batches.push(fills);
                 continue;
             }
-            resolve(&shared, replica.as_deref(), flights, read);
+            resolve(&shared, replica.as_deref(), fills, read);
         }
     }
 }
 
-fn resolve(shared: &Shared, replica: Option<&Replica>, flights: Vec<Flight>, read: Result<LeaderRows, ReadError>) {
+fn resolve(shared: &Shared, replica: Option<&Replica>, fills: Vec<Fill>, read: Result<LeaderRows, ReadError>) {
     let read = match read {
         Ok(read) => read,
         Err(error) => {
             metrics::counter!("littoral_edge_fill_errors_total").increment(1);
-            for flight in flights {
-                land(shared, &flight.key, &Err(error.clone()));
+            for fill in fills {
+                finish(shared, &fill.key, &Err(error.clone()));
             }
             return;
         }
     };
-    // Rows that the leader left out are asked for by nobody: the client has checked that there is one entry a key.
+    // The client has checked that the reply contains one entry per key.
     let mut rows = read.rows.into_iter().flatten();
-    for flight in flights {
-        match fills::judge(replica, &flight, rows.next().flatten(), read.as_of) {
-            Judged::Land(answered) => land(shared, &flight.key, &Ok(answered)),
-            Judged::Again => {
+    for fill in fills {
+        match fills::settle(replica, &fill, rows.next().flatten(), read.as_of) {
+            Verdict::Finish(answered) => finish(shared, &fill.key, &Ok(answered)),
+            Verdict::Again => {
                 metrics::counter!("littoral_edge_fills_overtaken_total").increment(1);
-                shared.fills.0.lock().again(flight);
+                shared.fills.0.lock().again(fill);
             }
         }
     }
 }
 
-fn land(shared: &Shared, key: &Key, outcome: &Outcome) {
-    let waiting = shared.fills.0.lock().land(key);
+fn finish(shared: &Shared, key: &Key, outcome: &Outcome) {
+    let waiting = shared.fills.0.lock().finish(key);
     for waiter in waiting {
-        // Whoever asked may have given up; the row is kept all the same.
+        // The read may have been abandoned; the row is kept anyway.
         let _ = waiter.0.send(outcome.clone());
     }
 }

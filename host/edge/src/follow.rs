@@ -1,8 +1,8 @@
-//! Following the leader: connect, subscribe, and again when the stream ends. What each message leads to is decided in
-//! [`littoral_edge_core::follower`].
+//! Follows the leader: connects, subscribes, and reconnects when the stream ends.
+//! [`littoral_edge_core::follower`] decides the effect of each message.
 
-use crate::{budget, homeward, local_snapshot, proof, shared::Shared, tails};
-use littoral_edge_core::follower::{Effect, Fault, Follower};
+use crate::{anti_entropy, budget, local_snapshot, rehoming, shared::Shared, tails};
+use littoral_edge_core::follower::{Effect, Fault, FeedFollower};
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_model::{
     adoption::OfferedLog,
@@ -10,8 +10,8 @@ use littoral_model::{
     position::{Lsn, Position},
 };
 use littoral_protocol::{
+    eligibility::OtherLog,
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Upstream},
-    kinship::OtherLog,
     subscriber::Violation,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -21,10 +21,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long an edge delays the report of an applied position while modules are not ready: a module that never is must not block it.
+/// The maximum delay for reporting an applied position while modules are not ready. A module that
+/// never becomes ready must not block the report.
 const MODULES_WAITED_MAX: Duration = Duration::from_secs(60);
 
-/// Why a stream has ended.
+/// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error(transparent)]
@@ -35,26 +36,26 @@ enum Ended {
     Leader { code: ErrorCode, message: String },
     #[error("the leader closed the feed")]
     Closed,
-    #[error("a better place to follow is there again")]
-    Homeward,
-    #[error("rows here were not the leader's and could not be mended: a snapshot replaces them")]
-    GivenUp,
+    #[error("a preferred leader address is available again")]
+    PreferredAddress,
+    #[error("rows differed from the leader's and could not be repaired; a snapshot will replace them")]
+    RepairFailed,
 }
 
-impl From<proof::GivenUp> for Ended {
-    fn from(_: proof::GivenUp) -> Self {
-        Self::GivenUp
+impl From<anti_entropy::RepairFailed> for Ended {
+    fn from(_: anti_entropy::RepairFailed) -> Self {
+        Self::RepairFailed
     }
 }
 
 impl Ended {
-    /// What it means for who follows.
+    /// Classifies the end for the follower.
     fn fault(&self) -> Fault {
         match self {
-            Self::Transport(_) | Self::Closed | Self::Homeward => Fault::Lost,
+            Self::Transport(_) | Self::Closed | Self::PreferredAddress => Fault::Lost,
             Self::Violation(violation) => Fault::Violation(violation.clone()),
             Self::Leader { code, .. } => Fault::Ended(*code),
-            Self::GivenUp => Fault::GivenUp,
+            Self::RepairFailed => Fault::RepairFailed,
         }
     }
 }
@@ -72,15 +73,15 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             ended = driver.follow() => ended,
         };
         driver.disconnected(&ended);
-        if matches!(ended, Ended::Homeward) {
+        if matches!(ended, Ended::PreferredAddress) {
             pause.reset();
             continue;
         }
-        // Whoever adopts a log wants it now.
+        // Retry at once if an operator adopts a log.
         if driver.shared.adopting.lock().is_some() {
             pause.reset();
         }
-        // A stream that worked for a while earns a quick return; one that fails again and again does not.
+        // A stream that worked for a while resets the pause; repeated failures do not.
         if begun.elapsed() > max {
             pause.reset();
         }
@@ -93,22 +94,23 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     driver.shared.link.lost("this edge is shutting down".to_owned());
 }
 
-/// The follower's driver: what it decides is carried out over the network and told to readers.
+/// Drives the follower: carries out its effects over the network and publishes them to readers.
 struct Driver {
     shared: Arc<Shared>,
-    follower: Follower,
-    /// What is applied and not reported yet, as modules of that position are not ready, and since when.
+    follower: FeedFollower,
+    /// The applied position that is not reported yet, because modules of that position are not
+    /// ready, and since when.
     applied: Option<(Lsn, Duration)>,
-    /// The last failure, so that one that repeats is logged once.
+    /// The last failure, so that a repeated one is logged only once.
     last_failure: String,
-    proof: proof::Driver,
-    /// What gives way to a snapshot is being written to disk.
+    anti_entropy: anti_entropy::Driver,
+    /// The task that saves rows to disk before a snapshot replaces them.
     keeping: Option<Keeping>,
 }
 
-/// Something is written to disk.
+/// A task that writes to disk.
 struct Keeping {
-    /// The last record that the log has not lost, of a tail.
+    /// For a detached tail, the last record that the log has not lost.
     fork: Option<Lsn>,
     task: JoinHandle<()>,
 }
@@ -116,9 +118,9 @@ struct Keeping {
 impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
         let holdings = Arc::new(shared.config.holdings());
-        let follower = Follower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
-        let proof = proof::Driver::new(shared.clone());
-        Self { proof, shared, follower, applied: None, last_failure: String::new(), keeping: None }
+        let follower = FeedFollower::new(shared.config.name.clone(), holdings, shared.replica.load_full());
+        let anti_entropy = anti_entropy::Driver::new(shared.clone());
+        Self { anti_entropy, shared, follower, applied: None, last_failure: String::new(), keeping: None }
     }
 
     async fn follow(&mut self) -> Ended {
@@ -136,7 +138,7 @@ impl Driver {
         let config = &self.shared.config;
         let connected = client::connect_from(&config.leader, self.follower.first_address()).await;
         if connected.is_err() {
-            // No publisher answers, so none offers another log.
+            // Without a publisher, no other log is offered.
             self.shared.offered.store(None);
         }
         let (mut connection, address) = connected?;
@@ -145,20 +147,21 @@ impl Driver {
         let mut pings = interval(Duration::from_millis(config.ping_interval_ms));
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut offered = false;
-        let mut homeward = pin!(homeward::better_place(self.shared.clone(), address));
+        let mut preferred = pin!(rehoming::preferred_address(self.shared.clone(), address));
         loop {
             tokio::select! {
                 biased;
                 _ = pings.tick() => self.tick(&connection)?,
-                () = &mut homeward => return Err(Ended::Homeward),
-                event = self.proof.next() => self.proof.take(event)?,
+                () = &mut preferred => return Err(Ended::PreferredAddress),
+                event = self.anti_entropy.next() => self.anti_entropy.handle(event)?,
                 message = connection.receiver.next() => match message? {
                     None => return Ok(()),
                     Some(message) => {
                         match &message {
-                            // A relay may have learnt more since its hello.
+                            // A relay may have learned more lives since its hello.
                             Downstream::SnapshotBegin { lives, .. } => self.keep_tail(None, lives),
-                            // Before it is replaced, what is held is on the disk, or could not be written.
+                            // Wait until the held rows are on disk, or could not be written,
+                            // before they are replaced.
                             Downstream::SnapshotEnd { .. } => {
                                 if let Some(keeping) = self.keeping.take() {
                                     let _ = keeping.task.await;
@@ -166,8 +169,8 @@ impl Driver {
                             }
                             _ => {}
                         }
-                        self.take(message)?;
-                        if !offered && self.follower.may_ask() {
+                        self.receive(message)?;
+                        if !offered && self.follower.may_request_rows() {
                             self.shared.link.connected(connection.calls.clone());
                             offered = true;
                         }
@@ -188,7 +191,8 @@ impl Driver {
                 message => connection.sender.send(&message)?,
             }
         }
-        // Only what is served counts as applied: whoever puts a module waits for that.
+        // A position counts as applied only when its modules are served, because module uploads
+        // wait for that.
         if let Some((lsn, since)) = self.applied
             && (self.shared.serves_all_modules() || self.shared.now().saturating_sub(since) > MODULES_WAITED_MAX)
         {
@@ -199,9 +203,9 @@ impl Driver {
         Ok(())
     }
 
-    fn take(&mut self, message: Downstream) -> Result<(), Ended> {
-        let effect = self.follower.take(message)?;
-        // A publisher that only says why it does not serve is no leader that lives.
+    fn receive(&mut self, message: Downstream) -> Result<(), Ended> {
+        let effect = self.follower.receive(message)?;
+        // A publisher that only states why it does not serve is not a live leader.
         if !matches!(effect, Effect::End { .. }) {
             self.shared.heard();
         }
@@ -214,7 +218,7 @@ impl Driver {
                 self.shared.set_heartbeat_ms(hello.heartbeat_ms);
                 self.shared.heard_head(hello.head);
                 self.shared.configured.store(Arc::new(hello.configured.clone()));
-                self.keep_what_gives_way(&hello);
+                self.save_before_snapshot(&hello);
             }
             Effect::Rehomed { hello, replica } => {
                 let beyond = &replica.point.load().beyond;
@@ -227,7 +231,7 @@ impl Driver {
                 self.shared.swap_replica(replica.clone());
             }
             Effect::SnapshotBegun => metrics::counter!("littoral_edge_snapshots_total").increment(1),
-            Effect::RowsTaken(rows) => {
+            Effect::RowsAdded(rows) => {
                 metrics::counter!("littoral_edge_snapshot_rows_total").increment(u64::from(rows));
             }
             Effect::Serve { replica, replaced, outgrown } => {
@@ -235,25 +239,25 @@ impl Driver {
                 let position = replica.position();
                 tracing::info!(rows = replica.table.len(), %position, "snapshot complete");
                 if replaced {
-                    tracing::warn!(%position, "the leader's log could not be followed on from here; its snapshot has replaced the replica");
+                    tracing::warn!(%position, "the leader's log does not continue from this replica; its snapshot has replaced the replica");
                     self.shared.set_fresh_at(None);
                 }
                 self.shared.swap_replica(replica);
                 self.publish_freshness();
             }
-            Effect::Applied { block, position, brought, level } => {
+            Effect::Applied { block, position, changes, level } => {
                 if level {
-                    self.shared.proof.restart(block.last);
+                    self.shared.anti_entropy.restart(block.last);
                 }
                 self.shared.relay.applied(&block, position);
                 self.shared.relay_head.send_replace(position);
-                if let Some(catalogue) = brought.catalogue {
+                if let Some(catalogue) = changes.catalogue {
                     self.shared.serve_catalogue(&catalogue);
                 }
                 self.shared.applied.advance(block.last.0);
                 self.publish_freshness();
-                metrics::counter!("littoral_edge_applied_rows_total").increment(brought.rows);
-                metrics::counter!("littoral_edge_tombstones_collected_total").increment(brought.collected as u64);
+                metrics::counter!("littoral_edge_applied_rows_total").increment(changes.rows);
+                metrics::counter!("littoral_edge_tombstones_collected_total").increment(changes.collected as u64);
             }
             Effect::Heard { clock, head, leader_lost } => {
                 self.shared.heard_clock(clock);
@@ -263,7 +267,7 @@ impl Driver {
             }
             Effect::Compare(checkpoint) => {
                 if let Some(replica) = self.follower.serving() {
-                    self.proof.compare(replica, &checkpoint)?;
+                    self.anti_entropy.compare(replica, &checkpoint)?;
                 }
             }
             Effect::Nothing => {}
@@ -272,13 +276,13 @@ impl Driver {
         Ok(())
     }
 
-    /// A snapshot of another log will replace rows that nobody else may have: they are written to disk first. So are those that this
-    /// log has lost, if it was put back to an older copy.
-    fn keep_what_gives_way(&mut self, hello: &PublisherHello) {
+    /// Saves rows before a snapshot replaces them. If the snapshot is of another log, the rows may
+    /// exist nowhere else. If this log was rolled back, the rows that it has lost are saved.
+    fn save_before_snapshot(&mut self, hello: &PublisherHello) {
         let Some(replica) = self.follower.serving().filter(|_| hello.mode == Mode::Snapshot) else { return };
         let point = replica.point.load_full();
         if let Some(keeping) = &mut self.keeping {
-            // What an earlier stream has begun may have failed since.
+            // A task that an earlier stream started may have failed since.
             keeping.fork = None;
         }
         if hello.log() != point.log() {
@@ -288,11 +292,12 @@ impl Driver {
         self.keep_tail(hello.forked.map(|fork| fork.position), &hello.lives);
     }
 
-    /// Keeps the rows that the log which is held has lost: by what the publisher says, and by the history that it gives of that log.
-    fn keep_tail(&mut self, said: Option<Position>, lives: &RegionLives) {
+    /// Saves the rows that the held log has lost, according to the publisher's statement and its
+    /// lineage of that log.
+    fn keep_tail(&mut self, stated: Option<Position>, lives: &RegionLives) {
         let Some(replica) = self.follower.serving().cloned() else { return };
-        let by_history = tails::fork(&replica, lives);
-        let Some(fork) = said.into_iter().chain(by_history).min_by_key(|fork| fork.lsn) else { return };
+        let by_lineage = tails::fork(&replica, lives);
+        let Some(fork) = stated.into_iter().chain(by_lineage).min_by_key(|fork| fork.lsn) else { return };
         if self.keeping.as_ref().is_some_and(|keeping| keeping.fork.is_some_and(|kept| kept <= fork.lsn)) {
             return;
         }
@@ -300,7 +305,7 @@ impl Driver {
         self.write_first(Some(fork.lsn), async move { tails::keep(&shared, replica, fork).await });
     }
 
-    /// Writes something, after what is being written already, before what is held is replaced.
+    /// Writes something before the held rows are replaced, after any write in progress.
     fn write_first(&mut self, fork: Option<Lsn>, work: impl Future<Output = ()> + Send + 'static) {
         let before = self.keeping.take();
         let task = tokio::spawn(async move {
@@ -335,7 +340,7 @@ impl Driver {
         if failure == self.last_failure && !had_tailed {
             tracing::debug!(reason = %failure, "the leader still does not serve the feed");
         } else {
-            tracing::warn!(reason = %failure, "the feed ended; reads go on from the replica");
+            tracing::warn!(reason = %failure, "the feed ended; reads continue from the replica");
         }
         self.last_failure = failure;
     }

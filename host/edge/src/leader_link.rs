@@ -1,4 +1,4 @@
-//! The way to the leader for calls, while there is one.
+//! The connection to the leader for calls.
 
 use arc_swap::ArcSwapOption;
 use littoral_feed::client::CallClient;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct LeaderLink {
     calls: ArcSwapOption<CallClient>,
-    /// Why there is no way, for errors.
+    /// Why there is no connection, for errors.
     reason: Mutex<Option<String>>,
 }
 
@@ -27,10 +27,10 @@ impl LeaderLink {
         self.calls.load().as_ref().is_some_and(|calls| calls.is_connected())
     }
 
-    /// The way to the leader.
+    /// Returns the call client.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no connection.
     pub(crate) fn calls(&self) -> Result<CallClient, String> {
         match &*self.calls.load() {
             Some(calls) if calls.is_connected() => Ok(CallClient::clone(calls)),

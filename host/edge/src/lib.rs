@@ -1,4 +1,5 @@
-//! The edge: a replica that follows its leader, answers reads from memory, and states how fresh each answer is.
+//! The edge: a replica that follows its leader, answers reads from memory, and states how fresh
+//! each answer is.
 //!
 //! [`start`] begins to follow. Doors serve the [`Handle`]. A process that embeds an edge awaits [`Handle::ready`], reads through
 //! the handle, and ends with [`Handle::close`]: there are no globals, so a process can run several edges.
@@ -14,15 +15,16 @@ mod data_dir;
 mod fills;
 mod follow;
 mod handle;
-mod homeward;
+
+mod anti_entropy;
 mod leader_link;
 mod local_snapshot;
 mod modules;
 mod observe;
 mod progress;
-mod proof;
 mod publish;
 mod read;
+mod rehoming;
 mod row_file;
 mod shared;
 mod start;

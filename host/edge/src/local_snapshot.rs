@@ -1,10 +1,11 @@
 //! The replica on disk, for a warm restart.
 //!
-//! One file ([`crate::row_file`]). One that is not whole is refused, and the edge begins with the leader's snapshot instead.
+//! The snapshot is one file ([`crate::row_file`]). A damaged file is rejected, and the edge
+//! requests a snapshot from the leader instead.
 
 use crate::{
     config::Config,
-    replica::{Holding, Point, Replica},
+    replica::{AppliedPoint, Holding, Replica},
     row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer},
     shared::Shared,
 };
@@ -27,7 +28,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The oldest format has no lives in its head.
+/// The oldest format has no lineages in its head.
 const KIND: Kind = Kind { magic: b"LITTEDGE", version: 3, version_min: 2, name: "replica's snapshot" };
 
 #[derive(Serialize, Deserialize)]
@@ -40,13 +41,13 @@ struct Head {
     lives: RegionLives,
     catalogue: Arc<Catalogue>,
     rows_estimate: u64,
-    /// The full views that the file holds whole: another configuration may want others.
+    /// The full views that the file contains whole; another configuration may need others.
     full: Vec<u32>,
-    /// Views that should be full and did not fit: they do not fit after a restart either.
+    /// The views that should be full but did not fit. They will not fit after a restart either.
     over_budget: Vec<u32>,
 }
 
-/// As builds wrote it that knew no lives of logs.
+/// The head as written by builds without lives of logs.
 #[derive(Deserialize)]
 struct HeadV2 {
     resume: Resume,
@@ -76,10 +77,10 @@ pub(crate) fn path(config: &Config) -> Option<PathBuf> {
     Some(config.data_dir.as_ref()?.join("replica.snapshot"))
 }
 
-/// Writes the replica as it is. Rows may be newer than the position, never older; following the leader from the position
-/// brings the same rows again.
+/// Writes the replica's current state. Rows may be newer than the position, never older. Following
+/// the leader from the position applies the same rows again.
 pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
-    // The position first: what is applied while the rows are gone through does no harm.
+    // Read the position first: records that are applied during the scan do no harm.
     let point = replica.point.load_full();
     let routes = replica.routes.load_full();
     let full = routes.iter().filter(|(_, route)| route.holding == Holding::Full).map(|(view, _)| view.0).collect();
@@ -89,7 +90,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         resume: point.resume,
         epoch: point.epoch,
         region: point.region,
-        watermark: point.homing(),
+        watermark: point.rehoming_watermark(),
         beyond: point.beyond.clone(),
         lives: RegionLives::clone(&point.lives),
         catalogue: point.catalogue.clone(),
@@ -120,15 +121,15 @@ fn head(reader: &mut Reader) -> Result<Head, Error> {
     if reader.version() == KIND.version { reader.head() } else { reader.head::<HeadV2>().map(Head::from) }
 }
 
-/// Keeps the file that is about to be replaced when it holds rows of another log: nobody else may have them. To go back
-/// to them, an operator stops the edge and gives the file its former name.
-fn keep_other(path: &Path, point: &Point) -> Result<(), Error> {
+/// Keeps the file that is about to be replaced if it holds rows of another log, because they may
+/// exist nowhere else. To restore them, an operator stops the edge and renames the file back.
+fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
     let log = point.log();
-    // One that cannot be read is of no use to anybody.
+    // An unreadable file is useless.
     let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
     let Ok(head) = head(&mut reader) else { return Ok(()) };
     let held = head.lives.get(head.region).map_or(head.resume.position.incarnation, Lives::log);
-    // Another region's log that knows the one before as its region's holds what that had.
+    // Another region's log that lists the old log as its region's includes what that log had.
     let known = point.lives.get(head.region).map(Lives::log);
     if held == log || (head.region != point.region && known == Some(held)) {
         return Ok(());
@@ -139,18 +140,18 @@ fn keep_other(path: &Path, point: &Point) -> Result<(), Error> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
         _ => std::fs::hard_link(path, &kept).map_err(io)?,
     }
-    tracing::warn!(path = %kept.display(), %held, %log, "the local snapshot of another log is kept beside the new one");
+    tracing::warn!(path = %kept.display(), %held, %log, "the local snapshot of another log is kept next to the new one");
     Ok(())
 }
 
-/// Reads a replica back. `None` when there is no file, or when it does not hold a view that is now to be full.
-/// A view that did not fit stays resident until a leader's snapshot tries again.
+/// Reads a replica. Returns `None` if there is no file, or if it lacks a view that must now be
+/// full. A view that did not fit stays resident until the leader's next snapshot.
 pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Error> {
     let Some(mut reader) = Reader::open(KIND, path)? else { return Ok(None) };
     let head = head(&mut reader)?;
     let holdings = config.holdings();
     let whose = (head.region, Arc::new(head.lives));
-    let point = Point::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
+    let point = AppliedPoint::new(head.resume, head.epoch, whose, head.watermark, head.catalogue).beyond(head.beyond);
     let replica = Replica::new(&holdings, point);
     for view in head.over_budget {
         if replica.routes.load().get(&ViewId(view)).is_some_and(|route| route.holding == Holding::Full) {
@@ -161,7 +162,7 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     if let Some((view, _)) =
         routes.iter().find(|(view, route)| route.holding == Holding::Full && !head.full.contains(&view.0))
     {
-        tracing::info!(%view, "the local snapshot does not hold a view that is now configured as full; starting anew");
+        tracing::info!(%view, "the local snapshot lacks a view that is now configured as full; starting with a snapshot from the leader");
         return Ok(None);
     }
     let rows = head.rows_estimate.min(reader.rows_max()).min(config.full_bytes_max / 100);
@@ -170,7 +171,7 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     while let Some(block) = reader.rows()? {
         for row in rows::iter(&block) {
             let row = row.map_err(|error| reader.damaged(error.to_string()))?;
-            let Some(row) = row else { return Err(reader.damaged("it holds an empty row".to_owned())) };
+            let Some(row) = row else { return Err(reader.damaged("it contains an empty row".to_owned())) };
             total += 1;
             replica.holds(row.lsn);
             match routes.get(&row.view).map(|route| (route.holding, route.merge)) {
@@ -190,8 +191,9 @@ pub(crate) fn read(config: &Config, path: &Path) -> Result<Option<Replica>, Erro
     Ok(Some(replica))
 }
 
-/// Reads the local snapshot `from` as a start under `config` would, and writes what was read to `to`: for tools and tests.
-/// `None` when there is no such file, or it lacks a view that is to be full; else the rows that were written.
+/// Reads the local snapshot `from` like a start with `config`, and writes the result to `to`. For
+/// tools and tests. Returns the number of rows written; `None` if the file does not exist or lacks
+/// a view that must be full.
 ///
 /// # Errors
 /// What is wrong with the file, as a start would log it.
@@ -200,7 +202,7 @@ pub fn rewrite_snapshot(config: &Config, from: &Path, to: &Path) -> Result<Optio
     replica.map(|replica| write(&replica, to)).transpose().map_err(|error| error.to_string())
 }
 
-/// Writes from time to time, until cancelled.
+/// Writes a snapshot periodically, until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let interval = Duration::from_secs(shared.config.snapshot_interval_s.max(1));
     let mut written = None;
@@ -217,7 +219,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-/// Writes now. Failures are logged: the edge serves on.
+/// Writes a snapshot now. Logs failures and continues.
 pub(crate) async fn save(shared: &Arc<Shared>) {
     let (Some(path), Some(replica)) = (path(&shared.config), shared.replica.load_full()) else { return };
     let _alone = shared.saving.lock().await;
@@ -230,13 +232,13 @@ pub(crate) async fn save(shared: &Arc<Shared>) {
         }
         Ok(Err(error)) => {
             metrics::counter!("littoral_edge_local_snapshot_failures_total").increment(1);
-            tracing::warn!(%error, "the local snapshot could not be written; the next start will be colder");
+            tracing::warn!(%error, "the local snapshot could not be written; the next start uses an older snapshot or none");
         }
         Err(error) => tracing::error!(%error, "the local snapshot's task failed"),
     }
 }
 
-/// Reads the last one at the start. A damaged one is refused, with a warning.
+/// Reads the last snapshot at the start. Rejects a damaged one with a warning.
 pub(crate) fn load(config: &Config) -> Option<Replica> {
     let path = path(config)?;
     let begun = Instant::now();
@@ -248,7 +250,7 @@ pub(crate) fn load(config: &Config) -> Option<Replica> {
         Ok(None) => None,
         Err(error) => {
             metrics::counter!("littoral_edge_local_snapshots_refused_total").increment(1);
-            tracing::warn!(%error, "the local snapshot is refused; starting with a snapshot from the leader");
+            tracing::warn!(%error, "the local snapshot is damaged and rejected; starting with a snapshot from the leader");
             None
         }
     }

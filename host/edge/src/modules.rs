@@ -1,4 +1,5 @@
-//! Modules at an edge: fetched from the leader, kept on disk, prepared in the sandbox, and served once they can be called.
+//! Modules at an edge: downloaded from the leader, stored on disk, prepared in the sandbox, and
+//! served once they can be called.
 
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -16,26 +17,27 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long after a failure a module is tried again.
+/// The minimum and maximum pause before a failed module is retried.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// How often a release is looked for while somebody waits for it.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The interval at which a waiting upload checks its release.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error("the leader cannot be reached: {0}")]
     Leader(String),
-    #[error("the leader does not have its component")]
+    #[error("the leader does not have the component")]
     Missing,
     #[error(transparent)]
     Module(#[from] ModuleError),
 }
 
 impl Shared {
-    /// Serves this catalogue to doors. A module whose new release cannot be called yet keeps its last one, so that calls
-    /// go on; a new module stands there at once and says that it is not ready.
+    /// Publishes this catalogue to readers. A module whose new release cannot be called yet keeps
+    /// its previous release, so calls continue. A new module is listed at once and reports that it
+    /// is not ready.
     pub(crate) fn serve_catalogue(&self, catalogue: &Arc<Catalogue>) {
         let before = self.served.load();
         let held_back: Vec<ModuleRelease> = (catalogue.modules())
@@ -60,7 +62,8 @@ impl Shared {
 }
 
 impl Shared {
-    /// Whether the replica's catalogue names another release of a module than doors see, or than can be called.
+    /// Returns whether the replica's catalogue names a release of a module that is not served or
+    /// cannot be called.
     pub(crate) fn holds_back(&self, name: &str) -> bool {
         let Some(replica) = self.replica.load_full() else { return false };
         let point = replica.point.load();
@@ -69,7 +72,7 @@ impl Shared {
         !self.runtime.is_ready(wanted.digest) || served.module(name).is_none_or(|served| served.digest != wanted.digest)
     }
 
-    /// Whether every module of the replica's catalogue can be called.
+    /// Returns whether every module of the replica's catalogue can be called.
     pub(crate) fn serves_all_modules(&self) -> bool {
         let Some(replica) = self.replica.load_full() else { return true };
         let catalogue = replica.point.load().catalogue.clone();
@@ -77,7 +80,7 @@ impl Shared {
     }
 }
 
-/// Waits until a release can be called here, at most so long.
+/// Waits until a release can be called here, for at most `wait_max`.
 pub(crate) async fn serves(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Spread {
     let deadline = Instant::now() + wait_max;
     loop {
@@ -86,11 +89,11 @@ pub(crate) async fn serves(shared: &Shared, put: &ModulePut, wait_max: Duration)
         if ready || Instant::now() >= deadline {
             return Spread { ready: usize::from(ready), of: 1 };
         }
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 
-/// Prepares what the catalogue names until cancelled.
+/// Prepares the catalogue's modules until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut prepared: BTreeSet<ModuleDigest> = BTreeSet::new();
     let mut failures: HashMap<ModuleDigest, u32> = HashMap::new();
@@ -104,7 +107,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-/// One round. Returns when to try again, when something failed.
+/// Prepares each module once. Returns when to retry, if one failed.
 async fn prepare_all(
     shared: &Arc<Shared>,
     prepared: &mut BTreeSet<ModuleDigest>,
@@ -115,7 +118,7 @@ async fn prepare_all(
     let wanted: BTreeMap<ModuleDigest, &ModuleRelease> =
         catalogue.modules().map(|module| (module.digest, module)).collect();
     let mut retry = None;
-    let mut news = false;
+    let mut changed = false;
     for (digest, module) in &wanted {
         if prepared.contains(digest) && shared.runtime.is_ready(*digest) {
             continue;
@@ -125,13 +128,13 @@ async fn prepare_all(
                 tracing::info!(module = %module.name, version = %module.version, %digest, "module ready");
                 prepared.insert(*digest);
                 failures.remove(digest);
-                news = true;
+                changed = true;
             }
             Err(error) => {
                 let failed = failures.entry(*digest).or_insert(0);
                 *failed += 1;
                 if *failed == 1 {
-                    tracing::warn!(module = %module.name, %digest, %error, "module is not ready; trying again");
+                    tracing::warn!(module = %module.name, %digest, %error, "the module is not ready; retrying");
                 }
                 metrics::counter!("littoral_edge_module_failures_total").increment(1);
                 let pause = RETRY_MIN.saturating_mul(1 << (*failed).min(10)).min(RETRY_MAX);
@@ -139,8 +142,8 @@ async fn prepare_all(
             }
         }
     }
-    if news {
-        // The catalogue may have gone on meanwhile; whatever it is now is what is served.
+    if changed {
+        // Serve the current catalogue, which may have changed in the meantime.
         if let Some(replica) = shared.replica.load_full() {
             let catalogue = replica.point.load().catalogue.clone();
             shared.serve_catalogue(&catalogue);
@@ -177,7 +180,7 @@ async fn prepare(shared: &Shared, module: &ModuleRelease) -> Result<(), FetchErr
     Ok(shared.runtime.prepare(module.digest, component).await?)
 }
 
-/// A component, for those who follow this edge.
+/// Returns a module's component, for edges that follow this one.
 pub(crate) async fn component(shared: &Shared, digest: ModuleDigest) -> Option<Bytes> {
     if let Some(file) = component_file(shared, digest)
         && let Ok(bytes) = tokio::fs::read(file).await
@@ -188,7 +191,7 @@ pub(crate) async fn component(shared: &Shared, digest: ModuleDigest) -> Option<B
     shared.link.calls().ok()?.fetch_module(digest).await.ok()?
 }
 
-/// Keeps a component for the next start. A failure costs only that start a fetch.
+/// Stores a component for the next start. A failure only costs that start a download.
 async fn keep(shared: &Shared, module: &ModuleRelease, component: &Bytes) {
     let Some(file) = component_file(shared, module.digest) else { return };
     let unfinished = file.with_extension("unfinished");
@@ -200,7 +203,7 @@ async fn keep(shared: &Shared, module: &ModuleRelease, component: &Bytes) {
         tokio::fs::rename(&unfinished, &file).await
     };
     if let Err(error) = kept.await {
-        tracing::warn!(module = %module.name, file = %file.display(), %error, "a module's component could not be kept on disk");
+        tracing::warn!(module = %module.name, file = %file.display(), %error, "a module's component could not be stored on disk; the next start downloads it again");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an edge says of itself.
+//! Status and metrics of an edge.
 
 use crate::{
     replica::{Holding, Replica},
@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// How often gauges are set.
+/// The interval at which gauges are updated.
 const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn status(shared: &Shared) -> NodeStatus {
@@ -41,19 +41,19 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         })
         .collect();
     let position = point.as_ref().map_or_else(Position::default, |point| point.resume.position);
-    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.told.clone());
+    let watermark = point.as_ref().map_or_else(Watermark::default, |point| point.portable_watermark.clone());
     let head = shared.head();
     let one_log = point.as_ref().is_some_and(|point| point.lives.is_one_log(head, position));
     let lag = if one_log { head.lsn.0.saturating_sub(position.lsn.0) } else { 0 };
-    let proven = shared.proof.proven(shared.now());
+    let verified = shared.anti_entropy.verified(shared.now());
     let mut gauges = BTreeMap::from([
         ("lag_records".to_owned(), lag as f64),
         ("rows".to_owned(), views.iter().map(|view| view.rows).sum::<u64>() as f64),
         ("row_bytes".to_owned(), views.iter().map(|view| view.bytes).sum::<u64>() as f64),
         ("fills_waiting".to_owned(), shared.fills.waiting() as f64),
     ]);
-    gauges.insert("repairing".to_owned(), f64::from(u8::from(shared.proof.prover.lock().is_repairing())));
-    if let Some((lsn, age)) = proven {
+    gauges.insert("repairing".to_owned(), f64::from(u8::from(shared.anti_entropy.rounds.lock().is_repairing())));
+    if let Some((lsn, age)) = verified {
         gauges.insert("proven_lsn".to_owned(), lsn.0 as f64);
         gauges.insert("proven_age_ms".to_owned(), age.as_millis() as f64);
     }
@@ -67,7 +67,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         epoch: point.as_ref().map_or(Epoch(0), |point| point.epoch),
         position,
         head,
-        // Rounded up, as in answers: never less than the truth.
+        // Rounded up, as in answers, so that it is never too small.
         staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
         watermark,
@@ -81,10 +81,11 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
 
 pub(crate) fn shortfalls(shared: &Shared) -> Shortfalls {
     let fresh = readiness::is_fresh(shared.staleness(), shared.config.fresh_lag_max());
-    let passes_on = shared.link.is_connected() && !shared.leader_lost();
+    let forwards = shared.link.is_connected() && !shared.leader_lost();
     Shortfalls {
         not_fresh: fresh.err().map(|stale| stale.to_string()),
-        not_writable: (!passes_on).then(|| "the leader is not heard, to whom writes are passed on".to_owned()),
+        not_writable: (!forwards)
+            .then(|| "the leader, to which writes are forwarded, is not connected or silent".to_owned()),
     }
 }
 
@@ -109,7 +110,7 @@ fn views(replica: &Replica) -> Vec<ViewStatus> {
         .collect()
 }
 
-/// Sets gauges until cancelled.
+/// Updates gauges until cancelled.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(GAUGES_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,7 +129,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         if let Some(ms) = status.staleness_ms {
             metrics::gauge!("littoral_edge_staleness_ms").set(ms as f64);
         }
-        if let Some((_, age)) = shared.proof.proven(shared.now()) {
+        if let Some((_, age)) = shared.anti_entropy.verified(shared.now()) {
             metrics::gauge!("littoral_edge_proven_age_seconds").set(age.as_secs_f64());
         }
         metrics::gauge!("littoral_edge_fills_waiting").set(shared.fills.waiting() as f64);

@@ -1,4 +1,5 @@
-//! Waiting until a number is reached: the applied LSN, or the time up to which everything is in. After neon's seqwait.
+//! Waiting until a number is reached: an applied LSN, or the time up to which everything is
+//! applied. Modelled on neon's seqwait.
 
 use parking_lot::Mutex;
 use std::{
@@ -7,10 +8,10 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Waiters, by the number that they wait for.
+/// The waiters, by the number for which they wait.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// The smallest number that is waited for; checked without the lock on the applier's way.
+    /// The smallest number with a waiter; checked without the lock, on the applier's path.
     next: AtomicU64,
     waiting: Mutex<Waiting>,
 }
@@ -21,10 +22,10 @@ struct Waiting {
     last_id: u64,
 }
 
-/// A place among the waiters, given up when dropped.
+/// A registered waiter, removed when dropped.
 pub(crate) struct Waiter<'a> {
     progress: &'a Progress,
-    place: (u64, u64),
+    slot: (u64, u64),
     reached: oneshot::Receiver<()>,
 }
 
@@ -35,25 +36,25 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// A place to wait for `number`. The caller then looks once more whether it has been reached, and waits if not.
-    /// `None` when `max` are waiting already.
+    /// Registers a waiter for `number`. The caller then checks again whether it has been reached,
+    /// and waits if not. Returns `None` if `max` waiters exist already.
     pub(crate) fn wait_for(&self, number: u64, max: usize) -> Option<Waiter<'_>> {
         let mut waiting = self.waiting.lock();
         if waiting.by_number.len() >= max {
             return None;
         }
         waiting.last_id += 1;
-        let place = (number, waiting.last_id);
+        let slot = (number, waiting.last_id);
         let (sender, reached) = oneshot::channel();
-        waiting.by_number.insert(place, sender);
+        waiting.by_number.insert(slot, sender);
         self.store_next(&waiting);
-        Some(Waiter { progress: self, place, reached })
+        Some(Waiter { progress: self, slot, reached })
     }
 
-    /// `number` is reached: wakes those who wait for it or less.
+    /// Notes that `number` is reached, and wakes the waiters for it and for smaller numbers.
     pub(crate) fn advance(&self, number: u64) {
-        // Sequentially consistent, as is the store in `wait_for`: either the waiter's second look sees what was
-        // published before this call, or this load sees the waiter.
+        // Sequentially consistent, like the store in `wait_for`: either the waiter's second check
+        // sees what was published before this call, or this load sees the waiter.
         if self.next.load(Ordering::SeqCst) > number {
             return;
         }
@@ -66,12 +67,12 @@ impl Progress {
         self.store_next(&waiting);
         drop(waiting);
         for sender in reached.into_values() {
-            // Whoever waited may have given up.
+            // The waiter may have been dropped.
             let _ = sender.send(());
         }
     }
 
-    /// Wakes everyone, for another look: what they wait for may mean something else now.
+    /// Wakes all waiters to check again, because their numbers may have changed meaning.
     pub(crate) fn wake_all(&self) {
         self.advance(u64::MAX);
     }
@@ -83,9 +84,9 @@ impl Progress {
 }
 
 impl Waiter<'_> {
-    /// Returns when woken.
+    /// Waits until woken.
     pub(crate) async fn woken(&mut self) {
-        // A sender is dropped only after it has sent.
+        // The sender is dropped only after it has sent.
         let _ = (&mut self.reached).await;
     }
 }
@@ -93,7 +94,7 @@ impl Waiter<'_> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut waiting = self.progress.waiting.lock();
-        if waiting.by_number.remove(&self.place).is_some() {
+        if waiting.by_number.remove(&self.slot).is_some() {
             self.progress.store_next(&waiting);
         }
     }
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_those_who_wait_for_less_are_woken() {
+    async fn only_waiters_for_smaller_numbers_are_woken() {
         let progress = Progress::default();
         let mut three = progress.wait_for(3, 10).expect("room");
         let mut five = progress.wait_for(5, 10).expect("room");
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_and_given_back() {
+    fn waiters_are_bounded_and_removed_when_dropped() {
         let progress = Progress::default();
         let one = progress.wait_for(1, 1);
         assert!(one.is_some() && progress.wait_for(1, 1).is_none());

@@ -1,4 +1,5 @@
-//! An edge as a relay: what it follows it serves onward, so that the leader's cost does not grow with the edges.
+//! The edge as a relay: it publishes what it follows, so the leader's cost does not grow with the
+//! number of edges.
 
 use crate::{handle::Handle, modules};
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use littoral_model::{
 };
 use tokio::sync::watch;
 
-/// Rows in one chunk of a snapshot for a subscriber.
+/// The number of rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
 
 impl FeedSource for Handle {
@@ -31,7 +32,7 @@ impl FeedSource for Handle {
     }
 
     fn generation(&self) -> u64 {
-        self.shared.replica.load().as_ref().map_or(0, |replica| replica.numbering.number())
+        self.shared.replica.load().as_ref().map_or(0, |replica| replica.generation.number())
     }
 
     fn lives(&self) -> RegionLives {
@@ -57,7 +58,7 @@ impl FeedSource for Handle {
 
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
         let replica = self.shared.replica.load_full();
-        let replica = replica.ok_or_else(|| FeedReadError::NotHeld("this relay holds nothing yet".to_owned()))?;
+        let replica = replica.ok_or_else(|| FeedReadError::NotHeld("it has no data yet".to_owned()))?;
         relay::snapshot(&replica, ROWS_PER_CHUNK)
     }
 
@@ -72,7 +73,8 @@ impl FeedSource for Handle {
         })
     }
 
-    /// The leader's own: rows of a relay may be what is to be mended.
+    /// Fetches the bucket from the leader, because a relay's own rows may be the ones that need
+    /// repair.
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         Box::pin(async move {
             let calls = self.shared.link.calls().map_err(ReadError::LeaderUnavailable)?;

@@ -2,7 +2,7 @@
 
 use crate::{
     progress::Waiter,
-    replica::{Point, Replica},
+    replica::{AppliedPoint, Replica},
     shared::Shared,
 };
 use littoral_edge_core::{
@@ -12,7 +12,7 @@ use littoral_edge_core::{
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
     lives::RegionLives,
-    read::{Place, ReadAnswer, ReadError, ReadRequest},
+    read::{KeyIndex, ReadAnswer, ReadError, ReadRequest},
     region::Region,
     row::Row,
 };
@@ -47,7 +47,7 @@ pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) ->
             Err(FillFailure::Replaced) => {}
         }
     }
-    Err(ReadError::Overloaded("snapshots kept replacing the replica while it was read".to_owned()))
+    Err(ReadError::Overloaded("snapshots kept replacing the replica during the read; retry".to_owned()))
 }
 
 async fn of_one_replica(
@@ -114,7 +114,7 @@ struct Arrival {
 
 /// Waits until the demand may be met.
 async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Arrival) -> Result<(), ReadError> {
-    let Some(mut place) = place(shared, unmet)? else { return Err(unmet.error()) };
+    let Some(mut waiter) = waiter(shared, unmet)? else { return Err(unmet.error()) };
     // Decides whether a position of the followed log can never be reached.
     let max = shared.config.waiting_reads_max;
     let never = unmet.never(&shared.configured.load());
@@ -143,7 +143,7 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Ar
     };
     let woken = async {
         tokio::select! {
-            () = place.woken() => {}
+            () = waiter.woken() => {}
             () = decided => {}
         }
     };
@@ -151,9 +151,9 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Ar
 }
 
 /// Returns a waiter for the progress that may meet the demand. `None` if waiting cannot help.
-fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
+fn waiter<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
-    let place = match unmet {
+    let waiter = match unmet {
         Unmet::Leader | Unmet::Quorum | Unmet::Lost { .. } => return Ok(None),
         Unmet::Stale { max: staleness_max, .. } => {
             let target = shared.now().saturating_sub(*staleness_max);
@@ -161,8 +161,8 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
         }
         Unmet::Behind { .. } => shared.applied.wait_for(unmet.look_at().map_or(u64::MAX, |lsn| lsn.0), max),
     };
-    match place {
-        Some(place) => Ok(Some(place)),
+    match waiter {
+        Some(waiter) => Ok(Some(waiter)),
         None => Err(ReadError::TooManyWaiting(max)),
     }
 }
@@ -171,17 +171,17 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
 fn held(
     shared: &Shared,
     replica: &Replica,
-    point: &Point,
+    point: &AppliedPoint,
     staleness: Option<Duration>,
     request: &ReadRequest,
     rows: &mut Vec<Vec<Option<Row>>>,
-    misses: &mut Vec<Place>,
+    misses: &mut Vec<KeyIndex>,
 ) -> Freshness {
     let over_budget = core::local(replica, request, rows, misses);
     let degraded = shared.apart().or(over_budget.then_some(Degraded::OverBudget));
     Freshness {
         position: point.resume.position,
-        watermark: point.told.clone(),
+        watermark: point.portable_watermark.clone(),
         staleness,
         source: Source::Replica,
         regions: Vec::new(),
@@ -193,7 +193,7 @@ fn held(
 async fn read_and_fill(
     shared: &Arc<Shared>,
     replica: &Replica,
-    point: &Point,
+    point: &AppliedPoint,
     staleness: Option<Duration>,
     request: &ReadRequest,
     degraded: Option<Degraded>,
@@ -233,8 +233,8 @@ async fn fill(
     let deadline = Instant::now() + wait_max;
     let mut unavailable = None;
     loop {
-        let places = match filling.next_round() {
-            Ok(places) => places,
+        let keys = match filling.next_round() {
+            Ok(keys) => keys,
             Err(FillFailure::Failed(error @ ReadError::LeaderUnavailable(_))) => {
                 answer.unknown.extend(filling.misses());
                 unavailable = Some(error);
@@ -242,19 +242,19 @@ async fn fill(
             }
             Err(error) => return Err(error),
         };
-        if places.is_empty() {
+        if keys.is_empty() {
             answer.unknown.sort_unstable();
             return Ok(unavailable);
         }
-        let mut fills = Vec::with_capacity(places.len());
-        for (read, key) in places {
+        let mut fills = Vec::with_capacity(keys.len());
+        for (read, key) in keys {
             let (view, bytes) = request
                 .reads
                 .get(read as usize)
-                .map_or_else(Default::default, |asked| (asked.view, asked.keys.get(key as usize)));
-            fills.push(((read, key), crate::fills::ask(shared, view, bytes)?));
+                .map_or_else(Default::default, |view_read| (view_read.view, view_read.keys.get(key as usize)));
+            fills.push(((read, key), crate::fills::request(shared, view, bytes)?));
         }
-        for (place, fill) in fills {
+        for (index, fill) in fills {
             let outcome = match timeout_at(deadline, fill).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err(ReadError::LeaderUnavailable("the call was abandoned".to_owned())),
@@ -264,9 +264,9 @@ async fn fill(
                 }
             };
             match outcome {
-                Ok(answered) => filling.filled(place, answered, &mut answer.rows),
+                Ok(filled) => filling.filled(index, filled, &mut answer.rows),
                 Err(error @ ReadError::LeaderUnavailable(_)) => {
-                    answer.unknown.push(place);
+                    answer.unknown.push(index);
                     unavailable.get_or_insert(error);
                 }
                 Err(error) => return Err(error.into()),
@@ -283,17 +283,17 @@ fn lives(shared: &Shared) -> Arc<RegionLives> {
 /// Sends the whole read to the leader.
 async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
-    let asked_at = Instant::now();
+    let sent_at = Instant::now();
     let read = calls.read(request.reads.clone(), Consistency::Leader).await?;
-    read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, asked_at)
+    read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Leader, sent_at)
 }
 
 /// Sends the whole read to a majority of the regions' leaders, through our leader.
 async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
     let calls = shared.link.calls().map_err(ReadError::LeaderUnavailable)?;
-    let asked_at = Instant::now();
+    let sent_at = Instant::now();
     let (read, regions) = calls.quorum(request.reads.clone(), request.demand.wait_max).await?;
-    let mut answer = read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Quorum, asked_at)?;
+    let mut answer = read.into_answer((region(shared), &lives(shared)), &request.demand, Source::Quorum, sent_at)?;
     answer.freshness.regions = regions;
     Ok(answer)
 }

@@ -1,7 +1,8 @@
 //! Files of rows: the local snapshot and detached tails.
 //!
-//! `magic | version`, then blocks of `u8 kind | u32 LE length | u64 LE XXH3 | payload`: a head, rows, and an end that counts them. A
-//! file is written beside the one that it replaces, synced, and renamed over it; one that is not whole is refused.
+//! `magic | version`, then blocks of `u8 kind | u32 LE length | u64 LE XXH3 | payload`: a head,
+//! rows, and an end with the number of rows. A file is written next to the one that it replaces,
+//! synced, and renamed over it. An incomplete file is rejected.
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -11,19 +12,19 @@ use std::{
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A block ends with so many rows, or when it has come to so many bytes.
+/// A block ends at this number of rows, or at this size in bytes.
 pub(crate) const ROWS_PER_BLOCK: usize = 2_048;
 pub(crate) const BLOCK_LEN: usize = 4 << 20;
 
-/// What kind of file it is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) magic: &'static [u8; 8],
     /// The format that is written.
     pub(crate) version: u32,
-    /// The oldest one that is read.
+    /// The oldest format that can be read.
     pub(crate) version_min: u32,
-    /// For errors.
+    /// The name of the kind, for errors.
     pub(crate) name: &'static str,
 }
 
@@ -36,14 +37,14 @@ pub(crate) enum Error {
     Damaged { path: PathBuf, reason: String },
 }
 
-/// The shortest row, in bytes: its length and one byte for each of its fields.
+/// The minimum size of a row in bytes: its length, and one byte for each field.
 const ROW_LEN_MIN: u64 = 4 + 7;
 
 const HEAD: u8 = 1;
 const ROWS: u8 = 2;
 const END: u8 = 3;
 
-/// Writes a file. One that is not finished leaves nothing behind.
+/// Writes a file. A file that is not finished is removed.
 pub(crate) struct Writer {
     out: BufWriter<File>,
     path: PathBuf,
@@ -53,7 +54,7 @@ pub(crate) struct Writer {
 /// Reads a file, block by block.
 pub(crate) struct Reader {
     input: BufReader<File>,
-    /// Bytes of the file that are not read yet.
+    /// The number of unread bytes of the file.
     left: u64,
     path: PathBuf,
     version: u32,
@@ -81,7 +82,8 @@ impl Writer {
         self.block(ROWS, rows)
     }
 
-    /// Makes the file the one that is read at the next start: synced, renamed, and its directory synced.
+    /// Makes this the file that the next start reads: syncs it, renames it, and syncs its
+    /// directory.
     pub(crate) fn finish(mut self, rows: u64) -> Result<(), Error> {
         self.block(END, &rows.to_le_bytes())?;
         let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
@@ -108,13 +110,13 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // Finished, it has another name.
+        // A finished file has another name.
         let _ = std::fs::remove_file(&self.unfinished);
     }
 }
 
 impl Reader {
-    /// `None` when there is no file.
+    /// Opens a file; returns `None` if it does not exist.
     pub(crate) fn open(kind: Kind, path: &Path) -> Result<Option<Self>, Error> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -127,18 +129,20 @@ impl Reader {
         let mut start = [0; 12];
         reader.exactly(&mut start)?;
         if &start[..8] != kind.magic {
-            return Err(reader.damaged(format!("it is no {}", kind.name)));
+            return Err(reader.damaged(format!("it is not a {}", kind.name)));
         }
         let version = u32::from_le_bytes([start[8], start[9], start[10], start[11]]);
         let Kind { version: newest, version_min: oldest, .. } = kind;
         if !(oldest..=newest).contains(&version) {
-            return Err(reader.damaged(format!("it has format {version}, this build reads {oldest} to {newest}")));
+            return Err(
+                reader.damaged(format!("it has format {version}, but this build reads formats {oldest} to {newest}"))
+            );
         }
         reader.version = version;
         Ok(Some(reader))
     }
 
-    /// The file's format.
+    /// Returns the file's format.
     pub(crate) fn version(&self) -> u32 {
         self.version
     }
@@ -150,12 +154,13 @@ impl Reader {
         }
     }
 
-    /// The most rows that can still come, whatever the head says: what is set aside for them is bounded by the file.
+    /// Returns the maximum number of rows in the rest of the file, whatever its head states, so
+    /// that the memory reserved for them is bounded by the file's size.
     pub(crate) fn rows_max(&self) -> u64 {
         self.left / ROW_LEN_MIN
     }
 
-    /// The next block of rows; `None` at the end.
+    /// Returns the next block of rows; `None` at the end.
     pub(crate) fn rows(&mut self) -> Result<Option<Vec<u8>>, Error> {
         match self.block()? {
             (ROWS, payload) => Ok(Some(payload)),
@@ -170,12 +175,12 @@ impl Reader {
         }
     }
 
-    /// Checks that as many rows were read as were written.
+    /// Checks that the number of rows read equals the number written.
     pub(crate) fn finish(self, rows: u64) -> Result<(), Error> {
         if self.rows_at_end == Some(rows) {
             Ok(())
         } else {
-            Err(self.damaged(format!("it has {rows} rows and says {:?}", self.rows_at_end)))
+            Err(self.damaged(format!("it contains {rows} rows, but its end states {:?}", self.rows_at_end)))
         }
     }
 
@@ -187,15 +192,16 @@ impl Reader {
         let mut head = [0; 13];
         self.exactly(&mut head)?;
         let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        // The length is not covered by the checksum: hold it against the file before memory is taken for it.
+        // The checksum does not cover the length. Check it against the file before memory is
+        // allocated for it.
         if len as u64 > self.left {
-            return Err(self.damaged("it ends early".to_owned()));
+            return Err(self.damaged("it is truncated".to_owned()));
         }
         let mut payload = vec![0; len];
         self.exactly(&mut payload)?;
         let checksum = xxh3_64(&payload).to_le_bytes();
         if checksum != head[5..] {
-            return Err(self.damaged("a block's checksum does not fit".to_owned()));
+            return Err(self.damaged("a block's checksum does not match".to_owned()));
         }
         Ok((head[0], payload))
     }
@@ -203,7 +209,7 @@ impl Reader {
     fn exactly(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
         self.left = self.left.saturating_sub(bytes.len() as u64);
         self.input.read_exact(bytes).map_err(|source| match source.kind() {
-            ErrorKind::UnexpectedEof => self.damaged("it ends early".to_owned()),
+            ErrorKind::UnexpectedEof => self.damaged("it is truncated".to_owned()),
             _ => Error::Io { path: self.path.clone(), source },
         })
     }

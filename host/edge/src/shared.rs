@@ -1,7 +1,8 @@
-//! What the tasks of an edge and its readers share.
+//! The state shared by an edge's tasks and its readers.
 
 use crate::{
-    config::Config, fills::Fills, leader_link::LeaderLink, progress::Progress, proof::Proof, replica::Replica,
+    anti_entropy::AntiEntropyState, config::Config, fills::FillQueue, leader_link::LeaderLink, progress::Progress,
+    replica::Replica,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use littoral_edge_core::relay::Relay;
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) runtime: Arc<dyn ModuleRuntime>,
-    /// `None` until the first snapshot, local or the leader's, is complete.
+    /// `None` until the first snapshot, local or from the leader, is complete.
     pub(crate) replica: ArcSwapOption<Replica>,
     /// Whether there is a replica.
     pub(crate) has_data: watch::Sender<bool>,
@@ -36,36 +37,37 @@ pub(crate) struct Shared {
     pub(crate) served: ArcSwap<Catalogue>,
     pub(crate) link: LeaderLink,
     pub(crate) relay: Relay,
-    /// Where those who follow this edge may get to.
+    /// The position up to which this relay's subscribers may read.
     pub(crate) relay_head: watch::Sender<Position>,
-    pub(crate) proof: Proof,
-    /// The leader's digests, for those who follow this edge.
+    pub(crate) anti_entropy: AntiEntropyState,
+    /// The leader's digests, for this relay's subscribers.
     pub(crate) checkpoints: watch::Sender<Checkpoints>,
-    pub(crate) fills: Fills,
-    /// Applied LSNs.
+    pub(crate) fills: FillQueue,
+    /// Waiters for applied LSNs.
     pub(crate) applied: Progress,
-    /// Nanoseconds of [`Shared::now`] up to which everything is in.
+    /// Waiters for times, in nanoseconds of [`Shared::now`], up to which everything is applied.
     pub(crate) fresh: Progress,
-    /// The log that the leader's address serves, while that is not followed as rows of another are held.
+    /// The log that the leader's address serves, if it is rejected because rows of another log are
+    /// held.
     pub(crate) offered: ArcSwapOption<OfferedLog>,
-    /// The regions that the leader's configuration names, as it has said last; none where that is not known.
+    /// The regions in the leader's configuration, as it stated last; empty if unknown.
     pub(crate) configured: ArcSwap<Vec<Region>>,
-    /// The log that an operator has asked this edge to adopt, until the follower takes it.
+    /// The log that an operator wants this edge to adopt, until the follower handles the request.
     pub(crate) adopting: Mutex<Option<Incarnation>>,
     pub(crate) adopted: Notify,
-    /// The lock of whichever task writes the local snapshot or a tail.
+    /// Held by the task that writes the local snapshot or a detached tail.
     pub(crate) saving: tokio::sync::Mutex<()>,
-    /// The catalogue's modules may have changed.
+    /// Notified when the catalogue's modules may have changed.
     pub(crate) modules_changed: Notify,
-    /// The origin of times here: nothing but differences of it is used.
+    /// The origin of times. Only differences from it are used.
     started: Instant,
-    /// Nanoseconds; zero for never.
+    /// In nanoseconds; zero for never.
     fresh_at: AtomicU64,
     heard_at: AtomicU64,
     heartbeat_ms: AtomicU64,
-    /// What is followed is a relay, and it has lost its way to the leader.
+    /// Whether the followed publisher is a relay that has lost its connection to the leader.
     beyond_lost: AtomicBool,
-    /// The leader's clock, as last heard; zero for never.
+    /// The leader's latest clock reading; zero for none.
     leader_clock: AtomicU64,
     head: ArcSwap<Position>,
 }
@@ -73,11 +75,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, runtime: Arc<dyn ModuleRuntime>) -> Self {
         Self {
-            fills: Fills::new(config.fills_waiting_max, config.fill_calls_max),
+            fills: FillQueue::new(config.fills_waiting_max, config.fill_calls_max),
             link: LeaderLink::default(),
             relay: Relay::new(config.relay_bytes_max),
             relay_head: watch::Sender::new(Position::default()),
-            proof: Proof::default(),
+            anti_entropy: AntiEntropyState::default(),
             checkpoints: watch::Sender::default(),
             config,
             runtime,
@@ -102,12 +104,12 @@ impl Shared {
         }
     }
 
-    /// Monotonic time since the start; never zero.
+    /// Returns the monotonic time since the start, never zero.
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed() + Duration::from_nanos(1)
     }
 
-    /// How far behind the leader the replica is at most.
+    /// Returns an upper bound of how far the replica is behind the leader.
     pub(crate) fn staleness(&self) -> Option<Duration> {
         match self.fresh_at.load(Relaxed) {
             0 => None,
@@ -115,7 +117,8 @@ impl Shared {
         }
     }
 
-    /// Publishes the time up to which everything is in; `None` when nothing is known of the log that is followed now.
+    /// Publishes the time up to which everything is applied; `None` if nothing is known about the
+    /// log that is followed now.
     pub(crate) fn set_fresh_at(&self, at: Option<Duration>) {
         let nanos = at.map_or(0, |at| at.as_nanos() as u64);
         if self.fresh_at.swap(nanos, Relaxed) != nanos {
@@ -123,17 +126,18 @@ impl Shared {
         }
     }
 
-    /// Whether everything is here that the leader had at this time, by [`Shared::now`].
+    /// Returns whether everything that the leader had at this time, by [`Shared::now`], is
+    /// applied.
     pub(crate) fn is_fresh_since(&self, at: Duration) -> bool {
         self.fresh_at.load(Relaxed) >= at.as_nanos() as u64
     }
 
-    /// Something came from the leader: it lives.
+    /// Notes a sign of life from the leader.
     pub(crate) fn heard(&self) {
         self.heard_at.store(self.now().as_nanos() as u64, Relaxed);
     }
 
-    /// The leader's log goes on at least to here.
+    /// Notes that the leader's log extends at least to this position.
     pub(crate) fn heard_head(&self, head: Position) {
         let known = self.head.load();
         if known.incarnation != head.incarnation || known.lsn < head.lsn {
@@ -153,12 +157,12 @@ impl Shared {
         self.heartbeat_ms.store(u64::from(ms.max(1)), Relaxed);
     }
 
-    /// Whether the relay that is followed has said that the leader is lost to it.
+    /// Notes whether the followed relay reports that it has lost the leader.
     pub(crate) fn heard_beyond_lost(&self, lost: bool) {
         self.beyond_lost.store(lost, Relaxed);
     }
 
-    /// Whether the leader was silent for too many heartbeats, here or at the relay that is followed.
+    /// Returns whether the leader has missed too many heartbeats, here or at the followed relay.
     pub(crate) fn leader_lost(&self) -> bool {
         if self.beyond_lost.load(Relaxed) {
             return true;
@@ -169,7 +173,7 @@ impl Shared {
         heard_at == 0 || self.now().saturating_sub(Duration::from_nanos(heard_at)) > allowed
     }
 
-    /// Why the answers are less than they should be, when the leader is not followed.
+    /// Returns why answers are degraded, if the leader is not followed.
     pub(crate) fn apart(&self) -> Option<Degraded> {
         if self.offered.load().is_some() {
             return Some(Degraded::OtherLog);
@@ -177,19 +181,20 @@ impl Shared {
         self.leader_lost().then_some(Degraded::LeaderLost)
     }
 
-    /// The newest record that the leader is known to have.
+    /// Returns the leader's newest known record.
     pub(crate) fn head(&self) -> Position {
         **self.head.load()
     }
 
-    /// Serves another replica: the local snapshot's, or one that a leader's snapshot has made.
+    /// Serves another replica, from the local snapshot or a snapshot of the leader.
     pub(crate) fn swap_replica(&self, replica: Arc<Replica>) {
         let point = replica.point.load_full();
         let catalogue = point.catalogue.clone();
-        self.proof.restart(replica.exact_from());
-        // A read plans by the catalogue, reads the replica, and then looks whether the catalogue is still the same. So
-        // between the rows of two logs, or of two copies of one that went on apart, whose views have other numbers, there is a
-        // moment without any; and names are there before the rows are.
+        self.anti_entropy.restart(replica.exact_from());
+        // A read plans with the catalogue, reads the replica, and then checks that the catalogue
+        // is still the same. View IDs differ between two logs, and between two copies of a log
+        // that continued separately. So between the rows of the two there must be a moment without
+        // any, and the catalogue is published before the rows.
         let other_log = |old: &Replica| {
             let one_log = point.lives.is_one_log(old.position(), point.resume.position);
             !one_log && !Arc::ptr_eq(&old.table, &replica.table)

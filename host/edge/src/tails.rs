@@ -1,5 +1,6 @@
-//! Detached tails: rows of records that the followed log has lost, as it was put back to an older copy of itself. They are kept in
-//! files of the data directory until an operator merges or drops them (`host/decisions/0013-lives-of-a-log.md`).
+//! Detached tails: rows of records that the followed log has lost in a rollback. They are kept in
+//! files of the data directory until an operator merges or drops them
+//! (`host/decisions/0013-lives-of-a-log.md`).
 
 mod file;
 mod keep;
@@ -18,10 +19,10 @@ use littoral_model::{
 };
 use std::{collections::HashMap, fs, ops::ControlFlow, path::PathBuf, sync::Arc, time::SystemTime};
 
-/// The tails that an edge keeps in its data directory.
+/// The tails in an edge's data directory.
 pub(crate) struct KeptTails(pub(crate) Arc<Shared>);
 
-/// One of them.
+/// One detached tail.
 struct Kept {
     path: PathBuf,
     modified: SystemTime,
@@ -47,8 +48,8 @@ impl KeptTails {
                     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                     all.push(Kept { path, modified, head, status });
                 }
-                // The others can still be listed.
-                Err(error) => tracing::warn!(%error, "a detached tail is left out of the list"),
+                // The other tails can still be listed.
+                Err(error) => tracing::warn!(%error, "a detached tail cannot be read and is not listed"),
             }
         }
         all.sort_by(|a, b| (a.modified, &a.status.name).cmp(&(b.modified, &b.status.name)));
@@ -57,7 +58,9 @@ impl KeptTails {
 
     fn find(&self, name: &str) -> Result<Kept, WriteError> {
         let found = self.all()?.into_iter().find(|kept| kept.status.name == name);
-        found.ok_or_else(|| WriteError::Invalid(format!("no tail is called '{name}' at this edge; list them")))
+        found.ok_or_else(|| {
+            WriteError::Invalid(format!("this edge has no detached tail '{name}'; list them with `littoral tails`"))
+        })
     }
 }
 
@@ -97,7 +100,7 @@ impl Tails for KeptTails {
 
     fn drop_tail(&self, name: &str) -> Result<(), WriteError> {
         let Kept { path, status, .. } = self.find(name)?;
-        tracing::warn!(tail = status.name, first = status.first.0, last = status.last.0, "a detached tail is dropped");
+        tracing::warn!(tail = status.name, first = status.first.0, last = status.last.0, "dropping a detached tail");
         file::remove(&path).map_err(|error| unusable(&error))
     }
 }

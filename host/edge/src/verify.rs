@@ -1,7 +1,8 @@
-//! Proving this edge equal to its leader because somebody asks: a checkpoint now, a scrub, and resident rows one by one.
+//! Verification on request: compares this edge with its leader through a new checkpoint, a scrub,
+//! and a row-by-row comparison of resident views.
 
 use crate::{
-    proof,
+    anti_entropy,
     replica::{Holding, Replica},
     shared::Shared,
 };
@@ -15,20 +16,21 @@ use littoral_model::{
     row::Row,
     view::{FeatureView, ViewId},
 };
-use littoral_protocol::proof::Round;
+use littoral_protocol::anti_entropy::Round;
 use littoral_replica::Held;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// How long a round may take: a scrub of every row, and repairs.
+/// The maximum duration of a round: a scrub of every row, and repairs.
 const ROUND_WAIT_MAX: Duration = Duration::from_secs(120);
-/// A checkpoint that came while another round went on began none: another is asked for.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How often we look.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Resident rows that are compared in one call.
+/// The interval between checkpoint requests. A checkpoint that arrives during another round starts
+/// none, so another one is requested.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval between checks for the end of a round.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
+/// The number of resident rows compared in one call.
 const ROWS_PER_CALL: usize = 2_048;
 
 pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError> {
@@ -37,10 +39,10 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     let replica = shared.replica.load_full().ok_or(ReadError::NotReady)?;
     let _hurried = replica.table.hurry_scrubs();
     let found = round(shared, &calls).await?;
-    let clean = found.differed.is_empty() && found.spoilt.is_empty();
-    // What was mended is compared again.
+    let clean = found.differed.is_empty() && found.corrupted.is_empty();
+    // Repaired buckets are compared again.
     let last = if clean { found.clone() } else { round(shared, &calls).await? };
-    let proven = shared.proof.prover.lock().proven().clone();
+    let verified = shared.anti_entropy.rounds.lock().verified().clone();
     let mut views = Vec::new();
     let catalogue = replica.point.load().catalogue.clone();
     for view in catalogue.views() {
@@ -50,7 +52,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
             Some(Holding::Elsewhere) | None => elsewhere(view),
         });
     }
-    let at = proven.values().filter(|proven| proven.lsn == last.lsn).map(|proven| proven.at).max();
+    let at = verified.values().filter(|verified| verified.lsn == last.lsn).map(|verified| verified.at).max();
     Ok(Verification {
         equal: views
             .iter()
@@ -62,25 +64,25 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Result<Verification, ReadError>
     })
 }
 
-/// Has the leader take a checkpoint, and waits until this edge is through with it.
+/// Makes the leader take a checkpoint, and waits until this edge has completed a round with it.
 async fn round(shared: &Shared, calls: &CallClient) -> Result<Round, ReadError> {
     let deadline = Instant::now() + ROUND_WAIT_MAX;
-    let before = shared.proof.prover.lock().finished().map_or(0, |round| round.number);
+    let before = shared.anti_entropy.rounds.lock().finished().map_or(0, |round| round.number);
     let mut from = None::<Lsn>;
     while Instant::now() < deadline {
         let lsn = calls.checkpoint().await?;
         let from = *from.get_or_insert(lsn);
-        let ask_again = Instant::now() + ASK_EVERY;
-        while Instant::now() < ask_again {
-            let finished = shared.proof.prover.lock().finished().cloned();
+        let retry_at = Instant::now() + REQUEST_INTERVAL;
+        while Instant::now() < retry_at {
+            let finished = shared.anti_entropy.rounds.lock().finished().cloned();
             if let Some(round) = finished.filter(|round| round.number > before && round.lsn >= from) {
                 return Ok(round);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
     Err(ReadError::LeaderUnavailable(format!(
-        "this edge has not come to an end with a checkpoint within {} s; see its log, and try again",
+        "this edge did not complete the comparison with a checkpoint within {} s; check its log, and retry",
         ROUND_WAIT_MAX.as_secs()
     )))
 }
@@ -89,10 +91,10 @@ fn full(replica: &Replica, view: &FeatureView, found: &Round, last: &Round) -> V
     let of_view = |buckets: &std::collections::BTreeSet<(ViewId, u8)>| -> Vec<u8> {
         buckets.iter().filter(|(id, _)| *id == view.id).map(|(_, bucket)| *bucket).collect()
     };
-    let (buckets_differed, buckets_spoilt) = (of_view(&found.differed), of_view(&found.spoilt));
+    let (buckets_differed, buckets_spoilt) = (of_view(&found.differed), of_view(&found.corrupted));
     let clean = buckets_differed.is_empty() && buckets_spoilt.is_empty();
     let equal_now =
-        last.compared.contains(&view.id) && of_view(&last.differed).is_empty() && of_view(&last.spoilt).is_empty();
+        last.compared.contains(&view.id) && of_view(&last.differed).is_empty() && of_view(&last.corrupted).is_empty();
     ViewVerification {
         view: view.name.clone(),
         residency: "full".to_owned(),
@@ -118,7 +120,8 @@ fn elsewhere(view: &FeatureView) -> ViewVerification {
     }
 }
 
-/// Compares what is held of a resident view row by row. A row that differs is forgotten: the next read asks for it.
+/// Compares the held rows of a resident view one by one. A row that differs is removed, and the
+/// next read fetches it.
 async fn resident(
     shared: &Shared,
     replica: &Arc<Replica>,
@@ -134,7 +137,7 @@ async fn resident(
         let mut keys = KeyBatch::default();
         held.iter().for_each(|row| keys.push(row.key()));
         let read = calls.read(vec![ViewRead { view: view.id, keys }], Consistency::Leader).await?;
-        proof::reach(shared, replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
+        anti_entropy::reach(shared, replica, read.as_of).await.map_err(ReadError::LeaderUnavailable)?;
         rows += held.iter().filter(|row| !row.is_tombstone()).count() as u64;
         for (held, theirs) in held.iter().zip(read.rows.into_iter().flatten()) {
             if differs(replica, view.id, held.key(), theirs.as_ref(), read.as_of.lsn) {
@@ -155,15 +158,16 @@ async fn resident(
     })
 }
 
-/// Whether what is held now is not what the leader has. What the feed has brought since is not judged, and neither is a
-/// leader's row that is newer than what it read as of: the feed is about to bring it.
+/// Returns whether the held row differs from the leader's. Rows that the feed has changed since
+/// are not compared, and neither is a leader's row newer than its position, which the feed is
+/// about to send.
 fn differs(replica: &Replica, view: ViewId, key: &[u8], theirs: Option<&Row>, as_of: Lsn) -> bool {
     match (replica.table.get(view, key), theirs) {
         (Held::Row(held), _) if held.header().lsn > as_of => false,
         (_, Some(theirs)) if theirs.header().lsn > as_of => false,
         (Held::Row(held), Some(theirs)) => Sum::of(&held) != Sum::of(theirs),
         (Held::Row(_), None) => true,
-        // A tombstone or a miss may have come with the feed since; evicted rows are held no more.
+        // The feed may have brought a tombstone or a miss since; an evicted row is no longer held.
         (Held::Absent | Held::Unknown, _) => false,
     }
 }

@@ -91,9 +91,9 @@ async fn a_publisher_of_the_older_release_is_followed() {
             message => message,
         };
         match subscriber.receive(message).unwrap() {
-            Effect::Greeted(hello) => assert_eq!((hello.mode, hello.lives.iter().count()), (Mode::Snapshot, 0)),
-            Effect::TakeRows { rows: some, .. } => rows += some,
-            Effect::FinishSnapshot => break,
+            Action::Greeted(hello) => assert_eq!((hello.mode, hello.lives.iter().count()), (Mode::Snapshot, 0)),
+            Action::AddRows { rows: some, .. } => rows += some,
+            Action::FinishSnapshot => break,
             _ => {}
         }
     }

@@ -133,7 +133,7 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
     let source = definition.details.source.clone().unwrap_or_default();
     let created = match (&options.created, source.created) {
         _ if options.ignore_created => Created::Unused,
-        (Some(wanted), _) => Created::Wanted(wanted.clone()),
+        (Some(wanted), _) => Created::Required(wanted.clone()),
         (None, Some(named)) => Created::Named(named),
         (None, None) => Created::IfThere(CREATED.to_owned()),
     };
@@ -144,7 +144,7 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
         field_mapping: source.field_mapping,
         created,
         extra: Extra::Ignore,
-        missing: if options.missing_as_null { Missing::Null } else { Missing::Refuse },
+        missing: if options.missing_as_null { Missing::Null } else { Missing::Reject },
     };
     let (path, view) = (path.to_owned(), definition.view.clone());
     blocking("file check", move || {

@@ -97,7 +97,7 @@ impl State {
 
     fn own_content(&mut self, lsn: Lsn) {
         let position = self.position(lsn);
-        Arc::make_mut(&mut self.known.origins).own(self.identity.region, position);
+        Arc::make_mut(&mut self.known.origins).set_own(self.identity.region, position);
     }
 
     /// The position of a record of this log.
@@ -108,7 +108,7 @@ impl State {
 
     fn begin(&mut self, region: Region, start: Start) {
         Arc::make_mut(&mut self.known.lives).entry(region, start.life).begin(start);
-        Arc::make_mut(&mut self.known.origins).cut(region, start.shared);
+        Arc::make_mut(&mut self.known.origins).note_cut(region, start.shared);
     }
 
     /// What a write that is durable from `first` to `last` may rely on.
@@ -127,9 +127,9 @@ impl State {
         if record.is_content() && record.origin != self.identity.region {
             let origins = Arc::make_mut(&mut self.known.origins);
             if judged {
-                origins.came(record.origin, record.origin_lsn, record.hlc);
+                origins.note_row(record.origin, record.origin_lsn, record.hlc);
             } else {
-                origins.foreign(record.origin, record.hlc);
+                origins.note_foreign_row(record.origin, record.hlc);
             }
         }
         match &record.payload {

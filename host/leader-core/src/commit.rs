@@ -439,7 +439,7 @@ impl Committer {
         request.rows.restamp(EventTime::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX)));
         let (named, origins) = (request.part, &building.pending.known.origins);
         let regions = || named.map_or_else(|| origins.regions(self.region), |part| vec![part]);
-        match parts::written(&building.pending.known.catalogue, &request.rows, regions) {
+        match parts::rows_to_log(&building.pending.known.catalogue, &request.rows, regions) {
             Some(mut rows) => {
                 request.rows.stamped().into_iter().for_each(|at| rows.stamp(at));
                 request.rows = rows;

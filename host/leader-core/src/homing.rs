@@ -88,7 +88,7 @@ pub fn resume_point(
         return Some(point);
     }
     for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
-        if origin.begun_anew {
+        if origin.recreated {
             // What it holds of what is lost there is not said.
             return None;
         }
@@ -170,9 +170,9 @@ mod tests {
             theirs.set(region("b"), THEIRS, Lsn(b));
             resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks).map(|lsn| lsn.0)
         };
-        origins.foreign(region("b"), Hlc(8));
+        origins.note_foreign_row(region("b"), Hlc(8));
         assert_eq!((point(&origins, 8), point(&origins, 7)), (Some(50), None));
-        origins.foreign(region("b"), Hlc(99));
+        origins.note_foreign_row(region("b"), Hlc(99));
         assert_eq!(point(&origins, 30), None, "nobody is known to have that");
     }
 
@@ -183,7 +183,7 @@ mod tests {
         theirs.set(region("b"), THEIRS, Lsn(30));
         let point = |origins: &Origins| resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks);
         assert_eq!(point(&origins), Some(Lsn(100)));
-        origins.came(region("b"), Lsn(5), Hlc(31));
+        origins.note_row(region("b"), Lsn(5), Hlc(31));
         assert_eq!(point(&origins), Some(Lsn(90)), "it came behind b's record 30, and who has that may lack it");
     }
 

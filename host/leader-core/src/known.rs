@@ -45,7 +45,7 @@ impl Known {
     /// Whether a region's whole snapshot is asked for, as this log was put back to an older copy and the region has what it lost.
     #[must_use]
     pub fn asks_for_all(&self, region: Region) -> bool {
-        self.origins.get(region).is_some_and(|origin| origin.begun_anew && origin.position.lsn == Lsn::NONE)
+        self.origins.get(region).is_some_and(|origin| origin.recreated && origin.position.lsn == Lsn::NONE)
     }
 
     /// The newest record of another region's log that something here comes from, where that is past what is known to be here.
@@ -67,7 +67,7 @@ impl Known {
         let known = lives.entry(region, position.incarnation);
         if !known.lists(position.incarnation) {
             *known = Lives::of(position.incarnation);
-            Arc::make_mut(&mut self.origins).cut(region, Lsn::NONE);
+            Arc::make_mut(&mut self.origins).note_cut(region, Lsn::NONE);
         }
         let before = before?;
         match known.lists(before.incarnation) {

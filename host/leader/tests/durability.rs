@@ -106,7 +106,7 @@ async fn a_full_disk_refuses_writes_reads_go_on_and_writes_are_taken_again_witho
         }
     };
     assert!(matches!(&error, WriteError::NotDurable(_)), "{error}");
-    assert!(error.to_string().contains("has not taken it"), "{error}");
+    assert!(error.to_string().contains("rejected it"), "{error}");
     assert!(!node.leader.status().writable && node.leader.status().ready);
     assert!(!node.leader.snapshot_now(), "there is no room for a snapshot either");
     for key in 0..taken {

@@ -89,7 +89,7 @@ async fn one_release_is_one_component() {
     };
     let first = put("1.0.0", b"first").await.unwrap();
     let error = put("1.0.0", b"other").await.unwrap_err().to_string();
-    assert!(error.contains("release '1.0.0' of module 'm' is there with other contents"), "{error}");
+    assert!(error.contains("release '1.0.0' of module 'm' already exists with different contents"), "{error}");
     assert_eq!(node.leader.catalogue().module("m").unwrap().digest, first.digest);
     assert_eq!(put("1.0.0", b"first").await.unwrap().digest, first.digest, "the same again is no change");
     assert_ne!(put("1.0.1", b"other").await.unwrap().digest, first.digest);

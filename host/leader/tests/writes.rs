@@ -93,8 +93,8 @@ async fn a_faulty_row_refuses_the_whole_write_and_says_which_and_why() {
     let huge = vec![1; 5_000];
     for (row, said) in [
         (RowWrite { view, event_time, key: &key[..7], body: Some(&good) }, "row 1 of view 'a': entity key bytes"),
-        (RowWrite { view, event_time, key: &key, body: Some(&good[..5]) }, "row 1 of view 'a': row body ends early"),
-        (RowWrite { view, event_time, key: &key, body: Some(&wide) }, "has 2 values, the view has 1 features"),
+        (RowWrite { view, event_time, key: &key, body: Some(&good[..5]) }, "row 1 of view 'a': row body is truncated"),
+        (RowWrite { view, event_time, key: &key, body: Some(&wide) }, "has 2 values, but the view has only 1 features"),
         (RowWrite { view, event_time, key: &key, body: Some(&huge) }, "has 5008 bytes, the largest is 4096"),
     ] {
         let error = node.leader.write(one(row)).await.unwrap_err();

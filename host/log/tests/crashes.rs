@@ -86,7 +86,7 @@ fn check(log: &dyn Log, model: &Model) {
     assert_eq!(records, model.records);
     let (bounds, history) = (log.bounds(), log.history());
     assert_eq!((history.tail(), history.base().next()), (bounds.tail, bounds.oldest));
-    assert!(history.is_sound());
+    assert!(history.is_valid());
     for lsn in bounds.oldest.0.saturating_sub(1)..=bounds.tail.0 {
         let wanted = (lsn as usize).checked_sub(1).map_or((Epoch(0), ChainHash::GENESIS), |at| records[at]);
         assert_eq!((history.epoch_at(Lsn(lsn)), log.chain_at(Lsn(lsn)).unwrap()), (Some(wanted.0), Some(wanted.1)));

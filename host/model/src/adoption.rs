@@ -1,4 +1,4 @@
-//! A log that an edge was offered and refused, until an operator has it adopted.
+//! Adoption: an operator lets an edge follow a log that the edge has rejected.
 
 use crate::{
     position::{Incarnation, Lsn},
@@ -7,31 +7,31 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A log that an edge was offered although it holds rows of another.
+/// A log that an edge was offered and rejected because it holds rows of another log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedLog {
-    /// Its region.
+    /// The log's region.
     pub region: Region,
-    /// The log's name.
+    /// The log's identity.
     pub log: Incarnation,
-    /// Its last record.
+    /// The LSN of its last record.
     pub head: Lsn,
-    /// Why it is not followed.
+    /// Why the edge does not follow it.
     pub reason: String,
 }
 
-/// Why no log can be adopted.
+/// Why an edge cannot adopt a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdoptError {
-    /// None was refused.
-    #[error("this edge was offered no other log than the one that it holds; there is nothing to adopt")]
+    /// The edge has rejected no log.
+    #[error("this edge has been offered no log other than the one it holds; there is nothing to adopt")]
     NothingOffered,
-    /// Another one was refused.
-    #[error("this edge was offered {offered}, and not log {wanted}; look at what its leader is, and adopt that")]
+    /// The edge has rejected a different log from the one named.
+    #[error("this edge was offered {offered}, not log {wanted}; check which log its leader serves, and adopt that one")]
     AnotherOffered {
-        /// The log that was offered.
+        /// The log that the edge was offered.
         offered: OfferedLog,
-        /// The log to adopt.
+        /// The log that the operator named.
         wanted: Incarnation,
     },
 }

@@ -1,5 +1,6 @@
-//! The catalogue: every view, module, service and push source of a project. It changes only by records of the log, so
-//! that every replica holds the catalogue of its position.
+//! The catalogue: every view, module, service and push source of a project.
+//!
+//! It changes only through log records, so every replica holds the catalogue of its own position.
 
 mod definitions;
 mod encoding;
@@ -13,54 +14,55 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A change of the catalogue, as the log carries it.
+/// A change to the catalogue, as logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CatalogueChange {
-    /// Makes a view or evolves it.
+    /// Creates or evolves a view.
     PutView(FeatureView),
-    /// Drops a view and every row of it.
+    /// Drops a view and all its rows.
     DropView(String),
-    /// Makes a module's release the one that its name means.
+    /// Makes a release the current one of its module.
     PutModule(ModuleRelease),
     /// Drops a module.
     DropModule(String),
-    /// Makes or replaces a feature service.
+    /// Creates or replaces a feature service.
     PutService(FeatureService),
     /// Drops a feature service.
     DropService(String),
-    /// Makes or replaces a push source.
+    /// Creates or replaces a push source.
     PutPushSource(PushSource),
     /// Drops a push source.
     DropPushSource(String),
-    /// Numbers of views below this one were given before; a catalogue that is brought over whole tells so, as views may have
-    /// been dropped.
+    /// Reserves all view IDs below this one. Sent with a whole catalogue, because views that used
+    /// some of these IDs may have been dropped.
     NumberedBelow(u32),
-    /// Makes a view or evolves it, with details. Without any, [`Self::PutView`] is logged, which older nodes read.
+    /// Creates or evolves a view with details. A view without details is logged as
+    /// [`Self::PutView`], which older nodes can read.
     DefineView(Box<ViewDefinition>),
-    /// Makes or replaces a feature service, with details.
+    /// Creates or replaces a feature service with details.
     DefineService(Box<ServiceDefinition>),
-    /// Makes or replaces a push source, with details.
+    /// Creates or replaces a push source with details.
     DefinePushSource(Box<PushSourceDefinition>),
 }
 
-/// Why a change cannot be taken. The catalogue is unchanged.
+/// Why a catalogue change is rejected. The catalogue is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidChange {
-    /// The view's definition is at fault.
+    /// The view's definition is invalid.
     #[error(transparent)]
     View(#[from] InvalidView),
-    /// A view and a module want one name.
+    /// A view and a module cannot share a name.
     #[error("'{0}' already names a {1}")]
     NameTaken(String, &'static str),
-    /// What should be dropped or referred to is not there.
+    /// The item to drop or refer to does not exist.
     #[error("there is no {kind} named '{name}'")]
     Unknown {
-        /// View, module, service or push source.
+        /// The kind of item: view, module, service or push source.
         kind: &'static str,
         /// Its name.
         name: String,
     },
-    /// A reference to a feature that its view or module does not have.
+    /// The change refers to a feature that its view or module does not have.
     #[error("'{view}' has no feature '{feature}'")]
     UnknownFeature {
         /// The view or module.
@@ -68,7 +70,7 @@ pub enum InvalidChange {
         /// The feature.
         feature: String,
     },
-    /// A module's input or lookup does not fit the views as they are.
+    /// A module's input or lookup does not match the current views.
     #[error("module '{module}' does not fit the catalogue: {reason}")]
     ModuleInput {
         /// The module.
@@ -76,10 +78,9 @@ pub enum InvalidChange {
         /// What does not fit.
         reason: String,
     },
-    /// A release is one component for good.
-    #[error(
-        "release '{version}' of module '{module}' is there with other contents; give this one a release name of its own"
-    )]
+    /// The release name already belongs to another component. A release never changes its
+    /// component.
+    #[error("release '{version}' of module '{module}' already exists with different contents; use a new release name")]
     ReleaseTaken {
         /// The module.
         module: String,
@@ -89,25 +90,25 @@ pub enum InvalidChange {
     /// A definition's details are too large.
     #[error("'{name}': {reason}")]
     Details {
-        /// The definition.
+        /// The definition's name.
         name: String,
-        /// What is wrong with them.
+        /// What is wrong with the details.
         reason: String,
     },
-    /// What would be dropped is still referred to.
+    /// The item to drop is still in use.
     #[error("'{name}' is still used by {user}; drop that first")]
     InUse {
-        /// What would be dropped.
+        /// The item to drop.
         name: String,
-        /// Who uses it.
+        /// The item that uses it.
         user: String,
     },
 }
 
-/// Every view, module, service and push source, by name.
+/// All views, modules, services and push sources, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
-    /// Counts the changes that made it: two catalogues of one log with one generation are equal.
+    /// The number of changes applied. Two catalogues of one log with equal generations are equal.
     pub generation: u64,
     views: BTreeMap<String, FeatureView>,
     modules: BTreeMap<String, ModuleRelease>,
@@ -118,73 +119,74 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Whether nothing was ever defined in it.
+    /// Returns whether nothing has ever been defined here.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The view of this name.
+    /// Returns the view with this name.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<&FeatureView> {
         self.views.get(name)
     }
 
-    /// The view of this number.
+    /// Returns the view with this ID.
     #[must_use]
     pub fn view_by_id(&self, id: ViewId) -> Option<&FeatureView> {
         self.views.values().find(|view| view.id == id)
     }
 
-    /// Whether this number was given to a view here, which may have been dropped since. Numbers ascend.
+    /// Returns whether this ID has ever been assigned to a view here. The view may have been
+    /// dropped since. IDs only grow.
     #[must_use]
     pub fn has_numbered(&self, id: ViewId) -> bool {
         id.0 < self.next_view
     }
 
-    /// The module of this name.
+    /// Returns the module with this name.
     #[must_use]
     pub fn module(&self, name: &str) -> Option<&ModuleRelease> {
         self.modules.get(name)
     }
 
-    /// The feature service of this name.
+    /// Returns the feature service with this name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&FeatureService> {
         self.services.get(name)
     }
 
-    /// The push source of this name.
+    /// Returns the push source with this name.
     #[must_use]
     pub fn push_source(&self, name: &str) -> Option<&PushSource> {
         self.push_sources.get(name)
     }
 
-    /// Every view, by name.
+    /// Iterates over the views, sorted by name.
     pub fn views(&self) -> impl ExactSizeIterator<Item = &FeatureView> {
         self.views.values()
     }
 
-    /// Every module, by name.
+    /// Iterates over the modules, sorted by name.
     pub fn modules(&self) -> impl ExactSizeIterator<Item = &ModuleRelease> {
         self.modules.values()
     }
 
-    /// Every feature service, by name.
+    /// Iterates over the feature services, sorted by name.
     pub fn services(&self) -> impl ExactSizeIterator<Item = &FeatureService> {
         self.services.values()
     }
 
-    /// Every push source, by name.
+    /// Iterates over the push sources, sorted by name.
     pub fn push_sources(&self) -> impl ExactSizeIterator<Item = &PushSource> {
         self.push_sources.values()
     }
 
-    /// Checks a change as the leader does before it logs it, and completes it: a view gets its number and its feature
-    /// order. `None` when the catalogue already says so and nothing needs logging.
+    /// Validates a change and completes it for logging: a view gets its ID and its feature order.
+    /// Returns `None` when the change would have no effect and need not be logged.
     ///
     /// # Errors
-    /// [`InvalidChange`], for whoever asked for the change.
+    /// [`InvalidChange`], for the caller that requested the change.
     pub fn prepare(&self, change: CatalogueChange) -> Result<Option<CatalogueChange>, InvalidChange> {
         let prepared = match change {
             CatalogueChange::PutView(next) => CatalogueChange::PutView(self.prepare_view(next)?),
@@ -241,7 +243,8 @@ impl Catalogue {
         Ok((!unchanged).then_some(prepared))
     }
 
-    /// Applies a change that a leader has prepared and logged. Never fails: replicas apply what the log says.
+    /// Applies a change that a leader has prepared and logged. Cannot fail: replicas apply what is
+    /// in the log.
     pub fn apply(&mut self, change: &CatalogueChange) {
         self.generation += 1;
         self.apply_details(change);
@@ -261,7 +264,7 @@ impl Catalogue {
         }
     }
 
-    /// The changes that make this catalogue say what `other` says, in an order that can be applied.
+    /// Returns the changes that turn this catalogue into `other`, in an order in which they apply.
     #[must_use]
     pub fn changes_to(&self, other: &Self) -> Vec<CatalogueChange> {
         let mut changes = Vec::new();
@@ -279,7 +282,7 @@ impl Catalogue {
                 .keys()
                 .filter_map(|name| gone(&name, other.modules.contains_key(name)).map(CatalogueChange::DropModule)),
         );
-        // A view that was made anew under its name has another number, and its old rows must go.
+        // A view that was dropped and recreated has a new ID; its old rows must go.
         changes.extend(self.views.iter().filter_map(|(name, view)| {
             gone(&name, other.view(name).is_some_and(|there| there.id == view.id)).map(CatalogueChange::DropView)
         }));

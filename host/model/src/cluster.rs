@@ -1,11 +1,12 @@
-//! The name of a cluster: what tells a node that an address leads to its own.
+//! Clusters: which cluster a log belongs to.
 
 use crate::position::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Names a cluster: all regions that take each other's records, and their edges. Drawn at random once; written as 16 hexadecimal
-/// digits.
+/// Identifies a cluster: all regions that replicate to each other, and their edges. Drawn at
+/// random once; written as 16 hexadecimal digits. A node uses it to check that an address leads to
+/// its own cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClusterId(pub u64);
@@ -16,20 +17,22 @@ impl fmt::Display for ClusterId {
     }
 }
 
-/// Where a log belongs.
+/// The cluster that a log belongs to, and its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Belonging {
-    /// Its cluster.
+    /// The cluster.
     pub cluster: ClusterId,
-    /// The log in whose place it was begun, by the name under which other regions knew that.
+    /// The log that this one replaces, by the ID under which other regions knew it.
     pub succeeds: Option<Incarnation>,
-    /// Whether it holds what the other regions have. Until then nobody who holds rows may follow it, and it states nothing of this.
+    /// Whether this log holds everything the other regions have. Until it does, no node that holds
+    /// rows may follow it, and it makes no statement about this field.
     pub healed: bool,
 }
 
 impl Belonging {
-    /// Of the log that founds a cluster, whose name the cluster bears. Only the catalogue's home founds one, and a log that knows
-    /// no other regions.
+    /// Returns the affiliation of the log that founds a cluster, whose ID is the log's.
+    /// Only two kinds of log found one: that of the catalogue's home, and one that knows no other
+    /// regions.
     #[must_use]
     pub const fn founder(log: Incarnation) -> Self {
         Self { cluster: ClusterId(log.0), succeeds: None, healed: true }

@@ -1,4 +1,4 @@
-//! Columns: how batches of values travel to a module and back.
+//! Columns: batches of values on their way to a module and back.
 
 use crate::{
     row_body::ValueRef,
@@ -7,24 +7,26 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is known of one value in an answer. The order is the WIT package's, and Feast's as far as Feast has them.
+/// What is known about one value in an answer. The order follows the WIT package, and Feast where
+/// Feast has the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// The value is there and within its view's TTL.
+    /// The value exists and is within its view's TTL.
     Present,
-    /// The row is there and this feature is null.
+    /// The row exists and this feature is null.
     NullValue,
-    /// There is no row of this key.
+    /// No row has this key.
     NotFound,
-    /// The row is older than its view's TTL: its value is not served.
+    /// The row is older than its view's TTL, so its value is not served.
     OutsideMaxAge,
-    /// This host does not hold the row and could not ask the leader for it: whether there is one is not known.
+    /// This host does not hold the row and could not fetch it from the leader, so whether the row
+    /// exists is unknown.
     Unknown,
 }
 
 impl Status {
-    /// Its name: Feast's, as far as Feast has one.
+    /// Returns the status's name, which is Feast's where Feast has the status.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +39,7 @@ impl Status {
     }
 }
 
-/// Values of one type, one a row. Where the status is not present, the type's zero stands.
+/// Values of one type, one per row. A row whose status is not `Present` holds the type's zero.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnData {
     /// See [`ValueType::Bool`].
@@ -74,16 +76,17 @@ pub enum ColumnData {
     UnixTimestampList(Vec<Vec<i64>>),
 }
 
-/// A column with the status of each of its values. `data` and `statuses` are of one length.
+/// A column with the status of each value. `data` and `statuses` have the same length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// The values.
     pub data: ColumnData,
-    /// What is known of each.
+    /// The status of each value.
     pub statuses: Statuses,
 }
 
-/// Hands every variant to a macro, before what else it takes. Variants and [`ValueType`]s have the same names.
+/// Passes all variants to a macro, followed by the given arguments. Variants have the same names
+/// as [`ValueType`]s.
 macro_rules! with_variants {
     ($made:ident $($with:tt)*) => {
         $made!(
@@ -123,7 +126,7 @@ macro_rules! push_or_zero {
 }
 
 impl ColumnData {
-    /// An empty column of a type, with room for `rows` values.
+    /// Creates an empty column with room for `rows` values.
     #[must_use]
     pub fn with_capacity(value_type: ValueType, rows: usize) -> Self {
         macro_rules! with_capacity {
@@ -134,7 +137,7 @@ impl ColumnData {
         with_variants!(with_capacity)
     }
 
-    /// The type of the values.
+    /// Returns the type of the values.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
         macro_rules! value_type {
@@ -145,19 +148,20 @@ impl ColumnData {
         with_variants!(value_type)
     }
 
-    /// The number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         with_variants!(for_each self, values => values.len())
     }
 
-    /// Whether there are none.
+    /// Returns whether the column is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Moves the values of another column behind its own. Says whether it is of the same type; nothing is moved when it is not.
+    /// Moves the values of `other` to the end of this column. Returns whether the types match; if
+    /// they do not, nothing moves.
     pub fn append(&mut self, other: &mut Self) -> bool {
         macro_rules! append {
             ([$($variant:ident),+]) => {
@@ -170,7 +174,7 @@ impl ColumnData {
         with_variants!(append)
     }
 
-    /// Takes the values from `at` on; none when there are not so many.
+    /// Splits off the values from index `at` on. Returns an empty column if there are fewer.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         macro_rules! split_off {
@@ -181,7 +185,8 @@ impl ColumnData {
         with_variants!(split_off)
     }
 
-    /// Appends a value; the type's zero for null or for a value of another type. Says whether it was the value.
+    /// Appends a value, or the type's zero for null and for a value of another type. Returns
+    /// whether the value itself was appended.
     pub fn push(&mut self, value: ValueRef<'_>) -> bool {
         if let ValueRef::List(_) = value {
             return self.push_value(&value.to_value());
@@ -199,7 +204,8 @@ impl ColumnData {
         }
     }
 
-    /// Appends an owned value; the type's zero for null or for a value of another type. Says whether it was the value.
+    /// Appends an owned value, or the type's zero for null and for a value of another type.
+    /// Returns whether the value itself was appended.
     pub fn push_value(&mut self, value: &Value) -> bool {
         match self {
             Self::Bool(values) => push_or_zero!(values, value, Value::Bool(v) => *v),
@@ -221,7 +227,7 @@ impl ColumnData {
         }
     }
 
-    /// Value `row`, owned; null when there is none.
+    /// Returns a copy of the value at `row`; null when out of range.
     #[must_use]
     pub fn value(&self, row: usize) -> Value {
         macro_rules! at {
@@ -234,32 +240,32 @@ impl ColumnData {
 }
 
 impl Column {
-    /// An empty column of a type, with room for `rows` values.
+    /// Creates an empty column with room for `rows` values.
     #[must_use]
     pub fn with_capacity(value_type: ValueType, rows: usize) -> Self {
         Self { data: ColumnData::with_capacity(value_type, rows), statuses: Statuses::default() }
     }
 
-    /// Appends a stored value that is within its TTL: present, or null.
+    /// Appends a stored value that is within its TTL, with the status `Present` or `NullValue`.
     pub fn push(&mut self, value: ValueRef<'_>) {
         let present = self.data.push(value);
         self.statuses.push(if present { Status::Present } else { Status::NullValue });
     }
 
-    /// Appends an absent value with the reason.
+    /// Appends a placeholder for an absent value, with its status.
     pub fn push_absent(&mut self, status: Status) {
         self.data.push(ValueRef::Null);
         self.statuses.push(status);
     }
 
-    /// Appends an owned value: present, or null.
+    /// Appends an owned value, with the status `Present` or `NullValue`.
     pub fn push_value(&mut self, value: &Value) {
         let present = self.data.push_value(value);
         self.statuses.push(if present { Status::Present } else { Status::NullValue });
     }
 
-    /// Moves the values of another column behind its own, with their statuses. Says whether it is of the same type; nothing is
-    /// moved when it is not.
+    /// Moves the values and statuses of `other` to the end of this column. Returns whether the
+    /// types match; if they do not, nothing moves.
     pub fn append(&mut self, other: &mut Self) -> bool {
         let same = self.data.append(&mut other.data);
         if same {
@@ -268,25 +274,26 @@ impl Column {
         same
     }
 
-    /// Lets all values go and keeps their memory.
+    /// Removes all values and keeps the allocated memory.
     pub fn clear(&mut self) {
         with_variants!(for_each &mut self.data, values => values.clear());
         self.statuses = Statuses::default();
     }
 
-    /// Takes the values from `at` on, with their statuses; none when there are not so many.
+    /// Splits off the values and statuses from index `at` on. Returns an empty column if there are
+    /// fewer.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         Self { data: self.data.split_off(at), statuses: self.statuses.split_off(at) }
     }
 
-    /// The number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.statuses.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the column is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.statuses.is_empty()
@@ -298,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_absent_or_of_another_type_is_the_types_zero() {
+    fn absent_and_mistyped_values_become_the_types_zero() {
         let mut column = Column::with_capacity(ValueType::Double, 4);
         column.push(ValueRef::Double(1.5));
         column.push(ValueRef::Int64(7));
@@ -309,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_comes_off_again_with_its_statuses() {
+    fn split_off_undoes_append() {
         let text = |values: &[&str], absent: bool| {
             let mut column = Column::with_capacity(ValueType::String, values.len());
             values.iter().for_each(|value| column.push(ValueRef::String(value)));

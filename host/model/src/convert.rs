@@ -1,12 +1,13 @@
-//! The one conversion of values: whatever a value came as, and by whichever way, this says what it becomes as a feature, a
-//! join key, a module's parameter or an event timestamp, or why it is refused.
+//! Conversion of values: the only place that decides what an incoming value becomes as a feature,
+//! join key, module parameter or event timestamp, or why it is rejected.
 //!
-//! A way in (the JSON doors, Arrow streams, Parquet files) only names what it holds as a [`Source`]; it has no opinion of
-//! its own. Which kinds each type takes is [`rule`]'s table, which `host/CONVERSIONS.md` shows.
+//! An input format (JSON, Arrow streams, Parquet files) only describes its values as [`Source`]s.
+//! [`rule`] holds the table of which kinds each type accepts; `host/CONVERSIONS.md` shows it.
 //!
-//! Two ideas stand behind the table. What pandas and Feast write for one and the same value is taken: integers as doubles
-//! because a value is missing, NaN for what is missing. And a value is never changed silently: what the type cannot hold is
-//! refused, and only `float`, `double` and `unix_timestamp` round, to their own precision.
+//! Two principles shape the table. Every form in which pandas and Feast write one value is
+//! accepted: integers become doubles, and NaN marks a missing value. And no value changes
+//! silently: a value that the type cannot hold is rejected, and only `float`, `double` and
+//! `unix_timestamp` round, to their own precision.
 
 mod number;
 mod rule;
@@ -21,23 +22,23 @@ use crate::{
 use number::Number;
 use std::{borrow::Cow, fmt};
 
-/// What stands for a missing time in numpy, pandas and Feast: their NaT.
+/// The integer with which numpy, pandas and Feast mark a missing time (NaT).
 const NOT_A_TIME: i64 = i64::MIN;
 
-/// A value as it came.
+/// A value as it arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source<'a> {
-    /// Nothing.
+    /// No value.
     Null,
     /// True or false.
     Bool(bool),
     /// An integer.
     Int(i64),
-    /// An integer that may be beyond `i64`.
+    /// An integer that may exceed `i64`.
     Unsigned(u64),
-    /// A floating-point number of any width; NaN means that the value is missing.
+    /// A floating-point number of any width; NaN marks a missing value.
     Float(f64),
-    /// A decimal number's digits.
+    /// The digits of a decimal number.
     Decimal(String),
     /// Text.
     Text(&'a str),
@@ -45,38 +46,38 @@ pub enum Source<'a> {
     Bytes(&'a [u8]),
     /// A timestamp or a date.
     Instant(Instant),
-    /// Of a kind that is no scalar, or of which nothing can be made.
+    /// A value of a kind that is not a scalar or cannot be converted.
     Other(Kind),
 }
 
-/// Why a value is refused.
+/// Why a value is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Nothing of this type is made of such a value.
+    /// The type accepts no values of this kind.
     Kind,
-    /// The type ends before the value.
+    /// The value is outside the type's range.
     Range,
     /// The value has a fraction.
     NotWhole,
-    /// The type does not hold this value but a neighbour of it, or the value itself may have been one.
+    /// The type cannot hold this value exactly, or the value may already have been rounded.
     NotExact,
-    /// The text is no number, or one beyond a double's range.
+    /// The text is not a number, or exceeds the range of a double.
     NotNumber,
-    /// The text is no moment, for this reason.
+    /// The text is not a timestamp, for this reason.
     NotTime(&'static str),
-    /// A list of features has no place for a missing element.
+    /// The list has a missing element, which feature lists cannot hold.
     NullElement,
 }
 
-/// A value that is refused.
+/// The error for a value that cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{expected}{} was expected, got {got}{why}", hint(*.expected))]
 pub struct Refusal {
-    /// The type that it was to become.
+    /// The type that the value was to be converted to.
     pub expected: ValueType,
     /// The value, shortened.
     pub got: String,
-    /// Why not.
+    /// Why it is rejected.
     pub why: Why,
 }
 
@@ -92,16 +93,14 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kind => "",
-            Self::Range => ", which is outside of the type's range",
-            Self::NotWhole => ", which is not whole",
+            Self::Range => ", which is outside the type's range",
+            Self::NotWhole => ", which is not a whole number",
             Self::NotExact => {
-                ", which cannot be told from its neighbours there: send it as an integer, or choose a wider type"
+                ", which the type cannot represent exactly: send it as an integer, or choose a wider type"
             }
-            Self::NotNumber => ", which is no number that a double can hold",
+            Self::NotNumber => ", which is not a number that a double can hold",
             Self::NotTime(why) => return write!(f, ", which {why}"),
-            Self::NullElement => {
-                ": a list holds no missing elements, unless it is of float or double, where they are NaN"
-            }
+            Self::NullElement => ": only lists of float or double can hold missing elements, as NaN",
         })
     }
 }
@@ -111,7 +110,7 @@ impl Refusal {
         Self { expected, got: source.shown(), why }
     }
 
-    /// A missing element of a list that cannot hold one.
+    /// Creates the error for a missing element in a list that cannot hold one.
     #[must_use]
     pub fn null_element(element: ValueType) -> Self {
         Self { expected: element, got: "null".to_owned(), why: Why::NullElement }
@@ -119,7 +118,7 @@ impl Refusal {
 }
 
 impl Source<'_> {
-    /// What kind of value it is.
+    /// Returns the kind of this value.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
@@ -135,7 +134,7 @@ impl Source<'_> {
         }
     }
 
-    /// The value for a message, bounded.
+    /// Formats the value for a message, with bounded length.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
@@ -164,12 +163,13 @@ impl Source<'_> {
         }
     }
 
-    /// Whether the value says that there is none: null, or NaN as pandas writes it into columns of every type.
+    /// Returns whether the value is missing: null, or the NaN that pandas writes into columns of
+    /// any type.
     fn is_missing(&self) -> bool {
         matches!(self, Self::Null) || matches!(self, Self::Float(v) if v.is_nan())
     }
 
-    /// The number made into one of a type; `None` when it is missing.
+    /// Converts a number with `make`; returns `None` when the value is missing.
     fn numeric<T>(&self, expected: ValueType, make: impl Fn(Number) -> Result<T, Why>) -> Result<Option<T>, Refusal> {
         if self.is_missing() {
             return Ok(None);
@@ -182,14 +182,11 @@ impl Source<'_> {
     }
 }
 
-/// A bool: 0 and 1 are as good, whatever number they are.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to a bool. Numbers 0 and 1 of any kind are accepted.
 pub fn boolean(source: &Source<'_>) -> Result<Option<bool>, Refusal> {
     match source {
         Source::Bool(v) => Ok(Some(*v)),
-        // Text is not looked into: "no", "f" and "" mean what their author meant.
+        // Text is never interpreted: "no", "f" and "" mean what their author meant.
         Source::Text(_) => Err(Refusal::new(ValueType::Bool, source, Why::Kind)),
         _ => source.numeric(ValueType::Bool, |number| match number.integer()? {
             0 => Ok(false),
@@ -199,42 +196,27 @@ pub fn boolean(source: &Source<'_>) -> Result<Option<bool>, Refusal> {
     }
 }
 
-/// A 32 bit integer.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to a 32-bit integer.
 pub fn int32(source: &Source<'_>) -> Result<Option<i32>, Refusal> {
     source.numeric(ValueType::Int32, |number| i32::try_from(number.integer()?).map_err(|_| Why::Range))
 }
 
-/// A 64 bit integer.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to a 64-bit integer.
 pub fn int64(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
     source.numeric(ValueType::Int64, |number| i64::try_from(number.integer()?).map_err(|_| Why::Range))
 }
 
-/// A float.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to a float.
 pub fn float(source: &Source<'_>) -> Result<Option<f32>, Refusal> {
     source.numeric(ValueType::Float, Number::float)
 }
 
-/// A double.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to a double.
 pub fn double(source: &Source<'_>) -> Result<Option<f64>, Refusal> {
     source.numeric(ValueType::Double, Number::double)
 }
 
-/// Whole seconds since 1970; of a moment, rounded down.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to whole seconds since 1970. Timestamps are rounded down.
 pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
     let expected = ValueType::UnixTimestamp;
     let seconds = match source {
@@ -252,10 +234,7 @@ pub fn unix_timestamp(source: &Source<'_>) -> Result<Option<i64>, Refusal> {
     Ok(seconds.filter(|seconds| *seconds != NOT_A_TIME))
 }
 
-/// Text. An integer or a decimal is its digits.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to text. An integer or a decimal becomes its digits.
 pub fn string<'a>(source: &Source<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
     match source {
         Source::Text(text) => Ok(Some(Cow::Borrowed(text))),
@@ -267,10 +246,7 @@ pub fn string<'a>(source: &Source<'a>) -> Result<Option<Cow<'a, str>>, Refusal> 
     }
 }
 
-/// Bytes.
-///
-/// # Errors
-/// [`Refusal`].
+/// Converts to bytes.
 pub fn bytes<'a>(source: &Source<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     match source {
         Source::Bytes(bytes) => Ok(Some(bytes)),
@@ -279,10 +255,11 @@ pub fn bytes<'a>(source: &Source<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     }
 }
 
-/// A value of a scalar type. A list is made of its elements, each by its own function, and [`element`] of what is missing.
+/// Converts to a value of a scalar type. The caller converts lists element by element, with the
+/// element type's own function, and passes missing elements to [`element`].
 ///
 /// # Errors
-/// [`Refusal`]; of every value where the type is a list.
+/// [`Refusal`]; for every non-null value when the type is a list.
 pub fn value(value_type: ValueType, source: &Source<'_>) -> Result<Value, Refusal> {
     fn or_null<T>(value: Option<T>, make: impl Fn(T) -> Value) -> Value {
         value.map_or(Value::Null, make)
@@ -301,18 +278,16 @@ pub fn value(value_type: ValueType, source: &Source<'_>) -> Result<Value, Refusa
     })
 }
 
-/// An element of a list, which must not be missing.
-///
-/// # Errors
-/// [`Refusal`].
+/// Returns a list element, which must not be missing.
 pub fn element<T>(element: ValueType, value: Option<T>) -> Result<T, Refusal> {
     value.ok_or_else(|| Refusal::null_element(element))
 }
 
-/// When an event happened: a moment, a text that is one, or seconds since 1970. `None` when it is missing.
+/// Converts to an event time, from a timestamp, a timestamp's text, or seconds since 1970. Returns
+/// `None` when the value is missing.
 ///
 /// # Errors
-/// What is wrong, for people.
+/// A message that states what is wrong.
 pub fn event_time(source: &Source<'_>) -> Result<Option<EventTime>, String> {
     let no_time = || format!("a timestamp was expected (RFC 3339 text, or seconds since 1970), got {}", source.shown());
     let time = |instant: Instant| EventTime::try_from(instant).map_err(|error| error.to_string());
@@ -327,7 +302,7 @@ pub fn event_time(source: &Source<'_>) -> Result<Option<EventTime>, String> {
         }
         Source::Float(seconds) => {
             let nanos = seconds * 1e9;
-            // Microseconds are what a double of today's seconds can tell apart.
+            // A double of the current time in seconds is precise to about a microsecond.
             let micros = (nanos.abs() < i64::MAX as f64).then(|| (nanos / 1e3).round() as i64);
             let nanos = micros.and_then(|micros| micros.checked_mul(1_000));
             nanos.map(|nanos| Some(EventTime(nanos))).ok_or_else(no_time)

@@ -1,4 +1,5 @@
-//! What a definition says beyond its schema: what people should know about it, and which columns the rows of its source have.
+//! Details: what a definition holds beyond its schema, such as descriptions and the columns of its
+//! row source.
 
 use crate::{
     service::{FeatureService, PushSource},
@@ -7,44 +8,46 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The largest details of one definition, in encoded bytes: every replica holds them, and they travel with the catalogue.
+/// The maximum encoded size of one definition's details, in bytes. Every replica holds them, and
+/// they travel with the catalogue.
 pub const DETAILS_LEN_MAX: usize = 64 << 10;
 
-/// What people should know about a definition. Nothing is derived from it.
+/// Documentation of a definition. Nothing is derived from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
-    /// What it is, in words.
+    /// A description in prose.
     pub description: String,
     /// Labels.
     pub tags: BTreeMap<String, String>,
-    /// Who answers for it.
+    /// The owner.
     pub owner: String,
 }
 
-/// Where a view's rows come from, and how they name what the view needs.
+/// Where a view's rows come from, and which of their columns map to the view.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowSource {
     /// The source's name.
     pub name: String,
-    /// What people should know about it.
+    /// The source's documentation.
     pub about: About,
-    /// The column of the event's time. Rows that are pushed must bring it; `None` dates rows without one with the time of
-    /// the write.
+    /// The column with the event time. Pushed rows must have it. With `None`, a row without a
+    /// timestamp gets the time of the write.
     pub event_timestamp: Option<String>,
-    /// The column that says when a row was made: of two rows of equal event times in one load, the later made one stays.
+    /// The column with a row's creation time. Among rows with equal event times in one load, the
+    /// row that was created last wins.
     pub created: Option<String>,
-    /// Columns that are named otherwise than in the view: (the source's column, what the view or this source calls it).
+    /// Renamed columns: (name in the source, name in the view or in this struct).
     pub field_mapping: BTreeMap<String, String>,
 }
 
-/// What a view's definition says beyond its schema.
+/// The details of a view's definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewDetails {
-    /// Of the view itself.
+    /// The view's documentation.
     pub about: About,
-    /// Of its entities, by name.
+    /// The documentation of its entities, by name.
     pub entities: BTreeMap<String, About>,
-    /// Of its features, by name.
+    /// The documentation of its features, by name.
     pub features: BTreeMap<String, About>,
     /// Where its rows come from.
     pub source: Option<RowSource>,
@@ -64,7 +67,7 @@ pub struct ViewDefinition {
 pub struct ServiceDefinition {
     /// The service.
     pub service: FeatureService,
-    /// What people should know about it.
+    /// Its documentation.
     pub about: About,
 }
 
@@ -73,11 +76,11 @@ pub struct ServiceDefinition {
 pub struct PushSourceDefinition {
     /// The push source.
     pub push_source: PushSource,
-    /// What people should know about it.
+    /// Its documentation.
     pub about: About,
 }
 
-/// The details of every definition that has some, by name.
+/// The details of every definition that has any, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Details {
     pub(crate) views: BTreeMap<String, ViewDetails>,
@@ -88,7 +91,7 @@ pub(crate) struct Details {
 // === impl About ===
 
 impl About {
-    /// Whether it says nothing.
+    /// Returns whether all fields are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -98,7 +101,7 @@ impl About {
 // === impl RowSource ===
 
 impl RowSource {
-    /// What the view or this source calls a column of its rows.
+    /// Returns the name of a source column in the view or in this struct.
     #[must_use]
     pub fn renamed<'a>(&'a self, column: &'a str) -> &'a str {
         self.field_mapping.get(column).map_or(column, String::as_str)
@@ -108,35 +111,32 @@ impl RowSource {
 // === impl ViewDetails ===
 
 impl ViewDetails {
-    /// Whether they say nothing.
+    /// Returns whether all fields are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks them against their view, and leaves out what says nothing.
-    ///
-    /// # Errors
-    /// [`InvalidView::Details`].
+    /// Validates the details against their view and removes empty entries.
     pub(crate) fn normalize(mut self, view: &FeatureView) -> Result<Self, InvalidView> {
         let refuse = |reason: String| Err(InvalidView::Details { view: view.name.clone(), reason });
         if let Some(feature) = self.features.keys().find(|name| view.feature(name).is_none()) {
-            return refuse(format!("they describe feature '{feature}', which it does not have"));
+            return refuse(format!("they describe feature '{feature}', which the view does not have"));
         }
         if let Some(entity) = self.entities.keys().find(|name| !view.join_keys.iter().any(|key| key.entity == **name)) {
-            return refuse(format!("they describe entity '{entity}', which it does not have"));
+            return refuse(format!("they describe entity '{entity}', which the view does not have"));
         }
         self.features.retain(|_, about| !about.is_empty());
         self.entities.retain(|_, about| !about.is_empty());
         if let Some(source) = &self.source {
             let times = [source.event_timestamp.as_deref(), source.created.as_deref()];
             if times.contains(&Some("")) {
-                return refuse("a time column without a name; leave it out where there is none".into());
+                return refuse("a time column has an empty name; leave the column out if there is none".into());
             }
             if let [Some(event), Some(created)] = times
                 && event == created
             {
-                return refuse(format!("'{event}' cannot be both the event's time and the time of creation"));
+                return refuse(format!("'{event}' cannot be both the event time and the creation time"));
             }
             if *source == RowSource::default() {
                 self.source = None;
@@ -149,13 +149,13 @@ impl ViewDetails {
     }
 }
 
-/// Checks that details are not too large.
+/// Checks that encoded details are at most [`DETAILS_LEN_MAX`] bytes.
 pub(crate) fn check_len(details: &impl Serialize) -> Result<(), String> {
     let len = postcard::experimental::serialized_size(details).unwrap_or(usize::MAX);
     if len <= DETAILS_LEN_MAX {
         Ok(())
     } else {
-        Err(format!("descriptions, tags and columns take {len} bytes; at most {DETAILS_LEN_MAX} are kept"))
+        Err(format!("descriptions, tags and columns take {len} bytes; the maximum is {DETAILS_LEN_MAX}"))
     }
 }
 

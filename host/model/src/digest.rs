@@ -1,10 +1,10 @@
-//! Digests of a view's rows: what lets two replicas of one log find out that they hold the same rows, and where they do
-//! not, without sending the rows.
+//! Digests of a view's rows. Two replicas of one log use them to find out whether, and where,
+//! their rows differ, without sending the rows.
 //!
-//! A view's rows fall into [`BUCKETS`] buckets by a hash of their keys that is the same in every process. A bucket's sum
-//! adds up the hashes of its rows, tombstones among them, so that the order of writes does not matter and one row can be
-//! taken out or put in without looking at the others. XXH3 finds damage and divergence; it is no defence against an
-//! adversary.
+//! A hash of the key that is the same in every process assigns each row to one of [`BUCKETS`]
+//! buckets. A bucket's sum adds up the hashes of its rows, including tombstones. So the order of
+//! writes does not matter, and one row can be added or removed without visiting the others. XXH3
+//! detects damage and divergence; it is no defence against an adversary.
 
 use crate::{
     hlc::Hlc,
@@ -17,40 +17,42 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::VecDeque, fmt, sync::Arc};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// Buckets of a view.
+/// The number of buckets of a view.
 pub const BUCKETS: usize = 256;
 
-/// A bucket's bytes where a digest travels.
+/// The size of an encoded bucket sum, in bytes.
 const SUM_LEN: usize = 16;
 
-/// The bucket of a key.
+/// Returns the bucket of a key.
 #[inline]
 #[must_use]
 pub fn bucket_of(key: &[u8]) -> u8 {
     (xxh3_64(key) >> 56) as u8
 }
 
-/// The hashes of any number of rows, added up: two lanes, each modulo 2^64.
+/// The sum of the hashes of any number of rows: two lanes, each modulo 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sum {
-    /// The hashes' low halves.
+    /// The sum of the hashes' low halves.
     pub low: u64,
-    /// The hashes' high halves.
+    /// The sum of the hashes' high halves.
     pub high: u64,
 }
 
 impl Sum {
-    /// One row's hash, over all that every replica of the row must agree on: view, key, values, event time, version, and
-    /// whether it is a tombstone. Not over the record's number, which another region's log counts on its own.
+    /// Computes one row's hash, over everything that replicas of the row must agree on: view, key,
+    /// values, event time, version, and whether it is a tombstone. The LSN is left out, because
+    /// another region's log assigns its own.
     ///
-    /// It is computed from the row as it lies in memory; [`Row::sum`] has it from when the row was made.
+    /// The hash is computed from the row as it is in memory now; [`Row::sum`] returns the hash
+    /// from when the row was created.
     #[inline]
     #[must_use]
     pub fn of(row: &Row) -> Self {
         Self::over(row.header(), row.payload())
     }
 
-    /// The hash of a row of this header with these bytes of key and values.
+    /// Computes the hash of a row from its header and the bytes of its key and values.
     #[inline]
     pub(crate) fn over(header: &RowHeader, payload: &[u8]) -> Self {
         let mut bytes = [0_u8; 64];
@@ -65,14 +67,14 @@ impl Sum {
         Self { low: hash as u64, high: (hash >> 64) as u64 }
     }
 
-    /// With another's hashes.
+    /// Adds the hashes of `other`.
     #[inline]
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { low: self.low.wrapping_add(other.low), high: self.high.wrapping_add(other.high) }
     }
 
-    /// Without another's hashes.
+    /// Subtracts the hashes of `other`.
     #[inline]
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
@@ -91,7 +93,7 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// A bucket's sum.
+    /// Returns a bucket's sum.
     #[must_use]
     pub fn sum(&self, bucket: u8) -> Sum {
         self.0[usize::from(bucket)]
@@ -108,14 +110,14 @@ impl Digest {
         *sum = sum.plus(Sum::of(row));
     }
 
-    /// The buckets whose sums are not the other's, in order.
+    /// Iterates over the buckets whose sums differ from those of `other`, in ascending order.
     pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u8> + 'a {
         (0..=u8::MAX)
             .filter(|bucket| !(active(Mutation::DigestMissesBuckets) && bucket % 2 == 1))
             .filter(|bucket| self.sum(*bucket) != other.sum(*bucket))
     }
 
-    /// One number for all buckets, for people and logs.
+    /// Hashes all buckets into one number, for display and logs.
     #[must_use]
     pub fn root(&self) -> u128 {
         xxh3_128(&self.to_bytes())
@@ -153,77 +155,78 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A view's digest, and how many rows it stands for.
+/// A view's digest with its row count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewDigest {
     /// The view.
     pub view: ViewId,
-    /// Its rows, without tombstones.
+    /// The number of rows, without tombstones.
     pub rows: u64,
-    /// The sums of its buckets, tombstones among them.
+    /// The sums of its buckets, including tombstones.
     pub digest: Digest,
 }
 
-/// What a leader's full views were, exactly as of one record.
+/// The digests of a leader's full views, exactly as of one record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// The record: everything up to it is in, nothing that follows is.
+    /// The record. The digests cover everything up to it and nothing after it.
     pub lsn: Lsn,
-    /// The leader's clock when the digests were taken, for people.
+    /// The leader's clock reading when the digests were taken; informational.
     pub at: Hlc,
-    /// The views that the leader vouches for, by number. One that is missing proves nothing.
+    /// The views whose rows the leader knows to be intact, sorted by ID. A missing view proves
+    /// nothing.
     pub views: Vec<ViewDigest>,
 }
 
-/// What an edge has found when it compared itself with its leader.
+/// The result of an edge's comparison with its leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
-    /// Whether everything that is held here was equal to the leader's rows.
+    /// Whether everything held here equals the leader's rows.
     pub equal: bool,
-    /// Everything up to this record was compared.
+    /// The record up to which everything was compared.
     pub lsn: Lsn,
     /// When the leader took its digests, in milliseconds since 1970 by its clock.
     pub at_ms: u64,
-    /// How long it took, in milliseconds.
+    /// How long the comparison took, in milliseconds.
     pub took_ms: u64,
-    /// View by view, by name.
+    /// The result for each view, sorted by name.
     pub views: Vec<ViewVerification>,
 }
 
-/// What was found of one view.
+/// The result of the comparison of one view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViewVerification {
     /// The view.
     pub view: String,
-    /// `full`, `resident`, or `leader` for one that is not held here.
+    /// `full`, `resident`, or `leader` for a view that is not held here.
     pub residency: String,
-    /// Rows held here, without tombstones.
+    /// The number of rows held here, without tombstones.
     pub rows: u64,
-    /// Whether they are the leader's; `None` when that could not be found out.
+    /// Whether the rows equal the leader's; `None` when that could not be determined.
     pub equal: Option<bool>,
-    /// Buckets of a full view that differed from the leader's.
+    /// The buckets of a full view that differed from the leader's.
     pub buckets_differed: Vec<u8>,
-    /// Buckets of a full view whose rows had changed in memory.
+    /// The buckets of a full view whose rows had changed in memory.
     pub buckets_spoilt: Vec<u8>,
-    /// Rows of a resident view that differed.
+    /// The number of rows of a resident view that differed.
     pub rows_differed: u64,
-    /// Whether what differed is mended: it was compared again and is equal now.
+    /// Whether the differences were repaired: the view was compared again and is now equal.
     pub mended: bool,
 }
 
-/// Rows and tombstones of a bucket, as a leader has them.
+/// Rows and tombstones of one bucket, as a leader holds them.
 #[derive(Clone, Debug)]
 pub struct BucketRows {
-    /// Everything up to here is in the rows; they may be newer, never older.
+    /// The rows include everything up to this position; they may be newer, never older.
     pub as_of: Position,
-    /// By key.
+    /// The rows, sorted by key.
     pub rows: Vec<Row>,
-    /// Whether further keys follow behind the last.
+    /// Whether more keys follow the last one.
     pub more: bool,
 }
 
-/// The newest checkpoints of a source of the feed, oldest first, each with a number that only grows. Kept so that a
-/// subscriber that follows some way behind still gets one where it stands.
+/// The newest checkpoints of a feed source, oldest first, each under an increasing number. Several
+/// are kept so that a subscriber that lags still receives one that it has not passed.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoints {
     kept: VecDeque<(u64, Arc<Checkpoint>)>,
@@ -231,10 +234,10 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// How many are kept.
+    /// The maximum number of checkpoints kept.
     pub const KEPT: usize = 4;
 
-    /// Keeps another one, and forgets the oldest when there are too many.
+    /// Adds a checkpoint and evicts the oldest one if there are too many.
     pub fn push(&mut self, checkpoint: Checkpoint) {
         self.taken += 1;
         self.kept.push_back((self.taken, Arc::new(checkpoint)));
@@ -243,12 +246,13 @@ impl Checkpoints {
         }
     }
 
-    /// Forgets all: what follows is of another log.
+    /// Removes all checkpoints, because another log follows.
     pub fn clear(&mut self) {
         self.kept.clear();
     }
 
-    /// The oldest one that is newer than number `seen` and stands at record `from` or behind it.
+    /// Returns the oldest checkpoint that is newer than number `seen` and covers record `from` or
+    /// a later one.
     #[must_use]
     pub fn due(&self, seen: u64, from: Lsn) -> Option<(u64, Arc<Checkpoint>)> {
         self.kept.iter().find(|(number, checkpoint)| *number > seen && checkpoint.lsn >= from).cloned()
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_replicas_must_agree_on_changes_a_rows_hash() {
+    fn a_rows_hash_covers_all_that_replicas_must_agree_on() {
         let base = row(b"key", Some(b"body"));
         let meta = |change: fn(&mut RowMeta)| {
             let header = base.header();
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_travels_whole_or_not_at_all() {
+    fn a_digest_round_trips_and_a_truncated_one_is_rejected() {
         let mut digest = Digest::default();
         digest.add(&row(b"key", Some(b"body")));
         let bytes = postcard::to_allocvec(&digest).expect("encodes");
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_the_same_everywhere() {
+    fn bucket_assignment_is_stable() {
         assert_eq!(bucket_of(b"key"), (xxh3_64(b"key") >> 56) as u8);
         assert_eq!(bucket_of(b""), 0x2d);
     }

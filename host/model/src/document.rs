@@ -1,4 +1,4 @@
-//! Definitions as people and programs write them: JSON at the doors, TOML in files.
+//! Definitions in the form that people and programs write: JSON in requests, TOML in files.
 
 use crate::{
     details::{About, RowSource, ViewDefinition, ViewDetails},
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewDocument {
-    /// Given by the leader, and ignored in a definition that is written.
+    /// Assigned by the leader; ignored when a definition is written.
     #[serde(default)]
     id: ViewId,
-    /// The view's name; may be left out where the request's path has it.
+    /// The view's name; optional where the request path contains it.
     #[serde(default)]
     pub name: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -38,7 +38,7 @@ pub struct ViewDocument {
     source: Option<SourceDocument>,
 }
 
-/// What is said about a definition, as members of its object; those that say nothing are left out.
+/// The documentation of a definition, as fields of its object. Empty fields are omitted.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct AboutDocument {
@@ -67,7 +67,7 @@ impl From<AboutDocument> for About {
 struct EntityDocument {
     /// The entity's name.
     name: String,
-    /// The join key's name; the entity's when left out.
+    /// The join key's name; defaults to the entity's name.
     #[serde(default)]
     join_key: Option<String>,
     value_type: ValueType,
@@ -111,31 +111,32 @@ struct SourceDocument {
     field_mapping: BTreeMap<String, String>,
 }
 
-/// Why a document is no definition.
+/// Why a document is not a valid definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDocument {
-    /// Two times to live.
-    #[error("it has both 'ttl_seconds' and 'ttl_ms'; keep one of them")]
+    /// Both TTL fields are set.
+    #[error("both 'ttl_seconds' and 'ttl_ms' are set; keep one of them")]
     TwoTtls,
-    /// A time to live that does not fit.
-    #[error("a 'ttl_seconds' of {0} is too long; leave it out for any age")]
+    /// The TTL overflows.
+    #[error("'ttl_seconds' is {0}, which is too large; omit it to allow any age")]
     TtlTooLong(u64),
 }
 
-/// Takes what is said about one of several parts, under its name.
-fn keep(parts: &mut BTreeMap<String, About>, name: &str, about: About) {
+/// Stores the documentation of an entity or a feature under its name, unless it is empty.
+fn keep(documented: &mut BTreeMap<String, About>, name: &str, about: About) {
     if !about.is_empty() {
-        parts.insert(name.to_owned(), about);
+        documented.insert(name.to_owned(), about);
     }
 }
 
 // === impl ViewDocument ===
 
 impl ViewDocument {
-    /// The definition.
+    /// Converts the document to a definition.
     ///
     /// # Errors
-    /// [`InvalidDocument`]. Whether the definition is sound, [`FeatureView::normalize`] and the catalogue say.
+    /// [`InvalidDocument`]. Only the document is checked here; [`FeatureView::normalize`] and the
+    /// catalogue validate the definition.
     pub fn into_definition(self) -> Result<ViewDefinition, InvalidDocument> {
         let ttl_ms = match (self.ttl_seconds, self.ttl_ms) {
             (Some(_), Some(_)) => return Err(InvalidDocument::TwoTtls),

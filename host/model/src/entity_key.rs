@@ -1,7 +1,8 @@
-//! Entity keys: which row of a view.
+//! Entity keys, which identify a row within a view.
 //!
-//! A key's bytes are its join key values in the view's join key order: an integer or a timestamp as 8 bytes
-//! little-endian, a string or bytes behind a `u32` length. The types are the view's. Equal keys have equal bytes.
+//! A key's bytes are its join key values in the view's join key order. An integer or a timestamp
+//! is 8 bytes, little-endian. A string or bytes follows its `u32` length. The view determines the
+//! types. Equal keys have equal bytes.
 
 use crate::{
     row_body::ValueRef,
@@ -9,31 +10,31 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The longest key, in bytes.
+/// The maximum length of a key, in bytes.
 pub const KEY_LEN_MAX: usize = 4_096;
 
-/// Why a value cannot be a join key, or bytes are not a key of a view.
+/// Why a value cannot be a join key, or why bytes are not a key of a view.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// A null or a value of another type.
-    #[error("join key '{join_key}' takes {expected}, got {got}")]
+    /// The value is null or of another type.
+    #[error("join key '{join_key}' must be {expected}, got {got}")]
     WrongType {
         /// The join key's name.
         join_key: String,
-        /// Its type.
+        /// Its expected type.
         expected: ValueType,
-        /// What came instead.
+        /// The type that was received, or null.
         got: String,
     },
-    /// A key longer than [`KEY_LEN_MAX`].
-    #[error("entity key is {0} bytes long; the longest is {KEY_LEN_MAX}")]
+    /// The key is longer than [`KEY_LEN_MAX`].
+    #[error("entity key is {0} bytes long; the maximum is {KEY_LEN_MAX}")]
     TooLong(usize),
-    /// Bytes that do not split into the view's join keys.
-    #[error("entity key bytes do not fit the view's join keys")]
+    /// The bytes do not split into the view's join keys.
+    #[error("entity key bytes do not match the view's join keys")]
     Malformed,
 }
 
-/// Appends an integer or timestamp to a key.
+/// Appends an integer or a timestamp to a key.
 #[inline]
 pub fn push_i64(key: &mut Vec<u8>, value: i64) {
     key.extend_from_slice(&value.to_le_bytes());
@@ -46,10 +47,7 @@ pub fn push_bytes(key: &mut Vec<u8>, value: &[u8]) {
     key.extend_from_slice(value);
 }
 
-/// Appends a value to a key, checked against the join key's type.
-///
-/// # Errors
-/// [`InvalidKey::WrongType`], naming the join key.
+/// Appends a value to a key after checking it against the join key's type.
 pub fn push_value(key: &mut Vec<u8>, join_key: &str, value_type: ValueType, value: &Value) -> Result<(), InvalidKey> {
     match (value_type, value) {
         (ValueType::Int32, Value::Int32(v)) => push_i64(key, i64::from(*v)),
@@ -101,7 +99,7 @@ pub fn split(key: &[u8], types: impl IntoIterator<Item = ValueType>) -> Result<V
     if rest.is_empty() { Ok(values) } else { Err(InvalidKey::Malformed) }
 }
 
-/// Many keys back to back, so that a batch costs two allocations.
+/// Many keys in one buffer, so that a batch costs two allocations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyBatch {
     #[serde(with = "serde_bytes")]
@@ -110,44 +108,45 @@ pub struct KeyBatch {
 }
 
 impl KeyBatch {
-    /// An empty batch with room for `keys` keys of about `bytes` bytes in all.
+    /// Creates an empty batch with room for `keys` keys of about `bytes` bytes in total.
     #[must_use]
     pub fn with_capacity(keys: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(keys) }
     }
 
-    /// Where the next key's bytes are appended; [`KeyBatch::end_key`] closes it.
+    /// Returns the buffer to which the next key's bytes are appended; [`KeyBatch::end_key`]
+    /// completes the key.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Closes the key whose bytes were appended to [`KeyBatch::buffer`].
+    /// Completes the key whose bytes were appended to [`KeyBatch::buffer`].
     pub fn end_key(&mut self) {
         self.ends.push(self.bytes.len() as u32);
     }
 
-    /// Appends a whole key.
+    /// Appends a complete key.
     pub fn push(&mut self, key: &[u8]) {
         self.bytes.extend_from_slice(key);
         self.end_key();
     }
 
-    /// The number of keys.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are no keys.
+    /// Returns whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Key `index`.
+    /// Returns the key at `index`.
     ///
     /// # Panics
-    /// When there is no such key, as a slice would.
+    /// Panics if `index` is out of range, like a slice.
     #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> &[u8] {
@@ -155,18 +154,18 @@ impl KeyBatch {
         &self.bytes[start..self.ends[index] as usize]
     }
 
-    /// The keys, in order.
+    /// Iterates over the keys, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Whether a batch from outside is sound: ends ascend and the last one is the length.
+    /// Returns whether a batch from outside is valid: ends ascend, and the last one is the length.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
         self.ends.is_sorted() && self.ends.last().map_or(0, |end| *end as usize) == self.bytes.len()
     }
 
-    /// Empties the batch and keeps its memory.
+    /// Removes all keys and keeps the allocated memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -189,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn null_is_no_key() {
+    fn null_is_not_a_key() {
         let error = push_value(&mut Vec::new(), "driver_id", ValueType::Int64, &Value::Null).unwrap_err();
-        assert_eq!(error.to_string(), "join key 'driver_id' takes int64, got null");
+        assert_eq!(error.to_string(), "join key 'driver_id' must be int64, got null");
     }
 }

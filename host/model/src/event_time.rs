@@ -4,19 +4,19 @@ use crate::instant::{Instant, InvalidInstant};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// When the event that a row describes happened: nanoseconds since 1970, UTC. Written as RFC 3339 with 0, 3, 6 or 9
-/// fraction digits, the form of protobuf's JSON timestamps that Feast sends.
+/// The time of the event that a row describes, in nanoseconds since 1970, UTC. Written as RFC 3339
+/// with 0, 3, 6 or 9 fraction digits, like the timestamps in protobuf's JSON that Feast sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventTime(pub i64);
 
-/// Why a text is no event timestamp.
+/// Why a text is not an event timestamp.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEventTime {
-    /// It is no moment at all.
+    /// The text is not a timestamp at all.
     #[error(transparent)]
     Text(#[from] InvalidInstant),
-    /// It is a moment that nanoseconds since 1970 in 64 bits cannot hold.
+    /// The timestamp does not fit 64 bits of nanoseconds since 1970.
     #[error("event timestamp {0} is outside the years 1678 to 2261")]
     Range(Instant),
 }
@@ -25,19 +25,20 @@ impl EventTime {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: EventTime = EventTime(0);
 
-    /// From milliseconds since 1970; saturates at the ends of the range (years 1677 and 2262).
+    /// Converts from milliseconds since 1970; saturates at the ends of the range (years 1677 and
+    /// 2262).
     #[must_use]
     pub const fn from_ms(ms: i64) -> Self {
         Self(ms.saturating_mul(1_000_000))
     }
 
-    /// Whole milliseconds since 1970, rounded down.
+    /// Returns whole milliseconds since 1970, rounded down.
     #[must_use]
     pub const fn as_ms(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Appends the RFC 3339 text. Hand-written, as a read writes one for every row.
+    /// Appends the RFC 3339 text. Written by hand for speed, because a read formats one per row.
     pub fn write_rfc3339(self, out: &mut Vec<u8>) {
         let seconds = self.0.div_euclid(1_000_000_000);
         let nanos = self.0.rem_euclid(1_000_000_000) as u32;
@@ -76,7 +77,8 @@ fn two_digits(out: &mut [u8], number: u32) {
     out[1] = b'0' + (number % 10) as u8;
 }
 
-/// Days since 1970 to (year, month, day): Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+/// Converts days since 1970 to (year, month, day). From Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms".
 fn civil_from_days(days: i64) -> (u32, u32, u32) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -101,7 +103,7 @@ impl fmt::Display for EventTime {
 impl FromStr for EventTime {
     type Err = InvalidEventTime;
 
-    /// Accepts RFC 3339 and ISO 8601 with `T` or a blank, and naive text, which means UTC.
+    /// Parses RFC 3339, and ISO 8601 with `T` or a space. Text without an offset is UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<Instant>()?.try_into()
     }
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn naive_text_means_utc_and_offsets_are_taken() {
+    fn text_without_an_offset_is_utc_and_offsets_are_applied() {
         let utc: EventTime = "2026-01-01T23:00:00Z".parse().unwrap();
         for same in
             ["2026-01-01T23:00:00", "2026-01-01 23:00:00", "2026-01-02T01:00:00+02:00", "2026-01-01T23:00:00.000000"]
@@ -148,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(nanos in -8_000_000_000_000_000_000i64..i64::MAX) {
+        fn written_text_parses_to_the_same_time(nanos in -8_000_000_000_000_000_000i64..i64::MAX) {
             let time = EventTime(nanos);
             prop_assert_eq!(time.to_string().parse::<EventTime>().unwrap(), time);
         }

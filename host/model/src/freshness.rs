@@ -1,10 +1,10 @@
-//! The freshness contract: what every answer states and what a read may demand.
+//! The freshness contract: what every answer states, and what a read may demand.
 
 use crate::{position::Position, region::Region, token::Watermark};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Who answered.
+/// The source of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -13,25 +13,25 @@ pub enum Source {
     Replica,
     /// The leader, for at least one row.
     Leader,
-    /// The leaders of a majority of the regions, each of every row.
+    /// The leaders of a majority of the regions, each for every row.
     Quorum,
 }
 
-/// What an answer states of itself.
+/// The freshness metadata of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Freshness {
-    /// Every record up to here is in the answer; later ones may be.
+    /// The answer includes every record up to this position; it may include later ones.
     pub position: Position,
-    /// The same for every region: the token to demand for monotonic reads.
+    /// Like `position`, for every region: the token to demand for monotonic reads.
     pub watermark: Watermark,
-    /// Upper bound of how far behind the leader the answer is: everything that was committed this long ago is in it.
-    /// `None` when no leader was ever heard.
+    /// Upper bound of how far the answer is behind the leader: everything committed this long ago
+    /// is included. `None` if no leader has ever been heard from.
     pub staleness: Option<Duration>,
-    /// Who answered.
+    /// The source of the answer.
     pub source: Source,
-    /// The regions whose leaders answered, where [`Source::Quorum`] did; else empty.
+    /// The regions whose leaders answered, if the source is [`Source::Quorum`]; otherwise empty.
     pub regions: Vec<Region>,
-    /// Why the answer is less than was configured or demanded; `None` when it is not.
+    /// Why the answer is less than was configured or demanded; `None` if it is not.
     pub degraded: Option<Degraded>,
 }
 
@@ -39,31 +39,33 @@ pub struct Freshness {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Degraded {
-    /// The leader is not heard; the replica serves what it has.
+    /// The leader is silent; the replica serves what it has.
     LeaderLost,
-    /// The demand could not be met and stale was asked for instead.
+    /// The demand could not be met, and the request allowed a stale answer instead.
     DemandUnmet,
-    /// A row is not held and the leader could not be asked; it is reported as not found.
+    /// A row is not held here and could not be fetched from the leader; it is reported as not
+    /// found.
     Incomplete,
     /// A `full` view did not fit its memory budget and is served as `resident`.
     OverBudget,
     /// The replica has not finished its first snapshot.
     Bootstrapping,
-    /// The leader's address serves another log than the one that is held; the replica serves what it has.
+    /// The leader's address serves a log other than the one held; the replica serves what it has.
     OtherLog,
 }
 
-/// Where a read may be answered.
+/// Which node may answer a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Consistency {
-    /// By the replica, as of its position.
+    /// The replica, as of its position.
     #[default]
     Replica,
-    /// By the leader.
+    /// The leader.
     Leader,
-    /// By the leaders of a majority of the regions, our own among them: of each row the version that outranks the others. A
-    /// write that was acknowledged by so many regions' disks that every majority holds one of them is in the answer.
+    /// The leaders of a majority of the regions, including our own. Of each row the
+    /// highest-ranking version is returned. The answer includes every write that enough regions
+    /// acknowledged durably for each majority to contain one of them.
     Quorum,
 }
 
@@ -71,12 +73,12 @@ pub enum Consistency {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnmet {
-    /// Wait up to the demand's bound, then fail.
+    /// Wait up to the demand's limit, then fail.
     #[default]
     Wait,
-    /// Ask the leader; where a quorum was demanded, the answer is marked as degraded.
+    /// Read from the leader. If a quorum was demanded, the answer is marked as degraded.
     Leader,
-    /// Serve what there is, marked as degraded.
+    /// Serve what is available, marked as degraded.
     ServeStale,
     /// Fail at once.
     Fail,
@@ -85,15 +87,15 @@ pub enum OnUnmet {
 /// What a read demands. The default demands nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadDemand {
-    /// Where the read may be answered.
+    /// Which node may answer.
     pub consistency: Consistency,
     /// The answer may be at most this far behind the leader.
     pub max_staleness: Option<Duration>,
-    /// The answer must include what this token stands for.
+    /// The answer must include everything up to this token.
     pub at_least: Option<Watermark>,
-    /// What to do when that is not met yet.
+    /// What to do when the demand is not met yet.
     pub on_unmet: OnUnmet,
-    /// How long to wait where the read waits at all.
+    /// The maximum time to wait, if the read waits at all.
     pub wait_max: Duration,
 }
 
@@ -110,7 +112,7 @@ impl Default for ReadDemand {
 }
 
 impl ReadDemand {
-    /// Whether the replica may answer without a look at its freshness.
+    /// Returns whether the replica may answer without checking its freshness.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.consistency == Consistency::Replica && self.max_staleness.is_none() && self.at_least.is_none()

@@ -3,33 +3,34 @@
 use crate::mutation::{Mutation, active};
 use serde::{Deserialize, Serialize};
 
-/// A reading of a hybrid logical clock: 48 bits of milliseconds since 1970, then a 16 bit counter for events within
-/// one millisecond. Readings order as their numbers do.
+/// A reading of a hybrid logical clock: 48 bits of milliseconds since 1970, then a 16-bit counter
+/// for events within one millisecond. Readings order by their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hlc(pub u64);
 
 impl Hlc {
-    /// A reading from its parts. The counter's overflow carries into the milliseconds.
+    /// Combines milliseconds and counter into a reading. The counter's overflow carries into the
+    /// milliseconds.
     #[must_use]
     pub const fn new(physical_ms: u64, counter: u16) -> Self {
         Self((physical_ms << 16) | counter as u64)
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     #[must_use]
     pub const fn physical_ms(self) -> u64 {
         self.0 >> 16
     }
 }
 
-/// A peer's clock reads further ahead than the bound allows.
+/// The error for a peer's clock reading that is too far ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a clock reading {ahead_ms} ms ahead of ours was refused (bound: {drift_max_ms} ms); check NTP on both hosts")]
+#[error("a clock reading {ahead_ms} ms ahead of ours was rejected (limit: {drift_max_ms} ms); check NTP on both hosts")]
 pub struct ClockDrift {
-    /// How far ahead of our physical clock the reading is, in milliseconds.
+    /// How far the reading is ahead of our physical clock, in milliseconds.
     pub ahead_ms: u64,
-    /// The bound that it broke, in milliseconds.
+    /// The limit that it exceeded, in milliseconds.
     pub drift_max_ms: u64,
 }
 
@@ -40,13 +41,14 @@ pub struct HlcClock {
 }
 
 impl HlcClock {
-    /// A clock that continues after `last`, as read from the log at recovery.
+    /// Creates a clock that continues after `last`, the newest reading in the recovered log.
     #[must_use]
     pub fn after(last: Hlc) -> Self {
         Self { last }
     }
 
-    /// The next reading, for an event at `physical_ms`: greater than every reading given or observed before.
+    /// Returns the next reading, for an event at `physical_ms`. It is greater than every reading
+    /// returned or observed before.
     pub fn tick(&mut self, physical_ms: u64) -> Hlc {
         let physical = Hlc::new(physical_ms, 0);
         self.last =
@@ -54,10 +56,7 @@ impl HlcClock {
         self.last
     }
 
-    /// Takes notice of a peer's reading, so that what follows orders after it.
-    ///
-    /// # Errors
-    /// [`ClockDrift`] when the reading is more than `drift_max_ms` ahead of `physical_ms`; the clock is unchanged.
+    /// Observes a peer's reading, so that later readings order after it.
     pub fn observe(&mut self, peer: Hlc, physical_ms: u64, drift_max_ms: u64) -> Result<(), ClockDrift> {
         let ahead_ms = peer.physical_ms().saturating_sub(physical_ms);
         if ahead_ms > drift_max_ms {
@@ -69,7 +68,7 @@ impl HlcClock {
         Ok(())
     }
 
-    /// The last reading given or observed.
+    /// Returns the newest reading returned or observed.
     #[must_use]
     pub fn last(&self) -> Hlc {
         self.last
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readings_grow_when_the_physical_clock_stands_or_steps_back() {
+    fn readings_grow_while_the_physical_clock_stalls_or_steps_back() {
         let mut clock = HlcClock::default();
         let mut before = clock.tick(1_000);
         for physical_ms in [1_000, 1_000, 900, 1_001, 0] {
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_too_far_ahead_is_refused_and_leaves_no_trace() {
+    fn a_peer_reading_too_far_ahead_is_rejected_and_changes_nothing() {
         let mut clock = HlcClock::default();
         clock.tick(1_000);
         let far = Hlc::new(61_001, 0);

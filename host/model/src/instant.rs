@@ -1,20 +1,20 @@
-//! Moments as text and columns bring them.
+//! Timestamps as they arrive in text and columns.
 
 use std::{fmt, str::FromStr};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A moment: whole seconds since 1970, rounded down, and the nanoseconds after them. Reaches far beyond
-/// [`EventTime`](crate::event_time::EventTime), whose nanoseconds end in the year 2262.
+/// A point in time: whole seconds since 1970, rounded down, plus nanoseconds. Its range extends
+/// far beyond that of [`EventTime`](crate::event_time::EventTime), whose nanoseconds end in 2262.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant {
     /// Seconds since 1970, UTC.
     pub seconds: i64,
-    /// Less than a thousand million.
+    /// Nanoseconds within the second, below 1,000,000,000.
     pub nanos: u32,
 }
 
-/// Why a text is no moment.
+/// Why a text is not a timestamp.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' {why}")]
 pub struct InvalidInstant {
@@ -23,29 +23,29 @@ pub struct InvalidInstant {
 }
 
 const NO_TIMESTAMP: &str = "is not a timestamp: use RFC 3339 with the years 0000 to 9999 and at most nine fraction \
-                            digits, as 2026-01-31T23:59:59.123Z (no offset means UTC)";
-const NAMED_ZONE: &str = "names a time zone in brackets, which is not looked up here: write the offset alone, as \
+                            digits, for example 2026-01-31T23:59:59.123Z (no offset means UTC)";
+const NAMED_ZONE: &str = "names a time zone in brackets, which is not supported: write only the offset, for example \
                           2026-01-31T23:59:59+09:00";
-const LEAP_SECOND: &str = "is a leap second, which has no Unix time of its own: write the second before or after it";
+const LEAP_SECOND: &str = "is a leap second, which has no Unix time: write the second before or after it";
 
 impl Instant {
-    /// A moment from a clock that ticks `per_second` times a second; `per_second` divides a thousand million.
+    /// Converts from a clock with `per_second` ticks per second, which must divide 1,000,000,000.
     #[must_use]
     pub const fn from_ticks(ticks: i64, per_second: i64) -> Self {
         let nanos = ticks.rem_euclid(per_second) * (1_000_000_000 / per_second);
         Self { seconds: ticks.div_euclid(per_second), nanos: nanos as u32 }
     }
 
-    /// The beginning of a day, counted from 1970-01-01.
+    /// Returns the start of a day, counted from 1970-01-01.
     #[must_use]
     pub const fn from_days(days: i64) -> Self {
         Self { seconds: days.saturating_mul(SECONDS_PER_DAY), nanos: 0 }
     }
 
-    /// Nanoseconds since 1970; `None` outside the years 1677 to 2262.
+    /// Returns nanoseconds since 1970; `None` outside the years 1677 to 2262.
     #[must_use]
     pub fn as_nanos(self) -> Option<i64> {
-        // In 128 bits, as the seconds alone may be below what the sum is not.
+        // In 128 bits, because the seconds alone may underflow when the sum does not.
         i64::try_from(i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)).ok()
     }
 }
@@ -62,7 +62,7 @@ impl fmt::Display for Instant {
 impl FromStr for Instant {
     type Err = InvalidInstant;
 
-    /// Takes RFC 3339 and ISO 8601 with `T` or a blank; without an offset the text means UTC.
+    /// Parses RFC 3339, and ISO 8601 with `T` or a space. Text without an offset is UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = |why| InvalidInstant { text: text.chars().take(64).collect(), why };
         let text = text.trim();
@@ -75,7 +75,7 @@ impl FromStr for Instant {
         if date.year() < 0 || offset.abs() >= SECONDS_PER_DAY {
             return Err(invalid(NO_TIMESTAMP));
         }
-        // The parser takes second 60 for 59.
+        // The parser accepts second 60 as 59.
         if time.second() == 59 && names_second_60(text) {
             return Err(invalid(LEAP_SECOND));
         }
@@ -85,9 +85,10 @@ impl FromStr for Instant {
     }
 }
 
-/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar.
+/// Returns the days from 1970-01-01 to a date of the proleptic Gregorian calendar.
 fn days_from_civil(date: jiff::civil::Date) -> i64 {
-    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"; the library's own moments end in 9999.
+    // From Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". The library's own
+    // timestamps end in 9999.
     let (year, month, day) = (i64::from(date.year()), i64::from(date.month()), i64::from(date.day()));
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -96,7 +97,7 @@ fn days_from_civil(date: jiff::civil::Date) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// Whether the seconds of a text that parses are 60: the third pair of digits after the date.
+/// Returns whether the seconds of a valid text are 60: the third pair of digits after the date.
 fn names_second_60(text: &str) -> bool {
     let Some(at) = text.find(['T', 't', ' ']) else { return false };
     let digits = text[at + 1..].bytes().filter(|byte| *byte != b':').take(6);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn every_year_of_four_digits_is_taken_with_every_offset() {
+    fn four_digit_years_are_accepted_with_every_offset() {
         for (text, expected) in [
             ("9999-12-31T00:00:00Z", 253_402_214_400),
             ("9999-12-31T23:59:59Z", 253_402_300_799),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_dropped_or_guessed_is_refused_with_its_reason() {
+    fn ambiguous_and_lossy_text_is_rejected_with_the_reason() {
         for (text, why) in [
             ("2024-01-01T10:00[Asia/Tokyo]", "brackets"),
             ("2024-01-01T10:00+09:00[Asia/Tokyo]", "brackets"),
@@ -158,7 +159,7 @@ mod tests {
             let error = text.parse::<Instant>().unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
-        assert_eq!(seconds("2016-12-31T23:59:59.60Z"), 1_483_228_799, "a fraction is no second");
+        assert_eq!(seconds("2016-12-31T23:59:59.60Z"), 1_483_228_799, "a fraction of 60 is not second 60");
         assert_eq!(seconds("2016-12-31T23:59:59+00:00"), 1_483_228_799);
     }
 
@@ -172,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_within_the_range_of_event_times_means_the_same_moment(nanos in any::<i64>()) {
+        fn text_in_the_range_of_event_times_parses_to_the_same_time(nanos in any::<i64>()) {
             let text = crate::event_time::EventTime(nanos).to_string();
             let instant: Instant = text.parse().unwrap();
             prop_assert_eq!(instant.as_nanos(), Some(nanos));

@@ -1,7 +1,9 @@
-//! The words that every part of Littoral shares: positions in the log, versions, typed values, rows, records, the
-//! catalogue, the freshness contract, and the ports through which the parts meet.
+//! The types that every crate of Littoral shares: positions in the log, versions, typed values,
+//! rows, records, the catalogue, the freshness contract, and the traits through which the crates
+//! use each other ([`ports`]).
 //!
-//! Invariant: nothing here opens a file or a socket, reads a clock or draws a random number. Time is an argument.
+//! Invariant: nothing here opens a file or a socket, reads a clock or draws a random number. Time
+//! is an argument.
 
 pub mod adoption;
 pub mod catalogue;

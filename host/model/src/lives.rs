@@ -1,9 +1,10 @@
-//! The lives of a log: where each began, and whether a position belongs to the log.
+//! The lineage of a log: where each of its lives began, and whether a position belongs to the log.
 //!
-//! A log lives anew whenever it is opened or a member begins to lead it: the first record then is a `Begin`
-//! ([`crate::record::Payload::Begin`]), which draws a random number that names the life. A [`Position`] names the life and the LSN, so two
-//! copies of one log that went on apart can be told from each other, although both count on from the same record.
-//! `host/decisions/0013-lives-of-a-log.md` says why.
+//! Every opening of a log, and every start of a member's leadership, begins a new life. The life's
+//! first record is a `Begin` ([`crate::record::Payload::Begin`]) with a random number that
+//! identifies the life. A [`Position`] contains the life and the LSN. So two copies of one log
+//! that continued separately can be told apart, although both number their records from the same
+//! record on. `host/decisions/0013-lives-of-a-log.md` gives the reasons.
 
 use crate::{
     cluster::Belonging,
@@ -15,7 +16,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Lives that a history lists. Older ones are dropped, and with them the tokens that name them.
+/// The maximum number of lives in a lineage. Older lives are dropped; tokens that name them can no
+/// longer be checked.
 pub const LIVES_MAX: usize = 1_024;
 
 /// Where one life of a log began.
@@ -23,23 +25,25 @@ pub const LIVES_MAX: usize = 1_024;
 pub struct Start {
     /// The life.
     pub life: Incarnation,
-    /// Its first record, the `Begin` that names it; [`Lsn::NONE`] of a log's first life.
+    /// Its first record, the `Begin` that identifies it; [`Lsn::NONE`] for a log's first life.
     pub first: Lsn,
-    /// The life before; itself, for a log's first life.
+    /// The previous life; for a log's first life, itself.
     pub after: Incarnation,
-    /// Up to here the log is what everybody holds who knows the life before. The record before `first`, unless the log had been
-    /// put back while it ran: then two records may bear one number of the life before, and only its first is certain.
+    /// The last record that this log certainly shares with every copy that has the previous life.
+    /// Usually the record before `first`. It is earlier if the log was rolled back while it ran:
+    /// then two records may have one LSN in the previous life, and only that life's first record
+    /// is certain.
     pub shared: Lsn,
 }
 
 impl Start {
-    /// Of a log's first life.
+    /// Returns the start of a log's first life.
     const fn of(log: Incarnation) -> Self {
         Self { life: log, first: Lsn::NONE, after: log, shared: Lsn::NONE }
     }
 }
 
-/// The history of one log: its lives, oldest first.
+/// The lives of one log, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lives {
     log: Incarnation,
@@ -47,19 +51,20 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// A log with its first life alone. That is also what stands for the log of a program that knew no lives.
+    /// Creates the lineage of a log with only its first life. A log written by a program that knew
+    /// no lives has this lineage too.
     #[must_use]
     pub fn of(log: Incarnation) -> Self {
         Self { log, starts: vec![Start::of(log)] }
     }
 
-    /// The name of the log: its first life's. It stays the same as long as there is the log.
+    /// Returns the log's name, which is the ID of its first life. It never changes.
     #[must_use]
     pub const fn log(&self) -> Incarnation {
         self.log
     }
 
-    /// The newest life.
+    /// Returns the newest life.
     #[must_use]
     pub fn current(&self) -> Incarnation {
         self.newest().life
@@ -69,13 +74,14 @@ impl Lives {
         self.starts.last().copied().unwrap_or(Start::of(self.log))
     }
 
-    /// The lives, oldest first.
+    /// Returns the lives, oldest first.
     #[must_use]
     pub fn starts(&self) -> &[Start] {
         &self.starts
     }
 
-    /// Another life begins; those that had begun since the one before it are of a copy that is given up. Nothing changes when it is known.
+    /// Adds a life. Lives that began after its predecessor belong to an abandoned copy and are
+    /// removed. Does nothing if the life is known.
     pub fn begin(&mut self, start: Start) {
         if self.lists(start.life) || start.first == Lsn::NONE {
             return;
@@ -91,14 +97,14 @@ impl Lives {
         }
     }
 
-    /// Whether it is one of this log's lives.
+    /// Returns whether the life is one of this log's.
     #[must_use]
     pub fn lists(&self, life: Incarnation) -> bool {
         self.newest().life == life || self.starts.iter().any(|start| start.life == life)
     }
 
-    /// The life that a position names with this record: the one in which it was written, or, where the number was given twice in
-    /// that, the one that followed.
+    /// Returns the life that a position with this LSN contains: the life in which the record was
+    /// written. If that life assigned the LSN twice, it is the following life.
     #[must_use]
     pub fn at(&self, lsn: Lsn) -> Incarnation {
         let newest = self.newest();
@@ -109,35 +115,37 @@ impl Lives {
         after.checked_sub(1).and_then(|at| self.starts.get(at)).map_or(self.log, |start| start.life)
     }
 
-    /// The position of a record of this log.
+    /// Returns the position of a record of this log.
     #[must_use]
     pub fn position(&self, lsn: Lsn) -> Position {
         Position { incarnation: self.at(lsn), lsn }
     }
 
-    /// The last record of a life that is certain to be in this log, which ends with `head`; `None` when the log has no such life.
+    /// Returns the last record of a life that is certainly in this log, whose last record is
+    /// `head`. Returns `None` if the log has no such life.
     #[must_use]
     pub fn end(&self, life: Incarnation, head: Lsn) -> Option<Lsn> {
         let at = self.starts.iter().rposition(|start| start.life == life)?;
         Some(self.starts.get(at + 1).map_or(head, |next| next.shared.min(head)))
     }
 
-    /// Whether a position belongs to this log, which ends with `head`: its life is listed, and it is before the life that follows
-    /// and not past the head. Where both hold the record's hash, the hashes must agree too.
+    /// Returns whether a position belongs to this log, whose last record is `head`: its life is
+    /// listed, and it lies before the next life and not past the head. If both sides have the
+    /// record's hash, the caller must compare the hashes too.
     #[must_use]
     pub fn has(&self, position: Position, head: Lsn) -> bool {
         self.end(position.incarnation, head).is_some_and(|end| position.lsn <= end)
     }
 
-    /// Whether a position will never belong to this log, however far it goes on: it is past where the log forked from what the
-    /// position is of. A life that is not listed may still come.
+    /// Returns whether a position can never belong to this log, however far the log grows, because
+    /// it lies past the fork. A life that is not listed may still arrive.
     #[must_use]
     pub fn has_lost(&self, position: Position) -> bool {
         self.end(position.incarnation, Lsn(u64::MAX)).is_some_and(|end| position.lsn > end)
     }
 
-    /// The last record that this log, which ends with `head`, has in common with another; `None` when they have no life in
-    /// common.
+    /// Returns the common record of this log, whose last record is `head`, and another; `None` if
+    /// they share no life.
     #[must_use]
     pub fn common(&self, head: Lsn, other: &Lives, other_head: Lsn) -> Option<Position> {
         let both = other.starts.iter().rev().find(|start| self.lists(start.life))?.life;
@@ -145,14 +153,14 @@ impl Lives {
         Some(Position { incarnation: both, lsn })
     }
 
-    /// Whether it ends with a life that `other` has too and that went on there.
+    /// Returns whether this log's newest life is also in `other`, which has begun a later one.
     #[must_use]
     pub fn is_past_of(&self, other: &Lives) -> bool {
         other.current() != self.current() && other.lists(self.current())
     }
 }
 
-/// The histories of the regions' logs, as far as they are known at one place.
+/// The lineages of the regions' logs, as far as one node knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionLives {
     of: BTreeMap<Region, Lives>,
@@ -160,46 +168,50 @@ pub struct RegionLives {
 }
 
 impl RegionLives {
-    /// Where this place's own log belongs, or the log that is followed, as far as that is written down.
+    /// Returns the affiliation of this node's log, or of the log that it follows, as far as
+    /// recorded.
     #[must_use]
     pub const fn belongs(&self) -> Option<Belonging> {
         self.belongs
     }
 
-    /// That is where it belongs from now on.
+    /// Sets the affiliation.
     pub fn set_belongs(&mut self, belongs: Option<Belonging>) {
         self.belongs = belongs;
     }
 
-    /// The history of this region's log.
+    /// Returns the lineage of this region's log.
     #[must_use]
     pub fn get(&self, region: Region) -> Option<&Lives> {
         self.of.get(&region)
     }
 
-    /// The history of a region's log, which is known by this life's name if it was not known before.
+    /// Returns the lineage of a region's log; if there is none, creates one with this life as the
+    /// first.
     pub fn entry(&mut self, region: Region, life: Incarnation) -> &mut Lives {
         self.of.entry(region).or_insert_with(|| Lives::of(life))
     }
 
-    /// This is the history of a region's log from now on.
+    /// Sets the lineage of a region's log.
     pub fn set(&mut self, region: Region, lives: Lives) {
         self.of.insert(region, lives);
     }
 
-    /// The history of the log that has this life.
+    /// Returns the lineage of the log that has this life.
     #[must_use]
     pub fn with_life(&self, life: Incarnation) -> Option<&Lives> {
         self.of.values().find(|lives| lives.lists(life))
     }
 
-    /// Whether a position of a region's log will never belong to it, as the log forked before ([`Lives::has_lost`]).
+    /// Returns whether a position can never belong to a region's log, because it lies past the
+    /// fork ([`Lives::has_lost`]).
     #[must_use]
     pub fn has_lost(&self, region: Region, position: Position) -> bool {
         self.get(region).is_some_and(|lives| lives.has_lost(position))
     }
 
-    /// Whether `have` includes `wanted`, a position of the same region. Other lives of one log are compared by its history.
+    /// Returns whether `have` includes `wanted`, a position of the same region. Positions in
+    /// different lives of one log are compared by its lineage.
     #[must_use]
     pub fn reaches(&self, region: Region, have: Position, wanted: Position) -> bool {
         let same = have.incarnation == wanted.incarnation || active(Mutation::EqualNumbersAreOneRecord);
@@ -209,7 +221,8 @@ impl RegionLives {
         self.get(region).is_some_and(|lives| lives.has(wanted, have.lsn) && lives.has(have, Lsn(u64::MAX)))
     }
 
-    /// Whether `have` includes `wanted`, two positions of one region's log, whichever it is.
+    /// Returns whether `have` includes `wanted`, two positions of one region's log, whichever
+    /// region that is.
     #[must_use]
     pub fn includes(&self, have: Position, wanted: Position) -> bool {
         match self.with_life(have.incarnation) {
@@ -218,14 +231,15 @@ impl RegionLives {
         }
     }
 
-    /// Whether two positions are of one log, and neither of what it has lost.
+    /// Returns whether two positions belong to one log, and neither lies in a part that the log
+    /// has lost.
     #[must_use]
     pub fn is_one_log(&self, a: Position, b: Position) -> bool {
         self.includes(a, b) || self.includes(b, a)
     }
 
-    /// Whether everything that `demand` asks for is in `have`. A position of another log, or of a life that is not known here,
-    /// is never reached.
+    /// Returns whether `have` includes everything that `demand` requires. A position of another
+    /// log, or of a life that is unknown here, is never included.
     #[must_use]
     pub fn covers(&self, have: &Watermark, demand: &Watermark) -> bool {
         demand.iter().all(|(region, incarnation, lsn)| {
@@ -234,7 +248,7 @@ impl RegionLives {
         })
     }
 
-    /// The part of `all` that `have` does not cover.
+    /// Returns those positions of `all` that `have` does not cover.
     #[must_use]
     pub fn beyond(&self, all: &Watermark, have: &Watermark) -> Watermark {
         let mut beyond = Watermark::default();
@@ -246,7 +260,7 @@ impl RegionLives {
         beyond
     }
 
-    /// Sets a region's position in `watermark`, unless it is further already in the same log.
+    /// Sets a region's position in `watermark`, unless it is already further in the same log.
     pub fn raise(&self, watermark: &mut Watermark, region: Region, position: Position) {
         let here = watermark.get(region).map(|(incarnation, lsn)| Position { incarnation, lsn });
         let further = here.is_some_and(|here| here != Position::default() && self.reaches(region, here, position));
@@ -255,7 +269,7 @@ impl RegionLives {
         }
     }
 
-    /// The regions and their histories.
+    /// Iterates over the regions and their lineages.
     pub fn iter(&self) -> impl Iterator<Item = (Region, &Lives)> {
         self.of.iter().map(|(region, lives)| (*region, lives))
     }
@@ -283,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_belongs_until_the_next_life_begins() {
+    fn a_position_belongs_to_its_life_until_the_next_one_begins() {
         let log = lives(&[(2, 5), (3, 9)]);
         let head = Lsn(12);
         for (position, belongs, lost) in [
@@ -303,25 +317,25 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_a_log_fork_where_the_older_of_their_last_common_life_ends() {
+    fn copies_share_records_up_to_the_earlier_end_of_their_last_common_life() {
         let common = |a: &Lives, a_head, b: &Lives, b_head| {
             let one = a.common(Lsn(a_head), b, Lsn(b_head));
             assert_eq!(one, b.common(Lsn(b_head), a, Lsn(a_head)));
             one
         };
         let (original, copy) = (lives(&[(2, 5)]), lives(&[(3, 4)]));
-        assert_eq!(common(&original, 9, &copy, 6), Some(at(1, 3)), "put back before the last life began");
+        assert_eq!(common(&original, 9, &copy, 6), Some(at(1, 3)), "rolled back before the last life began");
         let copy = lives(&[(2, 5), (3, 8)]);
-        assert_eq!(common(&original, 9, &copy, 12), Some(at(2, 7)), "put back within it");
+        assert_eq!(common(&original, 9, &copy, 12), Some(at(2, 7)), "rolled back within it");
         let again = lives(&[(2, 5), (4, 8)]);
-        assert_eq!(common(&copy, 12, &again, 9), Some(at(2, 7)), "put back twice to one copy");
+        assert_eq!(common(&copy, 12, &again, 9), Some(at(2, 7)), "rolled back twice to one copy");
         assert_eq!(common(&original, 9, &lives(&[]), 30), Some(at(1, 4)));
         assert_eq!(original.common(Lsn(9), &Lives::of(Incarnation(77)), Lsn(9)), None, "another log");
         assert!(original.is_past_of(&copy) && !copy.is_past_of(&original) && !copy.is_past_of(&again));
     }
 
     #[test]
-    fn of_a_life_that_was_put_back_while_it_ran_only_the_first_record_is_certain() {
+    fn only_the_first_record_of_a_life_rolled_back_while_running_is_certain() {
         let mut log = lives(&[(2, 5)]);
         log.begin(Start { shared: Lsn(5), ..start((2, 3), 9) });
         assert!(log.has(at(2, 5), Lsn(20)) && log.has_lost(at(2, 6)) && log.has(at(3, 9), Lsn(20)));
@@ -338,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_bounded_and_a_copy_drops_what_came_in_between() {
+    fn a_lineage_is_bounded_and_a_copy_drops_abandoned_lives() {
         let mut log = lives(&[]);
         for life in 0..2 * LIVES_MAX as u64 {
             log.begin(start((log.current().0, life + 10), life + 1));
@@ -347,10 +361,10 @@ mod tests {
         assert!(!log.lists(Incarnation(10)) && !log.has_lost(at(10, 1)));
         let mut log = lives(&[(2, 5), (3, 9)]);
         log.begin(start((3, 2), 20));
-        assert_eq!(log, lives(&[(2, 5), (3, 9)]), "it is known");
+        assert_eq!(log, lives(&[(2, 5), (3, 9)]), "it is already known");
         let mut log = lives(&[(2, 5), (3, 9)]);
         log.begin(start((2, 4), 20));
-        assert_eq!(log, lives(&[(2, 5), (4, 20)]), "a copy goes on from the life before");
+        assert_eq!(log, lives(&[(2, 5), (4, 20)]), "a copy continues from the previous life");
     }
 
     #[test]
@@ -367,8 +381,8 @@ mod tests {
         assert!(!known.covers(&mark(1, 3), &mark(1, 4)) && !known.covers(&mark(1, 3), &mark(2, 6)));
         assert_eq!(known.beyond(&mark(1, 5), &have), mark(1, 5));
         assert!(known.is_one_log(at(1, 3), at(2, 8)) && known.is_one_log(at(2, 8), at(1, 3)));
-        assert!(!known.is_one_log(at(1, 3), at(1, 6)), "the log has lost the one");
-        assert!(known.is_one_log(at(9, 3), at(9, 6)), "nothing is known of the life");
+        assert!(!known.is_one_log(at(1, 3), at(1, 6)), "the log has lost one of them");
+        assert!(known.is_one_log(at(9, 3), at(9, 6)), "the life is unknown");
         let mut raised = mark(1, 4);
         known.raise(&mut raised, region, Position { incarnation: Incarnation(2), lsn: Lsn(6) });
         assert_eq!(raised, mark(2, 6));

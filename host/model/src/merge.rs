@@ -1,46 +1,49 @@
-//! Which of two writes of one row stays.
+//! Merge policies: which of two writes of one row is kept.
 
 use crate::{event_time::EventTime, value::ValueType, version::Version};
 use serde::{Deserialize, Serialize};
 
-/// How a view's rows merge. Of two writes of one row the maximum of a total order is kept, so that merging is commutative,
-/// associative and idempotent, and replicas agree whatever order the writes reach them in.
+/// How a view's rows merge. Of two writes of one row, the maximum of a total order is kept. So
+/// merging is commutative, associative and idempotent, and replicas agree whatever order the
+/// writes arrive in.
 ///
-/// The last four combine: each region has a part of the row, which only its own writes change and which [`MergePolicy::LatestEvent`]
-/// orders, and who reads gets of each feature what the policy makes of all parts ([`crate::parts`]). A write sets the part and
-/// does not add to it, so that a retry changes nothing.
+/// The last four policies combine. Each region has a part of the row, which only its own writes
+/// change and which [`MergePolicy::LatestEvent`] orders. A reader combines the parts, feature by
+/// feature, by the policy ([`crate::parts`]). A write sets the part and does not add to it, so a
+/// retry changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MergePolicy {
     /// Keep the greater (event timestamp, version): a late event never overwrites a newer one.
     #[default]
     LatestEvent,
-    /// Keep the greater version: the write that a leader took last.
+    /// Keep the greater version: the write that a leader accepted last.
     LatestWrite,
-    /// The greatest of the regions' values. Features are scalars.
+    /// The largest of the regions' values. Features are scalars.
     Max,
-    /// The least of the regions' values. Features are scalars.
+    /// The smallest of the regions' values. Features are scalars.
     Min,
     /// The sum of the regions' values. Features are numbers.
     Sum,
-    /// The elements of all regions' lists, each once, in ascending order. Features are lists.
+    /// The union of all regions' lists, without duplicates, in ascending order. Features are
+    /// lists.
     Union,
 }
 
-/// What orders a write against another of the same row.
+/// The order of writes of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rank {
-    /// When the event happened, as its writer says.
+    /// When the event happened, as stated by its writer.
     pub event_time: EventTime,
-    /// When and where a leader took the write.
+    /// When and where a leader accepted the write.
     pub version: Version,
 }
 
 impl MergePolicy {
-    /// Every policy that a view may name.
+    /// All policies.
     pub const ALL: [Self; 6] = [Self::LatestEvent, Self::LatestWrite, Self::Max, Self::Min, Self::Sum, Self::Union];
 
-    /// The name in configuration and in the API.
+    /// Returns the name in configuration and in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,15 +56,15 @@ impl MergePolicy {
         }
     }
 
-    /// Whether each region has a part of a row, and who reads gets them combined.
+    /// Returns whether each region has its own part of a row and readers combine the parts.
     #[must_use]
     pub const fn combines(self) -> bool {
         !matches!(self, Self::LatestEvent | Self::LatestWrite)
     }
 
-    /// Whether features of a type can be merged so.
+    /// Returns whether the policy can merge features of this type.
     #[must_use]
-    pub const fn takes(self, value_type: ValueType) -> bool {
+    pub const fn accepts(self, value_type: ValueType) -> bool {
         match self {
             Self::LatestEvent | Self::LatestWrite => true,
             Self::Max | Self::Min => value_type.element().is_none(),
@@ -72,7 +75,8 @@ impl MergePolicy {
         }
     }
 
-    /// Whether `incoming` replaces `current`, two rows or two parts of one region. Equal ranks are the same write and change nothing.
+    /// Returns whether `incoming` replaces `current`, two rows or two parts of one region. Equal
+    /// ranks mean the same write, which changes nothing.
     #[must_use]
     pub fn replaces(self, incoming: Rank, current: Rank) -> bool {
         match self {
@@ -99,15 +103,15 @@ mod tests {
         if policy.replaces(b, a) { b } else { a }
     }
 
-    /// Two writes with one version are one write, so a generated pair that shares a version shares all.
+    /// Returns whether ranks with equal versions are equal, because one version means one write.
     fn consistent(ranks: &[Rank]) -> bool {
         ranks.iter().all(|a| ranks.iter().all(|b| a.version != b.version || a == b))
     }
 
     #[test]
-    fn no_policy_is_left_out() {
+    fn all_policies_are_listed() {
         for policy in MergePolicy::ALL {
-            // A policy that is added here is to be added to the list: only then is it proven.
+            // A new policy must be added to the list, so that the properties below cover it.
             let number = match policy {
                 MergePolicy::LatestEvent => 0,
                 MergePolicy::LatestWrite => 1,
@@ -122,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_order_writes_come_in_and_however_often_the_same_one_stays(
+        fn the_same_write_wins_in_any_order_and_with_repeats(
             writes in prop::collection::vec(rank(), 1..8),
             order in prop::collection::vec(0usize..8, 0..24),
         ) {
@@ -132,7 +136,7 @@ mod tests {
                     order.map(|at| writes[at % writes.len()]).reduce(|a, b| merge(policy, a, b))
                 };
                 let straight = fold(&mut (0..writes.len()));
-                // In any order, some of them twice, and all of them at least once.
+                // Any order, some writes twice, all writes at least once.
                 let shuffled = fold(&mut order.iter().copied().chain((0..writes.len()).rev()));
                 prop_assert_eq!(straight, shuffled);
             }

@@ -1,17 +1,18 @@
-//! Modules: what an uploaded WebAssembly component says of itself, and its releases.
+//! Modules: what an uploaded WebAssembly component declares, and its releases.
 
 use crate::value::ValueType;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr};
 
-/// SHA-256 of a component's bytes: a module release's content address. Written as 64 hexadecimal digits.
+/// SHA-256 of a component's bytes: the content address of a module release. Written as 64
+/// hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModuleDigest(pub [u8; 32]);
 
 impl ModuleDigest {
-    /// The address of these bytes.
+    /// Computes the digest of these bytes.
     #[must_use]
     pub fn of(component: &[u8]) -> Self {
         Self(Sha256::digest(component).into())
@@ -45,12 +46,12 @@ impl FromStr for ModuleDigest {
     }
 }
 
-/// A text that is not 64 hexadecimal digits.
+/// The error for a text that is not 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a module digest is 64 hexadecimal digits")]
 pub struct InvalidDigest;
 
-/// A named, typed column that a module takes or makes.
+/// A named, typed column that a module receives or returns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// Its name.
@@ -68,13 +69,14 @@ pub struct Input {
     pub feature: String,
     /// The type that the module expects.
     pub value_type: ValueType,
-    /// Join keys that the request gives under another name: (the view's join key, the request's). Lets one module
-    /// read one view for two roles, as an airport that is once the origin and once the destination.
+    /// Join keys that have another name in the request: (the view's join key, the request's). This
+    /// lets a module read one view in two roles, for example an airport as origin and as
+    /// destination.
     #[serde(default)]
     pub join_key_map: Vec<(String, String)>,
 }
 
-/// What a module declares: everything that it reads and makes.
+/// What a module declares: everything that it reads and returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleManifest {
     /// Features that arrive as input columns, in order.
@@ -85,22 +87,24 @@ pub struct ModuleManifest {
     pub outputs: Vec<Field>,
     /// Views that `lookup` may read.
     pub lookups: Vec<String>,
-    /// Whether each row's outputs hang on that row alone, so that a host may put rows of several requests into one batch.
+    /// Whether each row's outputs depend only on that row, so that a host may batch rows of
+    /// several requests.
     #[serde(default)]
     pub row_wise: bool,
 }
 
-/// A module under its name, as the catalogue holds it: looks like an on-demand feature view to clients.
+/// A release of a module as the catalogue holds it. To clients it looks like an on-demand feature
+/// view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleRelease {
-    /// The name that feature references use, unique among views and modules.
+    /// The name that feature references use; unique among views and modules.
     pub name: String,
-    /// The release, such as `1.0.0`; free text that orders nothing.
+    /// The release name, such as `1.0.0`; free text without an order.
     pub version: String,
     /// The component's content address.
     pub digest: ModuleDigest,
     /// The component's size in bytes.
     pub size: u64,
-    /// What it declares.
+    /// What the component declares.
     pub manifest: ModuleManifest,
 }

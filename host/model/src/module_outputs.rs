@@ -1,4 +1,4 @@
-//! What a call of a module makes for one request.
+//! The outputs of a module call for one request.
 
 use crate::{
     column::{Column, ColumnData, Status},
@@ -6,56 +6,57 @@ use crate::{
 };
 use std::{ops::Range, sync::Arc};
 
-/// The declared outputs for the rows of one request. Requests that one call has answered share its columns.
+/// The declared outputs for the rows of one request. Requests that one call answered share its
+/// columns.
 #[derive(Clone, Debug)]
 pub struct ModuleOutputs {
     columns: Arc<Vec<Column>>,
     rows: Range<usize>,
 }
 
-/// The rows of one output.
+/// The rows of one output for one request.
 #[derive(Clone, Copy, Debug)]
 pub struct OutputRows<'a> {
     /// The whole column.
     pub data: &'a ColumnData,
-    /// Where in it the rows begin.
+    /// The index of the first row in the column.
     pub first: usize,
-    /// What is known of each row.
+    /// The status of each row.
     pub statuses: &'a [Status],
 }
 
 impl ModuleOutputs {
-    /// Some of the columns' rows, which it shares.
+    /// Returns the outputs of a range of rows, which share these columns.
     #[must_use]
-    pub fn part(&self, rows: Range<usize>) -> Self {
+    pub fn slice(&self, rows: Range<usize>) -> Self {
         Self { columns: self.columns.clone(), rows }
     }
 
-    /// How many outputs there are.
+    /// Returns the number of outputs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no outputs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether every column has a value and a status for each row.
+    /// Returns whether every column has a value and a status for each row.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.columns.iter().all(|column| column.len() >= self.rows.end && column.data.len() >= self.rows.end)
     }
 
-    /// The rows of an output.
+    /// Returns the rows of an output.
     #[must_use]
     pub fn output(&self, output: usize) -> Option<OutputRows<'_>> {
         let column = self.columns.get(output)?;
@@ -63,7 +64,7 @@ impl ModuleOutputs {
         Some(OutputRows { data: &column.data, first: self.rows.start, statuses })
     }
 
-    /// The rows as columns of their own.
+    /// Copies the rows into separate columns.
     #[must_use]
     pub fn into_columns(self) -> Vec<Column> {
         let mut columns = Arc::unwrap_or_clone(self.columns);
@@ -83,7 +84,7 @@ impl From<Vec<Column>> for ModuleOutputs {
 }
 
 impl OutputRows<'_> {
-    /// A row's value, owned; null when there is none.
+    /// Returns a copy of a row's value; null when out of range.
     #[must_use]
     pub fn value(&self, row: usize) -> Value {
         self.data.value(self.first + row)
@@ -96,20 +97,20 @@ mod tests {
     use crate::{row_body::ValueRef, value::ValueType};
 
     #[test]
-    fn each_request_sees_its_own_rows() {
+    fn a_request_sees_only_its_rows() {
         let mut column = Column::with_capacity(ValueType::Int64, 4);
         [1, 2, 3].into_iter().for_each(|value| column.push(ValueRef::Int64(value)));
         column.push_absent(Status::NotFound);
         let all = ModuleOutputs::from(vec![column]);
         assert_eq!(all.rows(), 4);
-        let outputs = all.part(2..4);
+        let outputs = all.slice(2..4);
         let output = outputs.output(0).unwrap();
         assert_eq!((output.value(0), output.statuses), (Value::Int64(3), &[Status::Present, Status::NotFound][..]));
         assert!(outputs.is_whole() && outputs.rows() == 2 && outputs.len() == 1 && outputs.output(1).is_none());
         let own = outputs.into_columns();
         assert_eq!(own[0].data, ColumnData::Int64(vec![3, 0]));
         assert_eq!(own[0].statuses, [Status::Present, Status::NotFound]);
-        let beyond = all.part(3..5);
+        let beyond = all.slice(3..5);
         assert!(!beyond.is_whole() && beyond.output(0).is_none());
     }
 }

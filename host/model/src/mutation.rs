@@ -1,146 +1,149 @@
-//! Deliberate faults, for the test that the simulation finds them.
+//! Deliberate faults, with which a test shows that the simulation finds them.
 //!
-//! Without the feature `mutations` nothing of this is in a program: [`active`] is a constant `false`. With it a fault is
-//! there only on the thread that asks for it, and only for as long as it asks.
+//! Without the feature `mutations`, [`active`] is a constant `false` and no fault is compiled in.
+//! With it, a fault is active only on the thread that sets it, and only while it is set.
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// A log that was put back to an older copy while its process ran goes on as if nothing had been.
+    /// A log that was rolled back while its process ran continues as if nothing had happened.
     PutBackUnnoticed,
-    /// A region whose log was put back does not ask for what others have of it.
+    /// A region whose log was rolled back does not fetch its lost records from other regions.
     KeepWhatWasLost,
-    /// Rows of records that the log has lost are kept beside the records that came in their place.
+    /// Rows of records that the log has lost are kept next to the records that replaced them.
     KeepRowsPastFork,
-    /// A record counts as known by its number alone, whichever copy of the log gave it.
+    /// A record counts as known by its LSN alone, whichever copy of the log assigned it.
     EqualNumbersAreOneRecord,
-    /// A fill is taken though the feed has overtaken it.
+    /// A fill is applied although the feed has overtaken it.
     SkipStripeCheck,
-    /// A record is applied without its number in the key's stripe.
+    /// A record is applied without recording its LSN in the key's stripe.
     PublishNoStripe,
-    /// A new replica admits fills that were read before its snapshot. Edges put answers into the replica that served when they
-    /// asked, so that only the table's own tests meet it.
+    /// A new replica admits fills that were read before its snapshot. Edges put replies into the
+    /// replica that was current at the request, so only the table's own tests meet this fault.
     ForgetSnapshotFloor,
-    /// What comes last wins, whatever its rank.
+    /// The write that arrives last wins, whatever its rank.
     ApplyWithoutRank,
     /// A deletion changes nothing.
     DropTombstone,
-    /// A write leaves a remembered miss in place.
+    /// A write does not clear a remembered miss.
     MissSurvivesWrite,
     /// A snapshot loses rows.
     SnapshotLosesRows,
     /// A digest still counts a row that was replaced.
     DigestKeepsReplaced,
-    /// A batch is acknowledged without having been synced.
+    /// A batch is acknowledged before it is synced.
     AcknowledgeBeforeSync,
-    /// A tail begins one record too late.
+    /// A tail starts one record too late.
     ResumeTooLate,
-    /// What was applied does not count as applied.
+    /// Applied records do not count as applied.
     ForgetApplied,
     /// An echo counts as if it answered the newest ping.
     FreshFromNewestPing,
-    /// An echo counts before its head is applied.
+    /// An echo counts before the head that it carries is applied.
     FreshBeforeApplied,
-    /// A new row of a full view is left out.
+    /// A new row of a full view is dropped.
     DropInsert,
-    /// A fill remembers a miss where the leader has a row.
+    /// A fill records a miss where the leader has a row.
     FillLosesRow,
-    /// A token that was not reached counts as reached.
+    /// A token that is not reached counts as reached.
     IgnoreToken,
-    /// Whoever holds rows follows any log that is offered.
+    /// An edge that holds rows follows any log that it is offered.
     FollowOtherLog,
-    /// An answer that is older than the read which joined it is given out.
+    /// A fill's result is returned to a read that joined it, although the result is older than the
+    /// read.
     JoinOlderFlight,
-    /// A publisher is asked for rows before it has been taken for one to follow.
+    /// Rows are requested from a publisher whose hello is not accepted yet.
     AskBeforeGreeted,
-    /// What the leader said beside a replica that was replaced is given out beside the one that replaced it.
+    /// The leader's reply for a replaced replica is used with the replacement.
     JoinOtherReplica,
     /// A record is applied to a row that is newer than it.
     ApplyBehindRow,
-    /// A row is mended back though its deletion came later and was collected.
+    /// A row is repaired although it was deleted later and the tombstone was collected.
     MendCollected,
-    /// An idempotency key stands for a write that was not made durable.
+    /// An idempotency key is kept for a write that did not become durable.
     KeepFailedReceipts,
-    /// A batch is answered from though the one that it was built on has failed.
+    /// Answers are built on a batch although the batch before it has failed.
     BuildOnFailed,
-    /// Idempotency keys are not read back from the log.
+    /// Idempotency keys are not restored from the log.
     ForgetReceiptsOnReplay,
-    /// A snapshot on disk leaves idempotency keys out.
+    /// A snapshot on disk omits the idempotency keys.
     SnapshotWithoutReceipts,
-    /// What was known of another log's freshness counts for the one that is followed now.
+    /// The freshness of another log counts for the log that is followed now.
     FreshAcrossLogs,
-    /// Echoes of a log that is not served yet count for the one that is.
+    /// Echoes of a log that is not served yet count for the log that is served.
     FreshFromOtherLog,
-    /// How far a relay is behind does not count.
+    /// A relay's own lag does not count.
     IgnoreRelayLag,
     /// A publisher of an older epoch is followed.
     FollowOldEpoch,
-    /// A stream goes on though the relay's replica was replaced, and who has more waits behind it.
+    /// A stream continues although the relay's replica was replaced, and a subscriber that is
+    /// ahead waits on it.
     StayWithReplaced,
-    /// Half the buckets of a digest are not compared.
+    /// Half of a digest's buckets are not compared.
     DigestMissesBuckets,
-    /// Rows that have changed in memory are not noticed.
+    /// Rows that changed in memory are not detected.
     ScrubSeesNothing,
-    /// An outcome of a round of the proof that has ended counts for the one that runs.
+    /// The outcome of an ended anti-entropy round counts for the current round.
     HeedStaleRound,
-    /// Every tombstone is collected, however young.
+    /// Every tombstone is collected, however new.
     CollectTooMuch,
     /// An edge does not collect tombstones.
     EdgeCollectsNothing,
-    /// A leader's clock goes back with its host's.
+    /// A leader's clock goes back with its host's clock.
     ClockGoesBack,
-    /// A leader's clock takes no notice of another region's.
+    /// A leader's clock ignores the clocks of other regions.
     ForgetPeerClock,
-    /// A record of another region is left out while how far its log has come is written down.
+    /// A record of another region is skipped although the position of its log advances past it.
     ImportLosesRecord,
-    /// A replica of another region's log goes on behind its own region's records, whatever it lacks of others.
+    /// Rehoming checks only the records of the replica's own region, and ignores missing records
+    /// of other regions.
     RehomeByOwnAlone,
-    /// What is held of a lost log is held for ever.
+    /// Records of a lost log are kept forever.
     KeepWhatIsLost,
-    /// A replica of another region's log goes on behind rows that nothing names yet.
+    /// Rehoming skips rows that no position covers yet.
     PassOverUnnamed,
-    /// A replica goes on in another region's log with rows that it does not name.
+    /// A replica is rehomed although it holds rows that the new log does not cover.
     RehomeUnnamed,
-    /// A region keeps to itself what it has of a log that is lost.
+    /// A region does not share its records of a lost log.
     KeepOrphans,
-    /// A place to go on at is remembered behind rows that nothing names yet.
+    /// A rehoming point is recorded after rows that no position covers yet.
     MarkBehindUnnamed,
-    /// What only the lost region's log has counts as if the followed one had it.
+    /// Records that only the lost region's log has count as if the followed log had them.
     ForgetBeyond,
-    /// Who takes the lease goes on with the epoch of the holder before.
+    /// A new holder of the lease continues in the previous holder's epoch.
     IgnoreLeaseEpoch,
-    /// What was appended is acknowledged though the lease has run out.
+    /// Records are acknowledged although the lease has expired.
     AcknowledgePastDeadline,
-    /// A lease that has run out is renewed in its old epoch.
+    /// An expired lease is renewed in its old epoch.
     RenewAfterExpiry,
-    /// A store of the lease that is empty, or another, is taken for the one that was used before.
+    /// An empty or different lease store is accepted in place of the one used before.
     TakeEmptyStoreForNew,
-    /// Clocks are trusted to run equally fast.
+    /// Clocks are trusted to run at equal speed.
     ForgetDriftMargin,
-    /// Records of an older epoch count as committed by themselves.
+    /// Records of an older epoch count as committed without a record of the current epoch.
     CommitOldEpochs,
-    /// A member takes what comes from an older epoch than it has promised.
+    /// A member accepts messages of an epoch older than its promise.
     ForgetPromise,
-    /// A promotion prefers the longest log to the most advanced.
+    /// A promotion prefers the longest log to the most advanced one.
     PromoteLongestLog,
-    /// A promotion leads though its log ends before what the lease says to be committed.
+    /// A promotion completes although its log ends before the committed position in the lease.
     PromoteWithoutCommitted,
-    /// A promotion asks nobody.
+    /// A promotion collects no promises.
     PromoteAlone,
-    /// A log's end is cut off without writing down first that it will be.
+    /// A log's end is cut off before the intent to cut is durable.
     CutWithoutIntent,
-    /// What is given up is not synced before it is cut off.
+    /// Detached records are not synced before they are cut off.
     DetachWithoutSync,
-    /// A log that was cut still says that it was durable further on.
+    /// A log that was cut still claims to be durable up to its old end.
     CutLeavesMark,
-    /// The epochs of records that are given up do not count as promised any more.
+    /// The epochs of detached records no longer count as promised.
     CutForgetsEpoch,
-    /// A promise is given before it is durable.
+    /// A promise is sent before it is durable.
     PromiseWithoutSync,
 }
 
 impl Mutation {
-    /// Those of leases, which the election's own simulation finds.
+    /// Faults of leases, which the election's simulation finds.
     pub const LEASE: [Self; 5] = [
         Self::IgnoreLeaseEpoch,
         Self::AcknowledgePastDeadline,
@@ -149,7 +152,7 @@ impl Mutation {
         Self::TakeEmptyStoreForNew,
     ];
 
-    /// Those of a region's members, which their own simulation finds.
+    /// Faults of a region's members, which their simulation finds.
     pub const MEMBERS: [Self; 5] = [
         Self::CommitOldEpochs,
         Self::ForgetPromise,
@@ -158,7 +161,7 @@ impl Mutation {
         Self::PromoteWithoutCommitted,
     ];
 
-    /// Those of a log whose end is given up, which its own test of crashes finds.
+    /// Faults of cutting off a log's end, which the log's crash test finds.
     pub const LOG: [Self; 5] = [
         Self::CutWithoutIntent,
         Self::DetachWithoutSync,
@@ -167,21 +170,21 @@ impl Mutation {
         Self::PromiseWithoutSync,
     ];
 
-    /// Those of regions that take each other's records, which the simulation of regions finds.
+    /// Faults of replication between regions, which the simulation of regions finds.
     pub const REGIONS: [Self; 4] =
         [Self::ForgetPeerClock, Self::ImportLosesRecord, Self::RehomeByOwnAlone, Self::ForgetBeyond];
 
-    /// Those of logs that are put back to older copies.
+    /// Faults of logs that are rolled back.
     pub const PUT_BACK: [Self; 3] = [Self::EqualNumbersAreOneRecord, Self::KeepWhatWasLost, Self::PutBackUnnoticed];
 
-    /// Those of regions that one seed in thousands meets.
+    /// Faults of regions that about one seed in thousands triggers.
     pub const REGIONS_RARE: [Self; 5] =
         [Self::KeepWhatIsLost, Self::PassOverUnnamed, Self::MarkBehindUnnamed, Self::RehomeUnnamed, Self::KeepOrphans];
 
-    /// Those of batches that are built ahead, which the simulation finds in worlds where they are.
+    /// Faults of batches that are built ahead, which the simulation finds in worlds that do so.
     pub const AHEAD: [Self; 2] = [Self::BuildOnFailed, Self::KeepFailedReceipts];
 
-    /// Those that one seed in thousands meets.
+    /// Faults that about one seed in thousands triggers.
     pub const RARE: [Self; 9] = [
         Self::AskBeforeGreeted,
         Self::JoinOtherReplica,
@@ -194,7 +197,7 @@ impl Mutation {
         Self::FreshAcrossLogs,
     ];
 
-    /// Those of the leader's and the edges' data, which the simulation of a whole region finds.
+    /// Faults of the leader's and the edges' data, which the simulation of one region finds.
     pub const ALL: [Self; 27] = [
         Self::KeepRowsPastFork,
         Self::SkipStripeCheck,
@@ -226,7 +229,7 @@ impl Mutation {
     ];
 }
 
-/// Whether the fault is there.
+/// Returns whether the fault is active.
 #[cfg(not(feature = "mutations"))]
 #[must_use]
 #[inline]
@@ -239,7 +242,7 @@ std::thread_local! {
     static ACTIVE: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
 }
 
-/// Whether the fault is there, on this thread.
+/// Returns whether the fault is active on this thread.
 #[cfg(feature = "mutations")]
 #[must_use]
 #[inline]
@@ -247,7 +250,7 @@ pub fn active(mutation: Mutation) -> bool {
     ACTIVE.get() == Some(mutation)
 }
 
-/// Puts this fault, or none, into what this thread runs from now on.
+/// Activates this fault, or none, on this thread.
 #[cfg(feature = "mutations")]
 pub fn set(mutation: Option<Mutation>) {
     ACTIVE.set(mutation);

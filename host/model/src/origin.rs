@@ -1,4 +1,4 @@
-//! How far other regions' records stand in a log.
+//! The progress of other regions' records in a log.
 
 use crate::{
     hlc::Hlc,
@@ -11,61 +11,64 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a region had seen of another.
+/// What one region had seen of another region's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The other.
+    /// The other region.
     pub region: Region,
-    /// The last record of the other's log.
+    /// The last record seen of the other region's log.
     pub lsn: Lsn,
-    /// The newest clock reading among the other's records.
+    /// The newest clock reading seen among the other region's records.
     pub hlc: Hlc,
 }
 
-/// How far one other region's records stand in this region's log.
+/// The progress of one other region's records in this region's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Everything that the region had taken up to here of its own log is here.
+    /// Everything that the region accepted up to this position of its own log is stored here.
     pub position: Position,
-    /// The hash of its record there: reading goes on behind it.
+    /// The hash of the region's record at `position`; reading continues after it.
     pub chain: ChainHash,
-    /// The newest clock reading among its records here.
+    /// The newest clock reading among the region's records here.
     pub hlc: Hlc,
-    /// Whether its log was begun anew, or put back to an older copy, since the first of its records came: of what is lost there
-    /// others may have more or less.
-    pub begun_anew: bool,
-    /// The newest clock reading among its rows here that came with a third region's snapshot, and so by no number of its log.
+    /// Whether the region's log was recreated or rolled back since the first of its records
+    /// arrived. If so, other regions may have more or fewer of the lost records.
+    pub recreated: bool,
+    /// The newest clock reading among the region's rows that arrived in a third region's snapshot,
+    /// and so without an LSN of the region's log.
     pub foreign: Hlc,
-    /// The newest clock reading among all its rows here: beyond `hlc` while a snapshot of it is taken in.
+    /// The newest clock reading among all rows of the region here. Beyond `hlc` while a snapshot
+    /// of the region is being imported.
     pub newest: Hlc,
-    /// The newest number that one of them has in the region's log: beyond `position` while a snapshot of it is taken in.
+    /// The largest LSN of the region's log among those rows. Beyond `position` while a snapshot of
+    /// the region is being imported.
     pub newest_lsn: Lsn,
-    /// What the region itself had seen of others by then. What it wrote after that was written in knowledge of it, and is no
-    /// conflict with it.
+    /// What the region itself had seen of other regions at `position`. Its later writes were made
+    /// with that knowledge, so they do not conflict with it.
     pub seen: BTreeMap<Region, Seen>,
 }
 
-/// Every region whose records stand in this log. Of the log's own region: its last record that others take, as what follows that
-/// is never known elsewhere.
+/// The progress of every region whose records are in this log. For the log's own region it is the
+/// last record that other regions replicate, because later ones are never known elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origins(BTreeMap<Region, Origin>);
 
 impl Origins {
-    /// How far this region's records are here.
+    /// Returns the progress of a region's records here.
     #[must_use]
     pub fn get(&self, region: Region) -> Option<&Origin> {
         self.0.get(&region)
     }
 
-    /// The log's own region, then the others of which something is here.
+    /// Returns the log's own region, then the other regions that have records here.
     #[must_use]
     pub fn regions(&self, own: Region) -> Vec<Region> {
         let others = self.0.keys().copied().filter(|region| *region != own);
         std::iter::once(own).chain(others).collect()
     }
 
-    /// A region's records are here up to the given point. The clock reading only grows. `lost`: what came before of its log, past
-    /// that point, is lost there.
+    /// Sets the progress of a region's records. The clock reading only grows. `lost` states that
+    /// the region's log has lost earlier records past that position.
     pub fn set(
         &mut self,
         region: Region,
@@ -75,63 +78,65 @@ impl Origins {
         lost: bool,
     ) {
         let origin = self.0.entry(region).or_default();
-        origin.begun_anew |= lost;
+        origin.recreated |= lost;
         origin.position = position;
         origin.chain = chain;
         origin.hlc = origin.hlc.max(hlc);
         origin.seen = seen.iter().map(|seen| (seen.region, *seen)).collect();
     }
 
-    /// Whether there are rows that no position here names: they came round a third region, and have not come by themselves yet.
+    /// Returns whether there are rows that no position here covers: they arrived through a third
+    /// region, and have not arrived from their own region yet.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
         self.0.values().any(|origin| origin.newest.max(origin.foreign) > origin.hlc)
     }
 
-    /// A row of a region has come by itself, with the number that it has there.
-    pub fn came(&mut self, region: Region, lsn: Lsn, hlc: Hlc) {
+    /// Notes that a row of a region arrived from that region, with its LSN there.
+    pub fn note_row(&mut self, region: Region, lsn: Lsn, hlc: Hlc) {
         let origin = self.0.entry(region).or_default();
         origin.newest = origin.newest.max(hlc);
         origin.newest_lsn = origin.newest_lsn.max(lsn);
     }
 
-    /// What is here of a region's log past this record is not in it any more.
-    pub fn cut(&mut self, region: Region, kept: Lsn) {
+    /// Notes that the region's log no longer contains records past `kept`.
+    pub fn note_cut(&mut self, region: Region, kept: Lsn) {
         if let Some(origin) = self.0.get_mut(&region) {
             origin.newest_lsn = origin.newest_lsn.min(kept);
         }
     }
 
-    /// A row of a region has come with a third region's snapshot.
-    pub fn foreign(&mut self, region: Region, hlc: Hlc) {
+    /// Notes that a row of a region arrived in a third region's snapshot.
+    pub fn note_foreign_row(&mut self, region: Region, hlc: Hlc) {
         let origin = self.0.entry(region).or_default();
         origin.foreign = origin.foreign.max(hlc);
     }
 
-    /// A record of the log's own region that others take.
-    pub fn own(&mut self, region: Region, position: Position) {
+    /// Sets the progress of the log's own region, to a record that other regions replicate.
+    pub fn set_own(&mut self, region: Region, position: Position) {
         self.0.entry(region).or_default().position = position;
     }
 
-    /// The regions, by name.
+    /// Iterates over the regions, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (Region, &Origin)> {
         self.0.iter().map(|(region, origin)| (*region, origin))
     }
 
-    /// Adds them to a watermark.
+    /// Adds the positions to a watermark.
     pub fn add_to(&self, watermark: &mut Watermark) {
         for (region, origin) in self.iter().filter(|(_, origin)| origin.position != Position::default()) {
             watermark.set(region, origin.position.incarnation, origin.position.lsn);
         }
     }
 
-    /// Whether region `writer`, of which a record comes now, had seen a row that is held in the log of region `own`. When in
-    /// doubt it had not.
+    /// Returns whether region `writer`, which sent the current record, had seen a row that is held
+    /// in the log of region `own`. Returns false in case of doubt.
     #[must_use]
     pub fn had_seen(&self, writer: Region, held: &RowHeader, own: Region) -> bool {
         let other = held.version.region;
         let seen = || self.get(writer).and_then(|origin| origin.seen.get(&other));
-        // Our own rows are known by their number; those of third regions have one of ours, and are known by their clock.
+        // Rows of our own region are identified by their LSN. Rows of third regions have one of
+        // our LSNs, so the clock reading identifies them.
         writer == other
             || seen().is_some_and(|seen| if other == own { held.lsn <= seen.lsn } else { held.version.hlc <= seen.hlc })
     }

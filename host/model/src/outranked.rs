@@ -1,27 +1,27 @@
-//! Rows of a write that changed nothing.
+//! The rows of a write that changed nothing.
 
 use serde::{Deserialize, Serialize};
 
-/// Rows of a write that changed nothing, as what was held of their keys outranked them.
+/// The rows of a write that changed nothing because stored rows outranked them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outranked {
-    /// How many.
+    /// The number of such rows.
     pub count: u64,
-    /// Where the first [`Outranked::ROWS_MAX`] of them stand in the write, in order.
+    /// The indexes in the write of the first [`Outranked::ROWS_MAX`] of them, ascending.
     pub rows: Vec<u32>,
 }
 
 impl Outranked {
-    /// So many rows are named.
+    /// The maximum number of indexes kept.
     pub const ROWS_MAX: usize = 100;
 
-    /// Whether every row was kept.
+    /// Returns whether no row was outranked.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.count == 0
     }
 
-    /// Adds the row that stands here in the write, behind those that were added before.
+    /// Adds the row with this index in the write. Indexes must arrive in ascending order.
     pub fn add(&mut self, row: u32) {
         if self.rows.last() == Some(&row) {
             return;

@@ -1,10 +1,11 @@
-//! Parts: rows of a view whose policy combines what each region wrote.
+//! Parts: the rows of a view whose merge policy combines what each region wrote.
 //!
-//! A region writes its own part of such a row, under the entity key with the region's name behind it. Parts are rows like all
-//! others: a part's newest write stays, in whatever order writes come in, so logs, replicas and digests know nothing of
-//! them. Only who reads puts them together ([`combine`]): a state-based counter keeps its replicas' counts apart in the same
-//! way (Shapiro, Preguiça, Baquero, Zawirski: "A comprehensive study of Convergent and Commutative Replicated Data Types",
-//! 2011, specifications 6 and 7).
+//! Each region writes its own part of such a row. The part's key is the entity key followed by the
+//! region's name. Parts are ordinary rows: a part's newest write wins in any order of arrival, so
+//! logs, replicas and digests need no special case. Only a reader combines the parts
+//! ([`combine`]). A state-based counter keeps its replicas' counts apart in the same way (Shapiro,
+//! Preguiça, Baquero, Zawirski: "A comprehensive study of Convergent and Commutative Replicated
+//! Data Types", 2011, specifications 6 and 7).
 
 mod values;
 
@@ -21,10 +22,11 @@ use crate::{
     write::{RowBatch, RowWrite},
 };
 
-/// The longest entity key of a view whose rows have parts, in bytes: a region's name and its length go behind it.
+/// The maximum length of an entity key in a view whose rows have parts, in bytes. A region's name
+/// and its length follow the key.
 pub const ENTITY_KEY_LEN_MAX: usize = KEY_LEN_MAX - Region::LEN_MAX - 1;
 
-/// Makes an entity key the key of a region's part.
+/// Turns an entity key into the key of a region's part.
 pub fn push_region(key: &mut Vec<u8>, region: Region) {
     let name = region.name_bytes();
     key.extend_from_slice(name);
@@ -32,7 +34,7 @@ pub fn push_region(key: &mut Vec<u8>, region: Region) {
     key.push(name.len() as u8);
 }
 
-/// Splits a part's key into the entity key and the region; `None` when it is no part's.
+/// Splits a part's key into the entity key and the region; returns `None` for any other key.
 #[must_use]
 pub fn split(key: &[u8]) -> Option<(&[u8], Region)> {
     let (len, rest) = key.split_last()?;
@@ -40,16 +42,17 @@ pub fn split(key: &[u8]) -> Option<(&[u8], Region)> {
     Some((entity_key, std::str::from_utf8(name).ok()?.parse().ok()?))
 }
 
-/// The entity key of a row as the view's users know it.
+/// Returns the entity key of a row as the view's users know it.
 #[must_use]
 pub fn entity_key<'a>(view: &FeatureView, key: &'a [u8]) -> &'a [u8] {
     if view.merge.combines() { split(key).map_or(key, |(entity_key, _)| entity_key) } else { key }
 }
 
-/// The rows that a leader logs for rows that it is asked to write, when a view among them combines: of each the part of the first
-/// of these regions, and for a deletion the end of the parts of all. `None` when none combines, and nobody asks for the regions.
-pub fn written(catalogue: &Catalogue, rows: &RowBatch, regions: impl FnOnce() -> Vec<Region>) -> Option<RowBatch> {
-    // Rows of one view come in runs.
+/// Converts the rows of a write into the rows that a leader logs, if a view among them combines. A
+/// row becomes the part of the first of `regions`; a deletion becomes a tombstone for the part of
+/// every region. Returns `None`, without calling `regions`, if no view combines.
+pub fn rows_to_log(catalogue: &Catalogue, rows: &RowBatch, regions: impl FnOnce() -> Vec<Region>) -> Option<RowBatch> {
+    // Rows of one view are usually adjacent.
     let mut last = None;
     let mut combines = |view: ViewId| match last {
         Some((known, combines)) if known == view => combines,
@@ -81,11 +84,11 @@ pub fn written(catalogue: &Catalogue, rows: &RowBatch, regions: impl FnOnce() ->
     Some(parts)
 }
 
-/// Reads through `reader`, and puts parts together where a view combines: what doors and modules read with. `now` is the time
-/// that parts' expiry is judged by.
+/// Reads through `reader` and combines the parts of views that combine. HTTP handlers and modules
+/// read through this function. `now` is the time at which the expiry of parts is evaluated.
 ///
 /// # Errors
-/// The reader's.
+/// The reader's errors.
 pub async fn read(
     reader: &dyn FeatureReader,
     request: &ReadRequest,
@@ -103,7 +106,8 @@ pub async fn read(
     Ok(())
 }
 
-/// The read that asks for every region's part of the rows of views that combine, key by key.
+/// Returns the read that requests every region's part of the rows of views that combine, key by
+/// key.
 #[must_use]
 pub fn parts_of(catalogue: &Catalogue, regions: &[Region], request: &ReadRequest) -> ReadRequest {
     let of_view = |read: &ViewRead| {
@@ -123,7 +127,7 @@ pub fn parts_of(catalogue: &Catalogue, regions: &[Region], request: &ReadRequest
     ReadRequest { reads: request.reads.iter().map(of_view).collect(), demand: request.demand.clone() }
 }
 
-/// Makes an answer to [`parts_of`] the answer to the request itself.
+/// Turns the answer to the read of [`parts_of`] into the answer to `request`.
 pub fn combine(catalogue: &Catalogue, regions: usize, request: &ReadRequest, now: EventTime, answer: &mut ReadAnswer) {
     for (at, (read, rows)) in request.reads.iter().zip(&mut answer.rows).enumerate() {
         let Some(view) = catalogue.view_by_id(read.view).filter(|view| view.merge.combines()) else { continue };
@@ -134,7 +138,7 @@ pub fn combine(catalogue: &Catalogue, regions: usize, request: &ReadRequest, now
             row_of(view, key, &parts, now)
         };
         *rows = read.keys.iter().map(combined).collect();
-        // A row of which a part is unknown is unknown: what the others make of it may be anything.
+        // A row with an unknown part is unknown, because the part could change the result.
         for (_, place) in answer.unknown.iter_mut().filter(|(of, _)| *of as usize == at) {
             *place /= regions.max(1) as u32;
             if let Some(row) = rows.get_mut(*place as usize) {
@@ -145,8 +149,9 @@ pub fn combine(catalogue: &Catalogue, regions: usize, request: &ReadRequest, now
     answer.unknown.dedup();
 }
 
-/// The row that parts make: of each feature what the view's policy makes of their values, and the newest part's event
-/// timestamp. A part that has expired counts only when all have: what a region that is gone last said is not added for ever.
+/// Combines parts into a row: each feature's values by the view's policy, and the newest event
+/// timestamp. An expired part counts only if all parts have expired, so the last value of a
+/// removed region does not count forever.
 #[must_use]
 pub fn row_of(view: &FeatureView, key: &[u8], parts: &[&Row], now: EventTime) -> Option<Row> {
     let mut parts: Vec<&Row> = parts.to_vec();
@@ -158,7 +163,7 @@ pub fn row_of(view: &FeatureView, key: &[u8], parts: &[&Row], now: EventTime) ->
     for (at, feature) in view.features.iter().enumerate() {
         let of_parts = parts.iter().map(|part| part.value(at, feature.value_type));
         let value = values::combined(view.merge, feature.value_type, of_parts);
-        // A policy takes only types that it gives back.
+        // A policy accepts only types that it also returns.
         body.push(feature.value_type, &value).ok()?;
     }
     let meta = RowMeta {

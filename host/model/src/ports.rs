@@ -1,5 +1,5 @@
-//! The seams: what doors and modules need, without knowing who gives it. Leaders and edges are both readers and
-//! writers; the sandbox is the module runtime; only the application joins them.
+//! The traits between HTTP handlers, modules and nodes. Leaders and edges are both readers and
+//! writers, the sandbox is the module runtime, and only the application connects them.
 
 use crate::{
     adoption::{AdoptError, OfferedLog},
@@ -27,28 +27,31 @@ use bytes::Bytes;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-/// A boxed future, for traits that are used as objects.
+/// A boxed future, for traits used as trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Reads rows: a replica at an edge, the state at a leader.
+/// Reads rows, from an edge's replica or from a leader's state.
 pub trait FeatureReader: Send + Sync + 'static {
-    /// The catalogue as of the replica's position. Cheap.
+    /// Returns the catalogue at the replica's position. Cheap.
     fn catalogue(&self) -> Arc<Catalogue>;
 
-    /// Whether this is still the catalogue. Numbers of views mean what they mean in one catalogue: a replica of another log
-    /// has others, so what was read by them counts only if the catalogue is still the same after the read.
+    /// Returns whether `known` is still the current catalogue. View IDs are valid within one
+    /// catalogue, and a replica of another log has different ones. So rows read by ID count only
+    /// if the catalogue is the same after the read.
     fn is_catalogue(&self, known: &Arc<Catalogue>) -> bool {
         Arc::ptr_eq(&self.catalogue(), known)
     }
 
-    /// Whether the catalogue of the replica's position names another release of this module than [`FeatureReader::catalogue`] does,
-    /// as that one cannot be called here yet.
+    /// Returns whether the catalogue at the replica's position names another release of this
+    /// module than [`FeatureReader::catalogue`] does, because that release cannot be called here
+    /// yet.
     fn is_held_back(&self, module: &str) -> bool {
         let _ = module;
         false
     }
 
-    /// The regions whose writes may be among the rows: those whose parts of a row are read ([`crate::parts`]).
+    /// Returns the regions whose writes may be among the rows; a read requests the parts of these
+    /// regions ([`crate::parts`]).
     fn regions(&self) -> Vec<Region>;
 
     /// Answers a local read: one that needs no wait, no fill and no other node. Sets `answer` and returns true. Returns false if the
@@ -59,15 +62,15 @@ pub trait FeatureReader: Send + Sync + 'static {
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>>;
 }
 
-/// Takes writes: a leader commits them, an edge forwards them to its leader.
+/// Accepts writes: a leader commits them, an edge forwards them to its leader.
 pub trait FeatureWriter: Send + Sync + 'static {
-    /// Writes rows: durable within the request's concern when it returns.
+    /// Writes rows. When it returns, they are durable as the request's concern requires.
     fn write(&self, request: WriteRequest) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
 
-    /// Changes the catalogue. The receipt's token makes the change visible to reads that demand it.
+    /// Changes the catalogue. A read that demands the receipt's token sees the change.
     fn change(&self, change: CatalogueChange) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
 
-    /// Stores a module's component durably, checks it, and makes it the release that `name` means.
+    /// Stores a module's component durably, checks it, and makes it the current release of `name`.
     fn put_module(
         &self,
         name: String,
@@ -76,106 +79,109 @@ pub trait FeatureWriter: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<ModulePut, WriteError>>;
 }
 
-/// What became of an uploaded module.
+/// The result of a module upload.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ModulePut {
     /// The component's content address.
     pub digest: ModuleDigest,
-    /// What it declares.
+    /// What the component declares.
     pub manifest: ModuleManifest,
-    /// Where the release stands in the log.
+    /// The position of the release in the log.
     pub receipt: WriteReceipt,
 }
 
-/// How many of the nodes that follow one directly can call a release of a module.
+/// How many direct subscribers of a node can call a module release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
-    /// Those that can.
+    /// The number of connected subscribers that can call it.
     pub ready: usize,
-    /// All that are connected.
+    /// The number of connected subscribers.
     pub of: usize,
 }
 
 impl Spread {
-    /// Whether all can.
+    /// Returns whether all connected subscribers can call it.
     #[must_use]
     pub const fn is_whole(self) -> bool {
         self.ready == self.of
     }
 }
 
-/// Runs modules: the sandbox.
+/// Runs modules; implemented by the sandbox.
 pub trait ModuleRuntime: Send + Sync + 'static {
-    /// Checks an untrusted component and reads what it declares. Contained: a hostile one costs bounded time and memory.
+    /// Checks an untrusted component and returns what it declares. A hostile component costs
+    /// bounded time and memory.
     fn inspect(&self, component: Bytes) -> BoxFuture<'_, Result<ModuleManifest, ModuleError>>;
 
-    /// Makes a release ready to be called: compiles it or finds it compiled before.
+    /// Prepares a release for calls: compiles it, or finds it in the cache of compiled modules.
     fn prepare(&self, digest: ModuleDigest, component: Bytes) -> BoxFuture<'_, Result<(), ModuleError>>;
 
-    /// Whether [`ModuleRuntime::prepare`] has been done for this release.
+    /// Returns whether [`ModuleRuntime::prepare`] has completed for this release.
     fn is_ready(&self, digest: ModuleDigest) -> bool;
 
-    /// Calls the module's `transform`: once for these rows, or, for a module whose rows stand for themselves, once for these and
-    /// those of other requests. Takes the rows out of the call's columns; their memory may be used for the next call.
+    /// Calls the module's `transform` for these rows. If the module is row-wise, one call may also
+    /// include the rows of other requests. Takes the rows out of the call's columns, whose memory
+    /// can be reused for the next call.
     fn transform<'a>(&'a self, call: &'a mut ModuleCall) -> BoxFuture<'a, Result<ModuleOutputs, ModuleError>>;
 
-    /// Forgets a release that no name means any more.
+    /// Drops a release to which no name refers any more.
     fn retire(&self, digest: ModuleDigest);
 }
 
 /// One call of a module.
 pub struct ModuleCall {
-    /// Which release.
+    /// The release.
     pub digest: ModuleDigest,
-    /// The name it was called by, for errors and logs.
+    /// The name under which it was called, for errors and logs.
     pub name: Arc<str>,
-    /// How many rows the batch has.
+    /// The number of rows in the batch.
     pub rows: usize,
-    /// Per declared input, its column of `rows` values.
+    /// For each declared input, its column of `rows` values.
     pub inputs: Vec<Column>,
-    /// Per declared parameter, its column of `rows` values.
+    /// For each declared parameter, its column of `rows` values.
     pub params: Vec<Column>,
-    /// Where `lookup` reads.
+    /// The source of rows for `lookup`.
     pub reader: Arc<dyn FeatureReader>,
-    /// How fresh looked-up rows must be: as the request demanded.
+    /// The freshness that looked-up rows must have, as the request demanded.
     pub demand: ReadDemand,
-    /// What the module declares; outputs are checked against it.
+    /// What the module declares; its outputs are checked against this.
     pub manifest: Arc<ModuleManifest>,
-    /// The time that expiry of looked-up rows is judged by: the request's.
+    /// The time at which the expiry of looked-up rows is evaluated: that of the request.
     pub now: crate::event_time::EventTime,
 }
 
-/// Why a module could not be taken or called. A call's fault ends with that call.
+/// Why a module was rejected, or why a call failed. A failed call affects nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModuleError {
-    /// The bytes are not a component that the sandbox takes: not wasm, another world, a forbidden import, too large.
-    #[error("module refused: {0}")]
+    /// The bytes are not a component that the sandbox accepts: not wasm, another world, a
+    /// forbidden import, too large.
+    #[error("module rejected: {0}")]
     Refused(String),
     /// The guest trapped: panic, unreachable, stack overflow, out-of-bounds access.
     #[error("module '{module}' trapped: {reason}")]
     Trap {
         /// The module.
         module: String,
-        /// What the trap was.
+        /// The trap's description.
         reason: String,
     },
-    /// The guest ran past its deadline.
-    #[error("module '{module}' ran longer than its {deadline_ms} ms")]
+    /// The guest exceeded its deadline.
+    #[error("module '{module}' ran longer than its deadline of {deadline_ms} ms")]
     Timeout {
         /// The module.
         module: String,
         /// Its deadline.
         deadline_ms: u64,
     },
-    /// The guest wanted more memory than it may have.
-    #[error("module '{module}' wanted more than its {limit_bytes} bytes of memory")]
+    /// The guest requested more memory than its limit.
+    #[error("module '{module}' exceeded its memory limit of {limit_bytes} bytes")]
     OutOfMemory {
         /// The module.
         module: String,
         /// Its limit.
         limit_bytes: u64,
     },
-    /// The guest returned something else than it declares, or more than it may.
+    /// The guest's outputs do not match its declaration, or exceed a limit.
     #[error("module '{module}' returned a result of the wrong shape: {reason}")]
     WrongShape {
         /// The module.
@@ -183,34 +189,35 @@ pub enum ModuleError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The guest itself reported that it cannot compute.
+    /// The guest itself reported an error.
     #[error("module '{module}' reported: {message}")]
     Failed {
         /// The module.
         module: String,
-        /// Its words, bounded and cleaned.
+        /// The guest's message, truncated and sanitized.
         message: String,
     },
     /// Too many calls of this module are running.
-    #[error("module '{module}' already has {limit} calls running; retry in a moment")]
+    #[error("module '{module}' already has {limit} calls running; retry shortly")]
     Busy {
         /// The module.
         module: String,
-        /// Its quota.
+        /// The module's quota.
         limit: usize,
     },
-    /// The release is not on this host yet.
-    #[error("module '{module}' is not ready on this host yet; retry in a moment")]
+    /// The release is not ready on this host yet.
+    #[error("module '{module}' is not ready on this host yet; retry shortly")]
     NotReady {
         /// The module.
         module: String,
     },
-    /// Rows that the module needs are not held on this host, and the leader could not be asked for them.
-    #[error("module '{module}' needs rows that are unavailable here: {reason}; retry later, or at another edge")]
+    /// Rows that the module needs are not held on this host and could not be fetched from the
+    /// leader.
+    #[error("module '{module}' needs rows that are unavailable here: {reason}; retry later, or use another edge")]
     Unavailable {
         /// The module.
         module: String,
-        /// Which rows, or the module's own words, bounded and cleaned.
+        /// Which rows, or the module's own message, truncated and sanitized.
         reason: String,
     },
     /// A lookup within the call failed.
@@ -223,289 +230,308 @@ pub enum ModuleError {
     },
 }
 
-/// What the doors serve: a leader or an edge.
+/// A node that doors serve: a leader or an edge.
 pub trait Node: FeatureReader + FeatureWriter {
-    /// The node's state. Cheap enough for a health check.
+    /// Returns the node's state. Cheap enough for a health check.
     fn status(&self) -> NodeStatus;
 
-    /// What the node falls short of though it serves. As cheap as its state.
+    /// Returns in which respects a serving node falls short. As cheap as [`Node::status`].
     fn shortfalls(&self) -> Shortfalls {
         Shortfalls::default()
     }
 
-    /// The next rows of a view, by key, after the key `after`: for comparing and browsing, as each page goes through the
-    /// whole replica. `None` when the view is not held whole here.
+    /// Returns the next rows of a view, sorted by key, after the key `after`. For comparing and
+    /// browsing only, because each page scans the whole replica. Returns `None` if this node does
+    /// not hold the whole view.
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
         let _ = (view, after, limit);
         None
     }
 
-    /// Waits until a release that was put can be called at every edge that follows this node, or here when this is an edge, but at
-    /// most so long. Nobody follows the default.
+    /// Waits until a new release can be called at every edge that follows this node, or on this
+    /// node itself if it is an edge, for at most `wait_max`. By default nothing follows the node.
     fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
         let _ = (put, wait_max);
         Box::pin(std::future::ready(Spread::default()))
     }
 
-    /// Detached tails that are kept here. `None` at a node that keeps none: a leader that keeps its log alone, and an edge without a
-    /// data directory.
+    /// Returns the store of detached tails. `None` at a node that has none: a leader without other
+    /// members, and an edge without a data directory.
     fn tails(&self) -> Option<Arc<dyn Tails>> {
         None
     }
 
-    /// Writes that lost against another region's, oldest first, as far as they are remembered. `None` at a node that keeps
-    /// no ledger of them.
+    /// Returns the writes that lost against another region's, oldest first, as far as the ledger
+    /// reaches. `None` at a node without a ledger.
     fn conflicts(&self) -> Option<Vec<Conflict>> {
         None
     }
 
-    /// Proves what is held here equal to the leader's rows, or says what differs and mends it. Takes as long as going
-    /// through every row. `None` at a node that has nobody to be compared with.
+    /// Compares the rows held here with the leader's, and reports and repairs differences. Takes
+    /// as long as a scan of all rows. Returns `None` at a node that has no leader to compare with.
     ///
     /// # Errors
-    /// Why it cannot be proven now, and what to do.
+    /// Why the comparison is impossible now, and what to do.
     fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {
         None
     }
 
-    /// Has an edge take the log that it was offered last and refused, in the place of the one that it holds; `log` must name that
-    /// one, where it is given. `None` at a node that is no edge.
+    /// Makes an edge adopt the log that it rejected most recently, in place of the one it holds.
+    /// `log`, if present, must name that log. Returns `None` at a node that is not an edge.
     fn adopt(&self, log: Option<Incarnation>) -> Option<Result<OfferedLog, AdoptError>> {
         let _ = log;
         None
     }
 }
 
-/// Records that a member of a region's log had alone and had to give up, or rows that an edge held of records that its leader's log
-/// has lost. They are kept aside until somebody merges or drops them.
+/// The detached tails kept on this node: records that only this member had and had to remove from
+/// its log, or rows of records that an edge's leader has lost. An operator merges or drops them.
 pub trait Tails: Send + Sync + 'static {
-    /// All that are kept here, oldest first.
+    /// Lists all tails, oldest first.
     ///
     /// # Errors
-    /// Of the disk.
+    /// A disk error.
     fn list(&self) -> Result<Vec<TailStatus>, WriteError>;
 
-    /// The rows and deletions of one, in order, from its record `from` on: at most `limit`.
+    /// Returns at most `limit` rows and deletions of one tail, in order, starting with its record
+    /// `from`.
     ///
     /// # Errors
-    /// [`WriteError::Invalid`] for a name that none has; of the disk.
+    /// [`WriteError::Invalid`] if no tail has this name; a disk error.
     fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError>;
 
-    /// Has its rows and deletions taken into the region's log, under their old versions: they lose to what was written since as
-    /// if they had come late. A second time changes nothing. The tail is dropped once all of it is durable there.
+    /// Merges a tail's rows and deletions into the region's log under their old versions, so later
+    /// writes outrank them as if they had arrived late. Merging again changes nothing. The tail is
+    /// dropped once all of it is durable in the log.
     fn merge(&self, name: String) -> BoxFuture<'_, Result<TailMerged, WriteError>>;
 
-    /// Forgets it.
+    /// Drops a tail.
     ///
     /// # Errors
-    /// As [`Tails::show`].
+    /// As for [`Tails::show`].
     fn drop_tail(&self, name: &str) -> Result<(), WriteError>;
 }
 
-/// What the replication feed serves from: a leader (and later a relay).
+/// A node that publishes the replication feed: a leader or a relay.
 pub trait FeedSource: Node {
-    /// Our region.
+    /// Returns the node's region.
     fn region(&self) -> Region;
 
-    /// The epoch under which we append.
+    /// Returns the epoch in which the leader appends.
     fn epoch(&self) -> Epoch;
 
-    /// The last record that is durable and applied; changes are seen through the receiver.
+    /// Returns the last record that is durable and applied, as a receiver that observes changes.
     fn head(&self) -> watch::Receiver<Position>;
 
-    /// Another number whenever what is served was replaced as a whole, as a relay's replica is by a snapshot: streams that began
-    /// before must end. It has changed before the head says so.
+    /// Returns a number that changes whenever the served data is replaced as a whole, as when a
+    /// relay installs a snapshot. Streams that began before must end. It changes before the head
+    /// does.
     fn generation(&self) -> u64 {
         0
     }
 
-    /// The hash of the record at `lsn`, for a subscriber that resumes there; `None` when it was trimmed or is not there.
+    /// Returns the hash of the record at `lsn`, for a subscriber that resumes there; `None` if the
+    /// record was trimmed or does not exist.
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
 
-    /// Records from `from` on, at least one and about `bytes_max` bytes; empty when `from` is past the head.
+    /// Returns records from `from` on: at least one, about `bytes_max` bytes; none if `from` is
+    /// past the head.
     ///
     /// # Errors
-    /// [`FeedReadError::Trimmed`] when `from` is older than the log; a subscriber then needs a snapshot.
+    /// [`FeedReadError::Trimmed`] if `from` is older than the log; a subscriber then needs a snapshot.
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>>;
 
-    /// A snapshot of everything. Fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on
-    /// brings every replica of it to the same rows.
+    /// Returns a snapshot of everything. It is fuzzy: a row may be newer than `as_of`, none is
+    /// older, and applying the tail from `as_of` gives every replica of it the same rows.
     ///
     /// # Errors
     /// [`FeedReadError::NotHeld`] at a relay that does not hold everything.
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
 
-    /// The newest checkpoints, each there before the head says that its record is. The default has none.
+    /// Returns the newest checkpoints. Each is available before the head reaches its record. By
+    /// default there are none.
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         watch::channel(Checkpoints::default()).1
     }
 
-    /// Has the leader take a checkpoint now. Returns the record that it stands at; it comes down the feed.
+    /// Makes the leader take a checkpoint now. Returns the checkpoint's record; the checkpoint
+    /// itself arrives on the feed.
     ///
     /// # Errors
     /// [`ReadError::LeaderUnavailable`].
     fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no checkpoints are taken here".to_owned()))))
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("this node takes no checkpoints".to_owned()))))
     }
 
-    /// Rows and tombstones of a bucket ([`crate::digest`]) behind the key `after`, by key: a bounded part of them.
+    /// Returns a bounded number of a bucket's rows and tombstones ([`crate::digest`]) after the
+    /// key `after`, sorted by key.
     ///
     /// # Errors
-    /// [`ReadError::LeaderUnavailable`], also when the leader cannot vouch for the view's rows.
+    /// [`ReadError::LeaderUnavailable`], also when the view is suspect at the leader.
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         let _ = (view, bucket, after);
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are given out here".to_owned()))))
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("this node serves no buckets".to_owned()))))
     }
 
-    /// Rows and tombstones as they stand here: what another region's leader asks for when it reads with a quorum.
+    /// Returns rows and tombstones as held here, for another region's leader that reads with a
+    /// quorum.
     ///
     /// # Errors
-    /// [`ReadError::LeaderUnavailable`] where this is no leader.
+    /// [`ReadError::LeaderUnavailable`] if this node is not a leader.
     fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
         let _ = reads;
-        Err(ReadError::LeaderUnavailable("this is no region's leader".to_owned()))
+        Err(ReadError::LeaderUnavailable("this node does not lead a region".to_owned()))
     }
 
-    /// The record behind which a replica of another region's log can go on here, when it has each region's records as far as
-    /// `theirs` says, by the histories that it knows; `None` when it needs a snapshot.
+    /// Returns the record after which a replica of another region's log can continue here, if it
+    /// has each region's records up to `theirs` by the given lineages; `None` if it needs a
+    /// snapshot.
     fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
         let _ = (theirs, lives);
         None
     }
 
-    /// How far every region's records are applied here.
+    /// Returns the positions up to which every region's records are applied here.
     fn watermark(&self) -> Watermark {
         self.status().watermark
     }
 
-    /// The histories of the regions' logs, this one's among them.
+    /// Returns the lineages of the regions' logs, including this one's.
     fn lives(&self) -> RegionLives {
         RegionLives::default()
     }
 
-    /// The regions that the leader's configuration names, its own among them; none where that is not known.
+    /// Returns the regions in the leader's configuration, including its own; empty if unknown.
     fn configured(&self) -> Vec<Region> {
         Vec::new()
     }
 
-    /// Where this log belongs; `None` while that is not known.
+    /// Returns the affiliation of this log; `None` while it is unknown.
     fn belongs(&self) -> Option<Belonging> {
         self.lives().belongs()
     }
 
-    /// A subscriber shows a position that this log must have and does not have: the log was put back to an older copy while its
-    /// process ran. A leader that keeps its log alone lets another life of it begin.
+    /// Reports that a subscriber has a position of this log which the log lacks, so the log was
+    /// rolled back while its process ran. A leader without other members begins a new life of its
+    /// log.
     fn shown_ahead(&self) {}
 
-    /// The leader of another region holds records of this log that this log has lost: before anything else is sent to it, a whole
-    /// snapshot of its rows is asked for, and that is durable.
+    /// Reports that the leader of another region holds records that this log has lost. Completes
+    /// when a whole snapshot of that region's rows has been requested and is durable here; until
+    /// then nothing else is sent to that leader.
     ///
     /// # Errors
-    /// Why it is not.
+    /// Why the snapshot is not durable.
     fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
         let _ = region;
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// The leader of another region says that it has everything up to there durably in its own log.
+    /// Reports that the leader of another region has everything up to `position` durably in its
+    /// log.
     fn taken_by(&self, region: Region, position: Position) {
         let _ = (region, position);
     }
 
-    /// A subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
-    /// `None` when it has left. Numbers of subscribers are not used again.
+    /// Reports that a subscriber other than another region's leader answers reads as of `through`,
+    /// with the modules of that position; `None` when it has disconnected. Subscriber numbers are
+    /// never reused.
     fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
         let _ = (subscriber, through);
     }
 
-    /// The last record that is durable and may have been acknowledged: the head or later, where what one member has is
-    /// acknowledged before a majority has it. Who has everything up to there is behind in nothing.
+    /// Returns the last record that is durable and may have been acknowledged. It is the head, or
+    /// a later record if one member may acknowledge before a majority has the record. A subscriber
+    /// that has everything up to it is not behind.
     fn acknowledged(&self) -> Position {
         *self.head().borrow()
     }
 
-    /// Takes rows and deletions that this log has lost back into it, under their old versions. A relay passes them on to its leader.
+    /// Appends rows and deletions that this log has lost, under their old versions. A relay
+    /// forwards them to its leader.
     ///
     /// # Errors
-    /// As [`TailPiece::check`] and [`FeatureWriter::write`].
+    /// As for [`TailPiece::check`] and [`FeatureWriter::write`].
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         let _ = piece;
-        Box::pin(std::future::ready(Err(WriteError::NotLeader("it takes no detached tails".to_owned()))))
+        Box::pin(std::future::ready(Err(WriteError::NotLeader("it does not accept detached tails".to_owned()))))
     }
 
-    /// Whether this is the leader itself, or a relay and how far it is behind.
+    /// Returns whether this node is the leader, or a relay and how far it is behind.
     fn standing(&self) -> Standing {
         Standing::Leader
     }
 
-    /// A module's component.
+    /// Returns a module's component.
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
 }
 
-/// Where a source of the feed stands.
+/// The role of a node that publishes the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It appends the log.
+    /// It appends to the log.
     Leader,
-    /// It follows the leader, or another relay, and passes on what it has applied.
+    /// It follows the leader or another relay, and publishes what it has applied.
     Relay {
-        /// How far it is behind the leader at most; `None` when it cannot tell.
+        /// Upper bound of how far it is behind the leader; `None` if unknown.
         behind: Option<Duration>,
-        /// Whether its own source is silent, or has said this of its own.
+        /// Whether its own publisher is silent, or has reported the same about its own.
         leader_lost: bool,
     },
-    /// It is a member of the region's log that does not lead: its rows are for those who read here, and its feed for nobody.
+    /// It is a member of the region that does not lead. It answers reads, and rejects subscribers.
     Follower,
 }
 
-/// Dense records of the log, encoded.
+/// Consecutive records of the log, encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordBlock {
-    /// The first record's number.
+    /// The first record's LSN.
     pub first: Lsn,
-    /// The last record's number.
+    /// The last record's LSN.
     pub last: Lsn,
-    /// Each record's postcard bytes ([`crate::record::Record`]) behind a `u32` little-endian length.
+    /// Each record's postcard bytes ([`crate::record::Record`]) after their `u32` little-endian
+    /// length.
     pub bytes: Bytes,
 }
 
 /// Why the log cannot be read from a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedReadError {
-    /// It was trimmed.
-    #[error("record {from} was trimmed, the oldest is {oldest}")]
+    /// The record was trimmed.
+    #[error("record {from} was trimmed; the oldest is {oldest}")]
     Trimmed {
-        /// What was asked for.
+        /// The requested record.
         from: Lsn,
-        /// What there is.
+        /// The oldest record in the log.
         oldest: Lsn,
     },
-    /// The disk does not give it back whole.
+    /// The disk cannot read it intact.
     #[error("the log cannot be read: {0}")]
     Io(String),
-    /// A relay does not hold what a snapshot needs.
-    #[error("no snapshot can be given here: {0}; subscribe at the leader, or at another relay")]
+    /// A relay does not hold everything that a snapshot needs.
+    #[error("this relay cannot serve a snapshot: {0}; subscribe to the leader or to another relay")]
     NotHeld(String),
 }
 
-/// A snapshot in the making.
+/// A snapshot that is produced while it is read.
 pub struct SnapshotSource {
-    /// Everything up to here is in it.
+    /// The snapshot includes everything up to this position.
     pub as_of: Position,
     /// The hash of the record at `as_of`.
     pub chain: ChainHash,
-    /// The same for every region.
+    /// Like `as_of`, for every region.
     pub watermark: Watermark,
-    /// The histories of the regions' logs.
+    /// The lineages of the regions' logs.
     pub lives: RegionLives,
-    /// Whether there are rows that the watermark does not name, as they came round a third region: whoever holds them cannot go on
-    /// in another region's log without a snapshot of it.
+    /// Whether there are rows that the watermark does not cover, because they arrived through a
+    /// third region. A replica with such rows cannot continue in another region's log without a
+    /// snapshot.
     pub mixed: bool,
-    /// The catalogue as of `as_of`.
+    /// The catalogue at `as_of`.
     pub catalogue: Arc<Catalogue>,
-    /// About how many rows there are.
+    /// The approximate number of rows.
     pub rows_estimate: u64,
-    /// The rows, tombstones among them, in chunks of bounded size. Taken lazily, so that a slow subscriber costs no
-    /// memory.
+    /// The rows, including tombstones, in chunks of bounded size. Produced lazily, so that a slow
+    /// subscriber costs no memory.
     pub chunks: Box<dyn Iterator<Item = Vec<Row>> + Send>,
 }

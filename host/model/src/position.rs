@@ -1,27 +1,28 @@
-//! Where something stands in a region's log.
+//! Positions in a region's log.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Log sequence number: the dense number of a record in one region's log. The first record is [`Lsn::OLDEST`]; zero
-/// stands before every record, so "applied through `Lsn::NONE`" means that nothing has been applied.
+/// Log sequence number: the dense number of a record in one region's log. The first record is
+/// [`Lsn::OLDEST`]. Zero precedes every record, so "applied through `Lsn::NONE`" means that nothing
+/// has been applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Lsn(pub u64);
 
 impl Lsn {
-    /// Before every record.
+    /// The position before every record.
     pub const NONE: Lsn = Lsn(0);
     /// The first record of a log.
     pub const OLDEST: Lsn = Lsn(1);
 
-    /// The number of the record that follows.
+    /// Returns the LSN of the following record.
     #[must_use]
     pub const fn next(self) -> Lsn {
         Lsn(self.0 + 1)
     }
 
-    /// The number `records` further on.
+    /// Returns the LSN `records` further on.
     #[must_use]
     pub const fn advance(self, records: u64) -> Lsn {
         Lsn(self.0 + records)
@@ -34,7 +35,8 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// Grows with each change of leader in a region. Whatever carries an older epoch is refused (fencing).
+/// A number that grows with each change of leader in a region. Messages of an older epoch are
+/// rejected (fencing).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
@@ -43,7 +45,7 @@ impl Epoch {
     /// The epoch of a log's first leader.
     pub const FIRST: Epoch = Epoch(1);
 
-    /// The epoch of the next leader.
+    /// Returns the epoch of the next leader.
     #[must_use]
     pub const fn next(self) -> Epoch {
         Epoch(self.0 + 1)
@@ -56,13 +58,14 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Names one life of a log ([`crate::lives`]): whenever a log is opened, or a member begins to lead it, another begins, so that the LSNs
-/// of two copies of a log are never taken for each other. The name of its first life is also the log's own, which it keeps. Drawn
-/// at random; written as 16 hexadecimal digits, in JSON too, as many of its readers round large numbers.
+/// Identifies one life of a log ([`crate::lives`]). Every opening of a log, and every start of a
+/// member's leadership, begins another life, so LSNs of two copies of a log are never confused.
+/// The ID of the first life is also the log's name, which never changes. Drawn at random; written
+/// as 16 hexadecimal digits, also in JSON, because many JSON readers round large numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
-/// A text that is not an incarnation.
+/// The error for a text that is not an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an incarnation is 16 hexadecimal digits")]
 pub struct InvalidIncarnation;
@@ -88,7 +91,7 @@ impl<'de> Deserialize<'de> for Incarnation {
         if !deserializer.is_human_readable() {
             return u64::deserialize(deserializer).map(Self);
         }
-        /// Nodes of an older release write the number.
+        /// Nodes of an older release write a number.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written<'a> {
@@ -108,12 +111,12 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// A point in one life of one region's log: every record up to and including `lsn` is meant.
+/// A point in one life of one region's log. It includes every record up to and including `lsn`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
-    /// Which life of the log.
+    /// The life of the log.
     pub incarnation: Incarnation,
-    /// The last record that is included; [`Lsn::NONE`] for none.
+    /// The last included record; [`Lsn::NONE`] for none.
     pub lsn: Lsn,
 }
 
@@ -128,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_incarnation_survives_readers_that_round_numbers() {
+    fn json_readers_that_round_numbers_keep_an_incarnation() {
         let position = Position { incarnation: Incarnation(0xfedc_ba98_7654_3211), lsn: Lsn(7) };
         let json = serde_json::to_string(&position).unwrap();
         assert_eq!(json, r#"{"incarnation":"fedcba9876543211","lsn":7}"#);
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_wire_it_is_a_number() {
+    fn an_incarnation_is_a_number_on_the_wire() {
         let bytes = postcard::to_allocvec(&Incarnation(300)).unwrap();
         assert_eq!(bytes, postcard::to_allocvec(&300_u64).unwrap());
         assert_eq!(postcard::from_bytes::<Incarnation>(&bytes).unwrap(), Incarnation(300));

@@ -1,4 +1,4 @@
-//! Records: what the log holds and the feed carries.
+//! Records: the entries of the log and of the feed.
 
 use crate::{
     catalogue::CatalogueChange,
@@ -15,18 +15,18 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// Hash of a record and, through `previous`, of every record before it. XXH3-128: it finds damage and divergence, it
-/// is no defence against an adversary.
+/// The hash of a record and, through `previous`, of every record before it. XXH3-128 detects
+/// damage and divergence; it is no defence against an adversary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChainHash(pub u128);
 
 impl ChainHash {
-    /// Stands before the first record.
+    /// The hash before the first record.
     pub const GENESIS: ChainHash = ChainHash(0);
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload<'a> {
     /// A row's values ([`crate::row_body`]).
@@ -35,56 +35,61 @@ pub enum Payload<'a> {
         view: ViewId,
         /// When the event happened.
         event_time: EventTime,
-        /// The entity key ([`crate::entity_key`]). As bytes: as a sequence it would be encoded one by one.
+        /// The entity key ([`crate::entity_key`]). Encoded as bytes, because a sequence would be
+        /// encoded element by element.
         #[serde(borrow, with = "serde_bytes")]
         key: &'a [u8],
         /// The packed values.
         #[serde(borrow, with = "serde_bytes")]
         body: &'a [u8],
     },
-    /// A row's deletion.
+    /// The deletion of a row.
     Tombstone {
         /// The view.
         view: ViewId,
-        /// When the deletion counts as an event.
+        /// The event time of the deletion.
         event_time: EventTime,
         /// The entity key.
         #[serde(borrow, with = "serde_bytes")]
         key: &'a [u8],
     },
-    /// A change of the catalogue.
+    /// A change to the catalogue.
     Catalogue(Box<CatalogueChange>),
-    /// The records `first..=last` answered the write with this idempotency key; a retry is answered with them.
+    /// The records `first..=last` answered the write with this idempotency key; a retry receives
+    /// the same answer.
     Receipt {
         /// The writer's key.
         idempotency_key: &'a str,
-        /// Hash of the write's content: the same key with other content is refused.
+        /// The hash of the write's content. The same key with different content is rejected.
         content: u64,
         /// The write's first record.
         first: Lsn,
         /// The write's last record.
         last: Lsn,
     },
-    /// Everybody removes the tombstones whose write is older than this, here. Never newer than the record's own reading,
-    /// so that no tombstone that follows is meant.
+    /// Every node removes, at this record, the tombstones whose write is older than `before`.
+    /// Never newer than the record's own clock reading, so later tombstones are not affected.
     Collect {
-        /// The oldest reading that stays.
+        /// The oldest reading that is kept.
         before: Hlc,
     },
-    /// A leadership began here, as programs wrote it that did not name lives: it goes on with the life before.
+    /// A leadership began here; it continues the previous life. Written by programs that did not
+    /// identify lives.
     BeginUnnamed,
-    /// Everything that the record's origin had taken up to `origin_lsn` of its own log stands in this log now. It follows, in
-    /// the same batch, the records that were brought over; and it is what moves the origin's part of the watermark.
+    /// This log now includes everything that the record's origin accepted up to `origin_lsn` of
+    /// its own log. The record follows the replicated records in the same batch, and advances the
+    /// origin's position in the watermark.
     Through {
-        /// Which life of the origin's log is meant.
+        /// The life of the origin's log.
         incarnation: Incarnation,
-        /// The hash of the origin's record `origin_lsn`, by which reading goes on there.
+        /// The hash of the origin's record `origin_lsn`, after which reading continues there.
         chain: ChainHash,
-        /// What the origin had seen of other regions by then.
+        /// What the origin had seen of other regions at that record.
         seen: Vec<Seen>,
     },
-    /// The origin's log begins another life with its record `origin_lsn`: it was opened, or a member begins to lead it. Changes no
-    /// row. What is before it counts as committed only with it. See [`crate::lives`].
+    /// The origin's log begins another life at its record `origin_lsn`: it was opened, or a member
+    /// began to lead it. Changes no row. Earlier records count as committed only together with
+    /// this one. See [`crate::lives`].
     Begin {
         /// The life.
         life: Incarnation,
@@ -93,51 +98,53 @@ pub enum Payload<'a> {
         /// See [`crate::lives::Start::shared`].
         shared: Lsn,
     },
-    /// Where the log belongs, from here on. Changes no row, and concerns one log alone.
+    /// The affiliation of the log, from here on. Changes no row, and concerns only this log.
     Belongs(Belonging),
 }
 
-/// One record of a region's log. Its postcard bytes are what the disk and the wire hold.
+/// One record of a region's log. Its postcard bytes are stored on disk and sent over the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<'a> {
-    /// Its dense number.
+    /// The record's LSN.
     pub lsn: Lsn,
     /// The epoch of the leader that appended it.
     pub epoch: Epoch,
-    /// Where the write was taken.
+    /// The region that accepted the write.
     pub origin: Region,
-    /// Its number in the origin's log; equal to `lsn` where the origin is this region.
+    /// The record's LSN in the origin's log; equal to `lsn` if the origin is this region.
     pub origin_lsn: Lsn,
     /// The origin's clock reading.
     pub hlc: Hlc,
-    /// Hash over this record and, through it, over all before.
+    /// The hash of this record and, through it, of all earlier ones.
     pub chain: ChainHash,
-    /// What it says.
+    /// The record's content.
     #[serde(borrow)]
     pub payload: Payload<'a>,
 }
 
 impl Record<'_> {
-    /// Whether other regions take it: rows, deletions and changes of the catalogue. The rest concerns one log alone.
+    /// Returns whether other regions replicate the record: rows, deletions and catalogue changes.
+    /// Other records concern one log only.
     #[must_use]
     pub fn is_content(&self) -> bool {
         matches!(self.payload, Payload::Row { .. } | Payload::Tombstone { .. } | Payload::Catalogue(_))
     }
 
-    /// The life that begins with it, if one does: of its origin's log.
+    /// Returns the life of the origin's log that begins with this record, if any.
     #[must_use]
     pub fn begins(&self) -> Option<Start> {
         let Payload::Begin { life, after, shared } = self.payload else { return None };
         Some(Start { life, first: self.origin_lsn, after, shared })
     }
 
-    /// The version that the record gives to its row.
+    /// Returns the version that the record gives its row.
     #[must_use]
     pub fn version(&self) -> Version {
         Version { hlc: self.hlc, region: self.origin }
     }
 
-    /// The hash that this record must carry when `previous` is that of the record before it.
+    /// Computes the hash that this record must carry if `previous` is the hash of the record
+    /// before it.
     #[must_use]
     pub fn chain_after(&self, previous: ChainHash) -> ChainHash {
         let mut hash = Hasher::new();
@@ -164,7 +171,7 @@ impl Record<'_> {
             }
             Payload::Catalogue(change) => {
                 hash.update(&[3]);
-                // A change always encodes: it holds text, numbers and lists only.
+                // Encoding a change cannot fail: it contains only text, numbers and lists.
                 hash.update(&postcard::to_allocvec(change).unwrap_or_default());
             }
             Payload::Receipt { idempotency_key, content, first, last } => {
@@ -206,8 +213,8 @@ impl Record<'_> {
     }
 }
 
-/// XXH3-128 of bytes that come in pieces. Most records fit into its buffer and are hashed in one go, as the hash's own
-/// streaming form takes longer to set up than a row takes to hash.
+/// XXH3-128 of bytes that arrive in pieces. Most records fit into the buffer and are hashed in one
+/// call, because setting up the streaming form takes longer than hashing a row.
 struct Hasher {
     buffer: [u8; 512],
     len: usize,
@@ -256,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_hash_as_the_whole_whatever_their_lengths() {
+    fn pieces_hash_like_the_whole_for_all_lengths() {
         let bytes: Vec<u8> = (0..2_000_u32).map(|at| (at * 7) as u8).collect();
         for len in [0, 1, 16, 129, 240, 241, 256, 511, 512, 513, 1_025, 2_000] {
             for piece in [1, 8, 100, 511, 512, 513, 2_000] {

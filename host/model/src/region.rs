@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// A region's name: 1 to 16 characters of `a-z`, `0-9` and `-`. Held inline, as every row's version carries one.
-/// Regions order as their names do; that order breaks ties between equal clock readings.
+/// A region's name: 1 to 16 characters of `a-z`, `0-9` and `-`. Stored inline, because every row's
+/// version contains one. Regions order by name, which breaks ties between equal clock readings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Region([u8; Region::LEN_MAX]);
 
@@ -14,26 +14,26 @@ pub struct Region([u8; Region::LEN_MAX]);
 pub struct InvalidRegion(String);
 
 impl Region {
-    /// The longest name, in bytes.
+    /// The maximum length of a name, in bytes.
     pub const LEN_MAX: usize = 16;
 
-    /// No region; orders before every other, is never a node's own. Written as no text at all.
+    /// No region. Orders before every other, and is never a node's own. Written as empty text.
     pub const NONE: Region = Region([0; Self::LEN_MAX]);
 
-    /// The name, filled up with zeros.
+    /// Returns the name, padded with zeros.
     #[inline]
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::LEN_MAX] {
         &self.0
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         // Only ASCII is ever stored.
         std::str::from_utf8(self.name_bytes()).unwrap_or_default()
     }
 
-    /// The name's bytes, all of them ASCII.
+    /// Returns the name's bytes, which are ASCII.
     pub fn name_bytes(&self) -> &[u8] {
         let len = self.0.iter().position(|b| *b == 0).unwrap_or(Self::LEN_MAX);
         &self.0[..len]
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_short_lowercase_words() {
+    fn names_are_short_and_lowercase() {
         assert_eq!("us-east-1".parse::<Region>().unwrap().as_str(), "us-east-1");
         assert_eq!("a".repeat(16).parse::<Region>().unwrap().as_str().len(), 16);
         for bad in ["", "US", "a b", "ä", &"a".repeat(17)] {

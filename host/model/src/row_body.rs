@@ -1,57 +1,58 @@
-//! A row's values, packed so that any one of them is found in constant time.
+//! Row bodies: a row's values, packed so that each one is found in constant time.
 //!
 //! Layout, little-endian:
 //! ```text
 //! u16 n | n bits, set where a value is present, padded to bytes | n slots of 8 bytes | tail
 //! ```
-//! A scalar lies in its slot. Of a string, bytes or list the slot holds `u32 offset, u32 length` into the tail, in
-//! bytes. Elements of fixed width stand back to back (a bool in one byte); strings and bytes each behind a `u32` length.
-//! The types are the view's, not the row's: value `i` has the type of the view's feature `i`. A row that was written
-//! before a feature was added is shorter than the schema; what it lacks is null.
+//! A scalar is stored in its slot. For a string, bytes or a list, the slot holds `u32 offset, u32
+//! length` into the tail, in bytes. List elements of fixed width are adjacent (a bool takes one
+//! byte). Strings and bytes each follow their `u32` length. The view determines the types: value
+//! `i` has the type of the view's feature `i`. A row that was written before a feature was added
+//! is shorter than the schema, and the missing values are null.
 
 use crate::value::{Value, ValueType};
 
-/// More features than a view may have cannot be told apart by a `u16` count.
+/// The maximum number of features of a view, well below what the `u16` count can hold.
 pub const FEATURES_MAX: usize = 4_096;
 
-/// Why bytes are not a row body of a schema, or a value is not of its feature's type.
+/// Why bytes are not a row body of a schema, or why a value does not have its feature's type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBody {
-    /// The bytes end before the header, the slots or a value does.
-    #[error("row body ends early: {needed} bytes needed, {have} there")]
+    /// The bytes end within the header, the slots or a value.
+    #[error("row body is truncated: {needed} bytes needed, got {have}")]
     Short {
-        /// Bytes needed.
+        /// The number of bytes needed.
         needed: usize,
-        /// Bytes there.
+        /// The number of bytes received.
         have: usize,
     },
-    /// More values than the schema has features.
-    #[error("row body has {values} values, the view has {features} features")]
+    /// The body has more values than the schema has features.
+    #[error("row body has {values} values, but the view has only {features} features")]
     TooManyValues {
-        /// Values in the body.
+        /// The number of values in the body.
         values: usize,
-        /// Features of the view.
+        /// The number of features of the view.
         features: usize,
     },
-    /// Text that is not UTF-8, or a list whose bytes do not divide into elements.
+    /// The text is not UTF-8, or the list's bytes do not divide into elements.
     #[error("value {index} is not a well-formed {value_type}")]
     Malformed {
-        /// Which value.
+        /// The value's index.
         index: usize,
-        /// Its type by the schema.
+        /// Its type in the schema.
         value_type: ValueType,
     },
-    /// A value of another type than its feature.
-    #[error("value {index} is a {got}, the feature's type is {expected}")]
+    /// The value's type is not its feature's type.
+    #[error("value {index} is a {got}, but the feature's type is {expected}")]
     WrongType {
-        /// Which value.
+        /// The value's index.
         index: usize,
         /// The feature's type.
         expected: ValueType,
         /// The value's type.
         got: ValueType,
     },
-    /// A row larger than 4 GiB.
+    /// The row is larger than 4 GiB.
     #[error("row body is larger than 4 GiB")]
     TooLarge,
 }
@@ -88,7 +89,7 @@ pub struct ListRef<'a> {
     bytes: &'a [u8],
 }
 
-/// Builds a body, value by value in the schema's order.
+/// Builds a body, value by value, in the schema's order.
 #[derive(Debug)]
 pub struct BodyBuilder {
     head: Vec<u8>,
@@ -104,7 +105,8 @@ fn bitmap_len(values: usize) -> usize {
 // === impl BodyBuilder ===
 
 impl BodyBuilder {
-    /// A body for a view of `features` features (at most [`FEATURES_MAX`]), all null until pushed.
+    /// Creates a body for a view of `features` features (at most [`FEATURES_MAX`]), all null at
+    /// first.
     #[must_use]
     pub fn new(features: usize) -> Self {
         let features = features.min(FEATURES_MAX);
@@ -113,12 +115,12 @@ impl BodyBuilder {
         Self { head, tail: Vec::new(), features, next: 0 }
     }
 
-    /// The next value is null.
+    /// Appends null.
     pub fn push_null(&mut self) {
         self.next += 1;
     }
 
-    /// The next value is a scalar with these slot bits.
+    /// Appends a scalar with these slot bits.
     fn push_slot(&mut self, slot: [u8; 8]) {
         let index = self.next;
         self.next += 1;
@@ -129,32 +131,32 @@ impl BodyBuilder {
         }
     }
 
-    /// The next value is a bool.
+    /// Appends a bool.
     pub fn push_bool(&mut self, value: bool) {
         self.push_slot(u64::from(value).to_le_bytes());
     }
 
-    /// The next value is an int32.
+    /// Appends an int32.
     pub fn push_i32(&mut self, value: i32) {
         self.push_slot(i64::from(value).to_le_bytes());
     }
 
-    /// The next value is an int64 or a unix timestamp.
+    /// Appends an int64 or a unix timestamp.
     pub fn push_i64(&mut self, value: i64) {
         self.push_slot(value.to_le_bytes());
     }
 
-    /// The next value is a float.
+    /// Appends a float.
     pub fn push_f32(&mut self, value: f32) {
         self.push_slot(u64::from(value.to_bits()).to_le_bytes());
     }
 
-    /// The next value is a double.
+    /// Appends a double.
     pub fn push_f64(&mut self, value: f64) {
         self.push_slot(value.to_le_bytes());
     }
 
-    /// The next value is a string or bytes.
+    /// Appends a string or bytes.
     pub fn push_bytes(&mut self, value: &[u8]) {
         self.push_tail(|tail| tail.extend_from_slice(value));
     }
@@ -169,10 +171,7 @@ impl BodyBuilder {
         self.push_slot(slot);
     }
 
-    /// The next value, checked against its feature's type.
-    ///
-    /// # Errors
-    /// [`InvalidBody::WrongType`]; nothing is pushed.
+    /// Appends a value after checking it against its feature's type.
     pub fn push(&mut self, value_type: ValueType, value: &Value) -> Result<(), InvalidBody> {
         if let Some(got) = value.value_type()
             && got != value_type
@@ -201,7 +200,8 @@ impl BodyBuilder {
         Ok(())
     }
 
-    /// Makes every value null again and keeps the memory, for the next row of the same view.
+    /// Resets all values to null and keeps the allocated memory, for the next row of the same
+    /// view.
     pub fn reset(&mut self) {
         self.head[2..].fill(0);
         self.tail.clear();
@@ -211,7 +211,7 @@ impl BodyBuilder {
     /// Appends the packed body to `out`.
     ///
     /// # Errors
-    /// As [`BodyBuilder::finish`]; nothing is appended.
+    /// As for [`BodyBuilder::finish`]; nothing is appended.
     pub fn append_to(&self, out: &mut Vec<u8>) -> Result<(), InvalidBody> {
         self.check_whole()?;
         out.extend_from_slice(&self.head);
@@ -229,11 +229,11 @@ impl BodyBuilder {
         Ok(())
     }
 
-    /// The packed body.
+    /// Returns the packed body.
     ///
     /// # Errors
-    /// [`InvalidBody::TooLarge`] when offsets do not fit 32 bits; [`InvalidBody::TooManyValues`] when more was pushed
-    /// than there are features.
+    /// [`InvalidBody::TooLarge`] if offsets do not fit 32 bits; [`InvalidBody::TooManyValues`] if more
+    /// values were pushed than there are features.
     pub fn finish(mut self) -> Result<Vec<u8>, InvalidBody> {
         self.check_whole()?;
         self.head.append(&mut self.tail);
@@ -248,14 +248,14 @@ fn push_element(tail: &mut Vec<u8>, element: &[u8]) {
 
 // === reading ===
 
-/// The number of values in a body; 0 for bytes that are not one.
+/// Returns the number of values in a body; 0 for bytes that are not a body.
 #[must_use]
 pub fn value_count(body: &[u8]) -> usize {
     body.first_chunk::<2>().map_or(0, |n| usize::from(u16::from_le_bytes(*n)))
 }
 
-/// Value `index` of a body whose feature `index` is of `value_type`. Null where the row lacks it or where the bytes are
-/// not well-formed: whatever comes from outside went through [`check`] first.
+/// Returns value `index` of a body, whose feature `index` has type `value_type`. Returns null if
+/// the row lacks the value or the bytes are malformed: bytes from outside pass [`check`] first.
 #[inline]
 #[must_use]
 pub fn value_at(body: &[u8], index: usize, value_type: ValueType) -> ValueRef<'_> {
@@ -290,10 +290,10 @@ fn try_value_at(body: &[u8], index: usize, value_type: ValueType) -> Option<Valu
     })
 }
 
-/// Checks bytes from outside against a schema: after this, [`value_at`] finds every value whole.
+/// Checks bytes from outside against a schema. After this, [`value_at`] can read every value.
 ///
 /// # Errors
-/// [`InvalidBody`], naming the value.
+/// [`InvalidBody`], which names the value.
 pub fn check(body: &[u8], schema: impl ExactSizeIterator<Item = ValueType>) -> Result<(), InvalidBody> {
     let count = value_count(body);
     if count > schema.len() {
@@ -304,7 +304,7 @@ pub fn check(body: &[u8], schema: impl ExactSizeIterator<Item = ValueType>) -> R
         return Err(InvalidBody::Short { needed, have: body.len() });
     }
     for (index, value_type) in schema.take(count).enumerate() {
-        // What is of one size lies whole in its slot.
+        // A value of fixed size is always complete in its slot.
         if value_type.is_fixed_size() || body[2 + index / 8] & (1 << (index % 8)) == 0 {
             continue;
         }
@@ -323,13 +323,13 @@ pub fn check(body: &[u8], schema: impl ExactSizeIterator<Item = ValueType>) -> R
 // === impl ListRef ===
 
 impl<'a> ListRef<'a> {
-    /// The elements' type.
+    /// Returns the elements' type.
     #[must_use]
     pub fn element_type(self) -> ValueType {
         self.element
     }
 
-    /// The elements, in order.
+    /// Iterates over the elements, in order.
     pub fn iter(self) -> impl Iterator<Item = ValueRef<'a>> {
         let mut rest = self.bytes;
         std::iter::from_fn(move || {
@@ -388,7 +388,7 @@ fn split_element(element: ValueType, bytes: &[u8]) -> Option<(ValueRef<'_>, &[u8
 }
 
 impl ValueRef<'_> {
-    /// The value, owned.
+    /// Returns an owned copy of the value.
     #[must_use]
     pub fn to_value(self) -> Value {
         match self {
@@ -412,7 +412,7 @@ macro_rules! collect {
     };
 }
 
-/// The list of these elements, owned. What is of another type is left out.
+/// Collects elements into an owned list. Elements of another type are skipped.
 pub(crate) fn list_of<'a>(element: ValueType, values: impl Iterator<Item = ValueRef<'a>>) -> Value {
     match element {
         ValueType::Bool => Value::BoolList(collect!(values, Bool, |x| x)),

@@ -1,4 +1,5 @@
-//! What a node says of itself: `littoral status` and `/v1/status` show it, health checks and routers decide by it.
+//! Node status: shown by `littoral status` and `/v1/status`, and evaluated by health checks and
+//! routers.
 
 use crate::{
     freshness::Degraded,
@@ -9,68 +10,71 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a node does.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Takes writes and keeps the log.
+    /// Accepts writes and keeps the log.
     Leader,
-    /// Keeps the log too, and follows who leads.
+    /// Keeps the log too, and follows the leader.
     Follower,
     /// Holds a replica.
     Edge,
-    /// Sends requests to the others, and holds nothing.
+    /// Forwards requests to other nodes, and holds no data.
     Router,
 }
 
-/// A node's state.
+/// The state of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// The node's name.
     pub name: String,
-    /// What it does.
+    /// Its role.
     pub role: Role,
     /// Its region.
     pub region: Region,
-    /// Whether it may serve: its data is there, and it is not about to stop. How fresh the data is is another question.
+    /// Whether the node may serve: it has data and is not draining. Freshness is reported
+    /// separately.
     pub ready: bool,
-    /// Why it is not ready; empty when it is.
+    /// Why it is not ready; empty if it is.
     pub not_ready_reason: String,
     /// Why its answers are less than configured, if they are.
     pub degraded: Option<Degraded>,
     /// The leader's epoch, as far as known.
     pub epoch: Epoch,
-    /// Every record up to here is applied.
+    /// Every record up to this position is applied.
     pub position: Position,
-    /// The newest record that the leader is known to have.
+    /// The leader's newest record, as far as known.
     pub head: Position,
-    /// Upper bound of how far behind the leader the node is, in milliseconds; `None` when no leader was ever heard.
+    /// Upper bound of how far the node is behind the leader, in milliseconds; `None` if no leader
+    /// has ever been heard from.
     pub staleness_ms: Option<u64>,
-    /// Whether writes are taken; at an edge, whether its leader is connected.
+    /// Whether writes are accepted; at an edge, whether its leader is connected.
     pub writable: bool,
-    /// How far every region's records are applied: a freshness token.
+    /// The positions up to which every region's records are applied, as a freshness token.
     pub watermark: Watermark,
-    /// The histories of the regions' logs: which positions of earlier lives the watermark includes.
+    /// The lineages of the regions' logs. They determine which positions of earlier lives the
+    /// watermark includes.
     #[serde(default)]
     pub lives: RegionLives,
-    /// At a leader, the other regions.
+    /// The other regions, as seen by a leader.
     pub regions: Vec<RegionStatus>,
-    /// Per view.
+    /// The state of each view.
     pub views: Vec<ViewStatus>,
-    /// Names and digests of the modules that can be called here.
+    /// The names and digests of the modules, and whether they can be called here.
     pub modules: Vec<ModuleStatus>,
-    /// Further numbers by name (bytes, counts, durations), for people and for `--json`.
+    /// Other numbers by name (bytes, counts, durations), for display and for `--json`.
     pub gauges: std::collections::BTreeMap<String, f64>,
 }
 
 impl NodeStatus {
-    /// Whether everything that a token demands is applied.
+    /// Returns whether everything that a token demands is applied.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
         self.lives.covers(&self.watermark, demand)
     }
 
-    /// The name of the log that the node holds or follows; it stays the same as long as there is the log.
+    /// Returns the name of the log that the node holds or follows. It never changes for one log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
         let life = self.position.incarnation;
@@ -78,49 +82,50 @@ impl NodeStatus {
     }
 }
 
-/// What a node that serves falls short of, and why.
+/// In which respects a serving node falls short, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shortfalls {
-    /// Why its data is not fresh; `None` when it is.
+    /// Why its data is not fresh; `None` if it is.
     pub not_fresh: Option<String>,
-    /// Why writes that reach it are refused; `None` when they are taken or passed on.
+    /// Why it rejects writes; `None` if it accepts or forwards them.
     pub not_writable: Option<String>,
 }
 
-/// Another region as a leader sees it.
+/// The state of another region, as seen by a leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionStatus {
     /// The region.
     pub region: Region,
-    /// Whether its leader is connected and its records come.
+    /// Whether that region's leader is connected and its records arrive.
     pub connected: bool,
-    /// Why they do not come; empty when they do.
+    /// Why its records do not arrive; empty if they do.
     pub trouble: String,
-    /// Its records are here up to this one of its log.
+    /// The position of that region's log up to which its records are applied here.
     pub applied: Position,
-    /// The newest record that its leader is known to have.
+    /// That leader's newest record, as far as known.
     pub head: Position,
-    /// For how long it may have had what is not here, in milliseconds; `None` when it was never caught up with. What is on its
-    /// way is not counted.
+    /// For how long that region may have had records that are missing here, in milliseconds;
+    /// `None` if this leader has never caught up with it. Records in transit do not count.
     pub behind_ms: Option<u64>,
-    /// Our records are durable there up to this one of our log; `None` when it has not said so since this leader started.
+    /// The record of our log up to which our records are durable there; `None` if that region has
+    /// not reported it since this leader started.
     pub taken: Option<Lsn>,
 }
 
-/// A view's state on one node.
+/// The state of a view on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViewStatus {
     /// The view.
     pub name: String,
     /// `full` or `resident`.
     pub residency: String,
-    /// Rows held, without tombstones.
+    /// The number of rows held, without tombstones.
     pub rows: u64,
-    /// Memory that they take, in bytes.
+    /// The memory that they take, in bytes.
     pub bytes: u64,
 }
 
-/// A module's state on one node.
+/// The state of a module on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModuleStatus {
     /// Its name.
@@ -129,6 +134,6 @@ pub struct ModuleStatus {
     pub version: String,
     /// Its content address, as 64 hexadecimal digits.
     pub digest: String,
-    /// Whether it can be called.
+    /// Whether it can be called on this node.
     pub ready: bool,
 }

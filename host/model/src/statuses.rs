@@ -1,33 +1,33 @@
-//! What is known of each value of a column.
+//! The statuses of a column's values.
 
 use crate::column::Status;
 use std::ops::Deref;
 
-/// So many values that are all present take no memory for saying so.
+/// Up to this number of values, a column in which all are present allocates no statuses.
 const PRESENT_MAX: usize = 4_096;
 
 static PRESENT: [Status; PRESENT_MAX] = [Status::Present; PRESENT_MAX];
 
-/// A status for each value. Nearly always all of them are present, which costs nothing up to 4,096 values. To be read as the
-/// slice that it stands for.
+/// The status of each value. Nearly always all values are present, which costs no memory for up to
+/// 4,096 values. Dereferences to a slice.
 #[derive(Clone, Debug)]
 pub struct Statuses(Kept);
 
 #[derive(Clone, Debug)]
 enum Kept {
-    /// So many, all present; at most [`PRESENT_MAX`].
+    /// The number of values, all present; at most [`PRESENT_MAX`].
     Present(usize),
     Each(Vec<Status>),
 }
 
 impl Statuses {
-    /// So many values that are all present.
+    /// Creates the statuses of `len` values, all present.
     #[must_use]
     pub fn present(len: usize) -> Self {
         if len <= PRESENT_MAX { Self(Kept::Present(len)) } else { Self(Kept::Each(vec![Status::Present; len])) }
     }
 
-    /// Appends the status of another value.
+    /// Appends the status of one value.
     #[inline]
     pub fn push(&mut self, status: Status) {
         match &mut self.0 {
@@ -41,7 +41,7 @@ impl Statuses {
         }
     }
 
-    /// Appends the statuses of further values.
+    /// Appends the statuses of `other`.
     pub fn append(&mut self, other: Self) {
         match (&mut self.0, other.0) {
             (Kept::Present(len), Kept::Present(more)) => *self = Self::present(*len + more),
@@ -55,7 +55,7 @@ impl Statuses {
         }
     }
 
-    /// Takes the statuses from `at` on; none when there are not so many.
+    /// Splits off the statuses from index `at` on. Returns none if there are fewer.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         match &mut self.0 {
@@ -68,7 +68,7 @@ impl Statuses {
         }
     }
 
-    /// Whether every value is present.
+    /// Returns whether every value is present.
     #[must_use]
     pub fn all_present(&self) -> bool {
         match &self.0 {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_they_are_kept_they_are_the_slice_that_was_pushed() {
+    fn both_representations_equal_the_slice_that_was_pushed() {
         for absent_at in [0, 3, PRESENT_MAX - 1, PRESENT_MAX, PRESENT_MAX + 7] {
             let len = PRESENT_MAX + 9;
             let status = |at: usize| if at == absent_at { Status::NotFound } else { Status::Present };

@@ -1,4 +1,5 @@
-//! Detached tails: what a member of a region's log had to give up, or what an edge held of records that its leader's log has lost.
+//! Detached tails: records that a member had to remove from its log, or rows of records that an
+//! edge's leader has lost.
 
 use crate::{
     catalogue::Catalogue,
@@ -13,12 +14,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A detached tail.
+/// A summary of a detached tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailStatus {
     /// Its name.
     pub name: String,
-    /// The log that it is of.
+    /// The log that the records belong to.
     pub incarnation: Incarnation,
     /// The epoch of its last record.
     pub epoch: Epoch,
@@ -26,102 +27,101 @@ pub struct TailStatus {
     pub first: Lsn,
     /// Its last record.
     pub last: Lsn,
-    /// Bytes of its records.
+    /// The size of its records in bytes.
     pub bytes: u64,
 }
 
-/// A row or a deletion of a detached tail.
+/// A row or a deletion in a detached tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailRecord {
-    /// The number that it had.
+    /// The LSN that it had.
     pub lsn: Lsn,
-    /// The view that its key and values are of; `None` when that is not known any more.
+    /// The view that defines its key and values; `None` if that is no longer known.
     pub view: Option<Arc<FeatureView>>,
     /// The entity key.
     pub key: Bytes,
     /// When the event happened.
     pub event_time: EventTime,
-    /// When and where it was taken.
+    /// When and where the write was accepted.
     pub version: Version,
     /// The packed values; `None` for a deletion.
     pub body: Option<Bytes>,
 }
 
-/// What became of a detached tail.
+/// The result of merging a detached tail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TailMerged {
-    /// Rows and deletions that were taken into the log.
+    /// The number of rows and deletions appended to the log.
     pub rows: u64,
-    /// The last record that they became; [`Lsn::NONE`] when there were none.
+    /// The last record appended; [`Lsn::NONE`] if there were none.
     pub last: Lsn,
-    /// Rows and deletions that were left out as another region had taken them: they come back from there.
+    /// The number of rows and deletions skipped because another region had accepted them. They are
+    /// replicated again from there.
     #[serde(default)]
     pub of_other_regions: u64,
-    /// Rows and deletions that were left out as their views are not in the catalogue. While there are any, the tail is kept.
+    /// The number of rows and deletions skipped because their views are not in the catalogue. The
+    /// tail is kept while there are any.
     #[serde(default)]
     pub without_view: u64,
 }
 
-/// Rows and deletions of one view, of an edge's detached tail, on their way back into the log that has lost them.
+/// Rows and deletions of one view from an edge's detached tail, to be merged into the log that has
+/// lost them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TailPiece {
-    /// An idempotency key: which rows of which tail these are. A second time they change nothing.
+    /// An idempotency key that identifies these rows of this tail. Merging them again changes
+    /// nothing.
     pub name: String,
     /// The region whose log has lost them.
     pub region: Region,
     /// The name of that log.
     pub log: Incarnation,
-    /// The view, as it was when they were lost.
+    /// The view, as it was when the rows were lost.
     pub view: FeatureView,
-    /// Them, encoded as records in a log.
+    /// The rows and deletions, encoded as records of a log.
     pub records: Bytes,
 }
 
 impl TailPiece {
-    /// Checks that the log of this region takes the rows: that it is the log that has lost them, and that their view is the same one
-    /// there.
+    /// Checks that the log of this region may accept the rows: it is the log that has lost them,
+    /// and their view is the same there.
     ///
     /// # Errors
-    /// [`WriteError::UnknownView`] when the catalogue has no view of that name, [`WriteError::Invalid`] for anything else.
+    /// [`WriteError::UnknownView`] if the catalogue has no view with that name, [`WriteError::Invalid`]
+    /// for anything else.
     pub fn check(&self, region: Region, log: Incarnation, catalogue: &Catalogue) -> Result<(), WriteError> {
         check_log((self.region, self.log), (region, log))?;
         check_view(&self.view, catalogue)
     }
 }
 
-/// Checks that rows which one log has lost are merged into that log, and into no other.
-///
-/// # Errors
-/// [`WriteError::Invalid`].
+/// Checks that rows are merged only into the log that has lost them.
 pub fn check_log(lost: (Region, Incarnation), followed: (Region, Incarnation)) -> Result<(), WriteError> {
     if lost == followed {
         return Ok(());
     }
     let ((lost_region, lost_log), (region, log)) = (lost, followed);
     Err(WriteError::Invalid(format!(
-        "the tail is of region '{lost_region}' and its log {lost_log}, and the leader's log is {log} of region '{region}': merge it where \
-         region '{lost_region}' is followed, or look at it and write its rows anew"
+        "the tail belongs to log {lost_log} of region '{lost_region}', but the leader's log is {log} of region '{region}': merge it where \
+         region '{lost_region}' is followed, or read its rows and write them again"
     )))
 }
 
-/// Checks that a view is still the one that rows of a tail are of: under one number, with the same key, and with at least their
-/// features, in their order.
-///
-/// # Errors
-/// [`WriteError::UnknownView`], [`WriteError::Invalid`].
+/// Checks that a view still matches the rows of a tail: it has the same ID, the same key, and at
+/// least the rows' features in the same order.
 pub fn check_view(lost: &FeatureView, catalogue: &Catalogue) -> Result<(), WriteError> {
     let now = catalogue.view(&lost.name).ok_or_else(|| WriteError::UnknownView(lost.name.clone()))?;
     let reason = if now.id == lost.id {
         match lost.evolve(now) {
             Ok(evolved) if evolved.features == now.features => return Ok(()),
-            Ok(_) => "its features now stand in another order".to_owned(),
+            Ok(_) => "its features are now in another order".to_owned(),
             Err(error) => error.to_string(),
         }
     } else {
-        format!("it was made anew: its number is {} now, and was {}", now.id, lost.id)
+        format!("it was recreated: its ID was {}, and is now {}", lost.id, now.id)
     };
     Err(WriteError::Invalid(format!(
-        "rows of view '{}' cannot be merged: {reason}; look at them in the tail, and write them anew",
+        "rows of view '{}' cannot be merged: {reason}; read them in the tail, and write them again",
         lost.name
     )))
 }
@@ -150,30 +150,34 @@ mod tests {
         }
     }
 
-    fn take(catalogue: &mut Catalogue, change: CatalogueChange) {
+    fn apply(catalogue: &mut Catalogue, change: CatalogueChange) {
         let change = catalogue.prepare(change).unwrap().expect("changes something");
         catalogue.apply(&change);
     }
 
     fn with(views: &[FeatureView]) -> Catalogue {
         let mut catalogue = Catalogue::default();
-        views.iter().for_each(|view| take(&mut catalogue, CatalogueChange::PutView(view.clone())));
+        views.iter().for_each(|view| apply(&mut catalogue, CatalogueChange::PutView(view.clone())));
         catalogue
     }
 
     #[test]
-    fn rows_of_a_view_go_back_only_into_the_same_view() {
+    fn rows_are_merged_only_into_the_same_view() {
         let lost = with(&[view("a", &["f", "g"])]).view("a").cloned().unwrap();
         assert_eq!(check_view(&lost, &with(&[view("a", &["f", "g"])])), Ok(()));
-        assert_eq!(check_view(&lost, &with(&[view("a", &["f", "g"]), view("a", &["f", "g", "h"])])), Ok(()), "it grew");
+        assert_eq!(
+            check_view(&lost, &with(&[view("a", &["f", "g"]), view("a", &["f", "g", "h"])])),
+            Ok(()),
+            "it has more features"
+        );
         let unknown = check_view(&lost, &with(&[view("b", &["f", "g"])]));
         assert_eq!(unknown, Err(WriteError::UnknownView("a".into())));
 
-        let mut anew = with(&[view("a", &["f", "g"])]);
-        take(&mut anew, CatalogueChange::DropView("a".into()));
-        take(&mut anew, CatalogueChange::PutView(view("a", &["f", "g"])));
+        let mut recreated = with(&[view("a", &["f", "g"])]);
+        apply(&mut recreated, CatalogueChange::DropView("a".into()));
+        apply(&mut recreated, CatalogueChange::PutView(view("a", &["f", "g"])));
         for (catalogue, why) in [
-            (anew, "made anew"),
+            (recreated, "recreated"),
             (with(&[view("a", &["f"])]), "'g' would vanish"),
             (with(&[view("a", &["f"]), view("a", &["e", "f", "g"])]), "another order"),
         ] {
@@ -183,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_goes_back_only_into_the_log_that_has_lost_it() {
+    fn a_tail_is_merged_only_into_the_log_that_lost_it() {
         let (east, west): (Region, Region) = ("east".parse().unwrap(), "west".parse().unwrap());
         assert_eq!(check_log((east, Incarnation(7)), (east, Incarnation(7))), Ok(()));
         for followed in [(east, Incarnation(8)), (west, Incarnation(7))] {

@@ -7,29 +7,29 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// How far each origin region's records have been applied.
+/// For each origin region, the position up to which its records are applied.
 ///
-/// As opaque text it is the freshness token that a write returns and a read may demand: at any edge of any region, a
-/// read with the token sees what the write wrote.
+/// In text form it is the freshness token that a write returns and a read may demand. At any edge
+/// of any region, a read with the token sees the write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark(BTreeMap<Region, (Incarnation, Lsn)>);
 
-/// A text that is not a freshness token.
+/// The error for a text that is not a freshness token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a freshness token; pass on, unchanged, the token that a write returned")]
+#[error("not a freshness token; send the token exactly as a write returned it")]
 pub struct InvalidToken;
 
-/// The longest token text, in bytes.
+/// The maximum length of a token's text, in bytes.
 const TEXT_LEN_MAX: usize = 4_096;
 
 impl Watermark {
-    /// One region's position.
+    /// Creates a watermark with one region's position.
     #[must_use]
     pub fn at(region: Region, incarnation: Incarnation, lsn: Lsn) -> Self {
         Self(BTreeMap::from([(region, (incarnation, lsn))]))
     }
 
-    /// How far this region's records have been applied.
+    /// Returns the position up to which this region's records are applied.
     #[must_use]
     pub fn get(&self, region: Region) -> Option<(Incarnation, Lsn)> {
         self.0.get(&region).copied()
@@ -40,7 +40,7 @@ impl Watermark {
         self.0.insert(region, (incarnation, lsn));
     }
 
-    /// Sets one region's position, unless it is further already in the same life of its log.
+    /// Sets one region's position, unless it is already further in the same life of its log.
     pub fn raise(&mut self, region: Region, incarnation: Incarnation, lsn: Lsn) {
         let further = self.get(region).is_some_and(|(here, applied)| here == incarnation && applied >= lsn);
         if !further {
@@ -48,21 +48,21 @@ impl Watermark {
         }
     }
 
-    /// The part of this that `other` does not cover.
+    /// Returns those positions of this watermark that `other` does not cover.
     #[must_use]
     pub fn beyond(&self, other: &Watermark) -> Watermark {
         let lacks = |region: &Region, at: &(Incarnation, Lsn)| !other.covers(&Watermark::at(*region, at.0, at.1));
         Self(self.0.iter().filter(|(region, at)| lacks(region, at)).map(|(region, at)| (*region, *at)).collect())
     }
 
-    /// Whether there is no region in it.
+    /// Returns whether the watermark contains no region.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether everything that `demand` asks for has been applied here. A position in another incarnation of a log is
-    /// never reached: its records cannot be compared.
+    /// Returns whether everything that `demand` requires is applied here. A position in another
+    /// incarnation of a log is never covered, because its records cannot be compared.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
         demand.0.iter().all(|(region, (incarnation, lsn))| {
@@ -71,13 +71,14 @@ impl Watermark {
         })
     }
 
-    /// The regions and their positions.
+    /// Iterates over the regions and their positions.
     pub fn iter(&self) -> impl Iterator<Item = (Region, Incarnation, Lsn)> {
         self.0.iter().map(|(region, (incarnation, lsn))| (*region, *incarnation, *lsn))
     }
 }
 
-/// `region@incarnation:lsn`, joined by commas; readable on purpose, opaque by contract.
+/// Formats as `region@incarnation:lsn`, joined by commas. Readable on purpose, but clients must
+/// treat it as opaque.
 impl fmt::Display for Watermark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (region, incarnation, lsn)) in self.iter().enumerate() {
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reads_back_and_garbage_is_refused() {
+    fn a_token_round_trips_and_garbage_is_rejected() {
         let text = "eu@00000000000000ff:7,us@0000000000000001:9";
         assert_eq!(watermark(text).to_string(), text);
         for bad in ["x", "eu@1:2", "eu@00000000000000ff:", "eu@00000000000000ff:-1", &"a".repeat(5_000)] {

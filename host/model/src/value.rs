@@ -1,18 +1,18 @@
-//! Feature values and their types: Feast's.
+//! Feature values and their types, which are Feast's.
 
 use crate::event_time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The type of a feature, a join key, a module's input or output.
+/// The type of a feature, a join key, or a module's input or output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueType {
     /// True or false.
     Bool,
-    /// 32 bit signed integer.
+    /// 32-bit signed integer.
     Int32,
-    /// 64 bit signed integer.
+    /// 64-bit signed integer.
     Int64,
     /// IEEE 754 binary32 (Feast's FLOAT).
     Float,
@@ -63,7 +63,7 @@ impl ValueType {
         Self::UnixTimestampList,
     ];
 
-    /// The name in configuration and in the API, such as `int64` or `string_list`.
+    /// Returns the name in configuration and in the API, such as `int64` or `string_list`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,7 +86,7 @@ impl ValueType {
         }
     }
 
-    /// The type of a list's elements; `None` for a scalar.
+    /// Returns the type of a list's elements; `None` for a scalar.
     #[must_use]
     pub const fn element(self) -> Option<ValueType> {
         Some(match self {
@@ -102,13 +102,13 @@ impl ValueType {
         })
     }
 
-    /// Whether values are of one fixed size: no texts, bytes or lists.
+    /// Returns whether all values have one fixed size, unlike strings, bytes and lists.
     #[must_use]
     pub const fn is_fixed_size(self) -> bool {
         self.element().is_none() && !matches!(self, Self::String | Self::Bytes)
     }
 
-    /// Whether a join key may be of this type (Feast's entity key types).
+    /// Returns whether a join key may have this type (Feast's entity key types).
     #[must_use]
     pub const fn is_key(self) -> bool {
         matches!(self, Self::Int32 | Self::Int64 | Self::String | Self::Bytes | Self::UnixTimestamp)
@@ -121,7 +121,7 @@ impl fmt::Display for ValueType {
     }
 }
 
-/// One value, owned. Lists hold no nulls, as Feast's do not.
+/// One owned value. As in Feast, lists contain no nulls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     /// No value.
@@ -161,7 +161,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value's type; `None` for null, which is of every type.
+    /// Returns the value's type; `None` for null, which belongs to every type.
     #[must_use]
     pub fn value_type(&self) -> Option<ValueType> {
         Some(match self {
@@ -185,7 +185,7 @@ impl Value {
         })
     }
 
-    /// A timestamp value from an event time, rounded down to whole seconds.
+    /// Converts an event time to a timestamp value, rounded down to whole seconds.
     #[must_use]
     pub fn from_event_time(time: EventTime) -> Self {
         Self::UnixTimestamp(time.0.div_euclid(1_000_000_000))

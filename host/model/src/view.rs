@@ -1,4 +1,4 @@
-//! Feature views: what rows look like.
+//! Feature views: the schemas of rows.
 
 use crate::{
     merge::MergePolicy,
@@ -8,7 +8,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The number under which rows name their view. Given by the leader when the view is made, never used again.
+/// The ID by which rows refer to their view. Assigned by the leader when the view is created, and
+/// never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ViewId(pub u32);
@@ -22,11 +23,12 @@ impl fmt::Display for ViewId {
 /// One column of a view's entity key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinKey {
-    /// The name under which requests and writes give it.
+    /// The name that requests and writes use.
     pub name: String,
-    /// The name of its entity; a request may use it in the join key's place, as Feast allows.
+    /// The name of its entity, which a request may use instead of the join key's name, as in
+    /// Feast.
     pub entity: String,
-    /// Its type, one of those for which [`ValueType::is_key`] holds.
+    /// Its type, for which [`ValueType::is_key`] holds.
     pub value_type: ValueType,
 }
 
@@ -42,44 +44,45 @@ pub struct Feature {
 /// A named schema of features keyed by an entity key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureView {
-    /// Given by the leader; zero in a definition that has not reached one.
+    /// Assigned by the leader; zero in a definition that has not reached a leader.
     pub id: ViewId,
     /// Its name, unique among views and modules.
     pub name: String,
-    /// The entity key's columns, sorted by name. Empty for a view with one global row.
+    /// The columns of the entity key, sorted by name. Empty for a view with one global row.
     pub join_keys: Vec<JoinKey>,
-    /// The features. The position of a feature never changes, as rows are packed by it; new ones go to the end.
+    /// The features. A feature's index never changes, because rows are packed by index; new
+    /// features go to the end.
     pub features: Vec<Feature>,
-    /// How old, in milliseconds, an event may be and still be served as present; `None` and zero for any age, as in Feast. To be
-    /// read by [`Self::ttl_ms`].
+    /// The age, in milliseconds, up to which an event is served as present. `None` and zero allow
+    /// any age, as in Feast. Read it through [`Self::ttl_ms`].
     pub ttl_ms: Option<u64>,
-    /// Which of two writes of a row stays.
+    /// How two writes of one row merge.
     pub merge: MergePolicy,
 }
 
-/// Why a view's definition cannot be taken.
+/// Why a view's definition is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidView {
-    /// A name that could not be told apart in `view:feature` or `view__feature`.
-    #[error("'{0}' is not a name: use 1 to 128 letters, digits, '_' or '-', no '__' and no leading '-'")]
+    /// The name would be ambiguous in `view:feature` or `view__feature`.
+    #[error("'{0}' is not a valid name: use 1 to 128 letters, digits, '_' or '-', no '__' and no leading '-'")]
     Name(String),
-    /// Two columns of one name.
+    /// Two columns have the same name.
     #[error("view '{view}' has two columns named '{column}'")]
     DuplicateColumn {
         /// The view.
         view: String,
-        /// The name that stands twice.
+        /// The name that occurs twice.
         column: String,
     },
-    /// No features, or too many.
+    /// The view has no features, or too many.
     #[error("view '{view}' has {count} features: 1 to {max} are allowed", max = row_body::FEATURES_MAX)]
     FeatureCount {
         /// The view.
         view: String,
-        /// How many it has.
+        /// The number of its features.
         count: usize,
     },
-    /// A join key whose type cannot be a key.
+    /// The join key's type cannot be a key type.
     #[error(
         "view '{view}': join key '{join_key}' cannot be a {value_type}; use int32, int64, string, bytes or unix_timestamp"
     )]
@@ -91,10 +94,10 @@ pub enum InvalidView {
         /// Its type.
         value_type: ValueType,
     },
-    /// A feature of a type that the policy cannot merge.
+    /// The merge policy cannot merge a feature's type.
     #[error(
-        "view '{view}': feature '{feature}' is {value_type}, which merge policy '{policy}' cannot combine; max and min take \
-         scalars, sum takes numbers, union takes lists"
+        "view '{view}': feature '{feature}' is {value_type}, which merge policy '{policy}' cannot combine; max and min accept \
+         scalars, sum accepts numbers, union accepts lists"
     )]
     Policy {
         /// The view.
@@ -106,17 +109,17 @@ pub enum InvalidView {
         /// The policy.
         policy: &'static str,
     },
-    /// Details that do not fit the view.
-    #[error("view '{view}': its details cannot be kept: {reason}")]
+    /// The details do not fit the view.
+    #[error("view '{view}' has invalid details: {reason}")]
     Details {
         /// The view.
         view: String,
         /// What does not fit.
         reason: String,
     },
-    /// A change that would make stored rows unreadable.
+    /// The change would make stored rows unreadable.
     #[error(
-        "view '{view}' cannot change like this: {reason}; rows are already stored by the old schema, so make a new view instead"
+        "view '{view}' cannot change like this: {reason}; rows are already stored with the old schema, so create a new view instead"
     )]
     Incompatible {
         /// The view.
@@ -126,7 +129,8 @@ pub enum InvalidView {
     },
 }
 
-/// Whether a text may name a view, feature, join key, module, service or push source.
+/// Returns whether a text is a valid name for a view, feature, join key, module, service or push
+/// source.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
@@ -136,36 +140,31 @@ pub fn is_name(name: &str) -> bool {
 }
 
 impl FeatureView {
-    /// How old, in milliseconds, an event may be and still be served as present; `None` for any age. Definitions that lie in
-    /// logs may say zero, which means the same.
+    /// Returns the age, in milliseconds, up to which an event is served as present; `None` for any
+    /// age. Definitions in old logs may contain zero, which also means any age.
     #[must_use]
     pub fn ttl_ms(&self) -> Option<u64> {
         self.ttl_ms.filter(|ttl_ms| *ttl_ms > 0)
     }
 
-    /// The feature's position and definition.
+    /// Returns a feature's index and definition.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<(usize, &Feature)> {
         self.features.iter().enumerate().find(|(_, feature)| feature.name == name)
     }
 
-    /// The types of the entity key's columns, in order.
+    /// Iterates over the types of the entity key's columns, in order.
     pub fn key_types(&self) -> impl ExactSizeIterator<Item = ValueType> {
         self.join_keys.iter().map(|key| key.value_type)
     }
 
     /// Checks a row's packed values against this schema.
-    ///
-    /// # Errors
-    /// [`InvalidBody`], naming the value.
     pub fn check_body(&self, body: &[u8]) -> Result<(), InvalidBody> {
         row_body::check(body, self.features.iter().map(|feature| feature.value_type))
     }
 
-    /// Sorts the join keys, takes a TTL of zero for none, and checks the definition by itself.
-    ///
-    /// # Errors
-    /// [`InvalidView`].
+    /// Sorts the join keys, replaces a TTL of zero by none, and validates the definition by
+    /// itself.
     pub fn normalize(mut self) -> Result<Self, InvalidView> {
         self.join_keys.sort_by(|a, b| a.name.cmp(&b.name));
         self.ttl_ms = self.ttl_ms();
@@ -190,7 +189,7 @@ impl FeatureView {
                 value_type: key.value_type,
             });
         }
-        if let Some(feature) = self.features.iter().find(|feature| !self.merge.takes(feature.value_type)) {
+        if let Some(feature) = self.features.iter().find(|feature| !self.merge.accepts(feature.value_type)) {
             return Err(InvalidView::Policy {
                 view: self.name.clone(),
                 feature: feature.name.clone(),
@@ -201,12 +200,13 @@ impl FeatureView {
         Ok(self)
     }
 
-    /// The definition that replaces this one when `next` is asked for: this one's feature order, then what `next`
-    /// adds. TTL, merge policy and entity names are taken from `next`.
+    /// Returns the definition that replaces this one when `next` is requested: this one's features
+    /// in their order, then those that `next` adds. TTL, merge policy and entity names are those
+    /// of `next`.
     ///
     /// # Errors
-    /// [`InvalidView::Incompatible`] when a feature or join key would vanish or change its type, or a view would begin or cease to
-    /// combine regions' parts.
+    /// [`InvalidView::Incompatible`] if a feature or join key would disappear or change its type, or if
+    /// the view would start or stop to combine regions' parts.
     pub fn evolve(&self, next: &FeatureView) -> Result<FeatureView, InvalidView> {
         let refuse = |reason: String| Err(InvalidView::Incompatible { view: self.name.clone(), reason });
         let keys =
@@ -220,13 +220,13 @@ impl FeatureView {
         if self.merge.combines() != next.merge.combines() {
             let (from, to) = (self.merge.name(), next.merge.name());
             return refuse(format!(
-                "its merge policy is {from}, not {to}: one keeps a row, the other a part per region"
+                "its merge policy is {from}, not {to}: one stores a row, the other a part per region"
             ));
         }
         let mut features = Vec::with_capacity(next.features.len());
         for old in &self.features {
             match next.feature(&old.name) {
-                None => return refuse(format!("feature '{}' would vanish", old.name)),
+                None => return refuse(format!("feature '{}' would be removed", old.name)),
                 Some((_, new)) if new.value_type != old.value_type => {
                     return refuse(format!("feature '{}' is {}, not {}", old.name, old.value_type, new.value_type));
                 }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feature_may_be_added_and_keeps_its_place() {
+    fn features_can_be_added_and_keep_their_index() {
         let old = view(&[("b", ValueType::Int64), ("a", ValueType::Float)]);
         let new = view(&[("a", ValueType::Float), ("c", ValueType::Bool), ("b", ValueType::Int64)]);
         let names = |v: &FeatureView| v.features.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
@@ -266,16 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_type_and_a_vanished_feature_are_refused_with_the_reason() {
+    fn a_changed_type_and_a_removed_feature_are_rejected_with_the_reason() {
         let old = view(&[("a", ValueType::Float)]);
         let retyped = old.evolve(&view(&[("a", ValueType::Double)])).unwrap_err().to_string();
         assert!(retyped.contains("feature 'a' is float, not double"), "{retyped}");
         let vanished = old.evolve(&view(&[("b", ValueType::Double)])).unwrap_err().to_string();
-        assert!(vanished.contains("feature 'a' would vanish"), "{vanished}");
+        assert!(vanished.contains("feature 'a' would be removed"), "{vanished}");
     }
 
     #[test]
-    fn a_ttl_of_zero_is_for_ever_in_new_definitions_and_in_old_logs() {
+    fn a_ttl_of_zero_means_any_age_in_new_definitions_and_in_old_logs() {
         let zero = FeatureView { ttl_ms: Some(0), ..view(&[("a", ValueType::Float)]) };
         assert_eq!(zero.ttl_ms(), None);
         let now = crate::event_time::EventTime(i64::MAX);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_be_ambiguous_are_refused() {
+    fn ambiguous_names_are_rejected() {
         for bad in ["a__b", "", "a:b", "-a", "ä"] {
             assert!(!is_name(bad), "{bad}");
         }

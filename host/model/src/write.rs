@@ -1,4 +1,4 @@
-//! Writes of rows: what a leader is asked for and what it answers.
+//! Writes of rows: what a leader receives and what it replies.
 
 use crate::{
     catalogue::InvalidChange,
@@ -14,21 +14,21 @@ use std::{fmt, str::FromStr};
 
 /// How durable a write must be before it is acknowledged.
 ///
-/// As text `local`, `quorum`, `regions=N`.
+/// In text form `local`, `quorum`, `regions=N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteConcern {
     /// Durable in the leader's own log.
     #[default]
     Local,
-    /// Durable at a majority of the members that keep the region's log.
+    /// Durable at a majority of the region's members.
     Quorum,
-    /// Durable in the leader's own log and in those of at least so many other regions.
+    /// Durable in the leader's own log and in the logs of at least this many other regions.
     Regions(u8),
 }
 
-/// A text that is no write concern.
+/// The error for a text that is not a write concern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no write concern; use local, quorum, or regions=N with N from 1 to 255")]
+#[error("'{0}' is not a write concern; use local, quorum, or regions=N with N from 1 to 255")]
 pub struct InvalidConcern(String);
 
 impl fmt::Display for WriteConcern {
@@ -68,7 +68,7 @@ impl Serialize for WriteConcern {
     }
 }
 
-/// How a concern travels between nodes.
+/// The form in which nodes send a concern to each other.
 #[derive(Serialize, Deserialize)]
 enum Compact {
     Local,
@@ -90,13 +90,13 @@ impl<'de> Deserialize<'de> for WriteConcern {
     }
 }
 
-/// One row of a [`RowBatch`]. Bytes are ranges of the batch's buffer.
+/// One row of a [`RowBatch`], as ranges of the batch's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Span {
     view: ViewId,
     event_time: EventTime,
     key_end: u32,
-    /// Equal to `key_end` for a deletion: a body is never empty, it begins with its count.
+    /// Equal to `key_end` for a deletion. A body is never empty, because it starts with its count.
     body_end: u32,
 }
 
@@ -113,16 +113,17 @@ pub struct RowWrite<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// A row to write as it lies in its batch: key and values in one piece.
+/// A row to write, with its key and values adjacent as in the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowPiece<'a> {
     /// The view.
     pub view: ViewId,
     /// When the event happened.
     pub event_time: EventTime,
-    /// The entity key's bytes, then those of the packed values; none of the latter delete the row.
+    /// The entity key's bytes, then those of the packed values. Without values, the row is
+    /// deleted.
     pub payload: &'a [u8],
-    /// Bytes of the key.
+    /// The length of the key in bytes.
     pub key_len: usize,
 }
 
@@ -136,20 +137,20 @@ pub struct RowBatch {
 }
 
 impl RowBatch {
-    /// An empty batch with room for `rows` rows of `bytes` bytes in all.
+    /// Creates an empty batch with room for `rows` rows of `bytes` bytes in total.
     #[must_use]
     pub fn with_capacity(rows: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(rows), stamped: None }
     }
 
-    /// Rows of this event time have it from the door's clock, as their writer gave none: when the write is sent again they
-    /// have another, and are the same rows.
+    /// Marks `at` as the time that the receiving node assigned to rows whose writer gave none. A
+    /// retry of the write gets another time, although the rows are the same.
     pub fn stamp(&mut self, at: EventTime) {
         self.stamped = Some(at);
     }
 
-    /// Gives the rows whose writer gave no time another one: that of the leader that takes them, by whose clock later writes are
-    /// later, whichever door they came through.
+    /// Replaces the assigned time by `at`, the time of the leader that accepts the rows. By the
+    /// leader's clock later writes are later, whichever node received them.
     pub fn restamp(&mut self, at: EventTime) {
         let Some(before) = self.stamped.replace(at) else {
             self.stamped = None;
@@ -158,13 +159,13 @@ impl RowBatch {
         self.spans.iter_mut().filter(|span| span.event_time == before).for_each(|span| span.event_time = at);
     }
 
-    /// The time of the rows whose writer gave none.
+    /// Returns the time assigned to the rows whose writer gave none.
     #[must_use]
     pub fn stamped(&self) -> Option<EventTime> {
         self.stamped
     }
 
-    /// Gives each row whose writer gave no time the one that `later` says, if it says one.
+    /// Sets the time that `later` returns, if any, for each row whose writer gave no time.
     pub fn postpone(&mut self, mut later: impl FnMut(RowWrite<'_>) -> Option<EventTime>) {
         let Some(stamped) = self.stamped else { return };
         let mut start = 0;
@@ -183,13 +184,13 @@ impl RowBatch {
         }
     }
 
-    /// The row's event time, if its writer gave it.
+    /// Returns the row's event time, if its writer gave it.
     #[must_use]
     pub fn given_time(&self, row: &RowWrite<'_>) -> Option<EventTime> {
         Some(row.event_time).filter(|time| self.stamped != Some(*time))
     }
 
-    /// Appends a row, or with no body a deletion.
+    /// Appends a row; without a body, a deletion.
     pub fn push(&mut self, row: RowWrite<'_>) {
         self.bytes.extend_from_slice(row.key);
         let key_end = self.bytes.len() as u32;
@@ -198,25 +199,25 @@ impl RowBatch {
         self.spans.push(Span { view: row.view, event_time: row.event_time, key_end, body_end });
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// Bytes of keys and bodies.
+    /// Returns the total length of keys and bodies in bytes.
     #[must_use]
     pub fn payload_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The rows, in order, as they lie in the batch.
+    /// Iterates over the rows in order, each with adjacent key and values.
     pub fn pieces(&self) -> impl Iterator<Item = RowPiece<'_>> {
         let mut start = 0;
         self.spans.iter().map(move |span| {
@@ -227,7 +228,7 @@ impl RowBatch {
         })
     }
 
-    /// The rows, in order.
+    /// Iterates over the rows, in order.
     pub fn iter(&self) -> impl Iterator<Item = RowWrite<'_>> {
         let mut start = 0;
         self.spans.iter().map(move |span| {
@@ -239,7 +240,7 @@ impl RowBatch {
         })
     }
 
-    /// Whether a batch from outside is sound: ranges ascend and end with the buffer.
+    /// Returns whether a batch from outside is valid: ranges ascend and end with the buffer.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
         let mut at = 0;
@@ -252,50 +253,52 @@ impl RowBatch {
     }
 }
 
-/// A write as it reaches a leader. It is taken whole or not at all.
+/// A write as a leader receives it. The leader accepts all of it or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteRequest {
     /// The rows.
     pub rows: RowBatch,
-    /// Makes a retry safe: a second write with this key and content answers as the first did. At most
-    /// [`IDEMPOTENCY_KEY_LEN_MAX`] bytes.
+    /// Makes a retry safe: a second write with this key and content gets the first one's answer.
+    /// At most [`IDEMPOTENCY_KEY_LEN_MAX`] bytes.
     pub idempotency_key: Option<String>,
     /// How durable it must be.
     pub concern: WriteConcern,
-    /// How long to wait for others to make it durable too, in milliseconds; the leader's default when zero.
+    /// How long to wait for other nodes to make the write durable, in milliseconds; zero for the
+    /// leader's default.
     pub concern_wait_ms: u32,
-    /// Whose part of the rows is written, where the views combine regions' parts ([`crate::parts`]): that of the leader's region
-    /// when none is named. A writer that a failover may bring to another region names its own.
+    /// The region whose part of the rows is written, in views that combine parts
+    /// ([`crate::parts`]); by default the leader's. A writer that may fail over to another region
+    /// names its own.
     pub part: Option<Region>,
 }
 
-/// The longest idempotency key, in bytes.
+/// The maximum length of an idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 256;
 
-/// What an acknowledged write may rely on.
+/// What the writer of an acknowledged write can rely on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteReceipt {
     /// The write's first record.
     pub first: Lsn,
-    /// Where the write ends in the log.
+    /// The position of the write's last record.
     pub position: Position,
-    /// The freshness token: a read that demands it sees the write.
+    /// The freshness token. A read that demands it sees the write.
     pub token: Watermark,
     /// The concern that was reached.
     pub concern: WriteConcern,
-    /// Whether this answers a retry of a write that was taken before.
+    /// Whether this answers a retry of a write that was accepted before.
     pub duplicate: bool,
-    /// Its rows that changed nothing.
-    #[serde(default, deserialize_with = "behind")]
+    /// The rows that changed nothing.
+    #[serde(default, deserialize_with = "added_later")]
     pub outranked: Outranked,
 }
 
-/// A row of a write, for people and programs.
+/// Identifies a row of a write, for display.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedRow {
     /// Its view.
     pub view: String,
-    /// Where it stands in the write.
+    /// Its index in the write.
     pub at: u32,
     /// Its entity key, as `id=7`.
     pub key: String,
@@ -307,15 +310,16 @@ impl fmt::Display for NamedRow {
     }
 }
 
-/// What stands at the end of a message, and not in those of the version before.
-fn behind<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+/// Deserializes a field at the end of a message that the previous version does not send.
+fn added_later<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(T::deserialize(deserializer).unwrap_or_default())
 }
 
-/// Why a write or a change of the catalogue was refused. Nothing of it was taken, except as said.
+/// Why a write or a catalogue change was rejected. Unless stated otherwise, nothing of it was
+/// applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum WriteError {
-    /// The write itself is at fault; a retry fails again.
+    /// The write itself is invalid; a retry fails again.
     #[error("{0}")]
     Invalid(String),
     /// The view is not in the catalogue.
@@ -324,44 +328,45 @@ pub enum WriteError {
     /// The idempotency key was used for another write.
     #[error("idempotency key '{0}' was used for a different write; use a new key")]
     IdempotencyMismatch(String),
-    /// An event timestamp too far ahead.
+    /// An event timestamp is too far ahead.
     #[error(
         "{row}: event timestamp {event_time} is {ahead_ms} ms ahead of the leader's clock, more than {max_ms} ms: check the writer's clock and time zone"
     )]
     FutureEvent {
         /// The timestamp.
         event_time: String,
-        /// How far ahead.
+        /// How far it is ahead, in milliseconds.
         ahead_ms: u64,
-        /// The bound.
+        /// The limit, in milliseconds.
         max_ms: u64,
-        /// Which row it is.
-        #[serde(default, deserialize_with = "behind")]
+        /// The row.
+        #[serde(default, deserialize_with = "added_later")]
         row: NamedRow,
     },
-    /// The leader's disk does not take writes. Reads go on.
+    /// The leader's disk rejects writes. Reads continue.
     #[error(
-        "the leader could not make the write durable and has not taken it: {0}; reads go on, retry when the disk is mended"
+        "the leader could not make the write durable and rejected it: {0}; reads continue, retry when the disk is repaired"
     )]
     NotDurable(String),
-    /// Too many writes are waiting.
-    #[error("the leader has too many writes waiting; retry in a moment")]
+    /// Too many writes are queued.
+    #[error("the leader has too many writes waiting; retry shortly")]
     Overloaded,
-    /// No leader answers. Whether the write was taken is not known: retry with the same idempotency key.
+    /// No leader answers. Whether the write was accepted is unknown; retry with the same
+    /// idempotency key.
     #[error(
-        "the leader cannot be reached: {0}; whether the write was taken is not known, so retry it with the same idempotency key"
+        "the leader cannot be reached: {0}; whether the write was accepted is unknown, so retry it with the same idempotency key"
     )]
     LeaderUnavailable(String),
-    /// The write was taken and is durable here, but others that were asked for did not say in time that they have it.
+    /// The write was accepted and is durable here, but the other nodes did not confirm it in time.
     #[error(
-        "the write is durable in its region, under the token '{token}', and goes on to the others; but {wanted} was asked for,          and within {waited_ms} ms it was known to be {reached}"
+        "the write is durable in its region, under the token '{token}', and is being replicated; but concern {wanted} was requested, and after {waited_ms} ms it was only known to be {reached}"
     )]
     ConcernNotReached {
-        /// What was asked for.
+        /// The requested concern.
         wanted: WriteConcern,
-        /// What is known.
+        /// The concern known to be reached.
         reached: String,
-        /// How long was waited, in milliseconds.
+        /// How long the leader waited, in milliseconds.
         waited_ms: u64,
         /// The freshness token of the write.
         token: String,
@@ -369,10 +374,10 @@ pub enum WriteError {
     /// This node does not lead.
     #[error("this node does not lead its region: {0}")]
     NotLeader(String),
-    /// A row of the write is at fault; a retry fails again.
+    /// A row of the write is invalid; a retry fails again.
     #[error("row {row} of {reason}")]
     InvalidRow {
-        /// Where it stands in the write.
+        /// Its index in the write.
         row: u32,
         /// The view, and what is wrong.
         reason: String,
@@ -380,7 +385,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Where the row that is at fault stands in the write, if one is.
+    /// Returns the index of the invalid row in the write, if the error names one.
     #[must_use]
     pub const fn row(&self) -> Option<u32> {
         match self {

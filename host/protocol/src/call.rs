@@ -1,4 +1,5 @@
-//! Calls from an edge to its leader: many at once over one stream, answered in any order, matched by their number.
+//! Calls from an edge to its leader. Many share one stream; replies arrive in any order and carry
+//! the number of their call.
 
 use crate::members::ask::{Ask, NotTold, Told};
 use bytes::Bytes;
@@ -18,91 +19,94 @@ use littoral_model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is asked of a leader.
+/// A call to a leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Call {
-    /// Rows as the leader has them now: a fill, or a read that demands the leader.
+    /// Reads rows as the leader has them now: for a fill, or for a read that demands the leader.
     Read {
-        /// Keys per view.
+        /// The keys, by view.
         reads: Vec<ViewRead>,
-        /// Whether a relay may answer from what it has applied, as of its own position, or must ask the leader.
+        /// Whether a relay may answer from what it has applied, at its own position, or must call
+        /// the leader.
         consistency: Consistency,
     },
-    /// Rows to write.
+    /// Writes rows.
     Write(WriteRequest),
-    /// A change of the catalogue.
+    /// Changes the catalogue.
     Change(CatalogueChange),
-    /// A module to store and release.
+    /// Stores and releases a module.
     PutModule {
-        /// The name that it gets.
+        /// The module's name.
         name: String,
-        /// The release.
+        /// The release name.
         version: String,
-        /// The component.
+        /// The component's bytes.
         component: Bytes,
     },
-    /// A module's component.
+    /// Downloads a module's component.
     FetchModule {
         /// Its content address.
         digest: ModuleDigest,
     },
-    /// The leader's state.
+    /// Returns the leader's state.
     Status,
-    /// A checkpoint, now: it comes down the feed.
+    /// Takes a checkpoint now, which arrives on the feed.
     Checkpoint,
-    /// Rows and tombstones of a bucket, by key.
+    /// Returns rows and tombstones of a bucket, sorted by key.
     Bucket {
         /// The view.
         view: ViewId,
         /// The bucket ([`littoral_model::digest`]).
         bucket: u8,
-        /// Only keys behind this one.
+        /// Only keys after this one are returned.
         after: Option<Bytes>,
     },
-    /// What a member of the region's log asks another.
+    /// Sends a request from one member of the region to another.
     Member(Ask),
-    /// Rows from a majority of the regions' leaders, of which the called one is the first.
+    /// Reads rows from a majority of the regions' leaders, starting with the called one.
     Quorum {
-        /// Keys per view.
+        /// The keys, by view.
         reads: Vec<ViewRead>,
-        /// How long the other regions are waited for, in milliseconds.
+        /// How long to wait for the other regions, in milliseconds.
         wait_ms: u32,
     },
-    /// Rows and tombstones as the called leader holds them, for a quorum that another gathers.
+    /// Returns rows and tombstones as the called leader holds them, for another leader's quorum
+    /// read.
     Held {
-        /// Keys per view.
+        /// The keys, by view.
         reads: Vec<ViewRead>,
     },
-    /// Rows and deletions that the leader's log has lost and an edge has kept.
+    /// Merges rows and deletions that the leader's log has lost and an edge has kept.
     Merge(TailPiece),
 }
 
-/// A call and its number.
+/// A call with its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Chosen by the caller, unique among the calls that wait on one stream.
+    /// Chosen by the caller; unique among the pending calls of one stream.
     pub id: u64,
-    /// What is asked.
+    /// The call.
     pub call: Call,
 }
 
 /// Rows as a leader read them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsRead {
-    /// The leader's last record, taken before it read: everything up to here is in the rows.
+    /// The leader's last record, determined before it read. The rows include everything up to it.
     pub as_of: Position,
-    /// The same for every region.
+    /// Like `as_of`, for every region.
     pub watermark: Watermark,
-    /// Per read, how many keys it had.
+    /// The number of keys in each read.
     pub counts: Vec<u32>,
-    /// The rows in the order of the keys, as the wire crate's `rows` lays them out; an empty one where there is none.
+    /// The rows in the order of the keys, in the layout of the wire crate's `rows`; an empty entry
+    /// for a missing row.
     pub bytes: Bytes,
 }
 
 /// Rows as a majority of the regions' leaders have them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuorumRead {
-    /// The rows, of each the version that outranks the others; the position is the called leader's.
+    /// The highest-ranking version of each row; the position is the called leader's.
     pub rows: RowsRead,
     /// The regions that answered.
     pub regions: Vec<Region>,
@@ -111,44 +115,44 @@ pub struct QuorumRead {
 /// Rows of a bucket as a leader read them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketRead {
-    /// The leader's last record, taken before it read: everything up to here is in the rows.
+    /// The leader's last record, determined before it read. The rows include everything up to it.
     pub as_of: Position,
-    /// Whether further keys follow behind the last.
+    /// Whether more keys follow the last one.
     pub more: bool,
-    /// The rows and tombstones by key, as the wire crate's `rows` lays them out.
+    /// The rows and tombstones, sorted by key, in the layout of the wire crate's `rows`.
     pub bytes: Bytes,
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Of [`Call::Read`] and [`Call::Held`].
+    /// The result of [`Call::Read`] and [`Call::Held`].
     Read(Result<RowsRead, ReadError>),
-    /// Of [`Call::Write`], [`Call::Change`] and [`Call::Merge`].
+    /// The result of [`Call::Write`], [`Call::Change`] and [`Call::Merge`].
     Receipt(Result<WriteReceipt, WriteError>),
-    /// Of [`Call::PutModule`].
+    /// The result of [`Call::PutModule`].
     Module(Result<ModulePut, WriteError>),
-    /// Of [`Call::FetchModule`]; `None` when the leader does not have it.
+    /// The result of [`Call::FetchModule`]; `None` if the leader does not have the component.
     Component(Option<Bytes>),
-    /// Of [`Call::Status`].
+    /// The result of [`Call::Status`].
     Status(NodeStatus),
-    /// The call itself was refused; nothing of it was done.
+    /// The call was rejected and had no effect.
     Refused(String),
-    /// Of [`Call::Checkpoint`]: the record that it stands at.
+    /// The result of [`Call::Checkpoint`]: the checkpoint's record.
     Checkpoint(Result<Lsn, ReadError>),
-    /// Of [`Call::Bucket`].
+    /// The result of [`Call::Bucket`].
     Bucket(Result<BucketRead, ReadError>),
-    /// Of [`Call::Member`].
+    /// The result of [`Call::Member`].
     Member(Result<Told, NotTold>),
-    /// Of [`Call::Quorum`].
+    /// The result of [`Call::Quorum`].
     Quorum(Result<QuorumRead, ReadError>),
 }
 
-/// An answer and the number of its call.
+/// A call's result with the call's number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// The call's number.
     pub id: u64,
-    /// What became of it.
+    /// The call's result.
     pub answer: Answer,
 }

@@ -1,26 +1,27 @@
-//! The race between a fill and the feed, decided.
+//! The race between a fill and the feed.
 //!
-//! A resident view learns a row in two ways: the feed brings each record, and a fill brings what the leader read when a
-//! key was missed. An answer that was read before a record and arrives after it would undo the record, and nothing
-//! would ever correct it: the record has gone by. So keys are divided into stripes. Before the applier touches a key, it
-//! publishes the record's LSN in the key's stripe; a fill carries the LSN as of which the leader read, and is taken only
-//! if that is not older than the stripe's LSN. Otherwise whoever fills asks again.
+//! A resident view receives a row in two ways: the feed sends each record, and a fill fetches what
+//! the leader read for a missing key. A reply that was read before a record but arrives after it
+//! would undo the record, and no later record would correct the row. So the keys are divided into
+//! stripes. Before the feed's applier changes a key, it publishes the record's LSN in the key's
+//! stripe. A fill carries the LSN at which the leader read, and is applied only if that LSN is not
+//! older than the stripe's. Otherwise the caller requests the row again.
 //!
-//! Whoever uses this holds one lock over publishing and applying, and over asking and inserting.
+//! Callers hold one lock while they publish and apply, and while they check and insert.
 
 use littoral_model::{
     mutation::{Mutation, active},
     position::Lsn,
 };
 
-/// The newest record that touched, or passed by, the keys of a stripe.
+/// The newest record that changed a key of the stripe, or passed by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stripe {
     applied: Lsn,
 }
 
 impl Stripe {
-    /// A record of this stripe is about to be applied.
+    /// Publishes that a record of this stripe is about to be applied.
     #[inline]
     pub fn publish(&mut self, lsn: Lsn) {
         if !active(Mutation::PublishNoStripe) {
@@ -28,10 +29,10 @@ impl Stripe {
         }
     }
 
-    /// Whether an answer as of `as_of` may be inserted.
+    /// Checks whether a reply that was read as of `as_of` may be inserted.
     ///
     /// # Errors
-    /// The LSN that the answer must be as of, at least.
+    /// The minimum LSN at which the row must be read.
     #[inline]
     pub fn admit(&self, as_of: Lsn) -> Result<(), Lsn> {
         if as_of >= self.applied || active(Mutation::SkipStripeCheck) { Ok(()) } else { Err(self.applied) }

@@ -1,5 +1,5 @@
-//! The replication feed's messages: what a subscriber sends up and what a publisher sends down. How they become bytes
-//! is the wire crate's matter.
+//! The messages of the replication feed: what a subscriber sends and what a publisher sends. The
+//! wire crate encodes them.
 
 use bytes::Bytes;
 use littoral_model::{
@@ -16,30 +16,32 @@ use littoral_model::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The oldest version of the feed's protocol that this build follows. Publishers of this version know no lives: each of their logs
-/// counts as having one. A publisher of this build serves [`VERSION_MAX`] alone, as older subscribers cannot read its records:
-/// subscribers are upgraded first.
+/// The oldest version of the feed's protocol that this build can follow. Publishers of this
+/// version do not send lives, and each of their logs counts as having one. A publisher of this
+/// build serves only [`VERSION_MAX`], because older subscribers cannot read its records. So
+/// subscribers must be upgraded first.
 pub const VERSION_MIN: u16 = 3;
-/// The newest version of the feed's protocol that this build speaks.
+/// The newest version of the feed's protocol that this build supports.
 pub const VERSION_MAX: u16 = 4;
 
-/// What a subscriber wants.
+/// The records that a subscriber requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Views {
-    /// Every view, also those made later.
+    /// Every view, including views created later.
     #[default]
     All,
-    /// These, by name, also when they are made later. Names that no view has are no error.
+    /// These views, by name, including views created later. Unknown names are not an error.
     Names(Vec<String>),
-    /// What originated in the publisher's region: rows, deletions, changes of the catalogue; and how far the publisher has
-    /// other regions' records. A snapshot is of all rows. For the leader of this other region, which says what it has made durable.
+    /// Records that originated in the publisher's region: rows, deletions and catalogue changes,
+    /// plus the publisher's progress with other regions' records. A snapshot contains all rows.
+    /// The subscriber is the leader of this other region, and reports what it has made durable.
     ForRegion(Region),
 }
 
-/// Where a subscriber stands and wants to go on.
+/// The point at which a subscriber resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// Every record up to here is applied.
+    /// Every record up to this position is applied.
     pub position: Position,
     /// The hash of the record at `position`.
     pub chain: ChainHash,
@@ -48,41 +50,43 @@ pub struct Resume {
 /// A subscriber's first message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriberHello {
-    /// The oldest protocol version that it speaks.
+    /// The oldest protocol version that it supports.
     pub version_min: u16,
-    /// The newest protocol version that it speaks.
+    /// The newest protocol version that it supports.
     pub version_max: u16,
     /// Its name, for logs and status.
     pub subscriber: String,
-    /// What it wants.
+    /// The records that it requests.
     pub views: Views,
-    /// Where it goes on; `None` when it has nothing.
+    /// The point at which it resumes; `None` if it holds nothing.
     pub resume: Option<Resume>,
-    /// How far it has every region's records: by that it may go on in another region's log. Empty when it may not.
+    /// The positions up to which it has every region's records. They allow it to continue in
+    /// another region's log. Empty if it must not.
     pub watermark: Watermark,
-    /// The newest record of that log that anything held comes from, also past `resume`; `None` when nothing is.
+    /// The newest record of that log from which it holds a row, even past `resume`; `None` if it
+    /// holds nothing.
     pub holds: Option<Position>,
-    /// The life of a log whose publisher it has refused last, as it has seen a later one.
+    /// The last life that it rejected because it had seen a later one.
     pub ended: Option<Incarnation>,
-    /// The histories of the regions' logs as it knows them, that of the log of `resume` among them.
+    /// The lineages of the regions' logs as it knows them, including that of the log of `resume`.
     pub lives: RegionLives,
-    /// Its cluster; `None` while it has none.
+    /// Its cluster; `None` if it has none yet.
     pub cluster: Option<ClusterId>,
 }
 
-/// What a subscriber sends.
+/// A message from a subscriber.
 #[expect(clippy::large_enum_variant, reason = "there is one hello in a stream, and no message is kept")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upstream {
-    /// The first message, and only the first.
+    /// The first message, sent only once.
     Hello(SubscriberHello),
-    /// Asks for a heartbeat that echoes `seq`. Numbers ascend.
+    /// Requests a heartbeat that echoes `seq`. Numbers ascend.
     Ping {
         /// The ping's number.
         seq: u64,
     },
-    /// Everything up to `lsn` is applied, and the modules of that position can be called: for status, for what may be trimmed, and
-    /// for who waits until a release is served.
+    /// Reports that everything up to `lsn` is applied and the modules of that position can be
+    /// called. Used for status, for trimming, and by callers that wait until a release is served.
     Applied {
         /// The last applied record.
         lsn: Lsn,
@@ -105,34 +109,36 @@ pub struct PublisherHello {
     pub version: u16,
     /// The publisher's region.
     pub region: Region,
-    /// The epoch under which it appends.
+    /// The epoch in which it appends.
     pub epoch: Epoch,
-    /// Its log's incarnation, and the last record.
+    /// The current life of its log, and the last record.
     pub head: Position,
-    /// What follows.
+    /// What follows this message.
     pub mode: Mode,
-    /// Where the tail begins, when that is not where the subscriber stands: it comes from another region's log.
+    /// The point at which the tail begins, if not at the subscriber's position: the subscriber
+    /// comes from another region's log.
     pub rehomed: Option<Resume>,
-    /// How far every region's records are in the log up to `head`.
+    /// The positions up to which every region's records are in the log, at `head`.
     pub watermark: Watermark,
-    /// A heartbeat comes at least this often, in milliseconds.
+    /// The maximum interval between heartbeats, in milliseconds.
     pub heartbeat_ms: u32,
-    /// The histories of the regions' logs, this one's among them.
+    /// The lineages of the regions' logs, including this one's.
     pub lives: RegionLives,
-    /// The last record that both have alike, when the subscriber's log and this one are copies of one log that went on apart. A
-    /// snapshot follows; what the subscriber holds past this record is lost here.
+    /// The common record, if the subscriber's log and this one are copies of one log that
+    /// continued separately. A snapshot follows. What the subscriber holds past the common record
+    /// is lost here.
     pub forked: Option<Resume>,
-    /// Its cluster; `None` while it has none.
+    /// Its cluster; `None` if it has none yet.
     pub cluster: Option<ClusterId>,
-    /// The log in whose place this one was begun, as the other regions knew it: its first life's name.
+    /// The log that this one replaces, under the name that the other regions knew: its first life.
     pub succeeds: Option<Incarnation>,
-    /// The regions that the leader's configuration names, its own among them: records of no other come. None where that is not
-    /// known.
+    /// The regions in the leader's configuration, including its own; records of other regions
+    /// never arrive. Empty if unknown.
     pub configured: Vec<Region>,
 }
 
 impl PublisherHello {
-    /// The name of the publisher's log.
+    /// Returns the name of the publisher's log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
         self.lives.get(self.region).map_or(self.head.incarnation, Lives::log)
@@ -142,90 +148,93 @@ impl PublisherHello {
 /// Why a publisher ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorCode {
-    /// No protocol version is spoken by both.
+    /// The two sides support no common protocol version.
     Version,
-    /// The subscriber sent something that the protocol does not allow there.
+    /// The subscriber sent a message that the protocol does not allow at that point.
     Protocol,
-    /// The subscriber does not read fast enough; it may resume.
+    /// The subscriber reads too slowly; it may resume.
     Slow,
-    /// Too many subscribers; try again later.
+    /// There are too many subscribers; retry later.
     Overloaded,
     /// The log cannot be read.
     Log,
-    /// The publisher stops; it may come back.
+    /// The publisher is stopping; it may return.
     Shutdown,
-    /// The publisher has less than the subscriber, or not all that it would need: a relay that is behind, a leader that was deposed
-    /// or whose log was put back to an older copy and begins anew; try again later, or elsewhere.
+    /// The publisher has less than the subscriber, or not everything that the subscriber needs. It
+    /// is a relay that is behind, or a leader that was deposed or rolled back. Retry later or
+    /// elsewhere.
     Behind,
 }
 
-/// What a publisher sends.
+/// A message from a publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Downstream {
     /// The first message.
     Hello(PublisherHello),
-    /// A snapshot begins: what the subscriber held before is void once the snapshot has ended.
+    /// A snapshot begins. It replaces what the subscriber held before once it is complete.
     SnapshotBegin {
-        /// Everything up to here is in the snapshot; later rows may be.
+        /// The snapshot includes everything up to this position; it may include later rows.
         as_of: Position,
         /// The hash of the record at `as_of`.
         chain: ChainHash,
-        /// The same for every region: how far others' records are in it.
+        /// Like `as_of`, for every region.
         watermark: Watermark,
-        /// The histories of the regions' logs.
+        /// The lineages of the regions' logs.
         lives: RegionLives,
-        /// Whether there are rows that the watermark does not name, as they came round a third region: whoever holds them cannot
-        /// go on in another region's log without a snapshot of it.
+        /// Whether there are rows that the watermark does not cover, because they arrived through
+        /// a third region. A replica with such rows cannot continue in another region's log
+        /// without a snapshot.
         mixed: bool,
-        /// The catalogue as of `as_of`.
+        /// The catalogue at `as_of`.
         catalogue: Arc<Catalogue>,
-        /// About how many rows follow.
+        /// The approximate number of rows that follow.
         rows_estimate: u64,
     },
     /// Rows of a snapshot.
     SnapshotRows {
-        /// How many.
+        /// The number of rows.
         rows: u32,
-        /// The rows, as the wire crate's `rows` lays them out.
+        /// The rows, in the layout of the wire crate's `rows`.
         bytes: Bytes,
     },
     /// The snapshot is complete.
     SnapshotEnd {
-        /// How many rows it had.
+        /// The total number of rows sent.
         rows: u64,
     },
-    /// Records. They cover `first..=last` densely; with a filter by views, `bytes` may hold fewer.
+    /// Records that cover `first..=last` densely. If the subscriber filters by view, `bytes` may
+    /// contain fewer.
     Records {
-        /// The first record's number.
+        /// The first record's LSN.
         first: Lsn,
-        /// The last record's number.
+        /// The last record's LSN.
         last: Lsn,
         /// The hash of the record at `last`.
         chain_after: ChainHash,
-        /// Each record's postcard bytes behind a `u32` little-endian length.
+        /// Each record's postcard bytes after their `u32` little-endian length.
         bytes: Bytes,
     },
-    /// The publisher lives.
+    /// A sign of life from the publisher.
     Heartbeat {
-        /// Its clock.
+        /// Its clock reading.
         clock: Hlc,
-        /// Its last record, read after the ping that `echo` names had arrived.
+        /// Its last record, read after the ping named by `echo` had arrived.
         head: Position,
-        /// The last ping that it has seen; zero before the first.
+        /// The last ping that it has received; zero before the first.
         echo: u64,
-        /// How far the publisher itself may be behind the leader, in microseconds: zero at a leader, `None` at a relay
-        /// that cannot tell.
+        /// Upper bound of how far the publisher is behind the leader, in microseconds: zero at a
+        /// leader, `None` at a relay that does not know.
         behind_us: Option<u64>,
-        /// Whether a relay has lost its way to the leader.
+        /// Whether a relay has lost its connection to the leader.
         leader_lost: bool,
     },
     /// The stream ends.
     Error {
-        /// Why.
+        /// The reason.
         code: ErrorCode,
-        /// What exactly, for people.
+        /// A description for logs.
         message: String,
     },
-    /// What the leader's rows are, exactly as of the last record that was sent.
+    /// The digests of the leader's rows, exactly as of the last record sent.
     Checkpoint(Arc<Checkpoint>),
 }

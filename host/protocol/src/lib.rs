@@ -1,13 +1,15 @@
-//! The replication protocol without IO: its messages and its decisions, event in and effect out, time as an argument.
+//! The replication protocol without IO: its messages and its decisions. Each decision maps an
+//! event to an effect, and time is an argument.
 //!
-//! Invariant: nothing here opens a socket, reads a clock or draws a random number, so that a simulation can drive it.
+//! Invariant: nothing here opens a socket, reads a clock or draws a random number, so a simulation
+//! can drive it.
 
+pub mod anti_entropy;
 pub mod call;
+pub mod eligibility;
 pub mod fill;
 pub mod frame;
-pub mod kinship;
 pub mod members;
-pub mod proof;
 pub mod publisher;
 pub mod readiness;
 pub mod staleness;

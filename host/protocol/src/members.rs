@@ -1,7 +1,9 @@
-//! The members of a region's log: who follows whom, what is committed, what a promotion needs, what is given up.
+//! The members of a region's log: which member follows which, what is committed, what a promotion
+//! requires, and which records are detached.
 //!
-//! Nothing here sends or stores. What a member must make durable before it goes on is said by each call that changes it.
-//! The rules, and why they suffice, stand in `host/decisions/0008-followers-and-promotion.md`.
+//! Nothing here sends or stores. Each call that changes a member documents what the member must
+//! make durable before it continues. `host/decisions/0008-followers-and-promotion.md` states the
+//! rules and why they suffice.
 
 pub mod ask;
 pub mod follower;
@@ -17,7 +19,7 @@ pub use history::{History, Mark};
 pub use leading::Leading;
 pub use promotion::Promotion;
 
-/// How many of this many members are a majority.
+/// Returns how many of this number of members form a majority.
 #[must_use]
 pub const fn majority(members: usize) -> usize {
     members / 2 + 1

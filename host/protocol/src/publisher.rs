@@ -1,4 +1,5 @@
-//! A leader's session with one subscriber: how it begins, what is sent next, what the subscriber may send.
+//! A publisher's session with one subscriber: how it starts, what is sent next, and which messages
+//! the subscriber may send.
 
 use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, Upstream, VERSION_MAX, Views};
 use littoral_model::{
@@ -11,79 +12,87 @@ use littoral_model::{
     token::Watermark,
 };
 
-/// What a publisher is when a subscriber comes.
+/// The state of a publisher when a subscriber connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publisher {
     /// Its region.
     pub region: Region,
-    /// The epoch under which it appends.
+    /// The epoch in which it appends.
     pub epoch: Epoch,
     /// Its last record.
     pub head: Position,
-    /// How far every region's records are in its log.
+    /// The positions up to which every region's records are in its log.
     pub watermark: Watermark,
-    /// The histories of the regions' logs, its own among them.
+    /// The lineages of the regions' logs, including its own.
     pub lives: RegionLives,
-    /// Where its log belongs; `None` while that is not known.
+    /// The affiliation of its log; `None` if unknown.
     pub belongs: Option<Belonging>,
-    /// How often it sends heartbeats, at least, in milliseconds.
+    /// The maximum interval between its heartbeats, in milliseconds.
     pub heartbeat_ms: u32,
-    /// Another one whenever what it serves was replaced as a whole, as a relay's replica is by a snapshot.
+    /// A number that changes whenever the served data is replaced as a whole, as when a relay
+    /// installs a snapshot.
     pub generation: u64,
-    /// Whether it passes on another's log: then less than a subscriber has is only late, never another history.
+    /// Whether it relays another node's log. If so, having less than a subscriber only means being
+    /// behind.
     pub relay: bool,
 }
 
-/// Why a subscriber is sent away or cut off.
+/// Why a subscriber is rejected or disconnected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No version is spoken by both.
-    #[error("feed protocol versions {min} to {max} are not spoken here, version {VERSION_MAX} is")]
+    /// The two sides support no common version.
+    #[error(
+        "the subscriber supports feed protocol versions {min} to {max}, but this node supports only version {VERSION_MAX}"
+    )]
     Version {
-        /// The subscriber's oldest.
+        /// The subscriber's oldest version.
         min: u16,
-        /// The subscriber's newest.
+        /// The subscriber's newest version.
         max: u16,
     },
-    /// A relay that is behind the subscriber would take it back.
-    #[error("this relay has the log up to {head} and the subscriber up to {applied}; it catches up, or ask another")]
+    /// A relay that is behind the subscriber would undo records that the subscriber has.
+    #[error(
+        "this relay has the log up to {head}, but the subscriber has it up to {applied}; retry shortly, or use another publisher"
+    )]
     Behind {
         /// The relay's last record.
         head: Lsn,
-        /// The subscriber's.
+        /// The subscriber's last record.
         applied: Lsn,
     },
-    /// The subscriber has what this log must have and does not: it was put back to an older copy while its process ran, or it was
-    /// replaced and does not know it.
+    /// The subscriber has records that this log should have but lacks. Either the log was rolled
+    /// back while its process ran, or this node was replaced and does not know it.
     #[error(
-        "this log ends with {head} and the subscriber has {applied} of it: it was put back to an older copy, or another node leads; try \
-         again in a moment"
+        "this log ends at {head}, but the subscriber has it up to {applied}: the log was rolled back, or another node leads; retry \
+         shortly"
     )]
-    PutBack {
+    RolledBack {
         /// The publisher's last record.
         head: Position,
-        /// The subscriber's.
+        /// The subscriber's position.
         applied: Position,
     },
-    /// A second hello.
-    #[error("a hello was sent twice")]
+    /// The subscriber sent a second hello.
+    #[error("the subscriber sent a second hello")]
     SecondHello,
-    /// Pings that do not ascend.
-    #[error("ping {got} came after ping {last}")]
+    /// The subscriber's pings do not ascend.
+    #[error("ping {got} arrived after ping {last}")]
     PingOrder {
-        /// What came.
+        /// The ping received.
         got: u64,
-        /// What had come.
+        /// The ping received before it.
         last: u64,
     },
-    /// Records that were never sent are said to be applied, or fewer than before.
-    #[error("record {got} is said to be applied; {sent} were sent and {applied} were applied before")]
+    /// The subscriber reports as applied records that were never sent, or fewer than before.
+    #[error(
+        "the subscriber reports record {got} as applied, but the last record sent is {sent}, and it reported {applied} before"
+    )]
     Applied {
-        /// What came.
+        /// The record reported.
         got: Lsn,
-        /// The last that was sent.
+        /// The last record sent.
         sent: Lsn,
-        /// What had been applied.
+        /// The record reported before.
         applied: Lsn,
     },
 }
@@ -91,7 +100,7 @@ pub enum Refusal {
 /// A session with one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The publisher's last record, as last looked at.
+    /// The publisher's last record when it was last checked.
     head: Position,
     generation: u64,
     sent: Lsn,
@@ -101,13 +110,14 @@ pub struct Session {
 }
 
 impl Publisher {
-    /// The history of its log.
+    /// Returns the lineage of its log.
     #[must_use]
     pub fn own_lives(&self) -> Lives {
         self.lives.get(self.region).cloned().unwrap_or_else(|| Lives::of(self.head.incarnation))
     }
 
-    /// Whether the subscriber stands in this log, or in a copy of it that went on apart.
+    /// Returns whether the subscriber's position is in this log, or in a copy of it that continued
+    /// separately.
     #[must_use]
     pub fn is_same_log(&self, hello: &SubscriberHello) -> bool {
         let ours = self.own_lives();
@@ -115,9 +125,10 @@ impl Publisher {
         hello.resume.is_some_and(|Resume { position, .. }| ours.lists(position.incarnation) || of(position.incarnation))
     }
 
-    /// The last record that the subscriber's copy of this log has in common with it, when the subscriber holds something past that.
-    /// Another region's leader may hold it though it stands before that: when it has heard of a life that this log has lost, and
-    /// this log may have lost with it that it had asked for everything.
+    /// Returns the common record of this log and the subscriber's copy of it, if the subscriber
+    /// holds something past that record. For another region's leader it is also returned if the
+    /// leader knows a life that this log has lost: together with that life, this log may have lost
+    /// its request for everything.
     #[must_use]
     pub fn fork(&self, hello: &SubscriberHello) -> Option<Position> {
         let (ours, position) = (self.own_lives(), furthest(hello)?);
@@ -130,13 +141,17 @@ impl Publisher {
         ours.common(self.head.lsn, &theirs.unwrap_or_else(|| Lives::of(position.incarnation)), position.lsn)
     }
 
-    /// Answers a hello. `chain_at` gives the hash of a record that the log still holds and goes on behind, so that a subscriber of
-    /// another history is noticed. The tail is chosen when the subscriber's position belongs to this log ([`Lives::has`]) and it
-    /// holds the same record there, or comes from another region's log and lacks nothing before `rehomed`. Another region's leader
-    /// whose copy of this log went on apart goes on behind the fork; everything else needs a snapshot.
+    /// Answers a hello. `chain_at` returns the hash of a record that the log still holds and from
+    /// which it can continue, so that a subscriber with other records is detected.
+    ///
+    /// A tail is sent in three cases. The subscriber's position belongs to this log
+    /// ([`Lives::has`]) and the record there is the same. Or the subscriber comes from another
+    /// region's log and lacks nothing before `rehomed`. Or it is another region's leader whose
+    /// copy of this log continued separately; the tail then starts after the common record.
+    /// Everything else needs a snapshot.
     ///
     /// # Errors
-    /// [`Refusal::Version`], [`Refusal::Behind`], [`Refusal::PutBack`].
+    /// [`Refusal::Version`], [`Refusal::Behind`], [`Refusal::RolledBack`].
     pub fn greet(
         &self,
         hello: &SubscriberHello,
@@ -154,26 +169,27 @@ impl Publisher {
             hello.ended == Some(ours.current()) || hello.lives.iter().any(|(_, theirs)| ours.is_past_of(theirs));
         if went_on && !active(Mutation::PutBackUnnoticed) {
             let applied = hello.resume.map_or_else(Position::default, |resume| resume.position);
-            return Err(Refusal::PutBack { head: self.head, applied });
+            return Err(Refusal::RolledBack { head: self.head, applied });
         }
-        // Of the current life, another record than ours; or one past our head.
+        // In the current life, either a record other than ours, or one past our head.
         let differs = hello.resume.filter(|resume| {
             let known = resume.position.incarnation == ours.current() && resume.position.lsn <= self.head.lsn;
             known && chain.is_some_and(|chain| chain != resume.chain)
         });
-        // A relay knows of lives of which it has no record yet.
+        // A relay knows lives from which it has no record yet.
         let ahead = furthest(hello).filter(|held| held.lsn > self.head.lsn && ours.has(*held, Lsn(u64::MAX)));
         if let Some(applied) = ahead.or(differs.map(|resume| resume.position))
             && !active(Mutation::PutBackUnnoticed)
         {
             return Err(match self.relay && ahead.is_some() {
                 true => Refusal::Behind { head: self.head.lsn, applied: applied.lsn },
-                false => Refusal::PutBack { head: self.head, applied },
+                false => Refusal::RolledBack { head: self.head, applied },
             });
         }
         let forked = match (self.fork(hello), belongs) {
             (Some(position), _) => Some(position),
-            // Of an earlier life that was put back while it ran: only its first record is known to be the same.
+            // An earlier life was rolled back while it ran: only its first record is known to be
+            // shared.
             (None, Some(resume)) if chain.is_some_and(|chain| chain != resume.chain) => {
                 let starts = ours.starts().iter();
                 let first =
@@ -184,7 +200,8 @@ impl Publisher {
         };
         let forked = forked.map(|position| (position, chain_at(position.lsn)));
         let for_region = matches!(hello.views, Views::ForRegion(_));
-        // Rows that the log has lost give way to a snapshot; another region keeps them, as the log takes them back.
+        // Rows that the log has lost are replaced by a snapshot. Another region keeps them,
+        // because the log replicates them back.
         let tail_from = belongs.filter(|resume| chain == Some(resume.chain) && (for_region || forked.is_none()));
         let from_fork =
             forked.filter(|_| for_region).and_then(|(position, chain)| Some(Resume { position, chain: chain? }));
@@ -197,7 +214,8 @@ impl Publisher {
             (None, Some(rehomed)) => (Mode::Tail, rehomed.position.lsn, Some(rehomed)),
             (None, None) => (Mode::Snapshot, Lsn::NONE, None),
         };
-        // What does not hold yet what the other regions have is nothing to follow for who holds rows.
+        // A subscriber that holds rows may not follow a log that does not hold what the other
+        // regions have.
         let belongs = self.belongs.filter(|belongs| belongs.healed);
         let answer = PublisherHello {
             version,
@@ -219,75 +237,79 @@ impl Publisher {
     }
 }
 
-/// The newest record of the log that the subscriber holds something of.
+/// Returns the newest record of the log from which the subscriber holds something.
 fn furthest(hello: &SubscriberHello) -> Option<Position> {
     hello.holds.or(hello.resume.map(|resume| resume.position))
 }
 
 impl Session {
-    /// The life that the log is in.
+    /// Returns the current life of the log.
     #[must_use]
     pub fn life(&self) -> Incarnation {
         self.head.incarnation
     }
 
-    /// A snapshot as of this record was sent.
+    /// Notes that a snapshot as of this record was sent.
     pub fn snapshot_sent(&mut self, as_of: Lsn) {
         self.sent = as_of;
         self.applied = Lsn::NONE;
     }
 
-    /// The publisher's last record is this now, and this is its generation. False when it may be of another history: another
-    /// life of the log, one that was cut back, as a relay has it when its leader was restored from a backup, or a replica that
-    /// was replaced, of which the one before had more. Then the stream must end, so that the subscriber is greeted anew: it
-    /// might wait for ever for records behind those that it has, or hold rows of which no record comes.
+    /// Updates the publisher's last record and generation. Returns false if the new head may
+    /// belong to another lineage: another life of the log, a log that was cut back (as at a relay
+    /// whose leader was restored from a backup), or a replacement of a replica that had more
+    /// records. The stream must then end, so that the subscriber sends a new hello. Otherwise it
+    /// might wait forever for records after those it has, or keep rows that no record will
+    /// correct.
     #[must_use]
-    pub fn goes_on(&mut self, head: Position, generation: u64) -> bool {
+    pub fn continues(&mut self, head: Position, generation: u64) -> bool {
         let same = generation == self.generation && head.lsn >= self.head.lsn;
-        let goes_on = head.incarnation == self.head.incarnation && (same || active(Mutation::StayWithReplaced));
+        let continues = head.incarnation == self.head.incarnation && (same || active(Mutation::StayWithReplaced));
         self.head = head;
-        goes_on
+        continues
     }
 
-    /// The record to read and send next, when the log's head is `head`; `None` when all were sent.
+    /// Returns the record to read and send next when the log's head is `head`; `None` if all are
+    /// sent.
     #[must_use]
     pub fn next(&self, head: Lsn) -> Option<Lsn> {
         (head > self.sent).then(|| self.sent.next())
     }
 
-    /// The last record that was sent: where a checkpoint must stand to be sent now.
+    /// Returns the last record sent. A checkpoint can be sent only at this record.
     #[must_use]
     pub fn sent(&self) -> Lsn {
         self.sent
     }
 
-    /// Records up to here were sent.
+    /// Notes that records up to this one were sent.
     pub fn records_sent(&mut self, last: Lsn) {
         self.sent = self.sent.max(last);
     }
 
-    /// The last ping that came: what a heartbeat echoes. The head that the heartbeat carries must be read after this.
+    /// Returns the last ping received, for a heartbeat to echo. The caller must read the
+    /// heartbeat's head after this call.
     pub fn echo(&mut self) -> u64 {
         self.answered = self.ping;
         self.ping
     }
 
-    /// Whether a ping waits for its echo.
+    /// Returns whether a ping awaits its echo.
     #[must_use]
     pub fn owes_echo(&self) -> bool {
         self.ping > self.answered
     }
 
-    /// The last record that the subscriber has applied, as it says.
+    /// Returns the last record that the subscriber has reported as applied.
     #[must_use]
     pub fn applied(&self) -> Lsn {
         self.applied
     }
 
-    /// Takes a message of the subscriber after its hello.
+    /// Handles a message from the subscriber after its hello.
     ///
     /// # Errors
-    /// [`Refusal`]: tell the subscriber and close the stream.
+    /// [`Refusal`]; the caller sends it to the subscriber and closes the stream.
     pub fn receive(&mut self, message: &Upstream) -> Result<(), Refusal> {
         match message {
             Upstream::Hello(_) => Err(Refusal::SecondHello),
@@ -347,13 +369,13 @@ mod tests {
 
     fn mode_for(resume: Option<Resume>) -> Mode {
         let hello = hello(resume);
-        // Records 50 to 100 are held; the hash of each is its number.
+        // The log holds records 50 to 100; the hash of each is its LSN.
         let chain_at = |lsn: Lsn| (50..=100).contains(&lsn.0).then_some(ChainHash(u128::from(lsn.0)));
         publisher().greet(&hello, chain_at, None).expect("greets").0.mode
     }
 
     #[test]
-    fn the_tail_is_sent_only_to_those_of_the_same_history() {
+    fn a_tail_is_sent_only_to_subscribers_of_the_same_lineage() {
         let resume = |position: Position, chain| Some(Resume { position, chain: ChainHash(chain) });
         assert_eq!(mode_for(resume(at(7, 60), 60)), Mode::Tail);
         assert_eq!(mode_for(resume(at(7, 100), 100)), Mode::Tail);
@@ -362,7 +384,7 @@ mod tests {
         assert_eq!(mode_for(resume(at(7, 49), 49)), Mode::Snapshot, "trimmed");
     }
 
-    /// The life 7 until record 79, then the life 9.
+    /// Life 7 until the record before `first`, then life `second`.
     fn lives(second: u64, first: u64) -> RegionLives {
         let mut lives = RegionLives::default();
         let (life, after) = (Incarnation(second), Incarnation(7));
@@ -372,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_log_must_have_and_does_not_shows_that_it_was_put_back() {
+    fn a_subscriber_with_records_that_the_log_lacks_reveals_a_rollback() {
         let greet = |position, chain, lives: RegionLives| {
             let hello = SubscriberHello { lives, ..hello(Some(Resume { position, chain: ChainHash(chain) })) };
             publisher().greet(&hello, |lsn| (lsn.0 <= 100).then_some(ChainHash(u128::from(lsn.0))), None)
@@ -382,12 +404,12 @@ mod tests {
             [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lives(9, 80))]
         {
             let refused = greet(position, chain, lives.clone()).unwrap_err();
-            assert_eq!(refused, Refusal::PutBack { head: at(7, 100), applied: position });
+            assert_eq!(refused, Refusal::RolledBack { head: at(7, 100), applied: position });
         }
     }
 
     #[test]
-    fn who_stands_past_a_fork_is_told_where_it_is() {
+    fn a_subscriber_past_a_fork_receives_the_common_record() {
         let publisher = Publisher { head: at(9, 100), lives: lives(9, 80), ..publisher() };
         let greet = |views, position, theirs: &RegionLives| {
             let resume = Some(Resume { position, chain: ChainHash(1_000) });
@@ -403,24 +425,24 @@ mod tests {
         assert_eq!(
             greet(for_region(), at(8, 95), &lives(8, 85)),
             (Mode::Tail, fork, Lsn(79)),
-            "a life that is not ours"
+            "a life that is not in our log"
         );
         assert_eq!(greet(for_region(), at(8, 95), &lives(8, 60)), (Mode::Tail, Some((at(7, 59), 59)), Lsn(59)));
         assert_eq!(greet(for_region(), at(77, 5), &unknown), (Mode::Snapshot, None, Lsn::NONE), "another log");
     }
 
     #[test]
-    fn a_relay_takes_nobody_back() {
+    fn a_relay_behind_its_subscriber_rejects_it() {
         let resume = |position: Position| Some(Resume { position, chain: ChainHash(1) });
         let relay = Publisher { relay: true, ..publisher() };
         let mode = |resume| relay.greet(&hello(resume), |_| Some(ChainHash(1)), None).map(|(answer, _)| answer.mode);
         assert_eq!(mode(resume(at(7, 101))), Err(Refusal::Behind { head: Lsn(100), applied: Lsn(101) }));
         assert_eq!(mode(resume(at(7, 100))), Ok(Mode::Tail));
-        assert_eq!(mode(resume(at(8, 101))), Ok(Mode::Snapshot), "another life of the log has other numbers");
+        assert_eq!(mode(resume(at(8, 101))), Ok(Mode::Snapshot), "another life of the log has other LSNs");
     }
 
     #[test]
-    fn no_common_version_is_refused() {
+    fn a_hello_without_a_common_version_is_rejected() {
         let hello = SubscriberHello {
             version_min: VERSION_MAX + 1,
             version_max: VERSION_MAX + 2,
@@ -455,11 +477,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_ends_when_its_log_is_begun_anew_cut_back_or_replaced() {
+    fn a_stream_ends_when_its_log_is_recreated_cut_back_or_replaced() {
         let (_, mut session) = publisher().greet(&hello(None), |_| None, None).expect("a sound hello");
-        assert!(session.goes_on(at(7, 100), 3) && session.goes_on(at(7, 120), 3));
-        assert!(!session.goes_on(at(7, 120), 4), "a relay that has taken a snapshot");
-        assert!(!session.goes_on(at(7, 110), 3), "a relay whose leader was restored from a backup");
-        assert!(!session.goes_on(at(8, 110), 3));
+        assert!(session.continues(at(7, 100), 3) && session.continues(at(7, 120), 3));
+        assert!(!session.continues(at(7, 120), 4), "a relay that has installed a snapshot");
+        assert!(!session.continues(at(7, 110), 3), "a relay whose leader was restored from a backup");
+        assert!(!session.continues(at(8, 110), 3));
     }
 }

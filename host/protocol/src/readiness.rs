@@ -1,5 +1,5 @@
-//! Whether a replica may serve, and whether what it serves is fresh. These are two questions: without a leader every replica
-//! gets stale, and is needed all the more.
+//! Whether a replica may serve, and whether its data is fresh. The two questions are separate:
+//! without a leader every replica becomes stale, and is needed most.
 
 use std::time::Duration;
 
@@ -8,34 +8,31 @@ use std::time::Duration;
 #[error("the first snapshot is not complete")]
 pub struct Bootstrapping;
 
-/// Why a replica's data is not fresh. It serves all the same, and says how stale its answers are.
+/// Why a replica's data is not fresh. It still serves, and its answers state their staleness.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stale {
-    /// There is data from before, and no leader was heard since the start.
-    #[error("no leader has been heard since the start; the data is from a local snapshot")]
+    /// The data is from a previous run, and no leader has been heard from since the start.
+    #[error("no leader has been heard from since the start; the data is from a local snapshot")]
     NeverHeard,
-    /// The data is older than the bound.
-    #[error("{staleness_ms} ms behind the leader, more than the bound of {bound_ms} ms")]
+    /// The data is older than the limit.
+    #[error("{staleness_ms} ms behind the leader, more than the limit of {bound_ms} ms")]
     Lagging {
         /// How far behind, in milliseconds.
         staleness_ms: u128,
-        /// The bound, in milliseconds.
+        /// The limit, in milliseconds.
         bound_ms: u128,
     },
 }
 
-/// Judges whether a replica may serve: it must have data.
-///
-/// # Errors
-/// [`Bootstrapping`].
+/// Checks that a replica may serve: it must have data.
 pub fn may_serve(has_data: bool) -> Result<(), Bootstrapping> {
     if has_data { Ok(()) } else { Err(Bootstrapping) }
 }
 
-/// Judges whether a replica's data is fresh: how far behind it is at most.
+/// Checks that a replica's data is fresh: its staleness must be known and within `bound`.
 ///
 /// # Errors
-/// [`Stale`] with the reason.
+/// [`Stale`], with the reason.
 pub fn is_fresh(staleness: Option<Duration>, bound: Duration) -> Result<(), Stale> {
     match staleness {
         None => Err(Stale::NeverHeard),
@@ -51,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn to_serve_takes_data_and_to_be_fresh_a_leader_within_the_bound() {
+    fn serving_requires_data_and_freshness_requires_a_recent_leader() {
         let bound = Duration::from_secs(1);
         assert_eq!((may_serve(true), may_serve(false)), (Ok(()), Err(Bootstrapping)));
         assert_eq!(is_fresh(Some(bound), bound), Ok(()));

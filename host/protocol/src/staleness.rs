@@ -1,9 +1,10 @@
-//! How far behind the leader a replica is, without trusting any wall clock.
+//! Staleness: how far a replica is behind the leader, without trust in any wall clock.
 //!
-//! The replica pings with ascending numbers and notes when it sent each; the leader echoes the last number that it has
-//! seen, with its head as it was after that. Once that head is applied, everything that was committed before the ping was
-//! sent is in the replica. So the staleness is the time since that ping was sent: never less than the truth. A relay that
-//! echoes says besides how far it may be behind the leader itself, and that is added.
+//! The replica sends pings with ascending numbers and records when it sent each. The leader echoes
+//! the last number that it has received, with its head read after that. Once that head is applied,
+//! the replica includes everything that was committed before the ping was sent. So the staleness
+//! is the time since that ping, which is never too small. A relay's echo also states how far the
+//! relay may be behind the leader, and that is added.
 
 use littoral_model::{
     mutation::{Mutation, active},
@@ -11,23 +12,26 @@ use littoral_model::{
 };
 use std::{collections::VecDeque, time::Duration};
 
-/// Pings and echoes that may be open at once. Beyond, new ones are left out, which only makes the bound looser.
+/// The maximum number of unanswered pings, and of echoes whose head is not applied. Further ones
+/// are dropped, which only loosens the bound.
 const OPEN_MAX: usize = 1_024;
 
-/// Tracks pings, echoes and applied records. Times are readings of one monotonic clock, from any origin.
+/// Tracks pings, echoes and applied records. Times are readings of one monotonic clock with any
+/// origin.
 #[derive(Clone, Debug, Default)]
 pub struct Staleness {
     last_seq: u64,
     sent: VecDeque<(u64, Duration)>,
     echoed: VecDeque<(Lsn, Duration)>,
     applied: Lsn,
-    /// What is followed is not what is served: its heads cannot be compared with what is applied.
+    /// The followed log is not the served one yet, so its heads cannot be compared with what is
+    /// applied.
     awaits_snapshot: bool,
     fresh_at: Option<Duration>,
 }
 
 impl Staleness {
-    /// A ping is sent now. Returns its number; `None` when too many are open.
+    /// Notes that a ping is sent now. Returns its number; `None` if too many pings are unanswered.
     pub fn ping(&mut self, now: Duration) -> Option<u64> {
         if self.sent.len() >= OPEN_MAX {
             return None;
@@ -37,8 +41,9 @@ impl Staleness {
         Some(self.last_seq)
     }
 
-    /// The publisher had seen ping `seq` when its head was `head`, and was then at most `behind` behind the leader;
-    /// `None` when it cannot tell, which proves nothing. Numbers that were never sent are ignored.
+    /// Handles an echo: the publisher had received ping `seq` when its head was `head`, and was
+    /// then at most `behind` behind the leader. With `None` the echo shows nothing. Numbers that
+    /// were never sent are ignored.
     pub fn echo(&mut self, seq: u64, head: Lsn, behind: Option<Duration>) {
         let behind = if active(Mutation::IgnoreRelayLag) { Some(Duration::ZERO) } else { behind };
         let mut sent_at = None;
@@ -49,7 +54,7 @@ impl Staleness {
         while let Some((_, at)) = self.sent.pop_front_if(|(sent, _)| *sent <= seq) {
             sent_at = Some(at);
         }
-        // What lies before the clock's origin is not known, and not zero.
+        // A time before the clock's origin is unknown, and not zero.
         if let (Some(sent_at), Some(behind)) = (sent_at, behind)
             && let Some(at) = sent_at.checked_sub(behind)
             && self.echoed.len() < OPEN_MAX
@@ -59,25 +64,26 @@ impl Staleness {
         }
     }
 
-    /// Everything up to `lsn` is applied.
+    /// Notes that everything up to `lsn` is applied.
     pub fn applied(&mut self, lsn: Lsn) {
         (self.applied, self.awaits_snapshot) = (lsn, false);
         self.advance();
     }
 
-    /// A snapshot is on its way: what is served is not of the stream's log until it is applied, or not on its way to the
-    /// stream's head. Echoes count once it is.
+    /// Notes that a snapshot was requested. Until it is applied, the served log is not the
+    /// stream's, or does not lead to the stream's head. Echoes count from then on.
     pub fn awaits_snapshot(&mut self) {
         self.awaits_snapshot = true;
     }
 
-    /// The stream is over: open pings will not be answered. What was reached stays true.
+    /// Notes that the stream has ended, so pending pings will not be answered. The staleness
+    /// reached so far remains valid.
     pub fn disconnected(&mut self) {
         self.sent.clear();
         self.echoed.clear();
     }
 
-    /// The replica now follows another life of the log: nothing is known of it yet.
+    /// Notes that the replica now follows another life of the log, whose staleness is unknown.
     pub fn forget(&mut self) {
         self.disconnected();
         if active(Mutation::FreshAcrossLogs) {
@@ -87,13 +93,15 @@ impl Staleness {
         self.applied = Lsn::NONE;
     }
 
-    /// The time at which everything that was then committed is in the replica; `None` when no leader was ever heard.
+    /// Returns the time such that everything committed by then is in the replica; `None` if no
+    /// leader has ever been heard from.
     #[must_use]
     pub fn fresh_at(&self) -> Option<Duration> {
         self.fresh_at
     }
 
-    /// How far behind the replica is at most; `None` when no leader was ever heard.
+    /// Returns an upper bound of how far the replica is behind; `None` if no leader has ever been
+    /// heard from.
     #[must_use]
     pub fn staleness(&self, now: Duration) -> Option<Duration> {
         self.fresh_at.map(|at| now.saturating_sub(at))
@@ -124,17 +132,17 @@ mod tests {
     const LEADER: Option<Duration> = Some(Duration::ZERO);
 
     #[test]
-    fn what_a_relay_is_behind_is_added() {
+    fn a_relays_own_lag_is_added() {
         let mut tracker = Staleness::default();
         let seq = tracker.ping(ms(100)).expect("room");
         tracker.echo(seq, Lsn(0), Some(ms(30)));
         assert_eq!(tracker.staleness(ms(110)), Some(ms(40)));
         let seq = tracker.ping(ms(120)).expect("room");
         tracker.echo(seq, Lsn(0), None);
-        assert_eq!(tracker.staleness(ms(120)), Some(ms(50)), "a relay that cannot tell proves nothing");
+        assert_eq!(tracker.staleness(ms(120)), Some(ms(50)), "a relay that does not know its lag shows nothing");
         let seq = tracker.ping(ms(130)).expect("room");
         tracker.echo(seq, Lsn(0), Some(ms(500)));
-        assert_eq!(tracker.staleness(ms(130)), Some(ms(60)), "what was proven before stays");
+        assert_eq!(tracker.staleness(ms(130)), Some(ms(60)), "an earlier bound remains valid");
         let mut begun = Staleness::default();
         let seq = begun.ping(ms(10)).expect("room");
         begun.echo(seq, Lsn(0), Some(ms(11)));
@@ -155,7 +163,7 @@ mod tests {
         tracker.applied(Lsn(11));
         assert_eq!(tracker.staleness(ms(50)), Some(ms(40)));
         tracker.applied(Lsn(12));
-        assert_eq!(tracker.staleness(ms(60)), Some(ms(40)), "now everything of before 20 ms is in");
+        assert_eq!(tracker.staleness(ms(60)), Some(ms(40)), "now everything from before 20 ms is applied");
     }
 
     #[test]
@@ -184,11 +192,11 @@ mod tests {
         assert_eq!(tracker.staleness(ms(3)), Some(ms(0)));
         tracker.echo(three, Lsn(0), LEADER);
         tracker.echo(99, Lsn(0), LEADER);
-        assert_eq!(tracker.staleness(ms(9)), Some(ms(6)), "echoes that answer nothing change nothing");
+        assert_eq!(tracker.staleness(ms(9)), Some(ms(6)), "unsolicited echoes change nothing");
     }
 
     #[test]
-    fn a_lost_stream_keeps_what_was_reached_and_only_grows_stale() {
+    fn after_a_lost_stream_staleness_only_grows() {
         let mut tracker = Staleness::default();
         let seq = tracker.ping(ms(1)).expect("room");
         tracker.echo(seq, Lsn(0), LEADER);

@@ -1,4 +1,5 @@
-//! A subscriber of the feed: what each message means, which are refused, and where to go on afterwards.
+//! The subscriber's side of a feed stream: which action each message requires, which messages are
+//! rejected, and where the next stream resumes.
 
 mod block;
 mod epochs;
@@ -8,10 +9,10 @@ pub use block::BlockCheck;
 pub use epochs::Epochs;
 pub use violation::{Remedy, Violation};
 
+use crate::eligibility::HeldLog;
 use crate::frame::{
     Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, VERSION_MAX, VERSION_MIN, Views,
 };
-use crate::kinship::Held;
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
@@ -25,77 +26,79 @@ use littoral_model::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// What to do with a message that was found in order.
+/// The action that a valid message requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// The publisher has answered; what follows is in [`PublisherHello::mode`].
+pub enum Action {
+    /// The publisher has answered the hello; [`PublisherHello::mode`] states what follows.
     Greeted(PublisherHello),
-    /// Make an empty replica beside the one that serves.
+    /// Create an empty replica next to the one that serves.
     BeginSnapshot {
-        /// Everything up to here will be in it.
+        /// The snapshot will include everything up to this position.
         as_of: Position,
         /// The hash of the record at `as_of`.
         chain: ChainHash,
-        /// How far every region's records will be in it.
+        /// Like `as_of`, for every region.
         watermark: Watermark,
-        /// The histories of the regions' logs.
+        /// The lineages of the regions' logs.
         lives: RegionLives,
-        /// Whether there will be rows that the watermark does not name.
+        /// Whether there will be rows that the watermark does not cover.
         mixed: bool,
         /// Its catalogue.
         catalogue: Arc<Catalogue>,
-        /// About how many rows will come.
+        /// The approximate number of rows.
         rows_estimate: u64,
     },
-    /// Put these rows into the replica in the making.
-    TakeRows {
-        /// How many there must be.
+    /// Put these rows into the new replica.
+    AddRows {
+        /// The expected number of rows.
         rows: u32,
         /// The rows.
         bytes: Bytes,
     },
-    /// The replica in the making is complete: serve from it.
+    /// Serve from the new replica, which is complete.
     FinishSnapshot,
-    /// Check these records with the block's check, apply them all, then call [`Subscriber::applied`].
+    /// Check these records with [`BlockCheck`], apply all of them, then call
+    /// [`Subscriber::applied`].
     Apply(Block),
-    /// The publisher lives.
+    /// Note a sign of life from the publisher.
     Heard {
-        /// Its clock.
+        /// Its clock reading.
         clock: Hlc,
         /// Its last record.
         head: Position,
-        /// The last ping that it had seen by then.
+        /// The last ping that it had received by then.
         echo: u64,
-        /// How far it may itself be behind the leader; `None` when it cannot tell.
+        /// Upper bound of how far the publisher is behind the leader; `None` if it does not know.
         behind: Option<Duration>,
-        /// Whether it is a relay that has lost its way to the leader.
+        /// Whether it is a relay that has lost its connection to the leader.
         leader_lost: bool,
     },
-    /// Compare with these digests now, before anything else is applied: they are as of the record that is applied.
+    /// Compare with these digests before anything else is applied. They are as of the applied
+    /// record.
     Compare(Arc<Checkpoint>),
-    /// The publisher ends the stream. Connect again, after a pause.
+    /// The publisher has ended the stream. Connect again after a pause.
     End {
-        /// Why.
+        /// The reason.
         code: ErrorCode,
-        /// Its words.
+        /// Its message.
         message: String,
     },
 }
 
-/// Records that are next in order.
+/// The next records in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The first record's number: the one after what is applied.
+    /// The first record's LSN, which follows the last applied one.
     pub first: Lsn,
-    /// The last record's number.
+    /// The last record's LSN.
     pub last: Lsn,
     /// The hash of the record before `first`.
     pub chain_before: ChainHash,
     /// The hash of the record at `last`.
     pub chain_after: ChainHash,
-    /// Whether the block holds every record that it covers.
+    /// Whether the block contains every record that it covers.
     pub dense: bool,
-    /// The epoch that no record may be older than.
+    /// The minimum epoch of all records.
     pub epoch_min: Epoch,
     /// The records.
     pub bytes: Bytes,
@@ -105,46 +108,49 @@ pub struct Block {
 enum Phase {
     /// Our hello is sent.
     Greeting,
-    /// A snapshot is promised and has not begun.
+    /// A snapshot is announced and has not begun.
     AwaitingSnapshot { head: Position },
     /// Rows arrive.
     Snapshot { resume: Resume, rows: u64 },
     /// Records arrive.
     Tail,
-    /// The stream is over; nothing more is taken from it.
+    /// The stream has ended; all further messages are rejected.
     Closed,
 }
 
-/// One stream's subscriber. A new stream needs a new one, made from what the last left behind.
+/// The subscriber of one stream. A new stream needs a new subscriber, created from the previous
+/// one's final state.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     phase: Phase,
     views: Views,
     applied: Option<Resume>,
-    /// Where that was when the stream began.
+    /// That position when the stream began.
     stood: Option<Position>,
-    /// The newest record that something held comes from, where that is past what is applied.
+    /// The newest record from which something is held, if it is past the applied one.
     holds: Option<Position>,
-    /// How far every region's records are applied, when that may be gone on from in another region's log.
+    /// The positions up to which every region's records are applied, if the subscriber may
+    /// continue in another region's log.
     watermark: Watermark,
-    /// What rows are held of, by whoever must not lose them to another log.
-    held: Option<Held>,
-    /// The histories of the regions' logs as they were known before.
+    /// The log whose rows are held, if the subscriber must not lose them to another log.
+    held: Option<HeldLog>,
+    /// The lineages of the regions' logs as known before the stream.
     known_lives: RegionLives,
-    /// The history of the log that is followed, as its publisher says.
+    /// The lineage of the followed log, as its publisher states it.
     lives: Lives,
-    /// The newest epochs that were seen before.
+    /// The newest epochs seen before the stream.
     known: Epochs,
-    /// The newest of the log that is followed.
+    /// The newest epoch of the followed log.
     epoch: Epoch,
-    /// That of the last record on this stream. Records that we lack may be of older epochs than the leader that sends them.
+    /// The epoch of the last record on this stream. Missing records may have older epochs than the
+    /// leader that sends them.
     records_epoch: Epoch,
     head: Position,
 }
 
 impl Subscriber {
-    /// A subscriber that has applied everything up to `resume` and wants `views`. `known` are the newest epochs that were
-    /// seen, also of logs of which nothing is to be gone on from.
+    /// Creates a subscriber that has applied everything up to `resume` and requests `views`.
+    /// `known` are the newest epochs seen, including those of logs in which it does not resume.
     #[must_use]
     pub fn new(resume: Option<Resume>, known: impl Into<Epochs>, views: Views) -> Self {
         Self {
@@ -164,37 +170,39 @@ impl Subscriber {
         }
     }
 
-    /// The same, which may also go on in another region's log, as it has every region's records as far as this says.
+    /// Allows the subscriber to continue in another region's log, because it has every region's
+    /// records up to this watermark.
     #[must_use]
     pub fn with_watermark(self, watermark: Watermark) -> Self {
         Self { watermark, ..self }
     }
 
-    /// The same, which knows these histories of the regions' logs.
+    /// Sets the known lineages of the regions' logs.
     #[must_use]
     pub fn with_lives(self, known_lives: RegionLives) -> Self {
         Self { known_lives, ..self }
     }
 
-    /// The same, which holds something of records up to this one.
+    /// Sets the newest record from which something is held.
     #[must_use]
     pub fn with_rows_up_to(self, holds: Option<Position>) -> Self {
         Self { holds, ..self }
     }
 
-    /// The same, which holds rows and follows no log that is not theirs or known to stand in its place.
+    /// Sets the log whose rows are held. The subscriber then follows only that log, and logs known
+    /// to replace it.
     #[must_use]
-    pub fn holding(self, held: Option<Held>) -> Self {
+    pub fn holding(self, held: Option<HeldLog>) -> Self {
         Self { held, ..self }
     }
 
-    /// The history of the log that is followed.
+    /// Returns the lineage of the followed log.
     #[must_use]
     pub fn lives(&self) -> &Lives {
         &self.lives
     }
 
-    /// The first message to send.
+    /// Returns the first message to send.
     #[must_use]
     pub fn hello(&self, name: &str) -> SubscriberHello {
         SubscriberHello {
@@ -211,32 +219,32 @@ impl Subscriber {
         }
     }
 
-    /// Where the next stream goes on.
+    /// Returns the point at which the next stream resumes.
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
         self.applied
     }
 
-    /// The newest epoch that was seen.
+    /// Returns the newest epoch seen.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Judges a message.
+    /// Checks a message and returns the required action.
     ///
     /// # Errors
-    /// [`Violation`]: close the stream, and do as its remedy says. Nothing of the message may be used; no later message
-    /// is taken.
-    pub fn receive(&mut self, message: Downstream) -> Result<Effect, Violation> {
-        let judged = self.judge(message);
-        if judged.is_err() || matches!(judged, Ok(Effect::End { .. })) {
+    /// [`Violation`]; the caller closes the stream and follows the violation's remedy. Nothing of the
+    /// message may be used, and all later messages are rejected.
+    pub fn receive(&mut self, message: Downstream) -> Result<Action, Violation> {
+        let action = self.check(message);
+        if action.is_err() || matches!(action, Ok(Action::End { .. })) {
             self.phase = Phase::Closed;
         }
-        judged
+        action
     }
 
-    /// The block that was handed out has been checked and applied whole. `epoch` is what its check found.
+    /// Notes that a block was checked and applied whole. `epoch` is the result of its check.
     pub fn applied(&mut self, block: &Block, epoch: Epoch) {
         if let Some(resume) = &mut self.applied
             && block.first == resume.position.lsn.next()
@@ -249,17 +257,17 @@ impl Subscriber {
         }
     }
 
-    fn judge(&mut self, message: Downstream) -> Result<Effect, Violation> {
+    fn check(&mut self, message: Downstream) -> Result<Action, Violation> {
         match (&mut self.phase, message) {
             (Phase::Closed, message) => Err(Violation::Order { got: name(&message), expected: "nothing" }),
-            (_, Downstream::Error { code, message }) => Ok(Effect::End { code, message }),
+            (_, Downstream::Error { code, message }) => Ok(Action::End { code, message }),
             (Phase::Greeting, Downstream::Hello(hello)) => self.greeted(hello),
             (Phase::Greeting, message) => Err(Violation::Order { got: name(&message), expected: "hello" }),
             (_, Downstream::Heartbeat { clock, head, echo, behind_us, leader_lost }) => {
                 self.check_incarnation(head)?;
                 self.head.lsn = self.head.lsn.max(head.lsn);
                 let behind = behind_us.map(Duration::from_micros);
-                Ok(Effect::Heard { clock, head, echo, behind, leader_lost })
+                Ok(Action::Heard { clock, head, echo, behind, leader_lost })
             }
             (
                 Phase::AwaitingSnapshot { head },
@@ -267,14 +275,14 @@ impl Subscriber {
             ) => {
                 let head = *head;
                 self.check_incarnation(as_of)?;
-                // An older snapshot in the same log would take back what is served.
+                // An older snapshot of the same log would undo what is served.
                 if let Some(applied) = self.applied
                     && self.lives.has(applied.position, head.lsn)
                     && as_of.lsn < applied.position.lsn
                 {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: applied.position.lsn });
                 }
-                // A relay may have heard since it answered that what is held is not lost.
+                // Since its hello, a relay may have learned that the held records are not lost.
                 let heard = lives.with_life(as_of.incarnation).filter(|heard| **heard != self.lives);
                 if let Some(stood) = self.stood
                     && as_of.lsn < stood.lsn
@@ -283,19 +291,19 @@ impl Subscriber {
                     return Err(Violation::SnapshotTooOld { as_of: as_of.lsn, applied: stood.lsn });
                 }
                 self.phase = Phase::Snapshot { resume: Resume { position: as_of, chain }, rows: 0 };
-                Ok(Effect::BeginSnapshot { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate })
+                Ok(Action::BeginSnapshot { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate })
             }
-            (Phase::Snapshot { rows: taken, .. }, Downstream::SnapshotRows { rows, bytes }) => {
-                *taken += u64::from(rows);
-                Ok(Effect::TakeRows { rows, bytes })
+            (Phase::Snapshot { rows: received, .. }, Downstream::SnapshotRows { rows, bytes }) => {
+                *received += u64::from(rows);
+                Ok(Action::AddRows { rows, bytes })
             }
-            (Phase::Snapshot { resume, rows: taken }, Downstream::SnapshotEnd { rows }) => {
-                if *taken != rows {
-                    return Err(Violation::SnapshotRows { announced: rows, received: *taken });
+            (Phase::Snapshot { resume, rows: received }, Downstream::SnapshotEnd { rows }) => {
+                if *received != rows {
+                    return Err(Violation::SnapshotRows { announced: rows, received: *received });
                 }
                 self.applied = Some(*resume);
                 self.phase = Phase::Tail;
-                Ok(Effect::FinishSnapshot)
+                Ok(Action::FinishSnapshot)
             }
             (Phase::Tail, Downstream::Records { first, last, chain_after, bytes }) => {
                 let Some(applied) = self.applied else {
@@ -305,7 +313,7 @@ impl Subscriber {
                 if first != expected || last < first {
                     return Err(Violation::Gap { expected, first, last });
                 }
-                Ok(Effect::Apply(Block {
+                Ok(Action::Apply(Block {
                     first,
                     last,
                     chain_before: applied.chain,
@@ -316,23 +324,23 @@ impl Subscriber {
                 }))
             }
             (Phase::Tail, Downstream::Checkpoint(checkpoint)) => match self.applied {
-                Some(applied) if applied.position.lsn == checkpoint.lsn => Ok(Effect::Compare(checkpoint)),
+                Some(applied) if applied.position.lsn == checkpoint.lsn => Ok(Action::Compare(checkpoint)),
                 applied => Err(Violation::Checkpoint {
                     lsn: checkpoint.lsn,
                     applied: applied.map_or(Lsn::NONE, |applied| applied.position.lsn),
                 }),
             },
             (Phase::AwaitingSnapshot { .. }, message) => {
-                Err(Violation::Order { got: name(&message), expected: "the snapshot's begin" })
+                Err(Violation::Order { got: name(&message), expected: "the start of the snapshot" })
             }
             (Phase::Snapshot { .. }, message) => {
-                Err(Violation::Order { got: name(&message), expected: "rows or the snapshot's end" })
+                Err(Violation::Order { got: name(&message), expected: "rows or the end of the snapshot" })
             }
             (Phase::Tail, message) => Err(Violation::Order { got: name(&message), expected: "records" }),
         }
     }
 
-    fn greeted(&mut self, hello: PublisherHello) -> Result<Effect, Violation> {
+    fn greeted(&mut self, hello: PublisherHello) -> Result<Action, Violation> {
         if !(VERSION_MIN..=VERSION_MAX).contains(&hello.version) {
             return Err(Violation::Version { theirs: hello.version });
         }
@@ -341,7 +349,8 @@ impl Subscriber {
         }
         let theirs = hello.lives.get(hello.region);
         if let Some(theirs) = theirs
-            && (self.known.went_on_after(theirs) || self.known_lives.iter().any(|(_, known)| theirs.is_past_of(known)))
+            && (self.known.continued_after(theirs)
+                || self.known_lives.iter().any(|(_, known)| theirs.is_past_of(known)))
             && !active(Mutation::FollowOldEpoch)
         {
             return Err(Violation::PastLife { life: theirs.current() });
@@ -353,7 +362,7 @@ impl Subscriber {
         }
         (self.head, self.lives) = (hello.head, lives);
         if let Some(fork) = hello.forked {
-            // What is applied past it is of no log any more that goes on.
+            // Applied records past the fork belong to an abandoned copy of the log.
             self.applied =
                 self.applied.map(|applied| if fork.position.lsn < applied.position.lsn { fork } else { applied });
         }
@@ -369,9 +378,9 @@ impl Subscriber {
                 _ => return Err(Violation::CannotTail { head: hello.head, applied: self.applied.map(|a| a.position) }),
             },
         }
-        // Another life of the log counts its epochs anew.
+        // Another life of the log numbers its epochs independently.
         self.epoch = known.max(hello.epoch);
-        Ok(Effect::Greeted(hello))
+        Ok(Action::Greeted(hello))
     }
 
     fn check_incarnation(&self, position: Position) -> Result<(), Violation> {
@@ -386,9 +395,9 @@ impl Subscriber {
 fn name(message: &Downstream) -> &'static str {
     match message {
         Downstream::Hello(_) => "hello",
-        Downstream::SnapshotBegin { .. } => "the snapshot's begin",
+        Downstream::SnapshotBegin { .. } => "the start of a snapshot",
         Downstream::SnapshotRows { .. } => "rows of a snapshot",
-        Downstream::SnapshotEnd { .. } => "the snapshot's end",
+        Downstream::SnapshotEnd { .. } => "the end of a snapshot",
         Downstream::Records { .. } => "records",
         Downstream::Heartbeat { .. } => "a heartbeat",
         Downstream::Error { .. } => "an error",

@@ -3,15 +3,17 @@
 use crate::{policy::PolicyKey, shard::is, table::Table, view::Residency};
 use littoral_model::{entity_key::KeyBatch, row::Row, view::ViewId};
 
-/// Keys that are looked up together: enough for their memory accesses to overlap, few enough for the first-level cache.
+/// The number of keys looked up together: enough for their memory accesses to overlap, few enough
+/// for the first-level cache.
 pub(crate) const GROUP: usize = 16;
 
 impl Table {
-    /// Reads every key of a batch. Appends one entry a key to `rows`: the row, or `None` where there is none or nothing
-    /// is known; the indexes of those of which nothing is known are appended to `unknown`.
+    /// Reads every key of a batch. Appends one entry per key to `rows`: the row, or `None` if
+    /// there is no row or nothing is held. The indexes of keys for which nothing is held are
+    /// appended to `unknown`.
     ///
-    /// Rows lie all over memory, so that most of a read's time is waiting for it. Each group of keys is therefore gone
-    /// through twice: the first time only asks the processor to fetch the rows, the second time reads them.
+    /// Rows are scattered in memory, so a read spends most of its time on cache misses. Each group
+    /// of keys is therefore visited twice: first to prefetch the rows, then to read them.
     pub fn read(&self, view: ViewId, keys: &KeyBatch, rows: &mut Vec<Option<Row>>, unknown: &mut Vec<u32>) {
         let noted = self.policy.as_ref().filter(|_| self.residency(view) == Some(Residency::Resident));
         rows.reserve(keys.len());

@@ -1,12 +1,13 @@
-//! A view's digest, kept up as its rows change, and the check that finds out whether it still says what the rows are.
+//! A view's digest, updated as its rows change, and the scrub that checks it against the rows.
 //!
-//! A kept sum follows every change, by the hash that each row had when it was made, and so says what the rows should be. It
-//! does not notice a row that changes in memory without being written. So from time to time a scrub adds up the rows
-//! themselves, shard by shard, while writes go on: a write to a shard that was added up already is told to the scrub too. In
-//! the end both must be equal.
+//! A kept sum follows every change by the hash that each row had when it was created, so it
+//! describes what the rows should be. It does not detect a row that changes in memory without a
+//! write. So from time to time a scrub adds up the rows themselves, shard by shard, while writes
+//! continue. A write to a shard that is added up already is also counted in the scrub. At the end
+//! both sums must be equal.
 //!
-//! Who begins and finishes a scrub, takes digests, or mends, is whoever applies, or works while nobody applies or
-//! scrubs: between two writes the sums of all shards are as of one record.
+//! Beginning or finishing a scrub, taking digests and repairing must not overlap with applying or
+//! with each other: between two writes, the sums of all shards are as of one record.
 
 use crate::{
     pace::SLICE,
@@ -28,7 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Sums that shards add to side by side.
+/// Sums that shards update concurrently.
 #[derive(Debug)]
 pub(crate) struct Sums(Box<[(AtomicU64, AtomicU64)]>);
 
@@ -65,7 +66,8 @@ impl Sums {
 }
 
 impl View {
-    /// A row has taken another's place, or an empty one, or has left. Called under its shard's lock.
+    /// Notes that a row replaced another, was inserted, or was removed. Called under its shard's
+    /// lock.
     #[inline]
     pub(crate) fn changed(&self, shard_is_scrubbed: bool, key: &[u8], old: Option<&Row>, new: Option<&Row>) {
         if self.residency() != Residency::Full {
@@ -75,7 +77,7 @@ impl View {
         let (bucket, change) = (bucket_of(key), difference(new, old, Row::sum));
         self.kept.add(bucket, change);
         if shard_is_scrubbed {
-            // What the scrub has added up is what it found, not what was written.
+            // The scrub has added up what it found in memory, not what was written.
             self.scrubbed.add(bucket, difference(new, old, Sum::of));
         }
     }
@@ -86,35 +88,36 @@ fn difference(new: Option<&Row>, old: Option<&Row>, sum: impl Fn(&Row) -> Sum) -
     of(new).minus(of(old))
 }
 
-/// What a scrub has found: a view and the buckets whose rows are not what was written.
+/// A result of a scrub: a view, and its buckets whose rows changed in memory without a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spoilt {
+pub struct Corrupted {
     /// The view.
     pub view: ViewId,
-    /// Its buckets, in order.
+    /// Its buckets, in ascending order.
     pub buckets: Vec<u8>,
 }
 
-/// What a scrub does with sums that do not say what the rows are.
+/// How a scrub corrects kept sums that do not match the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The sums shall say what the rows are: for a replica, which is then compared with its leader's.
+    /// Set the sums to those of the rows: for a replica, which is then compared with its leader.
     Adopt,
-    /// The sums stay what the rows should be: for a leader, whose sums vouch for its log.
+    /// Keep the sums that the rows should have: for a leader, whose sums represent its log.
     Keep,
 }
 
-/// A scrub that is under way. Dropped unfinished, it has no effect.
+/// A scrub in progress. Dropping it unfinished has no effect.
 #[derive(Debug)]
 pub struct Scrub {
     table: Arc<Table>,
     next: usize,
-    /// Rows that were found to be other than they were made.
+    /// Rows whose hash differs from the one at their creation.
     changed: Vec<Row>,
 }
 
 impl Table {
-    /// The digests of the full views, by view. Exact when nobody applies meanwhile.
+    /// Returns the digests of the full views, sorted by ID. Exact only if nothing is applied
+    /// concurrently.
     #[must_use]
     pub fn digests(&self) -> Vec<ViewDigest> {
         let views = self.core.views.all_full();
@@ -126,7 +129,8 @@ impl Table {
         views.into_iter().map(digest).collect()
     }
 
-    /// Begins to add up the rows; `None` while another scrub is under way. Nobody may apply meanwhile.
+    /// Begins a scrub; returns `None` while another one is in progress. Nothing may be applied
+    /// concurrently.
     #[must_use]
     pub fn begin_scrub(self: &Arc<Self>) -> Option<Scrub> {
         if self.scrubbing.swap(true, Relaxed) {
@@ -141,19 +145,20 @@ impl Table {
         Some(Scrub { table: self.clone(), next: 0, changed: Vec::new() })
     }
 
-    /// Has scrubs go on without rest until what is returned is dropped: somebody waits for them.
+    /// Makes scrubs run without pauses until the returned guard is dropped, because a caller waits
+    /// for them.
     #[must_use]
     pub fn hurry_scrubs(self: &Arc<Self>) -> Hurried {
         self.hurry.wait();
         Hurried(self.clone())
     }
 
-    /// Has the scrub that is under way go on without rest, as something is known to be wrong.
+    /// Makes the current scrub run without pauses, because something is known to be wrong.
     pub fn hurry_this_scrub(&self) {
         self.hurry.once();
     }
 
-    /// Has a row, if it is still held, count as what it has become in memory.
+    /// Updates the hash of a row, if it is still held, to that of its current bytes.
     fn reseal(&self, row: &Row) {
         let (hash, header) = (self.core.hash_of(row), row.header());
         let mut state = self.core.shard(hash).0.write();
@@ -164,8 +169,9 @@ impl Table {
 }
 
 impl Scrub {
-    /// Adds up shards for some milliseconds, or one that takes longer. Returns for how long to rest before the next slice, so
-    /// that scrubs take no more than their share of a core; `None` when no shard is left.
+    /// Adds up shards for a few milliseconds, or one shard that takes longer. Returns how long to
+    /// pause before the next slice, so that scrubs use no more than their share of a core; `None`
+    /// when no shard remains.
     pub fn slice(&mut self) -> Option<Duration> {
         let begun = Instant::now();
         while self.advance() {
@@ -176,22 +182,24 @@ impl Scrub {
                 return Some(if self.is_hurried() { Duration::ZERO } else { rest });
             }
         }
-        // What is left of it counts for the next scrub.
+        // The time of the last slice counts for the next scrub.
         let _rest = self.table.pace.lock().rest_after(begun.elapsed(), Instant::now());
         None
     }
 
-    /// Whether somebody waits for it: it need not rest.
+    /// Returns whether a caller waits for the scrub, so that it need not pause.
     #[must_use]
     pub fn is_hurried(&self) -> bool {
         self.table.hurry.is_on()
     }
 
-    /// Adds up the next shard, while reads and writes go on elsewhere; false when there is none left.
+    /// Adds up the next shard while reads and writes continue elsewhere; returns false if none
+    /// remains.
     pub fn advance(&mut self) -> bool {
         let Some(shard) = self.table.core.shards.get(self.next) else { return false };
         self.next += 1;
-        // Readers of this shard go on beside us; whoever writes to it waits, and then sees the mark.
+        // Readers of this shard continue concurrently. A writer waits for the lock, and then sees
+        // the mark.
         let state = shard.0.read();
         state.scrubbed.store(true, Relaxed);
         for row in state.rows.iter() {
@@ -208,12 +216,12 @@ impl Scrub {
         true
     }
 
-    /// Compares, when every shard was added up. Nobody may apply meanwhile.
+    /// Compares the sums after all shards were added up. Nothing may be applied concurrently.
     #[must_use]
-    pub fn finish(self, finding: Finding) -> Vec<Spoilt> {
-        let mut spoilt = Vec::new();
+    pub fn finish(self, finding: Finding) -> Vec<Corrupted> {
+        let mut corrupted = Vec::new();
         if self.next < self.table.core.shards.len() {
-            return spoilt;
+            return corrupted;
         }
         for (id, view) in self.table.core.views.all_full() {
             let buckets: Vec<u8> =
@@ -222,14 +230,14 @@ impl Scrub {
                 buckets.iter().for_each(|bucket| view.kept.store(*bucket, view.scrubbed.load(*bucket)));
             }
             if !buckets.is_empty() {
-                spoilt.push(Spoilt { view: id, buckets });
+                corrupted.push(Corrupted { view: id, buckets });
             }
         }
         if finding == Finding::Adopt {
-            // So that they leave the sums as they are in them now.
+            // Their removal must subtract from the sums what was added.
             self.changed.iter().for_each(|row| self.table.reseal(row));
         }
-        spoilt
+        corrupted
     }
 }
 
@@ -240,7 +248,7 @@ impl Drop for Scrub {
     }
 }
 
-/// Scrubs of a table do not rest while this is held.
+/// A guard: the table's scrubs do not pause while it is held.
 #[derive(Debug)]
 pub struct Hurried(Arc<Table>);
 
@@ -250,5 +258,5 @@ impl Drop for Hurried {
     }
 }
 
-/// Whether a scrub is under way.
+/// Whether a scrub is in progress.
 pub(crate) type Scrubbing = AtomicBool;

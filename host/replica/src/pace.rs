@@ -1,34 +1,36 @@
-//! How fast rows are added up again: a share of one core, whatever the table's size.
+//! The pace of scrubs: a share of one core, whatever the table's size.
 //!
-//! A scrub of a small table takes no time that anybody would notice, and one of a large table would take a core for seconds, again
-//! and again. So scrubs earn time as it passes, and rest when they have used it up. Whoever waits for a scrub may hurry it.
+//! A scrub of a small table takes negligible time, but one of a large table would occupy a core
+//! for seconds, repeatedly. So scrubs earn running time as time passes, and pause when it is used
+//! up. A caller that waits for a scrub can make it run without pauses.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// Of a hundred parts of one core: what scrubs may take. With what else an idle node does it stays below five.
+/// The share of one core that scrubs may use, in percent. Together with everything else, an idle
+/// node stays below five percent.
 pub(crate) const SHARE_PERCENT: u32 = 3;
 
-/// What a scrub may take at once after long rest.
+/// The maximum running time that a scrub can accumulate.
 const CREDIT_MAX: Duration = Duration::from_millis(200);
 
-/// How long a scrub works before it looks at its pace.
+/// How long a scrub runs before it checks its pace.
 pub(crate) const SLICE: Duration = Duration::from_millis(4);
 
-/// What scrubs of one table may take.
+/// The running time available to the scrubs of one table.
 #[derive(Debug)]
 pub(crate) struct Pace {
     credit: Duration,
     at: Instant,
 }
 
-/// Who waits for a scrub.
+/// Whether callers wait for a scrub.
 #[derive(Debug, Default)]
 pub(crate) struct Hurry {
     waiting: AtomicUsize,
-    /// The scrub that is under way, or else the next one, is waited for.
+    /// Whether the current scrub, or else the next one, must not pause.
     once: AtomicBool,
 }
 
@@ -37,7 +39,8 @@ impl Pace {
         Self { credit: CREDIT_MAX, at: now }
     }
 
-    /// A slice took this long and ended now. Returns for how long to rest before the next one.
+    /// Notes a slice that took `took` and ended at `now`. Returns how long to pause before the
+    /// next one.
     pub(crate) fn rest_after(&mut self, took: Duration, now: Instant) -> Duration {
         let earned = now.saturating_duration_since(self.at) * SHARE_PERCENT / 100;
         self.at = now;
@@ -51,7 +54,7 @@ impl Pace {
                 let lacking = took - self.credit;
                 self.credit = Duration::ZERO;
                 let rest = lacking * 100 / SHARE_PERCENT;
-                // It is earned by the resting itself.
+                // The pause itself earns this time.
                 self.at = now + rest;
                 rest
             }
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_a_share_of_the_time_whatever_there_is_to_do() {
+    fn scrubs_use_their_share_of_the_time_whatever_the_work() {
         let begun = Instant::now();
         let (mut pace, mut now, mut worked) = (Pace::new(begun), begun, Duration::ZERO);
         for round in 0..5_000_u64 {
@@ -97,11 +100,11 @@ mod tests {
         }
         let share = (worked - CREDIT_MAX).as_secs_f64() / (now - begun).as_secs_f64();
         assert!(share <= f64::from(SHARE_PERCENT) / 100.0 * 1.05, "{share}");
-        assert!(share >= f64::from(SHARE_PERCENT) / 100.0 * 0.8, "{share}: it is no slower than it must be");
+        assert!(share >= f64::from(SHARE_PERCENT) / 100.0 * 0.8, "{share}: slower than necessary");
     }
 
     #[test]
-    fn little_work_after_a_rest_is_done_at_once() {
+    fn little_work_after_a_pause_needs_no_further_pause() {
         let begun = Instant::now();
         let mut pace = Pace::new(begun);
         for round in 1..100 {

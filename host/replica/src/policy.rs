@@ -1,7 +1,8 @@
-//! Which keys of resident views stay: moka decides, the table answers.
+//! The eviction policy for keys of resident views: moka decides, and the table evicts.
 //!
-//! moka holds no rows, only a key's hash and weight. It hears of every insert and of every 16th read, which is enough for
-//! its estimate of frequencies and keeps its bookkeeping off the read path.
+//! moka holds no rows, only each key's hash and weight. It is notified of every insert and of
+//! every 16th read. That suffices for its estimate of frequencies, and keeps its bookkeeping off
+//! the read path.
 
 use crate::shard::Core;
 use foldhash::fast::RandomState;
@@ -12,10 +13,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-/// One read in this many is told to the policy.
+/// One in this many reads notifies the policy.
 const READS_PER_NOTICE: u32 = 16;
 
-/// Memory that moka takes for one key, in bytes; counted into its weight.
+/// The memory that moka uses for one key, in bytes; part of the key's weight.
 const NOTE_LEN: u64 = 160;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,8 +41,9 @@ impl Policy {
             .max_capacity(bytes_max)
             .weigher(|_, weight: &u32| *weight)
             .eviction_listener(move |key: Arc<PolicyKey>, _, cause| {
-                // The table is only ever called without moka's being called back from within a shard's lock. Should the
-                // key have been filled again meanwhile, the new row goes too, and the next read fills it once more.
+                // The table calls moka only without holding a shard's lock, so this callback can
+                // lock a shard. If the key was filled again in between, the new row is evicted
+                // too, and the next read fills it again.
                 if cause != RemovalCause::Replaced
                     && let Some(core) = core.upgrade()
                 {
@@ -52,7 +54,7 @@ impl Policy {
         Self { cache }
     }
 
-    /// A row was read. The caller holds no lock of the table.
+    /// Notes that a row was read. The caller holds no lock of the table.
     #[inline]
     pub(crate) fn read(&self, key: PolicyKey) {
         let due = READS.with(|reads| {
@@ -65,7 +67,7 @@ impl Policy {
         }
     }
 
-    /// A row was inserted or has another weight. The caller holds no lock of the table.
+    /// Notes that a row was inserted or changed its weight. The caller holds no lock of the table.
     pub(crate) fn wrote(&self, key: PolicyKey, weight: u64) {
         self.cache.insert(key, u32::try_from(weight + NOTE_LEN).unwrap_or(u32::MAX));
     }

@@ -1,8 +1,8 @@
-//! A hint to the processor.
+//! A prefetch hint to the processor.
 
 use littoral_model::row::Row;
 
-/// Asks for the row's first cache line ahead of its use. Only a hint: nothing is read.
+/// Prefetches the row's first cache lines. Only a hint: nothing is read.
 #[inline(always)]
 pub(crate) fn row(row: &Row) {
     #[cfg(target_arch = "x86_64")]
@@ -10,9 +10,9 @@ pub(crate) fn row(row: &Row) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         let address = row.address().cast::<i8>();
-        // SAFETY: a prefetch has no effect that a program can see, and faults on no address.
+        // SAFETY: a prefetch has no effect that a program can observe, and faults on no address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
-        // SAFETY: as above. The key lies on the second line.
+        // SAFETY: as above. The key is on the second line.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64)) };
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,4 +1,4 @@
-//! Going through the table: for snapshots, and page by page for people who compare.
+//! Scans of the table: for snapshots, and page by page for comparison and browsing.
 
 use crate::table::{Table, is_miss};
 use littoral_model::{
@@ -10,26 +10,27 @@ use littoral_model::{
 use parking_lot::Mutex;
 use std::{collections::BinaryHeap, sync::Arc};
 
-/// Tombstones that were collected while a snapshot is made.
+/// Tombstones collected while a snapshot is read.
 pub(crate) type Graves = Mutex<Vec<Row>>;
 
-/// Every row and tombstone, in chunks. Each shard is read under its lock for as long as it takes to count its rows'
-/// references; rows that change meanwhile come as they are when their shard is reached.
+/// Every row and tombstone, in chunks. A shard's lock is held only while the references to its
+/// rows are cloned. Rows that change during the scan are returned as they are when their shard is
+/// read.
 #[derive(Debug)]
 pub struct Chunks {
     table: Arc<Table>,
     next_shard: usize,
     waiting: Vec<Row>,
-    /// Tombstones that were collected since this began. Whoever takes the snapshot stands before the record that says
-    /// so, and writes in between must still meet them.
+    /// Tombstones collected since the scan began. The snapshot's position is before the collecting
+    /// record, and writes in between must still meet these tombstones.
     graves: Arc<Graves>,
     rows_max: usize,
 }
 
 impl Table {
-    /// Every row and tombstone, in chunks of at most `rows_max`. Remembered misses are left out. Take the position that
-    /// the rows are to stand for before this is called, and with nothing applied in between or with rows that may be
-    /// newer than it.
+    /// Returns every row and tombstone, in chunks of at most `rows_max`, without remembered
+    /// misses. The caller reads the position before this call. If records are applied in between,
+    /// rows may be newer than that position.
     #[must_use]
     pub fn chunks(self: &Arc<Self>, rows_max: usize) -> Chunks {
         let graves = Arc::new(Graves::default());
@@ -37,20 +38,21 @@ impl Table {
         Chunks { table: self.clone(), next_shard: 0, waiting: Vec::new(), graves, rows_max: rows_max.max(1) }
     }
 
-    /// Rows that are held, tombstones and misses among them.
+    /// Returns the number of entries, including tombstones and misses.
     #[must_use]
     pub fn len(&self) -> usize {
         self.core.shards.iter().map(|shard| shard.0.read().rows.len()).sum()
     }
 
-    /// Whether nothing is held.
+    /// Returns whether the table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The next rows of a view, by key, after the key `after`. Goes through the whole table and keeps the `limit`
-    /// smallest keys: meant for comparing and browsing, not for serving.
+    /// Returns the next rows of a view, sorted by key, after the key `after`. Scans the whole
+    /// table and keeps the `limit` smallest keys, so it is for comparison and browsing, not for
+    /// serving.
     #[must_use]
     pub fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> RowPage {
         let limit = limit.max(1);

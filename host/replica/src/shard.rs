@@ -1,4 +1,5 @@
-//! A part of the table under one lock: also the stripe of the fill-versus-feed rule.
+//! A shard: the entries of the table under one lock, and a stripe of the rule for fills and the
+//! feed.
 
 use crate::{prefetch, view::Views};
 use foldhash::{SharedSeed, fast::SeedableRandomState};
@@ -15,20 +16,23 @@ use std::{
 pub(crate) struct State {
     pub(crate) rows: HashTable<Row>,
     pub(crate) stripe: Stripe,
-    /// Whether the scrub that is under way has added up this shard: it must hear of what changes.
+    /// Whether the current scrub has added up this shard, so that changes must be counted in it.
     pub(crate) scrubbed: AtomicBool,
-    /// Tombstones of older writes were collected.
+    /// The version below which tombstones were collected.
     pub(crate) collected_before: Hlc,
-    /// The newest record of which a tombstone was collected: a key that is not held may have been deleted up to there.
+    /// The newest record of a collected tombstone. A key that is not held may have been deleted up
+    /// to it.
     pub(crate) collected_to: Lsn,
 }
 
-/// One shard, alone on its cache line so that readers of one do not disturb readers of another.
+/// A shard on its own cache line, so that readers of one shard do not slow down readers of
+/// another.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct Shard(pub(crate) RwLock<State>);
 
-/// Shards, views and the hash that finds a row's shard. The policy's listener holds it too, weakly.
+/// The shards, the views, and the hash that selects a row's shard. The policy's listener holds a
+/// weak reference.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) shards: Box<[Shard]>,
@@ -46,7 +50,7 @@ impl Core {
         Self { shards, views: Views::default(), hash }
     }
 
-    /// Seeded per process, so that nobody outside can choose keys that collide.
+    /// Hashes a key with a seed per process, so that clients cannot choose keys that collide.
     #[inline]
     pub(crate) fn hash(&self, view: ViewId, key: &[u8]) -> u64 {
         let mut hasher = self.hash.build_hasher();
@@ -55,10 +59,10 @@ impl Core {
         hasher.finish()
     }
 
-    /// Asks for a row ahead of its use.
+    /// Prefetches a row.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        // The first row whose tag fits, most often the right one, without a look into it.
+        // The first row with a matching tag, usually the right one, without reading the row.
         if let Some(row) = self.shard(hash).0.read().rows.find(hash, |_| true) {
             prefetch::row(row);
         }
@@ -68,7 +72,8 @@ impl Core {
         self.hash(row.header().view, row.key())
     }
 
-    /// The shard is chosen by bits that the table within it does not use for its tags or buckets.
+    /// Selects a shard by bits of the hash that the shard's table does not use for tags or
+    /// buckets.
     #[inline]
     pub(crate) fn shard(&self, hash: u64) -> &Shard {
         &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)]
@@ -79,8 +84,8 @@ impl Core {
         self.shard(hash).0.read().rows.find(hash, |row| is(row, view, key)).cloned()
     }
 
-    /// Removes whatever has this hash in this view: what the policy evicts. Two keys of one hash leave together, which
-    /// costs a resident view a fill and nothing else.
+    /// Removes all entries of the view with this hash, which the policy evicts. Two keys with one
+    /// hash are removed together, which only costs a resident view another fill.
     pub(crate) fn evict(&self, view: ViewId, hash: u64) {
         let mut state = self.shard(hash).0.write();
         while let Ok(entry) = state.rows.find_entry(hash, |row| row.header().view == view && self.hash_of(row) == hash)

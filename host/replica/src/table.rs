@@ -5,7 +5,7 @@ use crate::{
     digest::Scrubbing,
     pace::{Hurry, Pace},
     policy::{Policy, PolicyKey},
-    rebase::Numbering,
+    rebase::Generation,
     scan::Graves,
     shard::{Core, State, is},
     view::{Residency, View, ViewCounts, footprint},
@@ -28,19 +28,22 @@ use std::{
     time::Instant,
 };
 
-/// How a table is laid out.
+/// The configuration of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Parts with a lock of their own; rounded up to a power of two, at most 65,536.
+    /// The number of shards, each with its own lock. Rounded up to a power of two, at most 65,536.
     pub shards: usize,
-    /// Memory for rows of resident views, in bytes; `None` when there are no resident views and nothing is evicted.
+    /// The memory budget for rows of resident views, in bytes; `None` if there are none and
+    /// nothing is evicted.
     pub resident_bytes: Option<u64>,
-    /// Remembered misses per view: beyond this many tombstones and misses, no further miss is remembered.
+    /// The maximum number of tombstones and misses per view above which further misses are not
+    /// remembered.
     pub misses_max: u64,
-    /// Fills as of an older record than this are refused: what a snapshot was taken as of.
+    /// Fills as of an older record than this are rejected: the record of the snapshot.
     pub floor: Lsn,
-    /// Where rows lie follows from this alone: for simulations that replay exactly. `None`, and anything that hears of keys
-    /// from outside: drawn per table, so that nobody can choose keys that collide.
+    /// A seed that determines where rows are placed, for simulations that replay exactly. `None`
+    /// draws a seed per table. Tables with keys from clients need `None`, so that clients cannot
+    /// choose keys that collide.
     pub hash_seed: Option<u64>,
 }
 
@@ -50,59 +53,62 @@ impl Default for Config {
     }
 }
 
-/// What a table holds of a key.
+/// What a table holds for a key.
 #[derive(Clone, Debug)]
 pub enum Held {
     /// The row.
     Row(Row),
     /// A tombstone or a remembered miss: there is no row.
     Absent,
-    /// Nothing. In a full view, and at a leader: there is no row. In a resident view: ask the leader.
+    /// Nothing. In a full view and at a leader, there is no row. In a resident view, the leader
+    /// must be queried.
     Unknown,
 }
 
 /// What to do with a row that is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Insert it: full views, and a leader's state.
+    /// Insert it: in full views, and in a leader's state.
     InsertAll,
-    /// Leave it: resident views, where only what was asked for is held.
+    /// Skip it: in resident views, which hold only rows that were read.
     UpdateHeld,
 }
 
-/// What became of an applied row.
+/// The result of applying a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// The key was not held and is now.
+    /// The key was not held and now is.
     Inserted,
-    /// It outranked what was held and took its place.
+    /// The row outranked the held one and replaced it.
     Replaced,
-    /// What was held outranks it.
+    /// The held row outranks it.
     Outranked,
-    /// What is held is of the same record or of a later one, so that it was decided before what comes of this one.
+    /// The held row is of the same record or a later one, and so already takes this record into
+    /// account.
     Passed,
-    /// The key is not held and was not to be inserted.
+    /// The key is not held, and the mode does not insert.
     NotHeld,
 }
 
-/// What became of a fill.
+/// The result of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filled {
-    /// The table holds the leader's answer, or something newer.
-    Taken,
-    /// The feed has overtaken the answer in this stripe: ask again.
+pub enum FillOutcome {
+    /// The table holds the leader's row, or a newer one.
+    Inserted,
+    /// The feed has overtaken the reply in this stripe; the caller must request the key again.
     Overtaken {
-        /// The answer must be as of this record or a later one.
+        /// The minimum record as of which the row must be read.
         needs: Lsn,
     },
-    /// The view is not held as resident any more, or misses are at their bound. Nothing was changed.
+    /// The view is no longer resident, or the limit of misses is reached. Nothing was changed.
     NotKept,
 }
 
 /// Rows by view and key.
 ///
-/// Reads share a shard's lock for the time of one look-up. [`Table::apply`] and [`Table::fill`] take it alone; the LSN
-/// published there is what decides between a fill and the feed.
+/// A read holds a shard's lock in shared mode for one lookup. [`Table::apply`] and [`Table::fill`]
+/// hold it exclusively. The LSN that they publish in the stripe decides between a fill and the
+/// feed.
 #[derive(Debug)]
 pub struct Table {
     pub(crate) core: Arc<Core>,
@@ -111,13 +117,13 @@ pub struct Table {
     pub(crate) scrubbing: Scrubbing,
     pub(crate) pace: Mutex<Pace>,
     pub(crate) hurry: Hurry,
-    pub(crate) numbering: AtomicU64,
-    /// Snapshots in the making, which must not miss tombstones that are collected meanwhile.
+    pub(crate) generation: AtomicU64,
+    /// Snapshots being read, which must not miss tombstones that are collected in the meantime.
     pub(crate) snapshots: Mutex<Vec<Weak<Graves>>>,
 }
 
 impl Table {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let core = Arc::new(Core::new(config.shards, config.hash_seed));
@@ -126,13 +132,13 @@ impl Table {
         }
         let policy = config.resident_bytes.map(|bytes| Policy::new(bytes, &core));
         let misses_max = config.misses_max;
-        let (scrubbing, snapshots, numbering) =
-            (Scrubbing::default(), Mutex::default(), AtomicU64::new(Numbering::begin().number()));
+        let (scrubbing, snapshots, generation) =
+            (Scrubbing::default(), Mutex::default(), AtomicU64::new(Generation::begin().number()));
         let (pace, hurry) = (Mutex::new(Pace::new(Instant::now())), Hurry::default());
-        Self { core, policy, misses_max, scrubbing, pace, hurry, numbering, snapshots }
+        Self { core, policy, misses_max, scrubbing, pace, hurry, generation, snapshots }
     }
 
-    /// What is held of a key.
+    /// Returns what is held for a key.
     #[must_use]
     pub fn get(&self, view: ViewId, key: &[u8]) -> Held {
         let hash = self.core.hash(view, key);
@@ -150,21 +156,23 @@ impl Table {
         }
     }
 
-    /// The row or tombstone that is held of a key.
+    /// Returns the row or tombstone held for a key.
     #[must_use]
     pub fn held(&self, view: ViewId, key: &[u8]) -> Option<Row> {
         self.core.find(self.core.hash(view, key), view, key)
     }
 
-    /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges it, both under one lock. Records are
-    /// applied in their order; applying one again changes nothing, and neither does one that is older than the row that is held.
+    /// Applies a row or tombstone of the log: publishes its LSN in its stripe and merges the row,
+    /// under one lock. Records must be applied in order. Applying a record again, or one older
+    /// than the held row, changes nothing.
     pub fn apply(&self, row: Row, merge: MergePolicy, mode: Mode) -> Applied {
         let hash = self.core.hash_of(&row);
         self.core.views.with_or_make(row.header().view, |counts| self.apply_to(counts, hash, row, merge, mode))
     }
 
-    /// Applies rows and tombstones of one view, as [`Table::apply`] does each, and reports what became of each, in order. Those that
-    /// they replace are asked for ahead, a group at a time, as [`Table::read`] does.
+    /// Applies rows and tombstones of one view, each as [`Table::apply`] does, and reports the
+    /// results in order. Prefetches the rows that they replace, a group at a time, like
+    /// [`Table::read`].
     pub fn apply_all(
         &self,
         view: ViewId,
@@ -204,8 +212,10 @@ impl Table {
         let State { rows, scrubbed, .. } = &mut *state;
         let (applied, reweigh) =
             match rows.entry(hash, |held| is(held, view, row.key()), |held| self.core.hash_of(held)) {
-                // What is held may be newer than the records that are being applied: a snapshot's row, or a fill. It was decided
-                // in knowledge of this one, which must not be looked at again: a deletion that outranked it may be collected.
+                // The held row may be newer than the records being applied: it came from a
+                // snapshot or a fill. It already takes this record into account. Comparing again
+                // would be wrong, because a deletion that outranked this record may have been
+                // collected.
                 Entry::Occupied(held)
                     if row.header().lsn <= held.get().header().lsn && !active(Mutation::ApplyBehindRow) =>
                 {
@@ -214,8 +224,8 @@ impl Table {
                 Entry::Occupied(held)
                     if mode == Mode::UpdateHeld && is_miss(held.get()) && !active(Mutation::MissSurvivesWrite) =>
                 {
-                    // The leader answers the same for a key that was deleted, and there a deletion may outrank this write: only
-                    // the leader can tell, so the next read asks it.
+                    // The leader answers the same for a deleted key, whose deletion may outrank
+                    // this write. Only the leader knows, so the next read queries it.
                     let (miss, _) = held.remove();
                     counts.removed(&miss);
                     (Applied::NotHeld, false)
@@ -242,7 +252,7 @@ impl Table {
                 }
             };
         drop(state);
-        // Only now: the policy may evict, and its listener takes a shard's lock.
+        // Only after the lock is released: the policy may evict, and its listener locks a shard.
         if resident
             && reweigh
             && let Some(policy) = &self.policy
@@ -252,35 +262,43 @@ impl Table {
         applied
     }
 
-    /// Takes what the leader read of a key, as of its record `as_of`: a row, a tombstone, or nothing, which is
-    /// remembered as a miss. Only for resident views.
-    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
-        self.fill_by(self.numbering(), view, key, row, as_of)
+    /// Inserts what the leader read for a key, as of its record `as_of`: a row, a tombstone, or
+    /// nothing, which is remembered as a miss. Only for resident views.
+    pub fn fill(&self, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> FillOutcome {
+        self.fill_in(self.generation(), view, key, row, as_of)
     }
 
-    /// The same, unless the table has come to count by another log since `numbering` was asked for.
-    pub fn fill_by(&self, numbering: Numbering, view: ViewId, key: &[u8], row: Option<Row>, as_of: Lsn) -> Filled {
+    /// Like [`Self::fill`], but keeps nothing if the table's generation is no longer `generation`.
+    pub fn fill_in(
+        &self,
+        generation: Generation,
+        view: ViewId,
+        key: &[u8],
+        row: Option<Row>,
+        as_of: Lsn,
+    ) -> FillOutcome {
         let hash = self.core.hash(view, key);
         let row = row.filter(|_| !active(Mutation::FillLosesRow));
         let miss = row.is_none();
         let row = row.unwrap_or_else(|| remembered_miss(view, key, as_of));
         let weight = footprint(&row);
         let mut state = self.core.shard(hash).0.write();
-        if numbering != self.numbering() {
-            return Filled::NotKept;
+        if generation != self.generation() {
+            return FillOutcome::NotKept;
         }
         if let Err(needs) = state.stripe.admit(as_of) {
-            return Filled::Overtaken { needs };
+            return FillOutcome::Overtaken { needs };
         }
-        // Within the lock: whoever drops the view removes it first and then sweeps the shards.
+        // Within the lock, because dropping a view removes the view first and then sweeps the
+        // shards.
         let Some(filled) = self.core.views.with(view, |counts| {
             if counts.residency() == Residency::Full || (miss && counts.counts().absent >= self.misses_max) {
-                return Filled::NotKept;
+                return FillOutcome::NotKept;
             }
             let State { rows, .. } = &mut *state;
             match rows.entry(hash, |held| is(held, view, key), |held| self.core.hash_of(held)) {
                 Entry::Occupied(mut held) => {
-                    // Both are of one log, where what came later was decided in knowledge of what came before.
+                    // Both are of one log, in which later records take earlier ones into account.
                     if row.header().lsn > held.get().header().lsn {
                         counts.added(&row);
                         counts.removed(&std::mem::replace(held.get_mut(), row));
@@ -291,12 +309,12 @@ impl Table {
                     slot.insert(row);
                 }
             }
-            Filled::Taken
+            FillOutcome::Inserted
         }) else {
-            return Filled::NotKept;
+            return FillOutcome::NotKept;
         };
         drop(state);
-        if filled == Filled::Taken
+        if filled == FillOutcome::Inserted
             && let Some(policy) = &self.policy
         {
             policy.wrote(PolicyKey { view, hash }, weight);
@@ -304,14 +322,15 @@ impl Table {
         filled
     }
 
-    /// How a view is held; `None` for one that the table has not heard of.
+    /// Returns how a view is held; `None` for an unknown view.
     #[must_use]
     pub fn residency(&self, view: ViewId) -> Option<Residency> {
         self.core.views.with(view, |view| view.residency())
     }
 
-    /// Says how a view is held; new ones are full. A full view that becomes resident keeps its rows until the policy
-    /// has heard of them all and evicts those beyond the memory budget; one with no policy cannot become resident.
+    /// Sets how a view is held; new views are full. A full view that becomes resident keeps its
+    /// rows until the policy has been notified of all and evicts those beyond the budget. A table
+    /// without a policy cannot have resident views.
     pub fn set_residency(&self, view: ViewId, residency: Residency) {
         let before = self.residency(view);
         self.core.views.set_residency(view, residency);
@@ -332,7 +351,7 @@ impl Table {
         }
     }
 
-    /// Forgets a view and every row of it. Holds one shard's lock at a time.
+    /// Removes a view and all its rows. Holds one shard's lock at a time.
     pub fn drop_view(&self, view: ViewId) {
         self.core.views.remove(view);
         for shard in &self.core.shards {
@@ -340,30 +359,30 @@ impl Table {
         }
     }
 
-    /// How much of a view there is.
+    /// Returns the counts of a view.
     #[must_use]
     pub fn counts(&self, view: ViewId) -> ViewCounts {
         self.core.views.with(view, |view| view.counts()).unwrap_or_default()
     }
 
-    /// Every view that the table has heard of.
+    /// Returns every view of the table.
     #[must_use]
     pub fn views(&self) -> Vec<(ViewId, Residency, ViewCounts)> {
         self.core.views.all()
     }
 
-    /// Makes room for this many rows, so that a snapshot's rows find their tables large enough.
+    /// Reserves memory for this number of rows, for a snapshot.
     pub fn reserve(&self, rows: usize) {
         let each = rows / self.core.shards.len();
-        // A sixteenth more, as hashing never spreads evenly.
+        // A sixteenth more, because hashing is never perfectly even.
         let each = each + each / 16;
         for shard in &self.core.shards {
             shard.0.write().rows.reserve(each, |row| self.core.hash_of(row));
         }
     }
 
-    /// Removes tombstones whose write is older than `before`, as a record of the log says that everybody does there.
-    /// Snapshots that are being read meanwhile still get them. Returns how many.
+    /// Removes tombstones whose write is older than `before`, when the log's record requires it.
+    /// Snapshots being read still return them. Returns their number.
     pub fn collect_tombstones(&self, before: Hlc) -> usize {
         let before = if active(Mutation::CollectTooMuch) { Hlc(u64::MAX) } else { before };
         let mut collected = 0;
@@ -393,14 +412,14 @@ impl Table {
         collected
     }
 
-    /// How many tombstones there are whose write is older than `before`.
+    /// Returns the number of tombstones whose write is older than `before`.
     #[must_use]
     pub fn tombstones_before(&self, before: Hlc) -> usize {
         let is_old = |row: &&Row| row.is_tombstone() && !is_miss(row) && row.header().version.hlc < before;
         self.core.shards.iter().map(|shard| shard.0.read().rows.iter().filter(is_old).count()).sum()
     }
 
-    /// Lets the eviction policy do its pending work now: for tests and for status.
+    /// Makes the eviction policy do its pending work now, for tests and status.
     pub fn settle(&self) {
         if let Some(policy) = &self.policy {
             policy.settle();
@@ -408,13 +427,13 @@ impl Table {
     }
 }
 
-/// A miss is remembered as the tombstone that every write outranks.
+/// Creates the entry of a remembered miss: a tombstone that every write outranks.
 fn remembered_miss(view: ViewId, key: &[u8], as_of: Lsn) -> Row {
     let version = Version { hlc: Hlc(0), region: Region::NONE };
     Row::new(RowMeta { view, event_time: EventTime(i64::MIN), version, lsn: as_of }, key, None)
 }
 
-/// Whether a tombstone is only a remembered miss, which no log knows of.
+/// Returns whether a tombstone is only a remembered miss, which is in no log.
 pub(crate) fn is_miss(row: &Row) -> bool {
     row.is_tombstone() && row.header().version.hlc == Hlc(0)
 }

@@ -1,4 +1,4 @@
-//! What a table knows of each view: how it is held and how much of it there is.
+//! What a table records about each view: how it is held, and how much of it.
 
 use crate::digest::Sums;
 use arc_swap::ArcSwap;
@@ -14,37 +14,38 @@ use std::sync::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Residency {
-    /// Every row: a key that is not held has no row.
+    /// Every row. A key that is not held has no row.
     #[default]
     Full,
-    /// Rows that were asked for, within the memory budget: of a key that is not held nothing is known.
+    /// Rows that were read, within the memory budget. Nothing is known about a key that is not
+    /// held.
     Resident,
 }
 
-/// How much of a view there is.
+/// The amount of a view that is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewCounts {
-    /// Rows, without tombstones.
+    /// The number of rows, without tombstones.
     pub rows: u64,
-    /// Tombstones and remembered misses.
+    /// The number of tombstones and remembered misses.
     pub absent: u64,
-    /// Memory of both, in bytes, with the table's own overhead.
+    /// The memory of both, in bytes, including the table's overhead.
     pub bytes: u64,
 }
 
-/// Memory that the table takes for an entry besides the row itself: its slot and its share of the free ones.
+/// The table's memory per entry, without the row: its slot, and its share of the free slots.
 const SLOT_LEN: u64 = 16;
 
-/// Memory of a row and its place in the table, in bytes, rounded as allocators do.
+/// Returns the memory of a row and its slot, in bytes, rounded like allocators do.
 pub(crate) fn footprint(row: &Row) -> u64 {
     (row.allocation_len() as u64).next_multiple_of(16) + SLOT_LEN
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    /// The sums of what was written; of no meaning once the view is resident.
+    /// The sums of what was written; meaningless once the view is resident.
     pub(crate) kept: Sums,
-    /// The sums of what is there, as far as a scrub has come.
+    /// The sums of what is in memory, as far as the scrub has advanced.
     pub(crate) scrubbed: Sums,
     residency: AtomicU8,
     rows: AtomicU64,
@@ -67,10 +68,10 @@ impl View {
         self.bytes.fetch_add(footprint(row), Relaxed);
     }
 
-    /// A row has taken another's place.
+    /// Updates the counts for a replaced row.
     #[inline]
     pub(crate) fn replaced(&self, old: &Row, new: &Row) {
-        // Nearly all replace their like, and each count costs all cores.
+        // Nearly always nothing changes, and each counter update costs all cores.
         if old.is_tombstone() != new.is_tombstone() || footprint(old) != footprint(new) {
             self.added(new);
             self.removed(old);
@@ -86,7 +87,7 @@ impl View {
 
 type ById = HashMap<ViewId, Arc<View>, foldhash::fast::FixedState>;
 
-/// The views of a table. Read on every access, changed only by changes of the catalogue.
+/// The views of a table. Read on every access, changed only by catalogue changes.
 #[derive(Debug, Default)]
 pub(crate) struct Views {
     by_id: ArcSwap<ById>,
@@ -94,7 +95,7 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    /// Calls `f` with the view, which is made as full when it is not there.
+    /// Calls `f` with the view, which is created as full if it does not exist.
     pub(crate) fn with_or_make<R>(&self, id: ViewId, f: impl FnOnce(&View) -> R) -> R {
         match self.by_id.load().get(&id) {
             Some(view) => f(view),
@@ -102,7 +103,7 @@ impl Views {
         }
     }
 
-    /// Calls `f` with the view, when it is there.
+    /// Calls `f` with the view, if it exists.
     pub(crate) fn with<R>(&self, id: ViewId, f: impl FnOnce(&View) -> R) -> Option<R> {
         self.by_id.load().get(&id).map(|view| f(view))
     }
@@ -119,7 +120,7 @@ impl Views {
         self.by_id.load().iter().map(|(id, view)| (*id, view.residency(), view.counts())).collect()
     }
 
-    /// The full views, by number.
+    /// Returns the full views, sorted by ID.
     pub(crate) fn all_full(&self) -> Vec<(ViewId, Arc<View>)> {
         let views = self.by_id.load();
         let mut full: Vec<_> = (views.iter())

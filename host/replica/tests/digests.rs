@@ -1,4 +1,5 @@
-//! Digests: equal exactly when rows are, whatever the history; scrubs and repairs while writes go on.
+//! Digests are equal exactly when rows are, whatever the history; scrubs and repairs run during
+//! writes.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
@@ -12,7 +13,7 @@ use littoral_model::{
     version::Version,
     view::ViewId,
 };
-use littoral_replica::{BucketPart, Config, Finding, Mode, Residency, Table};
+use littoral_replica::{BucketChunk, Config, Finding, Mode, Residency, Table};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -72,7 +73,7 @@ fn contents(table: &Arc<Table>) -> BTreeMap<Vec<u8>, (i64, u64, Vec<u8>, bool)> 
 
 proptest! {
     #[test]
-    fn kept_sums_are_those_of_the_rows_after_any_history(steps in prop::collection::vec(step(), 0..200)) {
+    fn kept_sums_match_the_rows_after_any_history(steps in prop::collection::vec(step(), 0..200)) {
         let table = table();
         for (step, lsn) in steps.iter().zip(1..) {
             apply(&table, lsn, step);
@@ -96,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn records_that_come_again_change_nothing(
+    fn repeated_records_change_nothing(
         steps in prop::collection::vec((0..9_u8, 0..4_i64, prop::option::of(any::<u8>())), 1..60),
         again in any::<prop::sample::Index>(),
     ) {
@@ -112,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_read_across_collecting_and_the_tail_make_the_same_rows(
+    fn a_snapshot_read_during_collection_plus_the_tail_gives_the_same_rows(
         steps in prop::collection::vec(step(), 1..80),
         cut in any::<prop::sample::Index>(),
         reads in prop::collection::vec(0..4_usize, 80),
@@ -140,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn a_scrub_among_writes_finds_the_damage_and_only_that(
+    fn a_scrub_during_writes_finds_exactly_the_corruption(
         steps in prop::collection::vec(step(), 1..80),
         harmed in prop::option::of(any::<prop::sample::Index>()),
         overwritten in any::<bool>(),
@@ -167,16 +168,17 @@ proptest! {
                 apply(&table, lsn, &Step::Put { key, event: lsn as i64, body: (key % 5 > 0).then_some(key) });
             }
         }
-        let spoilt = scrub.finish(Finding::Adopt);
-        let found: Vec<u8> = spoilt.into_iter().flat_map(|spoilt| spoilt.buckets).collect();
-        // What was written over is damaged no more, and has left the sums as it came into them.
+        let corrupted = scrub.finish(Finding::Adopt);
+        let found: Vec<u8> = corrupted.into_iter().flat_map(|corrupted| corrupted.buckets).collect();
+        // An overwritten row is no longer corrupted, and its removal subtracted what its insertion
+        // added.
         let left = harmed.filter(|_| !overwritten);
         prop_assert_eq!(found, left.iter().map(|key| bucket_of(key)).collect::<Vec<u8>>());
         prop_assert_eq!(kept(&table), added_up(&table));
     }
 
     #[test]
-    fn mending_every_bucket_makes_any_replica_the_leaders(
+    fn repairing_every_bucket_makes_a_replica_equal_to_the_leader(
         leaders in prop::collection::vec(step(), 1..80),
         ours in prop::collection::vec(step(), 0..80),
     ) {
@@ -196,7 +198,7 @@ proptest! {
                 let (rows, more) = leader.bucket(VIEW, bucket, after.as_deref(), 1);
                 let through = rows.last().filter(|_| more).map(|row| row.key().to_vec());
                 let as_of = Lsn(1_000);
-                edge.mend(&BucketPart { view: VIEW, bucket, after, through: through.clone(), as_of, rows });
+                edge.repair(&BucketChunk { view: VIEW, bucket, after, through: through.clone(), as_of, rows });
                 after = through;
                 if after.is_none() {
                     break;
@@ -209,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn buckets_that_come_late_change_nothing_that_is_right(
+    fn buckets_that_arrive_late_change_no_correct_row(
         steps in prop::collection::vec(step(), 1..80),
         read_at in any::<prop::sample::Index>(),
     ) {
@@ -225,7 +227,7 @@ proptest! {
             apply(&edge, index as u64 + 1, step);
         }
         for (bucket, rows) in late {
-            edge.mend(&BucketPart { view: VIEW, bucket, after: None, through: None, as_of: Lsn(read_at as u64), rows });
+            edge.repair(&BucketChunk { view: VIEW, bucket, after: None, through: None, as_of: Lsn(read_at as u64), rows });
         }
         prop_assert_eq!(contents(&leader), contents(&edge));
         prop_assert_eq!(kept(&edge), added_up(&edge));
@@ -233,10 +235,10 @@ proptest! {
 }
 
 #[test]
-fn what_the_feed_has_brought_since_is_not_taken_back() {
+fn a_repair_keeps_later_records_of_the_feed() {
     let table = table();
     apply(&table, 9, &Step::Put { key: 1, event: 9, body: Some(9) });
-    let stale = BucketPart {
+    let stale = BucketChunk {
         view: VIEW,
         bucket: bucket_of(&[1]),
         after: None,
@@ -244,10 +246,10 @@ fn what_the_feed_has_brought_since_is_not_taken_back() {
         as_of: Lsn(8),
         rows: vec![row(3, 1, 3, Some(3))],
     };
-    table.mend(&stale);
+    table.repair(&stale);
     assert_eq!(contents(&table)[&vec![1]].1, 9);
-    table.mend(&BucketPart { rows: Vec::new(), ..stale.clone() });
+    table.repair(&BucketChunk { rows: Vec::new(), ..stale.clone() });
     assert_eq!(contents(&table).len(), 1);
-    table.mend(&BucketPart { as_of: Lsn(9), rows: Vec::new(), ..stale });
+    table.repair(&BucketChunk { as_of: Lsn(9), rows: Vec::new(), ..stale });
     assert!(contents(&table).is_empty());
 }

@@ -1,4 +1,4 @@
-//! The table as leaders and edges use it.
+//! The table as used by leaders and edges.
 
 use littoral_model::{
     entity_key::KeyBatch,
@@ -10,7 +10,7 @@ use littoral_model::{
     version::Version,
     view::ViewId,
 };
-use littoral_replica::{Applied, Config, Filled, Held, Mode, Residency, Table};
+use littoral_replica::{Applied, Config, FillOutcome, Held, Mode, Residency, Table};
 use std::{collections::BTreeMap, sync::Arc};
 
 const FULL: ViewId = ViewId(1);
@@ -43,12 +43,12 @@ fn held(table: &Table, view: ViewId, key: u64) -> Option<u64> {
     }
 }
 
-fn fill(table: &Table, key: u64, row: Option<Row>, as_of: u64) -> Filled {
+fn fill(table: &Table, key: u64, row: Option<Row>, as_of: u64) -> FillOutcome {
     table.fill(RESIDENT, &key.to_le_bytes(), row, Lsn(as_of))
 }
 
 #[test]
-fn merging_keeps_the_greater_rank_whatever_the_order() {
+fn merging_keeps_the_greater_rank_in_any_order() {
     let table = table(1 << 20);
     assert_eq!(table.apply(row(FULL, 1, 5, 10, Some(b"xx")), LatestEvent, Mode::InsertAll), Applied::Inserted);
     assert_eq!(table.apply(row(FULL, 1, 6, 9, Some(b"xx")), LatestEvent, Mode::InsertAll), Applied::Outranked);
@@ -78,36 +78,40 @@ fn counts_follow_every_change() {
 }
 
 #[test]
-fn a_resident_view_is_updated_only_where_it_is_held() {
+fn a_resident_view_updates_only_held_keys() {
     let table = table(1 << 20);
     assert_eq!(table.apply(put(RESIDENT, 1, 5), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
-    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 5)), 5), Filled::Taken);
+    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 5)), 5), FillOutcome::Inserted);
     assert_eq!(table.apply(put(RESIDENT, 1, 6), LatestEvent, Mode::UpdateHeld), Applied::Replaced);
     assert_eq!(held(&table, RESIDENT, 1), Some(6));
-    assert_eq!(fill(&table, 2, None, 6), Filled::Taken);
+    assert_eq!(fill(&table, 2, None, 6), FillOutcome::Inserted);
     assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Absent), "the miss is remembered");
     assert_eq!(table.apply(put(RESIDENT, 2, 7), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
     assert!(
         matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown),
         "a write ends a remembered miss; whether a deletion outranks it is for the leader to say"
     );
-    assert_eq!(table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9)), Filled::NotKept, "full views are never filled");
+    assert_eq!(
+        table.fill(FULL, &1_u64.to_le_bytes(), None, Lsn(9)),
+        FillOutcome::NotKept,
+        "full views are never filled"
+    );
 }
 
 #[test]
-fn a_fill_that_the_feed_has_overtaken_is_refused() {
+fn a_fill_that_the_feed_has_overtaken_is_rejected() {
     let table = table(1 << 20);
     table.apply(put(RESIDENT, 1, 5), LatestEvent, Mode::UpdateHeld);
-    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 3)), 4), Filled::Overtaken { needs: Lsn(5) });
-    assert_eq!(fill(&table, 1, None, 4), Filled::Overtaken { needs: Lsn(5) });
+    assert_eq!(fill(&table, 1, Some(put(RESIDENT, 1, 3)), 4), FillOutcome::Overtaken { needs: Lsn(5) });
+    assert_eq!(fill(&table, 1, None, 4), FillOutcome::Overtaken { needs: Lsn(5) });
     assert!(matches!(table.get(RESIDENT, &1_u64.to_le_bytes()), Held::Unknown));
     let floor = Table::new(Config { resident_bytes: Some(1 << 20), floor: Lsn(9), ..Config::default() });
     floor.set_residency(RESIDENT, Residency::Resident);
-    assert_eq!(fill(&floor, 1, None, 8), Filled::Overtaken { needs: Lsn(9) });
+    assert_eq!(fill(&floor, 1, None, 8), FillOutcome::Overtaken { needs: Lsn(9) });
 }
 
 #[test]
-fn remembered_misses_are_bounded_and_no_snapshot_holds_them() {
+fn remembered_misses_are_bounded_and_not_in_snapshots() {
     let table = Arc::new(table(1 << 20));
     for key in 0..50 {
         fill(&table, key, None, 1);
@@ -119,7 +123,7 @@ fn remembered_misses_are_bounded_and_no_snapshot_holds_them() {
 }
 
 #[test]
-fn resident_rows_stay_within_their_memory() {
+fn resident_rows_stay_within_their_budget() {
     let table = table(100_000);
     for key in 0..10_000 {
         fill(&table, key, Some(put(RESIDENT, key, 1)), 1);
@@ -129,7 +133,11 @@ fn resident_rows_stay_within_their_memory() {
     assert!(counts.bytes <= 100_000 && counts.rows > 50, "{counts:?}");
     assert_eq!(counts.rows as usize, table.len());
     let gone = (0..10_000).find(|key| held(&table, RESIDENT, *key).is_none()).expect("some were evicted");
-    assert_eq!(fill(&table, gone, Some(put(RESIDENT, gone, 1)), 1), Filled::Taken, "what was evicted comes back");
+    assert_eq!(
+        fill(&table, gone, Some(put(RESIDENT, gone, 1)), 1),
+        FillOutcome::Inserted,
+        "an evicted row can be filled again"
+    );
 }
 
 #[test]
@@ -145,7 +153,7 @@ fn a_full_view_that_becomes_resident_shrinks_to_the_budget() {
 }
 
 #[test]
-fn a_batch_answers_in_order_and_names_what_is_unknown() {
+fn a_batch_answers_in_order_and_lists_unknown_keys() {
     let table = table(1 << 20);
     for key in 0..100 {
         table.apply(put(FULL, key, key + 1), LatestEvent, Mode::InsertAll);
@@ -163,7 +171,7 @@ fn a_batch_answers_in_order_and_names_what_is_unknown() {
 }
 
 #[test]
-fn pages_go_through_a_view_by_key() {
+fn pages_return_a_view_in_key_order() {
     let table = table(1 << 20);
     let mut expected = BTreeMap::new();
     for key in 0..257 {
@@ -187,7 +195,7 @@ fn pages_go_through_a_view_by_key() {
 }
 
 #[test]
-fn chunks_are_bounded_and_hold_every_row_once() {
+fn chunks_are_bounded_and_contain_every_row_once() {
     let table = Arc::new(table(1 << 20));
     for key in 0..1_000 {
         table.apply(put(FULL, key, key + 1), LatestEvent, Mode::InsertAll);
@@ -199,13 +207,15 @@ fn chunks_are_bounded_and_hold_every_row_once() {
     assert_eq!(lsns, (1..=1_000).collect::<Vec<_>>());
 }
 
-/// Fills, the feed and evictions from several threads: nothing deadlocks, no key is left older than its last record.
+/// Runs fills, the feed and evictions in several threads: nothing deadlocks, and no key stays
+/// older than its last record.
 #[test]
 fn fills_and_the_feed_race_without_loss() {
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
     const KEYS: u64 = 64;
     let table = Arc::new(table(6_000));
-    // The leader: per key, the last record; a key's number is its last record's modulo.
+    // The leader's last record of each key; record `n` belongs to key `n` modulo the number of
+    // keys.
     let head = Arc::new(AtomicU64::new(0));
     let applied = Arc::new(AtomicU64::new(0));
     let last_of = |key: u64, head: u64| -> Option<u64> {
@@ -249,11 +259,11 @@ fn fills_and_the_feed_race_without_loss() {
 }
 
 #[test]
-fn a_late_event_never_brings_back_a_row_that_the_leader_holds_as_deleted() {
+fn a_late_event_never_restores_a_row_that_the_leader_has_deleted() {
     let table = table(1 << 20);
-    // The leader has a deletion of a later event, and says of it only that there is no row.
-    assert_eq!(fill(&table, 2, None, 5), Filled::Taken);
+    // The leader has a deletion of a later event, and its reply only states that there is no row.
+    assert_eq!(fill(&table, 2, None, 5), FillOutcome::Inserted);
     assert_eq!(table.apply(put(RESIDENT, 2, 6), LatestEvent, Mode::UpdateHeld), Applied::NotHeld);
-    assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown), "the leader is asked");
+    assert!(matches!(table.get(RESIDENT, &2_u64.to_le_bytes()), Held::Unknown), "the leader must be queried");
     assert_eq!(table.counts(RESIDENT).absent, 0);
 }

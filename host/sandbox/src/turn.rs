@@ -185,7 +185,7 @@ impl Future for Waits {
         let mut state = self.state.lock();
         let State { wakers, made } = &mut *state;
         Poll::Ready(match made {
-            Some(Made::Outputs(outputs)) => Ok(outputs.part(self.rows.clone())),
+            Some(Made::Outputs(outputs)) => Ok(outputs.slice(self.rows.clone())),
             Some(Made::Failed(error)) => Err(Ended::Failed(error.clone())),
             // A future that is done is not asked again.
             Some(Made::Apart(calls)) => match calls[self.at].take() {

@@ -1,4 +1,4 @@
-//! Calls and their answers as frames.
+//! Calls and their replies as frames.
 
 use crate::{
     Outgoing, REPLY_LEN_MAX, REQUEST_LEN_MAX,
@@ -10,27 +10,24 @@ use littoral_model::entity_key::KEY_LEN_MAX;
 use littoral_protocol::call::{Answer, Call, Reply, Request};
 
 const REQUEST: &str = "call";
-const REPLY: &str = "answer to a call";
+const REPLY: &str = "reply to a call";
 
-/// What a row of a write takes besides its key and values, in bytes, about.
+/// The approximate overhead of a row in a write, in bytes, without key and values.
 const ROW_OVERHEAD: usize = 20;
 
 /// Appends a call.
 ///
 /// # Errors
-/// [`Error::TooLong`] when it is beyond [`REQUEST_LEN_MAX`]; nothing was appended.
+/// [`Error::TooLong`] if it exceeds [`REQUEST_LEN_MAX`]; nothing is appended.
 pub fn push_request(out: &mut Outgoing, request: &Request) -> Result<(), Error> {
     if let Call::Write(write) = &request.call {
-        // A buffer that grows bit by bit is copied as often as it doubles.
+        // Reserve once, because a buffer that grows repeatedly copies its contents each time.
         out.reserve(write.rows.payload_len() + ROW_OVERHEAD * write.rows.len());
     }
     out.push(REQUEST, request, REQUEST_LEN_MAX)
 }
 
-/// Reads a call. Batches of keys and rows are checked: their ranges lie within their bytes.
-///
-/// # Errors
-/// [`Error::Malformed`].
+/// Decodes a call and validates it: the ranges of key and row batches must lie within their bytes.
 pub fn request(payload: &[u8]) -> Result<Request, Error> {
     let request: Request = decode(payload, REQUEST)?;
     let sound = match &request.call {
@@ -44,10 +41,10 @@ pub fn request(payload: &[u8]) -> Result<Request, Error> {
     if sound { Ok(request) } else { Err(malformed(REQUEST, "its keys or rows lie outside its bytes")) }
 }
 
-/// Appends an answer.
+/// Appends a reply.
 ///
 /// # Errors
-/// [`Error::TooLong`] when it is beyond [`REPLY_LEN_MAX`]; nothing was appended.
+/// [`Error::TooLong`] if it exceeds [`REPLY_LEN_MAX`]; nothing is appended.
 pub fn push_reply(out: &mut Outgoing, reply: &Reply) -> Result<(), Error> {
     match &reply.answer {
         Answer::Read(Ok(read)) => {
@@ -58,22 +55,16 @@ pub fn push_reply(out: &mut Outgoing, reply: &Reply) -> Result<(), Error> {
     }
 }
 
-/// Reads an answer.
-///
-/// # Errors
-/// [`Error::Malformed`].
+/// Decodes a reply.
 pub fn reply(payload: &Bytes) -> Result<Reply, Error> {
     decode(payload, REPLY)
 }
 
-/// The numbers of [`Answer::Read`] and of `Ok`; a test holds them against serde's.
+/// The variant numbers of [`Answer::Read`] and of `Ok`; a test compares them with serde's.
 const READ: u32 = 0;
 const RESULT_OK: u32 = 0;
 
-/// The number of the call that an answer is for, without reading the answer.
-///
-/// # Errors
-/// [`Error::Malformed`].
+/// Returns the number of the call that a reply belongs to, without decoding the reply.
 pub fn reply_id(payload: &[u8]) -> Result<u64, Error> {
     postcard::take_from_bytes(payload).map(|(id, _)| id).map_err(|error| malformed(REPLY, error))
 }

@@ -1,21 +1,21 @@
-//! Cuts a stream of bytes, in whatever pieces it arrives, into frames.
+//! Splits a stream of bytes, which arrives in pieces of any length, into frames.
 
 use crate::{HEADER_LEN, error::Error};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The first reservation for a frame that arrives in pieces, in bytes; it doubles as the frame proves to be coming, so
-/// that a peer that only announces a long frame costs nothing.
+/// The first reservation for a frame that arrives in pieces, in bytes. It doubles as the frame
+/// arrives, so a peer that only announces a long frame costs nothing.
 const FIRST_RESERVATION: usize = 64 << 10;
 
-/// Cuts a stream into payloads. A frame that lies within one piece is handed on without a copy, one that is spread
-/// over pieces is put together once.
+/// Splits a stream into payloads. A frame that lies within one piece is returned without a copy;
+/// one that spans pieces is assembled once.
 #[derive(Debug)]
 pub struct Decoder {
     len_max: usize,
     pieces: VecDeque<Bytes>,
-    /// The beginning of a frame whose end has not arrived.
+    /// The start of a frame whose end has not arrived.
     partial: BytesMut,
 }
 
@@ -26,24 +26,22 @@ struct Header {
 }
 
 impl Decoder {
-    /// A decoder that takes payloads of at most `len_max` bytes.
+    /// Creates a decoder that accepts payloads of at most `len_max` bytes.
     #[must_use]
     pub fn new(len_max: usize) -> Self {
         Self { len_max, pieces: VecDeque::new(), partial: BytesMut::new() }
     }
 
-    /// Adds the next piece of the stream. Call [`Decoder::next_payload`] until it says `None` before adding another,
-    /// or pieces pile up.
+    /// Adds the next piece of the stream. The caller then calls [`Decoder::next_payload`] until it
+    /// returns `None`, so that pieces do not accumulate.
     pub fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.pieces.push_back(piece);
         }
     }
 
-    /// The next frame's payload, checked against its checksum; `None` when more bytes are needed.
-    ///
-    /// # Errors
-    /// [`Error::TooLong`] and [`Error::Checksum`]. The decoder must not be used after one.
+    /// Returns the next frame's payload after checking its checksum; `None` if more bytes are
+    /// needed.
     pub fn next_payload(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
@@ -62,10 +60,7 @@ impl Decoder {
         }
     }
 
-    /// Checks that the stream has not ended within a frame.
-    ///
-    /// # Errors
-    /// [`Error::Truncated`], [`Error::TooLong`].
+    /// Checks that the stream did not end within a frame.
     pub fn finish(&self) -> Result<(), Error> {
         let have = self.partial.len() + self.pieces.iter().map(Bytes::len).sum::<usize>();
         if have == 0 {
@@ -75,7 +70,8 @@ impl Decoder {
         Err(Error::Truncated { what: "stream of frames", needed: HEADER_LEN + payload, have })
     }
 
-    /// Moves bytes of the first piece to the frame in the making; its payload when it is complete.
+    /// Moves bytes of the first piece to the partial frame. Returns its payload when it is
+    /// complete.
     fn gather(&mut self) -> Result<Option<Bytes>, Error> {
         let known = header(&self.partial, self.len_max)?;
         let frame_len = HEADER_LEN + known.map_or(0, |header| header.len);
@@ -106,7 +102,7 @@ impl Decoder {
     }
 }
 
-/// The header, when it is there; refused when it announces too much.
+/// Parses the header, if it has arrived; rejects a header that announces too long a payload.
 fn header(bytes: &[u8], len_max: usize) -> Result<Option<Header>, Error> {
     let Some((header, _)) = bytes.split_first_chunk::<HEADER_LEN>() else { return Ok(None) };
     let [a, b, c, d, e, f, g, h] = *header;

@@ -1,4 +1,4 @@
-//! Postcard straight into a buffer that is already there.
+//! Encodes with postcard directly into an existing buffer.
 
 use crate::error::{Error, malformed};
 use postcard::ser_flavors::Flavor;
@@ -69,7 +69,7 @@ pub(crate) fn split_entry<'a>(block: &mut &'a [u8], what: &'static str) -> Optio
     }
 }
 
-/// Decodes a whole payload: what follows the value is an error too.
+/// Decodes a whole payload; bytes after the value are an error.
 pub(crate) fn decode<'a, T: serde::Deserialize<'a>>(payload: &'a [u8], what: &'static str) -> Result<T, Error> {
     match postcard::take_from_bytes(payload) {
         Ok((value, [])) => Ok(value),

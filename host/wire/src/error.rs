@@ -1,43 +1,43 @@
-//! What can be wrong with bytes from a peer.
+//! Errors in bytes from a peer.
 
-/// Why bytes are not what they should be. After any of these the stream they came from has lost its footing: it must
-/// be closed, and nothing of the frame at fault was handed on.
+/// Why bytes are rejected. After any of these errors the stream cannot continue and must be
+/// closed; nothing of the faulty frame was returned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The frame announces, or a message has, a payload beyond the bound.
-    #[error("frame of {len} bytes is longer than the {len_max} allowed here")]
+    /// The frame announces, or a message has, a payload that exceeds the limit.
+    #[error("frame of {len} bytes exceeds the maximum of {len_max}")]
     TooLong {
         /// The payload's length, in bytes.
         len: usize,
-        /// The bound of this direction, in bytes.
+        /// The limit in this direction, in bytes.
         len_max: usize,
     },
-    /// The payload is not what the sender hashed.
-    #[error("frame of {len} bytes is damaged: its checksum is {found:08x}, its header says {expected:08x}")]
+    /// The payload does not match the sender's checksum.
+    #[error("frame of {len} bytes is damaged: its checksum is {found:08x}, its header states {expected:08x}")]
     Checksum {
         /// The payload's length, in bytes.
         len: usize,
-        /// What the header says.
+        /// The checksum in the header.
         expected: u32,
-        /// What the payload has.
+        /// The checksum of the payload.
         found: u32,
     },
-    /// The payload is whole, but no message of this direction.
+    /// The payload is intact, but is not a message of this direction.
     #[error("malformed {what}: {reason}")]
     Malformed {
-        /// What was being read.
+        /// What was being decoded.
         what: &'static str,
         /// What is wrong with it.
         reason: String,
     },
     /// The stream ended within a frame, or a block within an entry.
-    #[error("{what} ends early: {needed} bytes needed, {have} there")]
+    #[error("{what} is truncated: {needed} bytes needed, got {have}")]
     Truncated {
-        /// What was being read.
+        /// What was being decoded.
         what: &'static str,
-        /// Bytes needed.
+        /// The number of bytes needed.
         needed: usize,
-        /// Bytes there.
+        /// The number of bytes available.
         have: usize,
     },
 }

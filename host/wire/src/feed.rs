@@ -25,15 +25,12 @@ pub(crate) const DOWNSTREAM: &str = "message of a publisher";
 /// Appends a subscriber's message.
 ///
 /// # Errors
-/// [`Error::TooLong`] when it names too many views.
+/// [`Error::TooLong`] if it names too many views.
 pub fn push_upstream(out: &mut Outgoing, message: &Upstream) -> Result<(), Error> {
     out.push(UPSTREAM, message, UPSTREAM_LEN_MAX)
 }
 
-/// Reads a subscriber's message.
-///
-/// # Errors
-/// [`Error::Malformed`].
+/// Decodes a subscriber's message.
 pub fn upstream(payload: &[u8]) -> Result<Upstream, Error> {
     decode(payload, UPSTREAM)
 }
@@ -41,7 +38,7 @@ pub fn upstream(payload: &[u8]) -> Result<Upstream, Error> {
 /// Appends a publisher's message. Blocks of rows and records are shared, not copied.
 ///
 /// # Errors
-/// [`Error::TooLong`] when it is beyond [`DOWNSTREAM_LEN_MAX`].
+/// [`Error::TooLong`] if it exceeds [`DOWNSTREAM_LEN_MAX`].
 pub fn push_downstream(out: &mut Outgoing, message: &Downstream) -> Result<(), Error> {
     match message {
         Downstream::SnapshotRows { rows, bytes } => {
@@ -54,21 +51,21 @@ pub fn push_downstream(out: &mut Outgoing, message: &Downstream) -> Result<(), E
     }
 }
 
-/// A catalogue's bytes, for [`push_snapshot_begin`].
+/// Encodes a catalogue for [`push_snapshot_begin`].
 ///
 /// # Errors
-/// [`Error::Malformed`] when it cannot be encoded.
+/// [`Error::Malformed`] if it cannot be encoded.
 pub fn catalogue_bytes(catalogue: &Arc<Catalogue>) -> Result<Bytes, Error> {
     let mut bytes = Vec::new();
     append(&mut bytes, DOWNSTREAM, catalogue)?;
     Ok(bytes.into())
 }
 
-/// Appends a snapshot's beginning whose catalogue's bytes are shared by every stream: they are `catalogue`, and not those of the
-/// message. Any other message is appended as it is.
+/// Appends the start of a snapshot with the encoded `catalogue`, which all streams share, in place
+/// of the message's. Any other message is appended unchanged.
 ///
 /// # Errors
-/// As [`push_downstream`].
+/// As for [`push_downstream`].
 pub fn push_snapshot_begin(out: &mut Outgoing, message: &Downstream, catalogue: &Bytes) -> Result<(), Error> {
     let Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue: _, rows_estimate } = message
     else {
@@ -78,28 +75,25 @@ pub fn push_snapshot_begin(out: &mut Outgoing, message: &Downstream, catalogue: 
     out.push_around(DOWNSTREAM, (&head, catalogue, Some(*rows_estimate)), DOWNSTREAM_LEN_MAX)
 }
 
-/// A checkpoint's bytes, for [`push_checkpoint`].
+/// Encodes a checkpoint for [`push_checkpoint`].
 ///
 /// # Errors
-/// [`Error::Malformed`] when it cannot be encoded.
+/// [`Error::Malformed`] if it cannot be encoded.
 pub fn checkpoint_bytes(checkpoint: &Arc<Checkpoint>) -> Result<Bytes, Error> {
     let mut bytes = Vec::new();
     append(&mut bytes, DOWNSTREAM, checkpoint)?;
     Ok(bytes.into())
 }
 
-/// Appends a checkpoint whose bytes are shared by every stream.
+/// Appends an encoded checkpoint, which all streams share.
 ///
 /// # Errors
-/// As [`push_downstream`].
+/// As for [`push_downstream`].
 pub fn push_checkpoint(out: &mut Outgoing, checkpoint: &Bytes) -> Result<(), Error> {
     out.push_around(DOWNSTREAM, (&CHECKPOINT, checkpoint, None), DOWNSTREAM_LEN_MAX)
 }
 
-/// Reads a publisher's message. Blocks of rows and records share the payload's memory.
-///
-/// # Errors
-/// [`Error::Malformed`].
+/// Decodes a publisher's message. Blocks of rows and records share the payload's memory.
 pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     Ok(match decode(payload, DOWNSTREAM)? {
         Borrowed::Hello(hello) => Downstream::Hello(hello),
@@ -119,13 +113,13 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     })
 }
 
-/// The numbers of [`Downstream`]'s variants whose bytes are shared; a test holds them against serde's.
+/// The numbers of [`Downstream`]'s variants with shared bytes; a test compares them with serde's.
 const SNAPSHOT_BEGIN: u32 = 1;
 const SNAPSHOT_ROWS: u32 = 2;
 const RECORDS: u32 = 4;
 const CHECKPOINT: u32 = 7;
 
-/// [`Downstream`] with its blocks borrowed, so that they can be cut from the payload instead of copied.
+/// [`Downstream`] with borrowed blocks, so that they can be sliced from the payload instead of copied.
 #[derive(Deserialize)]
 enum Borrowed<'a> {
     Hello(PublisherHello),

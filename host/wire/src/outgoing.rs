@@ -1,4 +1,4 @@
-//! Frames on their way to a socket.
+//! Frames waiting to be written to a socket.
 
 use crate::{HEADER_LEN, encode, error::Error};
 use bytes::Bytes;
@@ -6,13 +6,13 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// A tail at least this long, in bytes, is shared with the frame instead of copied into it.
+/// The minimum length, in bytes, at which a frame's tail is shared instead of copied.
 const SHARED_LEN_MIN: usize = 16 << 10;
-/// Small frames are put together into pieces of about this length, in bytes.
+/// The approximate length, in bytes, of the pieces into which small frames are gathered.
 const PIECE_LEN: usize = 64 << 10;
 
-/// Encoded frames in order: small ones lie back to back, so that many of them leave in one write; the bytes of large
-/// ones are shared, not copied.
+/// Encoded frames in order. Small frames are adjacent, so that many leave in one write. The bytes
+/// of large frames are shared, not copied.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     pieces: VecDeque<Piece>,
@@ -26,35 +26,36 @@ pub struct Outgoing {
 pub struct Piece {
     /// The bytes.
     pub bytes: Bytes,
-    /// Whether other streams send the same bytes from the same memory, so that one stream more costs none.
+    /// Whether other streams send the same bytes from the same memory, so that another stream
+    /// costs none.
     pub common: bool,
 }
 
 impl Outgoing {
-    /// Bytes that wait.
+    /// Returns the number of waiting bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Bytes that wait and whose memory is this stream's own.
+    /// Returns the number of waiting bytes in memory that only this stream uses.
     #[must_use]
     pub fn own_len(&self) -> usize {
         self.len - self.common_len
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Takes the next bytes to send; `None` when nothing waits.
+    /// Removes and returns the next bytes to send; `None` if nothing waits.
     pub fn pop(&mut self) -> Option<Bytes> {
         self.pop_piece().map(|piece| piece.bytes)
     }
 
-    /// As [`Self::pop`], with whose memory it is.
+    /// Like [`Self::pop`], but also states whether the memory is shared.
     pub fn pop_piece(&mut self) -> Option<Piece> {
         let piece = match self.pieces.pop_front() {
             Some(piece) => piece,
@@ -68,12 +69,12 @@ impl Outgoing {
         Some(piece)
     }
 
-    /// Drops everything that waits.
+    /// Discards all waiting bytes.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Makes room for a frame of about so many bytes.
+    /// Reserves memory for a frame of about this number of bytes.
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.small.reserve(bytes.min(u32::MAX as usize));
     }
@@ -81,16 +82,16 @@ impl Outgoing {
     /// Appends a frame whose payload is the message's postcard bytes.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the payload is longer than `len_max`; nothing was appended.
+    /// [`Error::TooLong`] if the payload exceeds `len_max`; nothing is appended.
     pub(crate) fn push(&mut self, what: &'static str, message: &impl Serialize, len_max: usize) -> Result<(), Error> {
         self.push_with_tail(what, message, None, len_max)
     }
 
-    /// Appends a frame whose payload is `head` and, behind its length, `tail`: the postcard bytes of a struct that
-    /// ends with bytes.
+    /// Appends a frame whose payload is `head`, then the length of `tail`, then `tail`. These are
+    /// the postcard bytes of a struct that ends with bytes.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the payload is longer than `len_max`; nothing was appended.
+    /// [`Error::TooLong`] if the payload exceeds `len_max`; nothing is appended.
     pub(crate) fn push_with_tail(
         &mut self,
         what: &'static str,
@@ -116,11 +117,11 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Appends a frame whose payload is `head`, then `common`, which is encoded already, then `after`. Other streams send
-    /// `common` too: it is shared with them.
+    /// Appends a frame whose payload is `head`, then the encoded `common`, then `after`. The
+    /// memory of `common` is shared with other streams.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the payload is longer than `len_max`; nothing was appended.
+    /// [`Error::TooLong`] if the payload exceeds `len_max`; nothing is appended.
     pub(crate) fn push_around(
         &mut self,
         what: &'static str,
@@ -155,7 +156,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Fills the payload and the header; gives back the tail when it is to be shared.
+    /// Appends the payload and fills the header. Returns the tail if it is shared.
     fn append_payload(
         &mut self,
         what: &'static str,

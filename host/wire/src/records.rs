@@ -1,4 +1,5 @@
-//! Blocks of records: `u32 LE length | record's postcard bytes`, again and again. The disk and the feed hold them alike.
+//! Blocks of records: a sequence of `u32 LE length | record's postcard bytes`, on disk and on the
+//! feed.
 
 use crate::{
     encode::{self, decode, split_entry},
@@ -23,7 +24,7 @@ const RECORD: &str = "record";
 /// Appends a record to a block.
 ///
 /// # Errors
-/// [`Error::TooLong`] for one beyond 4 GiB; the block is as before.
+/// [`Error::TooLong`] if it exceeds 4 GiB; the block is unchanged.
 pub fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error> {
     match &record.payload {
         Payload::Row { .. } | Payload::Tombstone { .. } => row_record::push(block, record),
@@ -31,13 +32,13 @@ pub fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error> {
     }
 }
 
-/// A block's records, in order, each with its own bytes.
+/// Iterates over a block's records, in order.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     rest: &'a [u8],
 }
 
-/// The block's records, in order. An error ends the iteration.
+/// Iterates over a block's records, in order. An error ends the iteration.
 #[must_use]
 pub fn iter(block: &[u8]) -> Records<'_> {
     Records { rest: block }
@@ -55,10 +56,7 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// The chain hash of the block's last record; `None` for an empty block.
-///
-/// # Errors
-/// [`Error::Truncated`], [`Error::Malformed`].
+/// Returns the chain hash of the block's last record; `None` for an empty block.
 pub fn last_chain(block: &[u8]) -> Result<Option<ChainHash>, Error> {
     let (mut rest, mut last) = (block, None);
     while let Some(entry) = split_entry(&mut rest, RECORD) {
@@ -67,10 +65,10 @@ pub fn last_chain(block: &[u8]) -> Result<Option<ChainHash>, Error> {
     last.map(|entry| decode::<Record<'_>>(entry, RECORD).map(|record| record.chain)).transpose()
 }
 
-/// The beginning of a dense block that starts with record `first`, up to and with record `last`.
+/// Returns the start of a dense block whose first record is `first`, up to and including `last`.
 ///
 /// # Errors
-/// [`Error::Truncated`] when the block ends before.
+/// [`Error::Truncated`] if the block ends earlier.
 pub fn through(block: &Bytes, first: Lsn, last: Lsn) -> Result<Bytes, Error> {
     let mut rest = &block[..];
     for _ in first.0..=last.0 {
@@ -82,11 +80,11 @@ pub fn through(block: &Bytes, first: Lsn, last: Lsn) -> Result<Bytes, Error> {
     Ok(block.slice(..block.len() - rest.len()))
 }
 
-/// Keeps what a subscriber needs. It follows the catalogue through the records, as a view may be made or made anew under a
-/// wanted name at any time.
+/// Filters records for a subscriber. Tracks the catalogue through the records, because a view with
+/// a requested name may be created or recreated at any time.
 #[derive(Clone, Debug)]
 pub struct ViewFilter {
-    /// `None`: everything is wanted.
+    /// `None` if everything is requested.
     wanted: Option<Wanted>,
 }
 
@@ -96,13 +94,15 @@ enum Wanted {
         names: BTreeSet<String>,
         ids: BTreeSet<ViewId>,
     },
-    /// What originated in this region, and rows of others that came to it by no number of theirs.
+    /// Records that originated in this region, and other regions' rows that arrived without their
+    /// LSN.
     Origin(Region),
 }
 
 impl ViewFilter {
-    /// A filter for these views, at a publisher of region `own`. A catalogue that is newer than the first record does no
-    /// harm: numbers of views are never used again, and rows of a view that was dropped since would only be dropped.
+    /// Creates a filter for these views, at a publisher of region `own`. The catalogue may be
+    /// newer than the first record: view IDs are never reused, and rows of a view that was dropped
+    /// since would only be discarded.
     #[must_use]
     pub fn new(views: &Views, catalogue: &Catalogue, own: Region) -> Self {
         let wanted = match views {
@@ -117,27 +117,28 @@ impl ViewFilter {
         Self { wanted }
     }
 
-    /// Whether rows of this view, as they are now, are wanted.
+    /// Returns whether all rows of this view are requested, as of now.
     #[must_use]
     pub fn wants(&self, view: ViewId) -> bool {
         match &self.wanted {
             None => true,
             Some(Wanted::Views { ids, .. }) => ids.contains(&view),
-            // Of no view all rows.
+            // Not all rows of any view.
             Some(Wanted::Origin(_)) => false,
         }
     }
 
-    /// Whether a snapshot's row is wanted. Another region's leader wants all: where a row of the origin was outranked by a third
-    /// region's, that is what stands for it.
+    /// Returns whether a snapshot's row is requested. Another region's leader requests all rows:
+    /// if a row of the origin was outranked by a third region's row, the latter replaces it.
     #[must_use]
     pub fn wants_row(&self, row: &Row) -> bool {
         matches!(self.wanted, Some(Wanted::Origin(_))) || self.wants(row.header().view)
     }
 
-    /// The block without what is not wanted. A subscriber of some views still gets changes of the catalogue, as every replica
-    /// holds the catalogue, and what collects tombstones. Receipts of writes stay only where everything is wanted: they
-    /// serve whoever may lead one day, and such a one takes every view.
+    /// Removes the records that are not requested. A subscriber of some views still receives
+    /// catalogue changes, because every replica holds the catalogue, and the collection of
+    /// tombstones. Receipts of writes are kept only if everything is requested: they serve a
+    /// future leader, which requests all views.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Malformed`].
@@ -148,7 +149,7 @@ impl ViewFilter {
         loop {
             let before = rest;
             let Some(entry) = split_entry(&mut rest, RECORD) else { break };
-            if wanted.takes(&decode(entry?, RECORD)?) {
+            if wanted.accepts(&decode(entry?, RECORD)?) {
                 kept.extend_from_slice(&before[..before.len() - rest.len()]);
             }
         }
@@ -157,7 +158,7 @@ impl ViewFilter {
 }
 
 impl Wanted {
-    fn takes(&mut self, record: &Record<'_>) -> bool {
+    fn accepts(&mut self, record: &Record<'_>) -> bool {
         match self {
             Self::Views { names, ids } => match &record.payload {
                 Payload::Row { view, .. } | Payload::Tombstone { view, .. } => ids.contains(view),
@@ -177,16 +178,17 @@ impl Wanted {
                 | Payload::Through { .. } => true,
             },
             Self::Origin(own) => match &record.payload {
-                // Rows that came round a third region may be of a log that is lost: whoever has them passes them on.
+                // Rows that arrived through a third region may belong to a lost log, so every
+                // region that holds them replicates them.
                 Payload::Row { .. } | Payload::Tombstone { .. } => {
                     record.origin == *own || (record.origin_lsn == Lsn::NONE && !active(Mutation::KeepOrphans))
                 }
                 Payload::Catalogue(_) => record.origin == *own,
-                // What the origin had seen of others when it wrote what follows.
+                // Needed: what the origin had seen of other regions at that record.
                 Payload::Through { .. } => true,
-                // Where its log began another life.
+                // Needed: where the origin's log began another life.
                 Payload::Begin { .. } => record.origin == *own,
-                // Each region collects its tombstones and answers its retries by itself.
+                // Each region collects its own tombstones and answers its own retries.
                 Payload::Receipt { .. } | Payload::Collect { .. } | Payload::BeginUnnamed | Payload::Belongs(_) => {
                     false
                 }
@@ -195,22 +197,22 @@ impl Wanted {
     }
 }
 
-/// Checks that a block holds the records `first..=last` densely, as a leader's log gives it.
+/// Checks that a block contains the records `first..=last` densely, like a leader's log.
 ///
 /// # Errors
-/// [`Error::Malformed`] naming the gap, [`Error::Truncated`].
+/// [`Error::Malformed`], which names the gap; [`Error::Truncated`].
 pub fn check_dense(block: &[u8], first: u64, last: u64) -> Result<(), Error> {
     let mut expected = first;
     for record in iter(block) {
         let lsn = record?.lsn.0;
         if lsn != expected {
-            return Err(malformed(RECORD, format_args!("number {lsn} where {expected} should be")));
+            return Err(malformed(RECORD, format_args!("record {lsn} where {expected} was expected")));
         }
         expected += 1;
     }
     if expected == last.saturating_add(1) {
         Ok(())
     } else {
-        Err(malformed(RECORD, format_args!("the block ends before {expected} instead of after {last}")))
+        Err(malformed(RECORD, format_args!("the block ends before record {expected} instead of after {last}")))
     }
 }

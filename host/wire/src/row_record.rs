@@ -1,13 +1,15 @@
-//! Postcard of a row's record, by hand: nearly all records are of rows, and a leader encodes each of them on the one
-//! thread that commits. The bytes are those that the derived form makes; a test holds the two together.
+//! Postcard encoding of a row's record, written by hand. Nearly all records are of rows, and a
+//! leader encodes each of them on its one commit thread. The bytes equal those of the derived
+//! encoding, as a test verifies.
 
 use crate::error::Error;
 use littoral_model::record::{Payload, Record};
 
-/// The most that a record of a row takes besides its key, its body and its region's name.
+/// The maximum length of a row's record without its key, its body and its region's name.
 const FIXED_LEN_MAX: usize = 4 + 8 * 10 + 19;
 
-/// Appends `u32 LE length | postcard bytes` of a record of a row or a tombstone. Another record is appended as nothing.
+/// Appends `u32 LE length | postcard bytes` of a row's or tombstone's record; appends nothing for
+/// other records.
 pub(crate) fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error> {
     let (kind, view, event_time, key, body) = match &record.payload {
         Payload::Row { view, event_time, key, body } => (0, view, event_time, *key, Some(*body)),
@@ -47,7 +49,7 @@ pub(crate) fn push(block: &mut Vec<u8>, record: &Record<'_>) -> Result<(), Error
     Ok(())
 }
 
-/// Room for all that stands before the key: [`FIXED_LEN_MAX`] and a region's name.
+/// The buffer for everything before the key: [`FIXED_LEN_MAX`] and a region's name.
 const HEAD_LEN: usize = 128;
 
 struct Head {
@@ -76,7 +78,7 @@ impl Head {
     #[inline]
     fn varint_wide(&mut self, mut value: u128) {
         while value >= 1 << 63 {
-            // Nine groups at once: halves of a wide number are quicker to take apart.
+            // Nine groups at once, because shifting 64 bits is faster than shifting 128.
             let mut part = value as u64;
             for _ in 0..9 {
                 self.bytes[self.len] = part as u8 | 0x80;
@@ -111,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bytes_are_those_of_the_derived_form(
+        fn the_bytes_equal_those_of_the_derived_encoding(
             (lsn, epoch, origin_lsn, hlc) in (number(), number(), number(), number()),
             chain in wide(),
             view in any::<u32>(),

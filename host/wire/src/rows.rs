@@ -1,5 +1,5 @@
-//! Blocks of rows, as snapshots and leaders' answers carry them: `u32 LE length | row's postcard bytes`, again and
-//! again. In an answer an entry of length zero stands for a key that has no row.
+//! Blocks of rows, in snapshots and in leaders' replies: a sequence of `u32 LE length | row's
+//! postcard bytes`. In a reply, an entry of length zero represents a key without a row.
 
 use crate::{
     encode::{self, decode, split_entry},
@@ -17,16 +17,16 @@ use serde::{Deserialize, Serialize};
 
 const ROW: &str = "row";
 
-/// A row as it travels.
+/// A row in its encoded form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowRef<'a> {
     /// The view.
     pub view: ViewId,
     /// When the event happened.
     pub event_time: EventTime,
-    /// Which write this is.
+    /// The version of the write.
     pub version: Version,
-    /// The record that made it.
+    /// The record that created the row.
     pub lsn: Lsn,
     /// The entity key.
     #[serde(borrow, with = "serde_bytes")]
@@ -37,7 +37,7 @@ pub struct RowRef<'a> {
 }
 
 impl<'a> RowRef<'a> {
-    /// What travels of a row.
+    /// Borrows the encoded fields of a row.
     #[must_use]
     pub fn of(row: &'a Row) -> Self {
         let header = row.header();
@@ -51,7 +51,7 @@ impl<'a> RowRef<'a> {
         }
     }
 
-    /// The row.
+    /// Creates the row.
     #[must_use]
     pub fn to_row(&self) -> Row {
         let meta = RowMeta { view: self.view, event_time: self.event_time, version: self.version, lsn: self.lsn };
@@ -59,10 +59,10 @@ impl<'a> RowRef<'a> {
     }
 }
 
-/// Appends a row to a block; `None` says that there is none.
+/// Appends a row to a block; `None` appends the entry of a missing row.
 ///
 /// # Errors
-/// [`Error::TooLong`] for one beyond 4 GiB; the block is as before.
+/// [`Error::TooLong`] if it exceeds 4 GiB; the block is unchanged.
 pub fn push(block: &mut Vec<u8>, row: Option<&Row>) -> Result<(), Error> {
     match row {
         Some(row) => encode::append_entry(block, ROW, &RowRef::of(row)),
@@ -73,13 +73,13 @@ pub fn push(block: &mut Vec<u8>, row: Option<&Row>) -> Result<(), Error> {
     }
 }
 
-/// A block's rows, in order.
+/// Iterates over a block's rows, in order.
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
     rest: &'a [u8],
 }
 
-/// The block's rows, in order. An error ends the iteration.
+/// Iterates over a block's rows, in order. An error ends the iteration.
 #[must_use]
 pub fn iter(block: &[u8]) -> Rows<'_> {
     Rows { rest: block }

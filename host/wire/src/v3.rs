@@ -1,5 +1,6 @@
-//! Version 3 of the feed, which knew no lives of logs: what a publisher of an older release sends is read, and it is sent a hello
-//! that it can read. Every other message is the same in both versions.
+//! Version 3 of the feed, which has no lives of logs. Messages from publishers of an older release
+//! are decoded, and a subscriber sends them a hello in their encoding. All other messages are
+//! equal in both versions.
 
 use crate::{
     Outgoing, UPSTREAM_LEN_MAX,
@@ -55,14 +56,14 @@ struct Begin {
     rows_estimate: u64,
 }
 
-/// The numbers of the messages that differ.
+/// The variant numbers of the messages that differ.
 const HELLO: u32 = 0;
 const SNAPSHOT_BEGIN: u32 = 1;
 
 /// Appends a subscriber's message.
 ///
 /// # Errors
-/// [`Error::TooLong`] when it names too many views.
+/// [`Error::TooLong`] if it names too many views.
 pub fn push_upstream(out: &mut Outgoing, message: &Upstream) -> Result<(), Error> {
     let Upstream::Hello(hello) = message else { return feed::push_upstream(out, message) };
     let SubscriberHello { version_min, version_max: _, subscriber, views, resume, watermark, .. } = hello;
@@ -71,10 +72,7 @@ pub fn push_upstream(out: &mut Outgoing, message: &Upstream) -> Result<(), Error
     out.push(UPSTREAM, &(HELLO, hello), UPSTREAM_LEN_MAX)
 }
 
-/// Reads a publisher's message. Blocks of rows and records share the payload's memory.
-///
-/// # Errors
-/// [`Error::Malformed`].
+/// Decodes a publisher's message. Blocks of rows and records share the payload's memory.
 pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
     let (kind, rest) = postcard::take_from_bytes::<u32>(payload).map_err(|error| malformed(DOWNSTREAM, error))?;
     Ok(match kind {

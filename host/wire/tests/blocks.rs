@@ -59,7 +59,7 @@ fn lsns(block: &[u8]) -> Vec<u64> {
 }
 
 #[test]
-fn a_block_reads_back_and_ends_at_the_first_fault() {
+fn a_block_round_trips_and_iteration_ends_at_the_first_fault() {
     let sent = [record(5, in_view(1)), record(6, in_view(2))];
     let whole = block(&sent);
     let read: Vec<_> = records::iter(&whole).map(Result::unwrap).collect();
@@ -80,7 +80,7 @@ fn a_block_reads_back_and_ends_at_the_first_fault() {
 fn a_gap_in_a_block_is_named() {
     let with_gap = block(&[record(5, in_view(1)), record(7, in_view(1))]);
     let error = records::check_dense(&with_gap, 5, 7).unwrap_err();
-    assert!(error.to_string().contains("number 7 where 6 should be"), "{error}");
+    assert!(error.to_string().contains("record 7 where 6 was expected"), "{error}");
     let dense = block(&[record(5, in_view(1)), record(6, in_view(1))]);
     assert_eq!(records::check_dense(&dense, 5, 6), Ok(()));
     assert!(records::check_dense(&dense, 5, 7).is_err());
@@ -88,7 +88,7 @@ fn a_gap_in_a_block_is_named() {
 }
 
 #[test]
-fn a_filter_keeps_wanted_rows_and_every_change_of_the_catalogue() {
+fn a_filter_keeps_requested_rows_and_every_catalogue_change() {
     let receipt = Payload::Receipt { idempotency_key: "k", content: 0, first: Lsn(1), last: Lsn(1) };
     let tombstone = Payload::Tombstone { view: ViewId(1), event_time: EventTime(0), key: b"k" };
     let whole = block(&[
@@ -110,13 +110,13 @@ fn a_filter_keeps_wanted_rows_and_every_change_of_the_catalogue() {
     assert!(all.wants(ViewId(77)));
     let mut some = ViewFilter::new(&Views::Names(vec!["mine".into(), "later".into()]), &catalogue, own);
     assert_eq!(lsns(&some.apply(&whole).unwrap()), [1, 3, 5, 7, 8]);
-    assert_eq!(lsns(&some.apply(&block(&[record(9, in_view(4))])).unwrap()), [9], "it has learnt of the new view");
+    assert_eq!(lsns(&some.apply(&block(&[record(9, in_view(4))])).unwrap()), [9], "the filter has noted the new view");
     let mut none = ViewFilter::new(&Views::Names(Vec::new()), &catalogue, own);
     assert_eq!(lsns(&none.apply(&whole).unwrap()), [5, 7]);
 }
 
 #[test]
-fn rows_tombstones_and_absences_read_back() {
+fn rows_tombstones_and_missing_rows_round_trip() {
     let meta = RowMeta {
         view: ViewId(3),
         event_time: EventTime(i64::MIN),

@@ -1,4 +1,4 @@
-//! Frames through the decoder: in any pieces, damaged, too long, cut off.
+//! Frames through the decoder: in arbitrary pieces, damaged, too long, truncated.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
@@ -30,7 +30,7 @@ fn stream(messages: &[Downstream]) -> Vec<u8> {
     bytes
 }
 
-/// Feeds the bytes in pieces of the given lengths, in turn.
+/// Decodes the bytes in pieces of the given lengths, repeatedly.
 fn decode(bytes: &[u8], pieces: &[usize], len_max: usize) -> Result<Vec<Downstream>, Error> {
     let mut decoder = Decoder::new(len_max);
     let (mut rest, mut messages) = (Bytes::copy_from_slice(bytes), Vec::new());
@@ -70,7 +70,7 @@ fn large_blocks_leave_without_a_copy_and_arrive_without_one() {
     }
 }
 
-/// A catalogue of so many views.
+/// Creates a catalogue with this number of views.
 fn catalogue(views: usize) -> Arc<Catalogue> {
     let mut catalogue = Catalogue::default();
     for number in 0..views {
@@ -89,7 +89,7 @@ fn catalogue(views: usize) -> Arc<Catalogue> {
 }
 
 #[test]
-fn what_many_streams_share_is_the_same_bytes_from_the_same_memory() {
+fn streams_share_equal_bytes_in_the_same_memory() {
     for views in [0, 3, 2_000] {
         let begin = Downstream::SnapshotBegin {
             as_of: Position { incarnation: Incarnation(7), lsn: Lsn(300) },
@@ -118,14 +118,14 @@ fn what_many_streams_share_is_the_same_bytes_from_the_same_memory() {
             (from, from_other),
             if is_large { (Some(shared.as_ptr()), Some(shared.as_ptr())) } else { (None, None) }
         );
-        assert_eq!(bytes, stream(std::slice::from_ref(&begin)), "as serde encodes it");
+        assert_eq!(bytes, stream(std::slice::from_ref(&begin)), "equal to serde's encoding");
         assert_eq!(bytes_of_other, stream(&[begin, rows(vec![4; 9])]));
         assert_eq!((one.len(), one.own_len(), other.len(), other.own_len()), (0, 0, 0, 0));
     }
 }
 
 #[test]
-fn a_shared_checkpoint_is_the_message_that_serde_encodes() {
+fn a_shared_checkpoint_equals_serdes_encoding() {
     for views in [0, 40] {
         let view = |view| ViewDigest { view: ViewId(view), rows: 5, digest: Digest::default() };
         let views = (0..views).map(view).collect();
@@ -138,7 +138,7 @@ fn a_shared_checkpoint_is_the_message_that_serde_encodes() {
 }
 
 #[test]
-fn a_length_beyond_the_bound_is_refused_before_any_byte_of_it_is_held() {
+fn a_length_beyond_the_limit_is_rejected_before_memory_is_allocated() {
     let mut decoder = Decoder::new(100);
     decoder.push(Bytes::from_static(&[101, 0, 0, 0]));
     assert_eq!(decoder.next_payload(), Ok(None));
@@ -162,11 +162,11 @@ fn a_length_beyond_the_bound_is_refused_before_any_byte_of_it_is_held() {
 }
 
 #[test]
-fn a_long_frame_in_small_pieces_is_put_together_in_linear_time() {
+fn a_long_frame_in_small_pieces_is_assembled_in_linear_time() {
     let bytes = stream(&[rows(vec![3; 32 << 20])]);
     let begun = std::time::Instant::now();
     assert_eq!(decode(&bytes, &[100], 64 << 20).unwrap().len(), 1);
-    // Moving all that came before with every piece would be 5 TB here, which takes any machine many minutes.
+    // Copying all earlier bytes for every piece would move 5 TB here, which takes many minutes.
     assert!(begun.elapsed() < std::time::Duration::from_secs(120), "took {:?}", begun.elapsed());
 }
 
@@ -180,7 +180,7 @@ fn a_stream_that_ends_within_a_frame_is_truncated() {
 
 proptest! {
     #[test]
-    fn what_was_sent_arrives_in_whatever_pieces(
+    fn messages_arrive_intact_in_pieces_of_any_length(
         blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40_000), 0..5),
         pieces in prop::collection::vec(1usize..60_000, 1..6),
     ) {
@@ -220,9 +220,10 @@ proptest! {
         let _ = littoral_wire::rows::iter(&payload).count();
     }
 
-    /// The checksum keeps accidents away, not people: behind a true checksum anything may stand.
+    /// The checksum detects accidents, not attacks: behind a valid checksum the payload may be
+    /// anything.
     #[test]
-    fn garbage_behind_a_true_checksum_never_panics(payload in prop::collection::vec(0u8..40, 0..200)) {
+    fn garbage_behind_a_valid_checksum_never_panics(payload in prop::collection::vec(0u8..40, 0..200)) {
         let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();
         bytes.extend_from_slice(&(xxhash_rust::xxh3::xxh3_64(&payload) as u32).to_le_bytes());
         bytes.extend_from_slice(&payload);
@@ -234,7 +235,7 @@ proptest! {
         if let Ok(request) = call::request(&payload)
             && let littoral_protocol::call::Call::Write(write) = request.call
         {
-            // What was taken can be walked.
+            // A decoded block can be iterated over.
             prop_assert_eq!(write.rows.iter().count(), write.rows.len());
         }
         let _ = call::reply(&payload);

@@ -1,6 +1,7 @@
-//! The wire's form, held against `tests/fixtures/wire/v4.hex`: peers of another release must read what we write. When
-//! the form changes on purpose, the protocol version grows, the old file stays, and a new one is written by running
-//! these tests with `LITTORAL_WRITE_FIXTURES=1`.
+//! Compares the wire encoding with `tests/fixtures/wire/v4.hex`, because peers of another release
+//! must be able to read what we write. For an intended change of the encoding: increase the
+//! protocol version, keep the old file, and write a new one by running these tests with
+//! `LITTORAL_WRITE_FIXTURES=1`.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
@@ -307,7 +308,7 @@ fn frames() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn frames_are_byte_for_byte_what_they_were() {
+fn frames_are_unchanged_byte_for_byte() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v4.hex");
     let mut text = String::new();
     for (name, frame) in frames() {
@@ -322,14 +323,14 @@ fn frames_are_byte_for_byte_what_they_were() {
     }
     let golden = std::fs::read_to_string(&path).unwrap();
     for (ours, theirs) in text.lines().zip(golden.lines()) {
-        assert_eq!(ours, theirs, "the wire's form has changed");
+        assert_eq!(ours, theirs, "the wire encoding has changed");
     }
     assert_eq!(text.lines().count(), golden.lines().count());
 }
 
-/// The version before had no rows that changed nothing in its receipts.
+/// In the previous version, receipts had no list of outranked rows.
 #[test]
-fn calls_of_the_version_before_are_read() {
+fn calls_of_the_previous_version_can_be_decoded() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
     let text = std::fs::read_to_string(path).unwrap();
     let of = |name: &str| -> Vec<Bytes> {
@@ -355,12 +356,12 @@ fn payload(frame: &[u8]) -> Bytes {
 }
 
 #[test]
-fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
+fn every_message_round_trips_and_equals_serdes_encoding() {
     for message in upstreams() {
         let payload = payload(&one(|out| feed::push_upstream(out, &message).unwrap()));
         assert_eq!(feed::upstream(&payload), Ok(message));
     }
-    // Blocks are written and read by hand, to share their bytes; serde's own form must be the same.
+    // Blocks are encoded and decoded by hand to share their bytes; the result must equal serde's.
     for message in downstreams() {
         let payload = payload(&one(|out| feed::push_downstream(out, &message).unwrap()));
         assert_eq!(payload, postcard::to_stdvec(&message).unwrap(), "{message:?}");
@@ -379,8 +380,9 @@ fn every_message_reads_back_as_it_was_and_as_serde_writes_it() {
 }
 
 #[test]
-fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
-    // A read of one view with the key bytes "k" and an end of 9; a write whose span ends beyond its bytes.
+fn batches_with_ranges_outside_their_bytes_are_rejected() {
+    // A read of one view with the key bytes "k" and an end of 9, and a write whose span ends past
+    // its bytes.
     for (what, hostile) in
         [("keys", vec![1, 0, 1, 3, 1, b'k', 1, 9, 0]), ("rows", vec![1, 1, 1, b'k', 1, 3, 0, 1, 200, 1, 0, 0, 0, 0, 0])]
     {
@@ -389,9 +391,10 @@ fn batches_whose_ranges_lie_outside_their_bytes_are_refused() {
     }
 }
 
-/// What a build wrote that spoke version 3, in which a hello, a snapshot's begin and the record that begins a leadership named no life.
+/// The fixture was written by a build for version 3, in which three messages contain no life: a
+/// hello, the start of a snapshot, and the record that begins a leadership.
 #[test]
-fn what_a_publisher_of_version_3_sends_is_read_and_its_hello_is_what_it_was() {
+fn messages_of_a_version_3_publisher_can_be_decoded_and_its_hello_is_unchanged() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
     let golden = std::fs::read_to_string(&path).unwrap();
     let old = |wanted: &str| {
@@ -430,7 +433,7 @@ fn what_a_publisher_of_version_3_sends_is_read_and_its_hello_is_what_it_was() {
         let Upstream::Hello(hello) = message else { continue };
         let hello = Upstream::Hello(SubscriberHello { version_min: 2, ..hello.clone() });
         let mut ours = payload(&one(|out| v3::push_upstream(out, &hello).unwrap())).to_vec();
-        // The newest version that it says to speak is the third byte.
+        // The third byte is the newest version that it supports.
         assert_eq!(ours[2], 3);
         ours[2] = 2;
         assert_eq!(ours, payload(&old(&format!("upstream-{number}"))));

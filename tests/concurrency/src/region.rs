@@ -1,6 +1,6 @@
 //! A leader and an edge's replica in small: what the models of the table are told with.
 
-use crate::replica::{Applied, Config, Filled, Held, Mode, Residency, Table};
+use crate::replica::{Applied, Config, FillOutcome, Held, Mode, Residency, Table};
 use littoral_model::{
     event_time::EventTime, hlc::Hlc, merge::MergePolicy, position::Lsn, row::Row, row::RowMeta, version::Version,
     view::ViewId,
@@ -66,8 +66,8 @@ impl Region {
             };
             shuttle::thread::yield_now();
             match self.table.fill(VIEW, &[key], row, as_of) {
-                Filled::Taken | Filled::NotKept => return asked,
-                Filled::Overtaken { needs } => {
+                FillOutcome::Inserted | FillOutcome::NotKept => return asked,
+                FillOutcome::Overtaken { needs } => {
                     assert!(needs > as_of, "an answer as of {as_of:?} was as new as {needs:?}")
                 }
             }

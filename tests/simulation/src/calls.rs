@@ -8,8 +8,8 @@ use crate::{
 };
 use littoral_edge_core::{
     Replica,
-    fills::{self, Asked, Flight, Judged, Outcome},
-    proving::{Reach, Wanted, may_put_in, reach},
+    anti_entropy::{Reach, Wanted, may_insert_bucket, reach},
+    fills::{self, Fill, Outcome, Requested, Verdict},
 };
 use littoral_model::{
     digest::BucketRows,
@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 /// What is asked, and once it is answered the answer.
 enum What {
     Fill {
-        flights: Vec<Flight>,
+        flights: Vec<Fill>,
         replica: Option<Arc<Replica>>,
         answer: Option<(Position, Vec<u8>)>,
     },
@@ -49,9 +49,9 @@ pub(crate) struct Call {
 impl World {
     /// Begins as many calls as the edge's flights want.
     pub(crate) fn begin_call(&mut self, edge: usize) {
-        let Some(flights) = self.edges[edge].flights.next_call() else { return };
-        let may_ask = self.edges[edge].follower.may_ask();
-        let Some(stream) = self.streams[edge].as_ref().filter(|_| may_ask) else {
+        let Some(flights) = self.edges[edge].fills.next_call() else { return };
+        let may_request_rows = self.edges[edge].follower.may_request_rows();
+        let Some(stream) = self.streams[edge].as_ref().filter(|_| may_request_rows) else {
             return self.fail_call(edge, flights);
         };
         let to = stream.target;
@@ -66,12 +66,12 @@ impl World {
     }
 
     /// There is no way to the leader: whoever waits is told, and so is whoever came meanwhile.
-    fn fail_call(&mut self, edge: usize, mut flights: Vec<Flight>) {
+    fn fail_call(&mut self, edge: usize, mut flights: Vec<Fill>) {
         loop {
             for flight in flights {
                 self.land(edge, &flight.key, &Err(ReadError::LeaderUnavailable("cut".to_owned())));
             }
-            match self.edges[edge].flights.next_call() {
+            match self.edges[edge].fills.next_call() {
                 Some(next) => flights = next,
                 None => return,
             }
@@ -95,8 +95,8 @@ impl World {
     /// A bucket could not be fetched. The edge may serve another replica by now, whose proof is in another round.
     fn not_mended(&mut self, edge: usize, round: u64) {
         let state = &mut self.edges[edge];
-        state.mending.take_if(|(mending, _)| mending.round() == round);
-        state.prover.not_repaired(round);
+        state.repair.take_if(|(repair, _)| repair.round() == round);
+        state.anti_entropy.not_repaired(round);
     }
 
     /// Asks for the next bucket that is to be mended, or puts in what has come.
@@ -104,25 +104,25 @@ impl World {
         let Some(replica) = self.edges[edge].replica().cloned() else { return };
         let target = self.streams[edge].as_ref().map(|stream| stream.target);
         let state = &mut self.edges[edge];
-        let Some((mending, read)) = &mut state.mending else { return };
-        let round = mending.round();
+        let Some((repair, read)) = &mut state.repair else { return };
+        let round = repair.round();
         if let Some(came) = read.take() {
             let reached = reach(&replica.point.load(), came.as_of);
             match reached {
                 Reach::Behind => *read = Some(came),
-                Reach::Reached if !may_put_in(&replica, &came) => {
-                    state.mending = None;
-                    state.prover.not_repaired(round);
+                Reach::Reached if !may_insert_bucket(&replica, &came) => {
+                    state.repair = None;
+                    state.anti_entropy.not_repaired(round);
                 }
                 Reach::OtherLog => {
-                    state.mending = None;
-                    state.prover.not_repaired(round);
+                    state.repair = None;
+                    state.anti_entropy.not_repaired(round);
                 }
                 Reach::Reached => {
-                    if let Some(part) = mending.part(came) {
-                        let mended = replica.table.mend_by(replica.numbering, &part);
+                    if let Some(part) = repair.chunk(came) {
+                        let mended = replica.table.repair_in(replica.generation, &part);
                         replica.holds(mended.exact_from);
-                        let complete = mending.mended(mended).is_some();
+                        let complete = repair.repaired(mended).is_some();
                         self.note(Happening::Mended { edge, mended, complete });
                     }
                 }
@@ -132,15 +132,15 @@ impl World {
         if self.calls.iter().any(|call| call.edge == edge && matches!(call.what, What::Bucket { .. })) {
             return;
         }
-        match (mending.wants(), target) {
+        match (repair.wants(), target) {
             (None, _) => {
-                let exact_from = mending.exact_from();
-                state.mending = None;
-                state.prover.repaired(round, exact_from);
+                let exact_from = repair.exact_from();
+                state.repair = None;
+                state.anti_entropy.repaired(round, exact_from);
             }
             (Some(_), None) => {
-                state.mending = None;
-                state.prover.not_repaired(round);
+                state.repair = None;
+                state.anti_entropy.not_repaired(round);
             }
             (Some(wanted), Some(target)) => {
                 // A relay passes it on: its own rows may be what is to be mended.
@@ -200,8 +200,8 @@ impl World {
         match call.what {
             What::Bucket { replica, round, answer, .. } => {
                 let served = self.edges[edge].replica().is_some_and(|served| Arc::ptr_eq(served, &replica));
-                if let (true, Some((mending, read))) = (served, &mut self.edges[edge].mending)
-                    && mending.round() == round
+                if let (true, Some((repair, read))) = (served, &mut self.edges[edge].repair)
+                    && repair.round() == round
                 {
                     *read = answer;
                 }
@@ -210,14 +210,14 @@ impl World {
                 let mut rows = rows::iter(&block);
                 for flight in flights {
                     let row = rows.next().ok_or("an answer had no entry")?.map_err(|error| error.to_string())?;
-                    match fills::judge(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
-                        Judged::Land(answered) => {
+                    match fills::settle(replica.as_deref(), &flight, row.map(|row| row.to_row()), as_of) {
+                        Verdict::Finish(answered) => {
                             self.note(Happening::Filled { edge, as_of: as_of.lsn });
                             self.land(edge, &flight.key, &Ok(answered));
                         }
-                        Judged::Again => {
+                        Verdict::Again => {
                             self.note(Happening::FillOvertaken { edge, as_of: as_of.lsn });
-                            self.edges[edge].flights.again(flight);
+                            self.edges[edge].fills.again(flight);
                         }
                     }
                 }
@@ -253,14 +253,14 @@ impl World {
     }
 
     fn land(&mut self, edge: usize, key: &fills::Key, outcome: &Outcome) {
-        for asker in self.edges[edge].flights.land(key) {
-            self.landed(asker, outcome);
+        for asker in self.edges[edge].fills.finish(key) {
+            self.filled(asker, outcome);
         }
     }
 
     /// Asks for a key on behalf of a read.
     pub(crate) fn ask(&mut self, edge: usize, key: &[u8], asker: crate::edge::Asker) {
-        if let Ok(Asked::Call) = self.edges[edge].flights.ask(RESIDENT, key, asker) {
+        if let Ok(Requested::Call) = self.edges[edge].fills.request(RESIDENT, key, asker) {
             self.begin_call(edge);
         }
     }

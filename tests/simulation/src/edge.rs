@@ -2,11 +2,11 @@
 
 use crate::leader::KEYS;
 use littoral_edge_core::{
-    Follower, Holdings, Replica, ViewMode,
-    fills::{Flights, Waiter},
+    FeedFollower, Holdings, Replica, ViewMode,
+    anti_entropy::{self, Repair},
+    fills::{Fills, Waiter},
     follower::{Effect, Fault},
-    proving::{self, Mending},
-    read::Place,
+    read::KeyIndex,
     relay::Relay,
 };
 use littoral_model::{
@@ -15,8 +15,8 @@ use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
+    anti_entropy::{AntiEntropy, Step},
     frame::{Downstream, ErrorCode, SubscriberHello},
-    proof::{Prover, Step},
     subscriber::Violation,
 };
 use littoral_replica::Scrub;
@@ -37,7 +37,7 @@ pub struct Asker {
     /// The read.
     pub read: u64,
     /// The place.
-    pub place: Place,
+    pub place: KeyIndex,
     /// Whether the read was given up.
     pub gone: Rc<Cell<bool>>,
 }
@@ -55,22 +55,22 @@ pub enum Ends {
     Violation(Violation),
     /// The publisher ended it.
     Told(ErrorCode),
-    /// Mending has not helped.
+    /// Repair has not helped.
     GivenUp,
 }
 
 /// One life of an edge's process.
 pub struct Edge {
     /// What it decides.
-    pub follower: Follower,
+    pub follower: FeedFollower,
     /// Keys on their way.
-    pub flights: Flights<Asker>,
+    pub fills: Fills<Asker>,
     /// What it passes on.
     pub relay: Relay,
     /// The leader's digests, for those who follow.
     pub checkpoints: Checkpoints,
     /// Its proof.
-    pub prover: Prover,
+    pub anti_entropy: AntiEntropy,
     /// What it states of its freshness, by its own clock.
     pub fresh_at: Option<Duration>,
     /// What its clock shows when the world begins.
@@ -80,7 +80,7 @@ pub struct Edge {
     /// Rows that are being added up: for which round of the proof, and which were rotten when that began.
     pub scrub: Option<(u64, Scrub, BTreeSet<u64>)>,
     /// Buckets that are being mended, and what has come for them and is not applied here yet.
-    pub mending: Option<(Mending, Option<BucketRows>)>,
+    pub repair: Option<(Repair, Option<BucketRows>)>,
     /// The newest epoch that it was greeted with, by log.
     pub epochs: BTreeMap<Incarnation, Epoch>,
 }
@@ -110,16 +110,16 @@ impl Edge {
             ..Holdings::default()
         };
         Self {
-            follower: Follower::new("edge".to_owned(), Arc::new(holdings), None),
-            flights: Flights::new(100, 2),
+            follower: FeedFollower::new("edge".to_owned(), Arc::new(holdings), None),
+            fills: Fills::new(100, 2),
             relay: Relay::new(if relays { RELAY_BYTES } else { 0 }),
             checkpoints: Checkpoints::default(),
-            prover: Prover::default(),
+            anti_entropy: AntiEntropy::default(),
             fresh_at: None,
             clock,
             rotten: BTreeSet::new(),
             scrub: None,
-            mending: None,
+            repair: None,
             epochs: BTreeMap::new(),
         }
     }
@@ -152,22 +152,22 @@ impl Edge {
     /// # Errors
     /// Why the stream must end.
     pub fn take(&mut self, message: Downstream) -> Result<Took, Ends> {
-        let took = match self.follower.take(message).map_err(Ends::Violation)? {
+        let took = match self.follower.receive(message).map_err(Ends::Violation)? {
             Effect::Greeted(hello) => {
                 let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::current);
                 return Ok(Took::Greeted(life, hello.epoch));
             }
-            Effect::SnapshotBegun | Effect::RowsTaken(_) | Effect::Nothing => Took::Nothing,
+            Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Took::Nothing,
             // This world has one region.
             Effect::Rehomed { .. } => return Err(Ends::GivenUp),
             Effect::Serve { replica, replaced, .. } => {
                 if replaced {
                     self.fresh_at = None;
                 }
-                self.prover.restart(replica.exact_from());
+                self.anti_entropy.restart(replica.exact_from());
                 self.checkpoints.clear();
                 self.relay.restart(replica.point.load().resume);
-                (self.scrub, self.mending) = (None, None);
+                (self.scrub, self.repair) = (None, None);
                 Took::Served
             }
             Effect::Applied { block, position, .. } => {
@@ -178,7 +178,7 @@ impl Edge {
             Effect::Compare(checkpoint) => {
                 let Some(replica) = self.follower.serving().cloned() else { return Ok(Took::Nothing) };
                 self.checkpoints.push((*checkpoint).clone());
-                let (_, step) = proving::compare(&mut self.prover, &replica.table, &checkpoint);
+                let (_, step) = anti_entropy::compare(&mut self.anti_entropy, &replica.table, &checkpoint);
                 self.carry_out(step)?;
                 Took::Nothing
             }
@@ -197,10 +197,10 @@ impl Edge {
             Some(Step::Scrub { round }) => {
                 match self.follower.serving().and_then(|replica| replica.table.begin_scrub()) {
                     Some(scrub) => self.scrub = Some((round, scrub, self.rotten.clone())),
-                    None => self.prover.not_scrubbed(round),
+                    None => self.anti_entropy.not_scrubbed(round),
                 }
             }
-            Some(Step::Repair { round, buckets }) => self.mending = Some((Mending::new(round, buckets), None)),
+            Some(Step::Repair { round, buckets }) => self.repair = Some((Repair::new(round, buckets), None)),
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Edge {
             self.scrub = Some((round, scrub, rotten));
             return Ok(None);
         }
-        let (_, step) = proving::scrubbed(&mut self.prover, round, scrub);
+        let (_, step) = anti_entropy::scrubbed(&mut self.anti_entropy, round, scrub);
         let found_nothing = step.is_none();
         self.carry_out(step)?;
         Ok(Some((rotten, found_nothing)))

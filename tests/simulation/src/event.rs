@@ -7,7 +7,7 @@ use crate::{
 use littoral_log::storage::Faults;
 use littoral_model::position::{Epoch, Incarnation, Lsn, Position};
 use littoral_protocol::frame::{ErrorCode, Mode};
-use littoral_replica::Mended;
+use littoral_replica::Repaired;
 use std::fmt;
 
 /// One event. `edge` is an edge's number.
@@ -62,7 +62,7 @@ pub enum Happening {
         /// Where.
         edge: usize,
         /// What changed.
-        mended: Mended,
+        mended: Repaired,
         /// Whether the bucket is complete.
         complete: bool,
     },
@@ -212,7 +212,7 @@ impl Event for Happening {
             Self::PutBackProved { edge, from } => hash.numbers([7, *edge as u64, from.0]),
             Self::Acknowledged { from, last } => hash.numbers([8, from.0, last.0]),
             Self::Rejected { from, reason: _ } => hash.numbers([9, from.0]),
-            Self::Mended { edge, mended: Mended { put, removed, exact_from }, complete } => {
+            Self::Mended { edge, mended: Repaired { put, removed, exact_from }, complete } => {
                 hash.numbers([10, *edge as u64, *put, *removed, exact_from.0, (*complete).into()]);
             }
             Self::Filled { edge, as_of } => hash.numbers([11, *edge as u64, as_of.0]),
@@ -319,7 +319,7 @@ impl fmt::Display for Happening {
             }
             Self::Acknowledged { from, last } => write!(f, "records {from} to {last} are acknowledged"),
             Self::Rejected { from, reason } => write!(f, "records from {from} on are rejected: {reason}"),
-            Self::Mended { edge, mended: Mended { put, removed, exact_from }, complete } => write!(
+            Self::Mended { edge, mended: Repaired { put, removed, exact_from }, complete } => write!(
                 f,
                 "edge {edge}: a repair put {put} rows and removed {removed}, exact from {exact_from}, bucket complete: {complete}"
             ),

@@ -121,8 +121,8 @@ impl World {
         self.twice.insert(history);
         // What they were to be mended with is of records that may not come; the product gives up waiting after a while.
         for edge in &mut self.edges {
-            if let Some((mending, _)) = edge.mending.take() {
-                edge.prover.not_repaired(mending.round());
+            if let Some((repair, _)) = edge.repair.take() {
+                edge.anti_entropy.not_repaired(repair.round());
             }
         }
         self.goes_on_apart(leader, (of, apart))?;

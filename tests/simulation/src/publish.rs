@@ -170,7 +170,7 @@ impl Source for Edge {
     }
 
     fn generation(&self) -> u64 {
-        self.replica().map_or(0, |replica| replica.numbering.number())
+        self.replica().map_or(0, |replica| replica.generation.number())
     }
 }
 
@@ -201,7 +201,7 @@ fn publisher(source: &dyn Source) -> Publisher {
 pub(crate) fn is_put_back(source: &dyn Source, hello: &SubscriberHello) -> bool {
     let head = source.head().lsn;
     let greeted = publisher(source).greet(hello, |lsn| chain_before_tail(source, lsn, head), None);
-    matches!(greeted, Err(Refusal::PutBack { .. }))
+    matches!(greeted, Err(Refusal::RolledBack { .. }))
 }
 
 /// Greets a subscriber. `trimmed`: as if the log had been trimmed to its head.
@@ -242,7 +242,7 @@ impl Publishing {
     }
 
     fn check(&mut self, source: &dyn Source) -> Result<(), String> {
-        if self.session.goes_on(source.head(), source.generation()) {
+        if self.session.continues(source.head(), source.generation()) {
             return Ok(());
         }
         Err("the log was begun anew, cut back or replaced".to_owned())

@@ -14,7 +14,7 @@ use crate::{
 };
 use littoral_edge_core::{
     Holdings,
-    follower::{Effect, Fault, Follower},
+    follower::{Effect, Fault, FeedFollower},
 };
 use littoral_leader_core::{
     Import, Imports, Work,
@@ -91,7 +91,7 @@ struct World {
     unsure: Vec<bool>,
     /// How often a log was put back.
     put_backs: u64,
-    edge: Follower,
+    edge: FeedFollower,
     /// Whom it follows.
     edge_at: Option<(usize, Publishing)>,
     edge_exact: Lsn,
@@ -166,7 +166,7 @@ impl World {
             put_back: vec![false; COUNT],
             unsure: vec![false; COUNT],
             put_backs: 0,
-            edge: Follower::new("edge".to_owned(), holdings, None),
+            edge: FeedFollower::new("edge".to_owned(), holdings, None),
             edge_at: None,
             edge_exact: Lsn::NONE,
             rehomed: 0,
@@ -388,7 +388,7 @@ impl World {
             },
         };
         let Some(message) = message else { return Ok(()) };
-        match self.edge.take(message) {
+        match self.edge.receive(message) {
             Ok(Effect::Greeted(hello)) => {
                 self.events.note(self.now, || Happening::EdgeGreeted {
                     region: hello.region,
@@ -402,7 +402,7 @@ impl World {
                     region: hello.region,
                     at: point.resume.position,
                     head: hello.head,
-                    portable: point.told.clone(),
+                    portable: point.portable_watermark.clone(),
                     beyond: point.beyond.clone(),
                 });
                 self.rehomed += 1;

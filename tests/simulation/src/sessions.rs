@@ -10,7 +10,7 @@ use crate::{
 use littoral_edge_core::{
     demand::{self, Unmet},
     fills::Outcome,
-    read::{self, FillFailure, FillingRead, Place},
+    read::{self, FillFailure, FillingRead, KeyIndex},
 };
 use littoral_leader_core::Work;
 use littoral_model::{
@@ -338,7 +338,7 @@ impl World {
         }
         read.asked = places.len();
         let (edge, id, gone) = (read.edge, read.id, read.gone.clone());
-        let asks: Vec<(Place, Vec<u8>)> = places
+        let asks: Vec<(KeyIndex, Vec<u8>)> = places
             .into_iter()
             .map(|place| (place, read.request.reads[place.0 as usize].keys.get(place.1 as usize).to_vec()))
             .collect();
@@ -349,7 +349,7 @@ impl World {
     }
 
     /// What was asked for on behalf of a read has come.
-    pub(crate) fn landed(&mut self, asker: Asker, outcome: &Outcome) {
+    pub(crate) fn filled(&mut self, asker: Asker, outcome: &Outcome) {
         let Some(read) = self.reads.iter_mut().find(|read| read.id == asker.read) else { return };
         let Some(filling) = &mut read.filling else { return };
         match outcome {

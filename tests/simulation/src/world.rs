@@ -24,8 +24,8 @@ use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
+    eligibility::OtherLog,
     frame::{Downstream, SubscriberHello, Upstream},
-    kinship::OtherLog,
     subscriber::Violation,
 };
 use littoral_wire::feed;
@@ -279,7 +279,7 @@ impl World {
         match self.edges[edge].scrub_on() {
             Ok(Some((rotten, true))) => self.digests_equal_means_rows_equal(edge, &rotten)?,
             Ok(_) => {}
-            Err(_) => self.cut(edge, &Fault::GivenUp, StreamEnd::NotMended),
+            Err(_) => self.cut(edge, &Fault::RepairFailed, StreamEnd::NotMended),
         }
         self.mend_on(edge);
         Ok(())
@@ -431,7 +431,7 @@ impl World {
                     self.check()?;
                 }
                 Err(Ends::Told(code)) => self.cut(edge, &Fault::Ended(code), StreamEnd::PublisherEnded(code)),
-                Err(Ends::GivenUp) => self.cut(edge, &Fault::GivenUp, StreamEnd::NotMended),
+                Err(Ends::GivenUp) => self.cut(edge, &Fault::RepairFailed, StreamEnd::NotMended),
                 Err(Ends::Violation(violation)) => {
                     if let Violation::OtherLog(other) = &violation {
                         self.an_operator_looks(edge, other);

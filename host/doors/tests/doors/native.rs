@@ -42,7 +42,7 @@ async fn a_view_is_made_shown_evolved_and_dropped() {
     assert_eq!(door.get("/v1/views").await.json(), json!({ "views": [view] }));
     assert_eq!(door.get("/v1/catalogue").await.json()["views"], json!([view]));
     let vanished = json!({"entities": trips()["entities"], "features": [{"name": "trips", "value_type": "int64"}]});
-    refused(&door.put("/v1/views/trips", &vanished).await, 422, "invalid", &["feature 'notes' would vanish"]);
+    refused(&door.put("/v1/views/trips", &vanished).await, 422, "invalid", &["feature 'notes' would be removed"]);
     refused(&door.put("/v1/views/trips", &json!({"featurez": []})).await, 400, "invalid_body", &["featurez"]);
     assert_eq!(door.send("DELETE", "/v1/views/trips", &[], "").await.status, 200);
     refused(&door.get("/v1/views/trips").await, 404, "unknown_view", &["'trips'"]);

@@ -1,5 +1,6 @@
-//! A detached tail's file: `tail-LIFE-LSN.rows`, of the newest life that was held and the first record that is lost. Another one of
-//! the same life and record gets `-2` and so on behind it. Its rows ascend by their numbers.
+//! The file of a detached tail. It is named `tail-LIFE-LSN.rows`, after the newest life that was
+//! held and the first lost record. Further files with the same life and record end with `-2` and
+//! so on. The rows ascend by LSN.
 
 use crate::row_file::{BLOCK_LEN, Error, Kind, ROWS_PER_BLOCK, Reader, Writer};
 use littoral_model::{
@@ -14,43 +15,43 @@ use std::{fs, io, ops::ControlFlow, path::Path};
 
 const KIND: Kind = Kind { magic: b"LITTTAIL", version: 1, version_min: 1, name: "detached tail" };
 
-/// What a tail begins with.
+/// The head of a tail's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Head {
     /// The region whose log has lost the rows.
     pub(super) region: Region,
     /// The name of that log.
     pub(super) log: Incarnation,
-    /// The newest life of it that was held.
+    /// The newest held life of that log.
     pub(super) life: Incarnation,
-    /// The epoch of that.
+    /// The newest epoch seen.
     pub(super) epoch: Epoch,
-    /// The first record that is lost.
+    /// The first lost record.
     pub(super) lost_from: Lsn,
-    /// The first row's record.
+    /// The record of the first row.
     pub(super) first: Lsn,
-    /// The last row's.
+    /// The record of the last row.
     pub(super) last: Lsn,
-    /// The views of the rows, as they were.
+    /// The views of the rows, as of the loss.
     pub(super) views: Vec<FeatureView>,
 }
 
-/// What tails of one life and record are called, without what tells them apart.
+/// Returns the common start of the names of tails with one life and record.
 pub(super) fn stem(life: Incarnation, lost_from: Lsn) -> String {
     format!("tail-{life}-{lost_from}")
 }
 
-/// The name of such a tail; `copy` tells it from others.
+/// Returns the name of a tail's file; `copy` distinguishes tails with the same stem.
 pub(super) fn name(stem: &str, copy: u32) -> String {
     if copy > 1 { format!("{stem}-{copy}.rows") } else { format!("{stem}.rows") }
 }
 
-/// Whether a file of this name is a tail.
+/// Returns whether this is the name of a tail's file.
 pub(super) fn is_name(name: &str) -> bool {
     name.starts_with("tail-") && name.ends_with(".rows")
 }
 
-/// Writes a tail, whole or not at all. The rows ascend by number.
+/// Writes a tail, whole or not at all. The rows must ascend by LSN.
 pub(super) fn write(path: &Path, head: &Head, lost: &[Row]) -> Result<(), Error> {
     let mut writer = Writer::create(KIND, path)?;
     writer.head(head)?;
@@ -66,12 +67,12 @@ pub(super) fn write(path: &Path, head: &Head, lost: &[Row]) -> Result<(), Error>
     writer.finish(lost.len() as u64)
 }
 
-/// What a tail begins with.
+/// Reads the head of a tail.
 pub(super) fn head(path: &Path) -> Result<Head, Error> {
     open(path)?.head()
 }
 
-/// Gives each row to `each`, in order, until that breaks off.
+/// Passes each row to `each`, in order, until it breaks.
 pub(super) fn read(path: &Path, mut each: impl FnMut(RowRef<'_>) -> ControlFlow<()>) -> Result<(), Error> {
     let mut reader = open(path)?;
     let _: Head = reader.head()?;
@@ -79,7 +80,7 @@ pub(super) fn read(path: &Path, mut each: impl FnMut(RowRef<'_>) -> ControlFlow<
     while let Some(block) = reader.rows()? {
         for row in rows::iter(&block) {
             let row = row.map_err(|error| reader.damaged(error.to_string()))?;
-            let Some(row) = row else { return Err(reader.damaged("it holds an empty row".to_owned())) };
+            let Some(row) = row else { return Err(reader.damaged("it contains an empty row".to_owned())) };
             if each(row).is_break() {
                 return Ok(());
             }
@@ -89,7 +90,7 @@ pub(super) fn read(path: &Path, mut each: impl FnMut(RowRef<'_>) -> ControlFlow<
     reader.finish(total)
 }
 
-/// Removes a tail; one that is gone already is no error.
+/// Removes a tail; a missing file is not an error.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     let removed = match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

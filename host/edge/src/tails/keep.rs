@@ -1,4 +1,4 @@
-//! Writing what the log has lost to a file, before a snapshot replaces it.
+//! Saves the rows that the log has lost to a file, before a snapshot replaces them.
 
 use super::file::{self, Head};
 use crate::{
@@ -21,8 +21,8 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-/// The last record that the log which is held has in common with a copy of it of which `lives` has the history, when something held
-/// here is past that. A history that is only behind has lost nothing.
+/// Returns the common record of the held log and a copy of it with the lineages `lives`, if
+/// something held here is past that record. A lineage that is only behind has lost nothing.
 pub(crate) fn fork(replica: &Replica, lives: &RegionLives) -> Option<Position> {
     let point = replica.point.load_full();
     let (ours, theirs) = (point.lives.get(point.region)?, lives.get(point.region)?);
@@ -32,14 +32,15 @@ pub(crate) fn fork(replica: &Replica, lives: &RegionLives) -> Option<Position> {
     replica.fork(theirs)
 }
 
-/// Keeps the rows of records behind `fork`, which the followed log has lost. What a file holds already is not written again. Where
-/// they cannot be kept, an error is logged and the edge follows on: an edge that no longer follows helps nobody.
+/// Saves the rows of records after `fork`, which the followed log has lost. Rows that a file
+/// contains already are not written again. If saving fails, an error is logged and the edge
+/// continues to follow, because a stopped edge would not help.
 pub(crate) async fn keep(shared: &Arc<Shared>, replica: Arc<Replica>, fork: Position) {
     let directory = shared.config.data_dir.clone();
     let _alone = shared.saving.lock().await;
     let kept = tokio::task::spawn_blocking(move || keep_rows(&replica, fork, directory.as_deref()));
     if let Err(error) = kept.await {
-        tracing::error!(%error, %fork, "rows that the leader's log has lost are not kept: the task that writes them failed");
+        tracing::error!(%error, %fork, "rows that the leader's log has lost are not saved: the task that writes them failed");
     }
 }
 
@@ -47,32 +48,33 @@ fn keep_rows(replica: &Replica, fork: Position, directory: Option<&Path>) {
     let (lost, held) = (lost_rows(replica, fork.lsn), replica.position());
     let rows = lost.len();
     let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
-        tracing::info!(%fork, %held, "the leader's log was put back to an older copy, and no row here is of what it has lost");
+        tracing::info!(%fork, %held, "the leader's log was rolled back; no row held here is from its lost records");
         return;
     };
     let (first, last) = (first.header().lsn, last.header().lsn);
     let failed = || metrics::counter!("littoral_edge_tails_not_kept_total").increment(1);
     let Some(directory) = directory else {
         failed();
-        tracing::error!(rows, %first, %last, %fork, %held, "the leader's log was put back to an older copy, and rows that it has lost are not kept: this edge has no data directory; configure edge.data_dir");
+        tracing::error!(rows, %first, %last, %fork, %held, "the leader's log was rolled back, and its lost rows are not saved, because this edge has no data directory; configure edge.data_dir");
         return;
     };
     match write(replica, fork.lsn.next(), directory, lost) {
         Ok(Some((path, rows))) => {
             metrics::counter!("littoral_edge_tails_kept_total").increment(1);
-            tracing::warn!(rows, path = %path.display(), %fork, %held, "the leader's log was put back to an older copy: rows that it has lost are kept; see `littoral tails`");
+            tracing::warn!(rows, path = %path.display(), %fork, %held, "the leader's log was rolled back; its lost rows are saved; see `littoral tails`");
         }
         Ok(None) => {
-            tracing::debug!(rows, %fork, %held, "the rows that the leader's log has lost are in a file already")
+            tracing::debug!(rows, %fork, %held, "the rows that the leader's log has lost are already saved")
         }
         Err(error) => {
             failed();
-            tracing::error!(%error, rows, %first, %last, %fork, %held, "the leader's log was put back to an older copy, and rows that it has lost could not be kept");
+            tracing::error!(%error, rows, %first, %last, %fork, %held, "the leader's log was rolled back, and its lost rows could not be saved");
         }
     }
 }
 
-/// Writes what no file holds yet. Returns the file and its rows; `None` when there is nothing to write.
+/// Writes the rows that no file contains yet. Returns the file and the number of rows; `None` if
+/// there is nothing to write.
 fn write(
     replica: &Replica,
     lost_from: Lsn,
@@ -91,7 +93,7 @@ fn write(
         }
         match writes_in(&path) {
             Ok(kept) => lost.retain(|row| !kept.contains(&write_of(&RowRef::of(row)))),
-            Err(error) => tracing::warn!(%error, "this detached tail cannot be read; another one is written beside it"),
+            Err(error) => tracing::warn!(%error, "this detached tail cannot be read; writing another one next to it"),
         }
         copy += 1;
     };
@@ -111,13 +113,14 @@ fn write(
     Ok(Some((path, lost.len())))
 }
 
-/// The rows of later records than this, by their numbers, of which no two are the same: those of a replica that has gone on in
-/// another region's log may all have one.
+/// Returns the rows of records after `after`, sorted by LSN, with unique LSNs. In a replica that
+/// continued in another region's log, many rows may have one LSN; they are numbered consecutively
+/// here.
 fn lost_rows(replica: &Replica, after: Lsn) -> Vec<Row> {
     let chunks = replica.table.chunks(ROWS_PER_BLOCK);
     let mut lost: Vec<Row> = chunks.flatten().filter(|row| row.header().lsn > after).collect();
-    let place = |row: &Row| (row.header().lsn, row.header().view);
-    lost.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.key().cmp(b.key())));
+    let order = |row: &Row| (row.header().lsn, row.header().view);
+    lost.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key().cmp(b.key())));
     let mut before = Lsn::NONE;
     for row in &mut lost {
         if row.header().lsn <= before {
@@ -128,7 +131,7 @@ fn lost_rows(replica: &Replica, after: Lsn) -> Vec<Row> {
     lost
 }
 
-/// The writes whose rows a tail holds.
+/// Returns the writes whose rows a tail contains.
 fn writes_in(path: &Path) -> Result<HashSet<u128>, Error> {
     let mut writes = HashSet::new();
     file::read(path, |row| {
@@ -138,7 +141,7 @@ fn writes_in(path: &Path) -> Result<HashSet<u128>, Error> {
     Ok(writes)
 }
 
-/// Names the write of a row that made it what it is.
+/// Identifies the write that created a row.
 fn write_of(row: &RowRef<'_>) -> u128 {
     let mut hash = Xxh3::new();
     hash.update(&row.view.0.to_le_bytes());
@@ -151,7 +154,7 @@ fn write_of(row: &RowRef<'_>) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, replica::Point};
+    use crate::{config::Config, replica::AppliedPoint};
     use littoral_model::{
         lives::Start,
         position::{Epoch, Incarnation},
@@ -172,16 +175,16 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_went_on_apart_shows_what_is_lost_and_one_that_is_behind_does_not() {
+    fn a_forked_lineage_reveals_lost_records_and_one_that_is_behind_does_not() {
         let (region, ours) = lives(7, &[(8, 6)]);
         let position = Position { incarnation: Incarnation(8), lsn: Lsn(10) };
         let resume = Resume { position, chain: ChainHash(1) };
         let whose = (region, Arc::new(ours));
-        let point = Point::new(resume, Epoch(1), whose, Watermark::default(), Arc::default());
+        let point = AppliedPoint::new(resume, Epoch(1), whose, Watermark::default(), Arc::default());
         let replica = Replica::new(&Config::default().holdings(), point);
         let fork_of = |log, begun: &[(u64, u64)]| fork(&replica, &lives(log, begun).1).map(|fork| fork.lsn.0);
-        assert_eq!(fork_of(7, &[(8, 6)]), None, "the same");
-        assert_eq!(fork_of(7, &[(8, 6), (9, 11)]), None, "it went on from here");
+        assert_eq!(fork_of(7, &[(8, 6)]), None, "the same lineage");
+        assert_eq!(fork_of(7, &[(8, 6), (9, 11)]), None, "it continues from here");
         assert_eq!(fork_of(7, &[]), None, "it is behind");
         assert_eq!(fork_of(7, &[(8, 6), (9, 9)]), Some(8));
         assert_eq!(fork_of(7, &[(9, 4)]), Some(3));

@@ -1,4 +1,4 @@
-//! Sending a tail's rows back to the log that has lost them.
+//! Merges a tail's rows back into the log that has lost them.
 
 use super::{
     Kept, KeptTails,
@@ -18,20 +18,22 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc};
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Rows of one view are sent when they have come to so many bytes. Each view has at most so many that wait.
+/// The size in bytes at which the rows of one view are sent. For each view at most this much is
+/// buffered.
 const PIECE_LEN: usize = 256 << 10;
-/// Pieces that are read ahead.
+/// The number of pieces read ahead.
 const AHEAD: usize = 2;
 
-/// Rows of one view.
+/// Rows of one view, encoded.
 struct Piece {
     view: ViewId,
     rows: u64,
     records: Vec<u8>,
 }
 
-/// Sends the tail piece by piece, each once the one before is durable, and removes its file in the end. What it is stopped at is
-/// done again by the next attempt, and changes nothing: a piece is named by what is in it.
+/// Sends the tail piece by piece, each after the previous one is durable, then removes the file.
+/// After an interruption, the next attempt repeats pieces without effect, because a piece is named
+/// by its content.
 pub(super) async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerged, WriteError> {
     let kept = KeptTails(shared.clone());
     let find = move || kept.find(&name);
@@ -61,7 +63,7 @@ pub(super) async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerge
     }
     merged.of_other_regions = reading.await.map_err(failed)?.map_err(|error| unusable(&error))?;
     let TailMerged { rows, of_other_regions, without_view, .. } = merged;
-    tracing::info!(tail = status.name, rows, of_other_regions, without_view, "a detached tail is merged");
+    tracing::info!(tail = status.name, rows, of_other_regions, without_view, "merged a detached tail");
     if without_view == 0 {
         let removed = tokio::task::spawn_blocking(move || file::remove(&path)).await.map_err(failed)?;
         removed.map_err(|error| unusable(&error))?;
@@ -69,10 +71,11 @@ pub(super) async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerge
     Ok(merged)
 }
 
-/// Refuses a tail that cannot be merged before any of it is sent. The leader checks again what it is sent.
+/// Rejects a tail that cannot be merged before any of it is sent. The leader checks each piece
+/// again.
 fn check(shared: &Shared, head: &Head) -> Result<(), WriteError> {
     let Some(replica) = shared.replica.load_full() else {
-        return Err(WriteError::LeaderUnavailable("this edge does not follow it yet".to_owned()));
+        return Err(WriteError::LeaderUnavailable("this edge does not follow a leader yet".to_owned()));
     };
     let point = replica.point.load_full();
     check_log((head.region, head.log), (point.region, point.log()))?;
@@ -85,7 +88,8 @@ fn check(shared: &Shared, head: &Head) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Reads a tail's rows in pieces. Returns how many were left out as other regions had taken them.
+/// Reads a tail's rows in pieces. Returns the number of rows skipped because other regions had
+/// accepted them.
 fn read(path: &Path, head: &Head, pieces: &mpsc::Sender<Piece>) -> Result<u64, Error> {
     let mut waiting: BTreeMap<ViewId, Piece> = BTreeMap::new();
     let (mut of_other_regions, mut fault) = (0, None);
@@ -105,7 +109,7 @@ fn read(path: &Path, head: &Head, pieces: &mpsc::Sender<Piece>) -> Result<u64, E
             return ControlFlow::Continue(());
         }
         match waiting.remove(&view).map(|piece| pieces.blocking_send(piece)) {
-            // Nobody wants the rest.
+            // The receiver has stopped.
             Some(Err(_)) => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         }
@@ -121,7 +125,7 @@ fn read(path: &Path, head: &Head, pieces: &mpsc::Sender<Piece>) -> Result<u64, E
     Ok(of_other_regions)
 }
 
-/// The record that a row was made by, as far as merging needs it.
+/// Creates the record of a row, as far as merging needs it.
 fn record<'a>(head: &Head, row: &RowRef<'a>) -> Record<'a> {
     let RowRef { view, event_time, version, lsn, key, body } = *row;
     let payload = match body {
@@ -132,12 +136,12 @@ fn record<'a>(head: &Head, row: &RowRef<'a>) -> Record<'a> {
     Record { lsn, epoch, origin: version.region, origin_lsn: lsn, hlc: version.hlc, chain, payload }
 }
 
-/// A piece as it is sent; `None` when it is not known what its view was.
+/// Addresses a piece for sending; `None` if its view's definition is unknown.
 fn addressed(head: &Head, piece: Piece) -> Option<TailPiece> {
     let Head { region, log, life, lost_from, views, .. } = head;
     let Piece { view, records, .. } = piece;
     let definition: &FeatureView = views.iter().find(|known| known.id == view)?;
-    // Edges that were ahead have tails of the same life and record, and not of the same rows.
+    // Tails of several edges may have the same life and record, but different rows.
     let name = format!("tail/{log}/{life}/{lost_from}/{view}/{:016x}", xxh3_64(&records));
     let records = Bytes::from(records);
     Some(TailPiece { name, region: *region, log: *log, view: definition.clone(), records })

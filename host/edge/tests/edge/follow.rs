@@ -1,4 +1,4 @@
-//! Following: bootstrap, tail, resume, snapshots that replace, leaders that are refused.
+//! Following: bootstrap, tail, resume, replacing snapshots, rejected leaders.
 
 use crate::{leader::*, support::*};
 use littoral_edge::Config;
@@ -8,7 +8,7 @@ use littoral_model::{
 use std::sync::atomic::Ordering::SeqCst;
 
 #[tokio::test]
-async fn a_replica_has_what_was_there_and_what_comes() {
+async fn a_replica_has_the_snapshot_and_the_tail() {
     let leader = Leader::new(7);
     (0..5_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     leader.delete(1, 3);
@@ -34,7 +34,7 @@ async fn a_replica_has_what_was_there_and_what_comes() {
 }
 
 #[tokio::test]
-async fn views_come_and_go_with_the_records() {
+async fn views_are_created_and_dropped_by_records() {
     let leader = Leader::new(7);
     let served = serve(&leader).await;
     let edge = start(config(&served.address)).await;
@@ -50,7 +50,7 @@ async fn views_come_and_go_with_the_records() {
 }
 
 #[tokio::test]
-async fn a_lost_leader_is_said_and_the_stream_is_resumed() {
+async fn a_lost_leader_is_reported_and_the_stream_resumes() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let served = serve(&leader).await;
@@ -65,7 +65,7 @@ async fn a_lost_leader_is_said_and_the_stream_is_resumed() {
     assert!(!edge.node.status().writable);
     let served = serve_at(&leader, &address).await;
     assert_eq!(edge.values(1, &[1], &token).await, [Some(2)]);
-    assert_eq!(leader.snapshots.load(SeqCst), 1, "it went on where it stood");
+    assert_eq!(leader.snapshots.load(SeqCst), 1, "it resumed at its position");
     drop(served);
 }
 
@@ -94,7 +94,7 @@ async fn a_trimmed_log_and_a_new_log_replace_the_replica() {
 }
 
 #[tokio::test]
-async fn rows_give_way_to_no_other_log_unless_it_stands_in_their_logs_place_or_an_operator_says_so() {
+async fn another_log_replaces_rows_only_if_it_succeeds_theirs_or_is_adopted() {
     let data = tempfile::tempdir().unwrap();
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
@@ -103,7 +103,8 @@ async fn rows_give_way_to_no_other_log_unless_it_stands_in_their_logs_place_or_a
     let edge = start(Config { data_dir: Some(data.path().to_owned()), ..config(&address) }).await;
     assert_eq!(edge.values(1, &[1], &token).await, [Some(1)]);
     served.stop().await;
-    // Another cluster's; one that was begun anew and holds nothing yet; one of the cluster that was begun in no log's place.
+    // A log of another cluster, one that was recreated and holds nothing yet, and one of the
+    // cluster that succeeds no log.
     let cluster = Belonging::founder(Incarnation(7));
     for belongs in [
         Some(Belonging::founder(Incarnation(8))),
@@ -115,17 +116,17 @@ async fn rows_give_way_to_no_other_log_unless_it_stands_in_their_logs_place_or_a
         let other = Leader::new(8);
         *other.belongs.lock() = belongs;
         let served = serve_at(&other, &address).await;
-        edge.eventually("it refuses", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
+        edge.eventually("it rejects the log", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
         let read = edge.read(1, &[1], ReadDemand::default()).await;
         assert_eq!((values(&read), read.freshness.degraded), (vec![Some(1)], Some(Degraded::OtherLog)), "{belongs:?}");
         assert!(!edge.node.status().writable, "{belongs:?}");
         served.stop().await;
-        edge.eventually("nobody is there", |node| node.status().degraded == Some(Degraded::LeaderLost)).await;
+        edge.eventually("the leader is gone", |node| node.status().degraded == Some(Degraded::LeaderLost)).await;
     }
     let other = Leader::new(8);
     let token = other.put(1, 2, 20);
     let _served = serve_at(&other, &address).await;
-    edge.eventually("it refuses", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
+    edge.eventually("it rejects the log", |node| node.status().degraded == Some(Degraded::OtherLog)).await;
     let wrong = edge.node.adopt(Some(Incarnation(9))).expect("an edge");
     assert!(matches!(wrong, Err(AdoptError::AnotherOffered { .. })), "{wrong:?}");
     let offered = edge.node.adopt(Some(Incarnation(8))).expect("an edge").expect("it was offered");
@@ -133,11 +134,11 @@ async fn rows_give_way_to_no_other_log_unless_it_stands_in_their_logs_place_or_a
     assert_eq!(edge.values(1, &[1, 2], &token).await, [None, Some(20)]);
     assert_eq!(edge.node.adopt(None).expect("an edge"), Err(AdoptError::NothingOffered));
     edge.stop().await;
-    assert!(data.path().join("replica.previous").exists(), "the last copy of what was given up");
+    assert!(data.path().join("replica.previous").exists(), "the last copy of the replaced rows");
 }
 
 #[tokio::test]
-async fn a_history_that_differs_is_never_applied() {
+async fn records_of_a_different_lineage_are_never_applied() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let served = serve(&leader).await;
@@ -157,7 +158,7 @@ async fn a_malformed_record_closes_the_stream_and_changes_nothing() {
     let edge = start(config(&served.address)).await;
     assert_eq!(edge.values(1, &[1], &token).await, [Some(1)]);
     let position = edge.node.status().position;
-    // A key beyond all bounds: sound in the chain, refused all the same.
+    // A key that exceeds the limit: valid in the chain, but rejected.
     leader.append(littoral_model::record::Payload::Row {
         view: littoral_model::view::ViewId(1),
         event_time: littoral_model::event_time::EventTime(1),
@@ -170,7 +171,7 @@ async fn a_malformed_record_closes_the_stream_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_leader_of_an_older_epoch_is_refused() {
+async fn a_leader_of_an_older_epoch_is_rejected() {
     let leader = Leader::with_epoch(7, 2);
     let token = leader.put(1, 1, 1);
     let served = serve(&leader).await;
@@ -186,7 +187,7 @@ async fn a_leader_of_an_older_epoch_is_refused() {
 }
 
 #[tokio::test]
-async fn a_full_view_beyond_its_budget_is_served_as_resident_and_says_so() {
+async fn a_full_view_over_its_budget_becomes_resident_and_reports_it() {
     let leader = Leader::new(7);
     (0..20_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -205,7 +206,7 @@ async fn a_full_view_beyond_its_budget_is_served_as_resident_and_says_so() {
 }
 
 #[tokio::test]
-async fn views_that_are_not_followed_are_read_at_the_leader_and_never_kept() {
+async fn views_that_are_not_followed_are_read_from_the_leader_and_never_kept() {
     let leader = Leader::new(7);
     leader.put(1, 1, 1);
     let token = leader.put(2, 1, 2);

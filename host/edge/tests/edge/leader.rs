@@ -1,4 +1,4 @@
-//! A leader in memory.
+//! An in-memory leader.
 
 use bytes::Bytes;
 use littoral_model::{
@@ -38,26 +38,26 @@ pub struct Leader {
     log: Mutex<Log>,
     head: watch::Sender<Position>,
     epoch: Epoch,
-    /// Keys that were read here.
+    /// The keys that were read here.
     pub keys_read: AtomicU64,
     pub snapshots: AtomicU64,
-    /// While true, reads are done but not answered.
+    /// While true, reads are executed but not answered.
     pub hold: watch::Sender<bool>,
-    /// The regions that answer when a quorum of two is asked.
+    /// The regions that answer a quorum read of two.
     pub quorum: Mutex<Vec<Region>>,
     component: Mutex<Option<Bytes>>,
     checkpoints: watch::Sender<Checkpoints>,
-    /// Where the log belongs.
+    /// The log's affiliation.
     pub belongs: Mutex<Option<Belonging>>,
-    /// The history of the log, once it has another life than its first.
+    /// The lineage of the log, once it has more than its first life.
     lives: Mutex<RegionLives>,
-    /// The clock reads so many milliseconds more than records are counted.
+    /// Milliseconds by which the clock is ahead of the number of records.
     pub clock: AtomicU64,
-    /// While true, records are in the rows and not yet published.
+    /// While true, records are in the rows but not published.
     pub lags: AtomicBool,
-    /// While true, no snapshot is given.
+    /// While true, snapshots are refused.
     pub no_snapshots: AtomicBool,
-    /// The pieces of detached tails that were taken, by name.
+    /// The accepted pieces of detached tails, by name.
     pub pieces: Mutex<Vec<String>>,
 }
 
@@ -100,7 +100,7 @@ pub fn view(name: &str) -> FeatureView {
 }
 
 impl Leader {
-    /// With views `a` (number 1) and `b` (number 2).
+    /// Creates a leader with views `a` (ID 1) and `b` (ID 2).
     pub fn new(incarnation: u64) -> Arc<Self> {
         Self::with_epoch(incarnation, 1)
     }
@@ -155,7 +155,7 @@ impl Leader {
         self.append(Payload::Tombstone { view: ViewId(view), event_time: EventTime(1), key: &key.to_le_bytes() })
     }
 
-    /// Another life of the log begins, as when it is opened.
+    /// Begins another life of the log, as when it is opened.
     pub fn begin(&self, life: u64) {
         let Position { incarnation: after, lsn: shared } = *self.head.borrow();
         let (life, first) = (Incarnation(life), shared.next());
@@ -168,7 +168,7 @@ impl Leader {
         self.append_at(None, payload)
     }
 
-    /// Appends a record, under an old clock reading if one is given.
+    /// Appends a record, with an old clock reading if one is given.
     fn append_at(&self, hlc: Option<Hlc>, payload: Payload<'_>) -> Watermark {
         let mut log = self.log.lock();
         let lsn = Lsn(log.oldest + log.entries.len() as u64);
@@ -212,7 +212,7 @@ impl Leader {
         self.token()
     }
 
-    /// Tells edges digests as of the last record.
+    /// Sends edges the digests as of the last record.
     pub fn take_checkpoint(&self) -> Lsn {
         let log = self.log.lock();
         let lsn = self.head.borrow().lsn;
@@ -225,13 +225,13 @@ impl Leader {
         lsn
     }
 
-    /// Removes every tombstone, by a record.
+    /// Removes every tombstone through a record.
     pub fn collect_tombstones(&self) {
         let last = self.head.borrow().lsn.0;
         self.append(Payload::Collect { before: Hlc::new(1_000 + last + 1, 0) });
     }
 
-    /// Damages the log from here on: the last record's bytes are kept, its place in the chain is not.
+    /// Corrupts the log from here on: keeps the last record's bytes, but not its chain hash.
     pub fn break_chain(&self) {
         self.log.lock().chain.0 ^= 1;
     }
@@ -310,7 +310,7 @@ impl FeatureReader for Leader {
             if request.demand.consistency == Consistency::Quorum {
                 let answered = self.quorum.lock().clone();
                 if answered.len() < 2 {
-                    let missing = "'west': it is parted".to_owned();
+                    let missing = "'west': it is disconnected".to_owned();
                     return Err(ReadError::QuorumNotReached { needed: 2, of: 2, answered, missing });
                 }
                 (answer.freshness.source, answer.freshness.regions) = (Source::Quorum, answered);
@@ -431,7 +431,7 @@ impl FeedSource for Leader {
         Box::pin(async move {
             let log = self.log.lock();
             let as_of = *self.head.borrow();
-            // Small parts, so that there is more than one.
+            // Small chunks, so that there are several.
             let (rows, more) = log.table.bucket(view, bucket, after.as_deref(), 300);
             Ok(BucketRows { as_of, rows, more })
         })
@@ -466,7 +466,7 @@ impl FeedSource for Leader {
         let log = self.log.lock();
         Ok(SnapshotSource {
             as_of: *self.head.borrow(),
-            // Rows may be newer.
+            // Rows may be newer than the position.
             chain: log.chain_at(self.head.borrow().lsn).unwrap_or_default(),
             watermark: Watermark::default(),
             lives: self.lives.lock().clone(),

@@ -1,4 +1,4 @@
-//! An edge against a leader in memory, served by the real feed server over real sockets.
+//! Tests of an edge against an in-memory leader, served by the real feed server over real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
 
@@ -6,7 +6,6 @@ mod embed;
 mod follow;
 mod leader;
 mod modules;
-mod proof;
 mod reads;
 mod relay;
 mod restart;

@@ -1,4 +1,4 @@
-//! Modules reach an edge and are swapped when they can be called.
+//! Modules reach an edge, and new releases replace old ones when they can be called.
 
 use crate::{leader::*, support::*};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ fn version(node: &littoral_edge::Handle) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_release_is_served_once_it_is_ready_and_the_old_one_until_then() {
+async fn the_old_release_is_served_until_the_new_one_is_ready() {
     let directory = tempfile::tempdir().unwrap();
     let leader = Leader::new(7);
     let served = serve(&leader).await;
@@ -23,7 +23,7 @@ async fn a_release_is_served_once_it_is_ready_and_the_old_one_until_then() {
     leader.release("m", "2", b"two");
     let token = leader.put(1, 1, 1);
     edge.values(1, &[1], &token).await;
-    assert_eq!(version(&edge.node).as_deref(), Some("1"), "the release that works stays");
+    assert_eq!(version(&edge.node).as_deref(), Some("1"), "the working release stays");
     *edge.runtime.refused.lock() = None;
     edge.eventually("swapped", |node| version(node).as_deref() == Some("2")).await;
     assert!(edge.node.status().modules[0].ready);

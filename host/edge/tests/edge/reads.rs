@@ -1,4 +1,4 @@
-//! Reads: demands, fills, flights.
+//! Reads: demands and fills.
 
 use crate::{leader::*, support::*};
 use littoral_edge::Config;
@@ -22,7 +22,7 @@ fn quorum() -> ReadDemand {
 }
 
 #[tokio::test]
-async fn each_way_with_an_unmet_demand_is_taken() {
+async fn every_option_for_an_unmet_demand_works() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let served = serve(&leader).await;
@@ -34,12 +34,13 @@ async fn each_way_with_an_unmet_demand_is_taken() {
         async move { node.read(&request(1, [1], demand)).await }
     };
     assert!(matches!(read(unmet(&next, OnUnmet::Fail)).await, Err(ReadError::NotFreshEnough { .. })));
-    // Nobody was given such a token: that is known once the leader has been heard after the read had come.
+    // No write returned this token. That is certain once the leader was heard from after the read
+    // arrived.
     assert!(matches!(read(unmet(&next, OnUnmet::Wait)).await, Err(ReadError::TokenLost { .. })));
     assert!(matches!(read(unmet(&next, OnUnmet::Leader)).await, Err(ReadError::NotFreshEnough { .. })));
     let other_life = Watermark::at(region(), Incarnation(99), Lsn(1));
     assert!(matches!(read(unmet(&other_life, OnUnmet::Wait)).await, Err(ReadError::TokenLost { .. })));
-    // Nor do records come of a region that the leader's configuration does not name.
+    // Records of a region that is not in the leader's configuration never arrive.
     let elsewhere = Watermark::at("elsewhere".parse().unwrap(), Incarnation(5), Lsn(1));
     let lost = read(unmet(&elsewhere, OnUnmet::Wait)).await.unwrap_err();
     assert!(matches!(&lost, ReadError::TokenLost { reason, .. } if reason.contains("configured")), "{lost:?}");
@@ -63,7 +64,7 @@ async fn reads_of_large_rows_that_share_a_call_do_not_fail_each_other() {
         leader.append(Payload::Row { view: ViewId(2), event_time, key: &key, body: &body(number) });
     }
     let served = serve(&leader).await;
-    // All queue up behind the first one's call, and would be one answer of 80 MiB.
+    // They queue behind the first one's call, and together their reply would exceed 80 MiB.
     let edge = start(Config { fill_calls_max: 1, ..config(&served.address) }).await;
     edge.bootstrapped().await;
     let reads: Vec<_> = (0..80_u64)
@@ -78,7 +79,7 @@ async fn reads_of_large_rows_that_share_a_call_do_not_fail_each_other() {
 }
 
 #[tokio::test]
-async fn a_quorum_is_asked_of_the_leader_and_what_becomes_of_an_unmet_one_is_as_demanded() {
+async fn quorum_reads_go_through_the_leader_and_an_unmet_one_follows_the_demand() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let served = serve(&leader).await;
@@ -90,7 +91,7 @@ async fn a_quorum_is_asked_of_the_leader_and_what_becomes_of_an_unmet_one_is_as_
     };
     let unmet = read(OnUnmet::Wait).await.unwrap_err();
     assert!(
-        matches!(&unmet, ReadError::QuorumNotReached { needed: 2, of: 2, missing, .. } if missing.contains("parted"))
+        matches!(&unmet, ReadError::QuorumNotReached { needed: 2, of: 2, missing, .. } if missing.contains("disconnected"))
     );
     let at_leader = read(OnUnmet::Leader).await.unwrap().freshness;
     assert_eq!((at_leader.source, at_leader.degraded), (Source::Leader, Some(Degraded::DemandUnmet)));
@@ -109,7 +110,7 @@ async fn a_quorum_is_asked_of_the_leader_and_what_becomes_of_an_unmet_one_is_as_
 }
 
 #[tokio::test]
-async fn staleness_is_bounded_by_demand_and_grows_when_the_leader_is_gone() {
+async fn staleness_is_bounded_by_the_demand_and_grows_without_a_leader() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let served = serve(&leader).await;
@@ -136,7 +137,7 @@ async fn staleness_is_bounded_by_demand_and_grows_when_the_leader_is_gone() {
 }
 
 #[tokio::test]
-async fn before_the_first_snapshot_reads_are_refused() {
+async fn reads_before_the_first_snapshot_are_rejected() {
     let edge = start(config("127.0.0.1:1")).await;
     let read = edge.node.read(&request(1, [1], ReadDemand::default())).await;
     assert_eq!(read.unwrap_err(), ReadError::NotReady);
@@ -146,7 +147,7 @@ async fn before_the_first_snapshot_reads_are_refused() {
 }
 
 #[tokio::test]
-async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
+async fn concurrent_reads_share_one_fill_and_the_row_stays_fresh() {
     let leader = Leader::new(7);
     let token = leader.put(2, 1, 1);
     let served = serve(&leader).await;
@@ -167,7 +168,7 @@ async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
         let answer = reader.await.unwrap();
         assert_eq!((values(&answer), answer.freshness.source), (vec![Some(1), None], Source::Leader));
     }
-    assert!(leader.keys_read.load(SeqCst) <= 3, "one flight per key: {}", leader.keys_read.load(SeqCst));
+    assert!(leader.keys_read.load(SeqCst) <= 3, "one fill per key: {}", leader.keys_read.load(SeqCst));
     let read_so_far = leader.keys_read.load(SeqCst);
     assert!(edge.node.read_local(&request(2, [1, 2], ReadDemand::default()), &mut answer), "rows and misses are held");
     assert_eq!((values(&answer), answer.freshness.source), (vec![Some(1), None], Source::Replica));
@@ -176,16 +177,17 @@ async fn a_key_is_fetched_once_whoever_asks_and_kept_fresh() {
     assert_eq!(
         edge.values(2, &[1, 2], &token).await,
         [Some(10), Some(20)],
-        "the feed keeps one fresh and undoes the other's miss"
+        "the feed updates one row and clears the other's miss"
     );
     let token = leader.delete(2, 1);
     assert_eq!(edge.values(2, &[1], &token).await, [None]);
-    // The leader may know a deletion that outranks the write, which a remembered miss does not tell: it is asked once.
+    // The leader may have a deletion that outranks the write, which a miss does not show, so it is
+    // queried once.
     assert_eq!(leader.keys_read.load(SeqCst), read_so_far + 1);
 }
 
 #[tokio::test]
-async fn a_fill_that_the_feed_has_overtaken_is_asked_again() {
+async fn a_fill_that_the_feed_has_overtaken_is_repeated() {
     let leader = Leader::new(7);
     let token = leader.put(2, 1, 1);
     let served = serve(&leader).await;
@@ -197,7 +199,7 @@ async fn a_fill_that_the_feed_has_overtaken_is_asked_again() {
     while leader.keys_read.load(SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // The leader has read 1 and not answered; now the row changes and the feed goes by.
+    // The leader has read 1 and not replied; now the row changes and the feed passes.
     let token = leader.put(2, 1, 2);
     edge.values(1, &[], &token).await;
     leader.hold.send_replace(false);
@@ -209,7 +211,7 @@ async fn a_fill_that_the_feed_has_overtaken_is_asked_again() {
 }
 
 #[tokio::test]
-async fn without_a_leader_what_is_not_held_is_said_to_be_unknown() {
+async fn without_a_leader_rows_that_are_not_held_are_unknown() {
     let leader = Leader::new(7);
     let token = leader.put(2, 1, 1);
     let served = serve(&leader).await;
@@ -223,7 +225,7 @@ async fn without_a_leader_what_is_not_held_is_said_to_be_unknown() {
     let mut several = request(1, [1], ReadDemand::default());
     several.reads.extend(request(2, [3, 1, 4], ReadDemand::default()).reads);
     let answer = edge.node.read(&several).await.unwrap();
-    assert_eq!(answer.unknown, [(1, 0), (1, 2)], "of a full view everything is known");
+    assert_eq!(answer.unknown, [(1, 0), (1, 2)], "a full view has no unknown rows");
     let mut again = answer;
     assert!(edge.node.read_local(&request(2, [1], ReadDemand::default()), &mut again));
     assert_eq!(again.unknown, [], "an answer that is used again forgets what was unknown");

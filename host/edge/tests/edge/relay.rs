@@ -1,4 +1,4 @@
-//! An edge that follows another edge.
+//! An edge that follows a relay.
 
 use crate::{leader::*, support::*};
 use littoral_edge::{Config, ViewMode};
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For a relay: everything in full.
+/// The configuration of a relay: every view in full.
 fn relay(address: &str) -> Config {
     let mut config = config(address);
     config.views.clear();
@@ -21,7 +21,7 @@ fn at_the_leader() -> ReadDemand {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_relay_applies_its_followers_have_and_the_leader_serves_one() {
+async fn a_relay_serves_its_subscribers_and_the_leader_serves_only_the_relay() {
     let leader = Leader::new(7);
     (0..3_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     leader.put(2, 5, 50);
@@ -47,7 +47,7 @@ async fn what_a_relay_applies_its_followers_have_and_the_leader_serves_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_a_relay_has_lost_is_lost_to_its_followers_and_staleness_says_so() {
+async fn a_relay_that_loses_its_leader_reports_that_to_its_subscribers() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let root = serve(&leader).await;
@@ -76,12 +76,12 @@ async fn a_leader_that_a_relay_has_lost_is_lost_to_its_followers_and_staleness_s
     let root = serve_at(&leader, &address).await;
     assert_eq!(far.values(1, &[1], &token).await, [Some(2)]);
     far.eventually("well", |node| node.status().degraded.is_none() && node.status().writable).await;
-    assert_eq!(leader.snapshots.load(SeqCst), 1, "everyone went on where they stood");
+    assert_eq!(leader.snapshots.load(SeqCst), 1, "every edge resumed at its position");
     drop(root);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_is_behind_takes_nobody_back() {
+async fn a_relay_that_is_behind_rejects_edges_that_are_ahead() {
     let leader = Leader::new(7);
     let token = leader.put(1, 1, 1);
     let root = serve(&leader).await;
@@ -89,7 +89,8 @@ async fn a_relay_that_is_behind_takes_nobody_back() {
     assert_eq!(relay.values(1, &[1], &token).await, [Some(1)]);
     let middle = serve(&Arc::new(relay.node.clone())).await;
     root.stop().await;
-    // The relay has lost its leader; an edge that still reaches it goes on, and is then sent to the relay.
+    // The relay has lost its leader. An edge that still reaches the leader continues, and then
+    // connects to the relay.
     let other = serve(&leader).await;
     let mut both = config(&other.address);
     both.leader.leader.push(middle.address.clone());
@@ -107,7 +108,7 @@ async fn a_relay_that_is_behind_takes_nobody_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_that_does_not_hold_everything_gives_no_snapshot() {
+async fn an_incomplete_relay_serves_no_snapshot() {
     let leader = Leader::new(7);
     (0..2_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -120,11 +121,11 @@ async fn a_relay_that_does_not_hold_everything_gives_no_snapshot() {
     both.leader.leader.push(root.address.clone());
     both.views.insert("a".into(), ViewMode::Full);
     let far = start(both).await;
-    assert_eq!(far.values(1, &[0, 1_999], &token).await, [Some(0), Some(1_999)], "the leader gave it");
+    assert_eq!(far.values(1, &[0, 1_999], &token).await, [Some(0), Some(1_999)], "the snapshot came from the leader");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn modules_come_through_a_relay() {
+async fn modules_are_available_through_a_relay() {
     let leader = Leader::new(7);
     let root = serve(&leader).await;
     let relay = start(relay(&root.address)).await;

@@ -25,7 +25,7 @@ async fn a_restart_is_warm_and_resumes() {
     assert_eq!((answer.freshness.staleness, answer.freshness.degraded), (None, Some(Degraded::LeaderLost)));
     assert_eq!(values(&edge.read(2, &[1], ReadDemand::default()).await), [Some(11)], "resident rows are warm too");
     assert!(edge.node.status().ready, "it may serve what it has");
-    assert!(edge.node.shortfalls().not_fresh.is_some(), "nobody knows how old this is");
+    assert!(edge.node.shortfalls().not_fresh.is_some(), "the age of the data is unknown");
     let page = edge.node.page(ViewId(1), None, 10_000).unwrap();
     assert_eq!(page.rows.len(), 2_999);
 
@@ -41,7 +41,7 @@ async fn a_restart_is_warm_and_resumes() {
 }
 
 #[tokio::test]
-async fn a_damaged_snapshot_is_refused_and_the_leaders_is_taken() {
+async fn a_damaged_snapshot_is_rejected_and_the_leaders_is_installed() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("replica.snapshot");
     let leader = Leader::new(7);
@@ -70,7 +70,7 @@ async fn a_damaged_snapshot_is_refused_and_the_leaders_is_taken() {
 }
 
 #[tokio::test]
-async fn a_view_beyond_its_budget_starts_warm_as_resident() {
+async fn a_view_over_its_budget_restarts_as_resident() {
     let directory = tempfile::tempdir().unwrap();
     let leader = Leader::new(7);
     (0..5_000).for_each(|key| drop(leader.put(1, key, key as i64)));
@@ -86,5 +86,9 @@ async fn a_view_beyond_its_budget_starts_warm_as_resident() {
     assert_eq!(values(&answer), [Some(4_000)]);
     assert_eq!(edge.node.status().views[0].residency, "resident");
     let unknown = edge.read(1, &[99_999], ReadDemand::default()).await;
-    assert_eq!(unknown.freshness.degraded, Some(Degraded::Incomplete), "what is not held is not said to be absent");
+    assert_eq!(
+        unknown.freshness.degraded,
+        Some(Degraded::Incomplete),
+        "a row that is not held is not reported as absent"
+    );
 }

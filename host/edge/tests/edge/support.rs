@@ -1,4 +1,4 @@
-//! Starting leaders and edges, and reading from them.
+//! Helpers: start leaders and edges, and read from them.
 
 use bytes::Bytes;
 use littoral_edge::{Config, Handle, ViewMode};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Default)]
 pub struct Runtime {
     ready: Mutex<BTreeSet<ModuleDigest>>,
-    /// Components with this content are refused.
+    /// Components with this content are rejected.
     pub refused: Mutex<Option<Bytes>>,
 }
 
@@ -55,7 +55,7 @@ impl ModuleRuntime for Runtime {
     }
 }
 
-/// A leader that listens. Its address stays when it is stopped and served again.
+/// A listening leader. Its address stays the same when it is stopped and served again.
 pub struct Served {
     pub address: String,
     stop: CancellationToken,
@@ -94,7 +94,7 @@ impl Drop for TestEdge {
     }
 }
 
-/// For an edge of this leader: `b` is resident, everything is quick.
+/// Creates a configuration for an edge of this leader: `b` is resident, and intervals are short.
 pub fn config(address: &str) -> Config {
     let mut config = Config { name: "test".into(), ping_interval_ms: 5, ..Config::default() };
     config.leader.leader = vec![address.to_owned()];
@@ -129,7 +129,7 @@ pub fn at_least(token: &Watermark) -> ReadDemand {
     ReadDemand { at_least: Some(token.clone()), wait_max: Duration::from_secs(10), ..ReadDemand::default() }
 }
 
-/// The first view's values.
+/// Returns the first view's values.
 pub fn values(answer: &ReadAnswer) -> Vec<Option<i64>> {
     let value = |row: &littoral_model::row::Row| match row.value(0, ValueType::Int64).to_value() {
         littoral_model::value::Value::Int64(value) => value,

@@ -1,4 +1,4 @@
-//! Rows that the leader's log has lost, as it was put back to an older copy: kept in a file, shown, and merged.
+//! Rows that the leader's log has lost in a rollback: saved to a file, shown, and merged.
 
 use crate::{leader::*, support::*};
 use littoral_edge::Config;
@@ -16,23 +16,23 @@ use std::{
     sync::{Arc, atomic::Ordering::SeqCst},
 };
 
-/// A leader whose log has three records: two views, and row 1 of the first.
+/// Creates a leader whose log has three records: two views, and row 1 of the first.
 fn copy() -> Arc<Leader> {
     let leader = Leader::new(7);
     leader.put(1, 1, 10);
     leader
 }
 
-/// The same log, begun anew from that copy, with a clock that went on.
-fn put_back() -> Arc<Leader> {
+/// Creates the same log, continued in another life from that copy, with a clock that is ahead.
+fn rolled_back() -> Arc<Leader> {
     let leader = copy();
     leader.clock.store(500_000, SeqCst);
     leader.begin(9);
     leader
 }
 
-/// An edge that holds what `copy` has and rows 2 and 3, and not row 1, which was deleted. Returns it and the address that nobody
-/// serves any more.
+/// Starts an edge that holds what `copy` has, plus rows 2 and 3, but not row 1, which was deleted.
+/// Returns it and the address, which is no longer served.
 async fn ahead(directory: &Path) -> (TestEdge, String) {
     let leader = copy();
     let served = serve(&leader).await;
@@ -46,7 +46,7 @@ async fn ahead(directory: &Path) -> (TestEdge, String) {
     (edge, address)
 }
 
-/// The names of detached tails in a directory.
+/// Returns the names of detached tails in a directory.
 fn files(directory: &Path) -> Vec<String> {
     let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.filter(|name| name.starts_with("tail-")).collect();
@@ -70,11 +70,11 @@ async fn merge(edge: &TestEdge, name: &str) -> Result<TailMerged, WriteError> {
 const TAIL: &str = "tail-0000000000000007-4.rows";
 
 #[tokio::test]
-async fn what_the_leaders_log_has_lost_is_kept_and_can_be_merged() {
+async fn rows_lost_by_the_leader_are_saved_and_can_be_merged() {
     let data = tempfile::tempdir().unwrap();
     let (edge, address) = ahead(data.path()).await;
-    let leader = put_back();
-    // Row 2 was written since, by a later event.
+    let leader = rolled_back();
+    // Row 2 was written again, with a later event.
     let token = leader.put_at(1, 2, 200, 2);
     let served = serve_at(&leader, &address).await;
     assert_eq!(edge.values(1, &[1, 2, 3], &token).await, [Some(10), Some(200), None], "it serves what the leader has");
@@ -93,7 +93,7 @@ async fn what_the_leaders_log_has_lost_is_kept_and_can_be_merged() {
     let merged = merge(&edge, TAIL).await.unwrap();
     assert_eq!(merged, TailMerged { rows: 3, last: merged.last, ..TailMerged::default() });
     let token = leader.token();
-    assert_eq!(edge.values(1, &[1, 2, 3], &token).await, [None, Some(200), Some(30)], "what is newer stays");
+    assert_eq!(edge.values(1, &[1, 2, 3], &token).await, [None, Some(200), Some(30)], "newer rows stay");
     let read = edge.read(1, &[3], at_least(&token)).await;
     assert_eq!(read.rows[0][0].as_ref().unwrap().header().version, version);
     assert_eq!(files(data.path()), [""; 0], "all of it is durable at the leader");
@@ -103,7 +103,7 @@ async fn what_the_leaders_log_has_lost_is_kept_and_can_be_merged() {
 }
 
 #[tokio::test]
-async fn rows_that_are_newer_than_the_position_are_kept_too() {
+async fn rows_newer_than_the_position_are_saved_too() {
     let data = tempfile::tempdir().unwrap();
     let leader = copy();
     leader.lags.store(true, SeqCst);
@@ -111,13 +111,13 @@ async fn rows_that_are_newer_than_the_position_are_kept_too() {
     leader.put(1, 3, 30);
     let served = serve(&leader).await;
     let edge = start(stored(&served.address, data.path())).await;
-    // The snapshot is as of record 3, and has rows of the records 4 and 5.
+    // The snapshot is as of record 3, and has rows of records 4 and 5.
     edge.eventually("its rows are there", |node| node.status().views.first().is_some_and(|view| view.rows == 3)).await;
     assert_eq!(edge.node.status().position.lsn, Lsn(3));
     let address = served.address.clone();
     served.stop().await;
 
-    let leader = put_back();
+    let leader = rolled_back();
     (0..5).for_each(|_| drop(leader.put(1, 4, 40)));
     let served = serve_at(&leader, &address).await;
     assert_eq!(edge.values(1, &[2, 3, 4], &leader.token()).await, [None, None, Some(40)]);
@@ -127,14 +127,14 @@ async fn rows_that_are_newer_than_the_position_are_kept_too() {
 }
 
 #[tokio::test]
-async fn however_often_a_snapshot_is_begun_everything_that_was_held_is_kept_once() {
+async fn repeated_snapshot_attempts_save_every_held_row_once() {
     let data = tempfile::tempdir().unwrap();
     let snapshot = data.path().join("replica.snapshot");
     let elsewhere = tempfile::tempdir().unwrap();
     let (edge, address) = ahead(data.path()).await;
     edge.stop().await;
     let newest = std::fs::read(&snapshot).unwrap();
-    // An older local snapshot of the same life: record 4 is all that it has of what is lost.
+    // An older local snapshot of the same life, in which record 4 is the only lost one.
     let leader = copy();
     let token = leader.put(1, 2, 20);
     let served = serve(&leader).await;
@@ -144,7 +144,7 @@ async fn however_often_a_snapshot_is_begun_everything_that_was_held_is_kept_once
     served.stop().await;
     let older = std::fs::read(elsewhere.path().join("replica.snapshot")).unwrap();
 
-    let leader = put_back();
+    let leader = rolled_back();
     leader.no_snapshots.store(true, SeqCst);
     let served = serve_at(&leader, &address).await;
     let second = TAIL.replace(".rows", "-2.rows");
@@ -153,7 +153,7 @@ async fn however_often_a_snapshot_is_begun_everything_that_was_held_is_kept_once
         std::fs::write(&snapshot, local).unwrap();
         let edge = start(stored(&served.address, data.path())).await;
         attempts = leader.snapshots.load(SeqCst).max(attempts) + 3;
-        edge.eventually("it tries again and again", |_| leader.snapshots.load(SeqCst) >= attempts).await;
+        edge.eventually("it retries repeatedly", |_| leader.snapshots.load(SeqCst) >= attempts).await;
         edge.stop().await;
         assert_eq!(files(data.path()), [second.as_str(), TAIL][2 - kept..]);
     }
@@ -169,19 +169,19 @@ async fn however_often_a_snapshot_is_begun_everything_that_was_held_is_kept_once
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_does_not_keep_an_edge_from_following() {
+async fn an_edge_continues_to_follow_when_rows_cannot_be_saved() {
     let data = tempfile::tempdir().unwrap();
     let (edge, address) = ahead(data.path()).await;
-    // The file cannot be made, as on a full disk.
+    // The file cannot be created, as on a full disk.
     std::fs::create_dir(data.path().join(TAIL.replace(".rows", ".unfinished"))).unwrap();
-    let leader = put_back();
+    let leader = rolled_back();
     let token = leader.put(1, 4, 40);
     let served = serve_at(&leader, &address).await;
     assert_eq!(edge.values(1, &[1, 3, 4], &token).await, [Some(10), None, Some(40)]);
     assert_eq!(tails(&edge).list().unwrap(), []);
     served.stop().await;
 
-    // Without a data directory there is nowhere to keep anything.
+    // Without a data directory nothing can be saved.
     let leader = copy();
     let token = leader.put(1, 2, 20);
     let served = serve(&leader).await;
@@ -189,37 +189,37 @@ async fn what_cannot_be_kept_does_not_keep_an_edge_from_following() {
     assert_eq!(edge.values(1, &[2], &token).await, [Some(20)]);
     let address = served.address.clone();
     served.stop().await;
-    let leader = put_back();
+    let leader = rolled_back();
     let _served = serve_at(&leader, &address).await;
     assert_eq!(edge.values(1, &[1, 2], &leader.token()).await, [Some(10), None]);
     assert!(edge.node.tails().is_none());
 }
 
 #[tokio::test]
-async fn a_tail_goes_back_only_into_its_log_and_only_into_the_views_it_is_of() {
+async fn a_tail_is_merged_only_into_its_own_log_and_views() {
     let data = tempfile::tempdir().unwrap();
     let (edge, address) = ahead(data.path()).await;
     let unreachable = merge(&edge, TAIL).await.unwrap_err();
     assert!(matches!(unreachable, WriteError::Invalid(_)), "nothing is kept yet: {unreachable}");
-    let leader = put_back();
+    let leader = rolled_back();
     let served = serve_at(&leader, &address).await;
     edge.values(1, &[1], &leader.token()).await;
 
-    // The view is made anew under its name.
+    // The view is dropped and recreated with its name.
     leader.take(CatalogueChange::DropView("a".into()));
     leader.take(CatalogueChange::PutView(view("a")));
     edge.values(3, &[1], &leader.token()).await;
     let refused = merge(&edge, TAIL).await.unwrap_err().to_string();
-    assert!(refused.contains("view 'a'") && refused.contains("number is 3 now, and was 1"), "{refused}");
+    assert!(refused.contains("view 'a'") && refused.contains("ID was 1, and is now 3"), "{refused}");
     assert_eq!(leader.pieces.lock().len(), 0, "nothing of it was sent");
 
-    // Nobody leads.
+    // There is no leader.
     served.stop().await;
-    edge.eventually("nobody is there", |node| !node.status().writable).await;
+    edge.eventually("no leader is connected", |node| !node.status().writable).await;
     let refused = merge(&edge, TAIL).await.unwrap_err();
     assert!(matches!(refused, WriteError::LeaderUnavailable(_)), "{refused}");
 
-    // Another log, which stands in this one's place.
+    // Another log, which replaces this one.
     let other = Leader::new(8);
     other.put(1, 1, 1);
     *other.belongs.lock() = Some(Belonging { succeeds: Some(Incarnation(7)), ..Belonging::founder(Incarnation(7)) });
@@ -233,7 +233,7 @@ async fn a_tail_goes_back_only_into_its_log_and_only_into_the_views_it_is_of() {
 }
 
 #[tokio::test]
-async fn rows_of_a_view_that_was_lost_with_them_wait_until_it_is_made_again() {
+async fn rows_of_a_lost_view_wait_until_the_view_is_recreated() {
     let data = tempfile::tempdir().unwrap();
     let leader = copy();
     leader.put(1, 2, 20);
@@ -245,7 +245,7 @@ async fn rows_of_a_view_that_was_lost_with_them_wait_until_it_is_made_again() {
     let address = served.address.clone();
     served.stop().await;
 
-    let leader = put_back();
+    let leader = rolled_back();
     let _served = serve_at(&leader, &address).await;
     edge.values(1, &[1], &leader.token()).await;
     let merged = merge(&edge, TAIL).await.unwrap();
@@ -257,16 +257,16 @@ async fn rows_of_a_view_that_was_lost_with_them_wait_until_it_is_made_again() {
     assert_eq!((merged.rows, merged.without_view), (2, 0));
     assert_eq!(edge.values(1, &[2], &leader.token()).await, [Some(20)]);
     assert_eq!(edge.values(3, &[5], &leader.token()).await, [Some(50)]);
-    assert_eq!(leader.pieces.lock().len(), 2, "the first was not taken twice");
+    assert_eq!(leader.pieces.lock().len(), 2, "the first piece was not merged twice");
     assert_eq!(files(data.path()), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_relay_passes_a_tail_on_to_its_leader() {
+async fn a_relay_forwards_a_tail_to_its_leader() {
     let data = tempfile::tempdir().unwrap();
     let (edge, _) = ahead(data.path()).await;
     edge.stop().await;
-    let leader = put_back();
+    let leader = rolled_back();
     let root = serve(&leader).await;
     let relay = start(Config { views: Default::default(), ..config(&root.address) }).await;
     relay.bootstrapped().await;
@@ -279,10 +279,10 @@ async fn a_relay_passes_a_tail_on_to_its_leader() {
 }
 
 #[tokio::test]
-async fn a_damaged_tail_is_refused_by_name_and_hides_no_other() {
+async fn a_damaged_tail_is_rejected_by_name_and_hides_no_other() {
     let data = tempfile::tempdir().unwrap();
     let (edge, address) = ahead(data.path()).await;
-    let leader = put_back();
+    let leader = rolled_back();
     let _served = serve_at(&leader, &address).await;
     edge.values(1, &[1], &leader.token()).await;
     let whole = std::fs::read(data.path().join(TAIL)).unwrap();

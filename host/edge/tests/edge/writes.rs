@@ -1,4 +1,4 @@
-//! Writes at an edge go to its leader.
+//! Writes at an edge are forwarded to its leader.
 
 use crate::{leader::*, support::*};
 use bytes::Bytes;

@@ -169,7 +169,7 @@ fn log_error(error: impl ToString) -> End {
 fn refused(refusal: Refusal) -> End {
     let code = match refusal {
         Refusal::Version { .. } => ErrorCode::Version,
-        Refusal::Behind { .. } | Refusal::PutBack { .. } => ErrorCode::Behind,
+        Refusal::Behind { .. } | Refusal::RolledBack { .. } => ErrorCode::Behind,
         Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
     };
     End::Told(code, refusal.to_string())
@@ -212,7 +212,7 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         _ => None,
     };
     let greeted = publisher.greet(hello, chain_at, rehomed);
-    if matches!(greeted, Err(Refusal::PutBack { .. })) {
+    if matches!(greeted, Err(Refusal::RolledBack { .. })) {
         source.shown_ahead();
     }
     let (mut answer, state) = greeted.map_err(refused)?;
@@ -408,7 +408,7 @@ impl Session<'_> {
 
     /// Whether the stream may go on.
     fn check(&self, head: Position) -> Result<(), End> {
-        if self.state.lock().goes_on(head, self.source().generation()) {
+        if self.state.lock().continues(head, self.source().generation()) {
             return Ok(());
         }
         Err(log_error("the log was begun anew, or a snapshot has replaced what is served here; connect again"))

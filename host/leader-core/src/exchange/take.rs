@@ -21,7 +21,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     frame::{Downstream, ErrorCode, PublisherHello, Resume, SubscriberHello, Views},
-    subscriber::{Block, BlockCheck, Effect, Epochs, Subscriber, Violation},
+    subscriber::{Action, Block, BlockCheck, Epochs, Subscriber, Violation},
 };
 use littoral_replica::Table;
 use littoral_wire::{records, rows};
@@ -150,15 +150,15 @@ impl Taking {
         epochs: &mut Epochs,
         (ours, table): (&Published, &Table),
     ) -> Result<Step, Fault> {
-        let effect = self.subscriber.receive(message).inspect_err(|violation| epochs.refused(violation))?;
+        let effect = self.subscriber.receive(message).inspect_err(|violation| epochs.note_rejected(violation))?;
         Ok(match effect {
-            Effect::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
-            Effect::Greeted(hello) => {
-                epochs.seen(hello.head.incarnation, self.subscriber.epoch());
-                epochs.followed(self.subscriber.lives());
+            Action::Greeted(hello) if hello.region != self.region => return Err(Fault::OtherRegion(hello.region)),
+            Action::Greeted(hello) => {
+                epochs.note_seen(hello.head.incarnation, self.subscriber.epoch());
+                epochs.note_followed(self.subscriber.lives());
                 self.greeted(&hello, ours)
             }
-            Effect::BeginSnapshot { as_of, chain, watermark, catalogue, .. } => {
+            Action::BeginSnapshot { as_of, chain, watermark, catalogue, .. } => {
                 self.snapshot = Some((as_of, chain));
                 let seen = Import { seen: self.seen(&watermark, ours), ..self.import(as_of, Vec::new(), None) };
                 if !self.is_home {
@@ -173,7 +173,7 @@ impl Taking {
                 let modules = catalogue.modules().map(|module| module.digest).collect();
                 Step::Submit { imports: vec![changes, seen], modules, done: Done::Part }
             }
-            Effect::TakeRows { bytes, .. } => {
+            Action::AddRows { bytes, .. } => {
                 let Some((as_of, _)) = self.snapshot else { return Ok(Step::None) };
                 let mut block = Vec::with_capacity(bytes.len() * 5 / 4);
                 let merges: HashMap<_, _> = ours.catalogue.views().map(|view| (view.id, view.merge)).collect();
@@ -189,16 +189,16 @@ impl Taking {
                 let import = Import { snapshot: true, ..self.import(as_of, block, None) };
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Part }
             }
-            Effect::FinishSnapshot => {
+            Action::FinishSnapshot => {
                 let Some((as_of, chain)) = self.snapshot.take() else { return Ok(Step::None) };
                 let import = self.import(as_of, Vec::new(), Some((as_of.lsn, chain)));
                 self.submitted = as_of.lsn;
                 Step::Submit { imports: vec![import], modules: Vec::new(), done: Done::Snapshot }
             }
-            Effect::Apply(block) => self.block(block, ours, table)?,
-            Effect::Heard { head, .. } => Step::Heard { head, applied: self.position() },
-            Effect::Compare(_) => Step::None,
-            Effect::End { code, message } => return Err(Fault::Ended { code, message }),
+            Action::Apply(block) => self.block(block, ours, table)?,
+            Action::Heard { head, .. } => Step::Heard { head, applied: self.position() },
+            Action::Compare(_) => Step::None,
+            Action::End { code, message } => return Err(Fault::Ended { code, message }),
         })
     }
 
@@ -206,7 +206,7 @@ impl Taking {
     pub fn done(&mut self, done: &Done, epochs: &mut Epochs) {
         if let Done::Block(block, epoch) = done {
             self.subscriber.applied(block, *epoch);
-            epochs.seen(self.position().incarnation, self.subscriber.epoch());
+            epochs.note_seen(self.position().incarnation, self.subscriber.epoch());
         }
     }
 

@@ -29,7 +29,7 @@ impl From<OriginsV1> for Origins {
     fn from(OriginsV1(all): OriginsV1) -> Self {
         let origin = |old: OriginV1| {
             let OriginV1 { position, chain, hlc, begun_anew, foreign, newest, seen } = old;
-            Origin { position, chain, hlc, begun_anew, foreign, newest, newest_lsn: position.lsn, seen }
+            Origin { position, chain, hlc, recreated: begun_anew, foreign, newest, newest_lsn: position.lsn, seen }
         };
         all.into_iter().map(|(region, old)| (region, origin(old))).collect()
     }

@@ -1,4 +1,4 @@
-//! Definitions with their details, in a catalogue and as changes of it.
+//! Definitions with their details, in a catalogue and as catalogue changes.
 
 use super::{Catalogue, CatalogueChange, InvalidChange};
 use crate::{
@@ -7,49 +7,50 @@ use crate::{
 };
 
 impl Catalogue {
-    /// What the view's definition says beyond its schema; `None` where it says nothing.
+    /// Returns the details of the view's definition; `None` if there are none.
     #[must_use]
     pub fn view_details(&self, name: &str) -> Option<&ViewDetails> {
         self.details.views.get(name)
     }
 
-    /// The view of this name, with its details.
+    /// Returns the view with this name, with its details.
     #[must_use]
     pub fn view_definition(&self, name: &str) -> Option<ViewDefinition> {
         let details = || self.view_details(name).cloned().unwrap_or_default();
         self.views.get(name).map(|view| ViewDefinition { view: view.clone(), details: details() })
     }
 
-    /// The feature service of this name, with its details.
+    /// Returns the feature service with this name, with its details.
     #[must_use]
     pub fn service_definition(&self, name: &str) -> Option<ServiceDefinition> {
         let about = || self.details.services.get(name).cloned().unwrap_or_default();
         self.services.get(name).map(|service| ServiceDefinition { service: service.clone(), about: about() })
     }
 
-    /// The push source of this name, with its details.
+    /// Returns the push source with this name, with its details.
     #[must_use]
     pub fn push_source_definition(&self, name: &str) -> Option<PushSourceDefinition> {
         let about = || self.details.push_sources.get(name).cloned().unwrap_or_default();
         self.push_sources.get(name).map(|source| PushSourceDefinition { push_source: source.clone(), about: about() })
     }
 
-    /// Every view with its details, by name.
+    /// Iterates over the views with their details, sorted by name.
     pub fn view_definitions(&self) -> impl Iterator<Item = ViewDefinition> {
         self.views.keys().filter_map(|name| self.view_definition(name))
     }
 
-    /// Every feature service with its details, by name.
+    /// Iterates over the feature services with their details, sorted by name.
     pub fn service_definitions(&self) -> impl Iterator<Item = ServiceDefinition> {
         self.services.keys().filter_map(|name| self.service_definition(name))
     }
 
-    /// Every push source with its details, by name.
+    /// Iterates over the push sources with their details, sorted by name.
     pub fn push_source_definitions(&self) -> impl Iterator<Item = PushSourceDefinition> {
         self.push_sources.keys().filter_map(|name| self.push_source_definition(name))
     }
 
-    /// A definition is replaced whole: one that comes without details has none.
+    /// Applies a change to the details. A change replaces a definition whole: one without details
+    /// clears the existing ones.
     pub(super) fn apply_details(&mut self, change: &CatalogueChange) {
         let details = &mut self.details;
         match change {
@@ -75,7 +76,7 @@ impl Catalogue {
 }
 
 impl CatalogueChange {
-    /// The view that the change makes or evolves.
+    /// Returns the view that the change creates or evolves.
     #[must_use]
     pub fn defined_view(&self) -> Option<&FeatureView> {
         match self {
@@ -116,7 +117,7 @@ impl From<PushSourceDefinition> for CatalogueChange {
     }
 }
 
-/// Checks that what is said about a definition is not too large.
+/// Checks that the details of a definition are not too large.
 pub(super) fn check_about(name: &str, about: &About) -> Result<(), InvalidChange> {
     details::check_len(about).map_err(|reason| InvalidChange::Details { name: name.to_owned(), reason })
 }

@@ -1,8 +1,9 @@
-//! A catalogue's encoded form.
+//! The encoded form of a catalogue.
 //!
-//! Catalogues lie in snapshots and travel on the feed, inside of other structures and without a version of their own. A
-//! catalogue without details is encoded as it was before there were any, so that older nodes read it and older files are
-//! read. One with details begins with a count of changes that no catalogue reaches, which an older node refuses.
+//! Snapshots and feed messages embed catalogues, which have no version field of their own. A
+//! catalogue without details keeps the encoding from before details existed, so old nodes and old
+//! files stay compatible. A catalogue with details starts with a change count that no catalogue
+//! reaches, so an older node rejects it.
 
 use super::Catalogue;
 use crate::details::Details;
@@ -13,13 +14,14 @@ use serde::{
 };
 use std::fmt;
 
-/// Stands in the place of the generation, before [`WITH_DETAILS`].
+/// Replaces the generation in the form with details, before [`WITH_DETAILS`].
 const NO_GENERATION: u64 = u64::MAX;
 
-/// The form with details. An older node takes it for the number of views, finds fewer, and refuses the catalogue.
+/// Marks the form with details. An older node reads it as the number of views, finds fewer, and
+/// rejects the catalogue.
 const WITH_DETAILS: u64 = u64::MAX - 1;
 
-/// Fields of the older form, and of the one with details.
+/// The number of fields in the older form, and in the form with details.
 const FIELDS: (usize, usize) = (6, 9);
 
 impl Serialize for Catalogue {
@@ -60,14 +62,14 @@ impl<'de> Visitor<'de> for Fields {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Catalogue, A::Error> {
         fn next<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(fields: &mut A) -> Result<T, A::Error> {
-            fields.next_element()?.ok_or_else(|| A::Error::custom("the catalogue ends early"))
+            fields.next_element()?.ok_or_else(|| A::Error::custom("the catalogue is truncated"))
         }
         let mut generation: u64 = next(&mut fields)?;
         let with_details = generation == NO_GENERATION;
         if with_details {
             if next::<_, u64>(&mut fields)? != WITH_DETAILS {
                 return Err(A::Error::custom(
-                    "the catalogue is of a form that a later release writes; upgrade this node",
+                    "a newer release wrote this catalogue, in a format unknown here; upgrade this node",
                 ));
             }
             generation = next(&mut fields)?;
@@ -82,7 +84,7 @@ impl<'de> Visitor<'de> for Fields {
             details: if with_details { next(&mut fields)? } else { Details::default() },
         };
         if with_details && catalogue.details.is_empty() {
-            return Err(A::Error::custom("the catalogue promises details and has none"));
+            return Err(A::Error::custom("the catalogue is marked as having details but has none"));
         }
         Ok(catalogue)
     }
@@ -100,7 +102,7 @@ mod tests {
     };
     use std::collections::BTreeMap;
 
-    /// A catalogue as it was before there were details.
+    /// The catalogue's layout before details existed.
     #[derive(Serialize, Deserialize)]
     struct Older {
         generation: u64,
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_without_details_is_encoded_as_before_there_were_any() {
+    fn a_catalogue_without_details_keeps_the_older_encoding() {
         let mut catalogue = Catalogue::default();
         catalogue.apply(&CatalogueChange::PutView(view()));
         let older = Older {
@@ -134,14 +136,14 @@ mod tests {
             push_sources: BTreeMap::new(),
             next_view: 2,
         };
-        // Something follows, as in snapshots and messages.
+        // More data follows, as in snapshots and messages.
         let bytes = postcard::to_allocvec(&(&older, 99_u32)).unwrap();
         assert_eq!(postcard::to_allocvec(&(&catalogue, 99_u32)).unwrap(), bytes);
         assert_eq!(postcard::from_bytes::<(Catalogue, u32)>(&bytes).unwrap(), (catalogue, 99));
     }
 
     #[test]
-    fn one_with_details_comes_back_and_an_older_node_refuses_it() {
+    fn a_catalogue_with_details_round_trips_and_older_nodes_reject_it() {
         let about = About { description: "what it is".into(), ..About::default() };
         let details = ViewDetails { about, ..ViewDetails::default() };
         let mut catalogue = Catalogue::default();

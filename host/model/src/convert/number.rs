@@ -1,9 +1,9 @@
-//! Numbers before they are of a feature's type.
+//! Numbers before they are converted to a feature's type.
 
-/// Doubles from here on do not tell neighbouring integers apart: 2^53.
+/// From here on, doubles cannot represent every integer: 2^53.
 const DOUBLE_EXACT_END: f64 = 9_007_199_254_740_992.0;
 
-/// A number as it came: whole and exact, or a double.
+/// A number as it arrived: an exact integer, or a double.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     Whole(i128),
@@ -11,12 +11,12 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// A number in digits, as a text or a decimal has it; also `NaN`, `Infinity` and `-Infinity`. `None` for what is none,
-    /// and for digits beyond a double's range.
+    /// Parses a number from text or from a decimal's digits; also `NaN`, `Infinity` and
+    /// `-Infinity`. Returns `None` for other text, and for digits that exceed a double's range.
     pub(super) fn from_digits(text: &str) -> Option<Self> {
         let text = text.trim();
         let whole = text.split_once('.').map_or(text, |(whole, fraction)| {
-            // "5.00" is 5, and exactly so where a double would not be.
+            // "5.00" is exactly 5, even where a double would not be.
             if !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0') { whole } else { text }
         });
         if let Ok(value) = whole.parse::<i64>() {
@@ -30,12 +30,12 @@ impl Number {
         (named || real.is_finite()).then_some(Self::Real(real))
     }
 
-    /// Whether the number stands for a missing one, as in pandas.
+    /// Returns whether the number marks a missing value, as in pandas.
     pub(super) fn is_missing(self) -> bool {
         matches!(self, Self::Real(value) if value.is_nan())
     }
 
-    /// The integer, where it is certain which one was meant.
+    /// Returns the integer, if it is certain which one was meant.
     pub(super) fn integer(self) -> Result<i128, super::Why> {
         match self {
             Self::Whole(value) => Ok(value),
@@ -45,7 +45,8 @@ impl Number {
         }
     }
 
-    /// The nearest double. An integer must be in it: exactly, or as the digits that the double is written with.
+    /// Returns the nearest double. An integer must survive: either exactly, or as the digits with
+    /// which the double is written.
     pub(super) fn double(self) -> Result<f64, super::Why> {
         match self {
             Self::Whole(value) => {
@@ -57,7 +58,7 @@ impl Number {
         }
     }
 
-    /// The nearest float. An integer must be in it, as in a double.
+    /// Returns the nearest float. An integer must survive, as in [`Self::double`].
     pub(super) fn float(self) -> Result<f32, super::Why> {
         match self {
             Self::Whole(value) => {

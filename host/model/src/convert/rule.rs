@@ -1,8 +1,8 @@
-//! The table of conversions: which kinds of values each type takes.
+//! The table of conversions: which kinds of values each type accepts.
 
 use crate::value::ValueType;
 
-/// What a value can be before it is of a feature's type.
+/// The kind of a value before its conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// Nothing.
@@ -27,19 +27,19 @@ pub enum Kind {
     Duration,
     /// A list.
     List,
-    /// A struct, a map, an object, a union.
+    /// A struct, map, object or union.
     Structure,
 }
 
-/// Whether values of a kind can become values of a type.
+/// Whether values of a kind can be converted to a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Every value is taken.
-    Taken(&'static str),
-    /// A value is taken if nothing is lost; this says which are.
+    /// Every value is accepted; the text states the result.
+    Accepted(&'static str),
+    /// Values that lose nothing are accepted; the text states which.
     Lossless(&'static str),
-    /// No value is taken, for this reason.
-    Refused(&'static str),
+    /// No value is accepted, for this reason.
+    Rejected(&'static str),
 }
 
 impl Kind {
@@ -59,7 +59,7 @@ impl Kind {
         Self::Structure,
     ];
 
-    /// What it is called, and what it is called in JSON and in Arrow and Parquet.
+    /// Returns the kind's name, its name in JSON, and its names in Arrow and Parquet.
     #[must_use]
     pub const fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -90,7 +90,7 @@ impl Kind {
         }
     }
 
-    /// A value of this kind for a message.
+    /// Describes a value of this kind for a message.
     pub(super) const fn shown(self) -> &'static str {
         match self {
             Self::List => "a list",
@@ -104,34 +104,36 @@ impl Kind {
 
 const NAN_ONLY: Rule = Rule::Lossless("NaN only, which is null");
 
-/// What becomes of a kind's values where a value of this type is wanted. For a list type: of the list; its elements follow
-/// the rule of their own type, and [`super::element`].
+/// Returns the rule for converting values of `kind` to `value_type`. For a list type, the rule
+/// covers the list; its elements follow the rule of their own type and [`super::element`].
 #[must_use]
 pub const fn rule(kind: Kind, value_type: ValueType) -> Rule {
-    use Rule::{Lossless, Refused, Taken};
+    use Rule::{Accepted, Lossless, Rejected};
     use ValueType::{Bool, Bytes, Double, Float, Int32, Int64, String, UnixTimestamp};
     match (kind, value_type) {
-        (Kind::Null, _) => Taken("null"),
-        (Kind::TimeOfDay, _) => Refused("a time of day is no feature type: write it as an integer or as text"),
-        (Kind::Duration, _) => Refused("a duration is no feature type: write it as a number in a unit of your choice"),
-        (Kind::Structure, _) => Refused("a structure is no feature type: write its members as features of their own"),
+        (Kind::Null, _) => Accepted("null"),
+        (Kind::TimeOfDay, _) => Rejected("a time of day is not a feature type: write it as an integer or as text"),
+        (Kind::Duration, _) => {
+            Rejected("a duration is not a feature type: write it as a number in a unit of your choice")
+        }
+        (Kind::Structure, _) => Rejected("a structure is not a feature type: write its members as separate features"),
 
-        (Kind::Bool, Bool) | (Kind::Text, String) | (Kind::Bytes, Bytes) => Taken("as it is"),
-        (Kind::Instant, UnixTimestamp) => Taken("rounded down to seconds"),
+        (Kind::Bool, Bool) | (Kind::Text, String) | (Kind::Bytes, Bytes) => Accepted("unchanged"),
+        (Kind::Instant, UnixTimestamp) => Accepted("rounded down to seconds"),
 
-        (Kind::Bool, Int32 | Int64 | Float | Double) => Taken("0 or 1"),
-        (Kind::Bool, _) => Refused("true and false are no such value: write the value itself"),
+        (Kind::Bool, Int32 | Int64 | Float | Double) => Accepted("0 or 1"),
+        (Kind::Bool, _) => Rejected("true and false have no meaning in this type: write the value itself"),
 
         (Kind::Integer, Bool) => Lossless("0 and 1"),
         (Kind::Integer, Int32 | Int64) => Lossless("in the type's range"),
-        (Kind::Integer, Float | Double) => Lossless("if the type holds that very integer"),
-        (Kind::Integer, String) => Taken("its digits"),
-        (Kind::Integer, UnixTimestamp) => Lossless("seconds since 1970; the least int64 is NaT and null"),
+        (Kind::Integer, Float | Double) => Lossless("if the type holds the integer exactly"),
+        (Kind::Integer, String) => Accepted("its digits"),
+        (Kind::Integer, UnixTimestamp) => Lossless("seconds since 1970; the smallest int64 is NaT, which becomes null"),
 
         (Kind::Float, Bool) => Lossless("0 and 1; NaN is null"),
         (Kind::Float, Int32 | Int64 | UnixTimestamp) => Lossless("whole, in range and below 2^53; NaN is null"),
         (Kind::Float, Float) => Lossless("rounded to the nearest float, in its range; NaN is null"),
-        (Kind::Float, Double) => Taken("NaN is null"),
+        (Kind::Float, Double) => Accepted("NaN is null"),
         (Kind::Float, _) => NAN_ONLY,
 
         (Kind::Decimal, Bool) => Lossless("0 and 1"),
@@ -139,29 +141,29 @@ pub const fn rule(kind: Kind, value_type: ValueType) -> Rule {
         (Kind::Decimal, Float | Double) => {
             Lossless("rounded to the nearest, in range; an integer must be held exactly")
         }
-        (Kind::Decimal, String) => Taken("its digits"),
+        (Kind::Decimal, String) => Accepted("its digits"),
 
-        (Kind::Text, Bool) => Refused("text is no bool: write true or false, or 1 or 0"),
+        (Kind::Text, Bool) => Rejected("text is not a bool: write true or false, or 1 or 0"),
         (Kind::Text, Int32 | Int64) => Lossless("digits of a whole number in range"),
         (Kind::Text, Float | Double) => Lossless("digits, as a decimal; `NaN` (null), `Infinity`, `-Infinity`"),
         (Kind::Text, UnixTimestamp) => Lossless("RFC 3339, rounded down to seconds; digits of seconds; `NaT` is null"),
         (Kind::Text, Bytes) => {
-            Refused("text has no bytes but by an encoding: write a column of bytes (in JSON, base64)")
+            Rejected("text needs an encoding to become bytes: write a column of bytes (in JSON, base64)")
         }
 
-        (Kind::Bytes, _) => Refused("bytes are read as nothing else: write the column in its own type"),
-        (Kind::Instant, _) => Refused("a timestamp is read as nothing else: write the column in its own type"),
+        (Kind::Bytes, _) => Rejected("bytes convert to no other type: write the column in the feature's type"),
+        (Kind::Instant, _) => Rejected("a timestamp converts to no other type: write the column in the feature's type"),
         (Kind::Decimal, _) | (Kind::Integer, _) | (Kind::Text, _) => {
-            Refused("there is no such value of this type: write the column in its own type")
+            Rejected("this kind does not convert to this type: write the column in the feature's type")
         }
         (Kind::List, list) => match list.element() {
             Some(_) => Lossless("element by element"),
-            None => Refused("a list is no scalar: declare the feature as a list"),
+            None => Rejected("a list is not a scalar: declare the feature as a list"),
         },
     }
 }
 
-/// The table as Markdown: what `host/CONVERSIONS.md` holds.
+/// Renders the table as Markdown, for `host/CONVERSIONS.md`.
 #[must_use]
 pub fn table() -> String {
     let mut out = String::from("| kind | in JSON | in Arrow and Parquet |\n|---|---|---|\n");
@@ -204,9 +206,9 @@ pub fn table() -> String {
 impl Rule {
     const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Taken(how) => ("taken", how),
-            Self::Lossless(how) => ("taken if lossless", how),
-            Self::Refused(why) => ("refused", why),
+            Self::Accepted(how) => ("accepted", how),
+            Self::Lossless(how) => ("accepted if lossless", how),
+            Self::Rejected(why) => ("rejected", why),
         }
     }
 }

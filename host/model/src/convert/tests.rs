@@ -7,7 +7,7 @@ fn texts() -> Vec<Source<'static>> {
         .to_vec()
 }
 
-/// Values of a kind, with their extremes.
+/// Sample values of a kind, including the extremes.
 fn samples(kind: Kind) -> Vec<Source<'static>> {
     match kind {
         Kind::Null => vec![Source::Null],
@@ -32,16 +32,16 @@ fn samples(kind: Kind) -> Vec<Source<'static>> {
 }
 
 #[test]
-fn the_table_says_what_is_done() {
+fn conversions_follow_the_table() {
     let scalars = ValueType::ALL.into_iter().filter(|value_type| value_type.element().is_none());
     for value_type in scalars {
         for kind in Kind::ALL {
             let outcomes: Vec<_> = samples(kind).iter().map(|source| value(value_type, source)).collect();
-            let taken = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            let accepted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
             let holds = match rule(kind, value_type) {
-                Rule::Taken(_) => taken == outcomes.len(),
-                Rule::Lossless(_) => taken > 0 && taken < outcomes.len(),
-                Rule::Refused(_) => taken == 0,
+                Rule::Accepted(_) => accepted == outcomes.len(),
+                Rule::Lossless(_) => accepted > 0 && accepted < outcomes.len(),
+                Rule::Rejected(_) => accepted == 0,
             };
             assert!(holds, "{kind:?} into {value_type}: {:?}, but {outcomes:?}", rule(kind, value_type));
         }
@@ -60,7 +60,7 @@ fn the_page_shows_the_table() {
         std::fs::write(path, format!("{before}{begin}{}{end}{after}", table())).unwrap();
         return;
     }
-    assert_eq!(held, table(), "host/CONVERSIONS.md is behind: run this test with LITTORAL_BLESS=1");
+    assert_eq!(held, table(), "host/CONVERSIONS.md is outdated: run this test with LITTORAL_BLESS=1");
 }
 
 fn ok(value_type: ValueType, source: Source<'_>) -> Value {
@@ -72,7 +72,7 @@ fn why(value_type: ValueType, source: Source<'_>) -> Why {
 }
 
 #[test]
-fn what_is_missing_is_null_whatever_it_was_written_as() {
+fn missing_values_become_null_in_every_notation() {
     for value_type in ValueType::ALL {
         assert_eq!(ok(value_type, Source::Null), Value::Null);
         assert_eq!(ok(value_type, Source::Float(f64::NAN)), Value::Null, "{value_type}");
@@ -80,12 +80,12 @@ fn what_is_missing_is_null_whatever_it_was_written_as() {
     assert_eq!(ok(ValueType::Double, Source::Text("NaN")), Value::Null);
     assert_eq!(ok(ValueType::UnixTimestamp, Source::Text("NaT")), Value::Null);
     assert_eq!(ok(ValueType::UnixTimestamp, Source::Int(i64::MIN)), Value::Null);
-    assert_eq!(ok(ValueType::String, Source::Text("NaN")), Value::String("NaN".into()), "a text is a text");
+    assert_eq!(ok(ValueType::String, Source::Text("NaN")), Value::String("NaN".into()), "text stays text");
     assert_eq!(event_time(&Source::Text("NaT")), Ok(None));
 }
 
 #[test]
-fn integers_are_never_another_integer() {
+fn an_integer_never_becomes_another_integer() {
     for (source, expected) in [
         (Source::Int(i64::MAX), i64::MAX),
         (Source::Float(5.0), 5),
@@ -102,7 +102,7 @@ fn integers_are_never_another_integer() {
     }
     assert_eq!(why(ValueType::Int64, Source::Float(5.5)), Why::NotWhole);
     assert_eq!(why(ValueType::Int64, Source::Float(f64::INFINITY)), Why::NotWhole);
-    // 2^53 + 1 arrives as this very double.
+    // 2^53 + 1 arrives as exactly this double.
     assert_eq!(why(ValueType::Int64, Source::Float(9_007_199_254_740_992.0)), Why::NotExact);
     assert_eq!(why(ValueType::Int64, Source::Unsigned(u64::MAX)), Why::Range);
     assert_eq!(why(ValueType::Int32, Source::Int(1 << 31)), Why::Range);
@@ -113,13 +113,13 @@ fn integers_are_never_another_integer() {
 #[test]
 fn floats_round_and_never_overflow_and_integers_stay_exact_in_them() {
     assert_eq!(ok(ValueType::Float, Source::Float(0.1)), Value::Float(0.1));
-    assert_eq!(ok(ValueType::Float, Source::Float(1e-46)), Value::Float(0.0), "rounded as every number is");
+    assert_eq!(ok(ValueType::Float, Source::Float(1e-46)), Value::Float(0.0), "rounded like every number");
     assert_eq!(ok(ValueType::Float, Source::Float(f64::NEG_INFINITY)), Value::Float(f32::NEG_INFINITY));
     assert_eq!(ok(ValueType::Double, Source::Text("-Infinity")), Value::Double(f64::NEG_INFINITY));
     assert_eq!(ok(ValueType::Double, Source::Text("5e-324")), Value::Double(5e-324));
     assert_eq!(ok(ValueType::Double, Source::Decimal("1.10".into())), Value::Double(1.1));
     assert_eq!(ok(ValueType::Double, Source::Int(1 << 53)), Value::Double(9_007_199_254_740_992.0));
-    // JavaScript writes 2^60 so.
+    // JavaScript writes 2^60 like this.
     assert_eq!(
         ok(ValueType::Double, Source::Int(1_152_921_504_606_847_000)),
         Value::Double(1_152_921_504_606_846_976.0)
@@ -134,7 +134,7 @@ fn floats_round_and_never_overflow_and_integers_stay_exact_in_them() {
 }
 
 #[test]
-fn times_are_whole_seconds_rounded_down_only_where_they_are_moments() {
+fn only_timestamps_are_rounded_down_to_whole_seconds() {
     let moment = Instant { seconds: -1, nanos: 500_000_000 };
     assert_eq!(ok(ValueType::UnixTimestamp, Source::Instant(moment)), Value::UnixTimestamp(-1));
     assert_eq!(

@@ -35,7 +35,7 @@ fn body(view: &FeatureView, values: &[Value]) -> Vec<u8> {
     body.finish().unwrap()
 }
 
-/// What `of` wrote at this hour.
+/// The part that region `of` wrote at this hour.
 fn part(view: &FeatureView, of: &str, hour: u64, values: &[Value]) -> Row {
     let mut key = 7i64.to_le_bytes().to_vec();
     push_region(&mut key, region(of));
@@ -44,7 +44,7 @@ fn part(view: &FeatureView, of: &str, hour: u64, values: &[Value]) -> Row {
     Row::new(RowMeta { view: view.id, event_time, version, lsn: Lsn(hour) }, &key, Some(&body(view, values)))
 }
 
-/// What readers get at this hour.
+/// The values that a reader receives at this hour.
 fn values(view: &FeatureView, parts: &[Row], hour: u64) -> Option<Vec<Value>> {
     let parts: Vec<&Row> = parts.iter().collect();
     let row = row_of(view, &7i64.to_le_bytes(), &parts, EventTime::from_ms((hour * HOUR_MS) as i64))?;
@@ -54,7 +54,7 @@ fn values(view: &FeatureView, parts: &[Row], hour: u64) -> Option<Vec<Value>> {
 }
 
 #[test]
-fn a_key_is_taken_apart_as_it_was_put_together() {
+fn splitting_a_key_undoes_joining_it() {
     for entity in [&b""[..], b"a", &[0; 300]] {
         for of in ["a", "eu-central-1", "sixteen-letters-"] {
             let mut key = entity.to_vec();
@@ -68,7 +68,7 @@ fn a_key_is_taken_apart_as_it_was_put_together() {
 }
 
 #[test]
-fn each_policy_makes_its_own_of_the_parts() {
+fn each_policy_combines_the_parts() {
     let numbers = [ValueType::Int64, ValueType::Double];
     for (policy, whole, decimal) in
         [(MergePolicy::Max, 5, 0.25), (MergePolicy::Min, -2, -1.5), (MergePolicy::Sum, 3, -1.25)]
@@ -90,12 +90,12 @@ fn each_policy_makes_its_own_of_the_parts() {
 }
 
 #[test]
-fn sums_stay_within_their_type_and_numbers_that_are_none_do_not_win() {
+fn sums_saturate_and_nan_is_neither_the_largest_nor_the_smallest() {
     let view_of = |merge, value_type| view(merge, &[value_type]);
     let sum = view_of(MergePolicy::Sum, ValueType::Int64);
     let all = [i64::MAX, 1, -1].map(Value::Int64);
     let parts: Vec<Row> = ["a", "b", "c"].iter().zip(all).map(|(of, value)| part(&sum, of, 1, &[value])).collect();
-    assert_eq!(values(&sum, &parts, 1), Some(vec![Value::Int64(i64::MAX)]), "not less for having been too much once");
+    assert_eq!(values(&sum, &parts, 1), Some(vec![Value::Int64(i64::MAX)]), "an intermediate overflow does not matter");
     assert_eq!(values(&sum, &parts[..2], 1), Some(vec![Value::Int64(i64::MAX)]));
     let max = view_of(MergePolicy::Max, ValueType::Double);
     let parts = [part(&max, "a", 1, &[Value::Double(f64::NAN)]), part(&max, "b", 1, &[Value::Double(-1.0)])];
@@ -103,16 +103,16 @@ fn sums_stay_within_their_type_and_numbers_that_are_none_do_not_win() {
 }
 
 #[test]
-fn what_a_region_that_is_gone_last_said_counts_until_it_expires() {
+fn the_last_part_of_a_removed_region_counts_until_it_expires() {
     let view = view(MergePolicy::Sum, &[ValueType::Int64]);
     let parts = [part(&view, "east", 1, &[Value::Int64(1)]), part(&view, "west", 5, &[Value::Int64(10)])];
     assert_eq!(values(&view, &parts, 2), Some(vec![Value::Int64(11)]));
     assert_eq!(values(&view, &parts, 5), Some(vec![Value::Int64(10)]));
-    assert_eq!(values(&view, &parts, 9), Some(vec![Value::Int64(11)]), "all have expired: the row as a whole has");
+    assert_eq!(values(&view, &parts, 9), Some(vec![Value::Int64(11)]), "all parts have expired, so the whole row has");
 }
 
 #[test]
-fn a_write_is_a_part_and_a_deletion_the_end_of_all() {
+fn a_write_sets_one_part_and_a_deletion_removes_all() {
     let mut catalogue = Catalogue::default();
     for (id, merge) in [(1, MergePolicy::Sum), (2, MergePolicy::LatestEvent)] {
         let named = FeatureView { id: ViewId(id), name: format!("v{id}"), ..view(merge, &[ValueType::Int64]) };
@@ -122,11 +122,11 @@ fn a_write_is_a_part_and_a_deletion_the_end_of_all() {
     let write = |view, body| RowWrite { view: ViewId(view), event_time: EventTime(1), key: b"k", body };
     let mut rows = RowBatch::default();
     rows.push(write(2, Some(b"x")));
-    assert_eq!(written(&catalogue, &rows, regions), None);
+    assert_eq!(rows_to_log(&catalogue, &rows, regions), None);
     rows.push(write(1, Some(b"y")));
     rows.push(write(1, None));
     rows.push(write(2, None));
-    let written = written(&catalogue, &rows, regions).unwrap();
+    let written = rows_to_log(&catalogue, &rows, regions).unwrap();
     let written: Vec<(u32, &[u8], bool)> =
         written.iter().map(|row| (row.view.0, row.key, row.body.is_some())).collect();
     let (east, west) = (&b"keast\x04"[..], &b"kwest\x04"[..]);
@@ -134,7 +134,7 @@ fn a_write_is_a_part_and_a_deletion_the_end_of_all() {
 }
 
 #[test]
-fn a_policy_takes_the_types_that_it_can_combine() {
+fn a_policy_accepts_only_types_that_it_can_combine() {
     let refused = |merge, value_type| matches!(view(merge, &[value_type]).normalize(), Err(InvalidView::Policy { .. }));
     assert!(refused(MergePolicy::Sum, ValueType::String));
     assert!(refused(MergePolicy::Max, ValueType::Int64List));
@@ -157,9 +157,9 @@ fn value(value_type: ValueType) -> BoxedStrategy<Value> {
 }
 
 proptest! {
-    /// Merging of parts is that of rows ([`crate::merge`]); what is made of them depends on nothing but them.
+    /// Parts merge like rows ([`crate::merge`]), and the combined row depends only on the parts.
     #[test]
-    fn whatever_order_parts_are_found_in_they_make_the_same_row(
+    fn parts_combine_to_the_same_row_in_any_order(
         scalars in prop::collection::vec((value(ValueType::Int32), value(ValueType::Float), value(ValueType::Double)), 1..6),
         lists in prop::collection::vec(value(ValueType::Int64List), 1..6),
         seed in any::<u64>(),
@@ -188,14 +188,14 @@ proptest! {
 }
 
 #[test]
-fn a_row_of_which_a_part_is_unknown_is_unknown() {
+fn a_row_with_an_unknown_part_is_unknown() {
     let view = view(MergePolicy::Sum, &[ValueType::Int64]);
     let mut catalogue = Catalogue::default();
     catalogue.apply(&CatalogueChange::PutView(view.clone()));
     let mut keys = KeyBatch::default();
     (0..3i64).for_each(|key| keys.push(&key.to_le_bytes()));
     let read = |view| ViewRead { view, keys: keys.clone() };
-    // The first view does not combine: its places stay.
+    // The first view does not combine, so its indexes stay.
     let request = ReadRequest { reads: vec![read(ViewId(9)), read(view.id)], ..ReadRequest::default() };
     let known = part(&view, "eu", 1, &[Value::Int64(5)]);
     let of_parts = vec![Some(known.clone()), Some(known.clone()), Some(known), None, None, None];

@@ -1,4 +1,4 @@
-//! One feature's values of several parts, as one.
+//! Combination of one feature's values from several parts.
 
 use crate::{
     merge::MergePolicy,
@@ -7,7 +7,8 @@ use crate::{
 };
 use std::cmp::Ordering;
 
-/// What the policy makes of a feature's values in a row's parts. Parts without a value do not count; without any there is none.
+/// Combines a feature's values by the policy. Parts without a value do not count; without any
+/// value the result is null.
 pub(super) fn combined<'a>(
     policy: MergePolicy,
     value_type: ValueType,
@@ -31,7 +32,7 @@ pub(super) fn combined<'a>(
             list_of(element, elements.into_iter())
         }
         _ => {
-            // A number that is none is neither the greatest nor the least, unless there is no other.
+            // NaN is neither the largest nor the smallest value, unless there is no other.
             if values.iter().any(|value| !is_nan(*value)) {
                 values.retain(|value| !is_nan(*value));
             }
@@ -44,8 +45,9 @@ pub(super) fn combined<'a>(
     }
 }
 
-/// Integers that leave their type's range stay at its end. All parts are added up before that is looked at, so that their
-/// order does not matter; decimal numbers are added in the order of their size for the same reason.
+/// Adds up values; integers saturate at the ends of their type's range. The range is applied to
+/// the total only, so the order of the parts does not matter. Floating-point numbers are added in
+/// ascending order for the same reason.
 fn sum(value_type: ValueType, values: &[ValueRef<'_>]) -> Value {
     let whole = || {
         let whole = values.iter().map(|value| match value {
@@ -84,7 +86,7 @@ fn is_nan(value: ValueRef<'_>) -> bool {
     }
 }
 
-/// A total order of one type's values.
+/// Compares two values of one type in a total order.
 fn order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     match (a, b) {
         (ValueRef::Bool(a), ValueRef::Bool(b)) => a.cmp(&b),

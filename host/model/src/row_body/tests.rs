@@ -28,7 +28,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_bytes_are_refused_or_read_without_a_panic(row in row(), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<prop::sample::Index>()) {
+    fn damaged_bytes_are_rejected_or_read_without_a_panic(row in row(), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<prop::sample::Index>()) {
         let mut body = pack(&row);
         let at = at.index(body.len());
         body[at] ^= 1 << bit;
@@ -41,14 +41,14 @@ proptest! {
 }
 
 #[test]
-fn a_row_older_than_a_feature_reads_it_as_null() {
+fn a_feature_newer_than_the_row_reads_as_null() {
     let body = pack(&[(ValueType::Int64, Value::Int64(7))]);
     assert_eq!(value_at(&body, 1, ValueType::Double).to_value(), Value::Null);
     check(&body, [ValueType::Int64, ValueType::Double].into_iter()).unwrap();
 }
 
 #[test]
-fn a_value_of_another_type_is_refused() {
+fn a_value_of_another_type_is_rejected() {
     let mut body = BodyBuilder::new(1);
     assert!(matches!(body.push(ValueType::Int64, &Value::Double(1.0)), Err(InvalidBody::WrongType { .. })));
 }

@@ -1,14 +1,17 @@
-//! Explores every interleaving of fills, feed and eviction over one stripe, with small numbers of each.
+//! Explores every interleaving of fills, feed and eviction over one stripe, with small numbers of
+//! each.
 //!
-//! The leader commits records to two keys of one stripe. The feed applies them in order. Fills ask the leader (which
-//! reads atomically, as of its head), and insert some time later; a refused fill asks again. An eviction may take the row
-//! at any time. After every step: what the replica holds of a key is not older than what the feed has applied of it. In
-//! the end, when the feed has applied everything and every fill has ended: what the replica holds is what the leader has.
+//! The leader commits records to two keys of one stripe. The feed applies them in order. A fill
+//! queries the leader, which reads atomically at its head, and inserts the row some time later; a
+//! rejected fill queries again. An eviction may remove the row at any time. After every step, the
+//! replica's row for a key is no older than what the feed has applied to the key. At the end, when
+//! the feed has applied everything and every fill has ended, the replica holds what the leader
+//! has.
 //!
-//! What fails without the check (`Rule::Unchecked`, kept as a test so that the exploration is known to find it):
-//! fill asks, leader answers "version 1 as of record 1", leader commits record 2 (or deletes the row), the feed applies
-//! record 2 to a replica that does not hold the key (so there is nothing to update), the fill inserts version 1. The
-//! record has gone by and nothing ever corrects the row.
+//! The test without the check (`Rule::Unchecked`) shows that the exploration finds the fault: a
+//! fill queries, the leader answers "version 1 as of record 1", the leader commits record 2 (or
+//! deletes the row), the feed applies record 2 to a replica that does not hold the key (so there
+//! is nothing to update), and the fill inserts version 1. No later record corrects the row.
 
 use super::Stripe;
 use littoral_model::position::Lsn;
@@ -17,10 +20,11 @@ use std::collections::HashSet;
 const KEYS: usize = 2;
 const FILLS: usize = 2;
 
-/// A record: its key, and its value or a deletion. Its number is its place in the log, from one.
+/// Records: each has a key, and a value or a deletion. A record's LSN is its index plus one.
 type Log = &'static [(usize, Option<u8>)];
 
-/// What is known of a key: the record that made it and its value; `None` for a value says that there is no row.
+/// What the replica holds for a key: the record that created it, and its value; no value means
+/// that no row exists.
 type Cell = Option<(Lsn, Option<u8>)>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,7 @@ enum Rule {
 enum Fill {
     Idle,
     /// The leader has answered, as of a record.
-    Answered {
+    Replied {
         as_of: Lsn,
         cell: (Lsn, Option<u8>),
     },
@@ -54,7 +58,7 @@ struct World {
 enum Step {
     Commit,
     Apply,
-    Ask(usize),
+    Query(usize),
     Insert(usize),
     Evict(usize),
 }
@@ -86,8 +90,8 @@ impl World {
         }
         for (index, fill) in self.fills.iter().enumerate() {
             match fill {
-                Fill::Idle => steps.push(Step::Ask(index)),
-                Fill::Answered { .. } => steps.push(Step::Insert(index)),
+                Fill::Idle => steps.push(Step::Query(index)),
+                Fill::Replied { .. } => steps.push(Step::Insert(index)),
                 Fill::Done => {}
             }
         }
@@ -108,19 +112,19 @@ impl World {
                 let mut stripe = Stripe { applied: next.stripe };
                 stripe.publish(lsn);
                 next.stripe = stripe.applied;
-                // A resident view: only what is held is updated, and only by what is newer.
+                // In a resident view, only a held row is updated, and only by a newer record.
                 if let Some(held) = &mut next.held[key]
                     && held.0 < lsn
                 {
                     *held = (lsn, value);
                 }
             }
-            Step::Ask(fill) => {
+            Step::Query(fill) => {
                 let as_of = Lsn(next.committed as u64);
-                next.fills[fill] = Fill::Answered { as_of, cell: last_write(log, next.committed, fill_keys[fill]) };
+                next.fills[fill] = Fill::Replied { as_of, cell: last_write(log, next.committed, fill_keys[fill]) };
             }
             Step::Insert(fill) => {
-                let Fill::Answered { as_of, cell } = next.fills[fill] else { return next };
+                let Fill::Replied { as_of, cell } = next.fills[fill] else { return next };
                 let admitted = Stripe { applied: next.stripe }.admit(as_of).is_ok() || rule == Rule::Unchecked;
                 next.fills[fill] = if admitted { Fill::Done } else { Fill::Idle };
                 if admitted {
@@ -147,7 +151,8 @@ impl World {
     }
 }
 
-/// Visits every reachable world. Returns how many there are, or the steps that lead to the first that is at fault.
+/// Visits every reachable world. Returns their number, or the steps that lead to the first faulty
+/// world.
 fn explore(log: Log, fill_keys: [usize; FILLS], rule: Rule) -> Result<usize, String> {
     let mut seen = HashSet::new();
     let mut waiting = vec![(World::new(), String::new())];
@@ -157,7 +162,7 @@ fn explore(log: Log, fill_keys: [usize; FILLS], rule: Rule) -> Result<usize, Str
         }
         let steps = world.steps(log);
         if !world.holds_nothing_older_than_the_feed(log) {
-            return Err(format!("holds what the feed has overtaken after:{path}"));
+            return Err(format!("holds a row that the feed has overtaken after:{path}"));
         }
         if world.applied == log.len()
             && world.fills.iter().all(|fill| *fill == Fill::Done)
@@ -169,7 +174,7 @@ fn explore(log: Log, fill_keys: [usize; FILLS], rule: Rule) -> Result<usize, Str
             let name = match step {
                 Step::Commit => "commit".to_owned(),
                 Step::Apply => "apply".to_owned(),
-                Step::Ask(fill) => format!("ask {fill}"),
+                Step::Query(fill) => format!("query {fill}"),
                 Step::Insert(fill) => format!("insert {fill}"),
                 Step::Evict(key) => format!("evict {key}"),
             };
@@ -188,7 +193,7 @@ const LOGS: [Log; 5] = [
 ];
 
 #[test]
-fn no_interleaving_brings_back_what_the_feed_has_overtaken() {
+fn no_interleaving_restores_a_row_that_the_feed_has_overtaken() {
     for log in LOGS {
         for fill_keys in [[0, 0], [0, 1], [1, 1]] {
             let worlds = explore(log, fill_keys, Rule::Checked).unwrap_or_else(|path| panic!("{log:?}: {path}"));
@@ -201,5 +206,5 @@ fn no_interleaving_brings_back_what_the_feed_has_overtaken() {
 fn without_the_check_the_exploration_finds_the_lost_update() {
     let path = explore(&[(0, Some(1)), (0, Some(2))], [0, 0], Rule::Unchecked).expect_err("a lost update");
     assert!(path.contains("insert"), "{path}");
-    explore(&[(0, Some(1)), (0, None)], [0, 0], Rule::Unchecked).expect_err("a deletion that comes undone");
+    explore(&[(0, Some(1)), (0, None)], [0, 0], Rule::Unchecked).expect_err("an undone deletion");
 }

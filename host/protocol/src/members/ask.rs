@@ -1,183 +1,184 @@
-//! What members of a region's log ask each other, and how that is answered.
+//! Requests between the members of a region, and their replies.
 //!
-//! A follower *fetches*: each fetch says up to where its log is durable, and waits at the leader until there is more. So the
-//! leader keeps no queue for anybody, and a member that is slow, stopped or cut off costs it nothing.
+//! A follower *fetches* records. Each fetch states up to which record the follower's log is
+//! durable, and waits at the leader until more records exist. So the leader needs no queue per
+//! follower, and a slow, stopped or disconnected member costs it nothing.
 
 use super::History;
 use bytes::Bytes;
 use littoral_model::position::{Epoch, Incarnation, Lsn};
 use serde::{Deserialize, Serialize};
 
-/// One member's log, as it tells others.
+/// A summary of one member's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
-    /// Which life of the region's log it is. Of a log without records it means nothing.
+    /// The log's name; meaningless for a log without records.
     pub incarnation: Incarnation,
     /// The newest epoch that the member has promised.
     pub promised: Epoch,
-    /// Which epochs its records are of.
+    /// The epochs of its records.
     pub history: History,
 }
 
-/// What one member asks another.
+/// A request from one member to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// Who has won the lease is about to lead: nothing of an older epoch is to be taken any more.
+    /// Announces that a member has won the lease and is about to lead. The receiver must reject
+    /// older epochs from now on.
     Prepare {
-        /// Who asks.
+        /// The sender.
         member: String,
         /// The epoch that it has won.
         epoch: Epoch,
     },
-    /// Wants to follow.
+    /// Requests to follow.
     Join {
-        /// Who asks.
+        /// The sender.
         member: String,
         /// Its log.
         log: Log,
     },
-    /// Records of the leader's log.
+    /// Requests records of the leader's log.
     Fetch {
-        /// Who asks.
+        /// The sender.
         member: String,
-        /// Given out by the answer to its last [`Ask::Join`].
+        /// The session from the reply to its last [`Ask::Join`].
         session: u64,
-        /// The first record that is wanted: everything before it is durable at who asks.
+        /// The first requested record. Everything before it is durable at the sender.
         from: Lsn,
-        /// About how many bytes.
+        /// The approximate maximum size in bytes.
         bytes_max: u32,
-        /// How long to wait for the first one, in milliseconds.
+        /// How long to wait for the first record, in milliseconds.
         wait_ms: u32,
     },
-    /// Records of any member's log, for who is about to lead and has less.
+    /// Requests records of any member's log, for a candidate that has fewer.
     Records {
-        /// The epoch that it has won, which the other has promised.
+        /// The epoch that the candidate has won and the receiver has promised.
         epoch: Epoch,
-        /// The first record that is wanted.
+        /// The first requested record.
         from: Lsn,
-        /// About how many bytes.
+        /// The approximate maximum size in bytes.
         bytes_max: u32,
     },
-    /// Part of a snapshot's file.
+    /// Requests a part of a snapshot's file.
     Snapshot {
-        /// The record that it is as of.
+        /// The record of the snapshot.
         as_of: Lsn,
-        /// The first byte.
+        /// The offset of the first byte.
         offset: u64,
-        /// How many at most.
+        /// The maximum number of bytes.
         bytes_max: u32,
     },
-    /// A piece of a detached tail, for the leader to merge into its log.
+    /// Sends a piece of a detached tail, which the leader merges into its log.
     Merge {
-        /// Which piece of which tail: a second time it changes nothing.
+        /// Identifies the piece and its tail. Merging a piece again changes nothing.
         piece: String,
         /// The records, encoded as in a log.
         records: Bytes,
     },
 }
 
-/// How a follower is brought to where it can fetch.
+/// How a follower is brought to the point at which it can fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
-    /// It fetches what follows the last record that both have alike, after giving up what it has beyond.
+    /// It fetches what follows the common record, after detaching its own later records.
     Records {
-        /// That record.
+        /// The common record.
         common: Lsn,
     },
-    /// It takes a snapshot, as what it lacks is no longer in the leader's log.
+    /// It installs a snapshot, because the leader's log no longer contains the records that it
+    /// lacks.
     Snapshot {
-        /// The record that it is as of.
+        /// The record of the snapshot.
         as_of: Lsn,
-        /// Bytes of its file.
+        /// The size of its file in bytes.
         len: u64,
     },
 }
 
-/// An answer.
+/// A reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
-    /// To [`Ask::Prepare`]: promised, durably.
+    /// The reply to [`Ask::Prepare`]: the promise is durable.
     Promised(Log),
-    /// To [`Ask::Join`].
+    /// The reply to [`Ask::Join`].
     Joined {
-        /// For fetching.
+        /// The session for fetches.
         session: u64,
         /// The leader's epoch.
         epoch: Epoch,
-        /// Which life of the log it leads.
+        /// The name of the log that it leads.
         incarnation: Incarnation,
-        /// What it knows to be committed.
+        /// The last record that it knows to be committed.
         committed: Lsn,
-        /// What comes next.
+        /// How the follower catches up.
         way: Way,
     },
-    /// To [`Ask::Fetch`] and [`Ask::Records`]: records, or none yet.
+    /// The reply to [`Ask::Fetch`] and [`Ask::Records`]: records, or none yet.
     Records {
-        /// The first.
+        /// The first record.
         first: Lsn,
-        /// The last.
+        /// The last record.
         last: Lsn,
-        /// They, encoded as in a log.
+        /// The records, encoded as in a log.
         bytes: Bytes,
-        /// What is known to be committed.
+        /// The last record known to be committed.
         committed: Lsn,
-        /// The last record that the leader has durably: what it has acknowledged goes up to there. `None` when it may have been
-        /// replaced, so that others may have acknowledged more.
+        /// The last record that is durable at the leader, which bounds what it has acknowledged.
+        /// `None` if the leader may have been replaced, in which case another one may have
+        /// acknowledged more.
         tail: Option<Lsn>,
     },
-    /// To [`Ask::Snapshot`]: the bytes; fewer than were asked for only at the end.
+    /// The reply to [`Ask::Snapshot`]: the bytes. Fewer than requested only at the end.
     Part(Bytes),
-    /// To [`Ask::Merge`]: the last record that it became.
+    /// The reply to [`Ask::Merge`]: the last record appended.
     Merged(Lsn),
 }
 
-/// Why there is no answer.
+/// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum NotTold {
-    /// A newer epoch was promised: who asked leads no more.
-    #[error("epoch {asked} is over: epoch {promised} was promised")]
+    /// A newer epoch was promised, so the sender no longer leads.
+    #[error("epoch {asked} has ended: epoch {promised} was promised")]
     Over {
-        /// The epoch of who asked.
+        /// The sender's epoch.
         asked: Epoch,
-        /// What was promised.
+        /// The promised epoch.
         promised: Epoch,
     },
-    /// Only a leader answers this.
+    /// Only a leader can answer.
     #[error("this member does not lead{}", leader.as_ref().map_or_else(String::new, |leader| format!("; '{leader}' may")))]
     NotLeading {
-        /// Who may lead, as far as is known.
+        /// The member that may lead, if known.
         leader: Option<String>,
     },
-    /// Who asks is not one of the members.
-    #[error("'{0}' is no member of this region; name it in [[members]] of every member")]
+    /// The sender is not a member.
+    #[error("'{0}' is not a member of this region; list it in [[members]] of every member")]
     Stranger(String),
-    /// The leader's log is another one.
+    /// The leader has another log.
     #[error(
-        "this member's log is {theirs}, and the region's is {ours}: it was begun apart; move its data directory away, and it takes the \
-         region's log"
+        "this member has log {theirs}, but the region has log {ours}: it was created separately; move its data directory away, and it \
+         copies the region's log"
     )]
     OtherLog {
-        /// Who asks has this.
+        /// The sender's log.
         theirs: Incarnation,
-        /// Who answers has this.
+        /// The receiver's log.
         ours: Incarnation,
     },
-    /// The fetches of this session are over: the member has joined again, or the leader was replaced.
-    #[error("the session is over; join again")]
+    /// The session has ended: the member has joined again, or the leader was replaced.
+    #[error("the session has ended; join again")]
     Superseded,
-    /// What was asked for is no longer here.
-    #[error("it is no longer here: {0}; join again")]
+    /// The requested data was trimmed.
+    #[error("the requested data was trimmed: {0}; join again")]
     Gone(String),
-    /// Something else, for people.
+    /// Another failure, described for logs.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Answers other members.
+/// The service that answers requests of other members.
 pub trait Door: Send + Sync + std::fmt::Debug + 'static {
-    /// Answers what a member asks. Fetches wait for records as long as they say.
-    ///
-    /// # Errors
-    /// [`NotTold`].
+    /// Handles a request. A fetch waits for records as long as it requests.
     fn ask(&self, ask: Ask) -> littoral_model::ports::BoxFuture<'_, Result<Told, NotTold>>;
 }

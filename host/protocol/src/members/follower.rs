@@ -1,4 +1,5 @@
-//! A member that follows: what it promises, whose records it takes, what it gives up.
+//! A member's promise and log: which epochs it rejects, whose records it accepts, and which
+//! records it detaches.
 
 use super::history::{History, Unfit};
 use littoral_model::{
@@ -6,124 +7,130 @@ use littoral_model::{
     position::{Epoch, Lsn},
 };
 
-/// A member's promise and log, as far as they are decided here. Each member has one, leading or not.
+/// A member's promise and the summary of its log. Each member has one, whether it leads or not.
 ///
-/// What a call changes is to be made durable, in the order in which it is told, before anything is answered to anyone.
+/// Whatever a call changes must be made durable, in the order of the calls, before any reply is
+/// sent.
 #[derive(Clone, Debug)]
 pub struct Follower {
     promised: Epoch,
     history: History,
-    /// Known to be committed. Never given up.
+    /// The last record known to be committed. Committed records are never cut.
     committed: Lsn,
-    /// The stream that is followed.
+    /// The epoch of the stream that is followed.
     stream: Option<Epoch>,
 }
 
-/// A member that was asked by somebody of an older epoch. Whoever hears this leads no more.
+/// The error for a request of an older epoch than promised. A sender that receives it no longer
+/// leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("epoch {asked} is over: this member has promised epoch {promised}")]
+#[error("epoch {asked} has ended: this member has promised epoch {promised}")]
 pub struct Refused {
-    /// The epoch of who asked.
+    /// The sender's epoch.
     pub asked: Epoch,
-    /// The newest that this member knows of.
+    /// The newest epoch that this member knows.
     pub promised: Epoch,
 }
 
-/// How a leader begins a stream to a follower.
+/// How a leader starts a stream to a follower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// The leader's epoch.
     pub epoch: Epoch,
-    /// The last record that both have alike; records come from the next one on.
+    /// The common record. The stream continues with the next one.
     pub common: Lsn,
-    /// What the leader knows to be committed.
+    /// The last record that the leader knows to be committed.
     pub committed: Lsn,
 }
 
-/// What a follower does before it takes records.
+/// What a follower must do before it accepts records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begun {
     /// The promise to make durable, if it has changed.
     pub promise: Option<Epoch>,
-    /// Its records from the first to the last here are to be detached: kept aside, durably, and only then cut off.
+    /// The first and the last of its records to detach: to copy aside durably, and then to cut
+    /// off.
     pub detach: Option<(Lsn, Lsn)>,
 }
 
 /// Why a stream is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Alarm {
-    /// Of an older epoch.
+    /// The stream has an older epoch than promised.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The leader lacks what was committed. That cannot happen as long as every member keeps its promises and its log.
+    /// The leader lacks committed records. Impossible while every member keeps its promises and
+    /// its log.
     #[error(
-        "the leader of epoch {epoch} has only {common} in common, and {committed} was committed; nothing is cut here"
+        "the leader of epoch {epoch} shares records only up to {common}, but record {committed} was committed; nothing is cut here"
     )]
     WouldLose {
-        /// The leader's.
+        /// The leader's epoch.
         epoch: Epoch,
-        /// What both have.
+        /// The common record.
         common: Lsn,
-        /// What must not be lost.
+        /// The last committed record.
         committed: Lsn,
     },
-    /// The leader says that both have more than this log holds.
-    #[error("the leader says that both have records up to {common}; this log ends at {tail}")]
+    /// The leader claims a common record past the end of this log.
+    #[error("the leader claims common records up to {common}, but this log ends at {tail}")]
     Beyond {
-        /// What it says.
+        /// The claimed common record.
         common: Lsn,
-        /// The end here.
+        /// The last record of this log.
         tail: Lsn,
     },
-    /// Records that do not follow, or of a newer epoch than their stream.
+    /// The record does not follow the log's end.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// Records outside of a stream.
-    #[error("records came before the start of a stream")]
+    /// A record arrived outside a stream.
+    #[error("a record arrived before the start of a stream")]
     NoStream,
-    /// A record that its leader cannot have.
-    #[error("record {at} of epoch {got} came on the stream of epoch {stream}")]
+    /// The record's epoch is newer than its stream's, so the stream's leader cannot have it.
+    #[error("record {at} of epoch {got} arrived on the stream of epoch {stream}")]
     Ahead {
         /// The record.
         at: Lsn,
         /// Its epoch.
         got: Epoch,
-        /// The leader's.
+        /// The stream's epoch.
         stream: Epoch,
     },
 }
 
 impl Follower {
-    /// A member as its disk has it.
+    /// Restores a member from its disk.
     #[must_use]
     pub fn restored(promised: Epoch, history: History) -> Self {
-        // A log's records count as promises: a promise is durable before them, but a disk may be handed on without it.
+        // A log's records count as promises. A promise becomes durable before its records, but a
+        // disk may be copied without it.
         let promised = promised.max(history.advance().0);
         Self { promised, history, committed: Lsn::NONE, stream: None }
     }
 
-    /// The newest epoch that it knows of.
+    /// Returns the newest epoch that the member knows.
     #[must_use]
     pub const fn promised(&self) -> Epoch {
         self.promised
     }
 
-    /// Its log. What it says when it joins a leader's stream.
+    /// Returns the log's epoch history, which the member reports when it joins a leader's stream.
     #[must_use]
     pub const fn history(&self) -> &History {
         &self.history
     }
 
-    /// What is known to be committed.
+    /// Returns the last record known to be committed.
     #[must_use]
     pub const fn committed(&self) -> Lsn {
         self.committed
     }
 
-    /// Somebody who has won the lease prepares to lead. The promise is to be made durable, then answered with the history.
+    /// Handles the preparation of a member that has won the lease. The caller makes the promise
+    /// durable, then replies with the epoch history.
     ///
     /// # Errors
-    /// [`Refused`], which is to be answered.
+    /// [`Refused`], which the caller returns to the sender.
     pub fn prepare(&mut self, epoch: Epoch) -> Result<(), Refused> {
         self.check(epoch)?;
         if epoch > self.promised {
@@ -133,11 +140,11 @@ impl Follower {
         Ok(())
     }
 
-    /// A leader begins a stream. It must answer what this member has said of its log last, on the connection that is open
-    /// now: an answer to what it said before would cut off records that it has since reported.
+    /// Starts a leader's stream. It must answer the member's last join on the current connection:
+    /// an answer to an earlier join could cut off records that the member has since reported.
     ///
     /// # Errors
-    /// [`Alarm`]; nothing has changed. All but [`Alarm::Refused`] call for a person.
+    /// [`Alarm`]; nothing has changed. All but [`Alarm::Refused`] need an operator.
     pub fn begin(&mut self, start: Start) -> Result<Begun, Alarm> {
         let Start { epoch, common, committed } = start;
         self.check(epoch)?;
@@ -157,7 +164,8 @@ impl Follower {
         Ok(Begun { promise, detach })
     }
 
-    /// A record of the stream, or of one's own as the leader. To be made durable, then reported.
+    /// Accepts a record of the stream, or the leader's own. The caller makes it durable, then
+    /// reports it.
     ///
     /// # Errors
     /// [`Alarm`]; the stream ends.
@@ -175,26 +183,27 @@ impl Follower {
         if over { Err(Refused { asked, promised: self.promised }) } else { Ok(()) }
     }
 
-    /// The stream's leader says what is committed. What this member does not have yet it will know later.
+    /// Notes what the stream's leader reports as committed, up to this log's end.
     pub fn know_committed(&mut self, committed: Lsn) {
         self.committed = self.committed.max(committed.min(self.history.tail()));
     }
 
-    /// Old records are let go of, up to `base` and only as far as they are committed. Returns how far.
+    /// Trims records up to `base`, but only committed ones. Returns the new base.
     pub fn trim(&mut self, base: Lsn) -> Lsn {
         self.history.trim(base.min(self.committed));
         self.history.base()
     }
 
-    /// The stream has ended.
+    /// Ends the stream.
     pub fn part(&mut self) {
         self.stream = None;
     }
 
-    /// A snapshot has taken the place of the whole log, which is to be detached before as far as it was not committed.
+    /// Replaces the whole log by a snapshot. The caller detaches uncommitted records first.
     ///
     /// # Errors
-    /// [`Alarm::Refused`] for one of an older epoch than promised, [`Alarm::WouldLose`] for one that ends before what was committed.
+    /// [`Alarm::Refused`] if the epoch is older than promised, [`Alarm::WouldLose`] if the snapshot ends
+    /// before the last committed record.
     pub fn restart(&mut self, stream: Epoch, epoch: Epoch, last: Lsn) -> Result<(), Alarm> {
         self.check(stream)?;
         if last < self.committed {
@@ -225,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_epoch_is_refused_by_what_was_promised_whichever_way_it_comes() {
+    fn a_promise_rejects_older_epochs_in_every_request() {
         let mut member = member(&[1, 2]);
         member.begin(start(2, 2, 0)).unwrap();
         member.take(Epoch(2), Lsn(3)).unwrap();
@@ -236,12 +245,12 @@ mod tests {
         assert_eq!(member.take(Epoch(2), Lsn(4)), Err(Alarm::NoStream));
         assert_eq!(member.restart(Epoch(3), Epoch(3), Lsn(9)), Err(Alarm::Refused(refused(3))));
         assert_eq!(member.history().tail(), Lsn(3));
-        // The same one again is the same promise.
+        // The same promise again changes nothing.
         member.prepare(Epoch(5)).unwrap();
     }
 
     #[test]
-    fn records_that_only_this_member_has_are_told_before_they_are_cut() {
+    fn records_that_only_this_member_has_are_reported_before_they_are_cut() {
         let mut member = member(&[1, 1, 1, 2, 2]);
         let begun = member.begin(start(4, 3, 2)).unwrap();
         assert_eq!(begun, Begun { promise: Some(Epoch(4)), detach: Some((Lsn(4), Lsn(5))) });
@@ -252,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_committed_is_never_cut() {
+    fn committed_records_are_never_cut() {
         let mut member = member(&[1, 1, 1]);
         member.begin(start(1, 3, 3)).unwrap();
         let lost = Alarm::WouldLose { epoch: Epoch(2), common: Lsn(2), committed: Lsn(3) };
@@ -262,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_cannot_be_is_not_followed() {
+    fn an_impossible_stream_is_not_followed() {
         let mut member = member(&[1]);
         assert_eq!(member.take(Epoch(1), Lsn(2)), Err(Alarm::NoStream));
         assert_eq!(member.begin(start(1, 2, 0)), Err(Alarm::Beyond { common: Lsn(2), tail: Lsn(1) }));
@@ -275,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_takes_the_place_of_the_log() {
+    fn a_snapshot_replaces_the_log() {
         let mut member = member(&[1, 1]);
         member.restart(Epoch(6), Epoch(4), Lsn(90)).unwrap();
         assert_eq!((member.committed(), member.history().advance()), (Lsn(90), (Epoch(4), Lsn(90))));

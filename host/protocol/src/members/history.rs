@@ -1,48 +1,50 @@
-//! Which epoch begins at which record of one member's log.
+//! Epoch histories: which epoch begins at which record of one member's log.
 //!
-//! Within an epoch one leader appends, densely and in order. So two logs that both have an epoch agree on its records as far
-//! as both go, and where they part is found from their histories alone.
+//! Within an epoch one leader appends records densely and in order. So two logs that both contain
+//! an epoch agree on its records as far as both extend, and their histories alone determine where
+//! they fork.
 
 use littoral_model::position::{Epoch, Lsn};
 use serde::{Deserialize, Serialize};
 
-/// A log's epochs, oldest first, and its end.
+/// A log's epochs, oldest first, and its last record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// Each epoch with the first record that is known to be of it. Both ascend. The first entry is the *base*: the record
-    /// before all that the log holds, trimmed or given by a snapshot; record 0 of epoch 0 for a log that is whole.
+    /// Each epoch with its first record, as far as known. Both ascend. The first entry is the
+    /// *base*: the record before the oldest one in the log, which was trimmed or covered by a
+    /// snapshot. For a complete log it is record 0 of epoch 0.
     starts: Vec<(Epoch, Lsn)>,
     tail: Lsn,
 }
 
-/// One record, by its number and the epoch of the leader that appended it: no other record has both.
+/// Identifies a record by its LSN and the epoch of the leader that appended it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// Its epoch; zero when that is not known.
+    /// Its epoch; zero if unknown.
     pub epoch: Epoch,
-    /// Its number; [`Lsn::NONE`] for none.
+    /// Its LSN; [`Lsn::NONE`] for none.
     pub lsn: Lsn,
 }
 
-/// A record that cannot follow.
+/// The error for a record that cannot follow the log's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Not the next one.
-    #[error("record {got} came where {expected} was expected")]
+    /// The record is not the next one.
+    #[error("record {got} arrived where {expected} was expected")]
     Gap {
-        /// What came.
+        /// The record received.
         got: Lsn,
-        /// What had to come.
+        /// The record expected.
         expected: Lsn,
     },
-    /// Of an older epoch than the one before.
-    #[error("record {at} of epoch {got} came after one of epoch {last}")]
+    /// The record's epoch is older than that of the record before it.
+    #[error("record {at} of epoch {got} arrived after one of epoch {last}")]
     Epoch {
         /// The record.
         at: Lsn,
         /// Its epoch.
         got: Epoch,
-        /// That of the record before.
+        /// The epoch of the record before it.
         last: Epoch,
     },
 }
@@ -54,34 +56,33 @@ impl Default for History {
 }
 
 impl History {
-    /// A log that begins after the record `base`, which is of `epoch`: the end of a snapshot.
+    /// Creates the history of a log that begins after the record `base` of `epoch`, the last
+    /// record of a snapshot.
     #[must_use]
     pub fn after(epoch: Epoch, base: Lsn) -> Self {
         Self { starts: vec![(epoch, base)], tail: base }
     }
 
-    /// The last record.
+    /// Returns the last record.
     #[must_use]
     pub const fn tail(&self) -> Lsn {
         self.tail
     }
 
-    /// The record before the oldest that the log holds.
+    /// Returns the record before the oldest one in the log.
     #[must_use]
     pub fn base(&self) -> Lsn {
         self.starts.first().map_or(Lsn::NONE, |(_, base)| *base)
     }
 
-    /// How advanced the log is: of two, the greater one has everything that may have been committed in the lesser.
+    /// Returns how advanced the log is. The greater of two logs contains everything that may have
+    /// been committed in the lesser.
     #[must_use]
     pub fn advance(&self) -> (Epoch, Lsn) {
         (self.starts.last().map_or(Epoch(0), |(epoch, _)| *epoch), self.tail)
     }
 
-    /// A record is appended.
-    ///
-    /// # Errors
-    /// [`Unfit`]; nothing has changed.
+    /// Appends a record.
     pub fn push(&mut self, epoch: Epoch, lsn: Lsn) -> Result<(), Unfit> {
         let (last, _) = self.advance();
         if lsn != self.tail.next() {
@@ -97,7 +98,7 @@ impl History {
         Ok(())
     }
 
-    /// The epoch of a record; `None` before the base and past the end.
+    /// Returns the epoch of a record; `None` before the base and past the end.
     #[must_use]
     pub fn epoch_at(&self, lsn: Lsn) -> Option<Epoch> {
         if lsn > self.tail {
@@ -106,22 +107,22 @@ impl History {
         self.starts.iter().rev().find(|(_, first)| *first <= lsn).map(|(epoch, _)| *epoch)
     }
 
-    /// Whether the log has this record, or had it before it was trimmed.
+    /// Returns whether the log contains this record, or contained it before trimming.
     #[must_use]
     pub fn has(&self, mark: Mark) -> bool {
         let same = |epoch: Epoch| epoch == mark.epoch || mark.epoch == Epoch(0);
-        // What was trimmed was committed, as the mark's record is.
+        // Trimmed records were committed, and so is the given record.
         mark.lsn <= self.tail && self.epoch_at(mark.lsn).is_none_or(same)
     }
 
-    /// The last record of an epoch; `None` when the log has none of it.
+    /// Returns the last record of an epoch; `None` if the log has none of it.
     fn last_of(&self, epoch: Epoch) -> Option<Lsn> {
         let at = self.starts.binary_search_by_key(&epoch, |(have, _)| *have).ok()?;
         Some(self.starts.get(at + 1).map_or(self.tail, |(_, next)| Lsn(next.0.saturating_sub(1))))
     }
 
-    /// The last record that both logs have alike. `None` when one of them does not hold what follows it, so that only a
-    /// snapshot helps.
+    /// Returns the common record of two logs. Returns `None` if one of them no longer contains
+    /// what follows it, so only a snapshot helps.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<Lsn> {
         let both = |(epoch, _): &(Epoch, Lsn)| Some(self.last_of(*epoch)?.min(other.last_of(*epoch)?));
@@ -129,14 +130,14 @@ impl History {
         (common >= self.base() && common >= other.base()).then_some(common)
     }
 
-    /// Gives up all records after `last`.
+    /// Removes all records after `last`.
     pub fn cut(&mut self, last: Lsn) {
         self.tail = self.tail.min(last.max(self.base()));
         let tail = self.tail;
         self.starts.retain(|(_, first)| *first <= tail);
     }
 
-    /// The records up to `base` are let go of.
+    /// Trims the records up to `base`.
     pub fn trim(&mut self, base: Lsn) {
         let base = base.min(self.tail);
         if let Some(epoch) = self.epoch_at(base) {
@@ -145,9 +146,9 @@ impl History {
         }
     }
 
-    /// Whether a peer's history can be one: epochs and records ascend, within the log.
+    /// Returns whether a peer's history is valid: epochs and records ascend, within the log.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         let ascends = self.starts.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
         let based = self.starts.first().is_some_and(|(epoch, base)| (epoch.0 == 0) == (*base == Lsn::NONE));
         ascends && based && self.starts.last().is_some_and(|(_, first)| *first <= self.tail)
@@ -158,18 +159,18 @@ impl History {
 mod tests {
     use super::*;
 
-    /// A log with these epochs, record by record.
+    /// Creates a log with these epochs, one per record.
     fn log(epochs: &[u64]) -> History {
         let mut history = History::default();
         for (epoch, lsn) in epochs.iter().zip(1..) {
             history.push(Epoch(*epoch), Lsn(lsn)).unwrap();
         }
-        assert!(history.is_sound());
+        assert!(history.is_valid());
         history
     }
 
     #[test]
-    fn logs_part_where_their_last_common_epoch_ends_in_one_of_them() {
+    fn logs_fork_at_the_earlier_end_of_their_last_common_epoch() {
         for (a, b, common) in [
             (&[][..], &[][..], 0),
             (&[1, 1, 1], &[1, 1], 2),
@@ -186,8 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn where_logs_part_agrees_with_comparing_them_record_by_record() {
-        // Every pair of logs that could come about: each epoch has one leader, so one continuation of one prefix.
+    fn the_common_record_agrees_with_a_comparison_record_by_record() {
+        // Every pair of logs that can occur: each epoch has one leader, so one continuation of one
+        // prefix.
         let prefix = [1, 1, 2, 2, 4];
         for len in 0..=prefix.len() {
             for ends in 0..=prefix.len() {
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_follow_is_refused() {
+    fn a_record_that_does_not_follow_is_rejected() {
         let mut history = log(&[1, 3]);
         assert_eq!(history.push(Epoch(3), Lsn(4)), Err(Unfit::Gap { got: Lsn(4), expected: Lsn(3) }));
         let older = Unfit::Epoch { at: Lsn(3), got: Epoch(2), last: Epoch(3) };
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn cutting_and_appending_again_makes_the_log_of_what_is_left() {
+    fn cutting_and_appending_gives_the_log_of_the_remaining_records() {
         let mut history = log(&[1, 1, 2, 2, 3]);
         history.cut(Lsn(3));
         assert_eq!(history, log(&[1, 1, 2]));
@@ -223,10 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn trimmed_logs_still_find_where_they_part_or_say_that_they_cannot() {
+    fn trimmed_logs_find_their_common_record_or_report_that_they_cannot() {
         let (mut long, short) = (log(&[1, 1, 2, 2, 2]), log(&[1, 1, 2]));
         long.trim(Lsn(2));
-        assert!(long.is_sound());
+        assert!(long.is_valid());
         assert_eq!((long.common(&short), short.common(&long)), (Some(Lsn(3)), Some(Lsn(3))));
         assert_eq!((long.epoch_at(Lsn(2)), long.epoch_at(Lsn(3))), (Some(Epoch(1)), Some(Epoch(2))));
         assert_eq!(long.epoch_at(Lsn(1)), None);
@@ -234,9 +236,9 @@ mod tests {
         newer.trim(Lsn(5));
         assert_eq!((newer.common(&short), newer.advance()), (None, (Epoch(3), Lsn(6))));
         newer.trim(Lsn(100));
-        assert_eq!((newer.is_sound(), newer.base(), newer.advance()), (true, Lsn(6), (Epoch(3), Lsn(6))));
+        assert_eq!((newer.is_valid(), newer.base(), newer.advance()), (true, Lsn(6), (Epoch(3), Lsn(6))));
         newer.push(Epoch(3), Lsn(7)).unwrap();
-        // The newer log's leader has let go of records of an epoch that both have.
+        // The newer log's leader has trimmed records of an epoch that both have.
         let mut same = log(&[1, 1, 2, 2, 2, 2]);
         same.trim(Lsn(5));
         assert_eq!((same.common(&short), short.common(&same)), (None, None));
@@ -245,12 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_cannot_be_is_told() {
+    fn an_impossible_history_is_detected() {
         let sound = log(&[1, 2, 2]);
         let unsound = |change: fn(&mut History)| {
             let mut history = sound.clone();
             change(&mut history);
-            assert!(!history.is_sound(), "{history:?}");
+            assert!(!history.is_valid(), "{history:?}");
         };
         unsound(|history| history.starts.reverse());
         unsound(|history| history.starts[1].0 = Epoch(0));

@@ -1,4 +1,4 @@
-//! A member that leads: what each of the others has, and so what is committed.
+//! A leadership: what each member has durably, and so what is committed.
 
 use super::{
     follower::{Refused, Start},
@@ -11,7 +11,7 @@ use littoral_model::{
 };
 use std::{collections::BTreeMap, fmt::Debug};
 
-/// A leadership.
+/// The state of a leadership.
 #[derive(Clone, Debug)]
 pub struct Leading<M> {
     epoch: Epoch,
@@ -19,57 +19,60 @@ pub struct Leading<M> {
     members: Vec<M>,
     /// The record that began the epoch.
     begin: Lsn,
-    /// Up to where each member's log is this one's, durably, since its stream began.
+    /// For each member, the record up to which its log durably equals this one since its stream
+    /// began.
     durable: BTreeMap<M, Lsn>,
     committed: Lsn,
 }
 
-/// How a member that wants to follow is answered.
+/// The reply to a member that requests to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// With records.
+    /// The member continues with records.
     Start(Start),
-    /// With a snapshot: what follows its last common record is no longer here.
+    /// The member needs a snapshot, because the records after the common one are no longer in the
+    /// log.
     Snapshot,
 }
 
-/// Why a member is not let in.
+/// Why a member may not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotJoined {
-    /// It is not one of this region's members.
-    #[error("it is no member of this region; name it in the configuration of all members")]
+    /// It is not a member of this region.
+    #[error("it is not a member of this region; list it in the configuration of every member")]
     Stranger,
-    /// Its history cannot be.
-    #[error("what it says of its log cannot be; look at its disk")]
+    /// Its history is invalid.
+    #[error("the epoch history of its log is invalid; check its disk")]
     Unsound,
-    /// It knows of a newer epoch: this leadership is over.
+    /// It has promised a newer epoch, so this leadership has ended.
     #[error(transparent)]
     Over(#[from] Refused),
 }
 
 impl<M: Clone + Ord + Debug> Leading<M> {
-    /// The record `begin`, the first of `epoch`, is appended here.
+    /// Begins a leadership whose first record, `begin`, is appended here.
     #[must_use]
     pub fn new(epoch: Epoch, me: M, members: Vec<M>, begin: Lsn) -> Self {
         Self { epoch, me, members, begin, durable: BTreeMap::new(), committed: Lsn::NONE }
     }
 
-    /// The epoch.
+    /// Returns the epoch.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// What is committed, as far as is known here; [`Lsn::NONE`] until the record that began the epoch is.
+    /// Returns the last record known to be committed; [`Lsn::NONE`] until the epoch's first record
+    /// is committed.
     #[must_use]
     pub const fn committed(&self) -> Lsn {
         self.committed
     }
 
-    /// A member wants to follow. `own` is this member's log now.
+    /// Handles a member's request to follow. `own` is this member's current log.
     ///
     /// # Errors
-    /// [`NotJoined`]. After [`NotJoined::Over`] this member is to step down.
+    /// [`NotJoined`]. After [`NotJoined::Over`] this member must step down.
     pub fn joined(
         &mut self,
         member: &M,
@@ -84,10 +87,10 @@ impl<M: Clone + Ord + Debug> Leading<M> {
             let promised = promised.max(theirs.advance().0);
             return Err(Refused { asked: self.epoch, promised }.into());
         }
-        if !theirs.is_sound() {
+        if !theirs.is_valid() {
             return Err(NotJoined::Unsound);
         }
-        // Until it reports, nothing is known of what it will keep.
+        // Until it reports, it is unknown which records it will keep.
         self.durable.remove(member);
         Ok(match own.common(theirs) {
             Some(common) => Joined::Start(Start { epoch: self.epoch, common, committed: self.committed }),
@@ -95,7 +98,8 @@ impl<M: Clone + Ord + Debug> Leading<M> {
         })
     }
 
-    /// A member, this one included, has everything up to `lsn` durably. True when more is committed by that.
+    /// Notes that a member, possibly this one, has everything up to `lsn` durably. Returns whether
+    /// more is committed now.
     pub fn durable(&mut self, member: &M, lsn: Lsn) -> bool {
         if !self.members.contains(member) {
             return false;
@@ -107,7 +111,7 @@ impl<M: Clone + Ord + Debug> Leading<M> {
         durable.sort_unstable_by(|a, b| b.cmp(a));
         let needed = majority(self.members.len());
         let Some(at_majority) = durable.get(needed - 1).copied() else { return false };
-        // Records of older epochs are committed only together with one of this.
+        // Records of older epochs are committed only together with one of this epoch.
         let grows = at_majority > self.committed && (at_majority >= self.begin || active(Mutation::CommitOldEpochs));
         if grows {
             self.committed = at_majority;
@@ -115,13 +119,14 @@ impl<M: Clone + Ord + Debug> Leading<M> {
         grows
     }
 
-    /// Whether a write up to `lsn` may be acknowledged as durable at a majority. The lease is asked besides.
+    /// Returns whether a write up to `lsn` is durable at a majority. The caller also checks the
+    /// lease before it acknowledges the write.
     #[must_use]
     pub fn is_committed(&self, lsn: Lsn) -> bool {
         lsn <= self.committed
     }
 
-    /// This member.
+    /// Returns this member.
     #[must_use]
     pub const fn me(&self) -> &M {
         &self.me
@@ -141,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn committed_is_what_a_majority_has_and_not_before_the_epoch_has_begun() {
+    fn records_are_committed_by_a_majority_and_only_after_the_epochs_first_record() {
         let (mut leading, _) = leading();
         assert!(!leading.durable(&'a', Lsn(4)));
         assert!(!leading.durable(&'b', Lsn(3)), "records of an older epoch alone");
@@ -149,12 +154,12 @@ mod tests {
         assert!(leading.durable(&'b', Lsn(4)));
         assert!(!leading.durable(&'z', Lsn(9)) && !leading.durable(&'b', Lsn(9)));
         assert_eq!(leading.committed(), Lsn(4));
-        assert!(leading.durable(&'c', Lsn(7)), "two of three have it, whoever they are");
+        assert!(leading.durable(&'c', Lsn(7)), "two of three have it, whichever they are");
         assert!(leading.is_committed(Lsn(7)) && !leading.is_committed(Lsn(8)));
     }
 
     #[test]
-    fn a_member_joins_where_its_log_parts() {
+    fn a_member_joins_at_the_common_record() {
         let (mut leading, own) = leading();
         let mut theirs = History::default();
         for (epoch, lsn) in [(1, 1), (1, 2), (2, 3), (2, 4), (2, 5)] {
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_member_had_before_it_joined_again_does_not_count() {
+    fn records_reported_before_a_member_joined_again_do_not_count() {
         let (mut leading, own) = leading();
         leading.durable(&'a', Lsn(9));
         leading.durable(&'b', Lsn(4));

@@ -1,4 +1,5 @@
-//! From the lease to leading: a majority's promises, and the most advanced of their logs.
+//! Promotion, from the lease to leading: a majority's promises, and the most advanced of their
+//! logs.
 
 use super::{
     follower::Refused,
@@ -11,91 +12,93 @@ use littoral_model::{
 };
 use std::{collections::BTreeMap, fmt::Debug};
 
-/// A promotion under way, at the member that has won the lease.
+/// A promotion in progress, at the member that has won the lease.
 #[derive(Clone, Debug)]
 pub struct Promotion<M> {
     epoch: Epoch,
     me: M,
     members: Vec<M>,
     promised: BTreeMap<M, History>,
-    /// Known to have been committed: nobody leads without it.
+    /// A record known to have been committed. No member leads without it.
     committed: Mark,
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<M> {
-    /// Not enough members have promised.
+    /// Collect promises; not enough members have promised.
     Gather {
-        /// These have not answered.
+        /// The members that have not promised.
         missing: Vec<M>,
     },
-    /// Enough members have promised, and none of them has all that is known to have been committed: some were put back to an older
-    /// copy, or those that have it have not answered.
+    /// Wait. Enough members have promised, but none of them has every record known to be
+    /// committed. Some were rolled back, or the members that have it have not promised.
     Lacking {
-        /// What was committed.
+        /// The committed record.
         committed: Mark,
-        /// The end of the most advanced log.
+        /// The last record of the most advanced log.
         has: Lsn,
-        /// These have not answered.
+        /// The members that have not promised.
         missing: Vec<M>,
     },
-    /// A member's log is more advanced: what it has beyond `common` is to be fetched, after one's own beyond it was detached. Then
-    /// the own log is told again, by [`Promotion::promised`].
+    /// Fetch from a member with a more advanced log the records after `common`, after detaching
+    /// this member's own later records. Then report the own log again through
+    /// [`Promotion::promised`].
     Fetch {
-        /// From whom.
+        /// The member to fetch from.
         from: M,
-        /// The last record that both have alike.
+        /// The common record.
         common: Lsn,
         /// The last record there.
         until: Lsn,
     },
-    /// A member's log is more advanced, and does not reach back to this one's end: the lease is to be resigned, so that who has more
-    /// leads. A snapshot would not do: what it has beyond may not be committed, and a snapshot's end counts as that.
+    /// Resign the lease, so that a member with a more advanced log leads: that log no longer
+    /// reaches back to this log's end. A snapshot would be wrong, because the records beyond may
+    /// not be committed, and a snapshot's end counts as committed.
     Leave {
-        /// Who has more.
+        /// The member with the more advanced log.
         to: M,
     },
-    /// The own log has everything: the record that begins the epoch is to be appended, and then this member leads.
+    /// Append the record that begins the epoch, and lead: this log contains everything.
     Begin,
 }
 
 impl<M: Clone + Ord + Debug> Promotion<M> {
-    /// The epoch was won in the lease, whose claims say what was `committed`. Everyone in `members`, `me` among them, is to be asked
-    /// to prepare for it.
+    /// Starts a promotion in the epoch that was won in the lease, whose claims name the last
+    /// `committed` record. The caller sends every member, including `me`, a request to prepare.
     #[must_use]
     pub fn new(epoch: Epoch, me: M, members: Vec<M>, committed: Mark) -> Self {
         Self { epoch, me, members, promised: BTreeMap::new(), committed }
     }
 
-    /// The epoch.
+    /// Returns the epoch.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// A member has promised, durably, and told its log. Strangers' promises count for nothing, nor do histories that
-    /// cannot be.
+    /// Notes that a member has promised durably, with its log. Promises of non-members and invalid
+    /// histories do not count.
     pub fn promised(&mut self, member: M, history: History) {
-        if self.members.contains(&member) && history.is_sound() && history.advance().0 <= self.epoch {
+        if self.members.contains(&member) && history.is_valid() && history.advance().0 <= self.epoch {
             self.promised.insert(member, history);
         }
     }
 
-    /// A member refuses. True when that ends the promotion: the lease is to be resigned, and the next one asked for with
-    /// what the member has promised as its floor.
+    /// Handles a rejection. Returns whether it ends the promotion; the caller then resigns the
+    /// lease, and uses the member's promise as the floor of the next claim.
     #[must_use]
     pub fn refused(&self, refused: Refused) -> bool {
         refused.asked == self.epoch && refused.promised > self.epoch
     }
 
-    /// What is to be done next.
+    /// Returns the next step.
     #[must_use]
     pub fn step(&self) -> Step<M> {
         let own = self.promised.get(&self.me);
         let needed = if active(Mutation::PromoteAlone) { 1 } else { majority(self.members.len()) };
-        // A log without records may be one that was lost, and what was committed with it: it stands for nothing, unless
-        // everybody has answered. So a region begins when all its members are there once.
+        // A log without records may have been lost together with committed records. It has no vote
+        // unless every member has answered, so a new region begins once all its members are up.
         let voters = self.promised.values().filter(|history| history.tail() > Lsn::NONE).count();
         let enough = voters >= needed || self.promised.len() == self.members.len();
         let missing = || self.members.iter().filter(|member| !self.promised.contains_key(member)).cloned().collect();
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_begins_without_a_majority_that_includes_oneself() {
+    fn a_promotion_needs_a_majority_that_includes_itself() {
         let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['a', 'b', 'c'] });
         promotion.promised('b', log(&[1]));
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_log_stands_for_nothing_unless_everybody_has_answered() {
+    fn an_empty_log_has_no_vote_unless_all_members_have_answered() {
         let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         promotion.promised('a', log(&[]));
         promotion.promised('b', log(&[]));
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_more_than_can_be_fetched_is_left_to_lead() {
+    fn a_member_with_more_than_can_be_fetched_should_lead() {
         let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
         let mut trimmed = log(&[1, 1, 1, 2, 2]);
         trimmed.trim(Lsn(4));
@@ -181,26 +184,26 @@ mod tests {
     }
 
     #[test]
-    fn nobody_leads_without_what_was_committed() {
+    fn no_member_leads_without_the_committed_record() {
         let committed = Mark { epoch: Epoch(2), lsn: Lsn(3) };
         let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], committed);
         promotion.promised('a', log(&[1, 1]));
         promotion.promised('b', log(&[1]));
         let lacking = |has| Step::Lacking { committed, has: Lsn(has), missing: vec!['c'] };
-        assert_eq!(promotion.step(), lacking(2), "one was put back to an older copy, and the other is behind");
+        assert_eq!(promotion.step(), lacking(2), "one was rolled back, and the other is behind");
         promotion.promised('b', log(&[1, 1, 1, 1]));
-        assert_eq!(promotion.step(), lacking(4), "the copy has the number, and another record under it");
+        assert_eq!(promotion.step(), lacking(4), "the copy has another record with this LSN");
         promotion.promised('c', log(&[1, 1, 2]));
         assert_eq!(promotion.step(), Step::Fetch { from: 'c', common: Lsn(2), until: Lsn(3) });
     }
 
     #[test]
-    fn what_cannot_be_counts_for_nothing() {
+    fn impossible_histories_do_not_count() {
         let mut promotion = Promotion::new(Epoch(3), 'a', vec!['a', 'b', 'c'], Mark::default());
         promotion.promised('a', log(&[1]));
         promotion.promised('b', log(&[4]));
-        assert_eq!(promotion.step(), Step::Gather { missing: vec!['b', 'c'] }, "b has records of an epoch to come");
+        assert_eq!(promotion.step(), Step::Gather { missing: vec!['b', 'c'] }, "b has records of a future epoch");
         assert!(promotion.refused(Refused { asked: Epoch(3), promised: Epoch(4) }));
-        assert!(!promotion.refused(Refused { asked: Epoch(2), promised: Epoch(3) }), "an answer to an earlier one");
+        assert!(!promotion.refused(Refused { asked: Epoch(2), promised: Epoch(3) }), "a rejection of an earlier epoch");
     }
 }

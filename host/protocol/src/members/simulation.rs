@@ -1,5 +1,6 @@
-//! A region's members in a simulated world that trusts the lease for nothing but that no epoch is given twice: several may
-//! believe that they lead. Messages wait in links that break, members crash and lose what was not synced.
+//! A simulated region. The lease guarantees only that no epoch is assigned twice, so several
+//! members may believe that they lead. Messages queue in links that break, and members crash and
+//! lose unsynced records.
 
 mod member;
 mod world;
@@ -8,7 +9,7 @@ use littoral_model::mutation::{Mutation, set};
 use world::World;
 
 const SEEDS: u64 = 1_500;
-/// Seeds within which each deliberate fault must be found.
+/// The number of seeds within which each deliberate fault must be found.
 const BITES_WITHIN: u64 = 20_000;
 
 fn run(seed: u64) -> Result<world::Counts, String> {
@@ -16,14 +17,14 @@ fn run(seed: u64) -> Result<world::Counts, String> {
 }
 
 #[test]
-fn nothing_that_was_committed_is_ever_lost() {
+fn committed_records_are_never_lost() {
     let mut all = world::Counts::default();
     let seeds = std::env::var("LITTORAL_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
     for seed in 0..seeds {
         all.add(&run(seed).unwrap());
     }
     println!("{all:?}");
-    // A world in which nothing happens proves nothing.
+    // A world in which nothing happens shows nothing.
     let enough = all.committed > 10_000 && all.leaderships > 1_000 && all.detached > 500 && all.snapshots > 50;
     assert!(enough && all.refused > 100 && all.lacking > 10, "{all:?}");
 }

@@ -1,4 +1,4 @@
-//! The check of a block of records, before any of it is applied.
+//! The check of a block of records before any of it is applied.
 
 use super::{Block, Violation};
 use littoral_model::{
@@ -6,7 +6,8 @@ use littoral_model::{
     record::{ChainHash, Record},
 };
 
-/// Goes through a block's records once, in order. Only a block whose check has finished may be applied.
+/// Checks a block's records one by one, in order. Only a block whose check has finished may be
+/// applied.
 #[derive(Clone, Debug)]
 pub struct BlockCheck {
     next: Lsn,
@@ -18,7 +19,7 @@ pub struct BlockCheck {
 }
 
 impl BlockCheck {
-    /// The check of this block.
+    /// Starts the check of a block.
     #[must_use]
     pub fn new(block: &Block) -> Self {
         Self {
@@ -31,10 +32,7 @@ impl BlockCheck {
         }
     }
 
-    /// The next record.
-    ///
-    /// # Errors
-    /// [`Violation::Gap`], [`Violation::Chain`], [`Violation::StaleEpoch`].
+    /// Checks the next record.
     pub fn record(&mut self, record: &Record<'_>) -> Result<(), Violation> {
         let lsn = record.lsn;
         if lsn < self.next || lsn > self.last || (self.dense && lsn != self.next) {
@@ -43,7 +41,8 @@ impl BlockCheck {
         if record.epoch < self.epoch {
             return Err(Violation::StaleEpoch { theirs: record.epoch, known: self.epoch });
         }
-        // With records left out, their hashes cannot be followed; the publisher's hash at the end is all there is.
+        // If records are left out, their hashes cannot be followed. Only the publisher's hash at
+        // the end of the block remains.
         if self.dense && record.chain_after(self.chain) != record.chain {
             return Err(Violation::Chain { lsn });
         }
@@ -53,10 +52,11 @@ impl BlockCheck {
         Ok(())
     }
 
-    /// The block has ended. Returns the newest epoch in it.
+    /// Finishes the check at the end of the block. Returns the newest epoch in it.
     ///
     /// # Errors
-    /// [`Violation::Gap`] when records are missing at its end; [`Violation::Chain`] when its hash is not the announced one.
+    /// [`Violation::Gap`] if records are missing at its end; [`Violation::Chain`] if its hash is not the
+    /// announced one.
     pub fn finish(self) -> Result<Epoch, Violation> {
         if self.dense && self.next != self.last.next() {
             return Err(Violation::Gap { expected: self.next, first: self.next, last: self.last });

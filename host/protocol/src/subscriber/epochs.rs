@@ -1,4 +1,5 @@
-//! The newest epochs that were seen, by log: who was replaced is refused, also after another log was followed in between.
+//! The newest epochs seen, by log. A replaced leader is rejected even if another log was followed
+//! in between.
 
 use super::Violation;
 use littoral_model::{
@@ -6,28 +7,29 @@ use littoral_model::{
     position::{Epoch, Incarnation},
 };
 
-/// Logs that are remembered: those that were followed last. More lives of a region's log than this do not go on at once.
+/// The maximum number of logs remembered, the most recently followed ones. A region's log never
+/// has more concurrent copies than this.
 const LOGS_MAX: usize = 16;
 
-/// The newest epochs that were seen, by life, and the histories of the logs that were followed.
+/// The newest epochs seen, by life, and the lineages of the followed logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Epochs {
     newest: Vec<(Incarnation, Epoch)>,
     followed: Vec<Lives>,
-    /// The life whose publisher was refused last, as a later one had been seen.
+    /// The last life whose publisher was rejected because a later life had been seen.
     ended: Option<Incarnation>,
 }
 
 impl Epochs {
-    /// The newest that was seen of this log.
+    /// Returns the newest epoch seen of this life.
     #[must_use]
     pub fn newest(&self, log: Incarnation) -> Option<Epoch> {
         self.newest.iter().find(|(seen, _)| *seen == log).map(|(_, epoch)| *epoch)
     }
 
-    /// A log with this history is followed now. Copies of it that went on apart are remembered too: one of their lives may be served
-    /// still.
-    pub fn followed(&mut self, lives: &Lives) {
+    /// Notes that a log with this lineage is followed now. Copies of it that continued separately
+    /// stay remembered, because one of their lives may still be served.
+    pub fn note_followed(&mut self, lives: &Lives) {
         self.followed.retain(|known| !lives.lists(known.current()));
         if self.followed.len() >= LOGS_MAX {
             self.followed.remove(0);
@@ -35,27 +37,29 @@ impl Epochs {
         self.followed.push(lives.clone());
     }
 
-    /// Whether a log that was followed went on after the life that this one ends with: whoever serves it was replaced, or put back.
+    /// Returns whether a followed log has a later life than this lineage's last one. If so, the
+    /// publisher was replaced, or its log was rolled back.
     #[must_use]
-    pub fn went_on_after(&self, lives: &Lives) -> bool {
+    pub fn continued_after(&self, lives: &Lives) -> bool {
         self.followed.iter().any(|known| lives.is_past_of(known))
     }
 
-    /// A publisher was refused for this.
-    pub fn refused(&mut self, violation: &Violation) {
+    /// Notes that a publisher was rejected for this violation.
+    pub fn note_rejected(&mut self, violation: &Violation) {
         if let Violation::PastLife { life } = violation {
             self.ended = Some(*life);
         }
     }
 
-    /// The life whose publisher was refused last: its leader, if it leads still, must begin another.
+    /// Returns the last life whose publisher was rejected. Its leader, if it still leads, must
+    /// begin another life.
     #[must_use]
     pub const fn ended(&self) -> Option<Incarnation> {
         self.ended
     }
 
-    /// This epoch was seen of the log that is followed now.
-    pub fn seen(&mut self, log: Incarnation, epoch: Epoch) {
+    /// Notes that this epoch was seen in this life.
+    pub fn note_seen(&mut self, log: Incarnation, epoch: Epoch) {
         if let Some((last, newest)) = self.newest.last_mut()
             && *last == log
         {
@@ -82,15 +86,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_only_grow_and_the_logs_followed_last_are_remembered() {
+    fn epochs_only_grow_and_the_most_recent_logs_are_remembered() {
         let log = |number| Incarnation(number);
         let mut epochs = Epochs::from(Some((log(1), Epoch(3))));
-        epochs.seen(log(1), Epoch(2));
-        epochs.seen(log(2), Epoch(1));
+        epochs.note_seen(log(1), Epoch(2));
+        epochs.note_seen(log(2), Epoch(1));
         assert_eq!((epochs.newest(log(1)), epochs.newest(log(2))), (Some(Epoch(3)), Some(Epoch(1))));
-        epochs.seen(log(1), Epoch(4));
+        epochs.note_seen(log(1), Epoch(4));
         for number in 10..10 + LOGS_MAX as u64 - 1 {
-            epochs.seen(log(number), Epoch(1));
+            epochs.note_seen(log(number), Epoch(1));
         }
         assert_eq!((epochs.newest(log(1)), epochs.newest(log(2))), (Some(Epoch(4)), None));
     }

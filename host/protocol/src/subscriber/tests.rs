@@ -44,10 +44,10 @@ fn tailing(lsn: u64) -> Subscriber {
 }
 
 #[test]
-fn a_tail_goes_on_exactly_where_it_stood() {
+fn a_tail_continues_exactly_at_the_applied_record() {
     let mut subscriber = tailing(5);
-    let Ok(Effect::Apply(block)) = subscriber.receive(records(6, 8)) else { panic!("records 6 to 8 are next") };
-    assert_eq!(subscriber.resume(), Some(resume(5)), "nothing has moved before it is applied");
+    let Ok(Action::Apply(block)) = subscriber.receive(records(6, 8)) else { panic!("records 6 to 8 are next") };
+    assert_eq!(subscriber.resume(), Some(resume(5)), "the position advances only when the block is applied");
     subscriber.applied(&block, Epoch(2));
     assert_eq!(subscriber.resume(), Some(Resume { position: at(8), chain: ChainHash(9) }));
     assert_eq!(subscriber.epoch(), Epoch(2));
@@ -60,21 +60,21 @@ fn gaps_repeats_and_empty_ranges_close_the_stream() {
         let violation = subscriber.receive(records(first, last)).expect_err("out of order");
         assert!(matches!(violation, Violation::Gap { expected: Lsn(6), .. }), "{violation}");
         assert_eq!(violation.remedy(), Remedy::ResumeOrSnapshot);
-        assert!(subscriber.receive(records(6, 6)).is_err(), "nothing is taken from a stream that was at fault");
+        assert!(subscriber.receive(records(6, 6)).is_err(), "a stream with a violation is closed");
     }
 }
 
 #[test]
-fn a_replaced_leader_is_refused() {
+fn a_replaced_leader_is_rejected() {
     let mut subscriber = Subscriber::new(Some(resume(5)), Some((LOG, Epoch(3))), Views::All);
     let violation = subscriber.receive(hello(Mode::Tail, 2, at(9))).expect_err("older epoch");
     assert_eq!(violation, Violation::StaleEpoch { theirs: Epoch(2), known: Epoch(3) });
     let mut anew = Subscriber::new(None, Some((LOG, Epoch(3))), Views::All);
-    anew.receive(hello(Mode::Snapshot, 2, at(9))).expect_err("its snapshot is refused as its tail is");
+    anew.receive(hello(Mode::Snapshot, 2, at(9))).expect_err("its snapshot is rejected like its tail");
 }
 
 #[test]
-fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
+fn another_life_of_the_log_is_followed_by_snapshot_but_not_by_tail() {
     let other = Position { incarnation: Incarnation(8), lsn: Lsn(50) };
     let mut subscriber = Subscriber::new(Some(resume(5)), Some((LOG, Epoch(3))), Views::All);
     assert_eq!(
@@ -95,18 +95,18 @@ fn another_life_of_the_log_cannot_be_tailed_but_a_snapshot_of_it_is_taken() {
     assert!(matches!(subscriber.clone().receive(begin(at(5))), Err(Violation::Incarnation { .. })));
     subscriber.receive(begin(other)).expect("begins");
     subscriber.receive(Downstream::SnapshotRows { rows: 2, bytes: Bytes::new() }).expect("rows");
-    assert_eq!(subscriber.resume(), Some(resume(5)), "an unfinished snapshot is nothing");
+    assert_eq!(subscriber.resume(), Some(resume(5)), "an unfinished snapshot does not count");
     assert_eq!(
         subscriber.clone().receive(Downstream::SnapshotEnd { rows: 3 }),
         Err(Violation::SnapshotRows { announced: 3, received: 2 })
     );
-    assert_eq!(subscriber.receive(Downstream::SnapshotEnd { rows: 2 }), Ok(Effect::FinishSnapshot));
+    assert_eq!(subscriber.receive(Downstream::SnapshotEnd { rows: 2 }), Ok(Action::FinishSnapshot));
     assert_eq!(subscriber.resume(), Some(Resume { position: other, chain: ChainHash(4) }));
-    assert!(matches!(subscriber.receive(records(51, 51)), Ok(Effect::Apply(_))));
+    assert!(matches!(subscriber.receive(records(51, 51)), Ok(Action::Apply(_))));
 }
 
 #[test]
-fn messages_out_of_place_are_refused() {
+fn unexpected_messages_are_rejected() {
     let mut fresh = Subscriber::new(None, None, Views::All);
     assert!(matches!(fresh.clone().receive(records(1, 1)), Err(Violation::Order { expected: "hello", .. })));
     assert!(matches!(fresh.clone().receive(hello(Mode::Tail, 1, at(0))), Err(Violation::CannotTail { .. })));
@@ -143,7 +143,7 @@ fn block(dense: bool, first: u64, last: u64, before: ChainHash, after: ChainHash
 }
 
 #[test]
-fn a_block_is_followed_hash_by_hash() {
+fn a_block_is_checked_hash_by_hash() {
     let before = ChainHash(5);
     let one = chained(before, 6, 1);
     let two = chained(one.chain, 7, 2);
@@ -168,25 +168,25 @@ fn a_block_is_followed_hash_by_hash() {
         Err(Violation::StaleEpoch { .. })
     ));
     let filtered = block(false, 6, 9, before, ChainHash(1));
-    assert_eq!(check(&[&two], &filtered), Ok(Epoch(2)), "a filtered block may leave records out");
+    assert_eq!(check(&[&two], &filtered), Ok(Epoch(2)), "a filtered block may omit records");
     assert!(check(&[&two, &two], &filtered).is_err(), "but not repeat them");
 }
 
 #[test]
-fn records_from_before_the_leader_was_replaced_are_taken_from_its_successor() {
+fn records_of_a_replaced_leader_are_accepted_from_its_successor() {
     let resume = Resume { position: at(5), chain: ChainHash(5) };
     let mut subscriber = Subscriber::new(Some(resume), Some((at(5).incarnation, Epoch(1))), Views::All);
     subscriber.receive(hello(Mode::Tail, 2, at(9))).expect("a newer epoch");
     let bytes = Bytes::new();
     let records = Downstream::Records { first: Lsn(6), last: Lsn(6), chain_after: ChainHash(6), bytes };
-    let Ok(Effect::Apply(block)) = subscriber.receive(records) else { panic!("the next record is applied") };
-    assert!(block.epoch_min <= Epoch(1), "record 6 was appended under epoch 1");
+    let Ok(Action::Apply(block)) = subscriber.receive(records) else { panic!("the next record is applied") };
+    assert!(block.epoch_min <= Epoch(1), "record 6 was appended in epoch 1");
     subscriber.applied(&block, Epoch(1));
-    assert_eq!(subscriber.epoch(), Epoch(2), "the older leader stays refused");
+    assert_eq!(subscriber.epoch(), Epoch(2), "the older leader stays rejected");
 }
 
 #[test]
-fn a_tail_of_another_regions_log_may_begin_in_an_earlier_life_of_it() {
+fn a_tail_of_another_regions_log_may_begin_in_an_earlier_life() {
     let region: Region = "east".parse().expect("region");
     let home = Position { incarnation: Incarnation(77), lsn: Lsn(40) };
     let mut lives = Lives::of(home.incarnation);

@@ -1,150 +1,151 @@
-//! What a publisher may not do, and what to do when it does.
+//! Protocol violations by a publisher, and how the subscriber recovers.
 
-use crate::kinship::OtherLog;
+use crate::eligibility::OtherLog;
 use littoral_model::{
     position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
 };
 
-/// Why a stream must be closed. Nothing of the message at fault was used.
+/// Why a stream must be closed. Nothing of the offending message was used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A protocol version that we did not offer.
-    #[error("the leader answered in feed protocol version {theirs}, which was not offered")]
+    /// The publisher selected a protocol version that we did not offer.
+    #[error("the leader answered with feed protocol version {theirs}, which was not offered")]
     Version {
-        /// What it speaks.
+        /// The selected version.
         theirs: u16,
     },
-    /// A message where it has no place.
-    #[error("the leader sent {got} where {expected} was due")]
+    /// The message is not allowed at this point.
+    #[error("the leader sent {got} where {expected} was expected")]
     Order {
-        /// What came.
+        /// The message received.
         got: &'static str,
-        /// What was due.
+        /// The message expected.
         expected: &'static str,
     },
     /// The leader was replaced and does not know it.
-    #[error("the leader appends under epoch {theirs}, but epoch {known} has been seen: it was replaced and is refused")]
+    #[error("the leader appends in epoch {theirs}, but epoch {known} has been seen: it was replaced and is rejected")]
     StaleEpoch {
-        /// The leader's.
+        /// The leader's epoch.
         theirs: Epoch,
-        /// The newest that was seen.
+        /// The newest epoch seen.
         known: Epoch,
     },
-    /// The log went on after the life that the leader is in.
+    /// The log has a later life than the leader's.
     #[error(
-        "the leader's log is in life {life}, and a later one has been seen: it was replaced, or its log was put back to an older copy"
+        "the leader's log is in life {life}, but a later life has been seen: the leader was replaced, or its log was rolled back"
     )]
     PastLife {
-        /// The leader's.
+        /// The leader's life.
         life: Incarnation,
     },
-    /// A position of another life of the log within one stream.
-    #[error("a position in log {got} arrived on a stream of log {stream}")]
+    /// A position of another life of the log arrived on one stream.
+    #[error("a position in life {got} arrived on a stream of life {stream}")]
     Incarnation {
-        /// What came.
+        /// The life received.
         got: Incarnation,
-        /// The stream's.
+        /// The stream's life.
         stream: Incarnation,
     },
-    /// A tail that does not go on where we stand.
-    #[error("the leader at {head} would send a tail, which cannot go on from {}", applied.map_or_else(|| "nothing".to_owned(), |at| at.to_string()))]
+    /// The tail does not continue from our position.
+    #[error("the leader at {head} offered a tail, which cannot continue from {}", applied.map_or_else(|| "nothing".to_owned(), |at| at.to_string()))]
     CannotTail {
         /// The leader's head.
         head: Position,
-        /// Where we stand.
+        /// Our position.
         applied: Option<Position>,
     },
-    /// A snapshot older than what is already applied from the same log.
+    /// The snapshot is older than what is applied from the same log.
     #[error("the snapshot as of {as_of} is older than record {applied}, which is already applied")]
     SnapshotTooOld {
         /// The snapshot's record.
         as_of: Lsn,
-        /// What is applied.
+        /// The last applied record.
         applied: Lsn,
     },
-    /// The log ends before what a row here comes from: it was restored from an older state.
-    #[error("the log ends with record {head}, but a row held here comes from record {holds}: the histories differ")]
+    /// The log ends before a record from which a row is held: it was restored from an older state.
+    #[error("the log ends at record {head}, but a row held here comes from record {holds}: the lineages differ")]
     CutBack {
-        /// Where the log ends.
+        /// The last record of the log.
         head: Lsn,
-        /// The newest record that a row comes from.
+        /// The newest record from which a row is held.
         holds: Lsn,
     },
-    /// The log was put back to an older copy, and a row here is of a record that it has lost.
+    /// The log was rolled back, and a row here comes from a record that it has lost.
     #[error(
-        "the leader's log went on as another life behind {fork}, and a row held here comes from record {holds} of the life before: its log \
-         was put back to an older copy"
+        "the leader's log continues in another life after {fork}, but a row held here comes from record {holds} of the previous life: its log \
+         was rolled back"
     )]
     PastFork {
-        /// The last record in common.
+        /// The common record.
         fork: Position,
-        /// The newest record that a row comes from.
+        /// The newest record from which a row is held.
         holds: Lsn,
     },
-    /// Rows were lost on the way.
-    #[error("the snapshot ends after {received} rows, {announced} were sent")]
+    /// Rows were lost in transit.
+    #[error("the snapshot ended after {received} rows, but {announced} were announced")]
     SnapshotRows {
-        /// What its end says.
+        /// The announced number of rows.
         announced: u64,
-        /// What came.
+        /// The number of rows received.
         received: u64,
     },
-    /// A block of rows or records that cannot be read or says of itself what is not so.
+    /// A block of rows or records cannot be read, or its contents contradict its header.
     #[error("a block is damaged: {0}")]
     Damaged(String),
-    /// Records are missing or come twice.
-    #[error("records {first} to {last} arrived where {expected} was due")]
+    /// Records are missing or repeated.
+    #[error("records {first} to {last} arrived where record {expected} was expected")]
     Gap {
-        /// The record that was due.
+        /// The expected record.
         expected: Lsn,
-        /// The first that came.
+        /// The first record received.
         first: Lsn,
-        /// The last that came.
+        /// The last record received.
         last: Lsn,
     },
-    /// Digests of another record than the one that is applied: they could not be compared.
-    #[error("digests as of record {lsn} arrived where {applied} is applied")]
+    /// The digests are as of a record other than the applied one, so they cannot be compared.
+    #[error("digests as of record {lsn} arrived, but record {applied} is applied")]
     Checkpoint {
         /// The digests' record.
         lsn: Lsn,
-        /// What is applied.
+        /// The last applied record.
         applied: Lsn,
     },
-    /// A region whose log was lost has begun another: what is held of the lost one will never come.
-    #[error("region '{region}' has begun log {now}: what is held here of its log {held} is lost everywhere else")]
-    BegunAnew {
+    /// A region has recreated its lost log, so what is held of the lost one will never arrive.
+    #[error("region '{region}' has created log {now}: what is held here of its log {held} is lost everywhere else")]
+    Recreated {
         /// The region.
         region: Region,
-        /// Whose records are held beyond the log that is followed.
+        /// The log whose records are held beyond the followed log.
         held: Incarnation,
-        /// The life of the region's log that comes now.
+        /// The current life of the region's log.
         now: Incarnation,
     },
-    /// The publisher's log is another than the one whose rows are held.
+    /// The publisher's log is not the one whose rows are held.
     #[error("{0}")]
     OtherLog(Box<OtherLog>),
-    /// The log's history is not the one that we applied.
-    #[error("record {lsn} does not follow from what was applied here: the histories differ")]
+    /// The log's records differ from those applied here.
+    #[error("record {lsn} does not follow the records applied here: the lineages differ")]
     Chain {
-        /// The record whose hash does not fit.
+        /// The record whose hash does not match.
         lsn: Lsn,
     },
 }
 
-/// What to do after the stream was closed.
+/// How to recover after the stream was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Connect again and go on from where we stand.
+    /// Connect again and resume at our position.
     Resume,
-    /// As [`Remedy::Resume`]; when that fails again and again at one position, a snapshot may lead past it.
+    /// Like [`Remedy::Resume`], but if that fails repeatedly at one position, a snapshot may help.
     ResumeOrSnapshot,
-    /// What we hold may not be the leader's history: connect again and take a snapshot.
+    /// Connect again and request a snapshot, because what we hold may differ from the leader's
+    /// records.
     Snapshot,
 }
 
 impl Violation {
-    /// What to do.
+    /// Returns how to recover.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
@@ -152,7 +153,7 @@ impl Violation {
             | Self::Chain { .. }
             | Self::CutBack { .. }
             | Self::PastFork { .. }
-            | Self::BegunAnew { .. } => Remedy::Snapshot,
+            | Self::Recreated { .. } => Remedy::Snapshot,
             Self::Damaged(_) | Self::Gap { .. } | Self::Order { .. } => Remedy::ResumeOrSnapshot,
             Self::Version { .. }
             | Self::StaleEpoch { .. }

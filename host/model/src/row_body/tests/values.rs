@@ -1,4 +1,4 @@
-//! Any value of a type, or null. Used by the tests of `littoral-columnar`, too.
+//! Generates arbitrary values of a type, or null. Also used by the tests of `littoral-columnar`.
 
 use super::{Value, ValueType};
 use proptest::prelude::*;

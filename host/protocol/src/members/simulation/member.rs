@@ -7,10 +7,10 @@ use crate::members::{
 use littoral_model::position::{Epoch, Lsn};
 use std::collections::BTreeMap;
 
-/// A record: its epoch and a value that no other record has.
+/// A record: its epoch and a unique value.
 pub type Record = (Epoch, u64);
 
-/// What is on a member's disk: a copy of it, to which it may be put back.
+/// A copy of a member's disk, for a later rollback.
 #[derive(Clone)]
 pub struct Copy {
     log: Vec<Record>,
@@ -18,7 +18,7 @@ pub struct Copy {
 }
 
 pub struct Member {
-    /// On disk: the promise, records up to `synced`, and what was given up.
+    /// On disk: the promise, the records up to `synced`, and the detached records.
     promise: Epoch,
     pub log: Vec<Record>,
     pub synced: usize,
@@ -28,14 +28,14 @@ pub struct Member {
     pub role: Role,
     /// The member whose stream is followed.
     pub follows: Option<usize>,
-    /// The connection on which it has last asked to follow.
+    /// The connection of its last join.
     pub connection: u64,
 }
 
 pub enum Role {
     Idle,
     Promoting(Promotion<usize>),
-    /// And what each follower is sent next.
+    /// With the next record to send to each follower.
     Leading(Leading<usize>, BTreeMap<usize, Next>),
 }
 
@@ -45,7 +45,7 @@ pub struct Next {
 }
 
 impl Member {
-    /// A member whose log is empty, or has one record.
+    /// Creates a member whose log is empty or has one record.
     pub fn new(begun: Option<Record>) -> Self {
         let mut member = Self {
             promise: Epoch(0),
@@ -66,7 +66,7 @@ impl Member {
         Lsn(self.log.len() as u64)
     }
 
-    /// Loses its memory, and some of what was not synced.
+    /// Crashes: loses its memory, and all but `survive` of the unsynced records.
     pub fn crash(&mut self, survive: usize) {
         self.log.truncate(self.synced + survive);
         self.synced = self.log.len();
@@ -79,12 +79,13 @@ impl Member {
         self.idle();
     }
 
-    /// What is durable now.
+    /// Copies what is durable now.
     pub fn copy(&self) -> Copy {
         Copy { log: self.log[..self.synced].to_vec(), base: self.base }
     }
 
-    /// Its disk is an older copy of itself. It promises again what it finds in the lease's store.
+    /// Rolls the disk back to an older copy. The member promises the epoch that it finds in the
+    /// lease store.
     pub fn put_back(&mut self, copy: &Copy, claimed: Epoch) {
         (self.log, self.base, self.promise) = (copy.log.clone(), copy.base, claimed);
         self.synced = self.log.len();
@@ -97,7 +98,7 @@ impl Member {
         self.follower.part();
     }
 
-    /// Everything durable, the promise too.
+    /// Makes everything durable, including the promise.
     pub fn sync(&mut self) {
         self.synced = self.log.len();
         self.promise = self.follower.promised();
@@ -107,10 +108,10 @@ impl Member {
         let begun = self.follower.begin(start)?;
         match begun.detach {
             Some((first, last)) => {
-                assert_eq!((first, last), (start.common.next(), self.tail()), "the tail is told whole");
+                assert_eq!((first, last), (start.common.next(), self.tail()), "the whole tail is reported");
                 self.detach_after(start.common);
             }
-            None => assert_eq!(start.common, self.tail(), "nothing is cut without being told"),
+            None => assert_eq!(start.common, self.tail(), "nothing is cut without being reported"),
         }
         self.sync();
         Ok(begun)
@@ -128,7 +129,7 @@ impl Member {
         Ok(())
     }
 
-    /// Its whole log is replaced by one that ends at `last`.
+    /// Replaces the whole log by one that ends at `last`.
     pub fn restart(&mut self, stream: Epoch, log: Vec<Record>) -> Result<(), Alarm> {
         let (last, epoch) = (Lsn(log.len() as u64), log.last().map_or(Epoch(0), |(epoch, _)| *epoch));
         self.follower.restart(stream, epoch, last)?;
@@ -141,7 +142,7 @@ impl Member {
         Ok(())
     }
 
-    /// Lets go of old records, of durable ones alone.
+    /// Trims old records, but only durable ones.
     pub fn trim(&mut self) {
         self.base = self.follower.trim(Lsn(self.synced as u64));
     }

@@ -1,6 +1,6 @@
-//! The world: members, links of waiting messages, and what was committed by whom.
+//! The world: members, links with queued messages, and the committed records.
 
-mod mend;
+mod converge;
 mod promote;
 
 use super::member::{Copy, Member, Next, Record, Role};
@@ -22,7 +22,7 @@ pub struct Counts {
     pub detached: u64,
     pub snapshots: u64,
     pub refused: u64,
-    /// Promotions that did not find what was committed.
+    /// Promotions that did not find a committed record.
     pub lacking: u64,
 }
 
@@ -41,7 +41,7 @@ enum Message {
     Prepare(Epoch),
     Promised(Epoch, History),
     Refused(Refused),
-    /// What follows bears the number of the connection on which it was asked for.
+    /// The following messages carry the number of the connection of their join.
     Join(u64, Epoch, History),
     Start(u64, Start),
     Record(u64, Lsn, Record, Lsn),
@@ -53,17 +53,17 @@ enum Message {
 
 pub struct World {
     rng: Rng,
-    /// How often the lease goes to another, beyond the ordinary.
+    /// How often the lease changes hands, beyond the ordinary rate.
     restless: u8,
     members: Vec<Member>,
     links: BTreeMap<(usize, usize), VecDeque<Message>>,
-    /// Members that nobody reaches.
+    /// Members that are disconnected from all others.
     cut_off: Vec<bool>,
-    /// The claim in the store: who may try to lead, and in which epoch.
+    /// The claim in the store: which member may try to lead, and in which epoch.
     claim: (usize, Epoch),
-    /// What the claim says to be committed.
+    /// The committed record according to the claim.
     claimed: Mark,
-    /// One member's disk as it was once; used once.
+    /// An old copy of one member's disk; used once.
     copy: Option<(usize, Copy)>,
     put_back: bool,
     committed: Vec<Record>,
@@ -76,7 +76,7 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let count = [3, 3, 5, 5, 4][rng.usize(..5)];
         let restless = [0, 1, 3][rng.usize(..3)];
-        // Mostly the region has begun: a member that nobody has ever seen has no vote.
+        // In most seeds the region has begun already, because an unknown member has no vote.
         let begun = (rng.u8(..4) > 0).then_some((Epoch::FIRST, 1));
         Self {
             rng,
@@ -98,7 +98,7 @@ impl World {
         for _ in 0..STEPS {
             self.step()?;
         }
-        self.mend()?;
+        self.converge()?;
         self.logs_agree()?;
         Ok(self.counts)
     }
@@ -137,17 +137,17 @@ impl World {
         }
     }
 
-    /// One member's disk is put back to an older copy of itself: what it lacks then, the others may not have. The leader has renewed
-    /// its claim after the last commit, as it does all the time.
+    /// Rolls one member's disk back to an older copy. The others may lack what it then lacks. The
+    /// leader has renewed its claim after the last commit, as it does continuously.
     fn put_back(&mut self) -> Result<(), String> {
         let Some((who, copy)) = self.copy.clone().filter(|_| !self.put_back) else {
             return Ok(());
         };
         let committed = Lsn(self.committed.len() as u64);
-        // Only who holds the lease renews its claim, and knows what is committed.
+        // Only the holder of the lease renews its claim and knows what is committed.
         let renewed = matches!(&self.members[self.claim.0].role, Role::Leading(leading, _)
             if leading.epoch() == self.claim.1 && leading.committed() == committed);
-        // What was counted for it and is not committed yet would be lost without anybody knowing.
+        // Otherwise records that counted for it and are not committed yet would be lost unnoticed.
         if !renewed || self.members[who].synced as u64 > committed.0 {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl World {
         self.break_links(who)
     }
 
-    /// Connections to this member break: what was under way is lost, and streams over them end.
+    /// Breaks all connections of this member: messages in transit are lost, and streams end.
     fn break_links(&mut self, who: usize) -> Result<(), String> {
         self.links.retain(|(from, to), _| *from != who && *to != who);
         for (index, member) in self.members.iter_mut().enumerate() {
@@ -170,7 +170,7 @@ impl World {
                 followers.retain(|follower, _| *follower != who && index != who);
             }
         }
-        // A promotion asks again over the new connections.
+        // A promotion repeats its requests over the new connections.
         self.prepare_all()
     }
 
@@ -204,7 +204,7 @@ impl World {
         Ok(())
     }
 
-    /// Sends a leader's followers what they lack, durable here or not.
+    /// Sends a leader's followers the records that they lack, durable here or not.
     fn pump(&mut self, me: usize) {
         let (member, mut messages) = (&mut self.members[me], Vec::new());
         let tail = member.tail();
@@ -353,7 +353,7 @@ impl World {
     fn alarmed(&mut self, me: usize, from: usize, alarm: Alarm) -> Result<(), String> {
         match alarm {
             Alarm::Refused(refused) => self.refuse(me, from, refused),
-            // Of a stream that has ended meanwhile.
+            // The record belongs to a stream that has ended.
             Alarm::NoStream => {}
             alarm => return Err(format!("member {me} raises an alarm: {alarm}")),
         }
@@ -376,7 +376,9 @@ impl World {
                 self.send(me, from, Message::Snapshot(connection, epoch, log));
             }
             Err(NotJoined::Over(_)) => self.members[me].idle(),
-            Err(NotJoined::Stranger | NotJoined::Unsound) => unreachable!("all are members, and say what they have"),
+            Err(NotJoined::Stranger | NotJoined::Unsound) => {
+                unreachable!("all are members and report their own history")
+            }
         }
         self.pump(me);
     }

@@ -1,4 +1,4 @@
-//! From winning the lease to leading.
+//! Promotion: from winning the lease to leading.
 
 use super::{Message, World};
 use crate::members::{
@@ -11,7 +11,7 @@ use littoral_model::position::{Epoch, Lsn};
 use std::collections::BTreeMap;
 
 impl World {
-    /// A member wins the lease: only that no epoch is given twice is taken for granted.
+    /// A member wins the lease. The only guarantee is that no epoch is assigned twice.
     pub(super) fn win(&mut self, me: usize) -> Result<(), String> {
         let floor = self.claim.1.max(self.members[me].follower.promised());
         let epoch = floor.next();
@@ -24,7 +24,7 @@ impl World {
         }
         let member = &mut self.members[me];
         if member.follower.prepare(epoch).is_err() {
-            return Err("a floor above the own promise was refused".into());
+            return Err("an epoch above the member's own promise was rejected".into());
         }
         member.sync();
         let mut promotion = Promotion::new(epoch, me, (0..self.cut_off.len()).collect(), self.claimed);
@@ -73,7 +73,8 @@ impl World {
     }
 
     pub(super) fn fetch(&mut self, me: usize, to: usize, epoch: Epoch, common: Lsn, until: Lsn) {
-        // Who has promised that epoch, and nothing since, still has what it said.
+        // A member that has promised the epoch, and nothing since, still has the log that it
+        // reported.
         let member = &self.members[me];
         if member.follower.promised() == epoch && member.tail() == until {
             let records = member.log[common.0 as usize..].to_vec();

@@ -1,4 +1,4 @@
-//! Proving the replica equal to its leader: what is equal is proven, what is not is found and mended.
+//! Anti-entropy: equal replicas are verified, and differences are detected and repaired.
 
 use crate::{leader::*, support::*};
 use littoral_edge::{Config, ViewMode};
@@ -11,18 +11,18 @@ fn key(key: u64) -> [u8; 8] {
     key.to_le_bytes()
 }
 
-fn proven(node: &littoral_edge::Handle) -> Option<f64> {
+fn verified(node: &littoral_edge::Handle) -> Option<f64> {
     node.status().gauges.get("proven_lsn").copied()
 }
 
 #[tokio::test]
-async fn a_replica_is_proven_equal_at_the_checkpoints_record_while_records_go_on() {
+async fn a_replica_is_verified_at_the_checkpoints_record_while_records_continue() {
     let leader = Leader::new(7);
     (0..2_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let served = serve(&leader).await;
     let edge = start(config(&served.address)).await;
     edge.bootstrapped().await;
-    assert_eq!(proven(&edge.node), None);
+    assert_eq!(verified(&edge.node), None);
     for round in 0..20 {
         (0..50).for_each(|key| drop(leader.put_at(1, key * 7, round, round + 2)));
         leader.delete(1, 1_000 + round as u64);
@@ -30,7 +30,7 @@ async fn a_replica_is_proven_equal_at_the_checkpoints_record_while_records_go_on
         (0..50).for_each(|key| drop(leader.put_at(1, key * 11, round, round + 2)));
     }
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     let verification = edge.node.verify().unwrap().await.unwrap();
     assert!(verification.equal, "{verification:?}");
     assert_eq!((verification.lsn, verification.views[0].rows), (lsn, 2_000 - 20));
@@ -38,7 +38,7 @@ async fn a_replica_is_proven_equal_at_the_checkpoints_record_while_records_go_on
 }
 
 #[tokio::test]
-async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint() {
+async fn a_row_that_changes_in_memory_is_repaired_at_the_next_checkpoint() {
     let leader = Leader::new(7);
     (0..1_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -47,7 +47,7 @@ async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint
     assert_eq!(edge.values(1, &[77], &token).await, [Some(77)]);
     assert!(edge.node.corrupt(VIEW, &key(77)));
     assert!(edge.node.lose(VIEW, &key(500)));
-    assert_ne!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "the damage is there");
+    assert_ne!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "the row is corrupted");
     leader.take_checkpoint();
     for _ in 0..2_000 {
         if edge.values(1, &[77, 500], &token).await == [Some(77), Some(500)] {
@@ -55,15 +55,15 @@ async fn a_row_that_changes_in_memory_is_found_and_mended_at_the_next_checkpoint
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    assert_eq!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "one checkpoint mends it");
-    edge.eventually("mended", |node| node.status().gauges["repairing"] == 0.0).await;
+    assert_eq!(edge.values(1, &[77, 500], &token).await, [Some(77), Some(500)], "one checkpoint repairs it");
+    edge.eventually("repaired", |node| node.status().gauges["repairing"] == 0.0).await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven again", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified again", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(leader.snapshots.load(SeqCst), 1, "only the bucket was fetched");
 }
 
 #[tokio::test]
-async fn damage_that_was_written_over_leaves_nothing_to_mend() {
+async fn overwritten_corruption_needs_no_repair() {
     let leader = Leader::new(7);
     (0..100).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -80,7 +80,7 @@ async fn damage_that_was_written_over_leaves_nothing_to_mend() {
 }
 
 #[tokio::test]
-async fn verifying_says_what_differed_that_it_is_mended_and_then_that_all_is_equal() {
+async fn verification_reports_and_repairs_differences_then_reports_equality() {
     let leader = Leader::new(7);
     (0..300).for_each(|key| drop(leader.put(1, key, key as i64)));
     (0..50).for_each(|key| drop(leader.put(2, key, key as i64)));
@@ -106,7 +106,7 @@ async fn verifying_says_what_differed_that_it_is_mended_and_then_that_all_is_equ
 }
 
 #[tokio::test]
-async fn a_replica_that_differs_in_too_much_takes_a_snapshot() {
+async fn a_replica_with_too_many_differences_requests_a_snapshot() {
     let leader = Leader::new(7);
     (0..2_000).for_each(|key| drop(leader.put(1, key, key as i64)));
     let token = leader.token();
@@ -117,12 +117,12 @@ async fn a_replica_that_differs_in_too_much_takes_a_snapshot() {
     leader.take_checkpoint();
     edge.eventually("a snapshot", |_| leader.snapshots.load(SeqCst) == 2).await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(edge.values(1, &[0, 1_999], &token).await, [Some(0), Some(1_999)]);
 }
 
 #[tokio::test]
-async fn tombstones_go_where_the_log_says_so_and_replicas_stay_equal() {
+async fn tombstones_are_collected_at_the_record_and_replicas_stay_equal() {
     let leader = Leader::new(7);
     (0..100).for_each(|key| drop(leader.put(1, key, key as i64)));
     (0..50).for_each(|key| drop(leader.delete(1, key)));
@@ -132,12 +132,12 @@ async fn tombstones_go_where_the_log_says_so_and_replicas_stay_equal() {
     leader.collect_tombstones();
     let token = leader.put_at(1, 3, 33, 0);
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(edge.values(1, &[2, 3], &token).await, [None, Some(33)], "no tombstone outranks the older event");
 }
 
 #[tokio::test]
-async fn a_warm_restart_and_a_filtered_edge_are_proven_too() {
+async fn warm_restarts_and_filtered_edges_are_verified_too() {
     let directory = tempfile::tempdir().unwrap();
     let leader = Leader::new(7);
     (0..500).for_each(|key| drop(leader.put(1, key, key as i64)));
@@ -150,7 +150,7 @@ async fn a_warm_restart_and_a_filtered_edge_are_proven_too() {
     let edge = start(stored(&served.address, directory.path())).await;
     edge.bootstrapped().await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert_eq!(leader.snapshots.load(SeqCst), 1, "the restart was warm");
 
     let mut some = Config { follow: Some(vec!["b".into()]), ..config(&served.address) };
@@ -158,6 +158,6 @@ async fn a_warm_restart_and_a_filtered_edge_are_proven_too() {
     let edge = start(some).await;
     edge.bootstrapped().await;
     let lsn = leader.take_checkpoint();
-    edge.eventually("proven", |node| proven(node) == Some(lsn.0 as f64)).await;
+    edge.eventually("verified", |node| verified(node) == Some(lsn.0 as f64)).await;
     assert!(lsn > Lsn::NONE);
 }

@@ -1,7 +1,7 @@
-//! Mending a bucket: what a replica holds of it is made what its leader holds.
+//! Repair: makes a replica's bucket equal to the leader's.
 
 use crate::{
-    rebase::Numbering,
+    rebase::Generation,
     shard::{Core, State},
     table::{Table, is_miss},
     view::Residency,
@@ -15,35 +15,36 @@ use littoral_model::{
 };
 use std::collections::HashMap;
 
-/// A part of a bucket as a leader has it: every row and tombstone whose key is in the range.
+/// A chunk of a bucket as the leader holds it: every row and tombstone whose key is in the range.
 #[derive(Clone, Debug)]
-pub struct BucketPart {
+pub struct BucketChunk {
     /// The view.
     pub view: ViewId,
     /// The bucket.
     pub bucket: u8,
-    /// The range begins behind this key; `None` at the bucket's beginning.
+    /// The range begins after this key; `None` for the start of the bucket.
     pub after: Option<Vec<u8>>,
-    /// The range ends with this key; `None` at the bucket's end.
+    /// The range ends with this key; `None` for the end of the bucket.
     pub through: Option<Vec<u8>>,
-    /// Everything up to this record is in the rows.
+    /// The rows include everything up to this record.
     pub as_of: Lsn,
     /// The rows, in any order.
     pub rows: Vec<Row>,
 }
 
-/// What mending has changed.
+/// The result of a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mended {
-    /// Rows that were put in or replaced.
+pub struct Repaired {
+    /// The number of rows inserted or replaced.
     pub put: u64,
-    /// Rows that were taken out.
+    /// The number of rows removed.
     pub removed: u64,
-    /// The newest record that a row put in comes from: the bucket is as of one record again from there on.
+    /// The newest record of an inserted row. From that record on, the bucket is exactly as of one
+    /// record again.
     pub exact_from: Lsn,
 }
 
-impl BucketPart {
+impl BucketChunk {
     fn covers(&self, key: &[u8]) -> bool {
         self.after.as_ref().is_none_or(|after| key > &after[..])
             && self.through.as_ref().is_none_or(|through| key <= &through[..])
@@ -52,8 +53,9 @@ impl BucketPart {
 }
 
 impl Table {
-    /// The rows and tombstones of a bucket behind the key `after`, by key: all of them, or about `bytes_max` bytes. Says
-    /// whether more follow. Goes through the whole table.
+    /// Returns the rows and tombstones of a bucket after the key `after`, sorted by key: all of
+    /// them, or about `bytes_max` bytes. The flag states whether more follow. Scans the whole
+    /// table.
     #[must_use]
     pub fn bucket(&self, view: ViewId, bucket: u8, after: Option<&[u8]>, bytes_max: usize) -> (Vec<Row>, bool) {
         let mut rows: Vec<Row> = Vec::new();
@@ -77,26 +79,27 @@ impl Table {
         (rows, more)
     }
 
-    /// Makes a part of a full view's bucket what the leader has, when everything up to the part's record is applied here.
-    /// Rows that the feed has brought since stay. May run beside applying, not beside a scrub.
-    pub fn mend(&self, part: &BucketPart) -> Mended {
-        self.mend_by(self.numbering(), part)
+    /// Makes a chunk of a full view's bucket equal to the leader's. Everything up to the chunk's
+    /// record must be applied here. Rows that the feed has changed since are kept. May run
+    /// concurrently with applying, but not with a scrub.
+    pub fn repair(&self, part: &BucketChunk) -> Repaired {
+        self.repair_in(self.generation(), part)
     }
 
-    /// The same, unless the table has come to count by another log since `numbering` was asked for.
-    pub fn mend_by(&self, numbering: Numbering, part: &BucketPart) -> Mended {
-        let mut mended = Mended::default();
-        // The feed is ahead of the answer.
+    /// Like [`Self::repair`], but does nothing if the table's generation is no longer `generation`.
+    pub fn repair_in(&self, generation: Generation, part: &BucketChunk) -> Repaired {
+        let mut repaired = Repaired::default();
+        // The feed is ahead of the leader's reply.
         let is_ahead = |held: &Row| held.header().lsn > part.as_of;
         let mut wanted: HashMap<&[u8], &Row> =
             part.rows.iter().filter(|row| part.covers(row.key())).map(|row| (row.key(), row)).collect();
         if self.residency(part.view) != Some(Residency::Full) {
-            return mended;
+            return repaired;
         }
         for shard in &self.core.shards {
             let mut state = shard.0.write();
-            if numbering != self.numbering() {
-                return mended;
+            if generation != self.generation() {
+                return repaired;
             }
             let State { rows, scrubbed, .. } = &mut *state;
             rows.retain(|held| {
@@ -115,32 +118,33 @@ impl Table {
                 match theirs {
                     Some(theirs) => {
                         *held = theirs.clone();
-                        mended.put += 1;
-                        mended.exact_from = mended.exact_from.max(theirs.header().lsn);
+                        repaired.put += 1;
+                        repaired.exact_from = repaired.exact_from.max(theirs.header().lsn);
                         true
                     }
                     None => {
-                        mended.removed += 1;
+                        repaired.removed += 1;
                         false
                     }
                 }
             });
         }
         for row in wanted.into_values() {
-            if self.put_missing(numbering, row, part.as_of) {
-                mended.put += 1;
-                mended.exact_from = mended.exact_from.max(row.header().lsn);
+            if self.insert_missing(generation, row, part.as_of) {
+                repaired.put += 1;
+                repaired.exact_from = repaired.exact_from.max(row.header().lsn);
             }
         }
-        mended
+        repaired
     }
 
-    /// Puts a row where none is held, unless it may be gone since the part was read: a tombstone that was collected, or a
-    /// row whose tombstone was, of which nothing is left that would tell. The next comparison asks for the bucket once more.
-    fn put_missing(&self, numbering: Numbering, row: &Row, as_of: Lsn) -> bool {
+    /// Inserts a row that is not held, unless it may have been deleted since the chunk was read:
+    /// the row is a tombstone that was collected, or its tombstone was collected without a trace.
+    /// The next comparison then requests the bucket again.
+    fn insert_missing(&self, generation: Generation, row: &Row, as_of: Lsn) -> bool {
         let hash = self.core.hash_of(row);
         let mut state = self.core.shard(hash).0.write();
-        if numbering != self.numbering() {
+        if generation != self.generation() {
             return false;
         }
         let State { rows, scrubbed, collected_before, collected_to, .. } = &mut *state;
@@ -164,14 +168,14 @@ impl Table {
         true
     }
 
-    /// Forgets what is held of a key of a resident view, so that the next read asks for it.
+    /// Removes a key of a resident view, so that the next read fetches it.
     pub fn forget(&self, view: ViewId, key: &[u8]) {
         if self.residency(view) == Some(Residency::Resident) {
             self.core.evict(view, self.core.hash(view, key));
         }
     }
 
-    /// Changes a held row's values in memory without anything noticing, as a flipped bit would. For tests.
+    /// Changes a held row's values in memory unnoticed, like a flipped bit. For tests.
     ///
     /// Returns whether there was a row with values.
     #[cfg(feature = "test-hooks")]
@@ -184,13 +188,13 @@ impl Table {
         }
         let mut payload = held.payload().to_vec();
         let Some(last) = payload.last_mut() else { return false };
-        // Not one bit: a second time would take it back.
+        // Do not flip a bit, because a second call would undo that.
         *last = last.wrapping_add(1);
-        *held = Row::spoilt(held, &payload);
+        *held = Row::corrupted(held, &payload);
         true
     }
 
-    /// Loses a held row without anything noticing. For tests.
+    /// Loses a held row unnoticed. For tests.
     ///
     /// Returns whether there was one.
     #[cfg(feature = "test-hooks")]

@@ -1,18 +1,18 @@
-//! What must hold in the end: once all is well, the members become one again.
+//! Convergence: once all faults are repaired, the members' logs become equal.
 
 use super::World;
 use crate::members::simulation::member::Role;
 use std::collections::{BTreeMap, VecDeque};
 
 impl World {
-    /// All is well again: somebody leads, commits, and all logs become one.
-    pub(super) fn mend(&mut self) -> Result<(), String> {
+    /// Repairs all faults. Then a member leads and commits, and all logs become equal.
+    pub(super) fn converge(&mut self) -> Result<(), String> {
         self.cut_off.fill(false);
         (0..self.members.len()).try_for_each(|who| self.break_links(who))?;
         let who = self.rng.usize(..self.members.len());
         self.win(who)?;
-        // The first may have been too low for what others have promised, which each try learns of, or too far behind to lead,
-        // which it then leaves to others.
+        // The first candidate's epoch may be below what others have promised, which each attempt
+        // learns, or its log may be too far behind, so that it leaves the lead to others.
         for round in 0..6 + 2 * self.members.len() {
             self.settle()?;
             if !matches!(self.members[self.claim.0].role, Role::Leading(..)) && round > 0 {
@@ -28,15 +28,16 @@ impl World {
         let leader = &self.members[self.claim.0];
         if !matches!(leader.role, Role::Leading(..)) || self.committed.len() != leader.log.len() {
             return Err(format!(
-                "{} of {} records are committed once all is well",
+                "{} of {} records are committed after all faults are repaired",
                 self.committed.len(),
                 leader.log.len()
             ));
         }
         match self.members.iter().position(|member| member.log != leader.log) {
-            Some(member) => {
-                Err(format!("member {member} has another log than leader {} once all is well", self.claim.0))
-            }
+            Some(member) => Err(format!(
+                "member {member} has another log than leader {} after all faults are repaired",
+                self.claim.0
+            )),
             None => Ok(()),
         }
     }
@@ -51,7 +52,7 @@ impl World {
         Err("messages never end".into())
     }
 
-    /// Records of one number and epoch are the same record everywhere, also those that were given up.
+    /// Checks that records with the same LSN and epoch are equal everywhere, also detached ones.
     pub(super) fn logs_agree(&self) -> Result<(), String> {
         let mut known = BTreeMap::new();
         for (index, member) in self.members.iter().enumerate() {
@@ -60,11 +61,11 @@ impl World {
                     return Err(format!("record {lsn} of epoch {} is another one at member {index}", record.0));
                 }
             }
-            let mut given_up = member.detached.iter().flatten();
-            if let Some(record) = given_up.find(|record| self.committed.contains(record)) {
-                // It came back by the stream, if it is committed: then the log has it again.
+            let mut detached = member.detached.iter().flatten();
+            if let Some(record) = detached.find(|record| self.committed.contains(record)) {
+                // A committed record must have returned through the stream.
                 if !member.log.contains(record) {
-                    return Err(format!("member {index} has given up {record:?}, which is committed"));
+                    return Err(format!("member {index} has detached {record:?}, which is committed"));
                 }
             }
         }
