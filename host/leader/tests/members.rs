@@ -4,7 +4,7 @@
 
 mod support;
 
-use littoral_drill::Link;
+use littoral_faults::Link;
 use littoral_feed::server;
 use littoral_leader::{Config, Ground, Member, Membership, Seat};
 use littoral_lease::{Timing, clock, store::open};
@@ -178,7 +178,7 @@ impl Members {
     }
 
     fn cut(&self, at: usize) {
-        self.all[at].link.cut(littoral_drill::link::Side::Both);
+        self.all[at].link.cut(littoral_faults::link::Side::Both);
     }
 
     fn mend(&self, at: usize) {

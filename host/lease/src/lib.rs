@@ -22,4 +22,4 @@ pub use election::{Election, Turn};
 pub use identity::{Identity, StoreId};
 pub use service::{Config, Handle, Standing, StoreState};
 pub use store::{LeaseStore, Seen, StoreError, Swap, Tag};
-pub use timing::Timing;
+pub use timing::{Profile, Timing};
