@@ -2,6 +2,8 @@
 //!
 //! Only this crate joins the other crates: it gives leaders and edges their sandbox, and doors their leader or edge.
 
+#![warn(clippy::unwrap_used)]
+
 mod cli;
 mod commands;
 mod config;

@@ -1,6 +1,8 @@
 //! What all commands of `littoral` share, wherever they are defined: how a command fails, what it prints, the ready line, and
 //! the node that it addresses.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod failure;
 pub mod output;
 pub mod ready;

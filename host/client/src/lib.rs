@@ -12,6 +12,8 @@
 //! Every call has a deadline and a bound on the answer's size. A call is repeated only where that cannot do harm: it
 //! never reached the node, or it is idempotent and the node says that it is busy.
 
+#![warn(clippy::unwrap_used)]
+
 mod address;
 mod call;
 mod client;

@@ -1,7 +1,5 @@
 //! What the client sends, what it makes of answers, and when it repeats a call.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 #[path = "support/server.rs"]
 mod server;
 

@@ -6,6 +6,8 @@
 //!
 //! Invariant: nothing here opens a file or a socket; what one call may allocate is bounded by its [`Limits`].
 
+#![warn(clippy::unwrap_used)]
+
 mod canonical;
 mod cells;
 mod checked;

@@ -1,7 +1,5 @@
 //! Rows of every type go out as an Arrow IPC stream and come back the same.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 #[path = "../../model/src/row_body/tests/values.rs"]
 mod values;
 

@@ -6,6 +6,8 @@
 //! Invariants: nothing here opens a socket or a file, reads a clock, draws a random number or starts a task. The position
 //! never passes what is applied; a block of records is checked whole before any of it is applied.
 
+#![warn(clippy::unwrap_used)]
+
 mod apply;
 mod bootstrap;
 mod budget;

@@ -7,6 +7,8 @@
 //!
 //! Invariant: no request, whatever it holds, costs more memory than [`Config`] allows, or ends another one.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod bare;
 mod body;
 mod cell;

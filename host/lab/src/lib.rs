@@ -8,6 +8,8 @@
 //! Nodes run as processes of their own, started from this same executable, and are used through their doors and through the
 //! product's own commands.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod bench;
 pub mod demo;
 pub mod drill;

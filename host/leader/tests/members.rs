@@ -1,7 +1,5 @@
 //! Members of one region over real connections and a real lease: who leads, what is acknowledged, what is given up and comes back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_faults::Link;

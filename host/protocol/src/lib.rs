@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing here opens a socket, reads a clock or draws a random number, so that a simulation can drive it.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod call;
 pub mod fill;
 pub mod frame;

@@ -3,6 +3,8 @@
 //! Invariants: a row is replaced only by one that outranks it under its view's merge policy; a fill never brings back
 //! what the feed has overtaken ([`littoral_protocol::fill`]); no lock of the table is held while foreign code runs.
 
+#![warn(clippy::unwrap_used)]
+
 mod batch;
 mod digest;
 mod mend;

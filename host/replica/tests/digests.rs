@@ -1,7 +1,5 @@
 //! Digests: equal exactly when rows are, whatever the history; scrubs and repairs while writes go on.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use littoral_model::{
     digest::{Digest, bucket_of},
     event_time::EventTime,

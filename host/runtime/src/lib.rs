@@ -3,6 +3,8 @@
 //!
 //! Invariant: nothing here knows what a leader or an edge is.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod bounds;
 pub mod browsers;
 pub mod clock;

@@ -1,7 +1,5 @@
 //! Frames through the decoder: in any pieces, damaged, too long, cut off.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},

@@ -2,8 +2,6 @@
 //! the form changes on purpose, the protocol version grows, the old file stays, and a new one is written by running
 //! these tests with `LITTORAL_WRITE_FIXTURES=1`.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},

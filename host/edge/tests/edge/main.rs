@@ -1,7 +1,5 @@
 //! An edge against a leader in memory, served by the real feed server over real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
-
 mod follow;
 mod leader;
 mod modules;

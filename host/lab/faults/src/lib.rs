@@ -4,6 +4,8 @@
 //! cut. It works everywhere. A [`network`] gives processes network namespaces of their own, whose links the kernel takes down or
 //! narrows. It needs rights that not every host grants, and names those that it lacks.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod link;
 pub mod network;
 

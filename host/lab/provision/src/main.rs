@@ -1,5 +1,7 @@
 //! `cargo run -p littoral-provision`: installs what tests and measurements need, so that `littoral bench` finds it.
 
+#![warn(clippy::unwrap_used)]
+
 use littoral_provision::{apt, feast::Environment};
 use std::process::ExitCode;
 

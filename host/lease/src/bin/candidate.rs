@@ -1,6 +1,8 @@
 //! `lease-candidate`: stands for a lease and, while it leads, appends to a log of its own and acknowledges. What tests and
 //! drills kill, stop and cut off: what it acknowledges, and when, stands in a file that all candidates share.
 
+#![warn(clippy::unwrap_used)]
+
 use clap::Parser;
 use littoral_lease::{
     Config, Handle, Profile, Turn, clock,
