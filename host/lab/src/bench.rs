@@ -1,9 +1,8 @@
-//! `littoral bench`: what the product reaches on this machine, side by side with the floor of the same machine in the
-//! same run.
+//! `littoral bench`: the product's speed and memory on this machine, beside the floor of the same machine in the same run.
 //!
-//! Absolute figures drift by half from hour to hour on a shared machine; ratios hold. So every figure stands beside a
-//! peer that was measured in turns with it: a bare server that answers the same bytes, Redis, Feast, a bare loop of
-//! appends. The servers are processes of their own, this process is the load.
+//! Absolute figures drift by half from hour to hour on a shared machine; ratios are stable. So every figure is compared with a
+//! peer that was measured in turns with it: a bare server that sends the same bytes, Redis, Feast, a bare loop of appends. The
+//! servers are separate processes; this process generates the load.
 
 mod appends;
 mod args;
@@ -22,7 +21,7 @@ mod measurement;
 mod memory;
 mod modules;
 mod names;
-mod random;
+mod popular;
 mod reads;
 mod redis;
 mod report;
@@ -40,7 +39,7 @@ pub use names::NAMES;
 
 use std::process::ExitCode;
 
-/// Measures and prints. The exit code is a success when everything that was asked for was measured, whether or not the
+/// Measures and prints the report. The exit code is a success when all requested measurements were made, whether or not their
 /// targets are met: a slow hour of a machine is not an error.
 #[must_use]
 pub fn main(args: &Args, json: bool) -> ExitCode {

@@ -1,4 +1,4 @@
-//! Nodes on this machine as child processes: what `dev` and `demo` start.
+//! Clusters on this machine, whose nodes are child processes: for `littoral dev`, the demo and drills.
 
 pub mod child;
 pub mod cluster;

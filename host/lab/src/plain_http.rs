@@ -1,4 +1,4 @@
-//! Plain HTTP, as any client speaks it: nothing of Littoral's own client is in the demo's reads.
+//! A plain HTTP client: the reads and writes of the demo and of drills do not use Littoral's own client.
 
 use crate::failure::Failure;
 use http_body_util::{BodyExt, Full, Limited};
@@ -10,17 +10,17 @@ use hyper_util::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// The longest answer that is read.
+/// The largest response body that is accepted.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// How long an answer may take.
+/// How long a response may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A client that keeps its connections.
+/// A client that reuses its connections.
 #[derive(Clone)]
 pub struct Http(Client<HttpConnector, Full<Bytes>>);
 
-/// An answer.
+/// A response.
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
@@ -29,33 +29,33 @@ pub struct Answer {
 }
 
 impl Http {
-    /// A client without connections yet.
+    /// Returns a client without connections.
     pub fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    /// Gets.
+    /// Sends a GET request.
     ///
     /// # Errors
-    /// When no answer comes.
+    /// When there is no response.
     pub async fn get(&self, url: &str) -> Result<Answer, Failure> {
         self.send(Method::GET, url, &[], None).await
     }
 
-    /// Posts JSON.
+    /// Sends JSON by POST.
     ///
     /// # Errors
-    /// When no answer comes.
+    /// When there is no response.
     pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer, Failure> {
         self.send(Method::POST, url, headers, Some(body)).await
     }
 
-    /// Puts JSON.
+    /// Sends JSON by PUT.
     ///
     /// # Errors
-    /// When no answer comes.
+    /// When there is no response.
     pub async fn put(&self, url: &str, body: &Value) -> Result<Answer, Failure> {
         self.send(Method::PUT, url, &[], Some(body)).await
     }
@@ -80,29 +80,29 @@ impl Http {
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| failed(&error))?;
             Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
         };
-        tokio::time::timeout(ANSWER_TIME_MAX, answered).await.map_err(|_| failed(&"no answer in time"))?
+        tokio::time::timeout(ANSWER_TIME_MAX, answered).await.map_err(|_| failed(&"no response in time"))?
     }
 }
 
 impl Answer {
-    /// A header's text.
+    /// Returns a header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body, when the status is 2xx.
+    /// Returns the body as JSON, when the status is 2xx.
     ///
     /// # Errors
-    /// When it is not: status and body.
+    /// When the status is another, with the body; or when the body is not JSON.
     pub fn json(&self) -> Result<Value, Failure> {
         if !self.status.is_success() {
             return Err(Failure::refused(format!("answered {}: {}", self.status, self.text())));
         }
         serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::refused(format!("answered no JSON ({error}): {}", self.text())))
+            .map_err(|error| Failure::refused(format!("the response is not JSON ({error}): {}", self.text())))
     }
 
-    /// The body's beginning as text.
+    /// Returns the beginning of the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).chars().take(400).collect()
     }

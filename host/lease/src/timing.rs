@@ -24,37 +24,6 @@ pub struct Timing {
     pub drift_ppm: u32,
 }
 
-/// Named timings, as configuration files and command lines give them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Profile {
-    /// A new leader within 3 s of the loss of the old one. Tolerates a store that does not answer for a second.
-    #[default]
-    Default,
-    /// A new leader within 1 s. Needs a store that answers within 100 ms.
-    Aggressive,
-}
-
-impl Profile {
-    /// Returns its times.
-    #[must_use]
-    pub fn timing(self) -> Timing {
-        match self {
-            Self::Default => Timing::DEFAULT,
-            Self::Aggressive => Timing::AGGRESSIVE,
-        }
-    }
-
-    /// Returns its name in configuration files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Aggressive => "aggressive",
-        }
-    }
-}
-
 /// Times that do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("lease timing: {0}")]

@@ -78,7 +78,9 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
         "m" => 60.0,
         "h" => 3_600.0,
         _ => {
-            return Err(format!("'{text}' is not a duration: write a number and its unit, such as 250ms, 2s, 5m or 1h"));
+            return Err(format!(
+                "'{text}' is not a duration: write a number and its unit, such as 250ms, 2s, 5m or 1h"
+            ));
         }
     };
     let number: f64 = number.parse().map_err(|_| format!("'{number}' is not a number"))?;

@@ -1,8 +1,7 @@
-//! A link in user space: forwards TCP connections from an address to a target, and does to them what it is told to.
+//! A link in user space: forwards TCP connections from an address to a target, under conditions that can change at any time.
 //!
-//! Everything can be changed while connections run. Memory is bounded: beyond [`Lane::queue_bytes`] under way the link
-//! does not read, so that backpressure holds through it. Jitter comes from a seed; bytes are never reordered, as TCP's are
-//! not.
+//! Memory is bounded: with [`Lane::queue_bytes`] in flight the link stops reading, so that backpressure passes through it. Jitter
+//! comes from a seed. Bytes are never reordered, as in TCP.
 
 mod conditions;
 mod connection;
@@ -34,14 +33,14 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// Connections at once; further ones wait in the system's backlog.
+/// The most open connections; further ones wait in the system's backlog.
 const CONNECTIONS_MAX: usize = 1_024;
-/// What the system may hold of connections that are not accepted yet.
+/// The system's backlog of connections that are not accepted yet.
 const BACKLOG: u32 = 1_024;
-/// The pause after a connection could not be accepted, as when no file descriptor is left.
+/// The pause after a failed accept, for example when no file descriptor is left.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// A link at work. Dropping it closes its connections.
+/// A running link. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Link {
     inner: Arc<Inner>,
@@ -62,8 +61,8 @@ struct Inner {
 }
 
 impl Link {
-    /// Listens and forwards to the target, at first without any fault. Port 0 lets the system choose. Needs a tokio runtime,
-    /// on which it runs.
+    /// Starts a link without faults that forwards from `listen` to the target. With port 0 the system chooses. Requires a tokio
+    /// runtime.
     ///
     /// # Errors
     /// When it cannot listen there.
@@ -71,12 +70,12 @@ impl Link {
         Self::start_at(Stand::here(), listen, target, seed).await
     }
 
-    /// The same, elsewhere than in this process's own network.
+    /// Like [`Link::start`], in another network than this process's own.
     ///
     /// # Errors
     /// When it cannot listen there.
     pub async fn start_at(stand: Stand, listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
-        // Bound and never listening: keeps the port ours while nobody shall listen on it.
+        // Bound but never listening, it reserves the port while connections are refused.
         let place = socket(&stand, listen)?;
         let address = place.local_addr()?;
         let listener = socket(&stand, address)?.listen(BACKLOG)?;
@@ -100,24 +99,24 @@ impl Link {
         Ok(Self { inner, address, task: task.abort_handle() })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it does now.
+    /// Returns the current conditions.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
         *self.inner.conditions.borrow()
     }
 
-    /// Changes what it does, from the next parcel on.
+    /// Changes the conditions, from the next parcel on.
     pub fn change(&self, change: impl FnOnce(&mut Conditions)) {
         self.inner.conditions.send_modify(change);
     }
 
-    /// Makes every parcel take this long each way, and up to `jitter` more.
+    /// Delays every parcel by this time in each direction, and by up to `jitter` more.
     pub fn delay(&self, latency: Duration, jitter: Duration) {
         self.change(|conditions| {
             for lane in conditions.lanes_mut(Side::Both) {
@@ -126,7 +125,7 @@ impl Link {
         });
     }
 
-    /// Narrows it to this many bytes a second each way; `None` widens it again.
+    /// Limits it to this many bytes a second in each direction; `None` removes the limit.
     pub fn narrow(&self, bytes_per_second: Option<NonZeroU32>) {
         self.change(|conditions| {
             for lane in conditions.lanes_mut(Side::Both) {
@@ -135,7 +134,7 @@ impl Link {
         });
     }
 
-    /// Holds what goes these ways; connections open and stay open.
+    /// Holds all bytes in these directions. Connections open and stay open.
     pub fn hold(&self, side: Side) {
         self.change(|conditions| {
             for lane in conditions.lanes_mut(side) {
@@ -144,7 +143,7 @@ impl Link {
         });
     }
 
-    /// Partitions: nothing passes these ways, no connection ends by it, and none opens, as that takes both ways.
+    /// Partitions: nothing passes in these directions. Connections stay open, and no new one opens, which needs both directions.
     pub fn cut(&self, side: Side) {
         self.hold(side);
         self.change(|conditions| conditions.newcomers = Newcomers::Unanswered);
@@ -155,7 +154,7 @@ impl Link {
         self.change(|conditions| conditions.newcomers = Newcomers::Refused);
     }
 
-    /// Ends holding, cutting and refusing. Latency, jitter and width stay; connections that are half-open stay so.
+    /// Ends holding, partitioning and refusing. Latency, jitter and limits remain; half-open connections stay half-open.
     pub fn heal(&self) {
         self.change(|conditions| {
             for lane in conditions.lanes_mut(Side::Both) {
@@ -165,36 +164,36 @@ impl Link {
         });
     }
 
-    /// Resets (RST) the connections that are open, at both ends, and says how many.
+    /// Resets (RST) all open connections at both ends. Returns how many.
     pub fn reset(&self) -> usize {
         self.decide(Fate::Reset)
     }
 
-    /// Makes the connections that are open half-open for good: what goes these ways vanishes, with its end. New ones are
-    /// not concerned. Says how many.
+    /// Makes all open connections half-open for good: bytes in these directions vanish, and so does the end of the stream. New
+    /// connections are unaffected. Returns how many.
     pub fn swallow(&self, side: Side) -> usize {
         self.decide(Fate::Swallowed(side))
     }
 
-    /// Closes the connections that are open at the other end, while the kept one hears nothing more and is not told. Says
-    /// how many.
+    /// Closes all open connections at the other end, while the kept end receives nothing more and does not notice. Returns how
+    /// many.
     pub fn orphan(&self, kept: End) -> usize {
         self.decide(Fate::Orphaned(kept))
     }
 
-    /// Connections that were accepted since the start.
+    /// Returns the number of connections accepted since the start.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.inner.accepted.load(Ordering::Relaxed)
     }
 
-    /// Connections that are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.inner.connections.lock().len()
     }
 
-    /// Bytes that have arrived in a direction, of all connections since the start.
+    /// Returns the number of bytes delivered in a direction since the start.
     #[must_use]
     pub fn carried(&self, direction: Direction) -> u64 {
         let lane = match direction {
@@ -219,7 +218,7 @@ impl Drop for Link {
     }
 }
 
-/// A socket that shares its port with others of this process.
+/// Opens a socket that shares its port with others of this process.
 fn socket(stand: &Stand, address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = stand.socket(address)?;
     socket.set_reuseaddr(true)?;
@@ -230,7 +229,7 @@ fn socket(stand: &Stand, address: SocketAddr) -> io::Result<TcpSocket> {
 
 async fn accept(inner: Arc<Inner>, address: SocketAddr, listener: TcpListener) -> io::Result<()> {
     let mut listener = Some(listener);
-    // Ends with this task.
+    // Dropped, and so aborted, with this task.
     let mut connections = JoinSet::new();
     let mut conditions = inner.conditions.subscribe();
     loop {
@@ -269,7 +268,7 @@ async fn next(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-/// A connection's place among those that are open, given up when dropped.
+/// A connection's entry among the open ones, removed when dropped.
 struct Place(Arc<Inner>, u64);
 
 impl Drop for Place {

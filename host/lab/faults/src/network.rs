@@ -1,15 +1,13 @@
-//! Networks that the kernel keeps apart: sites with a network stack each, joined by links that can be taken down and
-//! narrowed.
+//! Networks of namespaces: sites with a network stack each, connected by links that can be taken down and limited.
 //!
-//! Every site is a network namespace. A site reaches the other sites over its *trunk*, through a hub that is a namespace of its
-//! own; partitions and narrowness are done to the trunk. This process reaches a site over its *access* link, as a client beside
-//! it would, whatever becomes of the trunk:
+//! A site reaches the other sites over its *trunk*, through a hub in a namespace of its own. Partitions and limits act on the
+//! trunk. This process reaches a site over its *access* link, like a client beside it, whatever the state of the trunk:
 //!
 //! ```text
-//!   us ══ access ══ site west ── trunk ── hub ── trunk ── site east ══ access ══ us
+//!   this process ══ access ══ site west ── trunk ── hub ── trunk ── site east ══ access ══ this process
 //! ```
 //!
-//! Latency needs the kernel's netem, which many kernels lack; a [`Link`](crate::Link) makes it anywhere.
+//! Latency needs the kernel's netem, which many kernels lack; a [`Link`](crate::Link) adds it anywhere.
 
 mod ip;
 mod names;
@@ -32,28 +30,28 @@ use std::{
     thread,
 };
 
-/// Whether a namespace passes on what is not its own.
+/// Whether a namespace forwards packets.
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// Sites of one network: two links each of the 64 that its addresses allow.
+/// The most sites of a network: it has addresses for 64 links, and each site has two.
 const SITES_MAX: u8 = 32;
 /// A site's end of its trunk, and of its access link, in its own namespace.
 const TRUNK: &str = "trunk";
 const ACCESS: &str = "access";
-/// What may pass a narrow trunk at once, in bytes: a few of the longest packets that the interfaces hand over whole.
+/// The burst of a limited trunk, in bytes: a few of the longest packets of the interfaces.
 const BURST_BYTES: u32 = 64 << 10;
-/// How long a packet may wait before a narrow trunk; what would wait longer is dropped, as routers do.
+/// How long a packet may wait for a limited trunk; packets that would wait longer are dropped, as by routers.
 const WAIT_MS_MAX: u32 = 200;
 
-/// A network without sites at first. Its namespaces are taken away when it and all of its sites are dropped; processes in them
-/// must have ended by then.
+/// A network, at first without sites. Its namespaces are removed when it and all its sites are dropped; the processes in them must
+/// have ended by then.
 #[derive(Debug)]
 pub struct Network {
     hub: Arc<Middle>,
     sites: u8,
 }
 
-/// The middle of a network, which all trunks lead to: where links between sites stand.
+/// The hub of a network, to which all trunks lead, and in which links between sites listen.
 #[derive(Clone, Debug)]
 pub struct Hub(Arc<Middle>);
 
@@ -63,7 +61,7 @@ pub struct Site {
     hub: Arc<Middle>,
     namespace: Namespace,
     trunk_at_hub: String,
-    /// Our end of its access link.
+    /// This process's end of its access link.
     access_here: String,
     address: Ipv4Addr,
     access_address: Ipv4Addr,
@@ -75,15 +73,15 @@ struct Middle {
     namespace: Namespace,
 }
 
-/// Taken away when dropped.
+/// A namespace, removed when dropped.
 #[derive(Debug)]
 struct Namespace(String);
 
 impl Network {
-    /// Makes a network. What processes that are gone have left behind is taken away first.
+    /// Creates a network. Removes first what ended processes have left behind.
     ///
     /// # Errors
-    /// [`Unavailable`]: why it cannot be made here.
+    /// [`Unavailable`], with the reason.
     pub fn new() -> Result<Self, Unavailable> {
         let user = rustix::process::geteuid();
         if !user.is_root() {
@@ -92,20 +90,20 @@ impl Network {
         names::remove_leftovers();
         let net = Net::free()?;
         let namespace = Namespace::add(names::namespace(net, "hub"))?;
-        // The setting belongs to the namespace: the host keeps its own.
+        // The setting is the namespace's, not the host's.
         namespace.within(|| fs::write(FORWARD, "1")).and_then(|written| written).map_err(|error| {
             Unavailable::Refused { command: format!("echo 1 > {FORWARD}"), said: error.to_string() }
         })?;
         Ok(Self { hub: Arc::new(Middle { net, namespace }), sites: 0 })
     }
 
-    /// Its middle.
+    /// Returns its hub.
     #[must_use]
     pub fn hub(&self) -> Hub {
         Hub(self.hub.clone())
     }
 
-    /// Adds a site, joined to all others. Its name, of letters, digits and `-`, is for people who look at the host.
+    /// Adds a site that is connected to all others. Its name consists of letters, digits and `-`, and is shown by the host's tools.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -154,7 +152,7 @@ impl Network {
 }
 
 impl Hub {
-    /// Does something in a thread of the hub. Sockets that it opens stay of the hub when they leave the thread.
+    /// Runs a closure in a thread of the hub. Sockets that it opens remain in the hub.
     ///
     /// # Errors
     /// When the thread cannot enter the hub, or has panicked.
@@ -164,31 +162,31 @@ impl Hub {
 }
 
 impl Site {
-    /// The hub's end of the trunk: where the site reaches what stands in the hub.
+    /// Returns the hub's end of the trunk, at which the site reaches the hub.
     #[must_use]
     pub fn gateway(&self) -> IpAddr {
         self.trunk_ends().0.into()
     }
 
-    /// Where processes of other sites reach this one, over the trunks.
+    /// Returns the address at which other sites reach this one over the trunks.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address.into()
     }
 
-    /// Where this process reaches the site, and only it: not over the trunk.
+    /// Returns the address at which only this process reaches the site, not over the trunk.
     #[must_use]
     pub fn access_address(&self) -> IpAddr {
         self.access_address.into()
     }
 
-    /// What to put before a program and its arguments to run it here. The program keeps the process's id.
+    /// Returns the launcher that runs a program in the site. The program keeps the process's id.
     #[must_use]
     pub fn launcher(&self) -> Vec<OsString> {
         ["ip", "netns", "exec", &self.namespace.0].map(OsString::from).to_vec()
     }
 
-    /// Does something in a thread of the site. Sockets that it opens stay of the site when they leave the thread.
+    /// Runs a closure in a thread of the site. Sockets that it opens remain in the site.
     ///
     /// # Errors
     /// When the thread cannot enter the site, or has panicked.
@@ -196,22 +194,22 @@ impl Site {
         self.namespace.within(act)
     }
 
-    /// Takes the trunk's link down: a partition. Nothing passes, and nobody is told.
+    /// Takes the trunk down: a partition. Packets are silently lost.
     ///
     /// # Errors
     /// [`Unavailable::Refused`].
     pub fn part(&self) -> Result<(), Unavailable> {
-        // At the hub's side, so that the site's own side looks as it does when a cable far away is cut.
+        // At the hub's side, so that the site's own side stays up, as when a distant cable is cut.
         batch(Some(&self.hub.namespace.0), &[format!("link set {} down", self.trunk_at_hub)])
     }
 
-    /// Takes the trunk's link up again.
+    /// Takes the trunk up again.
     ///
     /// # Errors
     /// [`Unavailable::Refused`].
     pub fn join(&self) -> Result<(), Unavailable> {
         batch(Some(&self.hub.namespace.0), &[format!("link set {} up", self.trunk_at_hub)])?;
-        // Routes go with the link.
+        // The routes were removed with the link.
         let (hub_address, _) = self.trunk_ends();
         batch(
             Some(&self.namespace.0),
@@ -222,7 +220,7 @@ impl Site {
         )
     }
 
-    /// Narrows the trunk to this many bytes a second each way; `None` widens it again.
+    /// Limits the trunk to this many bytes a second in each direction; `None` removes the limit.
     ///
     /// # Errors
     /// [`Unavailable`], when there is no `tc` or the kernel lacks its token bucket.
@@ -230,7 +228,7 @@ impl Site {
         for (namespace, device) in [(&self.namespace.0, TRUNK), (&self.hub.namespace.0, &self.trunk_at_hub)] {
             match bytes_per_second {
                 Some(rate) => {
-                    // `tc` means bytes by its `bps`.
+                    // In `tc`, `bps` means bytes.
                     let (rate, burst, wait) =
                         (format!("{rate}bps"), BURST_BYTES.to_string(), format!("{WAIT_MS_MAX}ms"));
                     tc(
@@ -255,9 +253,9 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // A namespace lives on until the last socket in it has gone, which may take minutes; our end shall not.
+        // A namespace exists until its last socket is closed, which may take minutes; this process's end is removed now.
         if let Err(error) = batch(None, &[format!("link del {}", self.access_here)]) {
-            tracing::warn!(namespace = %self.namespace.0, %error, "a site's access link stays behind");
+            tracing::warn!(namespace = %self.namespace.0, %error, "cannot remove a site's access link");
         }
     }
 }
@@ -272,7 +270,7 @@ impl Namespace {
         let namespace = File::open(names::file(&self.0))?;
         thread::scope(|scope| {
             let thread = scope.spawn(move || {
-                // For the thread alone, which ends with this.
+                // Only for this thread, which ends here.
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
                 Ok(act())
             });

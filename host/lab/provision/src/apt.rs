@@ -1,4 +1,4 @@
-//! Programs that Debian packages.
+//! Programs from Debian packages.
 
 use crate::{
     cache,
@@ -9,26 +9,26 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Where a program of this name is on the search path.
+/// Returns the path of a program on the search path.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
-    // Servers are often in sbin, which is not on everyone's path.
+    // Servers are often in sbin, which is not on every user's path.
     let extra = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&paths).chain(extra).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-/// The program, installing its Debian package when it is not there.
+/// Returns the path of a program; installs its Debian package if needed.
 ///
 /// # Errors
-/// When it is not there and cannot be installed: not root, no apt, no network.
+/// When it is not found and cannot be installed: not root, no apt, no network.
 pub fn program(program: &str, package: &str) -> Result<PathBuf, Missing> {
     if let Some(path) = find(program) {
         return Ok(path);
     }
     install(package)?;
     find(program).ok_or_else(|| {
-        Missing::new(program, format_args!("package {package} did not bring it"), format_args!("install {program}"))
+        Missing::new(program, format_args!("package {package} does not contain it"), format_args!("install {program}"))
     })
 }
 
@@ -50,7 +50,7 @@ pub fn install(package: &str) -> Result<(), Missing> {
     if run(&["install", package]).is_ok() {
         return Ok(());
     }
-    say(format_args!("reading the lists of Debian packages first (apt-get update)"));
+    say(format_args!("updating the lists of Debian packages first (apt-get update)"));
     let updated = run(&["update"]).and_then(|()| run(&["install", package]));
     updated.map_err(|why| Missing::new(package, why, remedy))
 }
@@ -68,7 +68,7 @@ fn run(arguments: &[&str]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
     Err(format!("apt-get {} failed: {last}", arguments.join(" ")))
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Running nodes, and their data for as long as they run.
+/// Running nodes. Their data is removed with them.
 #[derive(Debug)]
 pub struct Cluster {
     /// The leader.
@@ -29,7 +29,7 @@ pub struct Options {
 }
 
 impl Cluster {
-    /// A leader and this many edges with the defaults.
+    /// Starts a leader and this many edges with the defaults.
     ///
     /// # Errors
     /// When a node does not start.
@@ -37,7 +37,7 @@ impl Cluster {
         Self::start_with(&Options { edge_configs: vec![None; edges], ..Options::default() })
     }
 
-    /// A leader and its edges.
+    /// Starts a leader and its edges.
     ///
     /// # Errors
     /// As [`Cluster::start`].
@@ -52,7 +52,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts one more edge and gives its place among the edges.
+    /// Starts one more edge. Returns its index among the edges.
     ///
     /// # Errors
     /// When it does not start.
@@ -64,7 +64,7 @@ impl Cluster {
         Ok(self.edges.len() - 1)
     }
 
-    /// The directory that holds everything of this cluster.
+    /// Returns the directory of all data and logs.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -78,10 +78,10 @@ fn configured(plan: Plan, config: Option<&str>) -> Plan {
     }
 }
 
-/// Waits until a condition holds, looking every few milliseconds.
+/// Waits until a condition holds; checks it every few milliseconds.
 ///
 /// # Panics
-/// When it does not hold in time; says what was waited for.
+/// When it does not hold in time, with `what`.
 #[track_caller]
 pub fn eventually(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;

@@ -1,4 +1,4 @@
-//! An etcd of our own, which can be killed and started again on its data.
+//! An etcd server that can be killed and restarted with its data.
 
 use crate::{Guarded, apt, guarded, missing::Missing};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long it may take to answer that it is well: it elects itself first.
+/// How long it may take to become healthy: it elects itself first.
 const START_MAX: Duration = Duration::from_secs(20);
 
 /// A server and its data.
@@ -16,20 +16,20 @@ pub struct Etcd {
     process: Option<Guarded>,
     dir: tempfile::TempDir,
     peer: SocketAddr,
-    /// Where it listens, each time that it runs.
+    /// Where it listens; the same after a restart.
     pub address: SocketAddr,
 }
 
 impl Etcd {
-    /// Starts a server if its program is there or can be installed.
+    /// Starts a server; installs its program if needed.
     ///
     /// # Errors
-    /// When it cannot be had or does not start.
+    /// When it cannot be installed or does not start.
     pub fn install_and_start() -> Result<Self, Missing> {
         apt::program("etcd", "etcd-server")?;
         let lacking = |error: io::Error| Missing::io("a running etcd", &error);
         let dir = tempfile::tempdir().map_err(lacking)?;
-        // The system names free ports; both are held until both are known, so that they differ.
+        // Both ports are bound until both are known, so that they differ.
         let free = || TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr().map(|address| (l, address)));
         let ((client, address), (peers, peer)) = (free().map_err(lacking)?, free().map_err(lacking)?);
         drop((client, peers));
@@ -38,7 +38,7 @@ impl Etcd {
         Ok(etcd)
     }
 
-    /// Starts it again, on the data that it has, and waits until it is well.
+    /// Starts it with its data, and waits until it is healthy.
     ///
     /// # Errors
     /// When it does not start.
@@ -54,9 +54,9 @@ impl Etcd {
         guarded::quiet(&mut command).current_dir(self.dir.path());
         let mut process = Guarded::start(command, "etcd", &self.dir.path().join("etcd.log")).map_err(lacking)?;
         let deadline = Instant::now() + START_MAX;
-        while !is_well(self.address) {
+        while !is_healthy(self.address) {
             if Instant::now() > deadline || !process.is_running() {
-                return Err(Missing::new("etcd", process.log_tail(), "see what it says"));
+                return Err(Missing::new("etcd", process.log_tail(), "see its log"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -64,13 +64,13 @@ impl Etcd {
         Ok(())
     }
 
-    /// Kills it at once. Its data stays.
+    /// Kills it. Its data stays.
     pub fn kill(&mut self) {
         self.process = None;
     }
 }
 
-fn is_well(address: SocketAddr) -> bool {
+fn is_healthy(address: SocketAddr) -> bool {
     let ask = || -> io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;

@@ -1,4 +1,4 @@
-//! The Python environment with Feast, which reads, writes and pushes as its users do.
+//! A Python environment with Feast, to read, write and push like Feast's users.
 
 use crate::{
     apt, cache,
@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The release of Feast that we are measured against and tested with.
+/// The release of Feast that tests and measurements use.
 pub const VERSION: &str = "0.67.0";
 
 /// A Python environment that has Feast.
@@ -20,8 +20,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The environment if it is already there: `$LITTORAL_FEAST_PYTHON` names its interpreter, otherwise it is the one
-    /// that [`Environment::install`] makes.
+    /// Returns the environment if it exists: that of the interpreter `$LITTORAL_FEAST_PYTHON`, otherwise the one that
+    /// [`Environment::install`] creates.
     #[must_use]
     pub fn find() -> Option<Self> {
         if let Some(python) = std::env::var_os("LITTORAL_FEAST_PYTHON") {
@@ -31,40 +31,43 @@ impl Environment {
         root.join("complete").is_file().then(|| Self::at(&root.join("bin"))).flatten()
     }
 
-    /// The environment, making it when it is not there: minutes, once.
+    /// Returns the environment; creates it if needed, which takes minutes once.
     ///
     /// # Errors
-    /// When Python or Feast's packages cannot be had.
+    /// When Python or Feast's packages cannot be installed.
     pub fn install() -> Result<Self, Missing> {
         if let Some(found) = Self::find() {
             return Ok(found);
         }
         let _one_at_a_time = cache::lock("feast")?;
-        // Another process may have made it while we waited.
+        // Another process may have created it meanwhile.
         if let Some(found) = Self::find() {
             return Ok(found);
         }
         let root = root();
-        say(format_args!("making a Python environment with feast {VERSION} in {} (minutes, once)", root.display()));
+        say(format_args!(
+            "creating a Python environment with feast {VERSION} in {} (takes minutes, once)",
+            root.display()
+        ));
         make(&root)?;
         Self::find().ok_or_else(|| {
             Missing::new("feast", "the environment has no program of that name", "remove it and run again")
         })
     }
 
-    /// Python in this environment.
+    /// Returns the path of its Python.
     #[must_use]
     pub fn python(&self) -> PathBuf {
         self.bin.join("python")
     }
 
-    /// The `feast` command.
+    /// Returns the path of its `feast` command.
     #[must_use]
     pub fn feast(&self) -> PathBuf {
         self.bin.join("feast")
     }
 
-    /// A command in this environment: its programs come first on the search path, and Feast tells nobody of its use.
+    /// Returns a command in this environment: its programs come first on the search path, and Feast's telemetry is off.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
@@ -95,7 +98,7 @@ fn make(root: &Path) -> Result<(), Missing> {
     }
     let venv = |python: &Path| run(Command::new(python).args(["-m", "venv"]).arg(root));
     if venv(&python).is_err() {
-        // Debian packages the module by itself.
+        // In Debian the module is a package of its own.
         apt::install("python3-venv")?;
         venv(&python).map_err(|why| Missing::new("a Python environment", why, "install python3-venv"))?;
     }
@@ -121,8 +124,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let last: Vec<_> = said.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    let last: Vec<_> = printed.lines().rev().filter(|line| !line.trim().is_empty()).take(3).collect();
     Err(last.into_iter().rev().collect::<Vec<_>>().join(" / "))
 }

@@ -1,4 +1,4 @@
-//! A child process that does not outlive who started it, and whose log is shown when a test fails.
+//! A child process that does not outlive its parent, and whose log is printed when a test fails.
 
 use crate::apt;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How much of a log is shown.
+/// How much of a log is printed.
 const TAIL_BYTES: usize = 6_000;
 
 /// The process. Dropping it kills it.
@@ -22,7 +22,7 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Starts a command; standard error, and standard output where the command does not say otherwise, go to `log`.
+    /// Starts a command. Its standard error goes to `log`.
     ///
     /// # Errors
     /// When the log cannot be written or the program cannot be started.
@@ -32,8 +32,8 @@ impl Guarded {
         Ok(Self { child, name: name.to_owned(), log: log.to_owned() })
     }
 
-    /// A command that the system kills when the thread that starts it ends, however that ends. For programs that are
-    /// not ours; where the system has no means for that, the program as it is.
+    /// Returns a command that the system kills when the thread that starts it ends, for programs without `--with-parent`. Without
+    /// `setpriv` it is the plain program.
     #[must_use]
     pub fn command(program: &Path) -> Command {
         match apt::find("setpriv") {
@@ -46,48 +46,48 @@ impl Guarded {
         }
     }
 
-    /// The process's id.
+    /// Returns the process's id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its standard input, if the command piped it.
+    /// Takes its standard input, if the command piped it.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// Its standard output, if the command piped it.
+    /// Takes its standard output, if the command piped it.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// Kills it at once, as `kill -9` does, and waits until it is gone.
+    /// Kills it as `kill -9` does, and waits until it has ended.
     pub fn kill(&mut self) {
         // It may have ended already; then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Sends it a signal. After [`Signal::STOP`] it has stopped when this returns: until every thread of it has met the
-    /// signal, which takes a while on a busy host, it may still answer.
+    /// Sends it a signal. After [`Signal::STOP`] this returns when all its threads have stopped, which takes a while on a busy host:
+    /// until then it may still answer.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
         kill_process(pid, signal)?;
         if signal == Signal::STOP {
-            // Its end would be seen too, and is left for whoever waits for that.
+            // Returns also when it has ended, and leaves its exit status to a later wait.
             let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             waitid(WaitId::Pid(pid), options)?;
         }
         Ok(())
     }
 
-    /// Asks it to stop (SIGTERM) and waits; `None` when it did not within the time, and was killed.
+    /// Sends SIGTERM and waits. Returns `None` when it did not end in time and was killed.
     pub fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
-        // When it is gone already, waiting says how it ended.
+        // If it has ended already, the wait returns how.
         let _ = self.signal(Signal::TERM);
         let status = self.wait(patience);
         if status.is_none() {
@@ -96,7 +96,7 @@ impl Guarded {
         status
     }
 
-    /// Waits until it ends; `None` when it goes on.
+    /// Waits until it ends. Returns `None` when it is still running.
     pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
         loop {
@@ -108,25 +108,25 @@ impl Guarded {
         }
     }
 
-    /// Whether it still runs.
+    /// Returns whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Its whole log.
+    /// Returns its whole log.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// The end of its log.
+    /// Returns the end of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]).into_owned()
     }
 
-    /// The resident memory of the process, in bytes; 0 when it is gone.
+    /// Returns the process's resident memory in bytes; 0 when it has ended.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
@@ -144,7 +144,7 @@ impl Drop for Guarded {
     }
 }
 
-/// Standard input piped, output and errors to the log of [`Guarded::start`].
+/// Detaches the command's standard input and output.
 pub fn quiet(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::null()).stdout(Stdio::null())
 }

@@ -1,4 +1,4 @@
-//! HAProxy with plain round-robin, to be measured beside.
+//! HAProxy with plain round-robin, as a peer in measurements.
 
 use crate::{Guarded, apt, guarded, missing::Missing};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long it may take until it takes connections.
+/// How long it may take to accept connections.
 const START_MAX: Duration = Duration::from_secs(10);
 
 /// A running proxy.
@@ -20,16 +20,16 @@ pub struct Haproxy {
 }
 
 impl Haproxy {
-    /// Starts one before these servers if its program is there.
+    /// Starts one in front of these servers if its program is installed.
     ///
     /// # Errors
-    /// When it is not, or does not start.
+    /// When it is not installed, or does not start.
     pub fn start(servers: &[SocketAddr]) -> Result<Self, Missing> {
         let program = apt::find("haproxy")
             .ok_or_else(|| Missing::new("haproxy", "it is not installed", "run: apt-get install haproxy"))?;
         let lacking = |error: io::Error| Missing::io("a running haproxy", &error);
         let dir = tempfile::tempdir().map_err(lacking)?;
-        // The system names a free port; haproxy cannot report one that it chose itself.
+        // HAProxy cannot report a port that it chose itself.
         let address = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).map_err(lacking)?;
         let file = dir.path().join("haproxy.cfg");
         std::fs::write(&file, config(address, servers)).map_err(lacking)?;
@@ -48,7 +48,7 @@ impl Haproxy {
     }
 }
 
-/// As many threads as cores, kept connections at both sides: at its best.
+/// Returns the configuration in which it is fastest: as many threads as cores, and kept connections on both sides.
 fn config(address: SocketAddr, servers: &[SocketAddr]) -> String {
     let servers = servers.iter().enumerate();
     let servers: String = servers.map(|(index, server)| format!("  server s{index} {server}\n")).collect();

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client over a plain socket: tests want to see exactly what is on the wire.
+//! A small HTTP/1.1 client over a plain socket, for tests that check exactly what is on the wire.
 
 use serde_json::Value;
 use std::{
@@ -10,10 +10,10 @@ use std::{
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest answer that is read.
+/// The largest body that is accepted.
 const BODY_MAX: u64 = 256 << 20;
 
-/// A connection that is kept open between requests, and opened again when the server has closed it.
+/// A connection that is kept open between requests, and reopened when the server has closed it.
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
@@ -21,7 +21,7 @@ pub struct Client {
     stream: Option<BufReader<TcpStream>>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status code.
@@ -35,27 +35,27 @@ pub struct Answer {
 // === impl Client ===
 
 impl Client {
-    /// A client of this address. Connects with the first request.
+    /// Returns a client of this address. It connects with the first request.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         Self { address, timeout: TIMEOUT, stream: None }
     }
 
-    /// The same with another limit on how long a request may take.
+    /// Sets how long a request may take.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// GET.
+    /// Sends a GET request.
     ///
     /// # Errors
-    /// When there is no whole answer in time.
+    /// When there is no complete response in time.
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.send("GET", path, &[], b"")
     }
 
-    /// POST of JSON.
+    /// Sends JSON by POST.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -63,7 +63,7 @@ impl Client {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
-    /// PUT of JSON.
+    /// Sends JSON by PUT.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -71,8 +71,8 @@ impl Client {
         self.send("PUT", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
-    /// Any request. One that meets a connection which the server has closed meanwhile is sent again, once, on a new one:
-    /// as nothing of an answer came, it is what every client does.
+    /// Sends a request. If the server has closed the kept connection meanwhile, sends it once more on a new one, like every HTTP
+    /// client.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -100,7 +100,7 @@ impl Client {
 
     fn exchange(&mut self, request: &[u8], method: &str) -> io::Result<Answer> {
         let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        // A server may answer and close before it has read all of a request that it refuses.
+        // A server may answer and close before it has read all of a request that it rejects.
         let written = stream.get_mut().write_all(request);
         let (answer, keep) = match read_answer(&mut stream, method == "HEAD") {
             Ok(read) => read,
@@ -113,10 +113,10 @@ impl Client {
     }
 }
 
-/// Reads one answer, and whether the connection stays open.
+/// Reads one response. Returns also whether the connection stays open.
 ///
 /// # Errors
-/// When it is not whole or is no HTTP.
+/// When it is incomplete or is not HTTP.
 pub fn read_answer(stream: &mut BufReader<TcpStream>, no_body: bool) -> io::Result<(Answer, bool)> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let status_line = read_line(stream)?;
@@ -162,28 +162,28 @@ fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
 // === impl Answer ===
 
 impl Answer {
-    /// A header's value, by its name in lower case.
+    /// Returns a header's value by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null when it is none.
+    /// Returns the body as JSON; null when it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The answer, if its status is 200.
+    /// Returns the response, if its status is 200.
     ///
     /// # Panics
-    /// When it is not, with the answer: in a test that is the failure to report.
+    /// When the status is another, with the body.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert_eq!(self.status, 200, "{}", self.text());

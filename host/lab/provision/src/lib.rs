@@ -1,8 +1,10 @@
-//! What tests and measurements need around the product: servers and Python environments that are found or installed,
-//! the built executable, and a harness for its processes.
+//! What tests and measurements need around the product: servers and Python environments, which are found or installed, the built
+//! executable, and a harness for its processes.
 //!
-//! Everything that is installed is announced on standard error first. What cannot be had is a failed test, unless
-//! `LITTORAL_SKIP_MISSING=1` says otherwise on a developer's machine ([`missing`]).
+//! Each installation is announced on standard error first. A test whose prerequisite cannot be installed fails, unless
+//! `LITTORAL_SKIP_MISSING=1` is set on a developer's machine ([`missing`]).
+
+#![warn(clippy::unwrap_used)]
 
 pub mod apt;
 pub mod binary;

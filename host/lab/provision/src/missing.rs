@@ -1,10 +1,10 @@
-//! What happens when something that a test needs cannot be had.
+//! Prerequisites that are neither found nor can be installed.
 
 use std::{fmt, io};
 
-/// Something needed cannot be found or installed.
+/// A prerequisite that is not found and cannot be installed.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} is needed and cannot be had: {why}; {remedy}")]
+#[error("{what} is needed but missing: {why}; {remedy}")]
 pub struct Missing {
     /// What is needed.
     pub what: String,
@@ -15,22 +15,21 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// A lack with its reason and remedy.
+    /// Returns a missing prerequisite with the reason and the remedy.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self { what: what.to_string(), why: why.to_string(), remedy: remedy.to_string() }
     }
 
-    /// A step of provisioning that the system refused.
+    /// Returns a prerequisite that is missing because of an IO error.
     pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
-        Self::new(what, error, "make that possible and run again")
+        Self::new(what, error, "fix the cause and run again")
     }
 }
 
-/// The thing, or `None` when it is missing and the environment allows tests to be skipped for that. Announces both.
+/// Returns the prerequisite, or `None` when it is missing and the test may be skipped, which is announced.
 ///
 /// # Panics
-/// When it is missing and may not be skipped: a lack fails the test that needs it, in CI always, elsewhere unless
-/// `LITTORAL_SKIP_MISSING=1` is set.
+/// When it is missing and the test must not be skipped: in CI always, elsewhere unless `LITTORAL_SKIP_MISSING=1` is set.
 pub fn require<T>(test: &str, found: Result<T, Missing>) -> Option<T> {
     match found {
         Ok(thing) => Some(thing),
@@ -47,7 +46,7 @@ fn may_skip() -> bool {
     set("LITTORAL_SKIP_MISSING") && !set("CI")
 }
 
-/// Tells the person at the terminal what is being done. Not `eprintln`: the test runner would keep that to itself.
+/// Prints progress on standard error. Not with `eprintln`, which the test runner captures.
 pub fn say(what: fmt::Arguments<'_>) {
     use std::io::Write as _;
     // A closed standard error is no reason to stop.

@@ -7,15 +7,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Builds the module crate in this directory of `guest/` (as `modules/delay_risk`) and gives its component's bytes.
+/// Builds the module crate in a directory of `guest/` (such as `modules/delay_risk`) and returns the component.
 ///
 /// # Errors
-/// When the guest's toolchain cannot be had, or the crate does not build.
+/// When the guests' toolchain is missing, or the crate does not build.
 pub fn build(dir: &str) -> Result<Vec<u8>, Missing> {
     build_with(&binary::littoral(), dir)
 }
 
-/// The same with this executable.
+/// Like [`build`], with this executable.
 ///
 /// # Errors
 /// As [`build`].
@@ -32,8 +32,8 @@ pub fn build_with(littoral: &Path, dir: &str) -> Result<Vec<u8>, Missing> {
         .output()
         .map_err(|error| Missing::io("littoral module build", &error))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Missing::new(format_args!("the component of {dir}"), said, "make it build"));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Missing::new(format_args!("the component of {dir}"), errors, "fix the build"));
     }
     fs::read(&out).map_err(|error| Missing::io(format_args!("the component {}", out.display()), &error))
 }

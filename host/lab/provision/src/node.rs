@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a node may take until its doors are open: a leader reads its log first, and a debug build is slow.
+/// How long a node may take to open its doors: a leader reads its log first, and a debug build is slow.
 const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a node may take to stop.
@@ -28,22 +28,22 @@ pub struct Plan {
     pub role: &'static str,
     /// The node's name.
     pub name: String,
-    /// Where it keeps its data; its log and configuration lie beside that.
+    /// Its data directory; its log and configuration are beside it.
     pub data_dir: PathBuf,
-    /// Its configuration file's text; none for the defaults.
+    /// The text of its configuration file; `None` for the defaults.
     pub config: Option<String>,
     /// The leader's peer address, for an edge.
     pub leader: Option<SocketAddr>,
     /// The door's address; port 0 lets the system choose.
     pub door: SocketAddr,
-    /// A leader's address for its edges.
+    /// A leader's peer listener.
     pub peer: SocketAddr,
     /// Further flags.
     pub flags: Vec<String>,
     /// Further environment.
     pub env: Vec<(String, String)>,
-    /// What stands before the executable, as what runs it in another network; none for the executable itself. It must
-    /// become the executable (`exec`), so that signals reach that.
+    /// A launcher in front of the executable, for example to run it in another network. It must `exec` the executable, so that
+    /// signals reach it.
     pub launcher: Vec<OsString>,
 }
 
@@ -54,14 +54,14 @@ pub struct Node {
     process: Guarded,
     /// Held open: the node ends when it closes, so that it does not outlive this process however that ends.
     _lifeline: Option<ChildStdin>,
-    /// What it said when its doors were open.
+    /// Its ready line.
     pub ready: Ready,
 }
 
 // === impl Plan ===
 
 impl Plan {
-    /// A leader with the defaults, on ports that the system chooses.
+    /// Returns the plan of a leader with the defaults, on ports that the system chooses.
     #[must_use]
     pub fn leader(data_dir: &Path) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -80,19 +80,19 @@ impl Plan {
         }
     }
 
-    /// An edge of a leader with the defaults.
+    /// Returns the plan of an edge with the defaults.
     #[must_use]
     pub fn edge(name: &str, data_dir: &Path, leader: SocketAddr) -> Self {
         Self { role: "edge", name: name.to_owned(), leader: Some(leader), ..Self::leader(data_dir) }
     }
 
-    /// The same with a configuration file of this text. `role` is added to it.
+    /// Sets the text of the configuration file, without its `role`.
     #[must_use]
     pub fn with_config(self, text: &str) -> Self {
         Self { config: Some(format!("role = \"{}\"\n{text}", self.role)), ..self }
     }
 
-    /// The same with another executable.
+    /// Sets the executable.
     #[must_use]
     pub fn with_executable(self, executable: Option<&Path>) -> Self {
         Self { executable: executable.map(Path::to_owned), ..self }
@@ -141,10 +141,10 @@ impl Node {
         let lifeline = process.take_stdin();
         let stdout = process.take_stdout().ok_or(io::ErrorKind::BrokenPipe)?;
         let (sender, lines) = mpsc::channel();
-        // Reads on after the ready line, so that the node never meets a full pipe.
+        // Continues after the ready line, so that the node never finds a full pipe.
         std::thread::spawn(move || {
             for line in io::BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens any more once the node is ready.
+                // The receiver is dropped once the node is ready.
                 let _ = sender.send(line);
             }
         });
@@ -164,7 +164,7 @@ impl Node {
         }
     }
 
-    /// Starts it again with the same data and on the same ports, after it was killed or stopped.
+    /// Restarts it with the same data and on the same ports; kills it first if it still runs.
     ///
     /// # Errors
     /// As [`Node::start`].
@@ -177,65 +177,65 @@ impl Node {
         Ok(())
     }
 
-    /// Kills it at once, as `kill -9` does.
+    /// Kills it as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Asks it to stop (SIGTERM) and waits; `None` when it did not in time and was killed.
+    /// Sends SIGTERM and waits. Returns `None` when it did not end in time and was killed.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         self.process.stop(STOP_MAX)
     }
 
-    /// Sends a signal, as SIGSTOP and SIGCONT.
+    /// Sends a signal such as SIGSTOP or SIGCONT.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// When the process has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         self.process.signal(signal)
     }
 
-    /// The plan that it was started by, to be changed before a restart.
+    /// Returns the plan of its next restart.
     pub fn plan_mut(&mut self) -> &mut Plan {
         &mut self.plan
     }
 
-    /// Its process.
+    /// Returns its process.
     pub fn process(&mut self) -> &mut Guarded {
         &mut self.process
     }
 
-    /// The resident memory of the process, in bytes.
+    /// Returns the process's resident memory in bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.process.resident_bytes()
     }
 
-    /// Where it keeps its data.
+    /// Returns its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.plan.data_dir
     }
 
-    /// Its door's base URL.
+    /// Returns its door's URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.ready.door)
     }
 
-    /// A client of its door.
+    /// Returns a client of its door.
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.ready.door)
     }
 
-    /// `/v1/status`; null when it does not answer.
+    /// Returns the answer of `/v1/status`; null when there is none.
     #[must_use]
     pub fn status(&self) -> serde_json::Value {
         self.client().get("/v1/status").map(|answer| answer.json()).unwrap_or_default()
     }
 
-    /// Whether `/v1/ready` says that it should get traffic.
+    /// Returns whether `/v1/ready` answers 200.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.client().get("/v1/ready").is_ok_and(|answer| answer.status == 200)

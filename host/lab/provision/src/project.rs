@@ -55,6 +55,6 @@ mod tests {
         let root = super::root().unwrap();
         assert_eq!(super::with(&["README.md", "edge-config"]).unwrap(), root);
         let error = super::with(&["README.md", "no/such.file"]).unwrap_err().to_string();
-        assert!(error.starts_with("no/such.file is needed"), "{error}");
+        assert!(error.starts_with("no/such.file is needed but missing"), "{error}");
     }
 }

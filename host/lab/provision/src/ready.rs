@@ -1,18 +1,18 @@
-//! The line with which a server says that its doors are open.
+//! The ready line, which a server prints once its doors are open.
 
 use std::net::SocketAddr;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// HTTP for clients.
+    /// Its door.
     pub door: SocketAddr,
-    /// Where edges connect to a leader.
+    /// A leader's peer listener.
     pub peer: Option<SocketAddr>,
 }
 
 impl Ready {
-    /// Reads `ready door=ADDR peer=ADDR ...`; `None` for another line.
+    /// Parses `ready door=ADDR peer=ADDR ...`; `None` for another line.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let words = line.trim().strip_prefix("ready ")?;

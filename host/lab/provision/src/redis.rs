@@ -1,4 +1,4 @@
-//! A Redis of our own, to be measured beside.
+//! A Redis server, as a peer in measurements.
 
 use crate::{Guarded, apt, guarded, missing::Missing};
 use std::{
@@ -20,25 +20,25 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server if its program is there or can be installed.
+    /// Starts a server; installs its program if needed.
     ///
     /// # Errors
-    /// When it cannot be had or does not start.
+    /// When it cannot be installed or does not start.
     pub fn install_and_start() -> Result<Self, Missing> {
         apt::program("redis-server", "redis-server")?;
         Self::start()
     }
 
-    /// Starts a server if its program is there.
+    /// Starts a server if its program is installed.
     ///
     /// # Errors
-    /// When it is not, or does not start.
+    /// When it is not installed, or does not start.
     pub fn start() -> Result<Self, Missing> {
         let program = apt::find("redis-server")
             .ok_or_else(|| Missing::new("redis-server", "it is not installed", "run: apt-get install redis-server"))?;
         let lacking = |error: io::Error| Missing::io("a running redis-server", &error);
         let dir = tempfile::tempdir().map_err(lacking)?;
-        // The system names a free port; Redis cannot report one that it chose itself.
+        // Redis cannot report a port that it chose itself.
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).map_err(lacking)?.port();
         let mut command = Guarded::command(&program);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
@@ -48,7 +48,7 @@ impl Redis {
         let deadline = Instant::now() + START_MAX;
         while !answers(address) {
             if Instant::now() > deadline {
-                return Err(Missing::new("redis-server", process.log_tail(), "see what it says"));
+                return Err(Missing::new("redis-server", process.log_tail(), "see its log"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

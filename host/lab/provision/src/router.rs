@@ -15,9 +15,9 @@ pub struct Router {
     _process: Guarded,
     _lifeline: Option<ChildStdin>,
     topology: PathBuf,
-    /// HTTP for clients.
+    /// Its door.
     pub door: SocketAddr,
-    /// The DNS responder.
+    /// Its DNS responder.
     pub dns: Option<SocketAddr>,
 }
 
@@ -39,7 +39,7 @@ impl Router {
         let lifeline = process.take_stdin();
         let mut line = String::new();
         if let Some(stdout) = process.take_stdout() {
-            // The ready line is all that it prints; without one its output ends, as it does.
+            // The ready line is all that it prints; if it fails to start, its output ends.
             io::BufReader::new(stdout).read_line(&mut line)?;
         }
         let address =
@@ -50,7 +50,7 @@ impl Router {
         Ok(Self { door, dns: address("dns"), _process: process, _lifeline: lifeline, topology: file })
     }
 
-    /// Changes the topology's file.
+    /// Replaces the topology file.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -60,7 +60,7 @@ impl Router {
         fs::rename(whole, &self.topology)
     }
 
-    /// A client of its door.
+    /// Returns a client of its door.
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.door)

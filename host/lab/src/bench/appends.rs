@@ -19,22 +19,22 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// What was done between two readings of the counters.
+    /// Returns what was done between two readings of the counters.
     pub fn since(self, before: Self) -> Self {
         Self { bytes: self.bytes - before.bytes, syncs: self.syncs - before.syncs }
     }
 }
 
-/// How long, in seconds, appending that takes to a file of its own in this directory: the shorter of a file that grows
-/// and of one whose space was set aside, so that no way of writing a log gets a better floor than it deserves.
+/// Returns how many seconds the same appends take to a file in this directory: the shorter of the times for a growing file and
+/// for a preallocated one, so that neither way of writing a log is compared with a slower floor.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When a write fails.
 pub fn seconds(dir: &Path, work: Appended) -> Result<f64, Failure> {
     let path = dir.join("bare-appends");
-    let timed = |set_aside: bool| {
+    let timed = |preallocated: bool| {
         let file = File::create(&path)?;
-        if set_aside {
+        if preallocated {
             fs::fallocate(&file, fs::FallocateFlags::empty(), 0, work.bytes.max(1.0) as u64)?;
         }
         let seconds = append(file, work)?;

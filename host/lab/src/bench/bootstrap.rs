@@ -1,4 +1,4 @@
-//! Bootstrap of an edge: from nothing to all of the leader's rows.
+//! Bootstrap of an edge: from nothing to all of its leader's rows.
 
 use crate::bench::{
     failure::Failure,
@@ -9,19 +9,19 @@ use crate::bench::{
 };
 use std::time::Instant;
 
-/// Rows per second that are enough, however fast bare inserts are.
+/// The target in rows per second, unless bare inserts are slow.
 const ENOUGH: f64 = 400_000.0;
 
 /// The measurement, and an edge that holds the rows.
 #[derive(Debug)]
 pub struct Bootstrapped {
-    /// The edge's place on the stand.
+    /// The edge's index on the stand.
     pub edge: usize,
-    /// What was measured.
+    /// The measurement.
     pub measurement: Measurement,
 }
 
-/// Starts edges, one after another, and times each from its start as a process until it holds every row and is ready.
+/// Starts edges one after another. Times each from the start of its process until it is ready with every row.
 pub fn measure(stand: &mut Stand, effort: Effort) -> Result<Bootstrapped, Failure> {
     progress(names::BOOTSTRAP);
     let rows = effort.rows_large as f64;
@@ -33,7 +33,7 @@ pub fn measure(stand: &mut Stand, effort: Effort) -> Result<Bootstrapped, Failur
         stand.catch_up()?;
         rates.push(rows / start.elapsed().as_secs_f64());
         if round + 1 < effort.rounds {
-            // One edge that holds the rows is enough; more would only take memory from each other.
+            // Further edges would only compete for memory.
             stand.cluster.edges.remove(edge);
         }
     }
@@ -53,7 +53,7 @@ pub fn measure(stand: &mut Stand, effort: Effort) -> Result<Bootstrapped, Failur
     Ok(Bootstrapped { edge, measurement: row })
 }
 
-/// Inserts per second of rows of this size into a moka cache, with nothing else.
+/// Returns how many rows of this size a moka cache accepts a second, with nothing else.
 fn bare_inserts(rows: u64) -> f64 {
     let cache = moka::sync::Cache::<u64, std::sync::Arc<[u8]>>::builder()
         .initial_capacity(usize::try_from(rows).unwrap_or(0))

@@ -9,32 +9,32 @@ use littoral_model::{
 };
 use serde_json::{Value, json};
 
-/// Features of every bench view that are read.
+/// The features of every bench view that are read.
 pub const FEATURES: usize = 10;
 
-/// 2026-01-01T00:00:00Z: when the bench rows' events happened.
+/// The event time of the bench rows: 2026-01-01T00:00:00Z.
 pub const EVENT_TIME: EventTime = EventTime(1_767_225_600_000_000_000);
 
-/// The name of the view of 10,000 rows, the same as in the Feast repository that is measured beside.
+/// The view of 10,000 rows; the Feast repository uses the same name.
 pub const STATS: &str = "bench_stats";
 
-/// The name of the view of a million rows.
+/// The view of a million rows.
 pub const WIDE: &str = "bench_wide";
 
 /// A text that brings a row of the wide view, key included, to 200 bytes.
 const PAD: [u8; 100] = [b'x'; 100];
 
-/// A feature's value in the row of an id.
+/// Returns a feature's value in the row of an id.
 pub fn value(id: u64, feature: usize) -> f64 {
     id as f64 + feature as f64 / 16.0
 }
 
-/// The definition of the view of ten doubles.
+/// Returns the definition of the view of ten doubles.
 pub fn stats_view() -> Value {
     json!({ "entities": [{ "name": "bench", "join_key": "bench_id", "value_type": "int64" }], "features": doubles() })
 }
 
-/// The definition of the view of ten doubles and a text.
+/// Returns the definition of the view of ten doubles and a text.
 pub fn wide_view() -> Value {
     let mut features = doubles();
     features.push(json!({ "name": "pad", "value_type": "string" }));
@@ -45,7 +45,7 @@ fn doubles() -> Vec<Value> {
     (0..FEATURES).map(|feature| json!({ "name": format!("f{feature}"), "value_type": "double" })).collect()
 }
 
-/// Rows of one view in the making.
+/// A generator of rows of one view.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows {
     /// The view.
@@ -55,7 +55,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// A write of the rows of these ids.
+    /// Returns a write of the rows of these ids.
     pub fn write(self, ids: impl Iterator<Item = u64>, event_time: EventTime) -> WriteRequest {
         let count = ids.size_hint().0;
         let mut rows = RowBatch::with_capacity(count, count * self.payload_len());
@@ -68,7 +68,7 @@ impl Rows {
         WriteRequest { rows, ..WriteRequest::default() }
     }
 
-    /// The bytes of key and body of a row.
+    /// Returns the size of a row's key and body in bytes.
     pub fn payload_len(self) -> usize {
         8 + self.body(0).len()
     }
@@ -81,7 +81,7 @@ impl Rows {
         if self.wide {
             body.push_bytes(&PAD);
         }
-        // Eleven values of fixed size fit any body.
+        // Eleven small values always fit.
         body.finish().unwrap_or_default()
     }
 }

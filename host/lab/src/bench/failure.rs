@@ -2,13 +2,13 @@
 
 use std::{fmt, io};
 
-/// The reason, for people.
+/// The reason as text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(pub String);
 
 impl Failure {
-    /// From what was tried and what it met.
+    /// Returns the failure of an action, with the reason.
     pub fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self(format!("{what}: {why}"))
     }

@@ -1,5 +1,5 @@
-//! From commit at one region's leader to visible at an edge of another, while 5,000 rows are written per second and a link takes 20 ms
-//! each way. The link is in user space and shares the machine.
+//! From commit at one region's leader to visible at an edge of another, while 5,000 rows are written per second and a link adds
+//! 20 ms in each direction. The link is in user space and shares the machine.
 
 use crate::bench::{
     failure::Failure,
@@ -15,19 +15,19 @@ use std::{net::SocketAddr, time::Duration};
 
 /// Writes per second.
 const RATE: u64 = 5_000;
-/// How long the link takes each way.
+/// The latency of the link in each direction.
 const ONE_WAY: Duration = Duration::from_millis(20);
-/// How much longer than the link a write may take to be visible, in milliseconds.
+/// How much longer than the latency a write may take to become visible, in milliseconds.
 const BEYOND_MS_MAX: f64 = 10.0;
 const READY_MAX: Duration = Duration::from_secs(30);
 
-/// Measures several times and gives the median run's p99.
+/// Measures several times and returns the p99 of the median run.
 pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
     let stand = Stand::start(&[])?;
     let rows = stand.load(crate::bench::data::STATS, false, effort.rows)?;
-    // A thread of its own: the load must not make the link late.
+    // A thread of its own: the load must not delay the link.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let peer = stand.cluster.leader.ready.peer.ok_or_else(|| Failure("the leader names no peer address".to_owned()))?;
+    let peer = stand.cluster.leader.ready.peer.ok_or_else(|| Failure("the leader has no peer address".to_owned()))?;
     let link = runtime.block_on(Link::start(SocketAddr::from(([127, 0, 0, 1], 0)), peer, 1))?;
     let (leader, edge) = other_region(&stand, link.address())?;
     eventually("the other region's edge has what was loaded", READY_MAX, || {
@@ -49,7 +49,7 @@ pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
     Ok(measured.note(format!("p50 {:.2} ms; {count} writes followed", median(&p50))))
 }
 
-/// A leader that takes the stand's records by way of the link, and its edge.
+/// Starts a leader that replicates the stand's records through the link, and its edge.
 fn other_region(stand: &Stand, way: SocketAddr) -> Result<(Node, Node), Failure> {
     let executable = stand::executable()?;
     let config = format!(
@@ -58,7 +58,7 @@ fn other_region(stand: &Stand, way: SocketAddr) -> Result<(Node, Node), Failure>
     let dir = stand.cluster.dir();
     let plan = Plan { name: "far".to_owned(), ..Plan::leader(&dir.join("far")) };
     let leader = Node::start(plan.with_config(&config).with_executable(Some(&executable)))?;
-    let peer = leader.ready.peer.ok_or_else(|| Failure("the leader names no peer address".to_owned()))?;
+    let peer = leader.ready.peer.ok_or_else(|| Failure("the leader has no peer address".to_owned()))?;
     let plan = Plan::edge("far-edge", &dir.join("far-edge"), peer).with_executable(Some(&executable));
     Ok((leader, Node::start(plan)?))
 }

@@ -1,4 +1,4 @@
-//! `feast serve` with two workers as a peer, in the project's own Python environment.
+//! The peer `feast serve` with two workers, in the project's Python environment.
 
 use crate::bench::{
     failure::Failure,
@@ -17,10 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The repository's definitions and how it is filled.
+/// The repository's definitions, and the code that fills it.
 const FEATURES: &str = include_str!("feast_repo.py");
 
-/// Its configuration: SQLite, Feast's default online store.
+/// The repository's configuration: SQLite, Feast's default online store.
 const STORE: &str = "project: bench\nprovider: local\nregistry: registry.db\nonline_store:\n  type: sqlite\n  path: \
                      online.db\noffline_store:\n  type: file\nentity_key_serialization_version: 3\n";
 
@@ -30,13 +30,15 @@ const START_MAX: Duration = Duration::from_secs(90);
 /// How many runs the best is of.
 const RUNS: usize = 3;
 
-/// The best of three runs' answers per second. Best and not median: the peer gets the benefit of the doubt.
+/// Returns the answers per second of the best of three runs. Best, not median: doubts are resolved in favour of the peer.
 ///
 /// # Errors
-/// When there is no environment with Feast here, or it does not serve.
+/// When there is no environment with Feast, or it does not serve.
 pub fn best_rate(requests: &Arc<[Bytes]>, effort: Effort) -> Result<f64, Failure> {
     let environment = Environment::find().ok_or_else(|| {
-        Failure("no Python environment with Feast here; make one with: cargo run -p littoral-provision".to_owned())
+        Failure(
+            "there is no Python environment with Feast; create one with: cargo run -p littoral-provision".to_owned(),
+        )
     })?;
     progress("starting feast serve");
     let dir = tempfile::tempdir()?;
@@ -45,7 +47,7 @@ pub fn best_rate(requests: &Arc<[Bytes]>, effort: Effort) -> Result<f64, Failure
     let mut process = Guarded::start(serve(&environment, dir.path(), port), "feast", &dir.path().join("feast.log"))?;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let outcome = measure(address, requests, effort);
-    // A master that is asked to stop takes its workers along; one that is killed leaves them for a second.
+    // SIGTERM makes the master stop its workers; after SIGKILL they would run on for a second.
     process.stop(Duration::from_secs(5));
     outcome.map_err(|failure| Failure(format!("{failure}; its log ends: {}", process.log_tail())))
 }
@@ -67,7 +69,7 @@ fn fill(environment: &Environment, dir: &Path, effort: Effort) -> Result<(), Fai
 fn serve(environment: &Environment, dir: &Path, port: u16) -> Command {
     let mut command = environment.command(&environment.feast());
     command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--workers", "2", "--no-access-log"]);
-    // Its workers end after 1,000 requests by default, which would measure their start.
+    // By default its workers restart after 1,000 requests, and their start would be measured.
     command.args(["--max-requests", "0", "--max-requests-jitter", "0"]);
     guarded::quiet(&mut command).current_dir(dir);
     command
@@ -83,7 +85,7 @@ fn measure(address: SocketAddr, requests: &Arc<[Bytes]>, effort: Effort) -> Resu
     }
     let (requests, framing, pace) = (requests.clone(), Framing::Http, Pace::Closed);
     let load = Load { address, requests, framing, connections: CONNECTIONS, pace, duration: effort.run };
-    // The workers' first answers build their caches.
+    // The workers' first answers fill their caches.
     load::run(&load)?;
     (0..RUNS).try_fold(0.0, |best: f64, _| Ok(best.max(load::run(&load)?.rate)))
 }

@@ -1,4 +1,4 @@
-//! The flight sample on a stand: views, rows and the `delay_risk` module, by the product's own commands.
+//! Loads the flight sample: views, rows and the `delay_risk` module, with the product's own commands.
 
 use crate::bench::{
     failure::Failure,
@@ -6,7 +6,7 @@ use crate::bench::{
     stand::{self, Stand},
 };
 use bytes::Bytes;
-use littoral_provision::{cache, modules};
+use littoral_provision::{modules, project};
 use serde_json::{Map, Value, json};
 use std::{
     path::Path,
@@ -17,19 +17,15 @@ use std::{
 /// The module.
 const MODULE: &str = "delay_risk";
 
-/// How many routes requests draw from.
+/// How many routes the requests read.
 const ROUTES: usize = 1_000;
 
-/// Loads views, rows and module, and waits until every edge has them.
+/// Loads views, rows and the module, and waits until every edge has them.
 ///
 /// # Errors
-/// When this executable stands far from its sources, or a command fails.
+/// When the project's files are not found, or a command fails.
 pub fn load(stand: &Stand) -> Result<(), Failure> {
-    let workspace = cache::workspace();
-    if !workspace.join("guest").is_dir() {
-        let why = "the sources that this was built from are gone; run it from a build of the repository";
-        return Err(Failure::new(format_args!("the module {MODULE}"), why));
-    }
+    let workspace = project::with(&["guest", "wit", "edge-config/feature-views.toml", "tests/fixtures/flights"])?;
     let to = stand.cluster.leader.url();
     let views = workspace.join("edge-config/feature-views.toml");
     littoral(stand, &["view", "apply", &text(&views), "--to", &to])?;
@@ -44,7 +40,7 @@ pub fn load(stand: &Stand) -> Result<(), Failure> {
     stand.catch_up()
 }
 
-/// Reads through the module, one route each.
+/// Returns requests through the module, each for one route.
 ///
 /// # Errors
 /// When the node does not know the module or its routes.

@@ -1,4 +1,4 @@
-//! The floor: a bare server on the gateway's HTTP stack that answers the same bytes, header lines included, to everything.
+//! The floor: a bare server on the doors' HTTP stack that sends the same bytes, headers included, to every request.
 
 use crate::bench::{failure::Failure, stand};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use std::{
 use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 
-/// A floor server as a process of its own, as the product is.
+/// A floor server in a process of its own, like the product.
 #[derive(Debug)]
 pub struct Floor {
     _process: Guarded,
@@ -26,7 +26,7 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Starts one that answers the same as this.
+    /// Starts one that sends this response.
     ///
     /// # Errors
     /// When it does not start.
@@ -47,7 +47,7 @@ impl Floor {
     }
 }
 
-/// Header lines, an empty one, and the body.
+/// Returns header lines, an empty line, and the body.
 fn whole(answer: &Answer) -> Vec<u8> {
     let lines = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
     let mut bytes = lines.chain(["\n".to_owned()]).collect::<String>().into_bytes();
@@ -55,7 +55,7 @@ fn whole(answer: &Answer) -> Vec<u8> {
     bytes
 }
 
-/// What [`whole`] wrote, without the lines that every server writes by itself.
+/// Parses what [`whole`] wrote, without the headers that every server adds by itself.
 fn parts(mut whole: Bytes) -> Option<(HeaderMap, Bytes)> {
     let end = whole.windows(2).position(|window| window == b"\n\n")?;
     let head = whole.split_to(end + 2);
@@ -82,15 +82,16 @@ pub fn serve(answer: &Path) -> ExitCode {
 }
 
 fn serve_until_eof(answer: &Path) -> Result<(), Failure> {
-    let (headers, body) = parts(Bytes::from(std::fs::read(answer)?))
-        .ok_or_else(|| Failure::new("the floor's answer", "it is not header lines, an empty line and a body"))?;
+    let (headers, body) = parts(Bytes::from(std::fs::read(answer)?)).ok_or_else(|| {
+        Failure::new("the floor's answer", "it does not consist of header lines, an empty line and a body")
+    })?;
     // As many threads as the product has by default.
     workers::run(&workers::Config::default(), |reactors| async move {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("ready door={}", listener.local_addr()?);
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(bare::serve(listener, reactors, headers, body, shutdown.clone()));
-        // Whoever started us closes it, or is gone.
+        // The parent closes it, or has ended.
         tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
         shutdown.cancel();
         serving.await.map_err(|error| Failure::new("serving", error))
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_taken_over_with_the_headers_that_are_its_own() {
+    fn an_answer_keeps_its_own_headers() {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let headers = vec![header("littoral-source", "replica"), header("content-length", "2"), header("date", "now")];
         let answer = Answer { status: 200, headers, body: b"{}".to_vec() };

@@ -1,9 +1,9 @@
-//! Latencies of one run.
+//! The latencies of one run.
 
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// Beyond this a latency is recorded as this: a minute.
+/// The greatest latency that is recorded as it is: a minute.
 const MAX_NS: u64 = 60_000_000_000;
 
 /// A histogram in nanoseconds with three digits.
@@ -18,23 +18,23 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Records one.
+    /// Records a latency.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(MAX_NS));
     }
 
-    /// The latency that this share of all does not exceed, in microseconds.
+    /// Returns a quantile in microseconds.
     pub fn quantile_us(&self, quantile: f64) -> f64 {
         self.0.value_at_quantile(quantile) as f64 / 1_000.0
     }
 
-    /// Adds others.
+    /// Adds other latencies.
     pub fn add(&mut self, others: &Self) {
         // Both have the same bounds, so nothing can be lost.
         let _ = self.0.add(&others.0);
     }
 
-    /// How many there are.
+    /// Returns how many were recorded.
     pub fn len(&self) -> u64 {
         self.0.len()
     }

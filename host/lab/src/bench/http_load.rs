@@ -1,12 +1,12 @@
-//! Just enough of HTTP/1.1 to know when an answer is whole, and requests as bytes.
+//! The HTTP/1.1 that the load needs: requests as bytes, and the end of a response.
 
 use bytes::Bytes;
 use std::io;
 
-/// Whether these bytes are a whole answer.
+/// Returns whether these bytes are a complete response.
 ///
 /// # Errors
-/// When they are another answer than 200, with its beginning.
+/// When the status is not 200, with the beginning of the response.
 pub fn is_whole(bytes: &[u8]) -> io::Result<bool> {
     let Some(head_end) = find(bytes, b"\r\n\r\n") else { return Ok(false) };
     if !bytes.starts_with(b"HTTP/1.1 200") {
@@ -14,11 +14,11 @@ pub fn is_whole(bytes: &[u8]) -> io::Result<bool> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("answered: {text}")));
     }
     let length = content_length(&bytes[..head_end])
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "an answer without a content length"))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a response without a content length"))?;
     Ok(bytes.len() >= head_end + 4 + length)
 }
 
-/// A POST of JSON.
+/// Returns a POST request of JSON.
 pub fn post(path: &str, body: &str) -> Bytes {
     let length = body.len();
     Bytes::from(format!(
@@ -34,7 +34,7 @@ fn content_length(head: &[u8]) -> Option<usize> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    // The end of the head lies in its first few hundred bytes.
+    // The head ends within the first few hundred bytes.
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 

@@ -1,8 +1,8 @@
-//! The load: one thread, one epoll, many connections with one request in flight each. Cheap, as it shares the machine
-//! with the server that it measures, never in the way of it at peak rate, and the same for every server, as their figures are
-//! compared.
+//! The load generator: one thread, one epoll, many connections with one request in flight each. It shares the machine with the
+//! server that it measures, so it is cheap and yields to the server at peak rate; and it is the same for all servers, because their
+//! figures are compared.
 
-use crate::bench::{failure::Failure, histogram::Latencies, random::Random};
+use crate::bench::{failure::Failure, histogram::Latencies};
 use bytes::Bytes;
 use rustix::{
     event::{Timespec, epoll},
@@ -16,49 +16,49 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server that gives nothing for this long has failed the run.
+/// A server that sends nothing for this long fails the run.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// The longest answer.
+/// The largest response.
 const ANSWER_MAX: usize = 16 << 20;
 
-/// How answers are framed.
+/// How responses are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// HTTP/1.1 with a content length.
     Http,
-    /// Redis's answer to MGET.
+    /// Redis's reply to MGET.
     RedisArray,
 }
 
 /// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Each connection's next one as soon as its last is answered: the peak rate.
+    /// On each connection as soon as the last one is answered: the peak rate.
     Closed,
-    /// So many per second, whether or not answers keep up. A request that finds every connection busy waits, and its
-    /// latency counts from when it was due.
+    /// At this rate per second, whether or not answers keep up. A request waits while all connections are busy, and its latency
+    /// counts from when it was due.
     Open(f64),
 }
 
-/// What is sent.
+/// A load.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// To whom.
+    /// The server.
     pub address: SocketAddr,
-    /// Requests, drawn at random.
+    /// The requests, drawn at random.
     pub requests: std::sync::Arc<[Bytes]>,
-    /// How their answers end.
+    /// The framing of responses.
     pub framing: Framing,
     /// How many connections.
     pub connections: usize,
-    /// When.
+    /// The pace.
     pub pace: Pace,
-    /// For how long, after a tenth of that to warm up.
+    /// The duration, after a tenth of it to warm up.
     pub duration: Duration,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Answers per second.
@@ -74,16 +74,16 @@ struct Connection {
     since: Option<Instant>,
 }
 
-/// A wait that is over as soon as its time has come, and not up to 50 us later.
+/// Makes this thread wake when its waits end, instead of up to 50 us later.
 fn sharpen_timers() {
-    // Where the kernel refuses, waits are a little longer: the same for every server.
+    // Without it waits are a little longer, equally for every server.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
-/// Lets whoever runs go on when an answer wakes this thread, instead of taking the core: most often that is the server, which a
-/// client on a host of its own would not interrupt either.
+/// Lets the running thread continue when a response wakes this one: it is mostly the server, which a client on another host would
+/// not interrupt either.
 fn yield_to_servers() {
-    // SAFETY: the call reads its argument and touches no other memory. Where the kernel refuses, this thread stays as it was.
+    // SAFETY: the call reads its argument and accesses no other memory. If it fails, the scheduling stays as it was.
     #[allow(unsafe_code, reason = "no library that is in the tree gives this call")]
     unsafe {
         let parameters = libc::sched_param { sched_priority: 0 };
@@ -91,17 +91,17 @@ fn yield_to_servers() {
     }
 }
 
-/// Sends the load from a thread of its own and gives what came of it.
+/// Sends the load from a thread of its own and returns the result.
 ///
 /// # Errors
-/// When a connection fails, or an answer is no success.
+/// When a connection fails, or a response is not a success.
 pub fn run(load: &Load) -> Result<Outcome, Failure> {
     let load = load.clone();
     let address = load.address;
     let thread = std::thread::spawn(move || {
         match load.pace {
             Pace::Closed => yield_to_servers(),
-            // What is due must be sent in time.
+            // Requests that are due must be sent in time.
             Pace::Open(_) => sharpen_timers(),
         }
         Driver::connect(load).and_then(Driver::drive)
@@ -114,9 +114,9 @@ struct Driver {
     load: Load,
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    random: Random,
+    random: fastrand::Rng,
     idle: Vec<usize>,
-    /// When requests were due that wait for a connection.
+    /// The due times of requests that wait for a connection.
     due: VecDeque<Instant>,
     next_due: Instant,
 }
@@ -136,7 +136,7 @@ impl Driver {
         }
         let idle = (0..connections.len()).collect();
         let (due, next_due) = (VecDeque::new(), Instant::now());
-        Ok(Self { load, epoll, connections, random: Random::new(7), idle, due, next_due })
+        Ok(Self { load, epoll, connections, random: fastrand::Rng::with_seed(7), idle, due, next_due })
     }
 
     fn drive(mut self) -> io::Result<Outcome> {
@@ -154,7 +154,7 @@ impl Driver {
                 return Ok(outcome);
             }
             if now.saturating_duration_since(last_answer) > SILENCE_MAX {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the server answers no more"));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the server has stopped answering"));
             }
             self.send_what_is_due(now)?;
             let timeout = self.patience(now).min(end - now);
@@ -183,7 +183,7 @@ impl Driver {
         }
     }
 
-    /// How long nothing needs to be sent.
+    /// Returns how long nothing needs to be sent.
     fn patience(&self, now: Instant) -> Duration {
         match self.load.pace {
             Pace::Closed => Duration::from_secs(1),
@@ -202,7 +202,7 @@ impl Driver {
                 let gap = Duration::from_secs_f64(1.0 / rate.max(1.0));
                 while self.next_due <= now {
                     match self.idle.pop() {
-                        // The connection was free: that we come late is our own wait, not the server's.
+                        // The connection was free: the delay is this thread's, not the server's.
                         Some(index) => self.send(index, Instant::now())?,
                         None => self.due.push_back(self.next_due),
                     }
@@ -214,12 +214,12 @@ impl Driver {
     }
 
     fn send(&mut self, index: usize, since: Instant) -> io::Result<()> {
-        let request = &self.load.requests[self.random.below(self.load.requests.len() as u64) as usize];
+        let request = &self.load.requests[self.random.usize(..self.load.requests.len())];
         let connection = &mut self.connections[index];
         connection.since = Some(since);
         connection.have = 0;
         let mut rest = &request[..];
-        // The socket's buffer is empty and takes any request at once; a full one is waited for here.
+        // The socket's buffer is empty and accepts any request at once; if it is full, this thread waits.
         while !rest.is_empty() {
             match connection.stream.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -232,13 +232,13 @@ impl Driver {
         Ok(())
     }
 
-    /// Reads what there is; when the answer is whole, since when its request counts.
+    /// Reads the available bytes. When the response is complete, returns the start time of its latency.
     fn receive(&mut self, index: usize) -> io::Result<Option<Instant>> {
         let framing = self.load.framing;
         let connection = &mut self.connections[index];
         if connection.have == connection.buffer.len() {
             if connection.have >= ANSWER_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer does not end"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a response does not end"));
             }
             connection.buffer.resize(connection.have * 2, 0);
         }

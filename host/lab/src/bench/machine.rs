@@ -1,12 +1,12 @@
-//! The machine that the figures are of.
+//! The machine that was measured.
 
 use serde::Serialize;
 use std::fs;
 
-/// What stands above every report.
+/// The head of every report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
-    /// The processor's own name.
+    /// The model of the processor.
     pub processor: String,
     /// Cores that this process may use.
     pub cores: usize,
@@ -19,7 +19,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine.
+    /// Returns this machine.
     pub fn this() -> Self {
         let field = |file: &str, key: &str| {
             let text = fs::read_to_string(file).unwrap_or_default();

@@ -1,19 +1,19 @@
-//! What a measurement yields: a figure, and what it is compared with.
+//! A measurement: a figure, and its comparisons.
 
 use serde::Serialize;
 
-/// A figure as several rounds gave it, in their order.
+/// The figures of several rounds, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Figures(Vec<f64>);
 
 impl Figures {
-    /// The median round's.
+    /// Returns the median.
     pub fn median(&self) -> f64 {
         median(&self.0)
     }
 
-    /// How often this is the other. Of figures that were taken in the same rounds it is the median of the rounds' ratios: what
-    /// the machine does besides comes and goes in seconds, and meets the two of a round alike.
+    /// Returns the ratio to a peer. For figures of the same rounds it is the median of the rounds' ratios: other work on the
+    /// machine comes and goes in seconds, and affects both figures of a round alike.
     fn over(&self, peer: &Self) -> Option<f64> {
         if self.0.len() == peer.0.len() && peer.0.iter().all(|peer| *peer > 0.0) {
             let ratios: Vec<_> = self.0.iter().zip(&peer.0).map(|(own, peer)| own / peer).collect();
@@ -35,77 +35,77 @@ impl From<&[f64]> for Figures {
     }
 }
 
-/// A comparison with its target.
+/// A comparison, with its target.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// What the figure is compared with.
     pub with: String,
-    /// Its figure, in the measurement's unit; `None` when it could not be measured.
+    /// The peer's figure, in the measurement's unit; `None` when it could not be measured.
     pub peer: Option<f64>,
     /// The measurement's figure over the peer's: the median of the rounds' ratios.
     pub ratio: Option<f64>,
-    /// The target in words.
+    /// The target as text.
     pub target: String,
-    /// Whether it is met; `None` when there is nothing to compare with, or no target.
+    /// Whether the target is met; `None` without a peer or a target.
     pub met: Option<bool>,
 }
 
 /// One line of the table of targets.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
-    /// Its name, as `--only` takes it.
+    /// Its name for `--only`.
     pub name: &'static str,
-    /// The work in words.
+    /// A description of the work.
     pub work: String,
-    /// The unit of every figure in it.
+    /// The unit of its figures.
     pub unit: &'static str,
-    /// What the product reaches; the median of the rounds.
+    /// The product's figure: the median of the rounds.
     pub value: Option<f64>,
     #[serde(skip)]
     rounds: Figures,
-    /// Beside what.
+    /// The comparisons.
     pub comparisons: Vec<Comparison>,
-    /// What a reader should know besides: latencies, what is missing and why.
+    /// Further information: latencies, and what is missing and why.
     pub notes: Vec<String>,
 }
 
 // === impl Measurement ===
 
 impl Measurement {
-    /// A measurement without comparisons yet.
+    /// Returns a measurement without comparisons.
     pub fn new(name: &'static str, work: impl Into<String>, unit: &'static str, value: impl Into<Figures>) -> Self {
         let rounds = value.into();
         let value = Some(rounds.median());
         Self { name, work: work.into(), unit, value, rounds, comparisons: Vec::new(), notes: Vec::new() }
     }
 
-    /// One that could not be made.
+    /// Returns a measurement that could not be made.
     pub fn failed(name: &'static str, why: impl std::fmt::Display) -> Self {
         let notes = vec![format!("not measured: {why}")];
         let (work, rounds) = (name.replace('_', " "), Figures::default());
         Self { name, work, unit: "", value: None, rounds, comparisons: Vec::new(), notes }
     }
 
-    /// Adds a peer that the figure should be at least `factor` times of.
+    /// Adds a peer, and the target of at least `factor` times its figure.
     pub fn at_least(mut self, factor: f64, with: &str, peer: Option<Figures>) -> Self {
         let target = if factor < 1.0 { format!(">= {:.0}%", factor * 100.0) } else { format!(">= {factor}x") };
         self.compare(with, peer, target, |ratio| Some(ratio >= factor));
         self
     }
 
-    /// Adds a peer that the figure should be at most `factor` times of.
+    /// Adds a peer, and the target of at most `factor` times its figure.
     pub fn at_most(mut self, factor: f64, with: &str, peer: Option<Figures>) -> Self {
         self.compare(with, peer, format!("<= {factor}x"), |ratio| Some(ratio <= factor));
         self
     }
 
-    /// Adds a peer that is shown without a target.
+    /// Adds a peer without a target.
     pub fn beside(mut self, with: &str, peer: Option<Figures>) -> Self {
         self.compare(with, peer, "-".to_owned(), |_| None);
         self
     }
 
-    /// Adds a bound in the figure's own unit.
+    /// Adds a bound in the figure's unit.
     pub fn bounded(mut self, bound: f64) -> Self {
         let met = self.value.map(|value| value <= bound);
         let target = format!("<= {bound} {}", self.unit);
@@ -126,7 +126,7 @@ impl Measurement {
     }
 }
 
-/// The middle one of some figures; 0 of none.
+/// Returns the median of some figures; 0 for none.
 pub fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comparison_says_whether_its_target_is_met() {
+    fn a_comparison_shows_whether_its_target_is_met() {
         let row = Measurement::new("x", "x", "1/s", 150.0)
             .at_least(0.75, "floor", Some(200.0.into()))
             .at_least(2.0, "peer", Some(100.0.into()))

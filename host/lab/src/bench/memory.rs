@@ -5,7 +5,7 @@ use crate::bench::{data::Rows, failure::Failure, measurement::Measurement, names
 /// What a row may cost beyond its key and values, in bytes.
 const OVERHEAD_MAX: f64 = 400.0;
 
-/// Memory per row of an edge that holds the large view, less that of an edge that holds nothing.
+/// Measures the memory per row of an edge with the large view, without the memory of an empty edge.
 pub fn measure(stand: &Stand, edge: usize, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
     let empty = Stand::start(&[None])?;
     empty.catch_up()?;

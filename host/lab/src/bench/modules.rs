@@ -1,4 +1,4 @@
-//! Reads through the `delay_risk` module, by a warm and by a fresh instance, beside the floor.
+//! Reads through the `delay_risk` module, in a warm and in a fresh instance, beside the floor.
 
 use crate::bench::{
     Args,
@@ -11,13 +11,13 @@ use crate::bench::{
     stand::{Stand, answer_to},
 };
 
-/// What an edge's file says for a fresh instance for each call.
+/// The configuration of an edge with a fresh instance for each call.
 const FRESH: &str = "[modules]\ninstances = \"fresh\"\n";
 
-/// How long a module may take to be ready at an edge that has just got it.
+/// How long a module may take to become ready at an edge.
 const READY_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Measures what is asked for of the two.
+/// Makes the requested ones of both measurements.
 pub fn measure(args: &Args, stand: &mut Stand, effort: Effort, out: &mut Vec<Measurement>) {
     let wanted: Vec<_> =
         [names::MODULE_WARM, names::MODULE_FRESH].into_iter().filter(|name| args.wants(name)).collect();

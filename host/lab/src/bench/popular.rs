@@ -1,71 +1,36 @@
-//! Pseudo-random numbers that are the same in every run, and the Zipf distribution of popular keys.
+//! Keys of which a few are far more popular than the others.
 
-/// A splitmix64 sequence.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
+use crate::bench::failure::Failure;
+use rand::{SeedableRng as _, rngs::SmallRng};
+use rand_distr::{Distribution as _, Zipf};
 
-impl Random {
-    /// The sequence of this seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number.
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// The next number below a bound.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next_u64() % bound.max(1)
-    }
-
-    /// The next number in [0, 1).
-    pub fn unit(&mut self) -> f64 {
-        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// Zipf-distributed keys. Their ranks are scattered, so that popular keys do not lie side by side.
+#[derive(Debug)]
+pub struct Popular {
+    keys: u64,
+    ranks: Zipf<f64>,
+    random: SmallRng,
 }
 
-/// Zipf-distributed ranks by the method of Gray et al. (SIGMOD 1994), as YCSB draws them. Ranks are scattered over the
-/// keys, so that popular keys do not lie side by side.
-#[derive(Clone, Debug)]
-pub struct Zipf {
-    items: u64,
-    theta: f64,
-    alpha: f64,
-    zeta: f64,
-    eta: f64,
-}
-
-impl Zipf {
-    /// Over this many items, with this exponent below 1.
-    pub fn new(items: u64, theta: f64) -> Self {
-        let zeta = |n: u64| (1..=n).map(|rank| (rank as f64).powf(-theta)).sum::<f64>();
-        let (zeta, zeta_2) = (zeta(items), zeta(2.min(items)));
-        let eta = (1.0 - (2.0 / items as f64).powf(1.0 - theta)) / (1.0 - zeta_2 / zeta);
-        Self { items, theta, alpha: 1.0 / (1.0 - theta), zeta, eta }
+impl Popular {
+    /// Returns the sequence of a seed over this many keys, with this exponent.
+    ///
+    /// # Errors
+    /// When there are no keys, or the exponent is negative.
+    pub fn new(keys: u64, exponent: f64, seed: u64) -> Result<Self, Failure> {
+        let ranks =
+            Zipf::new(keys as f64, exponent).map_err(|error| Failure::new("the distribution of keys", error))?;
+        Ok(Self { keys, ranks, random: SmallRng::seed_from_u64(seed) })
     }
 
-    /// The next item.
-    pub fn next(&self, random: &mut Random) -> u64 {
-        let scattered = |rank: u64| Random::new(rank).next_u64() % self.items;
-        scattered(self.rank(random))
+    /// Returns the next key.
+    pub fn next(&mut self) -> u64 {
+        fastrand::Rng::with_seed(self.rank()).u64(..self.keys)
     }
 
-    fn rank(&self, random: &mut Random) -> u64 {
-        let u = random.unit();
-        let uz = u * self.zeta;
-        if uz < 1.0 {
-            return 0;
-        }
-        if uz < 1.0 + 0.5_f64.powf(self.theta) {
-            return 1;
-        }
-        let rank = self.items as f64 * (self.eta * u - self.eta + 1.0).powf(self.alpha);
-        (rank as u64).min(self.items - 1)
+    /// The most popular rank is 1.
+    fn rank(&mut self) -> u64 {
+        self.ranks.sample(&mut self.random) as u64
     }
 }
 
@@ -75,11 +40,10 @@ mod tests {
 
     #[test]
     fn the_first_rank_is_as_popular_as_zipf_says() {
-        let zipf = Zipf::new(1_000, 0.99);
-        let mut random = Random::new(1);
-        let firsts = (0..100_000).filter(|_| zipf.rank(&mut random) == 0).count();
-        let expected = 100_000.0 / zipf.zeta;
+        let mut popular = Popular::new(1_000, 0.99, 1).unwrap();
+        let firsts = (0..100_000).filter(|_| popular.rank() == 1).count();
+        let expected = 100_000.0 / (1..=1_000).map(|rank| f64::from(rank).powf(-0.99)).sum::<f64>();
         assert!((firsts as f64 - expected).abs() < expected * 0.05, "{firsts} beside {expected}");
-        assert!((0..10_000).all(|_| zipf.next(&mut random) < 1_000));
+        assert!((0..10_000).all(|_| popular.next() < 1_000));
     }
 }

@@ -1,4 +1,4 @@
-//! Reads over Feast's door, beside the floor, Redis and Feast, in turns.
+//! Reads by Feast's protocol, in turns with the floor, Redis and Feast.
 
 use crate::bench::{
     data,
@@ -8,7 +8,7 @@ use crate::bench::{
     load::{self, Framing, Load, Pace},
     measurement::{Figures, Measurement, median},
     names,
-    random::{Random, Zipf},
+    popular::Popular,
     redis,
     requests::{VARIETY, feast_reads, uniform},
     session::Effort,
@@ -20,34 +20,34 @@ use std::{net::SocketAddr, sync::Arc};
 /// Connections of every read measurement.
 pub const CONNECTIONS: usize = 32;
 
-/// Requests per second of a run that Redis's own tool is given, as it is told a number and no time.
+/// The assumed rate of Redis's own tool, whose runs are set by a number of requests and not by a time.
 const OWN_TOOL_RATE: f64 = 75_000.0;
 
 /// Entities of a large read.
 const MANY: usize = 100;
 
-/// What several runs of one load gave.
+/// The results of several runs of one load.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    /// Answers per second, per run.
+    /// The answers per second of each run.
     pub rates: Vec<f64>,
     p50_us: Vec<f64>,
     p99_us: Vec<f64>,
 }
 
 impl Series {
-    /// Answers per second, round by round.
+    /// Returns the answers per second of each round.
     pub fn rate(&self) -> Figures {
         self.rates[..].into()
     }
 
-    /// The median run's latencies, in words.
+    /// Returns the latencies of the median run as text.
     pub fn latency(&self) -> String {
         format!("p50 {:.0} us, p99 {:.0} us", median(&self.p50_us), median(&self.p99_us))
     }
 }
 
-/// Runs the loads in turns, so that a slow minute of the machine meets all of them.
+/// Runs the loads in turns, so that a slow minute of the machine affects all of them.
 pub fn in_turns(loads: &[Load], rounds: usize) -> Result<Vec<Series>, Failure> {
     let mut series = vec![Series::default(); loads.len()];
     for _ in 0..rounds {
@@ -61,7 +61,7 @@ pub fn in_turns(loads: &[Load], rounds: usize) -> Result<Vec<Series>, Failure> {
     Ok(series)
 }
 
-/// A closed load of HTTP requests.
+/// Returns a load of HTTP requests at peak rate.
 pub fn http(address: SocketAddr, requests: &Arc<[Bytes]>, effort: Effort) -> Load {
     let requests = requests.clone();
     Load {
@@ -74,7 +74,7 @@ pub fn http(address: SocketAddr, requests: &Arc<[Bytes]>, effort: Effort) -> Loa
     }
 }
 
-/// One entity, ten features.
+/// Reads of one entity and ten features.
 pub fn one_entity(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 1));
     let edge = stand.edge_door(0)?;
@@ -100,13 +100,12 @@ pub fn one_entity(stand: &Stand, effort: Effort) -> Result<Measurement, Failure>
         .note(format!("edge {}; floor {}", series[1].latency(), series[0].latency()));
     row.notes.extend(redis.err().map(|why| format!("Redis not measured: {why}")));
     row.notes.extend(own_tool.err().map(|why| format!("redis-benchmark not measured: {why}")));
-    row.notes
-        .push("the target is held against the figure under the same load generator; decision 0009 says why".into());
+    row.notes.push("the target applies to the figure under the same load generator; see decision 0009".into());
     row.notes.extend(feast.err().map(|why| format!("feast serve not measured: {why}")));
     Ok(row)
 }
 
-/// The median of what Redis's own tool reports.
+/// Returns the median of what Redis's own tool reports.
 fn by_own_tool(redis: &redis::Peer, effort: Effort) -> Result<f64, Failure> {
     let requests = (effort.run.as_secs_f64() * OWN_TOOL_RATE) as u64;
     let rates: Result<Vec<_>, _> =
@@ -114,7 +113,7 @@ fn by_own_tool(redis: &redis::Peer, effort: Effort) -> Result<f64, Failure> {
     rates.map(|rates| median(&rates))
 }
 
-/// A hundred entities, ten features.
+/// Reads of a hundred entities and ten features.
 pub fn hundred_entities(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, MANY, VARIETY / 16, uniform(effort.rows, 2));
     let edge = stand.edge_door(0)?;
@@ -130,11 +129,10 @@ pub fn hundred_entities(stand: &Stand, effort: Effort) -> Result<Measurement, Fa
     Ok(row)
 }
 
-/// A hundred entities, ten features, many rows of which some are far more popular than others.
+/// Reads of a hundred entities and ten features from many rows, of which a few are far more popular than the others.
 pub fn zipf(stand: &Stand, edge: usize, effort: Effort) -> Result<Measurement, Failure> {
-    let zipf = Zipf::new(effort.rows_large, 0.99);
-    let mut random = Random::new(3);
-    let requests = feast_reads(data::WIDE, MANY, VARIETY, || zipf.next(&mut random));
+    let mut popular = Popular::new(effort.rows_large, 0.99, 3)?;
+    let requests = feast_reads(data::WIDE, MANY, VARIETY, || popular.next());
     let edge = stand.edge_door(edge)?;
     let floor = Floor::start(&answer_to(edge, &requests[0])?)?;
     let series = in_turns(&[http(floor.address, &requests, effort), http(edge, &requests, effort)], effort.rounds)?;

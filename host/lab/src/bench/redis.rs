@@ -1,4 +1,4 @@
-//! Redis 7 as a peer: MGET of the ten values that one read gives, under our own load and as Redis's own tool reports it.
+//! The peer Redis 7: MGET of the ten values of one read, under the same load generator and as Redis's own tool reports it.
 
 use crate::bench::{data, failure::Failure};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// Redis's own load generator, of the same package's family.
+/// Redis's own load generator.
 const OWN_TOOL: &str = "redis-benchmark";
 
 /// How many rows one batch of SETs loads.
@@ -28,7 +28,7 @@ impl Peer {
     /// Starts and loads it.
     ///
     /// # Errors
-    /// When there is no Redis here.
+    /// When Redis is not installed.
     pub fn start(rows: u64, ids: &[u64]) -> Result<Self, Failure> {
         let server = Redis::start()?;
         let mut stream = BufReader::new(TcpStream::connect(server.address)?);
@@ -57,11 +57,11 @@ impl Peer {
         Ok(Self { server, requests })
     }
 
-    /// Answers per second that Redis's own tool reports of the same work: as many connections, MGET of ten keys, each drawn
-    /// at random from the same rows' values.
+    /// Returns the answers per second that Redis's own tool reports for the same work: as many connections, and MGET of ten keys
+    /// that are drawn at random from the same rows' values.
     ///
     /// # Errors
-    /// When the tool is not here, or does not say.
+    /// When the tool is not installed, or its report is not as expected.
     pub fn own_tool_rate(&self, rows: u64, connections: usize, requests: u64) -> Result<f64, Failure> {
         let lacking = |why: &str| Failure::new(OWN_TOOL, why);
         let program =
@@ -73,11 +73,11 @@ impl Peer {
             .args(keys)
             .stdin(Stdio::null())
             .output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        own_rate(&said).ok_or_else(|| lacking(&format!("it said: {said}")))
+        let report = String::from_utf8_lossy(&output.stdout).into_owned();
+        own_rate(&report).ok_or_else(|| lacking(&format!("it printed: {report}")))
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub fn address(&self) -> std::net::SocketAddr {
         self.server.address
     }
@@ -87,15 +87,15 @@ fn key(id: u64, feature: usize) -> String {
     format!("bench_stats:{id}:f{feature}")
 }
 
-/// What Redis's own tool puts a number in the place of, of twelve digits and drawn anew for each key.
+/// The placeholder that Redis's own tool replaces by a random number of twelve digits, for each key anew.
 const OWN_DRAW: &str = "__rand_int__";
 
-/// A key as that tool makes them.
+/// Returns a key for that tool.
 fn own_key(id: &str, feature: usize) -> String {
     format!("bench_stats:{id}:own{feature}")
 }
 
-/// The answers per second in that tool's report: the second column of its last line.
+/// Returns the answers per second of that tool's report: the second column of its last line.
 fn own_rate(csv: &str) -> Option<f64> {
     let mut columns = csv.lines().last()?.split("\",\"");
     columns.next()?;
@@ -117,10 +117,10 @@ fn command(out: &mut Vec<u8>, words: &[&str]) {
     }
 }
 
-/// Whether these bytes are a whole array of bulk strings, none of them missing.
+/// Returns whether these bytes are a complete array of bulk strings, none of which is null.
 ///
 /// # Errors
-/// When they are something else.
+/// When they are another reply.
 pub fn is_whole(bytes: &[u8]) -> io::Result<bool> {
     let bad = || io::Error::new(io::ErrorKind::InvalidData, "Redis did not answer with values");
     let Some((count, mut rest)) = number(bytes, b'*').map_err(|()| bad())? else { return Ok(false) };
@@ -132,7 +132,7 @@ pub fn is_whole(bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The number of a line `<kind>NUMBER\r\n` and what follows; `None` while the line is not whole.
+/// Returns the number of a line `<kind>NUMBER\r\n` and what follows; `None` while the line is incomplete.
 fn number(bytes: &[u8], kind: u8) -> Result<Option<(usize, &[u8])>, ()> {
     let Some(end) = bytes.iter().take(24).position(|byte| *byte == b'\n') else {
         return if bytes.len() < 24 { Ok(None) } else { Err(()) };
@@ -152,12 +152,12 @@ mod tests {
         let answer = b"*2\r\n$3\r\n1.5\r\n$1\r\n2\r\n";
         assert!(is_whole(answer).unwrap());
         assert!((0..answer.len()).all(|end| !is_whole(&answer[..end]).unwrap()));
-        assert!(is_whole(b"*1\r\n$-1\r\n").is_err(), "a missing value is no value");
+        assert!(is_whole(b"*1\r\n$-1\r\n").is_err(), "a null value is an error");
         assert!(is_whole(b"-ERR no\r\n").is_err());
     }
 
     #[test]
-    fn the_own_tools_report_is_read() {
+    fn the_report_of_the_own_tool_is_parsed() {
         let head = "\"test\",\"rps\",\"avg_latency_ms\"\n";
         assert_eq!(own_rate(&format!("{head}\"MGET a b\",\"82690.19\",\"0.337\"\n")), Some(82_690.19));
         assert_eq!(own_rate(head), None);

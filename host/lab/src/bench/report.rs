@@ -1,17 +1,17 @@
-//! The table, for people and as JSON.
+//! The report, as a table for people and as JSON.
 
 use crate::bench::{machine::Machine, measurement::Measurement};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
-/// A whole run.
+/// A run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Of which machine.
+    /// The machine.
     pub machine: Machine,
-    /// Whether it was a brief run, whose figures show only that everything works.
+    /// Whether it was a brief run, whose figures mean nothing.
     pub quick: bool,
-    /// How long it took, in seconds.
+    /// Its duration in seconds.
     pub seconds: f64,
     /// The measurements.
     pub measurements: Vec<Measurement>,
@@ -24,7 +24,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.machine)?;
         if self.quick {
-            writeln!(f, "quick: brief runs over little data; the figures show that it works, not what it reaches")?;
+            writeln!(
+                f,
+                "quick: brief runs over little data, to check that everything works; the figures mean nothing"
+            )?;
         }
         writeln!(f)?;
         let rows: Vec<_> = self.measurements.iter().flat_map(lines).collect();
@@ -33,7 +36,7 @@ impl fmt::Display for Report {
             cells.chain([HEAD[column].len()]).max().unwrap_or(0)
         };
         let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
-        // A Markdown table: it reads well in a terminal too, and the README quotes it as it is.
+        // A Markdown table: it is readable in a terminal, and the README quotes it.
         write_row(f, &HEAD.map(str::to_owned), &widths)?;
         let dashes = widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>();
         writeln!(f, "| {} |", dashes.join(" | "))?;
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_says_so() {
+    fn a_peer_that_was_not_measured_is_reported_as_such() {
         let row = Measurement::new("read", "read", "1/s", 5_000.0).at_least(20.0, "feast", None);
         let [.., beside, ratio, _, met] = &lines(&row)[0];
         assert_eq!((beside.as_str(), ratio.as_str(), met.as_str()), ("feast: not measured", "-", "-"));

@@ -1,14 +1,14 @@
-//! Read requests as bytes.
+//! Read requests, as bytes.
 
-use crate::bench::{data, http_load, random::Random};
+use crate::bench::{data, http_load};
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
 
-/// How many different requests a load draws from: enough that no cache of the processor holds all of their rows.
+/// How many different requests a load draws from: so many that no cache of the processor holds all their rows.
 pub const VARIETY: usize = 4_096;
 
-/// Feast reads of this many entities each, which `next` draws.
+/// Returns Feast reads of this many entities each, drawn by `next`.
 pub fn feast_reads(view: &str, entities: usize, variety: usize, mut next: impl FnMut() -> u64) -> Arc<[Bytes]> {
     let features: Vec<_> = (0..data::FEATURES).map(|feature| format!("{view}:f{feature}")).collect();
     let request = |_| {
@@ -19,8 +19,8 @@ pub fn feast_reads(view: &str, entities: usize, variety: usize, mut next: impl F
     (0..variety).map(request).collect()
 }
 
-/// Ids below a bound, each as likely as the others.
+/// Returns a generator of ids below a bound, all equally likely.
 pub fn uniform(bound: u64, seed: u64) -> impl FnMut() -> u64 {
-    let mut random = Random::new(seed);
-    move || random.below(bound)
+    let mut random = fastrand::Rng::with_seed(seed);
+    move || random.u64(..bound)
 }

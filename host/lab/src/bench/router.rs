@@ -1,4 +1,4 @@
-//! Reads through `littoral router`, beside the same load through HAProxy with plain round-robin.
+//! Reads through `littoral router`, in turns with the same load through HAProxy with plain round-robin.
 
 use crate::bench::{
     data,
@@ -13,7 +13,7 @@ use crate::bench::{
 use littoral_provision::{Router, haproxy::Haproxy};
 use std::net::SocketAddr;
 
-/// Both edges in one region, so that both proxies spread over the same servers.
+/// Returns a topology with both edges in one region, so that both proxies use the same servers.
 fn topology(doors: &[SocketAddr]) -> String {
     let edges = doors.iter().enumerate();
     let edges: Vec<_> = edges.map(|(index, door)| format!("{{ name = \"e{index}\", door = \"{door}\" }}")).collect();
@@ -24,7 +24,7 @@ fn topology(doors: &[SocketAddr]) -> String {
     )
 }
 
-/// One entity, ten features, through each of the proxies and straight to an edge.
+/// Reads one entity and ten features through each of the proxies, and from an edge directly.
 pub fn measure(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 1));
     let doors: Vec<_> = stand.cluster.edges.iter().map(|edge| edge.ready.door).collect();
@@ -44,7 +44,7 @@ pub fn measure(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
     let mut row = Measurement::new(names::ROUTER, work, "reads/s", series[1].rate())
         .at_least(0.6, "haproxy round-robin", peer.map(crate::bench::reads::Series::rate))
         .note(format!(
-            "router {}; straight to an edge {:.0} reads/s, {}",
+            "router {}; directly from an edge {:.0} reads/s, {}",
             series[1].latency(),
             series[0].rate().median(),
             series[0].latency()

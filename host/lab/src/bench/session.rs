@@ -1,4 +1,4 @@
-//! One run of `littoral bench`: which measurements, on which stands, in which order.
+//! One run of `littoral bench`: its measurements and their stands, in order.
 
 use crate::bench::{
     Args, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules, names,
@@ -9,16 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long and how much.
+/// The extent of the measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// How often each figure is taken.
+    /// How often each figure is measured.
     pub rounds: usize,
-    /// How long each run is.
+    /// The duration of a run.
     pub run: Duration,
-    /// Rows of the small view.
+    /// The rows of the small view.
     pub rows: u64,
-    /// Rows of the large view.
+    /// The rows of the large view.
     pub rows_large: u64,
 }
 
@@ -32,10 +32,10 @@ impl Effort {
     }
 }
 
-/// Measures what is asked for and prints the report.
+/// Makes the requested measurements and prints the report.
 ///
 /// # Errors
-/// When something that was asked for could not be measured; everything else was.
+/// When a requested measurement could not be made; the report has all others.
 pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let started = Instant::now();
     let mut measurements = Vec::new();
@@ -58,7 +58,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure(format!("not measured: {failed}"))) }
 }
 
-/// What reads 10,000 rows.
+/// The measurements that read 10,000 rows.
 fn small(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     let mine = [names::READ_1X10, names::READ_100X10, names::TAIL, names::MODULE_WARM, names::MODULE_FRESH];
     with_stand(args, &mine, &[None], out, |stand, out| {
@@ -71,7 +71,7 @@ fn small(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     });
 }
 
-/// What goes through a proxy.
+/// The measurement through a proxy.
 fn routed(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     with_stand(args, &[names::ROUTER], &[None, None], out, |stand, out| {
         stand.load(data::STATS, false, effort.rows)?;
@@ -80,10 +80,10 @@ fn routed(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     });
 }
 
-/// What writes.
+/// The measurements that write.
 fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     let mine = [names::WRITE_ROWS, names::WRITE_BATCHES, names::VISIBLE];
-    // Writes are measured without an edge, as the bare loop has none; visibility then adds one.
+    // Writes are measured without an edge, because the bare loop has none; visibility adds one.
     with_stand(args, &mine, &[], out, |stand, out| {
         let rows = stand.load(data::STATS, false, effort.rows)?;
         take(args, names::WRITE_ROWS, out, || writes::single_rows(stand, rows, effort));
@@ -100,7 +100,7 @@ fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     }
 }
 
-/// What reads and holds 1,000,000 rows.
+/// The measurements with 1,000,000 rows.
 fn large(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     let mine = [names::READ_ZIPF, names::BOOTSTRAP, names::MEMORY];
     with_stand(args, &mine, &[], out, |stand, out| {
@@ -131,7 +131,7 @@ fn take(
     out.push(measure().unwrap_or_else(|failure| Measurement::failed(name, failure)));
 }
 
-/// Says on standard error what is being measured.
+/// Prints on standard error what is being measured.
 pub fn progress(name: &str) {
     // A closed standard error is no reason to stop.
     let _ = writeln!(std::io::stderr(), "[bench] {name}");
@@ -151,7 +151,7 @@ fn with_stand(
     progress("starting a leader and edges, loading rows");
     let outcome = Stand::start(edges).and_then(|mut stand| measure(&mut stand, out));
     if let Err(failure) = outcome {
-        // What was not reached failed for the same reason.
+        // The measurements that were not reached failed for the same reason.
         for name in wanted {
             if !out.iter().any(|row| row.name == name) {
                 out.push(Measurement::failed(name, &failure));

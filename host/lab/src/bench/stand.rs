@@ -1,4 +1,4 @@
-//! The product under measurement: a leader and its edges as processes, loaded through the leader's peer door.
+//! The product under measurement: a leader and its edges as processes, loaded through the leader's peer listener.
 
 use crate::bench::{data, failure::Failure};
 use littoral_feed::client::{self, CallClient, Connection};
@@ -28,15 +28,14 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 pub struct Stand {
     /// The processes.
     pub cluster: Cluster,
-    /// Where our own tasks run: one thread, as the servers need the cores, and one that is always there to answer the
-    /// connection's pings.
+    /// Runs the tasks of this process: one thread, as the servers need the cores, which always answers the connection's pings.
     pub runtime: Runtime,
-    /// Kept whole: a leader may take a feed that closes for the end of its peer.
+    /// Kept as a whole: a leader may consider a peer gone when its feed closes.
     connection: Connection,
 }
 
 impl Stand {
-    /// Starts a leader and this many edges, of this executable.
+    /// Starts a leader and these edges from this executable.
     ///
     /// # Errors
     /// When a process does not start.
@@ -54,7 +53,7 @@ impl Stand {
         Ok(Self { cluster, runtime, connection })
     }
 
-    /// Adds an edge and gives its place.
+    /// Adds an edge. Returns its index.
     ///
     /// # Errors
     /// When it does not start.
@@ -63,7 +62,7 @@ impl Stand {
         self.cluster.add_edge(config, Some(&executable)).map_err(|error| Failure::new("starting an edge", error))
     }
 
-    /// An edge's door.
+    /// Returns an edge's door.
     ///
     /// # Errors
     /// When there is no such edge.
@@ -72,12 +71,12 @@ impl Stand {
         Ok(edge.ready.door)
     }
 
-    /// Calls to the leader.
+    /// Returns a client for calls to the leader.
     pub fn calls(&self) -> CallClient {
         self.connection.calls.clone()
     }
 
-    /// The leader's own state.
+    /// Returns the leader's status.
     ///
     /// # Errors
     /// When it does not answer.
@@ -87,23 +86,23 @@ impl Stand {
             .map_err(|error| Failure::new("the leader's status", error))
     }
 
-    /// Makes a view and gives its number.
+    /// Creates a view. Returns its id.
     ///
     /// # Errors
-    /// When the leader refuses it.
+    /// When the leader rejects it.
     pub fn put_view(&self, name: &str, definition: &Value) -> Result<ViewId, Failure> {
         let mut client = self.cluster.leader.client();
         let made = client.put(&format!("/v1/views/{name}"), definition)?;
         if made.status != 200 {
-            return Err(Failure::new(format_args!("making view {name}"), made.text()));
+            return Err(Failure::new(format_args!("creating view {name}"), made.text()));
         }
         view_id(&mut client, name)
     }
 
-    /// Makes a bench view and loads the rows of ids 0 to `count`, and waits until every edge holds them.
+    /// Creates a bench view, loads the rows of ids 0 to `count`, and waits until every edge holds them.
     ///
     /// # Errors
-    /// When the leader refuses a write or an edge does not catch up.
+    /// When the leader rejects a write, or an edge does not catch up.
     pub fn load(&self, name: &str, wide: bool, count: u64) -> Result<data::Rows, Failure> {
         let definition = if wide { data::wide_view() } else { data::stats_view() };
         let rows = data::Rows { view: self.put_view(name, &definition)?, wide };
@@ -130,7 +129,7 @@ impl Stand {
     /// Waits until every edge has applied what the leader has.
     ///
     /// # Errors
-    /// When one does not.
+    /// When one does not in time.
     pub fn catch_up(&self) -> Result<(), Failure> {
         let head = self.leader_status()?.position;
         self.cluster.edges.iter().try_for_each(|edge| self.edge_reaches(edge, head.lsn.0))
@@ -151,7 +150,7 @@ impl Stand {
     }
 }
 
-/// The position that a status states.
+/// Returns the LSN of a status.
 pub fn position(status: &Value) -> Option<u64> {
     status["position"]["lsn"].as_u64()
 }
@@ -169,21 +168,21 @@ fn finish(
 fn view_id(client: &mut Client, name: &str) -> Result<ViewId, Failure> {
     let view = client.get(&format!("/v1/views/{name}"))?.json();
     let id = view["id"].as_u64().and_then(|id| u32::try_from(id).ok());
-    id.map(ViewId).ok_or_else(|| Failure::new(format_args!("the number of view {name}"), view))
+    id.map(ViewId).ok_or_else(|| Failure::new(format_args!("the id of view {name}"), view))
 }
 
-/// The executable whose `bench` this is.
+/// Returns this executable.
 ///
 /// # Errors
-/// When the system does not say.
+/// When the system does not know its path.
 pub fn executable() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::new("finding this executable", error))
 }
 
-/// What a server answers to one request, in full.
+/// Returns a server's complete response to one request.
 ///
 /// # Errors
-/// When it does not answer with 200.
+/// When its status is not 200.
 pub fn answer_to(address: std::net::SocketAddr, request: &[u8]) -> Result<Answer, Failure> {
     use std::io::Write as _;
     let mut stream = std::net::TcpStream::connect(address)?;

@@ -1,4 +1,4 @@
-//! Tail latency at half of the peak rate: requests come at their times, whether or not answers keep up.
+//! Tail latency at half of the peak rate: requests are sent at fixed times, whether or not answers keep up.
 
 use crate::bench::{
     data,
@@ -12,7 +12,7 @@ use crate::bench::{
     stand::{Stand, answer_to},
 };
 
-/// The p99 of reads of one entity at half of the edge's peak rate, beside the floor's at that rate.
+/// Measures the p99 of reads of one entity at half of the edge's peak rate, and the floor's at that rate.
 pub fn at_half_rate(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 4));
     let edge = stand.edge_door(0)?;

@@ -1,8 +1,8 @@
 //! From commit at the leader to visible at an edge, while 10,000 rows are written per second.
 //!
-//! Some of the writes are followed: once its acknowledgement is here, a read at the edge demands the write's freshness
-//! token and waits for it. What is reported is the time from the acknowledgement to that answer, the read's own round
-//! trip included; the time from the sending of the write stands in the notes.
+//! Some of the writes are followed: once such a write is acknowledged, a read at the edge demands its freshness token and waits.
+//! The report has the time from the acknowledgement to that answer, which includes the read's own round trip; the time from the
+//! sending of the write is in the notes.
 
 use crate::bench::{
     data::{self, Rows},
@@ -10,7 +10,6 @@ use crate::bench::{
     histogram::Latencies,
     measurement::{Measurement, median},
     names,
-    random::Random,
     session::Effort,
     stand::Stand,
 };
@@ -29,13 +28,13 @@ use tokio::{
 /// Writes per second.
 const RATE: u64 = 10_000;
 
-/// How often writes that are due are sent.
+/// How often due writes are sent.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Every which write is followed.
+/// Every how many writes one is followed.
 const FOLLOW_EVERY: u64 = 50;
 
-/// Readers that follow writes: so many that no write waits for one, also where each takes as long as a link between regions.
+/// Readers that follow writes: so many that no write waits for one, even over a link between regions.
 const FOLLOWERS: usize = 32;
 
 /// The bound on the p99, in milliseconds.
@@ -49,14 +48,14 @@ struct Followed {
     acknowledged: Instant,
 }
 
-/// Latencies of the writes that were followed.
+/// The latencies of the followed writes.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) from_commit: Latencies,
     pub(crate) from_sending: Latencies,
 }
 
-/// Measures several times and gives the median run's p99.
+/// Measures several times and returns the p99 of the median run.
 pub fn measure(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
     let edge = stand.edge_door(0)?;
     let (mut p50, mut p99, mut sending_p99, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
@@ -75,7 +74,7 @@ pub fn measure(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement,
     )))
 }
 
-/// Writes at a rate for a while, and follows some of the writes to an edge.
+/// Writes at a rate, and follows some of the writes to an edge.
 pub(crate) async fn follow(
     stand: &Stand,
     edge: SocketAddr,
@@ -118,7 +117,7 @@ async fn write_at_rate(
     rate: u64,
     followers: mpsc::Sender<Followed>,
 ) -> Result<(), Failure> {
-    let mut random = Random::new(5);
+    let mut random = fastrand::Rng::with_seed(5);
     let start = Instant::now();
     let mut writes = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
@@ -127,7 +126,7 @@ async fn write_at_rate(
         ticks.tick().await;
         let due = (start.elapsed().as_secs_f64() * rate as f64) as u64;
         for number in sent_count..due {
-            let (calls, id) = (stand.calls(), random.below(effort.rows));
+            let (calls, id) = (stand.calls(), random.u64(..effort.rows));
             let follower = number.is_multiple_of(FOLLOW_EVERY).then(|| followers.clone());
             writes.spawn(async move {
                 let request = rows.write([id].into_iter(), data::EVENT_TIME);
@@ -135,7 +134,7 @@ async fn write_at_rate(
                 let receipt = calls.write(request).await.map_err(|error| Failure::new("a write", error))?;
                 if let Some(follower) = follower {
                     let (token, acknowledged) = (receipt.token.to_string(), Instant::now());
-                    // The followers have ended only when one has failed, which is reported there.
+                    // The followers end early only when one fails, which is reported there.
                     let _ = follower.send(Followed { id, token, sent, acknowledged }).await;
                 }
                 Ok::<_, Failure>(())

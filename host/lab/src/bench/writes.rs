@@ -1,7 +1,7 @@
 //! Durable writes, beside a bare loop that appends the same bytes with the same number of fsyncs.
 //!
-//! Writers call the leader's peer door over loopback, as edges do that pass writes on. What the leader's log wrote and
-//! how often it synced is read from its own counters; the bare loop then does exactly that on the same file system.
+//! Writers call the leader's peer listener over loopback, like edges that forward writes. The leader's counters hold what its log
+//! wrote and how often it synced; the bare loop then does the same on the same file system.
 
 use crate::bench::{
     appends::{self, Appended},
@@ -12,7 +12,6 @@ use crate::bench::{
     load::{self, Framing, Load, Pace},
     measurement::{Figures, Measurement, median},
     names,
-    random::Random,
     session::Effort,
     stand::Stand,
 };
@@ -27,30 +26,29 @@ const CLIENTS: usize = 64;
 /// Rows of one batch.
 const BATCH: u64 = 1_000;
 
-/// Batches that the one writer has in flight: it sends the next while the last is made durable. More of them would share an
-/// fsync, and so would the bare loop's.
+/// The writer's batches in flight: it sends the next while the last is made durable. More would share an fsync, and so would the
+/// bare loop's.
 const BATCHES_IN_FLIGHT: usize = 2;
 
-/// How many different writes a writer draws from. They are made before the clock starts, as the bare loop's bytes are.
+/// How many different writes a writer draws from. Like the bare loop's bytes, they are created before the clock starts.
 const VARIETY: usize = 64;
 
-/// How the leader's counters are named among its metrics: bytes that its log wrote, and appends, each of which is one
-/// fsync.
+/// The leader's counters among its metrics: bytes that its log wrote, and appends, each with one fsync.
 const BYTES: &str = "littoral_leader_log_bytes_total";
 const SYNCS: &str = "littoral_leader_append_seconds_count";
 
-/// What one run of writers came to.
+/// The result of one run of writers.
 struct Run {
-    /// Rows per second, durable.
+    /// Durable rows per second.
     rate: f64,
-    /// Rows per second of the bare loop that did the same to the disk.
+    /// Rows per second of the bare loop.
     bare: f64,
     /// Rows per fsync.
     group: f64,
     latencies: Latencies,
 }
 
-/// 64 clients, one row each.
+/// Measures 64 clients with one row each.
 pub fn single_rows(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
     let runs = runs(stand, rows, effort, CLIENTS, 1)?;
     let http = over_http(stand, effort)?;
@@ -59,7 +57,7 @@ pub fn single_rows(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurem
         .note(format!("over HTTP at the leader's door (JSON): {http:.0} rows/s")))
 }
 
-/// One client, batches of 1,000 rows.
+/// Measures one client with batches of 1,000 rows.
 pub fn batches(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
     let runs = runs(stand, rows, effort, BATCHES_IN_FLIGHT, BATCH)?;
     let work = format!("durable writes: one client, batches of {BATCH} rows");
@@ -92,11 +90,11 @@ fn one_run(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64
     Ok(Run { rate: count / seconds, bare: count / bare_seconds, group: count / done.syncs.max(1.0), latencies })
 }
 
-/// What one writer sends.
+/// Returns the writes of one writer.
 fn drawn(rows: Rows, effort: Effort, writer: usize, batch: u64) -> Vec<WriteRequest> {
-    let mut random = Random::new(writer as u64);
+    let mut random = fastrand::Rng::with_seed(writer as u64);
     let write = |_| {
-        let first = random.below(effort.rows);
+        let first = random.u64(..effort.rows);
         rows.write((0..batch).map(|at| (first + at) % effort.rows), data::EVENT_TIME)
     };
     (0..VARIETY).map(write).collect()
@@ -115,7 +113,7 @@ async fn write_for(stand: &Stand, effort: Effort, writes: Vec<Vec<WriteRequest>>
                 && Instant::now() < end
             {
                 let sent = Instant::now();
-                // The next one is made ready while this one is away.
+                // The next one is prepared while this one is in flight.
                 let (written, ready) = tokio::join!(calls.write(write), async { writes.next() });
                 written.map_err(|error| Failure::new("a write", error))?;
                 latencies.record(sent.elapsed());
@@ -131,7 +129,7 @@ async fn write_for(stand: &Stand, effort: Effort, writes: Vec<Vec<WriteRequest>>
     Ok(all)
 }
 
-/// What the leader's log has done to its disk so far.
+/// Returns what the leader's log has done to its disk so far.
 fn appended(stand: &Stand) -> Result<Appended, Failure> {
     let metrics = stand.cluster.leader.client().get("/metrics")?.text();
     let value = |name: &str| {
@@ -142,12 +140,12 @@ fn appended(stand: &Stand) -> Result<Appended, Failure> {
     Ok(Appended { bytes: value(BYTES)?, syncs: value(SYNCS)? })
 }
 
-/// Rows per second of as many HTTP clients of the leader's door.
+/// Returns the rows per second of as many HTTP clients of the leader's door.
 fn over_http(stand: &Stand, effort: Effort) -> Result<f64, Failure> {
-    let mut random = Random::new(11);
+    let mut random = fastrand::Rng::with_seed(11);
     let path = format!("/v1/views/{}/rows", data::STATS);
     let request = |_| {
-        let id = random.below(effort.rows);
+        let id = random.u64(..effort.rows);
         let values: serde_json::Map<_, _> =
             (0..data::FEATURES).map(|feature| (format!("f{feature}"), json!(data::value(id, feature)))).collect();
         let row = json!({ "key": { "bench_id": id }, "values": values, "event_timestamp": "2026-01-01T00:00:00Z" });

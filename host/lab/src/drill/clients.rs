@@ -1,4 +1,4 @@
-//! Clients that read and write through the router for as long as the drill takes, and note down what they see.
+//! Clients that read and write through the router during the whole drill, and record the outcome of each request.
 
 use crate::drill::report::{Outcome, Sample};
 use crate::plain_http::Http;
@@ -19,19 +19,19 @@ pub const VIEW: &str = "drill";
 /// Readers and writers at once.
 const READERS: usize = 4;
 const WRITERS: usize = 2;
-/// How long each rests between two requests.
+/// The pause of a client between two requests.
 const READ_EVERY: Duration = Duration::from_millis(10);
 const WRITE_EVERY: Duration = Duration::from_millis(20);
-/// How long a client waits for a read, and for a write with its retries.
+/// How long a client waits for a read, and for a write including its retries.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// Reads ask for writes that were acknowledged so long ago: how fast news travels is measured elsewhere.
+/// Reads draw from the writes that were acknowledged at least so long ago: the bench measures how fast writes arrive.
 const READ_BEHIND: Duration = Duration::from_millis(1_000);
-/// Rows that every writer writes again and again, so that writes of two regions can meet.
+/// Rows that all writers update, so that writes of two regions can conflict.
 const SHARED_ROWS: u64 = 8;
 
-/// What all clients share.
+/// The state that all clients share.
 pub struct Load {
     began: Instant,
     router: String,
@@ -40,16 +40,16 @@ pub struct Load {
     concern: &'static str,
     next: AtomicU64,
     samples: Mutex<Vec<Sample>>,
-    /// Acknowledged writes: by number, when.
+    /// When each acknowledged write was acknowledged, by its number.
     acknowledged: Mutex<BTreeMap<u64, Instant>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// What clients have seen.
+/// What the clients have recorded.
 pub struct Seen {
     pub samples: Vec<Sample>,
-    /// Numbers of acknowledged writes, with the milliseconds since the drill began.
+    /// When each acknowledged write was acknowledged, in milliseconds since the drill began, by its number.
     pub acknowledged: BTreeMap<u64, u64>,
 }
 
@@ -77,14 +77,14 @@ impl Load {
         load
     }
 
-    /// Starts one more writer, straight to a leader, until it is stopped.
+    /// Starts one more writer, which sends to a leader directly until its token is cancelled.
     pub fn write_within(self: &Arc<Self>, leader: String) -> CancellationToken {
         let stop = self.stop.child_token();
         self.tasks.spawn(self.clone().write_on(leader, stop.clone()));
         stop
     }
 
-    /// Stops the clients and gives what they have seen.
+    /// Stops the clients and returns what they have recorded.
     pub async fn finish(&self) -> Seen {
         self.stop.cancel();
         self.tasks.close();
@@ -94,7 +94,7 @@ impl Load {
         Seen { samples: std::mem::take(&mut *self.samples.lock()), acknowledged }
     }
 
-    /// Numbers of the writes that were acknowledged by now.
+    /// Returns the numbers of the writes that are acknowledged so far.
     pub fn acknowledged(&self) -> Vec<u64> {
         self.acknowledged.lock().keys().copied().collect()
     }
@@ -133,7 +133,7 @@ impl Load {
         }
     }
 
-    /// A write that was acknowledged some time ago.
+    /// Draws a write that was acknowledged some time ago.
     fn old_enough(&self, draw: u64) -> Option<u64> {
         let acknowledged = self.acknowledged.lock();
         let old = acknowledged.iter().take_while(|(_, at)| at.elapsed() >= READ_BEHIND).count();
@@ -147,7 +147,7 @@ impl Load {
         while stop.run_until_cancelled(tokio::time::sleep(WRITE_EVERY)).await.is_some() {
             let number = self.next.fetch_add(1, Relaxed);
             let shared = -1 - (number % SHARED_ROWS) as i64;
-            // Said, so that a repeated write is the same write to who has taken it already.
+            // Explicit, so that a retry carries the same event time as the first attempt.
             let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             let row = |id: i64| json!({ "key": { "id": id }, "values": { "number": number }, "event_timestamp": at });
             let body = json!({ "rows": [row(number as i64), row(shared)] });
@@ -172,7 +172,7 @@ impl Load {
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
             }
-            // One that was broken off by the drill's end says nothing.
+            // A write that the end of the drill has interrupted has no outcome.
             if outcome != Outcome::Failed || !self.stop.is_cancelled() {
                 self.note(sent, true, outcome);
             }

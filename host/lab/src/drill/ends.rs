@@ -1,4 +1,4 @@
-//! What the leaders hold: whether they have each other's records, which writes are there, and whether all rows are the same.
+//! The state of the leaders: whether they have each other's records, which writes they hold, and whether their rows are equal.
 
 use super::clients::VIEW;
 use crate::{failure::Failure, local::Regions, target};
@@ -11,20 +11,20 @@ use std::{
 
 /// Rows of one page.
 const PAGE: usize = 10_000;
-/// How often leaders are asked.
+/// How often leaders are polled.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// A leader's door.
+/// Returns a client of a leader's door.
 pub fn leader(regions: &Regions, name: Name) -> Result<Client, Failure> {
     target::client(&regions.leader_url(name))
 }
 
-/// A leader's state.
+/// Returns a leader's status.
 pub async fn status(regions: &Regions, name: Name) -> Result<NodeStatus, Failure> {
     leader(regions, name)?.status().await.map_err(target::failed)
 }
 
-/// Waits until a leader has everything that the watermark says; false when it had not in time.
+/// Waits until a leader has applied everything that the watermark names. Returns false when it has not in time.
 pub async fn has_all(regions: &Regions, name: Name, wanted: &Watermark, patience: Duration) -> bool {
     let begun = Instant::now();
     loop {
@@ -38,12 +38,12 @@ pub async fn has_all(regions: &Regions, name: Name, wanted: &Watermark, patience
     }
 }
 
-/// Waits until all these leaders have each other's records; false when they had not in time.
+/// Waits until all these leaders have each other's records. Returns false when they have not in time.
 pub async fn level(regions: &Regions, names: &[Name], patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     let mut wanted = Watermark::default();
     for name in names {
-        // One that is just starting answers later.
+        // A leader that is still starting answers later.
         let status = loop {
             match status(regions, *name).await {
                 Ok(status) => break status,
@@ -63,12 +63,12 @@ pub async fn level(regions: &Regions, names: &[Name], patience: Duration) -> boo
     true
 }
 
-/// Every row of the drill's view that a leader holds, by key.
+/// Returns the rows of the drill's view that a leader holds, by key.
 pub async fn rows(regions: &Regions, name: Name) -> Result<Vec<HeldRow>, Failure> {
     rows_at(&leader(regions, name)?).await
 }
 
-/// Every row of the drill's view that a node holds, by key.
+/// Returns the rows of the drill's view that a node holds, by key.
 pub async fn rows_at(client: &Client) -> Result<Vec<HeldRow>, Failure> {
     let (mut rows, mut cursor) = (Vec::new(), None::<String>);
     loop {
@@ -81,13 +81,13 @@ pub async fn rows_at(client: &Client) -> Result<Vec<HeldRow>, Failure> {
     }
 }
 
-/// The numbers of the writes that a leader holds.
+/// Returns the numbers of the writes that a leader holds.
 pub async fn numbers(regions: &Regions, name: Name) -> Result<BTreeSet<u64>, Failure> {
     let rows = rows(regions, name).await?;
     Ok(rows.iter().filter_map(|row| row.key.get("id")?.as_u64()).collect())
 }
 
-/// Whether all these leaders hold the same rows, whatever number each log gives them.
+/// Returns whether all these leaders hold the same rows; LSNs, which differ from log to log, are not compared.
 pub async fn equal(regions: &Regions, names: &[Name]) -> Result<bool, Failure> {
     let mut first: Option<Vec<HeldRow>> = None;
     for name in names {

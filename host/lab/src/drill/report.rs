@@ -1,4 +1,4 @@
-//! What a drill has shown: what happened when, what clients saw, and whether that is what the topology promises.
+//! The report of a drill: its events, what clients experienced, and whether the topology's objectives were met.
 
 mod html;
 mod judge;
@@ -12,115 +12,115 @@ pub use text::text;
 
 use serde::Serialize;
 
-/// A moment of a drill that people want to know of.
+/// An event of a drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// Milliseconds since the drill began.
     pub at_ms: u64,
-    /// What kind of moment.
+    /// Its kind.
     pub kind: Kind,
-    /// In words.
+    /// Its description.
     pub what: String,
 }
 
-/// Kinds of moments.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Something was broken on purpose.
     Fault,
-    /// The router has seen it.
+    /// The router has detected it.
     Detection,
-    /// It was decided what to do.
+    /// The response was decided.
     Decision,
-    /// A region was made active.
+    /// A region or a member was promoted.
     Promotion,
-    /// What was broken was mended.
+    /// The fault was repaired.
     Repair,
-    /// Everything is as before.
+    /// All doors are usable again.
     Normal,
     /// Anything else.
     Note,
 }
 
-/// What clients have measured and the end has shown.
+/// What clients measured, and what the comparison at the end found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
-    /// From the fault until the router had seen it, in milliseconds.
+    /// From the fault until the router had detected it, in milliseconds.
     pub detection_ms: Option<u64>,
-    /// From the fault until it was decided what to do.
+    /// From the fault until the response was decided.
     pub decision_ms: Option<u64>,
-    /// From the fault until another region was made active.
+    /// From the fault until another region or member was promoted.
     pub promotion_ms: Option<u64>,
-    /// From the fault until a read was answered that was sent after it.
+    /// From the fault to the first answer of a read that was sent after it.
     pub first_good_read_ms: Option<u64>,
-    /// From the fault until a write was acknowledged that was sent after it.
+    /// From the fault to the first acknowledgement of a write that was sent after it.
     pub first_good_write_ms: Option<u64>,
-    /// From the repair until everything was as before.
+    /// From the repair until all doors were usable again.
     pub back_to_normal_ms: Option<u64>,
-    /// Reads that were sent.
+    /// Reads sent.
     pub reads: u64,
-    /// Of those, not answered well within the client's patience.
+    /// Reads without an answer within the client's patience.
     pub reads_failed: u64,
-    /// Of those, answered without a write that had been acknowledged and that only the lost region has.
+    /// Reads whose answer lacked an acknowledged write that only the lost region has.
     pub reads_behind: u64,
-    /// Of those, staler than the objective allows.
+    /// Reads whose answer was staler than the objective allows.
     pub reads_too_stale: u64,
-    /// The stalest answer, in milliseconds.
+    /// The greatest staleness of an answer, in milliseconds.
     pub staleness_ms_max: u64,
-    /// The slowest in a hundred reads before the fault, in milliseconds.
+    /// The 99th percentile of read latencies before the fault, in milliseconds.
     pub read_p99_ms_before: f64,
-    /// The slowest in a hundred reads while something was broken, in milliseconds.
+    /// The 99th percentile of read latencies during the fault, in milliseconds.
     pub read_p99_ms_during: f64,
-    /// Writes that were sent.
+    /// Writes sent.
     pub writes: u64,
-    /// Of those, acknowledged.
+    /// Writes acknowledged.
     pub writes_acknowledged: u64,
-    /// Of those, not acknowledged within the client's patience.
+    /// Writes not acknowledged within the client's patience.
     pub writes_failed: u64,
-    /// Acknowledged writes that no region has any more at the end, by their sequence numbers.
+    /// The sequence numbers of acknowledged writes that no region has in the end.
     pub writes_lost: Vec<u64>,
-    /// Acknowledged writes that only the lost region had until it came back.
+    /// Acknowledged writes that only the lost region had until it returned.
     pub writes_late: u64,
-    /// Writes that lost against another region's.
+    /// Conflicts between writes of two regions.
     pub conflicts: u64,
-    /// Whether every region holds the same rows at the end.
+    /// Whether all regions hold the same rows in the end.
     pub equal_everywhere: bool,
-    /// What only this drill looks at.
+    /// The checks of this drill alone.
     pub checks: Vec<Check>,
 }
 
-/// Something that must never have happened.
+/// A check that must not have failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// What must not happen.
     pub name: &'static str,
-    /// How often it has.
+    /// How often it happened.
     pub missed: u64,
 }
 
 /// A drill's report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// Which drill.
+    /// The drill's name.
     pub drill: String,
     /// The topology's name.
     pub topology: String,
-    /// How the regions were kept apart.
+    /// How the regions were separated.
     pub network: String,
-    /// What the schedule was drawn from.
+    /// The seed of all random choices.
     pub seed: u64,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
-    /// What happened, in order.
+    /// The events in order.
     pub events: Vec<Event>,
-    /// What was measured.
+    /// The measurements.
     pub figures: Figures,
-    /// Each objective and what became of it.
+    /// The objectives with their verdicts.
     pub objectives: Vec<Objective>,
-    /// Whether all were reached.
+    /// Whether all objectives were met.
     pub passed: bool,
-    /// What clients did, for the picture.
+    /// The clients' requests, for the diagram.
     #[serde(skip)]
     pub samples: Vec<Sample>,
 }

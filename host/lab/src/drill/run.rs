@@ -1,4 +1,4 @@
-//! One drill from its beginning to its report.
+//! One drill, from its start to its report.
 
 mod clock;
 mod damage;
@@ -30,36 +30,36 @@ use std::{
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Undisturbed time at the end.
 const COOL_DOWN: Duration = Duration::from_secs(1);
-/// How long the router may take to see something.
+/// How long the router may take to detect something.
 const NOTICE_MAX: Duration = Duration::from_secs(10);
 /// How long regions may take to have each other's records again.
 const LEVEL_MAX: Duration = Duration::from_secs(60);
-/// A loss is acted on when it is seen for so long: a region that stumbles is not given up.
+/// How long a loss must last before the response, so that a region with a short disturbance stays active.
 const SURE_AFTER: Duration = Duration::from_millis(300);
-/// The shares by which traffic comes back, in a hundred, and how long each is watched.
+/// The percentages by which traffic returns, and how long each is held.
 const BACK_BY: [u8; 3] = [10, 50, 100];
 const BACK_STEP: Duration = Duration::from_millis(500);
 
-/// Until a write is acknowledged again with the aggressive lease.
+/// The objective for the first acknowledged write with the aggressive lease, in milliseconds.
 const AGGRESSIVE_MS_MAX: u64 = 1_000;
 
-/// What is to be run.
+/// The drill to run.
 pub struct Order {
     pub drill: Drill,
     pub topology: Topology,
     pub seed: u64,
     /// Where the nodes keep their data and logs.
     pub data_dir: PathBuf,
-    /// Whether each region is to run in a network of its own, where this host allows it.
+    /// Whether each region runs in a network namespace of its own, where this host allows it.
     pub apart: bool,
     /// The times of the leases of regions with members.
     pub lease: Profile,
 }
 
-/// Runs a drill. `told` hears of each event as it happens.
+/// Runs a drill. `note` is called with each event when it happens.
 ///
 /// # Errors
-/// When the cluster cannot be started, or the topology lacks what the drill breaks. What the drill shows is no error.
+/// When the cluster cannot be started, or the topology lacks what the drill breaks. A missed objective is not an error.
 pub async fn carry_out(order: Order, note: impl FnMut(&Event)) -> Result<Report, Failure> {
     let scenario = order.drill.scenario();
     let began = Instant::now();
@@ -114,13 +114,13 @@ impl<T: FnMut(&Event)> Running<T> {
         self.regions.topology.regions.iter().map(|region| region.name).collect()
     }
 
-    /// The region that is broken: where the clients are.
+    /// Returns the region that is broken, in which the clients are.
     fn victim(&self) -> Result<Name, Failure> {
         let active = self.regions.topology.regions.iter().find(|region| region.role == Role::Active);
         active.map(|region| region.name).ok_or_else(|| Failure::usage("the topology has no active region"))
     }
 
-    /// The region that is promoted.
+    /// Returns the region that is promoted.
     fn standby(&self) -> Result<Name, Failure> {
         let standby = self.regions.topology.regions.iter().find(|region| region.role == Role::Standby);
         standby.map(|region| region.name).ok_or_else(|| {
@@ -139,13 +139,13 @@ impl<T: FnMut(&Event)> Running<T> {
         let load = Load::start(self.began, router, victim.to_string(), self.scenario.concern);
         tokio::time::sleep(WARM_UP).await;
         if self.scenario.fault == Fault::Clock {
-            self.bear_with(victim, &names).await?;
+            self.tolerate(victim, &names).await?;
         }
 
         let mut fault_ms = self.began.elapsed().as_millis() as u64;
         let within = self.break_it(victim, &load).await?;
-        if matches!(self.scenario.fault, Fault::Ways | Fault::WaysWithWriters) {
-            // What was answered while links were being taken down is no answer after the fault.
+        if matches!(self.scenario.fault, Fault::Links | Fault::LinksWithWriters) {
+            // Answers that came while the links were being taken down do not count as answers after the fault.
             fault_ms = self.began.elapsed().as_millis() as u64;
         }
         let broken = Instant::now();
@@ -153,11 +153,11 @@ impl<T: FnMut(&Event)> Running<T> {
             Fault::Nothing => {}
             Fault::Clock => self.see_refusal(&names).await?,
             _ => {
-                let is_seen = |view: &serde_json::Value| watcher::unwell(view, Some(victim.as_str())) > 0;
+                let is_seen = |view: &serde_json::Value| watcher::unusable(view, Some(victim.as_str())) > 0;
                 if watcher.until(NOTICE_MAX.min(self.scenario.broken), is_seen).await {
-                    self.note(Kind::Detection, "the router has seen it");
+                    self.note(Kind::Detection, "the router has detected it");
                 } else {
-                    self.note(Kind::Note, "the router goes on as before");
+                    self.note(Kind::Note, "the router has detected nothing");
                 }
             }
         }
@@ -171,14 +171,14 @@ impl<T: FnMut(&Event)> Running<T> {
         let repair_ms = self.mend(victim).await?;
         let level = ends::level(&self.regions, &names, LEVEL_MAX).await;
         if !level {
-            self.note(Kind::Note, "the regions do not have each other's records in time");
+            self.note(Kind::Note, "the regions did not catch up with each other in time");
         }
         self.checks.push(Check { name: "regions that do not catch up by themselves", missed: u64::from(!level) });
         if let Some(promoted) = promoted {
             self.fail_back(victim, promoted).await?;
         }
-        let whole = watcher.until(NOTICE_MAX, |view| watcher::unwell(view, None) == 0).await;
-        self.note(Kind::Normal, if whole { "everything is as before" } else { "some doors are still not well" });
+        let whole = watcher.until(NOTICE_MAX, |view| watcher::unusable(view, None) == 0).await;
+        self.note(Kind::Normal, if whole { "all doors are usable again" } else { "some doors are still not usable" });
         let normal_ms = self.began.elapsed().as_millis() as u64;
         tokio::time::sleep(COOL_DOWN).await;
 
@@ -198,7 +198,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(self.report(figures, seen))
     }
 
-    /// The view, everywhere, before clients come.
+    /// Creates the view, and waits until every region has it and every door is usable.
     async fn prepare(&mut self, names: &[Name], router: &str) -> Result<(), Failure> {
         let home = names.first().copied().ok_or_else(|| Failure::usage("the topology has no region"))?;
         let view = json!({
@@ -210,14 +210,14 @@ impl<T: FnMut(&Event)> Running<T> {
         let http = Http::new();
         http.put(&url, &view).await?.json()?;
         if !ends::level(&self.regions, names, LEVEL_MAX).await {
-            return Err(Failure::refused("the regions do not take each other's records; see the nodes' logs"));
+            return Err(Failure::refused("the regions do not replicate each other's records; see the nodes' logs"));
         }
-        let well = Watcher::new(router).until(NOTICE_MAX, |view| watcher::unwell(view, None) == 0).await;
+        let well = Watcher::new(router).until(NOTICE_MAX, |view| watcher::unusable(view, None) == 0).await;
         if !well {
-            return Err(Failure::refused("not every node came to be healthy for the router; see the nodes' logs"));
+            return Err(Failure::refused("the router does not find every node usable; see the nodes' logs"));
         }
         let count = names.len();
-        self.note(Kind::Note, self.regions.place.in_words());
+        self.note(Kind::Note, self.regions.place.describe());
         self.note(Kind::Note, format!("{count} regions run; clients in '{}' read and write", self.victim()?));
         Ok(())
     }
@@ -238,31 +238,34 @@ impl<T: FnMut(&Event)> Running<T> {
                 }
             }
             Fault::Region => {
-                self.note(Kind::Fault, format!("region '{victim}' is lost: its leader and its edges are killed"));
+                self.note(Kind::Fault, format!("region '{victim}' is killed: its leader and its edges"));
                 self.regions.kill(victim).await;
             }
-            Fault::Ways | Fault::WaysWithWriters => {
-                self.note(Kind::Fault, format!("region '{victim}' is parted from everything; it lives"));
-                self.regions.part(victim)?;
-                if self.scenario.fault == Fault::WaysWithWriters {
+            Fault::Links | Fault::LinksWithWriters => {
+                self.note(Kind::Fault, format!("region '{victim}' is partitioned from the others and the router"));
+                self.regions.partition(victim)?;
+                if self.scenario.fault == Fault::LinksWithWriters {
                     return Ok(Some(load.write_within(self.regions.leader_url(victim))));
                 }
             }
             Fault::Slow(longer) => {
                 let ms = longer.as_millis();
-                self.note(Kind::Fault, format!("all ways to and from region '{victim}' take {ms} ms longer, each way"));
+                self.note(
+                    Kind::Fault,
+                    format!("all links to and from region '{victim}' take {ms} ms longer in each direction"),
+                );
                 self.regions.slow(victim, longer);
             }
             Fault::Clock => return self.set_wrong(victim, load),
             Fault::Log => self.damage_log(victim).await?,
             Fault::Nothing | Fault::Leader(_) => {
-                self.note(Kind::Fault, format!("region '{victim}' is to be given up in order"));
+                self.note(Kind::Fault, format!("region '{victim}' is about to be drained"));
             }
         }
         Ok(None)
     }
 
-    /// The edges that are lost: of a zone, or one of them; which one the seed says.
+    /// Returns the edges that are lost: one, which the seed decides, or all of its zone.
     fn chosen_edges(&self, victim: Name) -> Result<Vec<String>, Failure> {
         let all = self.regions.edges_of(victim, None);
         let one = all.get((self.seed % all.len().max(1) as u64) as usize);
@@ -272,7 +275,7 @@ impl<T: FnMut(&Event)> Running<T> {
         }
         let edges = self.regions.region(victim).map(|region| &region.edges[..]).unwrap_or_default();
         let zone = edges.iter().find(|edge| edge.name == *one).and_then(|edge| edge.zone.clone());
-        let zone = zone.ok_or_else(|| Failure::usage(format!("edge '{one}' names no zone; give each edge one")))?;
+        let zone = zone.ok_or_else(|| Failure::usage(format!("edge '{one}' has no zone; set `zone` of each edge")))?;
         let within = self.regions.edges_of(victim, Some(&zone));
         if within.len() == all.len() {
             return Err(Failure::usage(format!("all edges of region '{victim}' are in zone '{zone}'")));
@@ -280,20 +283,20 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(within)
     }
 
-    /// Does what is to be done, and says which region was promoted.
+    /// Carries out the response. Returns the region that was promoted.
     async fn respond(&mut self, victim: Name, watcher: &Watcher) -> Result<Option<Name>, Failure> {
         let standby = match self.scenario.response {
             Response::None => return Ok(None),
             Response::Promote => {
                 let standby = self.standby()?;
                 tokio::time::sleep(SURE_AFTER).await;
-                self.note(Kind::Decision, format!("'{victim}' is given up for '{standby}'"));
+                self.note(Kind::Decision, format!("'{victim}' is replaced by '{standby}'"));
                 self.regions.set_role(victim, Role::Draining, 100)?;
                 standby
             }
-            Response::InOrder => {
+            Response::Orderly => {
                 let standby = self.standby()?;
-                self.note(Kind::Decision, format!("'{victim}' gets no new requests"));
+                self.note(Kind::Decision, format!("'{victim}' is drained"));
                 self.regions.set_role(victim, Role::Draining, 100)?;
                 self.catch_up(victim, standby).await?;
                 standby
@@ -306,23 +309,23 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(Some(standby))
     }
 
-    /// Waits until `to` has everything that `from` has taken. Nothing new comes to `from`.
+    /// Waits until `to` has everything that `from` has accepted. `from` must be drained.
     async fn catch_up(&mut self, from: Name, to: Name) -> Result<(), Failure> {
-        // What was on its way to the leader when the router was told arrives, or is refused, by then.
+        // Requests that were in flight when the router changed its routes have ended by then.
         tokio::time::sleep(SURE_AFTER).await;
         let wanted = ends::status(&self.regions, from).await?.watermark;
         if !ends::has_all(&self.regions, to, &wanted, LEVEL_MAX).await {
-            return Err(Failure::refused(format!("'{to}' does not get what '{from}' has; nothing was moved")));
+            return Err(Failure::refused(format!("'{to}' does not catch up with '{from}'; it was not promoted")));
         }
         self.note(Kind::Note, format!("'{to}' has everything that '{from}' has"));
         Ok(())
     }
 
-    /// Acknowledged writes that no other region has while the region is lost.
+    /// Counts the acknowledged writes that no other region has while the region is lost.
     async fn known_only_there(&mut self, victim: Name, names: &[Name], load: &Load) -> Result<u64, Failure> {
         match self.scenario.fault {
             Fault::Clock => return self.not_everywhere(names, load).await,
-            Fault::Region | Fault::Ways | Fault::WaysWithWriters | Fault::Log if names.len() > 1 => {}
+            Fault::Region | Fault::Links | Fault::LinksWithWriters | Fault::Log if names.len() > 1 => {}
             _ => return Ok(0),
         }
         let acknowledged = load.acknowledged();
@@ -331,7 +334,7 @@ impl<T: FnMut(&Event)> Running<T> {
             held.extend(ends::numbers(&self.regions, *name).await?);
         }
         let late = acknowledged.iter().filter(|number| !held.contains(number)).count() as u64;
-        self.note(Kind::Note, format!("{late} acknowledged writes are known to '{victim}' alone"));
+        self.note(Kind::Note, format!("{late} acknowledged writes exist in '{victim}' only"));
         Ok(late)
     }
 
@@ -343,36 +346,38 @@ impl<T: FnMut(&Event)> Running<T> {
                         node.restart().await?;
                     }
                 }
-                self.note(Kind::Repair, "the killed edges are started again");
+                self.note(Kind::Repair, "the killed edges are restarted");
             }
             Fault::Region => {
                 self.regions.restart(victim).await?;
-                self.note(Kind::Repair, format!("region '{victim}' is started again"));
+                self.note(Kind::Repair, format!("region '{victim}' is restarted"));
             }
-            Fault::Ways | Fault::WaysWithWriters => {
-                self.regions.join(victim)?;
-                self.note(Kind::Repair, format!("region '{victim}' is joined to the others again"));
+            Fault::Links | Fault::LinksWithWriters => {
+                self.regions.reconnect(victim)?;
+                self.note(Kind::Repair, format!("region '{victim}' is connected again"));
             }
             Fault::Slow(_) => {
                 self.regions.slow(victim, Duration::ZERO);
-                self.note(Kind::Repair, "the ways are as fast as before");
+                self.note(Kind::Repair, "the links are as fast as before");
             }
             Fault::Clock => self.set_right(victim)?,
             Fault::Log => self.begin_anew(victim).await?,
-            Fault::Nothing | Fault::Leader(_) => self.note(Kind::Repair, format!("'{victim}' is to take over again")),
+            Fault::Nothing | Fault::Leader(_) => {
+                self.note(Kind::Repair, format!("'{victim}' is about to become active again"))
+            }
         }
         Ok(self.began.elapsed().as_millis() as u64)
     }
 
-    /// Gives writes back to the region that had them: first it has everything, then requests come in steps.
+    /// Returns writes to the region that had them, in steps.
     async fn fail_back(&mut self, to: Name, from: Name) -> Result<(), Failure> {
         for share in BACK_BY {
             self.regions.set_role(to, Role::Active, share)?;
-            self.note(Kind::Note, format!("'{to}' takes {share} in a hundred of its requests"));
+            self.note(Kind::Note, format!("'{to}' receives {share} % of its requests"));
             tokio::time::sleep(BACK_STEP).await;
         }
         self.regions.set_role(from, Role::Standby, 100)?;
-        self.note(Kind::Note, format!("'{from}' stands by again"));
+        self.note(Kind::Note, format!("'{from}' is a standby again"));
         Ok(())
     }
 
@@ -426,7 +431,7 @@ impl<T: FnMut(&Event)> Running<T> {
     fn objectives(&self) -> Objectives {
         let mut promised = self.regions.topology.objectives;
         if matches!(self.scenario.fault, Fault::Leader(_)) && self.lease == Profile::Aggressive {
-            // What the profile is for.
+            // The profile promises this.
             promised.first_good_write_ms_max = promised.first_good_write_ms_max.map(|most| most.min(AGGRESSIVE_MS_MAX));
         }
         Objectives {
@@ -444,7 +449,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Report {
             drill: self.drill.name(),
             topology: self.regions.topology.name.clone(),
-            network: self.regions.place.in_words(),
+            network: self.regions.place.describe(),
             seed: self.seed,
             took_ms: self.began.elapsed().as_millis() as u64,
             events: self.events.clone(),

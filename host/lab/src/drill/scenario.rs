@@ -1,4 +1,4 @@
-//! What each drill breaks, and what is done about it.
+//! The scenario of each drill: what is broken, and the response.
 
 use clap::ValueEnum;
 use std::time::Duration;
@@ -12,42 +12,42 @@ pub enum Drill {
     ZoneLoss,
     /// A region is killed; writes are acknowledged by their own region alone.
     RegionLoss,
-    /// A region lives, and nothing passes between it and the rest.
+    /// A region is partitioned from the others and from the router.
     RegionIsolation,
-    /// A region is parted and another is promoted, while the parted one still takes writes from clients within it.
+    /// A region is partitioned and another is promoted, while the partitioned one still accepts writes from clients within it.
     SplitBrain,
-    /// All ways to and from a region become slow.
+    /// All links to and from a region become slow.
     SlowRegion,
-    /// Writes are moved to another region in order, and back.
+    /// Writes are moved to another region in an orderly way, and back.
     PlannedFailover,
     /// The active region is killed; a standby is promoted.
     WarmStandby,
-    /// The same, where the standby has the size of the active region.
+    /// Like warm-standby, with a standby of the same size as the active region.
     HotStandby,
-    /// A region of several active ones is killed; writes are acknowledged by another region too.
+    /// One of several active regions is killed; writes are also acknowledged by another region.
     ActiveActive,
-    /// The clock of a region's leader is wrong: first by what others bear, then by more. The seed says which way.
+    /// The clock of a region's leader is wrong: first by a tolerated amount, then by more. The seed decides the direction.
     ClockSkew,
-    /// A leader is killed and its log damaged; it refuses to start, and begins anew with what the others have. How it is damaged
-    /// the seed says.
+    /// A leader is killed and its log damaged; it refuses to start, and starts over with what the others have. The seed decides the
+    /// kind of damage.
     LogCorruption,
-    /// The member that leads a region is killed; writes are acknowledged by a majority of its members.
+    /// The member that leads a region is killed; writes are acknowledged by a majority of the members.
     LeaderLoss,
-    /// The member that leads is stopped for longer than its lease, and goes on; writes are acknowledged by it alone.
+    /// The leading member is paused for longer than its lease, then resumed; writes are acknowledged by it alone.
     LeaderPause,
-    /// The member that leads is parted from the other members, while clients reach all of them.
+    /// The leading member is partitioned from the other members, while clients reach all of them.
     LeaderPartition,
 }
 
-/// How the member that leads is lost.
+/// How the leading member is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// As `kill -9` does.
     Killed,
-    /// It stands still, and goes on where it was.
-    Stopped,
-    /// Nothing passes between it and the other members.
-    Parted,
+    /// It is paused and later resumed.
+    Paused,
+    /// It is partitioned from the other members.
+    Partitioned,
 }
 
 /// What is broken.
@@ -59,11 +59,11 @@ pub enum Fault {
     Zone,
     /// The region.
     Region,
-    /// The ways to and from the region.
-    Ways,
-    /// The same, and clients within the region go on writing.
-    WaysWithWriters,
-    /// The ways take so much longer.
+    /// The links to and from the region.
+    Links,
+    /// Like `Links`, while clients within the region continue to write.
+    LinksWithWriters,
+    /// The links, which take this much longer.
     Slow(Duration),
     /// The clock of the region's leader.
     Clock,
@@ -71,64 +71,66 @@ pub enum Fault {
     Log,
     /// The member that leads the region.
     Leader(Loss),
-    /// Nothing: the region is only given up in order.
+    /// Nothing: the region is only drained.
     Nothing,
 }
 
-/// What is done about it.
+/// The response to the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// Nothing needs to be done: the router sends requests elsewhere by itself.
+    /// None: the router sends requests elsewhere by itself.
     None,
-    /// A standby is promoted as soon as the loss is seen.
+    /// A standby is promoted as soon as the loss is detected.
     Promote,
-    /// The region is drained, the next has everything, then it is promoted.
-    InOrder,
+    /// The region is drained; the standby is promoted once it has caught up.
+    Orderly,
 }
 
-/// How a drill goes.
+/// The course of a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// The topology's file in `edge-config/`, unless another is named.
+    /// The default topology file in `edge-config/`.
     pub topology: &'static str,
     /// What is broken.
     pub fault: Fault,
-    /// What is done about it.
+    /// The response to the fault.
     pub response: Response,
-    /// How durable the clients' writes are wanted.
+    /// The write concern of the clients.
     pub concern: &'static str,
-    /// For how long it stays broken.
+    /// How long the fault lasts.
     pub broken: Duration,
 }
 
 impl Drill {
-    /// How it goes.
+    /// Returns its course.
     #[must_use]
     pub fn scenario(self) -> Scenario {
         let (topology, fault, response, concern) = match self {
             Self::NodeLoss => ("topology-one-region.toml", Fault::Node, Response::None, "local"),
             Self::ZoneLoss => ("topology-one-region.toml", Fault::Zone, Response::None, "local"),
             Self::RegionLoss => ("topology-three-regions.toml", Fault::Region, Response::None, "local"),
-            Self::RegionIsolation => ("topology-three-regions.toml", Fault::Ways, Response::None, "local"),
-            Self::SplitBrain => ("topology-hot-standby.toml", Fault::WaysWithWriters, Response::Promote, "local"),
+            Self::RegionIsolation => ("topology-three-regions.toml", Fault::Links, Response::None, "local"),
+            Self::SplitBrain => ("topology-hot-standby.toml", Fault::LinksWithWriters, Response::Promote, "local"),
             Self::SlowRegion => {
                 let slow = Fault::Slow(Duration::from_millis(400));
                 ("topology-three-regions.toml", slow, Response::None, "local")
             }
-            Self::PlannedFailover => ("topology-hot-standby.toml", Fault::Nothing, Response::InOrder, "local"),
+            Self::PlannedFailover => ("topology-hot-standby.toml", Fault::Nothing, Response::Orderly, "local"),
             Self::WarmStandby => ("topology-warm-standby.toml", Fault::Region, Response::Promote, "local"),
             Self::HotStandby => ("topology-hot-standby.toml", Fault::Region, Response::Promote, "local"),
             Self::ActiveActive => ("topology-three-regions.toml", Fault::Region, Response::None, "regions=1"),
             Self::ClockSkew => ("topology-two-regions.toml", Fault::Clock, Response::None, "local"),
             Self::LogCorruption => ("topology-three-regions.toml", Fault::Log, Response::None, "regions=1"),
             Self::LeaderLoss => ("topology-members.toml", Fault::Leader(Loss::Killed), Response::None, "quorum"),
-            Self::LeaderPause => ("topology-members.toml", Fault::Leader(Loss::Stopped), Response::None, "local"),
-            Self::LeaderPartition => ("topology-members.toml", Fault::Leader(Loss::Parted), Response::None, "local"),
+            Self::LeaderPause => ("topology-members.toml", Fault::Leader(Loss::Paused), Response::None, "local"),
+            Self::LeaderPartition => {
+                ("topology-members.toml", Fault::Leader(Loss::Partitioned), Response::None, "local")
+            }
         };
         Scenario { topology, fault, response, concern, broken: Duration::from_secs(4) }
     }
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     #[must_use]
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()

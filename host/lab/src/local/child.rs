@@ -1,4 +1,4 @@
-//! One child process: this same executable as a leader or an edge.
+//! One child process: this same executable as a node.
 
 use crate::{failure::Failure, ready::Ready};
 use std::{
@@ -15,22 +15,22 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a node may take until its doors are open: a leader first reads its log.
+/// How long a node may take to open its doors: a leader first reads its log.
 const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a node may take to stop before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(25);
 
-/// How much of a dead child's log an error quotes.
+/// How much of a failed child's log an error quotes.
 const LOG_TAIL_BYTES: u64 = 1_500;
 
 /// A running node.
 pub struct Child {
     process: process::Child,
-    /// Held open: the child ends when it closes, however we end.
+    /// Held open: the child ends when it closes, however this process ends.
     _lifeline: Option<ChildStdin>,
     log: PathBuf,
-    /// What it said when its doors were open.
+    /// Its ready line.
     pub ready: Ready,
 }
 
@@ -43,13 +43,13 @@ impl Child {
         Self::start_by(&[], arguments, log).await
     }
 
-    /// The same, run by another program, which keeps the process's id; none runs it directly.
+    /// Like [`Child::start`], through a launcher that keeps the process's id; an empty one starts the executable directly.
     ///
     /// # Errors
     /// As [`Child::start`].
     pub async fn start_by(launcher: &[OsString], arguments: &[String], log: &Path) -> Result<Self, Failure> {
         let cannot = |what: &str, error: std::io::Error| Failure::refused(format!("cannot {what}: {error}"));
-        let executable = std::env::current_exe().map_err(|error| cannot("find this executable", error))?;
+        let executable = std::env::current_exe().map_err(|error| cannot("locate this executable", error))?;
         let log_file = File::options()
             .create(true)
             .append(true)
@@ -81,17 +81,17 @@ impl Child {
         }
     }
 
-    /// The process's id; none once it has ended and was waited for.
+    /// Returns the process's id; `None` once it has ended and was waited for.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// The base of its door's URLs.
+    /// Returns its door's URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.ready.door)
     }
 
-    /// Waits until the process ends by itself, and says how.
+    /// Waits until the process ends by itself. Returns how it ended.
     pub async fn ended(&mut self) -> Failure {
         let status = self.process.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
         Failure::refused(format!("{} ended ({status}); its log ends:\n{}", self.ready.name, tail(&self.log)))
@@ -105,18 +105,18 @@ impl Child {
         self.process.kill().await.map_err(|error| Failure::refused(format!("cannot kill {}: {error}", self.ready.name)))
     }
 
-    /// Asks the process to stop, as SIGTERM does, and waits; kills it when it takes too long.
+    /// Stops the process as SIGTERM does, and waits; kills it when it takes too long.
     pub async fn stop(mut self) {
-        // The end of its standard input asks it to drain and stop, as the end of this process would.
+        // The end of its standard input makes it drain and stop, as the end of this process would.
         drop(self._lifeline.take());
         if timeout(STOP_MAX, self.process.wait()).await.is_err() {
-            tracing::warn!(node = self.ready.name, "did not stop in time and is killed");
+            tracing::warn!(node = self.ready.name, "the node did not stop in time and is killed");
             let _gone = self.process.kill().await;
         }
     }
 }
 
-/// The last lines of a log.
+/// Returns the end of a log.
 fn tail(log: &Path) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(log)?;

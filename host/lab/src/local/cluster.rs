@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is to be started.
+/// The cluster to start.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Where the nodes keep their data and logs, each in a directory of its own.
@@ -47,7 +47,7 @@ impl Cluster {
         Ok(Self { plan, leader, edges })
     }
 
-    /// Starts the leader again, on the addresses that it had: the edges look for it there.
+    /// Restarts the leader on the same addresses, to which the edges connect.
     ///
     /// # Errors
     /// When it does not start.
@@ -58,7 +58,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until some node ends by itself, and says which and how.
+    /// Waits until any node ends by itself. Returns which one, and how it ended.
     pub async fn any_ended(&mut self) -> Failure {
         let nodes = std::iter::once(&mut self.leader).chain(&mut self.edges);
         let (failure, _, _) = futures_util::future::select_all(nodes.map(|node| Box::pin(node.ended()))).await;
@@ -84,7 +84,7 @@ async fn start_edge(plan: &Plan, number: usize, leader: &Child) -> Result<Child,
     let dir = make_dir(&plan.data_dir, &name)?;
     let port = if number == 1 { plan.edge_listen.port() } else { 0 };
     let door = SocketAddr::new(plan.edge_listen.ip(), port);
-    let peer = leader.ready.peer.ok_or_else(|| Failure::refused("the leader did not say where edges connect"))?;
+    let peer = leader.ready.peer.ok_or_else(|| Failure::refused("the leader's ready line has no peer address"))?;
     let mut arguments = node_arguments("edge", &dir, plan.edge_config.as_deref());
     arguments.extend(["--name".into(), name.clone(), "--listen".into(), door.to_string()]);
     arguments.extend(["--leader".into(), peer.to_string()]);
@@ -102,6 +102,6 @@ fn node_arguments(role: &str, dir: &Path, config: Option<&Path>) -> Vec<String> 
 fn make_dir(parent: &Path, name: &str) -> Result<PathBuf, Failure> {
     let dir = parent.join(name);
     std::fs::create_dir_all(&dir)
-        .map_err(|error| Failure::refused(format!("cannot make the directory {}: {error}", dir.display())))?;
+        .map_err(|error| Failure::refused(format!("cannot create the directory {}: {error}", dir.display())))?;
     Ok(dir)
 }

@@ -1,8 +1,7 @@
-//! A topology's leaders, edges and a router on this machine, with links between the regions that take as long as the topology
-//! says.
+//! A topology's leaders, edges and router on this machine.
 //!
-//! Whatever goes from one region to another, and from the router to any region, passes a link: so regions can be far apart, and
-//! can be parted.
+//! All connections between regions, and from the router to a region, pass through links with the latencies of the topology. So
+//! regions can be as far apart as the topology says, and can be partitioned.
 
 mod addresses;
 mod configs;
@@ -29,30 +28,29 @@ use std::{
     time::Duration,
 };
 
-/// What is to be started.
+/// The regions to start, and how.
 pub struct Plan {
-    /// The regions; each must have a leader, or members.
+    /// The topology; each region must have a leader or members.
     pub topology: Topology,
     /// Where the nodes keep their data and logs, each in a directory of its own.
     pub data_dir: PathBuf,
     /// The router's door.
     pub listen: SocketAddr,
-    /// Whether the nodes listen where the topology says. Otherwise the system chooses.
+    /// Whether the nodes listen on the topology's addresses. Otherwise the system chooses.
     pub fixed: bool,
-    /// Whether each region is to run in a network of its own, where this host allows it. Not with `fixed`.
+    /// Whether each region runs in a network namespace of its own, where this host allows it. Has no effect with `fixed`.
     pub apart: bool,
-    /// Whether the leaders' clocks can be set wrong.
+    /// Whether the leaders' clocks can be made wrong.
     pub clocks: bool,
-    /// Whether the router is as near to every region as the routers beside their clients would be. Otherwise it stands where the
-    /// first region is.
+    /// Whether the router is equally near to all regions, like a router beside each client. Otherwise it is in the first region.
     pub router_everywhere: bool,
     /// The times of the leases of regions with members.
     pub lease: Profile,
-    /// What jitter is drawn from.
+    /// The seed of the links' jitter.
     pub seed: u64,
 }
 
-/// A node that can be killed and started again where it was.
+/// A node that can be killed and restarted with the same arguments.
 pub struct Node {
     launcher: Vec<OsString>,
     arguments: Vec<String>,
@@ -60,35 +58,35 @@ pub struct Node {
     child: Option<Child>,
 }
 
-/// A way from one place to another.
+/// A link from one place to a region.
 struct Way {
-    /// The region that it begins in; `None` for the router's.
+    /// The region in which it begins; `None` for the router.
     from: Option<Name>,
     to: Name,
     link: Link,
-    /// How long it takes each way, and how much longer it may.
+    /// Its latency in each direction, and the jitter.
     delay: (Duration, Duration),
 }
 
 /// Running regions.
 pub struct Regions {
-    /// The regions as they are now, with the addresses that nodes listen at.
+    /// The topology as it is now, with the nodes' addresses.
     pub topology: Topology,
     data_dir: PathBuf,
-    /// The file that the router reads.
+    /// The router's topology file.
     topology_file: PathBuf,
-    /// The topology as the router knows it: its ways lead through links.
+    /// The router's topology, whose addresses are those of links.
     routed: Topology,
-    /// By region; of those whose leader keeps its log alone.
+    /// The leaders of regions without members.
     pub leaders: BTreeMap<Name, Node>,
-    /// Of the other regions.
+    /// The members of the other regions.
     pub members: Members,
-    /// By name.
+    /// The edges by name.
     pub edges: BTreeMap<String, Node>,
     ways: Vec<Way>,
     /// The router.
     pub router: Child,
-    /// Given up last: what runs in it must have ended.
+    /// Dropped last, when all processes in it have ended.
     pub place: Place,
 }
 
@@ -103,12 +101,12 @@ impl Node {
     /// Kills it at once, as `kill -9` does.
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // One that is gone already is as good as killed.
+            // The process may have ended already.
             let _gone = child.kill().await;
         }
     }
 
-    /// Starts it again after it was killed.
+    /// Restarts it; kills it first if it still runs.
     ///
     /// # Errors
     /// When it does not start.
@@ -118,7 +116,7 @@ impl Node {
         Ok(())
     }
 
-    /// Its process's id, while it runs.
+    /// Returns the process's id while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().and_then(Child::pid)
     }
@@ -133,36 +131,37 @@ impl Node {
 // === impl Regions ===
 
 impl Regions {
-    /// Starts everything: leaders, edges, the router.
+    /// Starts leaders, edges and the router.
     ///
     /// # Errors
-    /// When the topology cannot be run here, or a node does not start; the others are stopped.
+    /// When the topology cannot run here, or a node does not start; the others are stopped.
     pub async fn start(plan: Plan) -> Result<Self, Failure> {
         let mut topology = plan.topology;
         let alone = |region: &&Region| region.members.is_empty() && (region.leader.is_none() || region.peer.is_none());
         if let Some(region) = topology.regions.iter().find(alone) {
             return Err(Failure::usage(format!(
-                "region '{}' of topology '{}' needs a leader and a peer address, or members, to be run here",
+                "region '{}' of topology '{}' needs a leader and a peer address, or members, to run here",
                 region.name, topology.name
             )));
         }
-        // Members of a region are parted by the links between them, which a network of the whole region would not tell apart.
-        let parted = topology.regions.iter().any(|region| !region.members.is_empty());
-        let place = if plan.apart && !plan.fixed && !parted { Place::apart(&topology) } else { Place::Loopback(None) };
+        // A region's members are partitioned by the links between them; one network for the whole region could not do that.
+        let has_members = topology.regions.iter().any(|region| !region.members.is_empty());
+        let place =
+            if plan.apart && !plan.fixed && !has_members { Place::apart(&topology) } else { Place::Loopback(None) };
         if !plan.fixed {
             place.choose(&mut topology)?;
         }
         std::fs::create_dir_all(&plan.data_dir)
-            .map_err(|error| Failure::refused(format!("cannot make {}: {error}", plan.data_dir.display())))?;
+            .map_err(|error| Failure::refused(format!("cannot create {}: {error}", plan.data_dir.display())))?;
         let mut ways = Vec::new();
         let mut leaders = BTreeMap::new();
-        // All ways first, as every leader must know the way to all others.
+        // The links come first: a leader's configuration has those to all other regions.
         let mut peers = configs::Peers::new();
         for from in &topology.regions {
             for to in topology.regions.iter().filter(|to| to.name != from.name) {
                 for peer in to.peers() {
-                    let way =
-                        Way::lay(&topology, &place, Some(from.name), to, addresses::of(Some(peer))?, plan.seed).await?;
+                    let way = Way::open(&topology, &place, Some(from.name), to, addresses::of(Some(peer))?, plan.seed)
+                        .await?;
                     peers.entry((from.name, to.name)).or_default().push(way.link.address());
                     ways.push(way);
                 }
@@ -195,7 +194,7 @@ impl Regions {
             let members = region.members.iter_mut().map(|member| &mut member.door);
             let edges = region.edges.iter_mut().map(|edge| &mut edge.door);
             for door in region.leader.iter_mut().chain(members).chain(edges) {
-                let way = Way::lay(&topology, &place, None, &at, addresses::of(Some(door))?, plan.seed).await?;
+                let way = Way::open(&topology, &place, None, &at, addresses::of(Some(door))?, plan.seed).await?;
                 let way = if plan.router_everywhere { way.without_delay() } else { way };
                 *door = way.link.address().to_string();
                 ways.push(way);
@@ -210,34 +209,34 @@ impl Regions {
         Ok(Self { topology, data_dir, topology_file, routed, leaders, members, edges, ways, router, place })
     }
 
-    /// Where a leader keeps its log.
+    /// Returns the directory of a leader's log.
     pub fn leader_data(&self, name: Name) -> PathBuf {
         configs::data(&self.data_dir, name.as_str())
     }
 
-    /// Sets a leader's clock wrong by so many milliseconds, if the plan allowed for it.
+    /// Makes a leader's clock wrong by so many milliseconds, if the plan allows it.
     ///
     /// # Errors
-    /// When the file by which it is told cannot be written.
+    /// When the file that holds the error cannot be written.
     pub fn set_clock(&self, name: Name, ms: i64) -> Result<(), Failure> {
         let path = clock_file(&self.data_dir, name);
         std::fs::write(&path, ms.to_string())
             .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))
     }
 
-    /// The doors of a region's leader and edges, not by way of links.
+    /// Returns a region with its nodes' own addresses, which bypass the links.
     pub fn region(&self, name: Name) -> Option<&Region> {
         self.topology.regions.iter().find(|region| region.name == name)
     }
 
-    /// The base of a leader's URLs, not by way of links; of a region with members, that of the first one.
+    /// Returns the URL of a leader's door, or of the first member's, which bypasses the links.
     pub fn leader_url(&self, name: Name) -> String {
         self.region(name)
             .and_then(|region| region.leaders().next())
             .map_or_else(String::new, |(_, door)| format!("http://{door}"))
     }
 
-    /// Gives a region another role and share of the requests. The router takes notice within its `watch_ms`.
+    /// Changes a region's role and share of requests. The router reads the change within its `watch_ms`.
     ///
     /// # Errors
     /// When the router's topology file cannot be written.
@@ -250,36 +249,36 @@ impl Regions {
         write(&self.topology_file, &self.routed)
     }
 
-    /// Parts a region from all others and from the router: nothing passes, no connection ends by it.
+    /// Partitions a region from the others and from the router. Connections stay open, but nothing passes.
     ///
     /// # Errors
     /// When its network's link cannot be taken down.
-    pub fn part(&self, name: Name) -> Result<(), Failure> {
-        if !self.place.part(name)? {
+    pub fn partition(&self, name: Name) -> Result<(), Failure> {
+        if !self.place.partition(name)? {
             self.ways_of(name).for_each(|way| way.link.cut(Side::Both));
         }
         Ok(())
     }
 
-    /// Ends that: what was held arrives, and connections that were open go on.
+    /// Ends the partition: delayed data arrives, and open connections continue.
     ///
     /// # Errors
     /// When its network's link cannot be taken up.
-    pub fn join(&self, name: Name) -> Result<(), Failure> {
-        if !self.place.join(name)? {
+    pub fn reconnect(&self, name: Name) -> Result<(), Failure> {
+        if !self.place.reconnect(name)? {
             self.ways_of(name).for_each(|way| way.link.heal());
         }
         Ok(())
     }
 
-    /// Makes all ways to and from a region take so much longer.
+    /// Adds latency to all links to and from a region.
     pub fn slow(&self, name: Name, longer: Duration) {
         for way in self.ways_of(name) {
             way.link.delay(way.delay.0 + longer, way.delay.1);
         }
     }
 
-    /// Names of the edges of a region, in a zone if one is given.
+    /// Returns the names of a region's edges, or of those in a zone.
     pub fn edges_of(&self, name: Name, zone: Option<&str>) -> Vec<String> {
         let edges = self.region(name).map(|region| &region.edges[..]).unwrap_or_default();
         let within = edges.iter().filter(|edge| zone.is_none_or(|zone| edge.zone.as_deref() == Some(zone)));
@@ -301,7 +300,7 @@ impl Regions {
         }
     }
 
-    /// Starts them again.
+    /// Restarts a region's leader and edges.
     ///
     /// # Errors
     /// When one does not start.
@@ -320,7 +319,7 @@ impl Regions {
         Ok(())
     }
 
-    /// Waits until some node ends by itself, and says which and how.
+    /// Waits until any node ends by itself. Returns which one, and how it ended.
     pub async fn any_ended(&mut self) -> Failure {
         let nodes = self.leaders.values_mut().chain(self.members.all()).chain(self.edges.values_mut());
         let nodes = nodes.filter_map(|node| node.child.as_mut());
@@ -348,8 +347,8 @@ impl Way {
         Self { delay: (Duration::ZERO, Duration::ZERO), ..self }
     }
 
-    /// From a region, or from the router, which stands where the first region is.
-    async fn lay(
+    /// Opens a link from a region, or from the router, which is in the first region.
+    async fn open(
         topology: &Topology,
         place: &Place,
         from: Option<Name>,
@@ -368,7 +367,7 @@ impl Way {
         let link = place
             .link(from, (to.name, target), seed)
             .await
-            .map_err(|error| Failure::refused(format!("cannot lay a link to {target}: {error}")))?;
+            .map_err(|error| Failure::refused(format!("cannot open a link to {target}: {error}")))?;
         link.delay(delay.0, delay.1);
         Ok(Self { from, to: to.name, link, delay })
     }
@@ -378,7 +377,7 @@ fn clock_file(dir: &Path, name: Name) -> PathBuf {
     dir.join(format!("{name}.clock"))
 }
 
-/// Puts a topology in the place of the file that the router reads, at once.
+/// Replaces the router's topology file atomically.
 fn write(path: &Path, topology: &Topology) -> Result<(), Failure> {
     let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot write {}: {error}", path.display()));
     let text = toml::to_string(topology).map_err(|error| cannot(&error))?;

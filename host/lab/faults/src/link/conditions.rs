@@ -1,16 +1,16 @@
-//! What a link does to the bytes that pass it.
+//! The conditions on a link.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// Bytes that may be under way in one direction of one connection unless a lane says otherwise.
+/// The default of [`Lane::queue_bytes`].
 const QUEUE_BYTES: usize = 1 << 20;
 
 /// One direction of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From who has connected to whom the link leads.
+    /// From the client to the target.
     ToTarget,
-    /// Back.
+    /// From the target to the client.
     ToClient,
 }
 
@@ -25,36 +25,36 @@ pub enum Side {
     Both,
 }
 
-/// What bytes meet in one direction. Their order is kept whatever it is.
+/// The conditions in one direction. They never change the order of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lane {
-    /// How long bytes are under way at least.
+    /// The least delay of bytes.
     pub latency: Duration,
-    /// How much longer they may take: between nothing and this, drawn anew for every parcel.
+    /// The most additional delay, drawn for every parcel between zero and this.
     pub jitter: Duration,
-    /// What all connections together may send in a second; `None` for as much as the host can.
+    /// How many bytes all connections together may send a second; `None` for no limit.
     pub bytes_per_second: Option<NonZeroU32>,
-    /// Bytes of one connection that may be under way. The link reads no further beyond that, so that the sender meets
+    /// How many bytes of one connection may be in flight. At that number the link stops reading, which the sender feels as
     /// backpressure.
     pub queue_bytes: usize,
-    /// Nothing arrives: bytes and ends of connections wait until that is over. None is lost.
+    /// Whether nothing is delivered: bytes and ends of streams wait, and are not lost.
     pub held: bool,
 }
 
-/// What becomes of new connections.
+/// The fate of new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Newcomers {
-    /// They are led to the target.
+    /// They are forwarded to the target.
     #[default]
     Served,
-    /// Nobody listens: the system refuses them.
+    /// The link does not listen, so the system refuses them.
     Refused,
-    /// They open and nothing comes of them, until they are served. In a true partition not even the opening is answered;
-    /// in user space it is.
+    /// They open, and then nothing happens until they are served. In a real partition they would not open; in user space they
+    /// do.
     Unanswered,
 }
 
-/// Everything that a link does.
+/// All conditions of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Conditions {
     /// Towards the target.
@@ -78,7 +78,7 @@ impl Default for Lane {
 }
 
 impl Side {
-    /// Whether this direction is meant.
+    /// Returns whether it includes this direction.
     #[must_use]
     pub fn includes(self, direction: Direction) -> bool {
         match self {
@@ -90,7 +90,7 @@ impl Side {
 }
 
 impl Conditions {
-    /// The lane of a direction.
+    /// Returns the lane of a direction.
     #[must_use]
     pub fn lane(&self, direction: Direction) -> &Lane {
         match direction {
@@ -99,7 +99,7 @@ impl Conditions {
         }
     }
 
-    /// The lanes of a side, to be changed.
+    /// Returns the lanes of a side.
     pub fn lanes_mut(&mut self, side: Side) -> impl Iterator<Item = &mut Lane> {
         [(Direction::ToTarget, &mut self.to_target), (Direction::ToClient, &mut self.to_client)]
             .into_iter()

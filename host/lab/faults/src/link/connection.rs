@@ -16,17 +16,17 @@ use tokio::{
     time::timeout,
 };
 
-/// How long the target may take to accept. Longer than any client waits.
+/// How long the target may take to accept: longer than any client waits.
 const DIAL_MAX: Duration = Duration::from_secs(20);
 
-/// What is to become of one connection.
+/// The fate of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It is carried.
+    /// It is forwarded.
     Carried,
-    /// What goes these ways vanishes, and so does its end.
+    /// Bytes in these directions vanish, and so does the end of the stream.
     Swallowed(Side),
-    /// One end is closed, the other is left in the belief that all is well.
+    /// One end is closed, and the other does not notice.
     Orphaned(End),
     /// Both ends are reset.
     Reset,
@@ -35,9 +35,9 @@ pub(super) enum Fate {
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Who has connected.
+    /// The client.
     Client,
-    /// Whom the link leads to.
+    /// The target.
     Target,
 }
 
@@ -47,7 +47,7 @@ impl Fate {
     }
 }
 
-/// Serves a connection until both ends are through with it.
+/// Forwards a connection until both directions have ended.
 pub(super) async fn serve(inner: Arc<Inner>, number: u64, client: TcpStream, mut fate: watch::Receiver<Fate>) {
     let opened = tokio::select! {
         opened = open(&inner, &client) => opened,
@@ -55,7 +55,7 @@ pub(super) async fn serve(inner: Arc<Inner>, number: u64, client: TcpStream, mut
     };
     let Some(mut target) = opened else { return reset(&client) };
     let mut client = client;
-    // A socket that is gone already shows itself when it is read.
+    // A closed socket is noticed when it is read.
     let _ = client.set_nodelay(true).and_then(|()| target.set_nodelay(true));
     let seen = fate.clone();
     let ended = tokio::select! {
@@ -74,11 +74,11 @@ pub(super) async fn serve(inner: Arc<Inner>, number: u64, client: TcpStream, mut
     }
 }
 
-/// Dials the target as the conditions allow; `None` when nothing comes of it.
+/// Connects to the target under the conditions; `None` when that fails.
 async fn open(inner: &Inner, client: &TcpStream) -> Option<TcpStream> {
     let mut conditions: watch::Receiver<Conditions> = inner.conditions.subscribe();
     let served = *conditions.wait_for(|conditions| conditions.newcomers != Newcomers::Unanswered).await.ok()?;
-    // A connection opens in one round trip.
+    // Opening a connection takes one round trip.
     tokio::time::sleep(served.to_target.latency + served.to_client.latency).await;
     if has_left(client) {
         return None;
@@ -87,14 +87,14 @@ async fn open(inner: &Inner, client: &TcpStream) -> Option<TcpStream> {
     match timeout(DIAL_MAX, dial).await {
         Ok(Ok(target)) => Some(target),
         Ok(Err(error)) => {
-            tracing::debug!(target = %inner.target, %error, "the link's target does not answer");
+            tracing::debug!(target = %inner.target, %error, "cannot connect to the link's target");
             None
         }
         Err(_) => None,
     }
 }
 
-/// Whether a client has closed its connection while it waited. It then must not be led on: nobody would be at the other end.
+/// Returns whether a client has closed its connection while it waited. Then it must not be forwarded.
 fn has_left(client: &TcpStream) -> bool {
     use std::task::{Context, Poll, Waker};
     let ready = std::pin::pin!(client.ready(Interest::READABLE));
@@ -137,13 +137,13 @@ async fn carry(
     Ok(())
 }
 
-/// Returns when the connection is not to be carried any more.
+/// Waits until the connection must not be forwarded any more.
 async fn given_up(fate: &mut watch::Receiver<Fate>) {
-    // An error means that the link is gone, and with it the connection.
+    // An error means that the link was dropped, and the connection with it.
     let _ = fate.wait_for(|fate| matches!(fate, Fate::Orphaned(_) | Fate::Reset)).await;
 }
 
-/// Closes one end and keeps the other until it leaves, hearing it and saying nothing.
+/// Closes one end, and keeps the other open until it closes: reads from it, and sends nothing.
 async fn orphan(mut kept: TcpStream, gone: TcpStream) {
     drop(gone);
     let mut unheard = vec![0; 4 << 10];
@@ -151,6 +151,6 @@ async fn orphan(mut kept: TcpStream, gone: TcpStream) {
 }
 
 fn reset(socket: &TcpStream) {
-    // A socket that is gone needs no reset.
+    // A closed socket needs no reset.
     let _ = socket.set_zero_linger();
 }

@@ -1,4 +1,4 @@
-//! Carries the bytes of one connection in one direction.
+//! Forwards the bytes of one connection in one direction.
 
 use super::{
     conditions::{Conditions, Direction, Lane},
@@ -18,19 +18,19 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The most that is read at once, in bytes.
+/// The most bytes of one parcel.
 const PARCEL_BYTES: usize = 16 << 10;
-/// The least, on a narrow lane.
+/// The fewest bytes of one parcel on a limited lane.
 const PARCEL_BYTES_MIN: usize = 256;
-/// On a narrow lane a parcel is what passes in this part of a second, so that bytes trickle instead of coming in heaps.
+/// On a limited lane a parcel is what passes in this fraction of a second, so that bytes flow evenly instead of in bursts.
 const PARCELS_PER_SECOND: usize = 100;
 
-/// What all connections of a link share of one direction.
+/// The state of one direction that all connections of a link share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// When the lane is free for the next parcel, where its width is bounded.
+    /// When a limited lane is free for the next parcel.
     free_at: Mutex<Option<Instant>>,
-    /// Bytes that have arrived.
+    /// The bytes delivered so far.
     pub(super) carried: AtomicU64,
 }
 
@@ -45,13 +45,13 @@ pub(super) struct Carrier<'a> {
     pub(super) conditions: watch::Receiver<Conditions>,
     pub(super) fate: watch::Receiver<Fate>,
     pub(super) random: fastrand::Rng,
-    /// The end that we read from has been found broken by who writes to it.
+    /// Set when the end that this lane reads from was found broken by the lane that writes to it.
     pub(super) source_broken: &'a AtomicBool,
-    /// The end that we write to is found broken.
+    /// Set when the end that this lane writes to is found broken.
     pub(super) sink_broken: &'a AtomicBool,
 }
 
-/// What is under way.
+/// A parcel or an end in flight.
 #[derive(Default)]
 struct Queue {
     parcels: VecDeque<(Instant, Load)>,
@@ -61,17 +61,17 @@ struct Queue {
 
 enum Load {
     Bytes(Bytes),
-    /// The sender has finished.
+    /// The end of the stream.
     Finish,
-    /// The sender has gone without finishing.
+    /// A reset.
     Reset,
 }
 
 impl Carrier<'_> {
-    /// Carries until the sender's end has arrived, or was swallowed.
+    /// Forwards until the end of the stream is delivered, or has vanished.
     ///
     /// # Errors
-    /// [`Broken`] when a reset has arrived.
+    /// [`Broken`] when a reset was delivered.
     pub(super) async fn carry(mut self, from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>) -> Result<(), Broken> {
         let mut queue = Queue::default();
         let mut buffer = vec![0; PARCEL_BYTES];
@@ -106,14 +106,14 @@ impl Carrier<'_> {
                     Delivered::Bytes(len) => { self.shared.carried.fetch_add(len as u64, Ordering::Relaxed); }
                     Delivered::Finished => return Ok(()),
                     Delivered::Reset => return Err(Broken),
-                    // Who reads from that end will tell the other of it, when its own lane lets it.
+                    // The lane that reads from that end passes the reset on, when its own conditions allow.
                     Delivered::Nowhere => self.sink_broken.store(true, Ordering::Relaxed),
                 }
             }
         }
     }
 
-    /// Sends a parcel on its way.
+    /// Puts a parcel in flight.
     fn take(&mut self, queue: &mut Queue, lane: &Lane, load: Load) {
         let len = if let Load::Bytes(bytes) = &load { bytes.len() } else { 0 };
         let mut due = self.shared.passed(lane, len) + lane.latency;
@@ -129,7 +129,7 @@ impl Carrier<'_> {
 }
 
 impl Shared {
-    /// When the lane has taken in a parcel of this length that comes now.
+    /// Returns when a parcel of this length that is read now has passed the limit.
     fn passed(&self, lane: &Lane, len: usize) -> Instant {
         let now = Instant::now();
         let Some(rate) = lane.bytes_per_second else { return now };
@@ -148,7 +148,7 @@ enum Delivered {
     Nowhere,
 }
 
-/// Hands over what is first in the queue, or a part of it. Safe to cancel.
+/// Delivers the first parcel of the queue, or a part of it. Cancel-safe.
 async fn deliver(queue: &mut Queue, to: &mut WriteHalf<'_>) -> Delivered {
     match queue.parcels.front_mut() {
         None => Delivered::Bytes(0),
@@ -164,7 +164,7 @@ async fn deliver(queue: &mut Queue, to: &mut WriteHalf<'_>) -> Delivered {
             _ => Delivered::Nowhere,
         },
         Some((_, Load::Finish)) => {
-            // A sink that is gone needs no end.
+            // A closed sink needs no end of stream.
             let _ = to.shutdown().await;
             Delivered::Finished
         }

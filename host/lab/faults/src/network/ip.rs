@@ -1,11 +1,11 @@
-//! The programs that arrange networks, and why they cannot.
+//! The programs that configure networks, and their errors.
 
 use std::{
     io::{self, Write as _},
     process::{Command, Output, Stdio},
 };
 
-/// Why no network can be made here. Nothing of it is left behind.
+/// Why no network can be created here. Nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
     /// A program is not installed.
@@ -14,24 +14,24 @@ pub enum Unavailable {
         /// Its name.
         program: &'static str,
     },
-    /// Only root may make networks.
-    #[error("only root may make network namespaces, and this process is user {user}")]
+    /// Only root may create networks.
+    #[error("only root may create network namespaces, and this process runs as user {user}")]
     NotRoot {
-        /// Who we are.
+        /// The user of this process.
         user: u32,
     },
     /// The system forbids it, as in a container without CAP_SYS_ADMIN and CAP_NET_ADMIN, or its kernel cannot do it.
-    #[error("`{command}` was refused: {said}")]
+    #[error("`{command}` failed: {said}")]
     Refused {
-        /// What was tried.
+        /// The command.
         command: String,
-        /// What was said to it.
+        /// Its error message.
         said: String,
     },
-    /// Every address that a network may take is taken.
+    /// All addresses for networks are in use.
     #[error("all networks of 198.18.0.0/15 are in use on this host")]
     NoAddresses,
-    /// A network has room for so many sites.
+    /// The network has the most possible sites.
     #[error("a network has at most {max} sites")]
     TooMany {
         /// How many.
@@ -39,7 +39,7 @@ pub enum Unavailable {
     },
 }
 
-/// Runs `ip` once for all of these commands, in a namespace or in ours; the first that fails ends it.
+/// Runs `ip` once for all these commands, in a namespace or in this process's own. Stops at the first that fails.
 pub(super) fn batch(namespace: Option<&str>, commands: &[String]) -> Result<(), Unavailable> {
     let mut ip = Command::new("ip");
     if let Some(namespace) = namespace {
@@ -48,7 +48,7 @@ pub(super) fn batch(namespace: Option<&str>, commands: &[String]) -> Result<(), 
     ip.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = ip.spawn().and_then(|mut child| {
         if let Some(mut stdin) = child.stdin.take() {
-            // Whoever does not take them all says why on standard error.
+            // A program that stops early prints the reason on standard error.
             let _ = stdin.write_all((commands.join("\n") + "\n").as_bytes());
         }
         child.wait_with_output()
@@ -63,7 +63,7 @@ pub(super) fn tc(namespace: &str, arguments: &[&str]) -> Result<(), Unavailable>
     judge("tc", &command, tc.args(["-n", namespace]).args(arguments).output()).map(drop)
 }
 
-/// Runs `ip` and gives what it says.
+/// Runs `ip` and returns its output.
 pub(super) fn ask(arguments: &[&str]) -> Result<String, Unavailable> {
     let output = judge("ip", &arguments.join(" "), Command::new("ip").args(arguments).output())?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

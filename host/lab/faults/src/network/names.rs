@@ -1,4 +1,4 @@
-//! Names and addresses that tell whose they are, so that what a killed process has left can be taken away.
+//! Names and addresses that identify their process, so that what a killed process has left behind can be removed.
 
 use super::ip::{Unavailable, ask, batch};
 use std::{
@@ -11,29 +11,29 @@ use std::{
     },
 };
 
-/// Where the system lists its namespaces.
+/// The directory of the system's namespaces.
 const NAMESPACES: &str = "/run/netns";
-/// Before the process's id.
+/// The prefix before the process's id.
 const PREFIX: &str = "littoral-";
-/// Before the process's id in the names of interfaces, which have at most 15 bytes.
+/// The prefix before the process's id in the names of interfaces, which have at most 15 bytes.
 const INTERFACE_PREFIX: &str = "lit";
 
-/// The name of a namespace. No two networks of a process have the same addresses.
+/// Returns the name of a namespace. No two networks of a process have the same addresses.
 pub(super) fn namespace(net: Net, name: &str) -> String {
     format!("{PREFIX}{}-{}-{name}", std::process::id(), net.0)
 }
 
-/// The file by which a namespace is entered.
+/// Returns the file by which a thread enters a namespace.
 pub(super) fn file(namespace: &str) -> PathBuf {
     Path::new(NAMESPACES).join(namespace)
 }
 
-/// The name of our end of the link to a site.
+/// Returns the name of this process's end of the link to a site.
 pub(super) fn interface(net: Net, site: u8) -> String {
     format!("{}{site}", interfaces(net))
 }
 
-/// How the names of a network's interfaces begin.
+/// Returns the prefix of a network's interfaces.
 fn interfaces(net: Net) -> String {
     format!("{INTERFACE_PREFIX}{}s", net.0)
 }
@@ -43,11 +43,11 @@ fn interfaces(net: Net) -> String {
 pub(super) struct Net(pub(super) u16);
 
 impl Net {
-    /// One that no interface of this host has. The range is kept for measurements between networks, and so is nobody's.
+    /// Returns a subnet that no interface of this host has. The range is reserved for measurements between networks.
     pub(super) fn free() -> Result<Self, Unavailable> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let taken = ask(&["-o", "-4", "addr", "show"])?;
-        // From a place of our own, so that those who look at the same time find different ones.
+        // Starts at a place of this process's own, so that concurrent searches find different subnets.
         let first = std::process::id().wrapping_mul(7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         (0..512_u32)
             .map(|step| Self(((first + step) % 512) as u16))
@@ -55,12 +55,12 @@ impl Net {
             .ok_or(Unavailable::NoAddresses)
     }
 
-    /// Everything of it, for routes.
+    /// Returns the whole subnet, for routes.
     pub(super) fn all(self) -> String {
         format!("{}0/24", self.prefix())
     }
 
-    /// The two ends of a link; links have 4 addresses each.
+    /// Returns the two ends of a link; each link has 4 addresses.
     pub(super) fn link(self, number: u8) -> (Ipv4Addr, Ipv4Addr) {
         let [a, b, c] = self.octets();
         let first = number << 2;
@@ -77,7 +77,7 @@ impl Net {
     }
 }
 
-/// Takes away, once in this process, what processes that are gone have left.
+/// Removes, once in this process, what ended processes have left behind.
 pub(super) fn remove_leftovers() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
@@ -86,31 +86,31 @@ pub(super) fn remove_leftovers() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some((_, net)) = owner(&name).filter(|(process, _)| is_gone(*process)) else { continue };
             remove(&name);
-            // Sockets of killed processes keep a namespace, and with it our ends of its links, for a while.
+            // Sockets of killed processes keep a namespace, and the ends of its links, for a while.
             let begin = interfaces(net);
             for ours in named.split([' ', '@', ':']).filter(|word| word.starts_with(&begin)) {
-                // Most have gone with their namespace.
+                // Most were removed with their namespace.
                 let _ = batch(None, &[format!("link del {ours}")]);
             }
         }
     });
 }
 
-/// Takes a namespace away, with the interfaces in it and their other ends.
+/// Removes a namespace, with its interfaces and their other ends.
 pub(super) fn remove(namespace: &str) {
     if let Err(error) = batch(None, &[format!("netns del {namespace}")]) {
-        tracing::warn!(namespace, %error, "a network namespace stays behind");
+        tracing::warn!(namespace, %error, "cannot remove a network namespace");
     }
 }
 
-/// Whose namespace this is, and of which network, by its name.
+/// Returns the process and the network of a namespace, from its name.
 fn owner(name: &str) -> Option<(u32, Net)> {
     let mut words = name.strip_prefix(PREFIX)?.splitn(3, '-');
     let owner = (words.next()?.parse().ok()?, Net(words.next()?.parse().ok()?));
     words.next().map(|_| owner)
 }
 
-/// Whether a process has ended. One of our own id that we have not made is of a former process.
+/// Returns whether a process has ended. A foreign namespace with this process's id belongs to an earlier process.
 fn is_gone(process: u32) -> bool {
     process == std::process::id() || !Path::new(&format!("/proc/{process}")).exists()
 }

@@ -1,14 +1,14 @@
-//! A report as one page that needs nothing else: figures, events, and a picture of the time line.
+//! The report as a self-contained HTML page: figures, events, and a diagram of all requests.
 
 use super::{Kind, Outcome, Report, Verdict};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 70.0;
-/// Latencies are drawn up to this, in milliseconds; slower ones lie on the edge.
+/// The greatest latency of the diagram, in milliseconds; slower requests are drawn at its edge.
 const SLOWEST_MS: f64 = 2_000.0;
 
-/// The report as a page.
+/// Returns the report as a page.
 #[must_use]
 pub fn html(report: &Report) -> String {
     let mut out = String::from(
@@ -29,7 +29,7 @@ pub fn html(report: &Report) -> String {
         escape(&report.network)
     );
     picture(&mut out, report);
-    out.push_str("<h2>Objectives</h2><table><tr><th>What<th>Allowed<th>Was<th></tr>");
+    out.push_str("<h2>Objectives</h2><table><tr><th>What<th>Allowed<th>Measured<th></tr>");
     for objective in &report.objectives {
         let was = objective.was.map_or_else(|| "never".to_owned(), |was| was.to_string());
         let (class, word) = if objective.verdict == Verdict::Met { ("met", "met") } else { ("missed", "missed") };
@@ -40,7 +40,7 @@ pub fn html(report: &Report) -> String {
             objective.allowed
         );
     }
-    out.push_str("</table><h2>What happened</h2><table>");
+    out.push_str("</table><h2>Events</h2><table>");
     for event in &report.events {
         let _ = write!(out, "<tr><td>{:.3} s<td>{}</tr>", event.at_ms as f64 / 1e3, escape(&event.what));
     }
@@ -51,7 +51,7 @@ pub fn html(report: &Report) -> String {
     out
 }
 
-/// Each request a dot: to the right when it was sent, downwards how long it took.
+/// Draws each request as a dot: its time on the horizontal axis, its latency downwards.
 fn picture(out: &mut String, report: &Report) {
     let end = report.took_ms.max(1) as f64;
     let x = |ms: u64| LEFT + (WIDTH - LEFT - 10.0) * (ms as f64 / end);
@@ -144,7 +144,7 @@ mod tests {
         };
         let page = html(&report);
         assert!(page.contains("region &lt;east&gt; is lost") && page.contains("<circle") && page.contains("failed"));
-        assert!(!page.contains("http"), "it needs nothing else");
+        assert!(!page.contains("http"), "it is self-contained");
         let words = super::super::text(&report);
         assert!(words.contains("FAILED") && words.contains("0.004 s  region <east> is lost"), "{words}");
     }

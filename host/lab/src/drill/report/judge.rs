@@ -1,9 +1,9 @@
-//! The figures against what was promised.
+//! The comparison of figures with objectives.
 
 use super::Figures;
 use serde::Serialize;
 
-/// What a drill must reach. What is left out is not looked at.
+/// What a drill must reach. Absent objectives are not judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objectives {
     /// Time until a read is answered again, in milliseconds.
@@ -18,31 +18,30 @@ pub struct Objectives {
     pub staleness_ms_max: Option<u64>,
 }
 
-/// What became of an objective.
+/// The verdict on an objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Reached.
+    /// It was met.
     Met,
-    /// Not reached.
+    /// It was missed.
     Missed,
 }
 
 /// One objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Objective {
-    /// What is measured.
+    /// What it bounds.
     pub name: &'static str,
-    /// The most that it may be.
+    /// The greatest value allowed.
     pub allowed: u64,
-    /// What it was; `None` when it never came.
+    /// The measured value; `None` when the event never happened.
     pub was: Option<u64>,
-    /// What became of it.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// Holds the figures against the objectives. That every region holds the same rows in the end is always wanted, and so are the
-/// drill's own checks.
+/// Compares the figures with the objectives. Equal rows in all regions, and the drill's own checks, are always objectives.
 #[must_use]
 pub fn judge(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
     let lost = figures.writes_lost.len() as u64;
@@ -71,7 +70,7 @@ mod tests {
     use crate::drill::report::Check;
 
     #[test]
-    fn what_never_came_is_missed_and_what_was_not_asked_for_is_not_looked_at() {
+    fn an_event_that_never_happened_misses_its_objective_and_absent_objectives_are_not_judged() {
         let checks = vec![Check { name: "refusals", missed: 1 }];
         let figures = Figures { writes_lost: vec![7], equal_everywhere: true, checks, ..Figures::default() };
         let objectives =

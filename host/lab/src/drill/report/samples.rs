@@ -1,4 +1,4 @@
-//! What one client saw of one request, and what many of them come to.
+//! The outcomes of single requests, and their percentiles.
 
 /// One request of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,23 +9,22 @@ pub struct Sample {
     pub took_us: u64,
     /// Whether it was a write.
     pub write: bool,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered; a read by an answer at most so stale, in milliseconds, where that is known.
+    /// It was answered; for a read with the staleness in milliseconds, if known.
     Good(Option<u64>),
-    /// It was answered, and the answer lacks a write that had been acknowledged: its region is out of reach and nobody else has
-    /// it.
+    /// The answer lacks an acknowledged write that only an unreachable region has.
     Behind,
-    /// It was not.
+    /// It was not answered.
     Failed,
 }
 
-/// A part of a drill, in milliseconds since it began; the end is not in it.
+/// A half-open interval of a drill, in milliseconds since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Where it begins.
@@ -35,7 +34,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether a request was sent within it.
+    /// Returns whether a request was sent within it.
     #[must_use]
     pub fn includes(&self, sample: &Sample) -> bool {
         (self.from_ms..self.until_ms).contains(&sample.sent_ms)
@@ -43,14 +42,14 @@ impl Window {
 }
 
 impl Sample {
-    /// When it was answered or given up, in milliseconds since the drill began, rounded up.
+    /// Returns when it ended, in milliseconds since the drill began, rounded up.
     #[must_use]
     pub fn done_ms(&self) -> u64 {
         self.sent_ms + self.took_us.div_ceil(1_000)
     }
 }
 
-/// The duration that so many in a hundred of the requests of a window did not exceed, in milliseconds; zero without any.
+/// Returns a percentile of the latencies of a window's requests, in milliseconds; zero without any.
 #[must_use]
 pub fn percentile(samples: &[Sample], window: Window, write: bool, percent: f64) -> f64 {
     let mut took: Vec<u64> = (samples.iter())

@@ -1,9 +1,9 @@
-//! A report for a terminal.
+//! The report for a terminal.
 
 use super::{Report, Verdict};
 use std::fmt::Write as _;
 
-/// The report as plain text.
+/// Returns the report as plain text.
 #[must_use]
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
@@ -41,18 +41,18 @@ pub fn text(report: &Report) -> String {
     );
     let _ = writeln!(
         out,
-        "  {:<44}{:.1} ms before, {:.1} ms while broken",
+        "  {:<44}{:.1} ms before, {:.1} ms during the fault",
         "99th percentile of reads", figures.read_p99_ms_before, figures.read_p99_ms_during
     );
     let _ = writeln!(
         out,
-        "  {:<44}{} of {} acknowledged, {} refused or too late",
+        "  {:<44}{} of {} acknowledged, {} rejected or too late",
         "writes", figures.writes_acknowledged, figures.writes, figures.writes_failed
     );
     let lost: Vec<String> = figures.writes_lost.iter().take(20).map(u64::to_string).collect();
     let which = if lost.is_empty() { String::new() } else { format!(" (numbers {})", lost.join(", ")) };
     let _ = writeln!(out, "  {:<44}{}{which}", "acknowledged writes lost", figures.writes_lost.len());
-    let _ = writeln!(out, "  {:<44}{}", "known only to the lost region", figures.writes_late);
+    let _ = writeln!(out, "  {:<44}{}", "only in the lost region for a while", figures.writes_late);
     let _ = writeln!(out, "  {:<44}{}", "conflicts", figures.conflicts);
     let _ = writeln!(out);
     for objective in &report.objectives {

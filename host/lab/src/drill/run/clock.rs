@@ -1,4 +1,4 @@
-//! A leader whose clock is wrong: first by less than others bear, then by more.
+//! A leader whose clock is wrong: first by a tolerated amount, then by more.
 
 use super::{LEVEL_MAX, NOTICE_MAX, Running};
 use crate::drill::report::{Check, Event, Kind};
@@ -14,39 +14,39 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What others bear by default is two seconds.
-const BORNE_MS: i64 = 1_000;
+/// Leaders tolerate two seconds by default.
+const TOLERATED_MS: i64 = 1_000;
 const TOO_MUCH_MS: i64 = 6_000;
-/// How long the clock is wrong by what is borne.
-const BORNE_FOR: Duration = Duration::from_millis(1_500);
+/// How long the clock is wrong by the tolerated amount.
+const TOLERATED_FOR: Duration = Duration::from_millis(1_500);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What a refusal for the sake of clocks says.
+/// What the reason of a rejection because of clocks contains.
 const REFUSAL: &str = "a clock reading";
 
 impl<T: FnMut(&Event)> Running<T> {
-    /// Ahead or behind, as the seed says.
+    /// Returns the error of the clock, ahead or behind as the seed decides.
     fn wrong_by(&self, ms: i64) -> (i64, &'static str) {
         if self.seed % 2 == 1 { (ms, "ahead") } else { (-ms, "behind") }
     }
 
-    /// Makes the clock wrong by what others bear, and looks that nobody minds.
-    pub(super) async fn bear_with(&mut self, victim: Name, names: &[Name]) -> Result<(), Failure> {
-        let (ms, way) = self.wrong_by(BORNE_MS);
+    /// Makes the clock wrong by a tolerated amount, and checks that no region rejects records.
+    pub(super) async fn tolerate(&mut self, victim: Name, names: &[Name]) -> Result<(), Failure> {
+        let (ms, way) = self.wrong_by(TOLERATED_MS);
         self.regions.set_clock(victim, ms)?;
-        self.note(Kind::Note, format!("the clock of '{victim}' is {BORNE_MS} ms {way}, which others bear"));
+        self.note(Kind::Note, format!("the clock of '{victim}' is {TOLERATED_MS} ms {way}, which the others tolerate"));
         let begun = Instant::now();
         let mut refusals = 0;
-        while begun.elapsed() < BORNE_FOR && refusals == 0 {
+        while begun.elapsed() < TOLERATED_FOR && refusals == 0 {
             refusals = u64::from(self.refusal(names).await?.is_some());
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let level = ends::level(&self.regions, names, LEVEL_MAX).await;
-        self.checks.push(Check { name: "refusals within the clocks' bound", missed: refusals });
+        self.checks.push(Check { name: "rejections within the clocks' bound", missed: refusals });
         self.checks.push(Check { name: "standstills within the clocks' bound", missed: u64::from(!level) });
         Ok(())
     }
 
-    /// Makes it wrong by more. Clients in another region write too, so that both have something for the other.
+    /// Makes the clock wrong by more. Clients in another region write too, so that both have records for the other.
     pub(super) fn set_wrong(&mut self, victim: Name, load: &Arc<Load>) -> Result<Option<CancellationToken>, Failure> {
         let (ms, way) = self.wrong_by(TOO_MUCH_MS);
         self.regions.set_clock(victim, ms)?;
@@ -55,7 +55,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(other.map(|other| load.write_within(self.regions.leader_url(other))))
     }
 
-    /// Waits until a leader says that it refuses another's records for the sake of their clocks.
+    /// Waits until a leader reports that it rejects another's records because of their clocks.
     pub(super) async fn see_refusal(&mut self, names: &[Name]) -> Result<(), Failure> {
         let begun = Instant::now();
         let mut refusal = None;
@@ -63,27 +63,27 @@ impl<T: FnMut(&Event)> Running<T> {
             tokio::time::sleep(LOOK_EVERY).await;
             refusal = self.refusal(names).await?;
         }
-        if let Some(said) = &refusal {
-            self.note(Kind::Detection, said.clone());
+        if let Some(reason) = &refusal {
+            self.note(Kind::Detection, reason.clone());
         }
         let missed = u64::from(refusal.is_none());
-        self.checks.push(Check { name: "clocks too far apart that nobody reports", missed });
+        self.checks.push(Check { name: "clocks too far apart that no leader reports", missed });
         Ok(())
     }
 
-    /// Which leader refuses whose records, and how it says so in its status.
+    /// Returns which leader rejects whose records, with the reason in its status.
     async fn refusal(&self, names: &[Name]) -> Result<Option<String>, Failure> {
         for name in names {
             let status = ends::status(&self.regions, *name).await?;
             let refused = status.regions.iter().find(|other| other.trouble.contains(REFUSAL));
             if let Some(other) = refused {
-                return Ok(Some(format!("'{name}' takes no records of '{}': {}", other.region, other.trouble)));
+                return Ok(Some(format!("'{name}' rejects records of '{}': {}", other.region, other.trouble)));
             }
         }
         Ok(None)
     }
 
-    /// Acknowledged writes that are not everywhere while records are refused.
+    /// Counts the acknowledged writes that are not in every region while records are rejected.
     pub(super) async fn not_everywhere(&mut self, names: &[Name], load: &Load) -> Result<u64, Failure> {
         let acknowledged = load.acknowledged();
         let mut everywhere: Option<BTreeSet<u64>> = None;
@@ -97,10 +97,10 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(late)
     }
 
-    /// Sets the clock right. What was dated ahead is taken when the others' clocks have come so far.
+    /// Corrects the clock. Records dated ahead are accepted once the others' clocks have reached them.
     pub(super) fn set_right(&mut self, victim: Name) -> Result<(), Failure> {
         self.regions.set_clock(victim, 0)?;
-        self.note(Kind::Repair, format!("the clock of '{victim}' is right again; nothing else is done"));
+        self.note(Kind::Repair, format!("the clock of '{victim}' is corrected; nothing else is done"));
         Ok(())
     }
 }

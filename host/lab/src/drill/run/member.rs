@@ -1,6 +1,6 @@
-//! The member that leads is killed, stopped, or parted from the others, while clients go on.
+//! The leading member is killed, paused, or partitioned from the others, while clients continue.
 //!
-//! Detection is when the router no longer takes it for the one that leads, promotion when another member itself says that it does.
+//! Detection is when the router no longer considers it the leader, promotion when another member reports itself as leader.
 
 use super::{COOL_DOWN, LEVEL_MAX, NOTICE_MAX, Running, WARM_UP};
 use crate::drill::report::{Event, Kind, Report};
@@ -25,17 +25,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often members are asked who leads.
+/// How often members are polled.
 const EVERY: Duration = Duration::from_millis(5);
-/// How long a member takes writes that no other gets, before it is stopped, and how long at most where the machine gives it no time.
+/// How long a member accepts writes that no other receives before it is paused, and the most on a busy machine.
 const ALONE: Duration = Duration::from_millis(150);
 const ALONE_MAX: Duration = Duration::from_millis(450);
-/// So many answers say that it has taken some: more than were on their way before.
+/// So many acknowledgements show that it has accepted some: more than were in flight before.
 const ALONE_ANSWERS: usize = 10;
-/// How long clients within its reach still write to it once it is back.
+/// How long clients that reach it still write to it once it is back.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-/// What the end has shown.
+/// The outcome.
 struct End {
     late: u64,
     lost: Vec<u64>,
@@ -53,10 +53,10 @@ impl<T: FnMut(&Event)> Running<T> {
         let load = Load::start(self.began, router, region.to_string(), self.scenario.concern);
         tokio::time::sleep(WARM_UP).await;
         let old = self.wait_for_a_leader(region).await?;
-        // Clients that reach the member itself, and go on while the router may know better.
+        // Clients that reach the member directly continue, whatever the router has detected.
         let within = match loss {
             Loss::Killed => None,
-            Loss::Stopped | Loss::Parted => Some(load.write_within(self.member_url(region, &old.name))),
+            Loss::Paused | Loss::Partitioned => Some(load.write_within(self.member_url(region, &old.name))),
         };
 
         let fault_ms = self.begin_loss(region, &old.name, loss, &load).await?;
@@ -67,7 +67,7 @@ impl<T: FnMut(&Event)> Running<T> {
             at(self.began, self.another_leads(region, &old)),
         );
         if let (true, at_ms) = seen {
-            self.note_at(Kind::Detection, format!("the router takes '{}' for the leader no more", old.name), at_ms);
+            self.note_at(Kind::Detection, format!("the router no longer considers '{}' the leader", old.name), at_ms);
         }
         let (Some(new), promoted_ms) = promoted else {
             return Err(Failure::refused(format!("no other member leads within {} s", NOTICE_MAX.as_secs())));
@@ -80,8 +80,8 @@ impl<T: FnMut(&Event)> Running<T> {
             tokio::time::sleep(AFTERMATH).await;
             within.cancel();
         }
-        let whole = watcher.until(LEVEL_MAX, |view| watcher::unwell(view, None) == 0).await;
-        self.note(Kind::Normal, if whole { "every node is well" } else { "some doors are still not well" });
+        let whole = watcher.until(LEVEL_MAX, |view| watcher::unusable(view, None) == 0).await;
+        self.note(Kind::Normal, if whole { "all doors are usable again" } else { "some doors are still not usable" });
         let normal_ms = self.began.elapsed().as_millis() as u64;
         tokio::time::sleep(COOL_DOWN).await;
 
@@ -90,9 +90,9 @@ impl<T: FnMut(&Event)> Running<T> {
         let mut figures = self.figures(&seen, fault_ms, repair_ms);
         figures.back_to_normal_ms = whole.then(|| normal_ms.saturating_sub(repair_ms));
         (figures.writes_late, figures.writes_lost, figures.equal_everywhere) = (end.late, end.lost, end.equal);
-        self.note(Kind::Note, format!("{} writes were acknowledged by a leader that was fenced", end.fenced));
+        self.note(Kind::Note, format!("{} writes were acknowledged by a fenced leader", end.fenced));
         let mut report = self.report(figures, seen);
-        // Not a matter of the topology: nobody may do that.
+        // Not an objective of the topology: this must never happen.
         report.passed &= end.fenced == 0;
         Ok(report)
     }
@@ -107,27 +107,27 @@ impl<T: FnMut(&Event)> Running<T> {
     async fn begin_loss(&mut self, region: Name, old: &str, loss: Loss, load: &Load) -> Result<u64, Failure> {
         match loss {
             Loss::Killed => {
-                self.note(Kind::Fault, format!("'{old}', which leads, is killed"));
+                self.note(Kind::Fault, format!("the leader '{old}' is killed"));
                 self.member(region, old)?.kill().await;
             }
-            Loss::Stopped => {
-                // What it takes now it has alone: no stop is so sudden that it would show a tail every time.
-                self.regions.members.part(region, old);
+            Loss::Paused => {
+                // It alone has what it accepts now, so that every run leaves a detached tail.
+                self.regions.members.partition(region, old);
                 let (parted, enough) = (Instant::now(), load.acknowledged().len() + ALONE_ANSWERS);
                 tokio::time::sleep(ALONE).await;
                 while load.acknowledged().len() < enough && parted.elapsed() < ALONE_MAX {
                     tokio::time::sleep(EVERY).await;
                 }
-                self.note(Kind::Fault, format!("'{old}', which leads, is stopped (SIGSTOP)"));
+                self.note(Kind::Fault, format!("the leader '{old}' is paused (SIGSTOP)"));
                 self.signal(region, old, Signal::STOP)?;
-                self.regions.members.join(region, old);
+                self.regions.members.reconnect(region, old);
             }
-            Loss::Parted => {
+            Loss::Partitioned => {
                 self.note(
                     Kind::Fault,
-                    format!("'{old}', which leads, is parted from the other members; clients reach it"),
+                    format!("the leader '{old}' is partitioned from the other members; clients reach it"),
                 );
-                self.regions.members.part(region, old);
+                self.regions.members.partition(region, old);
             }
         }
         let noted = self.events.iter().rev().find(|event| event.kind == Kind::Fault);
@@ -138,21 +138,21 @@ impl<T: FnMut(&Event)> Running<T> {
         match loss {
             Loss::Killed => {
                 self.member(region, old)?.restart().await?;
-                self.note(Kind::Repair, format!("'{old}' is started again"));
+                self.note(Kind::Repair, format!("'{old}' is restarted"));
             }
-            Loss::Stopped => {
+            Loss::Paused => {
                 self.signal(region, old, Signal::CONT)?;
-                self.note(Kind::Repair, format!("'{old}' goes on (SIGCONT)"));
+                self.note(Kind::Repair, format!("'{old}' is resumed (SIGCONT)"));
             }
-            Loss::Parted => {
-                self.regions.members.join(region, old);
-                self.note(Kind::Repair, format!("'{old}' is joined to the others again"));
+            Loss::Partitioned => {
+                self.regions.members.reconnect(region, old);
+                self.note(Kind::Repair, format!("'{old}' is connected again"));
             }
         }
         Ok(self.began.elapsed().as_millis() as u64)
     }
 
-    /// Which acknowledged writes the region has, before and after what the member had alone is merged.
+    /// Compares the acknowledged writes with what the region has, before and after the detached tails are merged.
     async fn end_of(
         &mut self,
         region: Name,
@@ -160,7 +160,7 @@ impl<T: FnMut(&Event)> Running<T> {
         acknowledged: &std::collections::BTreeMap<u64, u64>,
         promoted_ms: u64,
     ) -> Result<End, Failure> {
-        // What clients wrote elsewhere meanwhile comes back from there.
+        // Records that clients wrote to other regions meanwhile are replicated back.
         let names = self.names();
         let (leader, level) = self.settle_everywhere(region).await?;
         let held = numbers(&ends::rows_at(&self.member_client(region, &leader.name)?).await?);
@@ -188,10 +188,13 @@ impl<T: FnMut(&Event)> Running<T> {
             let shown = door.tail(&tail.name, 0, 1_000).await.map_err(failed)?.records.len();
             let merged = door.merge_tail(&tail.name).await.map_err(failed)?;
             let (name, rows) = (&tail.name, merged.rows);
-            self.note(Kind::Note, format!("'{old}' kept the tail {name}: {shown} records shown, {rows} merged"));
+            self.note(
+                Kind::Note,
+                format!("'{old}' kept the detached tail {name}: {shown} records shown, {rows} merged"),
+            );
         }
         if tails.is_empty() {
-            self.note(Kind::Note, format!("'{old}' had to give up nothing"));
+            self.note(Kind::Note, format!("'{old}' has no detached tail"));
         }
         Ok(tails)
     }
@@ -223,12 +226,12 @@ impl<T: FnMut(&Event)> Running<T> {
         kill_process(pid, signal).map_err(|error| Failure::refused(format!("cannot signal '{name}': {error}")))
     }
 
-    /// What every member that answers says, but for one.
+    /// Returns the status of every member that answers, except one.
     async fn ask_members(&self, region: Name, but: Option<&str>) -> Vec<NodeStatus> {
         let members = self.members(region).into_iter().filter(|(name, _)| Some(&**name) != but);
         let asked = members.map(|(_, url)| async move {
             let asked = async { client(&url).ok()?.status().await.ok() };
-            // One that is stopped takes connections and answers nothing.
+            // A paused member accepts connections and does not answer.
             tokio::time::timeout(EVERY * 20, asked).await.ok().flatten()
         });
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
@@ -264,20 +267,20 @@ impl<T: FnMut(&Event)> Running<T> {
         None
     }
 
-    /// Waits until the region's members have the same records, and each region has the others'. Returns the member that leads, and
-    /// whether the regions were level in time.
+    /// Waits until the region's members have the same records, and each region has the others' records. Returns the leading member,
+    /// and whether the regions caught up in time.
     async fn settle_everywhere(&mut self, region: Name) -> Result<(NodeStatus, bool), Failure> {
         let names = self.names();
         let leader = self.settle(region).await?;
         if names.len() == 1 {
             return Ok((leader, true));
         }
-        // A region answers through one of its members, which must not be behind by now: its head is what the others wait for.
+        // A region answers through one of its members, which must have caught up: the others wait for its position.
         let level = ends::level(&self.regions, &names, LEVEL_MAX).await;
         Ok((self.settle(region).await?, level))
     }
 
-    /// Waits until one member leads and all others have what it has. Nobody writes any more.
+    /// Waits until one member leads and all others have what it has. Writers must have stopped.
     async fn settle(&mut self, region: Name) -> Result<NodeStatus, Failure> {
         let deadline = Instant::now() + LEVEL_MAX;
         let count = self.members(region).len();
@@ -289,7 +292,7 @@ impl<T: FnMut(&Event)> Running<T> {
                 return Ok(leader);
             }
             if Instant::now() >= deadline {
-                return Err(Failure::refused("the members do not come to have the same records; see their logs"));
+                return Err(Failure::refused("the members do not get the same records; see their logs"));
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -304,7 +307,7 @@ fn numbers(rows: &[HeldRow]) -> BTreeSet<u64> {
     rows.iter().filter_map(|row| row.key.get("id")?.as_u64()).collect()
 }
 
-/// What comes, and when, in milliseconds since `began`.
+/// Returns the future's value, and when it came in milliseconds since `began`.
 async fn at<V>(began: Instant, coming: impl Future<Output = V>) -> (V, u64) {
     let value = coming.await;
     (value, began.elapsed().as_millis() as u64)

@@ -1,11 +1,10 @@
-//! Addresses of nodes that are yet to be started.
+//! The addresses of nodes that are not started yet.
 
 use crate::failure::Failure;
 use littoral_router::Topology;
 use std::net::{SocketAddr, TcpListener};
 
-/// Gives every node addresses of its own on this machine. Each is free now; that another process takes one before its node does
-/// is unlikely, and then the node says so.
+/// Assigns free addresses on this machine to all nodes. Another process may bind one before its node does; then the node reports it.
 pub fn choose(topology: &mut Topology) -> Result<(), Failure> {
     let mut held = Vec::new();
     let mut free = || -> Result<String, Failure> {
@@ -32,10 +31,12 @@ pub fn choose(topology: &mut Topology) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An address of a topology, which must be one of this machine.
+/// Parses an address of a topology, which must be one of this machine.
 pub fn of(address: Option<&str>) -> Result<SocketAddr, Failure> {
     let text = address.unwrap_or_default();
     text.parse().map_err(|_| {
-        Failure::usage(format!("'{text}' cannot be run here: it takes IP addresses of this machine, as 127.0.0.1:7165"))
+        Failure::usage(format!(
+            "'{text}' cannot be used here: give an IP address of this machine and a port, such as 127.0.0.1:7165"
+        ))
     })
 }

@@ -1,4 +1,4 @@
-//! Configuration files and arguments of a topology's nodes.
+//! The configuration files and arguments of a topology's nodes.
 
 use super::{Place, addresses};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A router that gives up a door soon: no region of a topology that is run here is further than a few hundred milliseconds.
+/// A router that moves to the next door soon: no region of a local topology is further than a few hundred milliseconds.
 const ROUTER: &str = "\
 role = \"router\"
 [router]
@@ -26,7 +26,7 @@ interval_ms = 150
 timeout_ms = 300
 ";
 
-/// The ways from regions to the peer listeners of others: one, or as many as the other has members.
+/// The links from regions to the peer listeners of others: one, or one for each member.
 pub type Peers = BTreeMap<(Name, Name), Vec<SocketAddr>>;
 
 pub fn leader(
@@ -44,7 +44,7 @@ pub fn leader(
     Ok(arguments)
 }
 
-/// What a leader's file says, whether it keeps the log alone or not.
+/// Returns the configuration that leaders and members share.
 pub fn leading(topology: &Topology, region: &Region, peers: &Peers) -> String {
     let home = topology.regions.first().map_or(region.name, |first| first.name);
     let mut text = "role = \"leader\"\n".to_owned();
@@ -101,12 +101,12 @@ pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<Str
     ])
 }
 
-/// Where a node keeps what must outlive it.
+/// Returns a node's data directory.
 pub fn data(dir: &Path, name: &str) -> PathBuf {
     dir.join(name)
 }
 
-/// A node's arguments, its file written. It is called `name`, and what it keeps lies in the directory `kept_as`.
+/// Writes the configuration file of the node `name` and returns its arguments. `kept_as` names its file and data directory.
 pub fn node(
     role: &str,
     name: &str,
@@ -118,7 +118,7 @@ pub fn node(
     let file = write(dir, kept_as, text)?;
     let data = data(dir, kept_as);
     std::fs::create_dir_all(&data)
-        .map_err(|error| Failure::refused(format!("cannot make the directory {}: {error}", data.display())))?;
+        .map_err(|error| Failure::refused(format!("cannot create the directory {}: {error}", data.display())))?;
     let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];
     let mut arguments = vec![role.to_owned(), "--data-dir".to_owned(), data.display().to_string()];
     arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));

@@ -1,5 +1,5 @@
-//! Members of regions whose log several nodes keep: a process each, a lease in a directory that they share, and a link from each
-//! to each other one, so that they can be parted while clients reach all of them.
+//! The members of regions: a process each, a lease in a shared directory, and a link from each to each other, so that they can be
+//! partitioned while clients reach all of them.
 
 use super::{
     Node, Place, Way, addresses,
@@ -25,18 +25,18 @@ use std::{
 
 /// How long the members of a region may take until one of them leads.
 const LEADER_MAX: Duration = Duration::from_secs(20);
-/// How often they are asked.
+/// How often they are polled.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Running members.
 #[derive(Default)]
 pub struct Members {
-    /// By region and name.
+    /// The processes by region and name.
     nodes: BTreeMap<(Name, String), Node>,
     ways: Vec<Between>,
 }
 
-/// The way from one member to another of its region.
+/// The link from one member to another of its region.
 struct Between {
     region: Name,
     from: String,
@@ -61,7 +61,7 @@ impl Members {
         for region in &topology.regions {
             for (from, to) in pairs(&region.members) {
                 let target = addresses::of(Some(&to.peer))?;
-                let link = Way::lay(topology, &place, Some(region.name), region, target, seed).await?.link;
+                let link = Way::open(topology, &place, Some(region.name), region, target, seed).await?.link;
                 let (from, to) = (from.name.clone(), to.name.clone());
                 all.ways.push(Between { region: region.name, from, to, link });
             }
@@ -113,17 +113,17 @@ impl Members {
         self.ways.iter().find(|way| way.region == region && way.from == from && way.to == to)
     }
 
-    /// One member.
+    /// Returns a member.
     pub fn get(&mut self, region: Name, name: &str) -> Option<&mut Node> {
         self.nodes.get_mut(&(region, name.to_owned()))
     }
 
-    /// The members of a region.
+    /// Returns the members of a region.
     pub fn of(&mut self, region: Name) -> impl Iterator<Item = &mut Node> {
         self.nodes.iter_mut().filter(move |((of, _), _)| *of == region).map(|(_, node)| node)
     }
 
-    /// All of them.
+    /// Returns all members.
     pub fn all(&mut self) -> impl Iterator<Item = &mut Node> {
         self.nodes.values_mut()
     }
@@ -132,13 +132,13 @@ impl Members {
         self.nodes.into_values()
     }
 
-    /// Parts a member from the others of its region: clients, edges and the lease's store still reach it.
-    pub fn part(&self, region: Name, name: &str) {
+    /// Partitions a member from the others of its region. Clients, edges and the lease store still reach it.
+    pub fn partition(&self, region: Name, name: &str) {
         self.ways_of(region, name).for_each(|way| way.link.cut(Side::Both));
     }
 
-    /// Ends that.
-    pub fn join(&self, region: Name, name: &str) {
+    /// Ends the partition.
+    pub fn reconnect(&self, region: Name, name: &str) {
         self.ways_of(region, name).for_each(|way| way.link.heal());
     }
 
@@ -147,11 +147,11 @@ impl Members {
     }
 }
 
-/// Waits until each region takes writes: where it has members, one leads and the others follow it; where its log is new, it has
-/// heard that the others' are too.
+/// Waits until each region accepts writes: of members, one leads and the others follow; a leader with a new log knows that the
+/// other regions' logs are new too.
 ///
 /// # Errors
-/// When that does not come about in time.
+/// When a region does not in time.
 pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure> {
     let deadline = Instant::now() + LEADER_MAX;
     for region in &topology.regions {
@@ -159,7 +159,8 @@ pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure>
             if Instant::now() >= deadline {
                 let name = region.name;
                 return Err(Failure::refused(format!(
-                    "region '{name}' does not come to take writes; see the logs of its nodes"
+                    "region '{name}' does not accept writes within {} s; see the logs of its nodes",
+                    LEADER_MAX.as_secs()
                 )));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -168,10 +169,10 @@ pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure>
     Ok(())
 }
 
-/// How far a member that follows may be behind.
+/// How far a following member may be behind.
 const LAG_MAX_MS: u64 = 5_000;
 
-/// Whether its leader takes writes; of members, one leads and all hear of it: one that opens its log anew to follow does not.
+/// Returns whether a region's leader accepts writes and its members follow; a member that reopens its log does not yet.
 async fn is_led(region: &Region) -> bool {
     let asked = region.leaders().map(|(_, door)| async move {
         let client = target::client(&format!("http://{door}")).ok()?;
@@ -182,7 +183,7 @@ async fn is_led(region: &Region) -> bool {
     ready.len() == region.leaders().count() && ready.iter().any(leads)
 }
 
-/// Each with each other one.
+/// Returns all ordered pairs of members.
 fn pairs(members: &[Member]) -> impl Iterator<Item = (&Member, &Member)> {
     members.iter().flat_map(move |from| members.iter().filter(|to| to.name != from.name).map(move |to| (from, to)))
 }
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_member_has_a_way_to_each_other() {
+    fn each_member_has_a_link_to_each_other() {
         let member = |name: &str| Member { name: name.into(), door: String::new(), peer: String::new(), zone: None };
         let all = ["a", "b", "c"].map(member);
         let ways: Vec<_> = pairs(&all).map(|(from, to)| format!("{}{}", from.name, to.name)).collect();

@@ -1,4 +1,4 @@
-//! Where regions run: each in a network of its own where this host allows it, else all on its loopback.
+//! Where regions run: each in a network namespace of its own where this host allows it, otherwise all on the loopback.
 
 use crate::failure::Failure;
 use littoral_faults::{
@@ -14,18 +14,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-/// The first port of a region's nodes in a network of its own, where all are free.
+/// The first port of a region's nodes in a network of its own, in which all ports are free.
 const FIRST_PORT: u16 = 7_165;
 
 /// Where the regions run.
 pub enum Place {
-    /// On this host's loopback, and why not elsewhere; nothing when nobody wanted it.
+    /// On this host's loopback; with the reason, if networks were wanted and cannot be made.
     Loopback(Option<String>),
     /// Each region, and the router, in a network namespace of its own.
     Apart(Box<Apart>),
 }
 
-/// A network whose sites the regions are.
+/// A network with a site for each region.
 pub struct Apart {
     sites: BTreeMap<Name, Site>,
     router: Site,
@@ -33,7 +33,7 @@ pub struct Apart {
 }
 
 impl Place {
-    /// Networks for these regions, where they can be had.
+    /// Makes a network for each region where this host allows it; otherwise returns the loopback with the reason.
     pub fn apart(topology: &Topology) -> Self {
         let make = || -> Result<Self, Unavailable> {
             let mut network = Network::new()?;
@@ -47,21 +47,23 @@ impl Place {
         make().unwrap_or_else(|reason| Self::Loopback(Some(reason.to_string())))
     }
 
-    /// In words, for reports.
-    pub fn in_words(&self) -> String {
+    /// Returns a description for reports.
+    pub fn describe(&self) -> String {
         match self {
-            Self::Loopback(None) => "all regions on this host's loopback, parted by links in user space".to_owned(),
+            Self::Loopback(None) => "all regions on this host's loopback, separated by links in user space".to_owned(),
             Self::Loopback(Some(reason)) => {
-                format!("all regions on this host's loopback, parted by links in user space, as {reason}")
+                format!("all regions on this host's loopback, separated by links in user space, as {reason}")
             }
-            Self::Apart(_) => "each region in a network namespace of its own; partitions take its link down".to_owned(),
+            Self::Apart(_) => {
+                "each region in a network namespace of its own; a partition takes its link down".to_owned()
+            }
         }
     }
 
-    /// Gives every node of a region addresses at which this process reaches it.
+    /// Assigns addresses to all nodes at which this process reaches them.
     ///
     /// # Errors
-    /// When this host has none left.
+    /// When this host has no free addresses.
     pub fn choose(&self, topology: &mut Topology) -> Result<(), Failure> {
         let Self::Apart(apart) = self else { return super::addresses::choose(topology) };
         for region in &mut topology.regions {
@@ -74,7 +76,7 @@ impl Place {
         Ok(())
     }
 
-    /// Where a node listens that this process reaches here: in a network of its own, wherever it is reached from.
+    /// Returns where a node listens that this process reaches at `address`: in a network of its own, on all interfaces.
     pub fn listen(&self, address: SocketAddr) -> SocketAddr {
         match self {
             Self::Loopback(_) => address,
@@ -82,7 +84,7 @@ impl Place {
         }
     }
 
-    /// Where the router listens when nobody has said where.
+    /// Returns where the router listens.
     pub fn router(&self, asked: SocketAddr) -> SocketAddr {
         match self {
             Self::Loopback(_) => asked,
@@ -90,12 +92,12 @@ impl Place {
         }
     }
 
-    /// What comes before a program and its arguments to run it in a region; without one, beside the router.
+    /// Returns the launcher that runs a program in a region; without a region, beside the router.
     pub fn launcher(&self, region: Option<Name>) -> Vec<OsString> {
         self.site(region).map(Site::launcher).unwrap_or_default()
     }
 
-    /// Lays a link from a region, or from the router, to a node of another region.
+    /// Opens a link from a region, or from the router, to a node of another region.
     ///
     /// # Errors
     /// When it cannot listen.
@@ -110,19 +112,19 @@ impl Place {
         }
     }
 
-    /// Takes a region's link down; says whether it has one.
+    /// Takes a region's link down. Returns whether it has one.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn part(&self, region: Name) -> Result<bool, Failure> {
+    pub fn partition(&self, region: Name) -> Result<bool, Failure> {
         self.trunk(region, Site::part)
     }
 
-    /// Takes it up again; says whether it has one.
+    /// Takes a region's link up again. Returns whether it has one.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn join(&self, region: Name) -> Result<bool, Failure> {
+    pub fn reconnect(&self, region: Name) -> Result<bool, Failure> {
         self.trunk(region, Site::join)
     }
 
