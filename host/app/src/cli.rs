@@ -23,8 +23,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show everything at work on this machine, with real flight data, in under a minute.
-    Demo(commands::demo::Args),
+    #[cfg(feature = "lab")]
+    Demo(littoral_lab::demo::Args),
     /// Run a local leader and edges until Ctrl-C.
+    #[cfg(feature = "lab")]
     Dev(commands::dev::Args),
     /// Run a leader: accepts writes, keeps the log, feeds edges.
     Leader(commands::leader::Args),
@@ -55,13 +57,15 @@ pub enum Command {
     /// Manage the regions of a topology: list, promote, demote, drain, failover, failback.
     Region(commands::region::Args),
     /// Break a cluster on this machine on purpose and measure what clients see.
-    Drill(commands::drill::Args),
+    #[cfg(feature = "lab")]
+    Drill(littoral_lab::drill::Args),
     /// Import definitions from another system.
     Import(commands::import::Args),
     /// Check configuration files.
     Config(commands::config::Args),
     /// Measure speed and memory next to this machine's floor.
-    Bench(commands::bench::Args),
+    #[cfg(feature = "lab")]
+    Bench(littoral_lab::bench::Args),
     /// Compile a component in a separate process; for the sandbox.
     #[command(hide = true)]
     ModuleCompile(commands::module_compile::Args),

@@ -1,13 +1,11 @@
 //! The commands, one file each.
 
 pub mod about;
-pub mod bench;
 pub mod config;
 pub mod conflicts;
 pub mod definitions;
-pub mod demo;
+#[cfg(feature = "lab")]
 pub mod dev;
-pub mod drill;
 pub mod edge;
 pub mod import;
 pub mod ingest;
@@ -24,9 +22,10 @@ pub mod router;
 pub mod service;
 pub mod status;
 pub mod tails;
-pub mod target;
 pub mod verify;
 pub mod view;
+
+pub use littoral_cli::{block_on, target};
 
 use crate::{
     cli::{Cli, Command},
@@ -34,14 +33,16 @@ use crate::{
 };
 use std::process::ExitCode;
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 ///
 /// # Errors
 /// [`Failure`], with its message and exit code.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let json = cli.json;
     match cli.command {
-        Command::Demo(args) => demo::run(&args, json),
+        #[cfg(feature = "lab")]
+        Command::Demo(args) => littoral_lab::demo::run(&args, json),
+        #[cfg(feature = "lab")]
         Command::Dev(args) => dev::run(&args, json),
         Command::Leader(args) => leader::run(&args, json),
         Command::Edge(args) => edge::run(&args, json),
@@ -57,20 +58,12 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Conflicts(args) => conflicts::run(&args, json),
         Command::Tails(args) => tails::run(&args, json),
         Command::Region(args) => region::run(&args, json),
-        Command::Drill(args) => drill::run(&args, json),
+        #[cfg(feature = "lab")]
+        Command::Drill(args) => littoral_lab::drill::run(&args, json),
         Command::Import(args) => import::run(&args, json),
         Command::Config(args) => config::run(&args, json),
-        Command::Bench(args) => bench::run(&args, json),
+        #[cfg(feature = "lab")]
+        Command::Bench(args) => Ok(littoral_lab::bench::main(&args, json)),
         Command::ModuleCompile(args) => module_compile::run(&args),
     }
-}
-
-/// Runs a command that talks to nodes.
-fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::refused(format!("cannot start worker threads: {error}")))?
-        .block_on(command)
 }

@@ -1,5 +1,5 @@
-//! Configuration: TOML files, overridden by the environment, overridden by flags. Each crate owns what its section
-//! may hold; here they are put together, and whatever is wrong is said with its place and its remedy.
+//! Configuration: TOML files, overridden by the environment, overridden by flags. Each crate owns the type of its section; this
+//! module combines them, and reports each problem with its place and its remedy.
 
 pub mod dev;
 pub mod edge;
@@ -7,6 +7,7 @@ pub mod leader;
 pub mod lease;
 pub mod load;
 pub mod overrides;
+pub mod places;
 pub mod problem;
 pub mod router;
 pub mod sections;
@@ -15,3 +16,9 @@ pub mod suggest;
 pub use load::load;
 pub use overrides::Override;
 pub use problem::Problem;
+
+impl From<Problem> for littoral_cli::Failure {
+    fn from(problem: Problem) -> Self {
+        Self::usage(problem)
+    }
+}

@@ -1,6 +1,6 @@
 //! Files that define feature views, feature services and push sources, in TOML.
 
-use crate::config::{Problem, problem::Place};
+use crate::config::{Problem, places::Places, problem::Place};
 use littoral_model::{
     details::{About, PushSourceDefinition, ServiceDefinition, ViewDefinition},
     document::ViewDocument,
@@ -9,7 +9,7 @@ use littoral_model::{
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
 
-/// The keys by which such a file is known.
+/// The keys by which such a file is recognised.
 const KINDS: [&str; 3] = ["view", "service", "push_source"];
 
 /// What a file defines.
@@ -70,7 +70,7 @@ struct Push {
     owner: String,
 }
 
-/// Whether a file is one of definitions.
+/// Returns whether a file holds definitions.
 pub fn is_one(table: &toml::Table) -> bool {
     KINDS.iter().any(|kind| table.contains_key(*kind))
 }
@@ -78,20 +78,22 @@ pub fn is_one(table: &toml::Table) -> bool {
 /// Reads and parses a file.
 ///
 /// # Errors
-/// [`Problem`]: the first thing that is wrong with it.
+/// The first problem.
 pub fn read(path: &Path) -> Result<Definitions, Problem> {
     let text = std::fs::read_to_string(path).map_err(|error| Problem::unreadable(path, &error))?;
     parse(path, &text)
 }
 
-/// Parses a file's text. Each view is checked by itself; what refers to others is checked by the leader.
+/// Parses a file's text, and checks each view by itself. The leader checks references between definitions.
 ///
 /// # Errors
-/// [`Problem`]: the first thing that is wrong with it.
+/// The first problem.
 pub fn parse(path: &Path, text: &str) -> Result<Definitions, Problem> {
     let file: File = toml::from_str(text).map_err(|error| Problem::in_file(path, text, &error))?;
+    let places = Places::of(text);
     let views = file.view.into_iter().map(|view| {
-        let place = Place::File { path: path.to_owned(), line: line_of_name(text, &view.name) };
+        let line = places.line_of(&format!("view '{}'", view.name));
+        let place = Place::File { path: path.to_owned(), line };
         let key = format!("view.{}", view.name);
         let bad = |what: String| Problem { place, key, what, remedy: String::new() };
         let ViewDefinition { view, details } = match view.into_definition() {
@@ -108,12 +110,6 @@ pub fn parse(path: &Path, text: &str) -> Result<Definitions, Problem> {
         services: file.service.into_iter().map(Service::into_model).collect(),
         push_sources: file.push_source.into_iter().map(Push::into_model).collect(),
     })
-}
-
-fn line_of_name(text: &str, name: &str) -> Option<usize> {
-    let wanted = format!("\"{name}\"");
-    let at = text.lines().position(|line| line.trim_start().starts_with("name") && line.contains(&wanted))?;
-    Some(at + 1)
 }
 
 impl Service {
@@ -138,7 +134,7 @@ impl Push {
 }
 
 impl Definitions {
-    /// What there is, in words.
+    /// Returns the number of definitions of each kind, as text.
     pub fn describe(&self) -> String {
         let count = |number: usize, one: &str, many: &str| match number {
             0 => None,

@@ -1,25 +1,23 @@
 //! The `littoral` command: everything in one binary.
 //!
-//! Only this crate joins the parts: it gives the sandbox to leaders and edges, and either of them to the doors.
+//! Only this crate joins the other crates: it gives leaders and edges their sandbox, and doors their leader or edge.
+
+#![warn(clippy::unwrap_used)]
 
 mod cli;
 mod commands;
 mod config;
 mod definitions_file;
-mod demo;
-mod drill;
-mod failure;
-mod local;
 mod node;
-mod output;
-mod plain_http;
-mod project;
-mod ready;
+mod progress;
+
+// What commands share with those of the lab, under the names of modules of this crate.
+use littoral_cli::{failure, output, ready};
 
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Rows are many small allocations that threads free for each other; the system's allocator fragments under that.
+/// Rows are many small allocations, often freed by another thread; the system's allocator fragments under that load.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

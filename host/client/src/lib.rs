@@ -12,6 +12,8 @@
 //! Every call has a deadline and a bound on the size of its answer. The client retries a call only if it never reached the node,
 //! or if it is idempotent and the node is busy.
 
+#![warn(clippy::unwrap_used)]
+
 mod address;
 mod call;
 mod client;

@@ -1,7 +1,5 @@
 //! The client's requests, its parsing of answers, and its retries.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 #[path = "support/server.rs"]
 mod server;
 

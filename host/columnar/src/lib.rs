@@ -8,6 +8,8 @@
 //! Invariant: nothing here opens a file or a socket, and [`Limits`] bound what one call may
 //! allocate.
 
+#![warn(clippy::unwrap_used)]
+
 mod canonical;
 mod cells;
 mod checked;

@@ -1,7 +1,5 @@
 //! Rejected columns and their error messages.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use arrow_array::{
     ArrayRef, DictionaryArray, DurationSecondArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch,
     StringArray, TimestampMillisecondArray, types::Int32Type, types::TimestampSecondType,

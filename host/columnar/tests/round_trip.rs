@@ -1,7 +1,5 @@
 //! Rows of every type survive a round trip through an Arrow IPC stream.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 #[path = "../../model/src/row_body/tests/values.rs"]
 mod values;
 

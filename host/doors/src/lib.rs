@@ -8,6 +8,8 @@
 //! Invariant: no request, whatever it contains, uses more memory than [`Config`] allows, or ends another request.
 
 mod answer;
+#![warn(clippy::unwrap_used)]
+
 pub mod bare;
 mod body;
 mod config;

@@ -1,7 +1,5 @@
 //! Clients that are slow, silent, broken or too many, over real sockets: each gets an error or is disconnected, and others are served.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};

@@ -8,6 +8,8 @@
 //! starts a task. The position never passes what is applied. A block of records is checked whole
 //! before any of it is applied.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod anti_entropy;
 mod apply;
 mod bootstrap;

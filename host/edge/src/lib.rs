@@ -9,6 +9,8 @@
 //!
 //! Invariant: an answer's position and staleness are read before its rows.
 
+#![warn(clippy::unwrap_used)]
+
 mod budget;
 mod config;
 mod data_dir;

@@ -3,7 +3,7 @@
 use littoral_model::details::About;
 use std::collections::HashMap;
 
-/// What Feast's registry says about something.
+/// The description, tags and owner of a definition in Feast's registry.
 pub(crate) fn about(description: &str, tags: &HashMap<String, String>, owner: &str) -> About {
     About {
         description: description.to_owned(),

@@ -1,4 +1,4 @@
-//! On-demand feature views as module bindings: what module must be there under which name.
+//! On-demand feature views as module bindings: the module that each needs, and its name.
 
 use crate::{
     about::about,
@@ -10,27 +10,27 @@ use crate::{
 use littoral_model::module::{Field, Input, ModuleManifest};
 use serde::Serialize;
 
-/// A module that a Feast on-demand feature view asks for.
+/// The module that a Feast on-demand feature view needs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Binding {
-    /// The name to upload it under: the on-demand view's.
+    /// The name under which it must be uploaded: the on-demand view's.
     pub name: String,
-    /// What it must read, take and make. Which lookups it does is its own affair.
+    /// Its inputs, parameters and outputs. Its lookups are not prescribed.
     pub manifest: ModuleManifest,
-    /// `pandas`, `python` or `substrait`: what Feast ran.
+    /// The mode in which Feast ran it: `pandas`, `python` or `substrait`.
     pub mode: String,
-    /// The Python text that Feast ran, for whoever writes the module; empty where the registry has none.
+    /// The Python source that Feast ran, for the author of the module; empty if the registry has none.
     pub python: String,
 }
 
 impl Binding {
-    /// The command that uploads the module, with a placeholder for its file.
+    /// Returns the command that uploads the module, with a placeholder for its file.
     #[must_use]
     pub fn command(&self, leader: &str) -> String {
         format!("littoral module push COMPONENT.wasm --name {} --release 1.0.0 --to {leader}", self.name)
     }
 
-    /// What an uploaded module lacks for standing in for the on-demand view; `None` when it serves.
+    /// Returns what an uploaded module lacks to replace the on-demand view; `None` when it lacks nothing.
     #[must_use]
     pub fn mismatch(&self, manifest: &ModuleManifest) -> Option<String> {
         for wanted in &self.manifest.outputs {
@@ -48,7 +48,7 @@ impl Binding {
     }
 }
 
-/// The bindings of a project, by name.
+/// Returns the bindings of a project, by name.
 pub(crate) fn bindings(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) -> Vec<Binding> {
     let specs = registry.on_demand_feature_views.iter().filter_map(|view| view.spec.as_ref());
     let specs = specs.filter(|spec| in_project(&spec.project, project));
@@ -82,7 +82,7 @@ fn binding(spec: &OnDemandFeatureViewSpec, notes: &mut Vec<Note>) -> Option<Bind
             }
         }
     }
-    // A map has no order; names give one that stays.
+    // A map has no order; sorting by name makes it stable.
     let mut sources: Vec<_> = spec.sources.iter().collect();
     sources.sort_by(|a, b| a.0.cmp(b.0));
     for (_, source) in sources {

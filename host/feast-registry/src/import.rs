@@ -5,12 +5,12 @@ use littoral_client::{ChangeReceipt, Client, ModuleInfo};
 use littoral_model::{details::ViewDefinition, service::FeatureService};
 use std::collections::BTreeSet;
 
-/// Applies a plan to the leader, or to an edge that passes it on: views first, then push sources, then the services whose
-/// views and modules are there. Idempotent: what is there as it should be is left alone. With `dry_run` nothing is
-/// changed, and what would be is reported as planned.
+/// Applies a plan to the leader, or to an edge that forwards changes: views first, then push sources, then the services whose
+/// views and modules exist. Idempotent: definitions that are equal already stay as they are. With `dry_run` nothing changes, and
+/// changes are reported as planned.
 ///
 /// # Errors
-/// [`Error::Client`] when the node cannot be asked. What it refuses is in the report instead, and the rest goes on.
+/// [`Error::Client`] when the node does not answer. A change that it rejects is in the report, and the import continues.
 pub async fn import(plan: &Plan, client: &Client, dry_run: bool) -> Result<ImportReport, Error> {
     let mut run = Run { client, dry_run, items: Vec::new(), token: None, refused: BTreeSet::new() };
     run.views(plan).await?;
@@ -26,11 +26,11 @@ struct Run<'a> {
     dry_run: bool,
     items: Vec<Item>,
     token: Option<String>,
-    /// Views that the leader refused: what needs them is not tried.
+    /// Views that the leader rejected: definitions that need them are not sent.
     refused: BTreeSet<String>,
 }
 
-/// A module that is not there, or not as Feast's on-demand view has it.
+/// A module that is missing, or does not match Feast's on-demand view.
 struct Waiting {
     name: String,
     command: String,
@@ -41,7 +41,7 @@ impl Run<'_> {
         self.items.push(Item { kind, name: name.to_owned(), outcome });
     }
 
-    /// What a change became; a refusal is an outcome, anything else ends the import.
+    /// Converts the result of a change: a rejection is an outcome, any other error ends the import.
     fn taken(
         &mut self,
         existed: bool,

@@ -1,10 +1,12 @@
-//! Takes over the definitions of a Feast project: its registry file becomes views, push sources and feature services.
+//! Imports the definitions of a Feast project: its registry file becomes feature views, push sources and feature services.
 //!
-//! [`Plan::read`] turns the file's bytes into what the catalogue can hold, and into a list of everything that it cannot,
-//! each with the reason. [`import`] applies a plan to a leader; running it again changes only what is not there yet.
+//! [`Plan::read`] converts the file into definitions for the catalogue, and lists what the catalogue cannot hold, with the reasons.
+//! [`import()`] applies a plan to a leader; running it again changes only what is missing.
 //!
-//! On-demand feature views hold pickled Python, which is not run here: they become [`Binding`]s, which say what module
-//! must be uploaded under which name.
+//! On-demand feature views contain pickled Python, which is not run here: they become [`Binding`]s, each of which describes the
+//! module that must be uploaded, and its name.
+
+#![warn(clippy::unwrap_used)]
 
 mod about;
 mod binding;

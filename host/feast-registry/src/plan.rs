@@ -1,4 +1,4 @@
-//! What a registry becomes here, before any leader is asked.
+//! The plan of an import: a registry's definitions, before they are compared with a leader's.
 
 use crate::{
     Error,
@@ -13,47 +13,47 @@ use prost::Message as _;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// The largest registry that is read. Feast rewrites the file as a whole, so that real ones stay far below.
+/// The largest registry that is accepted. Feast rewrites the file as a whole, so real ones are far smaller.
 const REGISTRY_BYTES_MAX: usize = 256 << 20;
 
-/// How a SQLite database begins.
+/// The first bytes of a SQLite database.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Something that is left out, or means something else here than in Feast.
+/// Something that is left out, or that differs from Feast.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its name.
     pub name: String,
-    /// Whether it is not imported at all.
+    /// Whether it is left out.
     pub left_out: bool,
-    /// Why, or what differs.
+    /// The reason, or the difference.
     pub reason: String,
 }
 
-/// What a registry becomes here.
+/// The definitions of a registry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Feast's project.
     pub project: String,
     /// Feature views.
     pub views: Vec<ViewDefinition>,
-    /// Push sources, of these views.
+    /// Push sources for these views.
     pub push_sources: Vec<PushSourceDefinition>,
     /// Modules that the project needs.
     pub bindings: Vec<Binding>,
-    /// Feature services, of these views and modules.
+    /// Feature services with these views and modules.
     pub services: Vec<ServiceDefinition>,
-    /// What is left out or differs.
+    /// Notes on what is left out or differs.
     pub notes: Vec<Note>,
 }
 
 impl Plan {
-    /// Reads a registry file's bytes. `project` chooses among several.
+    /// Reads a registry file. `project` chooses one of several.
     ///
     /// # Errors
-    /// [`Error`] when the bytes are no registry, or hold several projects and none is chosen.
+    /// [`Error`] when the bytes are not a registry, or contain several projects and none is chosen.
     pub fn read(bytes: &[u8], project: Option<&str>) -> Result<Self, Error> {
         let registry = decode(bytes)?;
         let project = choose(&registry, project)?;
@@ -69,12 +69,12 @@ impl Plan {
     }
 }
 
-/// Whether something belongs to a project. Registries of older Feasts do not say.
+/// Returns whether something belongs to a project. Registries of older Feasts do not state the project.
 pub(crate) fn in_project(of: &str, project: &str) -> bool {
     of.is_empty() || of == project
 }
 
-/// Why a name cannot be taken.
+/// Returns why a name is invalid.
 pub(crate) fn bad_name() -> String {
     "its name cannot be told apart here; names are 1 to 128 letters, digits, '_' or '-', without '__'".to_owned()
 }
@@ -92,7 +92,7 @@ fn decode(bytes: &[u8]) -> Result<proto::Registry, Error> {
     let registry = proto::Registry::decode(bytes).map_err(|error| Error::NotARegistry(error.to_string()))?;
     match registry.registry_schema_version.as_str() {
         "1" => Ok(registry),
-        // Almost any bytes decode as an empty message; a registry states its schema version.
+        // Almost any bytes decode as an empty message; a registry has a schema version.
         "" => Err(Error::NotARegistry("it states no schema version".to_owned())),
         other => Err(Error::SchemaVersion(other.chars().take(40).collect())),
     }
@@ -111,7 +111,7 @@ fn choose(registry: &proto::Registry, wanted: Option<&str>) -> Result<String, Er
     }
 }
 
-/// Entities are part of views here: what no imported view has is not kept.
+/// Notes the entities that no imported view uses: entities are parts of views here.
 fn note_entities(registry: &proto::Registry, project: &str, views: &[ViewDefinition], notes: &mut Vec<Note>) {
     let entities = registry.entities.iter().filter_map(|entity| entity.spec.as_ref());
     for entity in entities.filter(|entity| in_project(&entity.project, project) && entity.name != views::DUMMY_ENTITY) {
@@ -122,7 +122,7 @@ fn note_entities(registry: &proto::Registry, project: &str, views: &[ViewDefinit
     }
 }
 
-/// Kinds of things that have no counterpart here: named or counted, so that nobody looks for them in vain.
+/// Notes objects of kinds that have no counterpart here.
 fn note_the_rest(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) {
     let mut note = |kind: &str, name: String, reason: &str| {
         let reason = format!("{kind}: {reason}");

@@ -1,5 +1,5 @@
-//! The parts of Feast's registry messages that matter here, under Feast's own names and field numbers (`feast.core`,
-//! Feast 0.67). Written by hand so that no protobuf compiler is needed; fields that are not named are skipped.
+//! The parts of Feast's registry messages that an import needs, with Feast's names and field numbers (`feast.core`, Feast 0.67).
+//! They are written by hand, so that no protobuf compiler is needed; the decoder skips all other fields.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ pub(crate) struct Registry {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Empty {}
 
-/// A spec of which only the name matters: SavedDataset, LabelView.
+/// A spec of which only the name is needed: SavedDataset, LabelView.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct NamedSpec {
     #[prost(string, tag = "1")]

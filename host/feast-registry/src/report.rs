@@ -1,10 +1,10 @@
-//! What became of each thing in a registry.
+//! The report of an import.
 
 use crate::Note;
 use serde::Serialize;
 use std::fmt;
 
-/// What a thing is.
+/// The kinds of definitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -14,7 +14,7 @@ pub enum Kind {
     Feature,
     /// A push source.
     PushSource,
-    /// A source of rows that lie elsewhere.
+    /// A source of rows stored elsewhere.
     DataSource,
     /// An entity.
     Entity,
@@ -22,7 +22,7 @@ pub enum Kind {
     Module,
     /// A feature service.
     Service,
-    /// Something that has no counterpart here.
+    /// An object without a counterpart here.
     Other,
 }
 
@@ -41,59 +41,59 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What became of one thing.
+/// The outcome for one definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
-    /// It was not there and is now.
+    /// It was created.
     Created,
-    /// It was there and is another now.
+    /// It was changed.
     Changed,
-    /// It was there as it should be.
+    /// It existed and is equal.
     Unchanged,
-    /// It would be made; nothing was done.
+    /// It would be created or changed.
     Planned,
-    /// It waits for something; running the import again completes it.
+    /// It needs something that is missing; another import completes it.
     Pending {
-        /// What it waits for.
+        /// What it needs.
         reason: String,
-        /// The command that gives it that.
+        /// The command that provides it.
         command: String,
     },
-    /// The leader refused it.
+    /// The leader rejected it.
     Refused {
-        /// The leader's words.
+        /// The leader's error.
         reason: String,
     },
 }
 
-/// One thing and what became of it.
+/// One definition and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its name.
     pub name: String,
-    /// What became of it.
+    /// Its outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What became of a registry.
+/// The report of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// Feast's project.
     pub project: String,
-    /// Each thing, in the order in which they were applied.
+    /// The definitions, in the order in which they were applied.
     pub items: Vec<Item>,
-    /// What was left out or differs, with reasons.
+    /// Notes on what was left out or differs, with reasons.
     pub notes: Vec<Note>,
     /// The freshness token of the last change; `None` when nothing changed.
     pub token: Option<String>,
 }
 
 impl ImportReport {
-    /// Whether everything that can be imported is there now.
+    /// Returns whether everything that can be imported exists now.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.items.iter().all(|item| !matches!(item.outcome, Outcome::Pending { .. } | Outcome::Refused { .. }))

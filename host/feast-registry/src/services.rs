@@ -14,14 +14,14 @@ use littoral_model::{
 };
 use std::collections::HashMap;
 
-/// A map of renamed join keys, in an order that stays.
+/// Returns the renamed join keys in a stable order.
 pub(crate) fn join_key_map(map: &HashMap<String, String>) -> Vec<(String, String)> {
     let mut pairs: Vec<_> = map.iter().map(|(key, request)| (key.clone(), request.clone())).collect();
     pairs.sort();
     pairs
 }
 
-/// The services of a project, by name.
+/// Returns the services of a project, by name.
 pub(crate) fn services(
     registry: &proto::Registry,
     project: &str,
@@ -48,7 +48,7 @@ pub(crate) fn services(
     services
 }
 
-/// A service is taken whole or not at all: a model that asks for it counts on every column.
+/// Converts a service as a whole or not at all: a model that reads it needs all columns.
 fn service(
     spec: &FeatureServiceSpec,
     views: &[ViewDefinition],

@@ -1,4 +1,4 @@
-//! Push sources, and what other data sources mean here.
+//! Push sources, and notes on other data sources.
 
 use crate::{
     about::about,
@@ -20,7 +20,7 @@ const STREAM_KINESIS: i32 = 4;
 const REQUEST_SOURCE: i32 = 7;
 const PUSH_SOURCE: i32 = 9;
 
-/// The columns of a batch source's rows, by which pushed and loaded rows are read.
+/// Returns the columns of a batch source's rows, by which pushed and loaded rows are read.
 pub(crate) fn row_source(source: &DataSource) -> RowSource {
     let named = |column: &str| Some(column.to_owned()).filter(|column| !column.is_empty());
     RowSource {
@@ -32,7 +32,7 @@ pub(crate) fn row_source(source: &DataSource) -> RowSource {
     }
 }
 
-/// The push sources of a project, by name, each with the imported views that it feeds.
+/// Returns the push sources of a project by name, each with the imported views that it feeds.
 pub(crate) fn push_sources(
     registry: &proto::Registry,
     project: &str,
@@ -92,7 +92,7 @@ fn note_stream(spec: &ViewSpec<'_>, source: &DataSource, notes: &mut Vec<Note>) 
     notes.push(Note { kind: Kind::View, name: spec.name.to_owned(), left_out: false, reason });
 }
 
-/// Says of every batch source that its rows are not loaded here, and how they are.
+/// Notes for every batch source that its rows are not loaded by the import, and how to load them.
 pub(crate) fn note_batch_sources(
     registry: &proto::Registry,
     project: &str,
@@ -122,7 +122,7 @@ pub(crate) fn note_batch_sources(
         note(name, false, format!("its rows are not loaded by this import; {export}load them with {commands}"));
     }
     for source in registry.data_sources.iter().filter(|source| in_project(&source.project, project)) {
-        // Push sources are noted with what they feed; streams with their views; request sources are modules' parameters.
+        // Other notes cover push sources and streams; request sources are parameters of modules.
         let is_batch = !matches!(source.source_type, PUSH_SOURCE | REQUEST_SOURCE | STREAM_KAFKA | STREAM_KINESIS);
         if is_batch && !used.contains_key(source.name.as_str()) {
             note(&source.name, true, "no imported feature view takes rows from it".to_owned());

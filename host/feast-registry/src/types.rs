@@ -2,10 +2,10 @@
 
 use littoral_model::value::ValueType;
 
-/// Ours for Feast's number (`feast.types.ValueType.Enum`).
+/// Returns the value type for Feast's number (`feast.types.ValueType.Enum`).
 ///
 /// # Errors
-/// Feast's name for a type that is not taken.
+/// Feast's name for a type that is not supported.
 pub(crate) fn value_type(number: i32) -> Result<ValueType, String> {
     Ok(match number {
         1 => ValueType::Bytes,

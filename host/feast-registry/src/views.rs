@@ -20,7 +20,7 @@ const DUMMY_JOIN_KEY: &str = "__dummy_id";
 /// Feast's stand-in for the entity of views that have none.
 pub(crate) const DUMMY_ENTITY: &str = "__dummy";
 
-/// What plain and stream feature views have in common.
+/// The common parts of plain and stream feature views.
 pub(crate) struct ViewSpec<'a> {
     pub(crate) name: &'a str,
     entities: &'a [String],
@@ -29,9 +29,9 @@ pub(crate) struct ViewSpec<'a> {
     ttl: Option<&'a Duration>,
     online: bool,
     disabled: bool,
-    /// Whether Feast computes its rows from others.
+    /// Whether Feast computes its rows from other rows.
     transformed: bool,
-    /// Whether Feast keeps what is pushed for training.
+    /// Whether Feast also stores pushed rows for training.
     offline: bool,
     version: &'a str,
     about: About,
@@ -39,7 +39,7 @@ pub(crate) struct ViewSpec<'a> {
     pub(crate) stream_source: Option<&'a DataSource>,
 }
 
-/// Every view of a project, plain ones first, as the registry orders them.
+/// Returns all views of a project, plain ones first, in the registry's order.
 pub(crate) fn specs<'a>(registry: &'a proto::Registry, project: &str) -> Vec<ViewSpec<'a>> {
     let plain = registry.feature_views.iter().filter_map(|view| view.spec.as_ref());
     let plain = plain.filter(|spec| in_project(&spec.project, project)).map(|spec| ViewSpec {
@@ -76,7 +76,7 @@ pub(crate) fn specs<'a>(registry: &'a proto::Registry, project: &str) -> Vec<Vie
     plain.chain(stream).collect()
 }
 
-/// The views that the catalogue can hold, by name. What is left out is noted.
+/// Returns the views that the catalogue can hold, by name. Notes what is left out.
 pub(crate) fn views(registry: &proto::Registry, project: &str, notes: &mut Vec<Note>) -> Vec<ViewDefinition> {
     let entities: Vec<&EntitySpec> = (registry.entities.iter().filter_map(|entity| entity.spec.as_ref()))
         .filter(|entity| in_project(&entity.project, project))
@@ -104,7 +104,7 @@ fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) ->
     let mut left_out = Vec::new();
     let mut features = Vec::new();
     for feature in spec.features {
-        // The registry lists a view's entity columns apart; a schema that repeats them does not make features of them.
+        // The registry lists a view's entity columns separately; if the schema repeats them, they are still no features.
         if spec.entity_columns.iter().any(|column| column.name == feature.name) {
             continue;
         }
@@ -160,7 +160,7 @@ fn view(spec: &ViewSpec<'_>, entities: &[&EntitySpec], notes: &mut Vec<Note>) ->
     Ok(ViewDefinition { view, details })
 }
 
-/// What the registry says beyond the schema, of what is imported.
+/// Returns the details of a view beyond its schema, for what is imported.
 fn details(spec: &ViewSpec<'_>, view: &FeatureView, entities: &[&EntitySpec]) -> ViewDetails {
     let described = |feature: &&FeatureSpec| view.feature(&feature.name).is_some();
     let features = spec.features.iter().filter(described);
@@ -184,7 +184,7 @@ fn join_keys(spec: &ViewSpec<'_>, entities: &[&EntitySpec]) -> Result<Vec<JoinKe
     let mut columns: Vec<(String, i32)> =
         spec.entity_columns.iter().map(|column| (column.name.clone(), column.value_type)).collect();
     if columns.is_empty() {
-        // Registries of older Feasts have no entity columns; their entities state the types.
+        // Registries of older Feasts have no entity columns; their entities have the types.
         for name in spec.entities.iter().filter(|name| *name != DUMMY_ENTITY) {
             let entity = entities.iter().find(|entity| entity.name == *name);
             let entity = entity.ok_or_else(|| format!("its entity '{name}' is not in the registry"))?;
@@ -201,7 +201,7 @@ fn join_keys(spec: &ViewSpec<'_>, entities: &[&EntitySpec]) -> Result<Vec<JoinKe
     columns.into_iter().map(key).collect()
 }
 
-/// How the time to live here differs from Feast's.
+/// Notes how the TTL differs from Feast's.
 fn ttl_differs(ttl: &Duration) -> Option<String> {
     if ttl.seconds < 0 || ttl.nanos < 0 {
         return Some("its ttl is negative; here its rows do not expire".to_owned());
@@ -210,7 +210,7 @@ fn ttl_differs(ttl: &Duration) -> Option<String> {
     Some(format!("its ttl is rounded up to {ms} ms"))
 }
 
-/// Feast's zero means that rows do not expire.
+/// Returns the TTL; Feast's zero means that rows do not expire.
 fn ttl_ms(ttl: &Duration) -> Option<u64> {
     let seconds = u64::try_from(ttl.seconds).ok()?;
     let ms = seconds.saturating_mul(1_000).saturating_add(u64::try_from(ttl.nanos).unwrap_or(0).div_ceil(1_000_000));

@@ -1,7 +1,5 @@
 //! Importing into a node: what is sent, what a second run leaves alone, and what waits for a module.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 #[path = "../../client/tests/support/server.rs"]
 mod server;
 

@@ -1,7 +1,5 @@
 //! Registries that a real Feast wrote.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use littoral_feast_registry::{Error, Kind, Plan};
 use littoral_model::{
     module::Field,

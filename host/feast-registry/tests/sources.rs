@@ -1,7 +1,5 @@
 //! What a real registry says beyond schemas is carried over, and what cannot be is named with its consequence.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use littoral_feast_registry::Plan;
 use littoral_model::details::{About, RowSource, ViewDefinition};
 

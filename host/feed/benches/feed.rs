@@ -1,8 +1,6 @@
 //! What one connection carries over loopback: small calls, a snapshot, the tail. Prints figures, judges nothing.
 //! `cargo bench -p littoral-feed`
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 #[path = "../tests/support/mod.rs"]
 mod support;
 

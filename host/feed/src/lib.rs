@@ -10,6 +10,8 @@
 //! Architecture invariant: what a subscriber does with a message is decided in `littoral_protocol`, not here. The
 //! transport is anything that is `AsyncRead + AsyncWrite` ([`server::serve_connection`], [`client::connect_over`]).
 
+#![warn(clippy::unwrap_used)]
+
 mod budget;
 mod inbox;
 mod outbox;

@@ -1,7 +1,5 @@
 //! Calls to a leader: answers, errors, overload, lost connections.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod support;
 
 use littoral_feed::{

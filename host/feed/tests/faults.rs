@@ -1,7 +1,5 @@
 //! Peers that do what they should not.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod support;
 
 use bytes::Bytes;

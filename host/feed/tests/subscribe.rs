@@ -1,7 +1,5 @@
 //! What a subscriber gets: tail, snapshot, filters, heartbeats.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod support;
 
 use littoral_feed::server::Config;

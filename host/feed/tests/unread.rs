@@ -1,7 +1,5 @@
 //! Many subscribers that never read, beside one that does.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod support;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Nodes of two releases: those who follow are upgraded before those whom they follow.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod support;
 
 use bytes::Bytes;

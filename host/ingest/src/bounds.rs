@@ -1,8 +1,8 @@
-//! How many rows are read and sent at once, so that memory is bounded by bytes, whatever rows hold.
+//! Bounds on the rows that are read and sent at once, so that memory is bounded in bytes whatever the rows hold.
 //!
-//! A Parquet file of a few kilobytes may hold gigabytes: a text that is stored once and named by many rows, a list whose elements
-//! are all alike. Texts and bytes are therefore read as views, which share what is stored once; the file's own metadata says how many
-//! rows of the other kinds fit; and what was read is cut by the bytes that its rows take when they are sent.
+//! A Parquet file of a few kilobytes may expand to gigabytes: a text that is stored once and used by many rows, or a list of equal
+//! elements. Texts and bytes are therefore read as views, which share what is stored once. The file's metadata determines how many
+//! rows of other types fit. The rows that were read are split by the bytes that they take when they are sent.
 
 use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray as _};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
@@ -12,14 +12,14 @@ use parquet::{
 };
 use std::{ops::Range, sync::Arc};
 
-/// Bytes that the rows of one batch take, about.
+/// The approximate size of a batch's rows in bytes.
 pub(crate) const BATCH_BYTES: usize = 16 << 20;
 
-/// Rows that are read at once of columns whose texts are stored as differences from the one before, where the file does not say
-/// how long they are: a few bytes may stand for each.
+/// The rows that are read at once if texts are stored as differences from their predecessors and the file does not state their
+/// lengths: a few bytes may stand for a long text.
 const DIFFERENCES_ROWS: usize = 64;
 
-/// So many rows of these columns (their places at the root of the schema) are read at once, at most `rows_max`.
+/// Returns how many rows of these root columns are read at once, at most `rows_max`.
 pub(crate) fn batch_rows(metadata: &ParquetMetaData, columns: &[usize], rows_max: usize) -> usize {
     let groups = metadata.row_groups().iter();
     groups.map(|group| group_rows(group, columns)).min().unwrap_or(rows_max).clamp(1, rows_max)
@@ -40,7 +40,7 @@ fn group_rows(group: &RowGroupMetaData, columns: &[usize]) -> usize {
     rows.min(BATCH_BYTES / per_row.max(1))
 }
 
-/// Bytes that a column of a row group takes in memory, as far as its metadata tells.
+/// Returns the size of a row group's column in memory, as far as its metadata states it.
 fn chunk_bytes(column: &ColumnChunkMetaData) -> usize {
     let width = match column.column_type() {
         Physical::BOOLEAN => 1,
@@ -56,7 +56,7 @@ fn chunk_bytes(column: &ColumnChunkMetaData) -> usize {
     values.max(stored).max(size(column.unencoded_byte_array_data_bytes().unwrap_or(0)))
 }
 
-/// The schema with texts and bytes as views.
+/// Returns the schema with texts and bytes as views.
 pub(crate) fn as_views(schema: &Schema) -> SchemaRef {
     let fields: Fields = schema.fields().iter().map(field_as_view).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
@@ -73,7 +73,7 @@ fn field_as_view(field: &FieldRef) -> FieldRef {
     Arc::new(Field::clone(field).with_data_type(data_type))
 }
 
-/// A batch's rows in runs of at most about `bytes_max` bytes each, at least one row.
+/// Splits a batch's rows into runs of at most about `bytes_max` bytes, each of at least one row.
 pub(crate) fn runs(batch: &RecordBatch, bytes_max: usize) -> Vec<Range<usize>> {
     let mut bytes = vec![0; batch.num_rows()];
     batch.columns().iter().for_each(|column| add_bytes(column, &mut bytes));
@@ -92,7 +92,7 @@ pub(crate) fn runs(batch: &RecordBatch, bytes_max: usize) -> Vec<Range<usize>> {
     runs
 }
 
-/// Adds what each value of a column takes when it stands by itself.
+/// Adds the size of each value of a column, without sharing.
 fn add_bytes(column: &ArrayRef, bytes: &mut [usize]) {
     macro_rules! each {
         ($len:expr) => {
@@ -141,7 +141,7 @@ fn add_bytes(column: &ArrayRef, bytes: &mut [usize]) {
     }
 }
 
-/// The bytes of all elements before each, and of all.
+/// Returns the total size of the elements before each element, and of all.
 fn sums(elements: &ArrayRef) -> Vec<usize> {
     let mut bytes = vec![0; elements.len()];
     add_bytes(elements, &mut bytes);
@@ -155,7 +155,7 @@ fn sums(elements: &ArrayRef) -> Vec<usize> {
     sums
 }
 
-/// The length of a view's value: its lowest 32 bits.
+/// Returns the length of a view's value: its lowest 32 bits.
 fn length(view: u128) -> usize {
     view as u32 as usize
 }

@@ -1,4 +1,4 @@
-//! Batches of one partition as request bodies.
+//! Encodes the batches of one partition as request bodies.
 
 use bytes::Bytes;
 use littoral_columnar::{Checked, Error};
@@ -12,7 +12,8 @@ pub(crate) struct Body {
     pub(crate) stream: Bytes,
 }
 
-/// Some of a part's rows as bodies of at most `bytes_max` bytes, in order. A single row is sent however large it is: the node judges.
+/// Encodes some of a part's rows as bodies of at most `bytes_max` bytes, in order. A single row may be larger: the node decides
+/// whether to accept it.
 pub(crate) fn bodies(part: &Checked, rows: Range<u32>, bytes_max: usize) -> Result<Vec<Body>, Error> {
     let mut bodies = Vec::new();
     split(part, rows, bytes_max, &mut bodies)?;

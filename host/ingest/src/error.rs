@@ -3,7 +3,7 @@
 use crate::files::Found;
 use std::path::PathBuf;
 
-/// Why a load failed. What was acknowledged before stays; running the load again goes on from there.
+/// Why a load failed. Acknowledged rows stay loaded; running the load again continues after them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option out of its range.
@@ -12,9 +12,9 @@ pub enum Error {
     /// A file or directory that cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// A directory without Parquet files.
@@ -24,23 +24,23 @@ pub enum Error {
         path.display(), found.others, found.hidden
     )]
     NoFiles {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What is there.
+        /// What it contains instead.
         found: Found,
     },
-    /// A folder's name that gives a column a value which the view does not take.
+    /// A folder's name that gives a column a value which the view does not accept.
     #[error("{}: {reason}", path.display())]
     Folder {
         /// The file in it.
         path: PathBuf,
-        /// Which folder, and what is wrong.
+        /// The folder, and what is wrong with it.
         reason: String,
     },
     /// A file that is not Parquet, or is damaged.
-    #[error("{} is not a Parquet file that can be read: {reason}", path.display())]
+    #[error("{} is not a readable Parquet file: {reason}", path.display())]
     NotParquet {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -48,35 +48,35 @@ pub enum Error {
     /// Columns or values that do not fit the view.
     #[error("{}: {source}", path.display())]
     Rows {
-        /// Which file.
+        /// Its path.
         path: PathBuf,
-        /// What does not fit; rows count from 0 within the file.
+        /// What does not fit; rows are numbered from 0 within the file.
         source: littoral_columnar::Error,
     },
     /// The state file cannot be used.
-    #[error("cannot {action} the load's state {}: {reason}; name another place with --state", path.display())]
+    #[error("cannot {action} the load's state {}: {reason}; give another path with --state", path.display())]
     State {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Read or write.
+        /// `read` or `write`.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The view is not there.
-    #[error("there is no feature view '{0}'; make it first (`littoral view apply FILE`), or give another name")]
+    /// The view does not exist.
+    #[error("there is no feature view '{0}'; create it first (`littoral view apply FILE`), or give another name")]
     NoView(String),
-    /// The node refused rows or cannot be reached.
-    #[error("{source}; {rows_done} of {rows} rows are in: run the same command again to go on from there")]
+    /// The node rejected rows or cannot be reached.
+    #[error("{source}; {rows_done} of {rows} rows are loaded: run the same command again to continue")]
     Send {
         /// The client's error.
         source: littoral_client::Error,
-        /// Rows that are acknowledged.
+        /// The acknowledged rows.
         rows_done: u64,
-        /// Rows in all.
+        /// All rows.
         rows: u64,
     },
-    /// The node refused a row.
+    /// The node rejected a row.
     #[error(
         "{}, row {row}: {source}; {rows_done} of {rows} rows are in: correct the row, or leave out what is refused with \
          --skip-refused, and run the same command again to go on from there",
@@ -89,15 +89,15 @@ pub enum Error {
         row: u64,
         /// The client's error.
         source: Box<littoral_client::Error>,
-        /// Rows that are acknowledged.
+        /// The acknowledged rows.
         rows_done: u64,
-        /// Rows in all.
+        /// All rows.
         rows: u64,
     },
-    /// The node cannot be asked at all.
+    /// The node does not answer.
     #[error(transparent)]
     Client(#[from] littoral_client::Error),
-    /// A part of the load ended without a word.
-    #[error("the load's {0} stopped unexpectedly; run the same command again to go on")]
+    /// A thread or task of the load ended without an error.
+    #[error("the load's {0} stopped unexpectedly; run the same command again to continue")]
     Internal(&'static str),
 }

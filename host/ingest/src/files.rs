@@ -1,4 +1,4 @@
-//! The files of a load: found, opened, checked against the view, hashed.
+//! Finds the files of a load, opens them, checks them against the view, and hashes them.
 
 use crate::{
     Error, bounds,
@@ -16,7 +16,7 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-/// Folders within each other that are looked into: a link that leads back to a folder above must not keep a load for ever.
+/// How deep folders are searched: a link back to a parent folder must not make a load endless.
 const DEPTH_MAX: usize = 32;
 
 /// One file of a load.
@@ -28,40 +28,40 @@ pub(crate) struct Input {
     /// With texts and bytes as views.
     pub(crate) metadata: ArrowReaderMetadata,
     pub(crate) rows: u64,
-    /// Of the file's columns, and then of those that its folders give.
+    /// The plan of the file's columns, then of those from its folders.
     pub(crate) plan: Plan,
-    /// The columns that its folders give, behind those of the file.
+    /// The columns from its folders, which follow those of the file.
     pub(crate) constants: Vec<Constant>,
-    /// XXH3-128 of the whole file and of what its folders give, in hexadecimal.
+    /// XXH3-128 of the whole file and of the values from its folders, in hexadecimal.
     pub(crate) digest: String,
 }
 
 impl Input {
-    /// Under what the state remembers the file: two equal files of a directory are two.
+    /// Returns the file's key in the state, which distinguishes equal files of a directory.
     pub(crate) fn state_key(&self) -> String {
         format!("{} {}", self.below.to_string_lossy(), self.digest)
     }
 
-    /// The number of columns of the file itself.
+    /// Returns the number of columns of the file itself.
     pub(crate) fn columns(&self) -> usize {
         self.metadata.schema().fields().len()
     }
 }
 
-/// What a path means.
+/// The result of searching a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The folder that was looked through; for a file, the one that it is in.
+    /// The folder that was searched; for a file, its parent.
     pub root: PathBuf,
     /// The Parquet files, by path.
     pub files: Vec<PathBuf>,
-    /// Files and folders that were left out as their names begin with `.` or `_`, by which other programs mark what is no data.
+    /// Files and folders that were skipped because their names begin with `.` or `_`, with which other programs mark non-data.
     pub hidden: usize,
-    /// Files that were left out as their names do not end in `.parquet`.
+    /// Files that were skipped because their names do not end in `.parquet`.
     pub others: usize,
 }
 
-/// The Parquet files that a path means: itself, or the `*.parquet` files of a directory and of those within it.
+/// Returns the Parquet files of a path: itself, or the `*.parquet` files in a directory and below.
 ///
 /// # Errors
 /// [`Error::Read`], [`Error::NoFiles`].
@@ -101,7 +101,7 @@ fn look_into(folder: &Path, depth: usize, found: &mut Found) -> Result<(), Error
     Ok(())
 }
 
-/// Whether other programs mean by a name that this is no data. A partition's column may begin with `_`.
+/// Returns whether a name marks non-data. A partition's column may begin with `_`.
 fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || (name.starts_with('_') && !name.contains('='))
 }
@@ -115,7 +115,7 @@ pub(crate) fn open(root: &Path, path: &Path, view: &FeatureView, columns: &Colum
     let schema = metadata.schema().clone();
     let below = path.strip_prefix(root).unwrap_or(path).to_owned();
     let mut constants = partition::constants(&below, view, columns);
-    // What the file says itself counts.
+    // The file's own columns take precedence.
     constants.retain(|constant| schema.column_with_name(&constant.name).is_none());
     let of_folders = constants.iter().map(|constant| Arc::new(constant.field()));
     let fields: Vec<FieldRef> = schema.fields().iter().cloned().chain(of_folders).collect();

@@ -1,7 +1,7 @@
 //! INT96, the timestamps of old Parquet writers: a day and the nanoseconds within it.
 //!
-//! Arrow reads them as nanoseconds since 1970, which end in the year 2262 and wrap around without a word. Such columns are
-//! read a second time, in seconds, which hold every day there is; where the two disagree, the seconds are right.
+//! Arrow reads them as nanoseconds since 1970, which silently overflow after the year 2262. Such columns are therefore read a
+//! second time, in seconds, which hold every day; where the two differ, the seconds are right.
 
 use crate::Error;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, cast::AsArray as _, types};
@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 /// The second reading of a file's INT96 columns.
 pub(crate) struct Seconds {
-    /// Where the columns stand in the batches of the first reading.
+    /// The indices of the columns in the batches of the first reading.
     columns: Vec<usize>,
     reader: ParquetRecordBatchReader,
 }
 
-/// The metadata by which a file's INT96 columns are read in seconds; `None` for a file without them.
+/// Returns the metadata with which a file's INT96 columns are read in seconds; `None` for a file without them.
 pub(crate) fn in_seconds(metadata: &ArrowReaderMetadata) -> Result<Option<ArrowReaderMetadata>, ParquetError> {
     let parquet = metadata.parquet_schema();
     if !parquet.columns().iter().any(|column| column.physical_type() == PhysicalType::INT96) {
@@ -32,7 +32,7 @@ pub(crate) fn in_seconds(metadata: &ArrowReaderMetadata) -> Result<Option<ArrowR
     ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map(Some)
 }
 
-/// Which of a file's top columns, by number, hold an INT96 somewhere.
+/// Returns the indices of the file's root columns that contain an INT96.
 pub(crate) fn roots(parquet: &SchemaDescriptor) -> Vec<usize> {
     let of_leaf = |(leaf, column): (usize, &Arc<parquet::schema::types::ColumnDescriptor>)| {
         (column.physical_type() == PhysicalType::INT96).then(|| parquet.get_column_root_idx(leaf))
@@ -42,7 +42,7 @@ pub(crate) fn roots(parquet: &SchemaDescriptor) -> Vec<usize> {
     roots
 }
 
-/// The same fields, with seconds where the file has an INT96. `leaf` counts the file's leaves, in their order.
+/// Returns the fields with seconds in place of INT96. `leaf` counts the file's leaves, in order.
 fn fields(all: &arrow_schema::Fields, leaf: &mut usize, parquet: &SchemaDescriptor) -> Vec<FieldRef> {
     all.iter().map(|field| in_field(field, leaf, parquet)).collect()
 }
@@ -67,12 +67,12 @@ fn in_field(field: &Field, leaf: &mut usize, parquet: &SchemaDescriptor) -> Fiel
 }
 
 impl Seconds {
-    /// `columns` is where the reader's columns stand in the batches of the first reading.
+    /// `columns` are the indices of the reader's columns in the batches of the first reading.
     pub(crate) fn new(columns: Vec<usize>, reader: ParquetRecordBatchReader) -> Self {
         Self { columns, reader }
     }
 
-    /// The batch with each column in seconds that nanoseconds could not hold.
+    /// Returns the batch, with those columns in seconds that overflow in nanoseconds.
     pub(crate) fn mend(&mut self, batch: RecordBatch, broken: impl Fn(String) -> Error) -> Result<RecordBatch, Error> {
         let seconds = match self.reader.next() {
             Some(Ok(seconds)) if seconds.num_rows() == batch.num_rows() => seconds,
@@ -91,7 +91,7 @@ impl Seconds {
     }
 }
 
-/// Whether every nanosecond reading is within its second. What is neither timestamp nor list of them is no feature.
+/// Returns whether all values in nanoseconds lie within their seconds. Columns of other types are no features.
 fn agree(nanos: &ArrayRef, seconds: &ArrayRef) -> bool {
     match (nanos.data_type(), seconds.data_type()) {
         (DataType::Timestamp(TimeUnit::Nanosecond, _), DataType::Timestamp(TimeUnit::Second, _)) => {

@@ -1,20 +1,20 @@
-//! Which rows are sent: of each entity key the last alone, or all but those that another row of the same event outranks.
+//! Which rows are sent: only the last of each entity key, or all but those that another row of the same event outranks.
 //!
-//! The last row of a key is the one with the greatest event timestamp, of equal ones the one that was made last, of those
-//! the one that stands later.
+//! The last row of a key has the greatest event timestamp; of equal ones, the latest time of creation; of equal ones, the later
+//! place in the files.
 
 use crate::{Error, files::Input, reader::Batches};
 use hashbrown::HashMap;
 use littoral_model::event_time::EventTime;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// What is sent of each entity key.
+/// The rows of an entity key that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// Its last row.
+    /// Only its last row.
     Last,
-    /// Its rows, but of those of its last event only the one that was made last. Whatever is older is outranked by that event
-    /// in any order.
+    /// All rows, but of those of its last event only the one that was created last. That event outranks all older rows in any
+    /// order.
     TheLaterMade,
 }
 
@@ -22,11 +22,11 @@ pub(crate) enum Kept {
 #[derive(Debug)]
 pub(crate) struct Latest(Vec<Vec<u64>>);
 
-/// A row by what it is compared by: event time, time of creation, file, row.
+/// The order of rows: event time, time of creation, file, row.
 type Candidate = (EventTime, Option<EventTime>, u32, u64);
 
 impl Latest {
-    /// Looks at every row's key and times. `scanned` hears how many rows were looked at.
+    /// Reads the key and times of all rows. Calls `scanned` with the number of rows read.
     pub(crate) fn find(
         inputs: &[Input],
         batch_rows: usize,
@@ -36,7 +36,7 @@ impl Latest {
         let all = if kept == Kept::Last { u64::MAX } else { 0 };
         let words = |input: &Input| usize::try_from(input.rows.div_ceil(64)).unwrap_or(0);
         let mut left_out = Self(inputs.iter().map(|input| vec![all; words(input)]).collect());
-        // Keys by their 128-bit hash: two of them alike among a billion has odds of 1 in 10^20.
+        // Keys by their 128-bit hash: among a billion keys a collision has a probability of 1 in 10^20.
         let mut last: HashMap<u128, Candidate> = HashMap::new();
         for (file, input) in inputs.iter().enumerate() {
             for batch in Batches::keys(input, batch_rows)? {
@@ -66,7 +66,7 @@ impl Latest {
         }
     }
 
-    /// Whether this row is sent.
+    /// Returns whether a row is sent.
     pub(crate) fn is_sent(&self, file: usize, row: u64) -> bool {
         let word = self.0.get(file).and_then(|words| words.get((row / 64) as usize));
         word.is_some_and(|word| word & (1 << (row % 64)) == 0)

@@ -1,10 +1,12 @@
 //! Loads Parquet files into a feature view, through the door of a leader or an edge.
 //!
-//! The way of a load: find the files ([`files`]), check every schema against the view before anything is sent, hash the
-//! files, look up in the state file where an earlier run stopped, then read, split by entity key and send. Rows of one
-//! key go through one partition in file order, so that their order holds while several batches are in flight. Every
-//! batch carries an idempotency key made of the file's digest and the batch's place, so that a batch which was taken
-//! before a cut is not taken again.
+//! A load finds the files ([`files`]), checks every schema against the view before anything is sent, hashes the files, reads from
+//! the state file where an earlier run stopped, then reads the rows, splits them by entity key, and sends them. Rows of one key go
+//! through one partition in file order, so that their order holds while several batches are in flight. Every batch carries an
+//! idempotency key made of the file's digest and the batch's place, so that a batch which was accepted before an interruption is
+//! not accepted again.
+
+#![warn(clippy::unwrap_used)]
 
 mod bounds;
 mod encode;

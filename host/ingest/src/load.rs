@@ -1,4 +1,4 @@
-//! A load from beginning to end.
+//! A load from start to end.
 
 use crate::{
     Error, Options, Progress, Report,
@@ -22,21 +22,21 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The column that says when a row was made, unless the view's source or the caller names another.
+/// The column of a row's time of creation, unless the view's source or the caller names another.
 const CREATED: &str = "created";
-/// How often the state is written while rows go in.
+/// How often the state is written during a load.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
-/// Refused rows that a report names.
+/// How many rejected rows a report names.
 const REFUSED_NAMED_MAX: usize = 100;
-/// Chunks that may be announced and not looked at yet. They are a few words each.
+/// How many announcements of chunks may wait. They are small.
 const CHUNKS_WAITING_MAX: usize = 1_024;
-/// Parts that may wait before each partition: enough to keep it busy, few enough to bound memory.
+/// How many parts may wait for each partition: enough to keep it busy, few enough to bound memory.
 const PARTS_WAITING_MAX: usize = 2;
 
-/// Loads a file, or a directory's files, into a view. Returns when every row is acknowledged.
+/// Loads a file, or a directory's files, into a view. Returns when all rows are acknowledged.
 ///
 /// # Errors
-/// [`Error`]. What was acknowledged before stays, and the same call goes on from there.
+/// [`Error`]. Acknowledged rows stay loaded, and the same call continues after them.
 pub async fn ingest(
     path: &Path,
     client: &Client,
@@ -54,7 +54,7 @@ pub async fn ingest(
     let view = definition.view;
     let kept = match inputs.iter().any(|input| input.plan.created().is_some()) {
         _ if options.latest_only => Some(Kept::Last),
-        // Where the last write stays, whatever its event, the order of the rows is what counts.
+        // If the latest write replaces others, whatever its event, the order of the rows decides.
         true if view.merge != MergePolicy::LatestWrite => Some(Kept::TheLaterMade),
         _ => None,
     };
@@ -78,12 +78,12 @@ pub async fn ingest(
         false => State::load(&state_path, fingerprint)?,
     };
     if state.token.as_deref().is_some_and(|token| is_lost(&status, token)) {
-        // The log was put back to an older copy of itself: what was lost with that goes in once more.
+        // The log was rolled back: the lost rows are loaded once more.
         state.rows_done.clear();
         state.token = None;
         report.lost_since = true;
     }
-    // Tried before any row goes in: a load that cannot remember is better refused than begun.
+    // Written before the first row is sent: a load that cannot keep its state must not start.
     state.save(&state_path)?;
     if inputs.iter().all(|input| state.rows_done.get(&input.state_key()).is_some_and(|done| *done >= input.rows)) {
         progress.done(rows);
@@ -122,13 +122,13 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal(what))?
 }
 
-/// Another number each time.
+/// Returns a different number each time.
 fn mark() -> u128 {
     let entropy = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u8);
     u128::from(entropy()) << 64 | u128::from(entropy())
 }
 
-/// Every file is checked before the first row is sent.
+/// Opens and checks every file, before the first row is sent.
 async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -> Result<(Found, Vec<Input>), Error> {
     let source = definition.details.source.clone().unwrap_or_default();
     let created = match (&options.created, source.created) {
@@ -156,8 +156,8 @@ async fn open_all(path: &Path, definition: &ViewDefinition, options: &Options) -
     .await
 }
 
-/// Where the rows go and how they are read. The log's name is part of it: a leader that begins anew at the same address has none of
-/// the rows.
+/// Returns the fingerprint of the destination and the options. The log's name is part of it: a leader that starts over at the same
+/// address has none of the rows.
 fn fingerprint(status: &NodeStatus, view: &FeatureView, inputs: &[Input], options: &Options) -> String {
     let log = status.log();
     let mut text = format!("{log} {} {:?} {:?}", view.id, options.timestamp, options.renamed);
@@ -167,16 +167,16 @@ fn fingerprint(status: &NodeStatus, view: &FeatureView, inputs: &[Input], option
     let schema: Vec<&str> = view.features.iter().map(|feature| feature.name.as_str()).collect();
     text.push_str(&format!(" {schema:?} {}", options.latest_only));
     if options.latest_only {
-        // Which rows are sent depends on all files together.
+        // All files together determine which rows are sent.
         inputs.iter().for_each(|input| text.push_str(&input.digest));
     }
     format!("{:032x}", xxh3_128(text.as_bytes()))
 }
 
-/// Whether the log to which the rows went has lost the record that this token names. One that a token's record has not reached yet
-/// has lost nothing.
+/// Returns whether the log has lost the record that this token names. A replica that has not received the record yet has lost
+/// nothing.
 fn is_lost(status: &NodeStatus, token: &str) -> bool {
-    // A later build's token, perhaps: nothing is known to be lost.
+    // It may be a later build's token: nothing is known to be lost.
     let Ok(token) = token.parse::<Watermark>() else { return false };
     let lost = |(region, incarnation, lsn)| {
         let lives = status.lives.get(region);
@@ -185,8 +185,8 @@ fn is_lost(status: &NodeStatus, token: &str) -> bool {
     token.iter().any(lost)
 }
 
-/// What idempotency keys of the load's requests begin with. Which rows are left out depends on all files together, and on the
-/// rule: a request of another choice must not be taken for one of an earlier run.
+/// Returns the prefix of the load's idempotency keys. It covers all files and the rule by which rows are left out, so that a
+/// request with other rows never has the key of an earlier run.
 fn identity(state: &State, inputs: &[Input], kept: Option<Kept>) -> String {
     let (fingerprint, again) = (&state.fingerprint, &state.again);
     if kept != Some(Kept::TheLaterMade) && again.is_empty() {
@@ -209,7 +209,7 @@ async fn find_latest(
     let inputs = Arc::clone(inputs);
     let found = tokio::task::spawn_blocking(move || {
         Latest::find(&inputs, batch_rows, kept, |rows| {
-            // Nobody listens any more: the load was dropped, and this ends with the files.
+            // The receiver is gone: the load was dropped.
             let _ = heard.blocking_send(rows);
         })
     });
@@ -278,7 +278,7 @@ impl Load<'_> {
                 Some(chunk) = chunks.recv() => progress.announced(chunk),
                 report = sent.recv() => match report {
                     None => break,
-                    // The other partitions end what they are sending, so that it is known what is in.
+                    // The other partitions finish their requests, so that the acknowledged rows are known.
                     Some(Sent::Failed { error, row }) => drop(failed.get_or_insert((error, row))),
                     Some(Sent::Refused { row, reason }) => self.refused(input, row, reason),
                     Some(Sent::Body { rows, bytes, receipt }) => self.acknowledged(rows, bytes, &receipt),
@@ -288,13 +288,13 @@ impl Load<'_> {
             self.settle(&mut progress);
             self.save(input, progress.done, false)?;
         }
-        // The last chunk may have no part, and then nothing but its announcement tells of it.
+        // The last chunk may have no parts; then only its announcement accounts for it.
         while let Ok(chunk) = chunks.try_recv() {
             progress.announced(chunk);
         }
         self.settle(&mut progress);
         self.save(input, progress.done, true)?;
-        // A reader that still has rows is stopped by its closed channels.
+        // Closed channels stop a reader that still has rows.
         senders.abort_all();
         drop((sent, chunks));
         let read = reading.await.map_err(|_| Error::Internal("reader"))?;
@@ -320,7 +320,7 @@ impl Load<'_> {
         } else {
             self.report.rows_outranked += receipt.outranked.count;
         }
-        // Partitions are acknowledged in any order; the log's order says which token stands for all of them.
+        // Partitions are acknowledged in any order; the token of the latest position covers all of them.
         if self.report.token.is_none() || receipt.position.lsn > self.report.last {
             self.report.token = Some(receipt.token.clone());
             self.report.last = receipt.position.lsn;
@@ -352,12 +352,12 @@ impl Load<'_> {
     }
 }
 
-/// How far one file is. A chunk is done when all its parts are, and counts when all chunks before it are done.
+/// The progress of one file. A chunk is done when all its parts are, and counts when all chunks before it are done.
 #[derive(Default)]
 struct FileProgress {
     done: u64,
     open: VecDeque<Chunk>,
-    /// Parts that were acknowledged before their chunk's announcement was heard.
+    /// Parts that were acknowledged before their chunk's announcement arrived.
     early: BTreeMap<u64, usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Columns that a file's folders give, as `date=2024-01-01/part-0.parquet`: Hive's layout of partitions.
+//! Columns from a file's folders, as in `date=2024-01-01/part-0.parquet`: Hive's layout of partitions.
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
 use arrow_schema::{DataType, Field};
@@ -9,17 +9,17 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 /// How Hive writes a null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// A column that has one value in all of a file's rows.
+/// A column with one value in all rows of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Constant {
     /// Its name.
     pub(crate) name: String,
-    /// Its value as the folder's name has it; `None` is null.
+    /// Its value as text; `None` is null.
     pub(crate) value: Option<String>,
     data_type: DataType,
 }
 
-/// The columns of the folders between the load's and the file. A name that comes twice has the innermost value.
+/// Returns the columns of the folders between the load's folder and the file. Of equal names the innermost counts.
 pub(crate) fn constants(below: &Path, view: &FeatureView, columns: &Columns) -> Vec<Constant> {
     let mut constants: BTreeMap<String, Constant> = BTreeMap::new();
     for folder in below.parent().into_iter().flat_map(Path::components) {
@@ -34,15 +34,15 @@ pub(crate) fn constants(below: &Path, view: &FeatureView, columns: &Columns) -> 
 }
 
 impl Constant {
-    /// The column's field.
+    /// Returns the column's field.
     pub(crate) fn field(&self) -> Field {
         Field::new(&self.name, self.data_type.clone(), true)
     }
 
-    /// The column of so many rows.
+    /// Returns the column for this many rows.
     ///
     /// # Errors
-    /// That the folder's value is not of the type that the view wants.
+    /// When the folder's value is not of the view's type.
     pub(crate) fn column(&self, rows: usize) -> Result<ArrayRef, String> {
         let Some(value) = &self.value else { return Ok(new_null_array(&self.data_type, rows)) };
         let wrong = |what: &str| format!("the folder '{}={value}' does not name {what}", self.name);
@@ -63,7 +63,7 @@ impl Constant {
     }
 }
 
-/// What the view takes of a column.
+/// The view's use of a column.
 fn value_type(view: &FeatureView, columns: &Columns, column: &str) -> Option<ValueType> {
     let mapped = columns.field_mapping.get(column).map_or(column, String::as_str);
     let takes = |name: &String| columns.renamed.get(name).map_or(mapped == name, |given| given == column);
@@ -72,7 +72,7 @@ fn value_type(view: &FeatureView, columns: &Columns, column: &str) -> Option<Val
     keys.chain(features).find(|(name, _)| takes(name)).map(|(_, value_type)| value_type)
 }
 
-/// The type in which a folder's value is handed on; everything else as text.
+/// Returns the type of a folder's value; text for all other types.
 fn data_type(value_type: Option<ValueType>) -> DataType {
     match value_type {
         Some(ValueType::Int32 | ValueType::Int64) => DataType::Int64,
@@ -82,7 +82,7 @@ fn data_type(value_type: Option<ValueType>) -> DataType {
     }
 }
 
-/// A folder's name with its `%XX` replaced, as Hive writes characters that a path may not hold.
+/// Decodes the `%XX` of a folder's name, with which Hive writes characters that a path cannot contain.
 fn unescaped(name: &str) -> String {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();

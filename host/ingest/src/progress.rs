@@ -1,31 +1,31 @@
-//! How a load tells how far it is.
+//! The progress of a load.
 
 use std::path::Path;
 
-/// Hears how far a load is. Called from the task that runs the load; must not block.
+/// Receives the progress of a load, from the task that runs the load. Must not block.
 pub trait Progress: Send {
-    /// Once, before anything is read: how many files and rows there are in all.
+    /// Called once before anything is read, with the numbers of files and rows.
     fn planned(&mut self, files: usize, rows: u64) {
         let _ = (files, rows);
     }
 
-    /// With `latest_only`, as keys are gathered: rows looked at so far.
+    /// Called while keys are collected, with the number of rows read so far.
     fn scanned(&mut self, rows: u64) {
         let _ = rows;
     }
 
-    /// A file is begun, at this row when an earlier run got that far.
+    /// Called at the start of a file, with the row from which it is loaded.
     fn file(&mut self, path: &Path, rows: u64, from_row: u64) {
         let _ = (path, rows, from_row);
     }
 
-    /// Rows that are done: acknowledged, superseded by a later row of their key, or done by an earlier run.
+    /// Called with the number of rows just done: acknowledged, superseded by a later row of their key, or done by an earlier run.
     fn done(&mut self, rows: u64) {
         let _ = rows;
     }
 }
 
-/// Hears nothing.
+/// Ignores the progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

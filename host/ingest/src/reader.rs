@@ -1,4 +1,4 @@
-//! Reads a file's rows in batches, from a row on, only the columns that are needed.
+//! Reads a file's rows from a row on, in batches, and only the needed columns.
 
 use crate::{
     Error,
@@ -22,21 +22,21 @@ pub(crate) struct Batches {
     path: PathBuf,
     plan: Plan,
     reader: ParquetRecordBatchReader,
-    /// INT96 columns once more; their nanoseconds wrap around.
+    /// The second reading of INT96 columns, whose nanoseconds can overflow.
     seconds: Option<Seconds>,
     constants: Vec<Constant>,
-    /// What was read last, and which of its rows come next.
+    /// The current batch, and its remaining rows.
     read: Option<(RecordBatch, VecDeque<Range<usize>>)>,
     next_row: u64,
 }
 
 impl Batches {
-    /// All columns that the plan uses, from `from_row` on.
+    /// Reads all columns of the plan, from `from_row` on.
     pub(crate) fn rows(input: &Input, from_row: u64, batch_rows: usize) -> Result<Self, Error> {
         Self::open(input, &input.plan.used(), from_row, batch_rows)
     }
 
-    /// Only the entity key's and the timestamp's columns.
+    /// Reads only the columns of the entity key and the timestamp.
     pub(crate) fn keys(input: &Input, batch_rows: usize) -> Result<Self, Error> {
         Self::open(input, &input.plan.used_by_keys(), 0, batch_rows)
     }
@@ -77,7 +77,7 @@ impl Batches {
 }
 
 impl Batches {
-    /// The next rows, no more than belong together.
+    /// Returns the next run of rows.
     fn next_run(&mut self) -> Option<Result<RecordBatch, Error>> {
         loop {
             let run = self.read.as_mut().and_then(|(batch, runs)| {
@@ -97,7 +97,7 @@ impl Batches {
         }
     }
 
-    /// The next rows that are read.
+    /// Reads the next rows.
     fn next_read(&mut self) -> Option<Result<RecordBatch, Error>> {
         let path = &self.path;
         let broken = |reason| Error::NotParquet { path: path.clone(), reason };
@@ -108,7 +108,7 @@ impl Batches {
         })
     }
 
-    /// A batch and the columns that the file's folders give.
+    /// Adds the columns from the file's folders to a batch.
     fn with_constants(&self, batch: &RecordBatch) -> Result<RecordBatch, Error> {
         if self.constants.is_empty() {
             return Ok(batch.clone());
@@ -125,7 +125,7 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    /// A batch and the number of its first row within the file.
+    /// Returns the next batch, and the number of its first row within the file.
     type Item = Result<(u64, Checked), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -135,7 +135,7 @@ impl Iterator for Batches {
         };
         let first = self.next_row;
         self.next_row += batch.num_rows() as u64;
-        // Runs are bounded but for a single row: the file is the user's own.
+        // Runs are bounded, except a single row: the file is the user's own.
         let limits = Limits { rows_max: usize::MAX, bytes_max: 1 << 30 };
         let base = usize::try_from(first).unwrap_or(usize::MAX);
         let checked = self

@@ -1,58 +1,58 @@
-//! What a load did.
+//! The report of a load.
 
 use littoral_model::position::Lsn;
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
 
-/// What a load did.
+/// The report of a load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// Files.
+    /// The files.
     pub files: usize,
-    /// Rows in them.
+    /// The rows in them.
     pub rows: u64,
     /// Rows that were sent and acknowledged in this run.
     pub rows_sent: u64,
-    /// Rows that an earlier run had done.
+    /// Rows that an earlier run had loaded.
     pub rows_resumed: u64,
-    /// Rows that were not sent as a later row of their key is in the files (`latest_only`).
+    /// Rows that were not sent because the files have a later row of their key (`latest_only`).
     pub rows_superseded: u64,
     /// Requests that were acknowledged.
     pub batches: u64,
-    /// Of these, how many the leader knew from an earlier run that was cut.
+    /// Requests that the leader had already accepted from an interrupted run.
     pub batches_known: u64,
-    /// Of the rows that were sent, how many the leader knew from an earlier run that was cut.
+    /// Sent rows that the leader had already accepted from an interrupted run.
     pub rows_known: u64,
-    /// Of the rows that were sent, how many changed nothing as newer rows of their keys are held.
+    /// Sent rows that were outranked by stored rows.
     pub rows_outranked: u64,
-    /// Rows that the node refused and that were left out (`skip_refused`).
+    /// Rows that the node rejected and that were left out (`skip_refused`).
     pub rows_refused: u64,
-    /// The first of them.
+    /// The first rejected rows.
     pub refused: Vec<Refused>,
-    /// Files and folders of the directory that were left out as their names begin with `.` or `_`.
+    /// Files and folders of the directory that were skipped because their names begin with `.` or `_`.
     pub files_hidden: usize,
-    /// Files of the directory that were left out as their names do not end in `.parquet`.
+    /// Files of the directory that were skipped because their names do not end in `.parquet`.
     pub files_other: usize,
-    /// Bytes of request bodies.
+    /// The bytes of request bodies.
     pub bytes_sent: u64,
-    /// Columns that no join key or feature takes, by name.
+    /// The names of columns that no join key or feature uses.
     pub columns_ignored: Vec<String>,
-    /// Whether the log has lost what an earlier run had sent, as it was put back to an older copy: all is sent again.
+    /// Whether the log was rolled back and has lost rows of an earlier run; then all rows are sent again.
     pub lost_since: bool,
-    /// Whether an earlier run had finished everything, and nothing was sent.
+    /// Whether an earlier run had loaded everything, so that nothing was sent.
     pub was_finished: bool,
     /// How long the run took, in milliseconds.
     pub elapsed_ms: u64,
     /// Rows sent a second.
     pub rows_per_second: f64,
-    /// The freshness token of the batch that stands last in the log: a read that demands it sees every row of this run.
+    /// The freshness token of the last batch in the log: a read that demands it sees every row of this run.
     pub token: Option<String>,
-    /// Where that batch ends in the log.
+    /// The position of that batch.
     #[serde(skip)]
     pub(crate) last: Lsn,
 }
 
-/// A row that the node refused.
+/// A row that the node rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// Its file.

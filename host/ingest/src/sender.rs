@@ -1,4 +1,4 @@
-//! One partition: sends its parts in order, one request at a time.
+//! A partition: sends its parts in order, one request at a time.
 
 use crate::encode::{self, Body};
 use littoral_client::{Client, Error, RowsReceipt};
@@ -17,35 +17,35 @@ use tokio::sync::mpsc;
 pub(crate) struct Part {
     /// The chunk.
     pub(crate) chunk: u64,
-    /// The beginning of its bodies' idempotency keys.
+    /// The prefix of its bodies' idempotency keys.
     pub(crate) key: String,
     pub(crate) bodies: Vec<Body>,
-    /// Where each of its rows stands in the file.
+    /// The number of each of its rows in the file.
     pub(crate) file_rows: Vec<u64>,
-    /// Its rows, where those that the node refuses are left out and the others sent.
+    /// Its rows, if rejected rows are left out.
     pub(crate) rows: Option<Arc<Checked>>,
 }
 
-/// What a partition reports.
+/// A report of a partition.
 #[derive(Debug)]
 pub(crate) enum Sent {
     /// A body was acknowledged.
     Body { rows: u64, bytes: u64, receipt: RowsReceipt },
-    /// A row was refused and left out.
+    /// A row was rejected and left out.
     Refused { row: u64, reason: String },
-    /// Every body of a chunk's part was acknowledged, but for rows that were left out.
+    /// All bodies of a chunk's part were acknowledged, except for rows that were left out.
     Part { chunk: u64 },
-    /// One was not; the partition has ended. `row` is the row in the file that is at fault, if one is.
+    /// A body was not acknowledged, and the partition has ended. `row` is the number of the rejected row, if there is one.
     Failed { error: Error, row: Option<u64> },
 }
 
-/// What every partition of a load has.
+/// The state that all partitions of a load share.
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) client: Client,
     pub(crate) view: String,
     pub(crate) body_bytes_max: usize,
-    /// A partition has failed: the others end after what they are sending.
+    /// Set when a partition has failed: the others end after their current requests.
     pub(crate) stopped: Arc<AtomicBool>,
     pub(crate) sent: mpsc::Sender<Sent>,
 }
@@ -104,7 +104,7 @@ impl Sender {
         true
     }
 
-    /// A body's rows without the one that was refused.
+    /// Returns a body's rows without the rejected one.
     async fn around(&self, part: &Arc<Checked>, body: &Body, at: u32) -> Result<Vec<Body>, String> {
         let (part, rows, bytes_max) = (part.clone(), body.rows.clone(), self.body_bytes_max);
         let refused = rows.start + at;
@@ -117,7 +117,7 @@ impl Sender {
     }
 }
 
-/// What tells a body from the others of its part: where its rows begin, and where they end once rows may be left out.
+/// Returns what distinguishes a body from the others of its part: where its rows begin, and, if rows are left out, where they end.
 fn place(body: &Body, rows: &Option<Arc<Checked>>) -> String {
     match rows {
         None => body.rows.start.to_string(),

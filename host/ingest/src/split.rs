@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A chunk that has been read: how many rows it covers and how many parts of it are not acknowledged yet.
+/// A chunk that was read: how many rows it covers, and how many of its parts are not acknowledged yet.
 pub(crate) struct Chunk {
     pub(crate) number: u64,
     pub(crate) rows: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Chunk {
     pub(crate) parts_left: usize,
 }
 
-/// The reading of one file, on a thread of its own.
+/// Reads one file, on a thread of its own.
 pub(crate) struct Split {
     pub(crate) inputs: Arc<Vec<Input>>,
     pub(crate) at: usize,
@@ -21,13 +21,13 @@ pub(crate) struct Split {
     pub(crate) latest: Option<Arc<Latest>>,
     pub(crate) batch_rows: usize,
     pub(crate) body_bytes_max: usize,
-    /// Whether rows that the node refuses are left out.
+    /// Whether rejected rows are left out.
     pub(crate) skip_refused: bool,
     pub(crate) fingerprint: String,
 }
 
 impl Split {
-    /// Ends early, without an error, when nobody takes its parts any more.
+    /// Reads the file. Ends early, without an error, when the partitions have ended.
     pub(crate) fn run(&self, parts: &[mpsc::Sender<Part>], chunks: &mpsc::Sender<Chunk>) -> Result<(), Error> {
         let input = &self.inputs[self.at];
         let mut picked: Vec<Vec<u32>> = vec![Vec::new(); parts.len()];
@@ -55,7 +55,7 @@ impl Split {
                 let part = rows.take(picked).map_err(wrong)?;
                 let all = 0..part.rows() as u32;
                 let bodies = encode::bodies(&part, all, self.body_bytes_max).map_err(wrong)?;
-                // Same rows, same key: the rows follow from file, place, extent and split; the rest is the fingerprint.
+                // The same rows have the same key: file, place, extent and split determine them; the rest is the fingerprint.
                 let key = format!(
                     "{}-{:.16}-{first}+{}-{partition}/{}",
                     input.digest,

@@ -1,4 +1,4 @@
-//! What a load remembers between runs.
+//! The state of a load between runs.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
@@ -8,41 +8,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file's name within a folder that is loaded.
+/// The name of the state file in a folder that is loaded.
 pub(crate) const IN_A_FOLDER: &str = ".littoral-ingest.json";
 
-/// The file's format.
+/// The format of the state file.
 const VERSION: u32 = 1;
 
-/// What a load remembers between runs.
+/// The state of a load between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     version: u32,
-    /// Where the rows went and how they were read: a run that differs in any of it begins anew.
+    /// The fingerprint of the destination and the options: a run with another one starts over.
     pub(crate) fingerprint: String,
-    /// File name and digest -> how many of its first rows are done.
+    /// How many of the first rows are done, by file name and digest.
     pub(crate) rows_done: BTreeMap<String, u64>,
-    /// What a load that was begun anew adds to its requests' idempotency keys, so that they are not taken for those of the runs
-    /// before.
+    /// Distinguishes the idempotency keys of a load that was started over from those of earlier runs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) again: String,
-    /// The freshness token of what went in last: a log that has lost it has lost rows that are done. None in states of older builds.
+    /// The freshness token of the last acknowledged batch: a log that has lost it has lost rows that are done. `None` in states of
+    /// older builds.
     #[serde(default)]
     pub(crate) token: Option<String>,
 }
 
 impl State {
-    /// A load that has done nothing.
+    /// Returns the state of a load that has done nothing.
     pub(crate) fn new(fingerprint: String) -> Self {
         Self { version: VERSION, fingerprint, ..Self::default() }
     }
 
-    /// A load that sends everything, whatever earlier runs have sent. `mark` is another one for each.
+    /// Returns the state of a load that sends everything, whatever earlier runs have sent. `mark` must be unique.
     pub(crate) fn anew(fingerprint: String, mark: u128) -> Self {
         Self { again: format!("{mark:x}"), ..Self::new(fingerprint) }
     }
 
-    /// Where the state of a load of `path` is kept unless the user says.
+    /// Returns the default path of the state of a load.
     pub(crate) fn default_path(path: &Path) -> PathBuf {
         if path.is_dir() {
             return path.join(IN_A_FOLDER);
@@ -52,7 +52,7 @@ impl State {
         path.with_file_name(name)
     }
 
-    /// The state of an earlier run of the same load; a fresh one when there is none or it was of another load.
+    /// Reads the state of an earlier run of the same load; returns a new one when there is none, or it belongs to another load.
     pub(crate) fn load(path: &Path, fingerprint: String) -> Result<Self, Error> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -70,7 +70,7 @@ impl State {
         Ok(if same { state } else { Self::new(fingerprint) })
     }
 
-    /// Puts the state in the place of the one before, whole or not at all.
+    /// Replaces the state file atomically.
     pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
         let write = || -> std::io::Result<()> {
             let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -1,8 +1,6 @@
 //! Rows of one key and equal event times: the one that was made last stays, wherever it stands. And what a view's source says
 //! about the columns of its files.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;

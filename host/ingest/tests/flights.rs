@@ -1,8 +1,6 @@
 //! Real Parquet files into a node: everything arrives, in order, once; a cut load goes on; what does not fit is refused
 //! before anything is sent.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;

@@ -1,7 +1,5 @@
 //! INT96 timestamps before 1677 and after 2262, which do not fit the nanoseconds that Arrow reads them as.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;

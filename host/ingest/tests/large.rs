@@ -1,7 +1,5 @@
 //! Small files that hold much are loaded in bounded memory. One test, as it looks at the memory of its process.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;

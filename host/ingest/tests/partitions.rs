@@ -1,7 +1,5 @@
 //! Directories as other programs write them: a folder for each value of a column, hidden files beside.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;

@@ -1,7 +1,5 @@
 //! Rows that the node refuses, and loads that are begun anew: what is in is counted, and what is not is named.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod node;
 #[path = "../../client/tests/support/server.rs"]
 mod server;

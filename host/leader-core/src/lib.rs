@@ -7,6 +7,8 @@
 //! Invariants: nothing here reads a clock, draws a random number or starts a thread. What a batch changes before it is
 //! durable is taken back when it fails.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod apply;
 pub mod belonging;
 pub mod commit;

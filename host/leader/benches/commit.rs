@@ -4,8 +4,6 @@
 //!
 //! The floor is measured before and after, and the better of the two counts, as disks that are shared change their pace.
 
-#![allow(clippy::unwrap_used, reason = "a tool for developers: what goes wrong should end it")]
-
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -11,6 +11,8 @@
 //! Invariants: nothing is acknowledged, visible or fed before it is durable; records are applied in the order of their
 //! numbers; a write is taken whole or not at all; what the disk refuses leaves no trace, and reads go on.
 
+#![warn(clippy::unwrap_used)]
+
 mod apply;
 mod belonging;
 mod commit;

@@ -1,7 +1,5 @@
 //! Restarts, snapshots, trimming, and disks that fail: nothing acknowledged is lost, reads go on.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_leader::Config;

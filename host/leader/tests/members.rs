@@ -1,10 +1,8 @@
 //! Members of one region over real connections and a real lease: who leads, what is acknowledged, what is given up and comes back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
-use littoral_drill::Link;
+use littoral_faults::Link;
 use littoral_feed::server;
 use littoral_leader::{Config, Ground, Member, Membership, Seat};
 use littoral_lease::{Timing, clock, store::open};
@@ -178,7 +176,7 @@ impl Members {
     }
 
     fn cut(&self, at: usize) {
-        self.all[at].link.cut(littoral_drill::link::Side::Both);
+        self.all[at].link.cut(littoral_faults::link::Side::Both);
     }
 
     fn mend(&self, at: usize) {

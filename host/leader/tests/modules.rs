@@ -1,7 +1,5 @@
 //! Modules: stored before they are logged, there again after a restart, and collected when no name means them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! What receipts say of rows that changed nothing, and deletions without a time.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_model::{

@@ -1,8 +1,6 @@
 //! Regions that take each other's records, over the real feed: what is written anywhere is everywhere, once and in the same
 //! form, whatever breaks in between.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_feed::server;

@@ -1,7 +1,5 @@
 //! Rows that an edge has kept of what this log has lost, and that are merged.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use bytes::Bytes;

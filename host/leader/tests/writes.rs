@@ -1,7 +1,5 @@
 //! Writes: what is taken, what is refused, and what a retry means.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_leader::Config;

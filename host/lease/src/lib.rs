@@ -7,11 +7,14 @@
 //!
 //! Why a lease is safe, and under which assumptions, stands in `host/decisions/0007-lease.md`.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod authority;
 pub mod claim;
 pub mod clock;
 pub mod election;
 pub mod identity;
+pub mod profile;
 pub mod service;
 pub mod store;
 pub mod timing;
@@ -20,6 +23,7 @@ pub use authority::{Authority, Fenced};
 pub use claim::{Claim, Committed, Holder};
 pub use election::{Election, Turn};
 pub use identity::{Identity, StoreId};
+pub use profile::Profile;
 pub use service::{Config, Handle, Standing, StoreState};
 pub use store::{LeaseStore, Seen, StoreError, Swap, Tag};
 pub use timing::Timing;

@@ -1,7 +1,5 @@
 //! The task around the election: stores that hang, floors, handing over.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 use littoral_lease::{
     Claim, Config, Fenced, Handle, LeaseStore, Seen, StoreError, Swap, Tag, Timing, Turn, clock,
     service::{self, InvalidConfig},

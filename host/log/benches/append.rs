@@ -1,8 +1,6 @@
 //! Appending: our log, a bare loop, and fjall, side by side in one run; what `host/decisions/0001-embedded-log.md` quotes.
 //! `cargo bench -p littoral-log --features fjall`; `LITTORAL_BENCH_DIR` names the disk to measure.
 
-#![allow(clippy::unwrap_used, reason = "a tool for developers: what goes wrong should end it")]
-
 use std::{
     fs,
     os::unix::fs::FileExt,

@@ -1,8 +1,6 @@
 //! Writes the log that `tests/format.rs` reads, into an empty directory. Run it once for every new format, with that format's
 //! number: `cargo run -p littoral-log --example write_fixture -- tests/fixtures/log/1`.
 
-#![allow(clippy::unwrap_used, reason = "a tool for developers: what goes wrong should end it")]
-
 #[path = "../tests/support/mod.rs"]
 mod support;
 

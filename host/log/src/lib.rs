@@ -28,6 +28,8 @@
 //!   was given up is durable beside it before.
 //! - **A promise is kept.** [`Log::promised`] never gets smaller, whatever is cut or begun anew.
 
+#![warn(clippy::unwrap_used)]
+
 mod backend;
 mod begin;
 mod block;

@@ -1,7 +1,5 @@
 //! A closed log that becomes another: of another life, or after another member's snapshot.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_log::{

@@ -1,7 +1,5 @@
 //! What every log must do, on every storage. A further backend runs the same suite.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_log::{

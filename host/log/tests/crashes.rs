@@ -3,8 +3,6 @@
 //!
 //! `LITTORAL_SEEDS=2000` tries more.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_log::{

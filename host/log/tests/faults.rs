@@ -1,7 +1,5 @@
 //! Disks that are full, fail and lose power. No process is harmed: the storage is simulated, the log is the one that ships.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_log::{

@@ -1,7 +1,5 @@
 //! Logs of every format that was ever released stay readable: `tests/fixtures/log/` holds one of each.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_log::{

@@ -1,7 +1,5 @@
 //! Files of the log that are taken away while it is open.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod support;
 
 use littoral_log::{

@@ -1,7 +1,5 @@
 //! What a log does about damage: the unfinished end is cut off, anything else is refused and left alone.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod support;
 
 use littoral_log::{

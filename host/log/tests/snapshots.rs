@@ -1,7 +1,5 @@
 //! Snapshots: what is written reads back, what is not whole is refused, and the old ones go.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 use littoral_log::{
     OpenError,
     snapshot::{self, Head, Reader, Receipt, Remembered, Section},

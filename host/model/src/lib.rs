@@ -5,6 +5,8 @@
 //! Invariant: nothing here opens a file or a socket, reads a clock or draws a random number. Time
 //! is an argument.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod adoption;
 pub mod catalogue;
 pub mod cluster;

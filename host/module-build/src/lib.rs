@@ -4,6 +4,8 @@
 //! `rust-web-src` build the standard library along with the guest; they are installed when they are missing and that is
 //! allowed. Either way the core module that comes out is wrapped into a component in this process.
 
+#![warn(clippy::unwrap_used)]
+
 mod cargo;
 mod component;
 mod debian;

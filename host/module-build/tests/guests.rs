@@ -1,7 +1,5 @@
 //! Guests, good and bad, built with what this machine has.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use littoral_module_build::{Error, build, test};
 use std::{
     fs,

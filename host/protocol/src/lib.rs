@@ -4,6 +4,8 @@
 //! Invariant: nothing here opens a socket, reads a clock or draws a random number, so a simulation
 //! can drive it.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod anti_entropy;
 pub mod call;
 pub mod eligibility;

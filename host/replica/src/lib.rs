@@ -4,6 +4,8 @@
 //! fill never restores a row that the feed has overtaken ([`littoral_protocol::fill`]). No lock of
 //! the table is held while other code runs.
 
+#![warn(clippy::unwrap_used)]
+
 mod batch;
 mod digest;
 mod pace;

@@ -1,8 +1,6 @@
 //! Digests are equal exactly when rows are, whatever the history; scrubs and repairs run during
 //! writes.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use littoral_model::{
     digest::{Digest, bucket_of},
     event_time::EventTime,

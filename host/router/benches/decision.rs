@@ -1,8 +1,6 @@
 //! How long a decision takes, by the number of regions. Prints nanoseconds; judges nothing, as a shared machine's speed
 //! is nobody's fault. `cargo bench -p littoral-router --bench decision`
 
-#![allow(clippy::unwrap_used, reason = "a bench may end when it cannot go on")]
-
 use littoral_router::{
     Topology,
     decision::{

@@ -3,6 +3,8 @@
 //! Two doors stand before one decision core: an HTTP gateway, which proxies the doors of edges, and an authoritative DNS
 //! responder, which tells clients the addresses of the edges of their region.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod board;
 pub mod config;
 pub mod database;

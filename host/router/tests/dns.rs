@@ -1,7 +1,5 @@
 //! The DNS responder, asked by a real resolver and by hand-made messages.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
-
 mod mmdb;
 mod stand;
 

@@ -1,7 +1,5 @@
 //! The gateway before stand-ins for edges: where requests go, what happens when a door fails, and what is never repeated.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
-
 mod stand;
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Where writes go in a region whose log several members keep: to the one that leads, as far as probes know.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_router::{
     Topology,
     decision::{

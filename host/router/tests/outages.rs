@@ -2,8 +2,6 @@
 //! takes with them: the doors that were decided on, then those that are not known to be well, then again in a moment. A failure
 //! names its seed: run that one with `LITTORAL_SEED=N cargo test -p littoral-router --test outages`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
-
 use littoral_router::{
     Topology,
     decision::{

@@ -2,8 +2,6 @@
 //! after every decision the invariants are checked. A failure names its seed: run that one with
 //! `LITTORAL_SEED=N cargo test -p littoral-router --test simulation`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
-
 mod world;
 
 use littoral_router::{

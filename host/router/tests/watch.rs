@@ -1,7 +1,5 @@
 //! The topology's file is looked at again and again: a valid one takes effect, an invalid one is reported.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
-
 mod stand;
 
 use littoral_router::watch;

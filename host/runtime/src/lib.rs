@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing here depends on the role of the process.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod bounds;
 pub mod clock;
 pub mod descriptors;

@@ -1,6 +1,6 @@
 //! What a call of `delay_risk` costs, its lookup included: `cargo bench -p littoral-sandbox`.
 
-#![allow(clippy::unwrap_used, dead_code, missing_docs, reason = "a benchmark may fail loudly; tests use the rest")]
+#![allow(dead_code, missing_docs, reason = "a benchmark may fail loudly; tests use the rest")]
 
 #[path = "../tests/sandbox/rows.rs"]
 mod rows;

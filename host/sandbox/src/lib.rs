@@ -19,6 +19,8 @@
 //! Invariants: this crate alone names wasmtime. Untrusted bytes are compiled in a process of their own
 //! ([`compile_child`]); native code comes only from that process or from our cache of its output, behind a checksum.
 
+#![warn(clippy::unwrap_used)]
+
 mod bindings;
 mod cache;
 mod call;

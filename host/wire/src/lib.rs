@@ -6,6 +6,8 @@
 //!
 //! Invariant: nothing here opens a socket, and no input causes a panic.
 
+#![warn(clippy::unwrap_used)]
+
 mod encode;
 mod row_record;
 

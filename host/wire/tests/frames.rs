@@ -1,7 +1,5 @@
 //! Frames through the decoder: in arbitrary pieces, damaged, too long, truncated.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},

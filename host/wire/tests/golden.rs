@@ -3,8 +3,6 @@
 //! protocol version, keep the old file, and write a new one by running these tests with
 //! `LITTORAL_WRITE_FIXTURES=1`.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},

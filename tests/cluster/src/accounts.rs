@@ -14,13 +14,13 @@ pub const VIEW: &str = "accounts";
 /// How long an edge may take to hold what the leader has.
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(30);
 
-/// The beginning of the rows' time: 2026-01-01T00:00:00Z, in seconds.
+/// The event time of version 0: 2026-01-01T00:00:00Z, in seconds.
 const BEGINNING: i64 = 1_767_225_600;
 
-/// Makes the view, as soon as the node takes writes: the leader of a region whose log is new first hears what the others hold.
+/// Creates the view as soon as the node accepts writes: a leader with a new log first learns what the other regions hold.
 ///
 /// # Panics
-/// When the node refuses it.
+/// When the node rejects it.
 pub fn make_view(node: &Node) {
     let view = json!({
         "entities": [{ "name": "account", "join_key": "account_id", "value_type": "int64" }],
@@ -34,13 +34,13 @@ pub fn make_view(node: &Node) {
     assert_eq!(made.status, 200, "{}", made.text());
 }
 
-/// A row whose balance is `version` and whose event is as many seconds after the beginning: a later version wins.
+/// Returns a row whose balance is `version`, and whose event time is as many seconds after version 0: a later version wins.
 #[must_use]
 pub fn row(id: i64, version: i64) -> Value {
     row_with(id, version, &format!("account {id}"))
 }
 
-/// The same with this note.
+/// Like [`row`], with a note.
 #[must_use]
 pub fn row_with(id: i64, version: i64, note: &str) -> Value {
     json!({
@@ -53,12 +53,12 @@ pub fn row_with(id: i64, version: i64, note: &str) -> Value {
 /// Writes rows.
 ///
 /// # Errors
-/// When there is no answer: whether they were taken is then not known.
+/// When there is no answer; whether they were accepted is then unknown.
 pub fn write(client: &mut Client, rows: &[Value]) -> io::Result<Answer> {
     client.post(&format!("/v1/views/{VIEW}/rows"), &json!({ "rows": rows }))
 }
 
-/// The same, with these headers.
+/// Like [`write()`], with headers.
 ///
 /// # Errors
 /// As [`write()`].
@@ -67,16 +67,16 @@ pub fn write_with(client: &mut Client, rows: &[Value], headers: &[(&str, &str)])
     client.send("POST", &format!("/v1/views/{VIEW}/rows"), headers, body.as_bytes())
 }
 
-/// Writes rows and gives the freshness token.
+/// Writes rows and returns the freshness token.
 ///
 /// # Panics
-/// When they are not taken.
+/// When they are not accepted.
 pub fn must_write(client: &mut Client, rows: &[Value]) -> String {
     let answer = write(client, rows).expect("the node answers").ok();
     answer.json()["token"].as_str().expect("a write answers with a token").to_owned()
 }
 
-/// Reads balances, with these headers.
+/// Reads balances, with headers.
 ///
 /// # Errors
 /// When there is no answer.
@@ -85,13 +85,13 @@ pub fn read(client: &mut Client, ids: &[i64], headers: &[(&str, &str)]) -> io::R
     client.send("POST", "/v1/read", headers, body.to_string().as_bytes())
 }
 
-/// The balances in an answer: `None` where there is none.
+/// Returns the balances in an answer: `None` for a missing row.
 #[must_use]
 pub fn balances(answer: &Answer) -> Vec<Option<i64>> {
     column(answer, "values").iter().map(Value::as_i64).collect()
 }
 
-/// A list of the balance's column in an answer: `values`, `statuses`, `event_timestamps`, `ages_ms`.
+/// Returns a list of the balance's column in an answer: `values`, `statuses`, `event_timestamps`, `ages_ms`.
 #[must_use]
 pub fn column(answer: &Answer, list: &str) -> Vec<Value> {
     let columns = answer.json()["columns"].as_array().cloned().unwrap_or_default();
@@ -99,7 +99,7 @@ pub fn column(answer: &Answer, list: &str) -> Vec<Value> {
     balance[list].as_array().cloned().unwrap_or_default()
 }
 
-/// Reads balances at once and without demands.
+/// Reads balances without a freshness demand.
 ///
 /// # Panics
 /// When the node does not answer with 200.

@@ -1,9 +1,9 @@
-//! Copies of nodes' data directories, and nodes that are put back to one or emptied.
+//! Copies of data directories, and nodes whose data is rolled back to a copy or removed.
 
 use littoral_provision::Node;
 use std::{fs, path::Path};
 
-/// Copies a directory with all that is in it.
+/// Copies a directory with its contents.
 ///
 /// # Panics
 /// When a file cannot be read or written.
@@ -20,7 +20,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Copies a node's data directory, which is stopped for that, and starts it again.
+/// Stops a node, copies its data directory, and restarts it.
 ///
 /// # Panics
 /// When that fails.
@@ -30,7 +30,7 @@ pub fn take(node: &mut Node, to: &Path) {
     node.restart().expect("the node starts again");
 }
 
-/// Puts a stopped node's data directory back to a copy.
+/// Replaces a stopped node's data directory by a copy.
 ///
 /// # Panics
 /// When that fails.
@@ -39,7 +39,7 @@ pub fn replace(node: &Node, copy_of_it: &Path) {
     copy(copy_of_it, node.data_dir());
 }
 
-/// Stops a node, puts its data directory back to a copy, and starts it again.
+/// Stops a node, replaces its data directory by a copy, and restarts it.
 ///
 /// # Panics
 /// When that fails.

@@ -1,20 +1,20 @@
-//! Damage to stored files: what bit rot, careless hands and half-copied backups do.
+//! Damage to stored files, like that of bit rot, mistakes and incomplete backups.
 
 use std::{fs, io, path::Path, path::PathBuf};
 
-/// What is done to a file.
+/// A damage to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// One bit is the other way round, at this share of the file's length, in thousandths.
+    /// One bit is flipped, at this share of the file's length in thousandths.
     Flip(u64),
-    /// The second half is gone.
+    /// The second half is missing.
     Halve,
-    /// The file is gone.
+    /// The file is missing.
     Delete,
 }
 
 impl Damage {
-    /// Does it.
+    /// Damages a file.
     ///
     /// # Errors
     /// When the file cannot be changed.
@@ -37,7 +37,7 @@ impl Damage {
     }
 }
 
-/// Every file below a directory, relative to it, in a fixed order.
+/// Returns the files below a directory, relative to it, in a fixed order.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -54,7 +54,7 @@ pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Copies a directory with all below it.
+/// Copies a directory with its contents.
 ///
 /// # Errors
 /// When it cannot be read, or the copy not be written.

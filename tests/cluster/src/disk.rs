@@ -11,7 +11,7 @@ use std::{
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of this many MiB at a directory, which is made.
+    /// Mounts a file system of this many MiB at a directory, which is created.
     ///
     /// # Errors
     /// When this process may not mount: not root, or a container without that right.
@@ -30,14 +30,14 @@ impl SmallDisk {
     /// Makes it read-only, or writable again.
     ///
     /// # Errors
-    /// When it cannot be mounted anew.
+    /// When it cannot be remounted.
     pub fn read_only(&self, read_only: bool) -> std::io::Result<()> {
         let how = if read_only { "remount,ro" } else { "remount,rw" };
         let done = Command::new("mount").args(["-o", how]).arg(&self.0).output()?;
         if done.status.success() { Ok(()) } else { Err(std::io::Error::other(String::from_utf8_lossy(&done.stderr))) }
     }
 
-    /// Takes all of the space that is left, but for this much, with a file that can be removed again.
+    /// Fills the free space except for this much, with a file that can be removed.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -53,7 +53,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that still uses it is being killed at this moment.
+        // Lazily, because a process that still uses it is just being killed.
         let _ = Command::new("umount").arg("-l").arg(&self.0).output();
     }
 }

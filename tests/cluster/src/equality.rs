@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Rows of one page.
 const PAGE: usize = 1_000;
 
-/// Every row that a node holds of the view, in the order of their keys.
+/// Returns all rows of the view that a node holds, by key.
 ///
 /// # Panics
 /// When the node does not answer with 200.
@@ -27,7 +27,7 @@ pub fn held_rows(node: &Node) -> Vec<Value> {
     }
 }
 
-/// Says that two nodes hold the same rows: keys, values, event timestamps, versions and numbers in the log.
+/// Asserts that two nodes hold the same rows: keys, values, event timestamps, versions and LSNs.
 ///
 /// # Panics
 /// When they do not, with the first difference.

@@ -1,4 +1,4 @@
-//! What the tests of real processes share: one view, its writes and reads, and comparison of nodes row by row.
+//! The common code of the tests with real processes: one view, its writes and reads, and the comparison of nodes row by row.
 
 pub mod accounts;
 pub mod copies;

@@ -1,4 +1,4 @@
-//! Writers that keep account of what was acknowledged to them.
+//! Writers that record what was acknowledged.
 
 use crate::accounts;
 use littoral_provision::{cluster::eventually, http::Client};
@@ -13,22 +13,22 @@ use std::{
     time::Duration,
 };
 
-/// Accounts of one writer.
+/// The accounts of one writer.
 const ACCOUNTS: i64 = 50;
 
-/// Bytes of a note in a batch: large enough that a batch alone is a large one to the leader's log.
+/// The size of a note in a batch, in bytes: large enough that a batch alone is large for the leader's log.
 const BATCH_NOTE_LEN: usize = 1_500;
 
-/// What a writer writes at once.
+/// The size of a writer's writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// One row.
     Row,
-    /// All its accounts, some 80 KB.
+    /// All its accounts, about 80 KB.
     Batch,
 }
 
-/// What one writer knows.
+/// The record of one writer.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     /// The newest balance of each account that was acknowledged.
@@ -37,11 +37,11 @@ pub struct Account {
     pub sent: BTreeMap<i64, i64>,
     /// How many writes were acknowledged.
     pub count: u64,
-    /// How many were refused or got no answer.
+    /// How many writes were rejected or got no answer.
     pub failed: u64,
 }
 
-/// Writers at work. Stopped when dropped.
+/// Running writers. Stopped when dropped.
 #[derive(Debug)]
 pub struct Writers {
     accounts: Vec<Arc<Mutex<Account>>>,
@@ -50,13 +50,13 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Starts this many, each with accounts of its own, writing one row after another to this door.
+    /// Starts this many writers, each with accounts of its own, which write one row after another to a door.
     #[must_use]
     pub fn start(door: SocketAddr, count: usize) -> Self {
         Self::start_with(door, count, &[])
     }
 
-    /// The same, with these headers in each write.
+    /// Like [`Load::start`], with headers in each write.
     #[must_use]
     pub fn start_with(door: SocketAddr, count: usize, headers: &'static [(&'static str, &'static str)]) -> Self {
         Self::start_each(door, &vec![Size::Row; count], headers)
@@ -79,13 +79,13 @@ impl Writers {
         Self { accounts, threads, stop }
     }
 
-    /// What the writers know now.
+    /// Returns the records of the writers so far.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Account> {
         self.accounts.iter().map(|account| locked(account).clone()).collect()
     }
 
-    /// How many writes were acknowledged so far.
+    /// Returns how many writes were acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.snapshot().iter().map(|account| account.count).sum()
@@ -101,7 +101,7 @@ impl Writers {
         eventually(what, patience, || self.acknowledged() > before + more);
     }
 
-    /// Stops them and gives what they know.
+    /// Stops the writers and returns their records.
     #[must_use]
     pub fn stop(mut self) -> Vec<Account> {
         self.end();
@@ -111,7 +111,7 @@ impl Writers {
     fn end(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // A writer that panicked has said why on standard error.
+            // A writer that panicked has printed the reason.
             let _ = thread.join();
         }
     }
@@ -159,8 +159,8 @@ fn locked(account: &Mutex<Account>) -> std::sync::MutexGuard<'_, Account> {
     account.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says that what was acknowledged is there by value: a balance is at least the newest acknowledged one, and at most the
-/// newest that was sent, as a write without an answer may have been taken.
+/// Asserts that acknowledged writes are readable: a balance is at least the newest acknowledged one, and at most the newest sent
+/// one, because a write without an answer may have been accepted.
 ///
 /// # Panics
 /// When a write is lost or invented.
@@ -179,7 +179,7 @@ pub fn assert_kept(client: &mut Client, accounts: &[Account]) {
     }
 }
 
-/// Says that no balance is newer than what was sent.
+/// Asserts that no balance is newer than the newest sent one.
 ///
 /// # Panics
 /// When one is.

@@ -1,4 +1,4 @@
-//! Two regions of real processes, which take each other's records.
+//! Two regions of real processes that replicate to each other.
 
 use crate::{accounts, equality};
 use littoral_provision::{Node, Plan, cluster::eventually, http::Answer};
@@ -9,21 +9,21 @@ use std::{
     time::Duration,
 };
 
-/// How long anything may take until it comes about.
+/// How long to wait for any condition.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two regions; `east` is the catalogue's home.
 #[derive(Debug)]
 pub struct Pair {
-    /// The leader of one.
+    /// The leader in the east.
     pub east: Node,
-    /// The leader of the other.
+    /// The leader in the west.
     pub west: Node,
-    /// Where they keep their data.
+    /// The directory of their data.
     pub dir: tempfile::TempDir,
 }
 
-/// An address that nobody has just now.
+/// Returns a free address.
 ///
 /// # Panics
 /// When there is none.
@@ -33,7 +33,7 @@ pub fn free() -> SocketAddr {
     listener.local_addr().expect("it is bound")
 }
 
-/// A region's leader that is to be started.
+/// Returns the plan of a region's leader.
 #[must_use]
 pub fn plan(dir: &Path, region: &str, peer: SocketAddr, (other, other_peer): (&str, SocketAddr)) -> Plan {
     let config = format!(
@@ -45,10 +45,10 @@ pub fn plan(dir: &Path, region: &str, peer: SocketAddr, (other, other_peer): (&s
 }
 
 impl Pair {
-    /// Starts both, makes the view and writes a row in each, as in any pair of active regions: row 900 in the west, 901 in the east.
+    /// Starts both, creates the view, and writes a row in each, as in any pair of active regions: row 900 in the west, 901 in the east.
     ///
     /// # Panics
-    /// When that does not come about.
+    /// When that does not happen in time.
     #[must_use]
     pub fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().expect("a directory");
@@ -66,10 +66,10 @@ impl Pair {
         pair
     }
 
-    /// An edge of the east alone.
+    /// Starts an edge that follows the east only.
     ///
     /// # Panics
-    /// When it does not start, or does not come to have what the east has.
+    /// When it does not start, or does not catch up with the east.
     #[must_use]
     pub fn edge(&self) -> Node {
         let peer = self.east.ready.peer.expect("a leader has a peer address");
@@ -79,10 +79,10 @@ impl Pair {
         edge
     }
 
-    /// Waits until both have these rows, and the same of all rows.
+    /// Waits until both have these rows, and all their rows are equal.
     ///
     /// # Panics
-    /// When that does not come about.
+    /// When that does not happen in time.
     pub fn both_have(&self, ids: impl IntoIterator<Item = i64>) {
         for id in ids {
             eventually(&format!("both have row {id}"), PATIENCE, || has(&self.east, id) && has(&self.west, id));
@@ -91,7 +91,7 @@ impl Pair {
     }
 }
 
-/// Writes a row, which asks for this, and waits up to so long for it.
+/// Writes a row with a write concern, and waits for it up to a timeout.
 ///
 /// # Panics
 /// When there is no answer.
@@ -102,23 +102,23 @@ pub fn try_write(node: &Node, id: i64, concern: &str, wait: Duration) -> Answer 
     accounts::write_with(&mut node.client(), &[accounts::row(id, 1)], &headers).expect("the node answers")
 }
 
-/// Writes a row and gives its token.
+/// Writes a row and returns its token.
 ///
 /// # Panics
-/// When it is not acknowledged as it asks.
+/// When it is not acknowledged with its write concern.
 pub fn write(node: &Node, id: i64, concern: &str) -> String {
     let answer = try_write(node, id, concern, PATIENCE / 2).ok();
     answer.json()["token"].as_str().expect("a write answers with a token").to_owned()
 }
 
-/// Whether a node has a row.
+/// Returns whether a node has a row.
 #[must_use]
 pub fn has(node: &Node, id: i64) -> bool {
     let answer = accounts::read(&mut node.client(), &[id], &[]);
     answer.is_ok_and(|answer| answer.status == 200 && accounts::balances(&answer)[0].is_some())
 }
 
-/// All rows of a node, without the number that each region's log gives them.
+/// Returns all rows of a node without their LSNs, which differ from region to region.
 #[must_use]
 pub fn rows(node: &Node) -> Vec<Value> {
     let mut rows = equality::held_rows(node);
@@ -128,13 +128,13 @@ pub fn rows(node: &Node) -> Vec<Value> {
     rows
 }
 
-/// Why a node is degraded, as it says; null when it is not.
+/// Returns why a node is degraded; null when it is not.
 #[must_use]
 pub fn degraded(node: &Node) -> Value {
     node.status()["degraded"].clone()
 }
 
-/// Whether a node takes writes, as it says.
+/// Returns whether a node accepts writes, from its status.
 #[must_use]
 pub fn is_writable(node: &Node) -> bool {
     node.status()["writable"] == json!(true)

@@ -1,9 +1,9 @@
-//! What an edge says of its staleness, beside the truth.
+//! Compares the staleness that an edge reports with its true staleness.
 //!
-//! One account is written at the leader again and again, each time with the next number, and it is known when each was
-//! acknowledged. An edge's answer that holds number `s` is behind at least since `s + 1` was acknowledged, so the staleness in the
-//! answer must be at least the time from then until the question was asked. There is no slack in this: the edge judged its
-//! staleness after it was asked, and the leader had committed before it acknowledged.
+//! A writer updates one account at the leader with consecutive numbers, and records when each was acknowledged. An answer of the edge
+//! with number `s` has been behind at least since `s + 1` was acknowledged, so its reported staleness must be at least the time from
+//! then until the read was sent. This is exact: the edge determines its staleness after it receives the read, and the leader commits
+//! before it acknowledges.
 
 use crate::accounts;
 use littoral_provision::{Node, http::Client};
@@ -20,9 +20,9 @@ use std::{
 
 /// The account that is written and read.
 const ACCOUNT: i64 = 1;
-/// Between two writes, and between two reads.
+/// The pause between two writes, and between two reads.
 const PAUSE: Duration = Duration::from_millis(4);
-/// An edge answers from memory: one that takes this long does not serve.
+/// The timeout of reads. An edge answers from memory, so one that takes this long does not serve.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A writer at a leader's door and a reader at an edge's. Stopped when dropped.
@@ -38,11 +38,11 @@ struct Known {
     /// When each number was acknowledged, from number 1 on.
     acknowledged: Mutex<Vec<Instant>>,
     answers: Mutex<Vec<Answer>>,
-    /// What went wrong: no write may fail, as the leader is reached directly, and no read, as the edge serves on.
+    /// Failed writes and reads. None may fail: the leader is reached directly, and the edge continues to serve.
     failures: Mutex<Vec<String>>,
 }
 
-/// What an edge has said.
+/// An answer of the edge.
 #[derive(Clone, Debug)]
 struct Answer {
     asked: Instant,
@@ -51,25 +51,25 @@ struct Answer {
     degraded: Option<String>,
 }
 
-/// What was seen in some time.
+/// The result of a period.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Answers of the edge.
+    /// The answers of the edge.
     pub answers: usize,
-    /// How many lacked a newer number that was acknowledged before they were asked for.
+    /// How many answers lacked a number that was acknowledged before the read was sent.
     pub behind: usize,
-    /// The longest that an answer was behind in truth.
+    /// The greatest true staleness.
     pub truly_behind_max: Duration,
-    /// What was reported, the median of it and the greatest.
+    /// The median of the reported staleness.
     pub reported_median: Duration,
-    /// See `reported_median`.
+    /// The greatest reported staleness.
     pub reported_max: Duration,
-    /// How many said that the leader is lost.
+    /// How many answers stated that the leader is lost.
     pub leader_lost: usize,
 }
 
 impl Watch {
-    /// Starts writing at the leader. The edge is not asked yet.
+    /// Starts the writer. The edge is not read yet.
     #[must_use]
     pub fn write(leader: &Node) -> Self {
         let known = Arc::new(Known::default());
@@ -77,19 +77,19 @@ impl Watch {
         Self { known, threads: vec![std::thread::spawn(move || write(&writing, door))] }
     }
 
-    /// Starts asking the edge. It must hold the account already.
+    /// Starts the reader. The edge must hold the account already.
     pub fn read(&mut self, edge: &Node) {
         let (reading, door) = (self.known.clone(), edge.ready.door);
         self.threads.push(std::thread::spawn(move || read(&reading, door)));
     }
 
-    /// How many writes were acknowledged.
+    /// Returns how many writes were acknowledged.
     #[must_use]
     pub fn written(&self) -> usize {
         locked(&self.known.acknowledged).len()
     }
 
-    /// The staleness in the newest answers from a moment on, the median of them; `None` before there are enough.
+    /// Returns the median staleness of the newest answers since a moment; `None` before there are enough.
     #[must_use]
     pub fn reported_lately(&self, since: Instant) -> Option<Duration> {
         const LATELY: usize = 25;
@@ -105,19 +105,19 @@ impl Watch {
         (lately.len() == LATELY).then(|| lately[LATELY / 2])
     }
 
-    /// Stops both, for good.
+    /// Stops writer and reader.
     pub fn stop(&mut self) {
         self.known.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // One that panicked has said why on standard error, and the numbers show it.
+            // A thread that panicked has printed the reason, and the numbers show it.
             let _ = thread.join();
         }
     }
 
-    /// Judges what was seen from a moment on.
+    /// Checks the answers since a moment.
     ///
     /// # Panics
-    /// When an answer claimed to be fresher than it was, went back, or did not come; when a write was not taken.
+    /// When an answer claimed to be fresher than it was, went back, or was missing; when a write was not accepted.
     #[track_caller]
     #[must_use]
     pub fn judge(&self, since: Instant) -> Report {
@@ -125,7 +125,7 @@ impl Watch {
         assert!(failures.is_empty(), "{} requests failed; the first: {}", failures.len(), failures[0]);
         drop(failures);
         let answers: Vec<_> = locked(&self.known.answers).iter().filter(|one| one.asked >= since).cloned().collect();
-        // Read after the answers: what was acknowledged before a question is here.
+        // Taken after the answers, so that it has all that was acknowledged before any read was sent.
         let acknowledged = locked(&self.known.acknowledged).clone();
         let mut report = Report { answers: answers.len(), ..Report::default() };
         let (mut held, mut reported) = (0, Vec::new());
@@ -227,7 +227,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Numbers 1 to 3, acknowledged every 100 ms, and an answer asked for after 250 ms.
+    /// Numbers 1 to 3, acknowledged every 100 ms, and an answer to a read that was sent after 250 ms.
     fn judged(held: i64, said: u64) -> Report {
         let begun = Instant::now();
         let known = Known::default();

@@ -1,7 +1,5 @@
 //! `littoral bench` runs and yields every line of its table. Figures of a brief run mean nothing and are not looked at.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_provision::binary;
 use serde_json::Value;
 use std::process::{Command, Stdio};

@@ -1,7 +1,5 @@
 //! A leader that is killed, torn and starved of disk loses nothing that it acknowledged; edges that are killed come back equal.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{
     accounts,
     disk::SmallDisk,

@@ -1,8 +1,6 @@
 //! Every stored file, flipped, cut and deleted: a node then refuses to start and names the file, or serves what is right.
 //! It is never silently wrong.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{
     accounts,
     damage::{self, Damage},

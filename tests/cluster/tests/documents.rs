@@ -1,7 +1,5 @@
 //! Checks the documents against the sources: links resolve, and RELIABILITY names tests that exist.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_provision::cache;
 use std::{
     collections::BTreeSet,

@@ -1,7 +1,5 @@
 //! An edge on its own: when its leader is gone, when it starts again, when it does not hold everything.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{accounts, equality};
 use littoral_provision::{
     Cluster,

@@ -1,8 +1,6 @@
 //! Regions of real processes whose disks are emptied: they heal from the other region, and their edges, which may hold the last
 //! copy, wait for that.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{
     accounts, copies,
     pair::{self, PATIENCE, Pair, degraded, free, has, is_writable, rows, try_write, write},

@@ -1,8 +1,6 @@
 //! What a node bears from its host and from whoever connects: few file descriptors, subscribers that never read, signals, a data
 //! directory that is shared or taken away, web pages.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use http_body_util::{BodyExt as _, combinators::BoxBody};
 use hyper::{body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};

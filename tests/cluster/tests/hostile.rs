@@ -1,8 +1,6 @@
 //! Careless and hostile clients and modules, against a real edge: a clear refusal, bounded memory, and the next request
 //! is served.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::accounts;
 use littoral_provision::{
     Cluster, Node,

@@ -1,8 +1,6 @@
 //! Definitions of a Feast project and Parquet files, through real processes: imported and loaded at the leader or
 //! through an edge, held at both.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_client::{Client, Config, Demand, HeldRow, Read};
 use littoral_feast_registry::{Kind, Outcome, Plan, import};
 use littoral_ingest::{Options, Silent, ingest};

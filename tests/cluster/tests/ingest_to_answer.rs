@@ -1,7 +1,5 @@
 //! The main way, through real processes: written at the leader, seen at the edge, by value, token and freshness.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{accounts, equality};
 use littoral_provision::Cluster;
 use serde_json::json;

@@ -1,7 +1,5 @@
 //! Three processes that keep one region's log: killed, stopped past their lease, and left alone, under load.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 #[path = "members/mounts.rs"]
 mod mounts;
 #[path = "members/put_back.rs"]

@@ -1,8 +1,6 @@
 //! Edges whose leader's address serves another log: a leader that was emptied, another cluster's, one behind a relay, one of two
 //! addresses. What an edge holds may be the last copy in the world.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{
     accounts, copies,
     pair::{self, Pair},

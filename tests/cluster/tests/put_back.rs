@@ -1,7 +1,5 @@
 //! Regions of real processes whose data directories are put back to older copies of themselves.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{
     copies,
     pair::{PATIENCE, Pair, has, try_write, write},

@@ -1,7 +1,5 @@
 //! The README's commands for routing and regions, run as they stand against what it says to start, on other ports.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_provision::{Guarded, apt, binary, cache, http::Client, ready::Ready};
 use std::{
     io::{BufRead as _, BufReader},

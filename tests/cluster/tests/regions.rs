@@ -1,9 +1,7 @@
 //! Two regions of real processes: edges that lose their leader go on with the other region's, and come back.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{accounts, equality};
-use littoral_drill::{Link, link::Side};
+use littoral_faults::{Link, link::Side};
 use littoral_provision::{Node, Plan, cluster::eventually, http::Answer};
 use serde_json::{Value, json};
 use std::{

@@ -1,8 +1,6 @@
 //! Edges that are restarted one after the other under load, behind a router: no read fails, whether they are killed or asked to stop.
 //! And what a node says while it drains.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::accounts;
 use littoral_provision::{
     Cluster, Node, Router,

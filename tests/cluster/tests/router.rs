@@ -1,7 +1,5 @@
 //! The router before a real leader and real edges: nearest first, no failed read when an edge is killed, draining, DNS.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::accounts;
 use littoral_provision::{Cluster, Router, cluster::eventually, http::Client};
 use rustix::process::Signal;

@@ -1,7 +1,5 @@
 //! What was not done, or is not known, is said: through real processes.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::accounts;
 use littoral_provision::{Cluster, binary, cluster::Options, http::Answer, modules};
 use rustix::process::Signal;

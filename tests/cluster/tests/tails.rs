@@ -1,7 +1,5 @@
 //! A lone leader whose data directory is put back to an older copy, and what its edges hold of what it has lost.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::{accounts, copies, equality};
 use littoral_provision::{
     Cluster, Node, binary,

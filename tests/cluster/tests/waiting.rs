@@ -1,7 +1,5 @@
 //! Reads that wait for what cannot come yet, as many as a door has places: others are served, and who leaves makes room.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_cluster::accounts;
 use littoral_provision::{
     Cluster, Node,

@@ -1,7 +1,5 @@
 //! The same pandas frames through a Feast of its own and into Littoral: values read back alike, but for what is listed.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_conformance::golden::fixtures;
 use littoral_provision::{Cluster, binary, feast::Environment, missing::require};
 use serde::Deserialize;

@@ -1,7 +1,5 @@
 //! Every recorded exchange with Feast's feature server, replayed against an edge in the order of its recording.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_conformance::{compare::mismatch, differences, differences::Expected, golden, stand};
 use littoral_provision::http::Client;
 use serde_json::json;

@@ -1,7 +1,5 @@
 //! The real Feast SDK, with `online_store: remote`, against an edge.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_conformance::{golden::fixtures, stand};
 use littoral_provision::{feast::Environment, missing::require};
 use std::{fs, path::Path};

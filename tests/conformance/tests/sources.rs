@@ -1,7 +1,5 @@
 //! What sources say about their rows, beside a real Feast: the same frames, the same file, the same answers.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_conformance::golden::fixtures;
 use littoral_provision::{Cluster, binary, feast::Environment, missing::require};
 use std::{fs, path::Path, process::Command};

@@ -14,6 +14,8 @@ pub mod lease;
 pub mod load;
 #[path = "../../../host/app/src/config/overrides.rs"]
 pub mod overrides;
+#[path = "../../../host/app/src/config/places.rs"]
+pub mod places;
 #[path = "../../../host/app/src/config/problem.rs"]
 pub mod problem;
 #[path = "../../../host/app/src/config/router.rs"]

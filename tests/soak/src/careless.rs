@@ -1,4 +1,4 @@
-//! Clients that are slow, silent, half-closed or talk garbage, and leave as they came.
+//! Clients that are slow, silent or half-closed, or send garbage, and disconnect without notice.
 
 use std::{
     io::Write as _,
@@ -7,16 +7,16 @@ use std::{
     time::Duration,
 };
 
-/// How many hang on at once.
+/// How many connections stay open at once.
 const HELD_MAX: usize = 40;
 
-/// Comes and goes until told to stop. What the node answers does not matter, only that it goes on.
+/// Connects and disconnects until stopped. The node's answers do not matter, only that it keeps running.
 pub(crate) fn clients(doors: &[SocketAddr], mut chance: fastrand::Rng, stop: &AtomicBool) {
     let mut held: Vec<TcpStream> = Vec::new();
     while !stop.load(Relaxed) {
         let Some(door) = chance.choice(doors) else { return };
         if let Ok(mut stream) = TcpStream::connect_timeout(door, Duration::from_secs(1)) {
-            // A node may be gone, or close at once: both are to be expected here.
+            // The node may have ended, or close at once: both are expected here.
             let _ = match chance.u8(..6) {
                 0 => Ok(()),
                 1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\nx-slow: "),

@@ -1,19 +1,19 @@
-//! What was found to be wrong, gathered from all threads.
+//! The faults found by all threads.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Kinds of findings that are kept: a fault that shows in every answer is told once, with its count.
+/// The most kinds of findings: a fault in every answer is reported once, with its count.
 const KINDS_MAX: usize = 50;
 
-/// Findings by kind: the first one's words, and how many there were.
+/// Findings by kind: the text of the first one, and their number.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Mutex<BTreeMap<&'static str, (String, u64)>>);
 
 impl Findings {
-    /// Something is wrong.
+    /// Adds a finding.
     pub(crate) fn add(&self, kind: &'static str, what: impl FnOnce() -> String) {
         let mut kinds = self.locked();
         if let Some((_, count)) = kinds.get_mut(kind) {
@@ -23,7 +23,7 @@ impl Findings {
         }
     }
 
-    /// As lines.
+    /// Returns the findings as lines.
     pub(crate) fn lines(&self) -> Vec<String> {
         let line = |(kind, (first, count)): (&&str, &(String, u64))| match count {
             1 => format!("{kind}: {first}"),

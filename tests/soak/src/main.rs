@@ -4,7 +4,7 @@ use clap::Parser;
 use littoral_soak::Plan;
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
-/// Runs real nodes under mixed load, kills and careless clients, and says what has grown, leaked or been lost.
+/// Runs real nodes under mixed load, kills and careless clients, and reports what has grown, leaked or been lost.
 #[derive(Parser)]
 struct Arguments {
     /// How long, in minutes.

@@ -1,7 +1,5 @@
 //! A minute of the soak; `LITTORAL_SOAK_MINUTES` says otherwise.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use littoral_soak::Plan;
 use std::time::Duration;
 

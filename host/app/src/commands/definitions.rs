@@ -155,6 +155,7 @@ async fn apply<K: Kind>(client: &Client, definitions: &[K::Definition]) -> Resul
 ///
 /// # Errors
 /// If the node rejects a definition or cannot be reached.
+#[cfg(feature = "lab")]
 pub async fn apply_all(client: &Client, definitions: &Definitions) -> Result<Option<String>, Failure> {
     use crate::commands::{push_source::PushSources, service::Services, view::Views};
     let mut changed = apply::<Views>(client, &definitions.views).await?;

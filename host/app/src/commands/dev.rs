@@ -1,13 +1,14 @@
 //! `littoral dev`: a local leader and edges that stay up until Ctrl-C.
 
 use crate::{
-    commands::{definitions::apply_all, node::environment, target},
-    config::{self, Override, dev, lease::Profile, problem::Place},
+    commands::{block_on, definitions::apply_all, node::environment, target},
+    config::{self, Override, dev, problem::Place},
     definitions_file,
     failure::Failure,
-    local::{Cluster, Regions, cluster::Plan, regions},
     ready::Ready,
 };
+use littoral_lab::local::{Cluster, Regions, cluster::Plan, regions};
+use littoral_lease::Profile;
 use littoral_router::watch::read_topology;
 use littoral_runtime::Signals;
 use std::{
@@ -76,7 +77,7 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode, Failure> {
     let config: dev::File = config::load(args.config.as_deref(), &args.overrides())?;
     let definitions =
         config.definitions.iter().map(|path| definitions_file::read(path)).collect::<Result<Vec<_>, _>>()?;
-    super::block_on(async move {
+    block_on(async move {
         let mut signals = Signals::listen()
             .map(Signals::with_terminal)
             .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;
@@ -135,7 +136,7 @@ fn run_topology(topology: &Path, args: &Args, json: bool) -> Result<ExitCode, Fa
         lease: Profile::Default,
         seed: 0,
     };
-    super::block_on(async move {
+    block_on(async move {
         let mut signals = Signals::listen()
             .map(Signals::with_terminal)
             .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))?;

@@ -3,7 +3,8 @@
 use crate::{
     commands::target::{self, Target},
     failure::Failure,
-    output::{self, Paint, progress::Bar, text},
+    output::{self, Paint, text},
+    progress::Bar,
 };
 use clap::Subcommand;
 use littoral_client::{Client, Config};

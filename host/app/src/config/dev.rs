@@ -7,11 +7,11 @@ use std::{net::SocketAddr, path::PathBuf};
 /// The most edges: each is a process with its own threads on this one machine.
 const EDGES_MAX: usize = 32;
 
-/// Everything that can be set for a local cluster.
+/// All settings of a local cluster.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct File {
-    /// `dev`; looked at before the rest is read.
+    /// `dev`; checked before the rest is read.
     #[serde(rename = "role")]
     _role: String,
     /// How many edges.
@@ -57,8 +57,8 @@ impl load::File for File {
         }
         vec![load::Misfit {
             key: "edges".to_owned(),
-            what: format!("{} edges cannot be run here", self.edges),
-            remedy: format!("it takes 1 to {EDGES_MAX}"),
+            what: format!("{} edges cannot run here", self.edges),
+            remedy: format!("use 1 to {EDGES_MAX}"),
         }]
     }
 }

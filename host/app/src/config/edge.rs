@@ -12,17 +12,17 @@ use littoral_runtime::{descriptors::Needs, logging, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
-/// Everything that can be set for an edge.
+/// All settings of an edge.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// `edge`; looked at before the rest is read.
+    /// `edge`; checked before the rest is read.
     #[serde(rename = "role")]
     _role: String,
     /// Where clients connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
-    /// Where edges that follow this one connect; without it nothing is served onward.
+    /// Where edges connect that follow this one; without it, the edge is not a relay.
     #[serde(default)]
     pub peer_listen: Option<SocketAddr>,
     /// The replica: its name, its leader, its memory.
@@ -68,7 +68,7 @@ impl load::File for File {
 }
 
 impl File {
-    /// The process's settings.
+    /// Returns the process's settings.
     pub fn common(&self) -> Common {
         Common {
             name: self.edge.name.clone(),

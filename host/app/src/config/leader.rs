@@ -15,11 +15,11 @@ use littoral_runtime::{descriptors::Needs, logging, workers};
 use serde::Deserialize;
 use std::net::SocketAddr;
 
-/// Everything that can be set for a leader.
+/// All settings of a leader.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// `leader`; looked at before the rest is read.
+    /// `leader`; checked before the rest is read.
     #[serde(rename = "role")]
     _role: String,
     /// Where clients connect.
@@ -28,7 +28,7 @@ pub struct File {
     /// Where edges connect.
     #[serde(default = "peer_listen")]
     pub peer_listen: SocketAddr,
-    /// The region that changes of the catalogue go to.
+    /// The catalogue home.
     #[serde(default)]
     catalogue_home: Option<Region>,
     /// See [`littoral_leader::Config::init`].
@@ -37,10 +37,10 @@ pub struct File {
     /// The other regions.
     #[serde(default)]
     regions: Vec<OtherRegion>,
-    /// Those that keep the region's log together.
+    /// The members that keep the region's log.
     #[serde(default)]
     members: Vec<Seat>,
-    /// How they agree on who leads.
+    /// The lease by which members elect their leader.
     #[serde(default)]
     pub lease: Lease,
     /// The leader: its name, its region, its log.
@@ -95,13 +95,13 @@ impl load::File for File {
 }
 
 impl File {
-    /// The leader's settings, those at the top of the file among them.
+    /// Returns the leader's settings, including those at the top of the file.
     pub fn leader(&self) -> littoral_leader::Config {
         let (regions, catalogue_home, members) = (self.regions.clone(), self.catalogue_home, self.members.clone());
         littoral_leader::Config { regions, catalogue_home, members, init: self.init, ..self.leader.clone() }
     }
 
-    /// The process's settings.
+    /// Returns the process's settings.
     pub fn common(&self) -> Common {
         Common {
             name: self.leader.name.clone(),
@@ -157,20 +157,48 @@ peer = "10.0.0.2:7071"
     }
 
     #[test]
-    fn members_without_a_lease_and_a_lease_without_members_are_refused_with_file_key_and_remedy() {
-        let refused = |text: &str| loaded(text, &[]).unwrap_err();
-        let text = refused(&format!("[leader]\nname = \"m1\"\n{MEMBERS}"));
+    fn members_without_a_lease_and_a_lease_without_members_are_rejected_with_file_key_and_remedy() {
+        let rejected = |text: &str| loaded(text, &[]).unwrap_err();
+        let text = rejected(&format!("[leader]\nname = \"m1\"\n{MEMBERS}"));
         assert!(text.starts_with("leader.toml:5: key 'members': "), "{text}");
         assert!(text.contains("add [lease] with store = \"dir:/PATH\""), "{text}");
-        let text = refused("[lease]\nstore = \"dir:/shared/lease\"\n");
+        let text = rejected("[lease]\nstore = \"dir:/shared/lease\"\n");
         assert!(text.starts_with("leader.toml:3: key 'lease.store': ") && text.contains("[[members]]"), "{text}");
-        let text = refused("[lease]\nprofile = \"aggressive\"\n");
+        let text = rejected("[lease]\nprofile = \"aggressive\"\n");
         assert!(text.starts_with("leader.toml:3: key 'lease.profile': "), "{text}");
-        let text = refused("[lease]\nprofile = \"agressive\"\n");
+        let text = rejected("[lease]\nprofile = \"agressive\"\n");
         assert!(text.contains("did you mean \"aggressive\"?"), "{text}");
-        let text = refused(&format!("[leader]\nname = \"m1\"\n[lease]\nstore = \"ftp://a/b\"\n{MEMBERS}"));
+        let text = rejected(&format!("[leader]\nname = \"m1\"\n[lease]\nstore = \"ftp://a/b\"\n{MEMBERS}"));
         assert!(text.starts_with("leader.toml:5: key 'lease.store': ") && text.contains("dir:/PATH"), "{text}");
-        let text = refused(&format!("[leader]\nname = \"m3\"\n[lease]\nstore = \"dir:/shared/lease\"\n{MEMBERS}"));
+        let text = rejected(&format!("[leader]\nname = \"m3\"\n[lease]\nstore = \"dir:/shared/lease\"\n{MEMBERS}"));
         assert!(text.contains("key 'members': does not name this member, 'm3'"), "{text}");
+    }
+
+    #[cfg(feature = "lab")]
+    #[test]
+    fn the_file_of_a_local_member_is_valid() {
+        use littoral_lab::local::regions::{Members, Peers};
+        use littoral_lease::Profile;
+        let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../edge-config/topology-members.toml");
+        let topology = littoral_router::watch::read_topology(&example).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let region = &topology.regions[0];
+        let peers: Peers = [((region.name, "eu-west".parse().unwrap()), vec!["127.0.0.1:1".parse().unwrap()])].into();
+        for member in &region.members {
+            let members = Members::default();
+            let text = members.config(&topology, region, member, &peers, dir.path(), Profile::Aggressive).unwrap();
+            // Only a topology of several regions names the catalogue's home.
+            let text = text.replacen("role = \"leader\"\n", "role = \"leader\"\ncatalogue_home = \"us-east\"\n", 1);
+            let file = dir.path().join("member.toml");
+            std::fs::write(&file, text).unwrap();
+            let named = Override::flag("--name", "leader.name", &member.name);
+            let file: File = load(Some(&file), &[named]).unwrap_or_else(|problem| panic!("{problem}"));
+            let names: Vec<_> = file.leader().members.into_iter().map(|seat| (seat.name, seat.peer)).collect();
+            assert_eq!(names.len(), 3);
+            assert!(names.contains(&(member.name.clone(), member.peer.clone())), "{names:?}");
+            assert_eq!(file.leader().regions[0].peers, ["127.0.0.1:1"]);
+            assert_eq!(file.lease.profile, Profile::Aggressive);
+            assert!(file.lease.store.unwrap().ends_with("us-east-lease"));
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! Loading: file, then environment, then flags. Whatever is wrong is said with its place.
+//! Loading: the file, then the environment, then flags. Every problem is reported with its place.
 
 use crate::config::{
     overrides::Override,
+    places::{Places, covers},
     problem::{Place, Problem},
 };
 use serde::de::DeserializeOwned;
@@ -11,18 +12,18 @@ use toml::{
     de::{DeArray, DeTable, DeValue, Deserializer},
 };
 
-/// A value that its type allows and its meaning does not.
+/// A value that its type allows, but its meaning does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// The key, with its sections.
     pub key: String,
     /// What is wrong with it.
     pub what: String,
-    /// What to do; empty when `what` says it.
+    /// What to do; empty when `what` contains it.
     pub remedy: String,
 }
 
-/// What a configuration file is for; it says so itself in its key `role`.
+/// A kind of configuration file; a file names its kind in its key `role`.
 pub trait File: DeserializeOwned {
     /// The value of `role`.
     const ROLE: &'static str;
@@ -31,21 +32,21 @@ pub trait File: DeserializeOwned {
     /// Its keys at the top, without `role`.
     const TOP: &'static [&'static str];
 
-    /// What the types allow and cannot be: bounds, and settings that only make sense together.
+    /// Returns the values that the types allow but that cannot be: out of bounds, or in contradiction with others.
     fn misfits(&self) -> Vec<Misfit> {
         Vec::new()
     }
 }
 
 impl Misfit {
-    /// A key of a section; `reason` says what is wrong and what would do.
+    /// Returns the misfit of a section's key; `reason` holds what is wrong and what to do.
     pub fn of(section: &str, key: &str, reason: String) -> Self {
         let key = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
         Self { key, what: reason, remedy: String::new() }
     }
 }
 
-/// Puts a configuration together: `path` if there is one, else the defaults; then `overrides` in order.
+/// Loads a configuration: the file at `path`, or the defaults without one; then `overrides` in order.
 ///
 /// # Errors
 /// [`Problem`], the first one found.
@@ -75,8 +76,7 @@ pub fn load<T: File>(path: Option<&Path>, overrides: &[Override]) -> Result<T, P
     }
 }
 
-/// All problems of the text of a file that declares this role. Values that the types refuse are excluded from the further checks,
-/// as if they were absent.
+/// Returns all problems of a file's text. A value that its type rejects is removed for the further checks.
 pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
     let mut document = match DeTable::parse(text) {
         Ok(document) => document,
@@ -99,12 +99,12 @@ pub fn problems<T: File>(path: &Path, text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Removes the innermost entry whose key or value a place of the text belongs to. False when there is none.
+/// Removes the innermost entry whose key or value covers a span. Returns false when there is none.
 fn remove(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
     if table.iter_mut().any(|(_, value)| remove_within(value.get_mut(), at)) {
         return true;
     }
-    let found = table.iter().find(|(key, value)| covers(key.span(), at) || covers(value.span(), at));
+    let found = table.iter().find(|(key, value)| covers(&key.span(), at) || covers(&value.span(), at));
     let key = found.map(|(key, _)| key.clone());
     key.is_some_and(|key| table.remove(&key).is_some())
 }
@@ -118,15 +118,11 @@ fn remove_within(value: &mut DeValue<'_>, at: &Range<usize>) -> bool {
             }
             let before = items.len();
             let all = std::mem::replace(items, DeArray::new());
-            *items = all.into_iter().filter(|item| !covers(item.span(), at)).collect();
+            *items = all.into_iter().filter(|item| !covers(&item.span(), at)).collect();
             items.len() < before
         }
         _ => false,
     }
-}
-
-fn covers(span: Range<usize>, at: &Range<usize>) -> bool {
-    span.start <= at.start && at.end <= span.end
 }
 
 fn placed(misfit: Misfit, path: &Path, text: &str, overrides: &[Override]) -> Problem {
@@ -134,17 +130,17 @@ fn placed(misfit: Misfit, path: &Path, text: &str, overrides: &[Override]) -> Pr
     Problem { place: place_of(&key, path, text, overrides), key, what, remedy }
 }
 
-/// The file's own word for what it is.
+/// Returns the file's role.
 ///
 /// # Errors
-/// [`Problem`] when the file has none or is for something else.
+/// [`Problem`] when the file has none.
 pub fn role_of(path: &Path, table: &Table) -> Result<String, Problem> {
     match table.get("role") {
         Some(Value::String(role)) => Ok(role.clone()),
         _ => Err(Problem {
             place: Place::File { path: path.to_owned(), line: None },
             key: "role".to_owned(),
-            what: "the file does not say what it configures".to_owned(),
+            what: "the file has no role".to_owned(),
             remedy: "begin it with role = and one of \"leader\", \"edge\", \"router\", \"topology\", \"dev\""
                 .to_owned(),
         }),
@@ -159,7 +155,7 @@ fn check_role<T: File>(path: &Path, table: &Table) -> Result<(), Problem> {
     Err(Problem {
         place: Place::File { path: path.to_owned(), line: None },
         key: "role".to_owned(),
-        what: format!("the file configures a '{role}', and a '{}' is wanted", T::ROLE),
+        what: format!("the file configures a '{role}', but a '{}' is needed", T::ROLE),
         remedy: format!("give another file, or begin it with role = \"{}\"", T::ROLE),
     })
 }
@@ -182,32 +178,16 @@ fn apply<T: File>(table: &Table, setting: &Override) -> Result<(Table, T), Probl
             }
         }
     }
-    let error = first_error.unwrap_or_else(|| serde::de::Error::custom("the value cannot be read"));
+    let error = first_error.unwrap_or_else(|| serde::de::Error::custom("the value cannot be parsed"));
     Err(Problem::in_value(setting.place.clone(), &setting.path(), &error))
 }
 
-/// Where a key got its value from: the last of the overrides that set it, else its line in the file.
+/// Returns the source of a key's value: the last override that sets it, otherwise its line in the file.
 fn place_of(key: &str, path: &Path, text: &str, overrides: &[Override]) -> Place {
     if let Some(setting) = overrides.iter().rev().find(|setting| setting.path() == key) {
         return setting.place.clone();
     }
-    Place::File { path: path.to_owned(), line: line_of(key, text).map(|index| index + 1) }
-}
-
-/// The line that sets a key in its section, that begins a list of tables of its name, or else that sets it anywhere.
-fn line_of(key: &str, text: &str) -> Option<usize> {
-    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let sets = |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
-    let list = format!("[[{key}]]");
-    let mut within = "";
-    let exact = text.lines().position(|line| {
-        let line = line.trim();
-        if line.starts_with('[') {
-            within = line.trim_matches(['[', ']']).trim();
-        }
-        line == list || within == section && sets(line)
-    });
-    exact.or_else(|| text.lines().position(sets))
+    Place::File { path: path.to_owned(), line: Places::of(text).line_of(key) }
 }
 
 #[cfg(test)]
@@ -235,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_of_a_file_is_found_with_its_line() {
+    fn every_problem_of_a_file_is_reported_with_its_line() {
         let text = "role = \"leader\"\nlisten = \"here\"\n[leader]\nregion = \"eu\"\nshards = 0\nrow_bytes_max = 1\n\
                     [door]\nconnections_max = 0\nhosts = [\"a:1\"]\nread_rows_max = \"many\"\n[fede]\na = 1\nb = 2\n\
                     [feed]\nsubscribers_max = 99999999\n[[regions]]\nname = \"us\"\nport = 7\n[modules]\nwall_ms = -1\n";
@@ -263,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_cannot_work_are_refused_in_every_role() {
+    fn numbers_out_of_bounds_are_rejected_in_every_role() {
         let found = |key: &str, role: &str| {
             let (section, name) = key.rsplit_once('.').unwrap();
             let text = format!("role = \"{role}\"\n[{section}]\n{name} = 0\n");
@@ -296,7 +276,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_before_is_still_read() {
+    fn a_problem_is_reported_at_its_own_table_and_not_at_the_first_line_that_sets_such_a_key() {
+        let regions = "[[regions]]\nname = \"us\"\npeers = [\"a:1\"]\n";
+        let text = problem(&format!("role = \"leader\"\n{regions}[leader] # this one\nname = \"\"\nregion = \"eu\"\n"));
+        assert!(text.starts_with("leader.toml:6: key 'leader.name': "), "{text}");
+        let text = problem(&format!("role = \"leader\"\nleader = {{ name = \"\", region = \"eu\" }}\n{regions}"));
+        assert!(text.starts_with("leader.toml:2: key 'leader.name': "), "{text}");
+        let text = problem(&format!("role = \"leader\"\nleader.region = \"eu\"\nleader.name = \"\"\n{regions}"));
+        assert!(text.starts_with("leader.toml:3: key 'leader.name': "), "{text}");
+    }
+
+    #[test]
+    fn an_older_name_of_a_key_is_still_accepted() {
         let file = file("role = \"edge\"\n[edge]\nready_lag_ms_max = 800\n");
         let edge = load::<edge::File>(Some(file.path()), &[]).unwrap();
         assert_eq!(edge.edge.fresh_lag_ms_max, 800);
@@ -316,14 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_toml_and_a_file_for_another_role_are_refused() {
+    fn invalid_toml_and_a_file_for_another_role_are_rejected() {
         assert!(problem("role = \"leader\"\nname = \n").starts_with("leader.toml:2: "));
-        assert!(problem("role = \"edge\"\n").contains("a 'leader' is wanted"));
+        assert!(problem("role = \"edge\"\n").contains("a 'leader' is needed"));
         assert!(problem("name = \"a\"\n").contains("begin it with role"));
     }
 
     #[test]
-    fn flags_outrank_the_environment_which_outranks_the_file() {
+    fn flags_override_the_environment_which_overrides_the_file() {
         let file = file(
             "role = \"leader\"\nlisten = \"127.0.0.1:1\"\npeer_listen = \"127.0.0.1:1\"\n[leader]\nname = \"file\"\n",
         );
@@ -365,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn every_example_file_is_fine() {
+    fn every_example_file_is_valid() {
         let mut files: Vec<_> = std::fs::read_dir(example(".")).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         for file in &files {
@@ -375,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_examples_is_the_default() {
+    fn the_examples_contain_the_defaults() {
         assert_eq!(load::<leader::File>(Some(&example("leader.toml")), &[]), load(None, &[]));
         assert_eq!(load::<edge::File>(Some(&example("edge.toml")), &[]), load(None, &[]));
         assert_eq!(load::<router::File>(Some(&example("router.toml")), &[]), load(None, &[]));
@@ -385,14 +376,14 @@ mod tests {
     }
 
     #[test]
-    fn every_key_stands_in_the_examples() {
+    fn the_examples_contain_every_key() {
         check_complete::<leader::File>("leader.toml");
         check_complete::<edge::File>("edge.toml");
         check_complete::<dev::File>("dev.toml");
         check_complete::<router::File>("router.toml");
     }
 
-    /// What a section knows, it says when it meets a key that it does not know.
+    /// A section lists its keys in the error of an unknown key.
     fn check_complete<F: File + std::fmt::Debug>(name: &str) {
         let text = std::fs::read_to_string(example(name)).unwrap();
         for section in F::SECTIONS.iter().copied().chain([""]) {
@@ -407,12 +398,12 @@ mod tests {
                     format!("[{}]", if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
                 let of_many = format!("[[{key}]]");
                 let headed = text.lines().any(|line| line == header || line.trim_start_matches(['#', ' ']) == of_many);
-                assert!(shown || headed, "{name} says nothing of '{section}' '{key}'");
+                assert!(shown || headed, "{name} lacks '{section}' '{key}'");
             }
         }
     }
 
-    /// The lines below a section's header; before the first header for the top.
+    /// Returns the lines below a section's header; for the top, those before the first header.
     fn section_lines<'a>(text: &'a str, section: &str) -> Vec<&'a str> {
         let mut lines = text.lines();
         if !section.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::config::problem::Place;
 
-/// The prefix of every variable that is ours.
+/// The prefix of every variable of Littoral.
 const PREFIX: &str = "LITTORAL_";
 
 /// One setting from outside the file.
@@ -19,7 +19,7 @@ pub struct Override {
 }
 
 impl Override {
-    /// A flag's value for a key such as `edge.leader.addresses`.
+    /// Returns a flag's value for a key such as `edge.leader.addresses`.
     pub fn flag(name: &str, path: &str, value: impl ToString) -> Self {
         let (section, key) = match path.rsplit_once('.') {
             Some((section, key)) => (Some(section.to_owned()), key),
@@ -28,7 +28,7 @@ impl Override {
         Self { place: Place::Flag(name.to_owned()), section, key: key.to_owned(), text: value.to_string() }
     }
 
-    /// The key with its section.
+    /// Returns the key with its section.
     pub fn path(&self) -> String {
         match &self.section {
             Some(section) => format!("{section}.{}", self.key),
@@ -36,7 +36,7 @@ impl Override {
         }
     }
 
-    /// The values that the text may stand for: what TOML reads in it, then the text itself.
+    /// Returns the values that the text may stand for: as TOML first, then as a plain string.
     pub fn readings(&self) -> impl Iterator<Item = toml::Value> {
         let parsed = toml::from_str::<toml::Table>(&format!("value = {}", self.text)).ok();
         let parsed = parsed.and_then(|mut table| table.remove("value"));
@@ -44,9 +44,8 @@ impl Override {
     }
 }
 
-/// The settings among some environment variables: `LITTORAL_<SECTION>_<KEY>`, or `LITTORAL_<KEY>` for a key at the
-/// top. A variable that begins with no known section or key is not taken for a setting: container platforms set such
-/// variables for every service by its name.
+/// Returns the settings among environment variables: `LITTORAL_<SECTION>_<KEY>`, or `LITTORAL_<KEY>` for a key at the top. A
+/// variable that begins with no known section or key is ignored: container platforms set such variables for every service.
 pub fn from_environment(
     variables: impl Iterator<Item = (String, String)>,
     sections: &[&str],
@@ -68,7 +67,7 @@ pub fn from_environment(
             Some(Override { place, section: Some(section.to_owned()), key: key.to_owned(), text })
         })
         .collect();
-    // The environment has no order; one of ours makes messages repeat.
+    // The environment has no order; sorted, the first error is always the same.
     found.sort_by_key(Override::path);
     found
 }
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_name_section_and_key_and_strangers_are_left_alone() {
+    fn variables_name_section_and_key_and_others_are_ignored() {
         let variables = [
             ("LITTORAL_DOOR_LISTEN", "127.0.0.1:0"),
             ("LITTORAL_LISTEN", "127.0.0.1:1"),
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_read_as_toml_first() {
+    fn a_text_is_parsed_as_toml_first() {
         let values = |text: &str| Override::flag("--x", "x", text).readings().collect::<Vec<_>>();
         assert_eq!(values("5"), [toml::Value::Integer(5), toml::Value::String("5".into())]);
         assert_eq!(values("eu-1"), [toml::Value::String("eu-1".into())]);

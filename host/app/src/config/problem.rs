@@ -1,16 +1,15 @@
-//! What is wrong with a configuration: where, what, and what to do.
+//! Problems of a configuration: where, what, and what to do.
 
-use crate::config::suggest;
+use crate::config::{places::Places, suggest};
 use std::{
     fmt,
-    ops::Range,
     path::{Path, PathBuf},
 };
 
 /// Where a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A file, as far as known with the line.
+    /// A file, with the line if it is known.
     File {
         /// The file.
         path: PathBuf,
@@ -23,12 +22,12 @@ pub enum Place {
     Flag(String),
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problem {
     /// Where.
     pub place: Place,
-    /// The key, with its sections; empty when the whole is at fault.
+    /// The key, with its sections; empty when it concerns the whole.
     pub key: String,
     /// What is wrong.
     pub what: String,
@@ -62,7 +61,7 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// A file that cannot be read.
+    /// Returns the problem of a file that cannot be read.
     pub fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         Self {
             place: Place::File { path: path.to_owned(), line: None },
@@ -72,42 +71,23 @@ impl Problem {
         }
     }
 
-    /// What the TOML parser or a section's types say of a file's text.
+    /// Returns the problem that the TOML parser or a section's type has found in a file's text.
     pub fn in_file(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let span = error.span().unwrap_or(0..0);
-        let line = error.span().map(|span| line_at(text, span.start));
+        let places = Places::of(text);
+        let line = error.span().map(|span| places.line_at(span.start));
+        let key = error.span().map(|span| places.key_at(&span)).unwrap_or_default();
         let (what, remedy) = explain(error.message());
-        Self { place: Place::File { path: path.to_owned(), line }, key: key_at(text, &span), what, remedy }
+        Self { place: Place::File { path: path.to_owned(), line }, key, what, remedy }
     }
 
-    /// What a section's types say of a value that did not come from a file.
+    /// Returns the problem that a section's type has found in a value from elsewhere than a file.
     pub fn in_value(place: Place, key: &str, error: &toml::de::Error) -> Self {
         let (what, remedy) = explain(error.message());
         Self { place, key: key.to_owned(), what, remedy }
     }
 }
 
-fn line_at(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
-}
-
-/// The key at a place of the text, with the section it stands in.
-fn key_at(text: &str, span: &Range<usize>) -> String {
-    let line_start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let Some((key, _)) = line.split_once('=') else {
-        return line.trim().trim_matches(['[', ']']).trim().to_owned();
-    };
-    let section = text.get(..line_start).and_then(|before| {
-        before.lines().rev().map(str::trim).find(|line| line.starts_with('[') && line.trim_end().ends_with(']'))
-    });
-    match section {
-        Some(section) => format!("{}.{}", section.trim_matches(['[', ']']).trim(), key.trim()),
-        None => key.trim().to_owned(),
-    }
-}
-
-/// Says a deserialiser's message in the words of whoever wrote the file, with what to do about it.
+/// Rephrases a deserialiser's message for the author of the file. Returns what is wrong, and what to do.
 fn explain(message: &str) -> (String, String) {
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let (unknown, known) = quoted(rest);
@@ -126,23 +106,23 @@ fn explain(message: &str) -> (String, String) {
             Some(guess) => format!("did you mean \"{guess}\"? Allowed: {}", known.join(", ")),
             None => format!("allowed: {}", known.join(", ")),
         };
-        return (format!("'{unknown}' is not a value that it takes"), remedy);
+        return (format!("'{unknown}' is not an allowed value"), remedy);
     }
     if let Some(rest) = message.strip_prefix("missing field ") {
         let (missing, _) = quoted(rest);
         return (format!("'{missing}' is missing"), "add it".to_owned());
     }
     if message == "invalid socket address syntax" {
-        let remedy = "write an IP address and a port, as \"127.0.0.1:6566\"";
-        return ("that is not an address to listen on".to_owned(), remedy.to_owned());
+        let remedy = "write an IP address and a port, such as \"127.0.0.1:6566\"";
+        return ("this is not an address to listen on".to_owned(), remedy.to_owned());
     }
     if let Some((what, expected)) = message.rsplit_once(", expected ") {
-        return (what.to_owned(), format!("it takes {}", wanted(expected)));
+        return (what.to_owned(), format!("write {}", wanted(expected)));
     }
     (message.trim_end().replace('\n', ": "), String::new())
 }
 
-/// The words between backticks: the first one, and the others.
+/// Returns the words between backticks: the first one, and the others.
 fn quoted(text: &str) -> (String, Vec<String>) {
     let mut words = text.split('`').skip(1).step_by(2).map(str::to_owned);
     (words.next().unwrap_or_default(), words.collect())
@@ -156,8 +136,8 @@ fn wanted(expected: &str) -> String {
         "a nonzero usize" | "a nonzero u32" | "a nonzero u64" => "a whole number above zero, without quotes",
         "a boolean" => "true or false, without quotes",
         "a string" => "text in quotes",
-        "a sequence" => "a list, as [\"one\", \"other\"]",
-        "a map" => "a table, as { key = value }",
+        "a sequence" => "a list, such as [\"one\", \"other\"]",
+        "a map" => "a table, such as { key = value }",
         "socket address" => "an address with a port, such as \"127.0.0.1:6566\"",
         other => other,
     };

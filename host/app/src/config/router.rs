@@ -14,11 +14,11 @@ use littoral_runtime::{
 use serde::Deserialize;
 use std::net::SocketAddr;
 
-/// Everything that can be set for a router.
+/// All settings of a router.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// `router`; looked at before the rest is read.
+    /// `router`; checked before the rest is read.
     #[serde(rename = "role")]
     _role: String,
     /// Where clients connect.
@@ -65,7 +65,7 @@ impl load::File for File {
     }
 }
 
-/// A topology's file, as far as `littoral config check` is concerned.
+/// A topology file; for `littoral config check`.
 impl load::File for littoral_router::Topology {
     const ROLE: &'static str = "topology";
     const SECTIONS: &'static [&'static str] = &[];
@@ -78,7 +78,7 @@ impl load::File for littoral_router::Topology {
 }
 
 impl File {
-    /// The process's settings.
+    /// Returns the process's settings.
     pub fn common(&self) -> Common {
         let gateway = &self.router.gateway;
         Common {
@@ -87,7 +87,7 @@ impl File {
             workers: self.workers.clone(),
             shutdown: self.shutdown.clone(),
             descriptors: Needs {
-                // Each request that is under way has a connection to a door.
+                // Each request in flight has a connection to a door.
                 own: sections::DESCRIPTORS_OF_EVERY_NODE
                     .saturating_add(gateway.requests_max as u64)
                     .saturating_add(self.router.dns.connections_max as u64),

@@ -8,21 +8,21 @@ use littoral_runtime::{
 use serde::Deserialize;
 use std::time::Duration;
 
-/// File descriptors that every node may hold besides its log and its connections of clients and peers: standard streams,
-/// listeners, pollers, snapshots, modules that are compiled, and connections that it opens.
+/// File descriptors that every node may need besides its log and the connections of its clients and peers: standard streams,
+/// listeners, pollers, snapshots, compiled modules, and the connections that it opens.
 pub const DESCRIPTORS_OF_EVERY_NODE: u64 = 128;
 
-/// Connections at the door, as a need of file descriptors.
+/// Returns the file descriptors that connections at the door need.
 pub fn clients(door: &littoral_doors::Config) -> Bound {
     Bound { key: "door.connections_max", connections: door.connections_max as u64 }
 }
 
-/// Connections at the peer listener, as a need of file descriptors.
+/// Returns the file descriptors that connections at the peer listener need.
 pub fn peers(feed: &littoral_feed::server::Config) -> Bound {
     Bound { key: "feed.connections_max", connections: feed.connections_max as u64 }
 }
 
-/// What cannot be in the sections that bound a node's listeners and modules.
+/// Returns the values out of bounds in the sections of a node's listeners and modules.
 pub fn misfits(
     feed: &littoral_feed::server::Config,
     door: &littoral_doors::Config,
@@ -52,10 +52,10 @@ fn modules_problems(modules: &littoral_sandbox::Config) -> Vec<OutOfBounds> {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long the doors stay open after SIGTERM while the node says that it is not ready any more, so that routers and
-    /// orchestrators send requests elsewhere, in milliseconds. 0: they close at once, as they do on SIGINT.
+    /// How long the node drains after SIGTERM, in milliseconds: its doors serve while it reports that it is not ready, so that
+    /// routers and orchestrators send requests elsewhere. With 0 the doors close at once, as they do on SIGINT.
     pub notice_ms: u64,
-    /// How long requests may go on once the doors close, in milliseconds.
+    /// How long requests may continue once the doors have closed, in milliseconds.
     pub grace_ms: u64,
 }
 
@@ -66,12 +66,12 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// [`Shutdown::notice_ms`].
+    /// Returns [`Shutdown::notice_ms`].
     pub fn notice(&self) -> Duration {
         Duration::from_millis(self.notice_ms)
     }
 
-    /// [`Shutdown::grace_ms`].
+    /// Returns [`Shutdown::grace_ms`].
     pub fn grace(&self) -> Duration {
         Duration::from_millis(self.grace_ms)
     }

@@ -1,9 +1,9 @@
-//! Did you mean?
+//! Suggestions for misspelled words.
 
-/// How alike two words must be (Jaro-Winkler, 0 to 1) for one to be taken for a slip of the other.
+/// How similar two words must be (Jaro-Winkler, 0 to 1) for one to be suggested in place of the other.
 const ALIKE: f64 = 0.8;
 
-/// The candidate that `word` was most likely meant to be.
+/// Returns the candidate that is most similar to `word`, if one is similar enough.
 pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
@@ -15,7 +15,7 @@ pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_slip_finds_its_word_and_nonsense_does_not() {
+    fn a_misspelled_word_gets_a_suggestion_and_nonsense_does_not() {
         let words = ["listen", "leader", "data_dir"];
         assert_eq!(super::closest("listn", words.into_iter()), Some("listen"));
         assert_eq!(super::closest("zebra", words.into_iter()), None);

@@ -1,4 +1,4 @@
-//! A node's data directory: looked at before anything else is started, so that what is wrong with it is said by its name.
+//! A node's data directory. It is checked before anything else starts, so that a problem is reported with its path.
 
 use crate::failure::Failure;
 use std::{
@@ -6,13 +6,13 @@ use std::{
     path::{Path, absolute},
 };
 
-/// The file that is locked while a process uses the directory. Opening it for writing shows whether that is allowed.
+/// The file that a process locks while it uses the directory. Opening it for writing shows whether that is permitted.
 const LOCK: &str = "LOCK";
 
-/// Makes the directory where it is not there, and checks that this process may write there; `key` is the setting that names it.
+/// Creates the directory if needed, and checks that this process may write to it; `key` is the setting that names it.
 ///
 /// # Errors
-/// With the whole path, the key, and what to do.
+/// When it may not; the message has the absolute path, the key, and what to do.
 pub fn check(path: &Path, key: &str) -> Result<(), Failure> {
     let writable = create_dir_all(path)
         .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)));
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_cannot_be_written_is_named_with_its_key() {
+    fn a_directory_that_is_not_writable_is_reported_with_its_key() {
         let dir = tempfile::tempdir().unwrap();
         check(&dir.path().join("a/b"), "leader.data_dir").unwrap();
         let file = dir.path().join("file");

@@ -1,7 +1,7 @@
 //! A wall clock that is wrong on purpose, for drills.
 //!
-//! There is no key of a configuration file and no variable of the environment for it: only a hidden flag, which whoever starts a
-//! drill's nodes gives. So nothing that is deployed can meet it by accident.
+//! Neither a configuration key nor an environment variable sets it, only a hidden flag that drills give to their nodes. So a
+//! deployed node cannot get it by accident.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,14 +12,14 @@ use std::{
     time::Duration,
 };
 
-/// How often the file is looked at.
+/// How often the file is read.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Milliseconds since 1970, and so many more or fewer as the file says. Looks at the file again and again, for as long as the
-/// process runs; one that is not there or holds no number changes nothing. Needs a tokio runtime.
+/// Returns a clock in milliseconds since 1970 that differs from the wall clock by the number in the file. The file is read again and
+/// again while the process runs; one that is missing or holds no number changes nothing. Requires a tokio runtime.
 pub fn wrong_by(file: PathBuf) -> Arc<dyn Fn() -> u64 + Send + Sync> {
     let offset = Arc::new(AtomicI64::new(read(&file).unwrap_or_default()));
-    tracing::warn!(file = %file.display(), "this node's clock is wrong on purpose, by as many milliseconds as a file says");
+    tracing::warn!(file = %file.display(), "this node's clock is wrong on purpose, by the milliseconds in a file");
     let watched = offset.clone();
     tokio::spawn(async move {
         loop {
@@ -27,7 +27,7 @@ pub fn wrong_by(file: PathBuf) -> Arc<dyn Fn() -> u64 + Send + Sync> {
             if let Some(ms) = read(&file)
                 && watched.swap(ms, Relaxed) != ms
             {
-                tracing::warn!(ms, "the clock is now wrong by so much");
+                tracing::warn!(ms, "the error of the clock has changed");
             }
         }
     });
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_is_wrong_by_what_the_file_says() {
+    fn the_file_sets_the_error_of_the_clock() {
         assert_eq!((shifted(5_000_000, 3), shifted(5_000_000, -3), shifted(5_000_000, -9)), (8, 2, 0));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("clock");

@@ -1,20 +1,20 @@
-//! Listening.
+//! Binds the listeners.
 
 use crate::failure::Failure;
 use std::{io, io::ErrorKind, net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 
-/// How long a taken port is waited for: a process that drains gives its port up within its notice.
+/// How long to wait for a port in use: a draining process releases its port within its notice.
 const TAKEN_MAX: Duration = Duration::from_secs(4);
 
-/// How often it is tried.
+/// How often binding is retried.
 const TAKEN_EVERY: Duration = Duration::from_millis(100);
 
-/// Listens on an address; port 0 lets the system choose. Gives the address that it became. A port that is taken is waited for, as
-/// the process before this one may still be draining.
+/// Listens on an address; with port 0 the system chooses. Returns the listener and its address. Waits for a port that is in use,
+/// because the previous process may still be draining.
 ///
 /// # Errors
-/// When the address is taken, not this host's, or not allowed; `key` is the setting that says otherwise.
+/// When the address is in use, not this host's, or not permitted; `key` is the setting that changes it.
 pub async fn bind(address: SocketAddr, key: &str) -> Result<(TcpListener, SocketAddr), Failure> {
     let refused = |error: std::io::Error| {
         let remedy = match error.kind() {
@@ -48,18 +48,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_that_another_process_is_about_to_give_up_is_waited_for() {
+    async fn bind_waits_for_a_port_that_is_about_to_be_released() {
         let (held, taken) = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "listen").await.unwrap();
-        let give_up = async {
+        let release = async {
             tokio::time::sleep(TAKEN_EVERY * 3).await;
             drop(held);
         };
-        let (bound, ()) = tokio::join!(bind(taken, "listen"), give_up);
+        let (bound, ()) = tokio::join!(bind(taken, "listen"), release);
         assert_eq!(bound.unwrap().1, taken);
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_an_error_with_its_remedy() {
+    async fn a_port_in_use_is_an_error_with_its_remedy() {
         let (_held, taken) = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "listen").await.unwrap();
         let error = bind(taken, "peer_listen").await.unwrap_err().to_string();
         assert!(error.contains(&taken.to_string()) && error.contains("'peer_listen'"), "{error}");

@@ -1,7 +1,5 @@
 //! The doors over a real socket, in front of a node in memory.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 mod feast_project;
 mod golden;
 mod hostile;

@@ -1,9 +1,11 @@
 //! `lease-candidate`: stands for a lease and, while it leads, appends to a log of its own and acknowledges. What tests and
 //! drills kill, stop and cut off: what it acknowledges, and when, stands in a file that all candidates share.
 
-use clap::{Parser, ValueEnum};
+#![warn(clippy::unwrap_used)]
+
+use clap::Parser;
 use littoral_lease::{
-    Config, Handle, Timing, Turn, clock,
+    Config, Handle, Profile, Turn, clock,
     service::{self, InvalidConfig},
     store::open::{OpenError, open},
 };
@@ -41,12 +43,6 @@ struct Arguments {
     acknowledged: PathBuf,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Profile {
-    Default,
-    Aggressive,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -62,10 +58,7 @@ enum Failure {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    let timing = match arguments.profile {
-        Profile::Default => Timing::DEFAULT,
-        Profile::Aggressive => Timing::AGGRESSIVE,
-    };
+    let timing = arguments.profile.timing();
     let memory = arguments.log.with_extension("lease-store.json");
     let store = open(&arguments.store, &timing, clock::system(), AmazonS3Builder::from_env(), Some(memory))?;
     let config = Config { name: arguments.name.clone(), contact: String::new(), timing, turn: Turn::default() };

@@ -1,7 +1,5 @@
 //! One suite for every store of leases, and what is special to each.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 #[path = "../support/mod.rs"]
 mod support;
 

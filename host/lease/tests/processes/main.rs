@@ -4,8 +4,6 @@
 //! Bounds on time are wide here, as tests run on busy machines; `lease-candidate` alone on a machine shows what the profiles
 //! promise.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -3,8 +3,6 @@
 //!
 //! `LITTORAL_SEEDS=100000` runs more; `LITTORAL_SEED=N` one, telling what happens.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
-
 mod clock;
 mod invariants;
 mod node;

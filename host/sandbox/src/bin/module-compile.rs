@@ -1,6 +1,8 @@
 //! The compiling process as a program of its own, for a host whose binary has no such command: set
 //! `compile_command` to it.
 
+#![warn(clippy::unwrap_used)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

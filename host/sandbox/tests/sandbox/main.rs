@@ -1,7 +1,5 @@
 //! The sandbox from outside: real guests, built from `/guest`, well-behaved and not.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
-
 mod examples;
 mod faults;
 mod hostile;

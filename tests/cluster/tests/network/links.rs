@@ -1,7 +1,7 @@
 //! What a link in user space does to the feed.
 
 use crate::rig::{PATIENCE, QUICK, Rig};
-use littoral_drill::{
+use littoral_faults::{
     Link,
     link::{End, Side},
 };

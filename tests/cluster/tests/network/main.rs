@@ -7,8 +7,6 @@
 //! What the kernel does (links taken down, narrow trunks) needs network namespaces. Where they cannot be made, or
 //! `LITTORAL_NO_NAMESPACES=1` forbids them, the tests say so aloud and do the same by a link in user space.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 mod links;
 mod rig;
 mod sites;

@@ -4,7 +4,7 @@ use littoral_cluster::{
     accounts, equality,
     truth::{Report, Watch},
 };
-use littoral_drill::Link;
+use littoral_faults::Link;
 use littoral_provision::{Node, Plan, binary, cluster::eventually};
 use serde_json::json;
 use std::{

@@ -3,7 +3,7 @@
 
 use crate::rig::{self, Leading, QUICK};
 use littoral_cluster::accounts;
-use littoral_drill::{
+use littoral_faults::{
     Link, Network,
     link::Side,
     network::{Site, Unavailable},

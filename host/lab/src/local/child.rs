@@ -1,0 +1,130 @@
+//! One child process: this same executable as a node.
+
+use crate::{failure::Failure, ready::Ready};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{self, ChildStdin, Command},
+    time::timeout,
+};
+
+/// How long a node may take to open its doors: a leader first reads its log.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How long a node may take to stop before it is killed.
+const STOP_MAX: Duration = Duration::from_secs(25);
+
+/// How much of a failed child's log an error quotes.
+const LOG_TAIL_BYTES: u64 = 1_500;
+
+/// A running node.
+pub struct Child {
+    process: process::Child,
+    /// Held open: the child ends when it closes, however this process ends.
+    _lifeline: Option<ChildStdin>,
+    log: PathBuf,
+    /// Its ready line.
+    pub ready: Ready,
+}
+
+impl Child {
+    /// Starts `littoral` with these arguments and waits for its ready line. Its log goes to a file.
+    ///
+    /// # Errors
+    /// When it does not start; the end of its log is in the message.
+    pub async fn start(arguments: &[String], log: &Path) -> Result<Self, Failure> {
+        Self::start_by(&[], arguments, log).await
+    }
+
+    /// Like [`Child::start`], through a launcher that keeps the process's id; an empty one starts the executable directly.
+    ///
+    /// # Errors
+    /// As [`Child::start`].
+    pub async fn start_by(launcher: &[OsString], arguments: &[String], log: &Path) -> Result<Self, Failure> {
+        let cannot = |what: &str, error: std::io::Error| Failure::refused(format!("cannot {what}: {error}"));
+        let executable = std::env::current_exe().map_err(|error| cannot("locate this executable", error))?;
+        let log_file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(|error| cannot(&format!("open the log {}", log.display()), error))?;
+        let mut words = launcher.iter().cloned().chain([executable.into_os_string()]);
+        let mut process = Command::new(words.next().unwrap_or_default())
+            .args(words)
+            .args(arguments)
+            .arg("--with-parent")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| cannot("start a node", error))?;
+        let lifeline = process.stdin.take();
+        let mut line = String::new();
+        if let Some(stdout) = process.stdout.take() {
+            let _ended = timeout(START_MAX, BufReader::new(stdout).read_line(&mut line)).await;
+        }
+        match line.parse() {
+            Ok(ready) => Ok(Self { process, _lifeline: lifeline, log: log.to_owned(), ready }),
+            Err(_) => {
+                let _gone = process.kill().await;
+                let role = arguments.first().map_or("node", String::as_str);
+                Err(Failure::refused(format!("the {role} did not start; its log ends:\n{}", tail(log))))
+            }
+        }
+    }
+
+    /// Returns the process's id; `None` once it has ended and was waited for.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Returns its door's URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.ready.door)
+    }
+
+    /// Waits until the process ends by itself. Returns how it ended.
+    pub async fn ended(&mut self) -> Failure {
+        let status = self.process.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+        Failure::refused(format!("{} ended ({status}); its log ends:\n{}", self.ready.name, tail(&self.log)))
+    }
+
+    /// Kills the process at once, as `kill -9` does.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> Result<(), Failure> {
+        self.process.kill().await.map_err(|error| Failure::refused(format!("cannot kill {}: {error}", self.ready.name)))
+    }
+
+    /// Stops the process as SIGTERM does, and waits; kills it when it takes too long.
+    pub async fn stop(mut self) {
+        // The end of its standard input makes it drain and stop, as the end of this process would.
+        drop(self._lifeline.take());
+        if timeout(STOP_MAX, self.process.wait()).await.is_err() {
+            tracing::warn!(node = self.ready.name, "the node did not stop in time and is killed");
+            let _gone = self.process.kill().await;
+        }
+    }
+}
+
+/// Returns the end of a log.
+fn tail(log: &Path) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(log)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(LOG_TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_else(|error| format!("(cannot be read: {error})"))
+}

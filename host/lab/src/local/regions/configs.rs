@@ -1,0 +1,133 @@
+//! The configuration files and arguments of a topology's nodes.
+
+use super::{Place, addresses};
+use crate::failure::Failure;
+use littoral_model::region::Region as Name;
+use littoral_router::{
+    Topology,
+    topology::{Edge, Region},
+};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// A router that moves to the next door soon: no region of a local topology is further than a few hundred milliseconds.
+const ROUTER: &str = "\
+role = \"router\"
+[router]
+watch_ms = 50
+[router.gateway]
+attempt_timeout_ms = 400
+[router.health]
+interval_ms = 150
+timeout_ms = 300
+";
+
+/// The links from regions to the peer listeners of others: one, or one for each member.
+pub type Peers = BTreeMap<(Name, Name), Vec<SocketAddr>>;
+
+pub fn leader(
+    topology: &Topology,
+    region: &Region,
+    peers: &Peers,
+    place: &Place,
+    dir: &Path,
+) -> Result<Vec<String>, Failure> {
+    let text = leading(topology, region, peers);
+    let door = place.listen(addresses::of(region.leader.as_deref())?);
+    let peer = place.listen(addresses::of(region.peer.as_deref())?);
+    let mut arguments = node("leader", region.name.as_str(), region.name.as_str(), &text, door, dir)?;
+    arguments.extend(["--peer-listen".to_owned(), peer.to_string()]);
+    Ok(arguments)
+}
+
+/// Returns the configuration that leaders and members share.
+pub fn leading(topology: &Topology, region: &Region, peers: &Peers) -> String {
+    let home = topology.regions.first().map_or(region.name, |first| first.name);
+    let mut text = "role = \"leader\"\n".to_owned();
+    // Writing to a string never fails.
+    if topology.regions.len() > 1 {
+        let _ = writeln!(text, "catalogue_home = \"{home}\"");
+    }
+    for ((from, to), peers) in peers.iter().filter(|((from, _), _)| *from == region.name) {
+        let _ = writeln!(text, "# from {from}\n[[regions]]\nname = \"{to}\"\npeers = [{}]", quoted(peers));
+    }
+    let _ = writeln!(text, "[leader]\nregion = \"{}\"\ncheckpoint_interval_ms = 1000", region.name);
+    text
+}
+
+fn quoted(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ")
+}
+
+pub fn edge(
+    topology: &Topology,
+    region: &Region,
+    edge: &Edge,
+    peers: &Peers,
+    place: &Place,
+    dir: &Path,
+) -> Result<Vec<String>, Failure> {
+    let mut others: Vec<&Region> = topology.regions.iter().filter(|other| other.name != region.name).collect();
+    others.sort_by(|a, b| {
+        let far = |other: &Region| region.coordinates().direction().round_trip_ms_to(other.coordinates().direction());
+        far(a).total_cmp(&far(b))
+    });
+    let elsewhere = others.iter().filter_map(|other| peers.get(&(region.name, other.name))).flatten().copied();
+    let own = region.peers().map(|peer| addresses::of(Some(peer))).collect::<Result<Vec<_>, _>>()?;
+    let addresses: Vec<SocketAddr> = own.into_iter().chain(elsewhere).collect();
+    let text = format!(
+        "role = \"edge\"\n[edge]\nregion = \"{}\"\nhome_check_ms = 500\nreconnect_ms_max = 200\n[edge.leader]\naddresses = [{}]\n\
+         connect_timeout_ms = 1000\nsilence_timeout_ms = 1000\n",
+        region.name,
+        quoted(&addresses)
+    );
+    node("edge", &edge.name, &edge.name, &text, place.listen(addresses::of(Some(&edge.door))?), dir)
+}
+
+pub fn router(topology: &Path, listen: SocketAddr, dir: &Path) -> Result<Vec<String>, Failure> {
+    let file = write(dir, "router", ROUTER)?;
+    Ok(vec![
+        "router".to_owned(),
+        "--config".to_owned(),
+        file,
+        "--topology".to_owned(),
+        topology.display().to_string(),
+        "--listen".to_owned(),
+        listen.to_string(),
+    ])
+}
+
+/// Returns a node's data directory.
+pub fn data(dir: &Path, name: &str) -> PathBuf {
+    dir.join(name)
+}
+
+/// Writes the configuration file of the node `name` and returns its arguments. `kept_as` names its file and data directory.
+pub fn node(
+    role: &str,
+    name: &str,
+    kept_as: &str,
+    text: &str,
+    door: SocketAddr,
+    dir: &Path,
+) -> Result<Vec<String>, Failure> {
+    let file = write(dir, kept_as, text)?;
+    let data = data(dir, kept_as);
+    std::fs::create_dir_all(&data)
+        .map_err(|error| Failure::refused(format!("cannot create the directory {}: {error}", data.display())))?;
+    let flags = [("--config", file), ("--name", name.to_owned()), ("--listen", door.to_string())];
+    let mut arguments = vec![role.to_owned(), "--data-dir".to_owned(), data.display().to_string()];
+    arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
+    Ok(arguments)
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<String, Failure> {
+    let path = dir.join(format!("{name}.toml"));
+    std::fs::write(&path, text)
+        .map_err(|error| Failure::refused(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path.display().to_string())
+}
