@@ -7,9 +7,9 @@
 //!
 //! Invariant: no request, whatever it contains, uses more memory than [`Config`] allows, or ends another request.
 
-mod answer;
 #![warn(clippy::unwrap_used)]
 
+mod answer;
 pub mod bare;
 mod body;
 mod config;
