@@ -142,10 +142,10 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
     let twice = frames(&[hello(Views::All, Some(served.leader.last())), hello(Views::All, None)]);
     for (what, sent, code, word) in [
         ("damaged", damaged, ErrorCode::Protocol, "checksum"),
-        ("oversized", oversized, ErrorCode::Protocol, "longer than"),
+        ("oversized", oversized, ErrorCode::Protocol, "exceeds the maximum"),
         ("not upstream", no_message, ErrorCode::Protocol, "malformed"),
         ("no hello", frames(&[Upstream::Ping { seq: 1 }]), ErrorCode::Protocol, "hello"),
-        ("two hellos", twice, ErrorCode::Protocol, "twice"),
+        ("two hellos", twice, ErrorCode::Protocol, "second hello"),
         ("pings backwards", backwards, ErrorCode::Protocol, "ping 4 arrived after ping 5"),
         ("applied before sent", unsent, ErrorCode::Protocol, "reports record 9 as applied"),
         ("a long name", frames(&[long_name]), ErrorCode::Protocol, "name"),
@@ -312,7 +312,7 @@ async fn garbage_from_a_publisher_is_a_typed_error() {
     let error = garbage.receiver.next().await.unwrap_err();
     assert!(matches!(error, Error::Wire(littoral_wire::Error::TooLong { .. })), "{error}");
     let error = garbage.calls.status().await.unwrap_err();
-    assert!(matches!(&error, client::CallError::Disconnected(reason) if reason.contains("longer")), "{error}");
+    assert!(matches!(&error, client::CallError::Disconnected(reason) if reason.contains("exceeds the maximum")), "{error}");
 
     let mut short = client::connect(&impostor(&[200, 0, 0, 0, 1, 2, 3, 4, 5], 300).await).await.unwrap();
     let error = short.receiver.next().await.unwrap_err();

@@ -241,7 +241,7 @@ mod tests {
         assert!(!gathering.is_lost() && !gathering.is_reached());
         let error = gathering.clone().finish().unwrap_err().to_string();
         let silent = "only 'a' answered; 'b': connection refused, 'c': it did not answer in time";
-        assert!(error.starts_with("2 of 3 regions are needed") && error.contains(silent), "{error}");
+        assert!(error.starts_with("this read needs 2 of 3 regions") && error.contains(silent), "{error}");
         gathering.failed(name(2), "parted".to_owned());
         assert!(gathering.is_lost());
         gathering.take(part(2, Some(3)));

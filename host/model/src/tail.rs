@@ -178,7 +178,7 @@ mod tests {
         apply(&mut recreated, CatalogueChange::PutView(view("a", &["f", "g"])));
         for (catalogue, why) in [
             (recreated, "recreated"),
-            (with(&[view("a", &["f"])]), "'g' would vanish"),
+            (with(&[view("a", &["f"])]), "'g' would be removed"),
             (with(&[view("a", &["f"]), view("a", &["e", "f", "g"])]), "another order"),
         ] {
             let error = check_view(&lost, &catalogue).unwrap_err().to_string();
