@@ -32,7 +32,7 @@ pub enum Command {
     Leader(commands::leader::Args),
     /// Run an edge: holds a replica of its leader and answers reads.
     Edge(commands::edge::Args),
-    /// Run a router: sends each request to the nearest healthy place.
+    /// Run a router: sends each request to the nearest healthy edge.
     Router(commands::router::Args),
     /// Manage feature views: list, show, apply, drop.
     View(commands::definitions::Args),

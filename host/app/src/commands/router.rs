@@ -1,4 +1,4 @@
-//! `littoral router`: sends each request to the nearest healthy place.
+//! `littoral router`: sends each request to the nearest healthy edge.
 
 use crate::{
     commands::node::environment,
