@@ -4,6 +4,8 @@
 //! Answers whose rows are many are written by hand, from the bytes of the rows: `/get-online-features`, `/v1/read`, pages of
 //! rows, conflicts and tails. Their types here are what a client parses.
 
+#![warn(clippy::unwrap_used)]
+
 #![forbid(unsafe_code)]
 
 pub mod code;

@@ -6,6 +6,8 @@
 //!
 //! Invariant: a client that sends nothing, reads nothing or stalls halfway loses its connection within the times of [`Limits`].
 
+#![warn(clippy::unwrap_used)]
+
 #![forbid(unsafe_code)]
 
 pub mod body;

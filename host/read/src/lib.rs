@@ -7,6 +7,8 @@
 //!
 //! Invariant: nothing here depends on a protocol. Errors have a [`Kind`], which each door maps to its own codes.
 
+#![warn(clippy::unwrap_used)]
+
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -1,5 +1,6 @@
 //! Tests of an edge against an in-memory leader, served by the real feed server over real sockets.
 
+mod anti_entropy;
 mod embed;
 mod follow;
 mod leader;
