@@ -354,7 +354,7 @@ pub enum WriteError {
     LeaderUnavailable(String),
     /// The write was taken and is durable here, but others that were asked for did not say in time that they have it.
     #[error(
-        "the write is durable in its region, under the token '{token}', and goes on to the others; but {wanted} was asked for,          and within {waited_ms} ms it was known to be {reached}"
+        "the write is durable in its region, under the token '{token}', and is being replicated; but concern {wanted} was requested, and after {waited_ms} ms it was only known to be {reached}"
     )]
     ConcernNotReached {
         /// What was asked for.
@@ -394,5 +394,17 @@ impl WriteError {
 impl From<InvalidChange> for WriteError {
     fn from(error: InvalidChange) -> Self {
         Self::Invalid(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_missed_concern_has_no_run_of_spaces() {
+        let (reached, token) = ("durable here".to_owned(), "east:1:2".to_owned());
+        let error = WriteError::ConcernNotReached { wanted: WriteConcern::Quorum, reached, waited_ms: 7, token };
+        assert!(!error.to_string().contains("  "), "{error}");
     }
 }

@@ -163,8 +163,8 @@ impl Table {
         self.core.views.with_or_make(row.header().view, |counts| self.apply_to(counts, hash, row, merge, mode))
     }
 
-    /// Applies rows and tombstones of one view, as [`Table::apply`] does each, and reports what became of each, in order. Those that
-    /// they replace are asked for ahead, a group at a time, as [`Table::read`] does.
+    /// Applies rows and tombstones of one view, as [`Table::apply`] does each, and reports the outcome of each, in order. Prefetches
+    /// the rows that they replace, a group at a time, as [`Table::read`] does (`host/decisions/0009`).
     pub fn apply_all(
         &self,
         view: ViewId,
