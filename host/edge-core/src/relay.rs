@@ -61,7 +61,7 @@ impl Relay {
         }
     }
 
-    /// See [`littoral_model::ports::FeedSource::chain_at`].
+    /// See `FeedSource::chain_at`.
     #[must_use]
     pub fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         let tail = self.tail.lock();
@@ -76,7 +76,7 @@ impl Relay {
         records.flatten().find(|record| record.lsn == lsn).map(|record| record.chain)
     }
 
-    /// See [`littoral_model::ports::FeedSource::records`].
+    /// See `FeedSource::records`.
     ///
     /// # Errors
     /// [`FeedReadError::Trimmed`] when they are kept no more.

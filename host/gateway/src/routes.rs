@@ -1,6 +1,7 @@
 //! Which endpoint a request is for.
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
 /// What can be asked of a door.
@@ -150,23 +151,9 @@ fn matches<'a>(pattern: &str, path: &'a str) -> Option<Cow<'a, str>> {
     (!name.is_empty() && !name.contains('/')).then(|| decode(name))
 }
 
-/// Undoes percent-encoding; what is not well-formed stays as it is, and so names nothing.
+/// Undoes percent-encoding. Returns a malformed text as it is: it names nothing.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = (*first == b'%').then(|| after.first_chunk::<2>()).flatten();
-        let byte = hex.and_then(|hex| {
-            let digit = |byte: u8| (byte as char).to_digit(16);
-            Some((digit(hex[0])? * 16 + digit(hex[1])?) as u8)
-        });
-        out.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
+    percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
 /// A parameter of a query.

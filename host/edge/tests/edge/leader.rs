@@ -1,6 +1,7 @@
 //! A leader in memory.
 
 use bytes::Bytes;
+use littoral_feed::source::FeedSource;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     cluster::Belonging,

@@ -1,6 +1,12 @@
 //! A region's members in a simulated world that trusts the lease for nothing but that no epoch is given twice: several may
 //! believe that they lead. Messages wait in links that break, members crash and lose what was not synced.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test takes its size from the environment and prints"
+)]
+
 mod member;
 mod world;
 

@@ -24,6 +24,7 @@ use littoral_model::{
     status::{NodeStatus, Role},
     token::Watermark,
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::{borrow::Cow, net::IpAddr};
 
@@ -188,33 +189,15 @@ fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: 
     Ok(router.place_of(address))
 }
 
-/// A parameter of a query, with percent-encoding undone; what is not well-formed stays as it is.
+/// Returns a parameter of a query, with percent-encoding undone; a malformed value is returned as it is.
 fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
     let (_, value) = query?.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
     if !value.contains(['%', '+']) {
         return Some(Cow::Borrowed(value));
     }
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digit = |byte: &u8| (*byte as char).to_digit(16);
-        let hex = after.first_chunk::<2>().and_then(|[high, low]| Some((digit(high)? * 16 + digit(low)?) as u8));
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            (b'+', _) => {
-                out.push(b' ');
-                rest = after;
-            }
-            _ => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    Some(String::from_utf8(out).map_or(Cow::Borrowed(value), Cow::Owned))
+    let spaced = value.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    Some(decoded.map_or(Cow::Borrowed(value), |text| Cow::Owned(text.into_owned())))
 }
 
 fn typed(media_type: &'static str, body: String) -> Response<Answer> {

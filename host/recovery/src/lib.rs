@@ -1,6 +1,8 @@
-//! The state at the start: the newest snapshot that is whole, and the log from there on.
+//! Restores a leader's state at its start: from the newest snapshot that is whole, and the log from there on.
+//!
+//! The decisions are those of `littoral-leader-core`; this crate reads the snapshot and the log for them.
 
-use crate::{apply::State, homing::Marks, known::Known, ledger::Ledger, receipts::Receipts};
+use littoral_leader_core::{Known, Ledger, Marks, Published, Receipts, State, apply::Regional};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Part, RowsPart, Section},
@@ -8,10 +10,11 @@ use littoral_log::{
 };
 use littoral_model::{
     hlc::Hlc,
+    identity::Identity,
     lives::RegionLives,
     mutation::{Mutation, active},
     origin::Origins,
-    position::Lsn,
+    position::{Epoch, Lsn},
     record::{Payload, Record},
 };
 use littoral_replica::{Config, Mode, Table};
@@ -135,9 +138,9 @@ pub struct Recovered {
     /// What is known besides.
     pub known: Known,
     /// Conflicts between regions.
-    pub ledger: Arc<Mutex<Ledger>>,
+    pub ledger: Ledger,
     /// Where other regions' records stand in what was read of the log.
-    pub marks: Arc<Mutex<Marks>>,
+    pub marks: Marks,
     /// Idempotency keys.
     pub receipts: Receipts,
     /// The last record that is applied.
@@ -197,8 +200,8 @@ pub fn recover(
     let mut recovered = Recovered {
         table: Arc::new(Table::new(config)),
         known: Known::default(),
-        ledger: Arc::new(Mutex::new(ledger)),
-        marks: Arc::default(),
+        ledger,
+        marks: Marks::default(),
         receipts,
         applied: Lsn::NONE,
         hlc: Hlc(0),
@@ -287,8 +290,7 @@ fn load(
     }
     reader.check_end(progress.rows.load(Relaxed))?;
     let known = Known { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
-    let ledger = Arc::new(Mutex::new(ledger));
-    let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Arc::default());
+    let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Marks::default());
     let applied = lsn;
     Ok(Recovered { table, known, ledger, marks, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
 }
@@ -301,8 +303,7 @@ fn replay(
 ) -> Result<(), RecoverError> {
     progress.records_in_all.store(through.0.saturating_sub(after.0), Relaxed);
     let as_of = recovered.known.clone();
-    let beside = (recovered.ledger.clone(), recovered.marks.clone());
-    let mut state = State::new(as_of, log.identity(), beside);
+    let mut state = State::new(as_of, log.identity());
     let mut last = after;
     while last < through {
         let block = littoral_log::through(log.read(last.next(), READ_LEN)?, through);
@@ -319,7 +320,8 @@ fn replay(
                 recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
                 recovered.receipts.set_outranked(*last, state.losses.of(*first, *last));
             }
-            state.replay(&recovered.table, &record);
+            let regional = Regional { ledger: &mut recovered.ledger, marks: &mut recovered.marks };
+            state.replay(&recovered.table, &record, regional);
             last = record.lsn;
             recovered.replayed += 1;
             progress.records.store(recovered.replayed, Relaxed);
@@ -328,4 +330,19 @@ fn replay(
     recovered.applied = last;
     recovered.known = state.known;
     Ok(())
+}
+
+/// Returns the head of a snapshot as of what is published. The snapshot's rows are read afterwards: they may be newer, never older.
+#[must_use]
+pub fn snapshot_head(published: &Published, identity: Identity, epoch: Epoch, rows_estimate: u64) -> Head {
+    Head {
+        region: identity.region,
+        incarnation: identity.incarnation,
+        epoch,
+        as_of: published.position.lsn,
+        chain: published.chain,
+        hlc: published.hlc,
+        catalogue: published.catalogue.clone(),
+        rows_estimate,
+    }
 }
