@@ -46,6 +46,8 @@ impl Arena {
 // or when no block is live; alignment is rounded up; all other allocations belong to the system allocator.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: one thread uses the cells, and no reference to them outlives a statement. What the arena has no room for goes to
+        // the system's allocator under the caller's promises.
         unsafe {
             let used = *self.used.get();
             let at = (self.start() + used).next_multiple_of(layout.align()) - self.start();
@@ -61,6 +63,8 @@ unsafe impl GlobalAlloc for Arena {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: one thread uses the cells, and no reference to them outlives a statement. A block outside the arena came from the
+        // system's allocator, with this layout.
         unsafe {
             if !self.holds(pointer) {
                 return System.dealloc(pointer, layout);
@@ -75,6 +79,8 @@ unsafe impl GlobalAlloc for Arena {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as in `dealloc`. The caller promises that `size` and the alignment form a layout. The old and the new block are
+        // both live, so they do not overlap, and each has at least the bytes that are copied.
         unsafe {
             if !self.holds(pointer) {
                 return System.realloc(pointer, layout, size);
@@ -108,6 +114,7 @@ mod tests {
         let arena = Box::new(Arena::new());
         let mut blocks: Vec<(usize, usize)> = Vec::new();
         for (size, align) in [(3, 1), (8, 8), (1, 1), (100, 16), (5, 4), (64, 64)] {
+            // SAFETY: the size is not zero.
             let at = unsafe { arena.alloc(layout(size, align)) } as usize;
             assert_eq!(at % align, 0);
             assert!(blocks.iter().all(|(start, end)| at >= *end || at + size <= *start), "{at} {blocks:?}");
@@ -118,6 +125,7 @@ mod tests {
     #[test]
     fn the_newest_block_grows_where_it_is_and_an_older_one_moves_with_its_bytes() {
         let arena = Box::new(Arena::new());
+        // SAFETY: each block is used within its layout and while it is live.
         unsafe {
             let older = arena.alloc(layout(4, 4));
             older.cast::<u32>().write(0xfeed);
@@ -132,6 +140,7 @@ mod tests {
     #[test]
     fn allocations_that_do_not_fit_use_the_system_allocator() {
         let arena = Box::new(Arena::new());
+        // SAFETY: each block is returned once, with its layout.
         unsafe {
             let small = arena.alloc(layout(1_000, 8));
             let large = arena.alloc(layout(LEN, 8));
@@ -147,6 +156,7 @@ mod tests {
     #[test]
     fn when_nothing_is_in_use_the_arena_starts_over() {
         let arena = Box::new(Arena::new());
+        // SAFETY: each block is returned once, with its layout.
         unsafe {
             let first = arena.alloc(layout(40, 8));
             let second = arena.alloc(layout(40, 8));

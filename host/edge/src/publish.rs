@@ -4,11 +4,12 @@
 use crate::{handle::Handle, modules};
 use bytes::Bytes;
 use littoral_edge_core::relay;
+use littoral_feed::source::{FeedSource, Standing};
 use littoral_model::{
     digest::{BucketRows, Checkpoints},
     lives::RegionLives,
     module::ModuleDigest,
-    ports::{BoxFuture, FeedReadError, FeedSource, RecordBlock, SnapshotSource, Standing},
+    ports::{BoxFuture, FeedReadError, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
     read::ReadError,
     record::ChainHash,

@@ -33,7 +33,7 @@ fn text(text: &str) -> Body {
 
 /// A publisher of the older release: it knows its own path alone, and sends what such a build has sent: a hello and a whole
 /// snapshot. What it is sent goes to `told`.
-async fn older_publisher(told: mpsc::UnboundedSender<Bytes>) -> String {
+async fn older_publisher(told: mpsc::Sender<Bytes>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -51,7 +51,7 @@ async fn older_publisher(told: mpsc::UnboundedSender<Bytes>) -> String {
                     while let Some(Ok(frame)) = body.frame().await {
                         frames.push(frame.into_data().unwrap());
                         while let Some(payload) = frames.next_payload().unwrap() {
-                            let _ = told.send(payload);
+                            let _ = told.try_send(payload);
                         }
                     }
                 });
@@ -70,7 +70,7 @@ async fn older_publisher(told: mpsc::UnboundedSender<Bytes>) -> String {
 
 #[tokio::test]
 async fn a_publisher_of_the_older_release_is_followed() {
-    let (told, mut heard) = mpsc::unbounded_channel();
+    let (told, mut heard) = mpsc::channel(16);
     let mut peer = connect(&older_publisher(told).await).await;
     let mut subscriber = Subscriber::new(None, None, Views::All);
     let hello = subscriber.hello("edge-1");

@@ -74,7 +74,7 @@ pub async fn ingest(
     let status = client.status().await?;
     let fingerprint = fingerprint(&status, &view, &inputs, options);
     let mut state = match options.restart {
-        true => State::anew(fingerprint, mark()),
+        true => State::anew(fingerprint, fastrand::u128(..)),
         false => State::load(&state_path, fingerprint)?,
     };
     if state.token.as_deref().is_some_and(|token| is_lost(&status, token)) {
@@ -120,12 +120,6 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal(what))?
-}
-
-/// Returns a different number each time.
-fn mark() -> u128 {
-    let entropy = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u8);
-    u128::from(entropy()) << 64 | u128::from(entropy())
 }
 
 /// Opens and checks every file, before the first row is sent.

@@ -9,12 +9,12 @@ use crate::{
     published,
 };
 use bytes::Bytes;
-use littoral_log::Identity;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     hlc::Hlc,
+    identity::Identity,
     lives::Start,
     merge::MergePolicy,
     mutation::{Mutation, active},
@@ -28,7 +28,6 @@ use littoral_model::{
 };
 use littoral_replica::{Mode, Table};
 use littoral_wire::records;
-use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 
 /// The catalogue as of what is applied, and what of it rows need.
@@ -40,8 +39,15 @@ pub struct State {
     merges: HashMap<ViewId, MergePolicy>,
     /// What became of the newest rows.
     pub losses: Losses,
-    ledger: Arc<Mutex<Ledger>>,
-    marks: Arc<Mutex<Marks>>,
+}
+
+/// What is known of other regions' records besides the rows.
+#[derive(Debug)]
+pub struct Regional<'a> {
+    /// Conflicts with them.
+    pub ledger: &'a mut Ledger,
+    /// Their positions in this log.
+    pub marks: &'a mut Marks,
 }
 
 /// What applying has led to besides rows.
@@ -56,17 +62,17 @@ pub struct Applied {
 }
 
 impl State {
-    /// The state of this log's leader as of what is known.
+    /// Creates the state of this log's leader as of what is known.
     #[must_use]
-    pub fn new(mut known: Known, identity: Identity, (ledger, marks): (Arc<Mutex<Ledger>>, Arc<Mutex<Marks>>)) -> Self {
+    pub fn new(mut known: Known, identity: Identity) -> Self {
         let merges = known.catalogue.views().map(|view| (view.id, view.merge)).collect();
         // A log that a program without lives has written has one.
         Arc::make_mut(&mut known.lives).entry(identity.region, identity.incarnation);
-        Self { known, identity, merges, losses: Losses::default(), ledger, marks }
+        Self { known, identity, merges, losses: Losses::default() }
     }
 
-    /// Applies what a durable batch has brought.
-    pub fn apply(&mut self, table: &Table, durable: &Durable) -> Applied {
+    /// Applies what a durable batch brought.
+    pub fn apply(&mut self, table: &Table, durable: &Durable, regional: Regional<'_>) -> Applied {
         let mut applied = Applied::default();
         match durable {
             Durable::Rows { request, first, last, hlc } => {
@@ -85,7 +91,8 @@ impl State {
                     if matches!(record.payload, Payload::Catalogue(_)) {
                         applied.retired.get_or_insert_with(|| self.known.catalogue.clone());
                     }
-                    applied.conflicts += self.replay(table, &record);
+                    let regional = Regional { ledger: &mut *regional.ledger, marks: &mut *regional.marks };
+                    applied.conflicts += self.replay(table, &record, regional);
                 }
             }
             Durable::Begin { start } => self.begin(self.identity.region, *start),
@@ -117,9 +124,8 @@ impl State {
         published::receipt(self.identity.region, first, self.position(last), duplicate)
     }
 
-    /// Applies a record as it stands in the log. Receipts concern nobody here. Returns how many conflicts between regions
-    /// it has shown.
-    pub fn replay(&mut self, table: &Table, record: &Record<'_>) -> u64 {
+    /// Applies a record as it stands in the log, unless it is a receipt. Returns how many conflicts between regions it showed.
+    pub fn replay(&mut self, table: &Table, record: &Record<'_>, regional: Regional<'_>) -> u64 {
         if record.is_content() && record.origin == self.identity.region {
             self.own_content(record.lsn);
         }
@@ -134,10 +140,10 @@ impl State {
         }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
-                return self.merge(table, judged, meta(*view, *event_time, record), key, Some(body));
+                return self.merge((table, regional.ledger), judged, meta(*view, *event_time, record), key, Some(body));
             }
             Payload::Tombstone { view, event_time, key } => {
-                return self.merge(table, judged, meta(*view, *event_time, record), key, None);
+                return self.merge((table, regional.ledger), judged, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
             Payload::Receipt { .. } | Payload::BeginUnnamed => {}
@@ -151,14 +157,14 @@ impl State {
                 let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
                 let lost_past = self.known.through(record.origin, position, seen);
                 if let Some(kept) = lost_past {
-                    self.marks.lock().cut(record.origin, kept);
+                    regional.marks.cut(record.origin, kept);
                 }
                 let origins = Arc::make_mut(&mut self.known.origins);
                 origins.set(record.origin, (position, *chain), record.hlc, seen, lost_past.is_some());
                 // No mark stands behind rows that it does not name: those of a snapshot that broke off and is begun once more.
                 let all_named = origins.get(record.origin).is_some_and(|origin| origin.newest <= origin.hlc);
                 if all_named || active(Mutation::MarkBehindUnnamed) {
-                    self.marks.lock().add(record.origin, (position.lsn, record.hlc), record.lsn);
+                    regional.marks.add(record.origin, (position.lsn, record.hlc), record.lsn);
                 }
             }
             Payload::Collect { before } => {
@@ -171,7 +177,14 @@ impl State {
     /// Applies a row of any region. One of another region may meet a write that its writer did not know of.
     ///
     /// What came with a snapshot of another than its origin is not judged: it is not known what its writer knew.
-    fn merge(&mut self, table: &Table, judged: bool, meta: RowMeta, key: &[u8], body: Option<&[u8]>) -> u64 {
+    fn merge(
+        &mut self,
+        (table, ledger): (&Table, &mut Ledger),
+        judged: bool,
+        meta: RowMeta,
+        key: &[u8],
+        body: Option<&[u8]>,
+    ) -> u64 {
         let writer = meta.version.region;
         let met = if writer == self.identity.region || !judged { None } else { table.held(meta.view, key) };
         let known = |held: &Row| self.known.origins.had_seen(writer, held.header(), self.identity.region);
@@ -189,7 +202,7 @@ impl State {
             lost: side(lost),
             lsn: meta.lsn,
         };
-        let fresh = self.ledger.lock().add(conflict);
+        let fresh = ledger.add(conflict);
         let became = table.apply(came, *merge, Mode::InsertAll);
         self.losses.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
         u64::from(fresh)

@@ -11,7 +11,6 @@ use crate::{
     receipts::{self, Receipts},
 };
 use bytes::Bytes;
-use littoral_log::{AppendError, Batch, Bounds, Log};
 use littoral_model::{
     catalogue::CatalogueChange,
     cluster::Belonging,
@@ -26,7 +25,7 @@ use littoral_model::{
     write::{WriteError, WriteRequest},
 };
 use littoral_replica::Table;
-use parking_lot::Mutex;
+use littoral_wire::batch::{Batch, Bounds, PushError};
 use std::sync::Arc;
 
 /// What is asked of the log.
@@ -152,7 +151,6 @@ pub struct Committer {
     /// As of the last record that is durable, applied or not.
     known: Known,
     pub(crate) imports: Imports,
-    receipts: Arc<Mutex<Receipts>>,
     /// The rows as they are applied, for deletions that must outrank them.
     table: Option<Arc<Table>>,
     /// The log was opened, and the life of it that began with that is not written down yet: nothing else is taken before.
@@ -205,29 +203,10 @@ impl Building {
 impl Committer {
     /// A committer that goes on after what was recovered.
     #[must_use]
-    pub fn new(
-        (region, epoch): (Region, Epoch),
-        limits: Limits,
-        clock: HlcClock,
-        known: Known,
-        receipts: Arc<Mutex<Receipts>>,
-    ) -> Self {
+    pub fn new((region, epoch): (Region, Epoch), limits: Limits, clock: HlcClock, known: Known) -> Self {
         let (imports, table, under_way) = (Imports::default(), None, None);
         let (finished, durable) = (0, 0);
-        Self {
-            region,
-            epoch,
-            limits,
-            clock,
-            known,
-            imports,
-            receipts,
-            table,
-            unbegun: false,
-            finished,
-            durable,
-            under_way,
-        }
+        Self { region, epoch, limits, clock, known, imports, table, unbegun: false, finished, durable, under_way }
     }
 
     /// Where rows are applied: a deletion without a time outranks those that it finds there.
@@ -290,18 +269,25 @@ impl Committer {
     ///
     /// # Errors
     /// Why it is refused; the batch is as before.
-    pub fn take(&mut self, building: &mut Building, work: Work) -> Result<Durable, WriteError> {
+    pub fn take(
+        &mut self,
+        building: &mut Building,
+        work: Work,
+        receipts: &mut Receipts,
+    ) -> Result<Durable, WriteError> {
         if self.unbegun && !building.pending.begun && !matches!(work, Work::Begin { .. }) {
             let reason = "the log was opened, and the record that says so cannot be written";
             return Err(WriteError::NotDurable(reason.to_owned()));
         }
         match work {
-            Work::Write { request, content, generation } => self.write(building, request, content, generation),
+            Work::Write { request, content, generation } => {
+                self.write(building, request, (content, generation), receipts)
+            }
             Work::Change(change) => self.change(building, change),
             Work::Import(import) => self.import(building, &import),
             Work::Begin { life, put_back } => self.begin_life(building, life, put_back),
             Work::Belong(belongs) => self.belong(building, belongs),
-            Work::Merge { records, piece, content } => self.merge(building, &records, &piece, content),
+            Work::Merge { records, piece, content } => self.merge(building, &records, (&piece, content), receipts),
             Work::Collect(before) => {
                 let hlc = self.clock.tick(building.now_ms);
                 // Tombstones that follow in the log are not meant, whatever the caller's clock says.
@@ -317,12 +303,16 @@ impl Committer {
     /// may be begun meanwhile, and finished when it is known what became of this one. An empty batch needs neither.
     ///
     /// `None` when the batch that it was built on has failed: nothing of it was taken, and nobody may be answered from it.
-    pub fn finish(&mut self, building: Building) -> Option<(Batch, Pending)> {
+    pub fn finish(&mut self, building: Building, receipts: &mut Receipts) -> Option<(Batch, Pending)> {
+        self.seal(building).map_err(|pending| take_back(&pending, receipts)).ok()
+    }
+
+    /// Numbers a batch. Returns what is to be taken back when the batch that it was built on has failed.
+    fn seal(&mut self, building: Building) -> Result<(Batch, Pending), Pending> {
         let Building { batch, mut pending, built_on, .. } = building;
         let stands = built_on.is_none_or(|number| number == self.durable);
         if !stands && !active(Mutation::BuildOnFailed) {
-            self.take_back(&pending);
-            return None;
+            return Err(pending);
         }
         if !batch.is_empty() {
             self.finished += 1;
@@ -330,7 +320,7 @@ impl Committer {
             let known = pending.known.clone();
             self.under_way = Some(UnderWay { number: self.finished, end: batch.end(), known, begun: pending.begun });
         }
-        Some((batch, pending))
+        Ok((batch, pending))
     }
 
     /// The batch is durable.
@@ -342,17 +332,9 @@ impl Committer {
     }
 
     /// The batch could not be made durable: nothing of it was taken.
-    pub fn failed(&mut self, pending: &Pending) {
+    pub fn failed(&mut self, pending: &Pending, receipts: &mut Receipts) {
         self.under_way = None;
-        self.take_back(pending);
-    }
-
-    fn take_back(&self, pending: &Pending) {
-        if active(Mutation::KeepFailedReceipts) {
-            return;
-        }
-        let mut receipts = self.receipts.lock();
-        pending.keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
+        take_back(pending, receipts);
     }
 
     /// Writes down where the log belongs.
@@ -392,17 +374,23 @@ impl Committer {
         Ok(Durable::Begin { start })
     }
 
-    /// Appends the record with which another life of the log begins, by itself and at once.
+    /// Starts a new life of the log at once, with a record in a batch of its own, which `append` makes durable.
     ///
     /// # Errors
-    /// Why it is not durable: the log is then as before.
-    pub fn begin_now(&mut self, log: &dyn Log, life: Incarnation, now_ms: u64) -> Result<Lsn, WriteError> {
-        let mut building = self.begin(Vec::new(), &log.bounds(), 0, now_ms);
-        let durable = self.take(&mut building, Work::Begin { life, put_back: false })?;
-        let finished = self.finish(building);
-        let (batch, pending) = finished.ok_or_else(|| WriteError::NotDurable("a batch before it failed".into()))?;
-        if let Err(error) = log.append(batch) {
-            self.failed(&pending);
+    /// [`WriteError::NotDurable`] with the error of `append`: the log is then as before.
+    pub fn begin_now<E: ToString>(
+        &mut self,
+        bounds: &Bounds,
+        life: Incarnation,
+        now_ms: u64,
+        append: impl FnOnce(Batch) -> Result<(), E>,
+    ) -> Result<Lsn, WriteError> {
+        let mut building = self.begin(Vec::new(), bounds, 0, now_ms);
+        let durable = self.begin_life(&mut building, life, false)?;
+        let sealed = self.seal(building);
+        let (batch, pending) = sealed.map_err(|_| WriteError::NotDurable("a batch before it failed".into()))?;
+        if let Err(error) = append(batch) {
+            self.under_way = None;
             return Err(WriteError::NotDurable(error.to_string()));
         }
         self.durable(pending);
@@ -419,14 +407,14 @@ impl Committer {
         &mut self,
         building: &mut Building,
         mut request: WriteRequest,
-        content: u64,
-        generation: u64,
+        (content, generation): (u64, u64),
+        receipts: &mut Receipts,
     ) -> Result<Durable, WriteError> {
         if generation != building.pending.known.catalogue.generation {
             ingest::check(&self.limits, &building.pending.known.catalogue, &request, building.now_ms)?;
         }
         if let Some(key) = &request.idempotency_key {
-            match self.receipts.lock().look(key, content, building.now_ms) {
+            match receipts.look(key, content, building.now_ms) {
                 receipts::Known::New => {}
                 receipts::Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
                 receipts::Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
@@ -461,7 +449,7 @@ impl Committer {
         }
         let (last, hlc) = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
         if let Some(key) = &request.idempotency_key {
-            self.receipts.lock().insert(key, content, (first, last), self.clock.last());
+            receipts.insert(key, content, (first, last), self.clock.last());
             building.pending.keys.push((key.clone(), last));
         }
         Ok(Durable::Rows { request, first, last, hlc })
@@ -486,7 +474,7 @@ impl Committer {
         request: &WriteRequest,
         content: u64,
         first: Lsn,
-    ) -> Result<(Lsn, Hlc), AppendError> {
+    ) -> Result<(Lsn, Hlc), PushError> {
         let mut first_hlc = None;
         let mut last = first;
         for row in request.rows.iter() {
@@ -510,10 +498,10 @@ impl Committer {
         &mut self,
         building: &mut Building,
         records: &[u8],
-        piece: &str,
-        content: u64,
+        (piece, content): (&str, u64),
+        receipts: &mut Receipts,
     ) -> Result<Durable, WriteError> {
-        match self.receipts.lock().look(piece, content, building.now_ms) {
+        match receipts.look(piece, content, building.now_ms) {
             receipts::Known::New => {}
             receipts::Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
             receipts::Known::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
@@ -525,7 +513,7 @@ impl Committer {
             building.batch.rewind(mark);
         }
         let last = pushed?;
-        self.receipts.lock().insert(piece, content, (first, last), self.clock.last());
+        receipts.insert(piece, content, (first, last), self.clock.last());
         building.pending.keys.push((piece.to_owned(), last));
         Ok(Durable::Import { records: Bytes::copy_from_slice(building.batch.since(mark)), first, last })
     }
@@ -575,7 +563,7 @@ impl Committer {
         Ok(Durable::Change { change, lsn })
     }
 
-    fn push(&self, building: &mut Building, hlc: Hlc, payload: Payload<'_>) -> Result<Lsn, AppendError> {
+    fn push(&self, building: &mut Building, hlc: Hlc, payload: Payload<'_>) -> Result<Lsn, PushError> {
         let lsn = building.batch.next_lsn();
         self.push_of(building, (self.region, lsn), hlc, payload)
     }
@@ -587,9 +575,17 @@ impl Committer {
         (origin, origin_lsn): (Region, Lsn),
         hlc: Hlc,
         payload: Payload<'_>,
-    ) -> Result<Lsn, AppendError> {
+    ) -> Result<Lsn, PushError> {
         let (lsn, epoch) = (building.batch.next_lsn(), self.epoch);
         building.batch.push(Record { lsn, epoch, origin, origin_lsn, hlc, chain: ChainHash::GENESIS, payload })?;
         Ok(lsn)
     }
+}
+
+/// Removes the receipts of a batch that failed.
+fn take_back(pending: &Pending, receipts: &mut Receipts) {
+    if active(Mutation::KeepFailedReceipts) {
+        return;
+    }
+    pending.keys.iter().for_each(|(key, last)| receipts.remove(key, *last));
 }

@@ -346,17 +346,15 @@ fn fits(catalogue: &Catalogue, view: ViewId, body: Option<&[u8]>, region: Region
 mod tests {
     use super::*;
     use crate::{commit::Work, ingest::Limits, receipts::Receipts};
-    use littoral_log::Bounds;
     use littoral_model::{hlc::HlcClock, merge::MergePolicy, position::Epoch, view::FeatureView};
-    use parking_lot::Mutex;
+    use littoral_wire::batch::Bounds;
 
     const LIFE: Incarnation = Incarnation(7);
 
     fn committer() -> Committer {
         let owner = ("here".parse().unwrap(), Epoch::FIRST);
-        let receipts = Arc::new(Mutex::new(Receipts::new(1, 1)));
         let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
-        Committer::new(owner, limits, HlcClock::default(), Known::default(), receipts)
+        Committer::new(owner, limits, HlcClock::default(), Known::default())
     }
 
     /// What was taken up to a record of theirs, and goes on behind another.
@@ -379,25 +377,25 @@ mod tests {
 
     #[test]
     fn what_follows_a_failed_import_is_refused_and_leaves_no_gap() {
-        let mut committer = committer();
+        let (mut committer, mut receipts) = (committer(), Receipts::new(1, 1));
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        committer.take(&mut building, import(0, 5)).unwrap();
+        committer.take(&mut building, import(0, 5), &mut receipts).unwrap();
         // In one batch with the one that it follows.
-        committer.take(&mut building, import(5, 9)).unwrap();
-        let (_, pending) = committer.finish(building).unwrap();
+        committer.take(&mut building, import(5, 9), &mut receipts).unwrap();
+        let (_, pending) = committer.finish(building, &mut receipts).unwrap();
         // Its fsync has failed.
-        committer.failed(&pending);
+        committer.failed(&pending, &mut receipts);
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        let refused = committer.take(&mut building, import(9, 12)).unwrap_err();
+        let refused = committer.take(&mut building, import(9, 12), &mut receipts).unwrap_err();
         assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
-        assert!(committer.finish(building).unwrap().0.is_empty());
+        assert!(committer.finish(building, &mut receipts).unwrap().0.is_empty());
         // The stream begins again where the log stands.
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        committer.take(&mut building, import(0, 9)).unwrap();
-        let (_, pending) = committer.finish(building).unwrap();
+        committer.take(&mut building, import(0, 9), &mut receipts).unwrap();
+        let (_, pending) = committer.finish(building, &mut receipts).unwrap();
         committer.durable(pending);
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
-        committer.take(&mut building, import(9, 12)).unwrap();
+        committer.take(&mut building, import(9, 12), &mut receipts).unwrap();
     }
 
     #[test]

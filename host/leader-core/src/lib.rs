@@ -1,11 +1,10 @@
-//! A leader without its threads: what becomes of writes before and after the log has made them durable, and how the state
-//! is restored.
+//! A leader without its threads and without IO: what happens to writes before and after the log makes them durable.
 //!
 //! `littoral-leader` drives this with its commit, apply and upkeep threads, and the simulation in one thread over a disk
-//! that fails: what is simulated is what ships. The log and its storage come as traits.
+//! that fails: what is simulated is what ships. `littoral-recovery` restores the state from a snapshot and the log.
 //!
-//! Invariants: nothing here reads a clock, draws a random number or starts a thread. What a batch changes before it is
-//! durable is taken back when it fails.
+//! Invariants: nothing here does IO, reads a clock, draws a random number, starts a thread or logs; `clippy.toml` enforces it. What a
+//! batch changes before it is durable is taken back when it fails.
 
 #![warn(clippy::unwrap_used)]
 
@@ -23,7 +22,6 @@ pub mod losses;
 pub mod published;
 pub mod quorum;
 pub mod receipts;
-pub mod recover;
 pub mod vouching;
 
 pub use apply::State;
@@ -35,4 +33,3 @@ pub use known::Known;
 pub use ledger::Ledger;
 pub use published::Published;
 pub use receipts::Receipts;
-pub use recover::{Alone, Hands, Progress, RecoverError, Recovered, recover};

@@ -1,13 +1,13 @@
 //! What a leader shows of itself: everything durable and applied, as of one record.
 
 use crate::known::Known;
-use littoral_log::{Identity, snapshot};
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
+    identity::Identity,
     lives::RegionLives,
     origin::Origins,
-    position::{Epoch, Lsn, Position},
+    position::{Lsn, Position},
     record::ChainHash,
     region::Region,
     token::Watermark,
@@ -68,21 +68,6 @@ impl Published {
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
         self.lives.covers(&self.watermark, demand)
-    }
-
-    /// The head of a snapshot as of this. Its rows are gone through after this was taken: they may be newer, never older.
-    #[must_use]
-    pub fn snapshot_head(&self, identity: Identity, epoch: Epoch, rows_estimate: u64) -> snapshot::Head {
-        snapshot::Head {
-            region: identity.region,
-            incarnation: identity.incarnation,
-            epoch,
-            as_of: self.position.lsn,
-            chain: self.chain,
-            hlc: self.hlc,
-            catalogue: self.catalogue.clone(),
-            rows_estimate,
-        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Idempotency keys: which writes they stand for. Bounded by number and age; durable by records and snapshots.
 
 use crate::{commit::Durable, losses::Losses};
-use littoral_log::snapshot::Receipt;
 use littoral_model::{
     hlc::Hlc,
     mutation::{Mutation, active},
     outranked::Outranked,
     position::Lsn,
+    receipt::Receipt,
     write::WriteRequest,
 };
 use std::{

@@ -5,7 +5,7 @@ use crate::{
     proof::{self, Task},
     shared::{Reply, Shared},
 };
-use littoral_leader_core::{Durable, Published, State};
+use littoral_leader_core::{Durable, Published, State, apply::Regional};
 use littoral_model::{hlc::Hlc, position::Lsn, record::ChainHash, write::WriteReceipt};
 use std::sync::{Arc, mpsc::Receiver};
 
@@ -29,14 +29,15 @@ pub(crate) struct Committed {
 /// Runs until the commit thread is gone and everything is applied.
 pub(crate) fn run(shared: &Shared, batches: &Receiver<Committed>) {
     let published = shared.published.load_full();
-    let mut state = State::new(published.known(), shared.identity, (shared.ledger.clone(), shared.marks.clone()));
+    let mut state = State::new(published.known(), shared.identity);
     let mut answers = Vec::new();
     while let Ok(Committed { head, done }) = batches.recv() {
         let (mut retired, mut tasks) = (Vec::new(), Vec::new());
         for done in done {
             match done {
                 Done::Durable { durable, reply } => {
-                    let applied = state.apply(&shared.table, &durable);
+                    let regional = Regional { ledger: &mut shared.ledger.lock(), marks: &mut shared.marks.lock() };
+                    let applied = state.apply(&shared.table, &durable, regional);
                     if applied.collected > 0 {
                         metrics::counter!("littoral_leader_tombstones_collected_total")
                             .increment(applied.collected as u64);

@@ -105,7 +105,7 @@ impl Committer {
                     }
                     let next = batches.next.get_or_insert_with(|| self.begin(&core, bytes));
                     next.bytes += bytes;
-                    taken.drain(..).for_each(|submission| take(&mut core, next, submission));
+                    taken.drain(..).for_each(|submission| take(&self.appender.shared, &mut core, next, submission));
                 }
                 // There is room again.
                 Came::Nudge => {}
@@ -146,12 +146,12 @@ fn may_append(shared: &Shared, core: &Core) -> bool {
     part.leads() == Some(core.epoch()) && part.lease.epoch() == Ok(core.epoch())
 }
 
-fn take(core: &mut Core, next: &mut Next, Submission { work, reply }: Submission) {
+fn take(shared: &Shared, core: &mut Core, next: &mut Next, Submission { work, reply }: Submission) {
     let work = match work {
         Work::Log(work) => work,
         Work::Prove(task) => return next.done.push(Done::Prove { task, reply }),
     };
-    match core.take(&mut next.building, work) {
+    match core.take(&mut next.building, work, &mut shared.receipts.lock()) {
         Ok(durable) => next.done.push(Done::Durable { durable, reply }),
         Err(error) => refuse(reply, error),
     }
@@ -170,7 +170,7 @@ impl Appender {
         batches: &mut Batches,
         Next { building, done, .. }: Next,
     ) -> Result<Option<Sent>, Ended> {
-        let Some((batch, pending)) = core.finish(building) else {
+        let Some((batch, pending)) = core.finish(building, &mut self.shared.receipts.lock()) else {
             refuse_all("the batch before it could not be made durable", done);
             return Ok(None);
         };
@@ -188,7 +188,7 @@ impl Appender {
         match outcome {
             Outcome::Durable => core.durable(pending),
             Outcome::Failed { reason, done } => {
-                core.failed(&pending);
+                core.failed(&pending, &mut self.shared.receipts.lock());
                 refuse_all(&reason, done);
             }
             Outcome::NobodyApplies => return Err(Ended),

@@ -12,6 +12,7 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
+use littoral_feed::source::{FeedSource, Standing};
 use littoral_leader_core::{
     Work as LogWork, homing, ingest,
     receipts::{bytes_hash, content_hash},
@@ -25,8 +26,8 @@ use littoral_model::{
     lives::RegionLives,
     module::{ModuleDigest, ModuleRelease},
     ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
-        SnapshotSource, Spread, Standing, Tails,
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModuleError, ModulePut, Node, RecordBlock,
+        SnapshotSource, Spread, Tails,
     },
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},

@@ -1,7 +1,7 @@
 //! The threads that restore a snapshot's rows: one for each core.
 
-use littoral_leader_core::Hands;
 use littoral_log::snapshot::RowsPart;
+use littoral_recovery::Hands;
 use parking_lot::Mutex;
 use std::{sync::mpsc::sync_channel, thread};
 

@@ -37,7 +37,6 @@ mod start;
 
 pub use config::{Config, InvalidConfig, OtherRegion};
 pub use handle::Handle;
-pub use littoral_leader_core::Progress;
-pub use littoral_leader_core::RecoverError;
+pub use littoral_recovery::{Progress, RecoverError};
 pub use members::{Member, Membership, Seat};
 pub use start::{Ground, Leader, StartError};

@@ -178,7 +178,7 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
     // Of what the rows show after this, the log tells again.
     let conflicts = shared.ledger.lock().iter().cloned().collect();
     let remembered = Remembered { receipts, origins, lives, conflicts };
-    let head = published.snapshot_head(shared.identity, epoch, shared.table.len() as u64);
+    let head = littoral_recovery::snapshot_head(&published, shared.identity, epoch, shared.table.len() as u64);
     let begun = Instant::now();
     let chunks = Paced { chunks: shared.table.chunks(ROWS_PER_CHUNK), given: None, hurried };
     match snapshot::write(&*shared.storage, &head, chunks, &remembered) {

@@ -11,7 +11,7 @@ use crate::{
     spread::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts, published};
+use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts, published, receipts::bytes_hash};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     ports::ModuleRuntime,
@@ -22,9 +22,8 @@ use littoral_model::{
 use littoral_replica::Table;
 use parking_lot::Mutex;
 use std::{
-    hash::{BuildHasher as _, RandomState},
     sync::{Arc, atomic::AtomicU64},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
 
@@ -141,17 +140,19 @@ impl Shared {
         published::receipt(region, first, position.unwrap_or(Position { incarnation, lsn: last }), duplicate)
     }
 
-    /// A name for another life of the log. Drawn anew from all that differs when the host was put back to an earlier state, with
-    /// this process and its random numbers in it.
+    /// Draws the name of a new life of the log.
     pub(crate) fn draw_life(&self) -> Incarnation {
         draw_life(&*self.log, self.entropy, self.now_ms())
     }
 }
 
-/// A name for another life of a log.
+/// Draws the name of a new life of a log. It depends on the time and on the log's end too: a host that was put back to an earlier
+/// state repeats its random numbers.
 pub(crate) fn draw_life(log: &dyn Log, entropy: u64, now_ms: u64) -> Incarnation {
     let bounds = log.bounds();
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    let fresh = RandomState::new().hash_one((nanos, now_ms, bounds.tail, bounds.chain.0));
-    Incarnation(fresh ^ entropy)
+    let mut unlike = littoral_runtime::clock::wall().0.to_le_bytes().to_vec();
+    unlike.extend_from_slice(&now_ms.to_le_bytes());
+    unlike.extend_from_slice(&bounds.tail.0.to_le_bytes());
+    unlike.extend_from_slice(&bounds.chain.0.to_le_bytes());
+    Incarnation(bytes_hash(&unlike) ^ fastrand::u64(..) ^ entropy)
 }

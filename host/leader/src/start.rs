@@ -18,9 +18,7 @@ use crate::{
     spread::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{
-    Committer, Hands, Ledger, Progress, Published, Receipts, RecoverError, belonging::Belongs, recover,
-};
+use littoral_leader_core::{Committer, Ledger, Published, Receipts, belonging::Belongs};
 use littoral_log::{
     Log, OpenError,
     embedded::{Embedded, Options},
@@ -32,9 +30,9 @@ use littoral_model::{
     position::{Epoch, Lsn},
     record::ChainHash,
 };
+use littoral_recovery::{Hands, Progress, RecoverError, recover};
 use parking_lot::Mutex;
 use std::{
-    hash::{BuildHasher as _, RandomState},
     io,
     path::PathBuf,
     sync::{
@@ -43,7 +41,7 @@ use std::{
         mpsc::sync_channel,
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -117,8 +115,8 @@ impl Ground {
         Ok(Self {
             storage: Arc::new(at(path.clone())?),
             modules: Arc::new(at(path.join("modules"))?),
-            clock: Arc::new(wall_ms),
-            entropy: RandomState::new().hash_one(std::process::id()),
+            clock: Arc::new(littoral_runtime::clock::wall_ms),
+            entropy: fastrand::u64(..),
             progress: Arc::default(),
         })
     }
@@ -202,10 +200,6 @@ pub(crate) fn spawn_tasks(shared: &Arc<Shared>, stop: &CancellationToken) {
     }
 }
 
-fn wall_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
 /// Recovers, and starts the threads.
 fn open(
     ground: Ground,
@@ -268,7 +262,7 @@ fn open(
     let receipts = Arc::new(Mutex::new(recovered.receipts));
     let owner = (identity.region, bounds.epoch);
     let clock = HlcClock::after(hlc.max(bounds.hlc));
-    let mut committer = Committer::new(owner, config.limits(), clock, recovered.known.clone(), receipts.clone())
+    let mut committer = Committer::new(owner, config.limits(), clock, recovered.known.clone())
         .importing(config.imports(identity.incarnation))
         .over(recovered.table.clone())
         .unbegun(alone && !log.is_new());
@@ -276,7 +270,7 @@ fn open(
     if committer.is_unbegun() {
         let now_ms = (ground.clock)();
         let life = draw_life(&*log, ground.entropy, now_ms);
-        match committer.begin_now(&*log, life, now_ms) {
+        match committer.begin_now(&log.bounds(), life, now_ms, |batch| log.append(batch).map(drop)) {
             Ok(_) => {
                 let bounds = log.bounds();
                 as_of = ((bounds.tail, bounds.chain, bounds.hlc), committer.known().clone());
@@ -302,8 +296,8 @@ fn open(
         head: watch::Sender::new(position),
         queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
         receipts,
-        ledger: recovered.ledger,
-        marks: recovered.marks,
+        ledger: Arc::new(Mutex::new(recovered.ledger)),
+        marks: Arc::new(Mutex::new(recovered.marks)),
         clock: ground.clock,
         trouble: Mutex::default(),
         files_gone: Mutex::default(),

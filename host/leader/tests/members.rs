@@ -4,6 +4,7 @@ mod support;
 
 use littoral_faults::Link;
 use littoral_feed::server;
+use littoral_feed::source::{FeedSource as _, Standing};
 use littoral_leader::{Config, Ground, Member, Membership, Seat};
 use littoral_lease::{Timing, clock, store::open};
 use littoral_log::storage::Memory;
@@ -11,7 +12,7 @@ use littoral_model::{
     catalogue::CatalogueChange,
     event_time::EventTime,
     freshness::{OnUnmet, ReadDemand, Source},
-    ports::{FeatureReader as _, FeatureWriter as _, FeedSource as _, Node as _, Standing},
+    ports::{FeatureReader as _, FeatureWriter as _, Node as _},
     position::Lsn,
     read::{ReadAnswer, ReadRequest},
     status::Role,

@@ -3,12 +3,13 @@
 mod support;
 
 use bytes::Bytes;
+use littoral_feed::source::FeedSource;
 use littoral_leader::Config;
 use littoral_log::storage::{Faults, Storage};
 use littoral_model::{
     catalogue::CatalogueChange,
     module::ModuleDigest,
-    ports::{FeatureReader, FeatureWriter, FeedSource, ModuleRuntime, Node},
+    ports::{FeatureReader, FeatureWriter, ModuleRuntime, Node},
     write::WriteError,
 };
 use std::time::Duration;

@@ -3,10 +3,11 @@
 mod support;
 
 use bytes::Bytes;
+use littoral_feed::source::FeedSource;
 use littoral_model::{
     hlc::Hlc,
     lives::Lives,
-    ports::{FeatureReader, FeedSource, Node},
+    ports::{FeatureReader, Node},
     position::{Epoch, Lsn},
     read::ReadAnswer,
     record::{ChainHash, Payload, Record},

@@ -10,20 +10,18 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod authority;
-pub mod claim;
 pub mod clock;
-pub mod election;
-pub mod identity;
 pub mod profile;
 pub mod service;
 pub mod store;
-pub mod timing;
 
 pub use authority::{Authority, Fenced};
-pub use claim::{Claim, Committed, Holder};
-pub use election::{Election, Turn};
-pub use identity::{Identity, StoreId};
+pub use littoral_lease_core::{
+    claim::{self, Claim, Committed, Holder},
+    election::{self, Election, Turn},
+    identity::{self, Identity, StoreId},
+    timing::{self, Timing},
+};
 pub use profile::Profile;
 pub use service::{Config, Handle, Standing, StoreState};
 pub use store::{LeaseStore, Seen, StoreError, Swap, Tag};
-pub use timing::Timing;

@@ -10,10 +10,7 @@ use crate::{
 };
 use littoral_model::position::Epoch;
 use parking_lot::Mutex;
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-};
+use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +114,7 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
     if config.contact.len() > CONTACT_MAX {
         return Err(InvalidConfig::Contact);
     }
-    let me = Holder { name: config.name, life: RandomState::new().hash_one(std::process::id()) };
+    let me = Holder { name: config.name, life: fastrand::u64(..) };
     let authority = Arc::new(Authority::default());
     let (standing, standing_seen) = watch::channel(Standing::default());
     let (commands, commands_taken) = mpsc::channel(COMMANDS_MAX);

@@ -1,42 +1,19 @@
-//! What every log backend gives, and the batch that is appended to it. The contract stands at the top of the crate.
+//! The interface of a log. Its contract stands at the top of the crate.
 
 use crate::{
     detached::Detached,
     error::{AppendError, CutError, ReadError},
-    frame,
 };
 use littoral_model::{
     hlc::Hlc,
     ports::RecordBlock,
-    position::{Epoch, Incarnation, Lsn},
-    record::{ChainHash, Record},
-    region::Region,
+    position::{Epoch, Lsn},
+    record::ChainHash,
 };
 use littoral_protocol::members::History;
 
-/// Whose log it is and which life of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The region whose records these are.
-    pub region: Region,
-    /// Drawn when the log was made.
-    pub incarnation: Incarnation,
-}
-
-/// Where a log begins and ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// The oldest record that can be read; one past `tail` in an empty log.
-    pub oldest: Lsn,
-    /// The durable tail: the newest record; [`Lsn::NONE`] before the first.
-    pub tail: Lsn,
-    /// The chain hash at `tail`.
-    pub chain: ChainHash,
-    /// The newest epoch in the log, or the one that it was begun with.
-    pub epoch: Epoch,
-    /// The clock reading of the newest record; zero in an empty log.
-    pub hlc: Hlc,
-}
+pub use littoral_model::identity::Identity;
+pub use littoral_wire::batch::{Batch, Bounds};
 
 /// A region's log. Appending is for one caller at a time; reading is for any.
 pub trait Log: Send + Sync + std::fmt::Debug + 'static {
@@ -149,125 +126,4 @@ pub struct Retention {
     pub bytes_max: u64,
     /// what is older than this reading.
     pub before: Hlc,
-}
-
-/// Records to be appended together, encoded as they come.
-#[derive(Debug)]
-pub struct Batch {
-    /// A frame: room for its header, then records.
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) first: Lsn,
-    pub(crate) next: Lsn,
-    pub(crate) chain_before: ChainHash,
-    pub(crate) chain: ChainHash,
-    pub(crate) epoch: Epoch,
-    pub(crate) hlc: Hlc,
-}
-
-/// A point within a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    len: usize,
-    next: Lsn,
-    chain: ChainHash,
-    hlc: Hlc,
-}
-
-impl Batch {
-    /// An empty batch that follows the tail of `bounds`, with room for about `bytes` bytes.
-    #[must_use]
-    pub fn after(bounds: &Bounds, epoch: Epoch, bytes: usize) -> Self {
-        Self::within(Vec::new(), bounds, epoch, bytes)
-    }
-
-    /// The same within a buffer that is used again.
-    #[must_use]
-    pub fn within(mut buffer: Vec<u8>, bounds: &Bounds, epoch: Epoch, bytes: usize) -> Self {
-        buffer.clear();
-        buffer.reserve(frame::HEADER_LEN + bytes);
-        buffer.resize(frame::HEADER_LEN, 0);
-        Self {
-            bytes: buffer,
-            first: bounds.tail.next(),
-            next: bounds.tail.next(),
-            chain_before: bounds.chain,
-            chain: bounds.chain,
-            epoch,
-            hlc: bounds.hlc,
-        }
-    }
-
-    /// The number that the next record gets.
-    #[must_use]
-    pub fn next_lsn(&self) -> Lsn {
-        self.next
-    }
-
-    /// The epoch of its records.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Whether it has no record.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.first == self.next
-    }
-
-    /// How many records it has.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.next.0 - self.first.0
-    }
-
-    /// Bytes of its records.
-    #[must_use]
-    pub fn bytes_len(&self) -> usize {
-        self.bytes.len() - frame::HEADER_LEN
-    }
-
-    /// Where the log will end when the batch is durable. Where it begins by then is not known here: no batch asks for it.
-    #[must_use]
-    pub fn end(&self) -> Bounds {
-        let tail = Lsn(self.next.0 - 1);
-        Bounds { oldest: self.first, tail, chain: self.chain, epoch: self.epoch, hlc: self.hlc }
-    }
-
-    /// Appends a record, which must bear [`Batch::next_lsn`] and [`Batch::epoch`]; its chain hash is filled in.
-    ///
-    /// # Errors
-    /// [`AppendError::NotNext`], [`AppendError::Size`]; the batch is as before.
-    pub fn push(&mut self, mut record: Record<'_>) -> Result<(), AppendError> {
-        if record.lsn != self.next || record.epoch != self.epoch {
-            return Err(AppendError::NotNext { have: record.lsn, want: self.next });
-        }
-        record.chain = record.chain_after(self.chain);
-        let size = AppendError::Size { records: self.len() + 1, bytes: self.bytes_len() };
-        littoral_wire::records::push(&mut self.bytes, &record).map_err(|_| size)?;
-        self.chain = record.chain;
-        self.hlc = self.hlc.max(record.hlc);
-        self.next = self.next.next();
-        Ok(())
-    }
-
-    /// Where the batch would be cut back to by [`Batch::rewind`].
-    #[must_use]
-    pub fn mark(&self) -> Mark {
-        Mark { len: self.bytes.len(), next: self.next, chain: self.chain, hlc: self.hlc }
-    }
-
-    /// The records pushed since `mark`, encoded.
-    #[must_use]
-    pub fn since(&self, mark: Mark) -> &[u8] {
-        self.bytes.get(mark.len..).unwrap_or_default()
-    }
-
-    /// Takes back the records pushed since `mark`.
-    pub fn rewind(&mut self, mark: Mark) {
-        self.bytes.truncate(mark.len);
-        self.next = mark.next;
-        self.chain = mark.chain;
-        self.hlc = mark.hlc;
-    }
 }

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const MAGIC: u32 = u32::from_le_bytes(*b"LTB1");
 
 /// Bytes before a frame's records.
-pub(crate) const HEADER_LEN: usize = 96;
+pub(crate) const HEADER_LEN: usize = littoral_wire::batch::HEADER_LEN;
 
 /// Frames begin at multiples of this.
 pub(crate) const ALIGN: usize = 8;

@@ -50,7 +50,7 @@ pub mod embedded;
 pub mod snapshot;
 pub mod storage;
 
-pub use backend::{Batch, Bounds, Identity, Log, Mark, Retention};
+pub use backend::{Batch, Bounds, Identity, Log, Retention};
 pub use begin::{begin_after, begin_as, peek};
 pub use cut::through;
 pub use error::{AppendError, CutError, OpenError, ReadError};

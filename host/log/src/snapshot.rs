@@ -13,13 +13,14 @@ pub use load::{Part, Reader, RowsPart, Section, newest};
 pub use transfer::{Receiver, file_len, read_chunk};
 pub use write::{Written, prune, write};
 
+pub use littoral_model::receipt::Receipt;
+
 use littoral_model::{
     catalogue::Catalogue,
     conflict::Conflict,
     hlc::Hlc,
     lives::RegionLives,
     origin::Origins,
-    outranked::Outranked,
     position::{Epoch, Incarnation, Lsn},
     record::ChainHash,
     region::Region,
@@ -65,24 +66,6 @@ pub struct Head {
     pub catalogue: Arc<Catalogue>,
     /// About how many rows follow.
     pub rows_estimate: u64,
-}
-
-/// An idempotency key and the write that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The writer's key.
-    pub idempotency_key: String,
-    /// Hash of the write's content.
-    pub content: u64,
-    /// The write's first record.
-    pub first: Lsn,
-    /// The write's last record.
-    pub last: Lsn,
-    /// When the write was taken.
-    pub hlc: Hlc,
-    /// Its rows that changed nothing. They stand in blocks of their own, as receipts were first written without them.
-    #[serde(skip)]
-    pub outranked: Outranked,
 }
 
 /// What a snapshot holds besides rows.

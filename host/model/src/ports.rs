@@ -4,31 +4,28 @@
 use crate::{
     adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
-    cluster::Belonging,
     column::Column,
     conflict::Conflict,
-    digest::{BucketRows, Checkpoints, Verification},
+    digest::Verification,
     freshness::ReadDemand,
     lives::RegionLives,
     module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
-    position::{Epoch, Incarnation, Lsn, Position},
-    read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
+    position::{Incarnation, Lsn, Position},
+    read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     record::ChainHash,
     region::Region,
     row::Row,
     status::{NodeStatus, Shortfalls},
-    tail::{TailMerged, TailPiece, TailRecord, TailStatus},
+    tail::{TailMerged, TailRecord, TailStatus},
     token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
 use bytes::Bytes;
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
-use tokio::sync::watch;
+use std::{sync::Arc, time::Duration};
 
-/// A boxed future, for traits used as trait objects.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub use futures_core::future::BoxFuture;
 
 /// Reads rows, from an edge's replica or from a leader's state.
 pub trait FeatureReader: Send + Sync + 'static {
@@ -312,177 +309,7 @@ pub trait Tails: Send + Sync + 'static {
     fn drop_tail(&self, name: &str) -> Result<(), WriteError>;
 }
 
-/// A node that publishes the replication feed: a leader or a relay.
-pub trait FeedSource: Node {
-    /// Returns the node's region.
-    fn region(&self) -> Region;
-
-    /// Returns the epoch in which the leader appends.
-    fn epoch(&self) -> Epoch;
-
-    /// Returns the last record that is durable and applied, as a receiver that observes changes.
-    fn head(&self) -> watch::Receiver<Position>;
-
-    /// Returns a number that changes whenever the served data is replaced as a whole, as when a
-    /// relay installs a snapshot. Streams that began before must end. It changes before the head
-    /// does.
-    fn generation(&self) -> u64 {
-        0
-    }
-
-    /// Returns the hash of the record at `lsn`, for a subscriber that resumes there; `None` if the
-    /// record was trimmed or does not exist.
-    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
-
-    /// Returns records from `from` on: at least one, about `bytes_max` bytes; none if `from` is
-    /// past the head.
-    ///
-    /// # Errors
-    /// [`FeedReadError::Trimmed`] if `from` is older than the log; a subscriber then needs a snapshot.
-    fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>>;
-
-    /// Returns a snapshot of everything. It is fuzzy: a row may be newer than `as_of`, none is
-    /// older, and applying the tail from `as_of` gives every replica of it the same rows.
-    ///
-    /// # Errors
-    /// [`FeedReadError::NotHeld`] at a relay that does not hold everything.
-    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
-
-    /// Returns the newest checkpoints. Each is available before the head reaches its record. By
-    /// default there are none.
-    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
-        watch::channel(Checkpoints::default()).1
-    }
-
-    /// Makes the leader take a checkpoint now. Returns the checkpoint's record; the checkpoint
-    /// itself arrives on the feed.
-    ///
-    /// # Errors
-    /// [`ReadError::LeaderUnavailable`].
-    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("this node takes no checkpoints".to_owned()))))
-    }
-
-    /// Returns a bounded number of a bucket's rows and tombstones ([`crate::digest`]) after the
-    /// key `after`, sorted by key.
-    ///
-    /// # Errors
-    /// [`ReadError::LeaderUnavailable`], also when the view is suspect at the leader.
-    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
-        let _ = (view, bucket, after);
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("this node serves no buckets".to_owned()))))
-    }
-
-    /// Returns rows and tombstones as held here, for another region's leader that reads with a
-    /// quorum.
-    ///
-    /// # Errors
-    /// [`ReadError::LeaderUnavailable`] if this node is not a leader.
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        let _ = reads;
-        Err(ReadError::LeaderUnavailable("this node does not lead a region".to_owned()))
-    }
-
-    /// Returns the record after which a replica of another region's log can continue here, if it
-    /// has each region's records up to `theirs` by the given lineages; `None` if it needs a
-    /// snapshot.
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
-        let _ = (theirs, lives);
-        None
-    }
-
-    /// Returns the positions up to which every region's records are applied here.
-    fn watermark(&self) -> Watermark {
-        self.status().watermark
-    }
-
-    /// Returns the lineages of the regions' logs, including this one's.
-    fn lives(&self) -> RegionLives {
-        RegionLives::default()
-    }
-
-    /// Returns the regions in the leader's configuration, including its own; empty if unknown.
-    fn configured(&self) -> Vec<Region> {
-        Vec::new()
-    }
-
-    /// Returns the affiliation of this log; `None` while it is unknown.
-    fn belongs(&self) -> Option<Belonging> {
-        self.lives().belongs()
-    }
-
-    /// Reports that a subscriber has a position of this log which the log lacks, so the log was
-    /// rolled back while its process ran. A leader without other members begins a new life of its
-    /// log.
-    fn shown_ahead(&self) {}
-
-    /// Reports that the leader of another region holds records that this log has lost. Completes
-    /// when a whole snapshot of that region's rows has been requested and is durable here; until
-    /// then nothing else is sent to that leader.
-    ///
-    /// # Errors
-    /// Why the snapshot is not durable.
-    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
-        let _ = region;
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    /// Reports that the leader of another region has everything up to `position` durably in its
-    /// log.
-    fn taken_by(&self, region: Region, position: Position) {
-        let _ = (region, position);
-    }
-
-    /// Reports that a subscriber other than another region's leader answers reads as of `through`,
-    /// with the modules of that position; `None` when it has disconnected. Subscriber numbers are
-    /// never reused.
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        let _ = (subscriber, through);
-    }
-
-    /// Returns the last record that is durable and may have been acknowledged. It is the head, or
-    /// a later record if one member may acknowledge before a majority has the record. A subscriber
-    /// that has everything up to it is not behind.
-    fn acknowledged(&self) -> Position {
-        *self.head().borrow()
-    }
-
-    /// Appends rows and deletions that this log has lost, under their old versions. A relay
-    /// forwards them to its leader.
-    ///
-    /// # Errors
-    /// As for [`TailPiece::check`] and [`FeatureWriter::write`].
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        let _ = piece;
-        Box::pin(std::future::ready(Err(WriteError::NotLeader("it does not accept detached tails".to_owned()))))
-    }
-
-    /// Returns whether this node is the leader, or a relay and how far it is behind.
-    fn standing(&self) -> Standing {
-        Standing::Leader
-    }
-
-    /// Returns a module's component.
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
-}
-
-/// The role of a node that publishes the feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It appends to the log.
-    Leader,
-    /// It follows the leader or another relay, and publishes what it has applied.
-    Relay {
-        /// Upper bound of how far it is behind the leader; `None` if unknown.
-        behind: Option<Duration>,
-        /// Whether its own publisher is silent, or has reported the same about its own.
-        leader_lost: bool,
-    },
-    /// It is a member of the region that does not lead. It answers reads, and rejects subscribers.
-    Follower,
-}
-
-/// Consecutive records of the log, encoded.
+/// Dense records of the log, encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordBlock {
     /// The first record's LSN.

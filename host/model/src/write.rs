@@ -401,3 +401,15 @@ impl From<InvalidChange> for WriteError {
         Self::Invalid(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_missed_concern_has_no_run_of_spaces() {
+        let (reached, token) = ("durable here".to_owned(), "east:1:2".to_owned());
+        let error = WriteError::ConcernNotReached { wanted: WriteConcern::Quorum, reached, waited_ms: 7, token };
+        assert!(!error.to_string().contains("  "), "{error}");
+    }
+}

@@ -76,8 +76,8 @@ pub(crate) fn build(manifest: &Path, toolchain: &Toolchain) -> Result<Artifact, 
 }
 
 /// Says once that a build takes long, unless what is returned is dropped before.
-fn patience(manifest: &Path) -> mpsc::Sender<()> {
-    let (done, waiting) = mpsc::channel();
+fn patience(manifest: &Path) -> mpsc::SyncSender<()> {
+    let (done, waiting) = mpsc::sync_channel(0);
     let dir = manifest.parent().unwrap_or(manifest).to_owned();
     thread::spawn(move || {
         if waiting.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout) {

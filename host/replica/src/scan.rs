@@ -34,7 +34,10 @@ impl Table {
     #[must_use]
     pub fn chunks(self: &Arc<Self>, rows_max: usize) -> Chunks {
         let graves = Arc::new(Graves::default());
-        self.snapshots.lock().push(Arc::downgrade(&graves));
+        let mut snapshots = self.snapshots.lock();
+        snapshots.retain(|snapshot| snapshot.strong_count() > 0);
+        snapshots.push(Arc::downgrade(&graves));
+        drop(snapshots);
         Chunks { table: self.clone(), next_shard: 0, waiting: Vec::new(), graves, rows_max: rows_max.max(1) }
     }
 

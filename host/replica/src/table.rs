@@ -172,7 +172,7 @@ impl Table {
 
     /// Applies rows and tombstones of one view, each as [`Table::apply`] does, and reports the
     /// results in order. Prefetches the rows that they replace, a group at a time, like
-    /// [`Table::read`].
+    /// [`Table::read`] (`host/decisions/0009`).
     pub fn apply_all(
         &self,
         view: ViewId,

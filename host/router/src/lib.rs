@@ -8,14 +8,13 @@
 pub mod board;
 pub mod config;
 pub mod database;
-pub mod decision;
 pub mod dns;
 pub mod gateway;
 pub mod probe;
 pub mod router;
-pub mod topology;
 pub mod watch;
 
 pub use config::Config;
+pub use littoral_router_core::{self as decision, topology};
 pub use router::Router;
 pub use topology::Topology;

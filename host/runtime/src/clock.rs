@@ -1,13 +1,27 @@
-//! The one place that reads the wall clock for a process. What decides anything takes time as an argument.
+//! The one place that reads the wall clock: clippy rejects `SystemTime::now` everywhere else. Code that decides takes the time as an
+//! argument.
 
 use littoral_model::event_time::EventTime;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The wall clock's reading, in nanoseconds since 1970. Zero when the clock stands before 1970.
+/// Returns the wall clock's reading, to compare it with the times of files.
+#[must_use]
+pub fn system() -> SystemTime {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place")]
+    SystemTime::now()
+}
+
+/// Returns the wall clock's reading in nanoseconds since 1970, or zero if the clock is set to an earlier time.
 #[must_use]
 pub fn wall() -> EventTime {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = system().duration_since(UNIX_EPOCH).unwrap_or_default();
     EventTime(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Returns the wall clock's reading in milliseconds since 1970, or zero if the clock is set to an earlier time.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    (wall().0 / 1_000_000).cast_unsigned()
 }
 
 #[cfg(test)]

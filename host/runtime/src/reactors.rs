@@ -51,7 +51,7 @@ impl Reactors {
     /// # Errors
     /// When the system gives none.
     pub(crate) fn start(threads: usize, grace: Duration) -> io::Result<(Self, Running)> {
-        let (stop, (say_ended, ended)) = (CancellationToken::new(), mpsc::channel());
+        let (stop, (say_ended, ended)) = (CancellationToken::new(), mpsc::sync_channel(threads));
         let mut reactors = Vec::with_capacity(threads);
         let running = Running { stop: stop.clone(), threads, ended };
         for _ in 0..threads {

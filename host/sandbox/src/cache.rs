@@ -63,7 +63,7 @@ impl Cache {
             ));
         }
         let cache = Self { dir, compatibility };
-        cache.sweep(SystemTime::now())?;
+        cache.sweep(littoral_runtime::clock::system())?;
         Ok(cache)
     }
 
@@ -165,9 +165,9 @@ mod tests {
         let cache = Cache::open(modules, 7).unwrap();
         cache.put(new, b"code");
         assert!(old.exists() && left.exists(), "too young to be sure");
-        cache.sweep(SystemTime::now() + Duration::from_secs(2 * 60 * 60)).unwrap();
+        cache.sweep(littoral_runtime::clock::system() + Duration::from_secs(2 * 60 * 60)).unwrap();
         assert!(old.exists() && !left.exists());
-        cache.sweep(SystemTime::now() + OTHERS_KEPT + Duration::from_secs(60)).unwrap();
+        cache.sweep(littoral_runtime::clock::system() + OTHERS_KEPT + Duration::from_secs(60)).unwrap();
         assert!(!old.exists() && cache.get(new).is_some());
     }
 

@@ -11,6 +11,7 @@
 mod encode;
 mod row_record;
 
+pub mod batch;
 pub mod call;
 pub mod decoder;
 pub mod error;

@@ -6,8 +6,8 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Alone, Building, Committer, Durable, Hands, Imports, Ledger, Limits, Marks, Progress, Published, Receipts, State,
-    Work, commit, ingest, receipts::content_hash, recover, vouching,
+    Building, Committer, Durable, Imports, Ledger, Limits, Marks, Published, Receipts, State, Work, apply::Regional,
+    commit, ingest, receipts::content_hash, vouching,
 };
 use littoral_log::{
     Batch, Log as _, Retention,
@@ -31,6 +31,7 @@ use littoral_model::{
     view::{Feature, FeatureView, JoinKey, ViewId},
     write::{RowBatch, RowWrite, WriteError, WriteReceipt, WriteRequest},
 };
+use littoral_recovery::{Alone, Hands, Progress, recover};
 use littoral_replica::{Config, Table};
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
@@ -69,11 +70,11 @@ pub struct Leader {
     pub deposed: bool,
     limits: Limits,
     committer: Committer,
-    receipts: Arc<parking_lot::Mutex<Receipts>>,
-    /// Where other regions' records stand in its log.
-    pub marks: Arc<parking_lot::Mutex<Marks>>,
+    receipts: Receipts,
+    /// The positions of other regions' records in its log.
+    pub marks: Marks,
     /// Conflicts with them.
-    pub ledger: Arc<parking_lot::Mutex<Ledger>>,
+    pub ledger: Ledger,
     state: State,
 }
 
@@ -161,11 +162,10 @@ impl Leader {
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
         let limits = Limits { request_bytes_max: 1 << 20, row_bytes_max: 1 << 20, future_ms_max: 1 << 40 };
-        let receipts = Arc::new(parking_lot::Mutex::new(recovered.receipts));
         let owner = (identity.region, epoch);
         let clock = HlcClock::after(hlc);
         let imports = Imports { log: identity.incarnation, ..imports };
-        let mut committer = Committer::new(owner, limits, clock, recovered.known, receipts.clone())
+        let mut committer = Committer::new(owner, limits, clock, recovered.known)
             .importing(imports)
             .over(recovered.table.clone())
             .unbegun(begins && !log.is_new());
@@ -174,7 +174,7 @@ impl Leader {
                 entropy.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(log.bounds().tail.0 as u32))
                     | (1 << 63),
             );
-            let begun = committer.begin_now(&*log, life, EPOCH_MS as u64);
+            let begun = committer.begin_now(&log.bounds(), life, EPOCH_MS as u64, |batch| log.append(batch).map(drop));
             begun.map_err(|error| error.to_string())?;
         }
         let (bounds, known) = (log.bounds(), committer.known().clone());
@@ -192,10 +192,10 @@ impl Leader {
             deposed: false,
             limits,
             committer,
-            receipts,
-            marks: recovered.marks.clone(),
-            ledger: recovered.ledger.clone(),
-            state: State::new(known, identity, (recovered.ledger, recovered.marks)),
+            receipts: recovered.receipts,
+            marks: recovered.marks,
+            ledger: recovered.ledger,
+            state: State::new(known, identity),
         })
     }
 
@@ -237,7 +237,8 @@ impl Leader {
     /// Takes work into a batch, which follows the one that is on its way to the disk, if there is one.
     pub fn build(&mut self, works: Vec<Work>, now: Duration) -> Built {
         let mut building = self.committer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
-        let taken = works.into_iter().map(|work| self.committer.take(&mut building, work)).collect();
+        let take = |work| self.committer.take(&mut building, work, &mut self.receipts);
+        let taken = works.into_iter().map(take).collect();
         Built { building, taken }
     }
 
@@ -246,7 +247,7 @@ impl Leader {
     /// # Errors
     /// That the batch that it was built on has failed.
     pub fn send(&mut self, Built { building, taken }: Built) -> Result<Sent, String> {
-        let finished = self.committer.finish(building);
+        let finished = self.committer.finish(building, &mut self.receipts);
         let (batch, pending) = finished.ok_or("the batch that it was built on has failed")?;
         Ok(Sent { batch, pending, taken })
     }
@@ -258,7 +259,7 @@ impl Leader {
     pub fn arrive(&mut self, Sent { batch, pending, taken }: Sent) -> Answers {
         if !batch.is_empty() {
             if let Err(error) = self.log.append(batch) {
-                self.committer.failed(&pending);
+                self.committer.failed(&pending, &mut self.receipts);
                 return Err(error.to_string());
             }
             self.committer.durable(pending);
@@ -267,9 +268,10 @@ impl Leader {
         let mut answers = Vec::new();
         for taken in taken {
             answers.push(taken.map(|durable| {
-                self.state.apply(&self.table, &durable);
+                let regional = Regional { ledger: &mut self.ledger, marks: &mut self.marks };
+                self.state.apply(&self.table, &durable, regional);
                 let (first, last, duplicate) = durable.range();
-                let outranked = self.receipts.lock().outranked(&durable, &self.state.losses);
+                let outranked = self.receipts.outranked(&durable, &self.state.losses);
                 WriteReceipt { outranked, ..self.state.receipt(first, last, duplicate) }
             }));
         }
@@ -324,12 +326,13 @@ impl Leader {
     /// Writes a snapshot, and removes the older snapshots and the records that it replaces.
     pub fn snapshot_to_disk(&self) -> SnapshotOutcome {
         let remembered = snapshot::Remembered {
-            receipts: self.receipts.lock().through(self.published.position.lsn),
+            receipts: self.receipts.through(self.published.position.lsn),
             origins: (*self.published.origins).clone(),
             lives: (*self.published.lives).clone(),
-            conflicts: self.ledger.lock().iter().cloned().collect(),
+            conflicts: self.ledger.iter().cloned().collect(),
         };
-        let head = self.published.snapshot_head(self.log.identity(), self.epoch, self.table.len() as u64);
+        let head =
+            littoral_recovery::snapshot_head(&self.published, self.log.identity(), self.epoch, self.table.len() as u64);
         if let Err(error) = snapshot::write(&self.disk, &head, self.table.chunks(4), &remembered) {
             return SnapshotOutcome::NotWritten(error.to_string());
         }

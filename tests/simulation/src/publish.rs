@@ -40,23 +40,23 @@ pub(crate) trait Source {
     /// How far behind the leader it is at most.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
-    /// See [`littoral_model::ports::FeedSource::generation`].
+    /// See `FeedSource::generation`.
     fn generation(&self) -> u64 {
         0
     }
     fn region(&self) -> Region {
         region()
     }
-    /// See [`littoral_model::ports::FeedSource::resume_point`].
+    /// See `FeedSource::resume_point`.
     fn resume_point(&self, _: &SubscriberHello) -> Option<Lsn> {
         None
     }
-    /// See [`littoral_model::ports::FeedSource::lives`].
+    /// See `FeedSource::lives`.
     fn lives(&self) -> RegionLives;
     fn told(&self) -> Watermark {
         Watermark::default()
     }
-    /// See [`littoral_model::ports::FeedSource::belongs`].
+    /// See `FeedSource::belongs`.
     fn belongs(&self) -> Option<Belonging> {
         self.lives().belongs()
     }
@@ -107,7 +107,7 @@ impl Source for Leader {
     fn resume_point(&self, hello: &SubscriberHello) -> Option<Lsn> {
         let own = (self.log.identity().region, self.published.position);
         let ours = (&*self.published.origins, &*self.published.lives);
-        homing::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.marks.lock())
+        homing::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.marks)
     }
 
     fn lives(&self) -> RegionLives {

@@ -188,7 +188,7 @@ impl World {
         self.heal().map_err(|broken| format!("seed {seed}, healed: {broken}"))?;
         Ok(Counts {
             acknowledged: self.acknowledged.iter().map(|all| all.len() as u64).sum(),
-            conflicts: self.leaders.iter().map(|leader| leader.ledger.lock().iter().len() as u64).sum(),
+            conflicts: self.leaders.iter().map(|leader| leader.ledger.iter().len() as u64).sum(),
             rehomed: self.rehomed,
             snapshots: self.snapshots,
             put_backs: self.put_backs,

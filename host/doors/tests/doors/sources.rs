@@ -36,7 +36,7 @@ async fn scores(door: &Door, view: &str, drivers: &[i64]) -> Vec<(Value, String)
 }
 
 fn ago(seconds: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let now = littoral_runtime::clock::wall().0 / 1_000_000_000;
     let mut text = Vec::new();
     littoral_model::event_time::EventTime((now - seconds) * 1_000_000_000).write_rfc3339(&mut text);
     String::from_utf8(text).unwrap()

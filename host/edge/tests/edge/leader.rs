@@ -1,6 +1,7 @@
 //! An in-memory leader.
 
 use bytes::Bytes;
+use littoral_feed::source::FeedSource;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     cluster::Belonging,

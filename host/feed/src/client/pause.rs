@@ -1,39 +1,32 @@
 //! Pauses between attempts to connect.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
-/// Pauses between attempts: doubling, with jitter, so that subscribers do not come back all at once.
+/// Pauses between attempts: doubling, with jitter, so that subscribers do not reconnect all at once.
 #[derive(Clone, Debug)]
 pub struct Pause {
     min: Duration,
     max: Duration,
     next: Duration,
-    random: RandomState,
-    drawn: u64,
 }
 
 impl Pause {
-    /// Pauses that begin with `min` and grow to `max`.
+    /// Returns pauses that start at `min` and grow to `max`.
     #[must_use]
     pub fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max, next: min, random: RandomState::new(), drawn: 0 }
+        Self { min, max, next: min }
     }
 
-    /// Begins with the shortest again.
+    /// Starts over with the shortest pause.
     pub fn reset(&mut self) {
         self.next = self.min;
     }
 
-    /// The next pause: between a half and the whole of what it has grown to.
+    /// Returns the next pause: between half of its current length and all of it.
     pub fn next_pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.max);
-        self.drawn += 1;
-        let share = self.random.hash_one(self.drawn) as u32;
-        pause / 2 + (pause / 2).mul_f64(f64::from(share) / f64::from(u32::MAX))
+        pause / 2 + (pause / 2).mul_f64(fastrand::f64())
     }
 }
 

@@ -4,6 +4,7 @@
 //! the outbox, which is bounded, and in the protocol's session, which decides.
 
 use super::{Shared, activity::OpenStream, snapshot::Blocks};
+use crate::source::{FeedSource, Standing};
 use crate::{
     inbox::{Inbox, InboxError},
     outbox::{Outbox, PushError},
@@ -11,7 +12,7 @@ use crate::{
 use littoral_model::{
     digest::Checkpoint,
     hlc::Hlc,
-    ports::{FeedReadError, FeedSource, RecordBlock, Standing},
+    ports::{FeedReadError, RecordBlock},
     position::{Lsn, Position},
     record::ChainHash,
     region::Region,
@@ -27,7 +28,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::{sync::Notify, time::timeout};
 
@@ -488,8 +489,7 @@ fn not_pushed(error: PushError) -> End {
     }
 }
 
-/// The publisher's clock, for people: staleness is measured without it.
+/// Returns the publisher's clock, for people: staleness is measured without it.
 fn clock() -> Hlc {
-    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    Hlc::new(ms, 0)
+    Hlc::new(littoral_runtime::clock::wall_ms(), 0)
 }

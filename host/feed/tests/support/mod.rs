@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use bytes::Bytes;
+use littoral_feed::source::FeedSource;
 use littoral_feed::{client, server};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},

@@ -15,6 +15,8 @@ use std::{
 
 /// How long a node may take to open its doors: a leader reads its log first, and a debug build is slow.
 const START_MAX: Duration = Duration::from_secs(60);
+/// Lines of output that may wait to be read before the node is ready.
+const LINES_WAITING_MAX: usize = 1_024;
 
 /// How long a node may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(25);
@@ -140,12 +142,12 @@ impl Node {
         let mut process = Guarded::start(plan.command()?, &plan.name, &plan.beside("log"))?;
         let lifeline = process.take_stdin();
         let stdout = process.take_stdout().ok_or(io::ErrorKind::BrokenPipe)?;
-        let (sender, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
         // Continues after the ready line, so that the node never finds a full pipe.
         std::thread::spawn(move || {
             for line in io::BufReader::new(stdout).lines().map_while(Result::ok) {
-                // The receiver is dropped once the node is ready.
-                let _ = sender.send(line);
+                // Once the node is ready, its lines are discarded.
+                let _ = sender.try_send(line);
             }
         });
         let deadline = std::time::Instant::now() + START_MAX;

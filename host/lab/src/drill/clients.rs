@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -148,7 +148,7 @@ impl Load {
             let number = self.next.fetch_add(1, Relaxed);
             let shared = -1 - (number % SHARED_ROWS) as i64;
             // Explicit, so that a retry carries the same event time as the first attempt.
-            let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            let at = littoral_runtime::clock::wall().0 as f64 / 1e9;
             let row = |id: i64| json!({ "key": { "id": id }, "values": { "number": number }, "event_timestamp": at });
             let body = json!({ "rows": [row(number as i64), row(shared)] });
             let key = format!("write-{number}");

@@ -1,4 +1,4 @@
-//! The connection to one other region's leader, as others see it.
+//! The connection to one other region's leader, as the rest of the leader uses it.
 
 use arc_swap::ArcSwapOption;
 use littoral_feed::client::CallClient;
@@ -7,13 +7,16 @@ use parking_lot::Mutex;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{Notify, oneshot};
 
-/// Who waits until all that the region has is asked for.
+/// Requests for a whole snapshot that may wait for the follower at once.
+const ASKS_MAX: usize = 64;
+
+/// Answers a request for a whole snapshot of the region.
 pub(crate) type Ask = oneshot::Sender<Result<(), WriteError>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     calls: ArcSwapOption<CallClient>,
-    /// Told when somebody waits until all that the region has is asked for.
+    /// Notified when a request for a whole snapshot waits.
     pub(crate) asked: Notify,
     asks: Mutex<Vec<Ask>>,
     seen: Mutex<Seen>,
@@ -24,25 +27,32 @@ struct Seen {
     trouble: Option<String>,
     applied: Position,
     head: Position,
-    /// When everything that the other leader had was here last.
+    /// The last time at which everything that the other leader had was here.
     level_at: Option<Instant>,
 }
 
 impl Link {
-    /// All that the region has is to be asked for, behind what was taken of it so far: its follower does that.
+    /// Has the region's follower request a whole snapshot. Rejects the request if too many wait.
     pub(crate) fn ask_for_all(&self) -> oneshot::Receiver<Result<(), WriteError>> {
         let (done, answer) = oneshot::channel();
-        self.asks.lock().push(done);
-        self.asked.notify_one();
+        let mut asks = self.asks.lock();
+        asks.retain(|ask| !ask.is_closed());
+        if asks.len() < ASKS_MAX {
+            asks.push(done);
+            self.asked.notify_one();
+        } else {
+            // A requester that is gone needs no answer.
+            let _ = done.send(Err(WriteError::Overloaded));
+        }
         answer
     }
 
-    /// Who waits for that.
+    /// Removes and returns the requests that wait.
     pub(crate) fn asks(&self) -> Vec<Ask> {
         std::mem::take(&mut self.asks.lock())
     }
 
-    /// The stream is open: calls can be made.
+    /// Makes calls possible: the stream is open.
     pub(crate) fn connected(&self, calls: CallClient) {
         self.calls.store(Some(Arc::new(calls)));
         self.seen.lock().trouble = None;
@@ -53,7 +63,7 @@ impl Link {
         self.seen.lock().trouble = Some(reason);
     }
 
-    /// Everything up to here is in our log and applied.
+    /// Records that everything up to here is in our log and applied.
     pub(crate) fn applied_to(&self, applied: Position) {
         self.seen.lock().applied = applied;
     }
@@ -62,7 +72,7 @@ impl Link {
         self.seen.lock().applied
     }
 
-    /// The other leader had this much when it sent what is applied by now.
+    /// Records the other leader's head when it sent what is now applied.
     pub(crate) fn heard(&self, head: Position) {
         let mut seen = self.seen.lock();
         seen.head = head;
@@ -86,5 +96,22 @@ impl Link {
         let trouble = if connected { String::new() } else { seen.trouble.clone().unwrap_or_else(waiting) };
         let behind_ms = seen.level_at.map(|at| at.elapsed().as_millis() as u64);
         RegionStatus { region, connected, trouble, applied: seen.applied, head: seen.head, behind_ms, taken: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_wait_are_bounded_and_abandoned_ones_make_room() {
+        let link = Link::default();
+        let mut waiting: Vec<_> = (0..ASKS_MAX).map(|_| link.ask_for_all()).collect();
+        let mut rejected = link.ask_for_all();
+        assert_eq!(rejected.try_recv(), Ok(Err(WriteError::Overloaded)));
+        waiting.pop();
+        let mut accepted = link.ask_for_all();
+        assert!(accepted.try_recv().is_err());
+        assert_eq!(link.asks().len(), ASKS_MAX);
     }
 }

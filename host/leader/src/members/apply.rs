@@ -5,7 +5,7 @@
 
 use super::turns::Turn;
 use crate::{proof, shared::Shared};
-use littoral_leader_core::{Published, State, receipts::Known};
+use littoral_leader_core::{Published, State, apply::Regional, receipts::Known};
 use littoral_log::ReadError;
 use littoral_model::{
     hlc::Hlc,
@@ -27,7 +27,7 @@ pub(crate) fn run(shared: &Shared) {
     let mut head = (published.position.lsn, published.chain, published.hlc);
     let as_of = published.known();
     drop(published);
-    let mut state = State::new(as_of, shared.identity, (shared.ledger.clone(), shared.marks.clone()));
+    let mut state = State::new(as_of, shared.identity);
     while let Some(Turn { committed, tasks }) = part.turns.next(head.0) {
         while head.0 < committed {
             let step = apply_block(shared, &mut state, head, committed);
@@ -79,7 +79,8 @@ fn apply_block(
         if matches!(record.payload, Payload::Catalogue(_)) {
             retired.get_or_insert_with(|| state.known.catalogue.clone());
         }
-        let conflicts = state.replay(&shared.table, &record);
+        let regional = Regional { ledger: &mut shared.ledger.lock(), marks: &mut shared.marks.lock() };
+        let conflicts = state.replay(&shared.table, &record, regional);
         metrics::counter!("littoral_leader_conflicts_total").increment(conflicts);
         (lsn, chain, hlc) = (record.lsn, record.chain, hlc.max(record.hlc));
     }

@@ -254,7 +254,8 @@ async fn begin(shared: &Arc<Shared>, part: &Arc<Part>, epoch: Epoch) -> Result<L
         core.lead(epoch, shared.log.bounds().hlc, lives);
         part.begins(epoch, || {
             part.lease.confirm(epoch).map_err(|fenced| WriteError::NotLeader(fenced.to_string()))?;
-            core.begin_now(&*shared.log, shared.draw_life(), shared.now_ms())
+            let append = |batch| shared.log.append(batch).map(drop);
+            core.begin_now(&shared.log.bounds(), shared.draw_life(), shared.now_ms(), append)
         })
     });
     begun.await?.map_err(NotBegun::Append)

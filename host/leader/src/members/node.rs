@@ -8,6 +8,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use littoral_feed::source::{FeedSource, Standing};
 use littoral_lease as lease;
 use littoral_log::snapshot;
 use littoral_model::{
@@ -18,8 +19,8 @@ use littoral_model::{
     lives::RegionLives,
     module::ModuleDigest,
     ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModulePut, ModuleRuntime, Node,
-        RecordBlock, SnapshotSource, Spread, Standing, Tails,
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModulePut, ModuleRuntime, Node, RecordBlock,
+        SnapshotSource, Spread, Tails,
     },
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},

@@ -85,9 +85,7 @@ async fn follow_anybody(shared: &Arc<Shared>, part: &Arc<Part>) -> Reopen {
 
 /// Some time up to `max`, so that members that failed together do not try together.
 fn jitter(max: Duration) -> Duration {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = RandomState::new().hash_one(0) >> 11;
-    max.mul_f64(random as f64 / (1_u64 << 53) as f64)
+    max.mul_f64(fastrand::f64())
 }
 
 /// Runs something as long as this member leads, again and again; always, where there is one member.

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
-    hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -84,7 +83,7 @@ impl Guarded {
     /// Guards a store that was `known` before, if any. Without `memory` its identity is known for this life of the process only.
     #[must_use]
     pub fn new(inner: Arc<dyn LeaseStore>, known: Option<StoreId>, memory: Option<Memory>) -> Self {
-        let fresh = StoreId(RandomState::new().hash_one(std::process::id()));
+        let fresh = StoreId(fastrand::u64(..));
         Self { inner, memory, identity: Mutex::new(Identity::remembered(known)), fresh }
     }
 

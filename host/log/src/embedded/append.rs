@@ -135,10 +135,8 @@ impl Embedded {
         if let Some(segment) = state.segments.last_mut() {
             segment.grew(&header);
         }
-        for lsn in header.first.0..=header.last().0 {
-            // It follows, as was checked above.
-            let _ = state.history.push(header.epoch, Lsn(lsn));
-        }
+        // The batch follows the log, as was checked above.
+        let _ = state.history.extend(header.epoch, header.first, header.last());
         state.bounds.tail = header.last();
         state.bounds.chain = header.chain_after;
         state.bounds.epoch = header.epoch;

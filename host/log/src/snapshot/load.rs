@@ -2,8 +2,7 @@
 
 use super::{
     BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
-    KIND_ORIGINS_V1, KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, Receipt, name, older::OriginsV1,
-    parse_name,
+    KIND_ORIGINS_V1, KIND_OUTRANKED, KIND_RECEIPTS, KIND_ROWS, MAGIC, RECEIVED, name, older::OriginsV1, parse_name,
 };
 use crate::{
     error::OpenError,
@@ -11,7 +10,8 @@ use crate::{
     storage::{File, Storage},
 };
 use littoral_model::{
-    conflict::Conflict, lives::RegionLives, origin::Origins, outranked::Outranked, position::Lsn, row::Row,
+    conflict::Conflict, lives::RegionLives, origin::Origins, outranked::Outranked, position::Lsn, receipt::Receipt,
+    row::Row,
 };
 use littoral_wire::rows;
 use std::sync::Arc;

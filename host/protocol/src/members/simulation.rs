@@ -2,6 +2,12 @@
 //! members may believe that they lead. Messages queue in links that break, and members crash and
 //! lose unsynced records.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test takes its size from the environment and prints"
+)]
+
 mod member;
 mod world;
 

@@ -1,6 +1,6 @@
 //! Why a request went where it went, in few words.
 
-use crate::decision::{health::State, view::View};
+use crate::{health::State, view::View};
 use std::fmt;
 
 /// Why a door was chosen.

@@ -1,7 +1,9 @@
-//! The decision core: where a request goes, and what the router knows of the places that it may go to.
+//! The decisions of a router: where a request goes, and what is known of the doors that it may go to.
 //!
-//! Invariant: nothing here opens a socket or a file, reads a clock or draws a random number. Time, dice and load are
-//! arguments, so the same inputs give the same answer, and a simulation can run years of it in seconds.
+//! Invariant: nothing here does IO, reads a clock, draws a random number or logs; `clippy.toml` enforces it. Time, dice and load are
+//! arguments, so the same inputs give the same answer, and a simulation runs years of it in seconds.
+
+#![warn(clippy::unwrap_used)]
 
 pub mod attempts;
 pub mod budget;
@@ -19,6 +21,7 @@ pub mod reason;
 pub mod select;
 pub mod slow_return;
 pub mod subnets;
+pub mod topology;
 pub mod view;
 
 /// A moment on the router's own monotonic clock: how long after its start.

@@ -1,15 +1,13 @@
 //! A decision laid open: what was known of each region, and what followed from it.
 
 use crate::{
-    decision::{
-        coordinates::Coordinates,
-        health::State,
-        place::{Place, Source},
-        reason::Shown,
-        select::{Ask, Purpose, cost_ms, decide, takes},
-        view::{MemberView, View},
-    },
+    coordinates::Coordinates,
+    health::State,
+    place::{Place, Source},
+    reason::Shown,
+    select::{Ask, Purpose, cost_ms, decide, takes},
     topology::Role,
+    view::{MemberView, View},
 };
 use littoral_model::region::Region;
 use serde::Serialize;
@@ -104,7 +102,7 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usi
     let decision = decide(view, &Ask { limit: usize::MAX, place: place.coordinates, ..*ask }, &in_flight);
     let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
     let from = place.coordinates.map(Coordinates::direction);
-    let weigh = |(index, region): (usize, &crate::decision::view::RegionView)| {
+    let weigh = |(index, region): (usize, &crate::view::RegionView)| {
         let pinned_away = pin.is_some_and(|pin| !pin.contains(&index));
         let takes = !pinned_away && takes(region, ask.purpose);
         let doors = region.doors().filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
@@ -122,7 +120,7 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usi
     };
     let mut regions: Vec<_> = view.regions.iter().enumerate().map(weigh).collect();
     regions.sort_by(|a, b| a.cost_ms.total_cmp(&b.cost_ms));
-    let choice = |candidate: &crate::decision::select::Candidate| {
+    let choice = |candidate: &crate::select::Candidate| {
         let door = &view.members.get(candidate.member)?.door;
         Some(Choice {
             region: door.region,

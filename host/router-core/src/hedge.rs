@@ -1,6 +1,6 @@
 //! Hedging: a read that takes longer than most do is sent to the next place too, and the first answer counts.
 
-use crate::decision::budget;
+use crate::budget;
 use serde::Deserialize;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What a topology must be beyond its types.
 
 use super::{Region, Topology};
-use crate::decision::coordinates::Coordinates;
+use crate::coordinates::Coordinates;
 use std::collections::BTreeSet;
 
 /// The most regions and the most edges of all: a decision looks at every region, and a probe at every edge.

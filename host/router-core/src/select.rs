@@ -1,13 +1,13 @@
 //! The decision: which doors a request may go to, best first, and why.
 
-use crate::decision::{
+use crate::topology::Role;
+use crate::{
     coordinates::{Coordinates, Direction},
     dice::Dice,
     health::State,
     reason::{Kind, Reason},
     view::{RegionView, View},
 };
-use crate::topology::Role;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! whole must not cost a read that another one would answer. Doors that could not be connected to do not count, as nothing was
 //! sent to them.
 
-use crate::decision::member::{Door, MemberId};
+use crate::member::{Door, MemberId};
 use littoral_model::region::Region;
 
 /// The doors that one request has been sent to.
@@ -64,7 +64,7 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::member::Kind;
+    use crate::member::Kind;
 
     fn doors(regions: &[&str]) -> Vec<Door> {
         let door = |(id, region): (usize, &&str)| Door {

@@ -78,7 +78,7 @@ impl<T> Subnets<T> {
 }
 
 /// An IPv4 network that is written as one of IPv6 becomes the IPv4 network.
-pub(crate) fn canonical(network: IpNet) -> IpNet {
+pub fn canonical(network: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
     let address = network.network().to_canonical();
     let bits = network.prefix_len().checked_sub(MAPPED_BITS).filter(|_| network.addr().is_ipv6() && address.is_ipv4());

@@ -1,7 +1,7 @@
 //! What requests say of a door: one that fails too many is ejected for a while, longer each time. A region that is bad as a
 //! whole is left in the same way.
 
-use crate::decision::Moment;
+use crate::Moment;
 use serde::Deserialize;
 use std::time::Duration;
 

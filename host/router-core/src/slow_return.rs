@@ -1,7 +1,7 @@
 //! Slow return: a door that comes back gets its share of requests bit by bit, as its caches are cold and its recovery
 //! is not yet proven.
 
-use crate::decision::Moment;
+use crate::Moment;
 use std::time::Duration;
 
 /// The share that a door begins with.

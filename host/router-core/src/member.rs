@@ -1,6 +1,6 @@
 //! One door that requests may go to, and everything that is known of it.
 
-use crate::decision::{health::Health, latency::Latency, outlier::Outlier, slow_return::SlowReturn};
+use crate::{health::Health, latency::Latency, outlier::Outlier, slow_return::SlowReturn};
 use littoral_model::region::Region;
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc};

@@ -1,6 +1,10 @@
-//! The state at the start: the newest snapshot that is whole, and the log from there on.
+//! Restores a leader's state at its start: from the newest snapshot that is whole, and the log from there on.
+//!
+//! The decisions are those of `littoral-leader-core`; this crate reads the snapshot and the log for them.
 
-use crate::{apply::State, homing::Marks, known::Known, ledger::Ledger, receipts::Receipts};
+#![warn(clippy::unwrap_used)]
+
+use littoral_leader_core::{Known, Ledger, Marks, Published, Receipts, State, apply::Regional};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Part, RowsPart, Section},
@@ -8,10 +12,11 @@ use littoral_log::{
 };
 use littoral_model::{
     hlc::Hlc,
+    identity::Identity,
     lives::RegionLives,
     mutation::{Mutation, active},
     origin::Origins,
-    position::Lsn,
+    position::{Epoch, Lsn},
     record::{Payload, Record},
 };
 use littoral_replica::{Config, Mode, Table};
@@ -25,20 +30,20 @@ use std::{
     },
 };
 
-/// Bytes of log that are read at once.
+/// The number of bytes of the log that are read at once.
 const READ_LEN: usize = 4 << 20;
 
-/// Rows that are made room for at most, whatever a snapshot says.
+/// The number of rows for which memory is reserved at most, whatever a snapshot claims.
 const RESERVE_MAX: u64 = 50_000_000;
 
-/// Who decodes and applies the rows of a snapshot: several threads where there are some.
+/// Decodes and applies the rows of a snapshot, on several threads if it has them.
 pub trait Hands {
-    /// Calls `work` with each part that `next` gives until that gives none, in any order and at the same time if it likes, and
-    /// returns when all is done. `next` is called by this thread.
+    /// Calls `work` with each part that `next` returns until it returns none, in any order and concurrently if possible. Returns when
+    /// all calls have returned. Calls `next` on this thread.
     fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync));
 }
 
-/// The thread that restores does it alone.
+/// Applies all rows on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 
@@ -50,7 +55,7 @@ impl Hands for Alone {
     }
 }
 
-/// How far the state is restored, for whoever waits for it.
+/// How much of the state is restored.
 #[derive(Debug, Default)]
 pub struct Progress {
     rows: AtomicU64,
@@ -79,50 +84,50 @@ impl fmt::Display for Progress {
 /// Why the state cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// A snapshot cannot be used and the log does not reach back far enough to do without it.
+    /// A snapshot cannot be used, and the log does not reach back far enough to replace it.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A record cannot be decoded: it passed its checksums, so another program wrote it.
+    /// A record cannot be decoded, although its checksums are right: another program wrote it.
     #[error("a record after {after} cannot be read: {reason}; it was written by another version of this program")]
     Record {
-        /// The last record that could be.
+        /// The last record that was decoded.
         after: Lsn,
         /// Why.
         reason: String,
     },
-    /// The log does not say what its record hashes to, though it was read a moment ago.
+    /// The log no longer has the hash of a record that it returned a moment ago.
     #[error("the hash of record {lsn} is not in the log any more; start again")]
     NoChain {
         /// The record.
         lsn: Lsn,
     },
-    /// The log ends before what a snapshot stands for: acknowledged records are gone.
+    /// The log ends before the position of a snapshot: acknowledged records are missing.
     #[error(
-        "the log ends with record {tail}, but the snapshot in {directory} stands for record {as_of}: log files are missing; \
-         restore them, or move the data directory away to begin an empty log"
+        "the log ends with record {tail}, but the snapshot in {directory} is as of record {as_of}: log files are missing; \
+         restore them, or move the data directory away to start an empty log"
     )]
     LogTooShort {
-        /// Where the log ends.
+        /// The last record of the log.
         tail: Lsn,
-        /// What the snapshot stands for.
+        /// The position of the snapshot.
         as_of: Lsn,
         /// The data directory.
         directory: String,
     },
-    /// No snapshot is whole and the log was trimmed.
+    /// No snapshot is whole, and the log was trimmed.
     #[error(
-        "the log in {directory} begins with record {oldest} and no whole snapshot reaches to the one before it ({last}); restore \
-         the data directory from a backup, or move it away to begin an empty log"
+        "the log in {directory} starts with record {oldest}, and no whole snapshot reaches to the record before it ({last}); restore \
+         the data directory from a backup, or move it away to start an empty log"
     )]
     NoSnapshot {
         /// The log's oldest record.
         oldest: Lsn,
         /// The data directory.
         directory: String,
-        /// What became of the newest snapshot.
+        /// Why the newest snapshot cannot be used.
         last: String,
     },
 }
@@ -132,29 +137,30 @@ pub enum RecoverError {
 pub struct Recovered {
     /// The rows.
     pub table: Arc<Table>,
-    /// What is known besides.
+    /// The catalogue, the origins and the lives.
     pub known: Known,
     /// Conflicts between regions.
-    pub ledger: Arc<Mutex<Ledger>>,
-    /// Where other regions' records stand in what was read of the log.
-    pub marks: Arc<Mutex<Marks>>,
+    pub ledger: Ledger,
+    /// The positions of other regions' records in the part of the log that was read.
+    pub marks: Marks,
     /// Idempotency keys.
     pub receipts: Receipts,
     /// The last record that is applied.
     pub applied: Lsn,
     /// The newest clock reading.
     pub hlc: Hlc,
-    /// The snapshot that was used; [`Lsn::NONE`] when none was.
+    /// The position of the snapshot that was used; [`Lsn::NONE`] if none was.
     pub snapshot_lsn: Lsn,
-    /// How many records were read from the log.
+    /// The number of records that were read from the log.
     pub replayed: u64,
-    /// Newer snapshots that could not be used.
+    /// Why newer snapshots could not be used.
     pub damaged: Vec<OpenError>,
 }
 
-/// Restores the state as of `through`, or of a snapshot that is newer, into a table that is laid out as `config` says.
-/// `empty` makes an empty set of idempotency keys and an empty ledger of conflicts; `hands` apply the rows of a snapshot, and
-/// `progress` says how far that is.
+/// Restores the state as of `through`, or as of a newer snapshot, into a table with the layout `config`.
+///
+/// `empty` creates an empty set of idempotency keys and an empty ledger of conflicts. `hands` apply the rows of a snapshot, and
+/// `progress` counts them.
 ///
 /// # Errors
 /// [`RecoverError`]
@@ -197,8 +203,8 @@ pub fn recover(
     let mut recovered = Recovered {
         table: Arc::new(Table::new(config)),
         known: Known::default(),
-        ledger: Arc::new(Mutex::new(ledger)),
-        marks: Arc::default(),
+        ledger,
+        marks: Marks::default(),
         receipts,
         applied: Lsn::NONE,
         hlc: Hlc(0),
@@ -225,7 +231,7 @@ fn load(
         return Err(OpenError::Damaged {
             file: format!("the snapshot as of record {lsn}"),
             offset: 0,
-            reason: "it is of another log".to_owned(),
+            reason: "it belongs to another log".to_owned(),
             remedy: "remove it, or restore the data directory whole",
         });
     }
@@ -235,7 +241,7 @@ fn load(
     let (mut origins, mut lives) = (Origins::default(), RegionLives::default());
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
-    // Parts are applied in any order: of two rows of one key the newer one stays, whichever comes first.
+    // Parts are applied in any order: of two rows of one key the newer one is kept.
     let failed: Mutex<Option<OpenError>> = Mutex::default();
     let fail = |error| {
         failed.lock().get_or_insert(error);
@@ -262,7 +268,7 @@ fn load(
                             receipts.set_outranked(receipt.last, receipt.outranked);
                         }
                     }
-                    // They come as parts.
+                    // Rows come as parts.
                     Section::Rows(_) => {}
                 },
                 Ok(None) => return None,
@@ -274,7 +280,7 @@ fn load(
         Ok(rows) => {
             progress.rows.fetch_add(rows.len() as u64, Relaxed);
             for row in rows {
-                // A view that was made after `as_of` is in the log, and so are its rows.
+                // The log has every view that was created after `as_of`, and its rows.
                 let merge = merges.get(&row.header().view).copied().unwrap_or_default();
                 table.apply(row, merge, Mode::InsertAll);
             }
@@ -287,8 +293,7 @@ fn load(
     }
     reader.check_end(progress.rows.load(Relaxed))?;
     let known = Known { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
-    let ledger = Arc::new(Mutex::new(ledger));
-    let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Arc::default());
+    let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Marks::default());
     let applied = lsn;
     Ok(Recovered { table, known, ledger, marks, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
 }
@@ -301,8 +306,7 @@ fn replay(
 ) -> Result<(), RecoverError> {
     progress.records_in_all.store(through.0.saturating_sub(after.0), Relaxed);
     let as_of = recovered.known.clone();
-    let beside = (recovered.ledger.clone(), recovered.marks.clone());
-    let mut state = State::new(as_of, log.identity(), beside);
+    let mut state = State::new(as_of, log.identity());
     let mut last = after;
     while last < through {
         let block = littoral_log::through(log.read(last.next(), READ_LEN)?, through);
@@ -319,7 +323,8 @@ fn replay(
                 recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
                 recovered.receipts.set_outranked(*last, state.losses.of(*first, *last));
             }
-            state.replay(&recovered.table, &record);
+            let regional = Regional { ledger: &mut recovered.ledger, marks: &mut recovered.marks };
+            state.replay(&recovered.table, &record, regional);
             last = record.lsn;
             recovered.replayed += 1;
             progress.records.store(recovered.replayed, Relaxed);
@@ -328,4 +333,19 @@ fn replay(
     recovered.applied = last;
     recovered.known = state.known;
     Ok(())
+}
+
+/// Returns the head of a snapshot as of what is published. The snapshot's rows are read afterwards: they may be newer, never older.
+#[must_use]
+pub fn snapshot_head(published: &Published, identity: Identity, epoch: Epoch, rows_estimate: u64) -> Head {
+    Head {
+        region: identity.region,
+        incarnation: identity.incarnation,
+        epoch,
+        as_of: published.position.lsn,
+        chain: published.chain,
+        hlc: published.hlc,
+        catalogue: published.catalogue.clone(),
+        rows_estimate,
+    }
 }

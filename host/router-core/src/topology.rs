@@ -5,7 +5,7 @@ mod check;
 
 pub use check::Misfit;
 
-use crate::decision::coordinates::Coordinates;
+use crate::coordinates::Coordinates;
 use littoral_model::region::Region as RegionName;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, net::IpAddr};

@@ -1,12 +1,10 @@
 //! What decisions are made by: everything that is known, as of one moment, laid out so that a decision is quick.
 
 use crate::{
-    decision::{
-        coordinates::{Coordinates, Direction},
-        health::State,
-        member::Door,
-        select::Purpose,
-    },
+    coordinates::{Coordinates, Direction},
+    health::State,
+    member::Door,
+    select::Purpose,
     topology::{Region, Role, Topology},
 };
 use littoral_model::region::Region as RegionName;

@@ -1,6 +1,6 @@
 //! Where a client is: what it says, else what its address says, else where it is assumed to be.
 
-use crate::decision::{coordinates::Coordinates, subnets::Subnets};
+use crate::{coordinates::Coordinates, subnets::Subnets};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, path::PathBuf};

@@ -1,15 +1,13 @@
 //! Every door, and what is known of it: probes and requests go in, a view for decisions comes out.
 
 use crate::{
-    decision::{
-        Moment,
-        health::{self, Finding, State},
-        member::{Door, Kind, Member, MemberId},
-        outlier::{self, Outcome, Outlier},
-        slow_return,
-        view::{MemberView, RegionView, View},
-    },
+    Moment,
+    health::{self, Finding, State},
+    member::{Door, Kind, Member, MemberId},
+    outlier::{self, Outcome, Outlier},
+    slow_return,
     topology::{Role, Topology},
+    view::{MemberView, RegionView, View},
 };
 use littoral_model::region::Region;
 use std::{collections::HashMap, sync::Arc, time::Duration};
