@@ -52,7 +52,7 @@ pub(crate) async fn with_waiting(shared: &Arc<Shared>, request: &ReadRequest) ->
 }
 
 async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came) -> Result<ReadAnswer, Unjoined> {
-    let demand = &request.demand;
+    let on_unmet = request.demand.on_unmet;
     loop {
         // Before the point: it has then everything that the leader had after the read had come.
         let has_all_since = shared.is_fresh_since(came.at);
@@ -60,11 +60,11 @@ async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came)
         let point = replica.point.load_full();
         let staleness = shared.staleness();
         let configured = shared.configured.load_full();
-        let Some(unmet) = demand::unmet(demand, &point, staleness) else {
+        let Some(unmet) = demand::unmet(&request.demand, &point, staleness) else {
             return filled(shared, &replica, &point, staleness, request, None).await;
         };
         let stale = async || filled(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
-        match (&unmet, demand.on_unmet) {
+        match (&unmet, on_unmet) {
             (Unmet::Leader, OnUnmet::ServeStale) => {
                 return match at_leader(shared, request).await {
                     Ok(answer) => Ok(answer),
@@ -92,9 +92,9 @@ async fn of_one_replica(shared: &Arc<Shared>, request: &ReadRequest, came: Came)
             (_, OnUnmet::ServeStale) => return stale().await,
             (Unmet::Lost { .. }, _) => return Err(unmet.error().into()),
             (_, OnUnmet::Fail) => return Err(unmet.error().into()),
-            (_, OnUnmet::Wait) => match unmet.never(&configured).filter(|_| has_all_since) {
+            (_, OnUnmet::Wait) => match demand::never(&unmet, &point, &configured).filter(|_| has_all_since) {
                 Some(never) => return Err(never.into()),
-                None => wait(shared, request, &unmet, came).await?,
+                None => wait(shared, request, &unmet, &point, came).await?,
             },
         }
     }
@@ -109,11 +109,17 @@ struct Came {
 }
 
 /// Waits until another look is worth it.
-async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came) -> Result<(), ReadError> {
-    let Some(mut place) = place(shared, unmet)? else { return Err(unmet.error()) };
+async fn wait(
+    shared: &Shared,
+    request: &ReadRequest,
+    unmet: &Unmet,
+    point: &Point,
+    came: Came,
+) -> Result<(), ReadError> {
+    let Some(mut place) = place(shared, unmet, point)? else { return Err(unmet.error()) };
     // What decides that a position of the log which is followed never comes.
     let max = shared.config.waiting_reads_max;
-    let never = unmet.never(&shared.configured.load());
+    let never = demand::never(unmet, point, &shared.configured.load());
     let mut decided = match &never {
         Some(_) => shared.fresh.wait_for(came.at.as_nanos() as u64, max),
         None => None,
@@ -147,7 +153,7 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, came: Came)
 }
 
 /// A place to wait at until another look is worth it; `None` when waiting cannot help.
-fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
+fn place<'a>(shared: &'a Shared, unmet: &Unmet, point: &Point) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
     let place = match unmet {
         Unmet::Leader | Unmet::Quorum | Unmet::Lost { .. } => return Ok(None),
@@ -155,7 +161,9 @@ fn place<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, Re
             let target = shared.now().saturating_sub(*staleness_max);
             shared.fresh.wait_for(target.as_nanos() as u64, max)
         }
-        Unmet::Behind { .. } => shared.applied.wait_for(unmet.look_at().map_or(u64::MAX, |lsn| lsn.0), max),
+        Unmet::Behind { .. } => {
+            shared.applied.wait_for(demand::look_at(unmet, point).map_or(u64::MAX, |lsn| lsn.0), max)
+        }
     };
     match place {
         Some(place) => Ok(Some(place)),

@@ -142,7 +142,16 @@ impl Durable {
     }
 }
 
-/// What gives writes their place in the log. It is for one caller at a time.
+/// The log that records are appended to.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// Its region.
+    pub region: Region,
+    /// The epoch that records are given.
+    pub epoch: Epoch,
+}
+
+/// Gives writes their place in the log. It is for one caller at a time.
 #[derive(Debug)]
 pub struct Committer {
     pub(crate) region: Region,
@@ -206,7 +215,7 @@ impl Committer {
     /// A committer that goes on after what was recovered.
     #[must_use]
     pub fn new(
-        (region, epoch): (Region, Epoch),
+        Owner { region, epoch }: Owner,
         limits: Limits,
         clock: HlcClock,
         known: Known,

@@ -1,9 +1,9 @@
 //! Where this leader's log belongs, carried out: what other regions answer is judged in [`littoral_leader_core::belonging`], and
 //! written down here.
 
-use crate::shared::{Shared, Submission, Work};
+use crate::shared::{Job, Shared, Submission};
 use littoral_leader_core::{
-    Known, Work as LogWork,
+    Known, Work,
     belonging::{Belongs, Greeting, Refused},
 };
 use littoral_model::{
@@ -24,13 +24,13 @@ const KNOWS_CLUSTERS: u16 = 4;
 
 /// See [`Belongs`].
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Ownership {
     belongs: Mutex<Belongs>,
     /// Everything is here, and that stays so: every read and write asks.
     settled: AtomicBool,
 }
 
-impl Standing {
+impl Ownership {
     pub(crate) fn new(belongs: Belongs) -> Self {
         Self { belongs: Mutex::new(belongs), settled: AtomicBool::new(false) }
     }
@@ -62,10 +62,8 @@ impl Standing {
         if self.settled.load(Relaxed) {
             return Ok(());
         }
-        if let Some(part) = &shared.members
-            && !part.leads_surely()
-        {
-            // Other regions answer who leads.
+        if !shared.leads() {
+            // Other regions answer the leader only.
             return Ok(());
         }
         self.belongs.lock().has_all(written(shared))?;
@@ -109,7 +107,7 @@ impl Standing {
         let next = self.belongs.lock().to_write(written(shared));
         let Some(belongs) = next else { return };
         let (reply, answer) = oneshot::channel();
-        let pushed = shared.queue.push(Submission { work: Work::Log(LogWork::Belong(belongs)), reply }, 0);
+        let pushed = shared.queue.push(Submission { job: Job::Append(Work::Belong(belongs)), reply }, 0);
         let done = match pushed {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(WriteError::LeaderUnavailable("it is stopping".to_owned()))),
             Err(_) => Err(WriteError::Overloaded),

@@ -1,19 +1,19 @@
 //! What doors and the feed see of a leader.
 
 use crate::{
-    members::{self, Whither},
     observe,
     proof::Task,
     put_back,
-    queue::Refused,
+    queue::PushError,
     read, read_quorum,
-    shared::{Shared, Submission, Work},
+    shared::{Job, Shared, Submission},
     spread,
+    write_target::{self, WriteTarget},
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
 use littoral_leader_core::{
-    Work as LogWork, homing, ingest,
+    Work, homing, ingest,
     receipts::{bytes_hash, content_hash},
 };
 use littoral_log::{Identity, ReadError as LogReadError};
@@ -26,7 +26,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleRelease},
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
-        SnapshotSource, Spread, Standing, Tails,
+        SnapshotSource, Spread, Standing,
     },
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -85,25 +85,24 @@ impl Handle {
         &self.shared
     }
 
-    /// Who leads, when that is another member.
+    /// Returns the leader, when that is another node.
     async fn elsewhere(&self) -> Result<Option<CallClient>, WriteError> {
-        let Some(part) = &self.shared.members else { return Ok(None) };
-        Ok(match part.whither().await? {
-            Whither::Here => None,
-            Whither::To(leader) => Some(leader),
+        Ok(match write_target::find(&*self.shared.replication).await? {
+            WriteTarget::Here => None,
+            WriteTarget::Leader(leader) => Some(leader),
         })
     }
 
-    pub(crate) async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
-        if matches!(work, Work::Log(LogWork::Write { .. } | LogWork::Change(_) | LogWork::Merge { .. })) {
-            self.shared.standing.may_write(&self.shared).map_err(WriteError::NotLeader)?;
+    pub(crate) async fn submit(&self, job: Job, bytes: usize) -> Result<WriteReceipt, WriteError> {
+        if matches!(job, Job::Append(Work::Write { .. } | Work::Change(_) | Work::Merge { .. })) {
+            self.shared.ownership.may_write(&self.shared).map_err(WriteError::NotLeader)?;
         }
         let (reply, answer) = oneshot::channel();
-        self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
+        self.shared.queue.push(Submission { job, reply }, bytes).map_err(|error| {
             metrics::counter!("littoral_leader_writes_refused_total").increment(1);
-            match refused {
-                Refused::Full => WriteError::Overloaded,
-                Refused::Closed => WriteError::NotLeader("it is stopping".to_owned()),
+            match error {
+                PushError::Full => WriteError::Overloaded,
+                PushError::Closed => WriteError::NotLeader("it is stopping".to_owned()),
             }
         })?;
         let gone = "the leader stopped before it answered";
@@ -127,8 +126,8 @@ impl Handle {
         shared.check_concern(concern)?;
         let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
-        let work = LogWork::Write { request, content, generation: catalogue.generation };
-        let receipt = self.submit(Work::Log(work), bytes).await?;
+        let work = Work::Write { request, content, generation: catalogue.generation };
+        let receipt = self.submit(Job::Append(work), bytes).await?;
         self.reach(receipt, concern, wait).await
     }
 
@@ -215,7 +214,7 @@ impl Handle {
             Ok(Err(error)) => return Err(WriteError::NotDurable(error.to_string())),
             Err(error) => return Err(WriteError::NotDurable(error.to_string())),
         }
-        let receipt = self.submit(Work::Log(LogWork::Change(change)), 4_096).await?;
+        let receipt = self.submit(Job::Append(Work::Change(change)), 4_096).await?;
         drop(held);
         Ok(ModulePut { digest, manifest, receipt })
     }
@@ -271,11 +270,11 @@ impl FeatureWriter for Handle {
                         module.name
                     )));
                 }
-                let receipt = self.submit(Work::Log(LogWork::Change(change)), 4_096).await;
+                let receipt = self.submit(Job::Append(Work::Change(change)), 4_096).await;
                 drop(held);
                 return receipt;
             }
-            self.submit(Work::Log(LogWork::Change(change)), 4_096).await
+            self.submit(Job::Append(Work::Change(change)), 4_096).await
         })
     }
 
@@ -302,10 +301,6 @@ impl Node for Handle {
         Some(self.shared.ledger.lock().iter().cloned().collect())
     }
 
-    fn tails(&self) -> Option<Arc<dyn Tails>> {
-        self.shared.members.as_ref().map(|_| Arc::new(members::KeptTails(self.shared.clone())) as Arc<dyn Tails>)
-    }
-
     fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
         Box::pin(spread::wait(&self.shared, put, wait_max))
     }
@@ -325,18 +320,11 @@ impl FeedSource for Handle {
     }
 
     fn acknowledged(&self) -> Position {
-        let head = self.shared.published.load().position;
-        match &self.shared.members {
-            None => head,
-            Some(_) => Position { lsn: self.shared.log.bounds().tail.max(head.lsn), ..head },
-        }
+        self.shared.acknowledged()
     }
 
     fn standing(&self) -> Standing {
-        match &self.shared.members {
-            Some(part) if !part.leads_surely() => Standing::Follower,
-            _ => Standing::Leader,
-        }
+        if self.shared.leads() { Standing::Leader } else { Standing::Follower }
     }
 
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
@@ -348,7 +336,7 @@ impl FeedSource for Handle {
             piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
             let TailPiece { name, records, .. } = piece;
             let (content, bytes) = (bytes_hash(&records), records.len());
-            self.submit(Work::Log(LogWork::Merge { records, piece: name, content }), bytes).await
+            self.submit(Job::Append(Work::Merge { records, piece: name, content }), bytes).await
         })
     }
 
@@ -391,7 +379,7 @@ impl FeedSource for Handle {
         Ok(SnapshotSource {
             as_of: published.position,
             chain: published.chain,
-            watermark: published.told.clone(),
+            watermark: published.portable_watermark.clone(),
             lives: RegionLives::clone(&published.lives),
             mixed: published.origins.is_mixed(),
             catalogue: published.catalogue.clone(),
@@ -406,7 +394,7 @@ impl FeedSource for Handle {
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
         Box::pin(async move {
-            let taken = self.submit(Work::Prove(Task::Checkpoint), 0).await;
+            let taken = self.submit(Job::Task(Task::Checkpoint), 0).await;
             taken.map(|receipt| receipt.position.lsn).map_err(|error| ReadError::LeaderUnavailable(error.to_string()))
         })
     }
@@ -430,13 +418,11 @@ impl FeedSource for Handle {
     }
 
     fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        self.shared.standing.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
-        match &self.shared.members {
-            Some(part) if !part.leads_surely() => {
-                Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()))
-            }
-            _ => Ok(read_quorum::held(&self.shared, reads)),
+        self.shared.ownership.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
+        if !self.shared.leads() {
+            return Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()));
         }
+        Ok(read_quorum::held(&self.shared, reads))
     }
 
     fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
@@ -455,7 +441,7 @@ impl FeedSource for Handle {
     }
 
     fn belongs(&self) -> Option<Belonging> {
-        self.shared.standing.now(&self.shared)
+        self.shared.ownership.now(&self.shared)
     }
 
     /// Another one when where the log belongs has changed: who follows is greeted anew and told.
@@ -476,7 +462,7 @@ impl FeedSource for Handle {
     }
 
     fn watermark(&self) -> Watermark {
-        self.shared.told()
+        self.shared.watermark()
     }
 
     fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {

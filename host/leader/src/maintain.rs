@@ -2,9 +2,9 @@
 
 use crate::{
     proof,
-    shared::{Shared, Work},
+    shared::{Job, Shared},
 };
-use littoral_leader_core::Work as LogWork;
+use littoral_leader_core::Work;
 use littoral_log::{
     Retention,
     snapshot::{self, Remembered},
@@ -122,7 +122,7 @@ fn begin_life(shared: &Shared) {
     if shared.core.lock().is_unbegun() {
         let life = shared.draw_life();
         // Refused by a disk that is still full, it is tried again.
-        let _ = proof::submit(shared, Work::Log(LogWork::Begin { life, put_back: false }));
+        let _ = proof::submit(shared, Job::Append(Work::Begin { life, put_back: false }));
     }
 }
 
@@ -225,7 +225,7 @@ fn collect_tombstones(shared: &Shared) {
     let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
     if shared.table.tombstones_before(before) > 0 {
         // A leader that is stopping, or whose disk refuses writes, does it another time.
-        let _ = proof::submit(shared, Work::Log(LogWork::Collect(before)));
+        let _ = proof::submit(shared, Job::Append(Work::Collect(before)));
     }
 }
 

@@ -7,7 +7,7 @@
 //! edges that hold that stay as they are, but the leader could only mend them with rows that it cannot trust. It writes no
 //! snapshot any more either: a restart restores the rows from the last one and the log.
 
-use crate::shared::{Shared, Submission, Work};
+use crate::shared::{Job, Shared, Submission};
 use littoral_leader_core::vouching;
 use littoral_model::{
     catalogue::Catalogue,
@@ -108,7 +108,7 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
 /// Takes a checkpoint. Called by the upkeep thread.
 pub(crate) fn take_checkpoint(shared: &Shared) {
     // A leader that is stopping, or has too much to do, takes the next one.
-    let _ = submit(shared, Work::Prove(Task::Checkpoint));
+    let _ = submit(shared, Job::Task(Task::Checkpoint));
 }
 
 /// The scrub thread: checks the rows again and again, until `stop`, at the pace that the table allows.
@@ -129,7 +129,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool) {
 
 fn scrub(shared: &Shared, stop: &AtomicBool) {
     let slot = Slot::default();
-    let begun = submit(shared, Work::Prove(Task::BeginScrub(slot.clone())));
+    let begun = submit(shared, Job::Task(Task::BeginScrub(slot.clone())));
     let Some(mut scrub) = slot.lock().take() else { return };
     if begun.is_err() {
         return;
@@ -145,15 +145,15 @@ fn scrub(shared: &Shared, stop: &AtomicBool) {
         }
     }
     *slot.lock() = Some(scrub);
-    if submit(shared, Work::Prove(Task::FinishScrub(slot))).is_ok() {
+    if submit(shared, Job::Task(Task::FinishScrub(slot))).is_ok() {
         metrics::histogram!("littoral_leader_scrub_seconds").record(started.elapsed().as_secs_f64());
     }
 }
 
 /// Asks for something and waits until it is done, without a runtime.
-pub(crate) fn submit(shared: &Shared, work: Work) -> Result<WriteReceipt, WriteError> {
+pub(crate) fn submit(shared: &Shared, job: Job) -> Result<WriteReceipt, WriteError> {
     let (reply, mut answer) = oneshot::channel();
-    shared.queue.push(Submission { work, reply }, 0).map_err(|_| WriteError::Overloaded)?;
+    shared.queue.push(Submission { job, reply }, 0).map_err(|_| WriteError::Overloaded)?;
     let deadline = Instant::now() + TURN_WAIT_MAX;
     loop {
         match answer.try_recv() {

@@ -1,8 +1,11 @@
 //! When this region's log was put back to an older copy: another life of it begins, and what it has lost is asked for.
 //! See `host/decisions/0013-lives-of-a-log.md`.
 
-use crate::shared::{Shared, Submission, Work};
-use littoral_leader_core::Work as LogWork;
+use crate::{
+    replication::Writers,
+    shared::{Job, Shared, Submission},
+};
+use littoral_leader_core::Work;
 use littoral_model::{region::Region, write::WriteError};
 use std::time::{Duration, Instant};
 use tokio::{sync::oneshot, time::timeout};
@@ -16,7 +19,7 @@ const ASKED_WITHIN: Duration = Duration::from_secs(10);
 /// A subscriber has shown what this log must have and does not: another life of it begins. Not with members, of whom another
 /// leads then.
 pub(crate) fn begin_anew(shared: &Shared) {
-    if shared.members.is_some() {
+    if shared.writers != Writers::ThisNode {
         return;
     }
     {
@@ -36,7 +39,7 @@ pub(crate) fn begin_anew(shared: &Shared) {
     metrics::counter!("littoral_leader_put_back_total").increment(1);
     // Whoever has shown it comes again, and shows it again when this could not be written.
     let (reply, _) = oneshot::channel();
-    let _ = shared.queue.push(Submission { work: Work::Log(LogWork::Begin { life, put_back: true }), reply }, 0);
+    let _ = shared.queue.push(Submission { job: Job::Append(Work::Begin { life, put_back: true }), reply }, 0);
 }
 
 /// Another region's leader holds records that this log has lost. From now on nothing counts as taken from that region, durably: so

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// Why something cannot wait here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum PushError {
     /// Too much waits already.
     Full,
     /// The leader is stopping.
@@ -46,14 +46,14 @@ impl<T> Queue<T> {
     }
 
     /// Takes in `item` of `bytes` bytes. One that is larger than the whole bound is taken when nothing waits.
-    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), Refused> {
+    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), PushError> {
         let mut state = self.state.lock();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(PushError::Closed);
         }
         let full = state.waiting.len() >= self.items_max || state.bytes.saturating_add(bytes) > self.bytes_max;
         if full && !state.waiting.is_empty() {
-            return Err(Refused::Full);
+            return Err(PushError::Full);
         }
         state.bytes += bytes;
         state.waiting.push_back((item, bytes));
@@ -121,16 +121,16 @@ mod tests {
     fn both_bounds_hold_and_one_large_item_passes_alone() {
         let queue = Queue::new(2, 10);
         queue.push(1, 100).unwrap();
-        assert_eq!(queue.push(2, 1), Err(Refused::Full));
+        assert_eq!(queue.push(2, 1), Err(PushError::Full));
         let mut taken = Vec::new();
         assert_eq!(queue.next(&mut taken, 5), Came::Items(100));
         queue.push(2, 4).unwrap();
         queue.push(3, 4).unwrap();
-        assert_eq!(queue.push(4, 1), Err(Refused::Full));
+        assert_eq!(queue.push(4, 1), Err(PushError::Full));
         assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
         assert_eq!(taken, [1, 2]);
         queue.close();
-        assert_eq!(queue.push(5, 1), Err(Refused::Closed));
+        assert_eq!(queue.push(5, 1), Err(PushError::Closed));
         assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
         assert_eq!(queue.next(&mut taken, 4), Came::End);
         assert_eq!(taken, [1, 2, 3]);

@@ -1,6 +1,6 @@
 //! Calls from an edge to its leader: many at once over one stream, answered in any order, matched by their number.
 
-use crate::members::ask::{Ask, NotTold, Told};
+use crate::members::ask::{self, Ask, Rejection};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -139,7 +139,7 @@ pub enum Answer {
     /// Of [`Call::Bucket`].
     Bucket(Result<BucketRead, ReadError>),
     /// Of [`Call::Member`].
-    Member(Result<Told, NotTold>),
+    Member(Result<ask::Reply, Rejection>),
     /// Of [`Call::Quorum`].
     Quorum(Result<QuorumRead, ReadError>),
 }

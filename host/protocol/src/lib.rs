@@ -3,6 +3,7 @@
 //! Invariant: nothing here opens a socket, reads a clock or draws a random number, so that a simulation can drive it.
 
 pub mod call;
+pub mod demand;
 pub mod fill;
 pub mod frame;
 pub mod kinship;

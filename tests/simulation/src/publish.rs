@@ -87,7 +87,7 @@ impl Source for Leader {
         Ok(SnapshotSource {
             as_of: self.published.position,
             chain: self.published.chain,
-            watermark: self.published.told.clone(),
+            watermark: self.published.portable_watermark.clone(),
             lives: RegionLives::clone(&self.published.lives),
             mixed: self.published.origins.is_mixed(),
             catalogue: self.published.catalogue.clone(),
@@ -115,7 +115,7 @@ impl Source for Leader {
     }
 
     fn told(&self) -> Watermark {
-        self.published.told.clone()
+        self.published.portable_watermark.clone()
     }
 
     fn belongs(&self) -> Option<Belonging> {

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     config::OtherRegion,
-    shared::{Shared, Submission, Work},
+    shared::{Job, Shared, Submission},
 };
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
-    Import, Work as LogWork,
+    Import, Work,
     belonging::Refused,
     exchange::{Done, Fault, Step, Taking},
     gives_catalogue,
@@ -152,7 +152,7 @@ impl Driver {
         let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
         if let Some(hello) = hello {
             self.target = Some(hello.head);
-            self.shared.standing.greeted(&self.shared, &hello).await?;
+            self.shared.ownership.greeted(&self.shared, &hello).await?;
         }
         if greets && let Some(link) = self.shared.exchange.link(self.region) {
             tracing::info!(region = %self.region, from = %taking.position(), "taking another region's records");
@@ -189,7 +189,7 @@ impl Driver {
         let applied = self.shared.exchange.link(self.region).map(Link::applied).unwrap_or_default();
         let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
         if self.target.take_if(|target| is_level(target)).is_some() {
-            self.shared.standing.levelled(&self.shared, self.region).await;
+            self.shared.ownership.levelled(&self.shared, self.region).await;
         }
     }
 
@@ -218,10 +218,10 @@ impl Driver {
         let bytes = import.records.len();
         loop {
             let (reply, answer) = oneshot::channel();
-            let work = Work::Log(LogWork::Import(import.clone()));
-            match self.shared.queue.push(Submission { work, reply }, bytes) {
-                Err(crate::queue::Refused::Full) => sleep(ROOM_WAIT).await,
-                Err(crate::queue::Refused::Closed) => {
+            let job = Job::Append(Work::Import(import.clone()));
+            match self.shared.queue.push(Submission { job, reply }, bytes) {
+                Err(crate::queue::PushError::Full) => sleep(ROOM_WAIT).await,
+                Err(crate::queue::PushError::Closed) => {
                     return Err(WriteError::NotLeader("it is stopping".to_owned()));
                 }
                 Ok(()) => {

@@ -95,7 +95,7 @@ pub enum Way {
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Told {
+pub enum Reply {
     /// To [`Ask::Prepare`]: promised, durably.
     Promised(Log),
     /// To [`Ask::Join`].
@@ -133,7 +133,7 @@ pub enum Told {
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum NotTold {
+pub enum Rejection {
     /// A newer epoch was promised: who asked leads no more.
     #[error("epoch {asked} is over: epoch {promised} was promised")]
     Over {
@@ -174,10 +174,10 @@ pub enum NotTold {
 }
 
 /// Answers other members.
-pub trait Door: Send + Sync + std::fmt::Debug + 'static {
+pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
     /// Answers what a member asks. Fetches wait for records as long as they say.
     ///
     /// # Errors
-    /// [`NotTold`].
-    fn ask(&self, ask: Ask) -> littoral_model::ports::BoxFuture<'_, Result<Told, NotTold>>;
+    /// [`Rejection`].
+    fn ask(&self, ask: Ask) -> littoral_model::ports::BoxFuture<'_, Result<Reply, Rejection>>;
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
+#[path = "../../leader/tests/support/mod.rs"]
 mod support;
 
 use bytes::Bytes;

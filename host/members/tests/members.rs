@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
+#[path = "../../leader/tests/support/mod.rs"]
 mod support;
 
 use littoral_drill::Link;
 use littoral_feed::server;
-use littoral_leader::{Config, Ground, Member, Membership, Seat};
+use littoral_leader::{Config, Ground, Seat};
 use littoral_lease::{Timing, clock, store::open};
 use littoral_log::storage::Memory;
+use littoral_members::{Election, Member};
 use littoral_model::{
     catalogue::CatalogueChange,
     event_time::EventTime,
@@ -78,7 +80,7 @@ impl Members {
         let timing = Timing::AGGRESSIVE;
         let memory = Some(self.lease.path().join(format!("known-to-{}", NAMES[at])));
         let store = open::open(&address, &timing, clock::system(), Default::default(), memory).unwrap();
-        let membership = Membership { store, timing, clock: clock::system() };
+        let membership = Election { store, timing, clock: clock::system() };
         let one = &mut self.all[at];
         let ground = Ground {
             storage: Arc::new(one.disk.clone()),
