@@ -153,7 +153,8 @@ fn take(shared: &Shared, core: &mut Committer, next: &mut Next, Submission { job
         Job::Append(work) => work,
         Job::Task(task) => return next.pending.tasks.push((task, reply)),
     };
-    if waits_for_commit(&work) && shared.commits.is_full(next.pending.writes.len()) {
+    let may_wait = shared.writers == Writers::OneAtATime && waits_for_commit(&work);
+    if may_wait && shared.commits.is_full(next.pending.writes.len()) {
         return reject(reply, WriteError::Overloaded);
     }
     match core.take(&mut next.building, work) {

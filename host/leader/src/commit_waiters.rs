@@ -243,3 +243,65 @@ impl CommitWaiters {
         self.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral_model::{hlc::Hlc, record::ChainHash};
+    use tokio::sync::oneshot::{self, error::TryRecvError};
+
+    type Answer = oneshot::Receiver<Result<littoral_model::write::WriteReceipt, WriteError>>;
+
+    fn batch(first: u64, last: u64, in_memory: bool) -> (AppendedBatch, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let (first, last) = (Lsn(first), Lsn(last));
+        let head = Head { lsn: last, chain: ChainHash::GENESIS, hlc: Hlc::new(1, 0) };
+        let content = Content::InLog { first, last, duplicate: false };
+        let in_memory = in_memory.then_some(InMemory { first, head });
+        (AppendedBatch { epoch: Epoch(1), last, in_memory, writes: vec![Written { content, reply }] }, answer)
+    }
+
+    #[test]
+    fn a_batch_is_applied_from_memory_only_when_everything_before_it_is_applied() {
+        let waiters = CommitWaiters::new(Lsn(2), 10);
+        waiters.push(batch(5, 6, true).0).unwrap();
+        let Some(Next::Log(through)) = waiters.next(Lsn(2)) else { panic!("records 3 and 4 come from the log") };
+        assert_eq!(through, Lsn(4));
+        assert!(matches!(waiters.next(Lsn(4)), Some(Next::Batch(_, head)) if head.lsn == Lsn(6)));
+        waiters.push(batch(7, 9, true).0).unwrap();
+        assert!(matches!(waiters.next(Lsn(7)), Some(Next::Log(Lsn(9)))), "a part of it was read from the log");
+        assert!(matches!(waiters.next(Lsn(9)), Some(Next::Answers)));
+        assert_eq!(waiters.applied(Lsn(9)).len(), 1);
+        waiters.close();
+        assert!(waiters.next(Lsn(9)).is_none());
+    }
+
+    #[test]
+    fn writes_that_wait_for_the_replication_are_bounded_and_answered_once_committed_or_failed() {
+        let waiters = CommitWaiters::new(Lsn(0), 2);
+        let (first, _first) = batch(1, 1, false);
+        let (second, mut second_answer) = batch(2, 2, false);
+        waiters.push(first).unwrap();
+        assert!(!waiters.is_full(0) && waiters.is_full(1));
+        waiters.push(second).unwrap();
+        assert!(waiters.is_full(0));
+        waiters.committed(Lsn(1));
+        assert!(matches!(waiters.next(Lsn(0)), Some(Next::Log(Lsn(1)))));
+        assert_eq!(waiters.applied(Lsn(1)).len(), 1);
+        assert!(!waiters.is_full(0));
+        assert!(matches!(second_answer.try_recv(), Err(TryRecvError::Empty)));
+        waiters.fail(&WriteError::Overloaded);
+        assert!(matches!(second_answer.try_recv(), Ok(Err(WriteError::Overloaded))));
+        assert!(!waiters.is_full(1));
+    }
+
+    #[test]
+    fn nothing_waits_for_an_apply_thread_that_has_ended() {
+        let waiters = CommitWaiters::new(Lsn(0), 2);
+        let (batch, mut answer) = batch(1, 1, true);
+        waiters.push(batch).unwrap();
+        waiters.nobody_applies();
+        assert!(matches!(answer.try_recv(), Err(TryRecvError::Closed)));
+        assert!(waiters.push(self::batch(2, 2, true).0).is_err());
+    }
+}

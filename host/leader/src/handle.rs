@@ -1,4 +1,4 @@
-//! What doors and the feed see of a leader.
+//! A leader as doors and the feed see it.
 
 use crate::{
     observe,
@@ -44,13 +44,13 @@ use tokio::sync::{oneshot, watch};
 /// Rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
 
-/// About how much of a bucket is given out at once, in bytes.
+/// About how many bytes of a bucket one answer holds.
 const BUCKET_BYTES_MAX: usize = 4 << 20;
 
-/// How long a change of the catalogue is waited for to come back from its home.
+/// How long a change of the catalogue may take to return from its home.
 const CHANGE_RETURN_MAX: Duration = Duration::from_secs(2);
 
-/// What a record takes besides its key and body, in bytes, and a little more.
+/// Bytes that a record takes besides its key and body, and a few more.
 const RECORD_OVERHEAD: usize = 80;
 
 /// A running leader. Cheap to clone.
@@ -65,16 +65,15 @@ impl Handle {
         Self { shared, stopped }
     }
 
-    /// Returns when the leader has stopped, after its token was cancelled: what it had taken is durable and
-    /// acknowledged, its threads have ended. The data directory is free when the last handle is dropped too.
+    /// Returns when the leader has stopped, after its token was cancelled: accepted writes are durable and acknowledged, and its threads
+    /// have ended. The data directory is free once the last handle is dropped, too.
     pub async fn stopped(&self) {
-        // The sender is dropped only after it has said so, or with its runtime.
+        // The sender is dropped only after it has sent true, or with its runtime.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
     }
 
-    /// Writes a snapshot now and trims the log as far as it may be. Blocks while the disk works.
-    ///
-    /// Returns whether the snapshot is durable.
+    /// Writes a snapshot now and trims the log as far as the snapshots allow. Blocks for the disk. Returns whether the snapshot is
+    /// durable.
     pub fn snapshot_now(&self) -> bool {
         let written = crate::maintain::take_snapshot(&self.shared, &|| true);
         crate::maintain::trim(&self.shared);
@@ -102,7 +101,7 @@ impl Handle {
             metrics::counter!("littoral_leader_writes_refused_total").increment(1);
             match error {
                 PushError::Full => WriteError::Overloaded,
-                PushError::Closed => WriteError::NotLeader("it is stopping".to_owned()),
+                PushError::Closed => WriteError::NotLeader("it is shutting down".to_owned()),
             }
         })?;
         let gone = "the leader stopped before it answered";
@@ -131,7 +130,7 @@ impl Handle {
         self.reach(receipt, concern, wait).await
     }
 
-    /// Waits until a write that is durable here is as durable as was asked for.
+    /// Waits until a write that is durable here is as durable as its concern demands.
     async fn reach(
         &self,
         receipt: WriteReceipt,
@@ -139,7 +138,7 @@ impl Handle {
         wait: Duration,
     ) -> Result<WriteReceipt, WriteError> {
         let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
-        // In members' regions others are told of it when a majority here has it.
+        // Where members keep the log, other regions receive a record only once a majority here has it.
         let (shared, position) = (&self.shared, receipt.position);
         let includes = |has| shared.published.load().lives.reaches(shared.identity.region, has, position);
         match self.shared.exchange.taken.reached(includes, count, wait).await {
@@ -148,7 +147,7 @@ impl Handle {
                 let have: Vec<_> = have.iter().map(|region| format!("'{region}'")).collect();
                 let reached = match have.is_empty() {
                     true => "in no other region".to_owned(),
-                    false => format!("in {} besides", have.join(" and ")),
+                    false => format!("also in {}", have.join(" and ")),
                 };
                 let (token, waited_ms) = (receipt.token.to_string(), wait.as_millis() as u64);
                 Err(WriteError::ConcernNotReached { wanted, reached, waited_ms, token })
@@ -156,8 +155,8 @@ impl Handle {
         }
     }
 
-    /// Hands a change of the catalogue to its home, when that is another region, and waits until it has come back here: what
-    /// follows at this leader then finds it. `None` when it is to be made here.
+    /// Sends a change of the catalogue to its home, when that is another region, and waits until the change is replicated here, so that
+    /// later requests at this leader see it. Returns `None` when this region is the home.
     async fn at_home<T>(
         &self,
         change: impl AsyncFnOnce(CallClient) -> Result<(T, WriteReceipt), WriteError>,
@@ -173,7 +172,7 @@ impl Handle {
         };
         let mut head = self.shared.head.subscribe();
         let come = head.wait_for(|_| self.shared.published.load().covers(&receipt.token));
-        // It was made; that it is not here yet is no fault of the change.
+        // The change was made, whether or not it is here yet.
         let _ = tokio::time::timeout(CHANGE_RETURN_MAX, come).await;
         Some(Ok(done))
     }
@@ -203,7 +202,7 @@ impl Handle {
         let digest = ModuleDigest::of(&component);
         let release = ModuleRelease { name, version, digest, size: component.len() as u64, manifest: manifest.clone() };
         let change = CatalogueChange::PutModule(release);
-        // Before anything is stored: what cannot be taken should leave nothing behind.
+        // Before anything is stored: a rejected release leaves nothing behind.
         shared.published.load().catalogue.prepare(change.clone())?;
         let held = shared.modules.hold(digest);
         shared.runtime.prepare(digest, component.clone()).await.map_err(refuse)?;
@@ -266,7 +265,7 @@ impl FeatureWriter for Handle {
                 let there = tokio::task::spawn_blocking(move || modules.load(digest)).await;
                 if !matches!(there, Ok(Ok(_))) {
                     return Err(WriteError::Invalid(format!(
-                        "the component of module '{}' is not here; upload it as a module",
+                        "the component of module '{}' is not stored here; upload it as a module",
                         module.name
                     )));
                 }
@@ -353,7 +352,7 @@ impl FeedSource for Handle {
 
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
         Box::pin(async move {
-            // What is durable but not applied yet is held back: a subscriber must not be ahead of its leader.
+            // Records that are durable but not applied yet are withheld: a subscriber must not be ahead of its leader.
             let head = self.shared.published.load().position.lsn;
             if from > head {
                 return Ok(RecordBlock::default());
@@ -402,7 +401,7 @@ impl FeedSource for Handle {
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         Box::pin(async move {
             let shared = self.shared.clone();
-            // It goes through the whole table, which would hold up a worker.
+            // This reads the whole table, which would block a worker.
             let read = tokio::task::spawn_blocking(move || {
                 if shared.proof.suspects(view) {
                     let reason = format!("rows of view {view} have changed in the leader's memory; restart the leader");
@@ -444,7 +443,7 @@ impl FeedSource for Handle {
         self.shared.ownership.now(&self.shared)
     }
 
-    /// Another one when where the log belongs has changed: who follows is greeted anew and told.
+    /// Changes when the cluster that the log belongs to changes: subscribers connect again and receive it.
     fn generation(&self) -> u64 {
         self.belongs().map_or(0, |belongs| match (belongs.healed, belongs.succeeds) {
             (false, _) => 1,

@@ -182,7 +182,7 @@ impl<R> std::fmt::Debug for Opened<R> {
 }
 
 impl<R> Opened<R> {
-    /// Returns a handle to the node. Its [`Handle::stopped`] never returns: whoever holds this knows when the node stops.
+    /// Returns a handle to the node. Its [`Handle::stopped`] returns at once: [`Opened::close`] is what waits for the end.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(self.shared.clone(), watch::channel(false).1)

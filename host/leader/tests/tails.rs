@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
-#[path = "../../leader/tests/support/mod.rs"]
 mod support;
 
 use bytes::Bytes;
