@@ -61,7 +61,7 @@ impl Relay {
         }
     }
 
-    /// See [`littoral_model::ports::FeedSource::chain_at`].
+    /// As `chain_at` of the feed's source.
     #[must_use]
     pub fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         let tail = self.tail.lock();
@@ -76,7 +76,7 @@ impl Relay {
         records.flatten().find(|record| record.lsn == lsn).map(|record| record.chain)
     }
 
-    /// See [`littoral_model::ports::FeedSource::records`].
+    /// As `records` of the feed's source.
     ///
     /// # Errors
     /// [`FeedReadError::Trimmed`] when they are kept no more.

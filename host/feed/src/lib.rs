@@ -2,7 +2,7 @@
 //!
 //! `POST /peer/v2/feed` is a stream of [`littoral_protocol::frame`] messages both ways, `POST /peer/v1/call` a stream of
 //! [`littoral_protocol::call`] requests up and replies down, in any order. [`server::serve`] serves both from a
-//! [`littoral_model::ports::FeedSource`]; [`client::connect`] opens both.
+//! [`source::FeedSource`]; [`client::connect`] opens both.
 //!
 //! Everything that waits is bounded, in bytes and in time: a subscriber that does not read is cut and may resume, it
 //! never grows the publisher's memory.
@@ -17,6 +17,7 @@ mod transport;
 
 pub mod client;
 pub mod server;
+pub mod source;
 
 /// The path of the feed.
 pub const FEED_PATH: &str = "/peer/v2/feed";

@@ -12,6 +12,7 @@ use crate::{
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer};
 use littoral_leader_core::{
     Work, homing, ingest,
     receipts::{bytes_hash, content_hash},
@@ -25,7 +26,7 @@ use littoral_model::{
     lives::RegionLives,
     module::{ModuleDigest, ModuleRelease},
     ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModuleError, ModulePut, Node, RecordBlock,
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModuleError, ModulePut, Node, RecordBlock,
         SnapshotSource, Spread, Standing,
     },
     position::{Epoch, Lsn, Position},
@@ -94,7 +95,7 @@ impl Handle {
 
     pub(crate) async fn submit(&self, job: Job, bytes: usize) -> Result<WriteReceipt, WriteError> {
         if matches!(job, Job::Append(Work::Write { .. } | Work::Change(_) | Work::Merge { .. })) {
-            self.shared.ownership.may_write(&self.shared).map_err(WriteError::NotLeader)?;
+            self.shared.affiliation.may_write(&self.shared).map_err(WriteError::NotLeader)?;
         }
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Submission { job, reply }, bytes).map_err(|error| {
@@ -309,7 +310,7 @@ impl Node for Handle {
     }
 }
 
-impl FeedSource for Handle {
+impl FeedLog for Handle {
     fn region(&self) -> Region {
         self.shared.identity.region
     }
@@ -318,29 +319,25 @@ impl FeedSource for Handle {
         self.shared.epoch()
     }
 
-    fn acknowledged(&self) -> Position {
-        self.shared.acknowledged()
-    }
-
     fn standing(&self) -> Standing {
         if self.shared.leads() { Standing::Leader } else { Standing::Follower }
     }
 
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move {
-            if let Some(leader) = self.elsewhere().await? {
-                return leader.merge(piece).await;
-            }
-            let Identity { region, incarnation } = self.shared.identity;
-            piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
-            let TailPiece { name, records, .. } = piece;
-            let (content, bytes) = (bytes_hash(&records), records.len());
-            self.submit(Job::Append(Work::Merge { records, piece: name, content }), bytes).await
-        })
-    }
-
     fn head(&self) -> watch::Receiver<Position> {
         self.shared.head.subscribe()
+    }
+
+    fn acknowledged(&self) -> Position {
+        self.shared.acknowledged()
+    }
+
+    /// Changes when the cluster that the log belongs to changes: subscribers connect again and receive it.
+    fn generation(&self) -> u64 {
+        self.belongs().map_or(0, |belongs| match (belongs.healed, belongs.succeeds) {
+            (false, _) => 1,
+            (true, None) => 2,
+            (true, Some(_)) => 3,
+        })
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -387,6 +384,19 @@ impl FeedSource for Handle {
         })
     }
 
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let modules = self.shared.modules.clone();
+            tokio::task::spawn_blocking(move || modules.load(digest)).await.ok()?.ok()
+        })
+    }
+
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        self.shared.edges.serves_through(subscriber, through);
+    }
+}
+
+impl AntiEntropy for Handle {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.shared.proof.checkpoints()
     }
@@ -415,20 +425,11 @@ impl FeedSource for Handle {
             read.await.unwrap_or_else(|error| Err(ReadError::LeaderUnavailable(error.to_string())))
         })
     }
+}
 
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        self.shared.ownership.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
-        if !self.shared.leads() {
-            return Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()));
-        }
-        Ok(read_quorum::held(&self.shared, reads))
-    }
-
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
-        let published = self.shared.published.load();
-        let own = (self.shared.identity.region, published.position);
-        let ours = (&*published.origins, &*published.lives);
-        homing::resume_point(own, (theirs, lives), ours, &self.shared.marks.lock())
+impl RegionPeer for Handle {
+    fn watermark(&self) -> Watermark {
+        self.shared.watermark()
     }
 
     fn lives(&self) -> RegionLives {
@@ -440,16 +441,22 @@ impl FeedSource for Handle {
     }
 
     fn belongs(&self) -> Option<Belonging> {
-        self.shared.ownership.now(&self.shared)
+        self.shared.affiliation.now(&self.shared)
     }
 
-    /// Changes when the cluster that the log belongs to changes: subscribers connect again and receive it.
-    fn generation(&self) -> u64 {
-        self.belongs().map_or(0, |belongs| match (belongs.healed, belongs.succeeds) {
-            (false, _) => 1,
-            (true, None) => 2,
-            (true, Some(_)) => 3,
-        })
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+        let published = self.shared.published.load();
+        let own = (self.shared.identity.region, published.position);
+        let ours = (&*published.origins, &*published.lives);
+        homing::resume_point(own, (theirs, lives), ours, &self.shared.marks.lock())
+    }
+
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        self.shared.affiliation.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
+        if !self.shared.leads() {
+            return Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()));
+        }
+        Ok(read_quorum::held(&self.shared, reads))
     }
 
     fn shown_ahead(&self) {
@@ -460,22 +467,20 @@ impl FeedSource for Handle {
         Box::pin(put_back::ask_for_all(&self.shared, region))
     }
 
-    fn watermark(&self) -> Watermark {
-        self.shared.watermark()
-    }
-
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        self.shared.edges.serves_through(subscriber, through);
-    }
-
     fn taken_by(&self, region: Region, position: Position) {
         self.shared.exchange.taken.said(region, position);
     }
 
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
-            let modules = self.shared.modules.clone();
-            tokio::task::spawn_blocking(move || modules.load(digest)).await.ok()?.ok()
+            if let Some(leader) = self.elsewhere().await? {
+                return leader.merge(piece).await;
+            }
+            let Identity { region, incarnation } = self.shared.identity;
+            piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
+            let TailPiece { name, records, .. } = piece;
+            let (content, bytes) = (bytes_hash(&records), records.len());
+            self.submit(Job::Append(Work::Merge { records, piece: name, content }), bytes).await
         })
     }
 }

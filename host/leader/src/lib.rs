@@ -14,8 +14,8 @@
 //! Invariants: no record is acknowledged before it is durable, or visible or fed before it is committed; records are applied in the
 //! order of their numbers; a write is taken whole or not at all; a write that the disk rejects leaves no trace, and reads continue.
 
+mod affiliation;
 mod apply;
-mod belonging;
 mod commit;
 mod commit_waiters;
 mod config;

@@ -139,7 +139,7 @@ impl AppendLock<'_> {
     /// Checks writes against what is applied from now on, which must be everything in the log.
     pub fn open(&mut self) {
         self.core.open(self.shared.published.load_full().known());
-        self.shared.ownership.leads(self.shared);
+        self.shared.affiliation.leads(self.shared);
     }
 
     /// Forgets the idempotency keys of writes past `after`, whose records were discarded.

@@ -35,7 +35,7 @@ fn not_writable(shared: &Shared) -> Option<String> {
     }
     let missing = shared.files_gone.lock().as_ref().map(|missing| format!("files of the log are missing: {missing}"));
     let trouble = || shared.trouble.lock().as_ref().map(|trouble| format!("the log rejects writes: {trouble}"));
-    missing.or_else(trouble).or_else(|| shared.ownership.may_write(shared).err())
+    missing.or_else(trouble).or_else(|| shared.affiliation.may_write(shared).err())
 }
 
 pub(crate) fn shortfalls(shared: &Shared) -> Shortfalls {
@@ -64,7 +64,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
     let (role, staleness) = role(shared);
     // A member that joins with an empty log has nothing to answer with before it hears a leader.
     let is_empty = role == Role::Follower && staleness.is_none() && published.position.lsn.0 == 0;
-    let not_ready_reason = match shared.ownership.has_all(shared) {
+    let not_ready_reason = match shared.affiliation.has_all(shared) {
         _ if is_empty => "this member has no records yet and does not hear a leader".to_owned(),
         Err(reason) => reason,
         Ok(()) => String::new(),

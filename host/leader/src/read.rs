@@ -53,7 +53,7 @@ impl View {
 
 /// Answers at once when the rows here meet the demand.
 pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-    if shared.ownership.has_all(shared).is_err() {
+    if shared.affiliation.has_all(shared).is_err() {
         return false;
     }
     let view = View::of(shared);
@@ -66,7 +66,7 @@ pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswe
 
 /// Answers, and waits or forwards to the leader as the demand allows.
 pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    shared.ownership.has_all(shared).map_err(ReadError::NotAllHere)?;
+    shared.affiliation.has_all(shared).map_err(ReadError::NotAllHere)?;
     let on_unmet = request.demand.on_unmet;
     let deadline = Instant::now() + request.demand.wait_max;
     let mut head = shared.head.subscribe();

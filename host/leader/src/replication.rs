@@ -63,8 +63,8 @@ pub struct Standing {
 pub enum Role {
     /// Another node leads. Holds the connection to it while there is one.
     Following(Option<LeaderPeer>),
-    /// This node is taking over and takes no writes yet.
-    TakingOver(Epoch),
+    /// This node has won the lease and accepts no writes yet.
+    Candidate(Epoch),
     /// This node leads.
     Leading(Epoch),
     /// The log is closed: it is being reopened, or the node stops.
@@ -86,7 +86,7 @@ impl Role {
     pub const fn leading(&self) -> Option<Epoch> {
         match self {
             Self::Leading(epoch) => Some(*epoch),
-            Self::Following(_) | Self::TakingOver(_) | Self::Closed => None,
+            Self::Following(_) | Self::Candidate(_) | Self::Closed => None,
         }
     }
 
@@ -95,7 +95,7 @@ impl Role {
     pub const fn leader(&self) -> Option<&LeaderPeer> {
         match self {
             Self::Following(leader) => leader.as_ref(),
-            Self::TakingOver(_) | Self::Leading(_) | Self::Closed => None,
+            Self::Candidate(_) | Self::Leading(_) | Self::Closed => None,
         }
     }
 }

@@ -5,13 +5,13 @@
 //! 1. `core`: held over appends. Only threads take it, never a task on the runtime.
 //! 2. The replication's writing lock: held over disk work, and taken by threads only.
 //! 3. `Stage`'s lock, or the replication's state: in memory only.
-//! 4. `receipts`, `ledger`, `marks`, `trouble`, `files_gone`, and the locks inside `queue`, `commits`, `exchange` and `belonging`:
+//! 4. `receipts`, `ledger`, `marks`, `trouble`, `files_gone`, and the locks inside `queue`, `commits`, `exchange` and `affiliation`:
 //!    in memory only, and nothing else is taken under them.
 //!
 //! Readers take none of them for what is applied: they load `published`.
 
 use crate::{
-    belonging::Ownership,
+    affiliation::Affiliation,
     commit_waiters::CommitWaiters,
     config::Config,
     exchange::Exchange,
@@ -108,7 +108,7 @@ pub(crate) struct Shared {
     /// When a life of the log was last begun because a subscriber had shown that the log was restored from an older copy.
     pub(crate) begun_anew_at: Mutex<Option<Instant>>,
     /// The cluster that the log belongs to.
-    pub(crate) ownership: Ownership,
+    pub(crate) affiliation: Affiliation,
     /// The other regions.
     pub(crate) exchange: Exchange,
 }

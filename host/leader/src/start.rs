@@ -1,8 +1,8 @@
 //! Starts a leader, and ends it.
 
 use crate::{
+    affiliation::{self, Affiliation},
     apply,
-    belonging::{self, Ownership},
     commit::CommitThread,
     commit_waiters::CommitWaiters,
     config::{Config, InvalidConfig},
@@ -280,7 +280,7 @@ fn open_blocking<R: Replication>(
         Lsn::NONE => ChainHash::GENESIS,
         lsn => log.chain_at(lsn).map_err(RecoverError::from)?.ok_or(RecoverError::NoChain { lsn })?,
     };
-    let is_blank = belonging::is_blank(&recovered.known, &recovered.table);
+    let is_blank = affiliation::is_blank(&recovered.known, &recovered.table);
     let receipts = Arc::new(Mutex::new(recovered.receipts));
     let place = Owner { region: identity.region, epoch: bounds.epoch };
     let clock = HlcClock::after(hlc.max(bounds.hlc));
@@ -303,7 +303,7 @@ fn open_blocking<R: Replication>(
             Err(error) => tracing::error!(%error, "the log does not accept writes yet"),
         }
     }
-    let ownership = ownership(&config, identity, is_blank);
+    let affiliation = affiliation(&config, identity, is_blank);
     let published = Published::at(identity, head, known);
     let commits = Arc::new(CommitWaiters::new(head.lsn, config.queue_requests_max));
     let applied = recovered.applied;
@@ -338,7 +338,7 @@ fn open_blocking<R: Replication>(
         edges: Edges::default(),
         entropy: ground.entropy,
         begun_anew_at: Mutex::default(),
-        ownership,
+        affiliation,
         exchange: Exchange::new(&config),
         config,
     });
@@ -402,10 +402,10 @@ fn recover_state(ground: &Ground, config: &Config, log: &dyn Log, writers: Write
     Ok(recovered)
 }
 
-fn ownership(config: &Config, identity: Identity, is_blank: bool) -> Ownership {
+fn affiliation(config: &Config, identity: Identity, is_blank: bool) -> Affiliation {
     let whose = (identity.region, config.catalogue_home);
     let belongs = Belongs::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
-    Ownership::new(belongs.blank(is_blank, config.init))
+    Affiliation::new(belongs.blank(is_blank, config.init))
 }
 
 /// The threads of an open log.

@@ -26,7 +26,7 @@ pub(crate) async fn find(replication: &dyn Replication) -> Result<WriteTarget, W
     let is_known = |role: &Role| match role {
         Role::Leading(_) | Role::Closed => true,
         Role::Following(leader) => leader.as_ref().is_some_and(|leader| leader.calls.is_connected()),
-        Role::TakingOver(_) => false,
+        Role::Candidate(_) => false,
     };
     let known = timeout(WAIT_MAX, role.wait_for(is_known)).await;
     let nobody = || {
@@ -40,7 +40,7 @@ pub(crate) async fn find(replication: &dyn Replication) -> Result<WriteTarget, W
             Role::Closed => Err(WriteError::NotLeader(
                 "this member is reopening its log or shutting down; retry shortly".to_owned(),
             )),
-            Role::Following(None) | Role::TakingOver(_) => Err(nobody()),
+            Role::Following(None) | Role::Candidate(_) => Err(nobody()),
         },
         _ => Err(nobody()),
     }

@@ -4,10 +4,11 @@
 
 mod support;
 
+use littoral_feed::source::FeedLog as _;
 use littoral_leader::Config;
 use littoral_log::storage::{Faults, Memory, Storage};
 use littoral_model::{
-    ports::{FeatureReader, FeatureWriter, FeedReadError, FeedSource, Node},
+    ports::{FeatureReader, FeatureWriter, FeedReadError, Node},
     position::Lsn,
     write::WriteError,
 };

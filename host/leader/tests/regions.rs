@@ -6,6 +6,7 @@
 mod support;
 
 use littoral_feed::server;
+use littoral_feed::source::{FeedLog as _, RegionPeer as _};
 use littoral_leader::{Config, OtherRegion};
 use littoral_log::storage::Memory;
 use littoral_model::{
@@ -14,7 +15,7 @@ use littoral_model::{
     freshness::{Consistency, Degraded, OnUnmet, ReadDemand, Source},
     merge::MergePolicy,
     parts,
-    ports::{FeatureReader as _, FeatureWriter as _, FeedSource as _, Node as _},
+    ports::{FeatureReader as _, FeatureWriter as _, Node as _},
     read::{ReadAnswer, ReadError, ReadRequest},
     region::Region,
     token::Watermark,

@@ -5,10 +5,11 @@
 mod support;
 
 use bytes::Bytes;
+use littoral_feed::source::{FeedLog as _, RegionPeer as _};
 use littoral_model::{
     hlc::Hlc,
     lives::Lives,
-    ports::{FeatureReader, FeedSource, Node},
+    ports::{FeatureReader, Node},
     position::{Epoch, Lsn},
     read::ReadAnswer,
     record::{ChainHash, Payload, Record},

@@ -4,12 +4,13 @@
 
 mod support;
 
+use littoral_feed::source::FeedLog as _;
 use littoral_leader::Config;
 use littoral_model::{
     catalogue::CatalogueChange,
     event_time::EventTime,
     merge::MergePolicy,
-    ports::{FeatureReader, FeatureWriter, FeedSource, Node},
+    ports::{FeatureReader, FeatureWriter, Node},
     position::Lsn,
     read::ReadAnswer,
     view::{FeatureView, ViewId},

@@ -8,6 +8,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer};
 use littoral_leader::{Config, Ground, Handle, InvalidConfig, LocalLog, Opened, StartError, Writers};
 use littoral_lease as lease;
 use littoral_log::snapshot;
@@ -19,8 +20,8 @@ use littoral_model::{
     lives::RegionLives,
     module::ModuleDigest,
     ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, FeedSource, ModulePut, ModuleRuntime, Node,
-        RecordBlock, SnapshotSource, Spread, Standing, Tails,
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModulePut, ModuleRuntime, Node, RecordBlock,
+        SnapshotSource, Spread, Standing, Tails,
     },
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -335,7 +336,7 @@ impl Node for Member {
     }
 }
 
-impl FeedSource for Member {
+impl FeedLog for Member {
     fn region(&self) -> Region {
         self.now().region()
     }
@@ -344,8 +345,21 @@ impl FeedSource for Member {
         self.now().epoch()
     }
 
+    fn standing(&self) -> Standing {
+        self.now().standing()
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.now().head()
+    }
+
+    fn acknowledged(&self) -> Position {
+        self.now().acknowledged()
+    }
+
+    fn generation(&self) -> u64 {
+        let current = self.current.load();
+        (current.openings << GENERATION_BITS) | current.handle.generation()
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -360,6 +374,16 @@ impl FeedSource for Member {
         self.now().snapshot()
     }
 
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move { self.now().component(digest).await })
+    }
+
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        self.now().serves_through(subscriber, through);
+    }
+}
+
+impl AntiEntropy for Member {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.now().checkpoints()
     }
@@ -371,13 +395,11 @@ impl FeedSource for Member {
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         Box::pin(async move { self.now().bucket(view, bucket, after).await })
     }
+}
 
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        self.now().held(reads)
-    }
-
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
-        self.now().resume_point(theirs, lives)
+impl RegionPeer for Member {
+    fn watermark(&self) -> Watermark {
+        self.now().watermark()
     }
 
     fn lives(&self) -> RegionLives {
@@ -392,9 +414,12 @@ impl FeedSource for Member {
         self.now().belongs()
     }
 
-    fn generation(&self) -> u64 {
-        let current = self.current.load();
-        (current.openings << GENERATION_BITS) | current.handle.generation()
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+        self.now().resume_point(theirs, lives)
+    }
+
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        self.now().held(reads)
     }
 
     fn shown_ahead(&self) {
@@ -406,31 +431,11 @@ impl FeedSource for Member {
         Box::pin(async move { now.lost_to(region).await })
     }
 
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move { self.open().await.merge(piece).await })
-    }
-
-    fn watermark(&self) -> Watermark {
-        self.now().watermark()
-    }
-
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        self.now().serves_through(subscriber, through);
-    }
-
     fn taken_by(&self, region: Region, position: Position) {
         self.now().taken_by(region, position);
     }
 
-    fn acknowledged(&self) -> Position {
-        self.now().acknowledged()
-    }
-
-    fn standing(&self) -> Standing {
-        self.now().standing()
-    }
-
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
-        Box::pin(async move { self.now().component(digest).await })
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move { self.open().await.merge(piece).await })
     }
 }

@@ -93,7 +93,7 @@ impl Membership {
     /// Returns the epoch of the leadership that runs or starts here.
     pub(crate) fn own_epoch(&self) -> Option<Epoch> {
         match *self.role.borrow() {
-            Role::TakingOver(epoch) | Role::Leading(epoch) => Some(epoch),
+            Role::Candidate(epoch) | Role::Leading(epoch) => Some(epoch),
             Role::Following(_) | Role::Closed => None,
         }
     }

@@ -7,6 +7,7 @@ mod support;
 
 use littoral_drill::Link;
 use littoral_feed::server;
+use littoral_feed::source::FeedLog as _;
 use littoral_leader::{Config, Ground, Seat};
 use littoral_lease::{Timing, clock, store::open};
 use littoral_log::storage::Memory;
@@ -15,7 +16,7 @@ use littoral_model::{
     catalogue::CatalogueChange,
     event_time::EventTime,
     freshness::{OnUnmet, ReadDemand, Source},
-    ports::{FeatureReader as _, FeatureWriter as _, FeedSource as _, Node as _, Standing},
+    ports::{FeatureReader as _, FeatureWriter as _, Node as _, Standing},
     position::Lsn,
     read::{ReadAnswer, ReadRequest},
     status::Role,

@@ -40,23 +40,23 @@ pub(crate) trait Source {
     /// How far behind the leader it is at most.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
-    /// See [`littoral_model::ports::FeedSource::generation`].
+    /// As `generation` of the feed's source.
     fn generation(&self) -> u64 {
         0
     }
     fn region(&self) -> Region {
         region()
     }
-    /// See [`littoral_model::ports::FeedSource::resume_point`].
+    /// As `resume_point` of the feed's source.
     fn resume_point(&self, _: &SubscriberHello) -> Option<Lsn> {
         None
     }
-    /// See [`littoral_model::ports::FeedSource::lives`].
+    /// As `lives` of the feed's source.
     fn lives(&self) -> RegionLives;
     fn told(&self) -> Watermark {
         Watermark::default()
     }
-    /// See [`littoral_model::ports::FeedSource::belongs`].
+    /// As `belongs` of the feed's source.
     fn belongs(&self) -> Option<Belonging> {
         self.lives().belongs()
     }

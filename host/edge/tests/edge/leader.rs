@@ -1,6 +1,7 @@
 //! A leader in memory.
 
 use bytes::Bytes;
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     cluster::Belonging,
@@ -376,15 +377,7 @@ impl Node for Leader {
     }
 }
 
-impl FeedSource for Leader {
-    fn configured(&self) -> Vec<Region> {
-        vec![region()]
-    }
-
-    fn belongs(&self) -> Option<Belonging> {
-        *self.belongs.lock()
-    }
-
+impl FeedLog for Leader {
     fn region(&self) -> Region {
         region()
     }
@@ -393,8 +386,20 @@ impl FeedSource for Leader {
         self.epoch
     }
 
+    fn standing(&self) -> Standing {
+        Standing::Leader
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    fn acknowledged(&self) -> Position {
+        *self.head().borrow()
+    }
+
+    fn generation(&self) -> u64 {
+        0
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -416,45 +421,6 @@ impl FeedSource for Leader {
                 }
             }
             Ok(RecordBlock { first: from, last: Lsn(last), bytes: bytes.into() })
-        })
-    }
-
-    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
-        self.checkpoints.subscribe()
-    }
-
-    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
-        Box::pin(async { Ok(self.take_checkpoint()) })
-    }
-
-    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
-        Box::pin(async move {
-            let log = self.log.lock();
-            let as_of = *self.head.borrow();
-            // Small parts, so that there is more than one.
-            let (rows, more) = log.table.bucket(view, bucket, after.as_deref(), 300);
-            Ok(BucketRows { as_of, rows, more })
-        })
-    }
-
-    fn lives(&self) -> RegionLives {
-        self.lives.lock().clone()
-    }
-
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move {
-            let log = self.lives.lock().get(region()).map_or(self.head.borrow().incarnation, Lives::log);
-            piece.check(region(), log, &self.catalogue())?;
-            let mut pieces = self.pieces.lock();
-            if !pieces.contains(&piece.name) {
-                pieces.push(piece.name);
-                for record in records::iter(&piece.records) {
-                    let record = record.unwrap();
-                    assert_eq!(record.origin, region());
-                    self.append_at(Some(record.hlc), record.payload);
-                }
-            }
-            Ok(self.receipt())
         })
     }
 
@@ -480,5 +446,78 @@ impl FeedSource for Leader {
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
         let component = self.component.lock().clone();
         Box::pin(async move { component.filter(|component| ModuleDigest::of(component) == digest) })
+    }
+
+    fn serves_through(&self, _: u64, _: Option<Lsn>) {}
+}
+
+impl AntiEntropy for Leader {
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        self.checkpoints.subscribe()
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
+        Box::pin(async { Ok(self.take_checkpoint()) })
+    }
+
+    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
+        Box::pin(async move {
+            let log = self.log.lock();
+            let as_of = *self.head.borrow();
+            // Small parts, so that there is more than one.
+            let (rows, more) = log.table.bucket(view, bucket, after.as_deref(), 300);
+            Ok(BucketRows { as_of, rows, more })
+        })
+    }
+}
+
+impl RegionPeer for Leader {
+    fn watermark(&self) -> Watermark {
+        self.status().watermark
+    }
+
+    fn lives(&self) -> RegionLives {
+        self.lives.lock().clone()
+    }
+
+    fn configured(&self) -> Vec<Region> {
+        vec![region()]
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        *self.belongs.lock()
+    }
+
+    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+        None
+    }
+
+    fn held(&self, _: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        Err(ReadError::LeaderUnavailable("this node is not the leader of a region".to_owned()))
+    }
+
+    fn shown_ahead(&self) {}
+
+    fn lost_to(&self, _: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn taken_by(&self, _: Region, _: Position) {}
+
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move {
+            let log = self.lives.lock().get(region()).map_or(self.head.borrow().incarnation, Lives::log);
+            piece.check(region(), log, &self.catalogue())?;
+            let mut pieces = self.pieces.lock();
+            if !pieces.contains(&piece.name) {
+                pieces.push(piece.name);
+                for record in records::iter(&piece.records) {
+                    let record = record.unwrap();
+                    assert_eq!(record.origin, region());
+                    self.append_at(Some(record.hlc), record.payload);
+                }
+            }
+            Ok(self.receipt())
+        })
     }
 }

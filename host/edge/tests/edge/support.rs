@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use littoral_edge::{Config, Edge, Handle, ViewMode};
 use littoral_feed::server;
+use littoral_feed::source::FeedSource;
 use littoral_model::{
     entity_key::KeyBatch,
     freshness::ReadDemand,

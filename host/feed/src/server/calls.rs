@@ -1,6 +1,7 @@
 //! Calls of one connection: carried out side by side, answered as they are done.
 
 use super::{Shared, activity::OpenStream};
+use crate::source::FeedSource;
 use crate::{
     inbox::{Inbox, InboxError},
     outbox::{Outbox, PushError},
@@ -9,7 +10,6 @@ use bytes::Bytes;
 use littoral_model::{
     digest::BucketRows,
     freshness::{Consistency, OnUnmet, ReadDemand},
-    ports::FeedSource,
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
 };
 use littoral_protocol::call::{Answer, BucketRead, Call, QuorumRead, Reply, RowsRead};

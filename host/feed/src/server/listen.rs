@@ -4,8 +4,8 @@ use super::{
     Config, Shared,
     connection::{DRAIN_MAX, serve_connection},
 };
+use crate::source::FeedSource;
 use crate::transport;
-use littoral_model::ports::FeedSource;
 use littoral_runtime::descriptors::{self, Side};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};

@@ -14,8 +14,8 @@ pub use connection::serve_connection;
 pub use listen::{serve, serve_shared};
 
 use crate::budget::Budget;
+use crate::source::FeedSource;
 use common::Common;
-use littoral_model::ports::FeedSource;
 use littoral_protocol::members::ask::PeerService;
 use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;

@@ -4,6 +4,7 @@
 //! the outbox, which is bounded, and in the protocol's session, which decides.
 
 use super::{Shared, activity::OpenStream, snapshot::Blocks};
+use crate::source::FeedSource;
 use crate::{
     inbox::{Inbox, InboxError},
     outbox::{Outbox, PushError},
@@ -11,7 +12,7 @@ use crate::{
 use littoral_model::{
     digest::Checkpoint,
     hlc::Hlc,
-    ports::{FeedReadError, FeedSource, RecordBlock, Standing},
+    ports::{FeedReadError, RecordBlock, Standing},
     position::{Lsn, Position},
     record::ChainHash,
     region::Region,

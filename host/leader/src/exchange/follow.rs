@@ -152,7 +152,7 @@ impl Driver {
         let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
         if let Some(hello) = hello {
             self.target = Some(hello.head);
-            self.shared.ownership.greeted(&self.shared, &hello).await?;
+            self.shared.affiliation.greeted(&self.shared, &hello).await?;
         }
         if greets && let Some(link) = self.shared.exchange.link(self.region) {
             tracing::info!(region = %self.region, from = %taking.position(), "replicating another region's records");
@@ -189,7 +189,7 @@ impl Driver {
         let applied = self.shared.exchange.link(self.region).map(Link::applied).unwrap_or_default();
         let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
         if self.target.take_if(|target| is_level(target)).is_some() {
-            self.shared.ownership.levelled(&self.shared, self.region).await;
+            self.shared.affiliation.levelled(&self.shared, self.region).await;
         }
     }
 

@@ -63,7 +63,7 @@ impl Leadership {
 impl Membership {
     /// Notes that this member has won the lease in `epoch` and takes over, unless it has promised a newer one.
     pub(crate) fn takes_over(&self, epoch: Epoch) {
-        self.role.send_replace(Role::TakingOver(epoch));
+        self.role.send_replace(Role::Candidate(epoch));
     }
 
     /// Begins the leadership with its first record, which `append` makes durable; nothing is promised meanwhile. Others may follow
@@ -83,7 +83,7 @@ impl Membership {
         }
         let begin = append()?;
         let mut state = self.state.lock();
-        if !matches!(*self.role.borrow(), Role::TakingOver(own) if own == epoch) {
+        if !matches!(*self.role.borrow(), Role::Candidate(own) if own == epoch) {
             state.resync(&*self.log);
             return Err(WriteError::NotLeader(format!("the leadership of epoch {epoch} ended before it began")));
         }
@@ -213,7 +213,7 @@ impl Membership {
             state.follower.know_committed(committed);
         }
         self.role.send_if_modified(|role| {
-            let led = matches!(role, Role::TakingOver(_) | Role::Leading(_));
+            let led = matches!(role, Role::Candidate(_) | Role::Leading(_));
             if led {
                 *role = Role::Following(None);
             }

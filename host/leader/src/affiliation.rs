@@ -24,13 +24,13 @@ const KNOWS_CLUSTERS: u16 = 4;
 
 /// See [`Belongs`].
 #[derive(Debug)]
-pub(crate) struct Ownership {
+pub(crate) struct Affiliation {
     belongs: Mutex<Belongs>,
     /// Whether everything is here. That stays so, and every read and write checks it.
     settled: AtomicBool,
 }
 
-impl Ownership {
+impl Affiliation {
     pub(crate) fn new(belongs: Belongs) -> Self {
         Self { belongs: Mutex::new(belongs), settled: AtomicBool::new(false) }
     }

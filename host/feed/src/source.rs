@@ -1,0 +1,135 @@
+//! What the feed serves from: a leader, a member of a region's log, or a relay.
+//!
+//! No method has a default: whoever forwards these traits forwards all of them.
+
+use bytes::Bytes;
+use littoral_model::{
+    cluster::Belonging,
+    digest::{BucketRows, Checkpoints},
+    lives::RegionLives,
+    module::ModuleDigest,
+    ports::{BoxFuture, FeedReadError, Node, RecordBlock, SnapshotSource, Standing},
+    position::{Epoch, Lsn, Position},
+    read::{ReadAnswer, ReadError, ViewRead},
+    record::ChainHash,
+    region::Region,
+    tail::TailPiece,
+    token::Watermark,
+    view::ViewId,
+    write::{WriteError, WriteReceipt},
+};
+use tokio::sync::watch;
+
+/// Everything that the feed's server needs.
+pub trait FeedSource: Node + FeedLog + AntiEntropy + RegionPeer {}
+
+impl<T: Node + FeedLog + AntiEntropy + RegionPeer> FeedSource for T {}
+
+/// The log that subscribers replicate.
+pub trait FeedLog: Send + Sync + 'static {
+    /// Returns the log's region.
+    fn region(&self) -> Region;
+
+    /// Returns the epoch of the last record.
+    fn epoch(&self) -> Epoch;
+
+    /// Returns whether this is the leader, a relay and how far it is behind, or a follower.
+    fn standing(&self) -> Standing;
+
+    /// Returns the last record that is durable and applied, now and whenever it changes.
+    fn head(&self) -> watch::Receiver<Position>;
+
+    /// Returns the last record that may have been acknowledged: the head, or later where one member acknowledges a write before a
+    /// majority has it. A subscriber that has everything up to there is not behind.
+    fn acknowledged(&self) -> Position;
+
+    /// Returns another number whenever the served records may have been replaced as a whole, as a relay's replica is by a snapshot.
+    /// Streams that began before must end. It changes before the head shows the replacement.
+    fn generation(&self) -> u64;
+
+    /// Returns the hash of the record at `lsn`, for a subscriber that resumes there; `None` when the record was trimmed or is not here.
+    fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
+
+    /// Returns records from `from` on, at least one and about `bytes_max` bytes; none when `from` is past the head.
+    ///
+    /// # Errors
+    /// [`FeedReadError::Trimmed`] when `from` is older than the log; the subscriber then needs a snapshot.
+    fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>>;
+
+    /// Returns a snapshot of all rows. It is fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on brings
+    /// every replica of it to the same rows.
+    ///
+    /// # Errors
+    /// [`FeedReadError::NotHeld`] at a relay that does not hold all rows.
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
+
+    /// Returns a module's component.
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
+
+    /// Notes that a subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
+    /// `None` when it has left. Numbers of subscribers are not used again.
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>);
+}
+
+/// The digests that replicas compare themselves with, and the rows that repair them.
+pub trait AntiEntropy: Send + Sync + 'static {
+    /// Returns the newest checkpoints, now and whenever they change. Each is there before the head passes its record.
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints>;
+
+    /// Has the leader take a checkpoint now. Returns its record; the checkpoint arrives with the feed.
+    ///
+    /// # Errors
+    /// [`ReadError::LeaderUnavailable`].
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>>;
+
+    /// Returns a bounded part of the rows and tombstones of a bucket ([`littoral_model::digest`]) after the key `after`, by key.
+    ///
+    /// # Errors
+    /// [`ReadError::LeaderUnavailable`], also when rows of the view have changed in the leader's memory.
+    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>>;
+}
+
+/// What other regions, and edges that change their region, need.
+pub trait RegionPeer: Send + Sync + 'static {
+    /// Returns how far every region's records are applied here.
+    fn watermark(&self) -> Watermark;
+
+    /// Returns the histories of the regions' logs, this one's among them.
+    fn lives(&self) -> RegionLives;
+
+    /// Returns the regions that the leader's configuration names, its own among them; none where that is not known.
+    fn configured(&self) -> Vec<Region>;
+
+    /// Returns the cluster that this log belongs to; `None` while that is not known.
+    fn belongs(&self) -> Option<Belonging>;
+
+    /// Returns the record after which a replica of another region's log can continue here, when it has each region's records up to
+    /// `theirs`, by the histories that it knows; `None` when it needs a snapshot.
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn>;
+
+    /// Returns rows and tombstones as they are held here, for a quorum read of another region's leader.
+    ///
+    /// # Errors
+    /// [`ReadError::LeaderUnavailable`] at a node that does not lead its region.
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError>;
+
+    /// Notes that a subscriber has shown a position which this log must have and lacks: the log was restored from an older copy while its
+    /// process ran. A leader that keeps its log alone starts another life of it.
+    fn shown_ahead(&self);
+
+    /// Requests a whole snapshot of the rows of another region, whose leader holds records that this log has lost. Returns once the
+    /// request is durable; nothing else may be sent to that leader before.
+    ///
+    /// # Errors
+    /// Why the request is not durable.
+    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>>;
+
+    /// Notes that the leader of another region has everything up to `position` durably in its own log.
+    fn taken_by(&self, region: Region, position: Position);
+
+    /// Merges rows and deletions that this log has lost back into it, under their old versions. A relay forwards them to its leader.
+    ///
+    /// # Errors
+    /// As [`TailPiece::check`] and [`littoral_model::ports::FeatureWriter::write`].
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
+}
