@@ -62,7 +62,7 @@ impl Relay {
         }
     }
 
-    /// Returns the hash of a record; see `FeedSource::chain_at`.
+    /// Returns the hash of a record; see `FeedLog::chain_at`.
     #[must_use]
     pub fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
         let tail = self.tail.lock();
@@ -77,7 +77,7 @@ impl Relay {
         records.flatten().find(|record| record.lsn == lsn).map(|record| record.chain)
     }
 
-    /// Returns records from `from` on; see `FeedSource::records`.
+    /// Returns records from `from` on; see `FeedLog::records`.
     ///
     /// # Errors
     /// [`FeedReadError::Trimmed`] if the records are no longer kept.

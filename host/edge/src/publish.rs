@@ -4,17 +4,19 @@
 use crate::{handle::Handle, modules};
 use bytes::Bytes;
 use littoral_edge_core::relay;
-use littoral_feed::source::{FeedSource, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_model::{
+    cluster::Belonging,
     digest::{BucketRows, Checkpoints},
     lives::RegionLives,
     module::ModuleDigest,
-    ports::{BoxFuture, FeedReadError, RecordBlock, SnapshotSource},
+    ports::{BoxFuture, FeedReadError, Node, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
-    read::ReadError,
+    read::{ReadAnswer, ReadError, ViewRead},
     record::ChainHash,
     region::Region,
     tail::TailPiece,
+    token::Watermark,
     view::ViewId,
     write::{WriteError, WriteReceipt},
 };
@@ -23,7 +25,7 @@ use tokio::sync::watch;
 /// The number of rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
 
-impl FeedSource for Handle {
+impl FeedLog for Handle {
     fn region(&self) -> Region {
         self.shared.replica.load().as_ref().map_or(Region::NONE, |replica| replica.point.load().region)
     }
@@ -32,21 +34,20 @@ impl FeedSource for Handle {
         self.shared.replica.load().as_ref().map_or(Epoch(0), |replica| replica.point.load().epoch)
     }
 
-    fn generation(&self) -> u64 {
-        self.shared.replica.load().as_ref().map_or(0, |replica| replica.generation.number())
-    }
-
-    fn lives(&self) -> RegionLives {
-        let replica = self.shared.replica.load();
-        replica.as_ref().map(|replica| RegionLives::clone(&replica.point.load().lives)).unwrap_or_default()
-    }
-
-    fn configured(&self) -> Vec<Region> {
-        Vec::clone(&self.shared.configured.load())
+    fn standing(&self) -> Standing {
+        Standing::Relay { behind: self.shared.staleness(), leader_lost: self.shared.leader_lost() }
     }
 
     fn head(&self) -> watch::Receiver<Position> {
         self.shared.relay_head.subscribe()
+    }
+
+    fn acknowledged(&self) -> Position {
+        *self.head().borrow()
+    }
+
+    fn generation(&self) -> u64 {
+        self.shared.replica.load().as_ref().map_or(0, |replica| replica.generation.number())
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -63,6 +64,14 @@ impl FeedSource for Handle {
         relay::snapshot(&replica, ROWS_PER_CHUNK)
     }
 
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(modules::component(&self.shared, digest))
+    }
+
+    fn serves_through(&self, _: u64, _: Option<Lsn>) {}
+}
+
+impl AntiEntropy for Handle {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.shared.checkpoints.subscribe()
     }
@@ -82,19 +91,46 @@ impl FeedSource for Handle {
             calls.bucket(view, bucket, after).await
         })
     }
+}
+
+impl RegionPeer for Handle {
+    fn watermark(&self) -> Watermark {
+        self.status().watermark
+    }
+
+    fn lives(&self) -> RegionLives {
+        let replica = self.shared.replica.load();
+        replica.as_ref().map(|replica| RegionLives::clone(&replica.point.load().lives)).unwrap_or_default()
+    }
+
+    fn configured(&self) -> Vec<Region> {
+        Vec::clone(&self.shared.configured.load())
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        self.lives().belongs()
+    }
+
+    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+        None
+    }
+
+    fn held(&self, _: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        Err(ReadError::LeaderUnavailable("this node is not the leader of a region".to_owned()))
+    }
+
+    fn shown_ahead(&self) {}
+
+    fn lost_to(&self, _: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn taken_by(&self, _: Region, _: Position) {}
 
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
             let calls = self.shared.link.calls().map_err(WriteError::LeaderUnavailable)?;
             calls.merge(piece).await
         })
-    }
-
-    fn standing(&self) -> Standing {
-        Standing::Relay { behind: self.shared.staleness(), leader_lost: self.shared.leader_lost() }
-    }
-
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
-        Box::pin(modules::component(&self.shared, digest))
     }
 }

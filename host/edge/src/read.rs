@@ -55,7 +55,7 @@ async fn of_one_replica(
     request: &ReadRequest,
     arrival: Arrival,
 ) -> Result<ReadAnswer, FillFailure> {
-    let demand = &request.demand;
+    let on_unmet = request.demand.on_unmet;
     loop {
         // Read before the point, which then includes every record that the leader had when the read arrived.
         let has_all_since = shared.is_fresh_since(arrival.at);
@@ -63,12 +63,12 @@ async fn of_one_replica(
         let point = replica.point.load_full();
         let staleness = shared.staleness();
         let configured = shared.configured.load_full();
-        let Some(unmet) = demand::unmet(demand, &point, staleness) else {
+        let Some(unmet) = demand::unmet(&request.demand, &point, staleness) else {
             return read_and_fill(shared, &replica, &point, staleness, request, None).await;
         };
         let stale =
             async || read_and_fill(shared, &replica, &point, staleness, request, Some(Degraded::DemandUnmet)).await;
-        match (&unmet, demand.on_unmet) {
+        match (&unmet, on_unmet) {
             (Unmet::Leader, OnUnmet::ServeStale) => {
                 return match at_leader(shared, request).await {
                     Ok(answer) => Ok(answer),
@@ -96,9 +96,9 @@ async fn of_one_replica(
             (_, OnUnmet::ServeStale) => return stale().await,
             (Unmet::Lost { .. }, _) => return Err(unmet.error().into()),
             (_, OnUnmet::Fail) => return Err(unmet.error().into()),
-            (_, OnUnmet::Wait) => match unmet.never(&configured).filter(|_| has_all_since) {
+            (_, OnUnmet::Wait) => match demand::never(&unmet, &point, &configured).filter(|_| has_all_since) {
                 Some(never) => return Err(never.into()),
-                None => wait(shared, request, &unmet, arrival).await?,
+                None => wait(shared, request, &unmet, &point, arrival).await?,
             },
         }
     }
@@ -113,11 +113,17 @@ struct Arrival {
 }
 
 /// Waits until the demand may be met.
-async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Arrival) -> Result<(), ReadError> {
-    let Some(mut waiter) = waiter(shared, unmet)? else { return Err(unmet.error()) };
+async fn wait(
+    shared: &Shared,
+    request: &ReadRequest,
+    unmet: &Unmet,
+    point: &AppliedPoint,
+    arrival: Arrival,
+) -> Result<(), ReadError> {
+    let Some(mut waiter) = waiter(shared, unmet, point)? else { return Err(unmet.error()) };
     // Decides whether a position of the followed log can never be reached.
     let max = shared.config.waiting_reads_max;
-    let never = unmet.never(&shared.configured.load());
+    let never = demand::never(unmet, point, &shared.configured.load());
     let mut decided = match &never {
         Some(_) => shared.fresh.wait_for(arrival.at.as_nanos() as u64, max),
         None => None,
@@ -151,7 +157,7 @@ async fn wait(shared: &Shared, request: &ReadRequest, unmet: &Unmet, arrival: Ar
 }
 
 /// Returns a waiter for the progress that may meet the demand. `None` if waiting cannot help.
-fn waiter<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, ReadError> {
+fn waiter<'a>(shared: &'a Shared, unmet: &Unmet, point: &AppliedPoint) -> Result<Option<Waiter<'a>>, ReadError> {
     let max = shared.config.waiting_reads_max;
     let waiter = match unmet {
         Unmet::Leader | Unmet::Quorum | Unmet::Lost { .. } => return Ok(None),
@@ -159,7 +165,9 @@ fn waiter<'a>(shared: &'a Shared, unmet: &Unmet) -> Result<Option<Waiter<'a>>, R
             let target = shared.now().saturating_sub(*staleness_max);
             shared.fresh.wait_for(target.as_nanos() as u64, max)
         }
-        Unmet::Behind { .. } => shared.applied.wait_for(unmet.look_at().map_or(u64::MAX, |lsn| lsn.0), max),
+        Unmet::Behind { .. } => {
+            shared.applied.wait_for(demand::look_at(unmet, point).map_or(u64::MAX, |lsn| lsn.0), max)
+        }
     };
     match waiter {
         Some(waiter) => Ok(Some(waiter)),

@@ -1,4 +1,6 @@
-//! What the feed serves from: a leader, a member that follows one, or a relay.
+//! What the feed serves from: a leader, a member of a region's log, or a relay.
+//!
+//! No method has a default, so a type that forwards these traits cannot miss one.
 
 use bytes::Bytes;
 use littoral_model::{
@@ -19,158 +21,132 @@ use littoral_model::{
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The source of a replication feed.
-pub trait FeedSource: Node {
-    /// Our region.
+/// Everything that the feed's server needs.
+pub trait FeedSource: Node + FeedLog + AntiEntropy + RegionPeer {}
+
+impl<T: Node + FeedLog + AntiEntropy + RegionPeer> FeedSource for T {}
+
+/// The log that subscribers replicate.
+pub trait FeedLog: Send + Sync + 'static {
+    /// Returns the log's region.
     fn region(&self) -> Region;
 
-    /// The epoch under which we append.
+    /// Returns the epoch of the last record.
     fn epoch(&self) -> Epoch;
 
-    /// The last record that is durable and applied; changes are seen through the receiver.
+    /// Returns whether this is the leader, a relay and how far it is behind, or a follower.
+    fn standing(&self) -> Standing;
+
+    /// Returns the last record that is durable and applied, now and whenever it changes.
     fn head(&self) -> watch::Receiver<Position>;
 
-    /// Another number whenever what is served was replaced as a whole, as a relay's replica is by a snapshot: streams that began
-    /// before must end. It has changed before the head says so.
-    fn generation(&self) -> u64 {
-        0
-    }
+    /// Returns the last record that may have been acknowledged: the head, or later where one member acknowledges a write before a
+    /// majority has it. A subscriber that has everything up to there is not behind.
+    fn acknowledged(&self) -> Position;
 
-    /// The hash of the record at `lsn`, for a subscriber that resumes there; `None` when it was trimmed or is not there.
+    /// Returns another number whenever the served records may have been replaced as a whole, as a relay's replica is by a snapshot.
+    /// Streams that began before must end. It changes before the head shows the replacement.
+    fn generation(&self) -> u64;
+
+    /// Returns the hash of the record at `lsn`, for a subscriber that resumes there; `None` when the record was trimmed or is not here.
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash>;
 
-    /// Records from `from` on, at least one and about `bytes_max` bytes; empty when `from` is past the head.
+    /// Returns records from `from` on, at least one and about `bytes_max` bytes; none when `from` is past the head.
     ///
     /// # Errors
-    /// [`FeedReadError::Trimmed`] when `from` is older than the log; a subscriber then needs a snapshot.
+    /// [`FeedReadError::Trimmed`] when `from` is older than the log; the subscriber then needs a snapshot.
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>>;
 
-    /// A snapshot of everything. Fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on
-    /// brings every replica of it to the same rows.
+    /// Returns a snapshot of all rows. It is fuzzy: a row may be newer than `as_of`, none is older, and the tail from `as_of` on brings
+    /// every replica of it to the same rows.
     ///
     /// # Errors
-    /// [`FeedReadError::NotHeld`] at a relay that does not hold everything.
+    /// [`FeedReadError::NotHeld`] at a relay that does not hold all rows.
     fn snapshot(&self) -> Result<SnapshotSource, FeedReadError>;
 
-    /// The newest checkpoints, each there before the head says that its record is. The default has none.
-    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
-        watch::channel(Checkpoints::default()).1
-    }
+    /// Returns a module's component.
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
 
-    /// Has the leader take a checkpoint now. Returns the record that it stands at; it comes down the feed.
+    /// Notes that a subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
+    /// `None` when it has left. Numbers of subscribers are not used again.
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>);
+}
+
+/// The digests that replicas compare themselves with, and the rows that repair them.
+pub trait AntiEntropy: Send + Sync + 'static {
+    /// Returns the newest checkpoints, now and whenever they change. Each is there before the head passes its record.
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints>;
+
+    /// Has the leader take a checkpoint now. Returns its record; the checkpoint arrives with the feed.
     ///
     /// # Errors
     /// [`ReadError::LeaderUnavailable`].
-    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no checkpoints are taken here".to_owned()))))
-    }
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>>;
 
-    /// Rows and tombstones of a bucket ([`crate::digest`]) behind the key `after`, by key: a bounded part of them.
+    /// Returns a bounded part of the rows and tombstones of a bucket ([`littoral_model::digest`]) after the key `after`, by key.
     ///
     /// # Errors
-    /// [`ReadError::LeaderUnavailable`], also when the leader cannot vouch for the view's rows.
-    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
-        let _ = (view, bucket, after);
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are given out here".to_owned()))))
-    }
+    /// [`ReadError::LeaderUnavailable`], also when rows of the view have changed in the leader's memory.
+    fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>>;
+}
 
-    /// Rows and tombstones as they stand here: what another region's leader asks for when it reads with a quorum.
+/// What other regions, and edges that change their region, need.
+pub trait RegionPeer: Send + Sync + 'static {
+    /// Returns how far every region's records are applied here.
+    fn watermark(&self) -> Watermark;
+
+    /// Returns the histories of the regions' logs, this one's among them.
+    fn lives(&self) -> RegionLives;
+
+    /// Returns the regions that the leader's configuration names, its own among them; none where that is not known.
+    fn configured(&self) -> Vec<Region>;
+
+    /// Returns the cluster that this log belongs to; `None` while that is not known.
+    fn belongs(&self) -> Option<Belonging>;
+
+    /// Returns the record after which a replica of another region's log can continue here, when it has each region's records up to
+    /// `theirs`, by the histories that it knows; `None` when it needs a snapshot.
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn>;
+
+    /// Returns rows and tombstones as they are held here, for a quorum read of another region's leader.
     ///
     /// # Errors
-    /// [`ReadError::LeaderUnavailable`] where this is no leader.
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        let _ = reads;
-        Err(ReadError::LeaderUnavailable("this is no region's leader".to_owned()))
-    }
+    /// [`ReadError::LeaderUnavailable`] at a node that does not lead its region.
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError>;
 
-    /// The record behind which a replica of another region's log can go on here, when it has each region's records as far as
-    /// `theirs` says, by the histories that it knows; `None` when it needs a snapshot.
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
-        let _ = (theirs, lives);
-        None
-    }
+    /// Notes that a subscriber has shown a position which this log must have and lacks: the log was restored from an older copy while its
+    /// process ran. A leader that keeps its log alone starts another life of it.
+    fn shown_ahead(&self);
 
-    /// How far every region's records are applied here.
-    fn watermark(&self) -> Watermark {
-        self.status().watermark
-    }
-
-    /// The histories of the regions' logs, this one's among them.
-    fn lives(&self) -> RegionLives {
-        RegionLives::default()
-    }
-
-    /// The regions that the leader's configuration names, its own among them; none where that is not known.
-    fn configured(&self) -> Vec<Region> {
-        Vec::new()
-    }
-
-    /// Where this log belongs; `None` while that is not known.
-    fn belongs(&self) -> Option<Belonging> {
-        self.lives().belongs()
-    }
-
-    /// A subscriber shows a position that this log must have and does not have: the log was put back to an older copy while its
-    /// process ran. A leader that keeps its log alone lets another life of it begin.
-    fn shown_ahead(&self) {}
-
-    /// The leader of another region holds records of this log that this log has lost: before anything else is sent to it, a whole
-    /// snapshot of its rows is asked for, and that is durable.
+    /// Requests a whole snapshot of the rows of another region, whose leader holds records that this log has lost. Returns once the
+    /// request is durable; nothing else may be sent to that leader before.
     ///
     /// # Errors
-    /// Why it is not.
-    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
-        let _ = region;
-        Box::pin(std::future::ready(Ok(())))
-    }
+    /// Why the request is not durable.
+    fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>>;
 
-    /// The leader of another region says that it has everything up to there durably in its own log.
-    fn taken_by(&self, region: Region, position: Position) {
-        let _ = (region, position);
-    }
+    /// Notes that the leader of another region has everything up to `position` durably in its own log.
+    fn taken_by(&self, region: Region, position: Position);
 
-    /// A subscriber, other than another region's leader, answers reads as of `through`, with the modules of that position;
-    /// `None` when it has left. Numbers of subscribers are not used again.
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        let _ = (subscriber, through);
-    }
-
-    /// The last record that is durable and may have been acknowledged: the head or later, where what one member has is
-    /// acknowledged before a majority has it. Who has everything up to there is behind in nothing.
-    fn acknowledged(&self) -> Position {
-        *self.head().borrow()
-    }
-
-    /// Takes rows and deletions that this log has lost back into it, under their old versions. A relay passes them on to its leader.
+    /// Merges rows and deletions that this log has lost back into it, under their old versions. A relay forwards them to its leader.
     ///
     /// # Errors
     /// As [`TailPiece::check`] and [`littoral_model::ports::FeatureWriter::write`].
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        let _ = piece;
-        Box::pin(std::future::ready(Err(WriteError::NotLeader("it takes no detached tails".to_owned()))))
-    }
-
-    /// Whether this is the leader itself, or a relay and how far it is behind.
-    fn standing(&self) -> Standing {
-        Standing::Leader
-    }
-
-    /// A module's component.
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>>;
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>>;
 }
 
-/// Where a source of the feed stands.
+/// The role of a source of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It appends the log.
     Leader,
-    /// It follows the leader, or another relay, and passes on what it has applied.
+    /// It follows the leader or another relay, and publishes what it has applied.
     Relay {
-        /// How far it is behind the leader at most; `None` when it cannot tell.
+        /// Upper bound of how far it is behind the leader; `None` if unknown.
         behind: Option<Duration>,
-        /// Whether its own source is silent, or has said this of its own.
+        /// Whether its own source is silent, or has reported that its source is.
         leader_lost: bool,
     },
-    /// It is a member of the region's log that does not lead: its rows are for those who read here, and its feed for nobody.
+    /// It is a member of the region's log that does not lead: it serves reads, and publishes no feed.
     Follower,
 }

@@ -141,7 +141,16 @@ impl Durable {
     }
 }
 
-/// What gives writes their place in the log. It is for one caller at a time.
+/// The log that records are appended to.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// Its region.
+    pub region: Region,
+    /// The epoch that records are given.
+    pub epoch: Epoch,
+}
+
+/// Gives writes their place in the log. It is for one caller at a time.
 #[derive(Debug)]
 pub struct Committer {
     pub(crate) region: Region,
@@ -203,7 +212,7 @@ impl Building {
 impl Committer {
     /// A committer that goes on after what was recovered.
     #[must_use]
-    pub fn new((region, epoch): (Region, Epoch), limits: Limits, clock: HlcClock, known: Known) -> Self {
+    pub fn new(Owner { region, epoch }: Owner, limits: Limits, clock: HlcClock, known: Known) -> Self {
         let (imports, table, under_way) = (Imports::default(), None, None);
         let (finished, durable) = (0, 0);
         Self { region, epoch, limits, clock, known, imports, table, unbegun: false, finished, durable, under_way }

@@ -345,14 +345,18 @@ fn fits(catalogue: &Catalogue, view: ViewId, body: Option<&[u8]>, region: Region
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{commit::Work, ingest::Limits, receipts::Receipts};
+    use crate::{
+        commit::{Owner, Work},
+        ingest::Limits,
+        receipts::Receipts,
+    };
     use littoral_model::{hlc::HlcClock, merge::MergePolicy, position::Epoch, view::FeatureView};
     use littoral_wire::batch::Bounds;
 
     const LIFE: Incarnation = Incarnation(7);
 
     fn committer() -> Committer {
-        let owner = ("here".parse().unwrap(), Epoch::FIRST);
+        let owner = Owner { region: "here".parse().unwrap(), epoch: Epoch::FIRST };
         let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
         Committer::new(owner, limits, HlcClock::default(), Known::default())
     }

@@ -25,11 +25,11 @@ pub mod receipts;
 pub mod vouching;
 
 pub use apply::State;
-pub use commit::{Building, Committer, Durable, Work};
+pub use commit::{Building, Committer, Durable, Owner, Work};
 pub use homing::Marks;
 pub use import::{History, Import, Imports, gives_catalogue};
 pub use ingest::Limits;
 pub use known::Known;
 pub use ledger::Ledger;
-pub use published::Published;
+pub use published::{Head, Published};
 pub use receipts::Receipts;

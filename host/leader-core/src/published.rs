@@ -1,4 +1,4 @@
-//! What a leader shows of itself: everything durable and applied, as of one record.
+//! What a leader publishes: everything durable and applied, as of one record.
 
 use crate::known::Known;
 use littoral_model::{
@@ -15,14 +15,25 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// What is durable and applied, all as of one record.
+/// The last record of a log, or of what is applied of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its number.
+    pub lsn: Lsn,
+    /// Its hash.
+    pub chain: ChainHash,
+    /// The newest clock reading up to it.
+    pub hlc: Hlc,
+}
+
+/// Everything that is durable and applied, as of one record.
 #[derive(Clone, Debug)]
 pub struct Published {
     /// The record.
     pub position: Position,
     /// Its hash.
     pub chain: ChainHash,
-    /// Its clock reading.
+    /// The newest clock reading up to it.
     pub hlc: Hlc,
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
@@ -30,48 +41,54 @@ pub struct Published {
     pub origins: Arc<Origins>,
     /// The histories of the regions' logs, this one's among them.
     pub lives: Arc<RegionLives>,
-    /// All of that as a token: what reads that demand one are measured by.
+    /// The positions of all regions as a token. Reads that demand a token are judged by it.
     pub watermark: Watermark,
-    /// The same, and of this region only up to its last record that others take: what answers carry, so that it can be reached
-    /// elsewhere.
-    pub told: Watermark,
+    /// Like `watermark`, but for this region it stops at the last record that other regions replicate. Answers carry it, so that the
+    /// token can be satisfied in any region.
+    pub portable_watermark: Watermark,
 }
 
 impl Published {
-    /// As of the record with this number, hash and clock reading.
+    /// Returns what is published as of `head`.
     #[must_use]
-    pub fn at(identity: Identity, (lsn, chain, hlc): (Lsn, ChainHash, Hlc), known: Known) -> Self {
+    pub fn at(identity: Identity, Head { lsn, chain, hlc }: Head, known: Known) -> Self {
         let Identity { region, incarnation } = identity;
         let Known { catalogue, origins, mut lives } = known;
         if lives.get(region).is_none() {
             Arc::make_mut(&mut lives).entry(region, incarnation);
         }
         let position = lives.get(region).map_or(Position { incarnation, lsn }, |lives| lives.position(lsn));
-        let mut told = Watermark::default();
-        origins.add_to(&mut told);
-        let mut watermark = told.clone();
+        let mut portable_watermark = Watermark::default();
+        origins.add_to(&mut portable_watermark);
+        let mut watermark = portable_watermark.clone();
         watermark.set(region, position.incarnation, lsn);
-        if told.get(region).is_none() {
-            // Nothing that others take, or not known any more.
-            told.set(region, position.incarnation, lsn);
+        if portable_watermark.get(region).is_none() {
+            // Other regions replicate nothing of it, or that is not known any more.
+            portable_watermark.set(region, position.incarnation, lsn);
         }
-        Self { position, chain, hlc, catalogue, origins, lives, watermark, told }
+        Self { position, chain, hlc, catalogue, origins, lives, watermark, portable_watermark }
     }
 
-    /// What is known as of this.
+    /// Returns the record that this is as of.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        Head { lsn: self.position.lsn, chain: self.chain, hlc: self.hlc }
+    }
+
+    /// Returns what is known as of this record.
     #[must_use]
     pub fn known(&self) -> Known {
         Known { catalogue: self.catalogue.clone(), origins: self.origins.clone(), lives: self.lives.clone() }
     }
 
-    /// Whether everything that a token demands is applied.
+    /// Returns whether everything that a token demands is applied.
     #[must_use]
     pub fn covers(&self, demand: &Watermark) -> bool {
         self.lives.covers(&self.watermark, demand)
     }
 }
 
-/// What a write that is durable from `first` to `last` may rely on.
+/// Returns the receipt of a write whose records are `first` to `last`.
 #[must_use]
 pub fn receipt(region: Region, first: Lsn, last: Position, duplicate: bool) -> WriteReceipt {
     WriteReceipt {

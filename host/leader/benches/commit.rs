@@ -7,7 +7,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use littoral_leader::{Config, Handle, Leader};
+use littoral_leader::{Config, Handle};
 use littoral_model::{
     catalogue::CatalogueChange,
     event_time::EventTime,
@@ -83,7 +83,7 @@ struct Got {
 async fn leader(directory: &Path, load: &Load) -> Got {
     let stop = CancellationToken::new();
     let config = Config { data_dir: directory.to_owned(), ..Config::default() };
-    let leader = Leader::start(config, Arc::new(support::Modules::default()), stop.clone()).await.unwrap();
+    let leader = littoral_leader::start(config, Arc::new(support::Modules::default()), stop.clone()).await.unwrap();
     let mut view = support::view("bench");
     view.features = (0..20).map(|n| Feature { name: format!("f{n}"), value_type: ValueType::Int64 }).collect();
     leader.change(CatalogueChange::PutView(view)).await.unwrap();

@@ -1,21 +1,21 @@
-//! The commit thread: makes writes durable in groups. Their versions and numbers, and what is taken back when a group
-//! fails, are decided in [`littoral_leader_core::commit`].
+//! The commit thread: makes writes durable in groups. [`littoral_leader_core::commit`] assigns versions and numbers, and takes back
+//! what a failed group has changed.
 //!
-//! A batch is built, appended with one fsync, and handed to the apply thread. A small one is appended here. A large one
-//! goes to the [disk thread](crate::disk), and the next batch is built on it meanwhile, from what comes during the fsync.
+//! A batch is built, appended with one fsync, and handed to the [waiters](crate::commit_waiters). The commit thread appends a small
+//! batch itself. It sends a large one to the [disk thread](crate::disk) and builds the next batch on it during the fsync.
 
 use crate::{
-    apply::{Committed, Done},
+    commit_waiters::{AppendedBatch, Content, InMemory, NobodyApplies, Written},
     disk::{Disk, Sent},
-    members::Waiting,
     queue::Came,
-    shared::{Reply, Shared, Submission, Work},
+    replication::Writers,
+    shared::{Job, Reply, Shared, Submission},
     stage::{Batches, Next, Stage},
 };
-use littoral_leader_core::{Committer as Core, Durable};
-use littoral_log::{AppendError, Batch};
+use littoral_leader_core::{Committer, Durable, Head, Work};
+use littoral_log::AppendError;
 use littoral_model::{
-    position::Epoch,
+    position::{Epoch, Lsn},
     write::{WriteConcern, WriteError},
 };
 use std::{
@@ -24,58 +24,64 @@ use std::{
     time::Instant,
 };
 
-/// Bytes appended between two nudges of the maintenance thread.
+/// Bytes appended between two wake-ups of the maintenance thread.
 const NUDGE_EVERY: u64 = 1 << 20;
 
-/// Room in a batch beyond what is expected, so that it is not moved to a larger place for its last records.
+/// Room in a batch beyond the expected bytes, so that its last records do not move it to a larger buffer.
 const BATCH_SPARE: usize = 4 << 10;
 
-/// Batches of this many bytes use buffers again, and take so long to build that it is worth two changes of threads to do
-/// it while another one syncs.
+/// Batches of this many bytes reuse buffers and go to the disk thread: building one takes long enough to be worth two changes of
+/// threads.
 const LARGE_BATCH: usize = 32 << 10;
 
-/// Appends batches and hands on what is durable: on the commit thread, or on the disk thread.
+/// Appends batches and hands on durable ones: on the commit thread, or on the disk thread.
 #[derive(Clone)]
 pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) apply: SyncSender<Committed>,
     pub(crate) maintenance: Thread,
 }
 
-/// What became of a batch.
+/// What is answered once a batch is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) writes: Vec<(Durable, Reply)>,
+    pub(crate) tasks: Vec<(crate::proof::Task, Reply)>,
+}
+
+/// The result of an append.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It is durable and handed on.
+    /// The batch is durable and handed on.
     Durable,
-    /// Nothing of it was taken. Who waits for it is told when it has left no trace: then a retry may come.
+    /// Nothing of the batch was written. Its writers are answered once it has left no trace: only then may they retry.
     Failed {
-        /// What the disk said.
+        /// The error of the disk.
         reason: String,
-        /// Who waits.
-        done: Vec<Done>,
+        /// What was to be answered.
+        pending: Pending,
     },
-    /// The apply thread is gone.
+    /// The apply thread has ended.
     NobodyApplies,
 }
 
-pub(crate) struct Committer {
+pub(crate) struct CommitThread {
     appender: Appender,
     disk: SyncSender<Sent>,
     stage: Arc<Stage>,
 }
 
-impl Committer {
-    /// A committer, and the disk thread's part.
-    pub(crate) fn new(shared: &Arc<Shared>, apply: SyncSender<Committed>, maintenance: Thread) -> (Self, Disk) {
-        let appender = Appender { shared: shared.clone(), apply, maintenance };
+impl CommitThread {
+    /// Creates the commit thread's state and the disk thread's.
+    pub(crate) fn new(shared: &Arc<Shared>, maintenance: Thread) -> (Self, Disk) {
+        let appender = Appender { shared: shared.clone(), maintenance };
         let stage = Arc::<Stage>::default();
         let (disk, sent) = std::sync::mpsc::sync_channel(1);
         (Self { appender: appender.clone(), disk, stage: stage.clone() }, Disk { appender, sent, stage })
     }
 
-    /// Runs until the queue is closed and empty, or nobody applies any more.
+    /// Runs until the queue is closed and empty, or another thread has ended.
     pub(crate) fn run(self) {
-        // An error says that another thread has ended before its time, which whoever joins it reports.
+        // An error means that another thread has ended early, which whoever joins it reports.
         let _ = self.commit_all();
     }
 
@@ -88,7 +94,7 @@ impl Committer {
             if came == Came::End {
                 self.stage.wait_until_settled();
             }
-            // Until the batch is appended, or on its way: members that begin to lead or to follow append too.
+            // Held until the batch is appended or sent: a replication that starts to lead or to follow appends too.
             let mut core = shared.core.lock();
             let mut batches = self.stage.lock();
             if batches.disk_gone {
@@ -97,19 +103,20 @@ impl Committer {
             match came {
                 Came::Items(bytes) => {
                     metrics::gauge!("littoral_leader_queue_depth").set(shared.queue.len() as f64);
-                    if !may_append(shared, &core) {
+                    if !shared.replication.may_append(core.epoch()) {
                         for Submission { reply, .. } in taken.drain(..) {
-                            refuse(reply, WriteError::NotLeader("another member does, or nobody yet".to_owned()));
+                            let reason = "another member leads, or none does yet; retry shortly";
+                            reject(reply, WriteError::NotLeader(reason.to_owned()));
                         }
                         continue;
                     }
                     let next = batches.next.get_or_insert_with(|| self.begin(&core, bytes));
                     next.bytes += bytes;
-                    taken.drain(..).for_each(|submission| take(&self.appender.shared, &mut core, next, submission));
+                    taken.drain(..).for_each(|submission| take(shared, &mut core, next, submission));
                 }
                 // There is room again.
                 Came::Nudge => {}
-                // What was in the making went on its way when the one before it had arrived.
+                // The batch in the making was sent when the one before it became durable.
                 Came::End => return Ok(()),
             }
             if batches.under_way.is_none()
@@ -120,167 +127,190 @@ impl Committer {
         }
     }
 
-    fn begin(&self, core: &Core, bytes: usize) -> Next {
+    fn begin(&self, core: &Committer, bytes: usize) -> Next {
         let shared = &self.appender.shared;
         let large = bytes >= LARGE_BATCH;
         let buffer = if large { shared.log.spare_buffer() } else { Vec::new() };
         let building = core.begin(buffer, &shared.log.bounds(), bytes + BATCH_SPARE, shared.now_ms());
-        Next { building, done: Vec::new(), bytes: 0 }
+        Next { building, pending: Pending::default(), bytes: 0 }
     }
 
-    /// Appends a batch, or sends it on its way.
-    fn commit(&self, core: &mut Core, batches: &mut Batches, next: Next) -> Result<(), Ended> {
+    /// Appends a batch, or sends it to the disk thread.
+    fn commit(&self, core: &mut Committer, batches: &mut Batches, next: Next) -> Result<(), Ended> {
         let Some(sent) = self.appender.finish(core, batches, next)? else { return Ok(()) };
-        // A member must not lose its lead while something of it is on its way.
-        if sent.batch.bytes_len() >= LARGE_BATCH && self.appender.shared.members.is_none() {
+        // A right to append that can be lost must not be lost during the append: the core's lock is held until its end.
+        let overlaps = self.appender.shared.writers == Writers::ThisNode;
+        if overlaps && sent.batch.bytes_len() >= LARGE_BATCH {
             return self.disk.send(sent).map_err(|_| Ended);
         }
-        let outcome = self.appender.append(sent.batch, sent.done);
+        let outcome = self.appender.append(sent);
         self.appender.arrived(core, batches, outcome)
     }
 }
 
-/// Whether this node leads, in the epoch that its records would get.
-fn may_append(shared: &Shared, core: &Core) -> bool {
-    let Some(part) = &shared.members else { return true };
-    part.leads() == Some(core.epoch()) && part.lease.epoch() == Ok(core.epoch())
-}
-
-fn take(shared: &Shared, core: &mut Core, next: &mut Next, Submission { work, reply }: Submission) {
-    let work = match work {
-        Work::Log(work) => work,
-        Work::Prove(task) => return next.done.push(Done::Prove { task, reply }),
+fn take(shared: &Shared, core: &mut Committer, next: &mut Next, Submission { job, reply }: Submission) {
+    let work = match job {
+        Job::Append(work) => work,
+        Job::Task(task) => return next.pending.tasks.push((task, reply)),
     };
+    let may_wait = shared.writers == Writers::OneAtATime && waits_for_commit(&work);
+    if may_wait && shared.commits.is_full(next.pending.writes.len()) {
+        return reject(reply, WriteError::Overloaded);
+    }
     match core.take(&mut next.building, work, &mut shared.receipts.lock()) {
-        Ok(durable) => next.done.push(Done::Durable { durable, reply }),
-        Err(error) => refuse(reply, error),
+        Ok(durable) => next.pending.writes.push((durable, reply)),
+        Err(error) => reject(reply, error),
     }
 }
 
-/// A thread that this one cannot go on without has ended.
+/// Returns whether a client's write is answered only once it is committed. Other regions' records have a bound of their own.
+fn waits_for_commit(work: &Work) -> bool {
+    match work {
+        Work::Write { request, .. } => request.concern == WriteConcern::Quorum,
+        Work::Change(_) | Work::Merge { .. } => true,
+        Work::Collect(_) | Work::Import(_) | Work::Begin { .. } | Work::Belong(_) => false,
+    }
+}
+
+/// A thread that this one depends on has ended.
 #[derive(Debug)]
 pub(crate) struct Ended;
 
+impl From<NobodyApplies> for Ended {
+    fn from(_: NobodyApplies) -> Self {
+        Self
+    }
+}
+
 impl Appender {
-    /// A batch that is ready to be appended, and counts as under way from now on; `None` when there is nothing to append: it has no
-    /// records, or the batch that it was built on has failed.
+    /// Returns the batch that is ready to be appended; it counts as under way from now on. `None` when there is nothing to append: it
+    /// has no records, or the batch that it was built on has failed.
     pub(crate) fn finish(
         &self,
-        core: &mut Core,
+        core: &mut Committer,
         batches: &mut Batches,
-        Next { building, done, .. }: Next,
+        Next { building, pending, .. }: Next,
     ) -> Result<Option<Sent>, Ended> {
-        let Some((batch, pending)) = core.finish(building, &mut self.shared.receipts.lock()) else {
-            refuse_all("the batch before it could not be made durable", done);
+        let Some((batch, taken_back)) = core.finish(building, &mut self.shared.receipts.lock()) else {
+            reject_all("the batch before it could not be made durable", pending);
             return Ok(None);
         };
         if batch.is_empty() {
-            let handed_on = done.is_empty() || self.hand_on(core.epoch(), Committed { head: None, done });
-            return if handed_on { Ok(None) } else { Err(Ended) };
+            self.hand_on(core.epoch(), None, pending)?;
+            return Ok(None);
         }
-        batches.under_way = Some(pending);
-        Ok(Some(Sent { batch, done }))
+        batches.under_way = Some(taken_back);
+        Ok(Some(Sent { batch, pending }))
     }
 
-    /// Takes note of what became of the batch that was under way.
-    pub(crate) fn arrived(&self, core: &mut Core, batches: &mut Batches, outcome: Outcome) -> Result<(), Ended> {
-        let Some(pending) = batches.under_way.take() else { return Ok(()) };
+    /// Notes the outcome of the batch that was under way.
+    pub(crate) fn arrived(&self, core: &mut Committer, batches: &mut Batches, outcome: Outcome) -> Result<(), Ended> {
+        let Some(taken_back) = batches.under_way.take() else { return Ok(()) };
         match outcome {
-            Outcome::Durable => core.durable(pending),
-            Outcome::Failed { reason, done } => {
-                core.failed(&pending, &mut self.shared.receipts.lock());
-                refuse_all(&reason, done);
+            Outcome::Durable => core.durable(taken_back),
+            Outcome::Failed { reason, pending } => {
+                core.failed(&taken_back, &mut self.shared.receipts.lock());
+                reject_all(&reason, pending);
             }
             Outcome::NobodyApplies => return Err(Ended),
         }
         Ok(())
     }
 
-    /// Appends, and hands on what is durable.
-    pub(crate) fn append(&self, batch: Batch, done: Vec<Done>) -> Outcome {
+    /// Appends a batch and hands it on.
+    pub(crate) fn append(&self, Sent { batch, pending }: Sent) -> Outcome {
         let (records, bytes, epoch) = (batch.len(), batch.bytes_len(), batch.epoch());
         let begun = Instant::now();
         match self.shared.log.append(batch) {
-            Ok(_) => {
+            Ok(block) => {
                 metrics::histogram!("littoral_leader_append_seconds").record(begun.elapsed().as_secs_f64());
                 metrics::histogram!("littoral_leader_batch_records").record(records as f64);
                 metrics::counter!("littoral_leader_log_bytes_total").increment(bytes as u64);
-                self.shared.commits.fetch_add(1, Relaxed);
+                self.shared.commit_count.fetch_add(1, Relaxed);
                 let before = self.shared.appended_bytes.fetch_add(bytes as u64, Relaxed);
                 if before / NUDGE_EVERY != (before + bytes as u64) / NUDGE_EVERY {
                     self.maintenance.unpark();
                 }
                 if self.shared.trouble.lock().take().is_some() {
-                    tracing::info!("the log takes writes again");
+                    tracing::info!("the log accepts writes again");
                 }
                 let bounds = self.shared.log.bounds();
-                let head = Some((bounds.tail, bounds.chain, bounds.hlc));
-                if self.hand_on(epoch, Committed { head, done }) { Outcome::Durable } else { Outcome::NobodyApplies }
+                let head = Head { lsn: bounds.tail, chain: bounds.chain, hlc: bounds.hlc };
+                match self.hand_on(epoch, Some(InMemory { first: block.first, head }), pending) {
+                    Ok(()) => Outcome::Durable,
+                    Err(NobodyApplies) => Outcome::NobodyApplies,
+                }
             }
             Err(error) => {
                 self.complain(&error);
-                Outcome::Failed { reason: error.to_string(), done }
+                Outcome::Failed { reason: error.to_string(), pending }
             }
         }
     }
 
-    /// What is durable goes to the apply thread, and is answered there; by a member that leads, `local` writes are answered here, as
-    /// they become visible only when a majority has them. False when the apply thread is gone.
-    fn hand_on(&self, epoch: Epoch, committed: Committed) -> bool {
-        let Some(part) = &self.shared.members else { return self.apply.send(committed).is_ok() };
-        let Committed { head, done } = committed;
-        if let Some((tail, ..)) = head {
-            part.appended(epoch, tail);
+    /// Hands a durable batch to the waiters. Where it is not committed yet, acknowledges its `local` writes at once: they become
+    /// visible only when they are committed.
+    fn hand_on(&self, epoch: Epoch, records: Option<InMemory>, pending: Pending) -> Result<(), NobodyApplies> {
+        let Shared { replication, commits, .. } = &*self.shared;
+        let Pending { writes, tasks } = pending;
+        let last = records.map(|records| records.head.lsn);
+        let committed = last.map_or_else(|| commits.last_committed(), |last| replication.appended(epoch, last));
+        let last = last.or_else(|| writes.iter().map(|(durable, _)| durable.range().1).max()).unwrap_or(Lsn::NONE);
+        let is_committed = last <= committed;
+        for (task, reply) in tasks {
+            commits.push_task(task, reply);
         }
-        let confirmed = part.confirm(epoch);
-        for done in done {
-            let (durable, reply) = match done {
-                Done::Durable { durable, reply } => (durable, reply),
-                Done::Prove { task, reply } => {
-                    part.turns.task(task, reply);
-                    continue;
-                }
-            };
+        if let Err(error) = replication.may_acknowledge(epoch) {
+            writes.into_iter().for_each(|(_, reply)| reject(reply, error.clone()));
+            return Ok(());
+        }
+        let mut waiting = Vec::with_capacity(writes.len());
+        for (durable, reply) in writes {
             let (first, last, duplicate) = durable.range();
-            let receipt = self.shared.receipt(first, last, duplicate);
-            let at_once = matches!(&durable, Durable::Rows { request, .. } if request.concern != WriteConcern::Quorum);
-            match &confirmed {
-                Err(error) => refuse(reply, error.clone()),
-                Ok(()) if at_once => {
-                    metrics::counter!("littoral_leader_writes_total").increment(1);
-                    // Nobody may be waiting any more.
-                    let _ = reply.send(Ok(receipt));
-                }
-                Ok(()) => part.turns.wait_for(Waiting { last, epoch, receipt, reply }),
+            let is_local = matches!(&durable, Durable::Rows { request, .. } if request.concern != WriteConcern::Quorum);
+            if is_local && !is_committed {
+                self.shared.acknowledged.fetch_max(last.0, Relaxed);
+                metrics::counter!("littoral_leader_writes_total").increment(1);
+                // The writer may have stopped waiting.
+                let _ = reply.send(Ok(self.shared.receipt(first, last, duplicate)));
+                continue;
             }
+            let content = match is_committed {
+                true => Content::InMemory(durable),
+                false => Content::InLog { first, last, duplicate },
+            };
+            waiting.push(Written { content, reply });
         }
-        if confirmed.is_err() {
-            return true;
+        if waiting.is_empty() && !(is_committed && records.is_some()) {
+            return Ok(());
         }
-        // Those that came to wait after the leadership had ended would wait for ever.
-        if part.leads() != Some(epoch) {
-            part.turns.give_up(&WriteError::LeaderUnavailable("this member leads no more".to_owned()));
+        let in_memory = records.filter(|_| is_committed);
+        commits.push(AppendedBatch { epoch, last, in_memory, writes: waiting })?;
+        // The leadership may have ended before the batch was pushed: nothing would answer it then.
+        if !is_committed && replication.role().borrow().leading() != Some(epoch) {
+            commits.fail(&WriteError::LeaderUnavailable("this member no longer leads".to_owned()));
         }
-        true
+        Ok(())
     }
 
     fn complain(&self, error: &AppendError) {
         let reason = error.to_string();
         if self.shared.trouble.lock().replace(reason.clone()).is_none() {
-            tracing::error!(error = reason, "the log refuses writes; reads go on, and every write tries it again");
+            tracing::error!(
+                error = reason,
+                "the log rejects writes; reads continue, and every write tries the log again"
+            );
         }
     }
 }
 
-fn refuse_all(reason: &str, done: Vec<Done>) {
-    for done in done {
-        let (Done::Durable { reply, .. } | Done::Prove { reply, .. }) = done;
-        refuse(reply, WriteError::NotDurable(reason.to_owned()));
-    }
+fn reject_all(reason: &str, Pending { writes, tasks }: Pending) {
+    let replies = writes.into_iter().map(|(_, reply)| reply).chain(tasks.into_iter().map(|(_, reply)| reply));
+    replies.for_each(|reply| reject(reply, WriteError::NotDurable(reason.to_owned())));
 }
 
-fn refuse(reply: Reply, error: WriteError) {
+fn reject(reply: Reply, error: WriteError) {
     metrics::counter!("littoral_leader_writes_refused_total").increment(1);
-    // Nobody may be waiting any more.
+    // The writer may have stopped waiting.
     let _ = reply.send(Err(error));
 }

@@ -1,6 +1,5 @@
 //! How a leader is set up.
 
-use crate::members::Seat;
 use littoral_feed::client::host_and_port;
 use littoral_leader_core::Imports;
 use littoral_model::{position::Incarnation, region::Region};
@@ -92,6 +91,16 @@ pub struct OtherRegion {
     pub name: Region,
     /// Peer listeners where its leader may be found, tried in order.
     pub peers: Vec<String>,
+}
+
+/// `[[members]]`: one of the nodes that keep the region's log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seat {
+    /// The member's name: the `leader.name` of its own configuration.
+    pub name: String,
+    /// Its peer listener, `host:port`, as the other members reach it.
+    pub peer: String,
 }
 
 impl Default for Config {

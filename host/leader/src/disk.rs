@@ -1,19 +1,18 @@
-//! The disk thread: appends large batches, so that the commit thread can build the next one meanwhile. When one is durable it goes
-//! on by itself with what has been built: two changes of threads between two batches would leave the disk idle.
+//! The disk thread: appends large batches while the commit thread builds the next one. When a batch is durable, this thread appends
+//! the batch that was built meanwhile itself: two changes of threads between two batches would leave the disk idle.
 
 use crate::{
-    apply::Done,
-    commit::{Appender, Ended, Outcome},
-    stage::{Stage, Told},
+    commit::{Appender, Ended, Outcome, Pending},
+    stage::{DiskExitGuard, Stage},
 };
 use littoral_log::Batch;
 use std::sync::{Arc, mpsc::Receiver};
 
-/// A batch on its way to the disk, and what it is to be answered with.
+/// A batch for the disk, and what is answered once it is durable.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) batch: Batch,
-    pub(crate) done: Vec<Done>,
+    pub(crate) pending: Pending,
 }
 
 pub(crate) struct Disk {
@@ -23,23 +22,23 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Runs until the commit thread is gone.
+    /// Runs until the commit thread has ended.
     pub(crate) fn run(self) {
-        let _told = Told { stage: &self.stage, queue: &self.appender.shared.queue };
+        let _exit = DiskExitGuard { stage: &self.stage, queue: &self.appender.shared.queue };
         while let Ok(sent) = self.sent.recv() {
             let mut sent = Some(sent);
-            while let Some(Sent { batch, done }) = sent.take() {
-                match self.go_on(self.appender.append(batch, done)) {
+            while let Some(batch) = sent.take() {
+                match self.proceed(self.appender.append(batch)) {
                     Ok(next) => sent = next,
-                    // Another thread has ended before its time, which whoever joins it reports.
+                    // Another thread has ended early, which whoever joins it reports.
                     Err(Ended) => return,
                 }
             }
         }
     }
 
-    /// Takes note of what became of the batch that was under way, and sends the next one on its way, if there is one.
-    fn go_on(&self, outcome: Outcome) -> Result<Option<Sent>, Ended> {
+    /// Notes the outcome of the batch under way, and returns the next batch, if there is one.
+    fn proceed(&self, outcome: Outcome) -> Result<Option<Sent>, Ended> {
         let shared = &*self.appender.shared;
         let mut core = shared.core.lock();
         let mut batches = self.stage.lock();
@@ -47,7 +46,7 @@ impl Disk {
         let sent = match batches.next.take() {
             Some(next) => {
                 if next.bytes >= shared.config.batch_bytes_max {
-                    // There was no room in it, and the commit thread waits for some.
+                    // The batch was full, and the commit thread waits for room.
                     shared.queue.nudge();
                 }
                 self.appender.finish(&mut core, &mut batches, next)?

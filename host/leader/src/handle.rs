@@ -1,20 +1,20 @@
-//! What doors and the feed see of a leader.
+//! A leader as doors and the feed see it.
 
 use crate::{
-    members::{self, Whither},
     observe,
     proof::Task,
     put_back,
-    queue::Refused,
+    queue::PushError,
     read, read_quorum,
-    shared::{Shared, Submission, Work},
+    shared::{Job, Shared, Submission},
     spread,
+    write_target::{self, WriteTarget},
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
-use littoral_feed::source::{FeedSource, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_leader_core::{
-    Work as LogWork, homing, ingest,
+    Work, homing, ingest,
     receipts::{bytes_hash, content_hash},
 };
 use littoral_log::{Identity, ReadError as LogReadError};
@@ -27,7 +27,7 @@ use littoral_model::{
     module::{ModuleDigest, ModuleRelease},
     ports::{
         BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModuleError, ModulePut, Node, RecordBlock,
-        SnapshotSource, Spread, Tails,
+        SnapshotSource, Spread,
     },
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -45,13 +45,13 @@ use tokio::sync::{oneshot, watch};
 /// Rows in one chunk of a snapshot for a subscriber.
 const ROWS_PER_CHUNK: usize = 2_048;
 
-/// About how much of a bucket is given out at once, in bytes.
+/// About how many bytes of a bucket one answer holds.
 const BUCKET_BYTES_MAX: usize = 4 << 20;
 
-/// How long a change of the catalogue is waited for to come back from its home.
+/// How long a change of the catalogue may take to return from its home.
 const CHANGE_RETURN_MAX: Duration = Duration::from_secs(2);
 
-/// What a record takes besides its key and body, in bytes, and a little more.
+/// Bytes that a record takes besides its key and body, and a few more.
 const RECORD_OVERHEAD: usize = 80;
 
 /// A running leader. Cheap to clone.
@@ -66,16 +66,15 @@ impl Handle {
         Self { shared, stopped }
     }
 
-    /// Returns when the leader has stopped, after its token was cancelled: what it had taken is durable and
-    /// acknowledged, its threads have ended. The data directory is free when the last handle is dropped too.
+    /// Returns when the leader has stopped, after its token was cancelled: accepted writes are durable and acknowledged, and its threads
+    /// have ended. The data directory is free once the last handle is dropped, too.
     pub async fn stopped(&self) {
-        // The sender is dropped only after it has said so, or with its runtime.
+        // The sender is dropped only after it has sent true, or with its runtime.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
     }
 
-    /// Writes a snapshot now and trims the log as far as it may be. Blocks while the disk works.
-    ///
-    /// Returns whether the snapshot is durable.
+    /// Writes a snapshot now and trims the log as far as the snapshots allow. Blocks for the disk. Returns whether the snapshot is
+    /// durable.
     pub fn snapshot_now(&self) -> bool {
         let written = crate::maintain::take_snapshot(&self.shared, &|| true);
         crate::maintain::trim(&self.shared);
@@ -86,25 +85,24 @@ impl Handle {
         &self.shared
     }
 
-    /// Who leads, when that is another member.
+    /// Returns the leader, when that is another node.
     async fn elsewhere(&self) -> Result<Option<CallClient>, WriteError> {
-        let Some(part) = &self.shared.members else { return Ok(None) };
-        Ok(match part.whither().await? {
-            Whither::Here => None,
-            Whither::To(leader) => Some(leader),
+        Ok(match write_target::find(&*self.shared.replication).await? {
+            WriteTarget::Here => None,
+            WriteTarget::Leader(leader) => Some(leader),
         })
     }
 
-    pub(crate) async fn submit(&self, work: Work, bytes: usize) -> Result<WriteReceipt, WriteError> {
-        if matches!(work, Work::Log(LogWork::Write { .. } | LogWork::Change(_) | LogWork::Merge { .. })) {
-            self.shared.standing.may_write(&self.shared).map_err(WriteError::NotLeader)?;
+    pub(crate) async fn submit(&self, job: Job, bytes: usize) -> Result<WriteReceipt, WriteError> {
+        if matches!(job, Job::Append(Work::Write { .. } | Work::Change(_) | Work::Merge { .. })) {
+            self.shared.affiliation.may_write(&self.shared).map_err(WriteError::NotLeader)?;
         }
         let (reply, answer) = oneshot::channel();
-        self.shared.queue.push(Submission { work, reply }, bytes).map_err(|refused| {
+        self.shared.queue.push(Submission { job, reply }, bytes).map_err(|error| {
             metrics::counter!("littoral_leader_writes_refused_total").increment(1);
-            match refused {
-                Refused::Full => WriteError::Overloaded,
-                Refused::Closed => WriteError::NotLeader("it is stopping".to_owned()),
+            match error {
+                PushError::Full => WriteError::Overloaded,
+                PushError::Closed => WriteError::NotLeader("it is shutting down".to_owned()),
             }
         })?;
         let gone = "the leader stopped before it answered";
@@ -128,12 +126,12 @@ impl Handle {
         shared.check_concern(concern)?;
         let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
-        let work = LogWork::Write { request, content, generation: catalogue.generation };
-        let receipt = self.submit(Work::Log(work), bytes).await?;
+        let work = Work::Write { request, content, generation: catalogue.generation };
+        let receipt = self.submit(Job::Append(work), bytes).await?;
         self.reach(receipt, concern, wait).await
     }
 
-    /// Waits until a write that is durable here is as durable as was asked for.
+    /// Waits until a write that is durable here is as durable as its concern demands.
     async fn reach(
         &self,
         receipt: WriteReceipt,
@@ -141,7 +139,7 @@ impl Handle {
         wait: Duration,
     ) -> Result<WriteReceipt, WriteError> {
         let WriteConcern::Regions(count) = wanted else { return Ok(WriteReceipt { concern: wanted, ..receipt }) };
-        // In members' regions others are told of it when a majority here has it.
+        // Where members keep the log, other regions receive a record only once a majority here has it.
         let (shared, position) = (&self.shared, receipt.position);
         let includes = |has| shared.published.load().lives.reaches(shared.identity.region, has, position);
         match self.shared.exchange.taken.reached(includes, count, wait).await {
@@ -150,7 +148,7 @@ impl Handle {
                 let have: Vec<_> = have.iter().map(|region| format!("'{region}'")).collect();
                 let reached = match have.is_empty() {
                     true => "in no other region".to_owned(),
-                    false => format!("in {} besides", have.join(" and ")),
+                    false => format!("also in {}", have.join(" and ")),
                 };
                 let (token, waited_ms) = (receipt.token.to_string(), wait.as_millis() as u64);
                 Err(WriteError::ConcernNotReached { wanted, reached, waited_ms, token })
@@ -158,8 +156,8 @@ impl Handle {
         }
     }
 
-    /// Hands a change of the catalogue to its home, when that is another region, and waits until it has come back here: what
-    /// follows at this leader then finds it. `None` when it is to be made here.
+    /// Sends a change of the catalogue to its home, when that is another region, and waits until the change is replicated here, so that
+    /// later requests at this leader see it. Returns `None` when this region is the home.
     async fn at_home<T>(
         &self,
         change: impl AsyncFnOnce(CallClient) -> Result<(T, WriteReceipt), WriteError>,
@@ -175,7 +173,7 @@ impl Handle {
         };
         let mut head = self.shared.head.subscribe();
         let come = head.wait_for(|_| self.shared.published.load().covers(&receipt.token));
-        // It was made; that it is not here yet is no fault of the change.
+        // The change was made, whether or not it is here yet.
         let _ = tokio::time::timeout(CHANGE_RETURN_MAX, come).await;
         Some(Ok(done))
     }
@@ -205,7 +203,7 @@ impl Handle {
         let digest = ModuleDigest::of(&component);
         let release = ModuleRelease { name, version, digest, size: component.len() as u64, manifest: manifest.clone() };
         let change = CatalogueChange::PutModule(release);
-        // Before anything is stored: what cannot be taken should leave nothing behind.
+        // Before anything is stored: a rejected release leaves nothing behind.
         shared.published.load().catalogue.prepare(change.clone())?;
         let held = shared.modules.hold(digest);
         shared.runtime.prepare(digest, component.clone()).await.map_err(refuse)?;
@@ -216,7 +214,7 @@ impl Handle {
             Ok(Err(error)) => return Err(WriteError::NotDurable(error.to_string())),
             Err(error) => return Err(WriteError::NotDurable(error.to_string())),
         }
-        let receipt = self.submit(Work::Log(LogWork::Change(change)), 4_096).await?;
+        let receipt = self.submit(Job::Append(Work::Change(change)), 4_096).await?;
         drop(held);
         Ok(ModulePut { digest, manifest, receipt })
     }
@@ -268,15 +266,15 @@ impl FeatureWriter for Handle {
                 let there = tokio::task::spawn_blocking(move || modules.load(digest)).await;
                 if !matches!(there, Ok(Ok(_))) {
                     return Err(WriteError::Invalid(format!(
-                        "the component of module '{}' is not here; upload it as a module",
+                        "the component of module '{}' is not stored here; upload it as a module",
                         module.name
                     )));
                 }
-                let receipt = self.submit(Work::Log(LogWork::Change(change)), 4_096).await;
+                let receipt = self.submit(Job::Append(Work::Change(change)), 4_096).await;
                 drop(held);
                 return receipt;
             }
-            self.submit(Work::Log(LogWork::Change(change)), 4_096).await
+            self.submit(Job::Append(Work::Change(change)), 4_096).await
         })
     }
 
@@ -303,10 +301,6 @@ impl Node for Handle {
         Some(self.shared.ledger.lock().iter().cloned().collect())
     }
 
-    fn tails(&self) -> Option<Arc<dyn Tails>> {
-        self.shared.members.as_ref().map(|_| Arc::new(members::KeptTails(self.shared.clone())) as Arc<dyn Tails>)
-    }
-
     fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
         Box::pin(spread::wait(&self.shared, put, wait_max))
     }
@@ -316,7 +310,7 @@ impl Node for Handle {
     }
 }
 
-impl FeedSource for Handle {
+impl FeedLog for Handle {
     fn region(&self) -> Region {
         self.shared.identity.region
     }
@@ -325,36 +319,25 @@ impl FeedSource for Handle {
         self.shared.epoch()
     }
 
-    fn acknowledged(&self) -> Position {
-        let head = self.shared.published.load().position;
-        match &self.shared.members {
-            None => head,
-            Some(_) => Position { lsn: self.shared.log.bounds().tail.max(head.lsn), ..head },
-        }
-    }
-
     fn standing(&self) -> Standing {
-        match &self.shared.members {
-            Some(part) if !part.leads_surely() => Standing::Follower,
-            _ => Standing::Leader,
-        }
-    }
-
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move {
-            if let Some(leader) = self.elsewhere().await? {
-                return leader.merge(piece).await;
-            }
-            let Identity { region, incarnation } = self.shared.identity;
-            piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
-            let TailPiece { name, records, .. } = piece;
-            let (content, bytes) = (bytes_hash(&records), records.len());
-            self.submit(Work::Log(LogWork::Merge { records, piece: name, content }), bytes).await
-        })
+        if self.shared.leads() { Standing::Leader } else { Standing::Follower }
     }
 
     fn head(&self) -> watch::Receiver<Position> {
         self.shared.head.subscribe()
+    }
+
+    fn acknowledged(&self) -> Position {
+        self.shared.acknowledged()
+    }
+
+    /// Changes when the cluster that the log belongs to changes: subscribers connect again and receive it.
+    fn generation(&self) -> u64 {
+        self.belongs().map_or(0, |belongs| match (belongs.healed, belongs.succeeds) {
+            (false, _) => 1,
+            (true, None) => 2,
+            (true, Some(_)) => 3,
+        })
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -366,7 +349,7 @@ impl FeedSource for Handle {
 
     fn records(&self, from: Lsn, bytes_max: usize) -> BoxFuture<'_, Result<RecordBlock, FeedReadError>> {
         Box::pin(async move {
-            // What is durable but not applied yet is held back: a subscriber must not be ahead of its leader.
+            // Records that are durable but not applied yet are withheld: a subscriber must not be ahead of its leader.
             let head = self.shared.published.load().position.lsn;
             if from > head {
                 return Ok(RecordBlock::default());
@@ -392,7 +375,7 @@ impl FeedSource for Handle {
         Ok(SnapshotSource {
             as_of: published.position,
             chain: published.chain,
-            watermark: published.told.clone(),
+            watermark: published.portable_watermark.clone(),
             lives: RegionLives::clone(&published.lives),
             mixed: published.origins.is_mixed(),
             catalogue: published.catalogue.clone(),
@@ -401,13 +384,26 @@ impl FeedSource for Handle {
         })
     }
 
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let modules = self.shared.modules.clone();
+            tokio::task::spawn_blocking(move || modules.load(digest)).await.ok()?.ok()
+        })
+    }
+
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        self.shared.edges.serves_through(subscriber, through);
+    }
+}
+
+impl AntiEntropy for Handle {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.shared.proof.checkpoints()
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
         Box::pin(async move {
-            let taken = self.submit(Work::Prove(Task::Checkpoint), 0).await;
+            let taken = self.submit(Job::Task(Task::Checkpoint), 0).await;
             taken.map(|receipt| receipt.position.lsn).map_err(|error| ReadError::LeaderUnavailable(error.to_string()))
         })
     }
@@ -415,7 +411,7 @@ impl FeedSource for Handle {
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         Box::pin(async move {
             let shared = self.shared.clone();
-            // It goes through the whole table, which would hold up a worker.
+            // This reads the whole table, which would block a worker.
             let read = tokio::task::spawn_blocking(move || {
                 if shared.proof.suspects(view) {
                     let reason = format!("rows of view {view} have changed in the leader's memory; restart the leader");
@@ -429,22 +425,11 @@ impl FeedSource for Handle {
             read.await.unwrap_or_else(|error| Err(ReadError::LeaderUnavailable(error.to_string())))
         })
     }
+}
 
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        self.shared.standing.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
-        match &self.shared.members {
-            Some(part) if !part.leads_surely() => {
-                Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()))
-            }
-            _ => Ok(read_quorum::held(&self.shared, reads)),
-        }
-    }
-
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
-        let published = self.shared.published.load();
-        let own = (self.shared.identity.region, published.position);
-        let ours = (&*published.origins, &*published.lives);
-        homing::resume_point(own, (theirs, lives), ours, &self.shared.marks.lock())
+impl RegionPeer for Handle {
+    fn watermark(&self) -> Watermark {
+        self.shared.watermark()
     }
 
     fn lives(&self) -> RegionLives {
@@ -456,16 +441,22 @@ impl FeedSource for Handle {
     }
 
     fn belongs(&self) -> Option<Belonging> {
-        self.shared.standing.now(&self.shared)
+        self.shared.affiliation.now(&self.shared)
     }
 
-    /// Another one when where the log belongs has changed: who follows is greeted anew and told.
-    fn generation(&self) -> u64 {
-        self.belongs().map_or(0, |belongs| match (belongs.healed, belongs.succeeds) {
-            (false, _) => 1,
-            (true, None) => 2,
-            (true, Some(_)) => 3,
-        })
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+        let published = self.shared.published.load();
+        let own = (self.shared.identity.region, published.position);
+        let ours = (&*published.origins, &*published.lives);
+        homing::resume_point(own, (theirs, lives), ours, &self.shared.marks.lock())
+    }
+
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        self.shared.affiliation.has_all(&self.shared).map_err(ReadError::NotAllHere)?;
+        if !self.shared.leads() {
+            return Err(ReadError::LeaderUnavailable("this member of the region does not lead".to_owned()));
+        }
+        Ok(read_quorum::held(&self.shared, reads))
     }
 
     fn shown_ahead(&self) {
@@ -476,22 +467,20 @@ impl FeedSource for Handle {
         Box::pin(put_back::ask_for_all(&self.shared, region))
     }
 
-    fn watermark(&self) -> Watermark {
-        self.shared.told()
-    }
-
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        self.shared.edges.serves_through(subscriber, through);
-    }
-
     fn taken_by(&self, region: Region, position: Position) {
         self.shared.exchange.taken.said(region, position);
     }
 
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
-            let modules = self.shared.modules.clone();
-            tokio::task::spawn_blocking(move || modules.load(digest)).await.ok()?.ok()
+            if let Some(leader) = self.elsewhere().await? {
+                return leader.merge(piece).await;
+            }
+            let Identity { region, incarnation } = self.shared.identity;
+            piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
+            let TailPiece { name, records, .. } = piece;
+            let (content, bytes) = (bytes_hash(&records), records.len());
+            self.submit(Job::Append(Work::Merge { records, piece: name, content }), bytes).await
         })
     }
 }

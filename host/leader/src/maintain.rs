@@ -2,9 +2,9 @@
 
 use crate::{
     proof,
-    shared::{Shared, Work},
+    shared::{Job, Shared},
 };
-use littoral_leader_core::Work as LogWork;
+use littoral_leader_core::Work;
 use littoral_log::{
     Retention,
     snapshot::{self, Remembered},
@@ -15,24 +15,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the thread looks without being nudged.
+/// How often the thread runs without being woken.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often the log's durable tail is noted down.
+/// How often the log's durable tail is recorded.
 const MARK_EVERY: Duration = Duration::from_secs(2);
-/// However often checkpoints are wanted, the thread rests in between.
+/// The shortest pause, however often checkpoints are configured.
 const SHORTEST_PARK: Duration = Duration::from_millis(5);
-/// How often the log and its snapshots are looked for on the disk.
+/// How often the disk is checked for the files of the log and its snapshots.
 const LOOK_FOR_FILES_EVERY: Duration = Duration::from_secs(1);
-/// How often the log is looked at for what may be trimmed.
+/// How often the log is trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(10);
-/// How long after a failure a snapshot is tried again.
+/// How long after a failure a snapshot is retried.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The longest rest while a snapshot is written, however slow the disk is.
 const REST_MAX: Duration = Duration::from_millis(200);
-/// Rows that are held together while a snapshot is written.
+/// Rows in one chunk of a snapshot.
 const ROWS_PER_CHUNK: usize = 2_048;
 
-/// Runs until `stop`. `replayed` bytes of log already stand behind the last snapshot.
+/// Runs until `stop`. The log already has `replayed` bytes after the last snapshot.
 pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
     let mut snapshot_at = shared.config.snapshot_log_bytes.saturating_sub(replayed);
     let mut trim_at = Instant::now();
@@ -75,27 +75,27 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
             LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)),
         );
     }
-    // Nothing is appended any more.
+    // No record is appended any more.
     mark(shared);
 }
 
-/// Says when files of the log are gone, and when they are back: the log refuses writes in between.
+/// Logs when files of the log are missing, and when they are back. The log rejects writes in between.
 fn look_for_log(shared: &Shared) {
-    let mut gone = shared.files_gone.lock();
     let missing = shared.log.missing_files();
+    let mut gone = shared.files_gone.lock();
     match (&*gone, &missing) {
         (None, Some(missing)) => {
             tracing::error!(
                 missing,
-                "files of the log are gone: no write is taken until they are back as they were, or this leader is stopped and \
+                "files of the log are missing: writes are rejected until they are back unchanged, or this leader is stopped and \
                  its data directory restored"
             );
             metrics::gauge!("littoral_leader_log_files_missing").set(1.0);
         }
         (Some(_), None) => {
-            tracing::info!("the files of the log are back, and writes are taken again");
+            tracing::info!("the files of the log are back, and writes are accepted again");
             metrics::gauge!("littoral_leader_log_files_missing").set(0.0);
-            // What else is wrong with the disk the next write finds out.
+            // The next write finds out whether anything else is wrong with the disk.
             shared.trouble.lock().take();
         }
         _ => {}
@@ -103,38 +103,38 @@ fn look_for_log(shared: &Shared) {
     *gone = missing;
 }
 
-/// Whether the last snapshot has been taken away. The next start may need one, as the log before it is trimmed: another is
-/// written.
+/// Returns whether the last snapshot is missing from the disk. The next start may need one, because the log before it is trimmed, so
+/// another is written.
 fn snapshot_is_gone(shared: &Shared) -> bool {
     let last = Lsn(shared.snapshot_lsn.load(Relaxed));
-    // A disk that does not answer says nothing about files.
+    // A disk that cannot be read shows nothing about its files.
     let Ok(there) = snapshot::newest(&*shared.storage) else { return false };
     if last == Lsn::NONE || there.contains(&last) {
         return false;
     }
-    tracing::warn!(as_of = last.0, "the last snapshot is gone from the data directory; another one is written");
+    tracing::warn!(as_of = last.0, "the last snapshot is missing from the data directory; writing another one");
     shared.snapshot_lsn.store(0, Relaxed);
     true
 }
 
-/// Begins the life of the log that could not be begun when it was opened: the disk was full, or failed.
+/// Starts the life of the log that could not be started when the log was opened, because the disk was full or failed.
 fn begin_life(shared: &Shared) {
     if shared.core.lock().is_unbegun() {
         let life = shared.draw_life();
-        // Refused by a disk that is still full, it is tried again.
-        let _ = proof::submit(shared, Work::Log(LogWork::Begin { life, put_back: false }));
+        // A disk that is still full rejects it; it is retried.
+        let _ = proof::submit(shared, Job::Append(Work::Begin { life, put_back: false }));
     }
 }
 
-/// Notes down how far the log is durable. A failure only means that the next start knows of less.
+/// Records the log's durable tail. After a failure, the next start knows an older tail.
 fn mark(shared: &Shared) {
     if let Err(error) = shared.log.mark() {
-        tracing::warn!(%error, "the log's tail could not be noted down");
+        tracing::warn!(%error, "the log's tail could not be recorded");
     }
 }
 
-/// The rows of a snapshot, in chunks. Between two chunks the thread rests as long as the one before took to be encoded and written,
-/// so that writes keep half of the disk and of a core, unless `hurried` says that nobody writes any more.
+/// The rows of a snapshot, in chunks. Between two chunks the thread rests as long as the last one took to be encoded and written, so that
+/// writes keep half of the disk and of a core. It does not rest once `hurried` returns true.
 struct Paced<'a, C> {
     chunks: C,
     given: Option<Instant>,
@@ -156,12 +156,12 @@ impl<C: Iterator> Iterator for Paced<'_, C> {
     }
 }
 
-/// Writes a snapshot, then collects what it makes superfluous. False when it could not be written. It rests in between unless it is
-/// `hurried`.
+/// Writes a snapshot, then removes the modules that it makes superfluous. Returns false when the snapshot could not be written. It rests
+/// between chunks unless `hurried` returns true.
 pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool {
     if shared.proof.is_suspect() {
         tracing::error!(
-            "no snapshot is written of rows that have changed in memory; restart this leader, which restores them"
+            "no snapshot is written, because rows have changed in memory; restart this leader, which restores them"
         );
         return false;
     }
@@ -175,7 +175,7 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
     }
     let receipts = shared.receipts.lock().through(as_of);
     let (origins, lives) = (Origins::clone(&published.origins), RegionLives::clone(&published.lives));
-    // Of what the rows show after this, the log tells again.
+    // Later conflicts are found again when the log is replayed.
     let conflicts = shared.ledger.lock().iter().cloned().collect();
     let remembered = Remembered { receipts, origins, lives, conflicts };
     let head = littoral_recovery::snapshot_head(&published, shared.identity, epoch, shared.table.len() as u64);
@@ -193,13 +193,13 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
         }
         Err(error) => {
             metrics::counter!("littoral_leader_snapshot_failures_total").increment(1);
-            tracing::warn!(%error, "the snapshot could not be written; it is tried again, and the log is not trimmed until then");
+            tracing::warn!(%error, "the snapshot could not be written; retrying, and the log is not trimmed until then");
             false
         }
     }
 }
 
-/// Removes old snapshots, and what of the log the older of the two that are kept makes superfluous.
+/// Removes old snapshots, and the part of the log that the older of the two remaining ones covers.
 pub(crate) fn trim(shared: &Shared) {
     let through = match snapshot::prune(&*shared.storage) {
         Ok(lsn) => lsn,
@@ -219,20 +219,20 @@ pub(crate) fn trim(shared: &Shared) {
     }
 }
 
-/// Has old tombstones collected, by a record of the log: replicas must agree on when they go.
+/// Collects old tombstones by a record of the log, so that all replicas collect them at the same record.
 fn collect_tombstones(shared: &Shared) {
     let age_ms = shared.config.tombstone_retention_s.saturating_mul(1_000);
     let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
     if shared.table.tombstones_before(before) > 0 {
-        // A leader that is stopping, or whose disk refuses writes, does it another time.
-        let _ = proof::submit(shared, Work::Log(LogWork::Collect(before)));
+        // A leader that stops, or whose disk rejects writes, collects them later.
+        let _ = proof::submit(shared, Job::Append(Work::Collect(before)));
     }
 }
 
 fn collect_modules(shared: &Shared) {
     match shared.modules.collect(|| shared.published.load().catalogue.clone()) {
         Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "components that no name means any more were removed"),
+        Ok(removed) => tracing::info!(removed, "removed components that no module uses any more"),
         Err(error) => tracing::warn!(%error, "retired components could not be removed"),
     }
 }

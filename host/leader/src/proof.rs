@@ -1,13 +1,13 @@
-//! What a leader vouches for: digests of its views as of one record, and that its rows still are what it wrote.
+//! The leader's side of anti-entropy: digests of its views as of one record, and a check that its rows are still what was written.
 //!
-//! Checkpoints are taken by the apply thread in its turn, so that they are exactly as of its last record. The same
-//! thread begins and finishes the scrub; the scrub thread adds up the rows in between, while writes go on.
+//! The apply thread takes checkpoints between two batches, so that they are exactly as of its last record. It also starts and finishes
+//! the scrub; the scrub thread adds up the rows in between, while writes continue.
 //!
-//! Invariant: a view whose rows have changed in memory is vouched for no more. Its sums still say what was written, so
-//! edges that hold that stay as they are, but the leader could only mend them with rows that it cannot trust. It writes no
-//! snapshot any more either: a restart restores the rows from the last one and the log.
+//! Invariant: the leader gives out no rows of a view whose rows have changed in memory. The view's sums still describe what was written,
+//! so edges that hold that stay as they are, but the leader could only repair them with rows that it cannot trust. It writes no snapshot
+//! either: a restart restores the rows from the last snapshot and the log.
 
-use crate::shared::{Shared, Submission, Work};
+use crate::shared::{Job, Shared, Submission};
 use littoral_leader_core::vouching;
 use littoral_model::{
     catalogue::Catalogue,
@@ -29,28 +29,28 @@ use std::{
 };
 use tokio::sync::{oneshot, watch};
 
-/// However often checkpoints are wanted, the scrub thread rests in between.
+/// The shortest pause of the scrub thread, however often checkpoints are configured.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-/// How long the upkeep thread and the scrub thread wait for their turn at the apply thread.
+/// How long the maintenance thread and the scrub thread wait for the apply thread.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
-/// The waiting's step: whatever is asked for here is not in a hurry.
+/// How often they check for the answer: none of it is urgent.
 const TURN_WAIT_STEP: Duration = Duration::from_millis(1);
 
 /// A scrub that goes from thread to thread.
 pub(crate) type Slot = Arc<Mutex<Option<Scrub>>>;
 
-/// What the apply thread does in its turn.
+/// What the apply thread does between two batches.
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Takes digests.
     Checkpoint,
-    /// Begins to check the rows.
+    /// Starts to check the rows.
     BeginScrub(Slot),
-    /// Judges what was added up.
+    /// Judges the sums.
     FinishScrub(Slot),
 }
 
-/// What is vouched for, and what no more.
+/// The checkpoints, and the views whose rows have changed in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Proof {
     checkpoints: watch::Sender<Checkpoints>,
@@ -59,23 +59,23 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    /// The newest checkpoints.
+    /// Returns the newest checkpoints, now and whenever they change.
     pub(crate) fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.checkpoints.subscribe()
     }
 
-    /// Whether rows have changed in memory.
+    /// Returns whether rows have changed in memory.
     pub(crate) fn is_suspect(&self) -> bool {
         self.any_suspect.load(Relaxed)
     }
 
-    /// Whether rows of this view have.
+    /// Returns whether rows of this view have changed in memory.
     pub(crate) fn suspects(&self, view: ViewId) -> bool {
         self.is_suspect() && self.suspect.lock().contains(&view)
     }
 }
 
-/// Carries out what was asked for, on the apply thread: everything up to `lsn` is applied.
+/// Carries out a task on the apply thread: everything up to `lsn` is applied.
 pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catalogue) {
     match task {
         Task::Checkpoint => {
@@ -96,8 +96,8 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
                         view = spoilt.view.0,
                         buckets = ?spoilt.buckets,
                         "rows have changed in this leader's memory without being written: check the host's memory, and restart \
-                         this leader, which restores them from its snapshot and its log; until then it vouches for the view no \
-                         more and writes no snapshot"
+                         this leader, which restores them from its snapshot and its log; until then it gives out no rows of the \
+                         view for repairs and writes no snapshot"
                     );
                 }
             }
@@ -105,13 +105,13 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
     }
 }
 
-/// Takes a checkpoint. Called by the upkeep thread.
+/// Takes a checkpoint. Called by the maintenance thread.
 pub(crate) fn take_checkpoint(shared: &Shared) {
-    // A leader that is stopping, or has too much to do, takes the next one.
-    let _ = submit(shared, Work::Prove(Task::Checkpoint));
+    // A leader that stops, or is overloaded, skips this one.
+    let _ = submit(shared, Job::Task(Task::Checkpoint));
 }
 
-/// The scrub thread: checks the rows again and again, until `stop`, at the pace that the table allows.
+/// The scrub thread: checks the rows repeatedly until `stop`, at the pace that the table allows.
 pub(crate) fn run(shared: &Shared, stop: &AtomicBool) {
     let every = Duration::from_millis(shared.config.checkpoint_interval_ms);
     let mut next = Instant::now();
@@ -129,7 +129,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool) {
 
 fn scrub(shared: &Shared, stop: &AtomicBool) {
     let slot = Slot::default();
-    let begun = submit(shared, Work::Prove(Task::BeginScrub(slot.clone())));
+    let begun = submit(shared, Job::Task(Task::BeginScrub(slot.clone())));
     let Some(mut scrub) = slot.lock().take() else { return };
     if begun.is_err() {
         return;
@@ -145,21 +145,21 @@ fn scrub(shared: &Shared, stop: &AtomicBool) {
         }
     }
     *slot.lock() = Some(scrub);
-    if submit(shared, Work::Prove(Task::FinishScrub(slot))).is_ok() {
+    if submit(shared, Job::Task(Task::FinishScrub(slot))).is_ok() {
         metrics::histogram!("littoral_leader_scrub_seconds").record(started.elapsed().as_secs_f64());
     }
 }
 
-/// Asks for something and waits until it is done, without a runtime.
-pub(crate) fn submit(shared: &Shared, work: Work) -> Result<WriteReceipt, WriteError> {
+/// Submits a job and waits until it is done, without a runtime.
+pub(crate) fn submit(shared: &Shared, job: Job) -> Result<WriteReceipt, WriteError> {
     let (reply, mut answer) = oneshot::channel();
-    shared.queue.push(Submission { work, reply }, 0).map_err(|_| WriteError::Overloaded)?;
+    shared.queue.push(Submission { job, reply }, 0).map_err(|_| WriteError::Overloaded)?;
     let deadline = Instant::now() + TURN_WAIT_MAX;
     loop {
         match answer.try_recv() {
             Ok(done) => return done,
             Err(oneshot::error::TryRecvError::Closed) => {
-                return Err(WriteError::NotLeader("it is stopping".to_owned()));
+                return Err(WriteError::NotLeader("it is shutting down".to_owned()));
             }
             Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= deadline => {
                 return Err(WriteError::Overloaded);

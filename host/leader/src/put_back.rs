@@ -1,22 +1,25 @@
-//! When this region's log was put back to an older copy: another life of it begins, and what it has lost is asked for.
-//! See `host/decisions/0013-lives-of-a-log.md`.
+//! Recovers from a log that was restored from an older copy: starts another life of the log, and requests the lost records from other
+//! regions. See `host/decisions/0013-lives-of-a-log.md`.
 
-use crate::shared::{Shared, Submission, Work};
-use littoral_leader_core::Work as LogWork;
+use crate::{
+    replication::Writers,
+    shared::{Job, Shared, Submission},
+};
+use littoral_leader_core::Work;
 use littoral_model::{region::Region, write::WriteError};
 use std::time::{Duration, Instant};
 use tokio::{sync::oneshot, time::timeout};
 
-/// How long after another life was begun the next may.
+/// The shortest time between two lives.
 const BEGIN_EVERY: Duration = Duration::from_secs(1);
 
-/// How long what another region has may take to be asked for.
+/// How long a request for another region's records may take to become durable.
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A subscriber has shown what this log must have and does not: another life of it begins. Not with members, of whom another
-/// leads then.
+/// Starts another life of the log, because a subscriber has shown a record that this log must have and lacks. Does nothing where other
+/// nodes keep the log: one of them leads then.
 pub(crate) fn begin_anew(shared: &Shared) {
-    if shared.members.is_some() {
+    if shared.writers != Writers::ThisNode {
         return;
     }
     {
@@ -30,21 +33,23 @@ pub(crate) fn begin_anew(shared: &Shared) {
     tracing::error!(
         head = %shared.published.load().position,
         %life,
-        "a subscriber has records of this log that it does not have: it was put back to an older copy while this process ran, and goes \
-         on as another life"
+        "a subscriber has records of this log that the log lacks: it was restored from an older copy while this process ran, and \
+         continues as another life"
     );
     metrics::counter!("littoral_leader_put_back_total").increment(1);
-    // Whoever has shown it comes again, and shows it again when this could not be written.
+    // The subscriber connects again, and shows the record again when this could not be written.
     let (reply, _) = oneshot::channel();
-    let _ = shared.queue.push(Submission { work: Work::Log(LogWork::Begin { life, put_back: true }), reply }, 0);
+    let _ = shared.queue.push(Submission { job: Job::Append(Work::Begin { life, put_back: true }), reply }, 0);
 }
 
-/// Another region's leader holds records that this log has lost. From now on nothing counts as taken from that region, durably: so
-/// its whole snapshot is taken, with those records in it, also after a crash.
+/// Requests everything that another region holds, because it has records that this log has lost. Durably marks nothing as replicated
+/// from that region, so that its whole snapshot is replicated, with those records, also after a crash.
 pub(crate) async fn ask_for_all(shared: &Shared, region: Region) -> Result<(), WriteError> {
     let Some(link) = shared.exchange.link(region) else { return Ok(()) };
-    tracing::warn!(%region, "this region's log was put back to an older copy: what another region has of it is taken back");
-    let late = |_| Err(WriteError::NotDurable(format!("what '{region}' has could not be asked for in time")));
-    let stopping = |_| Err(WriteError::NotLeader("it is stopping".to_owned()));
+    tracing::warn!(%region, "this region's log was restored from an older copy; replicating its lost records from another region");
+    let late = |_| {
+        Err(WriteError::NotDurable(format!("the records that region '{region}' holds could not be requested in time")))
+    };
+    let stopping = |_| Err(WriteError::NotLeader("it is shutting down".to_owned()));
     timeout(ASKED_WITHIN, link.ask_for_all()).await.map_or_else(late, |answer| answer.unwrap_or_else(stopping))
 }

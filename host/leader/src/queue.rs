@@ -3,23 +3,23 @@
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 
-/// Why something cannot wait here.
+/// Why an item is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// Too much waits already.
+pub(crate) enum PushError {
+    /// Too many items or bytes wait already.
     Full,
     /// The leader is stopping.
     Closed,
 }
 
-/// What has come.
+/// Why a wait for items has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Came {
-    /// Something that waited, of so many bytes in all.
+    /// Items were taken, of this many bytes in all.
     Items(usize),
-    /// A nudge: there is something to look at elsewhere.
+    /// [`Queue::nudge`] was called.
     Nudge,
-    /// The end: the queue is closed and empty.
+    /// The queue is closed and empty.
     End,
 }
 
@@ -45,15 +45,15 @@ impl<T> Queue<T> {
         Self { state: Mutex::new(state), came: Condvar::new(), items_max, bytes_max }
     }
 
-    /// Takes in `item` of `bytes` bytes. One that is larger than the whole bound is taken when nothing waits.
-    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), Refused> {
+    /// Adds `item` of `bytes` bytes. An item that is larger than the whole bound is accepted when no other waits.
+    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<(), PushError> {
         let mut state = self.state.lock();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(PushError::Closed);
         }
         let full = state.waiting.len() >= self.items_max || state.bytes.saturating_add(bytes) > self.bytes_max;
         if full && !state.waiting.is_empty() {
-            return Err(Refused::Full);
+            return Err(PushError::Full);
         }
         state.bytes += bytes;
         state.waiting.push_back((item, bytes));
@@ -65,8 +65,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for something and moves it to `into`: at least one, then what brings it to about `bytes_max` bytes. A nudge
-    /// goes before what waits; with no room at all, nothing but a nudge is waited for.
+    /// Waits for items and moves them to `into`: at least one, then as many as make about `bytes_max` bytes. A nudge is returned
+    /// before items are; when `bytes_max` is zero, only a nudge ends the wait.
     pub(crate) fn next(&self, into: &mut Vec<T>, bytes_max: usize) -> Came {
         let mut state = self.state.lock();
         loop {
@@ -92,13 +92,13 @@ impl<T> Queue<T> {
         Came::Items(taken)
     }
 
-    /// Ends a wait, now or the next one.
+    /// Ends the current wait, or the next one.
     pub(crate) fn nudge(&self) {
         self.state.lock().nudged = true;
         self.came.notify_one();
     }
 
-    /// Lets nothing more in. What waits is still taken.
+    /// Rejects further items. Items that wait are still taken.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.came.notify_all();
@@ -121,23 +121,23 @@ mod tests {
     fn both_bounds_hold_and_one_large_item_passes_alone() {
         let queue = Queue::new(2, 10);
         queue.push(1, 100).unwrap();
-        assert_eq!(queue.push(2, 1), Err(Refused::Full));
+        assert_eq!(queue.push(2, 1), Err(PushError::Full));
         let mut taken = Vec::new();
         assert_eq!(queue.next(&mut taken, 5), Came::Items(100));
         queue.push(2, 4).unwrap();
         queue.push(3, 4).unwrap();
-        assert_eq!(queue.push(4, 1), Err(Refused::Full));
+        assert_eq!(queue.push(4, 1), Err(PushError::Full));
         assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
         assert_eq!(taken, [1, 2]);
         queue.close();
-        assert_eq!(queue.push(5, 1), Err(Refused::Closed));
+        assert_eq!(queue.push(5, 1), Err(PushError::Closed));
         assert_eq!(queue.next(&mut taken, 4), Came::Items(4));
         assert_eq!(queue.next(&mut taken, 4), Came::End);
         assert_eq!(taken, [1, 2, 3]);
     }
 
     #[test]
-    fn a_nudge_goes_before_what_waits_and_is_not_lost() {
+    fn a_nudge_is_returned_before_items_and_is_not_lost() {
         let queue = Queue::new(2, 10);
         queue.push(1, 1).unwrap();
         queue.nudge();

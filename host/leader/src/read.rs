@@ -1,137 +1,172 @@
-//! Reads at the leader: always of everything that is acknowledged.
+//! Reads of the rows that are applied here, or of the leader's when those do not meet the demand.
 
-use crate::{members, read_quorum, shared::Shared};
+use crate::{read_quorum, replication, shared::Shared};
+use littoral_feed::client::CallClient;
 use littoral_leader_core::Published;
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
-    position::Position,
     read::{ReadAnswer, ReadError, ReadRequest},
-    token::Watermark,
 };
-use std::time::Duration;
+use littoral_protocol::demand::{self, Unmet};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
 
-/// Answers at once, unless a token is demanded that is not reached, or a quorum.
-pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-    if request.demand.consistency == Consistency::Quorum || shared.standing.has_all(shared).is_err() {
-        return false;
-    }
-    if let Some(part) = &shared.members {
-        return members::read::now(shared, part, request, answer);
-    }
-    let published = shared.published.load();
-    let met = request.demand.at_least.as_ref().is_none_or(|token| published.covers(token));
-    if met {
-        fill(shared, &published, request, answer, None);
-    }
-    met
+/// The first pause before an unmet demand is judged again, besides whenever records are applied. It doubles after each try, up to
+/// [`RETRY_AFTER_MAX`].
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+const RETRY_AFTER_MAX: Duration = Duration::from_millis(160);
+
+/// What is published, and how fresh it is.
+struct View {
+    published: Arc<Published>,
+    standing: replication::Standing,
 }
 
-/// Answers, waiting for the demanded token as far as the demand says. A leader reaches a token of its own log as soon
-/// as it is given out; one that it does not reach is of another log.
-pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
-    shared.standing.has_all(shared).map_err(ReadError::NotAllHere)?;
-    if let Some(part) = &shared.members {
-        return members::read::with_waiting(shared, part, request).await;
+impl View {
+    fn of(shared: &Shared) -> Self {
+        let published = shared.published.load_full();
+        let standing = shared.standing(&published);
+        Self { published, standing }
     }
-    let mut answer = ReadAnswer::default();
-    if request.demand.consistency == Consistency::Quorum {
-        return match (read_quorum::gather(shared, request).await, request.demand.on_unmet) {
-            (Err(_), OnUnmet::Leader | OnUnmet::ServeStale) => {
-                fill(shared, &shared.published.load(), request, &mut answer, Some(Degraded::DemandUnmet));
-                Ok(answer)
-            }
-            (gathered, _) => gathered,
+
+    fn unmet(&self, request: &ReadRequest) -> Option<Unmet> {
+        let replication::Standing { leads, staleness } = self.standing;
+        let Published { watermark, lives, .. } = &*self.published;
+        demand::unmet(&request.demand, &demand::Standing { watermark, lives, staleness, leads })
+    }
+
+    /// Reads the rows. The position was taken before: the rows may be newer than it, never older.
+    fn fill(&self, shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer, degraded: Option<Degraded>) {
+        rows(shared, request, answer);
+        let replication::Standing { leads, staleness } = self.standing;
+        let has_no_leader = !leads && leader(shared).is_err();
+        answer.freshness = Freshness {
+            position: self.published.position,
+            watermark: self.published.portable_watermark.clone(),
+            staleness,
+            source: if leads { Source::Leader } else { Source::Replica },
+            degraded: degraded.or(has_no_leader.then_some(Degraded::LeaderLost)),
+            ..Freshness::default()
         };
     }
-    if now(shared, request, &mut answer) {
-        return Ok(answer);
+}
+
+/// Answers at once when the rows here meet the demand.
+pub(crate) fn now(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
+    if shared.affiliation.has_all(shared).is_err() {
+        return false;
     }
-    if request.demand.on_unmet != OnUnmet::ServeStale
-        && let Some(lost) = lost(shared, request)
-    {
-        return Err(lost);
+    let view = View::of(shared);
+    let is_met = view.unmet(request).is_none();
+    if is_met {
+        view.fill(shared, request, answer, None);
     }
-    let wait = match request.demand.on_unmet {
-        OnUnmet::Wait | OnUnmet::Leader => request.demand.wait_max,
-        OnUnmet::ServeStale | OnUnmet::Fail => Duration::ZERO,
-    };
+    is_met
+}
+
+/// Answers, and waits or forwards to the leader as the demand allows.
+pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    shared.affiliation.has_all(shared).map_err(ReadError::NotAllHere)?;
+    let on_unmet = request.demand.on_unmet;
+    let deadline = Instant::now() + request.demand.wait_max;
     let mut head = shared.head.subscribe();
-    let token = request.demand.at_least.clone().unwrap_or_default();
-    let reached = head.wait_for(|_| shared.published.load().covers(&token));
-    if !wait.is_zero()
-        && matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
-        && now(shared, request, &mut answer)
-    {
-        return Ok(answer);
+    let mut answer = ReadAnswer::default();
+    if request.demand.consistency == Consistency::Quorum {
+        let read = match shared.leads() {
+            true => read_quorum::gather(shared, request).await,
+            false => at_quorum(shared, request).await,
+        };
+        return match (read, on_unmet) {
+            (Err(_), OnUnmet::Leader | OnUnmet::ServeStale) => {
+                View::of(shared).fill(shared, request, &mut answer, Some(Degraded::DemandUnmet));
+                Ok(answer)
+            }
+            (read, _) => read,
+        };
     }
-    let published = shared.published.load();
-    if request.demand.on_unmet == OnUnmet::ServeStale {
-        fill(shared, &published, request, &mut answer, Some(Degraded::DemandUnmet));
-        return Ok(answer);
+    let mut retry_after = RETRY_AFTER;
+    loop {
+        head.borrow_and_update();
+        let view = View::of(shared);
+        let Some(unmet) = view.unmet(request) else {
+            view.fill(shared, request, &mut answer, None);
+            return Ok(answer);
+        };
+        if on_unmet != OnUnmet::ServeStale
+            && let Some(lost) = lost(shared, &unmet)
+        {
+            return Err(lost);
+        }
+        let forwards = !view.standing.leads && (unmet == Unmet::Leader || on_unmet == OnUnmet::Leader);
+        let read = if forwards { at_leader(shared, request).await } else { Err(unmet.error()) };
+        match (read, on_unmet) {
+            (Ok(read), _) => return Ok(read),
+            (Err(_), OnUnmet::ServeStale) => {
+                view.fill(shared, request, &mut answer, Some(Degraded::DemandUnmet));
+                return Ok(answer);
+            }
+            (Err(error), OnUnmet::Fail) => return Err(error),
+            (Err(error), OnUnmet::Wait | OnUnmet::Leader) if Instant::now() >= deadline => return Err(error),
+            (Err(_), OnUnmet::Wait | OnUnmet::Leader) => {
+                // The demand is judged again when the pause ends, too.
+                let _ = timeout_at(deadline.min(Instant::now() + retry_after), head.changed()).await;
+                retry_after = (retry_after * 2).min(RETRY_AFTER_MAX);
+            }
+        }
     }
-    let wanted = request.demand.at_least.as_ref().map(Watermark::to_string).unwrap_or_default();
-    Err(ReadError::NotFreshEnough {
-        wanted: format!("the token '{wanted}' is demanded"),
-        have: format!("the leader's log is at '{}'", published.watermark),
-    })
 }
 
-/// The error for a token that is never reached: it is past where a log forked, or names what this leader's log does not have,
-/// which knows all that it ever acknowledged.
-fn lost(shared: &Shared, request: &ReadRequest) -> Option<ReadError> {
-    let published = shared.published.load();
-    let token = request.demand.at_least.as_ref()?;
-    token.iter().find_map(|(region, incarnation, lsn)| {
-        let part = Watermark::at(region, incarnation, lsn);
-        if published.lives.has_lost(region, Position { incarnation, lsn }) {
-            return Some(ReadError::lost_with_its_log(&part));
-        }
-        if region != shared.identity.region || published.covers(&part) {
-            return unconfigured(shared, &published, &part);
-        }
-        let reason = format!("this leader's log is at '{}' and does not have it", published.watermark);
-        Some(ReadError::TokenLost { token: part.to_string(), reason })
-    })
+/// Returns the error of a token that is never reached: it is past where a log forked, or of a region that is not configured, or of
+/// this region's log, of which a node that writes it alone knows all that was ever acknowledged.
+fn lost(shared: &Shared, unmet: &Unmet) -> Option<ReadError> {
+    if matches!(unmet, Unmet::Lost { .. }) {
+        return Some(unmet.error());
+    }
+    let configured: Vec<_> = shared.config.all_regions().collect();
+    let knows_all = shared.writers == replication::Writers::ThisNode;
+    let never_written = || unmet.never_written(shared.identity.region).filter(|_| knows_all);
+    unmet.unconfigured(&configured).or_else(never_written)
 }
 
-/// The error for a token of which a part is of a region that is not configured here, and not reached: its records never come.
-pub(crate) fn unconfigured(shared: &Shared, published: &Published, token: &Watermark) -> Option<ReadError> {
-    let mut parts = token.iter().map(|(region, incarnation, lsn)| (region, Watermark::at(region, incarnation, lsn)));
-    let (_, part) = parts
-        .find(|(region, part)| shared.config.all_regions().all(|known| known != *region) && !published.covers(part))?;
-    let known: Vec<_> = shared.config.all_regions().map(|known| format!("'{known}'")).collect();
-    let reason = format!("this leader is configured for the regions {} alone", known.join(" and "));
-    Some(ReadError::TokenLost { token: part.to_string(), reason })
+async fn at_leader(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let asked_at = Instant::now();
+    let read = leader(shared)?.read(request.reads.clone(), Consistency::Leader).await?;
+    read.into_answer(
+        (Some(shared.identity.region), &shared.published.load().lives),
+        &request.demand,
+        Source::Leader,
+        asked_at,
+    )
 }
 
-fn fill(
-    shared: &Shared,
-    published: &Published,
-    request: &ReadRequest,
-    answer: &mut ReadAnswer,
-    degraded: Option<Degraded>,
-) {
-    rows(shared, request, answer);
-    // The position was taken before the rows were read: they may be newer, never older.
-    answer.freshness = Freshness {
-        position: published.position,
-        watermark: published.told.clone(),
-        staleness: Some(Duration::ZERO),
-        source: Source::Leader,
-        regions: Vec::new(),
-        degraded,
-    };
+/// Reads at a majority of the regions' leaders, through the leader of this region.
+async fn at_quorum(shared: &Shared, request: &ReadRequest) -> Result<ReadAnswer, ReadError> {
+    let asked_at = Instant::now();
+    let (read, regions) = leader(shared)?.quorum(request.reads.clone(), request.demand.wait_max).await?;
+    let mut answer = read.into_answer(
+        (Some(shared.identity.region), &shared.published.load().lives),
+        &request.demand,
+        Source::Quorum,
+        asked_at,
+    )?;
+    answer.freshness.regions = regions;
+    Ok(answer)
+}
+
+fn leader(shared: &Shared) -> Result<CallClient, ReadError> {
+    let nobody = || ReadError::LeaderUnavailable("no member of the region leads now".to_owned());
+    shared.replication.role().borrow().leader().map(|leader| leader.calls.clone()).ok_or_else(nobody)
 }
 
 /// Reads the rows.
-pub(crate) fn rows(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) {
+fn rows(shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer) {
     answer.unknown.clear();
     answer.rows.truncate(request.reads.len());
     answer.rows.iter_mut().for_each(Vec::clear);
     answer.rows.resize_with(request.reads.len(), Vec::new);
     let mut unknown = Vec::new();
     for (read, rows) in request.reads.iter().zip(&mut answer.rows) {
-        // What a leader does not hold does not exist.
+        // A row that is not held here does not exist.
         shared.table.read(read.view, &read.keys, rows, &mut unknown);
         unknown.clear();
     }

@@ -20,7 +20,7 @@ pub(crate) fn held(shared: &Shared, reads: &[ViewRead]) -> ReadAnswer {
         reads.iter().map(|read| read.keys.iter().map(|key| shared.table.held(read.view, key)).collect()).collect();
     let freshness = Freshness {
         position: published.position,
-        watermark: published.told.clone(),
+        watermark: published.portable_watermark.clone(),
         staleness: Some(Duration::ZERO),
         source: Source::Leader,
         ..Freshness::default()

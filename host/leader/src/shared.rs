@@ -1,19 +1,31 @@
-//! What the leader's threads and callers share.
+//! What the leader's threads and its callers share.
+//!
+//! Locks are taken in this order, and none is held while another process is awaited:
+//!
+//! 1. `core`: held over appends. Only threads take it, never a task on the runtime.
+//! 2. The replication's writing lock: held over disk work, and taken by threads only.
+//! 3. `Stage`'s lock, or the replication's state: in memory only.
+//! 4. `receipts`, `trouble`, `files_gone`, and the locks inside `queue`, `commits`, `exchange` and `affiliation`, or `ledger` and then
+//!    `marks`: in memory only, and only the rows' locks are taken under them.
+//!
+//! Readers take none of them for what is applied: they load `published`.
 
 use crate::{
-    belonging::Standing,
+    affiliation::Affiliation,
+    commit_waiters::CommitWaiters,
     config::Config,
     exchange::Exchange,
-    members::Part,
     modules::Modules,
     proof::{Proof, Task},
     queue::Queue,
+    replication::{Replication, Standing, Writers},
     spread::Edges,
 };
 use arc_swap::ArcSwap;
 use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts, published, receipts::bytes_hash};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
+    catalogue::Catalogue,
     ports::ModuleRuntime,
     position::{Epoch, Incarnation, Lsn, Position},
     token::Watermark,
@@ -22,7 +34,10 @@ use littoral_model::{
 use littoral_replica::Table;
 use parking_lot::Mutex;
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
@@ -30,24 +45,21 @@ use tokio::sync::{oneshot, watch};
 /// Milliseconds since 1970, from wherever the leader takes its time.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What is asked of the commit thread.
+/// A job for the leader's threads.
 #[derive(Debug)]
-pub(crate) enum Work {
-    /// For the log.
-    Log(littoral_leader_core::Work),
-    /// Not for the log: the apply thread is to do it in its turn, between two batches.
-    Prove(Task),
+pub(crate) enum Job {
+    /// Appends records to the log.
+    Append(littoral_leader_core::Work),
+    /// Appends nothing: the apply thread carries it out between two batches.
+    Task(Task),
 }
 
-/// What a write is answered with.
-pub(crate) type Answer = Result<WriteReceipt, WriteError>;
-
-/// Where an answer goes.
-pub(crate) type Reply = oneshot::Sender<Answer>;
+/// Where a job's answer is sent.
+pub(crate) type Reply = oneshot::Sender<Result<WriteReceipt, WriteError>>;
 
 #[derive(Debug)]
 pub(crate) struct Submission {
-    pub(crate) work: Work,
+    pub(crate) job: Job,
     pub(crate) reply: Reply,
 }
 
@@ -55,13 +67,21 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) log: Arc<dyn Log>,
-    /// Gives writes their place in the log. Held by whoever appends.
+    /// Gives writes their place in the log. Locked by whoever appends.
     pub(crate) core: Mutex<Committer>,
-    /// This process's part among those that keep the log; `None` when it keeps it alone.
-    pub(crate) members: Option<Arc<Part>>,
+    /// Makes this node's log the log of the region.
+    pub(crate) replication: Arc<dyn Replication>,
+    /// Which nodes can append to the log.
+    pub(crate) writers: Writers,
+    /// Durable batches that wait to be committed and applied.
+    pub(crate) commits: Arc<CommitWaiters>,
+    /// The last record that was acknowledged before it was applied.
+    pub(crate) acknowledged: AtomicU64,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) modules: Modules,
     pub(crate) runtime: Arc<dyn ModuleRuntime>,
+    /// The runtime for tasks that a thread starts.
+    pub(crate) tasks: tokio::runtime::Handle,
     pub(crate) table: Arc<Table>,
     pub(crate) published: ArcSwap<Published>,
     pub(crate) head: watch::Sender<Position>,
@@ -72,23 +92,23 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Why the last append failed, until one succeeds.
     pub(crate) trouble: Mutex<Option<String>>,
-    /// Files of the log that are gone: nothing is appended until they are back.
+    /// Files of the log that are missing: nothing is appended until they are back.
     pub(crate) files_gone: Mutex<Option<String>>,
     /// Bytes of records appended since the start.
     pub(crate) appended_bytes: AtomicU64,
     /// Batches appended since the start.
-    pub(crate) commits: AtomicU64,
+    pub(crate) commit_count: AtomicU64,
     /// The newest durable snapshot.
     pub(crate) snapshot_lsn: AtomicU64,
     pub(crate) proof: Proof,
-    /// Those who take this log's records to answer reads from.
+    /// The subscribers that answer reads.
     pub(crate) edges: Edges,
     pub(crate) entropy: u64,
-    /// When another life of the log was last begun because a subscriber has shown that the log was put back.
+    /// When a life of the log was last begun because a subscriber had shown that the log was restored from an older copy.
     pub(crate) begun_anew_at: Mutex<Option<Instant>>,
-    /// Where the log belongs.
-    pub(crate) standing: Standing,
-    /// Other regions.
+    /// The cluster that the log belongs to.
+    pub(crate) affiliation: Affiliation,
+    /// The other regions.
     pub(crate) exchange: Exchange,
 }
 
@@ -97,40 +117,73 @@ impl Shared {
         (self.clock)()
     }
 
-    /// What one write may be.
+    /// Returns the limits of one write.
     pub(crate) fn limits(&self) -> Limits {
         self.config.limits()
     }
 
-    /// How long a write waits for others.
+    /// Returns how fresh the published rows are.
+    pub(crate) fn standing(&self, published: &Published) -> Standing {
+        self.replication.standing(published.position.lsn)
+    }
+
+    /// Returns whether this node leads and no other node can have led until now.
+    pub(crate) fn leads(&self) -> bool {
+        self.standing(&self.published.load()).leads
+    }
+
+    /// Returns the last record that may have been acknowledged: the head, or later where writes are acknowledged before they are
+    /// committed.
+    pub(crate) fn acknowledged(&self) -> Position {
+        let head = self.published.load().position;
+        Position { lsn: head.lsn.max(Lsn(self.acknowledged.load(Relaxed))), ..head }
+    }
+
+    /// Returns how long a write waits for other regions.
     pub(crate) fn concern_wait(&self, asked_ms: u32) -> Duration {
         let ms = if asked_ms == 0 { self.config.concern_wait_ms } else { asked_ms };
         Duration::from_millis(u64::from(ms.min(self.config.concern_wait_ms_max)))
     }
 
-    /// Refuses a concern that cannot be reached here, whatever others do.
+    /// Rejects a concern that can never be reached here.
     pub(crate) fn check_concern(&self, wanted: WriteConcern) -> Result<(), WriteError> {
         let known = self.exchange.len();
         match wanted {
             WriteConcern::Regions(count) if usize::from(count) > known => Err(WriteError::Invalid(format!(
-                "{wanted} was asked for, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
+                "{wanted} was requested, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
             ))),
-            // A log that one member keeps is kept by a majority.
+            // One node that keeps its log alone is a majority.
             WriteConcern::Quorum | WriteConcern::Local | WriteConcern::Regions(_) => Ok(()),
         }
     }
 
-    /// How far every region's records are here: also what was taken that had nothing to write down.
-    pub(crate) fn told(&self) -> Watermark {
+    /// Returns the position of every region's log that is here, including records of other regions that changed nothing.
+    pub(crate) fn watermark(&self) -> Watermark {
         let published = self.published.load();
-        let mut told = published.told.clone();
-        self.exchange.add_to(&mut told, &published.lives);
-        told
+        let mut watermark = published.portable_watermark.clone();
+        self.exchange.add_to(&mut watermark, &published.lives);
+        watermark
     }
 
-    /// The epoch of who leads, as far as this log tells.
+    /// Returns the epoch of this log's last record.
     pub(crate) fn epoch(&self) -> Epoch {
         self.log.bounds().epoch
+    }
+
+    /// Has the sandbox prepare the modules that `catalogue` names, in the background.
+    pub(crate) fn make_modules_ready(&self, catalogue: &Catalogue) {
+        for module in catalogue.modules() {
+            let (digest, name) = (module.digest, module.name.clone());
+            if self.runtime.is_ready(digest) {
+                continue;
+            }
+            let (modules, sandbox) = (self.modules.clone(), self.runtime.clone());
+            self.tasks.spawn(async move {
+                if let Err(error) = modules.make_ready(&*sandbox, digest).await {
+                    tracing::error!(module = name, %digest, error, "a module cannot be called here; upload it again");
+                }
+            });
+        }
     }
 
     pub(crate) fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {

@@ -1,10 +1,10 @@
-//! Where the commit thread and the disk thread meet: the batch that is on its way to the disk, and the one in the making.
+//! What the commit thread and the disk thread share: the batch under way to the disk, and the batch in the making.
 
-use crate::{apply::Done, queue::Queue, shared::Submission};
-use littoral_leader_core::{Building, commit::Pending};
+use crate::{commit::Pending, queue::Queue, shared::Submission};
+use littoral_leader_core::{Building, commit};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// What the two threads share. Whoever takes the core's lock too takes that first.
+/// See the module. Its lock is taken after the core's ([`crate::shared`]).
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     batches: Mutex<Batches>,
@@ -13,19 +13,19 @@ pub(crate) struct Stage {
 
 #[derive(Debug, Default)]
 pub(crate) struct Batches {
-    /// Of the batch that is on its way to the disk.
-    pub(crate) under_way: Option<Pending>,
-    /// What is to be appended after it.
+    /// What to take back should the batch under way fail.
+    pub(crate) under_way: Option<commit::Pending>,
+    /// The batch to append after that one.
     pub(crate) next: Option<Next>,
-    /// Whether nobody takes batches to the disk any more.
+    /// Whether the disk thread has ended.
     pub(crate) disk_gone: bool,
 }
 
-/// A batch in the making, and what it is to be answered with.
+/// A batch in the making.
 #[derive(Debug)]
 pub(crate) struct Next {
     pub(crate) building: Building,
-    pub(crate) done: Vec<Done>,
+    pub(crate) pending: Pending,
     /// Bytes of the writes in it, about.
     pub(crate) bytes: usize,
 }
@@ -35,24 +35,24 @@ impl Stage {
         self.batches.lock()
     }
 
-    /// Says that nothing is on its way any more.
+    /// Wakes the commit thread once nothing is under way any more.
     pub(crate) fn settle(&self) {
         self.settled.notify_all();
     }
 
-    /// Waits until nothing is on its way, or nobody will say so.
+    /// Waits until nothing is under way, or the disk thread has ended.
     pub(crate) fn wait_until_settled(&self) {
         self.settled.wait_while(&mut self.lock(), |batches| batches.under_way.is_some() && !batches.disk_gone);
     }
 }
 
-/// Has the commit thread know when the disk thread ends, also when something there panics: it must not wait for ever.
-pub(crate) struct Told<'a> {
+/// Drop guard: wakes the commit thread when the disk thread exits, even by panic.
+pub(crate) struct DiskExitGuard<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) queue: &'a Queue<Submission>,
 }
 
-impl Drop for Told<'_> {
+impl Drop for DiskExitGuard<'_> {
     fn drop(&mut self) {
         self.stage.lock().disk_gone = true;
         self.stage.settle();

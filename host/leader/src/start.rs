@@ -1,26 +1,27 @@
-//! Starting a leader, and its end.
+//! Starts a leader, and ends it.
 
 use crate::{
+    affiliation::{self, Affiliation},
     apply,
-    belonging::{self, Standing},
-    commit,
+    commit::CommitThread,
+    commit_waiters::CommitWaiters,
     config::{Config, InvalidConfig},
     exchange::{self, Exchange},
     handle::Handle,
     hands::EveryCore,
     maintain,
-    members::{self, Part},
     modules::Modules,
     observe,
     proof::{self, Proof},
     queue::Queue,
+    replication::{Alone, Replication, Role, Writers},
     shared::{Clock, Shared, draw_life},
     spread::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Ledger, Published, Receipts, belonging::Belongs};
+use littoral_leader_core::{Committer, Head, Ledger, Owner, Published, Receipts, belonging::Belongs};
 use littoral_log::{
-    Log, OpenError,
+    Identity, Log, OpenError,
     embedded::{Embedded, Options},
     storage::{Disk, Storage},
 };
@@ -30,7 +31,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     record::ChainHash,
 };
-use littoral_recovery::{Hands, Progress, RecoverError, recover};
+use littoral_recovery::{Hands, Progress, RecoverError, Recovered, recover};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -38,26 +39,18 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-        mpsc::sync_channel,
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// Batches that may wait to be applied while the next is made durable.
-const BATCHES_IN_FLIGHT: usize = 4;
-
-/// How often a start that takes long says how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often a start that takes long logs its progress.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Memory for the rows of conflicts, in bytes.
 const CONFLICTS_BYTES_MAX: usize = 64 << 20;
-
-/// Starts leaders.
-#[derive(Clone, Copy, Debug)]
-pub struct Leader;
 
 /// Why a leader cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -89,23 +82,23 @@ pub enum StartError {
     Thread(io::Error),
 }
 
-/// What a leader runs on. [`Leader::start`] takes the real ones; simulations bring their own.
+/// What a leader runs on. [`start`] uses the real disk and clock; tests bring their own.
 #[derive(Clone)]
 pub struct Ground {
-    /// Log and snapshots.
+    /// Stores the log and its snapshots.
     pub storage: Arc<dyn Storage>,
-    /// Components of modules.
+    /// Stores the components of modules.
     pub modules: Arc<dyn Storage>,
     /// Milliseconds since 1970.
     pub clock: Clock,
     /// A random number.
     pub entropy: u64,
-    /// How far the start has come.
+    /// The progress of the start.
     pub progress: Arc<Progress>,
 }
 
 impl Ground {
-    /// The real one: the configured directory, the host's clock.
+    /// Returns the configured directory and the host's clock.
     ///
     /// # Errors
     /// [`StartError::DataDir`].
@@ -122,92 +115,233 @@ impl Ground {
     }
 }
 
-impl Leader {
-    /// Starts a leader on its data directory: recovers the log and the state, then takes writes until `stop` is
-    /// cancelled. Call it within a tokio runtime; it does not return before the state is whole, which takes as long as
-    /// reading the log and the newest snapshot.
-    ///
-    /// # Errors
-    /// [`StartError`].
-    pub async fn start(
-        config: Config,
-        runtime: Arc<dyn ModuleRuntime>,
-        stop: CancellationToken,
-    ) -> Result<Handle, StartError> {
-        config.check()?;
-        Self::start_on(Ground::of(&config)?, config, runtime, stop).await
-    }
-
-    /// Starts a leader on the storage and clock that are given.
-    ///
-    /// # Errors
-    /// [`StartError`].
-    pub async fn start_on(
-        ground: Ground,
-        config: Config,
-        runtime: Arc<dyn ModuleRuntime>,
-        stop: CancellationToken,
-    ) -> Result<Handle, StartError> {
-        config.check()?;
-        let (shared, threads) = open_blocking(ground, config, runtime, None).await?;
-        spawn_tasks(&shared, &stop);
-        let (done, stopped) = watch::channel(false);
-        tokio::spawn({
-            let shared = shared.clone();
-            async move {
-                stop.cancelled().await;
-                shared.queue.close();
-                // Nobody waits for its result but those who wait for `done`.
-                let _ = tokio::task::spawn_blocking(move || threads.join()).await;
-                done.send_replace(true);
-            }
-        });
-        Ok(Handle::new(shared, stopped))
-    }
+/// Starts a leader that keeps its log alone: recovers the log and the state, then takes writes until `stop` is cancelled. Call it
+/// within a tokio runtime. It returns once the state is whole, which takes as long as reading the newest snapshot and the log.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(
+    config: Config,
+    runtime: Arc<dyn ModuleRuntime>,
+    stop: CancellationToken,
+) -> Result<Handle, StartError> {
+    config.check()?;
+    start_on(Ground::of(&config)?, config, runtime, stop).await
 }
 
-/// Recovers, and starts the threads. Reading the log would hold up the runtime's workers.
-pub(crate) async fn open_blocking(
+/// Starts a leader that keeps its log alone, on the given storage and clock.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start_on(
     ground: Ground,
     config: Config,
     runtime: Arc<dyn ModuleRuntime>,
-    part: Option<members::PartOf>,
-) -> Result<(Arc<Shared>, Threads), StartError> {
+    stop: CancellationToken,
+) -> Result<Handle, StartError> {
+    config.check()?;
+    let alone = |fresh: FreshLog| Arc::new(Alone::new(fresh.log.bounds().epoch));
+    let (done, stopped) = watch::channel(false);
+    let opened = open(ground, config, runtime, Writers::ThisNode, alone).await?;
+    opened.spawn_tasks(&stop);
+    let handle = Handle::new(opened.shared.clone(), stopped);
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        opened.close().await;
+        done.send_replace(true);
+    });
+    Ok(handle)
+}
+
+/// A log that was just opened, for the replication that is to keep it.
+#[derive(Debug)]
+pub struct FreshLog {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// The last record that is applied; it is committed.
+    pub applied: Lsn,
+    /// Where the replication reports what is committed.
+    pub commits: Arc<CommitWaiters>,
+}
+
+/// An open log with its state and threads.
+pub struct Opened<R> {
+    /// Makes the log the log of the region.
+    pub replication: Arc<R>,
+    pub(crate) shared: Arc<Shared>,
+    threads: Threads,
+}
+
+impl<R> std::fmt::Debug for Opened<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("name", &self.shared.config.name).finish_non_exhaustive()
+    }
+}
+
+impl<R> Opened<R> {
+    /// Returns a handle to the node. Its [`Handle::stopped`] returns at once: [`Opened::close`] is what waits for the end.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.shared.clone(), watch::channel(false).1)
+    }
+
+    /// Starts the tasks that set gauges and, while this node leads, follow other regions; prepares the catalogue's modules.
+    pub fn spawn_tasks(&self, stop: &CancellationToken) {
+        let shared = &self.shared;
+        shared.make_modules_ready(&shared.published.load().catalogue.clone());
+        tokio::spawn(observe::run(shared.clone(), stop.clone()));
+        for other in shared.config.regions.clone() {
+            let (role, shared) = (shared.replication.role(), shared.clone());
+            let follow = move |stop| exchange::run(shared.clone(), other.clone(), stop);
+            tokio::spawn(while_leading(role, stop.clone(), follow));
+        }
+    }
+
+    /// Accepts no more writes, and returns once every accepted write is durable and answered and the threads have ended.
+    pub async fn close(self) {
+        self.shared.queue.close();
+        let Self { threads, shared, .. } = self;
+        // A panic in there is logged where it happens.
+        let _ = spawn_blocking(move || threads.join(&shared.commits)).await;
+    }
+}
+
+/// Runs `run` for as long as this node leads, again and again.
+async fn while_leading<F: Future<Output = ()>>(
+    mut role: watch::Receiver<Role>,
+    stop: CancellationToken,
+    run: impl Fn(CancellationToken) -> F,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            leads = role.wait_for(|role| role.leading().is_some()) => if leads.is_err() { return },
+        }
+        let token = stop.child_token();
+        let over = async {
+            // The replication outlives this task's node.
+            let _ = role.wait_for(|role| role.leading().is_none()).await;
+        };
+        tokio::select! {
+            () = run(token.clone()) => return,
+            () = over => token.cancel(),
+        }
+    }
+}
+
+/// Opens a log: recovers its state and starts its threads. `start` creates the replication.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open<R: Replication>(
+    ground: Ground,
+    config: Config,
+    runtime: Arc<dyn ModuleRuntime>,
+    writers: Writers,
+    start: impl FnOnce(FreshLog) -> Arc<R> + Send + 'static,
+) -> Result<Opened<R>, StartError> {
     let tasks = tokio::runtime::Handle::current();
-    let telling = AbortOnDropHandle::new(tokio::spawn(tell(ground.progress.clone())));
-    let opened =
-        tokio::task::spawn_blocking(move || open(ground, config, runtime, part.map(|part| (part, tasks)))).await;
-    drop(telling);
+    let reporting = AbortOnDropHandle::new(tokio::spawn(report(ground.progress.clone())));
+    // Reading the log would hold up the runtime's workers.
+    let opened = spawn_blocking(move || open_blocking(ground, config, (runtime, tasks), writers, start)).await;
+    drop(reporting);
     opened.map_err(|error| StartError::Thread(io::Error::other(error)))?
 }
 
-/// Logs how far a long start has come.
-async fn tell(progress: Arc<Progress>) {
+/// Logs the progress of a long start.
+async fn report(progress: Arc<Progress>) {
     loop {
-        tokio::time::sleep(TELL_EVERY).await;
+        tokio::time::sleep(REPORT_EVERY).await;
         tracing::info!(%progress, "starting");
     }
 }
 
-/// Starts what follows other regions, which only who leads does, and has modules made ready.
-pub(crate) fn spawn_tasks(shared: &Arc<Shared>, stop: &CancellationToken) {
-    prepare_modules(shared);
-    tokio::spawn(observe::run(shared.clone(), stop.clone()));
-    for other in shared.config.regions.clone() {
-        let (part, shared) = (shared.members.clone(), shared.clone());
-        let follow = move |stop| exchange::run(shared.clone(), other.clone(), stop);
-        tokio::spawn(members::while_leading(part, stop.clone(), follow));
-    }
-}
-
-/// Recovers, and starts the threads.
-fn open(
+fn open_blocking<R: Replication>(
     ground: Ground,
     config: Config,
-    runtime: Arc<dyn ModuleRuntime>,
-    part: Option<(members::PartOf, tokio::runtime::Handle)>,
-) -> Result<(Arc<Shared>, Threads), StartError> {
-    let begun = Instant::now();
+    (runtime, tasks): (Arc<dyn ModuleRuntime>, tokio::runtime::Handle),
+    writers: Writers,
+    start: impl FnOnce(FreshLog) -> Arc<R>,
+) -> Result<Opened<R>, StartError> {
+    let log = open_log(&ground, &config)?;
+    let recovered = recover_state(&ground, &config, &*log, writers)?;
+    let (bounds, identity) = (log.bounds(), log.identity());
+    let exclusive = writers == Writers::ThisNode;
+    let hlc = if exclusive { recovered.hlc.max(bounds.hlc) } else { recovered.hlc };
+    let chain = match recovered.applied {
+        lsn if lsn == bounds.tail => bounds.chain,
+        Lsn::NONE => ChainHash::GENESIS,
+        lsn => log.chain_at(lsn).map_err(RecoverError::from)?.ok_or(RecoverError::NoChain { lsn })?,
+    };
+    let is_blank = affiliation::is_blank(&recovered.known, &recovered.table);
+    let receipts = Arc::new(Mutex::new(recovered.receipts));
+    let place = Owner { region: identity.region, epoch: bounds.epoch };
+    let clock = HlcClock::after(hlc.max(bounds.hlc));
+    let mut committer = Committer::new(place, config.limits(), clock, recovered.known.clone())
+        .importing(config.imports(identity.incarnation))
+        .over(recovered.table.clone())
+        .unbegun(exclusive && !log.is_new());
+    let mut head = Head { lsn: recovered.applied, chain, hlc };
+    let mut known = recovered.known;
+    if committer.is_unbegun() {
+        let now_ms = (ground.clock)();
+        let life = draw_life(&*log, ground.entropy, now_ms);
+        match committer.begin_now(&log.bounds(), life, now_ms, |batch| log.append(batch).map(drop)) {
+            Ok(_) => {
+                let bounds = log.bounds();
+                head = Head { lsn: bounds.tail, chain: bounds.chain, hlc: bounds.hlc };
+                known = committer.known().clone();
+            }
+            // The maintenance thread retries it. Until then reads are answered, and writes are rejected for the same reason.
+            Err(error) => tracing::error!(%error, "the log does not accept writes yet"),
+        }
+    }
+    let affiliation = affiliation(&config, identity, is_blank);
+    let published = Published::at(identity, head, known);
+    let commits = Arc::new(CommitWaiters::new(head.lsn, config.queue_requests_max));
+    let applied = recovered.applied;
+    let replication = start(FreshLog { log: log.clone(), applied, commits: commits.clone() });
+    let position = published.position;
+    let shared = Arc::new(Shared {
+        identity,
+        core: Mutex::new(committer),
+        replication: replication.clone(),
+        writers,
+        commits,
+        acknowledged: AtomicU64::new(0),
+        log,
+        storage: ground.storage,
+        modules: Modules::new(ground.modules),
+        runtime,
+        tasks,
+        table: recovered.table,
+        published: ArcSwap::from_pointee(published),
+        head: watch::Sender::new(position),
+        queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
+        receipts,
+        ledger: Arc::new(Mutex::new(recovered.ledger)),
+        marks: Arc::new(Mutex::new(recovered.marks)),
+        clock: ground.clock,
+        trouble: Mutex::default(),
+        files_gone: Mutex::default(),
+        appended_bytes: AtomicU64::new(0),
+        commit_count: AtomicU64::new(0),
+        snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
+        proof: Proof::default(),
+        edges: Edges::default(),
+        entropy: ground.entropy,
+        begun_anew_at: Mutex::default(),
+        affiliation,
+        exchange: Exchange::new(&config),
+        config,
+    });
+    // About what a snapshot would have spared this start.
+    let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
+    let threads = Threads::start(&shared, replayed_bytes).map_err(StartError::Thread)?;
+    Ok(Opened { replication, shared, threads })
+}
+
+fn open_log(ground: &Ground, config: &Config) -> Result<Arc<dyn Log>, StartError> {
     let options = Options {
         region: config.region,
         first_epoch: Epoch::FIRST,
@@ -219,20 +353,29 @@ fn open(
         Embedded::open(ground.storage.clone(), options)
             .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
     );
-    let alone = part.is_none();
     if log.bounds().tail == Lsn::NONE {
-        // A new log's first writes should not be its slowest. Later files are made ready beside the writing.
+        // The first writes of a new log should not be its slowest. Later files are prepared beside the writing.
         log.prepare();
     }
+    Ok(log)
+}
+
+fn recover_state(ground: &Ground, config: &Config, log: &dyn Log, writers: Writers) -> Result<Recovered, StartError> {
+    let begun = Instant::now();
     let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
-    let keys_max = config.idempotency_keys_max;
     let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
-    // A member may yet have to give up what it does not know to be committed.
-    let through = if alone { log.bounds().tail } else { log.committed() };
-    let empty = || (Receipts::new(keys_max, age_ms), Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX));
+    let through = match writers {
+        Writers::ThisNode => log.bounds().tail,
+        // What is not known to be committed may still be discarded.
+        Writers::OneAtATime => log.committed(),
+    };
+    let empty = || {
+        let receipts = Receipts::new(config.idempotency_keys_max, age_ms);
+        (receipts, Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX))
+    };
     let how = (&EveryCore as &dyn Hands, &*ground.progress);
-    let recovered = recover(&*ground.storage, &*log, layout, through, empty, how)?;
-    let (bounds, identity) = (log.bounds(), log.identity());
+    let recovered = recover(&*ground.storage, log, layout, through, empty, how)?;
+    let identity = log.identity();
     tracing::info!(
         region = %identity.region,
         incarnation = %identity.incarnation,
@@ -245,81 +388,21 @@ fn open(
     for error in &recovered.damaged {
         tracing::warn!(%error, "a snapshot is damaged; the one before it was used");
     }
-    let hlc = if alone { recovered.hlc.max(bounds.hlc) } else { recovered.hlc };
-    let chain = match recovered.applied {
-        lsn if lsn == bounds.tail => bounds.chain,
-        Lsn::NONE => ChainHash::GENESIS,
-        lsn => log.chain_at(lsn).map_err(RecoverError::from)?.ok_or(RecoverError::NoChain { lsn })?,
-    };
-    let known = &recovered.known;
-    let is_blank = belonging::is_blank(known, &recovered.table);
-    let whose = (identity.region, config.catalogue_home);
-    let belongs = Belongs::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
     if log.is_new() {
         let path = std::fs::canonicalize(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
         tracing::warn!(path = %path.display(), log = %identity.incarnation, region = %identity.region, "there is no log in this directory: a new one begins, which holds nothing");
     }
-    let receipts = Arc::new(Mutex::new(recovered.receipts));
-    let owner = (identity.region, bounds.epoch);
-    let clock = HlcClock::after(hlc.max(bounds.hlc));
-    let mut committer = Committer::new(owner, config.limits(), clock, recovered.known.clone())
-        .importing(config.imports(identity.incarnation))
-        .over(recovered.table.clone())
-        .unbegun(alone && !log.is_new());
-    let mut as_of = ((recovered.applied, chain, hlc), recovered.known);
-    if committer.is_unbegun() {
-        let now_ms = (ground.clock)();
-        let life = draw_life(&*log, ground.entropy, now_ms);
-        match committer.begin_now(&log.bounds(), life, now_ms, |batch| log.append(batch).map(drop)) {
-            Ok(_) => {
-                let bounds = log.bounds();
-                as_of = ((bounds.tail, bounds.chain, bounds.hlc), committer.known().clone());
-            }
-            // It is tried again: until then reads are answered, and writes refused for the same reason.
-            Err(error) => tracing::error!(%error, "the log takes no writes yet"),
-        }
-    }
-    let standing = Standing::new(belongs.blank(is_blank, config.init));
-    let published = Published::at(identity, as_of.0, as_of.1);
-    let position = published.position;
-    let part = part.map(|(part, tasks)| Arc::new(Part::of(&config, part, log.clone(), recovered.applied, tasks)));
-    let shared = Arc::new(Shared {
-        identity,
-        core: Mutex::new(committer),
-        members: part,
-        log,
-        storage: ground.storage,
-        modules: Modules::new(ground.modules),
-        runtime,
-        table: recovered.table,
-        published: ArcSwap::from_pointee(published),
-        head: watch::Sender::new(position),
-        queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
-        receipts,
-        ledger: Arc::new(Mutex::new(recovered.ledger)),
-        marks: Arc::new(Mutex::new(recovered.marks)),
-        clock: ground.clock,
-        trouble: Mutex::default(),
-        files_gone: Mutex::default(),
-        appended_bytes: AtomicU64::new(0),
-        commits: AtomicU64::new(0),
-        snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
-        proof: Proof::default(),
-        edges: Edges::default(),
-        entropy: ground.entropy,
-        begun_anew_at: Mutex::default(),
-        standing,
-        exchange: Exchange::new(&config),
-        config,
-    });
-    // What a snapshot would spare the next start, roughly.
-    let replayed_bytes = if recovered.replayed > 0 { shared.log.bytes() } else { 0 };
-    let threads = Threads::start(&shared, replayed_bytes).map_err(StartError::Thread)?;
-    Ok((shared, threads))
+    Ok(recovered)
+}
+
+fn affiliation(config: &Config, identity: Identity, is_blank: bool) -> Affiliation {
+    let whose = (identity.region, config.catalogue_home);
+    let belongs = Belongs::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
+    Affiliation::new(belongs.blank(is_blank, config.init))
 }
 
 /// The threads of an open log.
-pub(crate) struct Threads {
+struct Threads {
     commit: JoinHandle<()>,
     disk: JoinHandle<()>,
     apply: JoinHandle<()>,
@@ -331,7 +414,6 @@ pub(crate) struct Threads {
 impl Threads {
     fn start(shared: &Arc<Shared>, replayed_bytes: u64) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (batches, to_apply) = sync_channel(BATCHES_IN_FLIGHT);
         let maintain = {
             let (shared, stop) = (shared.clone(), stop.clone());
             named("leader-upkeep").spawn(move || maintain::run(&shared, &stop, replayed_bytes))?
@@ -342,48 +424,32 @@ impl Threads {
         };
         let apply = {
             let shared = shared.clone();
-            named("leader-apply").spawn(move || match shared.members {
-                Some(_) => members::apply(&shared),
-                None => apply::run(&shared, &to_apply),
-            })?
+            named("leader-apply").spawn(move || apply::run(&shared))?
         };
-        let (committer, disk) = commit::Committer::new(shared, batches, maintain.thread().clone());
+        let (commit, disk) = CommitThread::new(shared, maintain.thread().clone());
         let disk = named("leader-disk").spawn(move || disk.run())?;
-        let commit = named("leader-commit").spawn(move || committer.run())?;
+        let commit = named("leader-commit").spawn(move || commit.run())?;
         Ok(Self { commit, disk, apply, maintain, scrub, stop })
     }
 
-    /// Waits until everything that was taken is durable, applied and acknowledged.
-    pub(crate) fn join(self) {
-        for (name, thread) in [("commit", self.commit), ("disk", self.disk), ("apply", self.apply)] {
-            if thread.join().is_err() {
-                tracing::error!(name, "a thread of the leader had panicked");
-            }
-        }
-        self.stop.store(true, Relaxed);
-        for (name, thread) in [("upkeep", self.maintain), ("scrub", self.scrub)] {
+    /// Waits until every accepted write is durable, applied and answered, then ends the threads.
+    fn join(self, commits: &CommitWaiters) {
+        let join = |name: &str, thread: JoinHandle<()>| {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!(name, "a thread of the leader had panicked");
+                tracing::error!(name, "a thread of the leader has panicked");
             }
-        }
+        };
+        join("commit", self.commit);
+        join("disk", self.disk);
+        commits.close();
+        join("apply", self.apply);
+        self.stop.store(true, Relaxed);
+        join("upkeep", self.maintain);
+        join("scrub", self.scrub);
     }
 }
 
 fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned())
-}
-
-/// Has the sandbox prepare what the catalogue names, in the background.
-fn prepare_modules(shared: &Arc<Shared>) {
-    let shared = shared.clone();
-    tokio::spawn(async move {
-        let catalogue = shared.published.load().catalogue.clone();
-        for module in catalogue.modules() {
-            let digest = module.digest;
-            if let Err(error) = shared.modules.make_ready(&*shared.runtime, digest).await {
-                tracing::error!(module = module.name, %digest, error, "a module cannot be called here; upload it again");
-            }
-        }
-    });
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use littoral_feed::source::FeedSource;
+use littoral_feed::source::FeedLog as _;
 use littoral_leader::Config;
 use littoral_log::storage::{Faults, Storage};
 use littoral_model::{
@@ -76,7 +76,7 @@ async fn a_release_that_no_name_means_is_retired_and_its_file_collected() {
     let release =
         littoral_model::module::ModuleRelease { digest: old, ..node.leader.catalogue().module("m").unwrap().clone() };
     let error = node.leader.change(CatalogueChange::PutModule(release)).await.unwrap_err().to_string();
-    assert!(error.contains("the component of module 'm' is not here"), "{error}");
+    assert!(error.contains("the component of module 'm' is not stored here"), "{error}");
     node.stop().await;
 }
 

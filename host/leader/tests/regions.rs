@@ -4,7 +4,7 @@
 mod support;
 
 use littoral_feed::server;
-use littoral_feed::source::FeedSource as _;
+use littoral_feed::source::{FeedLog as _, RegionPeer as _};
 use littoral_leader::{Config, OtherRegion};
 use littoral_log::storage::Memory;
 use littoral_model::{

@@ -3,7 +3,7 @@
 mod support;
 
 use bytes::Bytes;
-use littoral_feed::source::FeedSource;
+use littoral_feed::source::{FeedLog as _, RegionPeer as _};
 use littoral_model::{
     hlc::Hlc,
     lives::Lives,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use littoral_feed::source::FeedSource;
+use littoral_feed::source::FeedLog as _;
 use littoral_leader::Config;
 use littoral_model::{
     catalogue::CatalogueChange,

@@ -1,7 +1,7 @@
 //! Calls from an edge to its leader. Many share one stream; replies arrive in any order and carry
 //! the number of their call.
 
-use crate::members::ask::{Ask, NotTold, Told};
+use crate::members::ask::{self, Ask, Rejection};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -143,7 +143,7 @@ pub enum Answer {
     /// The result of [`Call::Bucket`].
     Bucket(Result<BucketRead, ReadError>),
     /// The result of [`Call::Member`].
-    Member(Result<Told, NotTold>),
+    Member(Result<ask::Reply, Rejection>),
     /// The result of [`Call::Quorum`].
     Quorum(Result<QuorumRead, ReadError>),
 }

@@ -8,6 +8,7 @@
 
 pub mod anti_entropy;
 pub mod call;
+pub mod demand;
 pub mod eligibility;
 pub mod fill;
 pub mod frame;

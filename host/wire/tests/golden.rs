@@ -32,7 +32,7 @@ use littoral_protocol::{
     frame::*,
     members::{
         History,
-        ask::{Ask, Log, NotTold, Told, Way},
+        ask::{self, Ask, Log, Rejection, Way},
     },
 };
 use littoral_wire::{Decoder, Outgoing, call, feed, records, rows, v3};
@@ -187,7 +187,7 @@ fn member_log() -> Log {
 
 fn joined(way: Way) -> Answer {
     let incarnation = Incarnation(0x0102_0304);
-    Answer::Member(Ok(Told::Joined { session: 3, epoch: Epoch(5), incarnation, committed: Lsn(299), way }))
+    Answer::Member(Ok(ask::Reply::Joined { session: 3, epoch: Epoch(5), incarnation, committed: Lsn(299), way }))
 }
 
 fn requests() -> Vec<Request> {
@@ -255,25 +255,25 @@ fn replies() -> Vec<Reply> {
         Answer::Refused("no".into()),
         Answer::Checkpoint(Ok(Lsn(300))),
         Answer::Bucket(Ok(BucketRead { as_of: at(300), more: true, bytes: Bytes::from_static(b"rows") })),
-        Answer::Member(Ok(Told::Promised(member_log()))),
+        Answer::Member(Ok(ask::Reply::Promised(member_log()))),
         joined(Way::Records { common: Lsn(299) }),
         joined(Way::Snapshot { as_of: Lsn(300), len: 70_000 }),
-        Answer::Member(Ok(Told::Records {
+        Answer::Member(Ok(ask::Reply::Records {
             first: Lsn(301),
             last: Lsn(302),
             bytes: Bytes::from_static(b"records"),
             committed: Lsn(300),
             tail: Some(Lsn(302)),
         })),
-        Answer::Member(Ok(Told::Part(Bytes::from_static(b"part")))),
-        Answer::Member(Ok(Told::Merged(Lsn(303)))),
-        Answer::Member(Err(NotTold::Over { asked: Epoch(5), promised: Epoch(6) })),
-        Answer::Member(Err(NotTold::NotLeading { leader: Some("a".into()) })),
-        Answer::Member(Err(NotTold::Stranger("z".into()))),
-        Answer::Member(Err(NotTold::OtherLog { theirs: Incarnation(1), ours: Incarnation(2) })),
-        Answer::Member(Err(NotTold::Superseded)),
-        Answer::Member(Err(NotTold::Gone("trimmed".into()))),
-        Answer::Member(Err(NotTold::Failed("why".into()))),
+        Answer::Member(Ok(ask::Reply::Part(Bytes::from_static(b"part")))),
+        Answer::Member(Ok(ask::Reply::Merged(Lsn(303)))),
+        Answer::Member(Err(Rejection::Over { asked: Epoch(5), promised: Epoch(6) })),
+        Answer::Member(Err(Rejection::NotLeading { leader: Some("a".into()) })),
+        Answer::Member(Err(Rejection::Stranger("z".into()))),
+        Answer::Member(Err(Rejection::OtherLog { theirs: Incarnation(1), ours: Incarnation(2) })),
+        Answer::Member(Err(Rejection::Superseded)),
+        Answer::Member(Err(Rejection::Gone("trimmed".into()))),
+        Answer::Member(Err(Rejection::Failed("why".into()))),
         Answer::Quorum(Ok(QuorumRead { rows: read, regions: vec![version().region] })),
     ];
     answers.into_iter().zip(300..).map(|(answer, id)| Reply { id, answer }).collect()

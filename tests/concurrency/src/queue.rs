@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "a part of its calls is modelled")]
 mod shipped;
 
-use shipped::{Came, Queue, Refused};
+use shipped::{Came, PushError, Queue};
 use shuttle::thread;
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub fn every_write_taken_in_is_committed_once_and_in_order() {
                             assert!(!closed, "a closed queue took in a write");
                             taken_in.push((writer, write));
                         }
-                        Err(Refused::Full) => thread::yield_now(),
-                        Err(Refused::Closed) => closed = true,
+                        Err(PushError::Full) => thread::yield_now(),
+                        Err(PushError::Closed) => closed = true,
                     }
                 }
                 taken_in

@@ -6,8 +6,8 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Building, Committer, Durable, Imports, Ledger, Limits, Marks, Published, Receipts, State, Work, apply::Regional,
-    commit, ingest, receipts::content_hash, vouching,
+    Building, Committer, Durable, Head, Imports, Ledger, Limits, Marks, Owner, Published, Receipts, State, Work,
+    apply::Regional, commit, ingest, receipts::content_hash, vouching,
 };
 use littoral_log::{
     Batch, Log as _, Retention,
@@ -162,7 +162,7 @@ impl Leader {
         let (bounds, identity) = (log.bounds(), log.identity());
         let hlc = recovered.hlc.max(bounds.hlc);
         let limits = Limits { request_bytes_max: 1 << 20, row_bytes_max: 1 << 20, future_ms_max: 1 << 40 };
-        let owner = (identity.region, epoch);
+        let owner = Owner { region: identity.region, epoch };
         let clock = HlcClock::after(hlc);
         let imports = Imports { log: identity.incarnation, ..imports };
         let mut committer = Committer::new(owner, limits, clock, recovered.known)
@@ -179,7 +179,7 @@ impl Leader {
         }
         let (bounds, known) = (log.bounds(), committer.known().clone());
         let hlc = hlc.max(bounds.hlc);
-        let published = Published::at(identity, (bounds.tail, bounds.chain, hlc), known.clone());
+        let published = Published::at(identity, Head { lsn: bounds.tail, chain: bounds.chain, hlc }, known.clone());
         Ok(Self {
             disk,
             log,
@@ -276,7 +276,7 @@ impl Leader {
             }));
         }
         let bounds = self.log.bounds();
-        let head = (bounds.tail, bounds.chain, bounds.hlc);
+        let head = Head { lsn: bounds.tail, chain: bounds.chain, hlc: bounds.hlc };
         self.published = Published::at(identity, head, self.state.known.clone());
         Ok(answers)
     }

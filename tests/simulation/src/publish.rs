@@ -40,23 +40,23 @@ pub(crate) trait Source {
     /// How far behind the leader it is at most.
     fn behind(&self, now: Duration) -> Option<Duration>;
     fn relays(&self) -> bool;
-    /// See `FeedSource::generation`.
+    /// See `FeedLog::generation`.
     fn generation(&self) -> u64 {
         0
     }
     fn region(&self) -> Region {
         region()
     }
-    /// See `FeedSource::resume_point`.
+    /// See `RegionPeer::resume_point`.
     fn resume_point(&self, _: &SubscriberHello) -> Option<Lsn> {
         None
     }
-    /// See `FeedSource::lives`.
+    /// See `RegionPeer::lives`.
     fn lives(&self) -> RegionLives;
     fn told(&self) -> Watermark {
         Watermark::default()
     }
-    /// See `FeedSource::belongs`.
+    /// See `RegionPeer::belongs`.
     fn belongs(&self) -> Option<Belonging> {
         self.lives().belongs()
     }
@@ -87,7 +87,7 @@ impl Source for Leader {
         Ok(SnapshotSource {
             as_of: self.published.position,
             chain: self.published.chain,
-            watermark: self.published.told.clone(),
+            watermark: self.published.portable_watermark.clone(),
             lives: RegionLives::clone(&self.published.lives),
             mixed: self.published.origins.is_mixed(),
             catalogue: self.published.catalogue.clone(),
@@ -115,7 +115,7 @@ impl Source for Leader {
     }
 
     fn told(&self) -> Watermark {
-        self.published.told.clone()
+        self.published.portable_watermark.clone()
     }
 
     fn belongs(&self) -> Option<Belonging> {

@@ -7,8 +7,9 @@ use crate::{
     ready::Ready,
 };
 use littoral_feed::server::{Shared, serve_shared};
-use littoral_leader::{Ground, Handle, Leader, Member, Membership};
+use littoral_leader::{Ground, Handle};
 use littoral_lease::store::open;
+use littoral_members::{Election, Member};
 use littoral_model::ports::{ModuleRuntime, Node};
 use littoral_runtime::{Supervisor, TaskKind};
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
@@ -64,7 +65,7 @@ async fn alone(
     tasks: &mut Tasks,
 ) -> Result<Arc<Handle>, Failure> {
     let stop = tasks.supervisor.token(TaskKind::Core);
-    let leader = Leader::start_on(ground, config, modules, stop).await.map_err(Failure::usage)?;
+    let leader = littoral_leader::start_on(ground, config, modules, stop).await.map_err(Failure::usage)?;
     let running = leader.clone();
     tasks.supervisor.spawn(TaskKind::Core, "leader", async move {
         running.stopped().await;
@@ -86,8 +87,8 @@ async fn member(
     let address = lease.store.as_deref().unwrap_or_default();
     let memory = config.data_dir.join(LEASE_STORE);
     let store = open::from_environment(address, &timing, clock.clone(), memory).map_err(Failure::usage)?;
-    let membership = Membership { store, timing, clock };
-    let member = Member::start_on(ground, config, membership, modules, stop).await.map_err(Failure::usage)?;
+    let election = Election { store, timing, clock };
+    let member = Member::start_on(ground, config, election, modules, stop).await.map_err(Failure::usage)?;
     let running = member.clone();
     tasks.supervisor.spawn(TaskKind::Core, "member", async move {
         running.stopped().await;

@@ -1,7 +1,7 @@
 //! An in-memory leader.
 
 use bytes::Bytes;
-use littoral_feed::source::FeedSource;
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     cluster::Belonging,
@@ -377,15 +377,7 @@ impl Node for Leader {
     }
 }
 
-impl FeedSource for Leader {
-    fn configured(&self) -> Vec<Region> {
-        vec![region()]
-    }
-
-    fn belongs(&self) -> Option<Belonging> {
-        *self.belongs.lock()
-    }
-
+impl FeedLog for Leader {
     fn region(&self) -> Region {
         region()
     }
@@ -394,8 +386,20 @@ impl FeedSource for Leader {
         self.epoch
     }
 
+    fn standing(&self) -> Standing {
+        Standing::Leader
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    fn acknowledged(&self) -> Position {
+        *self.head().borrow()
+    }
+
+    fn generation(&self) -> u64 {
+        0
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -420,6 +424,34 @@ impl FeedSource for Leader {
         })
     }
 
+    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
+        self.snapshots.fetch_add(1, SeqCst);
+        if self.no_snapshots.load(SeqCst) {
+            return Err(FeedReadError::NotHeld("as the test wants".to_owned()));
+        }
+        let log = self.log.lock();
+        Ok(SnapshotSource {
+            as_of: *self.head.borrow(),
+            // Rows may be newer.
+            chain: log.chain_at(self.head.borrow().lsn).unwrap_or_default(),
+            watermark: Watermark::default(),
+            lives: self.lives.lock().clone(),
+            mixed: false,
+            catalogue: Arc::new(log.catalogue.clone()),
+            rows_estimate: log.table.len() as u64,
+            chunks: Box::new(log.table.chunks(1_000)),
+        })
+    }
+
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        let component = self.component.lock().clone();
+        Box::pin(async move { component.filter(|component| ModuleDigest::of(component) == digest) })
+    }
+
+    fn serves_through(&self, _: u64, _: Option<Lsn>) {}
+}
+
+impl AntiEntropy for Leader {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.checkpoints.subscribe()
     }
@@ -437,10 +469,40 @@ impl FeedSource for Leader {
             Ok(BucketRows { as_of, rows, more })
         })
     }
+}
+
+impl RegionPeer for Leader {
+    fn watermark(&self) -> Watermark {
+        self.status().watermark
+    }
 
     fn lives(&self) -> RegionLives {
         self.lives.lock().clone()
     }
+
+    fn configured(&self) -> Vec<Region> {
+        vec![region()]
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        *self.belongs.lock()
+    }
+
+    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+        None
+    }
+
+    fn held(&self, _: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        Err(ReadError::LeaderUnavailable("this node is not the leader of a region".to_owned()))
+    }
+
+    fn shown_ahead(&self) {}
+
+    fn lost_to(&self, _: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn taken_by(&self, _: Region, _: Position) {}
 
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
@@ -457,29 +519,5 @@ impl FeedSource for Leader {
             }
             Ok(self.receipt())
         })
-    }
-
-    fn snapshot(&self) -> Result<SnapshotSource, FeedReadError> {
-        self.snapshots.fetch_add(1, SeqCst);
-        if self.no_snapshots.load(SeqCst) {
-            return Err(FeedReadError::NotHeld("as the test wants".to_owned()));
-        }
-        let log = self.log.lock();
-        Ok(SnapshotSource {
-            as_of: *self.head.borrow(),
-            // Rows may be newer than the position.
-            chain: log.chain_at(self.head.borrow().lsn).unwrap_or_default(),
-            watermark: Watermark::default(),
-            lives: self.lives.lock().clone(),
-            mixed: false,
-            catalogue: Arc::new(log.catalogue.clone()),
-            rows_estimate: log.table.len() as u64,
-            chunks: Box::new(log.table.chunks(1_000)),
-        })
-    }
-
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
-        let component = self.component.lock().clone();
-        Box::pin(async move { component.filter(|component| ModuleDigest::of(component) == digest) })
     }
 }

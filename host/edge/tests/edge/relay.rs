@@ -2,7 +2,7 @@
 
 use crate::{leader::*, support::*};
 use littoral_edge::{Config, ViewMode};
-use littoral_feed::source::FeedSource as _;
+use littoral_feed::source::FeedLog as _;
 use littoral_model::{freshness::*, ports::*, position::Lsn};
 use std::{
     sync::{Arc, atomic::Ordering::SeqCst},

@@ -23,7 +23,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     call::{Answer, BucketRead, Call, Request, RowsRead},
-    members::ask::{Ask, NotTold, Told},
+    members::ask::{Ask, Rejection, Reply},
 };
 use littoral_wire::{call, rows};
 use parking_lot::Mutex;
@@ -271,7 +271,7 @@ impl CallClient {
     ///
     /// # Errors
     /// The member's own, or why the call got no answer.
-    pub async fn member(&self, ask: Ask) -> Result<Result<Told, NotTold>, CallError> {
+    pub async fn member(&self, ask: Ask) -> Result<Result<Reply, Rejection>, CallError> {
         let waits = if let Ask::Fetch { wait_ms, .. } = &ask { *wait_ms } else { 0 };
         let timeout = self.0.call_timeout + Duration::from_millis(u64::from(waits));
         match self.call(Call::Member(ask), timeout).await? {

@@ -16,7 +16,7 @@ pub use listen::{serve, serve_shared};
 use crate::budget::Budget;
 use crate::source::FeedSource;
 use common::Common;
-use littoral_protocol::members::ask::Door;
+use littoral_protocol::members::ask::PeerService;
 use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Clone)]
 pub struct Shared {
     source: Arc<dyn FeedSource>,
-    members: Option<Arc<dyn Door>>,
+    members: Option<Arc<dyn PeerService>>,
     config: Arc<Config>,
     subscribers: Arc<Semaphore>,
     /// What waits for all subscribers.
@@ -62,7 +62,7 @@ impl Shared {
 
     /// Answers other members of the region's log too.
     #[must_use]
-    pub fn with_members(self, members: Arc<dyn Door>) -> Self {
+    pub fn with_members(self, members: Arc<dyn PeerService>) -> Self {
         Self { members: Some(members), ..self }
     }
 }

@@ -3,10 +3,12 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use bytes::Bytes;
-use littoral_feed::source::FeedSource;
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_feed::{client, server};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
+    cluster::Belonging,
+    digest::{BucketRows, Checkpoints},
     entity_key::KeyBatch,
     event_time::EventTime,
     hlc::Hlc,
@@ -20,6 +22,7 @@ use littoral_model::{
     region::Region,
     row::*,
     status::{NodeStatus, Role},
+    tail::TailPiece,
     token::Watermark,
     value::ValueType,
     version::Version,
@@ -250,7 +253,7 @@ impl Node for Leader {
     }
 }
 
-impl FeedSource for Leader {
+impl FeedLog for Leader {
     fn region(&self) -> Region {
         region()
     }
@@ -259,8 +262,20 @@ impl FeedSource for Leader {
         Epoch::FIRST
     }
 
+    fn standing(&self) -> Standing {
+        Standing::Leader
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    fn acknowledged(&self) -> Position {
+        *self.head().borrow()
+    }
+
+    fn generation(&self) -> u64 {
+        0
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -303,6 +318,60 @@ impl FeedSource for Leader {
 
     fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
         Box::pin(async move { (ModuleDigest::of(&self.component) == digest).then(|| self.component.clone()) })
+    }
+
+    fn serves_through(&self, _: u64, _: Option<Lsn>) {}
+}
+
+impl AntiEntropy for Leader {
+    fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
+        watch::channel(Checkpoints::default()).1
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no checkpoints are taken here".to_owned()))))
+    }
+
+    fn bucket(&self, _: ViewId, _: u8, _: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are served here".to_owned()))))
+    }
+}
+
+impl RegionPeer for Leader {
+    fn watermark(&self) -> Watermark {
+        self.status().watermark
+    }
+
+    fn lives(&self) -> RegionLives {
+        RegionLives::default()
+    }
+
+    fn configured(&self) -> Vec<Region> {
+        Vec::new()
+    }
+
+    fn belongs(&self) -> Option<Belonging> {
+        self.lives().belongs()
+    }
+
+    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+        None
+    }
+
+    fn held(&self, _: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        Err(ReadError::LeaderUnavailable("this node is not the leader of a region".to_owned()))
+    }
+
+    fn shown_ahead(&self) {}
+
+    fn lost_to(&self, _: Region) -> BoxFuture<'_, Result<(), WriteError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn taken_by(&self, _: Region, _: Position) {}
+
+    fn merge(&self, _: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(std::future::ready(Err(WriteError::NotLeader("this node merges no detached tails".to_owned()))))
     }
 }
 

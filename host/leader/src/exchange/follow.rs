@@ -1,4 +1,4 @@
-//! Following one other region's leader: connect, take, say what is durable, and again when the stream ends.
+//! Replicates from one other region's leader: connects, submits its records, reports what is durable, and reconnects when the stream ends.
 
 use super::{
     link::Link,
@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     config::OtherRegion,
-    shared::{Shared, Submission, Work},
+    shared::{Job, Shared, Submission},
 };
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
-    Import, Work as LogWork,
+    Import, Work,
     belonging::Refused,
     exchange::{Done, Fault, Step, Taking},
     gives_catalogue,
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How often the other leader is pinged: it cuts off who is silent.
+/// How often the other leader is pinged: it disconnects silent subscribers.
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// How long to wait for room in the queue.
 const ROOM_WAIT: Duration = Duration::from_millis(5);
@@ -40,11 +40,11 @@ enum Ended {
     Transport(#[from] client::Error),
     #[error(transparent)]
     Fault(#[from] Fault),
-    #[error("its records cannot be taken: {0}")]
+    #[error("its records cannot be appended here: {0}")]
     Refused(#[from] WriteError),
     #[error("the component of module {0} cannot be fetched: {1}")]
     Module(ModuleDigest, String),
-    #[error("it holds records that this region has lost: a whole snapshot is taken")]
+    #[error("it holds records that this region has lost; replicating its whole snapshot")]
     BegunAgain,
     #[error(transparent)]
     Unfit(#[from] Refused),
@@ -84,9 +84,9 @@ struct Driver {
     region: Region,
     config: client::Config,
     epochs: Epochs,
-    /// Which of the addresses is followed, or tried first.
+    /// The index of the address that is connected, or tried first.
     address: usize,
-    /// The other leader's last record when it answered, until everything up to there is here.
+    /// The other leader's last record when it greeted, until everything up to there is here.
     target: Option<Position>,
     last_failure: String,
 }
@@ -128,8 +128,8 @@ impl Driver {
                     connection.sender.send(&Upstream::Ping { seq })?;
                 }
                 then = underway.next() => {
-                    self.tell(then?, &connection)?;
-                    self.look_whether_level().await;
+                    self.report(then?, &connection)?;
+                    self.report_level().await;
                 }
                 message = connection.receiver.next(), if underway.has_room() => match message? {
                     None => return Ok(()),
@@ -152,10 +152,10 @@ impl Driver {
         let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
         if let Some(hello) = hello {
             self.target = Some(hello.head);
-            self.shared.standing.greeted(&self.shared, &hello).await?;
+            self.shared.affiliation.greeted(&self.shared, &hello).await?;
         }
         if greets && let Some(link) = self.shared.exchange.link(self.region) {
-            tracing::info!(region = %self.region, from = %taking.position(), "taking another region's records");
+            tracing::info!(region = %self.region, from = %taking.position(), "replicating another region's records");
             link.connected(connection.calls.clone());
             link.applied_to(taking.position());
             self.last_failure.clear();
@@ -172,7 +172,7 @@ impl Driver {
                     answers.push(self.submit(import).await?);
                 }
                 match done {
-                    // A snapshot's parts are compared with what is applied here.
+                    // The next part of a snapshot is compared with what is applied here.
                     Done::Part => return settle(answers).await,
                     Done::Snapshot => settle(std::mem::take(&mut answers)).await?,
                     Done::Block(..) => {}
@@ -184,17 +184,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Says so once everything is here that the other leader had when it answered.
-    async fn look_whether_level(&mut self) {
+    /// Reports it once everything is here that the other leader had when it greeted.
+    async fn report_level(&mut self) {
         let applied = self.shared.exchange.link(self.region).map(Link::applied).unwrap_or_default();
         let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
         if self.target.take_if(|target| is_level(target)).is_some() {
-            self.shared.standing.levelled(&self.shared, self.region).await;
+            self.shared.affiliation.levelled(&self.shared, self.region).await;
         }
     }
 
-    /// Something has come about, and everything before it.
-    fn tell(&self, then: Then, connection: &Connection) -> Result<(), Ended> {
+    /// Reports that a step, and every step before it, is done.
+    fn report(&self, then: Then, connection: &Connection) -> Result<(), Ended> {
         let link = self.shared.exchange.link(self.region);
         match then {
             Then::Heard(head) => {
@@ -206,23 +206,23 @@ impl Driver {
                 if let Some(link) = link {
                     link.applied_to(position);
                 }
-                // Only now: it counts as durable here.
+                // Only now: the other region counts these records as durable here.
                 connection.sender.send(&Upstream::Applied { lsn: position.lsn })?;
             }
         }
         Ok(())
     }
 
-    /// Has records made durable here, waiting for room as long as it takes.
+    /// Submits records to be made durable here, and waits for room as long as necessary.
     async fn submit(&self, import: Import) -> Result<Answer, WriteError> {
         let bytes = import.records.len();
         loop {
             let (reply, answer) = oneshot::channel();
-            let work = Work::Log(LogWork::Import(import.clone()));
-            match self.shared.queue.push(Submission { work, reply }, bytes) {
-                Err(crate::queue::Refused::Full) => sleep(ROOM_WAIT).await,
-                Err(crate::queue::Refused::Closed) => {
-                    return Err(WriteError::NotLeader("it is stopping".to_owned()));
+            let job = Job::Append(Work::Import(import.clone()));
+            match self.shared.queue.push(Submission { job, reply }, bytes) {
+                Err(crate::queue::PushError::Full) => sleep(ROOM_WAIT).await,
+                Err(crate::queue::PushError::Closed) => {
+                    return Err(WriteError::NotLeader("it is shutting down".to_owned()));
                 }
                 Ok(()) => {
                     metrics::counter!("littoral_leader_region_record_bytes_total", "region" => self.region.to_string())
@@ -233,7 +233,7 @@ impl Driver {
         }
     }
 
-    /// Has a module's component here before the record that names it.
+    /// Fetches and stores a module's component before the record that names it.
     async fn fetch(&self, connection: &Connection, digest: ModuleDigest) -> Result<(), Ended> {
         let fault = |reason: String| Ended::Module(digest, reason);
         let modules = self.shared.modules.clone();
@@ -242,7 +242,7 @@ impl Driver {
             return Ok(());
         }
         let fetched = connection.calls.fetch_module(digest).await.map_err(|error| fault(error.to_string()))?;
-        // A release that was replaced since is gone there, and its own record follows.
+        // The other leader no longer has a release that was replaced since; the record of the replacement follows.
         let Some(component) = fetched else { return Ok(()) };
         let (modules, stored) = (self.shared.modules.clone(), component.clone());
         let stored = tokio::task::spawn_blocking(move || modules.store(digest, &stored)).await;
@@ -253,8 +253,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes down that nothing counts as taken from the region, if anybody waits for that: behind everything of it that is on its way
-    /// into the log, or that would count afterwards.
+    /// Records that nothing counts as replicated from the region, if a caller waits for that: after all of its records that are on their
+    /// way into the log, which would count otherwise.
     async fn ask_for_all(&self) {
         let Some(link) = self.shared.exchange.link(self.region) else { return };
         let asks = link.asks();
@@ -273,16 +273,16 @@ impl Driver {
             let taken = published.origins.get(self.region).is_some_and(|origin| origin.position != Position::default());
             published.lives.get(self.region).filter(|_| taken).cloned()
         };
-        // Nothing of it was ever taken: its snapshot comes anyhow.
+        // Nothing of it was ever replicated: its snapshot comes anyhow.
         let Some(lives) = lives else { return Ok(()) };
         let answer = self.submit(Import::nothing_taken(self.region, lives)).await?;
-        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is stopping".to_owned())))?;
+        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is shutting down".to_owned())))?;
         link.applied_to(Position::default());
         Ok(())
     }
 
     fn lost(&mut self, ended: &Ended) {
-        // A member that does not lead answers all the same: the next address may be that of who does. Else the order counts.
+        // A member that does not lead rejects the stream: the next address may be its leader's. Otherwise the configured order counts.
         let not_here = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
         self.address = if not_here { self.address + 1 } else { 0 };
         let failure = ended.to_string();
@@ -291,15 +291,15 @@ impl Driver {
         }
         metrics::counter!("littoral_leader_region_feed_ended_total", "region" => self.region.to_string()).increment(1);
         if failure == self.last_failure {
-            tracing::debug!(region = %self.region, reason = %failure, "another region's records still do not come");
+            tracing::debug!(region = %self.region, reason = %failure, "another region's records still cannot be replicated");
         } else {
-            tracing::warn!(region = %self.region, reason = %failure, "another region's records do not come; it is tried again");
+            tracing::warn!(region = %self.region, reason = %failure, "another region's records cannot be replicated; retrying");
         }
         self.last_failure = failure;
     }
 }
 
-/// Somebody waits until all that the region has is asked for.
+/// Returns when a caller waits until everything that the region holds is requested.
 async fn asked(shared: &Shared, region: Region) {
     match shared.exchange.link(region) {
         Some(link) => link.asked.notified().await,
@@ -310,7 +310,7 @@ async fn asked(shared: &Shared, region: Region) {
 /// Waits until all of these are durable.
 async fn settle(answers: Vec<Answer>) -> Result<(), Ended> {
     for answer in answers {
-        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is stopping".to_owned())))?;
+        answer.await.unwrap_or_else(|_| Err(WriteError::NotLeader("it is shutting down".to_owned())))?;
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ pub enum Way {
 
 /// A reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Told {
+pub enum Reply {
     /// The reply to [`Ask::Prepare`]: the promise is durable.
     Promised(Log),
     /// The reply to [`Ask::Join`].
@@ -137,7 +137,7 @@ pub enum Told {
 
 /// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum NotTold {
+pub enum Rejection {
     /// A newer epoch was promised, so the sender no longer leads.
     #[error("epoch {asked} has ended: epoch {promised} was promised")]
     Over {
@@ -178,7 +178,7 @@ pub enum NotTold {
 }
 
 /// The service that answers requests of other members.
-pub trait Door: Send + Sync + std::fmt::Debug + 'static {
+pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
     /// Handles a request. A fetch waits for records as long as it requests.
-    fn ask(&self, ask: Ask) -> littoral_model::ports::BoxFuture<'_, Result<Told, NotTold>>;
+    fn ask(&self, ask: Ask) -> littoral_model::ports::BoxFuture<'_, Result<Reply, Rejection>>;
 }

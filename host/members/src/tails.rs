@@ -1,8 +1,8 @@
-//! What this member had to give up, for people: listed, shown, merged into the region's log, or dropped.
+//! The detached tails of this member, for operators: lists, shows, merges and drops what was cut from its log.
 
-use super::{Role, door};
-use crate::shared::Shared;
+use crate::{membership::Membership, peer_service};
 use bytes::Bytes;
+use littoral_leader::{LocalLog, Role};
 use littoral_log::detached::{self, Detached};
 use littoral_model::{
     ports::{BoxFuture, Tails},
@@ -12,32 +12,38 @@ use littoral_model::{
     view::{FeatureView, ViewId},
     write::WriteError,
 };
-use littoral_protocol::members::ask::{Ask, Told};
+use littoral_protocol::members::ask::{Ask, Reply};
 use littoral_wire::records;
 use std::{collections::HashMap, sync::Arc};
 
-/// The tails of the member whose parts these are.
-pub(crate) struct KeptTails(pub(crate) Arc<Shared>);
+/// The detached tails of a member.
+#[derive(Clone)]
+pub(crate) struct KeptTails {
+    pub(crate) local: LocalLog,
+    pub(crate) membership: Arc<Membership>,
+}
 
 impl KeptTails {
     fn find(&self, name: &str) -> Result<Detached, WriteError> {
-        let found = detached::list(&*self.0.storage).map_err(disk)?.into_iter().find(|tail| tail.name == name);
-        found.ok_or_else(|| WriteError::Invalid(format!("no tail is called '{name}' at this member; list them")))
+        let found = detached::list(&**self.local.storage()).map_err(disk)?.into_iter().find(|tail| tail.name == name);
+        found.ok_or_else(|| {
+            WriteError::Invalid(format!("this member has no tail named '{name}'; list the tails with `littoral tails`"))
+        })
     }
 }
 
 impl Tails for KeptTails {
     fn list(&self) -> Result<Vec<TailStatus>, WriteError> {
-        Ok(detached::list(&*self.0.storage).map_err(disk)?.into_iter().map(status).collect())
+        Ok(detached::list(&**self.local.storage()).map_err(disk)?.into_iter().map(status).collect())
     }
 
     fn show(&self, name: &str, from: Lsn, limit: usize) -> Result<Vec<TailRecord>, WriteError> {
         let tail = self.find(name)?;
-        let catalogue = self.0.published.load().catalogue.clone();
+        let catalogue = self.local.published().catalogue.clone();
         let views: HashMap<ViewId, Arc<FeatureView>> =
             catalogue.views().map(|view| (view.id, Arc::new(view.clone()))).collect();
         let mut shown = Vec::new();
-        for block in detached::read(&*self.0.storage, &tail.name).map_err(disk)? {
+        for block in detached::read(&**self.local.storage(), &tail.name).map_err(disk)? {
             let block = block.map_err(disk)?;
             if block.last < from {
                 continue;
@@ -69,28 +75,27 @@ impl Tails for KeptTails {
     }
 
     fn merge(&self, name: String) -> BoxFuture<'_, Result<TailMerged, WriteError>> {
-        Box::pin(merge(self.0.clone(), name))
+        Box::pin(merge(self.clone(), name))
     }
 
     fn drop_tail(&self, name: &str) -> Result<(), WriteError> {
         let tail = self.find(name)?;
-        tracing::warn!(tail = tail.name, first = tail.first.0, last = tail.last.0, "a detached tail is dropped");
-        detached::remove(&*self.0.storage, &tail.name).map_err(disk)
+        tracing::warn!(tail = tail.name, first = tail.first.0, last = tail.last.0, "dropping a detached tail");
+        detached::remove(&**self.local.storage(), &tail.name).map_err(disk)
     }
 }
 
-async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerged, WriteError> {
-    let kept = KeptTails(shared.clone());
+async fn merge(kept: KeptTails, name: String) -> Result<TailMerged, WriteError> {
+    let KeptTails { local, membership } = &kept;
     let of = kept.find(&name)?;
-    let ours = shared.identity.incarnation;
+    let ours = local.identity().incarnation;
     if of.incarnation != ours {
         return Err(WriteError::Invalid(format!(
-            "the tail '{name}' is of log {}, and the region's is {ours}: numbers of views may differ; look at it, and write its rows anew",
+            "the tail '{name}' is of log {}, and the region's log is {ours}: the numbers of its views may differ; read the tail and write its rows again",
             of.incarnation
         )));
     }
-    let Some(part) = shared.members.clone() else { return Err(WriteError::NotLeader("it keeps its log alone".into())) };
-    let (storage, read) = (shared.storage.clone(), name.clone());
+    let (storage, read) = (local.storage().clone(), name.clone());
     let blocks = tokio::task::spawn_blocking(move || {
         detached::read(&*storage, &read).map_err(disk)?.map(|block| block.map_err(disk)).collect::<Result<Vec<_>, _>>()
     });
@@ -99,27 +104,27 @@ async fn merge(shared: Arc<Shared>, name: String) -> Result<TailMerged, WriteErr
     for block in blocks {
         let is_row = |record: &Record<'_>| matches!(record.payload, Payload::Row { .. } | Payload::Tombstone { .. });
         for record in records::iter(&block.bytes).flatten().filter(is_row) {
-            let ours = record.origin == shared.identity.region;
+            let ours = record.origin == local.identity().region;
             *(if ours { &mut merged.rows } else { &mut merged.of_other_regions }) += 1;
         }
         let piece = format!("tail/{}/{}/{}", of.incarnation, of.name, block.first);
-        let leads = matches!(*part.role().borrow(), Role::Leading(_));
+        let leads = matches!(*membership.watch_role().borrow(), Role::Leading(_));
         let last = if leads {
-            door::merge(&shared, piece, block.bytes).await.map_err(|error| error.to_string())
+            peer_service::merge(local, membership, piece, block.bytes).await.map_err(|error| error.to_string())
         } else {
-            let Some(leader) = part.leader() else {
+            let Some(leader) = membership.leader() else {
                 return Err(WriteError::LeaderUnavailable("no member of the region leads now".to_owned()));
             };
             match leader.calls.member(Ask::Merge { piece, records: block.bytes }).await {
-                Ok(Ok(Told::Merged(last))) => Ok(last),
-                Ok(Ok(_)) => Err("it answered something else than it was asked".to_owned()),
+                Ok(Ok(Reply::Merged(last))) => Ok(last),
+                Ok(Ok(_)) => Err("the leader's reply does not match the request".to_owned()),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         };
         merged.last = merged.last.max(last.map_err(WriteError::LeaderUnavailable)?);
     }
-    tracing::info!(tail = name, rows = merged.rows, "a detached tail is merged");
+    tracing::info!(tail = name, rows = merged.rows, "merged a detached tail");
     kept.drop_tail(&name)?;
     Ok(merged)
 }

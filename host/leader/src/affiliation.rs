@@ -1,9 +1,9 @@
-//! Where this leader's log belongs, carried out: what other regions answer is judged in [`littoral_leader_core::belonging`], and
-//! written down here.
+//! The cluster that this leader's log belongs to. [`littoral_leader_core::belonging`] judges the greetings of other regions; this module
+//! writes the result to the log.
 
-use crate::shared::{Shared, Submission, Work};
+use crate::shared::{Job, Shared, Submission};
 use littoral_leader_core::{
-    Known, Work as LogWork,
+    Known, Work,
     belonging::{Belongs, Greeting, Refused},
 };
 use littoral_model::{
@@ -19,28 +19,28 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::oneshot;
 
-/// The first version of the feed whose publishers know clusters.
+/// The first version of the feed whose publishers send their cluster.
 const KNOWS_CLUSTERS: u16 = 4;
 
 /// See [`Belongs`].
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Affiliation {
     belongs: Mutex<Belongs>,
-    /// Everything is here, and that stays so: every read and write asks.
+    /// Whether everything is here. That stays so, and every read and write checks it.
     settled: AtomicBool,
 }
 
-impl Standing {
+impl Affiliation {
     pub(crate) fn new(belongs: Belongs) -> Self {
         Self { belongs: Mutex::new(belongs), settled: AtomicBool::new(false) }
     }
 
-    /// Where the log belongs.
+    /// Returns the cluster that the log belongs to.
     pub(crate) fn now(&self, shared: &Shared) -> Option<Belonging> {
         self.belongs.lock().now(written(shared))
     }
 
-    /// Whether clients' writes may be taken.
+    /// Checks whether clients' writes may be accepted.
     ///
     /// # Errors
     /// What they wait for.
@@ -54,18 +54,17 @@ impl Standing {
         Ok(())
     }
 
-    /// Whether what is not here does not exist; false while the regions that have what is lost here, or may have it, are waited for.
+    /// Checks whether a row that is not here does not exist. That is not so while the log waits for regions that may have records which
+    /// it has lost.
     ///
     /// # Errors
-    /// What is waited for.
+    /// What the log waits for.
     pub(crate) fn has_all(&self, shared: &Shared) -> Result<(), String> {
         if self.settled.load(Relaxed) {
             return Ok(());
         }
-        if let Some(part) = &shared.members
-            && !part.leads_surely()
-        {
-            // Other regions answer who leads.
+        if !shared.leads() {
+            // Other regions answer the leader only.
             return Ok(());
         }
         self.belongs.lock().has_all(written(shared))?;
@@ -73,16 +72,16 @@ impl Standing {
         Ok(())
     }
 
-    /// This member begins to lead.
+    /// Notes that this node begins to lead.
     pub(crate) fn leads(&self, shared: &Shared) {
         let published = shared.published.load();
         self.belongs.lock().leads(is_blank(&published.known(), &shared.table));
     }
 
-    /// Another region's leader has answered.
+    /// Judges the greeting of another region's leader.
     ///
     /// # Errors
-    /// Why its records are not taken.
+    /// Why its records are not replicated.
     pub(crate) async fn greeted(&self, shared: &Shared, hello: &PublisherHello) -> Result<(), Refused> {
         let greeting = Greeting {
             cluster: hello.cluster,
@@ -91,7 +90,7 @@ impl Standing {
             knew: hello.lives.get(shared.identity.region).map(Lives::log),
         };
         let published = shared.published.load_full();
-        // Only where something of it was taken is another log of it known.
+        // Another log of the region is known only where something of it was replicated.
         let origin = published.origins.get(hello.region).filter(|origin| origin.position != Position::default());
         let known: Option<Incarnation> = origin.and_then(|_| published.lives.get(hello.region)).map(Lives::log);
         let judged = self.belongs.lock().greeted(hello.region, greeting, known, written(shared));
@@ -99,7 +98,7 @@ impl Standing {
         judged
     }
 
-    /// Everything is here that a region had when it answered.
+    /// Notes that everything is here that a region had when it sent its greeting.
     pub(crate) async fn levelled(&self, shared: &Shared, region: Region) {
         self.belongs.lock().levelled(region);
         self.write_down(shared).await;
@@ -109,22 +108,26 @@ impl Standing {
         let next = self.belongs.lock().to_write(written(shared));
         let Some(belongs) = next else { return };
         let (reply, answer) = oneshot::channel();
-        let pushed = shared.queue.push(Submission { work: Work::Log(LogWork::Belong(belongs)), reply }, 0);
+        let pushed = shared.queue.push(Submission { job: Job::Append(Work::Belong(belongs)), reply }, 0);
         let done = match pushed {
-            Ok(()) => answer.await.unwrap_or_else(|_| Err(WriteError::LeaderUnavailable("it is stopping".to_owned()))),
+            Ok(()) => {
+                answer.await.unwrap_or_else(|_| Err(WriteError::LeaderUnavailable("it is shutting down".to_owned())))
+            }
             Err(_) => Err(WriteError::Overloaded),
         };
         let Belonging { cluster, succeeds, healed } = belongs;
         let succeeds = succeeds.map(tracing::field::display);
         match done {
-            Ok(_) => tracing::info!(%cluster, succeeds, healed, "where this log belongs is written down"),
-            // The next answer brings it up again.
-            Err(error) => tracing::warn!(%cluster, %error, "where this log belongs cannot be written down yet"),
+            Ok(_) => tracing::info!(%cluster, succeeds, healed, "recorded the cluster that this log belongs to"),
+            // The next greeting tries it again.
+            Err(error) => {
+                tracing::warn!(%cluster, %error, "the cluster that this log belongs to cannot be recorded yet")
+            }
         }
     }
 }
 
-/// Whether a log holds nothing that anybody could miss.
+/// Returns whether a log holds nothing that could be lost.
 pub(crate) fn is_blank(known: &Known, table: &Table) -> bool {
     known.catalogue.is_blank() && table.is_empty() && known.lives.belongs().is_none()
 }

@@ -1,85 +1,69 @@
-//! This process's part in keeping the region's log: what it has promised, whom it follows or what those that follow it have.
+//! This node's membership: what it has promised, whom it follows, and what its followers have.
 //!
-//! Everything that bears on what is committed is decided under one lock, and what is promised there is durable before the lock is
-//! let go of: an epoch that was promised is never followed by a record of an older one.
+//! Two locks, taken in this order, after the log's append lock:
+//!
+//! - `writing` is held over disk work: a promise, a cut, an append. Only threads that may block take it. So an epoch that was
+//!   promised is never followed by a record of an older one.
+//! - `state` is held in memory only. Tasks and the node's status take it.
 
 mod following;
 mod freshness;
 mod leading;
 
-use super::{Seat, Turns};
 use freshness::Freshness;
 use leading::Leadership;
-use littoral_feed::client::CallClient;
+use littoral_leader::{CommitWaiters, LeaderPeer, Role, Seat};
 use littoral_lease as lease;
 use littoral_log::Log;
-use littoral_model::{
-    position::{Epoch, Lsn},
-    write::WriteError,
-};
+use littoral_model::position::{Epoch, Lsn};
 use littoral_protocol::members::{Follower, Mark};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
 
 pub(crate) use following::BeginError;
-
-/// What this member is.
-#[derive(Clone, Debug)]
-pub(crate) enum Role {
-    /// It does not lead. With the way to who does, while that is there.
-    Following(Option<Leader>),
-    /// It has won the lease, and is not through with what comes before leading.
-    Taking(Epoch),
-    /// It leads.
-    Leading(Epoch),
-    /// It takes part no more: its log is opened anew, or it stops.
-    Over,
-}
-
-/// Who leads, as who follows sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Leader {
-    pub(crate) name: String,
-    pub(crate) calls: CallClient,
-}
+pub(crate) use leading::Admission;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct Membership {
     pub(crate) me: String,
     pub(crate) seats: Vec<Seat>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
-    pub(crate) turns: Turns,
     pub(crate) log: Arc<dyn Log>,
-    inner: Mutex<Inner>,
+    commits: Arc<CommitWaiters>,
+    writing: Mutex<()>,
+    state: Mutex<State>,
     role: watch::Sender<Role>,
-    /// The last record that is durable at this leader: what fetches wait for.
+    /// The last record that is durable at this leader. Fetches wait for it.
     durable: watch::Sender<Lsn>,
     freshness: Mutex<Freshness>,
-    pub(super) runtime: tokio::runtime::Handle,
+}
+
+/// Who this member is among which others.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) me: String,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) lease: lease::Handle,
+    pub(crate) timing: lease::Timing,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct State {
     follower: Follower,
     leading: Option<Leadership>,
     sessions: u64,
 }
 
-impl Part {
-    pub(crate) fn new(
-        (me, seats): (String, Vec<Seat>),
-        (lease, timing): (lease::Handle, lease::Timing),
-        log: Arc<dyn Log>,
-        applied: Lsn,
-        runtime: tokio::runtime::Handle,
-    ) -> Self {
+impl Membership {
+    /// Creates the membership of a log that was just opened.
+    pub(crate) fn new(identity: Identity, fresh: littoral_leader::FreshLog) -> Self {
+        let Identity { me, seats, lease, timing } = identity;
+        let littoral_leader::FreshLog { log, applied, commits } = fresh;
         let mut follower = Follower::restored(log.promised(), log.history());
         follower.know_committed(applied);
-        let turns = Turns::default();
-        turns.committed(applied);
         let (incarnation, epoch) = (log.identity().incarnation, log.history().epoch_at(applied).unwrap_or(Epoch(0)));
         lease.know_committed(lease::Committed { incarnation, epoch, lsn: applied });
         Self {
@@ -87,68 +71,61 @@ impl Part {
             seats,
             lease,
             timing,
-            turns,
             log,
-            inner: Mutex::new(Inner { follower, leading: None, sessions: 0 }),
+            commits,
+            writing: Mutex::default(),
+            state: Mutex::new(State { follower, leading: None, sessions: 0 }),
             role: watch::Sender::new(Role::Following(None)),
             durable: watch::Sender::new(Lsn::NONE),
             freshness: Mutex::new(Freshness::as_of(applied)),
-            runtime,
         }
     }
 
-    pub(crate) fn role(&self) -> watch::Receiver<Role> {
+    pub(crate) fn watch_role(&self) -> watch::Receiver<Role> {
         self.role.subscribe()
     }
 
-    /// The epoch in which this member takes writes now.
+    /// Returns the epoch in which this member takes writes now.
     pub(crate) fn leads(&self) -> Option<Epoch> {
+        self.role.borrow().leading()
+    }
+
+    /// Returns the epoch of the leadership that runs or starts here.
+    pub(crate) fn own_epoch(&self) -> Option<Epoch> {
         match *self.role.borrow() {
-            Role::Leading(epoch) => Some(epoch),
-            Role::Taking(_) | Role::Following(_) | Role::Over => None,
+            Role::Candidate(epoch) | Role::Leading(epoch) => Some(epoch),
+            Role::Following(_) | Role::Closed => None,
         }
     }
 
-    /// A committed record of this log, for the claims.
+    /// Describes a committed record of this log for the lease's claims.
     fn at(&self, Mark { epoch, lsn }: Mark) -> lease::Committed {
         lease::Committed { incarnation: self.log.identity().incarnation, epoch, lsn }
     }
 
-    /// What the newest claim to the lease says to be committed in this log: whoever leads next must have it.
+    /// Returns the last record that the newest claim to the lease names as committed in this log. The next leader must have it.
     pub(crate) fn claimed(&self) -> Mark {
         let standing = self.lease.standing();
         let claimed = standing.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();
-        // Of a log that was begun apart, or is lost everywhere, it says nothing.
+        // A log that was begun apart, or is lost everywhere, has no such record.
         let same = claimed.incarnation == self.log.identity().incarnation;
         if same { Mark { epoch: claimed.epoch, lsn: claimed.lsn } } else { Mark::default() }
     }
 
-    /// Whether it leads and no other can have led until now.
+    /// Returns whether this member leads and no other can have led until now.
     pub(crate) fn leads_surely(&self) -> bool {
         self.leads().is_some_and(|epoch| self.lease.confirm(epoch).is_ok())
     }
 
-    /// Whether what was made durable in this epoch may be acknowledged.
-    pub(crate) fn confirm(&self, epoch: Epoch) -> Result<(), WriteError> {
-        let unknown = |reason: String| Err(WriteError::LeaderUnavailable(reason));
-        if self.leads() != Some(epoch) {
-            return unknown("this member leads no more".to_owned());
-        }
-        self.lease.confirm(epoch).or_else(|fenced| unknown(fenced.to_string()))
+    /// Returns the leader that this member follows, while it is connected to it.
+    pub(crate) fn leader(&self) -> Option<LeaderPeer> {
+        self.role.borrow().leader().cloned()
     }
 
-    /// Where the leader is, while this member follows one.
-    pub(crate) fn leader(&self) -> Option<Leader> {
-        match &*self.role.borrow() {
-            Role::Following(leader) => leader.clone(),
-            Role::Taking(_) | Role::Leading(_) | Role::Over => None,
-        }
-    }
-
-    /// The way to the leader is there, or gone. Nothing changes for who leads.
-    pub(crate) fn follows(&self, leader: Option<Leader>) {
+    /// Notes that the leader is connected, or no longer. Changes nothing while this member leads.
+    pub(crate) fn follows(&self, leader: Option<LeaderPeer>) {
         if leader.is_none() {
-            self.freshness.lock().parted();
+            self.freshness.lock().disconnected();
         }
         self.role.send_if_modified(|role| {
             let follows = matches!(role, Role::Following(_));
@@ -160,14 +137,14 @@ impl Part {
     }
 }
 
-impl Inner {
-    /// What is committed, as far as is known.
+impl State {
+    /// Returns the last record that is known to be committed.
     fn committed(&self) -> Lsn {
         let led = self.leading.as_ref().map_or(Lsn::NONE, |leading| leading.committed());
         led.max(self.follower.committed())
     }
 
-    /// The record that is the last committed one.
+    /// Returns the epoch and number of the last committed record.
     fn mark(&self, committed: Lsn) -> Mark {
         let led = self.leading.as_ref().filter(|leading| leading.committed() == committed);
         let epoch = match led {
@@ -178,7 +155,7 @@ impl Inner {
         Mark { epoch, lsn: committed }
     }
 
-    /// The log is what its disk says.
+    /// Restores what is known of the log from its disk.
     fn resync(&mut self, log: &dyn Log) {
         let committed = self.committed();
         let promised = self.follower.promised().max(log.promised());

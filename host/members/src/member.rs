@@ -1,14 +1,15 @@
-//! A member as doors and the peer listener see it, across the times that its log is opened anew.
+//! A member as doors and the peer listener see it, across the times that its log is reopened.
 
-use super::{Membership, Part, door::Doorkeeper, service};
 use crate::{
-    config::{Config, InvalidConfig},
-    handle::Handle,
-    start::{self, Ground, StartError, Threads},
+    Election,
+    membership::{self, Membership},
+    peer_service, roles,
+    tails::KeptTails,
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use littoral_feed::source::{FeedSource, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
+use littoral_leader::{Config, Ground, Handle, InvalidConfig, LocalLog, Opened, StartError, Writers};
 use littoral_lease as lease;
 use littoral_log::snapshot;
 use littoral_model::{
@@ -32,32 +33,45 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use littoral_protocol::members::ask::{Ask, Door, NotTold, Told};
+use littoral_protocol::members::ask::{Ask, PeerService, Rejection, Reply};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long to wait until a log that did not open is tried again.
+/// How long to wait before a log that did not open is opened again.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a write waits for a log that is being opened anew, and how often it looks.
+/// How long a write waits for a log that is being reopened, and how often it checks.
 const OPEN_WAIT_MAX: Duration = Duration::from_secs(3);
 const OPEN_LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What must be done to this member's log before it can take part.
+/// Bits of a generation that one opening of the log uses.
+const GENERATION_BITS: u32 = 8;
+
+/// What must be done to this member's log before it can take membership.
 #[derive(Debug)]
 pub(crate) enum Reopen {
-    /// It is empty, and becomes one of this life of the region's log.
+    /// The log is empty, and becomes one of this incarnation of the region's log.
     Adopt(Incarnation),
-    /// It begins anew behind a snapshot that is here.
+    /// The log restarts after a snapshot that is stored here.
     Install(Incarnation, Box<snapshot::Head>),
 }
 
 /// A running member of a region. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Member {
-    current: Arc<ArcSwap<Handle>>,
+    current: Arc<ArcSwap<Current>>,
     stopped: watch::Receiver<bool>,
+}
+
+/// The log that is open now.
+#[derive(Debug)]
+struct Current {
+    handle: Handle,
+    local: LocalLog,
+    membership: Arc<Membership>,
+    /// How often the log was opened. Streams end when it changes: a snapshot may have replaced every record.
+    openings: u64,
 }
 
 impl Member {
@@ -68,12 +82,12 @@ impl Member {
     /// [`StartError`].
     pub async fn start(
         config: Config,
-        membership: Membership,
+        election: Election,
         runtime: Arc<dyn ModuleRuntime>,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
         config.check()?;
-        Self::start_on(Ground::of(&config)?, config, membership, runtime, stop).await
+        Self::start_on(Ground::of(&config)?, config, election, runtime, stop).await
     }
 
     /// Starts a member on the storage and clock that are given.
@@ -83,7 +97,7 @@ impl Member {
     pub async fn start_on(
         ground: Ground,
         config: Config,
-        membership: Membership,
+        election: Election,
         runtime: Arc<dyn ModuleRuntime>,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
@@ -97,12 +111,13 @@ impl Member {
         let at = names.iter().position(|name| *name == seat.name).unwrap_or_default();
         let turn = lease::Turn { of: names.len() as u64, at: at as u64 };
         let standing =
-            lease::Config { name: seat.name.clone(), contact: seat.peer.clone(), timing: membership.timing, turn };
-        let (lease, election) = lease::service::new(standing, membership.store, membership.clock)
+            lease::Config { name: seat.name.clone(), contact: seat.peer.clone(), timing: election.timing, turn };
+        let (lease, service) = lease::service::new(standing, election.store, election.clock)
             .map_err(|error| InvalidConfig { key: "lease", reason: error.to_string() })?;
         let lease_stop = CancellationToken::new();
-        let election = tokio::spawn(election.run(lease_stop.clone()));
-        let opening = Opening { ground, config, runtime, lease, timing: membership.timing };
+        let service = tokio::spawn(service.run(lease_stop.clone()));
+        let timing = election.timing;
+        let mut opening = Opening { ground, config, runtime, lease, timing, openings: 0 };
         let world = match opening.open(&stop).await {
             Ok(world) => world,
             Err(error) => {
@@ -110,7 +125,7 @@ impl Member {
                 return Err(error);
             }
         };
-        let current = Arc::new(ArcSwap::from_pointee(world.handle.clone()));
+        let current = Arc::new(ArcSwap::from_pointee(world.current(opening.openings)));
         let (done, stopped) = watch::channel(false);
         tokio::spawn({
             let current = current.clone();
@@ -119,34 +134,35 @@ impl Member {
                 // The lease is handed back before the process ends, so that nobody waits for its end.
                 lease_stop.cancel();
                 // It ends by itself, and panics in it are logged where they happen.
-                let _ = election.await;
+                let _ = service.await;
                 done.send_replace(true);
             }
         });
         Ok(Self { current, stopped })
     }
 
-    /// Returns when the member has stopped, after its token was cancelled: what it had taken is durable, its lease is handed
-    /// back, its threads have ended.
+    /// Returns when the member has stopped, after its token was cancelled: accepted writes are durable, the lease is released, and the
+    /// threads have ended.
     pub async fn stopped(&self) {
-        // The sender is dropped only after it has said so, or with its runtime.
+        // The sender is dropped only after it has sent true, or with its runtime.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
     }
 
-    /// The member's log as soon as it is open, for what would only wait with one that is over.
-    async fn open(&self) -> Arc<Handle> {
+    /// Returns the member's log once it is open, for calls that would otherwise reach a closed one.
+    async fn open(&self) -> Handle {
         let deadline = Instant::now() + OPEN_WAIT_MAX;
         loop {
-            let now = self.now();
-            if !now.shared().queue.is_closed() || Instant::now() >= deadline {
-                return now;
+            let current = self.current.load_full();
+            if !current.local.is_closed() || Instant::now() >= deadline {
+                return current.handle.clone();
             }
+            drop(current);
             tokio::time::sleep(OPEN_LOOK_EVERY).await;
         }
     }
 
-    fn now(&self) -> Arc<Handle> {
-        self.current.load_full()
+    fn now(&self) -> Handle {
+        self.current.load().handle.clone()
     }
 }
 
@@ -157,58 +173,66 @@ struct Opening {
     runtime: Arc<dyn ModuleRuntime>,
     lease: lease::Handle,
     timing: lease::Timing,
+    openings: u64,
 }
 
-/// A log and its state, open.
+/// An open log and its state.
 struct World {
-    handle: Handle,
-    threads: Threads,
-    /// Ends what follows other regions.
+    opened: Opened<Membership>,
+    /// Ends the tasks that follow other regions.
     stop: CancellationToken,
 }
 
+impl World {
+    fn current(&self, openings: u64) -> Current {
+        let handle = self.opened.handle();
+        let membership = self.opened.replication.clone();
+        Current { local: handle.local_log(), handle, membership, openings }
+    }
+}
+
 impl Opening {
-    async fn open(&self, stop: &CancellationToken) -> Result<World, StartError> {
+    async fn open(&mut self, stop: &CancellationToken) -> Result<World, StartError> {
         let (ground, config, runtime) = (self.ground.clone(), self.config.clone(), self.runtime.clone());
-        let part = (self.lease.clone(), self.timing);
-        let (shared, threads) = start::open_blocking(ground, config, runtime, Some(part)).await?;
+        let identity = membership::Identity {
+            me: config.name.clone(),
+            seats: config.members.clone(),
+            lease: self.lease.clone(),
+            timing: self.timing,
+        };
+        let join = move |fresh| Arc::new(Membership::new(identity, fresh));
+        let opened = littoral_leader::open(ground, config, runtime, Writers::OneAtATime, join).await?;
+        self.openings += 1;
         let stop = stop.child_token();
-        start::spawn_tasks(&shared, &stop);
-        // A handle's own end is the member's.
-        let (_, stopped) = watch::channel(false);
-        Ok(World { handle: Handle::new(shared, stopped), threads, stop })
+        opened.spawn_tasks(&stop);
+        Ok(World { opened, stop })
     }
 
-    /// Takes part until `stop`, opening the log anew whenever that is needed.
-    async fn live(&self, mut world: World, current: &ArcSwap<Handle>, stop: &CancellationToken) {
+    /// Takes part until `stop`, and reopens the log whenever that is needed.
+    async fn live(&mut self, mut world: World, current: &ArcSwap<Current>, stop: &CancellationToken) {
         loop {
-            let reopen = service::run(world.handle.shared(), stop).await;
-            let World { threads, stop: over, .. } = world;
+            let World { opened, stop: over } = world;
+            let local = opened.handle().local_log();
+            let reopen = roles::run(&local, &opened.replication, stop).await;
             over.cancel();
-            let shared = current.load().shared().clone();
-            shared.queue.close();
-            if let Some(part) = &shared.members {
-                part.turns.close();
-            }
-            // Nobody waits for its result but this.
-            let _ = tokio::task::spawn_blocking(move || threads.join()).await;
-            drop(shared);
+            opened.close().await;
+            drop(local);
             let Some(reopen) = reopen else { return };
             world = loop {
                 match self.prepare(&reopen).await {
                     Ok(()) => {}
-                    Err(error) => tracing::error!(error, "the log cannot be made ready to be opened anew"),
+                    Err(error) => tracing::error!(error, "the log cannot be prepared to be reopened"),
                 }
                 match self.open(stop).await {
                     Ok(world) => break world,
-                    Err(error) => tracing::error!(%error, "the log does not open; it is tried again"),
+                    Err(error) => tracing::error!(%error, "the log cannot be opened; retrying"),
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(REOPEN_AFTER) => {}
                 }
             };
-            current.store(Arc::new(world.handle.clone()));
+            current.store(Arc::new(world.current(self.openings)));
         }
     }
 
@@ -227,7 +251,10 @@ impl Opening {
                     let detached = littoral_log::begin_after(&*storage, region, incarnation, &head)
                         .map_err(|error| error.to_string())?;
                     if let Some(detached) = detached {
-                        tracing::warn!(tail = detached.name, "what only this member's log had is kept aside");
+                        tracing::warn!(
+                            tail = detached.name,
+                            "records that only this member's log had were kept as a detached tail"
+                        );
                     }
                     Ok(())
                 })
@@ -237,10 +264,10 @@ impl Opening {
     }
 }
 
-impl Door for Member {
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Told, NotTold>> {
-        let doorkeeper = Doorkeeper(self.now().shared().clone());
-        Box::pin(async move { doorkeeper.ask(ask).await })
+impl PeerService for Member {
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Reply, Rejection>> {
+        let current = self.current.load();
+        Box::pin(peer_service::reply(current.local.clone(), current.membership.clone(), ask))
     }
 }
 
@@ -250,11 +277,11 @@ impl FeatureReader for Member {
     }
 
     fn regions(&self) -> Vec<Region> {
-        self.current.load().regions()
+        self.current.load().handle.regions()
     }
 
     fn read_local(&self, request: &ReadRequest, answer: &mut ReadAnswer) -> bool {
-        self.current.load().read_local(request, answer)
+        self.current.load().handle.read_local(request, answer)
     }
 
     fn read<'a>(&'a self, request: &'a ReadRequest) -> BoxFuture<'a, Result<ReadAnswer, ReadError>> {
@@ -303,11 +330,13 @@ impl Node for Member {
     }
 
     fn tails(&self) -> Option<Arc<dyn Tails>> {
-        self.now().tails()
+        let current = self.current.load();
+        let (local, membership) = (current.local.clone(), current.membership.clone());
+        Some(Arc::new(KeptTails { local, membership }))
     }
 }
 
-impl FeedSource for Member {
+impl FeedLog for Member {
     fn region(&self) -> Region {
         self.now().region()
     }
@@ -316,8 +345,21 @@ impl FeedSource for Member {
         self.now().epoch()
     }
 
+    fn standing(&self) -> Standing {
+        self.now().standing()
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.now().head()
+    }
+
+    fn acknowledged(&self) -> Position {
+        self.now().acknowledged()
+    }
+
+    fn generation(&self) -> u64 {
+        let current = self.current.load();
+        (current.openings << GENERATION_BITS) | current.handle.generation()
     }
 
     fn chain_at(&self, lsn: Lsn) -> Option<ChainHash> {
@@ -332,6 +374,16 @@ impl FeedSource for Member {
         self.now().snapshot()
     }
 
+    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(async move { self.now().component(digest).await })
+    }
+
+    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
+        self.now().serves_through(subscriber, through);
+    }
+}
+
+impl AntiEntropy for Member {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.now().checkpoints()
     }
@@ -343,13 +395,11 @@ impl FeedSource for Member {
     fn bucket(&self, view: ViewId, bucket: u8, after: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
         Box::pin(async move { self.now().bucket(view, bucket, after).await })
     }
+}
 
-    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
-        self.now().held(reads)
-    }
-
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
-        self.now().resume_point(theirs, lives)
+impl RegionPeer for Member {
+    fn watermark(&self) -> Watermark {
+        self.now().watermark()
     }
 
     fn lives(&self) -> RegionLives {
@@ -364,8 +414,12 @@ impl FeedSource for Member {
         self.now().belongs()
     }
 
-    fn generation(&self) -> u64 {
-        self.now().generation()
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+        self.now().resume_point(theirs, lives)
+    }
+
+    fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
+        self.now().held(reads)
     }
 
     fn shown_ahead(&self) {
@@ -377,47 +431,11 @@ impl FeedSource for Member {
         Box::pin(async move { now.lost_to(region).await })
     }
 
-    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(async move { self.open().await.merge(piece).await })
-    }
-
-    fn watermark(&self) -> Watermark {
-        self.now().watermark()
-    }
-
-    fn serves_through(&self, subscriber: u64, through: Option<Lsn>) {
-        self.now().serves_through(subscriber, through);
-    }
-
     fn taken_by(&self, region: Region, position: Position) {
         self.now().taken_by(region, position);
     }
 
-    fn acknowledged(&self) -> Position {
-        self.now().acknowledged()
-    }
-
-    fn standing(&self) -> Standing {
-        self.now().standing()
-    }
-
-    fn component(&self, digest: ModuleDigest) -> BoxFuture<'_, Option<Bytes>> {
-        Box::pin(async move { self.now().component(digest).await })
-    }
-}
-
-/// What of a start is a member's.
-pub(crate) type PartOf = (lease::Handle, lease::Timing);
-
-impl Part {
-    /// The part of the member that `config` is of.
-    pub(crate) fn of(
-        config: &Config,
-        (lease, timing): PartOf,
-        log: Arc<dyn littoral_log::Log>,
-        applied: Lsn,
-        runtime: tokio::runtime::Handle,
-    ) -> Self {
-        Self::new((config.name.clone(), config.members.clone()), (lease, timing), log, applied, runtime)
+    fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
+        Box::pin(async move { self.open().await.merge(piece).await })
     }
 }

@@ -1,13 +1,15 @@
 //! Members of one region over real connections and a real lease: who leads, what is acknowledged, what is given up and comes back.
 
+#[path = "../../leader/tests/support/mod.rs"]
 mod support;
 
 use littoral_faults::Link;
 use littoral_feed::server;
-use littoral_feed::source::{FeedSource as _, Standing};
-use littoral_leader::{Config, Ground, Member, Membership, Seat};
+use littoral_feed::source::{FeedLog as _, Standing};
+use littoral_leader::{Config, Ground, Seat};
 use littoral_lease::{Timing, clock, store::open};
 use littoral_log::storage::Memory;
+use littoral_members::{Election, Member};
 use littoral_model::{
     catalogue::CatalogueChange,
     event_time::EventTime,
@@ -77,7 +79,7 @@ impl Members {
         let timing = Timing::AGGRESSIVE;
         let memory = Some(self.lease.path().join(format!("known-to-{}", NAMES[at])));
         let store = open::open(&address, &timing, clock::system(), Default::default(), memory).unwrap();
-        let membership = Membership { store, timing, clock: clock::system() };
+        let membership = Election { store, timing, clock: clock::system() };
         let one = &mut self.all[at];
         let ground = Ground {
             storage: Arc::new(one.disk.clone()),
@@ -305,7 +307,7 @@ async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
     assert_eq!(row.header().version, shown.iter().find(|r| r.key == 8_i64.to_le_bytes()[..]).unwrap().version);
     assert!(tails.list().unwrap().is_empty());
     let gone = tails.merge(kept[0].name.clone()).await.unwrap_err().to_string();
-    assert!(gone.contains("no tail is called"), "{gone}");
+    assert!(gone.contains("no tail named"), "{gone}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -334,7 +336,9 @@ async fn a_member_that_lost_its_disk_or_is_far_behind_takes_a_snapshot() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         members.open(behind).await;
+        let before = members.at(behind).generation();
         members.level(view).await;
+        assert_ne!(members.at(behind).generation(), before, "streams of the log before the snapshot end");
         assert_eq!(members.get(behind, view, 100 * round), Some(199));
         let oldest = members.at(behind).status().gauges["log_oldest_lsn"];
         assert!(oldest > from, "its log begins anew behind the snapshot: {oldest} {from}");
@@ -343,6 +347,33 @@ async fn a_member_that_lost_its_disk_or_is_far_behind_takes_a_snapshot() {
     members.stop(leader).await;
     members.put(behind, quorum(write(view, &[(5_000, Some(1))], 9_000))).await;
     members.level(view).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_wait_for_a_majority_are_bounded() {
+    const WAITING_MAX: usize = 4;
+    let members = Members::start(Config { queue_requests_max: WAITING_MAX, ..support::config() }).await;
+    let view = members.view().await;
+    let leader = members.leader(&[0, 1, 2]).await;
+    members.level(view).await;
+    members.cut(leader);
+    let mut waiting = Vec::new();
+    for key in 0..WAITING_MAX as i64 {
+        let tail = members.at(leader).status().gauges["log_tail_lsn"];
+        let member = members.at(leader).clone();
+        waiting.push(tokio::spawn(async move { member.write(quorum(write(view, &[(key, Some(1))], 1_000))).await }));
+        until("the write is in the leader's log", || members.at(leader).status().gauges["log_tail_lsn"] > tail).await;
+    }
+    let rejected = members.at(leader).write(quorum(write(view, &[(99, Some(1))], 1_000))).await;
+    assert_eq!(rejected, Err(WriteError::Overloaded));
+    let local = members.at(leader).write(write(view, &[(98, Some(1))], 1_000)).await.unwrap();
+    assert_eq!(local.concern, WriteConcern::Local, "a write that does not wait for a majority is taken");
+    for waiting in waiting {
+        let answer = waiting.await.unwrap();
+        assert!(matches!(answer, Err(WriteError::LeaderUnavailable(_))), "{answer:?}");
+    }
+    members.mend(leader);
+    members.put(members.leader(&[0, 1, 2]).await, quorum(write(view, &[(99, Some(1))], 2_000))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,14 +1,14 @@
-//! Connections to the other members: opened when they are asked for, and again when they have broken.
+//! Connections to the other members: opened on demand, and reopened when they have broken.
 
-use super::Seat;
 use littoral_feed::client::{self, CallClient, Config};
-use littoral_protocol::members::ask::{Ask, NotTold, Told};
+use littoral_leader::Seat;
+use littoral_protocol::members::ask::{Ask, Rejection, Reply};
 use std::time::Duration;
 
-/// How long another member may take to connect and to answer, unless it waits for records.
+/// How long another member may take to connect and to reply, unless it waits for records.
 const PATIENCE: Duration = Duration::from_millis(1_000);
 
-/// Why a member did not answer.
+/// Why a member did not reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     #[error(transparent)]
@@ -16,30 +16,30 @@ pub(crate) enum Unanswered {
     #[error(transparent)]
     Call(#[from] client::CallError),
     #[error(transparent)]
-    Told(#[from] NotTold),
-    #[error("it answered something else than it was asked")]
+    Rejected(#[from] Rejection),
+    #[error("the member's reply does not match the request")]
     Other,
 }
 
-/// A connection to a member's peer listener.
+/// Connects to a member's peer listener.
 pub(crate) async fn to(peer: &str) -> Result<CallClient, client::Error> {
     let patience_ms = PATIENCE.as_millis() as u64;
     let config = Config {
         leader: vec![peer.to_owned()],
         connect_timeout_ms: patience_ms,
-        // Writes that are passed on may wait for others.
+        // Forwarded writes may wait for other regions.
         call_timeout_ms: 5 * patience_ms,
         ..Config::default()
     };
     client::connect_calls(peer, &config).await
 }
 
-/// Asks over a connection that is open.
-pub(crate) async fn ask(calls: &CallClient, ask: Ask) -> Result<Told, Unanswered> {
+/// Sends a request over an open connection.
+pub(crate) async fn ask(calls: &CallClient, ask: Ask) -> Result<Reply, Unanswered> {
     Ok(calls.member(ask).await??)
 }
 
-/// Asks over a connection of its own.
-pub(crate) async fn ask_once(seat: &Seat, ask: Ask) -> Result<Told, Unanswered> {
+/// Sends a request over a connection of its own.
+pub(crate) async fn ask_once(seat: &Seat, ask: Ask) -> Result<Reply, Unanswered> {
     self::ask(&to(&seat.peer).await?, ask).await
 }

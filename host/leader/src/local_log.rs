@@ -1,0 +1,151 @@
+//! What a replication does with the log of its own node.
+//!
+//! A replication appends records of another leader, discards records that were never committed, and starts its own leadership. All of
+//! that excludes the commit thread, which holds the same [`AppendLock`].
+
+use crate::{
+    handle::Handle,
+    shared::{Job, Shared, Submission},
+};
+use bytes::Bytes;
+use littoral_leader_core::{Committer, Published, Work, receipts::bytes_hash};
+use littoral_log::{Identity, Log, storage::Storage};
+use littoral_model::{
+    lives::RegionLives,
+    module::ModuleDigest,
+    position::{Epoch, Lsn, Position},
+    write::{WriteError, WriteReceipt},
+};
+use parking_lot::MutexGuard;
+use std::{fmt, io, sync::Arc};
+use tokio::sync::{oneshot, watch};
+
+/// The log and the state of this node. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalLog(Arc<Shared>);
+
+impl fmt::Debug for LocalLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LocalLog").field(&self.0.config.name).finish()
+    }
+}
+
+impl Handle {
+    /// Returns the log and the state that this handle serves.
+    #[must_use]
+    pub fn local_log(&self) -> LocalLog {
+        LocalLog(self.shared().clone())
+    }
+}
+
+impl LocalLog {
+    /// Returns the log's region and incarnation.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.0.identity
+    }
+
+    /// Returns the log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.0.log
+    }
+
+    /// Returns the storage of the log and its snapshots.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.0.storage
+    }
+
+    /// Returns what is applied.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        self.0.published.load_full()
+    }
+
+    /// Returns the last record that is applied, now and whenever that changes.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Position> {
+        self.0.head.subscribe()
+    }
+
+    /// Returns whether the log accepts no more writes because it is being closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.queue.is_closed()
+    }
+
+    /// Returns whether a module's component is stored here. Blocks for the disk.
+    #[must_use]
+    pub fn has_component(&self, digest: ModuleDigest) -> bool {
+        self.0.modules.load(digest).is_ok()
+    }
+
+    /// Stores a module's component durably. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn store_component(&self, digest: ModuleDigest, component: &[u8]) -> io::Result<()> {
+        self.0.modules.store(digest, component)
+    }
+
+    /// Excludes every other append. Blocks while one is under way, so call it on a thread that may block.
+    #[must_use]
+    pub fn append_lock(&self) -> AppendLock<'_> {
+        AppendLock { shared: &self.0, core: self.0.core.lock() }
+    }
+
+    /// Appends rows and deletions of a detached tail, under their old versions. `piece` is their idempotency key.
+    ///
+    /// # Errors
+    /// Why they were not taken.
+    pub async fn merge(&self, piece: String, records: Bytes) -> Result<WriteReceipt, WriteError> {
+        let content = bytes_hash(&records);
+        let (reply, answer) = oneshot::channel();
+        let bytes = records.len();
+        let job = Job::Append(Work::Merge { records, piece, content });
+        self.0.queue.push(Submission { job, reply }, bytes).map_err(|_| WriteError::Overloaded)?;
+        let gone = |_| Err(WriteError::LeaderUnavailable("the leader stopped before it answered".to_owned()));
+        answer.await.unwrap_or_else(gone)
+    }
+}
+
+/// Excludes every other append to this node's log.
+pub struct AppendLock<'a> {
+    shared: &'a Shared,
+    core: MutexGuard<'a, Committer>,
+}
+
+impl fmt::Debug for AppendLock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppendLock").field("epoch", &self.core.epoch()).finish_non_exhaustive()
+    }
+}
+
+impl AppendLock<'_> {
+    /// Gives records the number `epoch` from now on. `lives` are those of the log up to its last record, applied or not.
+    pub fn lead(&mut self, epoch: Epoch, lives: RegionLives) {
+        self.core.lead(epoch, self.shared.log.bounds().hlc, lives);
+    }
+
+    /// Appends the record that begins a life of the log. Blocks for the disk.
+    ///
+    /// # Errors
+    /// Why it is not durable.
+    pub fn begin_life(&mut self) -> Result<Lsn, WriteError> {
+        let log = &self.shared.log;
+        let append = |batch| log.append(batch).map(drop);
+        self.core.begin_now(&log.bounds(), self.shared.draw_life(), self.shared.now_ms(), append)
+    }
+
+    /// Checks writes against what is applied from now on, which must be everything in the log.
+    pub fn open(&mut self) {
+        self.core.open(self.shared.published.load_full().known());
+        self.shared.affiliation.leads(self.shared);
+    }
+
+    /// Forgets the idempotency keys of writes past `after`, whose records were discarded.
+    pub fn forget_writes(&mut self, after: Lsn) {
+        self.shared.receipts.lock().cut(after);
+    }
+}

@@ -1,0 +1,224 @@
+//! Follows the leader: joins, fetches, appends, and learns what is committed; starts again when that ends.
+
+use crate::{
+    fork,
+    member::Reopen,
+    membership::{BeginError, Membership},
+    peers::{self, Unanswered, ask},
+};
+use littoral_feed::client::{CallClient, Pause};
+use littoral_leader::{LeaderPeer, LocalLog, Seat};
+use littoral_log::snapshot;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    module::ModuleDigest,
+    ports::RecordBlock,
+    position::{Incarnation, Lsn},
+    record::Payload,
+};
+use littoral_protocol::members::{
+    ask::{Ask, Reply, Way},
+    follower::Start,
+};
+use littoral_wire::records;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long a fetch waits at the leader for records.
+const FETCH_WAIT: Duration = Duration::from_millis(200);
+/// Bytes of records that one fetch requests.
+const FETCH_BYTES: u32 = 2 << 20;
+/// Bytes of a snapshot's file that one request fetches.
+const PART_BYTES: u32 = 2 << 20;
+
+/// Why following has ended; it is retried.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    #[error(
+        "this log had diverged from the leader's at record {from}; this member joins again without its records from there on"
+    )]
+    Forked { from: Lsn },
+    #[error("the leader sent records from {got} on instead of {wanted}")]
+    Gap { got: Lsn, wanted: Lsn },
+    #[error("the component of module {0} cannot be fetched from the leader: {1}")]
+    Module(ModuleDigest, String),
+    #[error("the leader's snapshot cannot be installed: {0}")]
+    Snapshot(String),
+    #[error("a worker failed: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// Follows this member until dropped. Returns only when this member's own log must be reopened first.
+pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Reopen {
+    let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
+    let mut last_reason = String::new();
+    loop {
+        let begun = Instant::now();
+        let ended = once(local, membership, seat).await;
+        membership.follows(None);
+        membership.end_stream();
+        let error = match ended {
+            Ok(reopen) => return reopen,
+            Err(error) => error,
+        };
+        metrics::counter!("littoral_members_follow_ended_total").increment(1);
+        let reason = error.to_string();
+        if matches!(&error, Ended::Begin(BeginError::Alarm(_))) {
+            tracing::error!(
+                leader = seat.name,
+                reason,
+                "the leader cannot be followed: the logs of both members need an operator"
+            );
+        } else if reason != last_reason {
+            tracing::warn!(leader = seat.name, reason, "following the leader ended; retrying");
+        }
+        last_reason = reason;
+        if begun.elapsed() > PAUSE_MAX {
+            pause.reset();
+        }
+        sleep(pause.next_pause()).await;
+    }
+}
+
+/// Follows this member once, for as long as it leads. Returns what must be done to this member's own log first.
+pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Option<Reopen> {
+    let ended = once(local, membership, seat).await;
+    membership.follows(None);
+    membership.end_stream();
+    match ended {
+        Ok(reopen) => Some(reopen),
+        Err(error) => {
+            tracing::debug!(member = seat.name, %error, "this member cannot be followed");
+            None
+        }
+    }
+}
+
+/// Follows over one connection.
+async fn once(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Result<Reopen, Ended> {
+    let calls = peers::to(&seat.peer).await.map_err(Unanswered::from)?;
+    let me = membership.me.clone();
+    let reply = ask(&calls, Ask::Join { member: me.clone(), log: membership.describe_log() }).await?;
+    let Reply::Joined { session, epoch, incarnation, committed, way } = reply else {
+        return Err(Unanswered::Other.into());
+    };
+    if incarnation != local.identity().incarnation {
+        // Ours is empty, or the leader would have rejected it.
+        return Ok(Reopen::Adopt(incarnation));
+    }
+    let common = match way {
+        Way::Records { common } => common,
+        Way::Snapshot { as_of, len } => return take_snapshot(local, &calls, incarnation, as_of, len).await,
+    };
+    if let Some(alike) = fork::last_alike(local, membership, &calls, (epoch, common)).await? {
+        let (from, through) = (alike.next(), local.log().bounds().tail);
+        tracing::error!(
+            leader = seat.name,
+            from = from.0,
+            through = through.0,
+            "this member's log has other records than the leader's under the same numbers; they are cut and kept as a detached tail"
+        );
+        metrics::counter!("littoral_members_forks_total").increment(1);
+        let start = Start { epoch, common: alike, committed: Lsn::NONE };
+        blocking(local, membership, move |local, membership| membership.begin(local, start)).await??;
+        return Err(Ended::Forked { from });
+    }
+    let start = Start { epoch, common, committed };
+    blocking(local, membership, move |local, membership| membership.begin(local, start)).await??;
+    tracing::info!(leader = seat.name, %epoch, common = common.0, "following the leader");
+    membership.follows(Some(LeaderPeer { name: seat.name.clone(), calls: calls.clone() }));
+    loop {
+        let from = local.log().bounds().tail.next();
+        let seq = membership.ping();
+        let wait_ms = FETCH_WAIT.as_millis() as u32;
+        let fetch = Ask::Fetch { member: me.clone(), session, from, bytes_max: FETCH_BYTES, wait_ms };
+        let Reply::Records { first, last, bytes, committed, tail } = ask(&calls, fetch).await? else {
+            return Err(Unanswered::Other.into());
+        };
+        if !bytes.is_empty() {
+            if first != from {
+                return Err(Ended::Gap { got: first, wanted: from });
+            }
+            append(local, membership, &calls, RecordBlock { first, last, bytes }).await?;
+        }
+        membership.know_committed(committed);
+        if let (Some(seq), Some(tail)) = (seq, tail) {
+            membership.echo(seq, tail);
+        }
+    }
+}
+
+/// Makes the records durable here, after the components of the modules that they name.
+pub(super) async fn append(
+    local: &LocalLog,
+    membership: &Arc<Membership>,
+    calls: &CallClient,
+    block: RecordBlock,
+) -> Result<(), Ended> {
+    for record in records::iter(&block.bytes).flatten() {
+        if let Payload::Catalogue(change) = &record.payload
+            && let CatalogueChange::PutModule(release) = &**change
+        {
+            fetch_component(local, calls, release.digest).await?;
+        }
+    }
+    blocking(local, membership, move |local, membership| membership.append(local, &block)).await??;
+    Ok(())
+}
+
+async fn fetch_component(local: &LocalLog, calls: &CallClient, digest: ModuleDigest) -> Result<(), Ended> {
+    let fault = |reason: String| Ended::Module(digest, reason);
+    let own = local.clone();
+    if tokio::task::spawn_blocking(move || own.has_component(digest)).await? {
+        return Ok(());
+    }
+    let fetched = calls.fetch_module(digest).await.map_err(|error| fault(error.to_string()))?;
+    // The leader no longer has a release that was replaced since; the record of the replacement follows.
+    let Some(component) = fetched else { return Ok(()) };
+    let own = local.clone();
+    let stored = tokio::task::spawn_blocking(move || own.store_component(digest, &component)).await?;
+    stored.map_err(|error| fault(error.to_string()))
+}
+
+/// Fetches the leader's snapshot in pieces.
+async fn take_snapshot(
+    local: &LocalLog,
+    calls: &CallClient,
+    incarnation: Incarnation,
+    as_of: Lsn,
+    len: u64,
+) -> Result<Reopen, Ended> {
+    tracing::info!(as_of = as_of.0, len, "the leader's log starts after this one's end; fetching its snapshot");
+    let failed = |error: &dyn std::fmt::Display| Ended::Snapshot(error.to_string());
+    let storage = local.storage().clone();
+    let begun = tokio::task::spawn_blocking(move || snapshot::Receiver::begin(storage)).await?;
+    let mut receiver = begun.map_err(|error| failed(&error))?;
+    let mut offset = 0;
+    while offset < len {
+        let reply = ask(calls, Ask::Snapshot { as_of, offset, bytes_max: PART_BYTES }).await?;
+        let Reply::Part(bytes) = reply else { return Err(Unanswered::Other.into()) };
+        if bytes.is_empty() {
+            return Err(failed(&"the snapshot ends early"));
+        }
+        offset += bytes.len() as u64;
+        let pushed = tokio::task::spawn_blocking(move || receiver.write(&bytes).map(|()| receiver)).await?;
+        receiver = pushed.map_err(|error| failed(&error))?;
+    }
+    let head = tokio::task::spawn_blocking(move || receiver.finish()).await?.map_err(|error| failed(&error))?;
+    Ok(Reopen::Install(incarnation, Box::new(head)))
+}
+
+async fn blocking<T: Send + 'static>(
+    local: &LocalLog,
+    membership: &Arc<Membership>,
+    work: impl FnOnce(&LocalLog, &Membership) -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    let (local, membership) = (local.clone(), membership.clone());
+    tokio::task::spawn_blocking(move || work(&local, &membership)).await
+}

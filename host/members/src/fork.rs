@@ -1,0 +1,73 @@
+//! Finds where a member's log has other records than the leader's under the same numbers and epochs.
+//!
+//! Histories show where logs diverge as long as each epoch has one leader. Two leaders of one epoch, or a data directory that another
+//! program has written to, leave logs that only their hashes distinguish. So before a member fetches, it compares the hash of the last
+//! record that both logs should have. Where the hashes differ, the member searches for the last record that both have, cuts what
+//! follows, as after any lost leadership, and joins again.
+
+use crate::{
+    follow::Ended,
+    membership::Membership,
+    peers::{self, Unanswered},
+};
+use littoral_feed::client::CallClient;
+use littoral_leader::LocalLog;
+use littoral_model::{
+    position::{Epoch, Lsn},
+    record::ChainHash,
+};
+use littoral_protocol::members::ask::{Ask, Rejection, Reply};
+use littoral_wire::records;
+use std::sync::Arc;
+
+/// Returns the last record up to `common` that both logs have; `None` when that is `common` itself, or when too few records are left
+/// to compare.
+pub(super) async fn last_alike(
+    local: &LocalLog,
+    membership: &Arc<Membership>,
+    calls: &CallClient,
+    (epoch, common): (Epoch, Lsn),
+) -> Result<Option<Lsn>, Ended> {
+    // A member that requests records of an epoch has promised it.
+    let prepared = membership.clone();
+    let promised = tokio::task::spawn_blocking(move || prepared.prepare(epoch)).await?;
+    promised.map_err(Unanswered::from)?;
+    if alike(local, calls, epoch, common).await?.unwrap_or(true) {
+        return Ok(None);
+    }
+    // Every record is hashed with the one before it: logs that diverge stay apart. Records before the oldest were committed.
+    let (mut same, mut differs) = (Lsn(local.log().bounds().oldest.0.saturating_sub(1)), common);
+    while same.next() < differs {
+        let middle = Lsn(same.0 + (differs.0 - same.0) / 2);
+        match alike(local, calls, epoch, middle).await? {
+            // The leader has trimmed it: a record that cannot be compared counts as equal.
+            Some(true) | None => same = middle,
+            Some(false) => differs = middle,
+        }
+    }
+    Ok(Some(same))
+}
+
+/// Returns whether both logs have the same record under this number; `None` when one of them has trimmed it.
+async fn alike(local: &LocalLog, calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<bool>, Ended> {
+    if lsn < local.log().bounds().oldest {
+        return Ok(None);
+    }
+    let log = local.log().clone();
+    let own = tokio::task::spawn_blocking(move || log.chain_at(lsn)).await?;
+    let Ok(Some(own)) = own else { return Ok(None) };
+    let theirs = hash_there(calls, epoch, lsn).await?;
+    Ok(theirs.map(|theirs| theirs == own))
+}
+
+async fn hash_there(calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<ChainHash>, Ended> {
+    match peers::ask(calls, Ask::Records { epoch, from: lsn, bytes_max: 1 }).await {
+        Ok(Reply::Records { bytes, .. }) => {
+            let first = records::iter(&bytes).flatten().next();
+            Ok(first.filter(|record| record.lsn == lsn).map(|record| record.chain))
+        }
+        Ok(_) => Err(Unanswered::Other.into()),
+        Err(Unanswered::Rejected(Rejection::Gone(_))) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,290 @@
+//! Takes over with the lease, and leads until the leadership ends.
+
+use crate::{
+    follow,
+    member::Reopen,
+    membership::{BeginError, Membership},
+    peers::{self, Unanswered},
+};
+use littoral_leader::{LocalLog, Role, Seat};
+use littoral_log::{Identity, ReadError};
+use littoral_model::{
+    lives::RegionLives,
+    ports::RecordBlock,
+    position::{Epoch, Lsn},
+    write::WriteError,
+};
+use littoral_protocol::members::{
+    Mark, Promotion,
+    ask::{self, Ask, Rejection, Reply},
+    follower::{Refused, Start},
+    promotion::Step,
+};
+use littoral_wire::records;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// How long until a request that a member did not answer is repeated.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a leader re-checks its lease, in addition to change notifications.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Bytes of records that one request fetches from a member that has more.
+const FETCH_BYTES: u32 = 4 << 20;
+
+/// Why a leadership did not begin.
+#[derive(Debug, thiserror::Error)]
+enum NotBegun {
+    #[error("epoch {0} was promised meanwhile")]
+    Newer(Epoch),
+    #[error("no majority of the members replied within {} ms; missing: {missing}", within.as_millis())]
+    NoMajority { within: Duration, missing: String },
+    #[error(
+        "the lease names record {} of epoch {} as committed, and the members that replied have the log only up to {has}; no reply from: \
+         {missing}. Start the member that has the rest; if its disk is lost, see the recovery of a region",
+        committed.lsn,
+        committed.epoch
+    )]
+    Lacking { committed: Mark, has: Lsn, missing: String },
+    #[error("the further records of '{0}' cannot be fetched: {1}")]
+    Fetch(String, String),
+    #[error("'{0}' has more records, and its log starts after this one's end: that member should lead")]
+    TooFarBehind(String),
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    #[error("the first record of the epoch was not appended: {0}")]
+    Append(WriteError),
+    #[error("the first record of the epoch did not reach a majority in time")]
+    NotCommitted,
+    #[error("{0}")]
+    Disk(String),
+    #[error("a worker failed: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+    #[error("this member's log is empty, and the region's is {}", .0)]
+    Reopen(littoral_model::position::Incarnation),
+}
+
+/// Takes over, and leads until that ends; the lease may still be held then. Returns what must be done to this member's log.
+pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Option<Reopen> {
+    membership.takes_over(epoch);
+    let begun = std::time::Instant::now();
+    match take_over(local, membership, epoch).await {
+        Ok(()) => {
+            let ms = begun.elapsed().as_millis() as u64;
+            tracing::info!(%epoch, ms, "this member leads the region");
+            metrics::histogram!("littoral_members_take_over_seconds").record(begun.elapsed().as_secs_f64());
+            let why = until_over(membership, epoch).await;
+            membership.steps_down(why);
+            None
+        }
+        Err(NotBegun::Reopen(incarnation)) => {
+            membership.steps_down("this member takes its log from another one");
+            Some(Reopen::Adopt(incarnation))
+        }
+        Err(error) => {
+            tracing::warn!(%epoch, %error, "this member holds the lease and could not take over");
+            membership.steps_down(&error.to_string());
+            None
+        }
+    }
+}
+
+async fn take_over(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<(), NotBegun> {
+    let members = membership.seats.iter().map(|s| s.name.clone()).collect();
+    let mut promotion = Promotion::new(epoch, membership.me.clone(), members, membership.claimed());
+    let own = prepare_self(membership, epoch).await?;
+    promotion.promised(membership.me.clone(), own.history);
+    gather(membership, &mut promotion, epoch, local).await?;
+    while let Step::Fetch { from, common, until } = promotion.step() {
+        let seat = membership.seats.iter().find(|seat| seat.name == from).cloned();
+        let Some(seat) = seat else { return Err(NotBegun::TooFarBehind(from)) };
+        fetch(local, membership, &seat, (epoch, common, until)).await?;
+        promotion.promised(membership.me.clone(), local.log().history());
+    }
+    if let Step::Leave { to } = promotion.step() {
+        return Err(NotBegun::TooFarBehind(to));
+    }
+    let begin = begin(local, membership, epoch).await?;
+    let mut head = local.head();
+    let visible = head.wait_for(|head| head.lsn >= begin || membership.own_epoch() != Some(epoch));
+    let is_visible = matches!(timeout(patience(membership), visible).await, Ok(Ok(_)));
+    if !is_visible || local.published().position.lsn < begin {
+        return Err(NotBegun::NotCommitted);
+    }
+    let (own, of) = (local.clone(), membership.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut appends = own.append_lock();
+        appends.open();
+        of.opens(epoch)
+    });
+    if opened.await? { Ok(()) } else { Err(NotBegun::Newer(membership.promised())) }
+}
+
+/// Returns how long each step of taking over may take.
+fn patience(membership: &Membership) -> Duration {
+    (membership.timing.term * 2).max(Duration::from_secs(1))
+}
+
+async fn prepare_self(membership: &Arc<Membership>, epoch: Epoch) -> Result<ask::Log, NotBegun> {
+    let own = membership.clone();
+    tokio::task::spawn_blocking(move || own.prepare(epoch)).await?.map_err(|refused| match refused {
+        Rejection::Over { promised, .. } => NotBegun::Newer(promised),
+        other => NotBegun::Disk(other.to_string()),
+    })
+}
+
+/// Requests promises from the others until a majority has promised.
+async fn gather(
+    membership: &Arc<Membership>,
+    promotion: &mut Promotion<String>,
+    epoch: Epoch,
+    local: &LocalLog,
+) -> Result<(), NotBegun> {
+    let mut asked = JoinSet::new();
+    for seat in membership.seats.iter().filter(|seat| seat.name != membership.me).cloned() {
+        let member = membership.me.clone();
+        asked.spawn(async move {
+            loop {
+                let reply = peers::ask_once(&seat, Ask::Prepare { member: member.clone(), epoch }).await;
+                match reply {
+                    Ok(Reply::Promised(log)) => return (seat.name, Ok(log)),
+                    Err(Unanswered::Rejected(Rejection::Over { promised, .. })) => return (seat.name, Err(promised)),
+                    Ok(_) | Err(_) => sleep(ASK_AGAIN).await,
+                }
+            }
+        });
+    }
+    let within = patience(membership);
+    let answers = async {
+        while let Step::Gather { .. } | Step::Lacking { .. } = promotion.step() {
+            let Some(answer) = asked.join_next().await else { std::future::pending().await };
+            let (member, answer) = answer?;
+            let log = match answer {
+                Ok(log) => log,
+                Err(promised) if promotion.refused(Refused { asked: epoch, promised }) => {
+                    return Err(NotBegun::Newer(promised));
+                }
+                Err(_) => continue,
+            };
+            let ours = local.log().identity().incarnation;
+            match (log.history.tail(), local.log().bounds().tail) {
+                (Lsn::NONE, _) => promotion.promised(member, log.history),
+                _ if log.incarnation == ours => promotion.promised(member, log.history),
+                (_, Lsn::NONE) => return Err(NotBegun::Reopen(log.incarnation)),
+                _ => {
+                    let (theirs, ours) = (log.incarnation, ours);
+                    tracing::error!(member, error = %Rejection::OtherLog { theirs, ours }, "a member does not count towards the majority");
+                }
+            }
+        }
+        Ok(())
+    };
+    match timeout(within, answers).await {
+        Ok(gathered) => gathered,
+        Err(_) => match promotion.step() {
+            Step::Gather { missing } => Err(NotBegun::NoMajority { within, missing: missing.join(", ") }),
+            Step::Lacking { committed, has, missing } => {
+                let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+                Err(NotBegun::Lacking { committed, has, missing })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Fetches the records that another member has beyond this one's log.
+async fn fetch(
+    local: &LocalLog,
+    membership: &Arc<Membership>,
+    seat: &Seat,
+    (epoch, common, until): (Epoch, Lsn, Lsn),
+) -> Result<(), NotBegun> {
+    let failed = |error: &dyn std::fmt::Display| NotBegun::Fetch(seat.name.clone(), error.to_string());
+    tracing::info!(
+        from = seat.name,
+        common = common.0,
+        until = until.0,
+        "another member has more records; fetching them"
+    );
+    let start = Start { epoch, common, committed: membership.committed() };
+    let (own, of) = (membership.clone(), local.clone());
+    tokio::task::spawn_blocking(move || own.begin(&of, start)).await??;
+    let calls = peers::to(&seat.peer).await.map_err(|error| failed(&error))?;
+    loop {
+        let from = local.log().bounds().tail.next();
+        if from > until {
+            return Ok(());
+        }
+        let reply = calls.member(Ask::Records { epoch, from, bytes_max: FETCH_BYTES }).await;
+        let reply = reply.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let Reply::Records { first, last, bytes, .. } = reply else { return Err(failed(&Unanswered::Other)) };
+        if first != from || bytes.is_empty() {
+            return Err(failed(&format!("it sent records from {first} on instead of {from}")));
+        }
+        let block = littoral_log::through(RecordBlock { first, last, bytes }, until);
+        follow::append(local, membership, &calls, block).await.map_err(|error| failed(&error))?;
+    }
+}
+
+/// Returns the lives of the log up to its last record, which may not be applied yet.
+fn lives_of_the_log(local: &LocalLog) -> Result<RegionLives, ReadError> {
+    let published = local.published();
+    let mut lives = RegionLives::clone(&published.lives);
+    let Identity { region, incarnation } = local.identity();
+    let (mut next, tail) = (published.position.lsn.next(), local.log().bounds().tail);
+    while next <= tail {
+        let block = local.log().read(next, FETCH_BYTES as usize)?;
+        for record in records::iter(&block.bytes) {
+            let reason = |error: littoral_wire::Error| format!("a record after {next} cannot be read: {error}");
+            let damaged = |reason| ReadError::Damaged { file: "the log".into(), offset: 0, reason };
+            let record = record.map_err(|error| damaged(reason(error)))?;
+            if let Some(start) = record.begins().filter(|_| record.origin == region) {
+                lives.entry(region, incarnation).begin(start);
+            }
+        }
+        next = block.last.next();
+    }
+    Ok(lives)
+}
+
+/// Appends the record that begins the epoch.
+async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<Lsn, NotBegun> {
+    let (local, membership) = (local.clone(), membership.clone());
+    let begun = tokio::task::spawn_blocking(move || {
+        let mut appends = local.append_lock();
+        let lives = lives_of_the_log(&local).map_err(|error| WriteError::NotDurable(error.to_string()))?;
+        appends.lead(epoch, lives);
+        membership.begins(epoch, || {
+            membership.lease.confirm(epoch).map_err(|fenced| WriteError::NotLeader(fenced.to_string()))?;
+            appends.begin_life()
+        })
+    });
+    begun.await?.map_err(NotBegun::Append)
+}
+
+/// Waits until the leadership ends, and returns why.
+async fn until_over(membership: &Arc<Membership>, epoch: Epoch) -> &'static str {
+    // Followers fetch again within a fraction of it.
+    let isolated = membership.timing.term;
+    let (mut standing, mut role) = (membership.lease.standing(), membership.watch_role());
+    // Followers get that long to join.
+    let since = tokio::time::Instant::now();
+    loop {
+        if standing.borrow_and_update().leading != Some(epoch) {
+            return "the lease is lost";
+        }
+        if !matches!(*role.borrow_and_update(), Role::Leading(leads) if leads == epoch) {
+            return "a newer epoch was promised";
+        }
+        if since.elapsed() > isolated && !membership.is_heard(isolated) {
+            return "no majority of the members was heard";
+        }
+        tokio::select! {
+            _ = standing.changed() => {}
+            _ = role.changed() => {}
+            () = sleep(LOOK_EVERY) => {}
+        }
+    }
+}

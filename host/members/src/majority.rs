@@ -1,0 +1,60 @@
+//! Replication by a majority of the members: see [`Replication`].
+
+use crate::membership::Membership;
+use littoral_leader::{Replication, Role, Standing};
+use littoral_lease::StoreState;
+use littoral_model::{
+    position::{Epoch, Lsn},
+    write::WriteError,
+};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long ago a member may have been heard and still count as heard in the status.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
+impl Replication for Membership {
+    fn may_append(&self, epoch: Epoch) -> bool {
+        self.leads() == Some(epoch) && self.lease.epoch() == Ok(epoch)
+    }
+
+    fn appended(&self, epoch: Epoch, last: Lsn) -> Lsn {
+        self.note_appended(epoch, last)
+    }
+
+    fn may_acknowledge(&self, epoch: Epoch) -> Result<(), WriteError> {
+        let unknown = |reason: String| Err(WriteError::LeaderUnavailable(reason));
+        if self.leads() != Some(epoch) {
+            return unknown("this member no longer leads".to_owned());
+        }
+        self.lease.confirm(epoch).or_else(|fenced| unknown(fenced.to_string()))
+    }
+
+    fn applied(&self, lsn: Lsn) {
+        self.note_applied(lsn);
+    }
+
+    fn standing(&self, applied: Lsn) -> Standing {
+        if self.leads_surely() {
+            Standing { leads: true, staleness: Some(self.behind_own_log(applied)) }
+        } else {
+            Standing { leads: false, staleness: self.staleness() }
+        }
+    }
+
+    fn role(&self) -> watch::Receiver<Role> {
+        self.watch_role()
+    }
+
+    fn gauges(&self) -> Vec<(String, f64)> {
+        let is_lost = matches!(*self.lease.store().borrow(), StoreState::Lost(_));
+        let mut gauges = vec![
+            ("log_tail_lsn".to_owned(), self.log.bounds().tail.0 as f64),
+            ("promised_epoch".to_owned(), self.promised().0 as f64),
+            ("lease_store_lost".to_owned(), f64::from(u8::from(is_lost))),
+        ];
+        let heard = |(name, heard)| (format!("member_heard/{name}"), f64::from(u8::from(heard)));
+        gauges.extend(self.followers(HEARD_WITHIN).into_iter().map(heard));
+        gauges
+    }
+}

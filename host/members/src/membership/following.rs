@@ -1,0 +1,143 @@
+//! What every member does: it promises epochs, discards what the leader does not have, and appends what the leader has.
+
+use super::{Membership, State};
+use littoral_leader::LocalLog;
+use littoral_model::{
+    ports::RecordBlock,
+    position::{Epoch, Lsn},
+};
+use littoral_protocol::members::{
+    ask::{self, Rejection},
+    follower::{Alarm, Begun, Refused, Start},
+};
+use littoral_wire::records;
+
+/// Why a stream does not begin or continue.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BeginError {
+    #[error(transparent)]
+    Alarm(#[from] Alarm),
+    #[error("{0}")]
+    Disk(String),
+}
+
+fn disk(error: impl std::fmt::Display) -> BeginError {
+    BeginError::Disk(error.to_string())
+}
+
+impl Membership {
+    /// Describes this member's log to another member.
+    pub(crate) fn describe_log(&self) -> ask::Log {
+        let promised = self.state.lock().follower.promised();
+        ask::Log { incarnation: self.log.identity().incarnation, promised, history: self.log.history() }
+    }
+
+    /// Returns the newest epoch that this member has promised.
+    pub(crate) fn promised(&self) -> Epoch {
+        self.state.lock().follower.promised()
+    }
+
+    /// Returns the last record that is known to be committed.
+    pub(crate) fn committed(&self) -> Lsn {
+        self.state.lock().committed()
+    }
+
+    /// Promises an epoch to a member that is about to lead in it. Blocks for the disk.
+    pub(crate) fn prepare(&self, epoch: Epoch) -> Result<ask::Log, Rejection> {
+        let _writing = self.writing.lock();
+        let over = |Refused { asked, promised }| Rejection::Over { asked, promised };
+        let had = {
+            let state = self.state.lock();
+            state.follower.clone().prepare(epoch).map_err(over)?;
+            state.follower.promised()
+        };
+        if epoch > had {
+            self.log
+                .promise(epoch)
+                .map_err(|error| Rejection::Failed(format!("the promise cannot be made durable: {error}")))?;
+        }
+        let mut state = self.state.lock();
+        state.follower.prepare(epoch).map_err(over)?;
+        if epoch > had {
+            self.depose_older(&mut state, epoch);
+        }
+        let incarnation = self.log.identity().incarnation;
+        Ok(ask::Log { incarnation, promised: epoch, history: self.log.history() })
+    }
+
+    /// Begins a leader's stream: discards what this member has past the common record. Blocks for the disk.
+    ///
+    /// # Errors
+    /// An alarm, or the disk's error; nothing is lost then.
+    pub(crate) fn begin(&self, local: &LocalLog, start: Start) -> Result<(), BeginError> {
+        let mut appends = local.append_lock();
+        let _writing = self.writing.lock();
+        let Begun { promise, detach } = {
+            let mut state = self.state.lock();
+            state.resync(&*self.log);
+            self.depose_older(&mut state, start.epoch);
+            state.follower.begin(start)?
+        };
+        let done = (|| {
+            if let Some(epoch) = promise {
+                self.log.promise(epoch).map_err(disk)?;
+            }
+            if let Some((first, last)) = detach {
+                let detached = self.log.cut(start.common).map_err(disk)?;
+                appends.forget_writes(start.common);
+                tracing::warn!(
+                    first = first.0,
+                    last = last.0,
+                    tail = detached.map(|detached| detached.name).unwrap_or_default(),
+                    "records that no majority has were cut from this log and kept as a detached tail; see `littoral tails`"
+                );
+                metrics::counter!("littoral_members_records_detached_total").increment(last.0 - first.0 + 1);
+            }
+            Ok(())
+        })();
+        let mut state = self.state.lock();
+        if done.is_err() {
+            state.resync(&*self.log);
+        }
+        self.know(&mut state, start.committed);
+        done
+    }
+
+    /// Appends records of the stream that was begun. Blocks for the disk.
+    ///
+    /// # Errors
+    /// As [`Membership::begin`].
+    pub(crate) fn append(&self, local: &LocalLog, block: &RecordBlock) -> Result<(), BeginError> {
+        let _appends = local.append_lock();
+        let _writing = self.writing.lock();
+        let appended = self.accept(block).and_then(|()| self.log.append_block(block).map_err(disk));
+        if appended.is_err() {
+            self.state.lock().resync(&*self.log);
+        }
+        appended
+    }
+
+    fn accept(&self, block: &RecordBlock) -> Result<(), BeginError> {
+        let mut state = self.state.lock();
+        for record in records::iter(&block.bytes) {
+            let record = record.map_err(|error| disk(format!("the leader's records cannot be read: {error}")))?;
+            state.follower.take(record.epoch, record.lsn)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what the followed leader states as committed.
+    pub(crate) fn know_committed(&self, committed: Lsn) {
+        self.know(&mut self.state.lock(), committed);
+    }
+
+    fn know(&self, state: &mut State, committed: Lsn) {
+        state.follower.know_committed(committed);
+        self.advance(state);
+    }
+
+    /// Notes that the leader's stream has ended.
+    pub(crate) fn end_stream(&self) {
+        self.state.lock().follower.part();
+    }
+}

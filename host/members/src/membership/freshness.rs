@@ -1,0 +1,67 @@
+//! How far a member's rows may be behind: while it leads, what it acknowledged and has not applied; while it follows, its fetches.
+
+use super::Membership;
+use littoral_model::position::Lsn;
+use littoral_protocol::staleness::Staleness;
+use std::time::{Duration, Instant};
+
+/// How far this member's rows may be behind.
+#[derive(Debug)]
+pub(super) struct Freshness {
+    origin: Instant,
+    /// While it follows: each fetch is a ping, its answer the echo.
+    staleness: Staleness,
+    /// While it leads: when everything in its log was applied last.
+    level_at: Instant,
+}
+
+impl Freshness {
+    /// Returns the freshness of a member that has applied `applied` and has not heard a leader yet.
+    pub(super) fn as_of(applied: Lsn) -> Self {
+        let now = Instant::now();
+        let mut staleness = Staleness::default();
+        staleness.applied(applied);
+        Self { origin: now, staleness, level_at: now }
+    }
+
+    /// Discards the pings that the leader did not answer before its connection ended.
+    pub(super) fn disconnected(&mut self) {
+        self.staleness.disconnected();
+    }
+}
+
+impl Membership {
+    /// Returns how far rows as of `applied` are behind this leader's own log.
+    pub(crate) fn behind_own_log(&self, applied: Lsn) -> Duration {
+        let is_level = applied >= self.log.bounds().tail;
+        if is_level { Duration::ZERO } else { self.freshness.lock().level_at.elapsed() }
+    }
+
+    /// Returns how far this member is behind the leader that it follows; `None` when it never heard one.
+    pub(crate) fn staleness(&self) -> Option<Duration> {
+        let freshness = self.freshness.lock();
+        freshness.staleness.staleness(freshness.origin.elapsed())
+    }
+
+    /// Notes that a fetch is sent now.
+    pub(crate) fn ping(&self) -> Option<u64> {
+        let mut freshness = self.freshness.lock();
+        let now = freshness.origin.elapsed();
+        freshness.staleness.ping(now)
+    }
+
+    /// Notes the answer of a leader whose log ended with `tail` then.
+    pub(crate) fn echo(&self, seq: u64, tail: Lsn) {
+        self.freshness.lock().staleness.echo(seq, tail, Some(Duration::ZERO));
+    }
+
+    /// Notes that everything up to `lsn` is applied.
+    pub(crate) fn note_applied(&self, lsn: Lsn) {
+        let is_level = lsn >= self.log.bounds().tail;
+        let mut freshness = self.freshness.lock();
+        freshness.staleness.applied(lsn);
+        if is_level {
+            freshness.level_at = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What the member does that has won the lease: it begins its epoch, counts what the others have, and is deposed.
+
+use super::{Membership, State};
+use littoral_leader::Role;
+use littoral_model::{
+    position::{Epoch, Lsn},
+    write::WriteError,
+};
+use littoral_protocol::members::{
+    Leading,
+    ask::{self, Rejection},
+    leading::{Joined, NotJoined},
+    majority,
+};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub(super) struct Leadership {
+    core: Leading<String>,
+    /// The followers, by name.
+    followers: BTreeMap<String, Following>,
+}
+
+#[derive(Debug)]
+struct Following {
+    /// The session of its last join.
+    session: u64,
+    heard: Instant,
+}
+
+/// What a follower fetches with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) number: u64,
+    pub(crate) epoch: Epoch,
+}
+
+/// The reply to a member that joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admission {
+    pub(crate) session: Session,
+    /// The last record that is committed.
+    pub(crate) committed: Lsn,
+    /// The last record that both logs have; `None` when the member needs a snapshot.
+    pub(crate) common: Option<Lsn>,
+}
+
+impl Leadership {
+    /// Returns the last record that this leadership knows to be committed.
+    pub(super) fn committed(&self) -> Lsn {
+        self.core.committed()
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.core.epoch()
+    }
+}
+
+impl Membership {
+    /// Notes that this member has won the lease in `epoch` and takes over, unless it has promised a newer one.
+    pub(crate) fn takes_over(&self, epoch: Epoch) {
+        self.role.send_replace(Role::Candidate(epoch));
+    }
+
+    /// Begins the leadership with its first record, which `append` makes durable; nothing is promised meanwhile. Others may follow
+    /// from then on. Blocks for the disk.
+    ///
+    /// # Errors
+    /// `append`'s; or the leadership has ended already.
+    pub(crate) fn begins(
+        &self,
+        epoch: Epoch,
+        append: impl FnOnce() -> Result<Lsn, WriteError>,
+    ) -> Result<Lsn, WriteError> {
+        let _writing = self.writing.lock();
+        let promised = self.promised();
+        if promised != epoch {
+            return Err(WriteError::NotLeader(format!("epoch {promised} was promised meanwhile")));
+        }
+        let begin = append()?;
+        let mut state = self.state.lock();
+        if !matches!(*self.role.borrow(), Role::Candidate(own) if own == epoch) {
+            state.resync(&*self.log);
+            return Err(WriteError::NotLeader(format!("the leadership of epoch {epoch} ended before it began")));
+        }
+        let members = self.seats.iter().map(|seat| seat.name.clone()).collect();
+        let mut core = Leading::new(epoch, self.me.clone(), members, begin);
+        core.durable(&self.me, begin);
+        state.leading = Some(Leadership { core, followers: BTreeMap::new() });
+        self.durable.send_replace(begin);
+        // A single member is a majority at once.
+        self.advance(&mut state);
+        Ok(begin)
+    }
+
+    /// Takes writes from now on. Returns false when the leadership has ended already.
+    pub(crate) fn opens(&self, epoch: Epoch) -> bool {
+        let state = self.state.lock();
+        let leads = state.leading.as_ref().is_some_and(|leading| leading.core.epoch() == epoch);
+        if leads {
+            self.role.send_replace(Role::Leading(epoch));
+        }
+        leads
+    }
+
+    /// Notes that records of `epoch` up to `last` are durable here. Returns the last record that is committed.
+    pub(crate) fn note_appended(&self, epoch: Epoch, last: Lsn) -> Lsn {
+        let mut state = self.state.lock();
+        if let Some(leading) = state.leading.as_mut().filter(|leading| leading.core.epoch() == epoch) {
+            leading.core.durable(&self.me, last);
+            self.durable.send_replace(last);
+            self.advance(&mut state);
+        }
+        state.committed()
+    }
+
+    /// Admits a member that wants to follow.
+    pub(crate) fn join(&self, member: String, theirs: &ask::Log) -> Result<Admission, Rejection> {
+        let mut state = self.state.lock();
+        let State { leading, sessions, .. } = &mut *state;
+        let Some(leading) = leading else { return Err(self.not_leading()) };
+        let ours = self.log.identity().incarnation;
+        if theirs.history.tail() > Lsn::NONE && theirs.incarnation != ours {
+            return Err(Rejection::OtherLog { theirs: theirs.incarnation, ours });
+        }
+        let joined = leading.core.joined(&member, theirs.promised, &theirs.history, &self.log.history());
+        let common = match joined {
+            Ok(Joined::Start(start)) => Some(start.common),
+            Ok(Joined::Snapshot) => None,
+            Err(NotJoined::Stranger) => return Err(Rejection::Stranger(member)),
+            Err(error @ NotJoined::Unsound) => return Err(Rejection::Failed(error.to_string())),
+            Err(NotJoined::Over(refused)) => {
+                self.depose(&mut state, "another member has promised a newer epoch");
+                return Err(Rejection::Over { asked: refused.asked, promised: refused.promised });
+            }
+        };
+        *sessions += 1;
+        let session = Session { number: *sessions, epoch: leading.core.epoch() };
+        leading.followers.insert(member, Following { session: session.number, heard: Instant::now() });
+        Ok(Admission { session, committed: leading.core.committed(), common })
+    }
+
+    /// Notes that a follower has everything before `from`. Returns the last record that is committed.
+    pub(crate) fn fetches(&self, member: &str, session: u64, from: Lsn) -> Result<Lsn, Rejection> {
+        let mut state = self.state.lock();
+        let Some(leading) = &mut state.leading else { return Err(self.not_leading()) };
+        let Some(following) = leading.followers.get_mut(member).filter(|following| following.session == session) else {
+            return Err(Rejection::Superseded);
+        };
+        following.heard = Instant::now();
+        leading.core.durable(&member.to_owned(), Lsn(from.0.saturating_sub(1)));
+        self.advance(&mut state);
+        Ok(state.committed())
+    }
+
+    /// Returns the last record that is durable here, now and whenever that changes.
+    pub(crate) fn durable(&self) -> watch::Receiver<Lsn> {
+        self.durable.subscribe()
+    }
+
+    /// Returns whether a majority was heard within `patience`.
+    pub(crate) fn is_heard(&self, patience: Duration) -> bool {
+        let state = self.state.lock();
+        let Some(leading) = &state.leading else { return false };
+        let heard = leading.followers.values().filter(|following| following.heard.elapsed() < patience).count();
+        heard + 1 >= majority(self.seats.len())
+    }
+
+    /// Ends this member's leadership, for a reason of its own.
+    pub(crate) fn steps_down(&self, why: &str) {
+        self.depose(&mut self.state.lock(), why);
+    }
+
+    /// Ends this membership: callers that wait here look for its successor.
+    pub(crate) fn ends(&self, why: &str) {
+        self.steps_down(why);
+        self.role.send_replace(Role::Closed);
+    }
+
+    /// Returns the followers, each with whether it was heard within `patience`.
+    pub(crate) fn followers(&self, patience: Duration) -> Vec<(String, bool)> {
+        let state = self.state.lock();
+        let followers = state.leading.iter().flat_map(|leading| &leading.followers);
+        followers.map(|(name, following)| (name.clone(), following.heard.elapsed() < patience)).collect()
+    }
+
+    pub(crate) fn not_leading(&self) -> Rejection {
+        Rejection::NotLeading { leader: self.leader().map(|leader| leader.name) }
+    }
+
+    pub(super) fn advance(&self, state: &mut State) {
+        let committed = state.committed();
+        self.log.note_committed(committed);
+        self.lease.know_committed(self.at(state.mark(committed)));
+        self.commits.committed(committed);
+    }
+
+    pub(super) fn depose_older(&self, state: &mut State, epoch: Epoch) {
+        if self.own_epoch().is_some_and(|own| own < epoch) {
+            self.depose(state, "a newer epoch was promised");
+        }
+    }
+
+    pub(super) fn depose(&self, state: &mut State, why: &str) {
+        let committed = state.committed();
+        if state.leading.take().is_some() {
+            tracing::warn!(why, "this member no longer leads");
+            state.resync(&*self.log);
+            state.follower.know_committed(committed);
+        }
+        self.role.send_if_modified(|role| {
+            let led = matches!(role, Role::Candidate(_) | Role::Leading(_));
+            if led {
+                *role = Role::Following(None);
+            }
+            led
+        });
+        // After the role has changed: a writer that waits now is answered, and no writer waits from now on.
+        self.commits.fail(&WriteError::LeaderUnavailable(format!("the leadership has ended: {why}")));
+        // Wakes the fetches that wait.
+        self.durable.send_modify(|_| {});
+    }
+}

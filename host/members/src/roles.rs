@@ -1,0 +1,89 @@
+//! The task of a member: it competes for the lease, leads while it holds it, and follows its holder otherwise.
+
+use crate::{follow, lead, member::Reopen, membership::Membership};
+use littoral_leader::{LocalLog, Seat};
+use littoral_lease::StoreState;
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Runs until `stop`, or until the log must be reopened.
+pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, stop: &CancellationToken) -> Option<Reopen> {
+    let reopen = tokio::select! {
+        () = stop.cancelled() => None,
+        reopen = roles(local, membership) => Some(reopen),
+    };
+    membership.ends("this member is reopening its log or shutting down");
+    membership.lease.resign().await;
+    reopen
+}
+
+async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
+    membership.lease.stand(membership.promised()).await;
+    let mut standing = membership.lease.standing();
+    loop {
+        let now = standing.borrow_and_update().clone();
+        if let Some(epoch) = now.leading {
+            if let Some(reopen) = lead::run(local, membership, epoch).await {
+                return reopen;
+            }
+            // A member that has lost its majority or its log leaves the lease to others first.
+            membership.lease.resign().await;
+            sleep(membership.timing.poll_every + jitter(membership.timing.term / 2)).await;
+            membership.lease.stand(membership.promised()).await;
+            continue;
+        }
+        if let Some(epoch) = now.claim.as_ref().map(|claim| claim.epoch).filter(|epoch| *epoch > membership.promised())
+        {
+            let membership = membership.clone();
+            // A member whose disk was restored from an older copy promises the epoch again.
+            let promised = tokio::task::spawn_blocking(move || membership.prepare(epoch)).await;
+            if let Ok(Err(error)) = promised {
+                tracing::warn!(%epoch, %error, "the lease's epoch cannot be promised");
+            }
+        }
+        let holder = now.claim.filter(|claim| !claim.released).map(|claim| claim.holder.name);
+        let leader = holder.filter(|name| *name != membership.me);
+        let leader = leader.and_then(|name| membership.seats.iter().find(|seat| seat.name == name).cloned());
+        let mut store = membership.lease.store();
+        let blind = is_blind(&store.borrow_and_update());
+        let followed = async {
+            match &leader {
+                Some(seat) if !blind => follow::run(local, membership, seat).await,
+                _ if blind => follow_anybody(local, membership).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reopen = followed => return reopen,
+            _ = standing.changed() => {}
+            _ = store.wait_for(|state| is_blind(state) != blind) => {}
+        }
+        membership.follows(None);
+        membership.end_stream();
+    }
+}
+
+/// Returns whether the lease's store does not show who leads.
+fn is_blind(state: &StoreState) -> bool {
+    matches!(state, StoreState::Lost(_))
+}
+
+/// Finds the leader among the other members without the store, and follows it. Promises and epochs decide whose records are
+/// accepted, so a former leader is not followed for long.
+async fn follow_anybody(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
+    let others: Vec<Seat> = membership.seats.iter().filter(|seat| seat.name != membership.me).cloned().collect();
+    loop {
+        for seat in &others {
+            if let Some(reopen) = follow::try_to(local, membership, seat).await {
+                return reopen;
+            }
+        }
+        sleep(membership.timing.poll_every).await;
+    }
+}
+
+/// Returns a random time up to `max`, so that members that failed together do not retry together.
+fn jitter(max: Duration) -> Duration {
+    max.mul_f64(fastrand::f64())
+}
