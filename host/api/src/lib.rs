@@ -6,8 +6,6 @@
 
 #![warn(clippy::unwrap_used)]
 
-#![forbid(unsafe_code)]
-
 pub mod code;
 pub mod conflicts;
 pub mod feast;

@@ -312,7 +312,10 @@ async fn garbage_from_a_publisher_is_a_typed_error() {
     let error = garbage.receiver.next().await.unwrap_err();
     assert!(matches!(error, Error::Wire(littoral_wire::Error::TooLong { .. })), "{error}");
     let error = garbage.calls.status().await.unwrap_err();
-    assert!(matches!(&error, client::CallError::Disconnected(reason) if reason.contains("exceeds the maximum")), "{error}");
+    assert!(
+        matches!(&error, client::CallError::Disconnected(reason) if reason.contains("exceeds the maximum")),
+        "{error}"
+    );
 
     let mut short = client::connect(&impostor(&[200, 0, 0, 0, 1, 2, 3, 4, 5], 300).await).await.unwrap();
     let error = short.receiver.next().await.unwrap_err();

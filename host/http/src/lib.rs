@@ -8,8 +8,6 @@
 
 #![warn(clippy::unwrap_used)]
 
-#![forbid(unsafe_code)]
-
 pub mod body;
 pub mod browsers;
 mod budget;
