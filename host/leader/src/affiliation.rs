@@ -1,4 +1,4 @@
-//! The cluster that this leader's log belongs to. [`littoral_leader_core::belonging`] judges the greetings of other regions; this module
+//! The cluster that this leader's log belongs to. [`littoral_leader_core::belonging`] checks the greetings of other regions; this module
 //! writes the result to the log.
 
 use crate::shared::{Job, Shared, Submission};

@@ -81,7 +81,7 @@ impl CommitThread {
 
     /// Runs until the queue is closed and empty, or another thread has ended.
     pub(crate) fn run(self) {
-        // An error means that another thread has ended early, which whoever joins it reports.
+        // An error means that another thread has ended early; `Threads::join` reports it.
         let _ = self.commit_all();
     }
 

@@ -238,7 +238,7 @@ impl CommitWaiters {
             state.nobody_applies = true;
             (std::mem::take(&mut state.batches), std::mem::take(&mut state.tasks))
         };
-        // Dropping the replies tells those who wait.
+        // Dropping the replies wakes the waiting writes.
         drop((batches, tasks));
         self.changed.notify_all();
     }

@@ -30,7 +30,7 @@ impl Disk {
             while let Some(batch) = sent.take() {
                 match self.proceed(self.appender.append(batch)) {
                     Ok(next) => sent = next,
-                    // Another thread has ended early, which whoever joins it reports.
+                    // Another thread has ended early; `Threads::join` reports it.
                     Err(Ended) => return,
                 }
             }

@@ -11,7 +11,7 @@ use littoral_protocol::demand::{self, Unmet};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// The first pause before an unmet demand is judged again, besides whenever records are applied. It doubles after each try, up to
+/// The first pause before an unmet demand is checked again, besides whenever records are applied. It doubles after each try, up to
 /// [`RETRY_AFTER_MAX`].
 const RETRY_AFTER: Duration = Duration::from_millis(10);
 const RETRY_AFTER_MAX: Duration = Duration::from_millis(160);
@@ -108,7 +108,7 @@ pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Resu
             (Err(error), OnUnmet::Fail) => return Err(error),
             (Err(error), OnUnmet::Wait | OnUnmet::Leader) if Instant::now() >= deadline => return Err(error),
             (Err(_), OnUnmet::Wait | OnUnmet::Leader) => {
-                // The demand is judged again when the pause ends, too.
+                // The demand is checked again when the pause ends, too.
                 let _ = timeout_at(deadline.min(Instant::now() + retry_after), head.changed()).await;
                 retry_after = (retry_after * 2).min(RETRY_AFTER_MAX);
             }

@@ -67,7 +67,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) log: Arc<dyn Log>,
-    /// Gives writes their place in the log. Locked by whoever appends.
+    /// Gives writes their place in the log. Locked for an append.
     pub(crate) core: Mutex<Committer>,
     /// Makes this node's log the log of the region.
     pub(crate) replication: Arc<dyn Replication>,
@@ -199,7 +199,7 @@ impl Shared {
     }
 }
 
-/// Draws the name of a new life of a log. It depends on the time and on the log's end too: a host that was put back to an earlier
+/// Draws the name of a new life of a log. It depends on the time and on the log's end too: a host that was restored to an earlier
 /// state repeats its random numbers.
 pub(crate) fn draw_life(log: &dyn Log, entropy: u64, now_ms: u64) -> Incarnation {
     let bounds = log.bounds();

@@ -1,4 +1,4 @@
-//! Takes over with the lease, and leads until the leadership ends.
+//! Promotes this member when it has won the lease, and leads until the leadership ends.
 
 use crate::{
     follow,
@@ -37,7 +37,7 @@ const FETCH_BYTES: u32 = 4 << 20;
 /// Why a leadership did not begin.
 #[derive(Debug, thiserror::Error)]
 enum NotBegun {
-    #[error("epoch {0} was promised meanwhile")]
+    #[error("epoch {0} was promised in the meantime")]
     Newer(Epoch),
     #[error("no majority of the members replied within {} ms; missing: {missing}", within.as_millis())]
     NoMajority { within: Duration, missing: String },
@@ -66,7 +66,7 @@ enum NotBegun {
     Reopen(littoral_model::position::Incarnation),
 }
 
-/// Takes over, and leads until that ends; the lease may still be held then. Returns what must be done to this member's log.
+/// Promotes this member, and leads until the leadership ends; the lease may still be held then. Returns what must be done to this member's log.
 pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Option<Reopen> {
     membership.takes_over(epoch);
     let begun = std::time::Instant::now();
@@ -80,11 +80,11 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: E
             None
         }
         Err(NotBegun::Reopen(incarnation)) => {
-            membership.steps_down("this member takes its log from another one");
+            membership.steps_down("this member replaces its log with another member's");
             Some(Reopen::Adopt(incarnation))
         }
         Err(error) => {
-            tracing::warn!(%epoch, %error, "this member holds the lease and could not take over");
+            tracing::warn!(%epoch, %error, "this member holds the lease, but its promotion failed");
             membership.steps_down(&error.to_string());
             None
         }
@@ -122,7 +122,7 @@ async fn take_over(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch)
     if opened.await? { Ok(()) } else { Err(NotBegun::Newer(membership.promised())) }
 }
 
-/// Returns how long each step of taking over may take.
+/// Returns how long each step of a promotion may take.
 fn patience(membership: &Membership) -> Duration {
     (membership.timing.term * 2).max(Duration::from_secs(1))
 }

@@ -8,10 +8,10 @@
 //! ```
 //!
 //! [`littoral_protocol::members`] and [`littoral_lease`] decide; this crate drives them. [`Membership`](membership::Membership) is the
-//! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` says why it is safe.
+//! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` explains why it is safe.
 //!
-//! Invariants: rows are applied, visible and fed when a majority has them, so no row that anybody has read is ever taken back; a write
-//! is acknowledged when it is durable and the lease was checked after that.
+//! Invariants: rows are applied, visible and fed when a majority has them, so a row that was read is never discarded; a write is
+//! acknowledged when it is durable and the lease was checked after that.
 
 #![warn(clippy::unwrap_used)]
 

@@ -76,7 +76,7 @@ struct Current {
 
 impl Member {
     /// Starts a member on its data directory; `config` names all members, this one among them by its own name. It follows
-    /// or leads until `stop` is cancelled. Returns when its log and state are there, whoever leads.
+    /// or leads until `stop` is cancelled. Returns when its log and state are restored, with or without a leader.
     ///
     /// # Errors
     /// [`StartError`].
@@ -131,7 +131,7 @@ impl Member {
             let current = current.clone();
             async move {
                 opening.live(world, &current, &stop).await;
-                // The lease is handed back before the process ends, so that nobody waits for its end.
+                // Releases the lease before the process ends, so that the other members need not wait until it expires.
                 lease_stop.cancel();
                 // It ends by itself, and panics in it are logged where they happen.
                 let _ = service.await;

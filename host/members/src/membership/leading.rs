@@ -61,7 +61,7 @@ impl Leadership {
 }
 
 impl Membership {
-    /// Notes that this member has won the lease in `epoch` and takes over, unless it has promised a newer one.
+    /// Notes that this member has won the lease in `epoch` and is being promoted, unless it has promised a newer one.
     pub(crate) fn takes_over(&self, epoch: Epoch) {
         self.role.send_replace(Role::Candidate(epoch));
     }
@@ -79,7 +79,7 @@ impl Membership {
         let _writing = self.writing.lock();
         let promised = self.promised();
         if promised != epoch {
-            return Err(WriteError::NotLeader(format!("epoch {promised} was promised meanwhile")));
+            return Err(WriteError::NotLeader(format!("epoch {promised} was promised in the meantime")));
         }
         let begin = append()?;
         let mut state = self.state.lock();
@@ -175,7 +175,7 @@ impl Membership {
         self.depose(&mut self.state.lock(), why);
     }
 
-    /// Ends this membership: callers that wait here look for its successor.
+    /// Ends this membership. Callers that wait for it switch to its successor.
     pub(crate) fn ends(&self, why: &str) {
         self.steps_down(why);
         self.role.send_replace(Role::Closed);
