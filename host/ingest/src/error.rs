@@ -78,8 +78,8 @@ pub enum Error {
     },
     /// The node rejected a row.
     #[error(
-        "{}, row {row}: {source}; {rows_done} of {rows} rows are in: correct the row, or leave out what is refused with \
-         --skip-refused, and run the same command again to go on from there",
+        "{}, row {row}: {source}; {rows_done} of {rows} rows are loaded: correct the row, or skip rejected rows with \
+         --skip-refused, and run the same command again to continue",
         path.display()
     )]
     Row {

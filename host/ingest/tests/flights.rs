@@ -79,7 +79,7 @@ async fn a_cut_load_goes_on_and_a_finished_one_says_so() {
     let world = World::new().await;
     world.node.lock().patience = Some(30);
     let error = load(&world, &world.options()).await.unwrap_err().to_string();
-    assert!(error.contains("no more today") && error.contains("go on from there"), "{error}");
+    assert!(error.contains("no more today") && error.contains("run the same command again to continue"), "{error}");
     let before = world.node.lock().row_count();
     assert!(before > 0 && before < ROUTE_ROWS);
 
@@ -184,7 +184,7 @@ async fn what_does_not_fit_is_refused_before_anything_is_sent() {
     let error = words(load(&world, &Options { view: "routes".into(), ..world.options() }).await);
     assert!(error.contains("no feature view 'routes'"), "{error}");
     let error = words(ingest(&fixture("airports.csv"), &world.client, &world.options(), &mut Silent).await);
-    assert!(error.contains("airports.csv is not a Parquet file"), "{error}");
+    assert!(error.contains("airports.csv is not a readable Parquet file"), "{error}");
     let error = words(ingest(world.dir.path(), &world.client, &world.options(), &mut Silent).await);
     assert!(error.contains("holds no *.parquet file"), "{error}");
     let nowhere = Options { state: Some("/nowhere/state.json".into()), ..world.options() };

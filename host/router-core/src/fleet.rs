@@ -215,8 +215,8 @@ impl Fleet {
         Some(Event::Ejected { door: member.door.clone(), lasts })
     }
 
-    /// More of a region's edges fail than may be ejected, this one the last of them: the region loses its place for a while. The
-    /// last region that has an edge to use never does.
+    /// Ejects a region for a while, because more of its edges fail than may be ejected; `failing` is the last of them. Does nothing
+    /// when no other region stands by or can be tried again.
     fn leave(&mut self, region: Region, failing: usize, now: Moment) -> Option<Event> {
         if self.left.get(&region).is_some_and(|record| record.is_ejected(now)) {
             return None;
@@ -224,7 +224,13 @@ impl Fleet {
         let others =
             || self.topology.regions.iter().filter(|other| other.name != region && other.role != Role::Draining);
         let edges = |of: Region| self.members.iter().filter(move |member| member.is_edge_of(of));
-        if !others().any(|other| edges(other.name).any(|edge| self.is_usable(edge, now))) {
+        // A region that comes back may still have more of its edges ejected than their share: it does not stand by.
+        let stands_by = |other: Region| {
+            let ejected = edges(other).filter(|edge| edge.outlier.is_ejected(now)).count();
+            ejected <= self.outlier.ejected_max(edges(other).count())
+                && edges(other).any(|edge| self.is_usable(edge, now))
+        };
+        if !others().any(|other| stands_by(other.name)) {
             // Those that were left may be well again: they take turns, and the one that was left first is tried.
             let is_healthy = |edge: &Member| edge.health.state() == State::Healthy;
             let left = others().filter(|other| edges(other.name).any(is_healthy)).map(|other| other.name);

@@ -87,7 +87,7 @@ fn a_clock_that_is_wrong_is_refused_and_reported_and_the_region_comes_back_by_it
         assert!(checks.iter().any(|check| check == wanted), "{checks:?}");
     }
     let said = event(&report, "detection");
-    assert!(said.contains("rejects records of") && said.contains("bound: 2000 ms"), "{said}");
+    assert!(said.contains("rejects records of") && said.contains("limit: 2000 ms"), "{said}");
     assert!(report["figures"]["writes_late"].as_u64().unwrap() > 0, "records of a wrong clock were taken: {report}");
 }
 

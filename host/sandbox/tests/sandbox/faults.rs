@@ -68,7 +68,7 @@ async fn what_a_guest_reports_is_cut_and_cleaned() {
 async fn bounds_are_the_configurations() {
     let hurried = Module::hurried(Instances::Warm, 5).await;
     let error = fails(&hurried, "loop", 0).await;
-    assert!(error.to_string().contains("longer than its 5 ms"), "{error}");
+    assert!(error.to_string().contains("longer than its deadline of 5 ms"), "{error}");
     let module = Module::start("misbehaving/deeds", Config { memory_bytes: 4 << 20, ..config() }).await;
     let error = fails(&module, "memory", 0).await;
     assert!(error.to_string().contains("4194304 bytes"), "{error}");

@@ -85,7 +85,7 @@ async fn the_walls_time_covers_the_start() {
     let endless = with_core_module("(module (func $f (loop (br 0))) (start $f))");
     let bounds = Config { deadline_ms: 600_000, wall_ms: 50, ..config() };
     let error = Runtime::new(bounds).unwrap().inspect(endless).await.unwrap_err();
-    assert!(error.to_string().contains("longer than its 50 ms"), "{error}");
+    assert!(error.to_string().contains("longer than its deadline of 50 ms"), "{error}");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn what_wants_too_much_from_the_start_is_refused() {
 #[tokio::test]
 async fn a_describe_that_does_not_end_is_ended() {
     let why = refusal(Config { deadline_ms: 20, ..config() }, component("misbehaving/endless_describe")).await;
-    assert!(why.contains("describe() failed") && why.contains("longer than its 20 ms"), "{why}");
+    assert!(why.contains("describe() failed") && why.contains("longer than its deadline of 20 ms"), "{why}");
 }
 
 #[tokio::test]
