@@ -3,7 +3,7 @@
 //! - [`demo`]: everything at work on this machine, checked.
 //! - [`drill`]: a cluster is broken on purpose while clients read and write.
 //! - [`local`]: clusters on this machine, for both and for `littoral dev`.
-//! - [`bench`]: speed and memory, beside the floor of the same machine.
+//! - [`mod@bench`]: speed and memory, beside the floor of the same machine.
 //!
 //! Nodes run as processes of their own, started from this same executable, and are used through their doors and through the
 //! product's own commands.

@@ -7,7 +7,7 @@
 //!     └──────────────── lease lost · a newer epoch promised · no majority heard ◀────────────────┘
 //! ```
 //!
-//! [`littoral_protocol::members`] and [`littoral_lease`] decide; this crate drives them. [`Membership`](membership::Membership) is the
+//! [`littoral_protocol::members`] and [`littoral_lease`] decide; this crate drives them. `Membership` is the
 //! [`littoral_leader::Replication`] of a member's log. `host/decisions/0008-followers-and-promotion.md` explains why it is safe.
 //!
 //! Invariants: rows are applied, visible and fed when a majority has them, so a row that was read is never discarded; a write is
