@@ -56,7 +56,7 @@ impl Writers {
         Self::start_with(door, count, &[])
     }
 
-    /// Like [`Load::start`], with headers in each write.
+    /// Like [`Writers::start`], with headers in each write.
     #[must_use]
     pub fn start_with(door: SocketAddr, count: usize, headers: &'static [(&'static str, &'static str)]) -> Self {
         Self::start_each(door, &vec![Size::Row; count], headers)
