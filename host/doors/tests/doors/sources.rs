@@ -234,7 +234,7 @@ async fn details_that_fit_no_view_or_are_too_large_are_refused() {
         (json!({"source": {"event_timestamp": "t", "created": "t"}}), 422, "both"),
         (json!({"description": "x".repeat(70_000)}), 422, "maximum is 65536"),
         (json!({"ttl_ms": 1, "ttl_seconds": 1}), 400, "both 'ttl_seconds' and 'ttl_ms'"),
-        (json!({"ttl_seconds": u64::MAX}), 400, "too long"),
+        (json!({"ttl_seconds": u64::MAX}), 400, "too large"),
     ] {
         let answer = door.put("/v1/views/v", &with(more)).await;
         let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
