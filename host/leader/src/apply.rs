@@ -6,7 +6,7 @@ use crate::{
     proof,
     shared::{Reply, Shared},
 };
-use littoral_leader_core::{Head, Published, State, apply::Regional, receipts::Known};
+use littoral_leader_core::{Head, Published, Receipts, State, apply::Regional, receipts::Known};
 use littoral_log::ReadError;
 use littoral_model::{
     catalogue::Catalogue,
@@ -67,11 +67,12 @@ struct Applying<'a> {
 impl Applying<'_> {
     fn apply_batch(&mut self, batch: AppendedBatch, due: &mut Vec<Due>) {
         let acknowledge = self.shared.replication.may_acknowledge(batch.epoch);
-        for Written { content, reply } in batch.writes {
-            if let Content::InMemory(durable) = &content {
-                let regional =
-                    Regional { ledger: &mut self.shared.ledger.lock(), marks: &mut self.shared.marks.lock() };
-                let applied = self.state.apply(&self.shared.table, durable, regional);
+        let shared = self.shared;
+        let (mut ledger, mut marks) = (shared.ledger.lock(), shared.marks.lock());
+        for Written { content, .. } in &batch.writes {
+            if let Content::InMemory(durable) = content {
+                let regional = Regional { ledger: &mut ledger, marks: &mut marks };
+                let applied = self.state.apply(&shared.table, durable, regional);
                 if applied.collected > 0 {
                     metrics::counter!("littoral_leader_tombstones_collected_total").increment(applied.collected as u64);
                 }
@@ -80,7 +81,11 @@ impl Applying<'_> {
                     self.before.get_or_insert(before);
                 }
             }
-            let receipt = self.receipt(&content);
+        }
+        drop((ledger, marks));
+        let mut receipts = shared.receipts.lock();
+        for Written { content, reply } in batch.writes {
+            let receipt = self.receipt(&content, &mut receipts);
             due.push((reply, acknowledge.clone().map(|()| receipt)));
         }
     }
@@ -115,8 +120,7 @@ impl Applying<'_> {
         self.head = Head { lsn: record.lsn, chain: record.chain, hlc: self.head.hlc.max(record.hlc) };
     }
 
-    fn receipt(&self, content: &Content) -> WriteReceipt {
-        let mut receipts = self.shared.receipts.lock();
+    fn receipt(&self, content: &Content, receipts: &mut Receipts) -> WriteReceipt {
         let (first, last, duplicate, outranked) = match content {
             Content::InMemory(durable) => {
                 let (first, last, duplicate) = durable.range();
