@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use littoral_http::{
     BodyBudget, Held,
-    body::{Taken, take},
+    body::{Error, Taken, take},
 };
 use tokio::time::timeout;
 
@@ -18,7 +18,7 @@ pub(crate) async fn read(
 ) -> Result<(Bytes, Held), Failure> {
     match timeout(config.body_timeout(), take(body, max, max, budget)).await {
         Ok(Ok(Taken::Whole(bytes, held))) => Ok((bytes, held)),
-        Ok(Ok(Taken::Begun(..))) => Err(Failure::body_too_large(max)),
+        Ok(Ok(Taken::Begun(..))) => Err(Error::TooLarge(max).into()),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Failure::body_timeout(config.body_timeout_ms)),
     }

@@ -66,11 +66,6 @@ impl Failure {
         failure
     }
 
-    pub(crate) fn body_too_large(max: usize) -> Self {
-        let message = format!("the body is larger than {max} bytes; send it in parts");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, message)
-    }
-
     /// Unlike another body, a component cannot be sent in parts.
     pub(crate) fn component_too_large(max: usize) -> Self {
         let message = format!(
@@ -151,7 +146,9 @@ impl From<Full> for Failure {
 impl From<body::Error> for Failure {
     fn from(error: body::Error) -> Self {
         match error {
-            body::Error::TooLarge(max) => Self::body_too_large(max),
+            body::Error::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, error.to_string())
+            }
             body::Error::Broken(_) => Self::bad_request(code::BODY_BROKEN, error.to_string()),
             body::Error::Full(full) => full.into(),
         }

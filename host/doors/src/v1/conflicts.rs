@@ -1,9 +1,6 @@
 //! Conflicts between regions: lists them, and writes a lost value again.
 
-use super::{
-    one_write,
-    rows::{commit, push_key},
-};
+use super::{one_write, rows::commit};
 use crate::{
     answer::{self, Answer},
     failure::Failure,
@@ -94,16 +91,9 @@ fn id(conflict: &Conflict) -> String {
 fn push(out: &mut Vec<u8>, conflict: &Conflict, view: Option<&FeatureView>) {
     out.extend_from_slice(b"{\"id\":");
     push_text(out, &id(conflict));
-    out.extend_from_slice(b",\"view\":");
-    match view {
-        Some(view) => push_text(out, &view.name),
-        None => out.extend_from_slice(b"null"),
-    }
-    out.extend_from_slice(b",\"key\":{");
-    if let Some(view) = view {
-        push_key(out, view, &conflict.key);
-    }
-    out.extend_from_slice(b"},\"kept\":");
+    out.push(b',');
+    one_write::push_row(out, view, &conflict.key);
+    out.extend_from_slice(b",\"kept\":");
     push_side(out, &conflict.kept, view);
     out.extend_from_slice(b",\"lost\":");
     push_side(out, &conflict.lost, view);

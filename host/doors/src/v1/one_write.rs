@@ -1,7 +1,22 @@
-//! Writes the JSON of one write: where and when it was accepted, and its values by feature.
+//! Writes the JSON of one write: its row, where and when it was accepted, and its values by feature.
 
+use super::rows::push_key;
 use crate::json::{push_int, push_text, push_value};
 use littoral_model::{event_time::EventTime, row_body, version::Version, view::FeatureView};
+
+/// Appends the members `view` and `key` of a row. They are null and empty for a view that was dropped, as its keys have no names.
+pub(super) fn push_row(out: &mut Vec<u8>, view: Option<&FeatureView>, key: &[u8]) {
+    out.extend_from_slice(b"\"view\":");
+    match view {
+        Some(view) => push_text(out, &view.name),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"key\":{");
+    if let Some(view) = view {
+        push_key(out, view, key);
+    }
+    out.push(b'}');
+}
 
 /// Appends the members of a write, without braces. A deletion has no values. The values of a view that was dropped are left out, as
 /// they have no names.

@@ -1,10 +1,10 @@
 //! Detached tails: lists, shows, merges and drops them.
 
-use super::{json, one_write, rows::push_key};
+use super::{json, one_write};
 use crate::{
     answer::{self, Answer},
     failure::Failure,
-    json::{push_int, push_text},
+    json::push_int,
     state::State,
 };
 use littoral_api::{code, tails as api};
@@ -130,16 +130,9 @@ fn push(out: &mut Vec<u8>, record: &TailRecord) {
     let view = record.view.as_deref();
     out.extend_from_slice(b"{\"lsn\":");
     push_int(out, i64::try_from(record.lsn.0).unwrap_or(i64::MAX));
-    out.extend_from_slice(b",\"view\":");
-    match view {
-        Some(view) => push_text(out, &view.name),
-        None => out.extend_from_slice(b"null"),
-    }
-    out.extend_from_slice(b",\"key\":{");
-    if let Some(view) = view {
-        push_key(out, view, &record.key);
-    }
-    out.extend_from_slice(b"},\"deleted\":");
+    out.push(b',');
+    one_write::push_row(out, view, &record.key);
+    out.extend_from_slice(b",\"deleted\":");
     out.extend_from_slice(if record.body.is_none() { b"true" } else { b"false" });
     out.push(b',');
     one_write::push(out, record.version, record.event_time, record.body.as_deref(), view);

@@ -21,8 +21,10 @@ pub(crate) struct Failure {
 impl From<body::Error> for Failure {
     fn from(error: body::Error) -> Self {
         match error {
-            body::Error::TooLarge(max) => Self::body_too_large(max),
-            body::Error::Broken(reason) => Self::body_broken(&reason),
+            body::Error::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, error.to_string())
+            }
+            body::Error::Broken(_) => Self::bad_request(code::BODY_BROKEN, error.to_string()),
             body::Error::Full(_) => Self::overloaded(),
         }
     }
@@ -42,18 +44,9 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
     }
 
-    pub(crate) fn body_too_large(max: usize) -> Self {
-        let message = format!("the body is larger than {max} bytes; send it in parts");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::BODY_TOO_LARGE, message)
-    }
-
     pub(crate) fn internal() -> Self {
         let message = "the request failed because of a fault in the router, which its log describes";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL, message)
-    }
-
-    pub(crate) fn body_broken(reason: &str) -> Self {
-        Self::bad_request(code::BODY_BROKEN, format!("the body could not be read: {reason}"))
     }
 
     pub(crate) fn timeout(after_ms: u128) -> Self {

@@ -112,9 +112,9 @@ impl Service {
             Purpose::Read | Purpose::Name => (config.read_bytes_max, config.read_bytes_max),
         };
         let taking = body::take(body, hold, most, &doors.budget);
-        let body = tokio::time::timeout_at(head.deadline.into(), taking)
-            .await
-            .map_err(|_| Failure::body_broken("it did not arrive within the time that the request allows"))??;
+        let body = tokio::time::timeout_at(head.deadline.into(), taking).await.map_err(|_| {
+            littoral_http::body::Error::Broken("it did not arrive within the time that the request allows".to_owned())
+        })??;
         if let Taken::Whole(bytes, _) = &body {
             head.and_body(router, parts.uri.path(), bytes);
         }
