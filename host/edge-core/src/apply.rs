@@ -96,7 +96,7 @@ pub struct BlockChanges {
     /// Whether rows arrived that no watermark covers.
     pub mixed: bool,
     /// The newest clock readings of other regions' rows that arrived before the record that covers
-    /// them.
+    /// those rows.
     pub unnamed: Vec<(Region, Hlc)>,
     /// The last record of each origin that other regions replicate.
     content: Vec<(Region, Lsn)>,

@@ -82,7 +82,7 @@ pub struct AppliedPoint {
     /// them.
     pub mixed: bool,
     /// The newest clock readings of other regions' rows that arrived before the record that covers
-    /// them. Nearly always empty.
+    /// those rows. Nearly always empty.
     pub unnamed: Vec<(Region, Hlc)>,
     /// The catalogue at the position.
     pub catalogue: Arc<Catalogue>,

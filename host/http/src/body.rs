@@ -52,7 +52,7 @@ pub async fn take(mut body: Incoming, hold: usize, max: usize, budget: &BodyBudg
     let mut first = Bytes::new();
     let mut joined: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
-        // The client is gone or sends something else than it announced. Nobody may read the answer.
+        // The client closed the connection, or broke the framing that it announced. It may never read the answer.
         let frame = frame.map_err(|error| Error::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         let before = joined.as_ref().map_or(first.len(), BytesMut::len);

@@ -42,7 +42,7 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
     /// Returns how fresh rows are that are as of `applied`.
     fn standing(&self, applied: Lsn) -> Standing;
 
-    /// Returns who leads, now and whenever that changes.
+    /// Returns this node's role, now and whenever it changes. A follower's role holds the connection to the leader.
     fn role(&self) -> watch::Receiver<Role>;
 
     /// Returns gauges for the node's status.

@@ -64,7 +64,7 @@ async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
     }
 }
 
-/// Returns whether the lease's store does not show who leads.
+/// Returns whether the lease store is lost, so that the current leader is unknown.
 fn is_blind(state: &StoreState) -> bool {
     matches!(state, StoreState::Lost(_))
 }
