@@ -9,7 +9,7 @@ use littoral_model::{
     entity_key::KEY_LEN_MAX,
     event_time::EventTime,
     hlc::Hlc,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
     position::{Incarnation, Lsn, Position},
     record::{Payload, Record},
@@ -36,7 +36,7 @@ impl Checked<'_> {
     ///
     /// # Errors
     /// [`Violation::Recreated`].
-    pub(crate) fn check_beyond(&self, beyond: &Watermark, lives: &RegionLives) -> Result<(), Violation> {
+    pub(crate) fn check_beyond(&self, beyond: &Watermark, lives: &RegionLineages) -> Result<(), Violation> {
         if beyond.is_empty() {
             return Ok(());
         }
@@ -51,9 +51,9 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Returns the lineages with the lives that begin in this block. Lives that begin up to
+    /// Returns the lineages with the lives that begin in this block. Lineage that begin up to
     /// `known` are included already, because the publisher's hello stated them.
-    pub(crate) fn lives(&self, lives: &Arc<RegionLives>, known: Lsn) -> Arc<RegionLives> {
+    pub(crate) fn lives(&self, lives: &Arc<RegionLineages>, known: Lsn) -> Arc<RegionLineages> {
         let mut with = lives.clone();
         for record in self.records.iter().filter(|record| record.lsn > known) {
             match record.payload {
@@ -64,7 +64,7 @@ impl Checked<'_> {
                 Payload::Through { incarnation, .. }
                     if with.get(record.origin).is_none_or(|lives| !lives.lists(incarnation)) =>
                 {
-                    Arc::make_mut(&mut with).set(record.origin, Lives::of(incarnation));
+                    Arc::make_mut(&mut with).set(record.origin, Lineage::of(incarnation));
                 }
                 _ => {}
             }
@@ -74,7 +74,7 @@ impl Checked<'_> {
 }
 
 /// Returns whether a position of a region's log is lost, given that the log is in the life `now`.
-pub(crate) fn is_lost(lives: &RegionLives, region: Region, held: Position, now: Incarnation) -> bool {
+pub(crate) fn is_lost(lives: &RegionLineages, region: Region, held: Position, now: Incarnation) -> bool {
     match lives.get(region) {
         Some(lives) if lives.lists(now) => !lives.has(held, Lsn(u64::MAX)),
         // Only the two lives are known.

@@ -3,7 +3,7 @@
 use crate::replica::AppliedPoint;
 use littoral_model::{
     freshness::ReadDemand,
-    lives::Lives,
+    lineage::Lineage,
     position::{Incarnation, Lsn, Position},
     read::ReadError,
     region::Region,
@@ -39,7 +39,7 @@ pub fn look_at(unmet: &Unmet, point: &AppliedPoint) -> Option<Lsn> {
     };
     let (region, incarnation, lsn) = token.iter().find(behind)?;
     let applied = point.resume.position.lsn;
-    let will_arrive = |lives: &Lives| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
+    let will_arrive = |lives: &Lineage| lives.lists(incarnation) && !lives.has_lost(Position { incarnation, lsn });
     match region == point.region {
         true if point.lives.get(region).is_some_and(will_arrive) => Some(lsn),
         // A position in another life of the log is reached only by following that life, and its snapshot wakes all waiters.

@@ -9,10 +9,10 @@ use crate::{
     replica::{AppliedPoint, Replica},
 };
 use littoral_model::{
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::Checkpoint,
     hlc::Hlc,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
     position::{Incarnation, Lsn, Position},
     region::Region,
@@ -116,8 +116,8 @@ struct Stream {
     region: Region,
     bootstrap: Option<Bootstrap>,
     /// The affiliation of the publisher's log.
-    belongs: Option<Belonging>,
-    /// The publisher's last record when it answered. Lives that began up to it are known.
+    belongs: Option<Affiliation>,
+    /// The publisher's last record when it answered. Lineage that began up to it are known.
     head: Lsn,
     reported: Lsn,
     checked_at: Duration,
@@ -135,7 +135,7 @@ pub struct FeedFollower {
     /// The newest epochs seen.
     epochs: Epochs,
     /// The lineages of the regions' logs, as the last publisher stated them.
-    lives: Arc<RegionLives>,
+    lives: Arc<RegionLineages>,
     /// Whether a snapshot is needed, because the held rows may differ from the leader's records.
     needs_snapshot: bool,
     /// A log that an operator has chosen for adoption in place of the held one.
@@ -206,7 +206,7 @@ impl FeedFollower {
         let resume = replica.map(|replica| replica.point.load().resume);
         let watermark = replica.map(|replica| replica.rehoming_watermark()).unwrap_or_default();
         let subscriber = Subscriber::new(resume, self.epochs.clone(), self.holdings.wanted());
-        let subscriber = subscriber.with_watermark(watermark).with_lives(RegionLives::clone(&self.lives));
+        let subscriber = subscriber.with_watermark(watermark).with_lives(RegionLineages::clone(&self.lives));
         let subscriber = subscriber.holding(self.held());
         let subscriber = subscriber.with_rows_up_to(self.serving.as_ref().map(|replica| replica.holds_up_to()));
         let hello = subscriber.hello(&self.name);
@@ -447,14 +447,14 @@ impl FeedFollower {
 }
 
 /// Returns the affiliation of a publisher's log, as far as its hello states it.
-fn belongs(hello: &PublisherHello) -> Option<Belonging> {
+fn belongs(hello: &PublisherHello) -> Option<Affiliation> {
     let PublisherHello { cluster, succeeds, .. } = *hello;
-    cluster.map(|cluster| Belonging { cluster, succeeds, healed: true })
+    cluster.map(|cluster| Affiliation { cluster, succeeds, healed: true })
 }
 
 /// Merges the known lineages with those of a new publisher: it replaces its own log's lineage, and
 /// those that are not further here.
-pub(crate) fn newest_lives(before: &RegionLives, hello: &PublisherHello) -> Arc<RegionLives> {
+pub(crate) fn newest_lives(before: &RegionLineages, hello: &PublisherHello) -> Arc<RegionLineages> {
     let mut lives = before.clone();
     for (region, theirs) in hello.lives.iter() {
         let is_further = before.get(region).is_some_and(|ours| region != hello.region && theirs.is_past_of(ours));
@@ -465,7 +465,7 @@ pub(crate) fn newest_lives(before: &RegionLives, hello: &PublisherHello) -> Arc<
     lives.set_belongs(belongs(hello).or(before.belongs()));
     if hello.lives.get(hello.region).is_none() {
         // The publisher does not know lives.
-        lives.set(hello.region, Lives::of(hello.head.incarnation));
+        lives.set(hello.region, Lineage::of(hello.head.incarnation));
     }
     Arc::new(lives)
 }
@@ -507,7 +507,7 @@ mod tests {
             rehomed: None,
             watermark: Watermark::default(),
             heartbeat_ms: 100,
-            lives: RegionLives::default(),
+            lives: RegionLineages::default(),
             forked: None,
             cluster: None,
             succeeds: None,

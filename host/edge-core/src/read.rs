@@ -8,7 +8,7 @@ use crate::{
     replica::{Holding, Replica},
 };
 use littoral_model::{
-    lives::RegionLives,
+    lineage::RegionLineages,
     mutation::{Mutation, active},
     position::Position,
     read::{ReadError, ReadRequest},
@@ -81,7 +81,7 @@ pub struct FillingRead {
     generation: Generation,
     /// The position that the answer states.
     position: Position,
-    lives: Arc<RegionLives>,
+    lives: Arc<RegionLineages>,
     misses: Vec<KeyIndex>,
     rounds: usize,
     rewound: bool,

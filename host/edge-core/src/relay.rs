@@ -5,7 +5,7 @@
 use crate::replica::{Holding, Replica};
 use bytes::Bytes;
 use littoral_model::{
-    lives::RegionLives,
+    lineage::RegionLineages,
     ports::{FeedReadError, RecordBlock, SnapshotSource},
     position::{Lsn, Position},
     record::ChainHash,
@@ -109,7 +109,7 @@ pub fn snapshot(replica: &Replica, rows_per_chunk: usize) -> Result<SnapshotSour
         as_of: point.resume.position,
         chain: point.resume.chain,
         watermark: point.portable_watermark.clone(),
-        lives: RegionLives::clone(&point.lives),
+        lives: RegionLineages::clone(&point.lives),
         mixed: point.mixed,
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,

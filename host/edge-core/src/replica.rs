@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     merge::MergePolicy,
     mutation::{Mutation, active},
     position::{Epoch, Incarnation, Lsn, Position},
@@ -76,7 +76,7 @@ pub struct AppliedPoint {
     /// comparable with the log's. Nearly always empty.
     pub beyond: Watermark,
     /// The lineages of the regions' logs.
-    pub lives: Arc<RegionLives>,
+    pub lives: Arc<RegionLineages>,
     /// Whether there are rows that `portable_watermark` does not cover. They arrived through a third region, or
     /// a region's log was recreated since the last snapshot. Another region's log may lack some of
     /// them.
@@ -97,14 +97,14 @@ impl AppliedPoint {
     pub fn new(
         resume: Resume,
         epoch: Epoch,
-        (region, mut lives): (Region, Arc<RegionLives>),
+        (region, mut lives): (Region, Arc<RegionLineages>),
         mut portable_watermark: Watermark,
         catalogue: Arc<Catalogue>,
     ) -> Self {
         let position = resume.position;
         if lives.get(region).is_none() {
             // The publisher does not know lives; its log counts as having one.
-            Arc::make_mut(&mut lives).set(region, Lives::of(position.incarnation));
+            Arc::make_mut(&mut lives).set(region, Lineage::of(position.incarnation));
         }
         let mut watermark = portable_watermark.clone();
         watermark.set(region, position.incarnation, position.lsn);
@@ -131,7 +131,7 @@ impl AppliedPoint {
     /// Returns the name of the log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
-        self.lives.get(self.region).map_or(self.resume.position.incarnation, Lives::log)
+        self.lives.get(self.region).map_or(self.resume.position.incarnation, Lineage::log)
     }
 
     /// Returns whether everything that a token demands is applied.
@@ -149,7 +149,7 @@ impl AppliedPoint {
 
     /// Returns the common record of the held log and one with the lineage `theirs`, if the latter
     /// has lost something that is held, up to `holds`.
-    fn fork(&self, theirs: &Lives, holds: Lsn) -> Option<Position> {
+    fn fork(&self, theirs: &Lineage, holds: Lsn) -> Option<Position> {
         let ours = self.lives.get(self.region).filter(|ours| ours.log() == theirs.log())?;
         if theirs.has(ours.position(holds), Lsn(u64::MAX)) {
             return None;
@@ -314,7 +314,7 @@ impl Replica {
     /// Returns the common record of the held log and a copy of it with the lineage `theirs`, if
     /// something held here is past that record.
     #[must_use]
-    pub fn fork(&self, theirs: &Lives) -> Option<Position> {
+    pub fn fork(&self, theirs: &Lineage) -> Option<Position> {
         let newest_answer = self.newest_answer.lock();
         let point = self.point.load();
         point.fork(theirs, self.newest(&point, *newest_answer))

@@ -6,7 +6,7 @@ use littoral_edge_core::follower::{Effect, Fault, FeedFollower};
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_model::{
     adoption::OfferedLog,
-    lives::RegionLives,
+    lineage::RegionLineages,
     position::{Lsn, Position},
 };
 use littoral_protocol::{
@@ -294,7 +294,7 @@ impl Driver {
 
     /// Saves the rows that the held log has lost, according to the publisher's statement and its
     /// lineage of that log.
-    fn keep_tail(&mut self, stated: Option<Position>, lives: &RegionLives) {
+    fn keep_tail(&mut self, stated: Option<Position>, lives: &RegionLineages) {
         let Some(replica) = self.follower.serving().cloned() else { return };
         let by_lineage = tails::fork(&replica, lives);
         let Some(fork) = stated.into_iter().chain(by_lineage).min_by_key(|fork| fork.lsn) else { return };

@@ -6,7 +6,7 @@ use littoral_model::{
     adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
     digest::Verification,
-    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, Node, Spread, Tails},
+    ports::{BoxFuture, FeatureReader, FeatureWriter, ModulePut, Node, Rollout, Tails},
     position::Incarnation,
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
@@ -142,7 +142,7 @@ impl Node for Handle {
         observe::status(&self.shared)
     }
 
-    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+    fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {
         Box::pin(modules::serves(&self.shared, put, wait_max))
     }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 use littoral_model::{
     catalogue::Catalogue,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     position::Epoch,
     region::Region,
     token::Watermark,
@@ -38,7 +38,7 @@ struct Head {
     region: Region,
     watermark: Watermark,
     beyond: Watermark,
-    lives: RegionLives,
+    lives: RegionLineages,
     catalogue: Arc<Catalogue>,
     rows_estimate: u64,
     /// The full views that the file contains whole; another configuration may need others.
@@ -64,11 +64,11 @@ struct HeadV2 {
 impl From<HeadV2> for Head {
     fn from(old: HeadV2) -> Self {
         let HeadV2 { resume, epoch, region, watermark, beyond, catalogue, rows_estimate, full, over_budget } = old;
-        let mut lives = RegionLives::default();
+        let mut lives = RegionLineages::default();
         for (region, log, _) in watermark.iter() {
             lives.entry(region, log);
         }
-        lives.set(region, Lives::of(resume.position.incarnation));
+        lives.set(region, Lineage::of(resume.position.incarnation));
         Self { resume, epoch, region, watermark, beyond, lives, catalogue, rows_estimate, full, over_budget }
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn write(replica: &Replica, path: &Path) -> Result<u64, Error> {
         region: point.region,
         watermark: point.rehoming_watermark(),
         beyond: point.beyond.clone(),
-        lives: RegionLives::clone(&point.lives),
+        lives: RegionLineages::clone(&point.lives),
         catalogue: point.catalogue.clone(),
         rows_estimate: replica.table.len() as u64,
         full,
@@ -128,9 +128,9 @@ fn keep_other(path: &Path, point: &AppliedPoint) -> Result<(), Error> {
     // An unreadable file is useless.
     let Ok(Some(mut reader)) = Reader::open(KIND, path) else { return Ok(()) };
     let Ok(head) = head(&mut reader) else { return Ok(()) };
-    let held = head.lives.get(head.region).map_or(head.resume.position.incarnation, Lives::log);
+    let held = head.lives.get(head.region).map_or(head.resume.position.incarnation, Lineage::log);
     // Another region's log that lists the old log as its region's includes what that log had.
-    let known = point.lives.get(head.region).map(Lives::log);
+    let known = point.lives.get(head.region).map(Lineage::log);
     if held == log || (head.region != point.region && known == Some(held)) {
         return Ok(());
     }

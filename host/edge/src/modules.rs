@@ -6,7 +6,7 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     module::{ModuleDigest, ModuleRelease},
-    ports::{ModuleError, ModulePut, Spread},
+    ports::{ModuleError, ModulePut, Rollout},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -81,13 +81,13 @@ impl Shared {
 }
 
 /// Waits until a release can be called here, for at most `wait_max`.
-pub(crate) async fn serves(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Spread {
+pub(crate) async fn serves(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Rollout {
     let deadline = Instant::now() + wait_max;
     loop {
         let is_served = shared.served.load().modules().any(|module| module.digest == put.digest);
         let ready = is_served && shared.runtime.is_ready(put.digest);
         if ready || Instant::now() >= deadline {
-            return Spread { ready: usize::from(ready), of: 1 };
+            return Rollout { ready: usize::from(ready), of: 1 };
         }
         sleep(CHECK_INTERVAL).await;
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 use littoral_model::{
     freshness::Degraded,
-    lives::RegionLives,
+    lineage::RegionLineages,
     position::{Epoch, Position},
     region::Region,
     status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus},
@@ -71,7 +71,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         staleness_ms: staleness.map(|staleness| staleness.as_nanos().div_ceil(1_000_000) as u64),
         writable: shared.link.is_connected() && !shared.leader_lost(),
         watermark,
-        lives: point.as_ref().map_or_else(RegionLives::default, |point| RegionLives::clone(&point.lives)),
+        lives: point.as_ref().map_or_else(RegionLineages::default, |point| RegionLineages::clone(&point.lives)),
         regions: Vec::new(),
         views,
         modules,

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use littoral_edge_core::relay;
 use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_model::{
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
-    lives::RegionLives,
+    lineage::RegionLineages,
     module::ModuleDigest,
     ports::{BoxFuture, FeedReadError, Node, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
@@ -98,20 +98,20 @@ impl RegionPeer for Handle {
         self.status().watermark
     }
 
-    fn lives(&self) -> RegionLives {
+    fn lives(&self) -> RegionLineages {
         let replica = self.shared.replica.load();
-        replica.as_ref().map(|replica| RegionLives::clone(&replica.point.load().lives)).unwrap_or_default()
+        replica.as_ref().map(|replica| RegionLineages::clone(&replica.point.load().lives)).unwrap_or_default()
     }
 
     fn configured(&self) -> Vec<Region> {
         Vec::clone(&self.shared.configured.load())
     }
 
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         self.lives().belongs()
     }
 
-    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+    fn resume_point(&self, _: &Watermark, _: &RegionLineages) -> Option<Lsn> {
         None
     }
 

@@ -11,7 +11,7 @@ use littoral_edge_core::{
 };
 use littoral_model::{
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
-    lives::RegionLives,
+    lineage::RegionLineages,
     read::{KeyIndex, ReadAnswer, ReadError, ReadRequest},
     region::Region,
     row::Row,
@@ -284,7 +284,7 @@ async fn fill(
 }
 
 /// Returns the lineages of the regions' logs.
-fn lives(shared: &Shared) -> Arc<RegionLives> {
+fn lives(shared: &Shared) -> Arc<RegionLineages> {
     shared.replica.load().as_ref().map(|replica| replica.point.load().lives.clone()).unwrap_or_default()
 }
 

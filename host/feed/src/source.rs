@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use littoral_model::{
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
-    lives::RegionLives,
+    lineage::RegionLineages,
     module::ModuleDigest,
     ports::{BoxFuture, FeedReadError, Node, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
@@ -96,17 +96,17 @@ pub trait RegionPeer: Send + Sync + 'static {
     fn watermark(&self) -> Watermark;
 
     /// Returns the histories of the regions' logs, this one's among them.
-    fn lives(&self) -> RegionLives;
+    fn lives(&self) -> RegionLineages;
 
     /// Returns the regions that the leader's configuration names, its own among them; none where that is not known.
     fn configured(&self) -> Vec<Region>;
 
     /// Returns the cluster that this log belongs to; `None` while that is not known.
-    fn belongs(&self) -> Option<Belonging>;
+    fn belongs(&self) -> Option<Affiliation>;
 
     /// Returns the record after which a replica of another region's log can continue here, when it has each region's records up to
     /// `theirs`, by the histories that it knows; `None` when it needs a snapshot.
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn>;
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn>;
 
     /// Returns rows and tombstones as they are held here, for a quorum read of another region's leader.
     ///

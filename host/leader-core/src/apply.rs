@@ -15,7 +15,7 @@ use littoral_model::{
     event_time::EventTime,
     hlc::Hlc,
     identity::Identity,
-    lives::Start,
+    lineage::Start,
     merge::MergePolicy,
     mutation::{Mutation, active},
     position::{Lsn, Position},

@@ -13,10 +13,10 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
-    cluster::Belonging,
+    cluster::Affiliation,
     event_time::EventTime,
     hlc::{Hlc, HlcClock},
-    lives::{RegionLives, Start},
+    lineage::{RegionLineages, Start},
     mutation::{Mutation, active},
     parts,
     position::{Epoch, Incarnation, Lsn},
@@ -54,7 +54,7 @@ pub enum Work {
         put_back: bool,
     },
     /// Where the log belongs from now on.
-    Belong(Belonging),
+    Belong(Affiliation),
     /// Rows and deletions that this region had taken before and that its log has lost: under their old versions, as if they had come
     /// late.
     Merge {
@@ -112,7 +112,7 @@ pub enum Durable {
     /// Where the log belongs from now on.
     Belongs {
         /// It.
-        belongs: Belonging,
+        belongs: Affiliation,
         /// The record that says so.
         lsn: Lsn,
     },
@@ -250,7 +250,7 @@ impl Committer {
 
     /// Leads in this epoch from now on, behind a log whose newest clock reading is `last` and which has these `lives`, also those that
     /// began past what is applied. The first record is to be [`Work::Begin`]; everything else waits for [`Committer::open`].
-    pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLives) {
+    pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLineages) {
         self.epoch = epoch;
         self.known.lives = Arc::new(lives);
         self.clock = HlcClock::after(self.clock.last().max(last));
@@ -347,7 +347,7 @@ impl Committer {
     }
 
     /// Writes down where the log belongs.
-    fn belong(&mut self, building: &mut Building, belongs: Belonging) -> Result<Durable, WriteError> {
+    fn belong(&mut self, building: &mut Building, belongs: Affiliation) -> Result<Durable, WriteError> {
         if building.pending.known.lives.belongs() == Some(belongs) {
             let at = Lsn(building.batch.next_lsn().0 - 1);
             return Ok(Durable::Before { first: at, last: at, duplicate: false });

@@ -5,7 +5,7 @@
 
 use littoral_model::{
     hlc::Hlc,
-    lives::RegionLives,
+    lineage::RegionLineages,
     mutation::{Mutation, active},
     origin::Origins,
     position::{Lsn, Position},
@@ -66,8 +66,8 @@ impl Marks {
 #[must_use]
 pub fn resume_point(
     (own, head): (Region, Position),
-    (theirs, their_lives): (&Watermark, &RegionLives),
-    (origins, lives): (&Origins, &RegionLives),
+    (theirs, their_lives): (&Watermark, &RegionLineages),
+    (origins, lives): (&Origins, &RegionLineages),
     marks: &Marks,
 ) -> Option<Lsn> {
     let position = |(incarnation, lsn)| Position { incarnation, lsn };
@@ -139,7 +139,7 @@ mod tests {
 
     /// Without lives that began since.
     fn resume_point(own: (Region, Position), theirs: &Watermark, origins: &Origins, marks: &Marks) -> Option<Lsn> {
-        let none = RegionLives::default();
+        let none = RegionLineages::default();
         super::resume_point(own, (theirs, &none), (origins, &none), marks)
     }
 

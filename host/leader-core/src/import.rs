@@ -12,7 +12,7 @@ use bytes::Bytes;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     hlc::Hlc,
-    lives::Lives,
+    lineage::Lineage,
     mutation::{Mutation, active},
     origin::Seen,
     position::{Incarnation, Lsn, Position},
@@ -40,7 +40,7 @@ pub struct Imports {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// Its lives.
-    pub lives: Lives,
+    pub lives: Lineage,
     /// Where it forked from the log whose records are here: what is here past that is lost there.
     pub forked: Option<Resume>,
 }
@@ -71,7 +71,7 @@ pub struct Import {
 impl Import {
     /// What says that nothing of a region's log is here: our log was put back to an older copy, and the region has what it lost.
     #[must_use]
-    pub fn nothing_taken(region: Region, lives: Lives) -> Self {
+    pub fn nothing_taken(region: Region, lives: Lineage) -> Self {
         let position = lives.position(Lsn::NONE);
         Self {
             region,
@@ -208,7 +208,7 @@ impl Committer {
         if let Some(fork) = forked {
             self.push_through(building, region, (fork.position, fork.chain), &nothing_seen)?;
         } else if !same_log && (before.is_some() || theirs.starts().len() > 1) {
-            let begin = (Lives::of(theirs.log()).position(Lsn::NONE), ChainHash::GENESIS);
+            let begin = (Lineage::of(theirs.log()).position(Lsn::NONE), ChainHash::GENESIS);
             self.push_through(building, region, begin, &nothing_seen)?;
         }
         for start in theirs.starts() {

@@ -2,8 +2,8 @@
 
 use littoral_model::{
     catalogue::Catalogue,
-    cluster::Belonging,
-    lives::{Lives, RegionLives},
+    cluster::Affiliation,
+    lineage::{Lineage, RegionLineages},
     origin::{Origins, Seen},
     position::{Incarnation, Lsn, Position},
     region::Region,
@@ -18,18 +18,18 @@ pub struct Known {
     /// How far other regions' records are here.
     pub origins: Arc<Origins>,
     /// The histories of the regions' logs, this one's among them.
-    pub lives: Arc<RegionLives>,
+    pub lives: Arc<RegionLineages>,
 }
 
 impl Known {
     /// The history of a region's log; `log` is its name when it is not known yet.
     #[must_use]
-    pub fn lives_of(&self, region: Region, log: Incarnation) -> Lives {
-        self.lives.get(region).cloned().unwrap_or_else(|| Lives::of(log))
+    pub fn lives_of(&self, region: Region, log: Incarnation) -> Lineage {
+        self.lives.get(region).cloned().unwrap_or_else(|| Lineage::of(log))
     }
 
     /// That is where this log belongs from now on.
-    pub fn belong(&mut self, belongs: Belonging) {
+    pub fn belong(&mut self, belongs: Affiliation) {
         Arc::make_mut(&mut self.lives).set_belongs(Some(belongs));
     }
 
@@ -66,7 +66,7 @@ impl Known {
         let lives = Arc::make_mut(&mut self.lives);
         let known = lives.entry(region, position.incarnation);
         if !known.lists(position.incarnation) {
-            *known = Lives::of(position.incarnation);
+            *known = Lineage::of(position.incarnation);
             Arc::make_mut(&mut self.origins).note_cut(region, Lsn::NONE);
         }
         let before = before?;

@@ -8,8 +8,8 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod affiliation;
 pub mod apply;
-pub mod belonging;
 pub mod commit;
 mod deletion;
 pub mod exchange;

@@ -5,7 +5,7 @@ use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
     identity::Identity,
-    lives::RegionLives,
+    lineage::RegionLineages,
     origin::Origins,
     position::{Lsn, Position},
     record::ChainHash,
@@ -40,7 +40,7 @@ pub struct Published {
     /// How far other regions' records are in it.
     pub origins: Arc<Origins>,
     /// The histories of the regions' logs, this one's among them.
-    pub lives: Arc<RegionLives>,
+    pub lives: Arc<RegionLineages>,
     /// The positions of all regions as a token. Reads that demand a token are judged by it.
     pub watermark: Watermark,
     /// Like `watermark`, but for this region it stops at the last record that other regions replicate. Answers carry it, so that the

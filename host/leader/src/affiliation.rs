@@ -1,14 +1,14 @@
-//! The cluster that this leader's log belongs to. [`littoral_leader_core::belonging`] checks the greetings of other regions; this module
+//! The cluster that this leader's log belongs to. [`littoral_leader_core::affiliation`] checks the greetings of other regions; this module
 //! writes the result to the log.
 
 use crate::shared::{Job, Shared, Submission};
 use littoral_leader_core::{
     Known, Work,
-    belonging::{Belongs, Greeting, Refused},
+    affiliation::{AffiliationCheck, Greeting, Refused},
 };
 use littoral_model::{
-    cluster::Belonging,
-    lives::Lives,
+    cluster::Affiliation,
+    lineage::Lineage,
     position::{Incarnation, Position},
     region::Region,
     write::WriteError,
@@ -22,22 +22,22 @@ use tokio::sync::oneshot;
 /// The first version of the feed whose publishers send their cluster.
 const KNOWS_CLUSTERS: u16 = 4;
 
-/// See [`Belongs`].
+/// See [`AffiliationCheck`].
 #[derive(Debug)]
-pub(crate) struct Affiliation {
-    belongs: Mutex<Belongs>,
+pub(crate) struct AffiliationState {
+    check: Mutex<AffiliationCheck>,
     /// Whether everything is here. That stays so, and every read and write checks it.
     settled: AtomicBool,
 }
 
-impl Affiliation {
-    pub(crate) fn new(belongs: Belongs) -> Self {
-        Self { belongs: Mutex::new(belongs), settled: AtomicBool::new(false) }
+impl AffiliationState {
+    pub(crate) fn new(check: AffiliationCheck) -> Self {
+        Self { check: Mutex::new(check), settled: AtomicBool::new(false) }
     }
 
     /// Returns the cluster that the log belongs to.
-    pub(crate) fn now(&self, shared: &Shared) -> Option<Belonging> {
-        self.belongs.lock().now(written(shared))
+    pub(crate) fn now(&self, shared: &Shared) -> Option<Affiliation> {
+        self.check.lock().now(written(shared))
     }
 
     /// Checks whether clients' writes may be accepted.
@@ -48,7 +48,7 @@ impl Affiliation {
         if self.settled.load(Relaxed) {
             return Ok(());
         }
-        self.belongs.lock().may_write(written(shared))?;
+        self.check.lock().may_write(written(shared))?;
         // Settles where nothing is missing, so that a leader without reads does not lock for each write.
         let _ = self.has_all(shared);
         Ok(())
@@ -67,7 +67,7 @@ impl Affiliation {
             // Other regions answer the leader only.
             return Ok(());
         }
-        self.belongs.lock().has_all(written(shared))?;
+        self.check.lock().has_all(written(shared))?;
         self.settled.store(true, Relaxed);
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Affiliation {
     /// Notes that this node begins to lead.
     pub(crate) fn leads(&self, shared: &Shared) {
         let published = shared.published.load();
-        self.belongs.lock().leads(is_blank(&published.known(), &shared.table));
+        self.check.lock().leads(is_blank(&published.known(), &shared.table));
     }
 
     /// Judges the greeting of another region's leader.
@@ -87,25 +87,25 @@ impl Affiliation {
             cluster: hello.cluster,
             knows_clusters: hello.version >= KNOWS_CLUSTERS,
             log: hello.log(),
-            knew: hello.lives.get(shared.identity.region).map(Lives::log),
+            knew: hello.lives.get(shared.identity.region).map(Lineage::log),
         };
         let published = shared.published.load_full();
         // Another log of the region is known only where something of it was replicated.
         let origin = published.origins.get(hello.region).filter(|origin| origin.position != Position::default());
-        let known: Option<Incarnation> = origin.and_then(|_| published.lives.get(hello.region)).map(Lives::log);
-        let judged = self.belongs.lock().greeted(hello.region, greeting, known, written(shared));
+        let known: Option<Incarnation> = origin.and_then(|_| published.lives.get(hello.region)).map(Lineage::log);
+        let judged = self.check.lock().greeted(hello.region, greeting, known, written(shared));
         self.write_down(shared).await;
         judged
     }
 
     /// Notes that everything is here that a region had when it sent its greeting.
     pub(crate) async fn levelled(&self, shared: &Shared, region: Region) {
-        self.belongs.lock().levelled(region);
+        self.check.lock().levelled(region);
         self.write_down(shared).await;
     }
 
     async fn write_down(&self, shared: &Shared) {
-        let next = self.belongs.lock().to_write(written(shared));
+        let next = self.check.lock().to_write(written(shared));
         let Some(belongs) = next else { return };
         let (reply, answer) = oneshot::channel();
         let pushed = shared.queue.push(Submission { job: Job::Append(Work::Belong(belongs)), reply }, 0);
@@ -115,7 +115,7 @@ impl Affiliation {
             }
             Err(_) => Err(WriteError::Overloaded),
         };
-        let Belonging { cluster, succeeds, healed } = belongs;
+        let Affiliation { cluster, succeeds, healed } = belongs;
         let succeeds = succeeds.map(tracing::field::display);
         match done {
             Ok(_) => tracing::info!(%cluster, succeeds, healed, "recorded the cluster that this log belongs to"),
@@ -132,6 +132,6 @@ pub(crate) fn is_blank(known: &Known, table: &Table) -> bool {
     known.catalogue.is_blank() && table.is_empty() && known.lives.belongs().is_none()
 }
 
-fn written(shared: &Shared) -> Option<Belonging> {
+fn written(shared: &Shared) -> Option<Affiliation> {
     shared.published.load().lives.belongs()
 }

@@ -20,7 +20,7 @@ pub(crate) use link::Link;
 use crate::config::Config;
 use littoral_feed::client::CallClient;
 use littoral_model::{
-    lives::RegionLives, position::Lsn, region::Region, status::RegionStatus, token::Watermark, write::WriteError,
+    lineage::RegionLineages, position::Lsn, region::Region, status::RegionStatus, token::Watermark, write::WriteError,
 };
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ impl Exchange {
         })
     }
 
-    pub(crate) fn add_to(&self, watermark: &mut Watermark, lives: &RegionLives) {
+    pub(crate) fn add_to(&self, watermark: &mut Watermark, lives: &RegionLineages) {
         for (region, link) in &self.links {
             let applied = link.applied();
             // Of a log that was put back meanwhile nothing is named that is lost there.

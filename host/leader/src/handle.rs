@@ -20,14 +20,14 @@ use littoral_leader_core::{
 use littoral_log::{Identity, ReadError as LogReadError};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
-    cluster::Belonging,
+    cluster::Affiliation,
     conflict::Conflict,
     digest::{BucketRows, Checkpoints},
-    lives::RegionLives,
+    lineage::RegionLineages,
     module::{ModuleDigest, ModuleRelease},
     ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModuleError, ModulePut, Node, RecordBlock,
-        SnapshotSource, Spread,
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModuleError, ModulePut, Node, RecordBlock, Rollout,
+        SnapshotSource,
     },
     position::{Epoch, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -301,7 +301,7 @@ impl Node for Handle {
         Some(self.shared.ledger.lock().iter().cloned().collect())
     }
 
-    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+    fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {
         Box::pin(spread::wait(&self.shared, put, wait_max))
     }
 
@@ -376,7 +376,7 @@ impl FeedLog for Handle {
             as_of: published.position,
             chain: published.chain,
             watermark: published.portable_watermark.clone(),
-            lives: RegionLives::clone(&published.lives),
+            lives: RegionLineages::clone(&published.lives),
             mixed: published.origins.is_mixed(),
             catalogue: published.catalogue.clone(),
             rows_estimate: self.shared.table.len() as u64,
@@ -432,19 +432,19 @@ impl RegionPeer for Handle {
         self.shared.watermark()
     }
 
-    fn lives(&self) -> RegionLives {
-        RegionLives::clone(&self.shared.published.load().lives)
+    fn lives(&self) -> RegionLineages {
+        RegionLineages::clone(&self.shared.published.load().lives)
     }
 
     fn configured(&self) -> Vec<Region> {
         self.shared.config.all_regions().collect()
     }
 
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         self.shared.affiliation.now(&self.shared)
     }
 
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn> {
         let published = self.shared.published.load();
         let own = (self.shared.identity.region, published.position);
         let ours = (&*published.origins, &*published.lives);

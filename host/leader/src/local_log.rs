@@ -11,7 +11,7 @@ use bytes::Bytes;
 use littoral_leader_core::{Committer, Published, Work, receipts::bytes_hash};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
-    lives::RegionLives,
+    lineage::RegionLineages,
     module::ModuleDigest,
     position::{Epoch, Lsn, Position},
     write::{WriteError, WriteReceipt},
@@ -124,7 +124,7 @@ impl fmt::Debug for AppendLock<'_> {
 
 impl AppendLock<'_> {
     /// Gives records the number `epoch` from now on. `lives` are those of the log up to its last record, applied or not.
-    pub fn lead(&mut self, epoch: Epoch, lives: RegionLives) {
+    pub fn lead(&mut self, epoch: Epoch, lives: RegionLineages) {
         self.core.lead(epoch, self.shared.log.bounds().hlc, lives);
     }
 

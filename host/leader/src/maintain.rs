@@ -9,7 +9,7 @@ use littoral_log::{
     Retention,
     snapshot::{self, Remembered},
 };
-use littoral_model::{hlc::Hlc, lives::RegionLives, origin::Origins, position::Lsn};
+use littoral_model::{hlc::Hlc, lineage::RegionLineages, origin::Origins, position::Lsn};
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -174,7 +174,7 @@ pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool
         return true;
     }
     let receipts = shared.receipts.lock().through(as_of);
-    let (origins, lives) = (Origins::clone(&published.origins), RegionLives::clone(&published.lives));
+    let (origins, lives) = (Origins::clone(&published.origins), RegionLineages::clone(&published.lives));
     // Later conflicts are found again when the log is replayed.
     let conflicts = shared.ledger.lock().iter().cloned().collect();
     let remembered = Remembered { receipts, origins, lives, conflicts };

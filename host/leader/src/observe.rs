@@ -91,7 +91,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         staleness_ms: staleness.map(ms_up),
         writable: not_writable(shared).is_none(),
         watermark: shared.watermark(),
-        lives: littoral_model::lives::RegionLives::clone(&published.lives),
+        lives: littoral_model::lineage::RegionLineages::clone(&published.lives),
         regions: shared.exchange.status(),
         views: views.collect(),
         modules: modules.collect(),

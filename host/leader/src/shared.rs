@@ -11,7 +11,7 @@
 //! Readers take none of them for what is applied: they load `published`.
 
 use crate::{
-    affiliation::Affiliation,
+    affiliation::AffiliationState,
     commit_waiters::CommitWaiters,
     config::Config,
     exchange::Exchange,
@@ -107,7 +107,7 @@ pub(crate) struct Shared {
     /// When a life of the log was last begun because a subscriber had shown that the log was restored from an older copy.
     pub(crate) begun_anew_at: Mutex<Option<Instant>>,
     /// The cluster that the log belongs to.
-    pub(crate) affiliation: Affiliation,
+    pub(crate) affiliation: AffiliationState,
     /// The other regions.
     pub(crate) exchange: Exchange,
 }

@@ -2,7 +2,7 @@
 
 use crate::shared::Shared;
 use littoral_model::{
-    ports::{ModulePut, Spread},
+    ports::{ModulePut, Rollout},
     position::Lsn,
 };
 use parking_lot::Mutex;
@@ -26,14 +26,14 @@ impl Edges {
         };
     }
 
-    fn spread(&self, lsn: Lsn) -> Spread {
+    fn spread(&self, lsn: Lsn) -> Rollout {
         let edges = self.0.lock();
-        Spread { ready: edges.values().filter(|through| **through >= lsn).count(), of: edges.len() }
+        Rollout { ready: edges.values().filter(|through| **through >= lsn).count(), of: edges.len() }
     }
 }
 
-/// See [`littoral_model::ports::Node::module_spread`].
-pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Spread {
+/// See [`littoral_model::ports::Node::rollout`].
+pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -> Rollout {
     let deadline = Instant::now() + wait_max;
     // A release that another region's leader has taken comes with its feed, under a number of this log.
     let position = put.receipt.position;
@@ -64,7 +64,7 @@ mod tests {
         assert!(edges.spread(Lsn(5)).is_whole());
         edges.serves_through(1, Some(Lsn::NONE));
         edges.serves_through(2, Some(Lsn(5)));
-        assert_eq!(edges.spread(Lsn(5)), Spread { ready: 1, of: 2 });
+        assert_eq!(edges.spread(Lsn(5)), Rollout { ready: 1, of: 2 });
         edges.serves_through(1, None);
         assert!(edges.spread(Lsn(5)).is_whole() && !edges.spread(Lsn(6)).is_whole());
     }

@@ -1,7 +1,7 @@
 //! Starts a leader, and ends it.
 
 use crate::{
-    affiliation::{self, Affiliation},
+    affiliation::{self, AffiliationState},
     apply,
     commit::CommitThread,
     commit_waiters::CommitWaiters,
@@ -19,7 +19,7 @@ use crate::{
     spread::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Head, Ledger, Owner, Published, Receipts, belonging::Belongs};
+use littoral_leader_core::{Committer, Head, Ledger, Owner, Published, Receipts, affiliation::AffiliationCheck};
 use littoral_log::{
     Identity, Log, OpenError,
     embedded::{Embedded, Options},
@@ -395,10 +395,10 @@ fn recover_state(ground: &Ground, config: &Config, log: &dyn Log, writers: Write
     Ok(recovered)
 }
 
-fn affiliation(config: &Config, identity: Identity, is_blank: bool) -> Affiliation {
+fn affiliation(config: &Config, identity: Identity, is_blank: bool) -> AffiliationState {
     let whose = (identity.region, config.catalogue_home);
-    let belongs = Belongs::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
-    Affiliation::new(belongs.blank(is_blank, config.init))
+    let belongs = AffiliationCheck::opened(identity.incarnation, whose, config.regions.iter().map(|other| other.name));
+    AffiliationState::new(belongs.blank(is_blank, config.init))
 }
 
 /// The threads of an open log.

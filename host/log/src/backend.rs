@@ -10,7 +10,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     record::ChainHash,
 };
-use littoral_protocol::members::History;
+use littoral_protocol::members::EpochHistory;
 
 pub use littoral_model::identity::Identity;
 pub use littoral_wire::batch::{Batch, Bounds};
@@ -50,7 +50,7 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     fn cut(&self, after: Lsn) -> Result<Option<Detached>, CutError>;
 
     /// Which epoch begins at which record.
-    fn history(&self) -> History;
+    fn history(&self) -> EpochHistory;
 
     /// The newest epoch that was promised here, or that a record of this log is of: whoever comes with an older one is
     /// refused. It never gets smaller.

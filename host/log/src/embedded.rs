@@ -23,7 +23,7 @@ use littoral_model::{
     record::ChainHash,
     region::Region,
 };
-use littoral_protocol::members::History;
+use littoral_protocol::members::EpochHistory;
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::VecDeque,
@@ -84,7 +84,7 @@ pub struct Embedded {
 #[derive(Debug)]
 struct State {
     bounds: Bounds,
-    history: History,
+    history: EpochHistory,
     /// Not past the tail.
     committed: Lsn,
     /// Nothing after it counts as committed: it is being cut off.
@@ -138,7 +138,7 @@ impl Log for Embedded {
         self.cut_after(after)
     }
 
-    fn history(&self) -> History {
+    fn history(&self) -> EpochHistory {
         self.state.read().history.clone()
     }
 

@@ -19,7 +19,7 @@ use littoral_model::{
     catalogue::Catalogue,
     conflict::Conflict,
     hlc::Hlc,
-    lives::RegionLives,
+    lineage::RegionLineages,
     origin::Origins,
     position::{Epoch, Incarnation, Lsn},
     record::ChainHash,
@@ -76,7 +76,7 @@ pub struct Remembered {
     /// How far other regions' records are in it.
     pub origins: Origins,
     /// The histories of the regions' logs, this one's among them; empty in snapshots of programs that knew no lives.
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     /// Conflicts between regions, oldest first.
     pub conflicts: Vec<Conflict>,
 }

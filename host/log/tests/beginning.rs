@@ -19,7 +19,7 @@ use littoral_model::{
     version::Version,
     view::ViewId,
 };
-use littoral_protocol::members::History;
+use littoral_protocol::members::EpochHistory;
 use std::sync::Arc;
 use support::{
     all, block, content,
@@ -129,7 +129,7 @@ fn a_log_begins_anew_after_a_snapshot_and_what_it_held_is_detached() {
             let bounds = log.bounds();
             assert_eq!((bounds.oldest, bounds.tail, bounds.chain), (Lsn(41), Lsn(40), ChainHash(99)));
             assert_eq!((bounds.epoch, bounds.hlc, log.identity().incarnation), (Epoch(5), head.hlc, incarnation));
-            assert_eq!((log.history(), log.committed()), (History::after(Epoch(5), Lsn(40)), Lsn(40)));
+            assert_eq!((log.history(), log.committed()), (EpochHistory::after(Epoch(5), Lsn(40)), Lsn(40)));
             assert_eq!((log.promised(), log.chain_at(Lsn(40)).unwrap()), (Epoch(5), Some(ChainHash(99))));
             assert!(all(&log).is_empty());
             assert!(matches!(log.cut(Lsn(39)), Err(CutError::Trimmed { .. })));
@@ -233,7 +233,7 @@ fn an_empty_log_becomes_that_of_the_members_it_joins() {
     begin_as(&memory.reopened(), region(), LEADERS).unwrap();
     begin_as(&memory.reopened(), region(), LEADERS).unwrap();
     let log = open(&memory);
-    assert_eq!((log.identity().incarnation, log.history()), (LEADERS, History::default()));
+    assert_eq!((log.identity().incarnation, log.history()), (LEADERS, EpochHistory::default()));
     log.append_block(&block(&log.bounds(), &[(1, 3)], 10)).unwrap();
     // One that gave up all that it had is empty too.
     log.cut(Lsn::NONE).unwrap();

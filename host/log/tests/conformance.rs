@@ -13,7 +13,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     record::ChainHash,
 };
-use littoral_protocol::members::History;
+use littoral_protocol::members::EpochHistory;
 use std::sync::Arc;
 use support::{all, append, batch, block, content, options, record};
 
@@ -181,8 +181,8 @@ fn trimming_keeps_what_it_must_and_says_what_is_gone(open: Open<'_>) {
 
 fn its_history_says_which_epoch_begins_where(open: Open<'_>) {
     let log = open();
-    assert_eq!(log.history(), History::default());
-    let mut wanted = History::default();
+    assert_eq!(log.history(), EpochHistory::default());
+    let mut wanted = EpochHistory::default();
     for (epoch, count) in [(1, 3), (4, 200), (5, 1), (7, 200), (9, 2)] {
         for _ in 0..count {
             log.append_block(&block(&log.bounds(), &[(epoch, 1)], 800)).unwrap();

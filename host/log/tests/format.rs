@@ -13,7 +13,7 @@ use littoral_model::{
     position::{Epoch, Incarnation, Lsn},
     record::Payload,
 };
-use littoral_protocol::members::History;
+use littoral_protocol::members::EpochHistory;
 use std::{path::Path, sync::Arc};
 
 /// The fixture of format 1, without the files that are named.
@@ -62,7 +62,7 @@ fn format_1_has_a_history_and_is_cut() {
         let storage: Arc<dyn Storage> = Arc::new(Disk::at(directory.path()).unwrap());
         storage.remove("snapshot-00000000000000000018.snap").unwrap();
         let log = support::open(&storage);
-        let mut history = History::after(Epoch(u64::from(base > 0)), Lsn(base));
+        let mut history = EpochHistory::after(Epoch(u64::from(base > 0)), Lsn(base));
         (base + 1..=18).for_each(|lsn| history.push(Epoch(1), Lsn(lsn)).unwrap());
         assert_eq!(log.history(), history);
         for after in [15, 12, base] {

@@ -17,8 +17,8 @@ use littoral_model::{
     record::Payload,
 };
 use littoral_protocol::members::{
+    acceptor::Start,
     ask::{Ask, Reply, Way},
-    follower::Start,
 };
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};

@@ -9,15 +9,15 @@ use crate::{
 use littoral_leader::{LocalLog, Role, Seat};
 use littoral_log::{Identity, ReadError};
 use littoral_model::{
-    lives::RegionLives,
+    lineage::RegionLineages,
     ports::RecordBlock,
     position::{Epoch, Lsn},
     write::WriteError,
 };
 use littoral_protocol::members::{
-    Mark, Promotion,
+    Promotion, RecordId,
+    acceptor::{StaleEpoch, Start},
     ask::{self, Ask, Rejection, Reply},
-    follower::{Refused, Start},
     promotion::Step,
 };
 use littoral_wire::records;
@@ -47,7 +47,7 @@ enum NotBegun {
         committed.lsn,
         committed.epoch
     )]
-    Lacking { committed: Mark, has: Lsn, missing: String },
+    Lacking { committed: RecordId, has: Lsn, missing: String },
     #[error("the further records of '{0}' cannot be fetched: {1}")]
     Fetch(String, String),
     #[error("'{0}' has more records, and its log starts after this one's end: that member should lead")]
@@ -163,7 +163,7 @@ async fn gather(
             let (member, answer) = answer?;
             let log = match answer {
                 Ok(log) => log,
-                Err(promised) if promotion.refused(Refused { asked: epoch, promised }) => {
+                Err(promised) if promotion.refused(StaleEpoch { asked: epoch, promised }) => {
                     return Err(NotBegun::Newer(promised));
                 }
                 Err(_) => continue,
@@ -229,9 +229,9 @@ async fn fetch(
 }
 
 /// Returns the lives of the log up to its last record, which may not be applied yet.
-fn lives_of_the_log(local: &LocalLog) -> Result<RegionLives, ReadError> {
+fn lives_of_the_log(local: &LocalLog) -> Result<RegionLineages, ReadError> {
     let published = local.published();
-    let mut lives = RegionLives::clone(&published.lives);
+    let mut lives = RegionLineages::clone(&published.lives);
     let Identity { region, incarnation } = local.identity();
     let (mut next, tail) = (published.position.lsn.next(), local.log().bounds().tail);
     while next <= tail {

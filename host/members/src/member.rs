@@ -14,14 +14,14 @@ use littoral_lease as lease;
 use littoral_log::snapshot;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
-    cluster::Belonging,
+    cluster::Affiliation,
     conflict::Conflict,
     digest::{BucketRows, Checkpoints},
-    lives::RegionLives,
+    lineage::RegionLineages,
     module::ModuleDigest,
     ports::{
-        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModulePut, ModuleRuntime, Node, RecordBlock,
-        SnapshotSource, Spread, Tails,
+        BoxFuture, FeatureReader, FeatureWriter, FeedReadError, ModulePut, ModuleRuntime, Node, RecordBlock, Rollout,
+        SnapshotSource, Tails,
     },
     position::{Epoch, Incarnation, Lsn, Position},
     read::{ReadAnswer, ReadError, ReadRequest, RowPage, ViewRead},
@@ -321,8 +321,8 @@ impl Node for Member {
         self.now().page(view, after, limit)
     }
 
-    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
-        Box::pin(async move { self.now().module_spread(put, wait_max).await })
+    fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {
+        Box::pin(async move { self.now().rollout(put, wait_max).await })
     }
 
     fn conflicts(&self) -> Option<Vec<Conflict>> {
@@ -402,7 +402,7 @@ impl RegionPeer for Member {
         self.now().watermark()
     }
 
-    fn lives(&self) -> RegionLives {
+    fn lives(&self) -> RegionLineages {
         self.now().lives()
     }
 
@@ -410,11 +410,11 @@ impl RegionPeer for Member {
         self.now().configured()
     }
 
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         self.now().belongs()
     }
 
-    fn resume_point(&self, theirs: &Watermark, lives: &RegionLives) -> Option<Lsn> {
+    fn resume_point(&self, theirs: &Watermark, lives: &RegionLineages) -> Option<Lsn> {
         self.now().resume_point(theirs, lives)
     }
 

@@ -16,7 +16,7 @@ use littoral_leader::{CommitWaiters, LeaderPeer, Role, Seat};
 use littoral_lease as lease;
 use littoral_log::Log;
 use littoral_model::position::{Epoch, Lsn};
-use littoral_protocol::members::{Follower, Mark};
+use littoral_protocol::members::{Acceptor, RecordId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -52,7 +52,7 @@ pub(crate) struct Identity {
 
 #[derive(Debug)]
 struct State {
-    follower: Follower,
+    acceptor: Acceptor,
     leading: Option<Leadership>,
     sessions: u64,
 }
@@ -62,8 +62,8 @@ impl Membership {
     pub(crate) fn new(identity: Identity, fresh: littoral_leader::FreshLog) -> Self {
         let Identity { me, seats, lease, timing } = identity;
         let littoral_leader::FreshLog { log, applied, commits } = fresh;
-        let mut follower = Follower::restored(log.promised(), log.history());
-        follower.know_committed(applied);
+        let mut acceptor = Acceptor::restored(log.promised(), log.history());
+        acceptor.know_committed(applied);
         let (incarnation, epoch) = (log.identity().incarnation, log.history().epoch_at(applied).unwrap_or(Epoch(0)));
         lease.know_committed(lease::Committed { incarnation, epoch, lsn: applied });
         Self {
@@ -74,7 +74,7 @@ impl Membership {
             log,
             commits,
             writing: Mutex::default(),
-            state: Mutex::new(State { follower, leading: None, sessions: 0 }),
+            state: Mutex::new(State { acceptor, leading: None, sessions: 0 }),
             role: watch::Sender::new(Role::Following(None)),
             durable: watch::Sender::new(Lsn::NONE),
             freshness: Mutex::new(Freshness::as_of(applied)),
@@ -99,17 +99,17 @@ impl Membership {
     }
 
     /// Describes a committed record of this log for the lease's claims.
-    fn at(&self, Mark { epoch, lsn }: Mark) -> lease::Committed {
+    fn at(&self, RecordId { epoch, lsn }: RecordId) -> lease::Committed {
         lease::Committed { incarnation: self.log.identity().incarnation, epoch, lsn }
     }
 
     /// Returns the last record that the newest claim to the lease names as committed in this log. The next leader must have it.
-    pub(crate) fn claimed(&self) -> Mark {
+    pub(crate) fn claimed(&self) -> RecordId {
         let standing = self.lease.standing();
         let claimed = standing.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();
         // A log that was begun apart, or is lost everywhere, has no such record.
         let same = claimed.incarnation == self.log.identity().incarnation;
-        if same { Mark { epoch: claimed.epoch, lsn: claimed.lsn } } else { Mark::default() }
+        if same { RecordId { epoch: claimed.epoch, lsn: claimed.lsn } } else { RecordId::default() }
     }
 
     /// Returns whether this member leads and no other can have led until now.
@@ -141,25 +141,25 @@ impl State {
     /// Returns the last record that is known to be committed.
     fn committed(&self) -> Lsn {
         let led = self.leading.as_ref().map_or(Lsn::NONE, |leading| leading.committed());
-        led.max(self.follower.committed())
+        led.max(self.acceptor.committed())
     }
 
     /// Returns the epoch and number of the last committed record.
-    fn mark(&self, committed: Lsn) -> Mark {
+    fn mark(&self, committed: Lsn) -> RecordId {
         let led = self.leading.as_ref().filter(|leading| leading.committed() == committed);
         let epoch = match led {
             // A leadership commits nothing before the record that begins it.
             Some(leading) => leading.epoch(),
-            None => self.follower.history().epoch_at(committed).unwrap_or(Epoch(0)),
+            None => self.acceptor.history().epoch_at(committed).unwrap_or(Epoch(0)),
         };
-        Mark { epoch, lsn: committed }
+        RecordId { epoch, lsn: committed }
     }
 
     /// Restores what is known of the log from its disk.
     fn resync(&mut self, log: &dyn Log) {
         let committed = self.committed();
-        let promised = self.follower.promised().max(log.promised());
-        self.follower = Follower::restored(promised, log.history());
-        self.follower.know_committed(committed);
+        let promised = self.acceptor.promised().max(log.promised());
+        self.acceptor = Acceptor::restored(promised, log.history());
+        self.acceptor.know_committed(committed);
     }
 }

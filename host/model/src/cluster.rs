@@ -19,7 +19,7 @@ impl fmt::Display for ClusterId {
 
 /// The cluster that a log belongs to, and its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Belonging {
+pub struct Affiliation {
     /// The cluster.
     pub cluster: ClusterId,
     /// The log that this one replaces, by the ID under which other regions knew it.
@@ -29,7 +29,7 @@ pub struct Belonging {
     pub healed: bool,
 }
 
-impl Belonging {
+impl Affiliation {
     /// Returns the affiliation of the log that founds a cluster, whose ID is the log's.
     /// Only two kinds of log found one: that of the catalogue's home, and one that knows no other
     /// regions.

@@ -22,7 +22,7 @@ pub mod freshness;
 pub mod hlc;
 pub mod identity;
 pub mod instant;
-pub mod lives;
+pub mod lineage;
 pub mod merge;
 pub mod module;
 pub mod module_outputs;

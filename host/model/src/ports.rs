@@ -8,7 +8,7 @@ use crate::{
     conflict::Conflict,
     digest::Verification,
     freshness::ReadDemand,
-    lives::RegionLives,
+    lineage::RegionLineages,
     module::{ModuleDigest, ModuleManifest},
     module_outputs::ModuleOutputs,
     position::{Incarnation, Lsn, Position},
@@ -89,14 +89,14 @@ pub struct ModulePut {
 
 /// How many direct subscribers of a node can call a module release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spread {
+pub struct Rollout {
     /// The number of connected subscribers that can call it.
     pub ready: usize,
     /// The number of connected subscribers.
     pub of: usize,
 }
 
-impl Spread {
+impl Rollout {
     /// Returns whether all connected subscribers can call it.
     #[must_use]
     pub const fn is_whole(self) -> bool {
@@ -247,9 +247,9 @@ pub trait Node: FeatureReader + FeatureWriter {
 
     /// Waits until a new release can be called at every edge that follows this node, or on this
     /// node itself if it is an edge, for at most `wait_max`. By default nothing follows the node.
-    fn module_spread<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Spread> {
+    fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {
         let _ = (put, wait_max);
-        Box::pin(std::future::ready(Spread::default()))
+        Box::pin(std::future::ready(Rollout::default()))
     }
 
     /// Returns the store of detached tails. `None` at a node that has none: a leader without other
@@ -349,7 +349,7 @@ pub struct SnapshotSource {
     /// Like `as_of`, for every region.
     pub watermark: Watermark,
     /// The lineages of the regions' logs.
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     /// Whether there are rows that the watermark does not cover, because they arrived through a
     /// third region. A replica with such rows cannot continue in another region's log without a
     /// snapshot.

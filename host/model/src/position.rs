@@ -58,7 +58,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Identifies one life of a log ([`crate::lives`]). Every opening of a log, and every start of a
+/// Identifies one life of a log ([`crate::lineage`]). Every opening of a log, and every start of a
 /// member's leadership, begins another life, so LSNs of two copies of a log are never confused.
 /// The ID of the first life is also the log's name, which never changes. Drawn at random; written
 /// as 16 hexadecimal digits, also in JSON, because many JSON readers round large numbers.

@@ -2,10 +2,10 @@
 
 use crate::{
     catalogue::CatalogueChange,
-    cluster::Belonging,
+    cluster::Affiliation,
     event_time::EventTime,
     hlc::Hlc,
-    lives::Start,
+    lineage::Start,
     origin::Seen,
     position::{Epoch, Incarnation, Lsn},
     region::Region,
@@ -89,17 +89,17 @@ pub enum Payload<'a> {
     },
     /// The origin's log begins another life at its record `origin_lsn`: it was opened, or a member
     /// began to lead it. Changes no row. Earlier records count as committed only together with
-    /// this one. See [`crate::lives`].
+    /// this one. See [`crate::lineage`].
     Begin {
         /// The life.
         life: Incarnation,
-        /// See [`crate::lives::Start::after`].
+        /// See [`crate::lineage::Start::after`].
         after: Incarnation,
-        /// See [`crate::lives::Start::shared`].
+        /// See [`crate::lineage::Start::shared`].
         shared: Lsn,
     },
     /// The affiliation of the log, from here on. Changes no row, and concerns only this log.
-    Belongs(Belonging),
+    Belongs(Affiliation),
 }
 
 /// One record of a region's log. Its postcard bytes are stored on disk and sent over the wire.
@@ -202,7 +202,7 @@ impl Record<'_> {
                 hash.update(&after.0.to_le_bytes());
                 hash.update(&shared.0.to_le_bytes());
             }
-            Payload::Belongs(Belonging { cluster, succeeds, healed }) => {
+            Payload::Belongs(Affiliation { cluster, succeeds, healed }) => {
                 hash.update(&[9]);
                 hash.update(&cluster.0.to_le_bytes());
                 hash.update(&[u8::from(succeeds.is_some()), u8::from(*healed)]);

@@ -3,7 +3,7 @@
 
 use crate::{
     freshness::Degraded,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
     token::Watermark,
@@ -56,7 +56,7 @@ pub struct NodeStatus {
     /// The lineages of the regions' logs. They determine which positions of earlier lives the
     /// watermark includes.
     #[serde(default)]
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     /// The other regions, as seen by a leader.
     pub regions: Vec<RegionStatus>,
     /// The state of each view.
@@ -78,7 +78,7 @@ impl NodeStatus {
     #[must_use]
     pub fn log(&self) -> Incarnation {
         let life = self.position.incarnation;
-        self.lives.with_life(life).map_or(life, Lives::log)
+        self.lives.with_life(life).map_or(life, Lineage::log)
     }
 }
 

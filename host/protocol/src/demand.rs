@@ -5,7 +5,7 @@
 
 use littoral_model::{
     freshness::{Consistency, ReadDemand},
-    lives::RegionLives,
+    lineage::RegionLineages,
     mutation::{Mutation, active},
     position::Position,
     read::ReadError,
@@ -20,7 +20,7 @@ pub struct Standing<'a> {
     /// The position of every region's log that is applied.
     pub watermark: &'a Watermark,
     /// The histories by which positions of one region are compared.
-    pub lives: &'a RegionLives,
+    pub lives: &'a RegionLineages,
     /// Upper bound of how far the rows are behind the leader; `None` if it has received nothing from a leader yet.
     pub staleness: Option<Duration>,
     /// Whether this node is the leader of its region, and no other node can be.
@@ -143,7 +143,7 @@ fn parts(token: &Watermark) -> impl Iterator<Item = Watermark> {
 }
 
 /// Returns whether a region's demanded position lies past the fork of its log.
-fn is_lost(part: &Watermark, lives: &RegionLives) -> bool {
+fn is_lost(part: &Watermark, lives: &RegionLineages) -> bool {
     part.iter().any(|(region, incarnation, lsn)| lives.has_lost(region, Position { incarnation, lsn }))
 }
 
@@ -151,7 +151,7 @@ fn is_lost(part: &Watermark, lives: &RegionLives) -> bool {
 mod tests {
     use super::*;
     use littoral_model::{
-        lives::Start,
+        lineage::Start,
         position::{Incarnation, Lsn},
     };
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn check(demand: ReadDemand, staleness: Option<u64>, leads: bool) -> Option<Unmet> {
-        let mut lives = RegionLives::default();
+        let mut lives = RegionLineages::default();
         lives.entry(region("eu"), LIFE);
         let watermark = at("eu", 5);
         let staleness = staleness.map(Duration::from_millis);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_token_past_a_fork_is_lost_and_not_awaited() {
-        let mut lives = RegionLives::default();
+        let mut lives = RegionLineages::default();
         let start = Start { life: Incarnation(2), first: Lsn(4), after: LIFE, shared: Lsn(3) };
         lives.entry(region("eu"), LIFE).begin(start);
         let watermark = Watermark::at(region("eu"), Incarnation(2), Lsn(9));

@@ -7,7 +7,7 @@ use littoral_model::{
     cluster::ClusterId,
     digest::Checkpoint,
     hlc::Hlc,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
     region::Region,
@@ -69,7 +69,7 @@ pub struct SubscriberHello {
     /// The last life that it rejected because it had seen a later one.
     pub ended: Option<Incarnation>,
     /// The lineages of the regions' logs as it knows them, including that of the log of `resume`.
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     /// Its cluster; `None` if it has none yet.
     pub cluster: Option<ClusterId>,
 }
@@ -123,7 +123,7 @@ pub struct PublisherHello {
     /// The maximum interval between heartbeats, in milliseconds.
     pub heartbeat_ms: u32,
     /// The lineages of the regions' logs, including this one's.
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     /// The common record, if the subscriber's log and this one are copies of one log that
     /// continued separately. A snapshot follows. What the subscriber holds past the common record
     /// is lost here.
@@ -141,7 +141,7 @@ impl PublisherHello {
     /// Returns the name of the publisher's log.
     #[must_use]
     pub fn log(&self) -> Incarnation {
-        self.lives.get(self.region).map_or(self.head.incarnation, Lives::log)
+        self.lives.get(self.region).map_or(self.head.incarnation, Lineage::log)
     }
 }
 
@@ -180,7 +180,7 @@ pub enum Downstream {
         /// Like `as_of`, for every region.
         watermark: Watermark,
         /// The lineages of the regions' logs.
-        lives: RegionLives,
+        lives: RegionLineages,
         /// Whether there are rows that the watermark does not cover, because they arrived through
         /// a third region. A replica with such rows cannot continue in another region's log
         /// without a snapshot.

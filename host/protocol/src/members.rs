@@ -5,8 +5,8 @@
 //! make durable before it continues. `host/decisions/0008-followers-and-promotion.md` states the
 //! rules and why they suffice.
 
+pub mod acceptor;
 pub mod ask;
-pub mod follower;
 pub mod history;
 pub mod leading;
 pub mod promotion;
@@ -14,8 +14,8 @@ pub mod promotion;
 #[cfg(test)]
 mod simulation;
 
-pub use follower::Follower;
-pub use history::{History, Mark};
+pub use acceptor::Acceptor;
+pub use history::{EpochHistory, RecordId};
 pub use leading::Leading;
 pub use promotion::Promotion;
 

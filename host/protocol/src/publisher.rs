@@ -3,8 +3,8 @@
 
 use crate::frame::{Mode, PublisherHello, Resume, SubscriberHello, Upstream, VERSION_MAX, Views};
 use littoral_model::{
-    cluster::Belonging,
-    lives::{Lives, RegionLives},
+    cluster::Affiliation,
+    lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
@@ -24,9 +24,9 @@ pub struct Publisher {
     /// The positions up to which every region's records are in its log.
     pub watermark: Watermark,
     /// The lineages of the regions' logs, including its own.
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     /// The affiliation of its log; `None` if unknown.
-    pub belongs: Option<Belonging>,
+    pub belongs: Option<Affiliation>,
     /// The maximum interval between its heartbeats, in milliseconds.
     pub heartbeat_ms: u32,
     /// A number that changes whenever the served data is replaced as a whole, as when a relay
@@ -112,8 +112,8 @@ pub struct Session {
 impl Publisher {
     /// Returns the lineage of its log.
     #[must_use]
-    pub fn own_lives(&self) -> Lives {
-        self.lives.get(self.region).cloned().unwrap_or_else(|| Lives::of(self.head.incarnation))
+    pub fn own_lives(&self) -> Lineage {
+        self.lives.get(self.region).cloned().unwrap_or_else(|| Lineage::of(self.head.incarnation))
     }
 
     /// Returns whether the subscriber's position is in this log, or in a copy of it that continued
@@ -138,14 +138,14 @@ impl Publisher {
         if ours.has(position, self.head.lsn) && !lost_life {
             return None;
         }
-        ours.common(self.head.lsn, &theirs.unwrap_or_else(|| Lives::of(position.incarnation)), position.lsn)
+        ours.common(self.head.lsn, &theirs.unwrap_or_else(|| Lineage::of(position.incarnation)), position.lsn)
     }
 
     /// Answers a hello. `chain_at` returns the hash of a record that the log still holds and from
     /// which it can continue, so that a subscriber with other records is detected.
     ///
     /// A tail is sent in three cases. The subscriber's position belongs to this log
-    /// ([`Lives::has`]) and the record there is the same. Or the subscriber comes from another
+    /// ([`Lineage::has`]) and the record there is the same. Or the subscriber comes from another
     /// region's log and lacks nothing before `rehomed`. Or it is another region's leader whose
     /// copy of this log continued separately; the tail then starts after the common record.
     /// Everything else needs a snapshot.
@@ -331,7 +331,7 @@ impl Session {
 mod tests {
     use super::*;
 
-    use littoral_model::lives::Start;
+    use littoral_model::lineage::Start;
 
     fn at(incarnation: u64, lsn: u64) -> Position {
         Position { incarnation: Incarnation(incarnation), lsn: Lsn(lsn) }
@@ -344,7 +344,7 @@ mod tests {
             epoch: Epoch(2),
             head: at(7, 100),
             watermark: Watermark::default(),
-            lives: RegionLives::default(),
+            lives: RegionLineages::default(),
             belongs: None,
             heartbeat_ms: 100,
             generation: 3,
@@ -362,7 +362,7 @@ mod tests {
             holds: None,
             ended: None,
             watermark: Watermark::default(),
-            lives: RegionLives::default(),
+            lives: RegionLineages::default(),
             cluster: None,
         }
     }
@@ -385,8 +385,8 @@ mod tests {
     }
 
     /// Life 7 until the record before `first`, then life `second`.
-    fn lives(second: u64, first: u64) -> RegionLives {
-        let mut lives = RegionLives::default();
+    fn lives(second: u64, first: u64) -> RegionLineages {
+        let mut lives = RegionLineages::default();
         let (life, after) = (Incarnation(second), Incarnation(7));
         let start = Start { life, first: Lsn(first), after, shared: Lsn(first - 1) };
         lives.entry(publisher().region, Incarnation(7)).begin(start);
@@ -395,11 +395,11 @@ mod tests {
 
     #[test]
     fn a_subscriber_with_records_that_the_log_lacks_reveals_a_rollback() {
-        let greet = |position, chain, lives: RegionLives| {
+        let greet = |position, chain, lives: RegionLineages| {
             let hello = SubscriberHello { lives, ..hello(Some(Resume { position, chain: ChainHash(chain) })) };
             publisher().greet(&hello, |lsn| (lsn.0 <= 100).then_some(ChainHash(u128::from(lsn.0))), None)
         };
-        let none = RegionLives::default();
+        let none = RegionLineages::default();
         for (position, chain, lives) in
             [(at(7, 101), 101, &none), (at(7, 60), 61, &none), (at(9, 80), 80, &lives(9, 80))]
         {
@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn a_subscriber_past_a_fork_receives_the_common_record() {
         let publisher = Publisher { head: at(9, 100), lives: lives(9, 80), ..publisher() };
-        let greet = |views, position, theirs: &RegionLives| {
+        let greet = |views, position, theirs: &RegionLineages| {
             let resume = Some(Resume { position, chain: ChainHash(1_000) });
             let hello = SubscriberHello { views, lives: theirs.clone(), ..hello(resume) };
             let (answer, session) = publisher.greet(&hello, |lsn| Some(ChainHash(u128::from(lsn.0))), None).unwrap();
@@ -419,7 +419,7 @@ mod tests {
         };
         let for_region = || Views::ForRegion("west".parse().unwrap());
         let fork = Some((at(7, 79), 79));
-        let unknown = RegionLives::default();
+        let unknown = RegionLineages::default();
         assert_eq!(greet(for_region(), at(7, 90), &unknown), (Mode::Tail, fork, Lsn(79)));
         assert_eq!(greet(Views::All, at(7, 90), &unknown), (Mode::Snapshot, fork, Lsn::NONE));
         assert_eq!(
@@ -452,7 +452,7 @@ mod tests {
             holds: None,
             ended: None,
             watermark: Watermark::default(),
-            lives: RegionLives::default(),
+            lives: RegionLineages::default(),
             cluster: None,
         };
         assert!(matches!(publisher().greet(&hello, |_| None, None), Err(Refusal::Version { .. })));

@@ -18,7 +18,7 @@ use littoral_model::{
     catalogue::Catalogue,
     digest::Checkpoint,
     hlc::Hlc,
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
@@ -40,7 +40,7 @@ pub enum Action {
         /// Like `as_of`, for every region.
         watermark: Watermark,
         /// The lineages of the regions' logs.
-        lives: RegionLives,
+        lives: RegionLineages,
         /// Whether there will be rows that the watermark does not cover.
         mixed: bool,
         /// Its catalogue.
@@ -135,9 +135,9 @@ pub struct Subscriber {
     /// The log whose rows are held, if the subscriber must not lose them to another log.
     held: Option<HeldLog>,
     /// The lineages of the regions' logs as known before the stream.
-    known_lives: RegionLives,
+    known_lives: RegionLineages,
     /// The lineage of the followed log, as its publisher states it.
-    lives: Lives,
+    lives: Lineage,
     /// The newest epochs seen before the stream.
     known: Epochs,
     /// The newest epoch of the followed log.
@@ -161,8 +161,8 @@ impl Subscriber {
             holds: None,
             watermark: Watermark::default(),
             held: None,
-            known_lives: RegionLives::default(),
-            lives: Lives::of(Incarnation::default()),
+            known_lives: RegionLineages::default(),
+            lives: Lineage::of(Incarnation::default()),
             known: known.into(),
             epoch: Epoch(0),
             records_epoch: Epoch(0),
@@ -179,7 +179,7 @@ impl Subscriber {
 
     /// Sets the known lineages of the regions' logs.
     #[must_use]
-    pub fn with_lives(self, known_lives: RegionLives) -> Self {
+    pub fn with_lives(self, known_lives: RegionLineages) -> Self {
         Self { known_lives, ..self }
     }
 
@@ -198,7 +198,7 @@ impl Subscriber {
 
     /// Returns the lineage of the followed log.
     #[must_use]
-    pub fn lives(&self) -> &Lives {
+    pub fn lives(&self) -> &Lineage {
         &self.lives
     }
 
@@ -355,7 +355,7 @@ impl Subscriber {
         {
             return Err(Violation::PastLife { life: theirs.current() });
         }
-        let lives = theirs.cloned().unwrap_or_else(|| Lives::of(hello.head.incarnation));
+        let lives = theirs.cloned().unwrap_or_else(|| Lineage::of(hello.head.incarnation));
         let known = self.known.newest(hello.head.incarnation).unwrap_or_default();
         if hello.epoch < known && !active(Mutation::FollowOldEpoch) {
             return Err(Violation::StaleEpoch { theirs: hello.epoch, known });

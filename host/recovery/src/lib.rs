@@ -13,7 +13,7 @@ use littoral_log::{
 use littoral_model::{
     hlc::Hlc,
     identity::Identity,
-    lives::RegionLives,
+    lineage::RegionLineages,
     mutation::{Mutation, active},
     origin::Origins,
     position::{Epoch, Lsn},
@@ -238,7 +238,7 @@ fn load(
     let table = Arc::new(Table::new(config));
     table.reserve(rows_estimate.min(RESERVE_MAX) as usize);
     let merges: std::collections::HashMap<_, _> = catalogue.views().map(|view| (view.id, view.merge)).collect();
-    let (mut origins, mut lives) = (Origins::default(), RegionLives::default());
+    let (mut origins, mut lives) = (Origins::default(), RegionLineages::default());
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
     // Parts are applied in any order: of two rows of one key the newer one is kept.
@@ -255,7 +255,7 @@ fn load(
                 Ok(Some(Part::Rows(part))) => return Some(part),
                 Ok(Some(Part::Section(section))) => match section {
                     Section::Origins(all) => origins = all,
-                    Section::Lives(all) => lives = all,
+                    Section::Lineage(all) => lives = all,
                     Section::Conflicts(all) => {
                         for conflict in all {
                             ledger.add(conflict);

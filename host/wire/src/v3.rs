@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use littoral_model::{
     catalogue::Catalogue,
-    lives::RegionLives,
+    lineage::RegionLineages,
     position::{Epoch, Position},
     record::ChainHash,
     region::Region,
@@ -79,7 +79,7 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
         HELLO => {
             let Publisher { version, region, epoch, head, mode, rehomed, watermark, heartbeat_ms } =
                 decode(rest, DOWNSTREAM)?;
-            let (lives, forked, cluster, succeeds) = (RegionLives::default(), None, None, None);
+            let (lives, forked, cluster, succeeds) = (RegionLineages::default(), None, None, None);
             Downstream::Hello(PublisherHello {
                 version,
                 region,
@@ -98,7 +98,7 @@ pub fn downstream(payload: &Bytes) -> Result<Downstream, Error> {
         }
         SNAPSHOT_BEGIN => {
             let Begin { as_of, chain, watermark, mixed, catalogue, rows_estimate } = decode(rest, DOWNSTREAM)?;
-            let lives = RegionLives::default();
+            let lives = RegionLineages::default();
             Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
         }
         _ => return feed::downstream(payload),

@@ -12,7 +12,7 @@ use littoral_model::{
     event_time::EventTime,
     freshness::Consistency,
     hlc::Hlc,
-    lives::{RegionLives, Start},
+    lineage::{RegionLineages, Start},
     merge::MergePolicy,
     module::ModuleDigest,
     origin::Seen,
@@ -31,7 +31,7 @@ use littoral_protocol::{
     call::{Answer, BucketRead, Call, QuorumRead, Reply, Request, RowsRead},
     frame::*,
     members::{
-        History,
+        EpochHistory,
         ask::{self, Ask, Log, Rejection, Way},
     },
 };
@@ -76,8 +76,8 @@ fn view() -> FeatureView {
     }
 }
 
-fn lives() -> RegionLives {
-    let mut lives = RegionLives::default();
+fn lives() -> RegionLineages {
+    let mut lives = RegionLineages::default();
     let ours = lives.entry(version().region, Incarnation(0x0102_0304));
     ours.begin(Start { life: Incarnation(12), first: Lsn(300), after: Incarnation(11), shared: Lsn(299) });
     lives
@@ -179,7 +179,7 @@ fn downstreams() -> Vec<Downstream> {
 }
 
 fn member_log() -> Log {
-    let mut history = History::after(Epoch(1), Lsn(298));
+    let mut history = EpochHistory::after(Epoch(1), Lsn(298));
     history.push(Epoch(1), Lsn(299)).unwrap();
     history.push(Epoch(4), Lsn(300)).unwrap();
     Log { incarnation: Incarnation(0x0102_0304), promised: Epoch(5), history }
@@ -405,7 +405,7 @@ fn messages_of_a_version_3_publisher_can_be_decoded_and_its_hello_is_unchanged()
         let without = match ours {
             Downstream::Hello(hello) => Downstream::Hello(PublisherHello {
                 version: 2,
-                lives: RegionLives::default(),
+                lives: RegionLineages::default(),
                 forked: None,
                 cluster: None,
                 succeeds: None,
@@ -413,7 +413,7 @@ fn messages_of_a_version_3_publisher_can_be_decoded_and_its_hello_is_unchanged()
                 ..hello
             }),
             Downstream::SnapshotBegin { as_of, chain, watermark, mixed, catalogue, rows_estimate, .. } => {
-                let lives = RegionLives::default();
+                let lives = RegionLineages::default();
                 Downstream::SnapshotBegin { as_of, chain, watermark, lives, mixed, catalogue, rows_estimate }
             }
             Downstream::Records { bytes, .. } => {

@@ -89,7 +89,7 @@ fn hello() -> Bytes {
         holds: None,
         ended: None,
         watermark: Default::default(),
-        lives: littoral_model::lives::RegionLives::default(),
+        lives: littoral_model::lineage::RegionLineages::default(),
         cluster: None,
     }))
 }

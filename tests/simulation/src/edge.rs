@@ -11,7 +11,7 @@ use littoral_edge_core::{
 };
 use littoral_model::{
     digest::{BucketRows, Checkpoints},
-    lives::Lives,
+    lineage::Lineage,
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
@@ -154,7 +154,7 @@ impl Edge {
     pub fn take(&mut self, message: Downstream) -> Result<Took, Ends> {
         let took = match self.follower.receive(message).map_err(Ends::Violation)? {
             Effect::Greeted(hello) => {
-                let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lives::current);
+                let life = hello.lives.get(hello.region).map_or(hello.head.incarnation, Lineage::current);
                 return Ok(Took::Greeted(life, hello.epoch));
             }
             Effect::SnapshotBegun | Effect::RowsAdded(_) | Effect::Nothing => Took::Nothing,

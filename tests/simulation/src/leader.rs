@@ -17,7 +17,7 @@ use littoral_log::{
 };
 use littoral_model::{
     catalogue::CatalogueChange,
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
     entity_key,
     event_time::EventTime,
@@ -65,7 +65,7 @@ pub struct Leader {
     /// How far its wall clock is off, in milliseconds.
     pub wall: i64,
     /// Where its log belongs.
-    pub belongs: Belonging,
+    pub belongs: Affiliation,
     /// Whether another has taken its place: it takes no writes, and cannot tell how far it is behind.
     pub deposed: bool,
     limits: Limits,
@@ -188,7 +188,7 @@ impl Leader {
             published,
             checkpoints: Checkpoints::default(),
             wall: 0,
-            belongs: Belonging::founder(identity.incarnation),
+            belongs: Affiliation::founder(identity.incarnation),
             deposed: false,
             limits,
             committer,

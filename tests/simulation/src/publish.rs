@@ -6,10 +6,10 @@ use littoral_edge_core::relay;
 use littoral_leader_core::homing;
 use littoral_log::Log as _;
 use littoral_model::{
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::Checkpoints,
     hlc::Hlc,
-    lives::RegionLives,
+    lineage::RegionLineages,
     ports::{FeedReadError, RecordBlock, SnapshotSource},
     position::{Epoch, Lsn, Position},
     record::ChainHash,
@@ -52,12 +52,12 @@ pub(crate) trait Source {
         None
     }
     /// See `RegionPeer::lives`.
-    fn lives(&self) -> RegionLives;
+    fn lives(&self) -> RegionLineages;
     fn told(&self) -> Watermark {
         Watermark::default()
     }
     /// See `RegionPeer::belongs`.
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         self.lives().belongs()
     }
 }
@@ -88,7 +88,7 @@ impl Source for Leader {
             as_of: self.published.position,
             chain: self.published.chain,
             watermark: self.published.portable_watermark.clone(),
-            lives: RegionLives::clone(&self.published.lives),
+            lives: RegionLineages::clone(&self.published.lives),
             mixed: self.published.origins.is_mixed(),
             catalogue: self.published.catalogue.clone(),
             rows_estimate: self.table.len() as u64,
@@ -110,15 +110,15 @@ impl Source for Leader {
         homing::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.marks)
     }
 
-    fn lives(&self) -> RegionLives {
-        RegionLives::clone(&self.published.lives)
+    fn lives(&self) -> RegionLineages {
+        RegionLineages::clone(&self.published.lives)
     }
 
     fn told(&self) -> Watermark {
         self.published.portable_watermark.clone()
     }
 
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         Some(self.belongs)
     }
 
@@ -157,8 +157,8 @@ impl Source for Edge {
         &self.checkpoints
     }
 
-    fn lives(&self) -> RegionLives {
-        self.replica().map(|replica| RegionLives::clone(&replica.point.load().lives)).unwrap_or_default()
+    fn lives(&self) -> RegionLineages {
+        self.replica().map(|replica| RegionLineages::clone(&replica.point.load().lives)).unwrap_or_default()
     }
 
     fn behind(&self, now: Duration) -> Option<Duration> {

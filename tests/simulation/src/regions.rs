@@ -26,7 +26,7 @@ use littoral_model::{
     cluster::ClusterId,
     event_time::EventTime,
     hlc::Hlc,
-    lives::Lives,
+    lineage::Lineage,
     merge::Rank,
     position::{Epoch, Incarnation, Lsn, Position},
     record::{Payload, Record},
@@ -530,7 +530,7 @@ impl World {
         let mut all = Watermark::default();
         for (at, leader) in self.leaders.iter().enumerate() {
             let head = leader.head();
-            let lives = leader.published.lives.get(name(at)).cloned().unwrap_or_else(|| Lives::of(head.incarnation));
+            let lives = leader.published.lives.get(name(at)).cloned().unwrap_or_else(|| Lineage::of(head.incarnation));
             let here = |write: &&Acknowledged| !write.lost && !write.unknown && lives.has(write.position, head.lsn);
             if let Some(last) = self.acknowledged[at].iter().rfind(here) {
                 all.set(name(at), last.position.incarnation, last.position.lsn);

@@ -20,7 +20,7 @@ use littoral_log::{
     storage::{Faults, Memory},
 };
 use littoral_model::{
-    lives::Lives,
+    lineage::Lineage,
     position::{Epoch, Incarnation, Lsn},
 };
 use littoral_protocol::{
@@ -170,7 +170,7 @@ impl World {
     /// Which history an edge's replica is judged by: that of the newest life that it has heard of.
     pub(crate) fn log_at(&self, replica: &Replica) -> Incarnation {
         let point = replica.point.load();
-        self.log_of(point.lives.get(point.region).map_or(point.resume.position.incarnation, Lives::current))
+        self.log_of(point.lives.get(point.region).map_or(point.resume.position.incarnation, Lineage::current))
     }
 
     /// Another life of the leader's log has begun.

@@ -68,7 +68,7 @@ pub(super) async fn put_module(
     let wait_ms = wait_ms
         .map_err(|_| Failure::bad_request(code::INVALID_WAIT, "'wait_ms' is not a whole number of milliseconds"))?;
     let put = state.node.put_module(name.to_owned(), release, component).await?;
-    let spread = state.node.module_spread(&put, Duration::from_millis(wait_ms).min(SPREAD_WAIT_MAX)).await;
+    let spread = state.node.rollout(&put, Duration::from_millis(wait_ms).min(SPREAD_WAIT_MAX)).await;
     json(&ModulePut {
         digest: put.digest.to_string(),
         manifest: put.manifest,

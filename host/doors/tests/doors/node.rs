@@ -219,7 +219,7 @@ impl Node for MemoryNode {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
-            lives: littoral_model::lives::RegionLives::default(),
+            lives: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),

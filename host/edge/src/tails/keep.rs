@@ -7,7 +7,7 @@ use crate::{
 };
 use littoral_edge_core::replica::Replica;
 use littoral_model::{
-    lives::{Lives, RegionLives},
+    lineage::{Lineage, RegionLineages},
     position::{Lsn, Position},
     row::Row,
     view::ViewId,
@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Returns the common record of the held log and a copy of it with the lineages `lives`, if
 /// something held here is past that record. A lineage that is only behind has lost nothing.
-pub(crate) fn fork(replica: &Replica, lives: &RegionLives) -> Option<Position> {
+pub(crate) fn fork(replica: &Replica, lives: &RegionLineages) -> Option<Position> {
     let point = replica.point.load_full();
     let (ours, theirs) = (point.lives.get(point.region)?, lives.get(point.region)?);
     if theirs.is_past_of(ours) {
@@ -83,7 +83,7 @@ fn write(
 ) -> Result<Option<(PathBuf, usize)>, Error> {
     let point = replica.point.load_full();
     let position = point.resume.position;
-    let life = point.lives.get(point.region).map_or(position.incarnation, Lives::current);
+    let life = point.lives.get(point.region).map_or(position.incarnation, Lineage::current);
     let stem = file::stem(life, lost_from);
     let mut copy = 1;
     let path = loop {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{config::Config, replica::AppliedPoint};
     use littoral_model::{
-        lives::Start,
+        lineage::Start,
         position::{Epoch, Incarnation},
         record::ChainHash,
         region::Region,
@@ -164,8 +164,8 @@ mod tests {
     };
     use littoral_protocol::frame::Resume;
 
-    fn lives(log: u64, begun: &[(u64, u64)]) -> (Region, RegionLives) {
-        let (region, mut lives) = ("east".parse().unwrap(), RegionLives::default());
+    fn lives(log: u64, begun: &[(u64, u64)]) -> (Region, RegionLineages) {
+        let (region, mut lives) = ("east".parse().unwrap(), RegionLineages::default());
         let ours = lives.entry(region, Incarnation(log));
         for (life, first) in begun {
             let (life, shared) = (Incarnation(*life), Lsn(first - 1));

@@ -3,7 +3,8 @@
 use crate::{leader::*, support::*};
 use littoral_edge::Config;
 use littoral_model::{
-    adoption::AdoptError, catalogue::CatalogueChange, cluster::Belonging, freshness::*, ports::*, position::Incarnation,
+    adoption::AdoptError, catalogue::CatalogueChange, cluster::Affiliation, freshness::*, ports::*,
+    position::Incarnation,
 };
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -87,7 +88,8 @@ async fn a_trimmed_log_and_a_new_log_replace_the_replica() {
     served.stop().await;
     let other = Leader::new(8);
     let token = other.put(1, 2, 20);
-    *other.belongs.lock() = Some(Belonging { succeeds: Some(Incarnation(7)), ..Belonging::founder(Incarnation(7)) });
+    *other.belongs.lock() =
+        Some(Affiliation { succeeds: Some(Incarnation(7)), ..Affiliation::founder(Incarnation(7)) });
     let served = serve_at(&other, &address).await;
     assert_eq!(edge.values(1, &[1, 2], &token).await, [None, Some(20)], "rows that vanished do not linger");
     drop(served);
@@ -105,13 +107,13 @@ async fn another_log_replaces_rows_only_if_it_succeeds_theirs_or_is_adopted() {
     served.stop().await;
     // A log of another cluster, one that was recreated and holds nothing yet, and one of the
     // cluster that succeeds no log.
-    let cluster = Belonging::founder(Incarnation(7));
+    let cluster = Affiliation::founder(Incarnation(7));
     for belongs in [
-        Some(Belonging::founder(Incarnation(8))),
+        Some(Affiliation::founder(Incarnation(8))),
         None,
-        Some(Belonging { healed: false, succeeds: Some(Incarnation(7)), ..cluster }),
+        Some(Affiliation { healed: false, succeeds: Some(Incarnation(7)), ..cluster }),
         Some(cluster),
-        Some(Belonging { succeeds: Some(Incarnation(6)), ..cluster }),
+        Some(Affiliation { succeeds: Some(Incarnation(6)), ..cluster }),
     ] {
         let other = Leader::new(8);
         *other.belongs.lock() = belongs;

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::{BucketRows, Checkpoint, Checkpoints, Digest, ViewDigest},
     event_time::EventTime,
     freshness::{Consistency, Freshness, Source},
     hlc::Hlc,
-    lives::{Lives, RegionLives, Start},
+    lineage::{Lineage, RegionLineages, Start},
     merge::MergePolicy,
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
     ports::*,
@@ -49,9 +49,9 @@ pub struct Leader {
     component: Mutex<Option<Bytes>>,
     checkpoints: watch::Sender<Checkpoints>,
     /// The log's affiliation.
-    pub belongs: Mutex<Option<Belonging>>,
+    pub belongs: Mutex<Option<Affiliation>>,
     /// The lineage of the log, once it has more than its first life.
-    lives: Mutex<RegionLives>,
+    lives: Mutex<RegionLineages>,
     /// Milliseconds by which the clock is ahead of the number of records.
     pub clock: AtomicU64,
     /// While true, records are in the rows but not published.
@@ -125,7 +125,7 @@ impl Leader {
             quorum: Mutex::default(),
             component: Mutex::default(),
             checkpoints: watch::Sender::default(),
-            belongs: Mutex::new(Some(Belonging::founder(Incarnation(incarnation)))),
+            belongs: Mutex::new(Some(Affiliation::founder(Incarnation(incarnation)))),
             lives: Mutex::default(),
             clock: AtomicU64::new(1_000),
             lags: AtomicBool::new(false),
@@ -368,7 +368,7 @@ impl Node for Leader {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
-            lives: littoral_model::lives::RegionLives::default(),
+            lives: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
@@ -476,7 +476,7 @@ impl RegionPeer for Leader {
         self.status().watermark
     }
 
-    fn lives(&self) -> RegionLives {
+    fn lives(&self) -> RegionLineages {
         self.lives.lock().clone()
     }
 
@@ -484,11 +484,11 @@ impl RegionPeer for Leader {
         vec![region()]
     }
 
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         *self.belongs.lock()
     }
 
-    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+    fn resume_point(&self, _: &Watermark, _: &RegionLineages) -> Option<Lsn> {
         None
     }
 
@@ -506,7 +506,7 @@ impl RegionPeer for Leader {
 
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
         Box::pin(async move {
-            let log = self.lives.lock().get(region()).map_or(self.head.borrow().incarnation, Lives::log);
+            let log = self.lives.lock().get(region()).map_or(self.head.borrow().incarnation, Lineage::log);
             piece.check(region(), log, &self.catalogue())?;
             let mut pieces = self.pieces.lock();
             if !pieces.contains(&piece.name) {

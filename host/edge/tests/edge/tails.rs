@@ -4,7 +4,7 @@ use crate::{leader::*, support::*};
 use littoral_edge::Config;
 use littoral_model::{
     catalogue::CatalogueChange,
-    cluster::Belonging,
+    cluster::Affiliation,
     hlc::Hlc,
     ports::*,
     position::{Incarnation, Lsn},
@@ -222,7 +222,8 @@ async fn a_tail_is_merged_only_into_its_own_log_and_views() {
     // Another log, which replaces this one.
     let other = Leader::new(8);
     other.put(1, 1, 1);
-    *other.belongs.lock() = Some(Belonging { succeeds: Some(Incarnation(7)), ..Belonging::founder(Incarnation(7)) });
+    *other.belongs.lock() =
+        Some(Affiliation { succeeds: Some(Incarnation(7)), ..Affiliation::founder(Incarnation(7)) });
     let _served = serve_at(&other, &address).await;
     edge.values(1, &[1], &other.token()).await;
     let refused = merge(&edge, TAIL).await.unwrap_err().to_string();

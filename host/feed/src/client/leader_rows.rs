@@ -2,7 +2,7 @@
 
 use littoral_model::{
     freshness::{Freshness, ReadDemand, Source},
-    lives::RegionLives,
+    lineage::RegionLineages,
     position::Position,
     read::{ReadAnswer, ReadError},
     region::Region,
@@ -30,7 +30,7 @@ impl LeaderRows {
     /// [`ReadError::NotFreshEnough`].
     pub fn into_answer(
         self,
-        (region, lives): (Option<Region>, &RegionLives),
+        (region, lives): (Option<Region>, &RegionLineages),
         demand: &ReadDemand,
         source: Source,
         asked_at: Instant,

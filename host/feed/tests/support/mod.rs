@@ -7,12 +7,12 @@ use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
 use littoral_feed::{client, server};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
-    cluster::Belonging,
+    cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
     entity_key::KeyBatch,
     event_time::EventTime,
     hlc::Hlc,
-    lives::RegionLives,
+    lineage::RegionLineages,
     merge::MergePolicy,
     module::{ModuleDigest, ModuleManifest},
     ports::*,
@@ -244,7 +244,7 @@ impl Node for Leader {
             staleness_ms: Some(0),
             writable: true,
             watermark: Watermark::default(),
-            lives: littoral_model::lives::RegionLives::default(),
+            lives: littoral_model::lineage::RegionLineages::default(),
             regions: Vec::new(),
             views: Vec::new(),
             modules: Vec::new(),
@@ -308,7 +308,7 @@ impl FeedLog for Leader {
             as_of: *self.head.borrow(),
             chain: log.last.1,
             watermark: Watermark::default(),
-            lives: RegionLives::default(),
+            lives: RegionLineages::default(),
             mixed: false,
             catalogue: Arc::new(log.catalogue.clone()),
             rows_estimate: rows.len() as u64,
@@ -342,19 +342,19 @@ impl RegionPeer for Leader {
         self.status().watermark
     }
 
-    fn lives(&self) -> RegionLives {
-        RegionLives::default()
+    fn lives(&self) -> RegionLineages {
+        RegionLineages::default()
     }
 
     fn configured(&self) -> Vec<Region> {
         Vec::new()
     }
 
-    fn belongs(&self) -> Option<Belonging> {
+    fn belongs(&self) -> Option<Affiliation> {
         self.lives().belongs()
     }
 
-    fn resume_point(&self, _: &Watermark, _: &RegionLives) -> Option<Lsn> {
+    fn resume_point(&self, _: &Watermark, _: &RegionLineages) -> Option<Lsn> {
         None
     }
 
@@ -432,7 +432,7 @@ pub fn hello(views: Views, resume: Option<Resume>) -> Upstream {
         holds: None,
         ended: None,
         watermark: Watermark::default(),
-        lives: RegionLives::default(),
+        lives: RegionLineages::default(),
         cluster: None,
     })
 }

@@ -9,7 +9,7 @@ use littoral_columnar::{Limits, decode_ipc};
 use littoral_ingest::Options;
 use littoral_model::{
     event_time::EventTime,
-    lives::{Lives, RegionLives, Start},
+    lineage::{Lineage, RegionLineages, Start},
     merge::MergePolicy,
     position::{Epoch, Incarnation, Lsn, Position},
     region::Region,
@@ -58,7 +58,7 @@ pub struct Node {
     pub source: serde_json::Value,
     pub incarnation: u64,
     /// The history of its log.
-    pub lives: RegionLives,
+    pub lives: RegionLineages,
     pub rows: Held,
     pub duplicates: u64,
     /// How many requests are taken before the node refuses.
@@ -81,7 +81,7 @@ impl Node {
 
     /// The log is put back to its first records, as many as said, and goes on as another life.
     pub fn put_back(&mut self, to: u64) {
-        let mut lives = Lives::of(Incarnation(self.incarnation));
+        let mut lives = Lineage::of(Incarnation(self.incarnation));
         let first = Lsn(to + 1);
         let (after, life) = (lives.current(), Incarnation(self.incarnation + 100));
         lives.begin(Start { life, first, after, shared: Lsn(to) });
@@ -143,7 +143,7 @@ pub fn region() -> Region {
     "us".parse().unwrap()
 }
 
-fn status(position: Position, lives: RegionLives) -> NodeStatus {
+fn status(position: Position, lives: RegionLineages) -> NodeStatus {
     NodeStatus {
         name: "test".into(),
         role: Role::Leader,
@@ -179,7 +179,7 @@ impl World {
             view: route_daily(),
             source: serde_json::Value::Null,
             incarnation: 1,
-            lives: RegionLives::default(),
+            lives: RegionLineages::default(),
             rows: Held::new(),
             duplicates: 0,
             patience: None,

@@ -9,7 +9,7 @@ use crate::{
 use littoral_model::{
     catalogue::CatalogueChange,
     hlc::Hlc,
-    lives::RegionLives,
+    lineage::RegionLineages,
     merge::{MergePolicy, Rank},
     module::ModuleDigest,
     origin::Seen,
@@ -122,7 +122,7 @@ impl Taking {
         let resume = begun.map(|origin| Resume { position: origin.position, chain: origin.chain });
         let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
         let subscriber =
-            subscriber.with_lives(RegionLives::clone(&known.lives)).with_rows_up_to(known.holds_past(region));
+            subscriber.with_lives(RegionLineages::clone(&known.lives)).with_rows_up_to(known.holds_past(region));
         let marked = resume.map_or(Lsn::NONE, |resume| resume.position.lsn);
         let (carried, goes_on, snapshot, asks_for_all) = (BTreeMap::new(), true, None, known.asks_for_all(region));
         Self { region, own, is_home, subscriber, carried, goes_on, asks_for_all, snapshot, marked, submitted: marked }

@@ -11,7 +11,7 @@ use crate::{
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
     Import, Work,
-    belonging::Refused,
+    affiliation::Refused,
     exchange::{Done, Fault, Step, Taking},
     gives_catalogue,
 };
@@ -47,7 +47,7 @@ enum Ended {
     #[error("it holds records that this region has lost; replicating its whole snapshot")]
     BegunAgain,
     #[error(transparent)]
-    Unfit(#[from] Refused),
+    OutOfOrder(#[from] Refused),
     #[error("its leader closed the feed")]
     Closed,
 }

@@ -19,7 +19,7 @@ use littoral_model::{
     record::ChainHash,
     region::Region,
 };
-use littoral_protocol::members::{History, history};
+use littoral_protocol::members::{EpochHistory, history};
 use parking_lot::{Mutex, RwLock};
 use std::{
     io,
@@ -32,7 +32,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<Segment>,
     pub(crate) bounds: Bounds,
-    pub(crate) history: History,
+    pub(crate) history: EpochHistory,
     pub(crate) marked: Marked,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn recover(
     }
     let mut segments = Vec::with_capacity(firsts.len());
     let mut chain = ChainHash::GENESIS;
-    let mut history: Option<History> = None;
+    let mut history: Option<EpochHistory> = None;
     for (at, first) in firsts.iter().enumerate() {
         let name = segment::name(*first);
         let file = storage.open(&name).map_err(|error| OpenError::io(&name, error))?;
@@ -164,7 +164,7 @@ pub(crate) fn recover(
 fn expected(
     name: &str,
     header: &segment::Header,
-    history: Option<&History>,
+    history: Option<&EpochHistory>,
     chain: ChainHash,
 ) -> Result<Expected, OpenError> {
     let before = header.before.map(|before| before.epoch);
@@ -185,10 +185,10 @@ fn expected(
 /// The history of a log that begins with this segment and is empty yet.
 ///
 /// Where the segment does not say which epoch it follows, that of its first record stands for it. That is safe: all that
-/// [`History::common`] takes from the base is where an epoch ends, and no log that has the first record's epoch differs from
+/// [`EpochHistory::common`] takes from the base is where an epoch ends, and no log that has the first record's epoch differs from
 /// this one before it. For the epoch that the base may truly be of nothing is claimed; at worst a snapshot is taken
 /// that was not needed.
-fn base(segment: &Segment, found: &scan::Found) -> Result<History, OpenError> {
+fn base(segment: &Segment, found: &scan::Found) -> Result<EpochHistory, OpenError> {
     let base = Lsn(segment.header.first.0 - 1);
     let said = segment.header.before.map(|before| before.epoch);
     let epoch = match said.or_else(|| found.epochs.first().map(|(epoch, _)| *epoch)) {
@@ -199,15 +199,15 @@ fn base(segment: &Segment, found: &scan::Found) -> Result<History, OpenError> {
             return Err(OpenError::damaged(segment.name.clone(), 0, reason));
         }
     };
-    Ok(History::after(epoch, base))
+    Ok(EpochHistory::after(epoch, base))
 }
 
 /// The history with a segment's records.
-fn grown(mut history: History, segment: &Segment, epochs: &[(Epoch, Lsn)]) -> Result<History, OpenError> {
+fn grown(mut history: EpochHistory, segment: &Segment, epochs: &[(Epoch, Lsn)]) -> Result<EpochHistory, OpenError> {
     for (epoch, last) in epochs {
         while history.tail() < *last {
             let next = history.tail().next();
-            let unfit = |error: history::Unfit| OpenError::damaged(segment.name.clone(), 0, error.to_string());
+            let unfit = |error: history::OutOfOrder| OpenError::damaged(segment.name.clone(), 0, error.to_string());
             history.push(*epoch, next).map_err(unfit)?;
         }
     }

@@ -10,8 +10,8 @@ use crate::{
     storage::{File, Storage},
 };
 use littoral_model::{
-    conflict::Conflict, lives::RegionLives, origin::Origins, outranked::Outranked, position::Lsn, receipt::Receipt,
-    row::Row,
+    conflict::Conflict, lineage::RegionLineages, origin::Origins, outranked::Outranked, position::Lsn,
+    receipt::Receipt, row::Row,
 };
 use littoral_wire::rows;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub enum Section {
     /// How far other regions' records are in it.
     Origins(Origins),
     /// The histories of the regions' logs.
-    Lives(RegionLives),
+    Lineage(RegionLineages),
     /// Conflicts between regions, oldest first.
     Conflicts(Vec<Conflict>),
 }
@@ -170,7 +170,7 @@ impl Reader {
                 }
                 Section::Receipts(part)
             }
-            KIND_LIVES => Section::Lives(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
+            KIND_LIVES => Section::Lineage(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
             KIND_ORIGINS_V1 => {
                 let old: OriginsV1 = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
                 Section::Origins(old.into())

@@ -8,7 +8,7 @@ use crate::{
     identity::FORMAT,
     storage::{File, Room, Storage, TEMPORARY},
 };
-use littoral_model::{lives::RegionLives, origin::Origins, outranked::Outranked, position::Lsn, row::Row};
+use littoral_model::{lineage::RegionLineages, origin::Origins, outranked::Outranked, position::Lsn, row::Row};
 use littoral_wire::rows;
 use serde::Serialize;
 use std::{io, sync::Arc};
@@ -75,7 +75,7 @@ pub fn write(
         if remembered.origins != Origins::default() {
             out.value(KIND_ORIGINS, &remembered.origins)?;
         }
-        if remembered.lives != RegionLives::default() {
+        if remembered.lives != RegionLineages::default() {
             out.value(KIND_LIVES, &remembered.lives)?;
         }
         for part in remembered.conflicts.chunks(CONFLICTS_PER_BLOCK) {

@@ -7,8 +7,8 @@ use littoral_model::{
     position::{Epoch, Lsn},
 };
 use littoral_protocol::members::{
+    acceptor::{Alarm, Begun, StaleEpoch, Start},
     ask::{self, Rejection},
-    follower::{Alarm, Begun, Refused, Start},
 };
 use littoral_wire::records;
 
@@ -28,13 +28,13 @@ fn disk(error: impl std::fmt::Display) -> BeginError {
 impl Membership {
     /// Describes this member's log to another member.
     pub(crate) fn describe_log(&self) -> ask::Log {
-        let promised = self.state.lock().follower.promised();
+        let promised = self.state.lock().acceptor.promised();
         ask::Log { incarnation: self.log.identity().incarnation, promised, history: self.log.history() }
     }
 
     /// Returns the newest epoch that this member has promised.
     pub(crate) fn promised(&self) -> Epoch {
-        self.state.lock().follower.promised()
+        self.state.lock().acceptor.promised()
     }
 
     /// Returns the last record that is known to be committed.
@@ -45,11 +45,11 @@ impl Membership {
     /// Promises an epoch to a member that is about to lead in it. Blocks for the disk.
     pub(crate) fn prepare(&self, epoch: Epoch) -> Result<ask::Log, Rejection> {
         let _writing = self.writing.lock();
-        let over = |Refused { asked, promised }| Rejection::Over { asked, promised };
+        let over = |StaleEpoch { asked, promised }| Rejection::Over { asked, promised };
         let had = {
             let state = self.state.lock();
-            state.follower.clone().prepare(epoch).map_err(over)?;
-            state.follower.promised()
+            state.acceptor.clone().prepare(epoch).map_err(over)?;
+            state.acceptor.promised()
         };
         if epoch > had {
             self.log
@@ -57,7 +57,7 @@ impl Membership {
                 .map_err(|error| Rejection::Failed(format!("the promise cannot be made durable: {error}")))?;
         }
         let mut state = self.state.lock();
-        state.follower.prepare(epoch).map_err(over)?;
+        state.acceptor.prepare(epoch).map_err(over)?;
         if epoch > had {
             self.depose_older(&mut state, epoch);
         }
@@ -76,7 +76,7 @@ impl Membership {
             let mut state = self.state.lock();
             state.resync(&*self.log);
             self.depose_older(&mut state, start.epoch);
-            state.follower.begin(start)?
+            state.acceptor.begin(start)?
         };
         let done = (|| {
             if let Some(epoch) = promise {
@@ -121,7 +121,7 @@ impl Membership {
         let mut state = self.state.lock();
         for record in records::iter(&block.bytes) {
             let record = record.map_err(|error| disk(format!("the leader's records cannot be read: {error}")))?;
-            state.follower.take(record.epoch, record.lsn)?;
+            state.acceptor.take(record.epoch, record.lsn)?;
         }
         Ok(())
     }
@@ -132,12 +132,12 @@ impl Membership {
     }
 
     fn know(&self, state: &mut State, committed: Lsn) {
-        state.follower.know_committed(committed);
+        state.acceptor.know_committed(committed);
         self.advance(state);
     }
 
     /// Notes that the leader's stream has ended.
     pub(crate) fn end_stream(&self) {
-        self.state.lock().follower.part();
+        self.state.lock().acceptor.end_stream();
     }
 }

@@ -210,7 +210,7 @@ impl Membership {
         if state.leading.take().is_some() {
             tracing::warn!(why, "this member no longer leads");
             state.resync(&*self.log);
-            state.follower.know_committed(committed);
+            state.acceptor.know_committed(committed);
         }
         self.role.send_if_modified(|role| {
             let led = matches!(role, Role::Candidate(_) | Role::Leading(_));

@@ -4,7 +4,7 @@
 //! durable, and waits at the leader until more records exist. So the leader needs no queue per
 //! follower, and a slow, stopped or disconnected member costs it nothing.
 
-use super::History;
+use super::EpochHistory;
 use bytes::Bytes;
 use littoral_model::position::{Epoch, Incarnation, Lsn};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Log {
     /// The newest epoch that the member has promised.
     pub promised: Epoch,
     /// The epochs of its records.
-    pub history: History,
+    pub history: EpochHistory,
 }
 
 /// A request from one member to another.

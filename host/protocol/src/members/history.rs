@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A log's epochs, oldest first, and its last record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct History {
+pub struct EpochHistory {
     /// Each epoch with its first record, as far as known. Both ascend. The first entry is the
     /// *base*: the record before the oldest one in the log, which was trimmed or covered by a
     /// snapshot. For a complete log it is record 0 of epoch 0.
@@ -19,7 +19,7 @@ pub struct History {
 
 /// Identifies a record by its LSN and the epoch of the leader that appended it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct RecordId {
     /// Its epoch; zero if unknown.
     pub epoch: Epoch,
     /// Its LSN; [`Lsn::NONE`] for none.
@@ -28,7 +28,7 @@ pub struct Mark {
 
 /// The error for a record that cannot follow the log's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum OutOfOrder {
     /// The record is not the next one.
     #[error("record {got} arrived where {expected} was expected")]
     Gap {
@@ -49,13 +49,13 @@ pub enum Unfit {
     },
 }
 
-impl Default for History {
+impl Default for EpochHistory {
     fn default() -> Self {
         Self::after(Epoch(0), Lsn::NONE)
     }
 }
 
-impl History {
+impl EpochHistory {
     /// Creates the history of a log that begins after the record `base` of `epoch`, the last
     /// record of a snapshot.
     #[must_use]
@@ -85,22 +85,22 @@ impl History {
     /// Appends a record.
     ///
     /// # Errors
-    /// [`Unfit`]; nothing has changed.
-    pub fn push(&mut self, epoch: Epoch, lsn: Lsn) -> Result<(), Unfit> {
+    /// [`OutOfOrder`]; nothing has changed.
+    pub fn push(&mut self, epoch: Epoch, lsn: Lsn) -> Result<(), OutOfOrder> {
         self.extend(epoch, lsn, lsn)
     }
 
     /// Appends the records from `first` to `last`, all of one epoch. Takes the same time for any number of them.
     ///
     /// # Errors
-    /// [`Unfit`]; nothing has changed.
-    pub fn extend(&mut self, epoch: Epoch, first: Lsn, last: Lsn) -> Result<(), Unfit> {
+    /// [`OutOfOrder`]; nothing has changed.
+    pub fn extend(&mut self, epoch: Epoch, first: Lsn, last: Lsn) -> Result<(), OutOfOrder> {
         let (newest, _) = self.advance();
         if first != self.tail.next() || last < first {
-            return Err(Unfit::Gap { got: first, expected: self.tail.next() });
+            return Err(OutOfOrder::Gap { got: first, expected: self.tail.next() });
         }
         if epoch < newest || epoch == Epoch(0) {
-            return Err(Unfit::Epoch { at: first, got: epoch, last: newest });
+            return Err(OutOfOrder::Epoch { at: first, got: epoch, last: newest });
         }
         if epoch > newest {
             self.starts.push((epoch, first));
@@ -120,7 +120,7 @@ impl History {
 
     /// Returns whether the log contains this record, or contained it before trimming.
     #[must_use]
-    pub fn has(&self, mark: Mark) -> bool {
+    pub fn has(&self, mark: RecordId) -> bool {
         let same = |epoch: Epoch| epoch == mark.epoch || mark.epoch == Epoch(0);
         // Trimmed records were committed, and so is the given record.
         mark.lsn <= self.tail && self.epoch_at(mark.lsn).is_none_or(same)
@@ -171,8 +171,8 @@ mod tests {
     use super::*;
 
     /// Creates a log with these epochs, one per record.
-    fn log(epochs: &[u64]) -> History {
-        let mut history = History::default();
+    fn log(epochs: &[u64]) -> EpochHistory {
+        let mut history = EpochHistory::default();
         for (epoch, lsn) in epochs.iter().zip(1..) {
             history.push(Epoch(*epoch), Lsn(lsn)).unwrap();
         }
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn a_record_that_does_not_follow_is_rejected() {
         let mut history = log(&[1, 3]);
-        assert_eq!(history.push(Epoch(3), Lsn(4)), Err(Unfit::Gap { got: Lsn(4), expected: Lsn(3) }));
-        let older = Unfit::Epoch { at: Lsn(3), got: Epoch(2), last: Epoch(3) };
+        assert_eq!(history.push(Epoch(3), Lsn(4)), Err(OutOfOrder::Gap { got: Lsn(4), expected: Lsn(3) }));
+        let older = OutOfOrder::Epoch { at: Lsn(3), got: Epoch(2), last: Epoch(3) };
         assert_eq!(history.push(Epoch(2), Lsn(3)), Err(older));
         assert_eq!(history, log(&[1, 3]));
     }
@@ -253,7 +253,7 @@ mod tests {
         let mut same = log(&[1, 1, 2, 2, 2, 2]);
         same.trim(Lsn(5));
         assert_eq!((same.common(&short), short.common(&same)), (None, None));
-        let snapshot = History::after(Epoch(2), Lsn(5));
+        let snapshot = EpochHistory::after(Epoch(2), Lsn(5));
         assert_eq!((snapshot.common(&same), snapshot.common(&short)), (Some(Lsn(5)), None));
     }
 
@@ -264,10 +264,10 @@ mod tests {
         history.extend(Epoch(3), Lsn(5), Lsn(7)).unwrap();
         assert_eq!(history, log(&[1, 1, 1, 1, 3, 3, 3]));
         let before = history.clone();
-        let gap = |got| Err(Unfit::Gap { got: Lsn(got), expected: Lsn(8) });
+        let gap = |got| Err(OutOfOrder::Gap { got: Lsn(got), expected: Lsn(8) });
         assert_eq!(history.extend(Epoch(3), Lsn(9), Lsn(10)), gap(9));
         assert_eq!(history.extend(Epoch(3), Lsn(8), Lsn(7)), gap(8));
-        let older = Err(Unfit::Epoch { at: Lsn(8), got: Epoch(2), last: Epoch(3) });
+        let older = Err(OutOfOrder::Epoch { at: Lsn(8), got: Epoch(2), last: Epoch(3) });
         assert_eq!(history.extend(Epoch(2), Lsn(8), Lsn(9)), older);
         assert_eq!(history, before);
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn an_impossible_history_is_detected() {
         let sound = log(&[1, 2, 2]);
-        let unsound = |change: fn(&mut History)| {
+        let unsound = |change: fn(&mut EpochHistory)| {
             let mut history = sound.clone();
             change(&mut history);
             assert!(!history.is_valid(), "{history:?}");

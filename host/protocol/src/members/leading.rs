@@ -1,8 +1,8 @@
 //! A leadership: what each member has durably, and so what is committed.
 
 use super::{
-    follower::{Refused, Start},
-    history::History,
+    acceptor::{StaleEpoch, Start},
+    history::EpochHistory,
     majority,
 };
 use littoral_model::{
@@ -46,7 +46,7 @@ pub enum NotJoined {
     Unsound,
     /// It has promised a newer epoch, so this leadership has ended.
     #[error(transparent)]
-    Over(#[from] Refused),
+    Over(#[from] StaleEpoch),
 }
 
 impl<M: Clone + Ord + Debug> Leading<M> {
@@ -77,15 +77,15 @@ impl<M: Clone + Ord + Debug> Leading<M> {
         &mut self,
         member: &M,
         promised: Epoch,
-        theirs: &History,
-        own: &History,
+        theirs: &EpochHistory,
+        own: &EpochHistory,
     ) -> Result<Joined, NotJoined> {
         if !self.members.contains(member) {
             return Err(NotJoined::Stranger);
         }
         if promised > self.epoch || theirs.advance().0 > self.epoch {
             let promised = promised.max(theirs.advance().0);
-            return Err(Refused { asked: self.epoch, promised }.into());
+            return Err(StaleEpoch { asked: self.epoch, promised }.into());
         }
         if !theirs.is_valid() {
             return Err(NotJoined::Unsound);
@@ -137,8 +137,8 @@ impl<M: Clone + Ord + Debug> Leading<M> {
 mod tests {
     use super::*;
 
-    fn leading() -> (Leading<char>, History) {
-        let mut own = History::default();
+    fn leading() -> (Leading<char>, EpochHistory) {
+        let mut own = EpochHistory::default();
         for (epoch, lsn) in [(1, 1), (1, 2), (1, 3), (5, 4)] {
             own.push(Epoch(epoch), Lsn(lsn)).unwrap();
         }
@@ -161,14 +161,14 @@ mod tests {
     #[test]
     fn a_member_joins_at_the_common_record() {
         let (mut leading, own) = leading();
-        let mut theirs = History::default();
+        let mut theirs = EpochHistory::default();
         for (epoch, lsn) in [(1, 1), (1, 2), (2, 3), (2, 4), (2, 5)] {
             theirs.push(Epoch(epoch), Lsn(lsn)).unwrap();
         }
         let start = Start { epoch: Epoch(5), common: Lsn(2), committed: Lsn::NONE };
         assert_eq!(leading.joined(&'b', Epoch(5), &theirs, &own), Ok(Joined::Start(start)));
         assert_eq!(leading.joined(&'z', Epoch(5), &theirs, &own), Err(NotJoined::Stranger));
-        let over = Refused { asked: Epoch(5), promised: Epoch(6) };
+        let over = StaleEpoch { asked: Epoch(5), promised: Epoch(6) };
         assert_eq!(leading.joined(&'b', Epoch(6), &theirs, &own), Err(NotJoined::Over(over)));
         let mut trimmed = own.clone();
         trimmed.trim(Lsn(3));
@@ -180,7 +180,7 @@ mod tests {
         let (mut leading, own) = leading();
         leading.durable(&'a', Lsn(9));
         leading.durable(&'b', Lsn(4));
-        leading.joined(&'b', Epoch(5), &History::default(), &own).unwrap();
+        leading.joined(&'b', Epoch(5), &EpochHistory::default(), &own).unwrap();
         assert!(!leading.durable(&'b', Lsn(2)));
         assert_eq!(leading.committed(), Lsn(4), "what is committed stays so");
     }

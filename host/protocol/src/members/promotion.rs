@@ -2,8 +2,8 @@
 //! logs.
 
 use super::{
-    follower::Refused,
-    history::{History, Mark},
+    acceptor::StaleEpoch,
+    history::{EpochHistory, RecordId},
     majority,
 };
 use littoral_model::{
@@ -18,9 +18,9 @@ pub struct Promotion<M> {
     epoch: Epoch,
     me: M,
     members: Vec<M>,
-    promised: BTreeMap<M, History>,
+    promised: BTreeMap<M, EpochHistory>,
     /// A record known to have been committed. No member leads without it.
-    committed: Mark,
+    committed: RecordId,
 }
 
 /// The next step.
@@ -35,7 +35,7 @@ pub enum Step<M> {
     /// committed. Some were rolled back, or the members that have it have not promised.
     Lacking {
         /// The committed record.
-        committed: Mark,
+        committed: RecordId,
         /// The last record of the most advanced log.
         has: Lsn,
         /// The members that have not promised.
@@ -67,7 +67,7 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
     /// Starts a promotion in the epoch that was won in the lease, whose claims name the last
     /// `committed` record. The caller sends every member, including `me`, a request to prepare.
     #[must_use]
-    pub fn new(epoch: Epoch, me: M, members: Vec<M>, committed: Mark) -> Self {
+    pub fn new(epoch: Epoch, me: M, members: Vec<M>, committed: RecordId) -> Self {
         Self { epoch, me, members, promised: BTreeMap::new(), committed }
     }
 
@@ -79,7 +79,7 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
 
     /// Notes that a member has promised durably, with its log. Promises of non-members and invalid
     /// histories do not count.
-    pub fn promised(&mut self, member: M, history: History) {
+    pub fn promised(&mut self, member: M, history: EpochHistory) {
         if self.members.contains(&member) && history.is_valid() && history.advance().0 <= self.epoch {
             self.promised.insert(member, history);
         }
@@ -88,7 +88,7 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
     /// Handles a rejection. Returns whether it ends the promotion; the caller then resigns the
     /// lease, and uses the member's promise as the floor of the next claim.
     #[must_use]
-    pub fn refused(&self, refused: Refused) -> bool {
+    pub fn refused(&self, refused: StaleEpoch) -> bool {
         refused.asked == self.epoch && refused.promised > self.epoch
     }
 
@@ -119,7 +119,7 @@ impl<M: Clone + Ord + Debug> Promotion<M> {
     }
 }
 
-fn rank(history: &History) -> (Epoch, Lsn) {
+fn rank(history: &EpochHistory) -> (Epoch, Lsn) {
     let (epoch, lsn) = history.advance();
     if active(Mutation::PromoteLongestLog) { (Epoch(0), lsn) } else { (epoch, lsn) }
 }
@@ -128,8 +128,8 @@ fn rank(history: &History) -> (Epoch, Lsn) {
 mod tests {
     use super::*;
 
-    fn log(epochs: &[u64]) -> History {
-        let mut history = History::default();
+    fn log(epochs: &[u64]) -> EpochHistory {
+        let mut history = EpochHistory::default();
         for (epoch, lsn) in epochs.iter().zip(1..) {
             history.push(Epoch(*epoch), Lsn(lsn)).unwrap();
         }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_promotion_needs_a_majority_that_includes_itself() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], RecordId::default());
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['a', 'b', 'c'] });
         promotion.promised('b', log(&[1]));
         promotion.promised('c', log(&[1]));
@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn an_empty_log_has_no_vote_unless_all_members_have_answered() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], RecordId::default());
         promotion.promised('a', log(&[]));
         promotion.promised('b', log(&[]));
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['c'] });
         promotion.promised('c', log(&[1, 1]));
         assert_eq!(promotion.step(), Step::Fetch { from: 'c', common: Lsn(0), until: Lsn(2) });
-        let mut first = Promotion::new(Epoch(1), 'a', vec!['a', 'b', 'c'], Mark::default());
+        let mut first = Promotion::new(Epoch(1), 'a', vec!['a', 'b', 'c'], RecordId::default());
         for member in ['a', 'b', 'c'] {
             first.promised(member, log(&[]));
         }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_most_advanced_log_is_fetched_and_not_the_longest() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], RecordId::default());
         promotion.promised('a', log(&[1, 1, 1, 1]));
         promotion.promised('b', log(&[1, 2, 2]));
         assert_eq!(promotion.step(), Step::Fetch { from: 'b', common: Lsn(1), until: Lsn(3) });
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_member_with_more_than_can_be_fetched_should_lead() {
-        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], Mark::default());
+        let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], RecordId::default());
         let mut trimmed = log(&[1, 1, 1, 2, 2]);
         trimmed.trim(Lsn(4));
         promotion.promised('a', log(&[1]));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn no_member_leads_without_the_committed_record() {
-        let committed = Mark { epoch: Epoch(2), lsn: Lsn(3) };
+        let committed = RecordId { epoch: Epoch(2), lsn: Lsn(3) };
         let mut promotion = Promotion::new(Epoch(9), 'a', vec!['a', 'b', 'c'], committed);
         promotion.promised('a', log(&[1, 1]));
         promotion.promised('b', log(&[1]));
@@ -199,11 +199,14 @@ mod tests {
 
     #[test]
     fn impossible_histories_do_not_count() {
-        let mut promotion = Promotion::new(Epoch(3), 'a', vec!['a', 'b', 'c'], Mark::default());
+        let mut promotion = Promotion::new(Epoch(3), 'a', vec!['a', 'b', 'c'], RecordId::default());
         promotion.promised('a', log(&[1]));
         promotion.promised('b', log(&[4]));
         assert_eq!(promotion.step(), Step::Gather { missing: vec!['b', 'c'] }, "b has records of a future epoch");
-        assert!(promotion.refused(Refused { asked: Epoch(3), promised: Epoch(4) }));
-        assert!(!promotion.refused(Refused { asked: Epoch(2), promised: Epoch(3) }), "a rejection of an earlier epoch");
+        assert!(promotion.refused(StaleEpoch { asked: Epoch(3), promised: Epoch(4) }));
+        assert!(
+            !promotion.refused(StaleEpoch { asked: Epoch(2), promised: Epoch(3) }),
+            "a rejection of an earlier epoch"
+        );
     }
 }

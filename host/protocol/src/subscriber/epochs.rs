@@ -3,7 +3,7 @@
 
 use super::Violation;
 use littoral_model::{
-    lives::Lives,
+    lineage::Lineage,
     position::{Epoch, Incarnation},
 };
 
@@ -15,7 +15,7 @@ const LOGS_MAX: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Epochs {
     newest: Vec<(Incarnation, Epoch)>,
-    followed: Vec<Lives>,
+    followed: Vec<Lineage>,
     /// The last life whose publisher was rejected because a later life had been seen.
     ended: Option<Incarnation>,
 }
@@ -29,7 +29,7 @@ impl Epochs {
 
     /// Notes that a log with this lineage is followed now. Copies of it that continued separately
     /// stay remembered, because one of their lives may still be served.
-    pub fn note_followed(&mut self, lives: &Lives) {
+    pub fn note_followed(&mut self, lives: &Lineage) {
         self.followed.retain(|known| !lives.lists(known.current()));
         if self.followed.len() >= LOGS_MAX {
             self.followed.remove(0);
@@ -40,7 +40,7 @@ impl Epochs {
     /// Returns whether a followed log has a later life than this lineage's last one. If so, the
     /// publisher was replaced, or its log was rolled back.
     #[must_use]
-    pub fn continued_after(&self, lives: &Lives) -> bool {
+    pub fn continued_after(&self, lives: &Lineage) -> bool {
         self.followed.iter().any(|known| lives.is_past_of(known))
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use littoral_model::{
-    lives::Start,
+    lineage::Start,
     record::{Payload, Record},
     region::Region,
 };
@@ -25,7 +25,7 @@ fn hello(mode: Mode, epoch: u64, head: Position) -> Downstream {
         rehomed: None,
         watermark: Watermark::default(),
         heartbeat_ms: 100,
-        lives: RegionLives::default(),
+        lives: RegionLineages::default(),
         forked: None,
         cluster: None,
         succeeds: None,
@@ -87,7 +87,7 @@ fn another_life_of_the_log_is_followed_by_snapshot_but_not_by_tail() {
         as_of,
         chain: ChainHash(4),
         watermark: Watermark::default(),
-        lives: RegionLives::default(),
+        lives: RegionLineages::default(),
         mixed: false,
         catalogue: Arc::default(),
         rows_estimate: 2,
@@ -189,11 +189,11 @@ fn records_of_a_replaced_leader_are_accepted_from_its_successor() {
 fn a_tail_of_another_regions_log_may_begin_in_an_earlier_life() {
     let region: Region = "east".parse().expect("region");
     let home = Position { incarnation: Incarnation(77), lsn: Lsn(40) };
-    let mut lives = Lives::of(home.incarnation);
+    let mut lives = Lineage::of(home.incarnation);
     lives.begin(Start { life: Incarnation(78), first: Lsn(60), after: home.incarnation, shared: Lsn(59) });
     let greeting = |begins: Position| {
         let Downstream::Hello(greeting) = hello(Mode::Tail, 1, lives.position(Lsn(70))) else { unreachable!() };
-        let mut all = RegionLives::default();
+        let mut all = RegionLineages::default();
         all.set(region, lives.clone());
         let rehomed = Some(Resume { position: begins, chain: ChainHash(1) });
         Downstream::Hello(PublisherHello { rehomed, lives: all, ..greeting })

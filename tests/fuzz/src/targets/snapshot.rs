@@ -11,7 +11,7 @@ use littoral_model::{
     conflict::{Conflict, ConflictSide},
     event_time::EventTime,
     hlc::Hlc,
-    lives::{RegionLives, Start},
+    lineage::{RegionLineages, Start},
     origin::{Origins, Seen},
     position::{Epoch, Incarnation, Lsn, Position},
     record::ChainHash,
@@ -58,7 +58,7 @@ fn load(storage: &Memory) -> Result<Content, String> {
             Section::Rows(part) => rows.extend(part),
             Section::Receipts(part) => remembered.receipts.extend(part),
             Section::Origins(part) => remembered.origins = part,
-            Section::Lives(part) => remembered.lives = part,
+            Section::Lineage(part) => remembered.lives = part,
             Section::Conflicts(part) => remembered.conflicts.extend(part),
         }
     }
@@ -102,7 +102,7 @@ fn seeds() -> Vec<(String, Vec<u8>)> {
     let other: Region = "us".parse().unwrap_or(Region::NONE);
     let seen = [Seen { region, lsn: Lsn(3), hlc: Hlc::new(800, 0) }];
     origins.set(other, (position, ChainHash(7)), Hlc::new(900, 0), &seen, false);
-    let mut lives = RegionLives::default();
+    let mut lives = RegionLineages::default();
     lives.entry(region, head.incarnation).begin(Start {
         life: Incarnation(0xdef),
         first: Lsn(5),

@@ -4,7 +4,7 @@ use super::{Acknowledged, World, name};
 use crate::leader::{FULL, RESIDENT};
 use littoral_model::{
     digest::{Digest, ViewDigest},
-    lives::RegionLives,
+    lineage::RegionLineages,
     merge::Rank,
     position::Position,
     token::Watermark,
@@ -45,7 +45,7 @@ impl World {
     fn has_what_it_claims(
         &self,
         table: &Table,
-        (claims, lives): (&Watermark, &RegionLives),
+        (claims, lives): (&Watermark, &RegionLineages),
         who: &str,
     ) -> Result<(), String> {
         for (at, all) in self.acknowledged.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! A simulated member: its disk, and the decisions that run on it.
 
 use crate::members::{
-    Follower, History, Leading, Promotion,
-    follower::{Alarm, Begun, Start},
+    Acceptor, EpochHistory, Leading, Promotion,
+    acceptor::{Alarm, Begun, Start},
 };
 use littoral_model::position::{Epoch, Lsn};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub struct Member {
     pub synced: usize,
     base: Lsn,
     pub detached: Vec<Vec<Record>>,
-    pub follower: Follower,
+    pub acceptor: Acceptor,
     pub role: Role,
     /// The member whose stream is followed.
     pub follows: Option<usize>,
@@ -53,7 +53,7 @@ impl Member {
             synced: 0,
             base: Lsn::NONE,
             detached: Vec::new(),
-            follower: Follower::restored(Epoch(0), History::default()),
+            acceptor: Acceptor::restored(Epoch(0), EpochHistory::default()),
             role: Role::Idle,
             follows: None,
             connection: 0,
@@ -70,12 +70,12 @@ impl Member {
     pub fn crash(&mut self, survive: usize) {
         self.log.truncate(self.synced + survive);
         self.synced = self.log.len();
-        let mut history = History::default();
+        let mut history = EpochHistory::default();
         for ((epoch, _), lsn) in self.log.iter().zip(1..) {
             history.push(*epoch, Lsn(lsn)).unwrap();
         }
         history.trim(self.base);
-        self.follower = Follower::restored(self.promise, history);
+        self.acceptor = Acceptor::restored(self.promise, history);
         self.idle();
     }
 
@@ -95,17 +95,17 @@ impl Member {
     pub fn idle(&mut self) {
         self.role = Role::Idle;
         (self.follows, self.connection) = (None, 0);
-        self.follower.part();
+        self.acceptor.end_stream();
     }
 
     /// Makes everything durable, including the promise.
     pub fn sync(&mut self) {
         self.synced = self.log.len();
-        self.promise = self.follower.promised();
+        self.promise = self.acceptor.promised();
     }
 
     pub fn begin(&mut self, start: Start) -> Result<Begun, Alarm> {
-        let begun = self.follower.begin(start)?;
+        let begun = self.acceptor.begin(start)?;
         match begun.detach {
             Some((first, last)) => {
                 assert_eq!((first, last), (start.common.next(), self.tail()), "the whole tail is reported");
@@ -123,16 +123,16 @@ impl Member {
     }
 
     pub fn take(&mut self, lsn: Lsn, record: Record) -> Result<(), Alarm> {
-        self.follower.take(record.0, lsn)?;
+        self.acceptor.take(record.0, lsn)?;
         self.log.push(record);
-        assert_eq!(self.tail(), self.follower.history().tail());
+        assert_eq!(self.tail(), self.acceptor.history().tail());
         Ok(())
     }
 
     /// Replaces the whole log by one that ends at `last`.
     pub fn restart(&mut self, stream: Epoch, log: Vec<Record>) -> Result<(), Alarm> {
         let (last, epoch) = (Lsn(log.len() as u64), log.last().map_or(Epoch(0), |(epoch, _)| *epoch));
-        self.follower.restart(stream, epoch, last)?;
+        self.acceptor.restart(stream, epoch, last)?;
         let same = self.log.iter().zip(&log).take_while(|(own, new)| own == new).count();
         if same < self.log.len() {
             self.detach_after(Lsn(same as u64));
@@ -144,6 +144,6 @@ impl Member {
 
     /// Trims old records, but only durable ones.
     pub fn trim(&mut self) {
-        self.base = self.follower.trim(Lsn(self.synced as u64));
+        self.base = self.acceptor.trim(Lsn(self.synced as u64));
     }
 }

@@ -5,8 +5,8 @@ mod promote;
 
 use super::member::{Copy, Member, Next, Record, Role};
 use crate::members::{
-    History, Mark,
-    follower::{Alarm, Refused, Start},
+    EpochHistory, RecordId,
+    acceptor::{Alarm, StaleEpoch, Start},
     leading::{Joined, NotJoined},
 };
 use fastrand::Rng;
@@ -39,10 +39,10 @@ impl Counts {
 
 enum Message {
     Prepare(Epoch),
-    Promised(Epoch, History),
-    Refused(Refused),
+    Promised(Epoch, EpochHistory),
+    StaleEpoch(StaleEpoch),
     /// The following messages carry the number of the connection of their join.
-    Join(u64, Epoch, History),
+    Join(u64, Epoch, EpochHistory),
     Start(u64, Start),
     Record(u64, Lsn, Record, Lsn),
     Snapshot(u64, Epoch, Vec<Record>),
@@ -62,7 +62,7 @@ pub struct World {
     /// The claim in the store: which member may try to lead, and in which epoch.
     claim: (usize, Epoch),
     /// The committed record according to the claim.
-    claimed: Mark,
+    claimed: RecordId,
     /// An old copy of one member's disk; used once.
     copy: Option<(usize, Copy)>,
     put_back: bool,
@@ -85,7 +85,7 @@ impl World {
             links: BTreeMap::new(),
             cut_off: vec![false; count],
             claim: (0, Epoch::FIRST),
-            claimed: Mark::default(),
+            claimed: RecordId::default(),
             copy: None,
             put_back: false,
             committed: begun.into_iter().collect(),
@@ -153,7 +153,7 @@ impl World {
         }
         self.put_back = true;
         let last = self.committed.last().map_or(Epoch(0), |(epoch, _)| *epoch);
-        self.claimed = Mark { epoch: last, lsn: committed };
+        self.claimed = RecordId { epoch: last, lsn: committed };
         self.members[who].put_back(&copy, self.claim.1);
         self.break_links(who)
     }
@@ -164,7 +164,7 @@ impl World {
         for (index, member) in self.members.iter_mut().enumerate() {
             if member.follows.is_some_and(|leader| leader == who || index == who) {
                 (member.follows, member.connection) = (None, 0);
-                member.follower.part();
+                member.acceptor.end_stream();
             }
             if let Role::Leading(_, followers) = &mut member.role {
                 followers.retain(|follower, _| *follower != who && index != who);
@@ -240,7 +240,7 @@ impl World {
             return Ok(());
         }
         let (committed, epoch) = (leading.committed(), leading.epoch());
-        self.members[leader].follower.know_committed(committed);
+        self.members[leader].acceptor.know_committed(committed);
         for lsn in before.0 + 1..=committed.0 {
             let at = lsn as usize - 1;
             let record = self.members[leader].log[at];
@@ -262,7 +262,7 @@ impl World {
         if me != leader && member.follows.is_none() && matches!(member.role, Role::Idle) {
             self.values += 1;
             member.connection = self.values;
-            let join = Message::Join(self.values, member.follower.promised(), member.follower.history().clone());
+            let join = Message::Join(self.values, member.acceptor.promised(), member.acceptor.history().clone());
             self.send(me, leader, join);
         }
         Ok(())
@@ -277,7 +277,7 @@ impl World {
 
     fn deliver(&mut self, from: usize, me: usize, message: Message) -> Result<(), String> {
         match message {
-            Message::Prepare(epoch) => match self.members[me].follower.prepare(epoch) {
+            Message::Prepare(epoch) => match self.members[me].acceptor.prepare(epoch) {
                 Ok(()) => {
                     self.members[me].sync();
                     let leads = match &self.members[me].role {
@@ -288,7 +288,7 @@ impl World {
                     if leads || self.members[me].follows.is_some() {
                         self.members[me].idle();
                     }
-                    let history = self.members[me].follower.history().clone();
+                    let history = self.members[me].acceptor.history().clone();
                     self.send(me, from, Message::Promised(epoch, history));
                 }
                 Err(refused) => self.refuse(me, from, refused),
@@ -301,7 +301,7 @@ impl World {
                     return self.promote(me);
                 }
             }
-            Message::Refused(refused) => {
+            Message::StaleEpoch(refused) => {
                 let over = match &self.members[me].role {
                     Role::Idle => false,
                     Role::Promoting(promotion) => promotion.refused(refused),
@@ -323,7 +323,7 @@ impl World {
                 Err(alarm) => return self.alarmed(me, from, alarm),
             },
             Message::Record(_, lsn, record, committed) => match self.members[me].take(lsn, record) {
-                Ok(()) => self.members[me].follower.know_committed(committed),
+                Ok(()) => self.members[me].acceptor.know_committed(committed),
                 Err(alarm) => return self.alarmed(me, from, alarm),
             },
             Message::Snapshot(_, stream, log) => match self.members[me].restart(stream, log) {
@@ -345,14 +345,14 @@ impl World {
         Ok(())
     }
 
-    fn refuse(&mut self, me: usize, to: usize, refused: Refused) {
+    fn refuse(&mut self, me: usize, to: usize, refused: StaleEpoch) {
         self.counts.refused += 1;
-        self.send(me, to, Message::Refused(refused));
+        self.send(me, to, Message::StaleEpoch(refused));
     }
 
     fn alarmed(&mut self, me: usize, from: usize, alarm: Alarm) -> Result<(), String> {
         match alarm {
-            Alarm::Refused(refused) => self.refuse(me, from, refused),
+            Alarm::StaleEpoch(refused) => self.refuse(me, from, refused),
             // The record belongs to a stream that has ended.
             Alarm::NoStream => {}
             alarm => return Err(format!("member {me} raises an alarm: {alarm}")),
@@ -360,9 +360,9 @@ impl World {
         Ok(())
     }
 
-    fn joined(&mut self, me: usize, from: usize, connection: u64, promised: Epoch, theirs: &History) {
+    fn joined(&mut self, me: usize, from: usize, connection: u64, promised: Epoch, theirs: &EpochHistory) {
         let member = &mut self.members[me];
-        let own = member.follower.history();
+        let own = member.acceptor.history();
         let Role::Leading(leading, followers) = &mut member.role else { return };
         let epoch = leading.epoch();
         match leading.joined(&from, promised, theirs, own) {

@@ -3,7 +3,7 @@
 use super::{Message, World};
 use crate::members::{
     Leading, Promotion,
-    follower::Start,
+    acceptor::Start,
     promotion::Step,
     simulation::member::{Record, Role},
 };
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 impl World {
     /// A member wins the lease. The only guarantee is that no epoch is assigned twice.
     pub(super) fn win(&mut self, me: usize) -> Result<(), String> {
-        let floor = self.claim.1.max(self.members[me].follower.promised());
+        let floor = self.claim.1.max(self.members[me].acceptor.promised());
         let epoch = floor.next();
         self.claim = (me, epoch);
         self.members[me].idle();
@@ -23,12 +23,12 @@ impl World {
             }
         }
         let member = &mut self.members[me];
-        if member.follower.prepare(epoch).is_err() {
+        if member.acceptor.prepare(epoch).is_err() {
             return Err("an epoch above the member's own promise was rejected".into());
         }
         member.sync();
         let mut promotion = Promotion::new(epoch, me, (0..self.cut_off.len()).collect(), self.claimed);
-        promotion.promised(me, member.follower.history().clone());
+        promotion.promised(me, member.acceptor.history().clone());
         member.role = Role::Promoting(promotion);
         self.prepare_all()?;
         self.promote(me)
@@ -76,7 +76,7 @@ impl World {
         // A member that has promised the epoch, and nothing since, still has the log that it
         // reported.
         let member = &self.members[me];
-        if member.follower.promised() == epoch && member.tail() == until {
+        if member.acceptor.promised() == epoch && member.tail() == until {
             let records = member.log[common.0 as usize..].to_vec();
             self.send(me, to, Message::Fetched(epoch, common, records));
         }
@@ -102,7 +102,7 @@ impl World {
         });
         done.map_err(|alarm| format!("member {me} fetches and raises an alarm: {alarm}"))?;
         member.sync();
-        let history = member.follower.history().clone();
+        let history = member.acceptor.history().clone();
         if let Role::Promoting(promotion) = &mut member.role {
             promotion.promised(me, history);
         }

@@ -6,7 +6,7 @@
 //! begins here. `host/decisions/0014-whose-log-an-edge-follows.md` says why.
 
 use littoral_model::{
-    cluster::{Belonging, ClusterId},
+    cluster::{Affiliation, ClusterId},
     position::Incarnation,
     region::Region,
 };
@@ -71,7 +71,7 @@ pub struct Greeting {
 
 /// Where the log belongs, and what is known about it.
 #[derive(Clone, Debug)]
-pub struct Belongs {
+pub struct AffiliationCheck {
     log: Incarnation,
     /// Whether this region may found a cluster: it is the catalogue's home, or knows no other regions.
     founds: bool,
@@ -88,7 +88,7 @@ pub struct Belongs {
     whole: bool,
 }
 
-impl Belongs {
+impl AffiliationCheck {
     /// A log that was opened. `home` is the catalogue's, where there are other regions.
     #[must_use]
     pub fn opened(
@@ -116,7 +116,7 @@ impl Belongs {
     ///
     /// # Errors
     /// What is waited for.
-    pub fn has_all(&self, written: Option<Belonging>) -> Result<(), String> {
+    pub fn has_all(&self, written: Option<Affiliation>) -> Result<(), String> {
         self.may_write(written)?;
         match written {
             _ if self.whole => Ok(()),
@@ -128,8 +128,8 @@ impl Belongs {
 
     /// Where the log belongs: as is `written` in it, or by its own name where it founds a cluster.
     #[must_use]
-    pub fn now(&self, written: Option<Belonging>) -> Option<Belonging> {
-        written.or_else(|| (self.founds && self.is_first()).then(|| Belonging::founder(self.log)))
+    pub fn now(&self, written: Option<Affiliation>) -> Option<Affiliation> {
+        written.or_else(|| (self.founds && self.is_first()).then(|| Affiliation::founder(self.log)))
     }
 
     /// Whether nothing older than this log is to be waited for.
@@ -141,7 +141,7 @@ impl Belongs {
     ///
     /// # Errors
     /// What they wait for.
-    pub fn may_write(&self, written: Option<Belonging>) -> Result<(), String> {
+    pub fn may_write(&self, written: Option<Affiliation>) -> Result<(), String> {
         let vouched = || self.peers.values().any(|answer| matches!(answer, Some(Answer::Of(_) | Answer::Older)));
         if written.is_some() || self.is_first() || vouched() {
             return Ok(());
@@ -164,7 +164,7 @@ impl Belongs {
         region: Region,
         greeting: Greeting,
         known: Option<Incarnation>,
-        written: Option<Belonging>,
+        written: Option<Affiliation>,
     ) -> Result<(), Refused> {
         if let (Some(ours), Some(theirs)) = (self.now(written), greeting.cluster)
             && ours.cluster != theirs
@@ -200,17 +200,19 @@ impl Belongs {
 
     /// What is to be written down now of where the log belongs, when that is not what is written.
     #[must_use]
-    pub fn to_write(&self, written: Option<Belonging>) -> Option<Belonging> {
+    pub fn to_write(&self, written: Option<Affiliation>) -> Option<Affiliation> {
         let of = self.peers.values().find_map(|answer| match answer {
             Some(Answer::Of(cluster)) => Some(*cluster),
             _ => None,
         });
         let next = match (written, of) {
-            (Some(written), _) => {
-                Belonging { succeeds: written.succeeds.or(self.knew), healed: written.healed || self.level, ..written }
-            }
+            (Some(written), _) => Affiliation {
+                succeeds: written.succeeds.or(self.knew),
+                healed: written.healed || self.level,
+                ..written
+            },
             (None, Some(cluster)) if self.now(None).is_none() => {
-                Belonging { cluster, succeeds: self.knew, healed: !self.blank }
+                Affiliation { cluster, succeeds: self.knew, healed: !self.blank }
             }
             (None, _) => return None,
         };
@@ -231,9 +233,9 @@ mod tests {
     }
 
     /// Region `a` of three, whose catalogue's home is `home`.
-    fn of_three(home: &str) -> Belongs {
+    fn of_three(home: &str) -> AffiliationCheck {
         let others = ["b", "c"].map(region);
-        Belongs::opened(LOG, (region("a"), Some(region(home))), others.into_iter())
+        AffiliationCheck::opened(LOG, (region("a"), Some(region(home))), others.into_iter())
     }
 
     fn greeting(cluster: Option<ClusterId>, knew: Option<Incarnation>) -> Greeting {
@@ -242,10 +244,10 @@ mod tests {
 
     #[test]
     fn a_log_that_knows_no_other_regions_is_its_own_clusters() {
-        let alone = Belongs::opened(LOG, (region("a"), None), [].into_iter());
+        let alone = AffiliationCheck::opened(LOG, (region("a"), None), [].into_iter());
         for blank in [true, false] {
             let alone = alone.clone().blank(blank, false);
-            assert_eq!(alone.now(None), Some(Belonging::founder(LOG)));
+            assert_eq!(alone.now(None), Some(Affiliation::founder(LOG)));
             assert!(alone.may_write(None).is_ok());
             assert_eq!(alone.to_write(None), None, "it bears the log's name");
         }
@@ -262,7 +264,7 @@ mod tests {
             assert!(belongs.has_all(None).is_err());
             assert_eq!((belongs.now(None), belongs.to_write(None)), (None, None));
             belongs.greeted(region("c"), greeting(Some(CLUSTER), Some(OLD)), None, None).unwrap();
-            let vouched = Belonging { cluster: CLUSTER, succeeds: Some(OLD), healed: false };
+            let vouched = Affiliation { cluster: CLUSTER, succeeds: Some(OLD), healed: false };
             assert_eq!(belongs.to_write(None), Some(vouched));
             assert!(belongs.may_write(None).is_ok());
             assert!(belongs.has_all(Some(vouched)).unwrap_err().contains("does not hold yet"));
@@ -274,7 +276,7 @@ mod tests {
                 "b has nothing that this one lacks, and vouches for nothing"
             );
             belongs.levelled(region("c"));
-            let healed = Belonging { healed: true, ..vouched };
+            let healed = Affiliation { healed: true, ..vouched };
             assert_eq!(belongs.to_write(Some(vouched)), Some(healed));
             assert_eq!(belongs.to_write(Some(healed)), None);
             assert_eq!(belongs.has_all(Some(healed)), Ok(()));
@@ -288,24 +290,24 @@ mod tests {
         assert_eq!(waits, Err(Refused::AsBlank));
         assert!(home.may_write(None).is_err());
         home.greeted(region("c"), greeting(None, None), None, None).unwrap();
-        assert_eq!(home.now(None), Some(Belonging::founder(LOG)));
+        assert_eq!(home.now(None), Some(Affiliation::founder(LOG)));
         assert!(home.may_write(None).is_ok());
         home.greeted(region("b"), greeting(Some(ClusterId(LOG.0)), None), None, None).unwrap();
-        assert_eq!((home.now(None), home.has_all(None)), (Some(Belonging::founder(LOG)), Ok(())), "it stays so");
+        assert_eq!((home.now(None), home.has_all(None)), (Some(Affiliation::founder(LOG)), Ok(())), "it stays so");
 
         let mut other = of_three("b").blank(true, false);
         assert!(other.greeted(region("c"), greeting(None, None), None, None).is_err());
         other.greeted(region("b"), greeting(None, None), None, None).unwrap();
         assert_eq!((other.now(None), other.may_write(None)), (None, Ok(())), "only the home founds one");
         other.greeted(region("b"), greeting(Some(CLUSTER), None), None, None).unwrap();
-        let joins = Belonging { cluster: CLUSTER, succeeds: None, healed: true };
+        let joins = Affiliation { cluster: CLUSTER, succeeds: None, healed: true };
         assert_eq!(other.to_write(None), Some(joins));
     }
 
     #[test]
     fn an_operator_may_say_that_all_begins_here() {
         let home = of_three("a").blank(true, true);
-        assert_eq!((home.now(None), home.may_write(None)), (Some(Belonging::founder(LOG)), Ok(())));
+        assert_eq!((home.now(None), home.may_write(None)), (Some(Affiliation::founder(LOG)), Ok(())));
         let other = of_three("b").blank(true, true);
         assert_eq!((other.now(None), other.may_write(None)), (None, Ok(())));
     }
@@ -313,11 +315,11 @@ mod tests {
     #[test]
     fn a_log_of_an_older_release_goes_on_and_joins_the_homes_cluster() {
         let home = of_three("a").blank(false, false);
-        assert_eq!((home.now(None), home.may_write(None)), (Some(Belonging::founder(LOG)), Ok(())));
+        assert_eq!((home.now(None), home.may_write(None)), (Some(Affiliation::founder(LOG)), Ok(())));
         let mut other = of_three("b").blank(false, false);
         assert!(other.may_write(None).is_ok());
         other.greeted(region("b"), greeting(Some(CLUSTER), Some(LOG)), None, None).unwrap();
-        let joined = Belonging { cluster: CLUSTER, succeeds: None, healed: true };
+        let joined = Affiliation { cluster: CLUSTER, succeeds: None, healed: true };
         assert_eq!(other.to_write(None), Some(joined));
         let mut blank = of_three("b").blank(true, false);
         let older = Greeting { cluster: None, knows_clusters: false, log: Incarnation(9), knew: None };
@@ -333,7 +335,7 @@ mod tests {
         let mut home = of_three("a").blank(false, false);
         let refused = home.greeted(region("b"), greeting(Some(CLUSTER), None), None, None);
         assert_eq!(refused, Err(Refused::OtherCluster { ours: ClusterId(LOG.0), theirs: CLUSTER }));
-        let written = Belonging { cluster: CLUSTER, succeeds: None, healed: false };
+        let written = Affiliation { cluster: CLUSTER, succeeds: None, healed: false };
         assert!(home.greeted(region("b"), greeting(Some(CLUSTER), None), None, Some(written)).is_ok());
         assert!(home.greeted(region("c"), greeting(Some(ClusterId(1)), None), None, Some(written)).is_err());
     }

@@ -1,7 +1,7 @@
 //! A member's promise and log: which epochs it rejects, whose records it accepts, and which
 //! records it detaches.
 
-use super::history::{History, Unfit};
+use super::history::{EpochHistory, OutOfOrder};
 use littoral_model::{
     mutation::{Mutation, active},
     position::{Epoch, Lsn},
@@ -12,9 +12,9 @@ use littoral_model::{
 /// Whatever a call changes must be made durable, in the order of the calls, before any reply is
 /// sent.
 #[derive(Clone, Debug)]
-pub struct Follower {
+pub struct Acceptor {
     promised: Epoch,
-    history: History,
+    history: EpochHistory,
     /// The last record known to be committed. Committed records are never cut.
     committed: Lsn,
     /// The epoch of the stream that is followed.
@@ -25,7 +25,7 @@ pub struct Follower {
 /// leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("epoch {asked} has ended: this member has promised epoch {promised}")]
-pub struct Refused {
+pub struct StaleEpoch {
     /// The sender's epoch.
     pub asked: Epoch,
     /// The newest epoch that this member knows.
@@ -58,7 +58,7 @@ pub struct Begun {
 pub enum Alarm {
     /// The stream has an older epoch than promised.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    StaleEpoch(#[from] StaleEpoch),
     /// The leader lacks committed records. Impossible while every member keeps its promises and
     /// its log.
     #[error(
@@ -82,7 +82,7 @@ pub enum Alarm {
     },
     /// The record does not follow the log's end.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    OutOfOrder(#[from] OutOfOrder),
     /// A record arrived outside a stream.
     #[error("a record arrived before the start of a stream")]
     NoStream,
@@ -98,10 +98,10 @@ pub enum Alarm {
     },
 }
 
-impl Follower {
+impl Acceptor {
     /// Restores a member from its disk.
     #[must_use]
-    pub fn restored(promised: Epoch, history: History) -> Self {
+    pub fn restored(promised: Epoch, history: EpochHistory) -> Self {
         // A log's records count as promises. A promise becomes durable before its records, but a
         // disk may be copied without it.
         let promised = promised.max(history.advance().0);
@@ -116,7 +116,7 @@ impl Follower {
 
     /// Returns the log's epoch history, which the member reports when it joins a leader's stream.
     #[must_use]
-    pub const fn history(&self) -> &History {
+    pub const fn history(&self) -> &EpochHistory {
         &self.history
     }
 
@@ -130,8 +130,8 @@ impl Follower {
     /// durable, then replies with the epoch history.
     ///
     /// # Errors
-    /// [`Refused`], which the caller returns to the sender.
-    pub fn prepare(&mut self, epoch: Epoch) -> Result<(), Refused> {
+    /// [`StaleEpoch`], which the caller returns to the sender.
+    pub fn prepare(&mut self, epoch: Epoch) -> Result<(), StaleEpoch> {
         self.check(epoch)?;
         if epoch > self.promised {
             self.stream = None;
@@ -144,7 +144,7 @@ impl Follower {
     /// an answer to an earlier join could cut off records that the member has since reported.
     ///
     /// # Errors
-    /// [`Alarm`]; nothing has changed. All but [`Alarm::Refused`] need an operator.
+    /// [`Alarm`]; nothing has changed. All but [`Alarm::StaleEpoch`] need an operator.
     pub fn begin(&mut self, start: Start) -> Result<Begun, Alarm> {
         let Start { epoch, common, committed } = start;
         self.check(epoch)?;
@@ -178,9 +178,9 @@ impl Follower {
         Ok(self.history.push(epoch, lsn)?)
     }
 
-    fn check(&self, asked: Epoch) -> Result<(), Refused> {
+    fn check(&self, asked: Epoch) -> Result<(), StaleEpoch> {
         let over = asked < self.promised && !active(Mutation::ForgetPromise);
-        if over { Err(Refused { asked, promised: self.promised }) } else { Ok(()) }
+        if over { Err(StaleEpoch { asked, promised: self.promised }) } else { Ok(()) }
     }
 
     /// Notes what the stream's leader reports as committed, up to this log's end.
@@ -195,14 +195,14 @@ impl Follower {
     }
 
     /// Ends the stream.
-    pub fn part(&mut self) {
+    pub fn end_stream(&mut self) {
         self.stream = None;
     }
 
     /// Replaces the whole log by a snapshot. The caller detaches uncommitted records first.
     ///
     /// # Errors
-    /// [`Alarm::Refused`] if the epoch is older than promised, [`Alarm::WouldLose`] if the snapshot ends
+    /// [`Alarm::StaleEpoch`] if the epoch is older than promised, [`Alarm::WouldLose`] if the snapshot ends
     /// before the last committed record.
     pub fn restart(&mut self, stream: Epoch, epoch: Epoch, last: Lsn) -> Result<(), Alarm> {
         self.check(stream)?;
@@ -211,7 +211,7 @@ impl Follower {
         }
         self.promised = stream;
         self.stream = Some(stream);
-        self.history = History::after(epoch, last);
+        self.history = EpochHistory::after(epoch, last);
         self.committed = last;
         Ok(())
     }
@@ -221,12 +221,12 @@ impl Follower {
 mod tests {
     use super::*;
 
-    fn member(epochs: &[u64]) -> Follower {
-        let mut history = History::default();
+    fn member(epochs: &[u64]) -> Acceptor {
+        let mut history = EpochHistory::default();
         for (epoch, lsn) in epochs.iter().zip(1..) {
             history.push(Epoch(*epoch), Lsn(lsn)).unwrap();
         }
-        Follower::restored(Epoch(0), history)
+        Acceptor::restored(Epoch(0), history)
     }
 
     fn start(epoch: u64, common: u64, committed: u64) -> Start {
@@ -239,11 +239,11 @@ mod tests {
         member.begin(start(2, 2, 0)).unwrap();
         member.take(Epoch(2), Lsn(3)).unwrap();
         member.prepare(Epoch(5)).unwrap();
-        let refused = |asked| Refused { asked: Epoch(asked), promised: Epoch(5) };
+        let refused = |asked| StaleEpoch { asked: Epoch(asked), promised: Epoch(5) };
         assert_eq!(member.prepare(Epoch(4)), Err(refused(4)));
-        assert_eq!(member.begin(start(2, 3, 0)), Err(Alarm::Refused(refused(2))));
+        assert_eq!(member.begin(start(2, 3, 0)), Err(Alarm::StaleEpoch(refused(2))));
         assert_eq!(member.take(Epoch(2), Lsn(4)), Err(Alarm::NoStream));
-        assert_eq!(member.restart(Epoch(3), Epoch(3), Lsn(9)), Err(Alarm::Refused(refused(3))));
+        assert_eq!(member.restart(Epoch(3), Epoch(3), Lsn(9)), Err(Alarm::StaleEpoch(refused(3))));
         assert_eq!(member.history().tail(), Lsn(3));
         // The same promise again changes nothing.
         member.prepare(Epoch(5)).unwrap();
@@ -278,8 +278,8 @@ mod tests {
         member.begin(start(1, 1, 0)).unwrap();
         let ahead = Alarm::Ahead { at: Lsn(2), got: Epoch(2), stream: Epoch(1) };
         assert_eq!(member.take(Epoch(2), Lsn(2)), Err(ahead));
-        assert!(matches!(member.take(Epoch(1), Lsn(3)), Err(Alarm::Unfit(Unfit::Gap { .. }))));
-        member.part();
+        assert!(matches!(member.take(Epoch(1), Lsn(3)), Err(Alarm::OutOfOrder(OutOfOrder::Gap { .. }))));
+        member.end_stream();
         assert_eq!(member.take(Epoch(1), Lsn(2)), Err(Alarm::NoStream));
     }
 

@@ -7,7 +7,7 @@
 //! record on. `host/decisions/0013-lives-of-a-log.md` gives the reasons.
 
 use crate::{
-    cluster::Belonging,
+    cluster::Affiliation,
     mutation::{Mutation, active},
     position::{Incarnation, Lsn, Position},
     region::Region,
@@ -45,12 +45,12 @@ impl Start {
 
 /// The lives of one log, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lives {
+pub struct Lineage {
     log: Incarnation,
     starts: Vec<Start>,
 }
 
-impl Lives {
+impl Lineage {
     /// Creates the lineage of a log with only its first life. A log written by a program that knew
     /// no lives has this lineage too.
     #[must_use]
@@ -80,7 +80,7 @@ impl Lives {
         &self.starts
     }
 
-    /// Adds a life. Lives that began after its predecessor belong to an abandoned copy and are
+    /// Adds a life. Lineage that began after its predecessor belong to an abandoned copy and are
     /// removed. Does nothing if the life is known.
     pub fn begin(&mut self, start: Start) {
         if self.lists(start.life) || start.first == Lsn::NONE {
@@ -147,7 +147,7 @@ impl Lives {
     /// Returns the common record of this log, whose last record is `head`, and another; `None` if
     /// they share no life.
     #[must_use]
-    pub fn common(&self, head: Lsn, other: &Lives, other_head: Lsn) -> Option<Position> {
+    pub fn common(&self, head: Lsn, other: &Lineage, other_head: Lsn) -> Option<Position> {
         let both = other.starts.iter().rev().find(|start| self.lists(start.life))?.life;
         let lsn = self.end(both, head)?.min(other.end(both, other_head)?);
         Some(Position { incarnation: both, lsn })
@@ -155,56 +155,56 @@ impl Lives {
 
     /// Returns whether this log's newest life is also in `other`, which has begun a later one.
     #[must_use]
-    pub fn is_past_of(&self, other: &Lives) -> bool {
+    pub fn is_past_of(&self, other: &Lineage) -> bool {
         other.current() != self.current() && other.lists(self.current())
     }
 }
 
 /// The lineages of the regions' logs, as far as one node knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegionLives {
-    of: BTreeMap<Region, Lives>,
-    belongs: Option<Belonging>,
+pub struct RegionLineages {
+    of: BTreeMap<Region, Lineage>,
+    belongs: Option<Affiliation>,
 }
 
-impl RegionLives {
+impl RegionLineages {
     /// Returns the affiliation of this node's log, or of the log that it follows, as far as
     /// recorded.
     #[must_use]
-    pub const fn belongs(&self) -> Option<Belonging> {
+    pub const fn belongs(&self) -> Option<Affiliation> {
         self.belongs
     }
 
     /// Sets the affiliation.
-    pub fn set_belongs(&mut self, belongs: Option<Belonging>) {
+    pub fn set_belongs(&mut self, belongs: Option<Affiliation>) {
         self.belongs = belongs;
     }
 
     /// Returns the lineage of this region's log.
     #[must_use]
-    pub fn get(&self, region: Region) -> Option<&Lives> {
+    pub fn get(&self, region: Region) -> Option<&Lineage> {
         self.of.get(&region)
     }
 
     /// Returns the lineage of a region's log; if there is none, creates one with this life as the
     /// first.
-    pub fn entry(&mut self, region: Region, life: Incarnation) -> &mut Lives {
-        self.of.entry(region).or_insert_with(|| Lives::of(life))
+    pub fn entry(&mut self, region: Region, life: Incarnation) -> &mut Lineage {
+        self.of.entry(region).or_insert_with(|| Lineage::of(life))
     }
 
     /// Sets the lineage of a region's log.
-    pub fn set(&mut self, region: Region, lives: Lives) {
+    pub fn set(&mut self, region: Region, lives: Lineage) {
         self.of.insert(region, lives);
     }
 
     /// Returns the lineage of the log that has this life.
     #[must_use]
-    pub fn with_life(&self, life: Incarnation) -> Option<&Lives> {
+    pub fn with_life(&self, life: Incarnation) -> Option<&Lineage> {
         self.of.values().find(|lives| lives.lists(life))
     }
 
     /// Returns whether a position can never belong to a region's log, because it lies past the
-    /// fork ([`Lives::has_lost`]).
+    /// fork ([`Lineage::has_lost`]).
     #[must_use]
     pub fn has_lost(&self, region: Region, position: Position) -> bool {
         self.get(region).is_some_and(|lives| lives.has_lost(position))
@@ -270,7 +270,7 @@ impl RegionLives {
     }
 
     /// Iterates over the regions and their lineages.
-    pub fn iter(&self) -> impl Iterator<Item = (Region, &Lives)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Region, &Lineage)> {
         self.of.iter().map(|(region, lives)| (*region, lives))
     }
 }
@@ -283,8 +283,8 @@ mod tests {
         Start { life: Incarnation(life), first: Lsn(first), after: Incarnation(after), shared: Lsn(first - 1) }
     }
 
-    fn lives(starts: &[(u64, u64)]) -> Lives {
-        let mut lives = Lives::of(Incarnation(1));
+    fn lives(starts: &[(u64, u64)]) -> Lineage {
+        let mut lives = Lineage::of(Incarnation(1));
         for (life, first) in starts {
             let after = lives.current().0;
             lives.begin(start((after, *life), *first));
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn copies_share_records_up_to_the_earlier_end_of_their_last_common_life() {
-        let common = |a: &Lives, a_head, b: &Lives, b_head| {
+        let common = |a: &Lineage, a_head, b: &Lineage, b_head| {
             let one = a.common(Lsn(a_head), b, Lsn(b_head));
             assert_eq!(one, b.common(Lsn(b_head), a, Lsn(a_head)));
             one
@@ -330,7 +330,7 @@ mod tests {
         let again = lives(&[(2, 5), (4, 8)]);
         assert_eq!(common(&copy, 12, &again, 9), Some(at(2, 7)), "rolled back twice to one copy");
         assert_eq!(common(&original, 9, &lives(&[]), 30), Some(at(1, 4)));
-        assert_eq!(original.common(Lsn(9), &Lives::of(Incarnation(77)), Lsn(9)), None, "another log");
+        assert_eq!(original.common(Lsn(9), &Lineage::of(Incarnation(77)), Lsn(9)), None, "another log");
         assert!(original.is_past_of(&copy) && !copy.is_past_of(&original) && !copy.is_past_of(&again));
     }
 
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn tokens_of_earlier_lives_are_covered_and_those_past_a_fork_are_not() {
         let region: Region = "a".parse().unwrap();
-        let mut known = RegionLives::default();
+        let mut known = RegionLineages::default();
         known.set(region, lives(&[(2, 5)]));
         let mark = |life, lsn| Watermark::at(region, Incarnation(life), Lsn(lsn));
         let have = mark(2, 8);
