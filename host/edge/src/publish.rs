@@ -4,7 +4,7 @@
 use crate::{handle::Handle, modules};
 use bytes::Bytes;
 use littoral_edge_core::relay;
-use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_model::{
     cluster::Affiliation,
     digest::{BucketRows, Checkpoints},
@@ -34,8 +34,8 @@ impl FeedLog for Handle {
         self.shared.replica.load().as_ref().map_or(Epoch(0), |replica| replica.point.load().epoch)
     }
 
-    fn standing(&self) -> Standing {
-        Standing::Relay { behind: self.shared.staleness(), leader_lost: self.shared.leader_lost() }
+    fn source_role(&self) -> SourceRole {
+        SourceRole::Relay { behind: self.shared.staleness(), leader_lost: self.shared.leader_lost() }
     }
 
     fn head(&self) -> watch::Receiver<Position> {

@@ -35,7 +35,7 @@ pub trait FeedLog: Send + Sync + 'static {
     fn epoch(&self) -> Epoch;
 
     /// Returns whether this is the leader, a relay and how far it is behind, or a follower.
-    fn standing(&self) -> Standing;
+    fn source_role(&self) -> SourceRole;
 
     /// Returns the last record that is durable and applied, now and whenever it changes.
     fn head(&self) -> watch::Receiver<Position>;
@@ -137,7 +137,7 @@ pub trait RegionPeer: Send + Sync + 'static {
 
 /// The role of a source of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SourceRole {
     /// It appends the log.
     Leader,
     /// It follows the leader or another relay, and publishes what it has applied.

@@ -25,7 +25,7 @@ enum Answer {
 
 /// Why another region's records are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum Ineligible {
     /// Its leader is of another cluster.
     #[error(
         "its log belongs to cluster {theirs}, and this one to cluster {ours}: the address leads to another cluster's leader; \
@@ -158,18 +158,18 @@ impl AffiliationCheck {
     /// Another region's leader has answered, of which the log `known` is known here.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`Ineligible`].
     pub fn greeted(
         &mut self,
         region: Region,
         greeting: Greeting,
         known: Option<Incarnation>,
         written: Option<Affiliation>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Ineligible> {
         if let (Some(ours), Some(theirs)) = (self.now(written), greeting.cluster)
             && ours.cluster != theirs
         {
-            return Err(Refused::OtherCluster { ours: ours.cluster, theirs });
+            return Err(Ineligible::OtherCluster { ours: ours.cluster, theirs });
         }
         let answer = match greeting.cluster {
             Some(cluster) => Answer::Of(cluster),
@@ -181,12 +181,12 @@ impl AffiliationCheck {
         self.blank &= !self.is_first();
         self.knew = self.knew.or(greeting.knew.filter(|knew| *knew != self.log));
         if self.blank && written.is_none() && answer == Answer::Blank && !self.is_first() {
-            return Err(Refused::AsBlank);
+            return Err(Ineligible::AsBlank);
         }
         match known.filter(|known| *known != greeting.log) {
             // To take it up now would be to forget the log that it must still be told of.
             Some(known) if answer == Answer::Blank && self.now(written).is_some_and(|ours| ours.healed) => {
-                Err(Refused::Unhealed { known, theirs: greeting.log })
+                Err(Ineligible::Unhealed { known, theirs: greeting.log })
             }
             _ => Ok(()),
         }
@@ -259,7 +259,7 @@ mod tests {
             let mut belongs = of_three(home).blank(true, false);
             assert!(belongs.may_write(None).unwrap_err().contains("'b' and 'c'"));
             let as_blank = belongs.greeted(region("b"), greeting(None, None), None, None);
-            assert_eq!(as_blank, Err(Refused::AsBlank), "it may be healing, and part of what it has is not all");
+            assert_eq!(as_blank, Err(Ineligible::AsBlank), "it may be healing, and part of what it has is not all");
             assert!(belongs.may_write(None).unwrap_err().contains("region 'c' has"));
             assert!(belongs.has_all(None).is_err());
             assert_eq!((belongs.now(None), belongs.to_write(None)), (None, None));
@@ -287,7 +287,7 @@ mod tests {
     fn where_all_are_blank_the_home_founds_the_cluster_and_the_others_are_taken_into_it() {
         let mut home = of_three("a").blank(true, false);
         let waits = home.greeted(region("b"), greeting(None, None), None, None);
-        assert_eq!(waits, Err(Refused::AsBlank));
+        assert_eq!(waits, Err(Ineligible::AsBlank));
         assert!(home.may_write(None).is_err());
         home.greeted(region("c"), greeting(None, None), None, None).unwrap();
         assert_eq!(home.now(None), Some(Affiliation::founder(LOG)));
@@ -334,7 +334,7 @@ mod tests {
     fn another_cluster_is_refused() {
         let mut home = of_three("a").blank(false, false);
         let refused = home.greeted(region("b"), greeting(Some(CLUSTER), None), None, None);
-        assert_eq!(refused, Err(Refused::OtherCluster { ours: ClusterId(LOG.0), theirs: CLUSTER }));
+        assert_eq!(refused, Err(Ineligible::OtherCluster { ours: ClusterId(LOG.0), theirs: CLUSTER }));
         let written = Affiliation { cluster: CLUSTER, succeeds: None, healed: false };
         assert!(home.greeted(region("b"), greeting(Some(CLUSTER), None), None, Some(written)).is_ok());
         assert!(home.greeted(region("c"), greeting(Some(ClusterId(1)), None), None, Some(written)).is_err());
@@ -345,12 +345,12 @@ mod tests {
         let mut home = of_three("a").blank(false, false);
         let (known, blank) = (Some(Incarnation(8)), greeting(None, None));
         let refused = home.greeted(region("b"), blank, known, None);
-        assert_eq!(refused, Err(Refused::Unhealed { known: Incarnation(8), theirs: Incarnation(9) }));
+        assert_eq!(refused, Err(Ineligible::Unhealed { known: Incarnation(8), theirs: Incarnation(9) }));
         assert_eq!(home.greeted(region("b"), blank, Some(Incarnation(9)), None), Ok(()), "it is the one that is known");
         assert_eq!(home.greeted(region("b"), blank, None, None), Ok(()), "nothing of it is known");
         assert_eq!(home.greeted(region("b"), greeting(Some(ClusterId(LOG.0)), None), known, None), Ok(()));
         let mut lost_too = of_three("b").blank(true, false);
-        assert_eq!(lost_too.greeted(region("b"), blank, known, None), Err(Refused::AsBlank));
+        assert_eq!(lost_too.greeted(region("b"), blank, known, None), Err(Ineligible::AsBlank));
     }
 
     #[test]

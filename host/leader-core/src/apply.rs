@@ -2,11 +2,11 @@
 
 use crate::{
     commit::Durable,
-    homing::Marks,
-    known::Known,
     ledger::Ledger,
-    losses::{Losses, RowRecord},
+    log_state::LogState,
+    outranked_rows::{OutrankedRows, RowRecord},
     published,
+    rehoming::RehomingPoints,
 };
 use bytes::Bytes;
 use littoral_model::{
@@ -34,11 +34,11 @@ use std::{collections::HashMap, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct State {
     /// As of the last record that was applied.
-    pub known: Known,
+    pub known: LogState,
     identity: Identity,
     merges: HashMap<ViewId, MergePolicy>,
     /// What became of the newest rows.
-    pub losses: Losses,
+    pub outranked_rows: OutrankedRows,
 }
 
 /// What is known of other regions' records besides the rows.
@@ -47,7 +47,7 @@ pub struct Regional<'a> {
     /// Conflicts with them.
     pub ledger: &'a mut Ledger,
     /// Their positions in this log.
-    pub marks: &'a mut Marks,
+    pub rehoming: &'a mut RehomingPoints,
 }
 
 /// What applying has led to besides rows.
@@ -64,11 +64,11 @@ pub struct Applied {
 impl State {
     /// Creates the state of this log's leader as of what is known.
     #[must_use]
-    pub fn new(mut known: Known, identity: Identity) -> Self {
+    pub fn new(mut known: LogState, identity: Identity) -> Self {
         let merges = known.catalogue.views().map(|view| (view.id, view.merge)).collect();
         // A log that a program without lives has written has one.
         Arc::make_mut(&mut known.lives).entry(identity.region, identity.incarnation);
-        Self { known, identity, merges, losses: Losses::default() }
+        Self { known, identity, merges, outranked_rows: OutrankedRows::default() }
     }
 
     /// Applies what a durable batch brought.
@@ -91,12 +91,12 @@ impl State {
                     if matches!(record.payload, Payload::Catalogue(_)) {
                         applied.retired.get_or_insert_with(|| self.known.catalogue.clone());
                     }
-                    let regional = Regional { ledger: &mut *regional.ledger, marks: &mut *regional.marks };
+                    let regional = Regional { ledger: &mut *regional.ledger, rehoming: &mut *regional.rehoming };
                     applied.conflicts += self.replay(table, &record, regional);
                 }
             }
             Durable::Begin { start } => self.begin(self.identity.region, *start),
-            Durable::Belongs { belongs, .. } => self.known.belong(*belongs),
+            Durable::Affiliated { belongs, .. } => self.known.belong(*belongs),
             Durable::Before { .. } => {}
         }
         applied
@@ -157,14 +157,14 @@ impl State {
                 let position = Position { incarnation: *incarnation, lsn: record.origin_lsn };
                 let lost_past = self.known.through(record.origin, position, seen);
                 if let Some(kept) = lost_past {
-                    regional.marks.cut(record.origin, kept);
+                    regional.rehoming.cut(record.origin, kept);
                 }
                 let origins = Arc::make_mut(&mut self.known.origins);
                 origins.set(record.origin, (position, *chain), record.hlc, seen, lost_past.is_some());
                 // No mark stands behind rows that it does not name: those of a snapshot that broke off and is begun once more.
                 let all_named = origins.get(record.origin).is_some_and(|origin| origin.newest <= origin.hlc);
                 if all_named || active(Mutation::MarkBehindUnnamed) {
-                    regional.marks.add(record.origin, (position.lsn, record.hlc), record.lsn);
+                    regional.rehoming.add(record.origin, (position.lsn, record.hlc), record.lsn);
                 }
             }
             Payload::Collect { before } => {
@@ -204,7 +204,7 @@ impl State {
         };
         let fresh = ledger.add(conflict);
         let became = table.apply(came, *merge, Mode::InsertAll);
-        self.losses.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
+        self.outranked_rows.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
         u64::from(fresh)
     }
 
@@ -225,11 +225,12 @@ impl State {
                 written.by_ref().take(count).for_each(drop);
                 continue;
             };
-            let losses = &mut self.losses;
+            let outranked_rows = &mut self.outranked_rows;
             table.apply_all(view, of_view, *merge, Mode::InsertAll, |became| {
                 if let Some((row, at)) = written.next() {
                     let lsn = first.advance(at);
-                    losses.add(&RowRecord::of((lsn, view), row.key, row.body.is_none(), merge.combines()), became);
+                    outranked_rows
+                        .add(&RowRecord::of((lsn, view), row.key, row.body.is_none(), merge.combines()), became);
                 }
             });
         }
@@ -252,7 +253,8 @@ impl State {
     fn apply_row(&mut self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) {
         if let Some(merge) = self.merges.get(&meta.view) {
             let became = table.apply(Row::new(meta, key, body), *merge, Mode::InsertAll);
-            self.losses.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
+            self.outranked_rows
+                .add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     deletion,
     import::{Import, Imports},
     ingest::{self, Limits},
-    known::Known,
+    log_state::LogState,
     receipts::{self, Receipts},
 };
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 /// What is asked of the log.
 #[derive(Debug)]
-pub enum Work {
+pub enum LogCommand {
     /// A write that was checked against the catalogue of this generation; `content` is its hash.
     Write {
         /// The rows.
@@ -51,10 +51,10 @@ pub enum Work {
         /// A random number that names it.
         life: Incarnation,
         /// Whether the log was found to have been put back to an older copy while its process ran.
-        put_back: bool,
+        rolled_back: bool,
     },
     /// Where the log belongs from now on.
-    Belong(Affiliation),
+    Affiliate(Affiliation),
     /// Rows and deletions that this region had taken before and that its log has lost: under their old versions, as if they had come
     /// late.
     Merge {
@@ -110,7 +110,7 @@ pub enum Durable {
         start: Start,
     },
     /// Where the log belongs from now on.
-    Belongs {
+    Affiliated {
         /// It.
         belongs: Affiliation,
         /// The record that says so.
@@ -134,7 +134,7 @@ impl Durable {
     pub fn range(&self) -> (Lsn, Lsn, bool) {
         match self {
             Self::Rows { first, last, .. } | Self::Import { first, last, .. } => (*first, *last, false),
-            Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Belongs { lsn, .. } => (*lsn, *lsn, false),
+            Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Affiliated { lsn, .. } => (*lsn, *lsn, false),
             Self::Begin { start } => (start.first, start.first, false),
             Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
         }
@@ -152,13 +152,13 @@ pub struct Owner {
 
 /// Gives writes their place in the log. It is for one caller at a time.
 #[derive(Debug)]
-pub struct Committer {
+pub struct Sequencer {
     pub(crate) region: Region,
     epoch: Epoch,
     limits: Limits,
     pub(crate) clock: HlcClock,
     /// As of the last record that is durable, applied or not.
-    known: Known,
+    known: LogState,
     pub(crate) imports: Imports,
     /// The rows as they are applied, for deletions that must outrank them.
     table: Option<Arc<Table>>,
@@ -177,7 +177,7 @@ pub struct Committer {
 struct UnderWay {
     number: u64,
     end: Bounds,
-    known: Known,
+    known: LogState,
     begun: bool,
 }
 
@@ -194,7 +194,7 @@ pub struct Building {
 /// What a batch changes when it is durable, and what is taken back when it is not.
 #[derive(Debug)]
 pub struct Pending {
-    pub(crate) known: Known,
+    pub(crate) known: LogState,
     /// Whether another life begins in it, or in the one that it is built on.
     begun: bool,
     keys: Vec<(String, Lsn)>,
@@ -209,10 +209,10 @@ impl Building {
     }
 }
 
-impl Committer {
+impl Sequencer {
     /// A committer that goes on after what was recovered.
     #[must_use]
-    pub fn new(Owner { region, epoch }: Owner, limits: Limits, clock: HlcClock, known: Known) -> Self {
+    pub fn new(Owner { region, epoch }: Owner, limits: Limits, clock: HlcClock, known: LogState) -> Self {
         let (imports, table, under_way) = (Imports::default(), None, None);
         let (finished, durable) = (0, 0);
         Self { region, epoch, limits, clock, known, imports, table, unbegun: false, finished, durable, under_way }
@@ -230,7 +230,7 @@ impl Committer {
         Self { imports, ..self }
     }
 
-    /// The log was opened by who keeps it alone: before anything else another life of it begins, with [`Work::Begin`].
+    /// The log was opened by who keeps it alone: before anything else another life of it begins, with [`LogCommand::Begin`].
     #[must_use]
     pub fn unbegun(self, unbegun: bool) -> Self {
         Self { unbegun, ..self }
@@ -249,7 +249,7 @@ impl Committer {
     }
 
     /// Leads in this epoch from now on, behind a log whose newest clock reading is `last` and which has these `lives`, also those that
-    /// began past what is applied. The first record is to be [`Work::Begin`]; everything else waits for [`Committer::open`].
+    /// began past what is applied. The first record is to be [`LogCommand::Begin`]; everything else waits for [`Sequencer::open`].
     pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLineages) {
         self.epoch = epoch;
         self.known.lives = Arc::new(lives);
@@ -257,7 +257,7 @@ impl Committer {
     }
 
     /// Everything before is applied: that is what writes are checked against from now on.
-    pub fn open(&mut self, known: Known) {
+    pub fn open(&mut self, known: LogState) {
         self.known = known;
     }
 
@@ -281,23 +281,25 @@ impl Committer {
     pub fn take(
         &mut self,
         building: &mut Building,
-        work: Work,
+        work: LogCommand,
         receipts: &mut Receipts,
     ) -> Result<Durable, WriteError> {
-        if self.unbegun && !building.pending.begun && !matches!(work, Work::Begin { .. }) {
+        if self.unbegun && !building.pending.begun && !matches!(work, LogCommand::Begin { .. }) {
             let reason = "the log was opened, and the record that says so cannot be written";
             return Err(WriteError::NotDurable(reason.to_owned()));
         }
         match work {
-            Work::Write { request, content, generation } => {
+            LogCommand::Write { request, content, generation } => {
                 self.write(building, request, (content, generation), receipts)
             }
-            Work::Change(change) => self.change(building, change),
-            Work::Import(import) => self.import(building, &import),
-            Work::Begin { life, put_back } => self.begin_life(building, life, put_back),
-            Work::Belong(belongs) => self.belong(building, belongs),
-            Work::Merge { records, piece, content } => self.merge(building, &records, (&piece, content), receipts),
-            Work::Collect(before) => {
+            LogCommand::Change(change) => self.change(building, change),
+            LogCommand::Import(import) => self.import(building, &import),
+            LogCommand::Begin { life, rolled_back } => self.begin_life(building, life, rolled_back),
+            LogCommand::Affiliate(belongs) => self.belong(building, belongs),
+            LogCommand::Merge { records, piece, content } => {
+                self.merge(building, &records, (&piece, content), receipts)
+            }
+            LogCommand::Collect(before) => {
                 let hlc = self.clock.tick(building.now_ms);
                 // Tombstones that follow in the log are not meant, whatever the caller's clock says.
                 let before = before.min(hlc);
@@ -308,7 +310,7 @@ impl Committer {
         }
     }
 
-    /// The batch to append, and what to give to [`Committer::durable`] or [`Committer::failed`] afterwards. The next batch
+    /// The batch to append, and what to give to [`Sequencer::durable`] or [`Sequencer::failed`] afterwards. The next batch
     /// may be begun meanwhile, and finished when it is known what became of this one. An empty batch needs neither.
     ///
     /// `None` when the batch that it was built on has failed: nothing of it was taken, and nobody may be answered from it.
@@ -356,7 +358,7 @@ impl Committer {
         let pushed = self.push(building, hlc, Payload::Belongs(belongs));
         let lsn = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
         building.pending.known.belong(belongs);
-        Ok(Durable::Belongs { belongs, lsn })
+        Ok(Durable::Affiliated { belongs, lsn })
     }
 
     /// Begins another life of the log.
@@ -364,12 +366,12 @@ impl Committer {
         &mut self,
         building: &mut Building,
         life: Incarnation,
-        put_back: bool,
+        rolled_back: bool,
     ) -> Result<Durable, WriteError> {
         let first = building.batch.next_lsn();
         let before = building.pending.known.lives_of(self.region, self.imports.log);
         // Of a life that was put back while it ran, two records may bear one number: only its first is known to all alike.
-        let shared = match put_back {
+        let shared = match rolled_back {
             true => before.starts().last().map_or(Lsn::NONE, |start| start.first),
             false => Lsn(first.0 - 1),
         };
@@ -408,7 +410,7 @@ impl Committer {
 
     /// What is known as of the last record that is durable.
     #[must_use]
-    pub const fn known(&self) -> &Known {
+    pub const fn known(&self) -> &LogState {
         &self.known
     }
 
@@ -424,9 +426,9 @@ impl Committer {
         }
         if let Some(key) = &request.idempotency_key {
             match receipts.look(key, content, building.now_ms) {
-                receipts::Known::New => {}
-                receipts::Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
-                receipts::Known::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
+                receipts::KeyLookup::New => {}
+                receipts::KeyLookup::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+                receipts::KeyLookup::Other => return Err(WriteError::IdempotencyMismatch(key.clone())),
             }
         }
         if let Some(part) = request.part {
@@ -511,9 +513,9 @@ impl Committer {
         receipts: &mut Receipts,
     ) -> Result<Durable, WriteError> {
         match receipts.look(piece, content, building.now_ms) {
-            receipts::Known::New => {}
-            receipts::Known::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
-            receipts::Known::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
+            receipts::KeyLookup::New => {}
+            receipts::KeyLookup::Same(first, last) => return Ok(Durable::Before { first, last, duplicate: true }),
+            receipts::KeyLookup::Other => return Err(WriteError::IdempotencyMismatch(piece.to_owned())),
         }
         let mark = building.batch.mark();
         let first = building.batch.next_lsn();

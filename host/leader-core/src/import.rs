@@ -5,8 +5,8 @@
 //! that after a crash either all of it is there or none.
 
 use crate::{
-    commit::{Building, Committer, Durable},
-    known::Known,
+    commit::{Building, Durable, Sequencer},
+    log_state::LogState,
 };
 use bytes::Bytes;
 use littoral_model::{
@@ -94,11 +94,11 @@ fn is_content(record: &Record<'_>, origin: Region) -> bool {
 /// log was begun anew, or whose log was put back to an older copy and that asks for all that the region has. Then it gets back what
 /// it had given to the others.
 #[must_use]
-pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &Known) -> bool {
+pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &LogState) -> bool {
     home == Some(region) || (home == Some(own) && (ours.catalogue.is_blank() || ours.asks_for_all(region)))
 }
 
-impl Committer {
+impl Sequencer {
     /// Takes another region's records into the batch, all or none.
     ///
     /// # Errors
@@ -346,7 +346,7 @@ fn fits(catalogue: &Catalogue, view: ViewId, body: Option<&[u8]>, region: Region
 mod tests {
     use super::*;
     use crate::{
-        commit::{Owner, Work},
+        commit::{LogCommand, Owner},
         ingest::Limits,
         receipts::Receipts,
     };
@@ -355,15 +355,15 @@ mod tests {
 
     const LIFE: Incarnation = Incarnation(7);
 
-    fn committer() -> Committer {
+    fn committer() -> Sequencer {
         let owner = Owner { region: "here".parse().unwrap(), epoch: Epoch::FIRST };
         let limits = Limits { request_bytes_max: 1_000, row_bytes_max: 1_000, future_ms_max: 1_000 };
-        Committer::new(owner, limits, HlcClock::default(), Known::default())
+        Sequencer::new(owner, limits, HlcClock::default(), LogState::default())
     }
 
     /// What was taken up to a record of theirs, and goes on behind another.
-    fn import(after: u64, through: u64) -> Work {
-        Work::Import(Import {
+    fn import(after: u64, through: u64) -> LogCommand {
+        LogCommand::Import(Import {
             region: "there".parse().unwrap(),
             incarnation: LIFE,
             history: None,

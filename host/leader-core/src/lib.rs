@@ -9,27 +9,27 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod affiliation;
+pub mod anti_entropy;
 pub mod apply;
 pub mod commit;
+pub mod cross_region;
 mod deletion;
-pub mod exchange;
-pub mod homing;
 pub mod import;
 pub mod ingest;
-pub mod known;
 pub mod ledger;
-pub mod losses;
+pub mod log_state;
+pub mod outranked_rows;
 pub mod published;
 pub mod quorum;
 pub mod receipts;
-pub mod vouching;
+pub mod rehoming;
 
 pub use apply::State;
-pub use commit::{Building, Committer, Durable, Owner, Work};
-pub use homing::Marks;
+pub use commit::{Building, Durable, LogCommand, Owner, Sequencer};
 pub use import::{History, Import, Imports, gives_catalogue};
 pub use ingest::Limits;
-pub use known::Known;
 pub use ledger::Ledger;
+pub use log_state::LogState;
 pub use published::{Head, Published};
 pub use receipts::Receipts;
+pub use rehoming::RehomingPoints;

@@ -1,6 +1,6 @@
 //! What a leader publishes: everything durable and applied, as of one record.
 
-use crate::known::Known;
+use crate::log_state::LogState;
 use littoral_model::{
     catalogue::Catalogue,
     hlc::Hlc,
@@ -51,9 +51,9 @@ pub struct Published {
 impl Published {
     /// Returns what is published as of `head`.
     #[must_use]
-    pub fn at(identity: Identity, Head { lsn, chain, hlc }: Head, known: Known) -> Self {
+    pub fn at(identity: Identity, Head { lsn, chain, hlc }: Head, known: LogState) -> Self {
         let Identity { region, incarnation } = identity;
-        let Known { catalogue, origins, mut lives } = known;
+        let LogState { catalogue, origins, mut lives } = known;
         if lives.get(region).is_none() {
             Arc::make_mut(&mut lives).entry(region, incarnation);
         }
@@ -77,8 +77,8 @@ impl Published {
 
     /// Returns what is known as of this record.
     #[must_use]
-    pub fn known(&self) -> Known {
-        Known { catalogue: self.catalogue.clone(), origins: self.origins.clone(), lives: self.lives.clone() }
+    pub fn known(&self) -> LogState {
+        LogState { catalogue: self.catalogue.clone(), origins: self.origins.clone(), lives: self.lives.clone() }
     }
 
     /// Returns whether everything that a token demands is applied.

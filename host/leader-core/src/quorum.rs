@@ -24,7 +24,7 @@ pub fn newest(policy: MergePolicy, a: Option<Row>, b: Option<Row>) -> Option<Row
 
 /// One region's answer: rows and tombstones per read, per key.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct RegionAnswer {
     /// Whose.
     pub region: Region,
     /// What it holds.
@@ -35,7 +35,7 @@ pub struct Part {
 
 /// Answers as they come in.
 #[derive(Clone, Debug)]
-pub struct Gathering {
+pub struct QuorumCollector {
     regions: BTreeSet<Region>,
     policies: Vec<MergePolicy>,
     answered: BTreeSet<Region>,
@@ -44,11 +44,11 @@ pub struct Gathering {
     watermark: Watermark,
 }
 
-impl Gathering {
+impl QuorumCollector {
     /// Begins with our own answer. `policies` has one element a read; a region that is not among `regions` never counts.
     #[must_use]
-    pub fn new(regions: impl IntoIterator<Item = Region>, policies: Vec<MergePolicy>, own: Part) -> Self {
-        let Part { region, rows, watermark } = own;
+    pub fn new(regions: impl IntoIterator<Item = Region>, policies: Vec<MergePolicy>, own: RegionAnswer) -> Self {
+        let RegionAnswer { region, rows, watermark } = own;
         let regions = regions.into_iter().chain([region]).collect();
         let answered = BTreeSet::from([region]);
         Self { regions, policies, answered, failed: BTreeMap::new(), rows, watermark }
@@ -61,7 +61,7 @@ impl Gathering {
     }
 
     /// Takes a region's answer. It counts once, and not at all where it does not fit what was asked.
-    pub fn take(&mut self, part: Part) {
+    pub fn take(&mut self, part: RegionAnswer) {
         if !self.regions.contains(&part.region) {
             return;
         }
@@ -160,17 +160,17 @@ mod tests {
         Row::new(meta, b"key", (!number.is_multiple_of(5)).then_some(&b"body"[..]))
     }
 
-    fn part(region: usize, held: Option<u64>) -> Part {
+    fn part(region: usize, held: Option<u64>) -> RegionAnswer {
         let watermark = Watermark::at(name(region), Incarnation(1), Lsn(held.unwrap_or(0)));
-        Part { region: name(region), rows: vec![vec![held.map(write)]], watermark }
+        RegionAnswer { region: name(region), rows: vec![vec![held.map(write)]], watermark }
     }
 
-    fn gather(policy: MergePolicy, regions: usize, own: Part, parts: &[Part]) -> Gathering {
-        let mut gathering = Gathering::new((0..regions).map(name), vec![policy], own);
+    fn gather(policy: MergePolicy, regions: usize, own: RegionAnswer, parts: &[RegionAnswer]) -> QuorumCollector {
+        let mut collector = QuorumCollector::new((0..regions).map(name), vec![policy], own);
         for part in parts {
-            gathering.take(part.clone());
+            collector.take(part.clone());
         }
-        gathering
+        collector
     }
 
     fn rank(row: Option<&Row>) -> Option<Rank> {
@@ -187,12 +187,12 @@ mod tests {
             for policy in MergePolicy::ALL {
                 let regions = held.len();
                 let order: Vec<usize> = order.iter().map(|index| index % regions).collect();
-                let parts: Vec<Part> = order.iter().map(|index| part(*index, held[*index])).collect();
+                let parts: Vec<RegionAnswer> = order.iter().map(|index| part(*index, held[*index])).collect();
                 let mut sorted = order.clone();
                 sorted.push(0);
                 sorted.sort_unstable();
                 sorted.dedup();
-                let once: Vec<Part> = sorted.iter().map(|index| part(*index, held[*index])).collect();
+                let once: Vec<RegionAnswer> = sorted.iter().map(|index| part(*index, held[*index])).collect();
                 let a = gather(policy, regions, part(0, held[0]), &parts);
                 let b = gather(policy, regions, part(0, held[0]), &once);
                 prop_assert_eq!(&a.answered, &b.answered);
@@ -219,16 +219,16 @@ mod tests {
                 for region in chosen(writers) {
                     held[region] = newest(policy, held[region].take(), Some(write(written)));
                 }
-                let part = |region: usize| Part { rows: vec![vec![held[region].clone()]], ..part(region, None) };
+                let part = |region: usize| RegionAnswer { rows: vec![vec![held[region].clone()]], ..part(region, None) };
                 let mut readers = chosen(readers);
                 let own = part(readers.next().unwrap());
-                let gathering = gather(policy, regions, own, &readers.map(part).collect::<Vec<_>>());
-                prop_assert!(gathering.is_reached());
-                let seen = gathering.rows[0][0].clone();
+                let collector = gather(policy, regions, own, &readers.map(part).collect::<Vec<_>>());
+                prop_assert!(collector.is_reached());
+                let seen = collector.rows[0][0].clone();
                 let seen_rank = rank(seen.as_ref()).unwrap();
                 prop_assert!(!policy.replaces(write(written).rank(), seen_rank));
                 prop_assert!(held.iter().any(|row| rank(row.as_ref()) == Some(seen_rank)));
-                let answered = gathering.finish().unwrap();
+                let answered = collector.finish().unwrap();
                 prop_assert_eq!(answered.rows[0][0].is_none(), seen.unwrap().is_tombstone());
             }
         }
@@ -236,27 +236,27 @@ mod tests {
 
     #[test]
     fn a_quorum_that_cannot_come_is_known_early_and_says_who_is_missing() {
-        let mut gathering = gather(MergePolicy::LatestEvent, 3, part(0, Some(1)), &[]);
-        gathering.failed(name(1), "connection refused".to_owned());
-        assert!(!gathering.is_lost() && !gathering.is_reached());
-        let error = gathering.clone().finish().unwrap_err().to_string();
+        let mut collector = gather(MergePolicy::LatestEvent, 3, part(0, Some(1)), &[]);
+        collector.failed(name(1), "connection refused".to_owned());
+        assert!(!collector.is_lost() && !collector.is_reached());
+        let error = collector.clone().finish().unwrap_err().to_string();
         let silent = "only 'a' answered; 'b': connection refused, 'c': it did not answer in time";
         assert!(error.starts_with("this read needs 2 of 3 regions") && error.contains(silent), "{error}");
-        gathering.failed(name(2), "parted".to_owned());
-        assert!(gathering.is_lost());
-        gathering.take(part(2, Some(3)));
-        assert!(gathering.is_reached() && !gathering.is_lost(), "it came after all");
-        assert_eq!(gathering.finish().unwrap().freshness.regions, [name(0), name(2)]);
+        collector.failed(name(2), "parted".to_owned());
+        assert!(collector.is_lost());
+        collector.take(part(2, Some(3)));
+        assert!(collector.is_reached() && !collector.is_lost(), "it came after all");
+        assert_eq!(collector.finish().unwrap().freshness.regions, [name(0), name(2)]);
     }
 
     #[test]
     fn answers_of_strangers_and_for_other_keys_do_not_count() {
-        let stranger = Part { region: "x".parse().unwrap(), ..part(0, Some(19)) };
-        let misfit = Part { rows: vec![vec![Some(write(19)), None]], ..part(1, None) };
-        let gathering = gather(MergePolicy::LatestWrite, 2, part(0, Some(1)), &[stranger, misfit]);
-        assert!(gathering.is_lost());
-        assert_eq!(rank(gathering.rows[0][0].as_ref()), Some(write(1).rank()));
-        assert!(gathering.finish().unwrap_err().to_string().contains("other keys than were asked for"));
+        let stranger = RegionAnswer { region: "x".parse().unwrap(), ..part(0, Some(19)) };
+        let misfit = RegionAnswer { rows: vec![vec![Some(write(19)), None]], ..part(1, None) };
+        let collector = gather(MergePolicy::LatestWrite, 2, part(0, Some(1)), &[stranger, misfit]);
+        assert!(collector.is_lost());
+        assert_eq!(rank(collector.rows[0][0].as_ref()), Some(write(1).rank()));
+        assert!(collector.finish().unwrap_err().to_string().contains("other keys than were asked for"));
     }
 
     #[test]

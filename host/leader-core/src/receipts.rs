@@ -1,6 +1,6 @@
 //! Idempotency keys: which writes they stand for. Bounded by number and age; durable by records and snapshots.
 
-use crate::{commit::Durable, losses::Losses};
+use crate::{commit::Durable, outranked_rows::OutrankedRows};
 use littoral_model::{
     hlc::Hlc,
     mutation::{Mutation, active},
@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// What became of a write with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum KeyLookup {
     /// The key is new, or forgotten.
     New,
     /// The same write was taken before.
@@ -55,12 +55,12 @@ impl Receipts {
 
     /// What is known of a write with this key and content.
     #[must_use]
-    pub fn look(&self, key: &str, content: u64, now_ms: u64) -> Known {
+    pub fn look(&self, key: &str, content: u64, now_ms: u64) -> KeyLookup {
         match self.by_key.get(key) {
-            Some(entry) if self.is_old(entry.hlc, now_ms) => Known::New,
-            Some(entry) if entry.content == content => Known::Same(entry.first, entry.last),
-            Some(_) => Known::Other,
-            None => Known::New,
+            Some(entry) if self.is_old(entry.hlc, now_ms) => KeyLookup::New,
+            Some(entry) if entry.content == content => KeyLookup::Same(entry.first, entry.last),
+            Some(_) => KeyLookup::Other,
+            None => KeyLookup::New,
         }
     }
 
@@ -110,12 +110,12 @@ impl Receipts {
     }
 
     /// The rows that changed nothing of what has just been applied, or of the write that a retry has found.
-    pub fn outranked(&mut self, durable: &Durable, losses: &Losses) -> Outranked {
+    pub fn outranked(&mut self, durable: &Durable, outranked_rows: &OutrankedRows) -> Outranked {
         let (first, last, duplicate) = durable.range();
         if duplicate {
             return self.outranked_before(last);
         }
-        let outranked = losses.of(first, last);
+        let outranked = outranked_rows.of(first, last);
         if matches!(durable, Durable::Rows { request, .. } if request.idempotency_key.is_some()) {
             self.set_outranked(last, outranked.clone());
         }
@@ -215,13 +215,13 @@ mod tests {
     fn a_key_answers_for_its_write_until_it_is_too_old_or_pushed_out() {
         let mut receipts = Receipts::new(2, 1_000);
         receipts.insert("a", 7, (Lsn(1), Lsn(2)), at(100));
-        assert_eq!(receipts.look("a", 7, 200), Known::Same(Lsn(1), Lsn(2)));
-        assert_eq!(receipts.look("a", 8, 200), Known::Other);
-        assert_eq!(receipts.look("a", 7, 1_101), Known::New);
+        assert_eq!(receipts.look("a", 7, 200), KeyLookup::Same(Lsn(1), Lsn(2)));
+        assert_eq!(receipts.look("a", 8, 200), KeyLookup::Other);
+        assert_eq!(receipts.look("a", 7, 1_101), KeyLookup::New);
         receipts.insert("b", 1, (Lsn(3), Lsn(3)), at(200));
         receipts.insert("c", 1, (Lsn(4), Lsn(4)), at(300));
-        assert_eq!(receipts.look("a", 7, 300), Known::New);
-        assert_eq!(receipts.look("b", 1, 300), Known::Same(Lsn(3), Lsn(3)));
+        assert_eq!(receipts.look("a", 7, 300), KeyLookup::New);
+        assert_eq!(receipts.look("b", 1, 300), KeyLookup::Same(Lsn(3), Lsn(3)));
         assert_eq!(receipts.through(Lsn(3)).len(), 1);
     }
 
@@ -230,10 +230,10 @@ mod tests {
         let mut receipts = Receipts::new(10, 1_000);
         receipts.insert("a", 7, (Lsn(1), Lsn(2)), at(100));
         receipts.remove("a", Lsn(2));
-        assert_eq!(receipts.look("a", 7, 100), Known::New);
+        assert_eq!(receipts.look("a", 7, 100), KeyLookup::New);
         receipts.insert("a", 9, (Lsn(1), Lsn(1)), at(101));
         receipts.remove("a", Lsn(2));
-        assert_eq!(receipts.look("a", 9, 101), Known::Same(Lsn(1), Lsn(1)));
+        assert_eq!(receipts.look("a", 9, 101), KeyLookup::Same(Lsn(1), Lsn(1)));
         assert_eq!(receipts.through(Lsn(9)).len(), 1);
     }
 
@@ -257,11 +257,11 @@ mod tests {
         }
         // The write that "b" stands for lost its last record.
         receipts.cut(Lsn(3));
-        assert_eq!(receipts.look("a", 7, 10), Known::Same(Lsn(1), Lsn(2)));
-        assert_eq!((receipts.look("b", 7, 10), receipts.look("c", 7, 10)), (Known::New, Known::New));
+        assert_eq!(receipts.look("a", 7, 10), KeyLookup::Same(Lsn(1), Lsn(2)));
+        assert_eq!((receipts.look("b", 7, 10), receipts.look("c", 7, 10)), (KeyLookup::New, KeyLookup::New));
         receipts.insert("b", 9, (Lsn(3), Lsn(3)), at(10));
         receipts.insert("d", 9, (Lsn(4), Lsn(4)), at(10));
-        assert_eq!(receipts.look("a", 7, 10), Known::Same(Lsn(1), Lsn(2)), "what was cut takes no room");
+        assert_eq!(receipts.look("a", 7, 10), KeyLookup::Same(Lsn(1), Lsn(2)), "what was cut takes no room");
         assert_eq!(receipts.through(Lsn(9)).len(), 3);
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::shared::{Job, Shared, Submission};
 use littoral_leader_core::{
-    Known, Work,
-    affiliation::{AffiliationCheck, Greeting, Refused},
+    LogCommand, LogState,
+    affiliation::{AffiliationCheck, Greeting, Ineligible},
 };
 use littoral_model::{
     cluster::Affiliation,
@@ -82,7 +82,7 @@ impl AffiliationState {
     ///
     /// # Errors
     /// Why its records are not replicated.
-    pub(crate) async fn greeted(&self, shared: &Shared, hello: &PublisherHello) -> Result<(), Refused> {
+    pub(crate) async fn greeted(&self, shared: &Shared, hello: &PublisherHello) -> Result<(), Ineligible> {
         let greeting = Greeting {
             cluster: hello.cluster,
             knows_clusters: hello.version >= KNOWS_CLUSTERS,
@@ -108,7 +108,7 @@ impl AffiliationState {
         let next = self.check.lock().to_write(written(shared));
         let Some(belongs) = next else { return };
         let (reply, answer) = oneshot::channel();
-        let pushed = shared.queue.push(Submission { job: Job::Append(Work::Belong(belongs)), reply }, 0);
+        let pushed = shared.queue.push(Submission { job: Job::Append(LogCommand::Affiliate(belongs)), reply }, 0);
         let done = match pushed {
             Ok(()) => {
                 answer.await.unwrap_or_else(|_| Err(WriteError::LeaderUnavailable("it is shutting down".to_owned())))
@@ -128,7 +128,7 @@ impl AffiliationState {
 }
 
 /// Returns whether a log holds nothing that could be lost.
-pub(crate) fn is_blank(known: &Known, table: &Table) -> bool {
+pub(crate) fn is_blank(known: &LogState, table: &Table) -> bool {
     known.catalogue.is_blank() && table.is_empty() && known.lives.belongs().is_none()
 }
 

@@ -2,11 +2,11 @@
 //! does to the rows.
 
 use crate::{
+    anti_entropy,
     commit_waiters::{AppendedBatch, CommitWaiters, Content, Next, Written},
-    proof,
     shared::{Reply, Shared},
 };
-use littoral_leader_core::{Head, Published, Receipts, State, apply::Regional, receipts::Known};
+use littoral_leader_core::{Head, Published, Receipts, State, apply::Regional, receipts::KeyLookup};
 use littoral_log::ReadError;
 use littoral_model::{
     catalogue::Catalogue,
@@ -68,10 +68,10 @@ impl Applying<'_> {
     fn apply_batch(&mut self, batch: AppendedBatch, due: &mut Vec<Due>) {
         let acknowledge = self.shared.replication.may_acknowledge(batch.epoch);
         let shared = self.shared;
-        let (mut ledger, mut marks) = (shared.ledger.lock(), shared.marks.lock());
+        let (mut ledger, mut rehoming) = (shared.ledger.lock(), shared.rehoming.lock());
         for Written { content, .. } in &batch.writes {
             if let Content::InMemory(durable) = content {
-                let regional = Regional { ledger: &mut ledger, marks: &mut marks };
+                let regional = Regional { ledger: &mut ledger, rehoming: &mut rehoming };
                 let applied = self.state.apply(&shared.table, durable, regional);
                 if applied.collected > 0 {
                     metrics::counter!("littoral_leader_tombstones_collected_total").increment(applied.collected as u64);
@@ -82,7 +82,7 @@ impl Applying<'_> {
                 }
             }
         }
-        drop((ledger, marks));
+        drop((ledger, rehoming));
         let mut receipts = shared.receipts.lock();
         for Written { content, reply } in batch.writes {
             let receipt = self.receipt(&content, &mut receipts);
@@ -106,15 +106,15 @@ impl Applying<'_> {
         if let Payload::Receipt { idempotency_key, content, first, last } = &record.payload {
             let mut receipts = self.shared.receipts.lock();
             // The leader that appended it has inserted it already.
-            if receipts.look(idempotency_key, *content, record.hlc.physical_ms()) != Known::Same(*first, *last) {
+            if receipts.look(idempotency_key, *content, record.hlc.physical_ms()) != KeyLookup::Same(*first, *last) {
                 receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
             }
-            receipts.set_outranked(*last, self.state.losses.of(*first, *last));
+            receipts.set_outranked(*last, self.state.outranked_rows.of(*first, *last));
         }
         if matches!(record.payload, Payload::Catalogue(_)) {
             self.before.get_or_insert_with(|| self.state.known.catalogue.clone());
         }
-        let regional = Regional { ledger: &mut self.shared.ledger.lock(), marks: &mut self.shared.marks.lock() };
+        let regional = Regional { ledger: &mut self.shared.ledger.lock(), rehoming: &mut self.shared.rehoming.lock() };
         let conflicts = self.state.replay(&self.shared.table, record, regional);
         metrics::counter!("littoral_leader_conflicts_total").increment(conflicts);
         self.head = Head { lsn: record.lsn, chain: record.chain, hlc: self.head.hlc.max(record.hlc) };
@@ -124,11 +124,11 @@ impl Applying<'_> {
         let (first, last, duplicate, outranked) = match content {
             Content::InMemory(durable) => {
                 let (first, last, duplicate) = durable.range();
-                (first, last, duplicate, receipts.outranked(durable, &self.state.losses))
+                (first, last, duplicate, receipts.outranked(durable, &self.state.outranked_rows))
             }
             Content::InLog { first, last, duplicate: true } => (*first, *last, true, receipts.outranked_before(*last)),
             Content::InLog { first, last, duplicate: false } => {
-                (*first, *last, false, self.state.losses.of(*first, *last))
+                (*first, *last, false, self.state.outranked_rows.of(*first, *last))
             }
         };
         WriteReceipt { outranked, ..self.state.receipt(first, last, duplicate) }
@@ -139,7 +139,7 @@ impl Applying<'_> {
         let (shared, lsn) = (self.shared, self.head.lsn);
         // Before the head is published: a reader of the head finds the checkpoint that belongs to it.
         for (task, reply) in shared.commits.tasks() {
-            proof::carry_out(shared, task, lsn, &self.state.known.catalogue);
+            anti_entropy::carry_out(shared, task, lsn, &self.state.known.catalogue);
             due.push((reply, Ok(self.state.receipt(lsn, lsn, false))));
         }
         if lsn > applied_before {

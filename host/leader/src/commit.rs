@@ -12,7 +12,7 @@ use crate::{
     shared::{Job, Reply, Shared, Submission},
     stage::{Batches, Next, Stage},
 };
-use littoral_leader_core::{Committer, Durable, Head, Work};
+use littoral_leader_core::{Durable, Head, LogCommand, Sequencer};
 use littoral_log::AppendError;
 use littoral_model::{
     position::{Epoch, Lsn},
@@ -45,7 +45,7 @@ pub(crate) struct Appender {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) writes: Vec<(Durable, Reply)>,
-    pub(crate) tasks: Vec<(crate::proof::Task, Reply)>,
+    pub(crate) tasks: Vec<(crate::anti_entropy::Task, Reply)>,
 }
 
 /// The result of an append.
@@ -127,7 +127,7 @@ impl CommitThread {
         }
     }
 
-    fn begin(&self, core: &Committer, bytes: usize) -> Next {
+    fn begin(&self, core: &Sequencer, bytes: usize) -> Next {
         let shared = &self.appender.shared;
         let large = bytes >= LARGE_BATCH;
         let buffer = if large { shared.log.spare_buffer() } else { Vec::new() };
@@ -136,7 +136,7 @@ impl CommitThread {
     }
 
     /// Appends a batch, or sends it to the disk thread.
-    fn commit(&self, core: &mut Committer, batches: &mut Batches, next: Next) -> Result<(), Ended> {
+    fn commit(&self, core: &mut Sequencer, batches: &mut Batches, next: Next) -> Result<(), Ended> {
         let Some(sent) = self.appender.finish(core, batches, next)? else { return Ok(()) };
         // A right to append that can be lost must not be lost during the append: the core's lock is held until its end.
         let overlaps = self.appender.shared.writers == Writers::ThisNode;
@@ -148,7 +148,7 @@ impl CommitThread {
     }
 }
 
-fn take(shared: &Shared, core: &mut Committer, next: &mut Next, Submission { job, reply }: Submission) {
+fn take(shared: &Shared, core: &mut Sequencer, next: &mut Next, Submission { job, reply }: Submission) {
     let work = match job {
         Job::Append(work) => work,
         Job::Task(task) => return next.pending.tasks.push((task, reply)),
@@ -164,11 +164,11 @@ fn take(shared: &Shared, core: &mut Committer, next: &mut Next, Submission { job
 }
 
 /// Returns whether a client's write is answered only once it is committed. Other regions' records have a bound of their own.
-fn waits_for_commit(work: &Work) -> bool {
+fn waits_for_commit(work: &LogCommand) -> bool {
     match work {
-        Work::Write { request, .. } => request.concern == WriteConcern::Quorum,
-        Work::Change(_) | Work::Merge { .. } => true,
-        Work::Collect(_) | Work::Import(_) | Work::Begin { .. } | Work::Belong(_) => false,
+        LogCommand::Write { request, .. } => request.concern == WriteConcern::Quorum,
+        LogCommand::Change(_) | LogCommand::Merge { .. } => true,
+        LogCommand::Collect(_) | LogCommand::Import(_) | LogCommand::Begin { .. } | LogCommand::Affiliate(_) => false,
     }
 }
 
@@ -187,7 +187,7 @@ impl Appender {
     /// has no records, or the batch that it was built on has failed.
     pub(crate) fn finish(
         &self,
-        core: &mut Committer,
+        core: &mut Sequencer,
         batches: &mut Batches,
         Next { building, pending, .. }: Next,
     ) -> Result<Option<Sent>, Ended> {
@@ -204,7 +204,7 @@ impl Appender {
     }
 
     /// Notes the outcome of the batch that was under way.
-    pub(crate) fn arrived(&self, core: &mut Committer, batches: &mut Batches, outcome: Outcome) -> Result<(), Ended> {
+    pub(crate) fn arrived(&self, core: &mut Sequencer, batches: &mut Batches, outcome: Outcome) -> Result<(), Ended> {
         let Some(taken_back) = batches.under_way.take() else { return Ok(()) };
         match outcome {
             Outcome::Durable => core.durable(taken_back),

@@ -6,7 +6,7 @@
 //! A batch that is committed when it is appended keeps its rows and is applied from memory. Any other batch drops them, and its
 //! records are read back from the log: until they are committed, another leader may replace them.
 
-use crate::{proof::Task, shared::Reply};
+use crate::{anti_entropy::Task, shared::Reply};
 use littoral_leader_core::{Durable, Head};
 use littoral_model::{
     position::{Epoch, Lsn},

@@ -80,7 +80,7 @@ pub struct Config {
     /// Those that keep the region's log, this one among them by its name. None: this leader keeps it alone. Not among the leader's
     /// own keys either.
     #[serde(skip)]
-    pub members: Vec<Seat>,
+    pub members: Vec<MemberAddress>,
 }
 
 /// `[[regions]]`: another region, whose records this leader takes.
@@ -96,7 +96,7 @@ pub struct OtherRegion {
 /// `[[members]]`: one of the nodes that keep the region's log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Seat {
+pub struct MemberAddress {
     /// The member's name: the `leader.name` of its own configuration.
     pub name: String,
     /// Its peer listener, `host:port`, as the other members reach it.
@@ -214,21 +214,24 @@ impl Config {
 
     fn check_members(&self) -> Result<(), InvalidConfig> {
         let refuse = |reason: String| Err(InvalidConfig { key: "members", reason });
-        for (index, seat) in self.members.iter().enumerate() {
-            if seat.name.is_empty() || seat.name.len() > 64 || seat.name.chars().any(char::is_control) {
+        for (index, member) in self.members.iter().enumerate() {
+            if member.name.is_empty() || member.name.len() > 64 || member.name.chars().any(char::is_control) {
                 return refuse(format!(
                     "names '{}'; a member's name has from 1 to 64 bytes and no control characters",
-                    seat.name.escape_debug()
+                    member.name.escape_debug()
                 ));
             }
-            if self.members[..index].iter().any(|earlier| earlier.name == seat.name) {
-                return refuse(format!("names '{}' twice", seat.name));
+            if self.members[..index].iter().any(|earlier| earlier.name == member.name) {
+                return refuse(format!("names '{}' twice", member.name));
             }
-            if host_and_port(&seat.peer).is_none() {
-                return refuse(format!("gives '{}' the peer '{}'; write peer = \"host:7071\"", seat.name, seat.peer));
+            if host_and_port(&member.peer).is_none() {
+                return refuse(format!(
+                    "gives '{}' the peer '{}'; write peer = \"host:7071\"",
+                    member.name, member.peer
+                ));
             }
         }
-        if !self.members.is_empty() && !self.members.iter().any(|seat| seat.name == self.name) {
+        if !self.members.is_empty() && !self.members.iter().any(|member| member.name == self.name) {
             return refuse(format!("does not name this member, '{}': leader.name must be one of them", self.name));
         }
         Ok(())

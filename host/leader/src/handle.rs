@@ -1,21 +1,20 @@
 //! A leader as doors and the feed see it.
 
 use crate::{
+    anti_entropy::Task,
     observe,
-    proof::Task,
-    put_back,
     queue::PushError,
-    read, read_quorum,
+    read, read_quorum, rollback, rollout,
     shared::{Job, Shared, Submission},
-    spread,
     write_target::{self, WriteTarget},
 };
 use bytes::Bytes;
 use littoral_feed::client::CallClient;
-use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_leader_core::{
-    Work, homing, ingest,
+    LogCommand, ingest,
     receipts::{bytes_hash, content_hash},
+    rehoming,
 };
 use littoral_log::{Identity, ReadError as LogReadError};
 use littoral_model::{
@@ -94,7 +93,7 @@ impl Handle {
     }
 
     pub(crate) async fn submit(&self, job: Job, bytes: usize) -> Result<WriteReceipt, WriteError> {
-        if matches!(job, Job::Append(Work::Write { .. } | Work::Change(_) | Work::Merge { .. })) {
+        if matches!(job, Job::Append(LogCommand::Write { .. } | LogCommand::Change(_) | LogCommand::Merge { .. })) {
             self.shared.affiliation.may_write(&self.shared).map_err(WriteError::NotLeader)?;
         }
         let (reply, answer) = oneshot::channel();
@@ -126,7 +125,7 @@ impl Handle {
         shared.check_concern(concern)?;
         let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
         let bytes = request.rows.payload_len() + RECORD_OVERHEAD * request.rows.len();
-        let work = Work::Write { request, content, generation: catalogue.generation };
+        let work = LogCommand::Write { request, content, generation: catalogue.generation };
         let receipt = self.submit(Job::Append(work), bytes).await?;
         self.reach(receipt, concern, wait).await
     }
@@ -142,7 +141,7 @@ impl Handle {
         // Where members keep the log, other regions receive a record only once a majority here has it.
         let (shared, position) = (&self.shared, receipt.position);
         let includes = |has| shared.published.load().lives.reaches(shared.identity.region, has, position);
-        match self.shared.exchange.taken.reached(includes, count, wait).await {
+        match self.shared.cross_region.replicated.reached(includes, count, wait).await {
             Ok(()) => Ok(WriteReceipt { concern: wanted, ..receipt }),
             Err(have) => {
                 let have: Vec<_> = have.iter().map(|region| format!("'{region}'")).collect();
@@ -163,7 +162,7 @@ impl Handle {
         change: impl AsyncFnOnce(CallClient) -> Result<(T, WriteReceipt), WriteError>,
     ) -> Option<Result<T, WriteError>> {
         let home = self.shared.config.catalogue_elsewhere()?;
-        let calls = match self.shared.exchange.calls(home) {
+        let calls = match self.shared.cross_region.calls(home) {
             Ok(calls) => calls,
             Err(error) => return Some(Err(error)),
         };
@@ -214,7 +213,7 @@ impl Handle {
             Ok(Err(error)) => return Err(WriteError::NotDurable(error.to_string())),
             Err(error) => return Err(WriteError::NotDurable(error.to_string())),
         }
-        let receipt = self.submit(Job::Append(Work::Change(change)), 4_096).await?;
+        let receipt = self.submit(Job::Append(LogCommand::Change(change)), 4_096).await?;
         drop(held);
         Ok(ModulePut { digest, manifest, receipt })
     }
@@ -270,11 +269,11 @@ impl FeatureWriter for Handle {
                         module.name
                     )));
                 }
-                let receipt = self.submit(Job::Append(Work::Change(change)), 4_096).await;
+                let receipt = self.submit(Job::Append(LogCommand::Change(change)), 4_096).await;
                 drop(held);
                 return receipt;
             }
-            self.submit(Job::Append(Work::Change(change)), 4_096).await
+            self.submit(Job::Append(LogCommand::Change(change)), 4_096).await
         })
     }
 
@@ -302,7 +301,7 @@ impl Node for Handle {
     }
 
     fn rollout<'a>(&'a self, put: &'a ModulePut, wait_max: Duration) -> BoxFuture<'a, Rollout> {
-        Box::pin(spread::wait(&self.shared, put, wait_max))
+        Box::pin(rollout::wait(&self.shared, put, wait_max))
     }
 
     fn page(&self, view: ViewId, after: Option<&[u8]>, limit: usize) -> Option<RowPage> {
@@ -319,8 +318,8 @@ impl FeedLog for Handle {
         self.shared.epoch()
     }
 
-    fn standing(&self) -> Standing {
-        if self.shared.leads() { Standing::Leader } else { Standing::Follower }
+    fn source_role(&self) -> SourceRole {
+        if self.shared.leads() { SourceRole::Leader } else { SourceRole::Follower }
     }
 
     fn head(&self) -> watch::Receiver<Position> {
@@ -398,7 +397,7 @@ impl FeedLog for Handle {
 
 impl AntiEntropy for Handle {
     fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
-        self.shared.proof.checkpoints()
+        self.shared.anti_entropy.checkpoints()
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
@@ -413,7 +412,7 @@ impl AntiEntropy for Handle {
             let shared = self.shared.clone();
             // This reads the whole table, which would block a worker.
             let read = tokio::task::spawn_blocking(move || {
-                if shared.proof.suspects(view) {
+                if shared.anti_entropy.suspects(view) {
                     let reason = format!("rows of view {view} have changed in the leader's memory; restart the leader");
                     return Err(ReadError::LeaderUnavailable(reason));
                 }
@@ -448,7 +447,7 @@ impl RegionPeer for Handle {
         let published = self.shared.published.load();
         let own = (self.shared.identity.region, published.position);
         let ours = (&*published.origins, &*published.lives);
-        homing::resume_point(own, (theirs, lives), ours, &self.shared.marks.lock())
+        rehoming::resume_point(own, (theirs, lives), ours, &self.shared.rehoming.lock())
     }
 
     fn held(&self, reads: &[ViewRead]) -> Result<ReadAnswer, ReadError> {
@@ -460,15 +459,15 @@ impl RegionPeer for Handle {
     }
 
     fn shown_ahead(&self) {
-        put_back::begin_anew(&self.shared);
+        rollback::begin_new_life(&self.shared);
     }
 
     fn lost_to(&self, region: Region) -> BoxFuture<'_, Result<(), WriteError>> {
-        Box::pin(put_back::ask_for_all(&self.shared, region))
+        Box::pin(rollback::ask_for_all(&self.shared, region))
     }
 
     fn taken_by(&self, region: Region, position: Position) {
-        self.shared.exchange.taken.said(region, position);
+        self.shared.cross_region.replicated.note(region, position);
     }
 
     fn merge(&self, piece: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
@@ -480,7 +479,7 @@ impl RegionPeer for Handle {
             piece.check(region, incarnation, &self.shared.published.load().catalogue)?;
             let TailPiece { name, records, .. } = piece;
             let (content, bytes) = (bytes_hash(&records), records.len());
-            self.submit(Job::Append(Work::Merge { records, piece: name, content }), bytes).await
+            self.submit(Job::Append(LogCommand::Merge { records, piece: name, content }), bytes).await
         })
     }
 }

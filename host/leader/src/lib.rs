@@ -17,34 +17,34 @@
 #![warn(clippy::unwrap_used)]
 
 mod affiliation;
+mod anti_entropy;
 mod apply;
 mod commit;
 mod commit_waiters;
 mod config;
+mod cross_region;
 mod disk;
-mod exchange;
 mod handle;
-mod hands;
 mod local_log;
 mod maintain;
 mod modules;
 mod observe;
-mod proof;
-mod put_back;
 mod queue;
 mod read;
 mod read_quorum;
 mod replication;
+mod restore_workers;
+mod rollback;
+mod rollout;
 mod shared;
-mod spread;
 mod stage;
 mod start;
 mod write_target;
 
 pub use commit_waiters::CommitWaiters;
-pub use config::{Config, InvalidConfig, OtherRegion, Seat};
+pub use config::{Config, InvalidConfig, MemberAddress, OtherRegion};
 pub use handle::Handle;
 pub use littoral_recovery::{Progress, RecoverError};
 pub use local_log::{AppendLock, LocalLog};
-pub use replication::{LeaderPeer, Replication, Role, Standing, Writers};
-pub use start::{FreshLog, Ground, Opened, StartError, open, start, start_on};
+pub use replication::{LeaderPeer, Replication, Role, RowFreshness, Writers};
+pub use start::{Environment, FreshLog, Opened, StartError, open, start, start_on};

@@ -8,7 +8,7 @@ use crate::{
     shared::{Job, Shared, Submission},
 };
 use bytes::Bytes;
-use littoral_leader_core::{Committer, Published, Work, receipts::bytes_hash};
+use littoral_leader_core::{LogCommand, Published, Sequencer, receipts::bytes_hash};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     lineage::RegionLineages,
@@ -103,7 +103,7 @@ impl LocalLog {
         let content = bytes_hash(&records);
         let (reply, answer) = oneshot::channel();
         let bytes = records.len();
-        let job = Job::Append(Work::Merge { records, piece, content });
+        let job = Job::Append(LogCommand::Merge { records, piece, content });
         self.0.queue.push(Submission { job, reply }, bytes).map_err(|_| WriteError::Overloaded)?;
         let gone = |_| Err(WriteError::LeaderUnavailable("the leader stopped before it answered".to_owned()));
         answer.await.unwrap_or_else(gone)
@@ -113,7 +113,7 @@ impl LocalLog {
 /// Excludes every other append to this node's log.
 pub struct AppendLock<'a> {
     shared: &'a Shared,
-    core: MutexGuard<'a, Committer>,
+    core: MutexGuard<'a, Sequencer>,
 }
 
 impl fmt::Debug for AppendLock<'_> {

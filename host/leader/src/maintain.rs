@@ -1,10 +1,10 @@
 //! The maintenance thread: snapshots, trimming, old tombstones, retired modules, and files made ready ahead of time.
 
 use crate::{
-    proof,
+    anti_entropy,
     shared::{Job, Shared},
 };
-use littoral_leader_core::Work;
+use littoral_leader_core::LogCommand;
 use littoral_log::{
     Retention,
     snapshot::{self, Remembered},
@@ -69,7 +69,7 @@ pub(crate) fn run(shared: &Shared, stop: &AtomicBool, replayed: u64) {
         }
         if shared.config.checkpoint_interval_ms > 0 && Instant::now() >= prove_at {
             prove_at = Instant::now() + Duration::from_millis(shared.config.checkpoint_interval_ms);
-            proof::take_checkpoint(shared);
+            anti_entropy::take_checkpoint(shared);
         }
         std::thread::park_timeout(
             LOOK_EVERY.min(prove_at.saturating_duration_since(Instant::now()).max(SHORTEST_PARK)),
@@ -122,7 +122,7 @@ fn begin_life(shared: &Shared) {
     if shared.core.lock().is_unbegun() {
         let life = shared.draw_life();
         // A disk that is still full rejects it; it is retried.
-        let _ = proof::submit(shared, Job::Append(Work::Begin { life, put_back: false }));
+        let _ = anti_entropy::submit(shared, Job::Append(LogCommand::Begin { life, rolled_back: false }));
     }
 }
 
@@ -159,7 +159,7 @@ impl<C: Iterator> Iterator for Paced<'_, C> {
 /// Writes a snapshot, then removes the modules that it makes superfluous. Returns false when the snapshot could not be written. It rests
 /// between chunks unless `hurried` returns true.
 pub(crate) fn take_snapshot(shared: &Shared, hurried: &dyn Fn() -> bool) -> bool {
-    if shared.proof.is_suspect() {
+    if shared.anti_entropy.is_suspect() {
         tracing::error!(
             "no snapshot is written, because rows have changed in memory; restart this leader, which restores them"
         );
@@ -225,7 +225,7 @@ fn collect_tombstones(shared: &Shared) {
     let before = Hlc::new(shared.now_ms().saturating_sub(age_ms), 0);
     if shared.table.tombstones_before(before) > 0 {
         // A leader that stops, or whose disk rejects writes, collects them later.
-        let _ = proof::submit(shared, Job::Append(Work::Collect(before)));
+        let _ = anti_entropy::submit(shared, Job::Append(LogCommand::Collect(before)));
     }
 }
 

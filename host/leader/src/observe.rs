@@ -1,6 +1,6 @@
 //! The leader's status, shortfalls and gauges.
 
-use crate::{replication::Standing, shared::Shared};
+use crate::{replication::RowFreshness, shared::Shared};
 use littoral_model::status::{ModuleStatus, NodeStatus, Role, Shortfalls, ViewStatus};
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ fn ms_up(span: Duration) -> u64 {
 
 /// Returns the role of this node, and how far its rows are behind the leader at most.
 fn role(shared: &Shared) -> (Role, Option<Duration>) {
-    let Standing { leads, staleness } = shared.standing(&shared.published.load());
+    let RowFreshness { leads, staleness } = shared.freshness(&shared.published.load());
     (if leads { Role::Leader } else { Role::Follower }, staleness)
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn status(shared: &Shared) -> NodeStatus {
         writable: not_writable(shared).is_none(),
         watermark: shared.watermark(),
         lives: littoral_model::lineage::RegionLineages::clone(&published.lives),
-        regions: shared.exchange.status(),
+        regions: shared.cross_region.status(),
         views: views.collect(),
         modules: modules.collect(),
         gauges,

@@ -19,18 +19,18 @@ const RETRY_AFTER_MAX: Duration = Duration::from_millis(160);
 /// What is published, and how fresh it is.
 struct View {
     published: Arc<Published>,
-    standing: replication::Standing,
+    freshness: replication::RowFreshness,
 }
 
 impl View {
     fn of(shared: &Shared) -> Self {
         let published = shared.published.load_full();
-        let standing = shared.standing(&published);
-        Self { published, standing }
+        let freshness = shared.freshness(&published);
+        Self { published, freshness }
     }
 
     fn unmet(&self, request: &ReadRequest) -> Option<Unmet> {
-        let replication::Standing { leads, staleness } = self.standing;
+        let replication::RowFreshness { leads, staleness } = self.freshness;
         let Published { watermark, lives, .. } = &*self.published;
         demand::unmet(&request.demand, &demand::Standing { watermark, lives, staleness, leads })
     }
@@ -38,7 +38,7 @@ impl View {
     /// Reads the rows. The position was taken before: the rows may be newer than it, never older.
     fn fill(&self, shared: &Shared, request: &ReadRequest, answer: &mut ReadAnswer, degraded: Option<Degraded>) {
         rows(shared, request, answer);
-        let replication::Standing { leads, staleness } = self.standing;
+        let replication::RowFreshness { leads, staleness } = self.freshness;
         let has_no_leader = !leads && leader(shared).is_err();
         answer.freshness = Freshness {
             position: self.published.position,
@@ -97,7 +97,7 @@ pub(crate) async fn with_waiting(shared: &Shared, request: &ReadRequest) -> Resu
         {
             return Err(lost);
         }
-        let forwards = !view.standing.leads && (unmet == Unmet::Leader || on_unmet == OnUnmet::Leader);
+        let forwards = !view.freshness.leads && (unmet == Unmet::Leader || on_unmet == OnUnmet::Leader);
         let read = if forwards { at_leader(shared, request).await } else { Err(unmet.error()) };
         match (read, on_unmet) {
             (Ok(read), _) => return Ok(read),

@@ -2,7 +2,7 @@
 //! [`littoral_leader_core::quorum`].
 
 use crate::shared::Shared;
-use littoral_leader_core::quorum::{Gathering, Part};
+use littoral_leader_core::quorum::{QuorumCollector, RegionAnswer};
 use littoral_model::{
     freshness::{Freshness, Source},
     read::{ReadAnswer, ReadError, ReadRequest, ViewRead},
@@ -41,31 +41,31 @@ pub(crate) async fn gather(shared: &Shared, request: &ReadRequest) -> Result<Rea
     let catalogue = shared.published.load().catalogue.clone();
     let policy = |read: &ViewRead| catalogue.view_by_id(read.view).map(|view| view.merge).unwrap_or_default();
     let policies = request.reads.iter().map(policy).collect();
-    let own = Part { region: shared.identity.region, rows: own.rows, watermark: own.freshness.watermark };
-    let mut gathering = Gathering::new(shared.exchange.regions(), policies, own);
+    let own = RegionAnswer { region: shared.identity.region, rows: own.rows, watermark: own.freshness.watermark };
+    let mut collector = QuorumCollector::new(shared.cross_region.regions(), policies, own);
     let mut calls = JoinSet::new();
-    for region in shared.exchange.regions() {
-        let Some(link) = shared.exchange.link(region) else { continue };
+    for region in shared.cross_region.regions() {
+        let Some(link) = shared.cross_region.link(region) else { continue };
         match link.calls() {
             Some(leader) => {
                 let reads = request.reads.clone();
                 calls.spawn(async move { (region, leader.held(reads).await) });
             }
-            None => gathering.failed(region, link.trouble()),
+            None => collector.failed(region, link.trouble()),
         }
     }
-    while !gathering.is_reached() && !gathering.is_lost() {
+    while !collector.is_reached() && !collector.is_lost() {
         // What has not answered by then is said to be silent.
         let Ok(Some(answered)) = timeout_at(deadline, calls.join_next()).await else { break };
         match answered {
             Ok((region, Ok(read))) => {
-                gathering.take(Part { region, rows: read.rows, watermark: read.watermark });
+                collector.take(RegionAnswer { region, rows: read.rows, watermark: read.watermark });
             }
-            Ok((region, Err(error))) => gathering.failed(region, error.to_string()),
+            Ok((region, Err(error))) => collector.failed(region, error.to_string()),
             Err(error) => tracing::error!(%error, "a call to another region has ended by itself"),
         }
     }
-    let mut answer = gathering.finish().inspect_err(|_| {
+    let mut answer = collector.finish().inspect_err(|_| {
         metrics::counter!("littoral_leader_quorum_reads_failed_total").increment(1);
     })?;
     metrics::counter!("littoral_leader_quorum_reads_total").increment(1);

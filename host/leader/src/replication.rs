@@ -40,7 +40,7 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
     fn applied(&self, lsn: Lsn);
 
     /// Returns how fresh rows are that are as of `applied`.
-    fn standing(&self, applied: Lsn) -> Standing;
+    fn freshness(&self, applied: Lsn) -> RowFreshness;
 
     /// Returns this node's role, now and whenever it changes. A follower's role holds the connection to the leader.
     fn role(&self) -> watch::Receiver<Role>;
@@ -51,7 +51,7 @@ pub trait Replication: fmt::Debug + Send + Sync + 'static {
 
 /// How fresh a node's rows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RowFreshness {
     /// Whether this node leads and no other node can have led until now.
     pub leads: bool,
     /// Upper bound of how far the rows are behind the leader; `None` when no leader was ever heard.
@@ -135,8 +135,8 @@ impl Replication for Alone {
 
     fn applied(&self, _: Lsn) {}
 
-    fn standing(&self, _: Lsn) -> Standing {
-        Standing { leads: true, staleness: Some(Duration::ZERO) }
+    fn freshness(&self, _: Lsn) -> RowFreshness {
+        RowFreshness { leads: true, staleness: Some(Duration::ZERO) }
     }
 
     fn role(&self) -> watch::Receiver<Role> {

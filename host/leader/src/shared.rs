@@ -5,24 +5,26 @@
 //! 1. `core`: held over appends. Only threads take it, never a task on the runtime.
 //! 2. The replication's writing lock: held over disk work, and taken by threads only.
 //! 3. `Stage`'s lock, or the replication's state: in memory only.
-//! 4. `receipts`, `trouble`, `files_gone`, and the locks inside `queue`, `commits`, `exchange` and `affiliation`, or `ledger` and then
-//!    `marks`: in memory only, and only the rows' locks are taken under them.
+//! 4. `receipts`, `trouble`, `files_gone`, and the locks inside `queue`, `commits`, `cross_region` and `affiliation`, or `ledger` and then
+//!    `rehoming`: in memory only, and only the rows' locks are taken under them.
 //!
 //! Readers take none of them for what is applied: they load `published`.
 
 use crate::{
     affiliation::AffiliationState,
+    anti_entropy::{AntiEntropyState, Task},
     commit_waiters::CommitWaiters,
     config::Config,
-    exchange::Exchange,
+    cross_region::CrossRegion,
     modules::Modules,
-    proof::{Proof, Task},
     queue::Queue,
-    replication::{Replication, Standing, Writers},
-    spread::Edges,
+    replication::{Replication, RowFreshness, Writers},
+    rollout::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Ledger, Limits, Marks, Published, Receipts, published, receipts::bytes_hash};
+use littoral_leader_core::{
+    Ledger, Limits, Published, Receipts, RehomingPoints, Sequencer, published, receipts::bytes_hash,
+};
 use littoral_log::{Identity, Log, storage::Storage};
 use littoral_model::{
     catalogue::Catalogue,
@@ -49,7 +51,7 @@ pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Appends records to the log.
-    Append(littoral_leader_core::Work),
+    Append(littoral_leader_core::LogCommand),
     /// Appends nothing: the apply thread carries it out between two batches.
     Task(Task),
 }
@@ -68,7 +70,7 @@ pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) log: Arc<dyn Log>,
     /// Gives writes their place in the log. Locked for an append.
-    pub(crate) core: Mutex<Committer>,
+    pub(crate) core: Mutex<Sequencer>,
     /// Makes this node's log the log of the region.
     pub(crate) replication: Arc<dyn Replication>,
     /// Which nodes can append to the log.
@@ -88,7 +90,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Submission>,
     pub(crate) receipts: Arc<Mutex<Receipts>>,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
-    pub(crate) marks: Arc<Mutex<Marks>>,
+    pub(crate) rehoming: Arc<Mutex<RehomingPoints>>,
     pub(crate) clock: Clock,
     /// Why the last append failed, until one succeeds.
     pub(crate) trouble: Mutex<Option<String>>,
@@ -100,16 +102,16 @@ pub(crate) struct Shared {
     pub(crate) commit_count: AtomicU64,
     /// The newest durable snapshot.
     pub(crate) snapshot_lsn: AtomicU64,
-    pub(crate) proof: Proof,
+    pub(crate) anti_entropy: AntiEntropyState,
     /// The subscribers that answer reads.
     pub(crate) edges: Edges,
     pub(crate) entropy: u64,
     /// When a life of the log was last begun because a subscriber had shown that the log was restored from an older copy.
-    pub(crate) begun_anew_at: Mutex<Option<Instant>>,
+    pub(crate) new_life_at: Mutex<Option<Instant>>,
     /// The cluster that the log belongs to.
     pub(crate) affiliation: AffiliationState,
     /// The other regions.
-    pub(crate) exchange: Exchange,
+    pub(crate) cross_region: CrossRegion,
 }
 
 impl Shared {
@@ -123,13 +125,13 @@ impl Shared {
     }
 
     /// Returns how fresh the published rows are.
-    pub(crate) fn standing(&self, published: &Published) -> Standing {
-        self.replication.standing(published.position.lsn)
+    pub(crate) fn freshness(&self, published: &Published) -> RowFreshness {
+        self.replication.freshness(published.position.lsn)
     }
 
     /// Returns whether this node leads and no other node can have led until now.
     pub(crate) fn leads(&self) -> bool {
-        self.standing(&self.published.load()).leads
+        self.freshness(&self.published.load()).leads
     }
 
     /// Returns the last record that may have been acknowledged: the head, or later where writes are acknowledged before they are
@@ -147,7 +149,7 @@ impl Shared {
 
     /// Rejects a concern that can never be reached here.
     pub(crate) fn check_concern(&self, wanted: WriteConcern) -> Result<(), WriteError> {
-        let known = self.exchange.len();
+        let known = self.cross_region.len();
         match wanted {
             WriteConcern::Regions(count) if usize::from(count) > known => Err(WriteError::Invalid(format!(
                 "{wanted} was requested, and this leader knows {known} other regions; name them as [[regions]] in its configuration"
@@ -161,7 +163,7 @@ impl Shared {
     pub(crate) fn watermark(&self) -> Watermark {
         let published = self.published.load();
         let mut watermark = published.portable_watermark.clone();
-        self.exchange.add_to(&mut watermark, &published.lives);
+        self.cross_region.add_to(&mut watermark, &published.lives);
         watermark
     }
 

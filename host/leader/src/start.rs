@@ -2,24 +2,24 @@
 
 use crate::{
     affiliation::{self, AffiliationState},
+    anti_entropy::{self, AntiEntropyState},
     apply,
     commit::CommitThread,
     commit_waiters::CommitWaiters,
     config::{Config, InvalidConfig},
-    exchange::{self, Exchange},
+    cross_region::{self, CrossRegion},
     handle::Handle,
-    hands::EveryCore,
     maintain,
     modules::Modules,
     observe,
-    proof::{self, Proof},
     queue::Queue,
     replication::{Alone, Replication, Role, Writers},
+    restore_workers::AllCores,
+    rollout::Edges,
     shared::{Clock, Shared, draw_life},
-    spread::Edges,
 };
 use arc_swap::ArcSwap;
-use littoral_leader_core::{Committer, Head, Ledger, Owner, Published, Receipts, affiliation::AffiliationCheck};
+use littoral_leader_core::{Head, Ledger, Owner, Published, Receipts, Sequencer, affiliation::AffiliationCheck};
 use littoral_log::{
     Identity, Log, OpenError,
     embedded::{Embedded, Options},
@@ -31,7 +31,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     record::ChainHash,
 };
-use littoral_recovery::{Hands, Progress, RecoverError, Recovered, recover};
+use littoral_recovery::{Progress, RecoverError, Recovered, RestoreWorkers, recover};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -84,7 +84,7 @@ pub enum StartError {
 
 /// What a leader runs on. [`start`] uses the real disk and clock; tests bring their own.
 #[derive(Clone)]
-pub struct Ground {
+pub struct Environment {
     /// Stores the log and its snapshots.
     pub storage: Arc<dyn Storage>,
     /// Stores the components of modules.
@@ -97,7 +97,7 @@ pub struct Ground {
     pub progress: Arc<Progress>,
 }
 
-impl Ground {
+impl Environment {
     /// Returns the configured directory and the host's clock.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ pub async fn start(
     stop: CancellationToken,
 ) -> Result<Handle, StartError> {
     config.check()?;
-    start_on(Ground::of(&config)?, config, runtime, stop).await
+    start_on(Environment::of(&config)?, config, runtime, stop).await
 }
 
 /// Starts a leader that keeps its log alone, on the given storage and clock.
@@ -134,7 +134,7 @@ pub async fn start(
 /// # Errors
 /// [`StartError`].
 pub async fn start_on(
-    ground: Ground,
+    environment: Environment,
     config: Config,
     runtime: Arc<dyn ModuleRuntime>,
     stop: CancellationToken,
@@ -142,7 +142,7 @@ pub async fn start_on(
     config.check()?;
     let alone = |fresh: FreshLog| Arc::new(Alone::new(fresh.log.bounds().epoch));
     let (done, stopped) = watch::channel(false);
-    let opened = open(ground, config, runtime, Writers::ThisNode, alone).await?;
+    let opened = open(environment, config, runtime, Writers::ThisNode, alone).await?;
     opened.spawn_tasks(&stop);
     let handle = Handle::new(opened.shared.clone(), stopped);
     tokio::spawn(async move {
@@ -192,7 +192,7 @@ impl<R> Opened<R> {
         tokio::spawn(observe::run(shared.clone(), stop.clone()));
         for other in shared.config.regions.clone() {
             let (role, shared) = (shared.replication.role(), shared.clone());
-            let follow = move |stop| exchange::run(shared.clone(), other.clone(), stop);
+            let follow = move |stop| cross_region::run(shared.clone(), other.clone(), stop);
             tokio::spawn(while_leading(role, stop.clone(), follow));
         }
     }
@@ -234,16 +234,16 @@ async fn while_leading<F: Future<Output = ()>>(
 /// # Errors
 /// [`StartError`].
 pub async fn open<R: Replication>(
-    ground: Ground,
+    environment: Environment,
     config: Config,
     runtime: Arc<dyn ModuleRuntime>,
     writers: Writers,
     start: impl FnOnce(FreshLog) -> Arc<R> + Send + 'static,
 ) -> Result<Opened<R>, StartError> {
     let tasks = tokio::runtime::Handle::current();
-    let reporting = AbortOnDropHandle::new(tokio::spawn(report(ground.progress.clone())));
+    let reporting = AbortOnDropHandle::new(tokio::spawn(report(environment.progress.clone())));
     // Reading the log would hold up the runtime's workers.
-    let opened = spawn_blocking(move || open_blocking(ground, config, (runtime, tasks), writers, start)).await;
+    let opened = spawn_blocking(move || open_blocking(environment, config, (runtime, tasks), writers, start)).await;
     drop(reporting);
     opened.map_err(|error| StartError::Thread(io::Error::other(error)))?
 }
@@ -257,14 +257,14 @@ async fn report(progress: Arc<Progress>) {
 }
 
 fn open_blocking<R: Replication>(
-    ground: Ground,
+    environment: Environment,
     config: Config,
     (runtime, tasks): (Arc<dyn ModuleRuntime>, tokio::runtime::Handle),
     writers: Writers,
     start: impl FnOnce(FreshLog) -> Arc<R>,
 ) -> Result<Opened<R>, StartError> {
-    let log = open_log(&ground, &config)?;
-    let recovered = recover_state(&ground, &config, &*log, writers)?;
+    let log = open_log(&environment, &config)?;
+    let recovered = recover_state(&environment, &config, &*log, writers)?;
     let (bounds, identity) = (log.bounds(), log.identity());
     let exclusive = writers == Writers::ThisNode;
     let hlc = if exclusive { recovered.hlc.max(bounds.hlc) } else { recovered.hlc };
@@ -277,15 +277,15 @@ fn open_blocking<R: Replication>(
     let receipts = Arc::new(Mutex::new(recovered.receipts));
     let place = Owner { region: identity.region, epoch: bounds.epoch };
     let clock = HlcClock::after(hlc.max(bounds.hlc));
-    let mut committer = Committer::new(place, config.limits(), clock, recovered.known.clone())
+    let mut committer = Sequencer::new(place, config.limits(), clock, recovered.known.clone())
         .importing(config.imports(identity.incarnation))
         .over(recovered.table.clone())
         .unbegun(exclusive && !log.is_new());
     let mut head = Head { lsn: recovered.applied, chain, hlc };
     let mut known = recovered.known;
     if committer.is_unbegun() {
-        let now_ms = (ground.clock)();
-        let life = draw_life(&*log, ground.entropy, now_ms);
+        let now_ms = (environment.clock)();
+        let life = draw_life(&*log, environment.entropy, now_ms);
         match committer.begin_now(&log.bounds(), life, now_ms, |batch| log.append(batch).map(drop)) {
             Ok(_) => {
                 let bounds = log.bounds();
@@ -310,8 +310,8 @@ fn open_blocking<R: Replication>(
         commits,
         acknowledged: AtomicU64::new(0),
         log,
-        storage: ground.storage,
-        modules: Modules::new(ground.modules),
+        storage: environment.storage,
+        modules: Modules::new(environment.modules),
         runtime,
         tasks,
         table: recovered.table,
@@ -320,19 +320,19 @@ fn open_blocking<R: Replication>(
         queue: Queue::new(config.queue_requests_max, config.queue_bytes_max),
         receipts,
         ledger: Arc::new(Mutex::new(recovered.ledger)),
-        marks: Arc::new(Mutex::new(recovered.marks)),
-        clock: ground.clock,
+        rehoming: Arc::new(Mutex::new(recovered.rehoming)),
+        clock: environment.clock,
         trouble: Mutex::default(),
         files_gone: Mutex::default(),
         appended_bytes: AtomicU64::new(0),
         commit_count: AtomicU64::new(0),
         snapshot_lsn: AtomicU64::new(recovered.snapshot_lsn.0),
-        proof: Proof::default(),
+        anti_entropy: AntiEntropyState::default(),
         edges: Edges::default(),
-        entropy: ground.entropy,
-        begun_anew_at: Mutex::default(),
+        entropy: environment.entropy,
+        new_life_at: Mutex::default(),
         affiliation,
-        exchange: Exchange::new(&config),
+        cross_region: CrossRegion::new(&config),
         config,
     });
     // About what a snapshot would have spared this start.
@@ -341,16 +341,16 @@ fn open_blocking<R: Replication>(
     Ok(Opened { replication, shared, threads })
 }
 
-fn open_log(ground: &Ground, config: &Config) -> Result<Arc<dyn Log>, StartError> {
+fn open_log(environment: &Environment, config: &Config) -> Result<Arc<dyn Log>, StartError> {
     let options = Options {
         region: config.region,
         first_epoch: Epoch::FIRST,
         segment_bytes: config.segment_bytes,
         cache_bytes: config.tail_cache_bytes,
-        entropy: ground.entropy,
+        entropy: environment.entropy,
     };
     let log: Arc<dyn Log> = Arc::new(
-        Embedded::open(ground.storage.clone(), options)
+        Embedded::open(environment.storage.clone(), options)
             .map_err(|source| StartError::Log { path: config.data_dir.clone(), source })?,
     );
     if log.bounds().tail == Lsn::NONE {
@@ -360,7 +360,12 @@ fn open_log(ground: &Ground, config: &Config) -> Result<Arc<dyn Log>, StartError
     Ok(log)
 }
 
-fn recover_state(ground: &Ground, config: &Config, log: &dyn Log, writers: Writers) -> Result<Recovered, StartError> {
+fn recover_state(
+    environment: &Environment,
+    config: &Config,
+    log: &dyn Log,
+    writers: Writers,
+) -> Result<Recovered, StartError> {
     let begun = Instant::now();
     let age_ms = config.idempotency_retention_s.saturating_mul(1_000);
     let layout = littoral_replica::Config { shards: config.shards, ..littoral_replica::Config::default() };
@@ -373,8 +378,8 @@ fn recover_state(ground: &Ground, config: &Config, log: &dyn Log, writers: Write
         let receipts = Receipts::new(config.idempotency_keys_max, age_ms);
         (receipts, Ledger::new(config.conflicts_max, CONFLICTS_BYTES_MAX))
     };
-    let how = (&EveryCore as &dyn Hands, &*ground.progress);
-    let recovered = recover(&*ground.storage, log, layout, through, empty, how)?;
+    let how = (&AllCores as &dyn RestoreWorkers, &*environment.progress);
+    let recovered = recover(&*environment.storage, log, layout, through, empty, how)?;
     let identity = log.identity();
     tracing::info!(
         region = %identity.region,
@@ -420,7 +425,7 @@ impl Threads {
         };
         let scrub = {
             let (shared, stop) = (shared.clone(), stop.clone());
-            named("leader-scrub").spawn(move || proof::run(&shared, &stop))?
+            named("leader-scrub").spawn(move || anti_entropy::run(&shared, &stop))?
         };
         let apply = {
             let shared = shared.clone();

@@ -23,5 +23,5 @@ pub use littoral_lease_core::{
     timing::{self, Timing},
 };
 pub use profile::Profile;
-pub use service::{Config, Handle, Standing, StoreState};
+pub use service::{Config, Handle, LeaseState, StoreState};
 pub use store::{LeaseStore, Seen, StoreError, Swap, Tag};

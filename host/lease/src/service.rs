@@ -50,7 +50,7 @@ pub enum InvalidConfig {
 
 /// How things stand, for whoever follows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct LeaseState {
     /// The epoch in which this process leads. A hint only: [`Handle::confirm`] decides.
     pub leading: Option<Epoch>,
     /// The claim that was last seen in the store, this process's own included.
@@ -74,7 +74,7 @@ pub enum StoreState {
 pub struct Handle {
     authority: Arc<Authority>,
     clock: Clock,
-    standing: watch::Receiver<Standing>,
+    lease: watch::Receiver<LeaseState>,
     store: watch::Receiver<StoreState>,
     committed: Arc<Mutex<Committed>>,
     commands: mpsc::Sender<Event>,
@@ -87,7 +87,7 @@ pub struct Service {
     authority: Arc<Authority>,
     clock: Clock,
     timing: Timing,
-    standing: watch::Sender<Standing>,
+    lease: watch::Sender<LeaseState>,
     commands: mpsc::Receiver<Event>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
     hanging: Arc<Semaphore>,
@@ -116,14 +116,14 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
     }
     let me = Holder { name: config.name, life: fastrand::u64(..) };
     let authority = Arc::new(Authority::default());
-    let (standing, standing_seen) = watch::channel(Standing::default());
+    let (lease, lease_seen) = watch::channel(LeaseState::default());
     let (commands, commands_taken) = mpsc::channel(COMMANDS_MAX);
     let (state, state_seen) = watch::channel(StoreState::default());
     let committed = Arc::<Mutex<Committed>>::default();
     let handle = Handle {
         authority: authority.clone(),
         clock: clock.clone(),
-        standing: standing_seen,
+        lease: lease_seen,
         store: state_seen,
         committed: committed.clone(),
         commands,
@@ -134,7 +134,7 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
         authority,
         clock,
         timing: config.timing,
-        standing,
+        lease,
         commands: commands_taken,
         answers: mpsc::channel(HANGING_MAX + 1),
         hanging: Arc::new(Semaphore::new(HANGING_MAX)),
@@ -146,7 +146,7 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("standing", &*self.standing.borrow()).finish_non_exhaustive()
+        f.debug_struct("Handle").field("lease", &*self.lease.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -170,8 +170,8 @@ impl Handle {
 
     /// How things stand, and how they change.
     #[must_use]
-    pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.clone()
+    pub fn state(&self) -> watch::Receiver<LeaseState> {
+        self.lease.clone()
     }
 
     /// How the store answers, and how that changes.
@@ -241,7 +241,7 @@ impl Service {
                     self.authority.revoke();
                     tracing::warn!(%epoch, why = why.as_str(), store = self.store.name(), "leads no more");
                     metrics::counter!("littoral_lease_step_downs_total", "why" => why.as_str()).increment(1);
-                    self.standing.send_modify(|standing| standing.leading = None);
+                    self.lease.send_modify(|lease| lease.leading = None);
                 }
                 Effect::Follow { claim } => self.follow(claim),
                 Effect::Read { request } => {
@@ -283,11 +283,11 @@ impl Service {
     fn lead(&self, epoch: Epoch) {
         metrics::gauge!("littoral_lease_epoch").set(epoch.0 as f64);
         let own = self.election.seen().cloned();
-        self.standing.send_if_modified(|standing| {
-            let new = standing.leading != Some(epoch);
+        self.lease.send_if_modified(|lease| {
+            let new = lease.leading != Some(epoch);
             if new {
                 tracing::info!(%epoch, store = self.store.name(), "leads");
-                *standing = Standing { leading: Some(epoch), claim: own };
+                *lease = LeaseState { leading: Some(epoch), claim: own };
             }
             new
         });
@@ -295,9 +295,9 @@ impl Service {
 
     fn follow(&self, claim: Option<Claim>) {
         let essence = |claim: &Option<Claim>| claim.as_ref().map(|c| (c.epoch, c.holder.clone(), c.released));
-        self.standing.send_if_modified(|standing| {
-            let new = essence(&standing.claim) != essence(&claim);
-            standing.claim = claim;
+        self.lease.send_if_modified(|lease| {
+            let new = essence(&lease.claim) != essence(&claim);
+            lease.claim = claim;
             new
         });
     }

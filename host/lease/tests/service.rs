@@ -80,14 +80,14 @@ impl Candidate {
     }
 
     async fn leads(&self) -> Epoch {
-        let mut standing = self.handle.standing();
-        let leads = standing.wait_for(|standing| standing.leading.is_some());
+        let mut state = self.handle.state();
+        let leads = state.wait_for(|state| state.leading.is_some());
         tokio::time::timeout(Duration::from_secs(30), leads).await.unwrap().unwrap().leading.unwrap()
     }
 
     async fn leads_no_more(&self) {
-        let mut standing = self.handle.standing();
-        let over = standing.wait_for(|standing| standing.leading.is_none());
+        let mut state = self.handle.state();
+        let over = state.wait_for(|state| state.leading.is_none());
         tokio::time::timeout(Duration::from_secs(30), over).await.unwrap().unwrap();
     }
 
@@ -103,8 +103,8 @@ async fn who_does_not_stand_does_not_lead_but_sees_who_does() {
     let (onlooker, leader) = (Candidate::start("onlooker", &store), Candidate::start("leader", &store));
     leader.handle.stand(Epoch(41)).await;
     assert_eq!(leader.leads().await, Epoch(42), "an epoch greater than what its log knows");
-    let mut standing = onlooker.handle.standing();
-    let seen = standing.wait_for(|standing| standing.claim.is_some()).await.unwrap().clone();
+    let mut state = onlooker.handle.state();
+    let seen = state.wait_for(|state| state.claim.is_some()).await.unwrap().clone();
     assert_eq!(seen.claim.unwrap().contact, "leader.example:1");
     assert_eq!((seen.leading, onlooker.handle.epoch()), (None, Err(Fenced::NotLeading)));
     onlooker.end().await;

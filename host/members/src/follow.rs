@@ -4,10 +4,10 @@ use crate::{
     fork,
     member::Reopen,
     membership::{BeginError, Membership},
-    peers::{self, Unanswered, ask},
+    peers::{self, CallError},
 };
 use littoral_feed::client::{CallClient, Pause};
-use littoral_leader::{LeaderPeer, LocalLog, Seat};
+use littoral_leader::{LeaderPeer, LocalLog, MemberAddress};
 use littoral_log::snapshot;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -18,7 +18,7 @@ use littoral_model::{
 };
 use littoral_protocol::members::{
     acceptor::Start,
-    ask::{Ask, Reply, Way},
+    rpc::{CatchUp, Reply, Request},
 };
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
@@ -31,13 +31,13 @@ const FETCH_WAIT: Duration = Duration::from_millis(200);
 /// Bytes of records that one fetch requests.
 const FETCH_BYTES: u32 = 2 << 20;
 /// Bytes of a snapshot's file that one request fetches.
-const PART_BYTES: u32 = 2 << 20;
+const CHUNK_BYTES: u32 = 2 << 20;
 
 /// Why following has ended; it is retried.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
     #[error(transparent)]
-    Unanswered(#[from] Unanswered),
+    Call(#[from] CallError),
     #[error(transparent)]
     Begin(#[from] BeginError),
     #[error(
@@ -55,12 +55,12 @@ pub(super) enum Ended {
 }
 
 /// Follows this member until dropped. Returns only when this member's own log must be reopened first.
-pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Reopen {
+pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Reopen {
     let mut pause = Pause::new(PAUSE_MIN, PAUSE_MAX);
     let mut last_reason = String::new();
     loop {
         let begun = Instant::now();
-        let ended = once(local, membership, seat).await;
+        let ended = once(local, membership, member).await;
         membership.follows(None);
         membership.end_stream();
         let error = match ended {
@@ -71,12 +71,12 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, seat: &S
         let reason = error.to_string();
         if matches!(&error, Ended::Begin(BeginError::Alarm(_))) {
             tracing::error!(
-                leader = seat.name,
+                leader = member.name,
                 reason,
                 "the leader cannot be followed: the logs of both members need an operator"
             );
         } else if reason != last_reason {
-            tracing::warn!(leader = seat.name, reason, "following the leader ended; retrying");
+            tracing::warn!(leader = member.name, reason, "following the leader ended; retrying");
         }
         last_reason = reason;
         if begun.elapsed() > PAUSE_MAX {
@@ -87,39 +87,39 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, seat: &S
 }
 
 /// Follows this member once, for as long as it leads. Returns what must be done to this member's own log first.
-pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Option<Reopen> {
-    let ended = once(local, membership, seat).await;
+pub(crate) async fn try_to(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Option<Reopen> {
+    let ended = once(local, membership, member).await;
     membership.follows(None);
     membership.end_stream();
     match ended {
         Ok(reopen) => Some(reopen),
         Err(error) => {
-            tracing::debug!(member = seat.name, %error, "this member cannot be followed");
+            tracing::debug!(member = member.name, %error, "this member cannot be followed");
             None
         }
     }
 }
 
 /// Follows over one connection.
-async fn once(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Result<Reopen, Ended> {
-    let calls = peers::to(&seat.peer).await.map_err(Unanswered::from)?;
+async fn once(local: &LocalLog, membership: &Arc<Membership>, member: &MemberAddress) -> Result<Reopen, Ended> {
+    let calls = peers::connect(&member.peer).await.map_err(CallError::from)?;
     let me = membership.me.clone();
-    let reply = ask(&calls, Ask::Join { member: me.clone(), log: membership.describe_log() }).await?;
-    let Reply::Joined { session, epoch, incarnation, committed, way } = reply else {
-        return Err(Unanswered::Other.into());
+    let reply = peers::call(&calls, Request::Join { member: me.clone(), log: membership.describe_log() }).await?;
+    let Reply::Joined { session, epoch, incarnation, committed, catch_up } = reply else {
+        return Err(CallError::Other.into());
     };
     if incarnation != local.identity().incarnation {
         // Ours is empty, or the leader would have rejected it.
         return Ok(Reopen::Adopt(incarnation));
     }
-    let common = match way {
-        Way::Records { common } => common,
-        Way::Snapshot { as_of, len } => return take_snapshot(local, &calls, incarnation, as_of, len).await,
+    let common = match catch_up {
+        CatchUp::Records { common } => common,
+        CatchUp::Snapshot { as_of, len } => return take_snapshot(local, &calls, incarnation, as_of, len).await,
     };
     if let Some(alike) = fork::last_alike(local, membership, &calls, (epoch, common)).await? {
         let (from, through) = (alike.next(), local.log().bounds().tail);
         tracing::error!(
-            leader = seat.name,
+            leader = member.name,
             from = from.0,
             through = through.0,
             "this member's log has other records than the leader's under the same numbers; they are cut and kept as a detached tail"
@@ -131,15 +131,15 @@ async fn once(local: &LocalLog, membership: &Arc<Membership>, seat: &Seat) -> Re
     }
     let start = Start { epoch, common, committed };
     blocking(local, membership, move |local, membership| membership.begin(local, start)).await??;
-    tracing::info!(leader = seat.name, %epoch, common = common.0, "following the leader");
-    membership.follows(Some(LeaderPeer { name: seat.name.clone(), calls: calls.clone() }));
+    tracing::info!(leader = member.name, %epoch, common = common.0, "following the leader");
+    membership.follows(Some(LeaderPeer { name: member.name.clone(), calls: calls.clone() }));
     loop {
         let from = local.log().bounds().tail.next();
         let seq = membership.ping();
         let wait_ms = FETCH_WAIT.as_millis() as u32;
-        let fetch = Ask::Fetch { member: me.clone(), session, from, bytes_max: FETCH_BYTES, wait_ms };
-        let Reply::Records { first, last, bytes, committed, tail } = ask(&calls, fetch).await? else {
-            return Err(Unanswered::Other.into());
+        let fetch = Request::Fetch { member: me.clone(), session, from, bytes_max: FETCH_BYTES, wait_ms };
+        let Reply::Records { first, last, bytes, committed, tail } = peers::call(&calls, fetch).await? else {
+            return Err(CallError::Other.into());
         };
         if !bytes.is_empty() {
             if first != from {
@@ -201,8 +201,8 @@ async fn take_snapshot(
     let mut receiver = begun.map_err(|error| failed(&error))?;
     let mut offset = 0;
     while offset < len {
-        let reply = ask(calls, Ask::Snapshot { as_of, offset, bytes_max: PART_BYTES }).await?;
-        let Reply::Part(bytes) = reply else { return Err(Unanswered::Other.into()) };
+        let reply = peers::call(calls, Request::Snapshot { as_of, offset, bytes_max: CHUNK_BYTES }).await?;
+        let Reply::SnapshotChunk(bytes) = reply else { return Err(CallError::Other.into()) };
         if bytes.is_empty() {
             return Err(failed(&"the snapshot ends early"));
         }

@@ -8,7 +8,7 @@
 use crate::{
     follow::Ended,
     membership::Membership,
-    peers::{self, Unanswered},
+    peers::{self, CallError},
 };
 use littoral_feed::client::CallClient;
 use littoral_leader::LocalLog;
@@ -16,7 +16,7 @@ use littoral_model::{
     position::{Epoch, Lsn},
     record::ChainHash,
 };
-use littoral_protocol::members::ask::{Ask, Rejection, Reply};
+use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use littoral_wire::records;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) async fn last_alike(
     // A member that requests records of an epoch has promised it.
     let prepared = membership.clone();
     let promised = tokio::task::spawn_blocking(move || prepared.prepare(epoch)).await?;
-    promised.map_err(Unanswered::from)?;
+    promised.map_err(CallError::from)?;
     if alike(local, calls, epoch, common).await?.unwrap_or(true) {
         return Ok(None);
     }
@@ -61,13 +61,13 @@ async fn alike(local: &LocalLog, calls: &CallClient, epoch: Epoch, lsn: Lsn) -> 
 }
 
 async fn hash_there(calls: &CallClient, epoch: Epoch, lsn: Lsn) -> Result<Option<ChainHash>, Ended> {
-    match peers::ask(calls, Ask::Records { epoch, from: lsn, bytes_max: 1 }).await {
+    match peers::call(calls, Request::Records { epoch, from: lsn, bytes_max: 1 }).await {
         Ok(Reply::Records { bytes, .. }) => {
             let first = records::iter(&bytes).flatten().next();
             Ok(first.filter(|record| record.lsn == lsn).map(|record| record.chain))
         }
-        Ok(_) => Err(Unanswered::Other.into()),
-        Err(Unanswered::Rejected(Rejection::Gone(_))) => Ok(None),
+        Ok(_) => Err(CallError::Other.into()),
+        Err(CallError::Rejected(Rejection::Trimmed(_))) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -4,9 +4,9 @@ use crate::{
     follow,
     member::Reopen,
     membership::{BeginError, Membership},
-    peers::{self, Unanswered},
+    peers::{self, CallError},
 };
-use littoral_leader::{LocalLog, Role, Seat};
+use littoral_leader::{LocalLog, MemberAddress, Role};
 use littoral_log::{Identity, ReadError};
 use littoral_model::{
     lineage::RegionLineages,
@@ -17,8 +17,8 @@ use littoral_model::{
 use littoral_protocol::members::{
     Promotion, RecordId,
     acceptor::{StaleEpoch, Start},
-    ask::{self, Ask, Rejection, Reply},
     promotion::Step,
+    rpc::{self, Rejection, Reply, Request},
 };
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
@@ -36,7 +36,7 @@ const FETCH_BYTES: u32 = 4 << 20;
 
 /// Why a leadership did not begin.
 #[derive(Debug, thiserror::Error)]
-enum NotBegun {
+enum PromotionError {
     #[error("epoch {0} was promised in the meantime")]
     Newer(Epoch),
     #[error("no majority of the members replied within {} ms; missing: {missing}", within.as_millis())]
@@ -68,70 +68,70 @@ enum NotBegun {
 
 /// Promotes this member, and leads until the leadership ends; the lease may still be held then. Returns what must be done to this member's log.
 pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Option<Reopen> {
-    membership.takes_over(epoch);
+    membership.become_candidate(epoch);
     let begun = std::time::Instant::now();
-    match take_over(local, membership, epoch).await {
+    match promote(local, membership, epoch).await {
         Ok(()) => {
             let ms = begun.elapsed().as_millis() as u64;
             tracing::info!(%epoch, ms, "this member leads the region");
             metrics::histogram!("littoral_members_take_over_seconds").record(begun.elapsed().as_secs_f64());
             let why = until_over(membership, epoch).await;
-            membership.steps_down(why);
+            membership.step_down(why);
             None
         }
-        Err(NotBegun::Reopen(incarnation)) => {
-            membership.steps_down("this member replaces its log with another member's");
+        Err(PromotionError::Reopen(incarnation)) => {
+            membership.step_down("this member replaces its log with another member's");
             Some(Reopen::Adopt(incarnation))
         }
         Err(error) => {
             tracing::warn!(%epoch, %error, "this member holds the lease, but its promotion failed");
-            membership.steps_down(&error.to_string());
+            membership.step_down(&error.to_string());
             None
         }
     }
 }
 
-async fn take_over(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<(), NotBegun> {
-    let members = membership.seats.iter().map(|s| s.name.clone()).collect();
+async fn promote(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<(), PromotionError> {
+    let members = membership.members.iter().map(|s| s.name.clone()).collect();
     let mut promotion = Promotion::new(epoch, membership.me.clone(), members, membership.claimed());
     let own = prepare_self(membership, epoch).await?;
     promotion.promised(membership.me.clone(), own.history);
     gather(membership, &mut promotion, epoch, local).await?;
     while let Step::Fetch { from, common, until } = promotion.step() {
-        let seat = membership.seats.iter().find(|seat| seat.name == from).cloned();
-        let Some(seat) = seat else { return Err(NotBegun::TooFarBehind(from)) };
-        fetch(local, membership, &seat, (epoch, common, until)).await?;
+        let other = membership.members.iter().find(|other| other.name == from).cloned();
+        let Some(other) = other else { return Err(PromotionError::TooFarBehind(from)) };
+        fetch(local, membership, &other, (epoch, common, until)).await?;
         promotion.promised(membership.me.clone(), local.log().history());
     }
     if let Step::Leave { to } = promotion.step() {
-        return Err(NotBegun::TooFarBehind(to));
+        return Err(PromotionError::TooFarBehind(to));
     }
     let begin = begin(local, membership, epoch).await?;
     let mut head = local.head();
     let visible = head.wait_for(|head| head.lsn >= begin || membership.own_epoch() != Some(epoch));
-    let is_visible = matches!(timeout(patience(membership), visible).await, Ok(Ok(_)));
+    let is_visible = matches!(timeout(step_timeout(membership), visible).await, Ok(Ok(_)));
     if !is_visible || local.published().position.lsn < begin {
-        return Err(NotBegun::NotCommitted);
+        return Err(PromotionError::NotCommitted);
     }
     let (own, of) = (local.clone(), membership.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let mut appends = own.append_lock();
         appends.open();
-        of.opens(epoch)
+        of.open_for_writes(epoch)
     });
-    if opened.await? { Ok(()) } else { Err(NotBegun::Newer(membership.promised())) }
+    if opened.await? { Ok(()) } else { Err(PromotionError::Newer(membership.promised())) }
 }
 
 /// Returns how long each step of a promotion may take.
-fn patience(membership: &Membership) -> Duration {
+fn step_timeout(membership: &Membership) -> Duration {
     (membership.timing.term * 2).max(Duration::from_secs(1))
 }
 
-async fn prepare_self(membership: &Arc<Membership>, epoch: Epoch) -> Result<ask::Log, NotBegun> {
+async fn prepare_self(membership: &Arc<Membership>, epoch: Epoch) -> Result<rpc::Log, PromotionError> {
     let own = membership.clone();
     tokio::task::spawn_blocking(move || own.prepare(epoch)).await?.map_err(|refused| match refused {
-        Rejection::Over { promised, .. } => NotBegun::Newer(promised),
-        other => NotBegun::Disk(other.to_string()),
+        Rejection::StaleEpoch { promised, .. } => PromotionError::Newer(promised),
+        other => PromotionError::Disk(other.to_string()),
     })
 }
 
@@ -141,22 +141,24 @@ async fn gather(
     promotion: &mut Promotion<String>,
     epoch: Epoch,
     local: &LocalLog,
-) -> Result<(), NotBegun> {
+) -> Result<(), PromotionError> {
     let mut asked = JoinSet::new();
-    for seat in membership.seats.iter().filter(|seat| seat.name != membership.me).cloned() {
+    for other in membership.members.iter().filter(|other| other.name != membership.me).cloned() {
         let member = membership.me.clone();
         asked.spawn(async move {
             loop {
-                let reply = peers::ask_once(&seat, Ask::Prepare { member: member.clone(), epoch }).await;
+                let reply = peers::call_once(&other, Request::Prepare { member: member.clone(), epoch }).await;
                 match reply {
-                    Ok(Reply::Promised(log)) => return (seat.name, Ok(log)),
-                    Err(Unanswered::Rejected(Rejection::Over { promised, .. })) => return (seat.name, Err(promised)),
+                    Ok(Reply::Promised(log)) => return (other.name, Ok(log)),
+                    Err(CallError::Rejected(Rejection::StaleEpoch { promised, .. })) => {
+                        return (other.name, Err(promised));
+                    }
                     Ok(_) | Err(_) => sleep(ASK_AGAIN).await,
                 }
             }
         });
     }
-    let within = patience(membership);
+    let within = step_timeout(membership);
     let answers = async {
         while let Step::Gather { .. } | Step::Lacking { .. } = promotion.step() {
             let Some(answer) = asked.join_next().await else { std::future::pending().await };
@@ -164,7 +166,7 @@ async fn gather(
             let log = match answer {
                 Ok(log) => log,
                 Err(promised) if promotion.refused(StaleEpoch { asked: epoch, promised }) => {
-                    return Err(NotBegun::Newer(promised));
+                    return Err(PromotionError::Newer(promised));
                 }
                 Err(_) => continue,
             };
@@ -172,7 +174,7 @@ async fn gather(
             match (log.history.tail(), local.log().bounds().tail) {
                 (Lsn::NONE, _) => promotion.promised(member, log.history),
                 _ if log.incarnation == ours => promotion.promised(member, log.history),
-                (_, Lsn::NONE) => return Err(NotBegun::Reopen(log.incarnation)),
+                (_, Lsn::NONE) => return Err(PromotionError::Reopen(log.incarnation)),
                 _ => {
                     let (theirs, ours) = (log.incarnation, ours);
                     tracing::error!(member, error = %Rejection::OtherLog { theirs, ours }, "a member does not count towards the majority");
@@ -184,10 +186,10 @@ async fn gather(
     match timeout(within, answers).await {
         Ok(gathered) => gathered,
         Err(_) => match promotion.step() {
-            Step::Gather { missing } => Err(NotBegun::NoMajority { within, missing: missing.join(", ") }),
+            Step::Gather { missing } => Err(PromotionError::NoMajority { within, missing: missing.join(", ") }),
             Step::Lacking { committed, has, missing } => {
                 let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
-                Err(NotBegun::Lacking { committed, has, missing })
+                Err(PromotionError::Lacking { committed, has, missing })
             }
             _ => Ok(()),
         },
@@ -198,12 +200,12 @@ async fn gather(
 async fn fetch(
     local: &LocalLog,
     membership: &Arc<Membership>,
-    seat: &Seat,
+    other: &MemberAddress,
     (epoch, common, until): (Epoch, Lsn, Lsn),
-) -> Result<(), NotBegun> {
-    let failed = |error: &dyn std::fmt::Display| NotBegun::Fetch(seat.name.clone(), error.to_string());
+) -> Result<(), PromotionError> {
+    let failed = |error: &dyn std::fmt::Display| PromotionError::Fetch(other.name.clone(), error.to_string());
     tracing::info!(
-        from = seat.name,
+        from = other.name,
         common = common.0,
         until = until.0,
         "another member has more records; fetching them"
@@ -211,15 +213,15 @@ async fn fetch(
     let start = Start { epoch, common, committed: membership.committed() };
     let (own, of) = (membership.clone(), local.clone());
     tokio::task::spawn_blocking(move || own.begin(&of, start)).await??;
-    let calls = peers::to(&seat.peer).await.map_err(|error| failed(&error))?;
+    let calls = peers::connect(&other.peer).await.map_err(|error| failed(&error))?;
     loop {
         let from = local.log().bounds().tail.next();
         if from > until {
             return Ok(());
         }
-        let reply = calls.member(Ask::Records { epoch, from, bytes_max: FETCH_BYTES }).await;
+        let reply = calls.member(Request::Records { epoch, from, bytes_max: FETCH_BYTES }).await;
         let reply = reply.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        let Reply::Records { first, last, bytes, .. } = reply else { return Err(failed(&Unanswered::Other)) };
+        let Reply::Records { first, last, bytes, .. } = reply else { return Err(failed(&CallError::Other)) };
         if first != from || bytes.is_empty() {
             return Err(failed(&format!("it sent records from {first} on instead of {from}")));
         }
@@ -250,29 +252,29 @@ fn lives_of_the_log(local: &LocalLog) -> Result<RegionLineages, ReadError> {
 }
 
 /// Appends the record that begins the epoch.
-async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<Lsn, NotBegun> {
+async fn begin(local: &LocalLog, membership: &Arc<Membership>, epoch: Epoch) -> Result<Lsn, PromotionError> {
     let (local, membership) = (local.clone(), membership.clone());
     let begun = tokio::task::spawn_blocking(move || {
         let mut appends = local.append_lock();
         let lives = lives_of_the_log(&local).map_err(|error| WriteError::NotDurable(error.to_string()))?;
         appends.lead(epoch, lives);
-        membership.begins(epoch, || {
+        membership.begin_leadership(epoch, || {
             membership.lease.confirm(epoch).map_err(|fenced| WriteError::NotLeader(fenced.to_string()))?;
             appends.begin_life()
         })
     });
-    begun.await?.map_err(NotBegun::Append)
+    begun.await?.map_err(PromotionError::Append)
 }
 
 /// Waits until the leadership ends, and returns why.
 async fn until_over(membership: &Arc<Membership>, epoch: Epoch) -> &'static str {
     // Followers fetch again within a fraction of it.
     let isolated = membership.timing.term;
-    let (mut standing, mut role) = (membership.lease.standing(), membership.watch_role());
+    let (mut lease, mut role) = (membership.lease.state(), membership.watch_role());
     // Followers get that long to join.
     let since = tokio::time::Instant::now();
     loop {
-        if standing.borrow_and_update().leading != Some(epoch) {
+        if lease.borrow_and_update().leading != Some(epoch) {
             return "the lease is lost";
         }
         if !matches!(*role.borrow_and_update(), Role::Leading(leads) if leads == epoch) {
@@ -282,7 +284,7 @@ async fn until_over(membership: &Arc<Membership>, epoch: Epoch) -> &'static str 
             return "no majority of the members was heard";
         }
         tokio::select! {
-            _ = standing.changed() => {}
+            _ = lease.changed() => {}
             _ = role.changed() => {}
             () = sleep(LOOK_EVERY) => {}
         }

@@ -1,7 +1,7 @@
 //! Replication by a majority of the members: see [`Replication`].
 
 use crate::membership::Membership;
-use littoral_leader::{Replication, Role, Standing};
+use littoral_leader::{Replication, Role, RowFreshness};
 use littoral_lease::StoreState;
 use littoral_model::{
     position::{Epoch, Lsn},
@@ -34,11 +34,11 @@ impl Replication for Membership {
         self.note_applied(lsn);
     }
 
-    fn standing(&self, applied: Lsn) -> Standing {
+    fn freshness(&self, applied: Lsn) -> RowFreshness {
         if self.leads_surely() {
-            Standing { leads: true, staleness: Some(self.behind_own_log(applied)) }
+            RowFreshness { leads: true, staleness: Some(self.behind_own_log(applied)) }
         } else {
-            Standing { leads: false, staleness: self.staleness() }
+            RowFreshness { leads: false, staleness: self.staleness() }
         }
     }
 

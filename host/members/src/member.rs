@@ -8,8 +8,8 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
-use littoral_leader::{Config, Ground, Handle, InvalidConfig, LocalLog, Opened, StartError, Writers};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
+use littoral_leader::{Config, Environment, Handle, InvalidConfig, LocalLog, Opened, StartError, Writers};
 use littoral_lease as lease;
 use littoral_log::snapshot;
 use littoral_model::{
@@ -33,7 +33,7 @@ use littoral_model::{
     view::ViewId,
     write::{WriteError, WriteReceipt, WriteRequest},
 };
-use littoral_protocol::members::ask::{Ask, PeerService, Rejection, Reply};
+use littoral_protocol::members::rpc::{PeerService, Rejection, Reply, Request};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,7 @@ impl Member {
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
         config.check()?;
-        Self::start_on(Ground::of(&config)?, config, election, runtime, stop).await
+        Self::start_on(Environment::of(&config)?, config, election, runtime, stop).await
     }
 
     /// Starts a member on the storage and clock that are given.
@@ -95,29 +95,29 @@ impl Member {
     /// # Errors
     /// [`StartError`].
     pub async fn start_on(
-        ground: Ground,
+        environment: Environment,
         config: Config,
         election: Election,
         runtime: Arc<dyn ModuleRuntime>,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
         config.check()?;
-        let Some(seat) = config.members.iter().find(|seat| seat.name == config.name) else {
+        let Some(own) = config.members.iter().find(|member| member.name == config.name) else {
             let reason = format!("does not name this member, '{}'", config.name);
             return Err(InvalidConfig { key: "members", reason }.into());
         };
-        let mut names: Vec<&str> = config.members.iter().map(|seat| &*seat.name).collect();
+        let mut names: Vec<&str> = config.members.iter().map(|member| &*member.name).collect();
         names.sort_unstable();
-        let at = names.iter().position(|name| *name == seat.name).unwrap_or_default();
+        let at = names.iter().position(|name| *name == own.name).unwrap_or_default();
         let turn = lease::Turn { of: names.len() as u64, at: at as u64 };
-        let standing =
-            lease::Config { name: seat.name.clone(), contact: seat.peer.clone(), timing: election.timing, turn };
-        let (lease, service) = lease::service::new(standing, election.store, election.clock)
+        let settings =
+            lease::Config { name: own.name.clone(), contact: own.peer.clone(), timing: election.timing, turn };
+        let (lease, service) = lease::service::new(settings, election.store, election.clock)
             .map_err(|error| InvalidConfig { key: "lease", reason: error.to_string() })?;
         let lease_stop = CancellationToken::new();
         let service = tokio::spawn(service.run(lease_stop.clone()));
         let timing = election.timing;
-        let mut opening = Opening { ground, config, runtime, lease, timing, openings: 0 };
+        let mut opening = Opening { environment, config, runtime, lease, timing, openings: 0 };
         let world = match opening.open(&stop).await {
             Ok(world) => world,
             Err(error) => {
@@ -168,7 +168,7 @@ impl Member {
 
 /// What a member's log and state are opened with, each time.
 struct Opening {
-    ground: Ground,
+    environment: Environment,
     config: Config,
     runtime: Arc<dyn ModuleRuntime>,
     lease: lease::Handle,
@@ -193,15 +193,15 @@ impl World {
 
 impl Opening {
     async fn open(&mut self, stop: &CancellationToken) -> Result<World, StartError> {
-        let (ground, config, runtime) = (self.ground.clone(), self.config.clone(), self.runtime.clone());
+        let (environment, config, runtime) = (self.environment.clone(), self.config.clone(), self.runtime.clone());
         let identity = membership::Identity {
             me: config.name.clone(),
-            seats: config.members.clone(),
+            members: config.members.clone(),
             lease: self.lease.clone(),
             timing: self.timing,
         };
         let join = move |fresh| Arc::new(Membership::new(identity, fresh));
-        let opened = littoral_leader::open(ground, config, runtime, Writers::OneAtATime, join).await?;
+        let opened = littoral_leader::open(environment, config, runtime, Writers::OneAtATime, join).await?;
         self.openings += 1;
         let stop = stop.child_token();
         opened.spawn_tasks(&stop);
@@ -237,7 +237,7 @@ impl Opening {
     }
 
     async fn prepare(&self, reopen: &Reopen) -> Result<(), String> {
-        let (storage, region) = (self.ground.storage.clone(), self.config.region);
+        let (storage, region) = (self.environment.storage.clone(), self.config.region);
         let work: Box<dyn FnOnce() -> Result<(), String> + Send> = match reopen {
             Reopen::Adopt(incarnation) => {
                 let incarnation = *incarnation;
@@ -265,9 +265,9 @@ impl Opening {
 }
 
 impl PeerService for Member {
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Reply, Rejection>> {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Rejection>> {
         let current = self.current.load();
-        Box::pin(peer_service::reply(current.local.clone(), current.membership.clone(), ask))
+        Box::pin(peer_service::reply(current.local.clone(), current.membership.clone(), request))
     }
 }
 
@@ -345,8 +345,8 @@ impl FeedLog for Member {
         self.now().epoch()
     }
 
-    fn standing(&self) -> Standing {
-        self.now().standing()
+    fn source_role(&self) -> SourceRole {
+        self.now().source_role()
     }
 
     fn head(&self) -> watch::Receiver<Position> {

@@ -12,7 +12,7 @@ mod leading;
 
 use freshness::Freshness;
 use leading::Leadership;
-use littoral_leader::{CommitWaiters, LeaderPeer, Role, Seat};
+use littoral_leader::{CommitWaiters, LeaderPeer, MemberAddress, Role};
 use littoral_lease as lease;
 use littoral_log::Log;
 use littoral_model::position::{Epoch, Lsn};
@@ -28,7 +28,7 @@ pub(crate) use leading::Admission;
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) me: String,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) members: Vec<MemberAddress>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
     pub(crate) log: Arc<dyn Log>,
@@ -45,7 +45,7 @@ pub(crate) struct Membership {
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) me: String,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) members: Vec<MemberAddress>,
     pub(crate) lease: lease::Handle,
     pub(crate) timing: lease::Timing,
 }
@@ -60,7 +60,7 @@ struct State {
 impl Membership {
     /// Creates the membership of a log that was just opened.
     pub(crate) fn new(identity: Identity, fresh: littoral_leader::FreshLog) -> Self {
-        let Identity { me, seats, lease, timing } = identity;
+        let Identity { me, members, lease, timing } = identity;
         let littoral_leader::FreshLog { log, applied, commits } = fresh;
         let mut acceptor = Acceptor::restored(log.promised(), log.history());
         acceptor.know_committed(applied);
@@ -68,7 +68,7 @@ impl Membership {
         lease.know_committed(lease::Committed { incarnation, epoch, lsn: applied });
         Self {
             me,
-            seats,
+            members,
             lease,
             timing,
             log,
@@ -105,8 +105,8 @@ impl Membership {
 
     /// Returns the last record that the newest claim to the lease names as committed in this log. The next leader must have it.
     pub(crate) fn claimed(&self) -> RecordId {
-        let standing = self.lease.standing();
-        let claimed = standing.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();
+        let lease = self.lease.state();
+        let claimed = lease.borrow().claim.as_ref().map(|claim| claim.committed).unwrap_or_default();
         // A log that was begun apart, or is lost everywhere, has no such record.
         let same = claimed.incarnation == self.log.identity().incarnation;
         if same { RecordId { epoch: claimed.epoch, lsn: claimed.lsn } } else { RecordId::default() }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use littoral_leader::{LocalLog, Role};
 use littoral_log::{ReadError, snapshot};
 use littoral_model::{ports::RecordBlock, position::Lsn};
-use littoral_protocol::members::ask::{Ask, Rejection, Reply, Way};
+use littoral_protocol::members::rpc::{CatchUp, Rejection, Reply, Request};
 use std::{sync::Arc, time::Duration};
 
 /// The most bytes of one reply.
@@ -14,56 +14,58 @@ const BYTES_MAX: u32 = 8 << 20;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Replies to one request.
-pub(crate) async fn reply(local: LocalLog, membership: Arc<Membership>, ask: Ask) -> Result<Reply, Rejection> {
-    let known = |member: &str| membership.seats.iter().any(|seat| seat.name == member);
-    match ask {
-        Ask::Prepare { member, .. } | Ask::Join { member, .. } | Ask::Fetch { member, .. } if !known(&member) => {
-            Err(Rejection::Stranger(member))
+pub(crate) async fn reply(local: LocalLog, membership: Arc<Membership>, request: Request) -> Result<Reply, Rejection> {
+    let known = |member: &str| membership.members.iter().any(|other| other.name == member);
+    match request {
+        Request::Prepare { member, .. } | Request::Join { member, .. } | Request::Fetch { member, .. }
+            if !known(&member) =>
+        {
+            Err(Rejection::NotAMember(member))
         }
-        Ask::Prepare { member, epoch } => {
+        Request::Prepare { member, epoch } => {
             tracing::info!(%member, %epoch, "another member is about to lead");
             blocking(move || membership.prepare(epoch)).await?.map(Reply::Promised)
         }
-        Ask::Join { member, log } => {
+        Request::Join { member, log } => {
             let Admission { session, committed, common } = membership.join(member, &log)?;
-            let way = match common {
-                Some(common) => Way::Records { common },
+            let catch_up = match common {
+                Some(common) => CatchUp::Records { common },
                 None => newest_snapshot(&local).await?,
             };
             let incarnation = local.identity().incarnation;
-            Ok(Reply::Joined { session: session.number, epoch: session.epoch, incarnation, committed, way })
+            Ok(Reply::Joined { session: session.number, epoch: session.epoch, incarnation, committed, catch_up })
         }
-        Ask::Fetch { member, session, from, bytes_max, wait_ms } => {
+        Request::Fetch { member, session, from, bytes_max, wait_ms } => {
             let mut durable = membership.durable();
-            membership.fetches(&member, session, from)?;
+            membership.note_fetch(&member, session, from)?;
             let wait = Duration::from_millis(u64::from(wait_ms)).min(WAIT_MAX);
             // The fetch is answered when its time is over, too, and when the leadership ends.
             let more = durable.wait_for(|tail| *tail >= from || membership.own_epoch().is_none());
             let _ = tokio::time::timeout(wait, more).await;
-            let committed = membership.fetches(&member, session, from)?;
+            let committed = membership.note_fetch(&member, session, from)?;
             // Checks the lease before it reads the tail: no other leader had acknowledged anything until then.
             let surely = membership.own_epoch().is_some_and(|epoch| membership.lease.confirm(epoch).is_ok());
             let tail = surely.then(|| local.log().bounds().tail);
             let block = read(&local, from, bytes_max).await?;
             Ok(Reply::Records { first: block.first, last: block.last, bytes: block.bytes, committed, tail })
         }
-        Ask::Records { epoch, from, bytes_max } => {
+        Request::Records { epoch, from, bytes_max } => {
             let promised = membership.promised();
             if promised != epoch {
-                return Err(Rejection::Over { asked: epoch, promised });
+                return Err(Rejection::StaleEpoch { asked: epoch, promised });
             }
             let block = read(&local, from, bytes_max).await?;
             let committed = membership.committed();
             Ok(Reply::Records { first: block.first, last: block.last, bytes: block.bytes, committed, tail: None })
         }
-        Ask::Snapshot { as_of, offset, bytes_max } => {
+        Request::Snapshot { as_of, offset, bytes_max } => {
             let storage = local.storage().clone();
             let len = bytes_max.min(BYTES_MAX) as usize;
             let read = blocking(move || snapshot::read_chunk(&*storage, as_of, offset, len)).await?;
-            read.map(Reply::Part)
-                .map_err(|error| Rejection::Gone(format!("the snapshot as of record {as_of}: {error}")))
+            read.map(Reply::SnapshotChunk)
+                .map_err(|error| Rejection::Trimmed(format!("the snapshot as of record {as_of}: {error}")))
         }
-        Ask::Merge { piece, records } => merge(&local, &membership, piece, records).await.map(Reply::Merged),
+        Request::Merge { piece, records } => merge(&local, &membership, piece, records).await.map(Reply::Merged),
     }
 }
 
@@ -75,18 +77,18 @@ async fn read(local: &LocalLog, from: Lsn, bytes_max: u32) -> Result<RecordBlock
     }
     let log = local.log().clone();
     blocking(move || log.read(from, bytes_max)).await?.map_err(|error| match error {
-        ReadError::Trimmed { .. } => Rejection::Gone(error.to_string()),
+        ReadError::Trimmed { .. } => Rejection::Trimmed(error.to_string()),
         other => Rejection::Failed(other.to_string()),
     })
 }
 
-async fn newest_snapshot(local: &LocalLog) -> Result<Way, Rejection> {
+async fn newest_snapshot(local: &LocalLog) -> Result<CatchUp, Rejection> {
     let storage = local.storage().clone();
     let found = blocking(move || {
         let newest = snapshot::newest(&*storage).map_err(|error| error.to_string())?;
         let as_of = *newest.first().ok_or("this leader has written no snapshot yet")?;
         let len = snapshot::file_len(&*storage, as_of).map_err(|error| error.to_string())?;
-        Ok::<_, String>(Way::Snapshot { as_of, len })
+        Ok::<_, String>(CatchUp::Snapshot { as_of, len })
     });
     found.await?.map_err(Rejection::Failed)
 }

@@ -1,16 +1,16 @@
 //! Connections to the other members: opened on demand, and reopened when they have broken.
 
 use littoral_feed::client::{self, CallClient, Config};
-use littoral_leader::Seat;
-use littoral_protocol::members::ask::{Ask, Rejection, Reply};
+use littoral_leader::MemberAddress;
+use littoral_protocol::members::rpc::{Rejection, Reply, Request};
 use std::time::Duration;
 
 /// How long another member may take to connect and to reply, unless it waits for records.
-const PATIENCE: Duration = Duration::from_millis(1_000);
+const CALL_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// Why a member did not reply.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unanswered {
+pub(crate) enum CallError {
     #[error(transparent)]
     Connect(#[from] client::Error),
     #[error(transparent)]
@@ -22,24 +22,24 @@ pub(crate) enum Unanswered {
 }
 
 /// Connects to a member's peer listener.
-pub(crate) async fn to(peer: &str) -> Result<CallClient, client::Error> {
-    let patience_ms = PATIENCE.as_millis() as u64;
+pub(crate) async fn connect(peer: &str) -> Result<CallClient, client::Error> {
+    let timeout_ms = CALL_TIMEOUT.as_millis() as u64;
     let config = Config {
         leader: vec![peer.to_owned()],
-        connect_timeout_ms: patience_ms,
+        connect_timeout_ms: timeout_ms,
         // Forwarded writes may wait for other regions.
-        call_timeout_ms: 5 * patience_ms,
+        call_timeout_ms: 5 * timeout_ms,
         ..Config::default()
     };
     client::connect_calls(peer, &config).await
 }
 
 /// Sends a request over an open connection.
-pub(crate) async fn ask(calls: &CallClient, ask: Ask) -> Result<Reply, Unanswered> {
-    Ok(calls.member(ask).await??)
+pub(crate) async fn call(calls: &CallClient, request: Request) -> Result<Reply, CallError> {
+    Ok(calls.member(request).await??)
 }
 
 /// Sends a request over a connection of its own.
-pub(crate) async fn ask_once(seat: &Seat, ask: Ask) -> Result<Reply, Unanswered> {
-    self::ask(&to(&seat.peer).await?, ask).await
+pub(crate) async fn call_once(member: &MemberAddress, request: Request) -> Result<Reply, CallError> {
+    call(&connect(&member.peer).await?, request).await
 }

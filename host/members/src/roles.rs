@@ -1,7 +1,7 @@
 //! The task of a member: it competes for the lease, leads while it holds it, and follows its holder otherwise.
 
 use crate::{follow, lead, member::Reopen, membership::Membership};
-use littoral_leader::{LocalLog, Seat};
+use littoral_leader::{LocalLog, MemberAddress};
 use littoral_lease::StoreState;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -13,16 +13,16 @@ pub(crate) async fn run(local: &LocalLog, membership: &Arc<Membership>, stop: &C
         () = stop.cancelled() => None,
         reopen = roles(local, membership) => Some(reopen),
     };
-    membership.ends("this member is reopening its log or shutting down");
+    membership.close("this member is reopening its log or shutting down");
     membership.lease.resign().await;
     reopen
 }
 
 async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
     membership.lease.stand(membership.promised()).await;
-    let mut standing = membership.lease.standing();
+    let mut lease = membership.lease.state();
     loop {
-        let now = standing.borrow_and_update().clone();
+        let now = lease.borrow_and_update().clone();
         if let Some(epoch) = now.leading {
             if let Some(reopen) = lead::run(local, membership, epoch).await {
                 return reopen;
@@ -44,19 +44,19 @@ async fn roles(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
         }
         let holder = now.claim.filter(|claim| !claim.released).map(|claim| claim.holder.name);
         let leader = holder.filter(|name| *name != membership.me);
-        let leader = leader.and_then(|name| membership.seats.iter().find(|seat| seat.name == name).cloned());
+        let leader = leader.and_then(|name| membership.members.iter().find(|member| member.name == name).cloned());
         let mut store = membership.lease.store();
         let blind = is_blind(&store.borrow_and_update());
         let followed = async {
             match &leader {
-                Some(seat) if !blind => follow::run(local, membership, seat).await,
+                Some(member) if !blind => follow::run(local, membership, member).await,
                 _ if blind => follow_anybody(local, membership).await,
                 _ => std::future::pending().await,
             }
         };
         tokio::select! {
             reopen = followed => return reopen,
-            _ = standing.changed() => {}
+            _ = lease.changed() => {}
             _ = store.wait_for(|state| is_blind(state) != blind) => {}
         }
         membership.follows(None);
@@ -72,10 +72,11 @@ fn is_blind(state: &StoreState) -> bool {
 /// Finds the leader among the other members without the store, and follows it. Promises and epochs decide whose records are
 /// accepted, so a former leader is not followed for long.
 async fn follow_anybody(local: &LocalLog, membership: &Arc<Membership>) -> Reopen {
-    let others: Vec<Seat> = membership.seats.iter().filter(|seat| seat.name != membership.me).cloned().collect();
+    let others: Vec<MemberAddress> =
+        membership.members.iter().filter(|member| member.name != membership.me).cloned().collect();
     loop {
-        for seat in &others {
-            if let Some(reopen) = follow::try_to(local, membership, seat).await {
+        for member in &others {
+            if let Some(reopen) = follow::try_to(local, membership, member).await {
                 return reopen;
             }
         }

@@ -12,7 +12,7 @@ use littoral_model::{
     view::{FeatureView, ViewId},
     write::WriteError,
 };
-use littoral_protocol::members::ask::{Ask, Reply};
+use littoral_protocol::members::rpc::{Reply, Request};
 use littoral_wire::records;
 use std::{collections::HashMap, sync::Arc};
 
@@ -115,7 +115,7 @@ async fn merge(kept: KeptTails, name: String) -> Result<TailMerged, WriteError> 
             let Some(leader) = membership.leader() else {
                 return Err(WriteError::LeaderUnavailable("no member of the region leads now".to_owned()));
             };
-            match leader.calls.member(Ask::Merge { piece, records: block.bytes }).await {
+            match leader.calls.member(Request::Merge { piece, records: block.bytes }).await {
                 Ok(Ok(Reply::Merged(last))) => Ok(last),
                 Ok(Ok(_)) => Err("the leader's reply does not match the request".to_owned()),
                 Ok(Err(error)) => Err(error.to_string()),

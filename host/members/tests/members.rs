@@ -5,8 +5,8 @@ mod support;
 
 use littoral_faults::Link;
 use littoral_feed::server;
-use littoral_feed::source::{FeedLog as _, Standing};
-use littoral_leader::{Config, Ground, Seat};
+use littoral_feed::source::{FeedLog as _, SourceRole};
+use littoral_leader::{Config, Environment, MemberAddress};
 use littoral_lease::{Timing, clock, store::open};
 use littoral_log::storage::Memory;
 use littoral_members::{Election, Member};
@@ -72,16 +72,17 @@ impl Members {
 
     async fn open(&mut self, at: usize) {
         static STARTED: AtomicU64 = AtomicU64::new(4_242);
-        let seats = NAMES.iter().zip(&self.all);
-        let seats = seats.map(|(name, one)| Seat { name: (*name).to_owned(), peer: one.link.address().to_string() });
-        let config = Config { name: NAMES[at].to_owned(), members: seats.collect(), ..self.base.clone() };
+        let addresses = NAMES.iter().zip(&self.all);
+        let addresses = addresses
+            .map(|(name, one)| MemberAddress { name: (*name).to_owned(), peer: one.link.address().to_string() });
+        let config = Config { name: NAMES[at].to_owned(), members: addresses.collect(), ..self.base.clone() };
         let address = format!("dir:{}", self.lease.path().display());
         let timing = Timing::AGGRESSIVE;
         let memory = Some(self.lease.path().join(format!("known-to-{}", NAMES[at])));
         let store = open::open(&address, &timing, clock::system(), Default::default(), memory).unwrap();
         let membership = Election { store, timing, clock: clock::system() };
         let one = &mut self.all[at];
-        let ground = Ground {
+        let environment = Environment {
             storage: Arc::new(one.disk.clone()),
             modules: Arc::new(one.components.clone()),
             clock: Arc::new(|| NOW_MS),
@@ -89,7 +90,8 @@ impl Members {
             progress: Arc::default(),
         };
         let stop = CancellationToken::new();
-        let member = Member::start_on(ground, config, membership, one.modules.clone(), stop.clone()).await.unwrap();
+        let member =
+            Member::start_on(environment, config, membership, one.modules.clone(), stop.clone()).await.unwrap();
         let listener = loop {
             if let Ok(listener) = TcpListener::bind(one.listens).await {
                 break listener;
@@ -121,7 +123,7 @@ impl Members {
     async fn leader(&self, of: &[usize]) -> usize {
         let mut found = None;
         until("somebody leads", || {
-            found = of.iter().copied().find(|at| self.at(*at).standing() == Standing::Leader);
+            found = of.iter().copied().find(|at| self.at(*at).source_role() == SourceRole::Leader);
             found.is_some_and(|at| self.at(at).status().role == Role::Leader)
         })
         .await;
@@ -220,7 +222,7 @@ async fn one_leads_all_take_writes_and_every_member_answers() {
     let members = Members::start(support::config()).await;
     let view = members.view().await;
     let leader = members.leader(&[0, 1, 2]).await;
-    let leading: Vec<_> = (0..3).filter(|at| members.at(*at).standing() == Standing::Leader).collect();
+    let leading: Vec<_> = (0..3).filter(|at| members.at(*at).source_role() == SourceRole::Leader).collect();
     assert_eq!(leading, [leader]);
     for at in 0..3 {
         let key = at as i64;
@@ -279,7 +281,7 @@ async fn what_only_a_cut_off_leader_has_is_kept_aside_and_can_be_merged() {
     let unreached = members.at(old).write(quorum(write(view, &[(8, Some(8))], 2_000))).await;
     assert!(matches!(&unreached, Err(WriteError::LeaderUnavailable(_))), "{unreached:?}");
     let next = members.leader(&others).await;
-    assert_ne!(members.at(old).standing(), Standing::Leader);
+    assert_ne!(members.at(old).source_role(), SourceRole::Leader);
     members.put(next, quorum(write(view, &[(1, Some(5)), (7, Some(5))], 3_000))).await;
     members.put(next, quorum(write(view, &[(9, Some(9))], 1_500))).await;
     assert_eq!(members.get(next, view, 7), Some(5));
@@ -386,7 +388,7 @@ async fn a_region_without_a_majority_takes_no_writes_and_answers_reads() {
     for at in (0..3).filter(|at| *at != leader) {
         members.stop(at).await;
     }
-    until("it leads no more", || members.at(leader).standing() == Standing::Follower).await;
+    until("it leads no more", || members.at(leader).source_role() == SourceRole::Follower).await;
     let refused = members.at(leader).write(write(view, &[(2, Some(2))], 1_000)).await;
     assert!(matches!(&refused, Err(WriteError::LeaderUnavailable(_))), "{refused:?}");
     assert_eq!(members.get(leader, view, 1), Some(1));

@@ -1,7 +1,7 @@
 //! Calls from an edge to its leader. Many share one stream; replies arrive in any order and carry
 //! the number of their call.
 
-use crate::members::ask::{self, Ask, Rejection};
+use crate::members::rpc::{self, Rejection};
 use bytes::Bytes;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -62,7 +62,7 @@ pub enum Call {
         after: Option<Bytes>,
     },
     /// Sends a request from one member of the region to another.
-    Member(Ask),
+    Member(rpc::Request),
     /// Reads rows from a majority of the regions' leaders, starting with the called one.
     Quorum {
         /// The keys, by view.
@@ -143,7 +143,7 @@ pub enum Answer {
     /// The result of [`Call::Bucket`].
     Bucket(Result<BucketRead, ReadError>),
     /// The result of [`Call::Member`].
-    Member(Result<ask::Reply, Rejection>),
+    Member(Result<rpc::Reply, Rejection>),
     /// The result of [`Call::Quorum`].
     Quorum(Result<QuorumRead, ReadError>),
 }

@@ -6,10 +6,10 @@
 //! rules and why they suffice.
 
 pub mod acceptor;
-pub mod ask;
 pub mod history;
 pub mod leading;
 pub mod promotion;
+pub mod rpc;
 
 #[cfg(test)]
 mod simulation;

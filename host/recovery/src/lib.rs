@@ -4,7 +4,7 @@
 
 #![warn(clippy::unwrap_used)]
 
-use littoral_leader_core::{Known, Ledger, Marks, Published, Receipts, State, apply::Regional};
+use littoral_leader_core::{Ledger, LogState, Published, Receipts, RehomingPoints, State, apply::Regional};
 use littoral_log::{
     Log, OpenError, ReadError,
     snapshot::{self, Head, Part, RowsPart, Section},
@@ -37,7 +37,7 @@ const READ_LEN: usize = 4 << 20;
 const RESERVE_MAX: u64 = 50_000_000;
 
 /// Decodes and applies the rows of a snapshot, on several threads if it has them.
-pub trait Hands {
+pub trait RestoreWorkers {
     /// Calls `work` with each part that `next` returns until it returns none, in any order and concurrently if possible. Returns when
     /// all calls have returned. Calls `next` on this thread.
     fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync));
@@ -45,9 +45,9 @@ pub trait Hands {
 
 /// Applies all rows on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Alone;
+pub struct CallingThread;
 
-impl Hands for Alone {
+impl RestoreWorkers for CallingThread {
     fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync)) {
         while let Some(part) = next() {
             work(part);
@@ -138,11 +138,11 @@ pub struct Recovered {
     /// The rows.
     pub table: Arc<Table>,
     /// The catalogue, the origins and the lives.
-    pub known: Known,
+    pub known: LogState,
     /// Conflicts between regions.
     pub ledger: Ledger,
     /// The positions of other regions' records in the part of the log that was read.
-    pub marks: Marks,
+    pub rehoming: RehomingPoints,
     /// Idempotency keys.
     pub receipts: Receipts,
     /// The last record that is applied.
@@ -159,7 +159,7 @@ pub struct Recovered {
 
 /// Restores the state as of `through`, or as of a newer snapshot, into a table with the layout `config`.
 ///
-/// `empty` creates an empty set of idempotency keys and an empty ledger of conflicts. `hands` apply the rows of a snapshot, and
+/// `empty` creates an empty set of idempotency keys and an empty ledger of conflicts. `workers` apply the rows of a snapshot, and
 /// `progress` counts them.
 ///
 /// # Errors
@@ -170,7 +170,7 @@ pub fn recover(
     config: Config,
     through: Lsn,
     empty: impl Fn() -> (Receipts, Ledger),
-    (hands, progress): (&dyn Hands, &Progress),
+    (workers, progress): (&dyn RestoreWorkers, &Progress),
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
     let mut refused = "there is none".to_owned();
@@ -183,7 +183,7 @@ pub fn recover(
         if lsn > bounds.tail {
             return Err(RecoverError::LogTooShort { tail: bounds.tail, as_of: lsn, directory: storage.name() });
         }
-        match load(storage, log, (lsn, config), empty(), (hands, progress)) {
+        match load(storage, log, (lsn, config), empty(), (workers, progress)) {
             Ok(mut recovered) => {
                 recovered.damaged = damaged;
                 replay(log, (lsn, through), &mut recovered, progress)?;
@@ -202,9 +202,9 @@ pub fn recover(
     let (receipts, ledger) = empty();
     let mut recovered = Recovered {
         table: Arc::new(Table::new(config)),
-        known: Known::default(),
+        known: LogState::default(),
         ledger,
-        marks: Marks::default(),
+        rehoming: RehomingPoints::default(),
         receipts,
         applied: Lsn::NONE,
         hlc: Hlc(0),
@@ -221,7 +221,7 @@ fn load(
     log: &dyn Log,
     (lsn, config): (Lsn, Config),
     (mut receipts, mut ledger): (Receipts, Ledger),
-    (hands, progress): (&dyn Hands, &Progress),
+    (workers, progress): (&dyn RestoreWorkers, &Progress),
 ) -> Result<Recovered, OpenError> {
     let mut reader = snapshot::Reader::open(storage, lsn)?;
     let Head { incarnation, chain, catalogue, hlc, rows_estimate, .. } = reader.head.clone();
@@ -287,15 +287,15 @@ fn load(
         }
         Err(error) => fail(error),
     };
-    hands.share(&mut next, &apply);
+    workers.share(&mut next, &apply);
     if let Some(error) = failed.lock().take() {
         return Err(error);
     }
     reader.check_end(progress.rows.load(Relaxed))?;
-    let known = Known { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
-    let (snapshot_lsn, damaged, marks) = (lsn, Vec::new(), Marks::default());
+    let known = LogState { catalogue, origins: Arc::new(origins), lives: Arc::new(lives) };
+    let (snapshot_lsn, damaged, rehoming) = (lsn, Vec::new(), RehomingPoints::default());
     let applied = lsn;
-    Ok(Recovered { table, known, ledger, marks, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
+    Ok(Recovered { table, known, ledger, rehoming, receipts, applied, hlc, snapshot_lsn, replayed: 0, damaged })
 }
 
 fn replay(
@@ -321,9 +321,9 @@ fn replay(
                 && !active(Mutation::ForgetReceiptsOnReplay)
             {
                 recovered.receipts.insert(idempotency_key, *content, (*first, *last), record.hlc);
-                recovered.receipts.set_outranked(*last, state.losses.of(*first, *last));
+                recovered.receipts.set_outranked(*last, state.outranked_rows.of(*first, *last));
             }
-            let regional = Regional { ledger: &mut recovered.ledger, marks: &mut recovered.marks };
+            let regional = Regional { ledger: &mut recovered.ledger, rehoming: &mut recovered.rehoming };
             state.replay(&recovered.table, &record, regional);
             last = record.lsn;
             recovered.replayed += 1;

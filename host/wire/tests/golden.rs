@@ -32,7 +32,7 @@ use littoral_protocol::{
     frame::*,
     members::{
         EpochHistory,
-        ask::{self, Ask, Log, Rejection, Way},
+        rpc::{self, CatchUp, Log, Rejection},
     },
 };
 use littoral_wire::{Decoder, Outgoing, call, feed, records, rows, v3};
@@ -185,9 +185,9 @@ fn member_log() -> Log {
     Log { incarnation: Incarnation(0x0102_0304), promised: Epoch(5), history }
 }
 
-fn joined(way: Way) -> Answer {
+fn joined(catch_up: CatchUp) -> Answer {
     let incarnation = Incarnation(0x0102_0304);
-    Answer::Member(Ok(ask::Reply::Joined { session: 3, epoch: Epoch(5), incarnation, committed: Lsn(299), way }))
+    Answer::Member(Ok(rpc::Reply::Joined { session: 3, epoch: Epoch(5), incarnation, committed: Lsn(299), catch_up }))
 }
 
 fn requests() -> Vec<Request> {
@@ -212,12 +212,18 @@ fn requests() -> Vec<Request> {
         Call::Status,
         Call::Checkpoint,
         Call::Bucket { view: ViewId(3), bucket: 200, after: Some(Bytes::from_static(b"key")) },
-        Call::Member(Ask::Prepare { member: "b".into(), epoch: Epoch(5) }),
-        Call::Member(Ask::Join { member: "b".into(), log: member_log() }),
-        Call::Member(Ask::Fetch { member: "b".into(), session: 3, from: Lsn(301), bytes_max: 1 << 20, wait_ms: 200 }),
-        Call::Member(Ask::Records { epoch: Epoch(5), from: Lsn(301), bytes_max: 1 << 20 }),
-        Call::Member(Ask::Snapshot { as_of: Lsn(300), offset: 4_096, bytes_max: 1 << 20 }),
-        Call::Member(Ask::Merge { piece: "tail/1".into(), records: Bytes::from_static(b"records") }),
+        Call::Member(rpc::Request::Prepare { member: "b".into(), epoch: Epoch(5) }),
+        Call::Member(rpc::Request::Join { member: "b".into(), log: member_log() }),
+        Call::Member(rpc::Request::Fetch {
+            member: "b".into(),
+            session: 3,
+            from: Lsn(301),
+            bytes_max: 1 << 20,
+            wait_ms: 200,
+        }),
+        Call::Member(rpc::Request::Records { epoch: Epoch(5), from: Lsn(301), bytes_max: 1 << 20 }),
+        Call::Member(rpc::Request::Snapshot { as_of: Lsn(300), offset: 4_096, bytes_max: 1 << 20 }),
+        Call::Member(rpc::Request::Merge { piece: "tail/1".into(), records: Bytes::from_static(b"records") }),
         Call::Quorum { reads: reads.clone(), wait_ms: 500 },
         Call::Held { reads },
         Call::Merge(TailPiece {
@@ -255,24 +261,24 @@ fn replies() -> Vec<Reply> {
         Answer::Refused("no".into()),
         Answer::Checkpoint(Ok(Lsn(300))),
         Answer::Bucket(Ok(BucketRead { as_of: at(300), more: true, bytes: Bytes::from_static(b"rows") })),
-        Answer::Member(Ok(ask::Reply::Promised(member_log()))),
-        joined(Way::Records { common: Lsn(299) }),
-        joined(Way::Snapshot { as_of: Lsn(300), len: 70_000 }),
-        Answer::Member(Ok(ask::Reply::Records {
+        Answer::Member(Ok(rpc::Reply::Promised(member_log()))),
+        joined(CatchUp::Records { common: Lsn(299) }),
+        joined(CatchUp::Snapshot { as_of: Lsn(300), len: 70_000 }),
+        Answer::Member(Ok(rpc::Reply::Records {
             first: Lsn(301),
             last: Lsn(302),
             bytes: Bytes::from_static(b"records"),
             committed: Lsn(300),
             tail: Some(Lsn(302)),
         })),
-        Answer::Member(Ok(ask::Reply::Part(Bytes::from_static(b"part")))),
-        Answer::Member(Ok(ask::Reply::Merged(Lsn(303)))),
-        Answer::Member(Err(Rejection::Over { asked: Epoch(5), promised: Epoch(6) })),
+        Answer::Member(Ok(rpc::Reply::SnapshotChunk(Bytes::from_static(b"part")))),
+        Answer::Member(Ok(rpc::Reply::Merged(Lsn(303)))),
+        Answer::Member(Err(Rejection::StaleEpoch { asked: Epoch(5), promised: Epoch(6) })),
         Answer::Member(Err(Rejection::NotLeading { leader: Some("a".into()) })),
-        Answer::Member(Err(Rejection::Stranger("z".into()))),
+        Answer::Member(Err(Rejection::NotAMember("z".into()))),
         Answer::Member(Err(Rejection::OtherLog { theirs: Incarnation(1), ours: Incarnation(2) })),
         Answer::Member(Err(Rejection::Superseded)),
-        Answer::Member(Err(Rejection::Gone("trimmed".into()))),
+        Answer::Member(Err(Rejection::Trimmed("trimmed".into()))),
         Answer::Member(Err(Rejection::Failed("why".into()))),
         Answer::Quorum(Ok(QuorumRead { rows: read, regions: vec![version().region] })),
     ];

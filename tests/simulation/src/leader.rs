@@ -6,8 +6,8 @@ use crate::{
     random::Random,
 };
 use littoral_leader_core::{
-    Building, Committer, Durable, Head, Imports, Ledger, Limits, Marks, Owner, Published, Receipts, State, Work,
-    apply::Regional, commit, ingest, receipts::content_hash, vouching,
+    Building, Durable, Head, Imports, Ledger, Limits, LogCommand, Owner, Published, Receipts, RehomingPoints,
+    Sequencer, State, anti_entropy, apply::Regional, commit, ingest, receipts::content_hash,
 };
 use littoral_log::{
     Batch, Log as _, Retention,
@@ -31,7 +31,7 @@ use littoral_model::{
     view::{Feature, FeatureView, JoinKey, ViewId},
     write::{RowBatch, RowWrite, WriteError, WriteReceipt, WriteRequest},
 };
-use littoral_recovery::{Alone, Hands, Progress, recover};
+use littoral_recovery::{CallingThread, Progress, RestoreWorkers, recover};
 use littoral_replica::{Config, Table};
 use littoral_wire::records;
 use std::{sync::Arc, time::Duration};
@@ -69,10 +69,10 @@ pub struct Leader {
     /// Whether another has taken its place: it takes no writes, and cannot tell how far it is behind.
     pub deposed: bool,
     limits: Limits,
-    committer: Committer,
+    committer: Sequencer,
     receipts: Receipts,
     /// The positions of other regions' records in its log.
-    pub marks: Marks,
+    pub rehoming: RehomingPoints,
     /// Conflicts with them.
     pub ledger: Ledger,
     state: State,
@@ -156,7 +156,7 @@ impl Leader {
             Options { region, first_epoch: Epoch::FIRST, segment_bytes: 4 << 10, cache_bytes: 4 << 10, entropy };
         let log = Arc::new(Embedded::open(Arc::new(disk.clone()), options).map_err(|error| error.to_string())?);
         let receipts = || (Receipts::new(RECEIPTS_MAX, RECEIPTS_AGE_MS), Ledger::new(100, 1 << 20));
-        let how = (&Alone as &dyn Hands, &Progress::default());
+        let how = (&CallingThread as &dyn RestoreWorkers, &Progress::default());
         let recovered =
             recover(&disk, &*log, TABLE, log.bounds().tail, receipts, how).map_err(|error| error.to_string())?;
         let (bounds, identity) = (log.bounds(), log.identity());
@@ -165,7 +165,7 @@ impl Leader {
         let owner = Owner { region: identity.region, epoch };
         let clock = HlcClock::after(hlc);
         let imports = Imports { log: identity.incarnation, ..imports };
-        let mut committer = Committer::new(owner, limits, clock, recovered.known)
+        let mut committer = Sequencer::new(owner, limits, clock, recovered.known)
             .importing(imports)
             .over(recovered.table.clone())
             .unbegun(begins && !log.is_new());
@@ -193,7 +193,7 @@ impl Leader {
             limits,
             committer,
             receipts: recovered.receipts,
-            marks: recovered.marks,
+            rehoming: recovered.rehoming,
             ledger: recovered.ledger,
             state: State::new(known, identity),
         })
@@ -201,8 +201,8 @@ impl Leader {
 
     /// The changes that make the views.
     #[must_use]
-    pub fn views() -> Vec<Work> {
-        ["full", "resident"].map(|name| Work::Change(CatalogueChange::PutView(view(name)))).into()
+    pub fn views() -> Vec<LogCommand> {
+        ["full", "resident"].map(|name| LogCommand::Change(CatalogueChange::PutView(view(name)))).into()
     }
 
     /// The wall clock's milliseconds.
@@ -216,11 +216,11 @@ impl Leader {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn check(&self, request: WriteRequest, now: Duration) -> Result<Work, WriteError> {
+    pub fn check(&self, request: WriteRequest, now: Duration) -> Result<LogCommand, WriteError> {
         let catalogue = &self.published.catalogue;
         ingest::check(&self.limits, catalogue, &request, self.now_ms(now))?;
         let content = if request.idempotency_key.is_some() { content_hash(&request) } else { 0 };
-        Ok(Work::Write { request, content, generation: catalogue.generation })
+        Ok(LogCommand::Write { request, content, generation: catalogue.generation })
     }
 
     /// Makes work durable in one batch, applies it and answers it; as the commit and apply threads do. An answer for each
@@ -228,14 +228,14 @@ impl Leader {
     ///
     /// # Errors
     /// Why nothing of it is durable.
-    pub fn commit(&mut self, works: Vec<Work>, now: Duration) -> Answers {
+    pub fn commit(&mut self, works: Vec<LogCommand>, now: Duration) -> Answers {
         let built = self.build(works, now);
         let sent = self.send(built)?;
         self.arrive(sent)
     }
 
     /// Takes work into a batch, which follows the one that is on its way to the disk, if there is one.
-    pub fn build(&mut self, works: Vec<Work>, now: Duration) -> Built {
+    pub fn build(&mut self, works: Vec<LogCommand>, now: Duration) -> Built {
         let mut building = self.committer.begin(Vec::new(), &self.log.bounds(), 256, self.now_ms(now));
         let take = |work| self.committer.take(&mut building, work, &mut self.receipts);
         let taken = works.into_iter().map(take).collect();
@@ -268,10 +268,10 @@ impl Leader {
         let mut answers = Vec::new();
         for taken in taken {
             answers.push(taken.map(|durable| {
-                let regional = Regional { ledger: &mut self.ledger, marks: &mut self.marks };
+                let regional = Regional { ledger: &mut self.ledger, rehoming: &mut self.rehoming };
                 self.state.apply(&self.table, &durable, regional);
                 let (first, last, duplicate) = durable.range();
-                let outranked = self.receipts.outranked(&durable, &self.state.losses);
+                let outranked = self.receipts.outranked(&durable, &self.state.outranked_rows);
                 WriteReceipt { outranked, ..self.state.receipt(first, last, duplicate) }
             }));
         }
@@ -312,7 +312,7 @@ impl Leader {
     pub fn vouch(&mut self, now: Duration) {
         let at = Hlc::new(self.now_ms(now), 0);
         let lsn = self.published.position.lsn;
-        self.checkpoints.push(vouching::checkpoint(&self.table, &self.state.known.catalogue, lsn, at, |_| false));
+        self.checkpoints.push(anti_entropy::checkpoint(&self.table, &self.state.known.catalogue, lsn, at, |_| false));
     }
 
     /// A bucket's rows for who mends.

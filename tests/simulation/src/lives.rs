@@ -8,7 +8,7 @@ use crate::{
     publish,
     world::{Backup, World},
 };
-use littoral_leader_core::{Imports, Work};
+use littoral_leader_core::{Imports, LogCommand};
 use littoral_log::storage::{Faults, Memory};
 use littoral_model::position::{Epoch, Incarnation, Lsn};
 use littoral_protocol::frame::SubscriberHello;
@@ -141,7 +141,7 @@ impl World {
         }
         let (life, from) = (Incarnation(self.random.any() | 1 << 63), self.leader.head().lsn.next());
         self.leader.disk.set_faults(Faults::default());
-        let begun = self.leader.commit(vec![Work::Begin { life, put_back: true }], self.now)?.remove(0);
+        let begun = self.leader.commit(vec![LogCommand::Begin { life, rolled_back: true }], self.now)?.remove(0);
         begun.map_err(|error| error.to_string())?;
         self.begun();
         self.note(Happening::PutBackProved { edge, from });

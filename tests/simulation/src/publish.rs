@@ -3,7 +3,7 @@
 use crate::{edge::Edge, leader::Leader, leader::region};
 use bytes::Bytes;
 use littoral_edge_core::relay;
-use littoral_leader_core::homing;
+use littoral_leader_core::rehoming;
 use littoral_log::Log as _;
 use littoral_model::{
     cluster::Affiliation,
@@ -107,7 +107,7 @@ impl Source for Leader {
     fn resume_point(&self, hello: &SubscriberHello) -> Option<Lsn> {
         let own = (self.log.identity().region, self.published.position);
         let ours = (&*self.published.origins, &*self.published.lives);
-        homing::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.marks)
+        rehoming::resume_point(own, (&hello.watermark, &hello.lives), ours, &self.rehoming)
     }
 
     fn lives(&self) -> RegionLineages {

@@ -17,8 +17,8 @@ use littoral_edge_core::{
     follower::{Effect, Fault, FeedFollower},
 };
 use littoral_leader_core::{
-    Import, Imports, Work,
-    exchange::{Step, Taking},
+    Import, Imports, LogCommand,
+    cross_region::{RegionFeed, Step},
     gives_catalogue,
 };
 use littoral_log::{Log as _, storage::Memory};
@@ -52,7 +52,7 @@ const DRIFT_MS: u64 = 5_000;
 
 /// One region's stream to another, or to the edge.
 struct Stream {
-    taking: Taking,
+    feed: RegionFeed,
     publishing: Publishing,
     filter: ViewFilter,
     /// Rows of the snapshot that were sent.
@@ -284,8 +284,8 @@ impl World {
         if !self.streams.contains_key(&(to, from)) {
             let known = self.leaders[to].published.known();
             let is_home = gives_catalogue(name(from), name(to), Some(name(0)), &known);
-            let taking = Taking::new(name(from), name(to), is_home, &known, &self.epochs[to]);
-            let hello = taking.hello("leader");
+            let feed = RegionFeed::new(name(from), name(to), is_home, &known, &self.epochs[to]);
+            let hello = feed.hello("leader");
             // An address may lead to another region's leader than the one that is configured for it.
             let astray = self.puts_back && !self.healing && self.random.one_in(30);
             let answers = if astray { COUNT - to - from } else { from };
@@ -308,7 +308,7 @@ impl World {
                     self.ask_for_all(answers, to)?;
                 }
             }
-            self.streams.insert((to, from), Stream { taking, publishing, filter, rows: 0 });
+            self.streams.insert((to, from), Stream { feed, publishing, filter, rows: 0 });
             if astray {
                 self.deliver(to, from, message)?;
                 let refused = !self.streams.contains_key(&(to, from));
@@ -335,7 +335,7 @@ impl World {
     fn deliver(&mut self, to: usize, from: usize, message: Downstream) -> Result<(), String> {
         let Some(stream) = self.streams.get_mut(&(to, from)) else { return Ok(()) };
         let leader = &mut self.leaders[to];
-        let step = match stream.taking.take(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
+        let step = match stream.feed.receive(message, &mut self.epochs[to], (&leader.published, &leader.table)) {
             Ok(step) => step,
             Err(fault) => {
                 self.events.note(self.now, || Happening::StreamEnded { to, from, fault: fault.to_string() });
@@ -354,7 +354,7 @@ impl World {
                     through: import.through.map(|(lsn, _)| lsn),
                     seen: import.seen.len(),
                 });
-                let answered = leader.commit(vec![Work::Import(import)], self.now)?.remove(0);
+                let answered = leader.commit(vec![LogCommand::Import(import)], self.now)?.remove(0);
                 // What cannot be taken yet is asked for again on a new stream.
                 if let Err(error) = answered {
                     self.events.note(self.now, || Happening::ImportRejected { to, from, reason: error.to_string() });
@@ -362,7 +362,7 @@ impl World {
                     return Ok(());
                 }
             }
-            stream.taking.done(&done, &mut self.epochs[to]);
+            stream.feed.done(&done, &mut self.epochs[to]);
         }
         Ok(())
     }
@@ -438,7 +438,7 @@ impl World {
         self.events.note(self.now, || Happening::PutBackProved { at });
         let life = Incarnation(self.random.any() | 1 << 63);
         self.leaders[at]
-            .commit(vec![Work::Begin { life, put_back: true }], self.now)?
+            .commit(vec![LogCommand::Begin { life, rolled_back: true }], self.now)?
             .remove(0)
             .map_err(|e| e.to_string())?;
         (self.put_back[at], self.unsure[at]) = (false, false);
@@ -450,7 +450,7 @@ impl World {
         let published = &self.leaders[at].published;
         let taken = published.origins.get(name(of)).is_some_and(|origin| origin.position != Position::default());
         let Some(lives) = published.lives.get(name(of)).filter(|_| taken).cloned() else { return Ok(()) };
-        let work = Work::Import(Import::nothing_taken(name(of), lives));
+        let work = LogCommand::Import(Import::nothing_taken(name(of), lives));
         self.leaders[at].commit(vec![work], self.now)?.remove(0).map_err(|error| error.to_string())?;
         self.streams.remove(&(at, of));
         Ok(())

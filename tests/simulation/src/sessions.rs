@@ -12,7 +12,7 @@ use littoral_edge_core::{
     fills::Outcome,
     read::{self, FillFailure, FillingRead, KeyIndex},
 };
-use littoral_leader_core::Work;
+use littoral_leader_core::LogCommand;
 use littoral_model::{
     entity_key::KeyBatch,
     freshness::ReadDemand,
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// What some clients write, and what the leader has to do besides.
-    fn next_works(&mut self) -> Result<(Vec<Work>, Vec<Option<Writer>>), String> {
+    fn next_works(&mut self) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
         let (mut works, mut writers) = (Vec::new(), Vec::new());
         for session in 0..self.sessions.len() {
             if !self.random.one_in(2) && !works.is_empty() {
@@ -114,7 +114,7 @@ impl World {
         if self.random.one_in(6) {
             let before = Hlc::new(self.leader.now_ms(self.now).saturating_sub(self.random.below(200)), 0);
             if self.leader.table.tombstones_before(before) > 0 {
-                works.push(Work::Collect(before));
+                works.push(LogCommand::Collect(before));
                 writers.push(None);
             }
         }
@@ -123,7 +123,10 @@ impl World {
 
     /// What comes while a batch is on its way to the disk: clients that were cut off send their writes again, and others
     /// have more to write.
-    fn works_behind(&mut self, writers: &mut [Option<Writer>]) -> Result<(Vec<Work>, Vec<Option<Writer>>), String> {
+    fn works_behind(
+        &mut self,
+        writers: &mut [Option<Writer>],
+    ) -> Result<(Vec<LogCommand>, Vec<Option<Writer>>), String> {
         let (mut works, mut behind) = (Vec::new(), Vec::new());
         for writer in writers.iter_mut().flatten() {
             let request = if writer.request.idempotency_key.is_some() && self.random.one_in(2) {
@@ -140,7 +143,7 @@ impl World {
         Ok((works, behind))
     }
 
-    fn sound(&self, request: &WriteRequest) -> Result<Work, String> {
+    fn sound(&self, request: &WriteRequest) -> Result<LogCommand, String> {
         let checked = self.leader.check(request.clone(), self.now);
         checked.map_err(|error| format!("a sound write is refused: {error}"))
     }

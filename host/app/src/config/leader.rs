@@ -9,7 +9,7 @@ use crate::{
     node::process::Common,
 };
 use littoral_feed::server as feed;
-use littoral_leader::{OtherRegion, Seat};
+use littoral_leader::{MemberAddress, OtherRegion};
 use littoral_model::region::Region;
 use littoral_runtime::{descriptors::Needs, logging, workers};
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub struct File {
     regions: Vec<OtherRegion>,
     /// The members that keep the region's log.
     #[serde(default)]
-    members: Vec<Seat>,
+    members: Vec<MemberAddress>,
     /// The lease by which members elect their leader.
     #[serde(default)]
     pub lease: Lease,
@@ -143,7 +143,7 @@ peer = "10.0.0.2:7071"
     fn members_share_a_lease() {
         let text = format!("[leader]\nname = \"m2\"\n[lease]\nstore = \"dir:/shared/lease\"\n{MEMBERS}");
         let file = loaded(&text, &[]).unwrap();
-        assert_eq!(file.leader().members[0], Seat { name: "m1".into(), peer: "10.0.0.1:7071".into() });
+        assert_eq!(file.leader().members[0], MemberAddress { name: "m1".into(), peer: "10.0.0.1:7071".into() });
         assert_eq!(file.lease.profile.timing(), littoral_lease::Timing::DEFAULT);
         let aggressive = Override::flag("--lease", "lease.profile", "aggressive");
         assert_eq!(loaded(&text, &[aggressive]).unwrap().lease.profile.timing(), littoral_lease::Timing::AGGRESSIVE);

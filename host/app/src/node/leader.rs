@@ -7,7 +7,7 @@ use crate::{
     ready::Ready,
 };
 use littoral_feed::server::{Shared, serve_shared};
-use littoral_leader::{Ground, Handle};
+use littoral_leader::{Environment, Handle};
 use littoral_lease::store::open;
 use littoral_members::{Election, Member};
 use littoral_model::ports::{ModuleRuntime, Node};
@@ -33,19 +33,19 @@ pub async fn start(
     let (door_listener, door) = listen::bind(config.listen, "listen").await?;
     let (peer_listener, peer) = listen::bind(config.peer_listen, "peer_listen").await?;
     data_dir::check(&leader.data_dir, "leader.data_dir")?;
-    let mut ground = Ground::of(&leader).map_err(Failure::usage)?;
-    let progress = ground.progress.clone();
+    let mut environment = Environment::of(&leader).map_err(Failure::usage)?;
+    let progress = environment.progress.clone();
     let opener = door::serve(&mut tasks, door_listener, config.door, move || progress.to_string());
     let modules = door::sandbox(config.modules, Some(&leader.data_dir))?;
     let (feed, stop) = (config.feed, tasks.supervisor.token(TaskKind::Door));
     if let Some(file) = drill_clock {
-        ground.clock = drill_clock::wrong_by(file);
+        environment.clock = drill_clock::wrong_by(file);
     }
     let (node, shared): (Arc<dyn Node>, Shared) = if leader.members.is_empty() {
-        let leader = alone(ground, leader, modules.clone(), &mut tasks).await?;
+        let leader = alone(environment, leader, modules.clone(), &mut tasks).await?;
         (leader.clone(), Shared::new(leader, feed, stop))
     } else {
-        let member = member(ground, leader, &config.lease, modules.clone(), &mut tasks).await?;
+        let member = member(environment, leader, &config.lease, modules.clone(), &mut tasks).await?;
         (member.clone(), Shared::new(member.clone(), feed, stop).with_members(member))
     };
     tasks.supervisor.spawn(TaskKind::Door, "peer listener", async move {
@@ -59,13 +59,13 @@ pub async fn start(
 
 /// A leader that keeps its log alone.
 async fn alone(
-    ground: Ground,
+    environment: Environment,
     config: littoral_leader::Config,
     modules: Arc<dyn ModuleRuntime>,
     tasks: &mut Tasks,
 ) -> Result<Arc<Handle>, Failure> {
     let stop = tasks.supervisor.token(TaskKind::Core);
-    let leader = littoral_leader::start_on(ground, config, modules, stop).await.map_err(Failure::usage)?;
+    let leader = littoral_leader::start_on(environment, config, modules, stop).await.map_err(Failure::usage)?;
     let running = leader.clone();
     tasks.supervisor.spawn(TaskKind::Core, "leader", async move {
         running.stopped().await;
@@ -76,7 +76,7 @@ async fn alone(
 
 /// One of those that keep the log together. When it stops, its lease is handed back, so that nobody waits for its end.
 async fn member(
-    ground: Ground,
+    environment: Environment,
     config: littoral_leader::Config,
     lease: &Lease,
     modules: Arc<dyn ModuleRuntime>,
@@ -88,7 +88,7 @@ async fn member(
     let memory = config.data_dir.join(LEASE_STORE);
     let store = open::from_environment(address, &timing, clock.clone(), memory).map_err(Failure::usage)?;
     let election = Election { store, timing, clock };
-    let member = Member::start_on(ground, config, election, modules, stop).await.map_err(Failure::usage)?;
+    let member = Member::start_on(environment, config, election, modules, stop).await.map_err(Failure::usage)?;
     let running = member.clone();
     tasks.supervisor.spawn(TaskKind::Core, "member", async move {
         running.stopped().await;

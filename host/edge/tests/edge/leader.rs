@@ -1,7 +1,7 @@
 //! An in-memory leader.
 
 use bytes::Bytes;
-use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
     cluster::Affiliation,
@@ -386,8 +386,8 @@ impl FeedLog for Leader {
         self.epoch
     }
 
-    fn standing(&self) -> Standing {
-        Standing::Leader
+    fn source_role(&self) -> SourceRole {
+        SourceRole::Leader
     }
 
     fn head(&self) -> watch::Receiver<Position> {

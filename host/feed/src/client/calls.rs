@@ -23,7 +23,7 @@ use littoral_model::{
 };
 use littoral_protocol::{
     call::{Answer, BucketRead, Call, Request, RowsRead},
-    members::ask::{Ask, Rejection, Reply},
+    members::rpc::{self, Rejection, Reply},
 };
 use littoral_wire::{call, rows};
 use parking_lot::Mutex;
@@ -271,10 +271,10 @@ impl CallClient {
     ///
     /// # Errors
     /// The member's own, or why the call got no answer.
-    pub async fn member(&self, ask: Ask) -> Result<Result<Reply, Rejection>, CallError> {
-        let waits = if let Ask::Fetch { wait_ms, .. } = &ask { *wait_ms } else { 0 };
+    pub async fn member(&self, request: rpc::Request) -> Result<Result<Reply, Rejection>, CallError> {
+        let waits = if let rpc::Request::Fetch { wait_ms, .. } = &request { *wait_ms } else { 0 };
         let timeout = self.0.call_timeout + Duration::from_millis(u64::from(waits));
-        match self.call(Call::Member(ask), timeout).await? {
+        match self.call(Call::Member(request), timeout).await? {
             Answer::Member(told) => Ok(told),
             other => Err(refused(&other)),
         }

@@ -163,8 +163,8 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
             Answer::Bucket(source.bucket(view, bucket, after).await.and_then(|rows| bucket_read(&rows)))
         }
         Call::Merge(piece) => Answer::Receipt(source.merge(piece).await),
-        Call::Member(ask) => match &shared.members {
-            Some(members) => Answer::Member(members.ask(ask).await),
+        Call::Member(request) => match &shared.members {
+            Some(members) => Answer::Member(members.call(request).await),
             None => Answer::Refused("this node keeps its log alone: it has no [[members]]".to_owned()),
         },
     }

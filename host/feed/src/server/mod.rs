@@ -16,7 +16,7 @@ pub use listen::{serve, serve_shared};
 use crate::budget::Budget;
 use crate::source::FeedSource;
 use common::Common;
-use littoral_protocol::members::ask::PeerService;
+use littoral_protocol::members::rpc::PeerService;
 use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

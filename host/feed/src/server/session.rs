@@ -4,7 +4,7 @@
 //! the outbox, which is bounded, and in the protocol's session, which decides.
 
 use super::{Shared, activity::OpenStream, snapshot::Blocks};
-use crate::source::{FeedSource, Standing};
+use crate::source::{FeedSource, SourceRole};
 use crate::{
     inbox::{Inbox, InboxError},
     outbox::{Outbox, PushError},
@@ -179,7 +179,7 @@ fn refused(refusal: Refusal) -> End {
 /// Answers the hello: how the subscriber is brought up to date.
 async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Result<(Mode, publisher::Session), End> {
     let source = &*shared.source;
-    if source.standing() == Standing::Follower {
+    if source.source_role() == SourceRole::Follower {
         return Err(follows());
     }
     // Before all else: what is replaced from now on ends the stream.
@@ -193,7 +193,7 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         lives: source.lives(),
         belongs: source.belongs(),
         heartbeat_ms: shared.config.heartbeat_ms,
-        relay: source.standing() != Standing::Leader,
+        relay: source.source_role() != SourceRole::Leader,
     };
     if publisher.head == Position::default() {
         return Err(End::Told(ErrorCode::Behind, "this relay holds nothing yet; try again, or elsewhere".to_owned()));
@@ -326,10 +326,10 @@ impl Session<'_> {
             // The echo is taken before the standing: who leads after the ping has come had led when it was sent, and nobody else
             // has acknowledged anything until then.
             let echo = self.state.lock().echo();
-            let (behind, leader_lost) = match self.source().standing() {
-                Standing::Leader => (Some(Duration::ZERO), false),
-                Standing::Relay { behind, leader_lost } => (behind, leader_lost),
-                Standing::Follower => return Err(follows()),
+            let (behind, leader_lost) = match self.source().source_role() {
+                SourceRole::Leader => (Some(Duration::ZERO), false),
+                SourceRole::Relay { behind, leader_lost } => (behind, leader_lost),
+                SourceRole::Follower => return Err(follows()),
             };
             // And before the head, so that the head is at least what it was when the ping came.
             let head = self.source().acknowledged();

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use bytes::Bytes;
-use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, Standing};
+use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
 use littoral_feed::{client, server};
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
@@ -262,8 +262,8 @@ impl FeedLog for Leader {
         Epoch::FIRST
     }
 
-    fn standing(&self) -> Standing {
-        Standing::Leader
+    fn source_role(&self) -> SourceRole {
+        SourceRole::Leader
     }
 
     fn head(&self) -> watch::Receiver<Position> {

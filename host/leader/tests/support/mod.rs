@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use bytes::Bytes;
-use littoral_leader::{Config, Ground, Handle, StartError};
+use littoral_leader::{Config, Environment, Handle, StartError};
 use littoral_log::storage::Memory;
 use littoral_model::{
     catalogue::CatalogueChange,
@@ -91,7 +91,7 @@ pub async fn try_start(config: Config, disk: Memory, components: Memory) -> Resu
     let modules = Arc::new(Modules::default());
     let clock = Arc::new(AtomicU64::new(NOW_MS));
     let reading = clock.clone();
-    let ground = Ground {
+    let environment = Environment {
         storage: Arc::new(disk.clone()),
         modules: Arc::new(components.clone()),
         clock: Arc::new(move || reading.load(Relaxed)),
@@ -99,7 +99,7 @@ pub async fn try_start(config: Config, disk: Memory, components: Memory) -> Resu
         entropy: STARTED.fetch_add(1, Relaxed),
         progress: Arc::default(),
     };
-    let leader = littoral_leader::start_on(ground, config, modules.clone(), stop.clone()).await?;
+    let leader = littoral_leader::start_on(environment, config, modules.clone(), stop.clone()).await?;
     Ok(Running { leader, disk, components, modules, clock, stop })
 }
 

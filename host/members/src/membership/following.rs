@@ -8,7 +8,7 @@ use littoral_model::{
 };
 use littoral_protocol::members::{
     acceptor::{Alarm, Begun, StaleEpoch, Start},
-    ask::{self, Rejection},
+    rpc::{self, Rejection},
 };
 use littoral_wire::records;
 
@@ -27,9 +27,9 @@ fn disk(error: impl std::fmt::Display) -> BeginError {
 
 impl Membership {
     /// Describes this member's log to another member.
-    pub(crate) fn describe_log(&self) -> ask::Log {
+    pub(crate) fn describe_log(&self) -> rpc::Log {
         let promised = self.state.lock().acceptor.promised();
-        ask::Log { incarnation: self.log.identity().incarnation, promised, history: self.log.history() }
+        rpc::Log { incarnation: self.log.identity().incarnation, promised, history: self.log.history() }
     }
 
     /// Returns the newest epoch that this member has promised.
@@ -43,9 +43,9 @@ impl Membership {
     }
 
     /// Promises an epoch to a member that is about to lead in it. Blocks for the disk.
-    pub(crate) fn prepare(&self, epoch: Epoch) -> Result<ask::Log, Rejection> {
+    pub(crate) fn prepare(&self, epoch: Epoch) -> Result<rpc::Log, Rejection> {
         let _writing = self.writing.lock();
-        let over = |StaleEpoch { asked, promised }| Rejection::Over { asked, promised };
+        let over = |StaleEpoch { asked, promised }| Rejection::StaleEpoch { asked, promised };
         let had = {
             let state = self.state.lock();
             state.acceptor.clone().prepare(epoch).map_err(over)?;
@@ -62,7 +62,7 @@ impl Membership {
             self.depose_older(&mut state, epoch);
         }
         let incarnation = self.log.identity().incarnation;
-        Ok(ask::Log { incarnation, promised: epoch, history: self.log.history() })
+        Ok(rpc::Log { incarnation, promised: epoch, history: self.log.history() })
     }
 
     /// Begins a leader's stream: discards what this member has past the common record. Blocks for the disk.

@@ -8,9 +8,9 @@ use littoral_model::{
 };
 use littoral_protocol::members::{
     Leading,
-    ask::{self, Rejection},
     leading::{Joined, NotJoined},
     majority,
+    rpc::{self, Rejection},
 };
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,7 @@ impl Leadership {
 
 impl Membership {
     /// Notes that this member has won the lease in `epoch` and is being promoted, unless it has promised a newer one.
-    pub(crate) fn takes_over(&self, epoch: Epoch) {
+    pub(crate) fn become_candidate(&self, epoch: Epoch) {
         self.role.send_replace(Role::Candidate(epoch));
     }
 
@@ -71,7 +71,7 @@ impl Membership {
     ///
     /// # Errors
     /// `append`'s; or the leadership has ended already.
-    pub(crate) fn begins(
+    pub(crate) fn begin_leadership(
         &self,
         epoch: Epoch,
         append: impl FnOnce() -> Result<Lsn, WriteError>,
@@ -87,7 +87,7 @@ impl Membership {
             state.resync(&*self.log);
             return Err(WriteError::NotLeader(format!("the leadership of epoch {epoch} ended before it began")));
         }
-        let members = self.seats.iter().map(|seat| seat.name.clone()).collect();
+        let members = self.members.iter().map(|member| member.name.clone()).collect();
         let mut core = Leading::new(epoch, self.me.clone(), members, begin);
         core.durable(&self.me, begin);
         state.leading = Some(Leadership { core, followers: BTreeMap::new() });
@@ -98,7 +98,7 @@ impl Membership {
     }
 
     /// Takes writes from now on. Returns false when the leadership has ended already.
-    pub(crate) fn opens(&self, epoch: Epoch) -> bool {
+    pub(crate) fn open_for_writes(&self, epoch: Epoch) -> bool {
         let state = self.state.lock();
         let leads = state.leading.as_ref().is_some_and(|leading| leading.core.epoch() == epoch);
         if leads {
@@ -119,7 +119,7 @@ impl Membership {
     }
 
     /// Admits a member that wants to follow.
-    pub(crate) fn join(&self, member: String, theirs: &ask::Log) -> Result<Admission, Rejection> {
+    pub(crate) fn join(&self, member: String, theirs: &rpc::Log) -> Result<Admission, Rejection> {
         let mut state = self.state.lock();
         let State { leading, sessions, .. } = &mut *state;
         let Some(leading) = leading else { return Err(self.not_leading()) };
@@ -131,11 +131,11 @@ impl Membership {
         let common = match joined {
             Ok(Joined::Start(start)) => Some(start.common),
             Ok(Joined::Snapshot) => None,
-            Err(NotJoined::Stranger) => return Err(Rejection::Stranger(member)),
+            Err(NotJoined::Stranger) => return Err(Rejection::NotAMember(member)),
             Err(error @ NotJoined::Unsound) => return Err(Rejection::Failed(error.to_string())),
             Err(NotJoined::Over(refused)) => {
                 self.depose(&mut state, "another member has promised a newer epoch");
-                return Err(Rejection::Over { asked: refused.asked, promised: refused.promised });
+                return Err(Rejection::StaleEpoch { asked: refused.asked, promised: refused.promised });
             }
         };
         *sessions += 1;
@@ -145,7 +145,7 @@ impl Membership {
     }
 
     /// Notes that a follower has everything before `from`. Returns the last record that is committed.
-    pub(crate) fn fetches(&self, member: &str, session: u64, from: Lsn) -> Result<Lsn, Rejection> {
+    pub(crate) fn note_fetch(&self, member: &str, session: u64, from: Lsn) -> Result<Lsn, Rejection> {
         let mut state = self.state.lock();
         let Some(leading) = &mut state.leading else { return Err(self.not_leading()) };
         let Some(following) = leading.followers.get_mut(member).filter(|following| following.session == session) else {
@@ -162,30 +162,30 @@ impl Membership {
         self.durable.subscribe()
     }
 
-    /// Returns whether a majority was heard within `patience`.
-    pub(crate) fn is_heard(&self, patience: Duration) -> bool {
+    /// Returns whether a majority was heard within `within`.
+    pub(crate) fn is_heard(&self, within: Duration) -> bool {
         let state = self.state.lock();
         let Some(leading) = &state.leading else { return false };
-        let heard = leading.followers.values().filter(|following| following.heard.elapsed() < patience).count();
-        heard + 1 >= majority(self.seats.len())
+        let heard = leading.followers.values().filter(|following| following.heard.elapsed() < within).count();
+        heard + 1 >= majority(self.members.len())
     }
 
     /// Ends this member's leadership, for a reason of its own.
-    pub(crate) fn steps_down(&self, why: &str) {
+    pub(crate) fn step_down(&self, why: &str) {
         self.depose(&mut self.state.lock(), why);
     }
 
     /// Ends this membership. Callers that wait for it switch to its successor.
-    pub(crate) fn ends(&self, why: &str) {
-        self.steps_down(why);
+    pub(crate) fn close(&self, why: &str) {
+        self.step_down(why);
         self.role.send_replace(Role::Closed);
     }
 
-    /// Returns the followers, each with whether it was heard within `patience`.
-    pub(crate) fn followers(&self, patience: Duration) -> Vec<(String, bool)> {
+    /// Returns the followers, each with whether it was heard within `within`.
+    pub(crate) fn followers(&self, within: Duration) -> Vec<(String, bool)> {
         let state = self.state.lock();
         let followers = state.leading.iter().flat_map(|leading| &leading.followers);
-        followers.map(|(name, following)| (name.clone(), following.heard.elapsed() < patience)).collect()
+        followers.map(|(name, following)| (name.clone(), following.heard.elapsed() < within)).collect()
     }
 
     pub(crate) fn not_leading(&self) -> Rejection {

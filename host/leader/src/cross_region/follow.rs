@@ -10,9 +10,9 @@ use crate::{
 };
 use littoral_feed::client::{self, Connection, Pause};
 use littoral_leader_core::{
-    Import, Work,
-    affiliation::Refused,
-    exchange::{Done, Fault, Step, Taking},
+    Import, LogCommand,
+    affiliation::Ineligible,
+    cross_region::{Done, Fault, RegionFeed, Step},
     gives_catalogue,
 };
 use littoral_model::{module::ModuleDigest, position::Position, region::Region, write::WriteError};
@@ -41,13 +41,13 @@ enum Ended {
     #[error(transparent)]
     Fault(#[from] Fault),
     #[error("its records cannot be appended here: {0}")]
-    Refused(#[from] WriteError),
+    Rejected(#[from] WriteError),
     #[error("the component of module {0} cannot be fetched: {1}")]
     Module(ModuleDigest, String),
     #[error("it holds records that this region has lost; replicating its whole snapshot")]
     BegunAgain,
     #[error(transparent)]
-    OutOfOrder(#[from] Refused),
+    Ineligible(#[from] Ineligible),
     #[error("its leader closed the feed")]
     Closed,
 }
@@ -110,12 +110,12 @@ impl Driver {
         self.address = address;
         let shared = self.shared.clone();
         let own = shared.identity.region;
-        let mut taking = {
+        let mut feed = {
             let published = shared.published.load();
             let is_home = gives_catalogue(self.region, own, shared.config.catalogue_home, &published.known());
-            Taking::new(self.region, own, is_home, &published.known(), &self.epochs)
+            RegionFeed::new(self.region, own, is_home, &published.known(), &self.epochs)
         };
-        connection.sender.send(&Upstream::Hello(taking.hello(&format!("{}/{own}", shared.config.name))))?;
+        connection.sender.send(&Upstream::Hello(feed.hello(&format!("{}/{own}", shared.config.name))))?;
         let mut pings = interval(PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seq = 0;
@@ -133,7 +133,7 @@ impl Driver {
                 }
                 message = connection.receiver.next(), if underway.has_room() => match message? {
                     None => return Ok(()),
-                    Some(message) => self.take(&mut taking, &mut underway, &connection, message).await?,
+                    Some(message) => self.take(&mut feed, &mut underway, &connection, message).await?,
                 },
             }
         }
@@ -141,7 +141,7 @@ impl Driver {
 
     async fn take(
         &mut self,
-        taking: &mut Taking,
+        feed: &mut RegionFeed,
         underway: &mut Underway,
         connection: &Connection,
         message: Downstream,
@@ -149,15 +149,15 @@ impl Driver {
         let hello = if let Downstream::Hello(hello) = &message { Some(hello.clone()) } else { None };
         let greets = hello.is_some();
         let published = self.shared.published.load_full();
-        let step = taking.take(message, &mut self.epochs, (&published, &self.shared.table))?;
+        let step = feed.receive(message, &mut self.epochs, (&published, &self.shared.table))?;
         if let Some(hello) = hello {
             self.target = Some(hello.head);
             self.shared.affiliation.greeted(&self.shared, &hello).await?;
         }
-        if greets && let Some(link) = self.shared.exchange.link(self.region) {
-            tracing::info!(region = %self.region, from = %taking.position(), "replicating another region's records");
+        if greets && let Some(link) = self.shared.cross_region.link(self.region) {
+            tracing::info!(region = %self.region, from = %feed.position(), "replicating another region's records");
             link.connected(connection.calls.clone());
-            link.applied_to(taking.position());
+            link.applied_to(feed.position());
             self.last_failure.clear();
         }
         match step {
@@ -177,8 +177,8 @@ impl Driver {
                     Done::Snapshot => settle(std::mem::take(&mut answers)).await?,
                     Done::Block(..) => {}
                 }
-                taking.done(&done, &mut self.epochs);
-                underway.push(answers, Then::Applied(taking.position()));
+                feed.done(&done, &mut self.epochs);
+                underway.push(answers, Then::Applied(feed.position()));
             }
         }
         Ok(())
@@ -186,7 +186,7 @@ impl Driver {
 
     /// Reports it once everything is here that the other leader had when it greeted.
     async fn report_level(&mut self) {
-        let applied = self.shared.exchange.link(self.region).map(Link::applied).unwrap_or_default();
+        let applied = self.shared.cross_region.link(self.region).map(Link::applied).unwrap_or_default();
         let is_level = |target: &Position| applied.incarnation == target.incarnation && applied.lsn >= target.lsn;
         if self.target.take_if(|target| is_level(target)).is_some() {
             self.shared.affiliation.levelled(&self.shared, self.region).await;
@@ -195,7 +195,7 @@ impl Driver {
 
     /// Reports that a step, and every step before it, is done.
     fn report(&self, then: Then, connection: &Connection) -> Result<(), Ended> {
-        let link = self.shared.exchange.link(self.region);
+        let link = self.shared.cross_region.link(self.region);
         match then {
             Then::Heard(head) => {
                 if let Some(link) = link {
@@ -218,7 +218,7 @@ impl Driver {
         let bytes = import.records.len();
         loop {
             let (reply, answer) = oneshot::channel();
-            let job = Job::Append(Work::Import(import.clone()));
+            let job = Job::Append(LogCommand::Import(import.clone()));
             match self.shared.queue.push(Submission { job, reply }, bytes) {
                 Err(crate::queue::PushError::Full) => sleep(ROOM_WAIT).await,
                 Err(crate::queue::PushError::Closed) => {
@@ -256,7 +256,7 @@ impl Driver {
     /// Records that nothing counts as replicated from the region, if a caller waits for that: after all of its records that are on their
     /// way into the log, which would count otherwise.
     async fn ask_for_all(&self) {
-        let Some(link) = self.shared.exchange.link(self.region) else { return };
+        let Some(link) = self.shared.cross_region.link(self.region) else { return };
         let asks = link.asks();
         if asks.is_empty() {
             return;
@@ -286,7 +286,7 @@ impl Driver {
         let not_here = matches!(ended, Ended::Fault(Fault::Ended { code: ErrorCode::Behind, .. }));
         self.address = if not_here { self.address + 1 } else { 0 };
         let failure = ended.to_string();
-        if let Some(link) = self.shared.exchange.link(self.region) {
+        if let Some(link) = self.shared.cross_region.link(self.region) {
             link.lost(failure.clone());
         }
         metrics::counter!("littoral_leader_region_feed_ended_total", "region" => self.region.to_string()).increment(1);
@@ -301,7 +301,7 @@ impl Driver {
 
 /// Returns when a caller waits until everything that the region holds is requested.
 async fn asked(shared: &Shared, region: Region) {
-    match shared.exchange.link(region) {
+    match shared.cross_region.link(region) {
         Some(link) => link.asked.notified().await,
         None => std::future::pending().await,
     }

@@ -1,6 +1,6 @@
 //! A whole catalogue of another region, as it comes with a snapshot.
 
-use super::take::Fault;
+use super::region_feed::Fault;
 use crate::import::Import;
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// What is known as of a record.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct LogState {
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
     /// How far other regions' records are here.
@@ -21,7 +21,7 @@ pub struct Known {
     pub lives: Arc<RegionLineages>,
 }
 
-impl Known {
+impl LogState {
     /// The history of a region's log; `log` is its name when it is not known yet.
     #[must_use]
     pub fn lives_of(&self, region: Region, log: Incarnation) -> Lineage {

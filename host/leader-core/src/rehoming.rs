@@ -15,49 +15,49 @@ use littoral_model::{
 use std::collections::{BTreeMap, VecDeque};
 
 /// Places that are remembered for each region. Older ones help those who were away for long, who may take a snapshot.
-const MARKS_MAX: usize = 1 << 16;
+const POINTS_MAX: usize = 1 << 16;
 
 /// Where in this log other regions' records stand: up to which of theirs, at which of ours.
 #[derive(Clone, Debug, Default)]
-pub struct Marks(BTreeMap<Region, VecDeque<Mark>>);
+pub struct RehomingPoints(BTreeMap<Region, VecDeque<RehomingPoint>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+struct RehomingPoint {
     theirs: Lsn,
     /// The newest clock reading of theirs up to there.
     hlc: Hlc,
     ours: Lsn,
 }
 
-impl Marks {
+impl RehomingPoints {
     /// The record `ours` says that everything up to `theirs` is here, of which the newest clock reading is `hlc`.
     pub fn add(&mut self, region: Region, (theirs, hlc): (Lsn, Hlc), ours: Lsn) {
-        let marks = self.0.entry(region).or_default();
-        marks.push_back(Mark { theirs, hlc, ours });
-        if marks.len() > MARKS_MAX {
-            marks.pop_front();
+        let points = self.0.entry(region).or_default();
+        points.push_back(RehomingPoint { theirs, hlc, ours });
+        if points.len() > POINTS_MAX {
+            points.pop_front();
         }
     }
 
     /// What was known of a region past its record `kept` is lost there.
     pub fn cut(&mut self, region: Region, kept: Lsn) {
-        if let Some(marks) = self.0.get_mut(&region) {
-            marks.retain(|mark| mark.theirs <= kept);
+        if let Some(points) = self.0.get_mut(&region) {
+            points.retain(|point| point.theirs <= kept);
         }
     }
 
     /// Whether everything of a region up to a clock reading is among its records up to `lsn`.
     fn reaches(&self, region: Region, lsn: Lsn, hlc: Hlc) -> bool {
-        let marks = self.0.get(&region).into_iter().flatten();
-        marks.filter(|mark| mark.theirs <= lsn).any(|mark| mark.hlc >= hlc)
+        let points = self.0.get(&region).into_iter().flatten();
+        points.filter(|point| point.theirs <= lsn).any(|point| point.hlc >= hlc)
     }
 
-    /// The last record of ours that has nothing of a region behind `lsn` of its log before it. Whatever came before was of a mark
+    /// The last record of ours that has nothing of a region behind `lsn` of its log before it. Whatever came before was of a point
     /// that was held too, as a region's numbers ascend.
     fn before(&self, region: Region, lsn: Lsn) -> Option<Lsn> {
-        let marks = self.0.get(&region)?;
-        let after = marks.iter().rposition(|mark| mark.theirs <= lsn)?;
-        marks.get(after).map(|mark| mark.ours)
+        let points = self.0.get(&region)?;
+        let after = points.iter().rposition(|point| point.theirs <= lsn)?;
+        points.get(after).map(|point| point.ours)
     }
 }
 
@@ -68,7 +68,7 @@ pub fn resume_point(
     (own, head): (Region, Position),
     (theirs, their_lives): (&Watermark, &RegionLineages),
     (origins, lives): (&Origins, &RegionLineages),
-    marks: &Marks,
+    points: &RehomingPoints,
 ) -> Option<Lsn> {
     let position = |(incarnation, lsn)| Position { incarnation, lsn };
     let has = match theirs.get(own).map(position) {
@@ -98,15 +98,15 @@ pub fn resume_point(
         let same_log = all_ours || lives.reaches(region, origin.position, has);
         // Its rows that came with a third region's snapshot stand in our log without a number of its own.
         let all = all_ours && origin.hlc >= origin.foreign;
-        if origin.foreign > Hlc::default() && !all && !(same_log && marks.reaches(region, has.lsn, origin.foreign)) {
+        if origin.foreign > Hlc::default() && !all && !(same_log && points.reaches(region, has.lsn, origin.foreign)) {
             return None;
         }
-        // Rows that nothing names yet, as of a snapshot that is being taken in, stand behind the last mark.
+        // Rows that nothing names yet, as of a snapshot that is being taken in, stand behind the last point.
         let all_named = origin.newest <= origin.hlc || active(Mutation::PassOverUnnamed);
         if all_ours && all_named {
             continue;
         }
-        point = point.min(marks.before(region, has.lsn).filter(|_| same_log)?);
+        point = point.min(points.before(region, has.lsn).filter(|_| same_log)?);
     }
     Some(point)
 }
@@ -128,28 +128,33 @@ mod tests {
     }
 
     /// Our log up to record 100; at 20, 50 and 90 it had b's records up to 5, 8 and 30.
-    fn log() -> (Origins, Marks) {
-        let (mut origins, mut marks) = (Origins::default(), Marks::default());
+    fn log() -> (Origins, RehomingPoints) {
+        let (mut origins, mut points) = (Origins::default(), RehomingPoints::default());
         for (theirs, ours) in [(5, 20), (8, 50), (30, 90)] {
-            marks.add(region("b"), (Lsn(theirs), Hlc(theirs)), Lsn(ours));
+            points.add(region("b"), (Lsn(theirs), Hlc(theirs)), Lsn(ours));
             origins.set(region("b"), (at(THEIRS, theirs), ChainHash(0)), Hlc(theirs), &[], false);
         }
-        (origins, marks)
+        (origins, points)
     }
 
     /// Without lives that began since.
-    fn resume_point(own: (Region, Position), theirs: &Watermark, origins: &Origins, marks: &Marks) -> Option<Lsn> {
+    fn resume_point(
+        own: (Region, Position),
+        theirs: &Watermark,
+        origins: &Origins,
+        points: &RehomingPoints,
+    ) -> Option<Lsn> {
         let none = RegionLineages::default();
-        super::resume_point(own, (theirs, &none), (origins, &none), marks)
+        super::resume_point(own, (theirs, &none), (origins, &none), points)
     }
 
     fn point(a: u64, b: Option<(Incarnation, u64)>) -> Option<u64> {
-        let (origins, marks) = log();
+        let (origins, points) = log();
         let mut theirs = Watermark::at(region("a"), OURS, Lsn(a));
         if let Some((incarnation, lsn)) = b {
             theirs.set(region("b"), incarnation, Lsn(lsn));
         }
-        resume_point((region("a"), at(OURS, 100)), &theirs, &origins, &marks).map(|lsn| lsn.0)
+        resume_point((region("a"), at(OURS, 100)), &theirs, &origins, &points).map(|lsn| lsn.0)
     }
 
     #[test]
@@ -164,11 +169,11 @@ mod tests {
 
     #[test]
     fn rows_that_came_round_a_third_region_must_be_held_too() {
-        let (mut origins, marks) = log();
+        let (mut origins, points) = log();
         let point = |origins: &Origins, b: u64| {
             let mut theirs = Watermark::at(region("a"), OURS, Lsn(70));
             theirs.set(region("b"), THEIRS, Lsn(b));
-            resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks).map(|lsn| lsn.0)
+            resume_point((region("a"), at(OURS, 100)), &theirs, origins, &points).map(|lsn| lsn.0)
         };
         origins.note_foreign_row(region("b"), Hlc(8));
         assert_eq!((point(&origins, 8), point(&origins, 7)), (Some(50), None));
@@ -178,10 +183,10 @@ mod tests {
 
     #[test]
     fn rows_that_nothing_names_yet_come_once_more() {
-        let (mut origins, marks) = log();
+        let (mut origins, points) = log();
         let mut theirs = Watermark::at(region("a"), OURS, Lsn(100));
         theirs.set(region("b"), THEIRS, Lsn(30));
-        let point = |origins: &Origins| resume_point((region("a"), at(OURS, 100)), &theirs, origins, &marks);
+        let point = |origins: &Origins| resume_point((region("a"), at(OURS, 100)), &theirs, origins, &points);
         assert_eq!(point(&origins), Some(Lsn(100)));
         origins.note_row(region("b"), Lsn(5), Hlc(31));
         assert_eq!(point(&origins), Some(Lsn(90)), "it came behind b's record 30, and who has that may lack it");
@@ -189,18 +194,18 @@ mod tests {
 
     #[test]
     fn who_has_nothing_of_ours_goes_on_before_our_first_record() {
-        let (origins, marks) = log();
+        let (origins, points) = log();
         let head = (region("a"), at(OURS, 100));
-        let point = |theirs: &Watermark| resume_point(head, theirs, &origins, &marks);
+        let point = |theirs: &Watermark| resume_point(head, theirs, &origins, &points);
         assert_eq!(point(&Watermark::at(region("b"), THEIRS, Lsn(30))), Some(Lsn::NONE));
         assert_eq!(point(&Watermark::at(region("c"), THEIRS, Lsn(30))), None, "it knows nothing of b");
         assert_eq!(point(&Watermark::default()), None, "it must not go on anywhere");
-        let alone = resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &Origins::default(), &marks);
+        let alone = resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &Origins::default(), &points);
         assert_eq!(alone, None, "nothing is known of b here");
         let mut origins = Origins::default();
         origins.set(region("b"), (at(THEIRS, 0), ChainHash(0)), Hlc::default(), &[], false);
         let history_alone =
-            resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &origins, &Marks::default());
+            resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &origins, &RehomingPoints::default());
         assert_eq!(history_alone, None, "of b no more than its log's history is known here");
     }
 

@@ -8,7 +8,6 @@
 //! either: a restart restores the rows from the last snapshot and the log.
 
 use crate::shared::{Job, Shared, Submission};
-use littoral_leader_core::vouching;
 use littoral_model::{
     catalogue::Catalogue,
     digest::Checkpoints,
@@ -52,13 +51,13 @@ pub(crate) enum Task {
 
 /// The checkpoints, and the views whose rows have changed in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Proof {
+pub(crate) struct AntiEntropyState {
     checkpoints: watch::Sender<Checkpoints>,
     suspect: Mutex<BTreeSet<ViewId>>,
     any_suspect: AtomicBool,
 }
 
-impl Proof {
+impl AntiEntropyState {
     /// Returns the newest checkpoints, now and whenever they change.
     pub(crate) fn checkpoints(&self) -> watch::Receiver<Checkpoints> {
         self.checkpoints.subscribe()
@@ -81,17 +80,19 @@ pub(crate) fn carry_out(shared: &Shared, task: Task, lsn: Lsn, catalogue: &Catal
         Task::Checkpoint => {
             let at = Hlc::new(shared.now_ms(), 0);
             let checkpoint =
-                vouching::checkpoint(&shared.table, catalogue, lsn, at, |view| shared.proof.suspects(view));
-            shared.proof.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
+                littoral_leader_core::anti_entropy::checkpoint(&shared.table, catalogue, lsn, at, |view| {
+                    shared.anti_entropy.suspects(view)
+                });
+            shared.anti_entropy.checkpoints.send_modify(|checkpoints| checkpoints.push(checkpoint));
             metrics::counter!("littoral_leader_checkpoints_total").increment(1);
         }
         Task::BeginScrub(slot) => *slot.lock() = shared.table.begin_scrub(),
         Task::FinishScrub(slot) => {
             let Some(scrub) = slot.lock().take() else { return };
             for spoilt in scrub.finish(Finding::Keep) {
-                shared.proof.any_suspect.store(true, Relaxed);
+                shared.anti_entropy.any_suspect.store(true, Relaxed);
                 metrics::gauge!("littoral_leader_rows_spoilt").set(1.0);
-                if shared.proof.suspect.lock().insert(spoilt.view) {
+                if shared.anti_entropy.suspect.lock().insert(spoilt.view) {
                     tracing::error!(
                         view = spoilt.view.0,
                         buckets = ?spoilt.buckets,

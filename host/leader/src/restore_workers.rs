@@ -1,7 +1,7 @@
 //! The threads that restore a snapshot's rows: one for each core.
 
 use littoral_log::snapshot::RowsPart;
-use littoral_recovery::Hands;
+use littoral_recovery::RestoreWorkers;
 use parking_lot::Mutex;
 use std::{sync::mpsc::sync_channel, thread};
 
@@ -10,9 +10,9 @@ const PARTS_AHEAD: usize = 4;
 
 /// As many threads as the host has cores.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct EveryCore;
+pub(crate) struct AllCores;
 
-impl Hands for EveryCore {
+impl RestoreWorkers for AllCores {
     fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync)) {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         let (sender, receiver) = sync_channel::<RowsPart>(PARTS_AHEAD);

@@ -26,7 +26,7 @@ impl Edges {
         };
     }
 
-    fn spread(&self, lsn: Lsn) -> Rollout {
+    fn rollout(&self, lsn: Lsn) -> Rollout {
         let edges = self.0.lock();
         Rollout { ready: edges.values().filter(|through| **through >= lsn).count(), of: edges.len() }
     }
@@ -46,9 +46,9 @@ pub(crate) async fn wait(shared: &Shared, put: &ModulePut, wait_max: Duration) -
             let is_here = published.catalogue.modules().any(|module| module.digest == put.digest);
             lsn = is_here.then_some(published.position.lsn);
         }
-        let spread = shared.edges.spread(lsn.unwrap_or(Lsn(u64::MAX)));
-        if spread.is_whole() || Instant::now() >= deadline {
-            return spread;
+        let rollout = shared.edges.rollout(lsn.unwrap_or(Lsn(u64::MAX)));
+        if rollout.is_whole() || Instant::now() >= deadline {
+            return rollout;
         }
         sleep(LOOK_EVERY).await;
     }
@@ -61,11 +61,11 @@ mod tests {
     #[test]
     fn edges_that_have_left_are_not_waited_for() {
         let edges = Edges::default();
-        assert!(edges.spread(Lsn(5)).is_whole());
+        assert!(edges.rollout(Lsn(5)).is_whole());
         edges.serves_through(1, Some(Lsn::NONE));
         edges.serves_through(2, Some(Lsn(5)));
-        assert_eq!(edges.spread(Lsn(5)), Rollout { ready: 1, of: 2 });
+        assert_eq!(edges.rollout(Lsn(5)), Rollout { ready: 1, of: 2 });
         edges.serves_through(1, None);
-        assert!(edges.spread(Lsn(5)).is_whole() && !edges.spread(Lsn(6)).is_whole());
+        assert!(edges.rollout(Lsn(5)).is_whole() && !edges.rollout(Lsn(6)).is_whole());
     }
 }

@@ -7,21 +7,21 @@ use tokio::sync::watch;
 /// Up to where of our log each other region's leader has everything durably, as it says, in the life that the log was in when it said so:
 /// what was said in a life that was cut short counts no more past where it was.
 #[derive(Debug)]
-pub(crate) struct Taken(watch::Sender<BTreeMap<Region, Position>>);
+pub(crate) struct ReplicatedPositions(watch::Sender<BTreeMap<Region, Position>>);
 
-impl Default for Taken {
+impl Default for ReplicatedPositions {
     fn default() -> Self {
         Self(watch::Sender::new(BTreeMap::new()))
     }
 }
 
-impl Taken {
+impl ReplicatedPositions {
     pub(crate) fn by(&self, region: Region) -> Option<Position> {
         self.0.borrow().get(&region).copied()
     }
 
     /// A region says that it has everything up to `position`. It may have begun its log anew and then say less than before.
-    pub(crate) fn said(&self, region: Region, position: Position) {
+    pub(crate) fn note(&self, region: Region, position: Position) {
         self.0.send_if_modified(|taken| taken.insert(region, position) != Some(position));
     }
 
@@ -63,19 +63,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_waits_until_enough_regions_have_it() {
-        let taken = Taken::default();
+        let replicated = ReplicatedPositions::default();
         let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
-        taken.said(a, at(7));
+        replicated.note(a, at(7));
         let soon = Duration::from_millis(20);
-        assert_eq!(taken.reached(includes(7), 1, soon).await, Ok(()));
-        assert_eq!(taken.reached(includes(7), 2, soon).await, Err(vec![a]));
-        assert_eq!(taken.reached(includes(8), 1, soon).await, Err(vec![]));
-        let (waited, ()) = tokio::join!(taken.reached(includes(8), 2, Duration::from_secs(60)), async {
-            taken.said(a, at(9));
-            taken.said(b, at(8));
+        assert_eq!(replicated.reached(includes(7), 1, soon).await, Ok(()));
+        assert_eq!(replicated.reached(includes(7), 2, soon).await, Err(vec![a]));
+        assert_eq!(replicated.reached(includes(8), 1, soon).await, Err(vec![]));
+        let (waited, ()) = tokio::join!(replicated.reached(includes(8), 2, Duration::from_secs(60)), async {
+            replicated.note(a, at(9));
+            replicated.note(b, at(8));
         });
         assert_eq!(waited, Ok(()));
-        taken.said(b, at(1));
-        assert_eq!(taken.reached(includes(8), 2, soon).await, Err(vec![a]), "its log was begun anew");
+        replicated.note(b, at(1));
+        assert_eq!(replicated.reached(includes(8), 2, soon).await, Err(vec![a]), "its log was begun anew");
     }
 }

@@ -22,7 +22,7 @@ pub struct Log {
 
 /// A request from one member to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ask {
+pub enum Request {
     /// Announces that a member has won the lease and is about to lead. The receiver must reject
     /// older epochs from now on.
     Prepare {
@@ -42,7 +42,7 @@ pub enum Ask {
     Fetch {
         /// The sender.
         member: String,
-        /// The session from the reply to its last [`Ask::Join`].
+        /// The session from the reply to its last [`Request::Join`].
         session: u64,
         /// The first requested record. Everything before it is durable at the sender.
         from: Lsn,
@@ -60,7 +60,7 @@ pub enum Ask {
         /// The approximate maximum size in bytes.
         bytes_max: u32,
     },
-    /// Requests a part of a snapshot's file.
+    /// Requests a chunk of a snapshot's file.
     Snapshot {
         /// The record of the snapshot.
         as_of: Lsn,
@@ -80,7 +80,7 @@ pub enum Ask {
 
 /// How a follower is brought to the point at which it can fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Way {
+pub enum CatchUp {
     /// It fetches what follows the common record, after detaching its own later records.
     Records {
         /// The common record.
@@ -99,9 +99,9 @@ pub enum Way {
 /// A reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The reply to [`Ask::Prepare`]: the promise is durable.
+    /// The reply to [`Request::Prepare`]: the promise is durable.
     Promised(Log),
-    /// The reply to [`Ask::Join`].
+    /// The reply to [`Request::Join`].
     Joined {
         /// The session for fetches.
         session: u64,
@@ -112,9 +112,9 @@ pub enum Reply {
         /// The last record that it knows to be committed.
         committed: Lsn,
         /// How the follower catches up.
-        way: Way,
+        catch_up: CatchUp,
     },
-    /// The reply to [`Ask::Fetch`] and [`Ask::Records`]: records, or none yet.
+    /// The reply to [`Request::Fetch`] and [`Request::Records`]: records, or none yet.
     Records {
         /// The first record.
         first: Lsn,
@@ -129,9 +129,9 @@ pub enum Reply {
         /// acknowledged more.
         tail: Option<Lsn>,
     },
-    /// The reply to [`Ask::Snapshot`]: the bytes. Fewer than requested only at the end.
-    Part(Bytes),
-    /// The reply to [`Ask::Merge`]: the last record appended.
+    /// The reply to [`Request::Snapshot`]: the bytes. Fewer than requested only at the end.
+    SnapshotChunk(Bytes),
+    /// The reply to [`Request::Merge`]: the last record appended.
     Merged(Lsn),
 }
 
@@ -140,7 +140,7 @@ pub enum Reply {
 pub enum Rejection {
     /// A newer epoch was promised, so the sender no longer leads.
     #[error("epoch {asked} has ended: epoch {promised} was promised")]
-    Over {
+    StaleEpoch {
         /// The sender's epoch.
         asked: Epoch,
         /// The promised epoch.
@@ -154,7 +154,7 @@ pub enum Rejection {
     },
     /// The sender is not a member.
     #[error("'{0}' is not a member of this region; list it in [[members]] of every member")]
-    Stranger(String),
+    NotAMember(String),
     /// The leader has another log.
     #[error(
         "this member has log {theirs}, but the region has log {ours}: it was created separately; move its data directory away, and it \
@@ -171,7 +171,7 @@ pub enum Rejection {
     Superseded,
     /// The requested data was trimmed.
     #[error("the requested data was trimmed: {0}; join again")]
-    Gone(String),
+    Trimmed(String),
     /// Another failure, described for logs.
     #[error("{0}")]
     Failed(String),
@@ -180,5 +180,5 @@ pub enum Rejection {
 /// The service that answers requests of other members.
 pub trait PeerService: Send + Sync + std::fmt::Debug + 'static {
     /// Handles a request. A fetch waits for records as long as it requests.
-    fn ask(&self, ask: Ask) -> littoral_model::ports::BoxFuture<'_, Result<Reply, Rejection>>;
+    fn call(&self, request: Request) -> littoral_model::ports::BoxFuture<'_, Result<Reply, Rejection>>;
 }

@@ -3,7 +3,7 @@
 use super::catalogue;
 use crate::{
     import::{History, Import},
-    known::Known,
+    log_state::LogState,
     published::Published,
 };
 use littoral_model::{
@@ -68,7 +68,7 @@ pub enum Step {
         /// Ours of it.
         applied: Position,
     },
-    /// Submit these one after the other, having fetched the modules first; then call [`Taking::done`]. For records that may be
+    /// Submit these one after the other, having fetched the modules first; then call [`RegionFeed::done`]. For records that may be
     /// as soon as they are submitted: what follows is refused where they could not be taken. A stream that saw one fail is
     /// ended.
     Submit {
@@ -94,7 +94,7 @@ pub enum Done {
 
 /// One stream from another region's leader.
 #[derive(Debug)]
-pub struct Taking {
+pub struct RegionFeed {
     region: Region,
     own: Region,
     is_home: bool,
@@ -112,10 +112,10 @@ pub struct Taking {
     submitted: Lsn,
 }
 
-impl Taking {
+impl RegionFeed {
     /// A stream that goes on where our log stands.
     #[must_use]
-    pub fn new(region: Region, own: Region, is_home: bool, known: &Known, epochs: &Epochs) -> Self {
+    pub fn new(region: Region, own: Region, is_home: bool, known: &LogState, epochs: &Epochs) -> Self {
         let origin = known.origins.get(region);
         // A first snapshot that broke off begins again: it brings what no record of that log does.
         let begun = origin.filter(|origin| origin.position.lsn > Lsn::NONE);
@@ -144,7 +144,7 @@ impl Taking {
     ///
     /// # Errors
     /// [`Fault`]: end the stream.
-    pub fn take(
+    pub fn receive(
         &mut self,
         message: Downstream,
         epochs: &mut Epochs,

@@ -13,7 +13,7 @@ mod follow;
 mod link;
 mod underway;
 
-pub(crate) use concern::Taken;
+pub(crate) use concern::ReplicatedPositions;
 pub(crate) use follow::run;
 pub(crate) use link::Link;
 
@@ -26,15 +26,15 @@ use std::collections::BTreeMap;
 
 /// What the leader knows of other regions.
 #[derive(Debug, Default)]
-pub(crate) struct Exchange {
+pub(crate) struct CrossRegion {
     links: BTreeMap<Region, Link>,
-    pub(crate) taken: Taken,
+    pub(crate) replicated: ReplicatedPositions,
 }
 
-impl Exchange {
+impl CrossRegion {
     pub(crate) fn new(config: &Config) -> Self {
         let links = config.regions.iter().map(|other| (other.name, Link::default())).collect();
-        Self { links, taken: Taken::default() }
+        Self { links, replicated: ReplicatedPositions::default() }
     }
 
     /// The other regions.
@@ -75,7 +75,7 @@ impl Exchange {
     pub(crate) fn status(&self) -> Vec<RegionStatus> {
         let mut all: Vec<_> = self.links.iter().map(|(region, link)| link.status(*region)).collect();
         for region in &mut all {
-            region.taken = self.taken.by(region.region).map(|position| position.lsn);
+            region.taken = self.replicated.by(region.region).map(|position| position.lsn);
         }
         all
     }

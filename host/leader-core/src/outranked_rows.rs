@@ -13,7 +13,7 @@ const RUNS_MAX: usize = 1 << 20;
 
 /// What became of the newest rows of the log.
 #[derive(Clone, Debug, Default)]
-pub struct Losses {
+pub struct OutrankedRows {
     outranked: Runs,
     /// Records that belong to the same row of their write as the one before: a deletion ends the parts of several regions.
     continued: Runs,
@@ -30,7 +30,7 @@ struct Deletion {
     at: Lsn,
 }
 
-impl Losses {
+impl OutrankedRows {
     /// Notes what became of a record's row.
     pub fn add(&mut self, row: &RowRecord<'_>, became: Applied) {
         if self.continues(row) {
@@ -136,23 +136,27 @@ mod tests {
 
     #[test]
     fn rows_are_named_by_their_place_in_the_write() {
-        let mut losses = Losses::default();
+        let mut outranked_rows = OutrankedRows::default();
         for lsn in 1..=1_000 {
             let became = if lsn % 3 == 0 || lsn > 500 { Applied::Outranked } else { Applied::Replaced };
-            losses.add(&row(lsn, false, None), became);
+            outranked_rows.add(&row(lsn, false, None), became);
         }
-        assert_eq!(losses.of(Lsn(10), Lsn(15)), Outranked { count: 2, rows: vec![2, 5] });
-        assert_eq!(losses.of(Lsn(10), Lsn(11)), Outranked::default());
-        assert_eq!(losses.of(Lsn(499), Lsn(503)), Outranked { count: 3, rows: vec![2, 3, 4] });
-        let many = losses.of(Lsn(501), Lsn(1_000));
+        assert_eq!(outranked_rows.of(Lsn(10), Lsn(15)), Outranked { count: 2, rows: vec![2, 5] });
+        assert_eq!(outranked_rows.of(Lsn(10), Lsn(11)), Outranked::default());
+        assert_eq!(outranked_rows.of(Lsn(499), Lsn(503)), Outranked { count: 3, rows: vec![2, 3, 4] });
+        let many = outranked_rows.of(Lsn(501), Lsn(1_000));
         assert_eq!((many.count, many.rows), (500, (0..100).collect()));
-        losses.add(&row(7, false, None), Applied::Outranked);
-        assert_eq!(losses.of(Lsn(7), Lsn(7)), Outranked::default(), "a record that is applied again changes nothing");
+        outranked_rows.add(&row(7, false, None), Applied::Outranked);
+        assert_eq!(
+            outranked_rows.of(Lsn(7), Lsn(7)),
+            Outranked::default(),
+            "a record that is applied again changes nothing"
+        );
     }
 
     #[test]
     fn a_deletion_of_several_parts_is_one_row() {
-        let mut losses = Losses::default();
+        let mut outranked_rows = OutrankedRows::default();
         let records = [
             (row(1, true, Some((b"a", "eu"))), Applied::Replaced),
             (row(2, true, Some((b"a", "us"))), Applied::Outranked),
@@ -162,7 +166,7 @@ mod tests {
             (row(5, false, Some((b"a", "eu"))), Applied::Replaced),
             (row(6, true, Some((b"b", "eu"))), Applied::Outranked),
         ];
-        records.iter().for_each(|(record, became)| losses.add(record, *became));
-        assert_eq!(losses.of(Lsn(1), Lsn(6)), Outranked { count: 3, rows: vec![0, 1, 3] });
+        records.iter().for_each(|(record, became)| outranked_rows.add(record, *became));
+        assert_eq!(outranked_rows.of(Lsn(1), Lsn(6)), Outranked { count: 3, rows: vec![0, 1, 3] });
     }
 }
