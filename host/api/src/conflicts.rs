@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 /// Two writes of different regions that did not know of each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Conflict {
     /// Names the conflict, equally in every region that has both writes.
     pub id: String,
@@ -22,11 +23,13 @@ pub struct Conflict {
 
 /// One of the two writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConflictSide {
     /// The region that accepted it.
     pub region: String,
     /// The reading of the hybrid logical clock.
     #[serde(with = "crate::whole")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub hlc: u64,
     /// When it was accepted, in milliseconds since 1970.
     pub written_at_ms: i64,
@@ -38,6 +41,7 @@ pub struct ConflictSide {
 
 /// The answer of `GET /v1/conflicts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Conflicts {
     /// The newest conflicts, the newest first.
     pub conflicts: Vec<Conflict>,

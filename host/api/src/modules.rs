@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// A module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Module"))]
 pub struct ModuleInfo {
     /// Its name.
     #[serde(default)]
@@ -28,6 +29,7 @@ pub struct ModuleInfo {
 
 /// The answer to an uploaded module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModulePut {
     /// The content address of the component, as 64 hexadecimal digits.
     #[serde(deserialize_with = "digest")]
@@ -44,6 +46,7 @@ pub struct ModulePut {
 
 /// The number of connected edges that can call a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Edges {
     /// The edges that can call it.
     pub ready: u64,
@@ -53,6 +56,7 @@ pub struct Edges {
 
 /// The answer of `GET /v1/modules`, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Modules {
     /// Every module.
     pub modules: Vec<ModuleInfo>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The definition of a feature service without its name, which is in the path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceBody {
     /// Its projections, in order.
     pub projections: Vec<Projection>,
@@ -19,6 +20,7 @@ pub struct ServiceBody {
 
 /// A feature service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Service {
     /// Its name.
     #[serde(default)]
@@ -30,6 +32,7 @@ pub struct Service {
 
 /// The answer of `GET /v1/services`, by name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Services {
     /// Every feature service.
     pub services: Vec<Service>,
@@ -37,6 +40,7 @@ pub struct Services {
 
 /// The definition of a push source without its name, which is in the path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PushSourceBody {
     /// The views that a push writes.
     pub views: Vec<String>,
@@ -47,6 +51,7 @@ pub struct PushSourceBody {
 
 /// A push source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PushSource"))]
 pub struct Source {
     /// Its name.
     #[serde(default)]
@@ -58,6 +63,7 @@ pub struct Source {
 
 /// The answer of `GET /v1/push-sources`, by name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PushSources {
     /// Every push source.
     pub push_sources: Vec<Source>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The answer of `GET /v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NodeStatus"))]
 pub struct Status {
     /// The state of the node.
     #[serde(flatten)]
@@ -27,8 +28,10 @@ pub struct Status {
 
 /// The answer of `GET /v1/ready` of a node that is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ready {
     /// Always true.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = true)))]
     pub ready: bool,
     /// Whether the data is fresh.
     pub fresh: bool,
@@ -42,8 +45,10 @@ pub struct Ready {
 
 /// The answer of `GET /v1/fresh` of a node whose data is fresh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fresh {
     /// Always true.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = true)))]
     pub fresh: bool,
     /// Upper bound of how far the data is behind the leader, in milliseconds.
     pub staleness_ms: Option<u64>,
@@ -51,6 +56,7 @@ pub struct Fresh {
 
 /// The answer of `GET /v1/catalogue`, as of one moment. `V` is a view.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Catalogue"))]
 pub struct Catalogue<V> {
     /// Counts the changes of the catalogue.
     pub generation: u64,
@@ -66,6 +72,7 @@ pub struct Catalogue<V> {
 
 /// The answer of `GET /v1/views`, by name. `V` is a view.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Views"))]
 pub struct Views<V> {
     /// Every view.
     pub views: Vec<V>,
@@ -73,6 +80,7 @@ pub struct Views<V> {
 
 /// The answer to a view that was created or changed. `V` is a view.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ViewPut"))]
 pub struct ViewPut<V> {
     /// The receipt.
     #[serde(flatten)]

@@ -3,6 +3,25 @@
 use littoral_model::position::{Lsn, Position};
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
+/// The schema of a position as text.
+#[cfg(feature = "schema")]
+pub(crate) struct Text;
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Text {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PositionText".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}:[0-9]+$" })
+    }
+}
+
 pub(crate) fn serialize<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(position)
 }

@@ -24,17 +24,34 @@ pub struct Problem {
     pub title: String,
 }
 
-/// A problem as JSON.
+/// An error, as RFC 9457 describes it.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Problem"))]
 struct Body<'a> {
+    /// The error code: a stable word by which programs distinguish errors.
     code: &'a str,
+    /// What was wrong, where, and what to do.
     detail: &'a str,
+    /// The index of the invalid row in the write, if one row is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<u64>,
+    /// The HTTP status.
     status: u16,
+    /// The HTTP status in words.
     title: &'a str,
     /// The code as a URN.
     r#type: String,
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Problem {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        <Body<'_> as schemars::JsonSchema>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        <Body<'_> as schemars::JsonSchema>::json_schema(generator)
+    }
 }
 
 impl Problem {

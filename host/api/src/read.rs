@@ -13,19 +13,21 @@ use std::collections::BTreeMap;
 
 /// The request of `POST /v1/read`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Read {
-    /// `view:feature` or `module:output`, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// The features: `view:feature` or `module:output`, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
-    /// A feature service, instead of single features.
+    /// A feature service. It takes precedence over `features`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature_service: Option<String>,
     /// Join key -> one value per row.
     pub entities: BTreeMap<String, Vec<Value>>,
     /// Request parameter -> one value per row.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Vec<Value>>,
     /// Whether columns are named `view__feature`.
+    #[serde(default)]
     pub full_feature_names: bool,
     /// How fresh the answer must be.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +36,7 @@ pub struct Read {
 
 /// How fresh an answer must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Demand {
     /// The answer may be at most this far behind the leader.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,7 @@ impl Read {
 
 /// The answer of `POST /v1/read`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadAnswer {
     /// The columns, in the order of the request.
     pub columns: Vec<ReadColumn>,
@@ -99,6 +103,7 @@ pub struct ReadAnswer {
 
 /// One column of an answer. Every list has one element per row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadColumn {
     /// Its name.
     pub name: String,
@@ -111,14 +116,17 @@ pub struct ReadColumn {
     pub event_timestamps: Vec<Option<String>>,
     /// How long ago that was, in milliseconds.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Option<i64>>"))]
     pub ages_ms: Vec<Option<f64>>,
 }
 
 /// How fresh an answer is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Freshness {
     /// The answer includes every record up to this position.
     #[serde(with = "position")]
+    #[cfg_attr(feature = "schema", schemars(with = "position::Text"))]
     pub position: Position,
     /// The token to demand for monotonic reads.
     #[serde(default)]
@@ -126,6 +134,7 @@ pub struct Freshness {
     /// Upper bound of how far the answer is behind the leader, in milliseconds. `None` if the node never had contact with a
     /// leader.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u64>"))]
     pub staleness_ms: Option<f64>,
     /// Which node answered.
     pub source: Source,

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 
 /// The receipt of a write of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RowsReceipt {
     /// The write's first record.
     #[serde(default)]
     pub first: Lsn,
     /// The position of the end of the write in the log.
     #[serde(with = "position")]
+    #[cfg_attr(feature = "schema", schemars(with = "position::Text"))]
     pub position: Position,
     /// The freshness token. A read that demands it includes the write.
     pub token: String,
@@ -34,6 +36,7 @@ pub struct RowsReceipt {
 
 /// The rows of a write that changed nothing because the replica holds newer ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outranked {
     /// The number of these rows.
     pub count: u64,
@@ -44,6 +47,7 @@ pub struct Outranked {
 
 /// The place of a row in the request that wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RowPlace {
     /// Which of the deletions, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,9 +62,11 @@ pub struct RowPlace {
 
 /// The receipt of a change of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeReceipt {
     /// The position of the change in the log.
     #[serde(with = "position")]
+    #[cfg_attr(feature = "schema", schemars(with = "position::Text"))]
     pub position: Position,
     /// The freshness token. A read that demands it includes the change.
     pub token: String,

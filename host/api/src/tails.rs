@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 /// A detached tail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tail {
     /// Its name.
     pub name: String,
@@ -24,6 +25,7 @@ pub struct Tail {
 
 /// The answer of `GET /v1/tails`: the oldest tail first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tails {
     /// The tails that the node keeps.
     pub tails: Vec<Tail>,
@@ -44,6 +46,7 @@ impl From<&TailStatus> for Tail {
 
 /// A row or a deletion of a detached tail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TailRecord {
     /// The number of the record.
     pub lsn: u64,
@@ -57,6 +60,7 @@ pub struct TailRecord {
     pub region: String,
     /// The reading of the hybrid logical clock.
     #[serde(with = "crate::whole")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub hlc: u64,
     /// When it was accepted, in milliseconds since 1970.
     pub written_at_ms: i64,
@@ -68,6 +72,7 @@ pub struct TailRecord {
 
 /// The answer of `GET /v1/tails/{name}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TailPage {
     /// The tail.
     pub tail: Tail,

@@ -13,13 +13,17 @@ use std::collections::BTreeMap;
 
 /// One entity of a view.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ViewEntity"))]
 struct Entity {
-    /// The name of the entity. In a former form `entity` was the name of the entity, and `name` that of the join key.
+    /// The name of the entity.
     name: String,
+    /// The join key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     join_key: Option<String>,
+    /// Only in a former form: the name of the entity, while `name` is that of the join key.
     #[serde(default, skip_serializing)]
     entity: Option<String>,
+    /// The type of the join key.
     value_type: ValueType,
     #[serde(flatten)]
     about: AboutDocument,
@@ -27,23 +31,33 @@ struct Entity {
 
 /// One feature of a view.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct ViewFeature {
+    /// The name of the feature.
     name: String,
+    /// The type of its values.
     value_type: ValueType,
     #[serde(flatten)]
     about: AboutDocument,
 }
 
-/// Where a view's rows come from.
+/// Where a view's rows come from, and which of their columns map to the view. Feast's doors and
+/// `littoral ingest` use it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ViewSource"))]
 #[serde(default)]
 struct Source {
+    /// The name of the source.
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
+    /// The column with the time of the event. Pushed rows must have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_timestamp: Option<String>,
+    /// The column with the time at which a row was created. Of rows with equal event times in one load,
+    /// the one created last is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
+    /// Column of the source -> join key, feature or time column of the view.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     field_mapping: BTreeMap<String, String>,
     #[serde(flatten)]
@@ -52,22 +66,29 @@ struct Source {
 
 /// A feature view with its details.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct View {
     /// The identifier in the log. Left out of a definition that is sent.
     #[serde(default, skip_serializing_if = "is_default")]
     id: ViewId,
-    /// Left out where the path has it.
+    /// The name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
+    /// The entities, in the order of the entity key.
     #[serde(default, alias = "join_keys")]
     entities: Vec<Entity>,
+    /// The features, in order.
     features: Vec<ViewFeature>,
+    /// How old an event may be to be served as `PRESENT`, in milliseconds. Any age if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_ms: Option<u64>,
+    /// Only in a former form: the TTL in seconds.
     #[serde(default, skip_serializing)]
     ttl_seconds: Option<u64>,
+    /// How two versions of a row become one.
     #[serde(default)]
     merge: MergePolicy,
+    /// Where the rows come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
     #[serde(flatten)]

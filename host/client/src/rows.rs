@@ -5,10 +5,9 @@ use bytes::Bytes;
 use http::Method;
 use littoral_api::{
     headers,
-    rows::{RowDelete, RowDocument},
+    rows::{Rows, Writes},
 };
 use littoral_model::write::WriteConcern;
-use serde::Serialize;
 
 impl Client {
     /// Writes and deletes rows of one view. With an idempotency key the write is retried, which is safe then.
@@ -16,14 +15,8 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn write_rows(&self, rows: &ViewRows, idempotency_key: Option<&str>) -> Result<RowsReceipt, Error> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            rows: &'a [RowDocument],
-            #[serde(skip_serializing_if = "<[RowDelete]>::is_empty")]
-            deletes: &'a [RowDelete],
-        }
         let call = Call::new(Method::POST, format!("/v1/views/{}/rows", escape(&rows.view)));
-        let call = call.json(&Body { rows: &rows.rows, deletes: &rows.deletes })?.idempotency_key(idempotency_key)?;
+        let call = call.json(&Rows { rows: &rows.rows, deletes: &rows.deletes })?.idempotency_key(idempotency_key)?;
         self.send(self.durable(call)?).await?.json()
     }
 
@@ -32,11 +25,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn write_views(&self, writes: &[ViewRows], idempotency_key: Option<&str>) -> Result<RowsReceipt, Error> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            writes: &'a [ViewRows],
-        }
-        let call = Call::new(Method::POST, "/v1/rows".to_owned()).json(&Body { writes })?;
+        let call = Call::new(Method::POST, "/v1/rows".to_owned()).json(&Writes { writes })?;
         self.send(self.durable(call.idempotency_key(idempotency_key)?)?).await?.json()
     }
 

@@ -20,6 +20,7 @@ mod feast;
 mod json;
 mod latency;
 mod offload;
+mod openapi;
 mod read;
 mod receipt;
 mod routes;
@@ -34,6 +35,7 @@ pub use config::Config;
 pub use door::{Door, Opener};
 pub use littoral_http::Process;
 pub use littoral_runtime::metrics::Metrics;
+pub use openapi::document as openapi;
 
 use littoral_model::ports::{ModuleRuntime, Node};
 use std::sync::Arc;

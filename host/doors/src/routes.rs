@@ -1,93 +1,27 @@
 //! Routes: from method and path to an endpoint.
 
+mod endpoint;
+mod table;
+
+pub(crate) use endpoint::Endpoint;
+pub(crate) use table::ROUTES;
+
+use crate::openapi::Operation;
 use http::Method;
 use littoral_http::query::decode;
 use std::borrow::Cow;
 
-/// The endpoints of a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    FeastRead,
-    FeastPush,
-    FeastWrite,
-    Health,
-    Metrics,
-    OpenApi,
-    Status,
-    Ready,
-    Fresh,
-    Verify,
-    Adopt,
-    Catalogue,
-    Read,
-    ListConflicts,
-    ReplayConflict,
-    ListTails,
-    ShowTail,
-    MergeTail,
-    DropTail,
-    ListViews,
-    GetView,
-    PutView,
-    DropView,
-    PageRows,
-    WriteRows,
-    WriteViews,
-    ListModules,
-    GetModule,
-    PutModule,
-    DropModule,
-    ListServices,
-    GetService,
-    PutService,
-    DropService,
-    ListPushSources,
-    GetPushSource,
-    PutPushSource,
-    DropPushSource,
+/// A route of a door.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// The path, with `{name}` for a name.
+    pub(crate) path: &'static str,
+    pub(crate) endpoint: Endpoint,
+    /// The name of the operation in the OpenAPI document.
+    pub(crate) id: &'static str,
+    /// Describes the operation for the OpenAPI document.
+    pub(crate) describe: fn(Operation<'_>) -> Operation<'_>,
 }
-
-/// Every route: method, path with `{name}` for a name, endpoint. The search is linear, so the frequent ones are first.
-pub(crate) static ROUTES: [(Method, &str, Endpoint); 38] = [
-    (Method::POST, "/get-online-features", Endpoint::FeastRead),
-    (Method::POST, "/v1/read", Endpoint::Read),
-    (Method::POST, "/push", Endpoint::FeastPush),
-    (Method::POST, "/write-to-online-store", Endpoint::FeastWrite),
-    (Method::GET, "/health", Endpoint::Health),
-    (Method::GET, "/metrics", Endpoint::Metrics),
-    (Method::GET, "/v1/openapi.json", Endpoint::OpenApi),
-    (Method::GET, "/v1/status", Endpoint::Status),
-    (Method::GET, "/v1/ready", Endpoint::Ready),
-    (Method::GET, "/v1/fresh", Endpoint::Fresh),
-    (Method::POST, "/v1/verify", Endpoint::Verify),
-    (Method::POST, "/v1/adopt", Endpoint::Adopt),
-    (Method::GET, "/v1/catalogue", Endpoint::Catalogue),
-    (Method::GET, "/v1/conflicts", Endpoint::ListConflicts),
-    (Method::POST, "/v1/conflicts/{name}/replay", Endpoint::ReplayConflict),
-    (Method::GET, "/v1/tails", Endpoint::ListTails),
-    (Method::GET, "/v1/tails/{name}", Endpoint::ShowTail),
-    (Method::DELETE, "/v1/tails/{name}", Endpoint::DropTail),
-    (Method::POST, "/v1/tails/{name}/merge", Endpoint::MergeTail),
-    (Method::POST, "/v1/rows", Endpoint::WriteViews),
-    (Method::GET, "/v1/views", Endpoint::ListViews),
-    (Method::GET, "/v1/views/{name}", Endpoint::GetView),
-    (Method::PUT, "/v1/views/{name}", Endpoint::PutView),
-    (Method::DELETE, "/v1/views/{name}", Endpoint::DropView),
-    (Method::GET, "/v1/views/{name}/rows", Endpoint::PageRows),
-    (Method::POST, "/v1/views/{name}/rows", Endpoint::WriteRows),
-    (Method::GET, "/v1/modules", Endpoint::ListModules),
-    (Method::GET, "/v1/modules/{name}", Endpoint::GetModule),
-    (Method::PUT, "/v1/modules/{name}", Endpoint::PutModule),
-    (Method::DELETE, "/v1/modules/{name}", Endpoint::DropModule),
-    (Method::GET, "/v1/services", Endpoint::ListServices),
-    (Method::GET, "/v1/services/{name}", Endpoint::GetService),
-    (Method::PUT, "/v1/services/{name}", Endpoint::PutService),
-    (Method::DELETE, "/v1/services/{name}", Endpoint::DropService),
-    (Method::GET, "/v1/push-sources", Endpoint::ListPushSources),
-    (Method::GET, "/v1/push-sources/{name}", Endpoint::GetPushSource),
-    (Method::PUT, "/v1/push-sources/{name}", Endpoint::PutPushSource),
-    (Method::DELETE, "/v1/push-sources/{name}", Endpoint::DropPushSource),
-];
 
 /// The result of the search for a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,39 +34,16 @@ pub(crate) enum Found<'a> {
     Nothing,
 }
 
-impl Endpoint {
-    /// Whether a small request takes little time. Endpoints that list, render, compile or compare do not.
-    pub(crate) fn is_short(self) -> bool {
-        matches!(
-            self,
-            Self::FeastRead
-                | Self::FeastPush
-                | Self::FeastWrite
-                | Self::Read
-                | Self::WriteRows
-                | Self::WriteViews
-                | Self::Health
-                | Self::Ready
-                | Self::Fresh
-        )
-    }
-
-    /// Whether errors have Feast's form.
-    pub(crate) fn is_feast(self) -> bool {
-        matches!(self, Self::FeastRead | Self::FeastPush | Self::FeastWrite | Self::Health)
-    }
-}
-
 /// Finds the endpoint of a request. HEAD is handled as GET, and the body of the answer is not sent.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
     let mut methods = Vec::new();
-    for (takes, pattern, endpoint) in &ROUTES {
-        if let Some(name) = matches(pattern, path) {
-            if takes == wanted {
-                return Found::Endpoint(*endpoint, name);
+    for route in &ROUTES {
+        if let Some(name) = matches(route.path, path) {
+            if route.method == wanted {
+                return Found::Endpoint(route.endpoint, name);
             }
-            methods.push(takes.as_str());
+            methods.push(route.method.as_str());
         }
     }
     if methods.is_empty() { Found::Nothing } else { Found::Methods(methods) }
@@ -140,7 +51,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
 
 /// Whether a path is one of Feast's, with any method. Its errors have Feast's form.
 pub(crate) fn is_feast_path(path: &str) -> bool {
-    ROUTES.iter().any(|(_, pattern, endpoint)| endpoint.is_feast() && *pattern == path)
+    ROUTES.iter().any(|route| route.endpoint.is_feast() && route.path == path)
 }
 
 fn matches<'a>(pattern: &str, path: &'a str) -> Option<Cow<'a, str>> {
@@ -157,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_route_is_found_by_its_own_path() {
-        for (method, pattern, endpoint) in &ROUTES {
+        for Route { method, path: pattern, endpoint, .. } in &ROUTES {
             let path = pattern.replace("{name}", "a%20b");
             let name = if pattern.contains("{name}") { "a b" } else { "" };
             assert_eq!(find(method, &path), Found::Endpoint(*endpoint, name.into()), "{pattern}");
@@ -171,33 +82,5 @@ mod tests {
         for path in ["/", "/nope", "/v1/views/", "/v1/views/a/b", "/v1/views/a/rows/"] {
             assert_eq!(find(&Method::GET, path), Found::Nothing, "{path}");
         }
-    }
-
-    #[test]
-    fn the_api_document_has_every_route_and_no_other() {
-        let document: serde_json::Value = serde_json::from_str(crate::v1::OPENAPI).unwrap();
-        let described: std::collections::BTreeSet<(String, String)> = (document["paths"].as_object().unwrap().iter())
-            .flat_map(|(path, methods)| {
-                methods.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
-            })
-            .collect();
-        let routes = ROUTES.iter().map(|(method, path, _)| (method.to_string(), (*path).to_owned())).collect();
-        assert_eq!(described, routes);
-    }
-
-    #[test]
-    fn the_api_document_refers_only_to_what_it_has() {
-        fn check(document: &serde_json::Value, value: &serde_json::Value) {
-            if let Some(reference) = value.get("$ref").and_then(serde_json::Value::as_str) {
-                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
-            }
-            match value {
-                serde_json::Value::Object(members) => members.values().for_each(|value| check(document, value)),
-                serde_json::Value::Array(list) => list.iter().for_each(|value| check(document, value)),
-                _ => {}
-            }
-        }
-        let document = serde_json::from_str(crate::v1::OPENAPI).unwrap();
-        check(&document, &document);
     }
 }

@@ -88,11 +88,9 @@ pub(crate) async fn answer(state: Arc<State>, request: Request<Incoming>, client
 async fn answer_whole(state: &State, whole: &Received, started: Instant, values_max: usize) -> Option<Answer> {
     let Received { endpoint, name, parts, body, client, .. } = whole;
     let (endpoint, body) = (*endpoint, body.clone());
-    let vital =
-        matches!(endpoint, Endpoint::Health | Endpoint::Ready | Endpoint::Fresh | Endpoint::Metrics | Endpoint::Status);
     let slot = match waits_for_durability(endpoint, &parts.headers) {
         true => state.slots.wait(client.as_ref()),
-        false => state.slots.run(client.as_ref(), vital),
+        false => state.slots.run(client.as_ref(), endpoint.is_vital()),
     };
     let mut slot = match slot {
         Ok(slot) => slot,
@@ -145,9 +143,8 @@ pub(crate) async fn or_not_ready(state: &State, failure: Failure) -> Failure {
 
 /// Whether the request is a write that must be durable at other nodes than the leader before it is answered.
 fn waits_for_durability(endpoint: Endpoint, headers: &HeaderMap) -> bool {
-    let writes =
-        matches!(endpoint, Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::WriteRows | Endpoint::WriteViews);
-    writes && headers.get(CONCERN).is_some_and(|concern| concern != WriteConcern::Local.to_string().as_str())
+    endpoint.writes_rows()
+        && headers.get(CONCERN).is_some_and(|concern| concern != WriteConcern::Local.to_string().as_str())
 }
 
 /// Reserves the memory that a large body's JSON needs.
@@ -170,9 +167,7 @@ fn weigh(state: &State, endpoint: Endpoint, headers: &HeaderMap, body: &[u8], he
 
 fn body_max(state: &State, endpoint: Endpoint) -> usize {
     match endpoint {
-        Endpoint::FeastPush | Endpoint::FeastWrite | Endpoint::WriteRows | Endpoint::WriteViews => {
-            state.config.write_bytes_max
-        }
+        _ if endpoint.writes_rows() => state.config.write_bytes_max,
         Endpoint::PutModule => state.config.module_bytes_max,
         _ => state.config.read_bytes_max,
     }

@@ -1,20 +1,19 @@
-//! The native API. `openapi.json` beside this file describes it.
+//! The native API.
 
-mod conflicts;
-mod names;
+pub(crate) mod conflicts;
+pub(crate) mod names;
 mod node;
 mod one_write;
-mod rows;
-mod tails;
+pub(crate) mod rows;
+pub(crate) mod tails;
 mod views;
 
-#[cfg(test)]
-pub(crate) use node::OPENAPI;
 pub(crate) use node::rendered;
 
 use crate::{
     answer::{self, Answer},
     failure::Failure,
+    openapi,
     routes::Endpoint,
     state::State,
 };
@@ -32,7 +31,7 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Failure> {
     match endpoint {
         Endpoint::Metrics => node::metrics(state),
-        Endpoint::OpenApi => Ok(node::openapi()),
+        Endpoint::OpenApi => Ok(answer::json(openapi::document())),
         Endpoint::Status => node::status(state),
         Endpoint::Ready => node::ready(state),
         Endpoint::Fresh => node::fresh(state),

@@ -9,6 +9,7 @@ use std::fmt;
 
 /// A log that an edge was offered and rejected because it holds rows of another log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OfferedLog {
     /// The log's region.
     pub region: Region,

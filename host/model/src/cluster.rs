@@ -8,6 +8,7 @@ use std::fmt;
 /// random once; written as 16 hexadecimal digits. A node uses it to check that an address leads to
 /// its own cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ClusterId(pub u64);
 
@@ -19,6 +20,7 @@ impl fmt::Display for ClusterId {
 
 /// The cluster that a log belongs to, and its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Affiliation {
     /// The cluster.
     pub cluster: ClusterId,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// What is known about one value in an answer. The order follows the WIT package, and Feast where
 /// Feast has the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ValueStatus"))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// The value exists and is within its view's TTL.

@@ -180,6 +180,7 @@ pub struct Checkpoint {
 
 /// The result of an edge's comparison with its leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verification {
     /// Whether everything held here equals the leader's rows.
     pub equal: bool,
@@ -195,6 +196,7 @@ pub struct Verification {
 
 /// The result of the comparison of one view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ViewVerification {
     /// The view.
     pub view: String,

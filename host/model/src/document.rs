@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 /// A feature view's definition.
 #[derive(Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ViewDocument {
     /// Assigned by the leader; ignored when a definition is written.
@@ -19,33 +20,46 @@ pub struct ViewDocument {
     /// The view's name; optional where the request path contains it.
     #[serde(default)]
     pub name: String,
+    /// A description in prose.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Tags: name -> value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
+    /// The owner.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     owner: String,
+    /// The entities, in the order of the entity key.
     #[serde(default)]
     entities: Vec<EntityDocument>,
+    /// The features, in order.
     features: Vec<FeatureDocument>,
+    /// How old an event may be to be served as `PRESENT`, in milliseconds. Zero, or left out: any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_ms: Option<u64>,
+    /// The TTL in seconds, in place of `ttl_ms`.
     #[serde(default, skip_serializing)]
     ttl_seconds: Option<u64>,
+    /// How two versions of a row become one.
     #[serde(default)]
     merge: MergePolicy,
+    /// Where the rows come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<SourceDocument>,
 }
 
 /// The documentation of a definition, as fields of its object. Empty fields are omitted.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AboutDocument {
+    /// A description in prose.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Tags: name -> value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
+    /// The owner.
     #[serde(skip_serializing_if = "String::is_empty")]
     owner: String,
 }
@@ -62,7 +76,9 @@ impl From<AboutDocument> for About {
     }
 }
 
+/// An entity of a view.
 #[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct EntityDocument {
     /// The entity's name.
@@ -70,43 +86,65 @@ struct EntityDocument {
     /// The join key's name; defaults to the entity's name.
     #[serde(default)]
     join_key: Option<String>,
+    /// The type of the join key.
     value_type: ValueType,
+    /// A description in prose.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Tags: name -> value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
+    /// The owner.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     owner: String,
 }
 
+/// A feature of a view.
 #[derive(Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct FeatureDocument {
+    /// The name of the feature.
     name: String,
+    /// The type of its values.
     value_type: ValueType,
+    /// A description in prose.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Tags: name -> value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
+    /// The owner.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     owner: String,
 }
 
+/// Where a view's rows come from, and which of their columns map to the view. Feast's doors and
+/// `littoral ingest` use it.
 #[derive(Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 struct SourceDocument {
+    /// The name of the source.
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
+    /// A description in prose.
     #[serde(skip_serializing_if = "String::is_empty")]
     description: String,
+    /// Tags: name -> value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
+    /// The owner.
     #[serde(skip_serializing_if = "String::is_empty")]
     owner: String,
+    /// The column with the time of the event. Pushed rows must have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_timestamp: Option<String>,
+    /// The column with the time at which a row was created. Of rows with equal event times in one load,
+    /// the one created last is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
+    /// Column of the source -> join key, feature or time column of the view.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     field_mapping: BTreeMap<String, String>,
 }

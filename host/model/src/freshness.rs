@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// The source of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AnswerSource"))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// This host's replica alone.
@@ -37,6 +38,7 @@ pub struct Freshness {
 
 /// Why an answer is less than was configured or demanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Degraded {
     /// The leader is silent; the replica serves what it has.
@@ -56,6 +58,7 @@ pub enum Degraded {
 
 /// Which node may answer a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Consistency {
     /// The replica, as of its position.
@@ -71,6 +74,7 @@ pub enum Consistency {
 
 /// What to do when the demand is not met yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnmet {
     /// Wait up to the demand's limit, then fail.

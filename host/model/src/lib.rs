@@ -38,6 +38,8 @@ pub mod record;
 pub mod region;
 pub mod row;
 pub mod row_body;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod service;
 pub mod status;
 pub mod statuses;

@@ -22,10 +22,11 @@ pub const LIVES_MAX: usize = 1_024;
 
 /// Where one life of a log began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "LifeStart"))]
 pub struct Start {
     /// The life.
     pub life: Incarnation,
-    /// Its first record, the `Begin` that identifies it; [`Lsn::NONE`] for a log's first life.
+    /// Its first record, the `Begin` that identifies it; 0 for a log's first life.
     pub first: Lsn,
     /// The previous life; for a log's first life, itself.
     pub after: Incarnation,
@@ -45,8 +46,11 @@ impl Start {
 
 /// The lives of one log, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lineage {
+    /// The name of the log.
     log: Incarnation,
+    /// The starts of its lives, oldest first.
     starts: Vec<Start>,
 }
 
@@ -162,8 +166,11 @@ impl Lineage {
 
 /// The lineages of the regions' logs, as far as one node knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegionLineages {
+    /// The lineage of each region's log.
     of: BTreeMap<Region, Lineage>,
+    /// The affiliation of the node's own log, or of the log that it follows.
     belongs: Option<Affiliation>,
 }
 

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 /// writes arrive in.
 ///
 /// The last four policies combine. Each region has a part of the row, which only its own writes
-/// change and which [`MergePolicy::LatestEvent`] orders. A reader combines the parts, feature by
-/// feature, by the policy ([`crate::parts`]). A write sets the part and does not add to it, so a
-/// retry changes nothing.
+/// change and which `latest_event` orders. A reader combines the parts, feature by feature, by the
+/// policy. A write sets the part and does not add to it, so a retry changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MergePolicy {
     /// Keep the greater (event timestamp, version): a late event never overwrites a newer one.

@@ -53,6 +53,7 @@ pub struct InvalidDigest;
 
 /// A named, typed column that a module receives or returns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ModuleField"))]
 pub struct Field {
     /// Its name.
     pub name: String,
@@ -62,6 +63,7 @@ pub struct Field {
 
 /// A feature that a module reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ModuleInput"))]
 pub struct Input {
     /// The view.
     pub view: String,
@@ -78,6 +80,7 @@ pub struct Input {
 
 /// What a module declares: everything that it reads and returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Manifest"))]
 pub struct ModuleManifest {
     /// Features that arrive as input columns, in order.
     pub inputs: Vec<Input>,

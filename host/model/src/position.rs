@@ -3,10 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Log sequence number: the dense number of a record in one region's log. The first record is
-/// [`Lsn::OLDEST`]. Zero precedes every record, so "applied through `Lsn::NONE`" means that nothing
-/// has been applied.
+/// Log sequence number: the dense number of a record in one region's log. The first record has the
+/// number 1. Zero precedes every record, so "applied up to 0" means that nothing has been applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Lsn(pub u64);
 
@@ -38,6 +38,7 @@ impl fmt::Display for Lsn {
 /// A number that grows with each change of leader in a region. Messages of an older epoch are
 /// rejected (fencing).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
@@ -113,10 +114,11 @@ impl fmt::Display for Incarnation {
 
 /// A point in one life of one region's log. It includes every record up to and including `lsn`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
     /// The life of the log.
     pub incarnation: Incarnation,
-    /// The last included record; [`Lsn::NONE`] for none.
+    /// The last included record; 0 for none.
     pub lsn: Lsn,
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Accepts writes and keeps the log.
@@ -26,6 +27,7 @@ pub enum Role {
 
 /// The state of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeStatus {
     /// The node's name.
     pub name: String,
@@ -93,6 +95,7 @@ pub struct Shortfalls {
 
 /// The state of another region, as seen by a leader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegionStatus {
     /// The region.
     pub region: Region,
@@ -114,6 +117,7 @@ pub struct RegionStatus {
 
 /// The state of a view on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ViewStatus {
     /// The view.
     pub name: String,
@@ -127,6 +131,7 @@ pub struct ViewStatus {
 
 /// The state of a module on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModuleStatus {
     /// Its name.
     pub name: String,

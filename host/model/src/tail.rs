@@ -50,10 +50,11 @@ pub struct TailRecord {
 
 /// The result of merging a detached tail.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TailMerged {
     /// The number of rows and deletions appended to the log.
     pub rows: u64,
-    /// The last record appended; [`Lsn::NONE`] if there were none.
+    /// The last record appended; 0 if there were none.
     pub last: Lsn,
     /// The number of rows and deletions skipped because another region had accepted them. They are
     /// replicated again from there.

@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 /// In text form it is the freshness token that a write returns and a read may demand. At any edge
 /// of any region, a read with the token sees the write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Watermark(BTreeMap<Region, (Incarnation, Lsn)>);
 
 /// The error for a text that is not a freshness token.

@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The type of a feature, a join key, or a module's input or output.
+///
+/// In JSON, bytes are base64, timestamps are seconds since 1970, and numbers that are not finite are
+/// "NaN", "Infinity" and "-Infinity". A NaN that is written to a float or a double becomes null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ValueType {
     /// True or false.
@@ -24,21 +28,21 @@ pub enum ValueType {
     Bytes,
     /// Whole seconds since 1970 (Feast's UNIX_TIMESTAMP).
     UnixTimestamp,
-    /// List of [`ValueType::Bool`].
+    /// List of `bool`.
     BoolList,
-    /// List of [`ValueType::Int32`].
+    /// List of `int32`.
     Int32List,
-    /// List of [`ValueType::Int64`].
+    /// List of `int64`.
     Int64List,
-    /// List of [`ValueType::Float`].
+    /// List of `float`.
     FloatList,
-    /// List of [`ValueType::Double`].
+    /// List of `double`.
     DoubleList,
-    /// List of [`ValueType::String`].
+    /// List of `string`.
     StringList,
-    /// List of [`ValueType::Bytes`].
+    /// List of `bytes`.
     BytesList,
-    /// List of [`ValueType::UnixTimestamp`].
+    /// List of `unix_timestamp`.
     UnixTimestampList,
 }
 

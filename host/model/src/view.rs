@@ -11,6 +11,7 @@ use std::fmt;
 /// The ID by which rows refer to their view. Assigned by the leader when the view is created, and
 /// never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ViewId(pub u32);
 

@@ -20,9 +20,9 @@ use littoral_model::{
 };
 
 /// The default number of conflicts in one answer.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 /// The largest number.
-const PAGE_MAX: usize = 1_000;
+pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// Answers `GET /v1/conflicts`: the newest first.
 pub(super) fn list(state: &State, query: Option<&str>) -> Result<Answer, Failure> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 const SPREAD_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The longest name of a release, in bytes.
-const RELEASE_BYTES_MAX: usize = 128;
+pub(crate) const RELEASE_BYTES_MAX: usize = 128;
 
 async fn change(state: &State, change: CatalogueChange) -> Result<Answer, Failure> {
     json(&ChangeReceipt::from(&state.node.change(change).await?))

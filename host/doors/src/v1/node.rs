@@ -2,7 +2,7 @@
 
 use super::json;
 use crate::{
-    answer::{self, Answer, typed},
+    answer::{Answer, typed},
     failure::Failure,
     state::State,
 };
@@ -20,13 +20,6 @@ use littoral_model::{
     status::{NodeStatus, Shortfalls},
 };
 use littoral_runtime::metrics::Metrics;
-
-/// The OpenAPI document.
-pub(crate) const OPENAPI: &str = include_str!("openapi.json");
-
-pub(super) fn openapi() -> Answer {
-    answer::json(OPENAPI)
-}
 
 pub(super) fn metrics(state: &State) -> Result<Answer, Failure> {
     let Some(metrics) = &state.process.metrics else {

@@ -28,10 +28,10 @@ use littoral_read::{
 use serde::Deserialize;
 
 /// The default number of rows of a page.
-const PAGE_ROWS: usize = 1_000;
+pub(crate) const PAGE_ROWS: usize = 1_000;
 
 /// The largest number of rows of a page.
-const PAGE_ROWS_MAX: usize = 10_000;
+pub(crate) const PAGE_ROWS_MAX: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,9 +18,9 @@ use littoral_model::{
 use std::sync::Arc;
 
 /// The default number of records in one answer.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 /// The largest number.
-const PAGE_MAX: usize = 1_000;
+pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// Answers `GET /v1/tails`: the oldest first.
 pub(super) async fn list(state: &State) -> Result<Answer, Failure> {

@@ -2,10 +2,15 @@
 
 use bytes::Bytes;
 use littoral_model::{
+    adoption::{AdoptError, OfferedLog},
     catalogue::{Catalogue, CatalogueChange},
     column::{Column, ColumnData, Status},
+    conflict::{Conflict, ConflictSide},
+    digest::{Verification, ViewVerification},
+    entity_key,
+    event_time::EventTime,
     freshness::{Consistency, Degraded, Freshness, OnUnmet, Source},
-    hlc::HlcClock,
+    hlc::{Hlc, HlcClock},
     module::{ModuleDigest, ModuleManifest, ModuleRelease},
     module_outputs::ModuleOutputs,
     ports::{BoxFuture, FeatureReader, FeatureWriter, ModuleCall, ModuleError, ModulePut, ModuleRuntime, Node, Tails},
@@ -13,6 +18,7 @@ use littoral_model::{
     read::{ReadAnswer, ReadError, ReadRequest, RowPage},
     region::Region,
     row::{Row, RowMeta},
+    row_body::BodyBuilder,
     status::{NodeStatus, Role, Shortfalls},
     token::Watermark,
     version::Version,
@@ -38,6 +44,8 @@ pub struct MemoryNode {
     pub arriving: Mutex<Option<CatalogueChange>>,
     /// What it had to give up, if it is a member.
     pub tails: Option<Arc<dyn Tails>>,
+    /// Answers what only edges answer, and has one conflict.
+    pub is_edge: bool,
 }
 
 pub struct State {
@@ -64,6 +72,7 @@ impl Default for MemoryNode {
             incomplete: false,
             arriving: Mutex::default(),
             tails: None,
+            is_edge: false,
         }
     }
 }
@@ -233,6 +242,42 @@ impl Node for MemoryNode {
 
     fn tails(&self) -> Option<Arc<dyn Tails>> {
         self.tails.clone()
+    }
+
+    fn conflicts(&self) -> Option<Vec<Conflict>> {
+        let side = |hlc, region: &str, body| ConflictSide {
+            version: Version { hlc: Hlc(hlc), region: region.parse().unwrap() },
+            event_time: EventTime(0),
+            body,
+        };
+        let mut key = Vec::new();
+        entity_key::push_i64(&mut key, 5);
+        let mut body = BodyBuilder::new(1);
+        body.push_f64(1.5);
+        let body = Some(Bytes::from(body.finish().unwrap()));
+        let (kept, lost) = (side(0x20000, "us", None), side(0x10000, "eu", body));
+        self.is_edge.then(|| vec![Conflict { view: ViewId(1), key: key.into(), kept, lost, lsn: Lsn(1) }])
+    }
+
+    fn verify(&self) -> Option<BoxFuture<'_, Result<Verification, ReadError>>> {
+        let view = ViewVerification {
+            view: "trips".into(),
+            residency: "full".into(),
+            rows: 1,
+            equal: None,
+            buckets_differed: vec![1],
+            buckets_spoilt: Vec::new(),
+            rows_differed: 0,
+            mended: true,
+        };
+        let verification = Verification { equal: true, lsn: Lsn(1), at_ms: 1, took_ms: 1, views: vec![view] };
+        let answer: BoxFuture<'_, _> = Box::pin(async move { Ok(verification) });
+        self.is_edge.then_some(answer)
+    }
+
+    fn adopt(&self, log: Option<Incarnation>) -> Option<Result<OfferedLog, AdoptError>> {
+        let log = log.unwrap_or_default();
+        self.is_edge.then(|| Ok(OfferedLog { region: region(), log, head: Lsn(1), reason: "another log".into() }))
     }
 }
 

@@ -1,6 +1,9 @@
 //! A door on a free port, and a client of it.
 
-use crate::node::{Adder, MemoryNode};
+use crate::{
+    described,
+    node::{Adder, MemoryNode},
+};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
@@ -62,10 +65,13 @@ impl Door {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let sent = body.into();
+        let response = self.client.request(request.body(Full::new(sent.clone())).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body };
+        described::check(method, path, headers, &sent, &answer);
+        answer
     }
 
     pub async fn get(&self, path: &str) -> Answer {

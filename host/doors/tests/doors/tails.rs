@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 const NAME: &str = "3-7-9.tail";
 
 /// Keeps one tail of three records: a row, a deletion, and a row of a view that is no more.
-struct Kept {
+pub struct Kept {
     gone: Mutex<bool>,
     leaderless: bool,
     /// The view of its rows, which the node's catalogue does not need to have.

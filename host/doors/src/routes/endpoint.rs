@@ -1,0 +1,66 @@
+//! The endpoints of a door, with what the service must know about each before it answers.
+
+/// The endpoints of a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    FeastRead,
+    FeastPush,
+    FeastWrite,
+    Health,
+    Metrics,
+    OpenApi,
+    Status,
+    Ready,
+    Fresh,
+    Verify,
+    Adopt,
+    Catalogue,
+    Read,
+    ListConflicts,
+    ReplayConflict,
+    ListTails,
+    ShowTail,
+    MergeTail,
+    DropTail,
+    ListViews,
+    GetView,
+    PutView,
+    DropView,
+    PageRows,
+    WriteRows,
+    WriteViews,
+    ListModules,
+    GetModule,
+    PutModule,
+    DropModule,
+    ListServices,
+    GetService,
+    PutService,
+    DropService,
+    ListPushSources,
+    GetPushSource,
+    PutPushSource,
+    DropPushSource,
+}
+
+impl Endpoint {
+    /// Whether a small request takes little time. Endpoints that list, render, compile or compare do not.
+    pub(crate) fn is_short(self) -> bool {
+        self.writes_rows() || matches!(self, Self::FeastRead | Self::Read | Self::Health | Self::Ready | Self::Fresh)
+    }
+
+    /// Whether errors have Feast's form.
+    pub(crate) fn is_feast(self) -> bool {
+        matches!(self, Self::FeastRead | Self::FeastPush | Self::FeastWrite | Self::Health)
+    }
+
+    /// Whether the request writes the rows in its body.
+    pub(crate) fn writes_rows(self) -> bool {
+        matches!(self, Self::FeastPush | Self::FeastWrite | Self::WriteRows | Self::WriteViews)
+    }
+
+    /// Whether operators and routers need the answer while the node is overloaded.
+    pub(crate) fn is_vital(self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Fresh | Self::Metrics | Self::Status)
+    }
+}
