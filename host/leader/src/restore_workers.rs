@@ -1,6 +1,6 @@
 //! The threads that restore a snapshot's rows: one for each core.
 
-use littoral_log::snapshot::RowsPart;
+use littoral_log::snapshot::RawRows;
 use littoral_recovery::RestoreWorkers;
 use parking_lot::Mutex;
 use std::{sync::mpsc::sync_channel, thread};
@@ -13,9 +13,9 @@ const PARTS_AHEAD: usize = 4;
 pub(crate) struct AllCores;
 
 impl RestoreWorkers for AllCores {
-    fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync)) {
+    fn share(&self, next: &mut dyn FnMut() -> Option<RawRows>, work: &(dyn Fn(RawRows) + Sync)) {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let (sender, receiver) = sync_channel::<RowsPart>(PARTS_AHEAD);
+        let (sender, receiver) = sync_channel::<RawRows>(PARTS_AHEAD);
         let receiver = Mutex::new(receiver);
         let take = || receiver.lock().recv();
         thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! Appending: our log, a bare loop, and fjall, side by side in one run; what `host/decisions/0001-embedded-log.md` quotes.
-//! `cargo bench -p littoral-log --features fjall`; `LITTORAL_BENCH_DIR` names the disk to measure.
+//! Compares appending with this log, a bare loop, and fjall, in one run. `host/decisions/0001-embedded-log.md` quotes the results.
+//! Run it with `cargo bench -p littoral-log --features fjall`; `LITTORAL_BENCH_DIR` names the disk to measure.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use littoral_model::{
 
 const RUN: Duration = Duration::from_secs(3);
 const FLOOR_FILE: usize = 1 << 30;
-/// Bytes of a row, and of the record that it makes.
+/// The size of a row in bytes; the next line is the size of its record.
 const ROW: usize = 160;
 const RECORD: usize = 200;
 
@@ -40,11 +40,11 @@ fn main() {
     line("bare loop, file that grows", &|directory, batch| bare(directory, batch, false));
     line("this log", &ours);
     #[cfg(feature = "fjall")]
-    line("fjall, one value a batch", &fjall_batches);
+    line("fjall, one value per batch", &fjall_batches);
     fs::remove_dir_all(&directory).unwrap();
 }
 
-/// Calls `append` until the time is up; records per second.
+/// Calls `append` until the time is up. Returns records per second.
 fn rate(batch: usize, mut append: impl FnMut()) -> f64 {
     let (mut batches, begun) = (0_u64, Instant::now());
     while begun.elapsed() < RUN {

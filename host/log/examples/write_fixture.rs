@@ -1,4 +1,4 @@
-//! Writes the log that `tests/format.rs` reads, into an empty directory. Run it once for every new format, with that format's
+//! Writes the log that `tests/format.rs` reads into an empty directory. Run it once for every new format, with that format's
 //! number: `cargo run -p littoral-log --example write_fixture -- tests/fixtures/log/1`.
 
 #[path = "../tests/support/mod.rs"]
@@ -21,7 +21,7 @@ use littoral_model::{
 use std::sync::Arc;
 
 fn main() {
-    let directory = std::env::args().nth(1).unwrap_or_else(|| panic!("name a directory"));
+    let directory = std::env::args().nth(1).unwrap_or_else(|| panic!("usage: write_fixture DIRECTORY"));
     let storage: Arc<dyn Storage> = Arc::new(Disk::at(&directory).unwrap());
     let log = Embedded::open(storage.clone(), Options { segment_bytes: 8 << 10, ..support::options() }).unwrap();
     for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! The interface of a log. Its contract stands at the top of the crate.
+//! The interface of a log. Its contract is in the documentation of the crate.
 
 use crate::{
     detached::Detached,
@@ -15,115 +15,114 @@ use littoral_protocol::members::EpochHistory;
 pub use littoral_model::identity::Identity;
 pub use littoral_wire::batch::{Batch, Bounds};
 
-/// A region's log. Appending is for one caller at a time; reading is for any.
+/// A region's log. One caller at a time may append; any number may read.
 pub trait Log: Send + Sync + std::fmt::Debug + 'static {
-    /// Whose log it is.
+    /// Returns the region and the name of the log.
     fn identity(&self) -> Identity;
 
-    /// Whether it was made when it was opened: nobody has seen it before.
+    /// Returns whether opening the log created it. No node has seen such a log before.
     fn is_new(&self) -> bool;
 
-    /// Where it begins and ends now.
+    /// Returns where the log begins and ends now.
     fn bounds(&self) -> Bounds;
 
-    /// Makes a batch durable, with one fsync, and gives it back as readers get it.
+    /// Makes a batch durable with one fsync, and returns it as readers get it.
     ///
     /// # Errors
-    /// [`AppendError`]. The log is then as before, and may be appended to again.
+    /// [`AppendError`]. The log is then unchanged, and may be appended to again.
     fn append(&self, batch: Batch) -> Result<RecordBlock, AppendError>;
 
-    /// Makes records durable that another member's log has, byte for byte as they came: each must follow from the one before
-    /// it, from this log's newest on. One fsync for each epoch in the block.
+    /// Makes records of another member's log durable, byte for byte as received. Each must follow the one before it, beginning with
+    /// this log's newest. Costs one fsync for each epoch in the block.
     ///
     /// # Errors
-    /// [`AppendError`]; [`AppendError::Broken`] for what is not of this log's history. Nothing of the block was appended then,
-    /// unless the disk failed: epochs before that stay, as [`Log::bounds`] says.
+    /// [`AppendError`]; [`AppendError::Broken`] if the records do not continue this log's history. Nothing of the block was
+    /// appended then, unless the disk failed: epochs that were written before the failure stay, as [`Log::bounds`] shows.
     fn append_block(&self, block: &RecordBlock) -> Result<(), AppendError>;
 
-    /// Gives up all records after `after`: they are kept aside, durably ([`crate::detached`]), and the log ends with `after`
-    /// then. A crash in the midst leaves the log as it was or cut. `None` when it ends there already.
+    /// Removes all records after `after`. They are first written durably to a detached tail ([`crate::detached`]). A crash in
+    /// between leaves the log either unchanged or cut. Returns `None` if the log ends there already.
     ///
-    /// Readers that are in the midst of what is cut off may still get it. Snapshots of what is given up are removed.
+    /// A reader that is reading the removed records may still receive them. Snapshots that include removed records are deleted.
     ///
     /// # Errors
     /// [`CutError`].
     fn cut(&self, after: Lsn) -> Result<Option<Detached>, CutError>;
 
-    /// Which epoch begins at which record.
+    /// Returns which epoch begins at which record.
     fn history(&self) -> EpochHistory;
 
-    /// The newest epoch that was promised here, or that a record of this log is of: whoever comes with an older one is
-    /// refused. It never gets smaller.
+    /// Returns the newest epoch that was promised here or that a record of this log has. Messages of an older epoch are rejected.
+    /// It never decreases.
     fn promised(&self) -> Epoch;
 
-    /// Promises `epoch`, durably. Nothing changes when it is older than what was promised before.
+    /// Promises `epoch` durably. Does nothing if a newer epoch was promised before.
     ///
     /// # Errors
-    /// Of the disk. [`Log::promised`] is then as before, though the disk may have it.
+    /// Of the disk. [`Log::promised`] is then unchanged, though the disk may hold the new promise.
     fn promise(&self, epoch: Epoch) -> std::io::Result<()>;
 
-    /// The newest record that is known to be durable at a majority of the region's members. Never past the tail.
+    /// Returns the newest record that is known to be committed: durable at a majority of the region's members. Never past the tail.
     fn committed(&self) -> Lsn;
 
-    /// Takes notice of what is committed; what is not in this log yet is passed over. It is written down by [`Log::mark`]:
-    /// after a crash less may be known, which is always safe.
+    /// Notes what is committed, at most up to the tail. [`Log::mark`] makes the note durable. After a crash the log may know of
+    /// fewer committed records, which is always safe.
     fn note_committed(&self, lsn: Lsn);
 
-    /// Records from `from` on: at least one, about `bytes_max` bytes; none when `from` is past the tail.
+    /// Reads records from `from` on: at least one, about `bytes_max` bytes; none if `from` is past the tail.
     ///
     /// # Errors
     /// [`ReadError`].
     fn read(&self, from: Lsn, bytes_max: usize) -> Result<RecordBlock, ReadError>;
 
-    /// As [`Log::read`], when that needs no disk; `None` when it may. Never blocks.
+    /// Like [`Log::read`], but returns `None` if the disk may be needed. Never blocks.
     fn read_cached(&self, from: Lsn, bytes_max: usize) -> Option<RecordBlock>;
 
-    /// The chain hash at `lsn`; `None` when it was trimmed further than that or is past the tail. That of the record
-    /// before the oldest is still known.
+    /// Returns the chain hash at `lsn`; `None` if `lsn` is past the tail or was trimmed. The hash of the record before the oldest
+    /// is still stored.
     ///
     /// # Errors
     /// [`ReadError`].
     fn chain_at(&self, lsn: Lsn) -> Result<Option<ChainHash>, ReadError>;
 
-    /// Lets go of old records within the bounds of `retention`. Returns the oldest that is left.
+    /// Trims old records, within the bounds of `retention`. Returns the oldest remaining record.
     ///
     /// # Errors
-    /// [`ReadError::Io`]; some may be gone.
+    /// [`ReadError::Io`]; some records may already be trimmed.
     fn trim(&self, retention: Retention) -> Result<Lsn, ReadError>;
 
-    /// Does ahead of time what the next appends would have to wait for. Worth calling after every few batches, from
-    /// another thread than the one that appends.
+    /// Does work ahead of time that the next appends would otherwise wait for. Call it after every few batches, from another thread
+    /// than the one that appends.
     fn prepare(&self);
 
-    /// Looks whether the log's files are still there, and says which are not. Nothing is appended while one is missing, as what
-    /// is written into it is lost with the process.
+    /// Checks whether the log's files still exist, and returns the names of those that do not. Nothing is appended while a file is
+    /// missing, because what is written to a deleted file is lost with the process.
     fn missing_files(&self) -> Option<String> {
         None
     }
 
-    /// Notes down how far the log is durable and committed, when that has moved: the next start then notices when less is
-    /// there.
+    /// Records durably how far the log is durable and committed, if that has changed. The next start then detects lost records.
     ///
     /// # Errors
-    /// Of the disk; the log itself is as before.
+    /// Of the disk; the log itself is unchanged.
     fn mark(&self) -> std::io::Result<()>;
 
-    /// Bytes that the log's records take.
+    /// Returns the size of the log's records, in bytes.
     fn bytes(&self) -> u64;
 
-    /// A buffer for [`Batch::within`] that an earlier batch has left, or an empty one.
+    /// Returns a buffer of an earlier batch for [`Batch::within`], or an empty one.
     fn spare_buffer(&self) -> Vec<u8> {
         Vec::new()
     }
 }
 
-/// What may be trimmed.
+/// Which records may be trimmed: those up to `through`, if the log is larger than `bytes_max` or they are older than `before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Nothing after this record: what a durable snapshot stands for.
+    /// The last record that may be trimmed. A durable snapshot must include everything up to it.
     pub through: Lsn,
-    /// Only while the log is larger than this, in bytes, or
+    /// The size of the log, in bytes, above which records are trimmed whatever their age.
     pub bytes_max: u64,
-    /// what is older than this reading.
+    /// Records older than this clock reading are trimmed whatever the size.
     pub before: Hlc,
 }

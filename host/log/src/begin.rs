@@ -1,4 +1,4 @@
-//! What is done to a directory whose log is closed: it becomes the log of another life, or begins anew after a snapshot.
+//! Operations on a directory whose log is closed: joining the log of other members, and replacing the log by a snapshot.
 
 use crate::{
     backend::Identity,
@@ -18,7 +18,7 @@ use littoral_model::{
 use std::io;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Whose log a directory holds; `None` where there is none. Nothing is opened or locked.
+/// Returns whose log a directory holds; `None` if there is none. Opens and locks nothing.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -30,10 +30,10 @@ pub fn peek(storage: &dyn Storage, region: Region) -> Result<Option<Identity>, O
     Ok(identity::read(storage, region)?.map(|(identity, _)| identity))
 }
 
-/// An empty log, or an empty directory, becomes the log `incarnation`: that of the members that it joins.
+/// Turns an empty log, or an empty directory, into the log `incarnation`, which other members already have.
 ///
 /// # Errors
-/// [`OpenError::NotEmpty`] where there are records or snapshots, and every other [`OpenError`].
+/// [`OpenError::NotEmpty`] if there are records or snapshots, and every other [`OpenError`].
 pub fn begin_as(storage: &dyn Storage, region: Region, incarnation: Incarnation) -> Result<(), OpenError> {
     let names = enter(storage, region)?;
     let wanted = Identity { region, incarnation };
@@ -46,7 +46,7 @@ pub fn begin_as(storage: &dyn Storage, region: Region, incarnation: Incarnation)
         if !empty {
             return Err(OpenError::NotEmpty { directory: storage.name(), incarnation: found.incarnation });
         }
-        // Segments without records first: a log without segments is empty, whichever it is.
+        // Remove segments without records first: a log without segments is empty under either identity.
         for name in names.iter().filter(|name| segment::parse_name(name).is_some()) {
             storage.remove(name).map_err(|error| OpenError::io(name, error))?;
         }
@@ -55,13 +55,13 @@ pub fn begin_as(storage: &dyn Storage, region: Region, incarnation: Incarnation)
     identity::write(storage, wanted, Epoch::FIRST)
 }
 
-/// The log begins anew after the record that `snapshot` is as of, with its incarnation; the snapshot must be there, as
-/// [`snapshot::Receiver`] leaves it or under its own name. What the old log holds is detached first: after the newest record that
-/// it knows to be committed, or all of it when it is another life of the log. Then it goes, with every other snapshot. A
-/// crash in the midst leaves the old log, or the new one at the next open.
+/// Replaces the log by an empty one that continues after `snapshot`, with its incarnation. The snapshot must be in the directory:
+/// as [`snapshot::Receiver`] leaves it, or under its own name. First the old log's records are written to a detached tail: those
+/// after the newest record known to be committed, or all of them if the old log is another log. Then the old log and every other
+/// snapshot are deleted. A crash in between leaves the old log, or the new one at the next open.
 ///
 /// # Errors
-/// [`OpenError`]. Nothing was changed, except that a disk that failed at the very end may have the new log.
+/// [`OpenError`]. Nothing was changed then, except that the new log may exist if the disk failed at the very end.
 pub fn begin_after(
     storage: &dyn Storage,
     region: Region,
@@ -82,7 +82,7 @@ pub fn begin_after(
     Ok(detached)
 }
 
-/// Whether the snapshot is there, and one that a log can begin after.
+/// Checks that the snapshot exists and that a log can continue after it.
 fn check_snapshot(
     storage: &dyn Storage,
     names: &[String],
@@ -93,10 +93,10 @@ fn check_snapshot(
     identity::same_region(&name, snapshot.region, region)?;
     let damaged = |reason: &str| Err(OpenError::damaged(&name, 0, reason));
     if snapshot.incarnation != incarnation {
-        return damaged("it is of another log");
+        return damaged("it belongs to another log");
     }
     if snapshot.as_of == Lsn::NONE || snapshot.epoch == Epoch(0) {
-        return damaged("it is as of no record, so that nothing can follow it");
+        return damaged("it includes no record, so no log can follow it");
     }
     let received = names.iter().any(|name| name == snapshot::RECEIVED);
     let head = if received {
@@ -104,10 +104,10 @@ fn check_snapshot(
     } else {
         snapshot::Reader::open(storage, snapshot.as_of)?.head
     };
-    if head == *snapshot { Ok(()) } else { damaged("another snapshot stands in its place") }
+    if head == *snapshot { Ok(()) } else { damaged("the file holds another snapshot") }
 }
 
-/// Keeps what the old log holds and nobody else may have.
+/// Writes the old log's records that no other member may have to a detached tail.
 fn detach(
     storage: &dyn Storage,
     (old, begun): (Identity, Epoch),
@@ -120,7 +120,7 @@ fn detach(
         return Err(OpenError::Committed { as_of, committed });
     }
     let epoch = history.advance().0;
-    // The records that go have counted as promises until now.
+    // Until now the removed records implied a promise.
     if epoch > promise::read(storage)? {
         promise::write(storage, epoch).map_err(|error| OpenError::io("promise", error))?;
     }
@@ -132,10 +132,10 @@ fn detach(
     Ok(Some(detached::write(storage, &segments, &tail)?))
 }
 
-/// The log's first segment, without records: it says what the first one follows.
+/// Writes the new log's first segment. It has no records, only the header with what the first record must follow.
 fn write_segment(storage: &dyn Storage, snapshot: &Head) -> io::Result<()> {
     let header = segment::Header {
-        // No frame is ever written behind this one: the first batch finds no room and begins the segment anew.
+        // No frame is ever written to this file: the first batch does not fit and replaces the segment.
         salt: xxh3_64_with_seed(b"salt", snapshot.incarnation.0),
         incarnation: snapshot.incarnation,
         first: snapshot.as_of.next(),

@@ -1,4 +1,4 @@
-//! Records that come as a block, checked one by one and divided into what makes a frame: one epoch, and not too large.
+//! Checks a block's records one by one and divides them into runs. Each run becomes a frame: it has one epoch and a limited size.
 
 use crate::{cut, scan::Expected};
 use littoral_model::{
@@ -9,10 +9,10 @@ use littoral_model::{
 use littoral_wire::records;
 use std::ops::Range;
 
-/// A run of a block's records.
+/// A run of consecutive records of one epoch within a block.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
-    /// Where its records stand in the block.
+pub(crate) struct Run {
+    /// The byte range of its records in the block.
     pub(crate) range: Range<usize>,
     pub(crate) first: Lsn,
     pub(crate) records: u32,
@@ -23,23 +23,23 @@ pub(crate) struct Part {
     pub(crate) chain_after: ChainHash,
 }
 
-/// A record that does not follow.
+/// A record that does not follow the one before it.
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub(crate) at: Lsn,
     pub(crate) reason: String,
 }
 
-impl Part {
+impl Run {
     pub(crate) fn last(&self) -> Lsn {
         Lsn(self.first.0 + u64::from(self.records) - 1)
     }
 }
 
-/// Divides a block that must follow `after` into parts of at most about `bytes_max` bytes, at least one record each.
-pub(crate) fn parts(bytes: &[u8], after: Expected, mut hlc: Hlc, bytes_max: usize) -> Result<Vec<Part>, Broken> {
+/// Divides a block that must follow `after` into runs of at most about `bytes_max` bytes, with at least one record each.
+pub(crate) fn runs(bytes: &[u8], after: Expected, mut hlc: Hlc, bytes_max: usize) -> Result<Vec<Run>, Broken> {
     let Expected { mut next, mut chain, mut epoch } = after;
-    let mut parts: Vec<Part> = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let broken = |reason: String| Broken { at: next, reason };
@@ -48,23 +48,23 @@ pub(crate) fn parts(bytes: &[u8], after: Expected, mut hlc: Hlc, bytes_max: usiz
         let record = record.ok_or_else(|| broken("it is empty".to_owned()))?;
         let record = record.map_err(|error| broken(error.to_string()))?;
         if record.lsn != next {
-            return Err(broken(format!("record {} stands in its place", record.lsn)));
+            return Err(broken(format!("found record {} instead", record.lsn)));
         }
         if record.epoch < epoch || record.epoch < Epoch::FIRST {
             return Err(broken(format!("epoch {} follows epoch {epoch}", record.epoch)));
         }
         if record.chain_after(chain) != record.chain {
-            return Err(broken("its hash is not the one that it must have here".to_owned()));
+            return Err(broken("its chain hash does not match".to_owned()));
         }
         hlc = hlc.max(record.hlc);
         let end = at + len;
-        match parts.last_mut().filter(|part| part.epoch == record.epoch && end - part.range.start <= bytes_max) {
-            Some(part) => {
-                part.range.end = end;
-                part.records += 1;
-                (part.hlc, part.chain_after) = (hlc, record.chain);
+        match runs.last_mut().filter(|run| run.epoch == record.epoch && end - run.range.start <= bytes_max) {
+            Some(run) => {
+                run.range.end = end;
+                run.records += 1;
+                (run.hlc, run.chain_after) = (hlc, record.chain);
             }
-            None => parts.push(Part {
+            None => runs.push(Run {
                 range: at..end,
                 first: next,
                 records: 1,
@@ -76,5 +76,5 @@ pub(crate) fn parts(bytes: &[u8], after: Expected, mut hlc: Hlc, bytes_max: usiz
         }
         (next, chain, epoch, at) = (next.next(), record.chain, record.epoch, end);
     }
-    Ok(parts)
+    Ok(runs)
 }

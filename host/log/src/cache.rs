@@ -1,11 +1,11 @@
-//! The newest records, in memory: an edge that follows closely costs the disk nothing.
+//! Keeps the newest records in memory, so that subscribers close to the tail cause no disk reads.
 
 use crate::cut;
 use bytes::Bytes;
 use littoral_model::{ports::RecordBlock, position::Lsn};
 use std::collections::VecDeque;
 
-/// A batch's records.
+/// The records of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) first: Lsn,
@@ -14,7 +14,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Without the records after `last`, which is one of its own.
+    /// Returns the entry without the records after `last`, which must be in it.
     pub(crate) fn through(&self, last: Lsn) -> Self {
         let block = RecordBlock { first: self.first, last: self.last, bytes: self.bytes.clone() };
         Self { first: self.first, last, bytes: cut::through(block, last).bytes }
@@ -29,11 +29,11 @@ pub(crate) struct Cache {
     spare: Vec<Vec<u8>>,
 }
 
-/// Buffers that are kept to be used again.
+/// How many buffers are kept for reuse.
 const SPARE_MAX: usize = 4;
-/// Smaller ones are quicker to make anew.
+/// Smaller buffers are cheaper to allocate than to keep.
 const SPARE_LEN_MIN: usize = 32 << 10;
-/// Larger ones are rare and would only be held.
+/// Larger buffers are rare and would only occupy memory.
 const SPARE_LEN_MAX: usize = 4 << 20;
 
 impl Cache {
@@ -52,13 +52,13 @@ impl Cache {
         }
     }
 
-    /// A large buffer that is not needed any more; an empty one when there is none.
+    /// Returns a large buffer for reuse, or an empty one.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Large buffers are used again: a new one's pages would all have to be given by the kernel, which takes longer than
-    /// filling them.
+    /// Keeps a large buffer for reuse. The kernel would have to provide all pages of a new one, which takes longer than filling
+    /// them.
     fn keep_spare(&mut self, bytes: Bytes) {
         if (SPARE_LEN_MIN..=SPARE_LEN_MAX).contains(&bytes.len())
             && self.spare.len() < SPARE_MAX
@@ -69,14 +69,14 @@ impl Cache {
         }
     }
 
-    /// Forgets records before `oldest`: what was trimmed is gone here too.
+    /// Drops entries before `oldest`, which were trimmed from the log.
     pub(crate) fn trim(&mut self, oldest: Lsn) {
         while self.entries.front().is_some_and(|entry| entry.last < oldest) {
             self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.bytes.len());
         }
     }
 
-    /// Forgets records after `last`: what was cut off is gone here too.
+    /// Drops records after `last`, which were cut off the log.
     pub(crate) fn cut(&mut self, last: Lsn) {
         while self.entries.back().is_some_and(|entry| entry.first > last) {
             self.bytes -= self.entries.pop_back().map_or(0, |entry| entry.bytes.len());
@@ -88,7 +88,7 @@ impl Cache {
         }
     }
 
-    /// The batches from the one with `from` on, of about `bytes_max` bytes; none when it is not held.
+    /// Returns about `bytes_max` bytes of batches, beginning with the one that contains `from`; none if that one is not cached.
     pub(crate) fn from(&self, from: Lsn, bytes_max: usize) -> Vec<Entry> {
         let at = self.entries.partition_point(|entry| entry.last < from);
         let held = self.entries.get(at).is_some_and(|entry| entry.first <= from);

@@ -1,10 +1,10 @@
-//! Batches to the block that a reader asked for.
+//! Turns batches into the block that a reader requested.
 
 use crate::cache::Entry;
 use bytes::Bytes;
 use littoral_model::{ports::RecordBlock, position::Lsn};
 
-/// The records from `from` on, at least one, about `bytes_max` bytes. One batch that fits is handed on as it is.
+/// Returns the records from `from` on: at least one, about `bytes_max` bytes. A single batch that fits is returned without copying.
 pub(crate) fn cut(entries: &[Entry], from: Lsn, bytes_max: usize) -> RecordBlock {
     let (Some(head), Some(tail)) = (entries.first(), entries.last()) else { return RecordBlock::default() };
     if from > tail.last {
@@ -37,7 +37,7 @@ pub(crate) fn cut(entries: &[Entry], from: Lsn, bytes_max: usize) -> RecordBlock
     block(first, records, Bytes::from(bytes))
 }
 
-/// The block without the records after `last`.
+/// Returns the block without the records after `last`.
 #[must_use]
 pub fn through(block: RecordBlock, last: Lsn) -> RecordBlock {
     if block.last <= last {
@@ -54,7 +54,7 @@ fn block(first: Lsn, records: u64, bytes: Bytes) -> RecordBlock {
     RecordBlock { first, last: Lsn(first.0 + records - records.min(1)), bytes }
 }
 
-/// Bytes of the first record and its length.
+/// Returns the length of the first record, including its length prefix.
 pub(crate) fn record_len(bytes: &[u8]) -> Option<usize> {
     let len = u32::from_le_bytes(*bytes.first_chunk::<4>()?) as usize + 4;
     (len <= bytes.len()).then_some(len)
@@ -68,7 +68,7 @@ pub(crate) fn offset_of(bytes: &[u8], records: u64) -> usize {
     at
 }
 
-/// The first records, at least one, of at most `bytes_max` bytes: where they end and how many they are.
+/// Measures the first records, at least one, of at most `bytes_max` bytes: where they end, and how many there are.
 fn prefix(bytes: &[u8], bytes_max: usize) -> (usize, u64) {
     let (mut end, mut records) = (0, 0);
     while let Some(len) = record_len(&bytes[end..])
@@ -80,7 +80,7 @@ fn prefix(bytes: &[u8], bytes_max: usize) -> (usize, u64) {
     (end, records)
 }
 
-/// The record `lsn` of a batch that begins with `first`.
+/// Returns the record `lsn` of a batch that begins with `first`.
 pub(crate) fn nth(bytes: &[u8], first: Lsn, lsn: Lsn) -> Option<&[u8]> {
     let start = offset_of(bytes, lsn.0.checked_sub(first.0)?);
     let len = record_len(&bytes[start..])?;

@@ -1,9 +1,8 @@
-//! Detached tails: records that a member of a region had to give up, kept beside its log until somebody decides what
-//! becomes of them.
+//! Detached tails: records that were removed from a member's log, kept in files next to it until an operator merges or drops them.
 //!
-//! One file each, `detached-EPOCH-FIRST-LAST.tail`: a block of `HEAD_LEN` bytes, `magic | format u32 | len u32 | sealed
-//! head of so many bytes | zeros`, then frames as in a segment, with the incarnation as their salt. Another tail that would have the same name,
-//! of another life of the log, gets `-2` and so on behind it.
+//! Each tail is one file, `detached-EPOCH-FIRST-LAST.tail`: a block of `HEAD_LEN` bytes, `magic | format u32 | len u32 | sealed
+//! head of len bytes | zeros`, then frames as in a segment, with the incarnation as their salt. If two tails would have the same
+//! name, because they come from different logs, the second one's name ends in `-2`, and so on.
 
 mod read;
 mod write;
@@ -24,17 +23,17 @@ const FORMAT: u32 = 1;
 /// Bytes before the first frame.
 const HEAD_LEN: usize = 512;
 
-/// Bytes of records in a frame, about: what reading a tail takes at once.
+/// About how many bytes of records a frame has. A reader holds one frame in memory.
 const FRAME_BYTES: usize = 1 << 20;
 
-/// Records that were given up.
+/// Describes a detached tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detached {
-    /// The file's name, which is what it is read and removed by.
+    /// The file's name, by which it is read and removed.
     pub name: String,
-    /// Whose log they were in.
+    /// The region whose log the records were in.
     pub region: Region,
-    /// Which life of it.
+    /// The name of that log.
     pub incarnation: Incarnation,
     /// The last record's epoch.
     pub epoch: Epoch,
@@ -42,13 +41,13 @@ pub struct Detached {
     pub first: Lsn,
     /// The last record.
     pub last: Lsn,
-    /// How many they are.
+    /// How many records there are.
     pub records: u64,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
 }
 
-/// What a tail begins with.
+/// The head of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
     region: Region,
@@ -67,13 +66,13 @@ impl Head {
     }
 }
 
-/// The name of such a tail; `copy` tells it from others of the same numbers.
+/// Returns a tail's file name; `copy` distinguishes tails with the same numbers.
 fn name(epoch: Epoch, first: Lsn, last: Lsn, copy: u32) -> String {
     let copy = if copy > 1 { format!("-{copy}") } else { String::new() };
     format!("detached-{:020}-{:020}-{:020}{copy}.tail", epoch.0, first.0, last.0)
 }
 
-/// Whether a file of this name is a tail.
+/// Returns whether a file of this name is a tail.
 fn is_name(name: &str) -> bool {
     let numbers = name.strip_prefix("detached-").and_then(|rest| rest.strip_suffix(".tail"));
     numbers.is_some_and(|numbers| numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))

@@ -1,4 +1,4 @@
-//! The log on this host's own disk: segment files, one writer.
+//! The log on a local disk: segment files, with one writer.
 
 mod append;
 mod cut;
@@ -34,78 +34,78 @@ use std::{
     },
 };
 
-/// How an embedded log is set up.
+/// The settings of an embedded log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The region whose log it is.
+    /// The region.
     pub region: Region,
-    /// Where the epoch of a log that is made anew begins.
+    /// The first epoch of a newly created log.
     pub first_epoch: Epoch,
-    /// Bytes of a segment file, set aside when it is begun. A larger batch gets a larger file.
+    /// Size of a segment file in bytes, reserved when it is created. A larger batch gets a larger file.
     pub segment_bytes: u64,
-    /// Bytes of the newest records that are also kept in memory.
+    /// How many bytes of the newest records are also kept in memory.
     pub cache_bytes: usize,
-    /// A random number: what a new log's incarnation and the segments' salts are drawn from.
+    /// A random number, from which a new log's incarnation and the segments' salts are derived.
     pub entropy: u64,
 }
 
-/// The log. See the contract at the top of the crate.
+/// The embedded log. The documentation of the crate states its contract.
 #[derive(Debug)]
 pub struct Embedded {
     storage: Arc<dyn Storage>,
     options: Options,
     identity: Identity,
-    /// Whether this opening has made it.
+    /// Whether this opening created the log.
     made: bool,
     state: RwLock<State>,
-    /// The epoch that the log was begun with: it takes nothing older.
+    /// The epoch with which the log was created. Older epochs are rejected.
     begun: Epoch,
     /// The newest promise that is durable.
     promised: AtomicU64,
-    /// Held by whoever promises.
+    /// Held while a promise is made.
     promising: Mutex<()>,
-    /// Held by whoever takes segments away, before any other lock. The names of those that were trimmed and whose files are still
-    /// there: they go before any other, as a log with a gap is not opened.
+    /// Held while segments are removed; locked before any other lock. Contains the names of trimmed segments whose files still
+    /// exist. They are deleted oldest first, because a log with a gap cannot be opened.
     trimmed: Mutex<VecDeque<String>>,
-    /// Held by whoever appends, and while the state is changed after it.
+    /// Held while appending, including the update of the state.
     writer: Mutex<Writer>,
     prepared: Mutex<Option<Prepared>>,
-    /// What was noted down last. Locked after `writer`.
+    /// The mark that was written last. Locked after `writer`.
     marked: Mutex<Marked>,
-    /// Files that are gone, when they were last looked for.
+    /// The files that were missing at the last check.
     missing: Mutex<Option<String>>,
-    /// The first record of the newest segment that the system's memory was freed of.
-    let_go: Mutex<Lsn>,
-    /// Files made for segments so far: each has a name of its own until it becomes one.
+    /// The first record of the newest segment whose pages were dropped from the page cache.
+    pages_dropped: Mutex<Lsn>,
+    /// How many segment files were created: the number makes the temporary names unique.
     files_made: AtomicU64,
 }
 
-/// What readers see. Locked shortly, never during an fsync.
+/// The state that readers see. Locked briefly, never during an fsync.
 #[derive(Debug)]
 struct State {
     bounds: Bounds,
     history: EpochHistory,
-    /// Not past the tail.
+    /// Never past the tail.
     committed: Lsn,
-    /// Nothing after it counts as committed: it is being cut off.
+    /// Nothing after it may become committed, because it is being cut off.
     committed_max: Lsn,
-    /// By their first record; the last one is written to.
+    /// Ordered by first record. The last one is being written.
     segments: Vec<Segment>,
     cache: Cache,
-    /// How many bytes a batch has of late.
+    /// A moving average of the size of batches.
     batch_bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct Writer {
-    /// The last segment is not written to any more: there is none, or its disk has failed.
+    /// Whether the last segment may not be written any more: there is none, or its disk has failed.
     closed: bool,
     salts: u64,
-    /// The log is cut, and not yet on the disk.
+    /// A cut that is decided but not complete on the disk.
     unfinished: Option<Intent>,
 }
 
-/// A file that is to become a segment.
+/// A file that will become a segment.
 #[derive(Debug)]
 struct Prepared {
     name: String,
@@ -185,11 +185,11 @@ impl Log for Embedded {
 
     fn prepare(&self) {
         self.prepare_segment();
-        self.let_go_of_full_segments();
+        self.drop_pages_of_full_segments();
     }
 
     fn missing_files(&self) -> Option<String> {
-        self.look_for_files()
+        self.check_files()
     }
 
     fn mark(&self) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! What can go wrong with a log. Each says what the caller can do.
+//! The errors of a log. Each states what the caller can do.
 
 use littoral_model::position::{Epoch, Incarnation, Lsn};
 use std::io;
@@ -6,43 +6,45 @@ use std::io;
 /// Why a batch was not appended. Nothing of it is in the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The disk is full. Appending works again when there is room: nothing else needs doing.
-    #[error("the disk is full ({0}); free space and writes go on")]
+    /// The disk is full. Appending works again once there is space.
+    #[error("the disk is full ({0}); free space, and writes succeed again")]
     NoSpace(String),
-    /// The disk failed. The log keeps to what is known to be durable and tries again, in a new file, with the next batch.
+    /// The disk failed. The log keeps what is known to be durable, and writes the next batch to a new file.
     #[error("the disk failed: {0}")]
     Io(String),
-    /// Files of the log are gone. What was appended would be lost with the process.
+    /// Files of the log were deleted or moved. Anything appended would be lost with the process.
     #[error(
-        "files of the log are gone: {0}; put them back as they were and writes go on, or stop this process and restore its data \
+        "files of the log are missing: {0}; restore them, and writes succeed again; or stop this process and restore its data \
          directory"
     )]
     Missing(String),
-    /// The batch is of an older epoch than the log: another leader has taken over.
-    #[error("epoch {have} is over: the log is at epoch {log}")]
+    /// The batch has an older epoch than the log: another leader was elected.
+    #[error("epoch {have} has ended: the log is at epoch {log}")]
     Fenced {
         /// The batch's.
         have: Epoch,
         /// The log's.
         log: Epoch,
     },
-    /// The batch does not follow the log: a bug in the caller.
-    #[error("batch begins with record {have}, the log goes on with {want}, or its chain differs")]
+    /// The batch does not follow the log's last record: a bug in the caller.
+    #[error(
+        "the batch does not follow the log: it begins with record {have}, the log continues with {want}; or its chain hash differs"
+    )]
     NotNext {
         /// The batch's first record.
         have: Lsn,
-        /// What would follow.
+        /// The record that would follow.
         want: Lsn,
     },
-    /// A record does not follow from the one before it: another log's records are damaged, or not of this history.
-    #[error("record {at} does not follow from the one before it: {reason}")]
+    /// A record does not follow the one before it: another log's records are damaged or belong to another history.
+    #[error("record {at} does not follow the one before it: {reason}")]
     Broken {
         /// The record.
         at: Lsn,
-        /// What does not fit.
+        /// What does not match.
         reason: String,
     },
-    /// The batch is empty or larger than a frame can say: a bug in the caller.
+    /// The batch is empty or larger than a frame can be: a bug in the caller.
     #[error("a batch of {records} records and {bytes} bytes cannot be appended")]
     Size {
         /// Records in it.
@@ -65,12 +67,12 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
 /// Why records cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// They were trimmed: whoever wants them needs a snapshot.
-    #[error("record {from} was trimmed, the oldest is {oldest}")]
+    /// The records were trimmed. The reader needs a snapshot.
+    #[error("record {from} was trimmed; the oldest is {oldest}")]
     Trimmed {
-        /// What was asked for.
+        /// The requested record.
         from: Lsn,
-        /// What there is.
+        /// The oldest record of the log.
         oldest: Lsn,
     },
     /// The disk failed.
@@ -78,140 +80,144 @@ pub enum ReadError {
     Io {
         /// The file.
         file: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// The disk gives back other bytes than were written.
+    /// The disk returned other bytes than were written.
     #[error("{file} is damaged at offset {offset}: {reason}")]
     Damaged {
         /// The file.
         file: String,
-        /// Where in it.
+        /// The offset in the file.
         offset: u64,
-        /// What does not fit.
+        /// What does not match.
         reason: String,
     },
 }
 
-/// Why a log's end was not cut off. Nothing was changed, except as [`CutError::Unfinished`] says.
+/// Why the end of a log was not cut off. Nothing was changed, except in the case [`CutError::Unfinished`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CutError {
-    /// The log does not reach so far.
-    #[error("the log ends with record {tail}: it cannot be cut after record {after}")]
+    /// The log ends before the requested record.
+    #[error("the log cannot be cut after record {after}: it ends with record {tail}")]
     Beyond {
-        /// Where it was to be cut.
+        /// The record after which the log was to be cut.
         after: Lsn,
-        /// Its end.
+        /// The log's last record.
         tail: Lsn,
     },
-    /// The log does not go back so far: it would have to begin anew, after a snapshot.
-    #[error("record {after} was trimmed, the oldest is {oldest}: the log cannot be cut there")]
+    /// The requested record was trimmed. Only a snapshot could replace the log.
+    #[error("the log cannot be cut after record {after}: it was trimmed, and the oldest is {oldest}")]
     Trimmed {
-        /// Where it was to be cut.
+        /// The record after which the log was to be cut.
         after: Lsn,
-        /// What there is.
+        /// The oldest record of the log.
         oldest: Lsn,
     },
-    /// What is durable at a majority is never given up.
-    #[error("record {committed} is known to be committed: the log is not cut after record {after}")]
+    /// Committed records are never removed.
+    #[error("the log cannot be cut after record {after}: record {committed} is committed")]
     Committed {
-        /// Where it was to be cut.
+        /// The record after which the log was to be cut.
         after: Lsn,
         /// The newest record that is known to be committed.
         committed: Lsn,
     },
-    /// Only snapshots of what would be given up stand for what was trimmed.
-    #[error("the oldest snapshot is as of record {as_of}: cut after record {after}, the log could not be read back")]
+    /// Every snapshot that replaces trimmed records includes records that would be removed.
+    #[error(
+        "the log cannot be cut after record {after}: it was trimmed, and its oldest snapshot is as of record {as_of}"
+    )]
     Snapshot {
-        /// Where it was to be cut.
+        /// The record after which the log was to be cut.
         after: Lsn,
-        /// What the oldest snapshot is as of.
+        /// The record up to which the oldest snapshot reaches.
         as_of: Lsn,
     },
-    /// The disk failed before anything was decided.
+    /// The disk failed before the cut was decided.
     #[error(transparent)]
     Failed(#[from] ReadError),
-    /// The disk failed while the decision was written down. This log is cut, and finishes on the disk before it takes another
-    /// batch; after a crash before that it may be found as it was.
-    #[error("the log is cut, but the disk failed to note it down: {0}; the next batch tries again")]
+    /// The disk failed while the decision was written. This log is cut, and completes the cut on the disk before it accepts another
+    /// batch. After a crash before that, the next start may find the log unchanged.
+    #[error("the log is cut, but writing that to the disk failed: {0}; the next batch retries it")]
     Unfinished(String),
 }
 
 /// Why a log or snapshot cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open.
-    #[error("{0} is in use by another process; stop that one, or use another data directory")]
+    /// Another process has the directory open.
+    #[error("{0} is in use by another process; stop that process, or use another data directory")]
     Locked(String),
     /// The disk failed.
     #[error("{file}: {source}")]
     Io {
         /// The file or directory.
         file: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// What was durable is not whole any more.
+    /// Data that was durable is damaged or missing.
     #[error("{file} is damaged at offset {offset}: {reason}. Remedy: {remedy}")]
     Damaged {
         /// The file.
         file: String,
-        /// Where in it.
+        /// The offset in the file.
         offset: u64,
-        /// What does not fit.
+        /// What does not match.
         reason: String,
         /// What the operator can do.
         remedy: &'static str,
     },
-    /// The files are of another version of this program.
-    #[error("{file} has format {found}, this program reads up to {known}; use a newer program")]
+    /// A newer version of this program wrote the files.
+    #[error("{file} has format {found}, and this program reads formats up to {known}; use a newer version of littoral")]
     Format {
         /// The file.
         file: String,
         /// Its format.
         found: u32,
-        /// The newest that is known here.
+        /// The newest format that this program reads.
         known: u32,
     },
-    /// Only an empty log becomes another.
-    #[error("{directory} holds records or snapshots of log {incarnation}; it stays as it is")]
+    /// Only an empty log can join another one.
+    #[error(
+        "{directory} holds records or snapshots of log {incarnation}; only an empty directory can join another log"
+    )]
     NotEmpty {
         /// The directory.
         directory: String,
         /// Its log.
         incarnation: Incarnation,
     },
-    /// What is durable at a majority is never given up.
-    #[error("record {committed} is known to be committed: the log does not begin anew after record {as_of}")]
+    /// Committed records are never removed.
+    #[error("the log cannot be replaced by a snapshot as of record {as_of}: record {committed} is committed")]
     Committed {
-        /// After which record it was to begin.
+        /// The record up to which the snapshot reaches.
         as_of: Lsn,
         /// The newest record that is known to be committed.
         committed: Lsn,
     },
-    /// The directory holds the log of another region.
+    /// The directory holds another region's log.
     #[error("{file} belongs to region '{found}', not '{wanted}'; check region and data_dir")]
     Region {
         /// The file.
         file: String,
-        /// The region that it was made for.
+        /// The region in the file.
         found: String,
         /// The configured region.
         wanted: String,
     },
 }
 
-/// What to do about damage to what was durable.
+/// The remedy for damage to durable records.
 pub(crate) const REMEDY_DAMAGE: &str = "the disk lost data that was acknowledged, so nothing was changed; check the disk, and restore \
-     the data directory from a backup, or move it away to begin an empty log (edges then take a new snapshot)";
+     the data directory from a backup, or move it away to start with an empty log (edges then take a new snapshot)";
 
-/// What to do about damage to what is kept beside the log.
+/// The remedy for damage to files kept next to the log.
 pub(crate) const REMEDY_TAIL: &str = "nothing was changed and the log does not need it; restore the file from a backup, or remove it, \
-     and with it the records that it held";
+     and the records in it";
 
-/// What to do about a promise that does not read.
+/// The remedy for an unreadable promise.
 pub(crate) const REMEDY_PROMISE: &str = "nothing was changed; restore the file from a backup, or move the data directory away so \
-     that this member begins anew from the others: one that forgets a promise may let two leaders write";
+     that this member copies the log of the others: a member that forgets a promise may let two leaders write";
 
 impl ReadError {
     pub(crate) fn io(file: impl Into<String>, error: &io::Error) -> Self {

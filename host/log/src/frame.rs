@@ -1,10 +1,10 @@
-//! A batch as it lies in a segment.
+//! The format of a batch in a segment.
 //!
 //! ```text
 //! magic u32 | records u32 | len u32 | 0 u32 | salt u64 | first u64 | epoch u64 | hlc u64
 //! | chain before u128 | chain after u128 | payload xxh3 u64 | header xxh3 u64 | payload, padded to 8 bytes
 //! ```
-//! All little-endian. The salt is the segment's and known to nobody else, so that no row's content can look like a frame.
+//! All numbers are little-endian. Only the segment's header contains the salt, so no row's content can look like a frame.
 
 use littoral_model::{
     hlc::Hlc,
@@ -36,7 +36,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The header of a frame's payload. `payload_sum` is computed here.
+    /// Creates the header of a frame and computes `payload_sum`.
     #[allow(clippy::too_many_arguments, reason = "private to the crate; each is one field of the format")]
     pub(crate) fn of(
         payload: &[u8],
@@ -56,7 +56,7 @@ impl Header {
         Lsn(self.first.0 + u64::from(self.records) - 1)
     }
 
-    /// Bytes that the whole frame takes, padding included.
+    /// Returns the length of the whole frame, including padding.
     pub(crate) fn frame_len(&self) -> usize {
         (HEADER_LEN + self.len as usize).next_multiple_of(ALIGN)
     }
@@ -77,7 +77,7 @@ impl Header {
         out[88..96].copy_from_slice(&sum.to_le_bytes());
     }
 
-    /// The header at the beginning of `bytes`, if a whole one of this segment stands there.
+    /// Returns the header at the beginning of `bytes` if it is valid and belongs to this segment.
     pub(crate) fn read(bytes: &[u8], salt: u64) -> Option<Self> {
         let head = bytes.first_chunk::<HEADER_LEN>()?;
         let u32_at = |at: usize| head[at..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
@@ -97,7 +97,7 @@ impl Header {
         })
     }
 
-    /// The payload behind this header in `frame`, if it is whole.
+    /// Returns the payload that follows this header in `frame`, if its checksum matches.
     pub(crate) fn payload<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
         let payload = frame.get(HEADER_LEN..HEADER_LEN + self.len as usize)?;
         (xxh3_64(payload) == self.payload_sum).then_some(payload)

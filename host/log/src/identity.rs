@@ -1,5 +1,5 @@
-//! The file that says whose log a directory holds. Written when the log is made, and when it becomes
-//! another: see [`crate::begin_after`].
+//! The file that identifies the log in a directory. Written when the log is created, and when another log replaces it: see
+//! [`crate::begin_after`].
 
 use crate::{
     backend::Identity,
@@ -30,7 +30,7 @@ struct Content {
     epoch: Epoch,
 }
 
-/// Reads it; `None` where there is none.
+/// Reads the file; `None` if there is none.
 pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Identity, Epoch)>, OpenError> {
     let bytes = match storage::read(storage, NAME, LEN_MAX) {
         Ok(bytes) => bytes,
@@ -38,7 +38,7 @@ pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Iden
         Err(error) => return Err(OpenError::io(NAME, error)),
     };
     let damaged = |reason: &str| OpenError::damaged(NAME, 0, reason);
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as such a file does"))?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("its first bytes are not those of an identity file"))?;
     let (format, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("it ends early"))?;
     let format = u32::from_le_bytes(*format);
     if format > FORMAT {
@@ -49,7 +49,7 @@ pub(crate) fn read(storage: &dyn Storage, region: Region) -> Result<Option<(Iden
     Ok(Some((Identity { region: content.region, incarnation: content.incarnation }, content.epoch)))
 }
 
-/// Whether what a file says is of this region.
+/// Checks that a file belongs to this region.
 pub(crate) fn same_region(file: &str, found: Region, wanted: Region) -> Result<(), OpenError> {
     if found == wanted {
         return Ok(());

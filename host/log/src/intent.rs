@@ -1,8 +1,8 @@
-//! What is being done to the log's files as one: a small sealed file that is there from the moment at which it is decided until
-//! all of it is done. Whatever happens in between, the next start goes on, and everything that it does may be done twice.
+//! Makes a change of several files atomic: a small sealed file that exists from the moment the change is decided until it is
+//! complete. After a crash the next start completes the change. Every step may be repeated.
 //!
-//! What the decision needs is durable before it: the given-up records in their own file, and the segment that comes in the
-//! place of another ([`SEGMENT`]). So going on needs no room on the disk and reads no record.
+//! Everything the change needs is durable before it is decided: the removed records in their detached tail, and the segment that
+//! replaces another ([`SEGMENT`]). So completing it needs no disk space and reads no record.
 
 use crate::{
     backend::Identity,
@@ -24,10 +24,10 @@ const NAME: &str = "intent";
 const MAGIC: &[u8; 8] = b"LITLOGIN";
 const LEN_MAX: u64 = 256;
 
-/// The segment that is to become the log's last one, until it has its name. Swept when nothing was decided.
+/// The temporary name of the segment that will be the log's last one. Removed if nothing was decided.
 pub(crate) const SEGMENT: &str = "last-segment.tmp";
 
-/// What was decided.
+/// A decided change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Intent {
     /// The log ends with the record `after`.
@@ -35,14 +35,14 @@ pub(crate) enum Intent {
         incarnation: Incarnation,
         after: Lsn,
         committed: Lsn,
-        /// The first record of the segment that is the last one then.
+        /// The first record of the segment that becomes the last one.
         segment: Lsn,
     },
-    /// The log begins anew after the record `as_of`, which is of `epoch`.
+    /// The log is replaced by an empty one that follows the record `as_of`, which has epoch `epoch`.
     Begin { region: Region, incarnation: Incarnation, epoch: Epoch, as_of: Lsn },
 }
 
-/// What is to be finished, if there is anything.
+/// Reads a change that must be completed, if there is one.
 pub(crate) fn read(storage: &dyn Storage) -> Result<Option<Intent>, OpenError> {
     let bytes = match storage::read(storage, NAME, LEN_MAX) {
         Ok(bytes) => bytes,
@@ -50,11 +50,11 @@ pub(crate) fn read(storage: &dyn Storage) -> Result<Option<Intent>, OpenError> {
         Err(error) => return Err(OpenError::io(NAME, error)),
     };
     let damaged = |reason: &str| OpenError::damaged(NAME, 0, reason);
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as such a file does"))?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("its first bytes are not those of an intent file"))?;
     sealed::open(rest).map(Some).map_err(|reason| damaged(&reason))
 }
 
-/// Makes ready to decide: after an error nothing is decided.
+/// Prepares the decision. After an error nothing is decided.
 pub(crate) fn stage(storage: &dyn Storage, intent: &Intent) -> io::Result<()> {
     if active(Mutation::CutWithoutIntent) {
         return Ok(());
@@ -64,7 +64,7 @@ pub(crate) fn stage(storage: &dyn Storage, intent: &Intent) -> io::Result<()> {
     storage::stage(storage, NAME, &bytes)
 }
 
-/// Decides. After an error nobody knows whether it is.
+/// Decides the change. After an error it is uncertain whether it is decided.
 pub(crate) fn commit(storage: &dyn Storage) -> io::Result<()> {
     if active(Mutation::CutWithoutIntent) {
         return Ok(());
@@ -72,7 +72,7 @@ pub(crate) fn commit(storage: &dyn Storage) -> io::Result<()> {
     storage::commit(storage, NAME)
 }
 
-/// Finishes what was decided before this start. Returns whether there was anything.
+/// Completes a change that was decided before this start. Returns whether there was one.
 pub(crate) fn finish_old(storage: &dyn Storage, region: Region) -> Result<bool, OpenError> {
     let Some(intent) = read(storage)? else { return Ok(false) };
     match intent {
@@ -80,33 +80,33 @@ pub(crate) fn finish_old(storage: &dyn Storage, region: Region) -> Result<bool, 
         Intent::Cut { incarnation, .. } => {
             let found = identity::read(storage, region)?;
             if found.is_none_or(|(identity, _)| identity.incarnation != incarnation) {
-                return Err(OpenError::damaged(NAME, 0, "it is of another log"));
+                return Err(OpenError::damaged(NAME, 0, "it belongs to another log"));
             }
         }
     }
-    tracing::info!(?intent, "what the last start has begun to change in the log's files is finished");
+    tracing::info!(?intent, "completing a change of the log's files that an earlier run decided");
     finish(storage, &intent)?;
     Ok(true)
 }
 
-/// Does what was decided, or what is left to do of it.
+/// Carries out a decided change, or the rest of it.
 pub(crate) fn finish(storage: &dyn Storage, intent: &Intent) -> Result<(), OpenError> {
     let done = || -> io::Result<Marked> {
         let names = storage.list()?;
-        let there = |name: &str| names.iter().any(|have| have == name);
+        let exists = |name: &str| names.iter().any(|have| have == name);
         let (last, marked) = match *intent {
             Intent::Cut { after, committed, segment, .. } => (segment, Marked { tail: after, committed }),
             Intent::Begin { as_of, .. } => (as_of.next(), Marked { tail: as_of, committed: as_of }),
         };
         for name in &names {
-            if is_given_up(intent, last, name) {
+            if is_removed(intent, last, name) {
                 storage.remove(name)?;
             }
         }
-        if there(SEGMENT) {
+        if exists(SEGMENT) {
             storage.rename(SEGMENT, &segment::name(last))?;
         }
-        if matches!(intent, Intent::Begin { .. }) && there(snapshot::RECEIVED) {
+        if matches!(intent, Intent::Begin { .. }) && exists(snapshot::RECEIVED) {
             storage.rename(snapshot::RECEIVED, &snapshot::name(marked.tail))?;
         }
         Ok(marked)
@@ -119,23 +119,23 @@ pub(crate) fn finish(storage: &dyn Storage, intent: &Intent) -> Result<(), OpenE
             incarnation
         }
     };
-    let told = || -> io::Result<()> {
+    let finished = || -> io::Result<()> {
         if !active(Mutation::CutLeavesMark) {
             mark::write(storage, incarnation, marked)?;
         }
-        // Last of all, and after the directory was synced.
+        // Last, and only after the directory was synced.
         storage.sync()?;
         storage.remove(NAME)?;
         storage.sync()
     };
-    told().map_err(|error| OpenError::io(storage.name(), error))
+    finished().map_err(|error| OpenError::io(storage.name(), error))
 }
 
-/// Whether the file has no place in the log as it is then.
-fn is_given_up(intent: &Intent, last: Lsn, name: &str) -> bool {
+/// Returns whether the change removes this file.
+fn is_removed(intent: &Intent, last: Lsn, name: &str) -> bool {
     let (segment, snapshot) = (segment::parse_name(name), snapshot::parse_name(name));
     match *intent {
-        // A snapshot of what is given up stands for nothing.
+        // A snapshot that includes removed records is useless.
         Intent::Cut { after, .. } => segment.is_some_and(|first| first > last) || snapshot.is_some_and(|at| at > after),
         Intent::Begin { as_of, .. } => {
             segment.is_some_and(|first| first != last) || snapshot.is_some_and(|at| at != as_of)

@@ -1,4 +1,4 @@
-//! A region's log on one host's disk, and the snapshots that let it be trimmed.
+//! The durable log of a region on one host's disk, and the snapshots that allow it to be trimmed.
 //!
 //! ```text
 //!            trim point              durable tail
@@ -7,26 +7,25 @@
 //!                 └── LSNs are dense ──────┘
 //! ```
 //!
-//! What MUST hold, for every [`Log`] and whatever happens to the process, the machine or the disk:
+//! What MUST hold for every [`Log`], whatever happens to the process, the machine or the disk:
 //!
-//! - **Acknowledged is durable.** When [`Log::append`] returns `Ok`, its batch survives the loss of power. It costs one
-//!   fsync. When it returns an error, nothing of the batch is ever read from this `Log`, and the next batch takes its
-//!   numbers. After a crash before the next success a batch that failed may be found whole or not at all, never in part:
-//!   what was not acknowledged is not promised either way.
-//! - **Dense and chained.** Record `n + 1` follows `n`, and its chain hash covers all before it; [`embedded::Embedded::open`]
-//!   checks both.
-//! - **An unfinished last batch is cut off; damage anywhere else is refused.** A batch is begun only when the one before it
-//!   is durable, so whatever is damaged and has a successor was once durable: opening then fails with the file, the offset
-//!   and the remedy, and changes nothing.
-//! - **Trimmed never looks like a harmless gap.** Reading from before the trim point is [`ReadError::Trimmed`].
-//! - **One writer.** A second process that opens the same directory is refused.
-//! - **A failed fsync is never retried on the same pages.** The kernel may have dropped them and call the next fsync a
-//!   success. The segment is closed where it was last known to be durable, and writing goes on in a new file.
-//! - **A full disk is an error that goes away.** [`AppendError::NoSpace`] leaves the log as it was; appending works again
-//!   as soon as there is room.
-//! - **Cut is cut or whole.** Where a log's end was given up ([`Log::cut`]), a crash leaves the log as it was or cut, and what
-//!   was given up is durable beside it before.
-//! - **A promise is kept.** [`Log::promised`] never gets smaller, whatever is cut or begun anew.
+//! - **Acknowledged is durable.** When [`Log::append`] returns `Ok`, its batch survives a loss of power. It costs one fsync. When
+//!   it returns an error, no record of the batch is ever read from this `Log`, and the next batch uses its numbers. After a crash
+//!   before the next success, a failed batch may be found complete or not at all, never in part.
+//! - **Dense and chained.** Record `n + 1` follows `n`, and its chain hash covers all records before it;
+//!   [`embedded::Embedded::open`] checks both.
+//! - **An unfinished last batch is cut off; any other damage is an error.** A batch is begun only when the one before it is
+//!   durable, so a damaged batch that has a successor was durable once. Opening then fails with the file, the offset and the
+//!   remedy, and changes nothing.
+//! - **A trimmed log never looks complete.** Reading from before the trim point returns [`ReadError::Trimmed`].
+//! - **One writer.** A second process cannot open the same directory.
+//! - **A failed fsync is never retried on the same pages.** The kernel may have dropped them and report success for the next fsync.
+//!   The segment is closed at the last durable batch, and the next batch is written to a new file.
+//! - **A full disk is a temporary error.** After [`AppendError::NoSpace`] the log is unchanged, and appending works again once
+//!   there is space.
+//! - **A cut is atomic.** When the end of a log is removed ([`Log::cut`]), a crash leaves the log unchanged or cut, and the removed
+//!   records are durable in a detached tail before.
+//! - **A promise is kept.** [`Log::promised`] never decreases, even if the log is cut or replaced.
 
 #![warn(clippy::unwrap_used)]
 

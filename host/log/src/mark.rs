@@ -1,6 +1,6 @@
-//! The tail mark: a small file that says up to where the log was durable at some time. A log that ends before it has lost
-//! what was acknowledged: its last file was cut, damaged or deleted, which otherwise looks like a batch that was never
-//! finished.
+//! The tail mark: a small file that records how far the log was durable at some time. A log that ends before its mark has lost
+//! acknowledged records: its last file was truncated, damaged or deleted. Without the mark that would look like a batch that was
+//! never finished.
 
 use crate::{
     backend::Identity,
@@ -16,12 +16,12 @@ const NAME: &str = "tail";
 const MAGIC: &[u8; 8] = b"LITLOGTL";
 const LEN_MAX: u64 = 256;
 
-/// Two positions in a log that were reached at some time.
+/// Two positions that a log has reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marked {
     /// Every record up to here is durable.
     pub(crate) tail: Lsn,
-    /// Every record up to here is committed, durable at a majority of the region's members. Not after `tail`.
+    /// Every record up to here is committed. Not after `tail`.
     pub(crate) committed: Lsn,
 }
 
@@ -32,7 +32,7 @@ struct Content {
     committed: Lsn,
 }
 
-/// As the first programs wrote it.
+/// The first version of the file's content.
 #[derive(Deserialize)]
 struct TailOnly {
     incarnation: Incarnation,
@@ -45,7 +45,7 @@ impl From<TailOnly> for Content {
     }
 }
 
-/// Notes down where the log is.
+/// Writes the mark.
 pub(crate) fn write(storage: &dyn Storage, incarnation: Incarnation, marked: Marked) -> io::Result<()> {
     let content = Content { incarnation, tail: marked.tail, committed: marked.committed };
     let mut bytes = MAGIC.to_vec();
@@ -53,16 +53,15 @@ pub(crate) fn write(storage: &dyn Storage, incarnation: Incarnation, marked: Mar
     storage::replace(storage, NAME, &bytes)
 }
 
-/// Up to where this log is known to have been durable and committed. [`Lsn::NONE`] without a mark, and when it cannot be
-/// read: it only ever tells of damage elsewhere, and a log that is whole does not need it; and to know less of what is
-/// committed is always safe.
+/// Reads how far this log was durable and committed. Returns [`Lsn::NONE`] if there is no mark or it cannot be read: the mark only
+/// detects damage elsewhere, and an intact log does not need it. Knowing of fewer committed records is always safe.
 pub(crate) fn read(storage: &dyn Storage, identity: Identity) -> Marked {
     let read = storage::read(storage, NAME, LEN_MAX);
     let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Marked::default(),
         Err(error) => {
-            tracing::warn!(file = NAME, %error, "the log's tail mark cannot be read");
+            tracing::warn!(file = NAME, %error, "the log's tail mark cannot be read; it is ignored until it is written again");
             return Marked::default();
         }
     };
@@ -74,24 +73,24 @@ pub(crate) fn read(storage: &dyn Storage, identity: Identity) -> Marked {
         None => {
             tracing::warn!(
                 file = NAME,
-                "the log's tail mark is damaged or of another log; it is passed over and made anew"
+                "the log's tail mark is damaged or belongs to another log; it is ignored and will be written again"
             );
             Marked::default()
         }
     }
 }
 
-/// Holds the log's end against its mark.
+/// Compares the log's end with its mark.
 ///
 /// # Errors
-/// [`OpenError::Damaged`] for a log that ends before it.
+/// [`OpenError::Damaged`] if the log ends before its mark.
 pub(crate) fn check(file: &str, offset: u64, tail: Lsn, mark: Lsn) -> Result<(), OpenError> {
     if tail >= mark {
         return Ok(());
     }
     let reason = format!(
-        "the log ends here with record {tail}, and record {mark} was durable: the end of this segment, or a segment after \
-         it, is damaged or gone"
+        "the log ends here with record {tail}, but record {mark} was durable: the end of this segment, or a segment after \
+         it, is damaged or missing"
     );
     Err(OpenError::damaged(file, offset, reason))
 }

@@ -1,5 +1,5 @@
-//! The promise: the newest epoch of which this member has said that it will take nothing older. Durable before it is told
-//! to anyone, and never smaller than before.
+//! The promise: the newest epoch that this member has durably accepted; it rejects every older one. It is durable before it is sent
+//! to any node, and it never decreases.
 
 use crate::{
     error::{OpenError, REMEDY_PROMISE},
@@ -16,7 +16,7 @@ const NAME: &str = "promise";
 const MAGIC: &[u8; 8] = b"LITLOGPR";
 const LEN_MAX: u64 = 256;
 
-/// The promise of this directory; epoch 0 when it never gave one.
+/// Reads the promise in this directory; epoch 0 if none was ever made.
 pub(crate) fn read(storage: &dyn Storage) -> Result<Epoch, OpenError> {
     let bytes = match storage::read(storage, NAME, LEN_MAX) {
         Ok(bytes) => bytes,
@@ -24,11 +24,13 @@ pub(crate) fn read(storage: &dyn Storage) -> Result<Epoch, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged(error.to_string())),
         Err(error) => return Err(OpenError::io(NAME, error)),
     };
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as such a file does".to_owned()))?;
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| damaged("its first bytes are not those of a promise file".to_owned()))?;
     sealed::open(rest).map_err(damaged)
 }
 
-/// Gives it. The caller sees to it that it is the newest.
+/// Writes a promise. The caller ensures that it is the newest.
 pub(crate) fn write(storage: &dyn Storage, epoch: Epoch) -> io::Result<()> {
     let mut bytes = MAGIC.to_vec();
     sealed::seal(&mut bytes, &epoch)?;

@@ -1,4 +1,4 @@
-//! Recovery of one segment: what of it is whole, and whether what is not is an unfinished end or damage.
+//! Recovery of one segment: which frames are valid, and whether the rest is an unfinished end or damage.
 
 use crate::{
     error::OpenError,
@@ -11,7 +11,7 @@ use littoral_model::{
 };
 use littoral_wire::records;
 
-/// What must follow.
+/// What the next record must match.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) next: Lsn,
@@ -19,20 +19,20 @@ pub(crate) struct Expected {
     pub(crate) epoch: Epoch,
 }
 
-/// What a scan has found besides what it notes in the segment.
+/// The result of a scan, except for what it adds to the segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) then: Expected,
-    /// Its epochs, each with its last record here, ascending.
+    /// The segment's epochs, each with its last record in this segment, ascending.
     pub(crate) epochs: Vec<(Epoch, Lsn)>,
-    /// The last frame's range, if there is any frame.
+    /// The range of the last frame, if there is one.
     pub(crate) last_frame: Option<(u64, u64)>,
-    /// Bytes from the segment's end up to here are left of an unfinished batch.
+    /// The bytes from the segment's end up to here remain from an unfinished batch.
     pub(crate) torn_end: Option<u64>,
 }
 
-/// Goes through a segment's frames. `until` is the first record of the next segment: frames from there on are
-/// leftovers of a batch that failed and was superseded. Without it this is the last segment, whose end may be torn.
+/// Checks a segment's frames. `until` is the first record of the next segment: frames from there on remain from a batch that failed
+/// and was superseded. Without it this is the last segment, whose end may be torn.
 pub(crate) fn scan(
     segment: &mut Segment,
     bytes: &[u8],
@@ -55,7 +55,7 @@ pub(crate) fn scan(
             let used = rest.iter().rposition(|byte| *byte != 0).map(|last| at + last + 1);
             if let Some(until) = until {
                 return Err(damaged(format!(
-                    "record {} should stand here and does not, and the next file begins with record {until}",
+                    "record {} is missing here, and the next file begins with record {until}",
                     then.next
                 )));
             }
@@ -63,7 +63,7 @@ pub(crate) fn scan(
                 && let Some(successor) = successor(rest, segment.header.salt, then.next)
             {
                 return Err(damaged(format!(
-                    "record {} is not whole, but record {successor} behind it is: it was durable once",
+                    "record {} is damaged, but record {successor} after it is intact, so it was durable once",
                     then.next
                 )));
             }
@@ -80,8 +80,7 @@ pub(crate) fn scan(
     }
 }
 
-/// The first record of a frame behind the beginning of `rest` that can only have been written after what should stand there
-/// was durable.
+/// Finds a later frame in `rest` that can only have been written after the expected record was durable. Returns its first record.
 fn successor(rest: &[u8], salt: u64, expected: Lsn) -> Option<Lsn> {
     (ALIGN..rest.len().saturating_sub(HEADER_LEN))
         .step_by(ALIGN)
@@ -90,7 +89,7 @@ fn successor(rest: &[u8], salt: u64, expected: Lsn) -> Option<Lsn> {
         .find(|first| *first > expected)
 }
 
-/// Checks that a frame follows, and that its records do, one by one.
+/// Checks that a frame and each of its records follow what precedes them.
 fn check(header: &frame::Header, payload: &[u8], expected: &Expected) -> Result<(), String> {
     if header.first != expected.next || header.chain_before != expected.chain {
         return Err(format!("a batch from record {} follows record {}", header.first, expected.next.0 - 1));
@@ -102,12 +101,15 @@ fn check(header: &frame::Header, payload: &[u8], expected: &Expected) -> Result<
     for record in records::iter(payload) {
         let record = record.map_err(|error| format!("record {next}: {error}"))?;
         if record.lsn != next || record.chain_after(chain) != record.chain || record.epoch != header.epoch {
-            return Err(format!("record {next} does not follow from the one before it"));
+            return Err(format!("record {next} does not follow the one before it"));
         }
         (next, chain) = (next.next(), record.chain);
     }
     if next != header.last().next() || chain != header.chain_after {
-        return Err(format!("the batch says it ends with record {} and ends before {next}", header.last()));
+        return Err(format!(
+            "the batch's header states that it ends with record {}, but it ends before record {next}",
+            header.last()
+        ));
     }
     Ok(())
 }

@@ -1,15 +1,16 @@
-//! Snapshots: everything that the log up to some record has led to, in one file, so that the log before can be trimmed.
+//! Snapshots: the state as of one record of the log, in one file, so that the log before it can be trimmed.
 //!
-//! `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows, receipts,
-//! what is known of other regions, and an end that counts rows and receipts. Written beside its final name, synced, renamed, and the directory synced. The last two are
-//! kept, so that a damaged one is no loss as long as the log reaches back to the one before.
+//! The format is `magic | format u32 | 0 u32`, then blocks of `kind u32 | len u32 | xxh3 u64 | payload`: a head, rows, receipts,
+//! the state of other regions, and an end that counts rows and receipts. A snapshot is written under a temporary name, synced and
+//! renamed, and the directory is synced. The last two are kept: if one is damaged, the older one can be used as long as the log
+//! reaches back to it.
 
 mod load;
 mod older;
 mod transfer;
 mod write;
 
-pub use load::{Part, Reader, RowsPart, Section, newest};
+pub use load::{RawRows, RawSection, Reader, Section, newest};
 pub use transfer::{Receiver, file_len, read_chunk};
 pub use write::{Written, prune, write};
 
@@ -36,27 +37,27 @@ const KIND_HEAD: u32 = 1;
 const KIND_ROWS: u32 = 2;
 const KIND_RECEIPTS: u32 = 3;
 const KIND_END: u32 = 4;
-/// As programs wrote them that knew no lives.
+/// The format before logs had lives.
 const KIND_ORIGINS_V1: u32 = 5;
 const KIND_CONFLICTS: u32 = 6;
 const KIND_OUTRANKED: u32 = 7;
 const KIND_LIVES: u32 = 8;
 const KIND_ORIGINS: u32 = 9;
 
-/// Snapshots that are kept.
+/// The number of snapshots that are kept.
 pub const KEPT: usize = 2;
 
-/// What a snapshot begins with.
+/// The head of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Whose log it is of.
+    /// The region whose log it belongs to.
     pub region: Region,
-    /// Which life of that log.
+    /// The name of that log.
     pub incarnation: Incarnation,
     /// The epoch at `as_of`.
     pub epoch: Epoch,
-    /// Every record up to here is in it. Rows may be newer, as it is written while writing goes on: whoever reads it back
-    /// applies the log from here on.
+    /// The snapshot includes every record up to here. Rows may be newer, because writes continue while it is written; after loading
+    /// it, apply the log from here on.
     pub as_of: Lsn,
     /// The chain hash at `as_of`.
     pub chain: ChainHash,
@@ -73,9 +74,9 @@ pub struct Head {
 pub struct Remembered {
     /// Idempotency keys, oldest first.
     pub receipts: Vec<Receipt>,
-    /// How far other regions' records are in it.
+    /// How far other regions' records are applied in it.
     pub origins: Origins,
-    /// The histories of the regions' logs, this one's among them; empty in snapshots of programs that knew no lives.
+    /// The lineages of the regions' logs, this one's among them; empty in snapshots from before logs had lives.
     pub lives: RegionLineages,
     /// Conflicts between regions, oldest first.
     pub conflicts: Vec<Conflict>,
@@ -87,16 +88,16 @@ struct End {
     receipts: u64,
 }
 
-/// The name of a snapshot of another member's log that is whole and not this log's yet: [`crate::begin_after`] makes it so.
-/// Until then the log that is here goes on without it, also after a crash.
+/// The name of a complete snapshot of another member's log that this log does not use yet. [`crate::begin_after`] replaces the log
+/// by it. Until then, also after a crash, the log ignores it.
 pub(crate) const RECEIVED: &str = "received.snap";
 
-/// The name of the snapshot as of `lsn`.
+/// Returns the name of the snapshot as of `lsn`.
 pub(crate) fn name(lsn: Lsn) -> String {
     format!("snapshot-{:020}.snap", lsn.0)
 }
 
-/// What the snapshot of this name is as of.
+/// Returns the record as of which the snapshot with this name is.
 pub(crate) fn parse_name(name: &str) -> Option<Lsn> {
     let digits = name.strip_prefix("snapshot-")?.strip_suffix(".snap")?;
     (digits.len() == 20).then(|| digits.parse().ok().map(Lsn))?

@@ -1,4 +1,5 @@
-//! What the log needs of a disk: named files in one directory. A real disk, or one in memory that fails on demand.
+//! The file operations that the log needs: named files in one directory. Implemented by a real disk and by one in memory that fails
+//! on demand.
 
 mod direct;
 mod disk;
@@ -9,12 +10,12 @@ pub use memory::{Faults, Memory};
 
 use std::{fmt, io, sync::Arc};
 
-/// A file. Reads and writes name their offset; several threads may use it at once.
+/// A file. Reads and writes state their offset; several threads may use a file at once.
 pub trait File: Send + Sync + fmt::Debug {
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
-    /// Of the disk; [`io::ErrorKind::UnexpectedEof`] when the file ends before.
+    /// Of the disk; [`io::ErrorKind::UnexpectedEof`] if the file is too short.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`. An error may leave any part of them written.
@@ -23,20 +24,20 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Of the disk.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes durable what was written: contents, and the length when it grew. After an error nothing is known of what
-    /// was written since the last success, and trying again proves nothing.
+    /// Makes earlier writes durable: the contents, and the length if the file grew. After an error, the state of everything written
+    /// since the last success is unknown, and a later success proves nothing about it.
     ///
     /// # Errors
     /// Of the disk.
     fn sync(&self) -> io::Result<()>;
 
-    /// How long it is, in bytes.
+    /// Returns the length in bytes.
     ///
     /// # Errors
     /// Of the disk.
     fn size(&self) -> io::Result<u64>;
 
-    /// Whether it can still be found under a name: one that was removed while it is open can be written, and is lost.
+    /// Returns whether the file still has a name. A file that was deleted while open can be written, but the data is lost.
     ///
     /// # Errors
     /// Of the disk.
@@ -44,23 +45,23 @@ pub trait File: Send + Sync + fmt::Debug {
         Ok(true)
     }
 
-    /// Says that it will hardly be read, so that the system need not keep it in memory. It stays readable.
-    fn let_go(&self) {}
+    /// Drops the file's pages from the page cache, because it will hardly be read. The file stays readable.
+    fn drop_pages(&self) {}
 }
 
-/// Bytes that a new file begins with. They read as zeros, and writing into them meets no full disk.
+/// The space that a new file begins with. It reads as zeros, and writing into it never finds the disk full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// None: the file grows as it is written.
     None,
-    /// Set aside. Quick to make; but each sync of a part that is written for the first time has to journal that it is in use.
+    /// Preallocated. Quick to create, but the first sync of each part must journal that the space is in use.
     Reserved(u64),
-    /// Written and synced. Takes as long as writing that much; syncs of what is written later are at their fastest.
+    /// Written and synced. Creating it takes as long as writing that much, and later syncs are as fast as possible.
     Zeros(u64),
 }
 
 impl Room {
-    /// How many bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn bytes(self) -> u64 {
         match self {
@@ -72,63 +73,63 @@ impl Room {
 
 /// A directory of files.
 pub trait Storage: Send + Sync + fmt::Debug + 'static {
-    /// Keeps others out, for as long as the storage lives.
+    /// Locks the directory against other processes for the lifetime of the storage.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when another has it.
+    /// [`io::ErrorKind::WouldBlock`] if another process holds the lock.
     fn lock(&self) -> io::Result<()>;
 
-    /// What it is called, for messages.
+    /// Returns a name for messages.
     fn name(&self) -> String;
 
-    /// The names of the files, in no order.
+    /// Returns the names of the files, in no particular order.
     ///
     /// # Errors
     /// Of the disk.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// Makes a file anew, in place of any of this name. Room that cannot be had leaves no file behind. Durable under its
-    /// name only after [`File::sync`] and [`Storage::sync`].
+    /// Creates a file, replacing any file of that name. If the space is not available, no file remains. Durable under its name only
+    /// after [`File::sync`] and [`Storage::sync`].
     ///
     /// # Errors
     /// Of the disk.
     fn create(&self, name: &str, room: Room) -> io::Result<Arc<dyn File>>;
 
-    /// Opens a file that is there.
+    /// Opens an existing file.
     ///
     /// # Errors
     /// Of the disk.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Renames, replacing any file of the new name. Durable after [`Storage::sync`].
+    /// Renames a file, replacing any file of the new name. Durable after [`Storage::sync`].
     ///
     /// # Errors
     /// Of the disk.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes; one that is not there is no error. Whoever has it open can go on reading. Durable after [`Storage::sync`].
+    /// Removes a file, if it exists. A reader that has it open can continue. Durable after [`Storage::sync`].
     ///
     /// # Errors
     /// Of the disk.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes durable which files there are.
+    /// Makes creations, renames and removals durable.
     ///
     /// # Errors
     /// Of the disk.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Writes a small file whole: beside it, synced, renamed over it, and the directory synced.
+/// Replaces a small file atomically: writes a temporary file, syncs it, renames it, and syncs the directory.
 ///
 /// # Errors
-/// Of the disk. The old file, if there is one, is then still there and whole, or the new one is.
+/// Of the disk. Then either the old file or the new one is there, complete.
 pub fn replace(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
     stage(storage, name, bytes)?;
     commit(storage, name)
 }
 
-/// The first half of [`replace`]: the new file is durable beside the old one.
+/// Performs the first half of [`replace`]: makes the new file durable next to the old one.
 pub(crate) fn stage(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary(name);
     let written = (|| {
@@ -137,13 +138,13 @@ pub(crate) fn stage(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Resu
         file.sync()
     })();
     if written.is_err() {
-        // Best effort: it is swept at the next start.
+        // Best effort: the next start removes it.
         let _ = storage.remove(&temporary);
     }
     written
 }
 
-/// The second half of [`replace`]. When it fails, nobody knows which of the two is there after a loss of power.
+/// Performs the second half of [`replace`]. If it fails, either file may be there after a loss of power.
 pub(crate) fn commit(storage: &dyn Storage, name: &str) -> io::Result<()> {
     let temporary = temporary(name);
     if let Err(error) = storage.rename(&temporary, name) {
@@ -158,20 +159,23 @@ fn temporary(name: &str) -> String {
     format!("{name}{TEMPORARY}")
 }
 
-/// Reads a file whole, up to `len_max` bytes.
+/// Reads a whole file of at most `len_max` bytes.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::InvalidData`] for a longer one.
+/// Of the disk; [`io::ErrorKind::InvalidData`] for a longer file.
 pub fn read(storage: &dyn Storage, name: &str, len_max: u64) -> io::Result<Vec<u8>> {
     let file = storage.open(name)?;
     let len = file.size()?;
     if len > len_max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, more than {len_max}")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the file has {len} bytes; at most {len_max} are expected"),
+        ));
     }
     let mut bytes = vec![0; len as usize];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
 }
 
-/// How names of files end that are not finished; what is left of them after a crash is swept.
+/// The suffix of temporary files. The next start removes those that a crash left.
 pub const TEMPORARY: &str = ".tmp";

@@ -1,4 +1,4 @@
-//! A closed log that becomes another: of another life, or after another member's snapshot.
+//! A closed log joins another log, or is replaced by another member's snapshot.
 
 mod support;
 
@@ -72,7 +72,7 @@ fn send(from: &dyn Storage, lsn: Lsn, to: Arc<dyn Storage>, chunk: usize) -> Res
     receiver.finish()
 }
 
-/// A directory whose log has records of epochs 1 and 2, of which three are committed; and what they are.
+/// Returns a directory whose log has records of epochs 1 and 2, three of them committed; the log's name; and the records.
 fn member() -> (Memory, Incarnation, Vec<(Epoch, ChainHash)>) {
     let memory = Memory::new();
     let log = open(&memory);
@@ -87,13 +87,13 @@ fn member() -> (Memory, Incarnation, Vec<(Epoch, ChainHash)>) {
 }
 
 #[test]
-fn a_snapshot_goes_from_member_to_member_in_chunks_and_is_checked_whole() {
+fn a_snapshot_is_sent_between_members_in_chunks_and_checked_as_a_whole() {
     let from = Memory::new();
     write_snapshot(&from, &head(LEADERS, 40));
     for chunk in [7, 1_000, 1 << 20] {
         let to = Memory::new();
         assert_eq!(send(&from, Lsn(40), Arc::new(to.clone()), chunk).unwrap(), head(LEADERS, 40));
-        assert_eq!(snapshot::newest(&to).unwrap(), [], "it is nobody's yet");
+        assert_eq!(snapshot::newest(&to).unwrap(), [], "no log uses it yet");
         assert_eq!(begin_after(&to, region(), LEADERS, &head(LEADERS, 40)).unwrap(), None);
         assert_eq!(to.bytes("snapshot-00000000000000000040.snap"), from.bytes("snapshot-00000000000000000040.snap"));
     }
@@ -110,7 +110,7 @@ fn a_snapshot_goes_from_member_to_member_in_chunks_and_is_checked_whole() {
 }
 
 #[test]
-fn a_log_begins_anew_after_a_snapshot_and_what_it_held_is_detached() {
+fn a_log_is_replaced_by_a_snapshot_and_its_records_are_detached() {
     for same in [true, false] {
         let (memory, old, records) = member();
         let incarnation = if same { old } else { LEADERS };
@@ -118,7 +118,7 @@ fn a_log_begins_anew_after_a_snapshot_and_what_it_held_is_detached() {
         write_snapshot(&from, &head);
         send(&from, Lsn(40), Arc::new(memory.reopened()), 500).unwrap();
         let detached = begin_after(&memory.reopened(), region(), incarnation, &head).unwrap().unwrap();
-        // Another life's committed records are no member's any more.
+        // Committed records of another log are detached too.
         let first = if same { 4 } else { 1 };
         assert_eq!((detached.first, detached.last, detached.epoch), (Lsn(first), Lsn(10), Epoch(2)));
         assert_eq!(detached.incarnation, old);
@@ -152,13 +152,13 @@ fn a_log_begins_anew_after_a_snapshot_and_what_it_held_is_detached() {
 }
 
 #[test]
-fn what_was_committed_is_not_begun_anew_and_nothing_without_its_snapshot() {
+fn committed_records_are_not_replaced_and_nothing_is_without_its_snapshot() {
     let (memory, old, records) = member();
     let committed = head(old, 2);
     let error = begin_after(&memory.reopened(), region(), old, &committed).unwrap_err();
     assert!(matches!(error, OpenError::Committed { as_of: Lsn(2), committed: Lsn(3) }), "{error}");
     assert!(begin_after(&memory.reopened(), region(), old, &head(old, 40)).is_err(), "no such snapshot is there");
-    assert!(begin_after(&memory.reopened(), region(), LEADERS, &committed).is_err(), "it is of another log");
+    assert!(begin_after(&memory.reopened(), region(), LEADERS, &committed).is_err(), "the snapshot is of another log");
     let error = begin_as(&memory.reopened(), region(), LEADERS).unwrap_err();
     assert!(matches!(error, OpenError::NotEmpty { incarnation, .. } if incarnation == old), "{error}");
     let log = open(&memory);
@@ -166,7 +166,7 @@ fn what_was_committed_is_not_begun_anew_and_nothing_without_its_snapshot() {
 }
 
 #[test]
-fn snapshots_of_what_is_given_up_go_with_it_and_never_the_last_one_of_a_trimmed_log() {
+fn a_cut_deletes_snapshots_of_removed_records_but_never_the_last_one_of_a_trimmed_log() {
     let memory = Memory::new();
     let log = open(&memory);
     for _ in 0..60 {
@@ -192,7 +192,7 @@ fn a_crash_at_any_moment_leaves_the_old_log_or_the_new_one() {
         let from = Memory::new();
         write_snapshot(&from, &head);
         let storage = Failing::new(&memory.reopened(), Fault::EndsAt(at));
-        let told = send(&from, Lsn(40), Arc::new(storage.clone()), 9_000)
+        let result = send(&from, Lsn(40), Arc::new(storage.clone()), 9_000)
             .and_then(|head| begin_after(&storage, region(), LEADERS, &head));
         let mut memory = memory.crash(seed);
         for again in 0..3 {
@@ -204,7 +204,7 @@ fn a_crash_at_any_moment_leaves_the_old_log_or_the_new_one() {
         }
         let log = open(&memory);
         if log.identity().incarnation == old {
-            assert!(told.is_err(), "operation {at}");
+            assert!(result.is_err(), "operation {at}");
             assert_eq!((all(&log).len(), log.committed()), (records.len(), Lsn(3)));
             assert_eq!(snapshot::newest(&memory).unwrap(), [Lsn(2)]);
             old_found += 1;
@@ -217,7 +217,7 @@ fn a_crash_at_any_moment_leaves_the_old_log_or_the_new_one() {
             assert_eq!(kept, records);
         }
         assert!(log.promised() >= Epoch(2));
-        if told.is_ok() {
+        if result.is_ok() {
             assert!(at > 20 && old_found > 5, "{at} operations, {old_found} times the old log");
             return;
         }
@@ -225,7 +225,7 @@ fn a_crash_at_any_moment_leaves_the_old_log_or_the_new_one() {
 }
 
 #[test]
-fn an_empty_log_becomes_that_of_the_members_it_joins() {
+fn an_empty_log_joins_the_log_of_the_other_members() {
     let memory = Memory::new();
     assert_eq!(peek(&memory, region()).unwrap(), None);
     begin_as(&memory.reopened(), region(), Incarnation(5)).unwrap();
@@ -235,7 +235,7 @@ fn an_empty_log_becomes_that_of_the_members_it_joins() {
     let log = open(&memory);
     assert_eq!((log.identity().incarnation, log.history()), (LEADERS, EpochHistory::default()));
     log.append_block(&block(&log.bounds(), &[(1, 3)], 10)).unwrap();
-    // One that gave up all that it had is empty too.
+    // A log whose records were all removed is empty too.
     log.cut(Lsn::NONE).unwrap();
     drop(log);
     begin_as(&memory.reopened(), region(), Incarnation(6)).unwrap();
@@ -247,25 +247,25 @@ fn an_empty_log_becomes_that_of_the_members_it_joins() {
 }
 
 #[test]
-fn tails_of_two_lives_with_the_same_numbers_are_both_kept() {
+fn tails_of_two_logs_with_the_same_numbers_are_both_kept() {
     let memory = Memory::new();
     let mut names = Vec::new();
     for life in [5, 6] {
         begin_as(&memory.reopened(), region(), Incarnation(life)).unwrap();
         let log = open(&memory);
         for _ in 0..2 {
-            // The same records of the same life are one tail.
+            // The same records of the same log are one tail.
             log.append_block(&block(&log.bounds(), &[(1, 3)], 10)).unwrap();
             names.push(log.cut(Lsn::NONE).unwrap().unwrap().name);
         }
     }
     assert_eq!((&names[0], &names[2]), (&names[1], &names[3]));
     let lives: Vec<u64> = detached::list(&memory).unwrap().iter().map(|tail| tail.incarnation.0).collect();
-    assert_eq!(lives, [6, 5], "by name");
+    assert_eq!(lives, [6, 5], "ordered by name");
 }
 
 #[test]
-fn a_tail_that_is_damaged_anywhere_is_told_with_its_name() {
+fn an_error_about_a_damaged_tail_names_it() {
     let memory = Memory::new();
     let log = open(&memory);
     log.append_block(&block(&log.bounds(), &[(1, 3), (2, 2)], 100)).unwrap();
@@ -282,11 +282,11 @@ fn a_tail_that_is_damaged_anywhere_is_told_with_its_name() {
     for at in (0..whole.len()).filter(|at| whole[*at] != 0 || *at > 512) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0xff;
-        // Bytes that fill up a frame say nothing.
+        // Padding is not checked.
         if let Err(error) = read(&bytes) {
             assert!(error.to_string().contains(&tail.name) || matches!(error, OpenError::Format { .. }), "{error}");
         } else {
-            assert_eq!(whole[at], 0, "byte {at} was changed and not noticed");
+            assert_eq!(whole[at], 0, "the change of byte {at} was not detected");
         }
     }
     for len in (0..whole.len()).step_by(7) {
@@ -296,7 +296,7 @@ fn a_tail_that_is_damaged_anywhere_is_told_with_its_name() {
 }
 
 #[test]
-fn a_promise_that_does_not_read_keeps_the_log_from_opening() {
+fn an_unreadable_promise_prevents_opening_the_log() {
     let memory = Memory::new();
     open(&memory).promise(Epoch(9)).unwrap();
     let len = memory.bytes("promise").unwrap().len();

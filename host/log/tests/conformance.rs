@@ -1,4 +1,4 @@
-//! What every log must do, on every storage. A further backend runs the same suite.
+//! The requirements for every log on every storage. Another backend runs the same suite.
 
 mod support;
 
@@ -17,23 +17,23 @@ use littoral_protocol::members::EpochHistory;
 use std::sync::Arc;
 use support::{all, append, batch, block, content, options, record};
 
-/// Opens a log: the same one at every call, once the one before was dropped.
+/// Opens a log. Each call opens the same one, after the log before was dropped.
 type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Log>;
 
 fn suite(mut fresh: impl FnMut() -> Box<dyn FnMut() -> Box<dyn Log>>) {
     let checks: [fn(Open<'_>); 12] = [
         an_empty_log_has_no_records,
-        what_was_appended_is_read_back_in_any_size,
-        a_log_that_is_opened_again_goes_on_where_it_was,
-        chain_hashes_are_known_from_before_the_oldest_to_the_tail,
-        what_does_not_follow_is_refused,
-        an_older_epoch_is_fenced,
-        trimming_keeps_what_it_must_and_says_what_is_gone,
-        its_history_says_which_epoch_begins_where,
-        another_members_records_are_taken_as_they_are_or_not_at_all,
-        a_log_that_is_cut_is_the_shorter_log,
-        what_must_not_be_cut_is_refused,
-        promises_and_what_is_committed_are_remembered,
+        appended_records_are_read_back_in_blocks_of_any_size,
+        a_reopened_log_continues_where_it_ended,
+        chain_hashes_are_available_from_before_the_oldest_to_the_tail,
+        a_batch_that_does_not_follow_is_rejected,
+        an_older_epoch_is_rejected,
+        trimming_keeps_to_its_bounds_and_reading_reports_trimmed_records,
+        the_epoch_history_lists_where_each_epoch_begins,
+        another_members_records_are_appended_unchanged_or_not_at_all,
+        a_cut_log_equals_one_that_was_never_longer,
+        a_cut_of_committed_or_trimmed_records_is_rejected,
+        promises_and_the_committed_position_are_remembered,
     ];
     for check in checks {
         let mut open = fresh();
@@ -76,7 +76,7 @@ fn an_empty_log_has_no_records(open: Open<'_>) {
     assert_eq!(open().identity().incarnation, incarnation);
 }
 
-fn what_was_appended_is_read_back_in_any_size(open: Open<'_>) {
+fn appended_records_are_read_back_in_blocks_of_any_size(open: Open<'_>) {
     let log = open();
     let mut tail = 0;
     for records in [1, 7, 1, 100, 3] {
@@ -97,7 +97,7 @@ fn what_was_appended_is_read_back_in_any_size(open: Open<'_>) {
     assert!(log.read(Lsn(113), 100).unwrap().bytes.is_empty());
 }
 
-fn a_log_that_is_opened_again_goes_on_where_it_was(open: Open<'_>) {
+fn a_reopened_log_continues_where_it_ended(open: Open<'_>) {
     for round in 1..=4 {
         let log = open();
         for _ in 0..10 {
@@ -111,7 +111,7 @@ fn a_log_that_is_opened_again_goes_on_where_it_was(open: Open<'_>) {
     assert_eq!(all(&*open()).len(), 400);
 }
 
-fn chain_hashes_are_known_from_before_the_oldest_to_the_tail(open: Open<'_>) {
+fn chain_hashes_are_available_from_before_the_oldest_to_the_tail(open: Open<'_>) {
     let log = open();
     let mut chains = vec![ChainHash::GENESIS];
     for _ in 0..20 {
@@ -124,7 +124,7 @@ fn chain_hashes_are_known_from_before_the_oldest_to_the_tail(open: Open<'_>) {
     assert_eq!(log.chain_at(Lsn(181)).unwrap(), None);
 }
 
-fn what_does_not_follow_is_refused(open: Open<'_>) {
+fn a_batch_that_does_not_follow_is_rejected(open: Open<'_>) {
     let log = open();
     let stale = batch(&*log, 2, 10);
     append(&*log, 1, 10).unwrap();
@@ -138,7 +138,7 @@ fn what_does_not_follow_is_refused(open: Open<'_>) {
     assert_eq!(all(&*log).len(), 2);
 }
 
-fn an_older_epoch_is_fenced(open: Open<'_>) {
+fn an_older_epoch_is_rejected(open: Open<'_>) {
     let log = open();
     let mut next = Batch::after(&log.bounds(), Epoch(5), 0);
     next.push(record(Lsn(1), Epoch(5), b"x")).unwrap();
@@ -151,7 +151,7 @@ fn an_older_epoch_is_fenced(open: Open<'_>) {
     assert_eq!(log.append(old).unwrap_err(), AppendError::Fenced { have: Epoch(4), log: Epoch(5) });
 }
 
-fn trimming_keeps_what_it_must_and_says_what_is_gone(open: Open<'_>) {
+fn trimming_keeps_to_its_bounds_and_reading_reports_trimmed_records(open: Open<'_>) {
     let log = open();
     for _ in 0..100 {
         append(&*log, 10, 500).unwrap();
@@ -175,11 +175,11 @@ fn trimming_keeps_what_it_must_and_says_what_is_gone(open: Open<'_>) {
     assert_eq!(log.bounds(), bounds);
     append(&*log, 1, 10).unwrap();
     let all_trimmed = log.trim(Retention { through: Lsn(1_001), bytes_max: 0, before: Hlc(0) }).unwrap();
-    assert!(all_trimmed <= Lsn(1_001), "the segment that is written to stays");
+    assert!(all_trimmed <= Lsn(1_001), "the segment that is being written remains");
     assert!(all(&*log).contains(&Lsn(1_001)));
 }
 
-fn its_history_says_which_epoch_begins_where(open: Open<'_>) {
+fn the_epoch_history_lists_where_each_epoch_begins(open: Open<'_>) {
     let log = open();
     assert_eq!(log.history(), EpochHistory::default());
     let mut wanted = EpochHistory::default();
@@ -198,16 +198,16 @@ fn its_history_says_which_epoch_begins_where(open: Open<'_>) {
     wanted.trim(Lsn(oldest.0 - 1));
     assert_eq!(log.history(), wanted);
     drop(log);
-    assert_eq!(open().history(), wanted, "also which epoch the record before the oldest was of");
+    assert_eq!(open().history(), wanted, "including the epoch of the record before the oldest");
 }
 
-fn another_members_records_are_taken_as_they_are_or_not_at_all(open: Open<'_>) {
+fn another_members_records_are_appended_unchanged_or_not_at_all(open: Open<'_>) {
     let log = open();
     let first = block(&log.bounds(), &[(2, 5)], 100);
     log.append_block(&first).unwrap();
     let next = block(&log.bounds(), &[(2, 2), (3, 4), (8, 1)], 100);
     let bounds = log.bounds();
-    let refused = |changed: &RecordBlock| {
+    let rejected = |changed: &RecordBlock| {
         let error = log.append_block(changed).unwrap_err();
         assert_eq!(log.bounds(), bounds, "{error}");
         assert_eq!(log.history().tail(), bounds.tail);
@@ -216,20 +216,20 @@ fn another_members_records_are_taken_as_they_are_or_not_at_all(open: Open<'_>) {
     for at in 0..next.bytes.len() {
         let mut bytes = next.bytes.to_vec();
         bytes[at] ^= 1;
-        let error = refused(&RecordBlock { bytes: bytes.into(), ..next.clone() });
-        let told = matches!(error, AppendError::Broken { .. } | AppendError::Fenced { .. });
-        assert!(told, "byte {at}: {error}");
+        let error = rejected(&RecordBlock { bytes: bytes.into(), ..next.clone() });
+        let typed = matches!(error, AppendError::Broken { .. } | AppendError::Fenced { .. });
+        assert!(typed, "byte {at}: {error}");
     }
     let short = next.bytes.slice(..next.bytes.len() - 1);
-    assert!(matches!(refused(&RecordBlock { bytes: short, ..next.clone() }), AppendError::Broken { at: Lsn(12), .. }));
+    assert!(matches!(rejected(&RecordBlock { bytes: short, ..next.clone() }), AppendError::Broken { at: Lsn(12), .. }));
     let early = RecordBlock { last: Lsn(11), ..next.clone() };
-    assert!(matches!(refused(&early), AppendError::Broken { at: Lsn(13), .. }));
-    assert_eq!(refused(&first), AppendError::NotNext { have: Lsn(1), want: Lsn(6) });
-    assert!(matches!(refused(&RecordBlock::default()), AppendError::Size { records: 0, .. }));
+    assert!(matches!(rejected(&early), AppendError::Broken { at: Lsn(13), .. }));
+    assert_eq!(rejected(&first), AppendError::NotNext { have: Lsn(1), want: Lsn(6) });
+    assert!(matches!(rejected(&RecordBlock::default()), AppendError::Size { records: 0, .. }));
     let old = block(&bounds, &[(1, 1)], 10);
-    assert_eq!(refused(&old), AppendError::Fenced { have: Epoch(1), log: Epoch(2) });
+    assert_eq!(rejected(&old), AppendError::Fenced { have: Epoch(1), log: Epoch(2) });
     let back = block(&bounds, &[(4, 1), (3, 1)], 10);
-    assert!(matches!(refused(&back), AppendError::Broken { at: Lsn(7), .. }));
+    assert!(matches!(rejected(&back), AppendError::Broken { at: Lsn(7), .. }));
     log.append_block(&next).unwrap();
     drop(log);
     let log = open();
@@ -242,7 +242,7 @@ fn another_members_records_are_taken_as_they_are_or_not_at_all(open: Open<'_>) {
     assert_eq!(read, [&first.bytes[..], &next.bytes[..]].concat());
 }
 
-fn a_log_that_is_cut_is_the_shorter_log(open: Open<'_>) {
+fn a_cut_log_equals_one_that_was_never_longer(open: Open<'_>) {
     let mut log = open();
     let mut bounds = vec![log.bounds()];
     let mut records = Vec::new();
@@ -250,7 +250,7 @@ fn a_log_that_is_cut_is_the_shorter_log(open: Open<'_>) {
     for run in 0..40 {
         epoch += u64::from(run % 7 == 0);
         let next = block(&log.bounds(), &[(epoch, 1 + run % 5)], 1_500);
-        // Bounds after each record, as if it had been the last one.
+        // The bounds after each record, as if it had been the last one.
         for last in next.first.0..=next.last.0 {
             let (epoch, chain) = content(&next)[(last - next.first.0) as usize];
             records.push((epoch, chain));
@@ -282,7 +282,7 @@ fn a_log_that_is_cut_is_the_shorter_log(open: Open<'_>) {
             assert_eq!(log.chain_at(Lsn(cut + 1)).unwrap(), None);
         }
     }
-    // It goes on as any log, from anywhere.
+    // The log continues to work at any length.
     for _ in 0..30 {
         append(&*log, 3, 900).unwrap();
         log.cut(Lsn(log.bounds().tail.0 - 1)).unwrap();
@@ -293,7 +293,7 @@ fn a_log_that_is_cut_is_the_shorter_log(open: Open<'_>) {
     assert_eq!(open().bounds(), bounds);
 }
 
-fn what_must_not_be_cut_is_refused(open: Open<'_>) {
+fn a_cut_of_committed_or_trimmed_records_is_rejected(open: Open<'_>) {
     let log = open();
     for _ in 0..100 {
         append(&*log, 10, 500).unwrap();
@@ -308,11 +308,11 @@ fn what_must_not_be_cut_is_refused(open: Open<'_>) {
     assert!(log.cut(Lsn(500)).unwrap().is_some());
     drop(log);
     let log = open();
-    assert_eq!(log.committed(), Lsn(500), "a cut writes it down");
+    assert_eq!(log.committed(), Lsn(500), "a cut makes it durable");
     assert!(matches!(log.cut(Lsn(oldest.0 - 1)), Err(CutError::Committed { .. })));
 }
 
-fn promises_and_what_is_committed_are_remembered(open: Open<'_>) {
+fn promises_and_the_committed_position_are_remembered(open: Open<'_>) {
     let log = open();
     assert_eq!((log.promised(), log.committed()), (Epoch(0), Lsn::NONE));
     log.promise(Epoch(4)).unwrap();

@@ -1,7 +1,7 @@
-//! A log whose end is given up, at every operation of the disk at which the process or the disk may fail: what is found
-//! afterwards is the old log or the new one, what was given up is there, and no promise is forgotten.
+//! Cuts a log while the process or the disk fails at any disk operation. Afterwards the log is the old one or the new one, the
+//! removed records exist in a detached tail, and no promise is lost.
 //!
-//! `LITTORAL_SEEDS=2000` tries more.
+//! `LITTORAL_SEEDS=2000` runs more seeds.
 
 mod support;
 
@@ -31,14 +31,14 @@ use support::{
 
 type Records = Vec<(Epoch, ChainHash)>;
 
-/// What a log must be.
+/// The expected state of a log.
 #[derive(Clone, Debug, Default)]
 struct Model {
     records: Records,
-    /// What else may be found after a crash: what was tried since the last success.
+    /// Other states that a crash may leave: those attempted since the last success.
     tried: Vec<Records>,
-    /// All that was given up: the first record's number, and what they were.
-    given_up: Vec<(u64, Records)>,
+    /// All removed records: the first one's number, and their content.
+    removed: Vec<(u64, Records)>,
     promised: Epoch,
     committed: Lsn,
 }
@@ -54,9 +54,9 @@ impl Model {
         self.records.iter().copied().chain(content(block)).collect()
     }
 
-    fn give_up(&mut self, after: Lsn) {
+    fn remove_after(&mut self, after: Lsn) {
         let rest = self.records.split_off(after.0 as usize);
-        self.given_up.push((after.next().0, rest));
+        self.removed.push((after.next().0, rest));
     }
 }
 
@@ -64,7 +64,7 @@ fn options() -> Options {
     Options { segment_bytes: 6 << 10, ..support::options() }
 }
 
-/// The log's records by number; those that were trimmed are as in `model`.
+/// Returns the log's records by number; trimmed ones are taken from `model`.
 fn found(log: &dyn Log, model: &Records) -> Records {
     let bounds = log.bounds();
     let mut records: Records = model.iter().copied().take(bounds.oldest.0 as usize - 1).collect();
@@ -78,7 +78,7 @@ fn found(log: &dyn Log, model: &Records) -> Records {
     records
 }
 
-/// Holds an open log against the model.
+/// Compares an open log with the model.
 fn check(log: &dyn Log, model: &Model) {
     let records = found(log, &model.records);
     assert_eq!(records, model.records);
@@ -89,23 +89,23 @@ fn check(log: &dyn Log, model: &Model) {
         let wanted = (lsn as usize).checked_sub(1).map_or((Epoch(0), ChainHash::GENESIS), |at| records[at]);
         assert_eq!((history.epoch_at(Lsn(lsn)), log.chain_at(Lsn(lsn)).unwrap()), (Some(wanted.0), Some(wanted.1)));
     }
-    assert!(log.promised() >= model.promised, "{} was promised, {} is", model.promised, log.promised());
+    assert!(log.promised() >= model.promised, "promised {}, found {}", model.promised, log.promised());
     assert!(log.committed() <= bounds.tail && log.committed() <= model.committed);
 }
 
-fn check_given_up(storage: &dyn Storage, model: &Model) {
+fn check_removed(storage: &dyn Storage, model: &Model) {
     let tails: Vec<(u64, Records)> = (detached::list(storage).unwrap().iter())
         .map(|tail| {
             let blocks = detached::read(storage, &tail.name).unwrap();
             (tail.first.0, blocks.flat_map(|block| content(&block.unwrap())).collect::<Records>())
         })
         .collect();
-    for given_up in &model.given_up {
-        assert!(tails.contains(given_up), "records from {} on were given up and are gone", given_up.0);
+    for removed in &model.removed {
+        assert!(tails.contains(removed), "the removed records from {} on are lost", removed.0);
     }
 }
 
-/// What a seed has come to be.
+/// The state of one seed's run.
 struct Run {
     chance: u64,
     model: Model,
@@ -118,7 +118,7 @@ impl Run {
         chance(&mut self.chance) % below
     }
 
-    /// One step; what may have come of it is in the model.
+    /// Performs a random step and updates the model with its possible results.
     fn step(&mut self, log: &Embedded) {
         let bounds = log.bounds();
         match self.pick(12) {
@@ -145,7 +145,7 @@ impl Run {
                 let block = block(&bounds, &runs, self.pick(500) as usize);
                 let whole = self.model.with(&block);
                 let result = log.append_block(&block);
-                // As far as it was durable; an epoch is there whole or not at all.
+                // Records up to `done` are durable; each epoch is there completely or not at all.
                 let done = log.bounds().tail.0 as usize;
                 let mut end = bounds.tail.0 as usize;
                 let mut ends: Vec<usize> = Vec::new();
@@ -168,7 +168,7 @@ impl Run {
                 let is_cut = log.bounds().tail == after;
                 assert!(is_cut || log.bounds() == bounds, "neither cut nor whole");
                 if is_cut && after < bounds.tail {
-                    self.model.give_up(after);
+                    self.model.remove_after(after);
                 }
                 match cut {
                     Ok(detached) => {
@@ -202,10 +202,10 @@ impl Run {
         }
     }
 
-    /// Opens what a crash has left, and takes what is found of what may be found.
+    /// Opens the log after a crash, and sets the model to whichever possible state is found.
     fn recover(&mut self, memory: &Memory) -> Embedded {
         let log = Embedded::open(Arc::new(memory.clone()), options())
-            .unwrap_or_else(|error| panic!("the log is refused after a crash: {error}"));
+            .unwrap_or_else(|error| panic!("the log cannot be opened after a crash: {error}"));
         let found = found(&log, self.model.tried.iter().max_by_key(|tried| tried.len()).unwrap_or(&self.model.records));
         if found != self.model.records {
             assert!(self.model.tried.contains(&found), "{} records, neither the old log nor the new one", found.len());
@@ -216,9 +216,9 @@ impl Run {
     }
 }
 
-/// One life with a fault, a crash, and a life without one. Returns whether the fault has come, and how often
-/// records were given up.
-fn life(seed: u64, fault: Fault) -> (bool, usize) {
+/// Runs a log with a fault, crashes it, and continues without faults. Returns whether the fault occurred, and how often records
+/// were removed.
+fn run_with_fault(seed: u64, fault: Fault) -> (bool, usize) {
     let memory = Memory::new();
     let mut run = Run { chance: seed, model: Model::default(), epoch: 1 };
     drop(Embedded::open(Arc::new(memory.reopened()), options()).unwrap());
@@ -234,13 +234,13 @@ fn life(seed: u64, fault: Fault) -> (bool, usize) {
     }
     let failed = storage.has_failed();
     let mut memory = memory.crash(chance(&mut run.chance));
-    // It may end again while it is put right.
+    // It may fail again during recovery.
     let again = Failing::new(&memory.reopened(), Fault::EndsAt(run.pick(12)));
     drop(Embedded::open(Arc::new(again), options()));
     memory = memory.crash(chance(&mut run.chance));
     let log = run.recover(&memory);
     check(&log, &run.model);
-    check_given_up(&memory, &run.model);
+    check_removed(&memory, &run.model);
     for _ in 0..4 {
         run.step(&log);
         check(&log, &run.model);
@@ -248,20 +248,20 @@ fn life(seed: u64, fault: Fault) -> (bool, usize) {
     drop(log);
     let memory = memory.crash(chance(&mut run.chance));
     check(&run.recover(&memory), &run.model);
-    check_given_up(&memory, &run.model);
-    (failed, run.model.given_up.len())
+    check_removed(&memory, &run.model);
+    (failed, run.model.removed.len())
 }
 
-/// A fault at every operation in turn, until there are no more. Returns how often records were given up.
-fn lives(seed: u64) -> usize {
-    let mut given_up = 0;
+/// Runs with a fault at every operation in turn, until the operations end. Returns how often records were removed.
+fn run_with_every_fault(seed: u64) -> usize {
+    let mut removed = 0;
     for ends in [true, false] {
         for at in 0.. {
             let fault = if ends { Fault::EndsAt(at) } else { Fault::FailsAt(at) };
-            let told = catch_unwind(AssertUnwindSafe(|| life(seed, fault)));
-            match told {
+            let result = catch_unwind(AssertUnwindSafe(|| run_with_fault(seed, fault)));
+            match result {
                 Ok((failed, tails)) => {
-                    given_up += tails;
+                    removed += tails;
                     if !failed {
                         break;
                     }
@@ -273,7 +273,7 @@ fn lives(seed: u64) -> usize {
             }
         }
     }
-    given_up
+    removed
 }
 
 fn seeds(default: u64) -> u64 {
@@ -281,9 +281,9 @@ fn seeds(default: u64) -> u64 {
 }
 
 #[test]
-fn a_log_that_is_cut_is_found_cut_or_whole_wherever_it_fails() {
-    let given_up: usize = (0..seeds(20)).map(lives).sum();
-    assert!(given_up > 500, "only {given_up} tails were given up");
+fn a_cut_is_atomic_wherever_the_disk_or_the_process_fails() {
+    let removed: usize = (0..seeds(20)).map(run_with_every_fault).sum();
+    assert!(removed > 500, "only {removed} tails were detached");
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn every_deliberate_fault_is_found() {
     for fault in Mutation::LOG {
         let found = (0..60).any(|seed| {
             mutation::set(Some(fault));
-            let found = catch_unwind(|| lives(seed)).is_err();
+            let found = catch_unwind(|| run_with_every_fault(seed)).is_err();
             mutation::set(None);
             found
         });
@@ -300,7 +300,7 @@ fn every_deliberate_fault_is_found() {
 }
 
 #[test]
-fn who_reads_while_the_end_is_cut_off_gets_records_that_follow_each_other() {
+fn a_reader_during_a_cut_receives_records_that_follow_each_other() {
     let directory = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(Disk::at(directory.path()).unwrap());
     let log = Embedded::open(storage, Options { cache_bytes: 3_000, ..options() }).unwrap();
@@ -339,7 +339,7 @@ fn who_reads_while_the_end_is_cut_off_gets_records_that_follow_each_other() {
 }
 
 #[test]
-fn what_is_said_to_be_committed_while_it_is_cut_off_does_not_count() {
+fn records_being_cut_off_cannot_become_committed() {
     let log = Embedded::open(Arc::new(Memory::new()), options()).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Disks that are full, fail and lose power. No process is harmed: the storage is simulated, the log is the one that ships.
+//! Disks that are full, fail and lose power. The storage is simulated; the log is the production code.
 
 mod support;
 
@@ -28,32 +28,32 @@ fn each_batch_costs_one_sync() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
+fn a_full_disk_rejects_batches_until_there_is_space() {
     let memory = Memory::new();
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
     let log = open(&storage);
     memory.set_faults(Faults { capacity: Some(2 * SEGMENT + 10_000), ..Faults::default() });
-    let mut taken = 0;
+    let mut accepted = 0;
     let error = loop {
         match append(&log, 4, 1_000) {
-            Ok(_) => taken += 4,
+            Ok(_) => accepted += 4,
             Err(error) => break error,
         }
     };
     assert!(matches!(error, AppendError::NoSpace(_)), "{error}");
-    assert!(taken > 80);
-    assert_eq!(all(&log).len(), taken, "reads go on");
+    assert!(accepted > 80);
+    assert_eq!(all(&log).len(), accepted, "reads continue");
     assert!(append(&log, 4, 1_000).is_err(), "still full");
     memory.set_faults(Faults::default());
     append(&log, 4, 1_000).unwrap();
-    assert_eq!(all(&log).len(), taken + 4);
+    assert_eq!(all(&log).len(), accepted + 4);
     drop(log);
     let log = Embedded::open(Arc::new(memory.crash(3)), options()).unwrap();
-    assert_eq!(all(&log).len(), taken + 4);
+    assert_eq!(all(&log).len(), accepted + 4);
 }
 
 #[test]
-fn files_made_ready_by_another_thread_never_get_in_the_way_of_appending() {
+fn creating_files_ahead_of_time_never_disturbs_appends() {
     let directory = tempfile::tempdir().unwrap();
     let at = || -> Arc<dyn Storage> { Arc::new(Disk::at(directory.path()).unwrap()) };
     let log = Embedded::open(at(), Options { segment_bytes: 8 << 10, ..options() }).unwrap();
@@ -88,20 +88,20 @@ fn a_log_on_a_full_disk_opens_and_reads() {
 }
 
 #[test]
-fn after_a_failed_fsync_writing_goes_on_in_a_new_file_and_the_refused_batch_never_returns() {
+fn after_a_failed_fsync_the_next_batch_uses_a_new_file_and_the_rejected_one_never_reappears() {
     for seed in 0..32 {
         let memory = Memory::new();
         let storage: Arc<dyn Storage> = Arc::new(memory.clone());
         let log = open(&storage);
         append(&log, 3, 700).unwrap();
         memory.set_faults(Faults { sync_fails_after: Some(0), ..Faults::default() });
-        // Larger than what follows, so that its remains would show.
+        // Larger than the next batch, so that its remains would show.
         assert!(matches!(append(&log, 9, 700), Err(AppendError::Io(_))));
         assert_eq!(log.bounds().tail, Lsn(3));
         assert_eq!(all(&log).len(), 3);
         append(&log, 2, 50).unwrap();
         let segments = memory.list().unwrap().iter().filter(|name| name.ends_with(".seg")).count();
-        assert_eq!(segments, 2, "a new file, as the old one's pages cannot be trusted");
+        assert_eq!(segments, 2, "a new file, because the old one's pages cannot be trusted");
         append(&log, 2, 50).unwrap();
         let bounds = log.bounds();
         let log = Embedded::open(Arc::new(memory.crash(seed)), options()).unwrap();
@@ -111,7 +111,7 @@ fn after_a_failed_fsync_writing_goes_on_in_a_new_file_and_the_refused_batch_neve
 }
 
 #[test]
-fn segments_that_cannot_be_begun_leave_no_files_behind() {
+fn a_failure_to_begin_a_segment_leaves_no_file() {
     let memory = Memory::new();
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
     let log = open(&storage);
@@ -126,7 +126,7 @@ fn segments_that_cannot_be_begun_leave_no_files_behind() {
 }
 
 #[test]
-fn a_batch_that_failed_and_then_a_crash_is_there_whole_or_not_at_all() {
+fn after_a_crash_a_failed_batch_is_found_complete_or_not_at_all() {
     for seed in 0..64 {
         let memory = Memory::new();
         let storage: Arc<dyn Storage> = Arc::new(memory.clone());
@@ -140,8 +140,8 @@ fn a_batch_that_failed_and_then_a_crash_is_there_whole_or_not_at_all() {
     }
 }
 
-/// Power losses, torn writes, failed fsyncs and full disks in any order: whatever was acknowledged is there afterwards, in
-/// order and chained, and nothing is there that was never appended.
+/// Runs power losses, torn writes, failed fsyncs and full disks in any order. Everything acknowledged must be found afterwards, in
+/// order and chained, and nothing that was never appended.
 #[test]
 fn no_acknowledged_batch_is_ever_lost() {
     for seed in 0..80_u64 {
@@ -152,7 +152,7 @@ fn no_acknowledged_batch_is_ever_lost() {
             let opened = Embedded::open(Arc::new(memory.clone()), options());
             let log = match opened {
                 Ok(log) => log,
-                // A failing disk may keep a log from opening, but only while it fails.
+                // A failing disk may prevent opening, but only while it fails.
                 Err(error) => {
                     memory = memory.crash(chance(&mut seeded));
                     let retried = Embedded::open(Arc::new(memory.clone()), options());
@@ -179,7 +179,7 @@ fn no_acknowledged_batch_is_ever_lost() {
                 let (records, bytes) = (1 + chance(&mut seeded) % 20, (chance(&mut seeded) % 2_000) as usize);
                 match append(&log, records, bytes) {
                     Ok(block) => acknowledged = block.last.0,
-                    Err(_) => assert_eq!(log.bounds(), before, "seed {seed}: a refused batch leaves no trace"),
+                    Err(_) => assert_eq!(log.bounds(), before, "seed {seed}: a rejected batch leaves no trace"),
                 }
             }
             memory.set_faults(Faults::default());

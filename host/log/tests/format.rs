@@ -1,4 +1,4 @@
-//! Logs of every format that was ever released stay readable: `tests/fixtures/log/` holds one of each.
+//! Logs of every released format stay readable: `tests/fixtures/log/` has one of each.
 
 mod support;
 
@@ -16,12 +16,12 @@ use littoral_model::{
 use littoral_protocol::members::EpochHistory;
 use std::{path::Path, sync::Arc};
 
-/// The fixture of format 1, without the files that are named.
+/// Copies the fixture of format 1, without the given files.
 fn format_1(without: &[&str]) -> tempfile::TempDir {
     copy_of("1", without)
 }
 
-/// A copy of this fixture, without the files that are named.
+/// Copies a fixture, without the given files.
 fn copy_of(name: &str, without: &[&str]) -> tempfile::TempDir {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/log").join(name);
     let directory = tempfile::tempdir().unwrap();
@@ -54,7 +54,8 @@ fn format_1_is_read_and_appended_to() {
     assert!(reader.next_section().unwrap().is_none());
 }
 
-/// Segments that do not say which epoch they follow: before a trimmed log's oldest record that of its first one stands.
+/// Segments that do not state which epoch they follow: for the record before a trimmed log's oldest, the first record's epoch is
+/// used.
 #[test]
 fn format_1_has_a_history_and_is_cut() {
     for (without, base) in [(&[][..], 0), (&["log-00000000000000000001.seg"], 6)] {
@@ -79,9 +80,9 @@ fn format_1_has_a_history_and_is_cut() {
     }
 }
 
-/// The tail mark as it was before it also said what is committed.
+/// The tail mark from before it included the committed position.
 #[test]
-fn a_mark_of_format_1_is_held_against_the_log() {
+fn a_mark_of_format_1_is_compared_with_the_log() {
     for (tail, fits) in [(18_u64, true), (19, false)] {
         let directory = format_1(&[]);
         let content = postcard::to_allocvec(&(0x321bb0d3b81bfb69_u64, tail)).unwrap();
@@ -92,13 +93,13 @@ fn a_mark_of_format_1_is_held_against_the_log() {
     }
 }
 
-/// Definitions as they were before they had details, in the log and in a snapshot: one of its views has a TTL of zero.
+/// Definitions from before they had details, in the log and in a snapshot: one of its views has a TTL of zero.
 #[test]
-fn a_catalogue_of_format_1_is_read_and_its_ttl_of_zero_is_for_ever() {
+fn a_catalogue_of_format_1_is_read_and_its_ttl_of_zero_means_no_limit() {
     let directory = copy_of("1-catalogue", &[]);
     let storage: Arc<dyn Storage> = Arc::new(Disk::at(directory.path()).unwrap());
     let log = support::open(&storage);
-    assert_eq!(support::all(&log), (1..=3).map(Lsn).collect::<Vec<_>>(), "every record's hash is what it was");
+    assert_eq!(support::all(&log), (1..=3).map(Lsn).collect::<Vec<_>>(), "every record's hash is unchanged");
     let mut from_log = Catalogue::default();
     for record in littoral_wire::records::iter(&log.read(Lsn(1), usize::MAX).unwrap().bytes) {
         if let Payload::Catalogue(change) = record.unwrap().payload {

@@ -1,4 +1,4 @@
-//! Files of the log that are taken away while it is open.
+//! Files of the log that are removed while it is open.
 
 mod support;
 
@@ -15,7 +15,7 @@ use std::{
 };
 use support::{append, open};
 
-/// A log of some segments. It lies one level down, so that its directory can be moved.
+/// Creates a log of several segments, in a subdirectory, so that its directory can be moved.
 fn filled() -> (tempfile::TempDir, Embedded) {
     let directory = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(Disk::at(directory.path().join("log")).unwrap());
@@ -26,7 +26,7 @@ fn filled() -> (tempfile::TempDir, Embedded) {
     (directory, log)
 }
 
-/// The log's files that must be there.
+/// Returns the files that must exist.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut all: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     all.retain(|path| path.ends_with("identity") || path.extension().is_some_and(|extension| extension == "seg"));
@@ -35,19 +35,19 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_newest_segment_is_missed_by_the_very_next_batch() {
+fn the_next_batch_detects_that_the_newest_segment_is_missing() {
     let (directory, log) = filled();
     let inner = directory.path().join("log");
     let tail = log.bounds().tail;
     fs::remove_file(files(&inner).pop().unwrap()).unwrap();
-    let refused = append(&log, 1, 10).unwrap_err();
-    assert!(matches!(&refused, AppendError::Missing(_)), "{refused}");
-    assert!(refused.to_string().contains(&inner.display().to_string()), "{refused}");
+    let rejected = append(&log, 1, 10).unwrap_err();
+    assert!(matches!(&rejected, AppendError::Missing(_)), "{rejected}");
+    assert!(rejected.to_string().contains(&inner.display().to_string()), "{rejected}");
     assert_eq!(log.bounds().tail, tail);
 }
 
 #[test]
-fn any_file_that_is_gone_is_named_and_writing_goes_on_when_it_is_back() {
+fn a_missing_file_is_named_and_writes_succeed_once_it_is_restored() {
     let (directory, log) = filled();
     let inner = directory.path().join("log");
     assert_eq!(log.missing_files(), None);
@@ -70,7 +70,7 @@ fn any_file_that_is_gone_is_named_and_writing_goes_on_when_it_is_back() {
 }
 
 #[test]
-fn segments_that_the_log_trims_itself_are_not_missed() {
+fn trimmed_segments_do_not_count_as_missing() {
     let (_directory, log) = filled();
     let through = Lsn(log.bounds().tail.0 - 1);
     log.trim(Retention { through, bytes_max: 0, before: Hlc(0) }).unwrap();

@@ -1,4 +1,4 @@
-//! What a log does about damage: the unfinished end is cut off, anything else is refused and left alone.
+//! How a log treats damage: an unfinished end is cut off; any other damage is an error, and the files are left unchanged.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn reopen(memory: &Memory) -> Result<Embedded, OpenError> {
     Embedded::open(Arc::new(memory.crash(1)), options())
 }
 
-/// Where the frames begin, and where the last one ends, in the first segment.
+/// Returns the offsets of the frames in the first segment, and the end of the last one.
 fn frames(memory: &Memory) -> Vec<usize> {
     let bytes = memory.bytes(FIRST).unwrap();
     let mut at = 4_096;
@@ -41,13 +41,13 @@ fn frames(memory: &Memory) -> Vec<usize> {
 }
 
 #[test]
-fn a_batch_that_was_torn_anywhere_is_cut_off_and_writing_goes_on() {
+fn a_torn_last_batch_is_cut_off_and_writes_continue() {
     let whole = filled(5);
     let ends = frames(&whole);
     let (start, end) = (ends[4], ends[5]);
     for cut in (start..end).step_by(13) {
         let memory = whole.crash(0);
-        // Every byte of the frame from `cut` on never reached the disk.
+        // The bytes of the frame from `cut` on never reached the disk.
         let bytes = memory.bytes(FIRST).unwrap();
         let file = memory.open(FIRST).unwrap();
         file.write_at(cut as u64, &vec![0; end - cut]).unwrap();
@@ -66,7 +66,7 @@ fn a_batch_that_was_torn_anywhere_is_cut_off_and_writing_goes_on() {
 }
 
 #[test]
-fn damage_before_the_last_batch_is_refused_with_file_offset_and_remedy() {
+fn damage_before_the_last_batch_is_an_error_with_file_offset_and_remedy() {
     let whole = filled(5);
     let frames = frames(&whole);
     for (index, at) in frames[..4].iter().enumerate() {
@@ -84,7 +84,7 @@ fn damage_before_the_last_batch_is_refused_with_file_offset_and_remedy() {
 }
 
 #[test]
-fn a_damaged_or_missing_segment_is_refused() {
+fn a_damaged_or_missing_segment_is_an_error() {
     let memory = filled(400);
     let mut names: Vec<String> = memory.list().unwrap();
     names.retain(|name| name.ends_with(".seg"));
@@ -98,7 +98,7 @@ fn a_damaged_or_missing_segment_is_refused() {
     headless.flip(&names[1], 20);
     let error = Embedded::open(Arc::new(headless), options()).unwrap_err().to_string();
     assert!(error.contains(&names[1]) && error.contains("header's checksum"), "{error}");
-    // The end of a segment that has a successor is no unfinished end.
+    // The end of a segment that has a successor is not an unfinished end.
     let short = memory.crash(0);
     let end = short.bytes(&names[0]).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
     short.flip(&names[0], end);
@@ -106,7 +106,7 @@ fn a_damaged_or_missing_segment_is_refused() {
     let nameless = memory.crash(0);
     nameless.remove("identity").unwrap();
     let error = Embedded::open(Arc::new(nameless), options()).unwrap_err().to_string();
-    assert!(error.contains("identity") && error.contains("the file is gone"), "{error}");
+    assert!(error.contains("identity") && error.contains("the file is missing"), "{error}");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn rows_that_look_like_frames_do_not_confuse_recovery() {
     let frame = memory.bytes(FIRST).unwrap()[4_096..4_300].to_vec();
     let bounds = log.bounds();
     let mut batch = littoral_log::Batch::after(&bounds, bounds.epoch, 0);
-    // The salt is made a wrong one, as nobody outside knows it.
+    // The salt is wrong, because no client knows it.
     let mut body = vec![0; 3];
     for padding in 0..8 {
         body.resize(body.len() + padding, 0);
@@ -149,7 +149,7 @@ fn two_processes_cannot_open_one_directory() {
 }
 
 #[test]
-fn another_region_and_a_newer_format_are_refused() {
+fn another_region_and_a_newer_format_are_errors() {
     let memory = filled(1);
     let other = littoral_log::embedded::Options { region: "us".parse().unwrap(), ..options() };
     let error = Embedded::open(Arc::new(memory.crash(0)), other).unwrap_err().to_string();
@@ -157,11 +157,11 @@ fn another_region_and_a_newer_format_are_refused() {
     let newer = memory.crash(0);
     newer.open("identity").unwrap().write_at(8, &[9]).unwrap();
     let error = Embedded::open(Arc::new(newer), options()).unwrap_err().to_string();
-    assert!(error.contains("format 9, this program reads up to 1"), "{error}");
+    assert!(error.contains("format 9, and this program reads formats up to 1"), "{error}");
 }
 
 #[test]
-fn a_damaged_record_is_never_handed_to_a_reader() {
+fn a_damaged_record_is_never_returned_to_a_reader() {
     let memory = filled(4);
     let storage: Arc<dyn Storage> = Arc::new(memory.reopened());
     drop(storage);
@@ -178,7 +178,7 @@ fn a_damaged_record_is_never_handed_to_a_reader() {
 }
 
 #[test]
-fn a_log_that_ends_before_its_mark_is_refused_and_left_alone() {
+fn a_log_that_ends_before_its_mark_is_an_error_and_left_unchanged() {
     let whole = filled(5);
     let storage: Arc<dyn Storage> = Arc::new(whole.clone());
     let log = open(&storage);
@@ -206,7 +206,7 @@ fn a_log_that_ends_before_its_mark_is_refused_and_left_alone() {
     memory.remove(FIRST).unwrap();
     Storage::sync(&memory).unwrap();
     assert!(matches!(reopen(&memory), Err(OpenError::Damaged { .. })), "every segment is gone");
-    // A mark that does not read tells of nothing; it is no reason to refuse a log that is whole.
+    // An unreadable mark proves nothing; it is no reason to reject an intact log.
     let memory = whole.crash(0);
     let mark = memory.open("tail").unwrap();
     mark.write_at(9, b"?").unwrap();
@@ -214,7 +214,7 @@ fn a_log_that_ends_before_its_mark_is_refused_and_left_alone() {
     assert_eq!(reopen(&memory).unwrap().bounds().tail, Lsn(18));
 }
 
-/// A log of a thousand records in several files, on a disk that removes none.
+/// Creates a log of a thousand records in several files, on a disk that cannot remove files.
 fn whose_files_stay() -> (Memory, Embedded) {
     let memory = Memory::new();
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
@@ -236,11 +236,11 @@ fn files_that_could_not_be_removed_leave_no_gap() {
     log.trim(through(300)).unwrap_err();
     let oldest = log.bounds().oldest;
     assert!(oldest > Lsn(100), "{oldest}");
-    // What is wanted later must not go before what is still there.
+    // Later files must not be removed before earlier ones.
     log.trim(through(600)).unwrap_err();
     assert_eq!(memory.crash(2).list().unwrap().iter().filter(|name| *name == FIRST).count(), 1);
     let reopened = reopen(&memory).unwrap();
-    assert_eq!(reopened.bounds().oldest, Lsn(1), "nothing is gone, and nothing lacks in between");
+    assert_eq!(reopened.bounds().oldest, Lsn(1), "no record is missing");
     assert_eq!(all(&reopened).len(), 1_000);
     memory.set_faults(Faults::default());
     let oldest = log.trim(through(600)).unwrap();
@@ -249,11 +249,11 @@ fn files_that_could_not_be_removed_leave_no_gap() {
 }
 
 #[test]
-fn one_file_that_could_not_be_removed_keeps_those_behind_it() {
+fn a_file_that_could_not_be_removed_keeps_later_ones() {
     let (memory, log) = whose_files_stay();
     log.trim(through(300)).unwrap_err();
     memory.set_faults(Faults::default());
-    // The disk is well again when more is trimmed: what was left goes too.
+    // When more is trimmed, the disk works again, and the earlier files are removed too.
     let oldest = log.trim(through(600)).unwrap();
     drop(log);
     let reopened = reopen(&memory).unwrap();

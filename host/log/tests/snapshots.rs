@@ -1,4 +1,4 @@
-//! Snapshots: what is written reads back, what is not whole is refused, and the old ones go.
+//! Snapshots: what was written is read back, damaged files are errors, and old snapshots are pruned.
 
 use littoral_log::{
     OpenError,
@@ -59,7 +59,7 @@ fn read(storage: &Memory, as_of: u64) -> Result<(Vec<Row>, Vec<Receipt>), OpenEr
         match section {
             Section::Rows(part) => rows.extend(part),
             Section::Receipts(part) => receipts.extend(part),
-            other => panic!("nothing else was written: {other:?}"),
+            other => panic!("unexpected section: {other:?}"),
         }
     }
     Ok((rows, receipts))
@@ -80,7 +80,7 @@ fn rows_tombstones_and_receipts_read_back_after_a_loss_of_power() {
 }
 
 #[test]
-fn a_byte_changed_or_missing_anywhere_is_found() {
+fn a_changed_or_missing_byte_is_detected() {
     let storage = Memory::new();
     write(&storage, 40).unwrap();
     let len = storage.bytes(NAME).unwrap().len();
@@ -99,7 +99,7 @@ fn a_byte_changed_or_missing_anywhere_is_found() {
 }
 
 #[test]
-fn a_block_stays_small_however_large_rows_are() {
+fn blocks_are_bounded_even_if_rows_are_large() {
     let storage = Memory::new();
     let meta = *row(4).header();
     let meta = RowMeta { view: meta.view, event_time: meta.event_time, version: meta.version, lsn: meta.lsn };
@@ -117,11 +117,11 @@ fn a_block_stays_small_however_large_rows_are() {
 }
 
 #[test]
-fn two_are_kept_and_the_older_bounds_trimming() {
+fn two_snapshots_are_kept_and_the_older_one_bounds_trimming() {
     let storage = Memory::new();
     assert_eq!(snapshot::prune(&storage).unwrap(), Lsn::NONE);
     write(&storage, 10).unwrap();
-    assert_eq!(snapshot::prune(&storage).unwrap(), Lsn::NONE, "one may yet turn out damaged");
+    assert_eq!(snapshot::prune(&storage).unwrap(), Lsn::NONE, "the only snapshot may turn out to be damaged");
     for (as_of, through) in [(20, 10), (30, 20), (40, 30)] {
         write(&storage, as_of).unwrap();
         assert_eq!(snapshot::prune(&storage).unwrap(), Lsn(through));
@@ -130,7 +130,7 @@ fn two_are_kept_and_the_older_bounds_trimming() {
 }
 
 #[test]
-fn a_full_disk_gets_its_room_back_and_keeps_the_snapshot_before() {
+fn a_failed_snapshot_frees_its_space_and_keeps_the_earlier_one() {
     let storage = Memory::new();
     write(&storage, 30).unwrap();
     storage.set_faults(Faults { capacity: Some(150_000), ..Faults::default() });

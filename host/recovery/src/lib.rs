@@ -1,13 +1,13 @@
-//! Restores a leader's state at its start: from the newest snapshot that is whole, and the log from there on.
+//! Restores a leader's state at its start: from the newest undamaged snapshot, and the log after it.
 //!
-//! The decisions are those of `littoral-leader-core`; this crate reads the snapshot and the log for them.
+//! `littoral-leader-core` makes the decisions; this crate reads the snapshot and the log for it.
 
 #![warn(clippy::unwrap_used)]
 
 use littoral_leader_core::{Ledger, LogState, Published, Receipts, RehomingPoints, State, apply::Regional};
 use littoral_log::{
     Log, OpenError, ReadError,
-    snapshot::{self, Head, Part, RowsPart, Section},
+    snapshot::{self, Head, RawRows, RawSection, Section},
     storage::Storage,
 };
 use littoral_model::{
@@ -30,17 +30,17 @@ use std::{
     },
 };
 
-/// The number of bytes of the log that are read at once.
+/// How many bytes of the log are read at once.
 const READ_LEN: usize = 4 << 20;
 
-/// The number of rows for which memory is reserved at most, whatever a snapshot claims.
+/// The number of rows for which memory is reserved at most, whatever the snapshot's head states.
 const RESERVE_MAX: u64 = 50_000_000;
 
 /// Decodes and applies the rows of a snapshot, on several threads if it has them.
 pub trait RestoreWorkers {
-    /// Calls `work` with each part that `next` returns until it returns none, in any order and concurrently if possible. Returns when
-    /// all calls have returned. Calls `next` on this thread.
-    fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync));
+    /// Calls `work` with each section that `next` returns until it returns none, in any order and concurrently if possible. Returns
+    /// when all calls have returned. Calls `next` on this thread.
+    fn share(&self, next: &mut dyn FnMut() -> Option<RawRows>, work: &(dyn Fn(RawRows) + Sync));
 }
 
 /// Applies all rows on the calling thread.
@@ -48,9 +48,9 @@ pub trait RestoreWorkers {
 pub struct CallingThread;
 
 impl RestoreWorkers for CallingThread {
-    fn share(&self, next: &mut dyn FnMut() -> Option<RowsPart>, work: &(dyn Fn(RowsPart) + Sync)) {
-        while let Some(part) = next() {
-            work(part);
+    fn share(&self, next: &mut dyn FnMut() -> Option<RawRows>, work: &(dyn Fn(RawRows) + Sync)) {
+        while let Some(rows) = next() {
+            work(rows);
         }
     }
 }
@@ -71,12 +71,12 @@ impl fmt::Display for Progress {
         if records_in_all > 0 {
             write!(
                 f,
-                "{rows} rows of the snapshot are restored, and {records} of {records_in_all} records of the log behind it"
+                "restored {rows} rows of the snapshot, and {records} of {records_in_all} records of the log after it"
             )
         } else if rows_estimate > 0 {
-            write!(f, "{rows} of about {rows_estimate} rows of the snapshot are restored")
+            write!(f, "restored {rows} of about {rows_estimate} rows of the snapshot")
         } else {
-            f.write_str("the log is being opened")
+            f.write_str("opening the log")
         }
     }
 }
@@ -90,16 +90,16 @@ pub enum RecoverError {
     /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A record cannot be decoded, although its checksums are right: another program wrote it.
-    #[error("a record after {after} cannot be read: {reason}; it was written by another version of this program")]
+    /// A record cannot be decoded, although its checksum is right: another version of this program wrote it.
+    #[error("the record after {after} cannot be decoded: {reason}; start the version of this program that wrote it")]
     Record {
         /// The last record that was decoded.
         after: Lsn,
-        /// Why.
+        /// The cause.
         reason: String,
     },
     /// The log no longer has the hash of a record that it returned a moment ago.
-    #[error("the hash of record {lsn} is not in the log any more; start again")]
+    #[error("the log no longer has the hash of record {lsn}; restart this process")]
     NoChain {
         /// The record.
         lsn: Lsn,
@@ -117,9 +117,9 @@ pub enum RecoverError {
         /// The data directory.
         directory: String,
     },
-    /// No snapshot is whole, and the log was trimmed.
+    /// No undamaged snapshot is recent enough, and the log was trimmed.
     #[error(
-        "the log in {directory} starts with record {oldest}, and no whole snapshot reaches to the record before it ({last}); restore \
+        "the log in {directory} starts with record {oldest}, and no usable snapshot reaches to the record before it ({last}); restore \
          the data directory from a backup, or move it away to start an empty log"
     )]
     NoSnapshot {
@@ -137,7 +137,7 @@ pub enum RecoverError {
 pub struct Recovered {
     /// The rows.
     pub table: Arc<Table>,
-    /// The catalogue, the origins and the lives.
+    /// The catalogue, the origins and the lineages.
     pub known: LogState,
     /// Conflicts between regions.
     pub ledger: Ledger,
@@ -149,9 +149,9 @@ pub struct Recovered {
     pub applied: Lsn,
     /// The newest clock reading.
     pub hlc: Hlc,
-    /// The position of the snapshot that was used; [`Lsn::NONE`] if none was.
+    /// The position of the snapshot that was used; [`Lsn::NONE`] if there was none.
     pub snapshot_lsn: Lsn,
-    /// The number of records that were read from the log.
+    /// How many records were read from the log.
     pub replayed: u64,
     /// Why newer snapshots could not be used.
     pub damaged: Vec<OpenError>,
@@ -173,11 +173,11 @@ pub fn recover(
     (workers, progress): (&dyn RestoreWorkers, &Progress),
 ) -> Result<Recovered, RecoverError> {
     let bounds = log.bounds();
-    let mut refused = "there is none".to_owned();
+    let mut unusable = "there is no snapshot".to_owned();
     let mut damaged = Vec::new();
     for lsn in snapshot::newest(storage)? {
         if lsn.next() < bounds.oldest {
-            refused = format!("the one as of record {lsn} is too old");
+            unusable = format!("the one as of record {lsn} is too old");
             break;
         }
         if lsn > bounds.tail {
@@ -190,14 +190,14 @@ pub fn recover(
                 return Ok(recovered);
             }
             Err(error @ OpenError::Damaged { .. }) => {
-                refused = error.to_string();
+                unusable = error.to_string();
                 damaged.push(error);
             }
             Err(error) => return Err(error.into()),
         }
     }
     if bounds.oldest > Lsn::OLDEST {
-        return Err(RecoverError::NoSnapshot { oldest: bounds.oldest, directory: storage.name(), last: refused });
+        return Err(RecoverError::NoSnapshot { oldest: bounds.oldest, directory: storage.name(), last: unusable });
     }
     let (receipts, ledger) = empty();
     let mut recovered = Recovered {
@@ -232,7 +232,7 @@ fn load(
             file: format!("the snapshot as of record {lsn}"),
             offset: 0,
             reason: "it belongs to another log".to_owned(),
-            remedy: "remove it, or restore the data directory whole",
+            remedy: "remove it, or restore the whole data directory",
         });
     }
     let table = Arc::new(Table::new(config));
@@ -241,7 +241,7 @@ fn load(
     let (mut origins, mut lives) = (Origins::default(), RegionLineages::default());
     progress.rows.store(0, Relaxed);
     progress.rows_estimate.store(rows_estimate, Relaxed);
-    // Parts are applied in any order: of two rows of one key the newer one is kept.
+    // Sections are applied in any order: of two rows of one key the newer one is kept.
     let failed: Mutex<Option<OpenError>> = Mutex::default();
     let fail = |error| {
         failed.lock().get_or_insert(error);
@@ -251,9 +251,9 @@ fn load(
             if failed.lock().is_some() {
                 return None;
             }
-            match reader.next_part() {
-                Ok(Some(Part::Rows(part))) => return Some(part),
-                Ok(Some(Part::Section(section))) => match section {
+            match reader.next_raw_section() {
+                Ok(Some(RawSection::Rows(rows))) => return Some(rows),
+                Ok(Some(RawSection::Section(section))) => match section {
                     Section::Origins(all) => origins = all,
                     Section::Lineage(all) => lives = all,
                     Section::Conflicts(all) => {
@@ -268,7 +268,7 @@ fn load(
                             receipts.set_outranked(receipt.last, receipt.outranked);
                         }
                     }
-                    // Rows come as parts.
+                    // Rows arrive as raw sections.
                     Section::Rows(_) => {}
                 },
                 Ok(None) => return None,
@@ -276,7 +276,7 @@ fn load(
             }
         }
     };
-    let apply = |part: RowsPart| match part.rows() {
+    let apply = |raw: RawRows| match raw.rows() {
         Ok(rows) => {
             progress.rows.fetch_add(rows.len() as u64, Relaxed);
             for row in rows {
@@ -335,7 +335,8 @@ fn replay(
     Ok(())
 }
 
-/// Returns the head of a snapshot as of what is published. The snapshot's rows are read afterwards: they may be newer, never older.
+/// Returns the head of a snapshot as of the published position. The snapshot's rows are read afterwards, so they may be newer, but
+/// never older.
 #[must_use]
 pub fn snapshot_head(published: &Published, identity: Identity, epoch: Epoch, rows_estimate: u64) -> Head {
     Head {

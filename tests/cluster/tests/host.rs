@@ -226,7 +226,7 @@ fn log_files_that_are_taken_away_stop_writes_until_they_are_back() {
     let refused = accounts::write(&mut client, &[accounts::row(1, 2)]).unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(
-        refused.text().contains("files of the log are gone") && refused.text().contains(".seg"),
+        refused.text().contains("files of the log are missing") && refused.text().contains(".seg"),
         "{}",
         refused.text()
     );

@@ -1,8 +1,8 @@
-//! Listing detached tails, reading them and letting go of them.
+//! Listing, reading and removing detached tails.
 
 use super::{Detached, FORMAT, HEAD_LEN, Head, MAGIC, is_name};
 use crate::{
-    block::{self, Part},
+    block::{self, Run},
     error::{OpenError, REMEDY_TAIL},
     frame::{self, HEADER_LEN},
     scan::Expected,
@@ -17,10 +17,10 @@ use littoral_model::{
 };
 use std::{io, sync::Arc};
 
-/// The tails that there are, by epoch and number.
+/// Returns all tails, by epoch and number.
 ///
 /// # Errors
-/// [`OpenError`], naming the file that is damaged. The others can still be read by name.
+/// [`OpenError`] with the name of the damaged file. The others can still be read by name.
 pub fn list(storage: &dyn Storage) -> Result<Vec<Detached>, OpenError> {
     let mut names = storage.list().map_err(|error| OpenError::io(storage.name(), error))?;
     names.retain(|name| is_name(name));
@@ -28,7 +28,7 @@ pub fn list(storage: &dyn Storage) -> Result<Vec<Detached>, OpenError> {
     names.iter().map(|name| open(storage, name).map(|(head, _, len)| head.describe(name.clone(), len))).collect()
 }
 
-/// Reads a tail from its beginning to its end.
+/// Opens a tail for reading.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -46,19 +46,22 @@ pub fn read(storage: &dyn Storage, name: &str) -> Result<Reader, OpenError> {
     })
 }
 
-/// Lets go of a tail, for good. One that is not there is no error.
+/// Removes a tail permanently. Does nothing if it does not exist.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::InvalidInput`] for a name that is no tail's.
+/// Of the disk; [`io::ErrorKind::InvalidInput`] if the name is not that of a tail.
 pub fn remove(storage: &dyn Storage, name: &str) -> io::Result<()> {
     if !is_name(name) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("'{name}' is no detached tail")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("'{name}' is not the name of a detached tail"),
+        ));
     }
     storage.remove(name)?;
     storage.sync()
 }
 
-/// The head of a tail and the file's length, where they can be read.
+/// Returns the head of a tail and the file's length, if they can be read.
 pub(super) fn head(storage: &dyn Storage, name: &str) -> Option<(Head, u64)> {
     open(storage, name).ok().map(|(head, _, len)| (head, len))
 }
@@ -67,7 +70,7 @@ fn open(storage: &dyn Storage, name: &str) -> Result<(Head, Arc<dyn File>, u64),
     let io = |error| OpenError::io(name, error);
     let damaged = |reason: &str| damaged(name, 0, reason);
     if !is_name(name) {
-        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is no detached tail")));
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is not the name of a detached tail")));
     }
     let file = storage.open(name).map_err(io)?;
     let len = file.size().map_err(io)?;
@@ -76,7 +79,7 @@ fn open(storage: &dyn Storage, name: &str) -> Result<(Head, Arc<dyn File>, u64),
     }
     let mut bytes = [0; HEAD_LEN];
     file.read_at(0, &mut bytes).map_err(io)?;
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as a tail does"))?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it is not a detached tail: its first bytes differ"))?;
     let u32_at = |at: usize| rest[at..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
     let (format, head_len) = (u32_at(0), u32_at(4) as usize);
     if format > FORMAT {
@@ -85,16 +88,16 @@ fn open(storage: &dyn Storage, name: &str) -> Result<(Head, Arc<dyn File>, u64),
     let sealed = rest.get(8..).and_then(|rest| rest.get(..head_len)).ok_or_else(|| damaged("its head is too long"))?;
     let head: Head = sealed::open(sealed).map_err(|reason| damaged(&reason))?;
     if head.first < Lsn::OLDEST || head.last < head.first || head.last == Lsn(u64::MAX) {
-        return Err(damaged("the records that it says it holds cannot be"));
+        return Err(damaged("its head names an impossible range of records"));
     }
     Ok((head, file, len))
 }
 
-/// A tail's records, in order: an item is a run of records of one epoch, checked. After an error there are no more, and
-/// what came before it is as it was given up.
+/// Iterates over a tail's records in order. Each item is a checked run of records of one epoch. After an error there are no more
+/// items; the items before it are valid.
 #[derive(Debug)]
 pub struct Reader {
-    /// What it is.
+    /// The description of the tail.
     pub detached: Detached,
     head: Head,
     file: Arc<dyn File>,
@@ -128,35 +131,35 @@ impl Reader {
         let mut head = [0; HEADER_LEN];
         self.file.read_at(offset, &mut head).map_err(io)?;
         let header = frame::Header::read(&head, self.head.incarnation.0)
-            .ok_or_else(|| damaged(&name, offset, "no whole frame of this tail stands here"))?;
-        // Bounded before anything is allocated.
+            .ok_or_else(|| damaged(&name, offset, "no valid frame header"))?;
+        // Check the length before allocating memory.
         if header.frame_len() as u64 > self.detached.bytes - offset {
             return Err(short());
         }
         let mut bytes = vec![0; header.frame_len()];
         self.file.read_at(offset, &mut bytes).map_err(io)?;
-        header.payload(&bytes).ok_or_else(|| damaged(&name, offset, "a frame's checksum does not fit"))?;
+        header.payload(&bytes).ok_or_else(|| damaged(&name, offset, "a frame's checksum does not match"))?;
         let payload = Bytes::from(bytes).slice(HEADER_LEN..HEADER_LEN + header.len as usize);
-        let parts = block::parts(&payload, self.then, self.hlc, usize::MAX)
+        let runs = block::runs(&payload, self.then, self.hlc, usize::MAX)
             .map_err(|broken| damaged(&name, offset, &format!("record {}: {}", broken.at, broken.reason)))?;
-        let [part] = &parts[..] else { return Err(damaged(&name, offset, "a frame is not of one epoch")) };
-        let said = (header.first, header.records, header.epoch, header.chain_after);
-        if said != (part.first, part.records, part.epoch, part.chain_after) || part.last() > self.head.last {
-            return Err(damaged(&name, offset, "a frame does not hold what it says"));
+        let [run] = &runs[..] else { return Err(damaged(&name, offset, "a frame has records of several epochs")) };
+        let stated = (header.first, header.records, header.epoch, header.chain_after);
+        if stated != (run.first, run.records, run.epoch, run.chain_after) || run.last() > self.head.last {
+            return Err(damaged(&name, offset, "a frame's header does not match its records"));
         }
-        let Part { first, epoch, chain_after, hlc, .. } = *part;
-        self.then = Expected { next: part.last().next(), chain: chain_after, epoch };
+        let Run { first, epoch, chain_after, hlc, .. } = *run;
+        self.then = Expected { next: run.last().next(), chain: chain_after, epoch };
         self.hlc = hlc;
         self.at += header.frame_len() as u64;
-        Ok(RecordBlock { first, last: part.last(), bytes: payload })
+        Ok(RecordBlock { first, last: run.last(), bytes: payload })
     }
 
-    /// Whether it ends as its head says.
+    /// Checks that the tail ends as its head states.
     fn end(&self) -> Result<Option<RecordBlock>, OpenError> {
         let ends = self.at == self.detached.bytes
             && self.then.chain == self.head.chain_after
             && self.then.epoch == self.head.epoch;
-        if ends { Ok(None) } else { Err(damaged(&self.detached.name, self.at, "it does not end as its head says")) }
+        if ends { Ok(None) } else { Err(damaged(&self.detached.name, self.at, "it does not end as its head states")) }
     }
 }
 

@@ -1,9 +1,9 @@
-//! Writing a detached tail.
+//! Writing detached tails.
 
 use super::{Detached, FORMAT, FRAME_BYTES, HEAD_LEN, Head, MAGIC, name, read};
 use crate::{
     backend::Identity,
-    block::{self, Part},
+    block::{self, Run},
     cut,
     embedded::read::{chain_at, entries},
     error::ReadError,
@@ -21,11 +21,11 @@ use littoral_model::{
 };
 use std::{io, sync::Arc};
 
-/// What of a log is to be detached.
+/// The end of a log that is to be detached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail {
     pub(crate) identity: Identity,
-    /// That of `last`.
+    /// The epoch of `last`.
     pub(crate) epoch: Epoch,
     pub(crate) first: Lsn,
     /// The log's newest record.
@@ -33,7 +33,7 @@ pub(crate) struct Tail {
     pub(crate) chain_after: ChainHash,
 }
 
-/// Writes the log's end durably into a file of its own. Every record is checked on its way.
+/// Writes the end of the log durably to a file of its own. Checks every record.
 pub(crate) fn write(storage: &dyn Storage, segments: &[Segment], tail: &Tail) -> Result<Detached, ReadError> {
     let head = Head {
         region: tail.identity.region,
@@ -48,14 +48,14 @@ pub(crate) fn write(storage: &dyn Storage, segments: &[Segment], tail: &Tail) ->
     let temporary = format!("{name}{TEMPORARY}");
     let written = write_file(storage, segments, &head, &name, &temporary);
     if written.is_err() {
-        // Best effort: it is swept at the next start.
+        // Best effort: the next start removes it.
         let _ = storage.remove(&temporary);
     }
     Ok(head.describe(name, written?))
 }
 
-/// The first name that no other tail has. One with the same head holds the same records: a crash came between detaching
-/// and cutting, or the cut failed.
+/// Returns the first file name that no other tail has. A tail with the same head holds the same records: a crash came between
+/// detaching and cutting, or the cut failed.
 fn free_name(storage: &dyn Storage, head: &Head) -> Result<String, ReadError> {
     let names = storage.list().map_err(|error| ReadError::io(storage.name(), &error))?;
     let mut copy = 1;
@@ -91,19 +91,19 @@ fn write_file(
     while after.next <= head.last {
         let batches = entries(segments, after.next, FRAME_BYTES)?;
         if batches.is_empty() {
-            return Err(missing(segments, after.next, "it is not there"));
+            return Err(missing(segments, after.next, "it is missing"));
         }
         let records = cut::cut(&batches, after.next, usize::MAX);
-        let parts = block::parts(&records.bytes, after, hlc, FRAME_BYTES)
+        let runs = block::runs(&records.bytes, after, hlc, FRAME_BYTES)
             .map_err(|broken| missing(segments, broken.at, &broken.reason))?;
-        for part in parts {
-            out.frame(&records.bytes[part.range.clone()], &part, head.incarnation.0).map_err(failed)?;
-            after = Expected { next: part.last().next(), chain: part.chain_after, epoch: part.epoch };
-            hlc = part.hlc;
+        for run in runs {
+            out.frame(&records.bytes[run.range.clone()], &run, head.incarnation.0).map_err(failed)?;
+            after = Expected { next: run.last().next(), chain: run.chain_after, epoch: run.epoch };
+            hlc = run.hlc;
         }
     }
     if after.chain != head.chain_after {
-        return Err(missing(segments, head.last, "its hash is not the one that it must have"));
+        return Err(missing(segments, head.last, "its chain hash does not match"));
     }
     if !active(Mutation::DetachWithoutSync) {
         out.file.sync().map_err(failed)?;
@@ -134,16 +134,16 @@ impl Out {
         Ok(())
     }
 
-    fn frame(&mut self, payload: &[u8], part: &Part, salt: u64) -> io::Result<()> {
+    fn frame(&mut self, payload: &[u8], run: &Run, salt: u64) -> io::Result<()> {
         let header = frame::Header::of(
             payload,
-            part.records,
+            run.records,
             salt,
-            part.first,
-            part.epoch,
-            part.hlc,
-            part.chain_before,
-            part.chain_after,
+            run.first,
+            run.epoch,
+            run.hlc,
+            run.chain_before,
+            run.chain_after,
         );
         let mut bytes = vec![0; HEADER_LEN];
         if let Some(head) = bytes.first_chunk_mut::<HEADER_LEN>() {

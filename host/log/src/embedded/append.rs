@@ -1,9 +1,9 @@
-//! Appending, new segments, and trimming.
+//! Appending, beginning segments, and trimming.
 
 use super::{Embedded, Prepared, Writer};
 use crate::{
     backend::{Batch, Retention},
-    block::{self, Broken, Part},
+    block::{self, Broken, Run},
     cache::Entry,
     error::{AppendError, ReadError, is_no_space},
     frame::{self, HEADER_LEN},
@@ -20,11 +20,11 @@ use littoral_model::{
 use std::{io, sync::atomic::Ordering::Relaxed};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// About so many batches are "of late".
+/// The moving average of batch sizes covers about this many batches.
 const BATCHES_OF_LATE: usize = 16;
 
-/// From this size on, what a batch's sync journals of newly used space is little beside the batch itself, and less than
-/// zeros of the same size cost, which take the disk from it.
+/// From this size on, preallocated space is written instead of zeros. The journalling of newly used space costs little compared
+/// with syncing such a batch, and less than writing zeros, which would compete for the disk.
 const LARGE_BATCH: usize = 128 << 10;
 
 impl Embedded {
@@ -57,35 +57,35 @@ impl Embedded {
             return Err(AppendError::Fenced { have: first.epoch, log: bounds.epoch });
         }
         let after = Expected { next: bounds.tail.next(), chain: bounds.chain, epoch: bounds.epoch };
-        let parts = block::parts(&block.bytes, after, bounds.hlc, u32::MAX as usize)
+        let runs = block::runs(&block.bytes, after, bounds.hlc, u32::MAX as usize)
             .map_err(|Broken { at, reason }| AppendError::Broken { at, reason })?;
-        let last = parts.last().map_or(bounds.tail, Part::last);
+        let last = runs.last().map_or(bounds.tail, Run::last);
         if last != block.last {
             let reason = format!("the block ends with record {last} and should end with {}", block.last);
             return Err(AppendError::Broken { at: last.next(), reason });
         }
-        // Each is durable before the next is begun: of two that are not, a crash may leave the second alone, and what has a
-        // successor must be whole.
-        for part in parts {
-            let batch = self.batch_of(&block.bytes[part.range.clone()], &part);
+        // Make each run durable before the next is begun. Otherwise a crash could leave the second run without the first, and
+        // recovery treats a damaged frame that has a successor as lost data.
+        for run in runs {
+            let batch = self.batch_of(&block.bytes[run.range.clone()], &run);
             self.write_frame(&mut writer, batch)?;
         }
         Ok(())
     }
 
-    fn batch_of(&self, bytes: &[u8], part: &Part) -> Batch {
+    fn batch_of(&self, bytes: &[u8], run: &Run) -> Batch {
         let mut buffer = self.state.write().cache.take_spare();
         buffer.reserve((HEADER_LEN + bytes.len()).next_multiple_of(frame::ALIGN));
         buffer.resize(HEADER_LEN, 0);
         buffer.extend_from_slice(bytes);
         Batch {
             bytes: buffer,
-            first: part.first,
-            next: part.last().next(),
-            chain_before: part.chain_before,
-            chain: part.chain_after,
-            epoch: part.epoch,
-            hlc: part.hlc,
+            first: run.first,
+            next: run.last().next(),
+            chain_before: run.chain_before,
+            chain: run.chain_after,
+            epoch: run.epoch,
+            hlc: run.hlc,
         }
     }
 
@@ -101,7 +101,7 @@ impl Embedded {
         let payload_len = batch.bytes_len();
         batch.bytes.resize((HEADER_LEN + payload_len).next_multiple_of(frame::ALIGN), 0);
         let (file, end, salt) = self.room_for(writer, batch.bytes.len() as u64)?;
-        self.refuse_if_missing(&*file)?;
+        self.check_missing(&*file)?;
         let header = frame::Header::of(
             &batch.bytes[HEADER_LEN..HEADER_LEN + payload_len],
             records,
@@ -116,7 +116,7 @@ impl Embedded {
             header.write(head);
         }
         if let Err(error) = file.write_at(end, &batch.bytes) {
-            // What reached the file is overwritten by the next batch, or wiped at the next start.
+            // What was written of it is overwritten by the next batch, or erased at the next start.
             writer.closed = !is_no_space(&error);
             return Err(AppendError::of(&error));
         }
@@ -124,8 +124,8 @@ impl Embedded {
             && let Err(error) = file.sync()
         {
             writer.closed = true;
-            tracing::error!(%error, "fsync of the log failed; the batch is refused and the next one goes to a new file");
-            // Best effort, so that the refused batch does not come back at the next start.
+            tracing::error!(%error, "fsync of the log failed; the batch is rejected, and the next one is written to a new file");
+            // Best effort: keeps the rejected batch from reappearing at the next start.
             let _ = file.write_at(end, &[0; HEADER_LEN]);
             return Err(AppendError::of(&error));
         }
@@ -135,7 +135,7 @@ impl Embedded {
         if let Some(segment) = state.segments.last_mut() {
             segment.grew(&header);
         }
-        // The batch follows the log, as was checked above.
+        // Cannot fail: the batch follows the log, as checked above.
         let _ = state.history.extend(header.epoch, header.first, header.last());
         state.bounds.tail = header.last();
         state.bounds.chain = header.chain_after;
@@ -146,8 +146,8 @@ impl Embedded {
         Ok(block)
     }
 
-    /// The file for a frame of `len` bytes, where in it, and its salt. Begins a new segment when the last one is full or
-    /// given up.
+    /// Returns the file for a frame of `len` bytes, the offset in it, and its salt. Begins a new segment if the last one is full or
+    /// closed.
     fn room_for(
         &self,
         writer: &mut Writer,
@@ -162,7 +162,7 @@ impl Embedded {
         let segment = self.begin_segment(writer, len).map_err(|error| AppendError::of(&error))?;
         let room = (segment.file.clone(), segment.end, segment.header.salt);
         let mut state = self.state.write();
-        // One that never held a batch was replaced: its name is the new one's.
+        // An empty last segment was replaced: the new one has its name.
         if state.segments.last().is_some_and(Segment::is_empty) {
             state.segments.pop();
         }
@@ -184,8 +184,8 @@ impl Embedded {
                 if let Some(unfit) = unfit {
                     self.storage.remove(&unfit.name)?;
                 }
-                // Whoever appends does not wait for zeros: when they come too slowly, much is written at once, and then a
-                // sync costs little of the whole.
+                // The append does not wait for zeros to be written. If they are not ready, the write rate is high, and a sync is a
+                // small run of the cost.
                 self.file(Room::Reserved(needed.max(self.options.segment_bytes)))?
             }
         };
@@ -204,13 +204,13 @@ impl Embedded {
         let named = (|| {
             prepared.file.write_at(0, &header.to_bytes())?;
             prepared.file.sync()?;
-            // From here on the file may be found under its name, and what follows in the old one would count as
-            // superseded: a failure must not lead back there.
+            // From here on the file may be found under its name, and recovery would treat later frames in the old file as
+            // superseded: a failure must not lead back to writing there.
             writer.closed = true;
             self.storage.rename(&prepared.name, &name)
         })();
         if let Err(error) = named {
-            // Best effort: each try makes a file, and a failing disk must not be filled with them.
+            // Best effort: each attempt creates a file, and they must not fill a failing disk.
             let _ = self.storage.remove(&prepared.name);
             return Err(error);
         }
@@ -224,7 +224,7 @@ impl Embedded {
         Ok(Prepared { name, file, capacity: room.bytes() })
     }
 
-    /// Makes the next segment's file ready. A full disk is met again when it is needed.
+    /// Creates the next segment's file ahead of time. If the disk is full, the append that needs the file reports it.
     pub(super) fn prepare_segment(&self) {
         let (due, batch_bytes) = {
             let state = self.state.read();
@@ -237,31 +237,33 @@ impl Embedded {
                 Ok(made) => {
                     let superfluous = self.prepared.lock().replace(made);
                     if let Some(superfluous) = superfluous {
-                        // Two callers at once. Best effort: what is left is swept at the next start.
+                        // Two threads did so at once. Best effort: the next start removes remaining files.
                         let _ = self.storage.remove(&superfluous.name);
                     }
                 }
-                Err(error) => tracing::debug!(%error, "the next segment could not be made ready"),
+                Err(error) => {
+                    tracing::debug!(%error, "the next segment's file could not be created ahead of time; the append that needs it retries")
+                }
             }
         }
     }
 
-    /// Full segments are read by subscribers that lag behind the log's own cache, if at all. Their memory is better used for
-    /// rows, and for the next segment: memory that was just freed is the cheapest to get.
-    pub(super) fn let_go_of_full_segments(&self) {
-        let mut let_go = self.let_go.lock();
+    /// Drops full segments from the page cache. Only subscribers that lag behind the log's own cache read them. The memory is more
+    /// useful for rows and for the next segment.
+    pub(super) fn drop_pages_of_full_segments(&self) {
+        let mut dropped = self.pages_dropped.lock();
         let full: Vec<_> = {
             let state = self.state.read();
             let full = state.segments.split_last().map_or(&[][..], |(_, full)| full);
             full.iter()
                 .rev()
-                .take_while(|segment| segment.header.first > *let_go)
+                .take_while(|segment| segment.header.first > *dropped)
                 .map(|s| (s.header.first, s.file.clone()))
                 .collect()
         };
         for (first, file) in full {
-            file.let_go();
-            *let_go = first.max(*let_go);
+            file.drop_pages();
+            *dropped = first.max(*dropped);
         }
     }
 
@@ -275,7 +277,7 @@ impl Embedded {
             if !wanted || oldest.last > retention.through {
                 break;
             }
-            // Readers that are in it have the file open and read on.
+            // Readers of the segment have its file open and can continue.
             bytes -= oldest.end;
             state.bounds.oldest = next;
             state.history.trim(Lsn(next.0 - 1));

@@ -1,8 +1,8 @@
-//! Cutting off the log's end.
+//! Cutting off the end of a log.
 //!
-//! What is given up is durable in a file of its own first. Then the segment that is to be the last one is written anew, without
-//! what is given up, beside the old one: nothing that stays is ever written over, and whoever reads the old one reads on.
-//! Then it is decided ([`crate::intent`]); from there on the log is cut, whatever is left to do on the disk.
+//! First the records that will be removed are written durably to a detached tail. Then the segment that will be the last one is
+//! written again, without them, next to the old one: no remaining record is overwritten, and readers of the old file can continue.
+//! Then the cut is decided ([`crate::intent`]). From that moment the log is cut, even if work on the disk remains.
 
 use super::{Embedded, Writer, read};
 use crate::{
@@ -46,7 +46,7 @@ impl Embedded {
             (state.bounds, state.history.clone(), state.committed, state.segments.clone())
         };
         if !active(Mutation::CutForgetsEpoch) {
-            // The records that are given up have counted as promises until now.
+            // Until now the removed records implied a promise.
             self.promise(history.advance().0).map_err(|error| CutError::Failed(ReadError::io("promise", &error)))?;
         }
         let tail = Tail {
@@ -71,13 +71,14 @@ impl Embedded {
         let intent = Intent::Cut { incarnation, after, committed, segment };
         intent::stage(&*self.storage, &intent).map_err(|error| ReadError::io("intent", &error))?;
         let decided = intent::commit(&*self.storage);
-        // Also when nobody knows whether it was: records that a later start may find gone must not be counted on any more.
+        // This applies even if it is uncertain whether the decision is durable: a later start may find the records removed, so
+        // nothing may rely on them.
         writer.unfinished = Some(intent);
         writer.closed = true;
         *marked = Marked { tail: after, committed };
         {
-            let mut let_go = self.let_go.lock();
-            *let_go = (*let_go).min(Lsn(segment.0 - 1));
+            let mut dropped = self.pages_dropped.lock();
+            *dropped = (*dropped).min(Lsn(segment.0 - 1));
         }
         {
             let mut state = self.state.write();
@@ -93,12 +94,12 @@ impl Embedded {
         drop(marked);
         decided.map_err(|error| CutError::Unfinished(error.to_string()))?;
         if let Err(error) = self.finish_cut(writer) {
-            tracing::warn!(%error, "the log is cut; its files are put right before the next batch");
+            tracing::warn!(%error, "the log is cut, but changing its files failed; the next batch retries it");
         }
         Ok(detached)
     }
 
-    /// Whether the log may be cut there. If so nothing after it counts as committed from now on, whoever says it.
+    /// Checks that the log may be cut there. If so, nothing after that record counts as committed from now on.
     fn check_cut(&self, after: Lsn) -> Result<(), CutError> {
         let snapshots = snapshot::newest(&*self.storage)
             .map_err(|error| ReadError::Io { file: self.storage.name(), reason: error.to_string() })?;
@@ -123,7 +124,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// Does on the disk what was decided. Before that no batch is taken: it would be cut off with the rest.
+    /// Completes a decided cut on the disk. No batch is accepted before that, because it would be cut off too.
     pub(super) fn finish_cut(&self, writer: &mut Writer) -> Result<(), OpenError> {
         let Some(intent) = writer.unfinished else { return Ok(()) };
         // The mark is written too.
@@ -135,7 +136,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// A segment without what comes after a record, as a durable file that has no name yet.
+    /// Writes a copy of a segment that ends with `after`, as a durable file that has no final name yet.
     fn shortened(&self, whole: &Segment, before: segment::Before, after: Lsn) -> Result<Segment, ReadError> {
         let failed = |error: io::Error| ReadError::io(intent::SEGMENT, &error);
         let mut header = whole.header;
@@ -153,18 +154,15 @@ impl Embedded {
             short.grew(&kept);
         }
         short.file.sync().map_err(failed)?;
-        // Writing goes on in a new file.
+        // The next batch begins a new file.
         short.capacity = short.end;
         Ok(short)
     }
 }
 
 fn frame_at(segment: &Segment, offset: u64) -> Result<(frame::Header, Vec<u8>), ReadError> {
-    let damaged = || ReadError::Damaged {
-        file: segment.name.clone(),
-        offset,
-        reason: "a batch that was durable is not whole any more".to_owned(),
-    };
+    let damaged =
+        || ReadError::Damaged { file: segment.name.clone(), offset, reason: "a durable batch is damaged".to_owned() };
     let mut head = [0; HEADER_LEN];
     let read = |at: u64, buffer: &mut [u8], file: &Arc<dyn File>| {
         file.read_at(at, buffer).map_err(|error| ReadError::io(&segment.name, &error))
@@ -183,7 +181,7 @@ fn frame_at(segment: &Segment, offset: u64) -> Result<(frame::Header, Vec<u8>), 
     Ok((header, bytes))
 }
 
-/// The frame without the records after one of its own, which follows what `short` holds.
+/// Returns the frame without the records after `after`. It follows the records of `short`.
 fn kept(short: &Segment, frame: &frame::Header, bytes: &[u8], after: Lsn) -> (frame::Header, Vec<u8>) {
     let payload = bytes.get(HEADER_LEN..).unwrap_or_default();
     let count = after.0 - frame.first.0 + 1;

@@ -1,16 +1,17 @@
-//! Files of the log that somebody has taken away while it is open.
+//! Detects files of the log that were deleted or moved while it is open.
 //!
-//! A file that is open can be written after its name is gone, and everything that is acknowledged then is lost with the process.
-//! So the log looks whether its files are still there, and takes no batch while one is not.
+//! An open file can still be written after its name was removed, but everything acknowledged from then on is lost with the process.
+//! So the log checks whether its files still exist, and rejects batches while one is missing.
 
 use super::Embedded;
 use crate::{error::AppendError, identity, storage::File};
 use std::{collections::HashSet, io};
 
 impl Embedded {
-    /// What is missing, if anything is; found out now. A disk that does not answer says nothing about files.
-    pub(super) fn look_for_files(&self) -> Option<String> {
-        // Nobody takes segments away meanwhile, and those that are begun now are not missed.
+    /// Checks for missing files now, and returns their names. A disk that fails to list the directory proves nothing about files,
+    /// so the last result stands.
+    pub(super) fn check_files(&self) -> Option<String> {
+        // While this is held no segment is removed. Segments that are begun in the meantime are not in the list.
         let _trimmed = self.trimmed.lock();
         let mut wanted: Vec<String> = self.state.read().segments.iter().map(|segment| segment.name.clone()).collect();
         wanted.push(identity::NAME.to_owned());
@@ -25,8 +26,8 @@ impl Embedded {
         missing
     }
 
-    /// Refuses to write into a file that nobody will find again.
-    pub(super) fn refuse_if_missing(&self, file: &dyn File) -> Result<(), AppendError> {
+    /// Rejects a write into a file that has no name any more.
+    pub(super) fn check_missing(&self, file: &dyn File) -> Result<(), AppendError> {
         let mut missing = self.missing.lock();
         if missing.is_none() && !file.is_linked().unwrap_or(true) {
             *missing = Some(format!("the newest segment in {}", self.storage.name()));

@@ -1,4 +1,4 @@
-//! Opening: recovery after whatever happened.
+//! Opening a log: recovery after a crash or a failure.
 
 use super::{Embedded, Options, State, Writer};
 use crate::{
@@ -27,7 +27,7 @@ use std::{
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A log as its files have it.
+/// A log as found in its files.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<Segment>,
@@ -37,11 +37,11 @@ pub(crate) struct Recovered {
 }
 
 impl Embedded {
-    /// Opens the log in a directory, or makes one where nothing is. Takes as long as reading it all takes.
+    /// Opens the log in a directory, or creates one in an empty directory. Reads the whole log.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing was changed then, except that an unfinished last batch may have been cut off, and that what
-    /// [`Log::cut`](crate::Log::cut) or [`begin_after`](crate::begin_after) had decided may have been finished.
+    /// [`OpenError`]; nothing was changed then, except that an unfinished last batch may have been cut off, and that an operation
+    /// that [`Log::cut`](crate::Log::cut) or [`begin_after`](crate::begin_after) had decided may have been completed.
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Self, OpenError> {
         let names = enter(&*storage, options.region)?;
         let promised = promise::read(&*storage)?;
@@ -78,26 +78,26 @@ impl Embedded {
             prepared: Mutex::default(),
             marked: Mutex::new(marked),
             missing: Mutex::default(),
-            let_go: Mutex::new(Lsn::NONE),
+            pages_dropped: Mutex::new(Lsn::NONE),
             files_made: AtomicU64::new(0),
         })
     }
 }
 
-/// Keeps others out, finishes what was decided, and gives the names of the files there are.
+/// Locks the directory, completes a decided operation, and returns the names of the files.
 pub(crate) fn enter(storage: &dyn Storage, region: Region) -> Result<Vec<String>, OpenError> {
     let io = |error| OpenError::io(storage.name(), error);
     storage.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked(storage.name()),
         _ => io(error),
     })?;
-    // What is found may be known to the page cache only, if a sync failed and the process ended.
+    // After a failed sync and the end of the process, some of it may exist only in the page cache.
     storage.sync().map_err(io)?;
     intent::finish_old(storage, region)?;
     storage.list().map_err(io)
 }
 
-/// Whose log it is and the epoch that it was begun with; `None` where there is none.
+/// Returns whose log the directory holds and the epoch with which it was created; `None` if there is no log.
 pub(crate) fn known(
     storage: &dyn Storage,
     region: Region,
@@ -106,7 +106,7 @@ pub(crate) fn known(
     let found = identity::read(storage, region)?;
     let is_log = |name: &String| segment::parse_name(name).is_some() || snapshot::parse_name(name).is_some();
     if found.is_none() && names.iter().any(is_log) {
-        return Err(OpenError::damaged("identity", 0, "the file is gone, and a log is there"));
+        return Err(OpenError::damaged("identity", 0, "the file is missing, though the directory holds a log"));
     }
     Ok(found)
 }
@@ -134,7 +134,7 @@ pub(crate) fn recover(
         file.read_at(0, &mut bytes).map_err(|error| OpenError::io(&name, error))?;
         let header = segment::Header::read(&name, &bytes)?;
         if header.incarnation != identity.incarnation || header.first != *first {
-            return Err(OpenError::damaged(name, 0, "the file is of another log or was renamed"));
+            return Err(OpenError::damaged(name, 0, "the file belongs to another log or was renamed"));
         }
         let expected = expected(&name, &header, history.as_ref(), chain)?;
         let mut segment = Segment::new(name, file, header, capacity);
@@ -146,7 +146,7 @@ pub(crate) fn recover(
         history = Some(grown(so_far, &segment, &found.epochs)?);
         chain = found.then.chain;
         if at + 1 == firsts.len() {
-            // Before anything is wiped: what looks unfinished may have been durable.
+            // Check before erasing anything: what looks unfinished may have been durable.
             mark::check(&segment.name, segment.end, segment.last, marked.tail)?;
             settle(&segment, &bytes, &found).map_err(|error| OpenError::io(&segment.name, error))?;
         }
@@ -160,7 +160,7 @@ pub(crate) fn recover(
     Ok(Recovered { segments, bounds, history, marked })
 }
 
-/// What must follow in a segment, after what the ones before it hold.
+/// Returns what a segment must begin with, given the segments before it.
 fn expected(
     name: &str,
     header: &segment::Header,
@@ -178,44 +178,45 @@ fn expected(
     if follows {
         return Ok(expected);
     }
-    let reason = format!("it does not follow record {}; a file before it may be gone", history.tail());
+    let reason = format!("it does not follow record {}; a file before it may be missing", history.tail());
     Err(OpenError::damaged(name, 0, reason))
 }
 
-/// The history of a log that begins with this segment and is empty yet.
+/// Returns the still empty epoch history of a log that begins with this segment.
 ///
-/// Where the segment does not say which epoch it follows, that of its first record stands for it. That is safe: all that
-/// [`EpochHistory::common`] takes from the base is where an epoch ends, and no log that has the first record's epoch differs from
-/// this one before it. For the epoch that the base may truly be of nothing is claimed; at worst a snapshot is taken
-/// that was not needed.
+/// If the segment does not state which epoch it follows, the epoch of its first record is used. This is safe:
+/// [`EpochHistory::common`] uses the base only for where an epoch ends, and no log that has the first record's epoch differs from
+/// this one before that record. Nothing is claimed about the true epoch of the base; at worst a member takes a snapshot that it did
+/// not need.
 fn base(segment: &Segment, found: &scan::Found) -> Result<EpochHistory, OpenError> {
     let base = Lsn(segment.header.first.0 - 1);
-    let said = segment.header.before.map(|before| before.epoch);
-    let epoch = match said.or_else(|| found.epochs.first().map(|(epoch, _)| *epoch)) {
+    let stated = segment.header.before.map(|before| before.epoch);
+    let epoch = match stated.or_else(|| found.epochs.first().map(|(epoch, _)| *epoch)) {
         _ if base == Lsn::NONE => Epoch(0),
         Some(epoch) => epoch,
         None => {
-            let reason = format!("nothing says which epoch record {base} before it was of");
+            let reason = format!("no file states the epoch of record {base}, which precedes it");
             return Err(OpenError::damaged(segment.name.clone(), 0, reason));
         }
     };
     Ok(EpochHistory::after(epoch, base))
 }
 
-/// The history with a segment's records.
+/// Returns the epoch history extended by a segment's records.
 fn grown(mut history: EpochHistory, segment: &Segment, epochs: &[(Epoch, Lsn)]) -> Result<EpochHistory, OpenError> {
     for (epoch, last) in epochs {
         while history.tail() < *last {
             let next = history.tail().next();
-            let unfit = |error: history::OutOfOrder| OpenError::damaged(segment.name.clone(), 0, error.to_string());
-            history.push(*epoch, next).map_err(unfit)?;
+            let out_of_order =
+                |error: history::OutOfOrder| OpenError::damaged(segment.name.clone(), 0, error.to_string());
+            history.push(*epoch, next).map_err(out_of_order)?;
         }
     }
     Ok(history)
 }
 
-/// Makes the end of the last segment sure. The last whole batch may be known to the page cache only, if its fsync failed
-/// and the process ended: it is written again, byte for byte, and synced. What is left of an unfinished batch is wiped.
+/// Makes the end of the last segment durable. If an fsync failed and the process ended, the last complete batch may exist only in
+/// the page cache: it is written again, byte for byte, and synced. The remains of an unfinished batch are erased.
 fn settle(segment: &Segment, bytes: &[u8], found: &scan::Found) -> io::Result<()> {
     if let Some((start, end)) = found.last_frame {
         let end = (end as usize).min(bytes.len());
@@ -226,7 +227,7 @@ fn settle(segment: &Segment, bytes: &[u8], found: &scan::Found) -> io::Result<()
             file = segment.name,
             offset = segment.end,
             bytes = torn_end - segment.end,
-            "an unfinished batch, never acknowledged, was cut off"
+            "removed an unfinished batch that was never acknowledged"
         );
         segment.file.write_at(segment.end, &vec![0; (torn_end - segment.end) as usize])?;
     }

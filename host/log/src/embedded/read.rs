@@ -1,4 +1,4 @@
-//! Reading, from memory or from disk.
+//! Reading records from memory or from disk.
 
 use super::Embedded;
 use crate::{
@@ -40,9 +40,9 @@ impl Embedded {
         }
     }
 
-    /// Whole batches from the one with `from` on, about `bytes_max` bytes; none when `from` is past the tail.
+    /// Returns whole batches, from the one that contains `from` on: about `bytes_max` bytes; none if `from` is past the tail.
     fn entries(&self, from: Lsn, bytes_max: usize) -> Result<Vec<Entry>, ReadError> {
-        let (place, offset) = {
+        let (view, offset) = {
             let state = self.state.read();
             if from > state.bounds.tail {
                 return Ok(Vec::new());
@@ -54,25 +54,25 @@ impl Embedded {
             let Some(segment) = holding(&state.segments, from) else {
                 return Err(ReadError::Trimmed { from, oldest: state.bounds.oldest });
             };
-            (Place::of(segment), segment.seek(from))
+            (SegmentView::of(segment), segment.seek(from))
         };
-        place.entries(from, offset, bytes_max)
+        view.entries(from, offset, bytes_max)
     }
 }
 
-/// The last segment that does not begin after the record.
+/// Returns the last segment that begins at or before the record.
 pub(crate) fn holding(segments: &[Segment], lsn: Lsn) -> Option<&Segment> {
     let at = segments.partition_point(|segment| segment.header.first <= lsn);
     at.checked_sub(1).and_then(|at| segments.get(at))
 }
 
-/// Whole batches of these segments, from the one with `from` on: about `bytes_max` bytes, and of one segment only.
+/// Returns whole batches of one of these segments, from the one that contains `from` on: about `bytes_max` bytes.
 pub(crate) fn entries(segments: &[Segment], from: Lsn, bytes_max: usize) -> Result<Vec<Entry>, ReadError> {
     let Some(segment) = holding(segments, from) else { return Ok(Vec::new()) };
-    Place::of(segment).entries(from, segment.seek(from), bytes_max)
+    SegmentView::of(segment).entries(from, segment.seek(from), bytes_max)
 }
 
-/// The chain hash at a record of these segments, or before their first.
+/// Returns the chain hash at a record of these segments, or before their first.
 pub(crate) fn chain_at(segments: &[Segment], lsn: Lsn) -> Result<Option<ChainHash>, ReadError> {
     if let Some(segment) = segments.iter().find(|segment| segment.header.first == lsn.next()) {
         return Ok(Some(segment.header.chain_before));
@@ -86,15 +86,15 @@ fn chain_in(entries: &[Entry], lsn: Lsn) -> Option<ChainHash> {
     postcard::from_bytes::<Record<'_>>(record).ok().map(|record| record.chain)
 }
 
-/// A segment as it was when it was looked up.
-struct Place {
+/// What a reader needs of a segment, copied while the state was locked.
+struct SegmentView {
     name: String,
     file: std::sync::Arc<dyn crate::storage::File>,
     salt: u64,
     end: u64,
 }
 
-impl Place {
+impl SegmentView {
     fn of(segment: &Segment) -> Self {
         Self { name: segment.name.clone(), file: segment.file.clone(), salt: segment.header.salt, end: segment.end }
     }
@@ -110,7 +110,7 @@ impl Place {
         let damaged = |offset: u64| ReadError::Damaged {
             file: self.name.clone(),
             offset,
-            reason: "a batch that was durable is not whole any more".to_owned(),
+            reason: "a durable batch is damaged".to_owned(),
         };
         let mut entries = Vec::new();
         let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! Reading a snapshot back.
+//! Reading snapshots.
 
 use super::{
     BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
@@ -17,7 +17,7 @@ use littoral_wire::rows;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The snapshots that there are, by what they are as of, newest first.
+/// Returns the records as of which there are snapshots, newest first.
 ///
 /// # Errors
 /// [`OpenError::Io`].
@@ -28,39 +28,39 @@ pub fn newest(storage: &dyn Storage) -> Result<Vec<Lsn>, OpenError> {
     Ok(all)
 }
 
-/// A part of a snapshot.
+/// A section of a snapshot.
 #[derive(Debug)]
 pub enum Section {
     /// Rows and tombstones.
     Rows(Vec<Row>),
     /// Idempotency keys, oldest first.
     Receipts(Vec<Receipt>),
-    /// How far other regions' records are in it.
+    /// How far other regions' records are applied in the snapshot.
     Origins(Origins),
-    /// The histories of the regions' logs.
+    /// The lineages of the regions' logs.
     Lineage(RegionLineages),
     /// Conflicts between regions, oldest first.
     Conflicts(Vec<Conflict>),
 }
 
-/// A part of a snapshot whose rows are not decoded yet, so that several threads may do that.
+/// A section whose rows are not decoded yet, so that several threads can decode them.
 #[derive(Debug)]
-pub enum Part {
+pub enum RawSection {
     /// Rows and tombstones.
-    Rows(RowsPart),
-    /// Anything else.
+    Rows(RawRows),
+    /// Any other section, decoded.
     Section(Section),
 }
 
-/// Rows that are not decoded yet.
+/// Encoded rows.
 #[derive(Debug)]
-pub struct RowsPart {
+pub struct RawRows {
     name: Arc<str>,
     offset: u64,
     payload: Vec<u8>,
 }
 
-impl RowsPart {
+impl RawRows {
     /// Decodes the rows.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl RowsPart {
     }
 }
 
-/// Reads a snapshot from its beginning to its end.
+/// Reads a snapshot section by section.
 #[derive(Debug)]
 pub struct Reader {
     name: Arc<str>,
@@ -84,9 +84,9 @@ pub struct Reader {
     at: u64,
     rows: u64,
     receipts: u64,
-    /// What the end says, and where it stands.
+    /// The offset and the content of the end block.
     end: Option<(u64, End)>,
-    /// What it begins with.
+    /// The head of the snapshot.
     pub head: Head,
 }
 
@@ -98,12 +98,12 @@ impl Reader {
     pub fn open(storage: &dyn Storage, lsn: Lsn) -> Result<Self, OpenError> {
         let reader = Self::of(storage, name(lsn))?;
         if reader.head.as_of != lsn {
-            return Err(damaged(&reader.name, HEADER_LEN as u64, "it was renamed"));
+            return Err(damaged(&reader.name, HEADER_LEN as u64, "the file was renamed: it is as of another record"));
         }
         Ok(reader)
     }
 
-    /// Opens the one that was received last.
+    /// Opens the snapshot that was received from another member.
     pub(crate) fn received(storage: &dyn Storage) -> Result<Self, OpenError> {
         Self::of(storage, RECEIVED.to_owned())
     }
@@ -119,7 +119,7 @@ impl Reader {
         }
         file.read_at(0, &mut header).map_err(io)?;
         if &header[..8] != MAGIC {
-            return Err(damaged(&name, 0, "it does not begin as a snapshot does"));
+            return Err(damaged(&name, 0, "it is not a snapshot: its first bytes differ"));
         }
         let format = header[8..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
         if format > FORMAT {
@@ -135,40 +135,42 @@ impl Reader {
         Ok(Self { name: name.into(), file, len, at, rows: 0, receipts: 0, end: None, head })
     }
 
-    /// The next part; `None` at the end, which is checked.
+    /// Returns the next section; `None` at the end, which is checked.
     ///
     /// # Errors
-    /// [`OpenError`]. Everything that was read before is then worth nothing.
+    /// [`OpenError`]. Discard everything read before.
     pub fn next_section(&mut self) -> Result<Option<Section>, OpenError> {
-        match self.next_part()? {
-            Some(Part::Rows(part)) => {
-                let rows = part.rows()?;
+        match self.next_raw_section()? {
+            Some(RawSection::Rows(raw)) => {
+                let rows = raw.rows()?;
                 self.rows += rows.len() as u64;
                 Ok(Some(Section::Rows(rows)))
             }
-            Some(Part::Section(section)) => Ok(Some(section)),
+            Some(RawSection::Section(section)) => Ok(Some(section)),
             None => self.check_end(0).map(|()| None),
         }
     }
 
-    /// The next part, with its rows as they lie; `None` at the end. Call [`Self::check_end`] then.
+    /// Returns the next section without decoding rows; `None` at the end. Call [`Self::check_end`] then.
     ///
     /// # Errors
-    /// [`OpenError`]. Everything that was read before is then worth nothing.
-    pub fn next_part(&mut self) -> Result<Option<Part>, OpenError> {
+    /// [`OpenError`]. Discard everything read before.
+    pub fn next_raw_section(&mut self) -> Result<Option<RawSection>, OpenError> {
         let offset = self.at;
         let (kind, payload) = block(&self.name, &*self.file, self.len, &mut self.at)?;
         let malformed = |error: &dyn std::fmt::Display| damaged(&self.name, offset, &error.to_string());
         let section = match kind {
-            KIND_ROWS => return Ok(Some(Part::Rows(RowsPart { name: self.name.clone(), offset, payload }))),
+            KIND_ROWS => return Ok(Some(RawSection::Rows(RawRows { name: self.name.clone(), offset, payload }))),
             KIND_RECEIPTS => {
-                let mut part: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
-                self.receipts += part.len() as u64;
+                let mut receipts: Vec<Receipt> = postcard::from_bytes(&payload).map_err(|error| malformed(&error))?;
+                self.receipts += receipts.len() as u64;
                 for (at, outranked) in self.outranked()? {
-                    let receipt = part.get_mut(at as usize);
-                    receipt.ok_or_else(|| damaged(&self.name, offset, "it lacks a receipt"))?.outranked = outranked;
+                    let receipt = receipts.get_mut(at as usize);
+                    receipt
+                        .ok_or_else(|| damaged(&self.name, offset, "it names a receipt that does not exist"))?
+                        .outranked = outranked;
                 }
-                Section::Receipts(part)
+                Section::Receipts(receipts)
             }
             KIND_LIVES => Section::Lineage(postcard::from_bytes(&payload).map_err(|error| malformed(&error))?),
             KIND_ORIGINS_V1 => {
@@ -181,12 +183,13 @@ impl Reader {
                 self.end = Some((offset, postcard::from_bytes(&payload).map_err(|error| malformed(&error))?));
                 return Ok(None);
             }
-            _ => return Err(malformed(&"a block of no known kind")),
+            _ => return Err(malformed(&"a block of an unknown kind")),
         };
-        Ok(Some(Part::Section(section)))
+        Ok(Some(RawSection::Section(section)))
     }
 
-    /// Checks, behind the last part, that there was what the end says; `rows` were decoded of [`Part::Rows`].
+    /// Checks, after the last section, that the snapshot has what its end block states; `rows` were decoded from
+    /// [`RawSection::Rows`].
     ///
     /// # Errors
     /// [`OpenError::Damaged`].
@@ -195,10 +198,10 @@ impl Reader {
             (end.rows, end.receipts) == (self.rows + rows, self.receipts) && self.at == self.len
         });
         let offset = self.end.as_ref().map_or(self.at, |(offset, _)| *offset);
-        if whole { Ok(()) } else { Err(damaged(&self.name, offset, "it does not hold what its end says")) }
+        if whole { Ok(()) } else { Err(damaged(&self.name, offset, "its contents do not match its end block")) }
     }
 
-    /// What became of the rows of the receipts that were read last, if a block says so.
+    /// Reads the outranked rows of the receipts read last, if a block lists them.
     fn outranked(&mut self) -> Result<Vec<(u32, Outranked)>, OpenError> {
         let (offset, mut next) = (self.at, self.at);
         let (kind, payload) = block(&self.name, &*self.file, self.len, &mut next)?;
@@ -222,14 +225,14 @@ fn block(name: &str, file: &dyn File, len: u64, at: &mut u64) -> Result<(u32, Ve
     let u32_at = |at: usize| header[at..].first_chunk().map_or(0, |raw| u32::from_le_bytes(*raw));
     let (kind, size) = (u32_at(0), u32_at(4) as usize);
     let sum = header[8..].first_chunk().map_or(0, |raw| u64::from_le_bytes(*raw));
-    // The length is not covered by the checksum: hold it against the file before anything is allocated.
+    // The checksum does not cover the length: compare it with the file's length before allocating memory.
     if size as u64 > len - offset - BLOCK_HEADER_LEN as u64 {
         return Err(early());
     }
     let mut payload = vec![0; size];
     file.read_at(offset + BLOCK_HEADER_LEN as u64, &mut payload).map_err(io)?;
     if xxh3_64(&payload) != sum {
-        return Err(damaged(name, offset, "a block's checksum does not fit"));
+        return Err(damaged(name, offset, "a block's checksum does not match"));
     }
     *at = offset + (BLOCK_HEADER_LEN + size) as u64;
     Ok((kind, payload))

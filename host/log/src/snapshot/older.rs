@@ -1,4 +1,4 @@
-//! What programs wrote that knew no lives of logs.
+//! The format of snapshots before logs had lives.
 
 use littoral_model::{
     hlc::Hlc,
@@ -10,7 +10,7 @@ use littoral_model::{
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// How far other regions' records are in a snapshot.
+/// How far other regions' records are applied in the snapshot.
 #[derive(Deserialize)]
 pub(super) struct OriginsV1(BTreeMap<Region, OriginV1>);
 

@@ -1,4 +1,4 @@
-//! A snapshot's file on its way from one member of a region to another, piece by piece.
+//! Copies a snapshot's file from one member of a region to another, in chunks.
 
 use super::{Head, RECEIVED, Reader, name};
 use crate::{
@@ -9,13 +9,13 @@ use bytes::Bytes;
 use littoral_model::position::Lsn;
 use std::{io, sync::Arc};
 
-/// Where a snapshot is written while it comes. Swept at the next start.
+/// The temporary name of a snapshot that is being received. The next start removes it.
 const INCOMING: &str = "incoming-snapshot.tmp";
 
-/// Written bytes after which the file is synced, so that a log's own fsyncs never wait behind a large one.
+/// The file is synced after this many bytes, so that the log's own fsyncs never wait for a large one.
 const SYNC_EVERY: u64 = 8 << 20;
 
-/// How long the file of the snapshot as of `lsn` is, in bytes.
+/// Returns the length in bytes of the file of the snapshot as of `lsn`.
 ///
 /// # Errors
 /// Of the disk; [`io::ErrorKind::NotFound`] when there is none.
@@ -23,11 +23,11 @@ pub fn file_len(storage: &dyn Storage, lsn: Lsn) -> io::Result<u64> {
     storage.open(&name(lsn))?.size()
 }
 
-/// Up to `len` bytes of that file from `offset` on; fewer at its end, none past it. Nothing is checked: whoever
-/// receives the whole does.
+/// Reads up to `len` bytes of that file from `offset` on; fewer at its end, none past it. Checks nothing: the receiver checks the
+/// whole file.
 ///
 /// # Errors
-/// Of the disk; [`io::ErrorKind::NotFound`] when there is none, as it was pruned since.
+/// Of the disk; [`io::ErrorKind::NotFound`] if there is no such snapshot, for example because it was pruned.
 pub fn read_chunk(storage: &dyn Storage, lsn: Lsn, offset: u64, len: usize) -> io::Result<Bytes> {
     let file = storage.open(&name(lsn))?;
     let left = file.size()?.saturating_sub(offset);
@@ -38,7 +38,8 @@ pub fn read_chunk(storage: &dyn Storage, lsn: Lsn, offset: u64, len: usize) -> i
     Ok(Bytes::from(bytes))
 }
 
-/// Takes a snapshot's file, chunk by chunk. One at a time in a directory. Dropped before it is whole it leaves nothing.
+/// Receives a snapshot's file in chunks. There may be one receiver per directory. Dropping it before the file is complete removes
+/// the file.
 #[derive(Debug)]
 pub struct Receiver {
     storage: Arc<dyn Storage>,
@@ -49,7 +50,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Begins a file.
+    /// Creates the file.
     ///
     /// # Errors
     /// Of the disk.
@@ -58,16 +59,16 @@ impl Receiver {
         Ok(Self { storage, file, at: 0, synced: 0, kept: false })
     }
 
-    /// Bytes that have come: where the next chunk begins.
+    /// Returns how many bytes were received: the offset of the next chunk.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.at
     }
 
-    /// Takes the next chunk.
+    /// Writes the next chunk.
     ///
     /// # Errors
-    /// Of the disk. The chunk may be given again.
+    /// Of the disk. The same chunk may be written again.
     pub fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.file.write_at(self.at, chunk)?;
         self.at += chunk.len() as u64;
@@ -78,11 +79,11 @@ impl Receiver {
         Ok(())
     }
 
-    /// All chunks have come: the whole is checked, block by block, and kept durably, for [`crate::begin_after`] to take. A log
-    /// that is opened before that goes on without it, and lets go of it.
+    /// Checks the complete file, block by block, and makes it durable, for use by [`crate::begin_after`]. Opening the log before
+    /// that ignores the snapshot and deletes it.
     ///
     /// # Errors
-    /// [`OpenError`] for what is not whole, which is let go of.
+    /// [`OpenError`] if the file is not valid; it is then deleted.
     pub fn finish(mut self) -> Result<Head, OpenError> {
         let io = |error| OpenError::io(INCOMING, error);
         self.file.sync().map_err(io)?;
@@ -98,7 +99,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         if !self.kept {
-            // Best effort: it is swept at the next start.
+            // Best effort: the next start removes it.
             let _ = self.storage.remove(INCOMING);
         }
     }

@@ -1,4 +1,4 @@
-//! Writing a snapshot.
+//! Writing and pruning snapshots.
 
 use super::{
     BLOCK_HEADER_LEN, End, HEADER_LEN, Head, KEPT, KIND_CONFLICTS, KIND_END, KIND_HEAD, KIND_LIVES, KIND_ORIGINS,
@@ -14,27 +14,27 @@ use serde::Serialize;
 use std::{io, sync::Arc};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A block of rows that has come to so many bytes is ended.
+/// A block of rows ends when it reaches this many bytes.
 const BLOCK_LEN: usize = 4 << 20;
-/// Receipts in one block.
+/// The number of receipts in one block.
 const RECEIPTS_PER_BLOCK: usize = 1_024;
-/// Conflicts in one block: each may hold two of the largest rows.
+/// The number of conflicts in one block: each may hold two of the largest rows.
 const CONFLICTS_PER_BLOCK: usize = 16;
 
-/// Written bytes after which the file is synced, so that the log's own fsyncs never wait behind a large one.
+/// The file is synced after this many bytes, so that the log's own fsyncs never wait for a large one.
 const SYNC_EVERY: u64 = 1 << 20;
 
-/// What was written.
+/// The size of a written snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Rows and tombstones.
     pub rows: u64,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
 }
 
-/// Writes a snapshot durably. One that fails leaves nothing behind but, after a crash, a temporary file that the next
-/// start sweeps.
+/// Writes a snapshot durably. If it fails, no file remains, except that a crash may leave a temporary file, which the next start
+/// removes.
 ///
 /// # Errors
 /// Of the disk.
@@ -53,7 +53,7 @@ pub fn write(
         for chunk in chunks {
             out.begin();
             for row in &chunk {
-                // However large rows are: memory, when it is read back, is taken a block at a time.
+                // Readers allocate memory for one block at a time, so blocks are bounded even if rows are large.
                 if out.block.len() >= BLOCK_LEN {
                     out.end(KIND_ROWS)?;
                     out.begin();
@@ -65,7 +65,7 @@ pub fn write(
         }
         for part in remembered.receipts.chunks(RECEIPTS_PER_BLOCK) {
             out.value(KIND_RECEIPTS, &part)?;
-            // Of the receipts in the block before, by their place there.
+            // The outranked rows of the block's receipts, by their index in it.
             let outranked = (0u32..).zip(part).filter(|(_, receipt)| !receipt.outranked.is_none());
             let outranked: Vec<(u32, &Outranked)> = outranked.map(|(at, receipt)| (at, &receipt.outranked)).collect();
             if !outranked.is_empty() {
@@ -87,7 +87,7 @@ pub fn write(
         Ok(Written { rows: total, bytes: out.at })
     })();
     if written.is_err() {
-        // Best effort: above all a full disk must get its room back.
+        // Best effort. It matters most on a full disk, which needs the space.
         let _ = storage.remove(&temporary);
     }
     let written = written?;
@@ -95,8 +95,8 @@ pub fn write(
     Ok(written)
 }
 
-/// Removes all but the newest [`KEPT`] snapshots. Returns what the oldest that is left is as of: the log may be trimmed
-/// through there; [`Lsn::NONE`] while there are fewer.
+/// Removes all but the newest [`KEPT`] snapshots. Returns the record up to which the oldest remaining one reaches: the log may be
+/// trimmed through it. Returns [`Lsn::NONE`] while there are fewer than [`KEPT`].
 ///
 /// # Errors
 /// Of the disk.

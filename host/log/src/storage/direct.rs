@@ -1,7 +1,7 @@
-//! Appends past the system's cache (`O_DIRECT`), from memory to the disk: no page of the cache is set up, filled and written back
-//! for each block, which makes a large batch's commit a tenth shorter, and the cache is left to those who read.
+//! Appends with `O_DIRECT`, from memory to the disk, bypassing the page cache. That makes a large batch's commit a tenth shorter,
+//! because no page has to be allocated, filled and written back, and leaves the cache to readers.
 //!
-//! Reads go through the cache all the same. The kernel keeps the two in line: such a write drops what the cache has of its blocks.
+//! Reads use the cache. The kernel keeps the two consistent: a direct write invalidates the cached pages of its blocks.
 
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -9,27 +9,27 @@ use std::{
     os::{fd::AsRawFd as _, unix::fs::FileExt as _},
 };
 
-/// What is written to a disk at once: the largest block that usual disks have.
+/// The unit of direct writes: the largest block size of common disks.
 const BLOCK: usize = 4_096;
 
 /// How much is copied and written at once, in bytes.
 const PIECE: usize = 1 << 20;
 
-/// A direct way into a file whose space is set aside.
+/// Direct access to a preallocated file.
 #[derive(Debug)]
 pub(super) struct Direct {
     file: fs::File,
-    /// How long the file is.
+    /// The length of the file.
     room: u64,
-    /// Nothing behind this was ever written: it reads as zeros.
+    /// The end of everything written. Beyond it the file reads as zeros.
     written: u64,
-    /// The block that the last append ended within: where in the file, and its bytes up to there.
+    /// The block in which the last append ended: its offset, and its bytes up to that end.
     last: Option<(u64, Vec<u8>)>,
     memory: Vec<u8>,
 }
 
 impl Direct {
-    /// Into a file that was just made and reads as `room` zeros; `None` where the system has no such way.
+    /// Opens direct access to a newly created file that reads as `room` zeros; `None` if the system does not support it.
     pub(super) fn into(file: &fs::File, room: u64) -> Option<Self> {
         if room == 0 {
             return None;
@@ -37,15 +37,16 @@ impl Direct {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty()).ok()?.into();
-        // A block more than a piece, so that some place in it is where a block may begin.
+        // One block more than a piece, so that an aligned piece fits.
         Some(Self { file, room, written: 0, last: None, memory: vec![0; PIECE + BLOCK] })
     }
 
-    /// Writes `bytes` behind all that was written; `false` when that is not where they go, or there is no room for whole blocks, and
-    /// nothing was done. All writes into the file are to be seen here first.
+    /// Appends `bytes`. Returns `false`, and writes nothing, if `offset` is before the end of an earlier write or whole blocks do
+    /// not fit in the file. Every write to the file must pass through here first.
     ///
     /// # Errors
-    /// Of the disk. Any part may have been written. [`io::ErrorKind::InvalidInput`] where the file system has no such way.
+    /// Of the disk. Any part may have been written. [`io::ErrorKind::InvalidInput`] if the file system does not support direct
+    /// writes.
     pub(super) fn append(&mut self, cached: &fs::File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         let end = offset + bytes.len() as u64;
         let behind_all = offset >= self.written;
@@ -58,7 +59,7 @@ impl Direct {
         let mut at = offset - within as u64;
         let begin = self.memory.as_ptr().align_offset(BLOCK);
         let memory = &mut self.memory[begin..begin + PIECE];
-        // Before the first byte there is, in its block, what was there before.
+        // Fill the beginning of the first block with the bytes that precede `offset`.
         match last {
             Some((known, before)) if known == at && before.len() == within => memory[..within].copy_from_slice(&before),
             _ => cached.read_exact_at(&mut memory[..within], at)?,
@@ -92,11 +93,11 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        /// So many bytes behind the last ones.
+        /// Appends this many bytes.
         Append(usize),
-        /// The same after a gap.
+        /// Appends after a gap.
         Skip(u64, usize),
-        /// Somewhere that was written to already.
+        /// Writes over an earlier write.
         Again(u64, usize),
         Read(u64, usize),
     }
@@ -116,7 +117,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 48 } else { 512 }))]
 
         #[test]
-        fn a_file_holds_what_was_written_whichever_way_it_went(steps in steps(), zeros: bool) {
+        fn a_file_reads_as_written_with_direct_and_cached_writes(steps in steps(), zeros: bool) {
             let dir = tempfile::tempdir().unwrap();
             let storage = Disk::at(dir.path()).unwrap();
             let room = if zeros { Room::Zeros(ROOM) } else { Room::Reserved(ROOM) };
@@ -144,7 +145,7 @@ mod tests {
                 model[at as usize..at as usize + len].copy_from_slice(&bytes);
                 end = end.max(at + len as u64);
             }
-            file.let_go();
+            file.drop_pages();
             let mut read = vec![0; ROOM as usize];
             storage.open("file").unwrap().read_at(0, &mut read).unwrap();
             prop_assert!(read == model);
@@ -152,20 +153,20 @@ mod tests {
     }
 
     #[test]
-    fn appends_go_direct_where_the_file_system_has_it() {
-        // Beside the test itself: directories of temporary files may lie in memory.
+    fn appends_are_direct_if_the_file_system_supports_it() {
+        // Next to the test's executable: directories of temporary files may be in memory.
         let exe = std::env::current_exe().unwrap();
         let file = tempfile::tempfile_in(exe.parent().unwrap()).unwrap();
         file.set_len(ROOM).unwrap();
         let Some(mut direct) = Direct::into(&file, ROOM) else {
-            assert!(std::env::var_os("CI").is_none(), "{} lies on a file system without O_DIRECT", exe.display());
-            eprintln!("NOT TESTED: {} lies on a file system without O_DIRECT; the log works there", exe.display());
+            assert!(std::env::var_os("CI").is_none(), "{} is on a file system without O_DIRECT", exe.display());
+            eprintln!("NOT TESTED: {} is on a file system without O_DIRECT; the log works there too", exe.display());
             return;
         };
         assert!(direct.append(&file, 0, &[7; 10_000]).unwrap(), "an append");
         assert!(direct.append(&file, 10_000, &[8; 10]).unwrap(), "the next");
-        assert!(!direct.append(&file, 9_000, &[9; 10]).unwrap(), "no append");
-        assert!(direct.append(&file, 10_010, &[8; 10]).unwrap(), "an append again");
+        assert!(!direct.append(&file, 9_000, &[9; 10]).unwrap(), "not at the end");
+        assert!(direct.append(&file, 10_010, &[8; 10]).unwrap(), "the next append");
         assert!(!direct.append(&file, ROOM - 1, &[1; 2]).unwrap(), "no room");
         assert!(Direct::into(&file, 0).is_none(), "a file that grows");
     }

@@ -12,7 +12,7 @@ use std::{
 
 const LOCK: &str = "LOCK";
 
-/// How much of [`Room::Zeros`] is written and synced at once, in bytes.
+/// The size of a write when filling [`Room::Zeros`], each followed by a sync, in bytes.
 const ZEROS_AT_ONCE: usize = 1 << 20;
 
 /// A directory.
@@ -23,7 +23,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The directory at `path`, made when it is not there.
+    /// Opens the directory at `path`, creating it if needed.
     ///
     /// # Errors
     /// Of the disk.
@@ -31,7 +31,7 @@ impl Disk {
         let path = path.into();
         fs::create_dir_all(&path)?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // So that the directory itself is still there after a loss of power.
+            // Makes the directory itself durable.
             fs::File::open(parent)?.sync_all()?;
         }
         Ok(Self { path, lock: Mutex::default() })
@@ -47,7 +47,7 @@ impl Storage for Disk {
         let mut lock = self.lock.lock();
         if lock.is_none() {
             let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.file(LOCK))?;
-            // Held by the open file, so the kernel lets go of it however the process ends.
+            // The lock belongs to the open file, so the kernel releases it however the process ends.
             file.try_lock().map_err(|error| match error {
                 fs::TryLockError::WouldBlock => io::Error::from(io::ErrorKind::WouldBlock),
                 fs::TryLockError::Error(error) => error,
@@ -77,12 +77,12 @@ impl Storage for Disk {
 
     fn create(&self, name: &str, room: Room) -> io::Result<Arc<dyn File>> {
         let path = self.file(name);
-        // Removed rather than cut to nothing: whoever has the old one open keeps it whole.
+        // Removed rather than truncated: readers that have the old file open can continue.
         self.remove(name)?;
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         if let Err(error) = make(&file, room) {
             drop(file);
-            // Best effort: the error that matters is the one before.
+            // Best effort: the first error is returned.
             let _ = fs::remove_file(&path);
             return Err(error);
         }
@@ -115,10 +115,10 @@ fn make(file: &fs::File, room: Room) -> io::Result<()> {
     if room == Room::None {
         return Ok(());
     }
-    // Also before zeros are written: it finds a full disk at once.
+    // Also before writing zeros: it reports a full disk at once.
     let reserved = match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, room.bytes()) {
         Ok(()) => true,
-        // Some file systems cannot; writing does it too.
+        // Some file systems cannot preallocate; writing zeros has the same effect.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => false,
         Err(error) => return Err(error.into()),
     };
@@ -130,7 +130,7 @@ fn make(file: &fs::File, room: Room) -> io::Result<()> {
     while at < room.bytes() {
         let part = zeros.len().min((room.bytes() - at) as usize);
         file.write_all_at(&zeros[..part], at)?;
-        // In small parts: whoever waits for another file's sync waits behind all that the disk was given before.
+        // Sync small pieces: a sync of another file waits for everything that was submitted to the disk before it.
         file.sync_data()?;
         at += part as u64;
     }
@@ -140,7 +140,7 @@ fn make(file: &fs::File, room: Room) -> io::Result<()> {
 #[derive(Debug)]
 struct DiskFile {
     file: fs::File,
-    /// For appends, where there is one.
+    /// Direct access for appends, if supported.
     direct: Mutex<Option<Direct>>,
 }
 
@@ -153,7 +153,7 @@ impl File for DiskFile {
         let mut direct = self.direct.lock();
         match direct.as_mut().map(|direct| direct.append(&self.file, offset, bytes)) {
             Some(Ok(true)) => return Ok(()),
-            // The file system says only now that it has no such way.
+            // Some file systems report only now that they do not support direct writes.
             Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => *direct = None,
             Some(Err(error)) => return Err(error),
             Some(Ok(false)) | None => {}
@@ -170,15 +170,15 @@ impl File for DiskFile {
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        // Only the count of links. A query that includes the times makes the kernel (6.13 and later) record a new time with the
+        // Query only the link count. A query that includes the times makes the kernel (6.13 and later) record a new time with the
         // next write, and so commit the inode with every batch.
         let status = rustix::fs::statx(&self.file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?;
         Ok(status.stx_nlink > 0)
     }
 
-    fn let_go(&self) {
+    fn drop_pages(&self) {
         *self.direct.lock() = None;
-        // Where the system cannot, memory is freed when it is short.
+        // Best effort: otherwise the system reclaims the memory when it needs it.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 }

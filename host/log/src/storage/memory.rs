@@ -1,5 +1,5 @@
-//! A directory in memory that forgets, tears and fails as disks do, for tests and simulation. It decides nothing by chance but
-//! by the seed that [`Memory::crash`] is given.
+//! A directory in memory that loses, tears and fails writes as disks do, for tests and simulation. Its only randomness is the seed
+//! that [`Memory::crash`] receives.
 
 use super::{File, Room, Storage};
 use parking_lot::Mutex;
@@ -12,18 +12,17 @@ use std::{
     },
 };
 
-/// What is kept or lost as one when power fails.
+/// The unit that is kept or lost as a whole when power fails.
 const SECTOR: usize = 512;
 
-/// What goes wrong from now on.
+/// The faults to inject from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Bytes that all files may have; `None` for any number.
+    /// The total size of all files; `None` for no limit.
     pub capacity: Option<u64>,
-    /// This many further calls of sync work, the one after fails and drops what was not durable; `None` for never. A
-    /// failure happens once.
+    /// This many further syncs succeed; the next one fails once and loses what was not durable. `None` for never.
     pub sync_fails_after: Option<u32>,
-    /// This many further bytes are written, then a write fails in its midst; `None` for never. A failure happens once.
+    /// This many further bytes are written; then one write fails part way. `None` for never.
     pub write_fails_after: Option<u64>,
     /// Reads fail.
     pub reads_fail: bool,
@@ -31,11 +30,11 @@ pub struct Faults {
     pub removals_fail: bool,
 }
 
-/// A directory in memory. Clones are the same directory.
+/// A directory in memory. Clones refer to the same directory.
 #[derive(Clone, Debug)]
 pub struct Memory {
     shared: Arc<Shared>,
-    /// Whether this clone's life holds the lock.
+    /// The lock of this clone, which stands for a process.
     lock: Arc<Holder>,
 }
 
@@ -61,9 +60,9 @@ impl Drop for Holder {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Names as programs see them.
+    /// The names as programs see them.
     names: BTreeMap<String, Arc<Mutex<Content>>>,
-    /// Names as they are after a loss of power.
+    /// The names that remain after a loss of power.
     durable_names: BTreeMap<String, Arc<Mutex<Content>>>,
     faults: Faults,
     syncs: u64,
@@ -73,9 +72,9 @@ struct State {
 struct Content {
     /// What reads see: the page cache.
     seen: Vec<u8>,
-    /// What a loss of power leaves.
+    /// What remains after a loss of power.
     durable: Vec<u8>,
-    /// Ranges written since the last sync.
+    /// The ranges written since the last sync.
     dirty: Vec<(usize, usize)>,
 }
 
@@ -86,7 +85,7 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// An empty directory that does not fail.
+    /// Creates an empty directory without faults.
     #[must_use]
     pub fn new() -> Self {
         Self::over(Arc::default())
@@ -97,31 +96,31 @@ impl Memory {
         Self { shared, lock }
     }
 
-    /// The same directory as another process would open it.
+    /// Returns the same directory as another process opens it.
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self::over(self.shared.clone())
     }
 
-    /// Sets what goes wrong from now on.
+    /// Sets the faults to inject from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.shared.state.lock().faults = faults;
     }
 
-    /// How many syncs have succeeded, of files and of the directory.
+    /// Returns how many syncs of files and of the directory have succeeded.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.shared.state.lock().syncs
     }
 
-    /// What is left after the machine lost power: of every sector that was written and not synced the seed decides whether it
-    /// reached the disk, and of every new name too. Files that were open before write to nothing that counts.
+    /// Returns the directory after a loss of power. The seed decides for every unsynced sector, and for the unsynced names, whether
+    /// it reached the disk. Files opened before the crash do not affect the result.
     #[must_use]
     pub fn crash(&self, seed: u64) -> Memory {
         let mut chance = seed;
         let mut state = State::default();
         let old = self.shared.state.lock();
-        // Renames and removals become durable in order, as journals keep them: all or none of those since the last sync.
+        // Renames and removals become durable in order, as in a journal: all or none of those since the last sync.
         let names = if next(&mut chance) & 1 == 0 { &old.durable_names } else { &old.names };
         for (name, content) in names {
             let content = content.lock();
@@ -146,7 +145,7 @@ impl Memory {
         Self::over(Arc::new(Shared { state: Mutex::new(state), locked: AtomicBool::new(false) }))
     }
 
-    /// Changes a byte of a file on the disk, as rot does. False when there is no such byte.
+    /// Inverts the bits of a byte of a file, as a disk error does. Returns false if there is no such byte.
     pub fn flip(&self, name: &str, offset: usize) -> bool {
         let state = self.shared.state.lock();
         let Some(content) = state.names.get(name) else { return false };
@@ -160,7 +159,7 @@ impl Memory {
         true
     }
 
-    /// A file's bytes as reads see them.
+    /// Returns a file's bytes as reads see them.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         Some(self.shared.state.lock().names.get(name)?.lock().seen.clone())
@@ -322,7 +321,7 @@ impl File for MemoryFile {
         let allowed = state.may_sync();
         let mut content = self.content.lock();
         let dirty = std::mem::take(&mut content.dirty);
-        // As the kernel does: after a failure the pages count as clean though they are not on the disk.
+        // Like the kernel: after a failure the pages count as clean though they are not on the disk.
         allowed?;
         let len = content.seen.len();
         if content.durable.len() < len {

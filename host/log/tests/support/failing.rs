@@ -1,5 +1,5 @@
-//! A directory of which one operation fails, or from which on every one does: the process ends there, and what was not synced
-//! is for [`Memory::crash`] to decide.
+//! A directory in which one operation fails, or every operation from one on, as if the process ended there. [`Memory::crash`]
+//! decides which unsynced writes survive.
 
 use littoral_log::storage::{File, Memory, Room, Storage};
 use std::{
@@ -12,14 +12,14 @@ use std::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// This operation fails, and all after it: nothing happens any more.
+    /// This operation and all later ones fail.
     EndsAt(u64),
     /// This operation fails.
     FailsAt(u64),
     None,
 }
 
-/// Operations that change something are counted; clones count together.
+/// Counts the operations that change something. Clones share the counter.
 #[derive(Clone, Debug)]
 pub struct Failing {
     memory: Memory,
@@ -49,7 +49,7 @@ impl Failing {
         Self { memory: memory.clone(), counter: Arc::new(Counter { fault, done: AtomicU64::new(0) }) }
     }
 
-    /// Whether the fault has come.
+    /// Returns whether the fault has occurred.
     pub fn has_failed(&self) -> bool {
         match self.counter.fault {
             Fault::EndsAt(at) | Fault::FailsAt(at) => self.counter.done.load(Relaxed) > at,
@@ -115,7 +115,7 @@ impl File for FailingFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.counter.step() {
-            // What a write that fails leaves behind is any part of it.
+            // A failed write may leave any part of its bytes.
             let _ = self.file.write_at(offset, &bytes[..bytes.len() / 2]);
             return Err(error);
         }

@@ -1,6 +1,6 @@
 //! Shorthands for logs in tests.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod failing;
 
@@ -35,7 +35,7 @@ pub fn open(storage: &Arc<dyn Storage>) -> Embedded {
     Embedded::open(storage.clone(), options()).unwrap()
 }
 
-/// A batch of `records` records of about `bytes` bytes each that follows the log.
+/// Builds a batch of `records` records of about `bytes` bytes each that follows the log.
 pub fn batch(log: &dyn Log, records: u64, bytes: usize) -> Batch {
     let bounds = log.bounds();
     let mut batch = Batch::after(&bounds, bounds.epoch, 0);
@@ -62,7 +62,7 @@ pub fn append(log: &dyn Log, records: u64, bytes: usize) -> Result<RecordBlock, 
     log.append(batch(log, records, bytes))
 }
 
-/// A block that follows `bounds` as another member's log would give it: so many records of each epoch.
+/// Builds a block that follows `bounds`, as another member's log would return it, with this many records of each epoch.
 pub fn block(bounds: &Bounds, runs: &[(u64, u64)], bytes: usize) -> RecordBlock {
     let mut after = *bounds;
     let mut out = Vec::new();
@@ -80,7 +80,7 @@ pub fn block(bounds: &Bounds, runs: &[(u64, u64)], bytes: usize) -> RecordBlock 
     RecordBlock { first: bounds.tail.next(), last: after.tail, bytes: out.into() }
 }
 
-/// Epoch and chain hash of every record in a block.
+/// Returns the epoch and chain hash of every record in a block.
 pub fn content(block: &RecordBlock) -> Vec<(Epoch, ChainHash)> {
     let records = littoral_wire::records::iter(&block.bytes);
     records.map(|record| record.map(|record| (record.epoch, record.chain)).unwrap()).collect()
@@ -95,7 +95,7 @@ pub fn chance(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Every record of the log, checked to be dense and chained from what stands before the oldest.
+/// Returns every record of the log, after checking that they are dense and chained from the record before the oldest.
 pub fn all(log: &dyn Log) -> Vec<Lsn> {
     let bounds = log.bounds();
     let mut next = bounds.oldest;
