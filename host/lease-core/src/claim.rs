@@ -1,4 +1,5 @@
-//! What is written into the store: who holds the lease, in which epoch, and for how long from when it was written.
+//! Claims: what a holder writes into the lease store. A claim names the holder and the epoch, and how long the lease lasts from the
+//! moment the write began.
 
 use crate::identity::StoreId;
 use littoral_model::position::{Epoch, Incarnation, Lsn};
@@ -9,18 +10,17 @@ use std::{fmt, time::Duration};
 pub const NAME_MAX: usize = 64;
 /// The longest contact, in bytes.
 pub const CONTACT_MAX: usize = 256;
-/// The longest claim as bytes.
+/// The longest encoded claim, in bytes.
 pub const BYTES_MAX: usize = 4 << 10;
-/// The longest term. A longer one in a store is no claim: nobody could ever wait for its end.
+/// The longest term. A claim with a longer one is invalid, because other processes would have to wait for its end.
 pub const TERM_MAX: Duration = Duration::from_secs(300);
 
-/// A process that stands for the lease. One that was started again is another: it does not know what the one before had
-/// promised.
+/// A process that competes for the lease. After a restart it is another holder, because it does not know what it promised before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The node's name.
     pub name: String,
-    /// Drawn at random when the process starts.
+    /// A random number, generated when the process starts.
     pub life: u64,
 }
 
@@ -30,39 +30,39 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A record of a region's log that is committed.
+/// A committed record of a region's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
-    /// Which life of the log.
+    /// The name of the log.
     pub incarnation: Incarnation,
-    /// The epoch of the leader that appended it; zero when that is not known.
+    /// The epoch of the leader that appended it; zero if unknown.
     pub epoch: Epoch,
     /// Its number; everything before it is committed too.
     pub lsn: Lsn,
 }
 
-/// A claim to the lease, as it lies in the store. It holds for `term` from when its holder began to write it.
+/// A claim to the lease, as stored. It is valid for `term` from the moment at which its holder began to write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The leadership that this claim began or prolongs.
+    /// The epoch that this claim begins or prolongs.
     pub epoch: Epoch,
-    /// Who claims.
+    /// The process that claims the lease.
     pub holder: Holder,
-    /// Counts what this holder has tried to write. No two claims are equal, so whoever reads its own claim knows which
-    /// attempt it was, and when that began.
+    /// Counts this holder's attempts to write. No two claims are equal, so a process that reads its own claim knows which attempt
+    /// it was, and when that began.
     pub attempt: u64,
-    /// For how long, in milliseconds.
+    /// The term in milliseconds.
     pub term_ms: u64,
-    /// The holder leads no more: anyone may claim at once.
+    /// The holder has resigned: any process may claim the lease at once.
     pub released: bool,
-    /// Where the holder's feed is reached, for those that follow it. Decides nothing.
+    /// The address of the holder's feed, for its followers. The election does not use it.
     pub contact: String,
-    /// What the holder, and every holder before it, knew to be committed in the region's log: whoever leads next must have it.
-    /// Of no log in claims of versions that did not write it.
+    /// The newest record of the region's log that this holder or any holder before it knew to be committed. The next leader must
+    /// have it. It names no log in claims of versions that did not write it.
     #[serde(default)]
     pub committed: Committed,
-    /// The store that the claim was written for. The store's guard writes and checks it; the election sees `None`. Versions
-    /// that did not write it leave it out.
+    /// The identity of the store for which the claim was written. Only the store's guard writes and checks it; the election sees
+    /// `None`. Older versions omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreId>,
 }
@@ -71,13 +71,13 @@ pub struct Claim {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidClaim {
     /// Too long.
-    #[error("{0} bytes are too many for a claim, which has at most {BYTES_MAX}")]
+    #[error("{0} bytes are too many for a claim; at most {BYTES_MAX} are allowed")]
     TooLong(usize),
-    /// Not the JSON that it should be.
-    #[error("it is not a claim: {0}")]
+    /// It is not the expected JSON.
+    #[error("not a claim: {0}")]
     Form(#[from] serde_json::Error),
     /// A field is outside its bounds.
-    #[error("its {field} is outside its bounds")]
+    #[error("not a claim: its field {field} is out of bounds")]
     Bounds {
         /// The field.
         field: &'static str,
@@ -85,20 +85,20 @@ pub enum InvalidClaim {
 }
 
 impl Claim {
-    /// For how long it holds.
+    /// Returns how long the claim is valid.
     #[must_use]
     pub const fn term(&self) -> Duration {
         Duration::from_millis(self.term_ms)
     }
 
-    /// The claim as bytes: JSON, so that a person who looks into the store can read it.
+    /// Encodes the claim as JSON, so that operators can read it in the store.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        // Strings and integers only: nothing of that can fail to become JSON.
+        // Cannot fail: a claim has only strings and integers.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The claim that these bytes are.
+    /// Decodes a claim.
     ///
     /// # Errors
     /// [`InvalidClaim`].
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_read_back_as_it_was_written() {
+    fn an_encoded_claim_decodes_to_itself() {
         assert_eq!(Claim::decode(&claim().encode()).unwrap(), claim());
     }
 
@@ -151,23 +151,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_refused_by_name() {
-        let refused = |change: fn(&mut Claim)| {
+    fn a_field_out_of_bounds_is_named() {
+        let error = |change: fn(&mut Claim)| {
             let mut claim = claim();
             change(&mut claim);
             Claim::decode(&claim.encode()).unwrap_err().to_string()
         };
-        assert!(refused(|claim| claim.epoch = Epoch(0)).contains("epoch"));
-        assert!(refused(|claim| claim.epoch = Epoch(u64::MAX)).contains("epoch"));
-        assert!(refused(|claim| claim.term_ms = 0).contains("term_ms"));
-        assert!(refused(|claim| claim.term_ms = u64::MAX).contains("term_ms"));
-        assert!(refused(|claim| claim.holder.name = "n".repeat(NAME_MAX + 1)).contains("holder"));
-        assert!(refused(|claim| claim.contact = "c".repeat(CONTACT_MAX + 1)).contains("contact"));
-        assert!(refused(|claim| claim.contact = "c".repeat(BYTES_MAX)).contains("too many"));
+        assert!(error(|claim| claim.epoch = Epoch(0)).contains("epoch"));
+        assert!(error(|claim| claim.epoch = Epoch(u64::MAX)).contains("epoch"));
+        assert!(error(|claim| claim.term_ms = 0).contains("term_ms"));
+        assert!(error(|claim| claim.term_ms = u64::MAX).contains("term_ms"));
+        assert!(error(|claim| claim.holder.name = "n".repeat(NAME_MAX + 1)).contains("holder"));
+        assert!(error(|claim| claim.contact = "c".repeat(CONTACT_MAX + 1)).contains("contact"));
+        assert!(error(|claim| claim.contact = "c".repeat(BYTES_MAX)).contains("too many"));
     }
 
     #[test]
-    fn garbage_is_no_claim() {
+    fn garbage_is_not_a_claim() {
         for bytes in [&b""[..], b"{}", b"null", b"\xff\xfe", br#"{"epoch":"1"}"#] {
             assert!(Claim::decode(bytes).is_err());
         }

@@ -1,18 +1,18 @@
-//! Which store the lease lies in, without IO: distinguishes the store that a process used from an empty or another one.
+//! The identity of a lease store, without IO. It distinguishes the store that a process used before from an empty or another one.
 //!
-//! A directory that is not mounted, a bucket that was made anew and a wiped etcd all answer like a store that nobody has used yet.
-//! Whoever claimed there would lead beside the holder in the real store. So the first claim draws an identity, every later claim
-//! repeats it, and each process remembers it across restarts. From then on an empty store is a lost one.
+//! An unmounted directory, a recreated bucket and a wiped etcd all answer like a store that was never used. A process that claimed
+//! the lease there would lead next to the holder in the real store. So the first claim generates an identity, every later claim
+//! repeats it, and each process remembers it across restarts. From then on an empty store counts as lost.
 //!
-//! Claims of older versions have no identity. They are accepted, so that members can be upgraded one at a time; the first claim
-//! of this version identifies the store. The reasons stand in `host/decisions/0012-the-lease-store-has-an-identity.md`.
+//! Claims of older versions have no identity. They are accepted, so that members can be upgraded one at a time; the first claim of
+//! this version identifies the store. `host/decisions/0012-the-lease-store-has-an-identity.md` has the reasons.
 
 use crate::claim::Claim;
 use littoral_model::mutation::{Mutation, active};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
-/// Names one store for as long as it exists. Drawn at random by whoever claims there first; shown as 16 hexadecimal digits.
+/// Identifies one store. Generated at random by the first claim; displayed as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreId(pub u64);
 
@@ -22,9 +22,9 @@ impl fmt::Display for StoreId {
     }
 }
 
-/// A text that names no store.
+/// A text that is not a store identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a store's identity, which has 16 hexadecimal digits")]
+#[error("'{0}' is not a store identity; it must have 16 hexadecimal digits")]
 pub struct InvalidStoreId(String);
 
 impl FromStr for StoreId {
@@ -49,57 +49,56 @@ impl<'de> Deserialize<'de> for StoreId {
     }
 }
 
-/// What answers in the place of the store.
+/// What answers instead of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
-    /// Nothing lies there any more.
+    /// An empty store.
     #[error(
-        "it is empty, and it held this region's lease before{}: it is not mounted, or was wiped; bring it back, and the lease goes on",
+        "it is empty, but it held this region's lease before{}: it is not mounted, or was wiped; restore it, and the election continues",
         known.map_or_else(String::new, |id| format!(" (store {id})"))
     )]
     Empty {
         /// The store that was used before, if it had an identity.
         known: Option<StoreId>,
     },
-    /// A claim for another store lies there.
+    /// A store with a claim written for another store.
     #[error(
-        "it is store {found}, and this region's lease lies in store {known}; check where lease.store leads on this host"
+        "it is store {found}, but this region's lease is in store {known}; check where lease.store points on this host"
     )]
     Other {
         /// The store that was used before.
         known: StoreId,
-        /// The one that answers.
+        /// The store that answers.
         found: StoreId,
     },
 }
 
-/// What one process knows of its store.
+/// What one process knows about its store.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     known: Option<StoreId>,
-    /// A claim was seen there in this life of the process, with an identity or without.
+    /// Whether this process has seen a claim there, with or without an identity.
     claimed: bool,
 }
 
 impl Identity {
-    /// A process that remembers this store, if any.
+    /// Creates the state of a process that remembers this store, if any.
     #[must_use]
     pub fn remembered(known: Option<StoreId>) -> Self {
         Self { known, claimed: false }
     }
 
-    /// The store, once it is known.
+    /// Returns the identity, once it is known.
     #[must_use]
     pub fn known(&self) -> Option<StoreId> {
         self.known
     }
 
-    /// Judges what a read has found. Returns an identity that is new here: remember it durably before anything is done with what was
-    /// read.
+    /// Checks the result of a read. Returns an identity that is new to this process: store it durably before using the result.
     ///
     /// # Errors
-    /// [`Lost`]: what was read says nothing about the lease.
-    pub fn found(&mut self, claim: Option<&Claim>) -> Result<Option<StoreId>, Lost> {
+    /// [`Lost`]: the result says nothing about the lease.
+    pub fn check(&mut self, claim: Option<&Claim>) -> Result<Option<StoreId>, Lost> {
         if active(Mutation::TakeEmptyStoreForNew) {
             return Ok(None);
         }
@@ -120,12 +119,12 @@ impl Identity {
         Ok(None)
     }
 
-    /// The identity could not be remembered: the next access finds it anew.
+    /// Forgets an identity that could not be stored durably. The next access returns it again.
     pub fn forget(&mut self) {
         self.known = None;
     }
 
-    /// A claim that names `id` was swapped in. Returns it if it is new here, as [`Identity::found`] does.
+    /// Notes a successful swap of a claim that names `id`. Returns `id` if it is new to this process, like [`Identity::check`].
     pub fn claimed(&mut self, id: StoreId) -> Option<StoreId> {
         self.claimed = true;
         self.known.is_none().then(|| *self.known.insert(id))
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_read_back_from_its_text() {
+    fn an_identity_is_parsed_from_its_text() {
         let id = StoreId(0x00ab_cdef);
         assert_eq!((id.to_string().parse(), id.to_string().len()), (Ok(id), 16));
         for text in ["", "abc", "+000000000000001", "000000000000000g", "00000000000000001"] {
@@ -163,28 +162,28 @@ mod tests {
     #[test]
     fn an_unused_store_is_new_until_a_claim_was_seen_in_it() {
         let mut identity = Identity::default();
-        assert_eq!(identity.found(None), Ok(None));
+        assert_eq!(identity.check(None), Ok(None));
         assert_eq!(identity.claimed(StoreId(5)), Some(StoreId(5)));
         assert_eq!(identity.claimed(StoreId(5)), None, "it is remembered once");
-        assert_eq!(identity.found(None), Err(Lost::Empty { known: Some(StoreId(5)) }));
+        assert_eq!(identity.check(None), Err(Lost::Empty { known: Some(StoreId(5)) }));
     }
 
     #[test]
-    fn a_remembered_store_is_lost_when_it_is_empty_or_another() {
+    fn a_remembered_store_is_lost_if_it_is_empty_or_another() {
         let mut identity = Identity::remembered(Some(StoreId(5)));
-        assert_eq!(identity.found(None), Err(Lost::Empty { known: Some(StoreId(5)) }));
+        assert_eq!(identity.check(None), Err(Lost::Empty { known: Some(StoreId(5)) }));
         let other = Lost::Other { known: StoreId(5), found: StoreId(6) };
-        assert_eq!(identity.found(Some(&claim(Some(6)))), Err(other));
-        assert_eq!(identity.found(Some(&claim(Some(5)))), Ok(None), "it is back");
+        assert_eq!(identity.check(Some(&claim(Some(6)))), Err(other));
+        assert_eq!(identity.check(Some(&claim(Some(5)))), Ok(None), "restored");
     }
 
     #[test]
     fn claims_of_older_versions_are_accepted_and_count_as_use() {
         let mut identity = Identity::default();
-        assert_eq!(identity.found(Some(&claim(None))), Ok(None));
-        assert_eq!(identity.found(None), Err(Lost::Empty { known: None }));
-        assert_eq!(identity.found(Some(&claim(Some(5)))), Ok(Some(StoreId(5))), "the first member was upgraded");
-        assert_eq!(identity.found(Some(&claim(None))), Ok(None), "the last was not");
+        assert_eq!(identity.check(Some(&claim(None))), Ok(None));
+        assert_eq!(identity.check(None), Err(Lost::Empty { known: None }));
+        assert_eq!(identity.check(Some(&claim(Some(5)))), Ok(Some(StoreId(5))), "the first member was upgraded");
+        assert_eq!(identity.check(Some(&claim(None))), Ok(None), "the last was not");
         assert_eq!(identity.known(), Some(StoreId(5)));
     }
 }

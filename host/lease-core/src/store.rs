@@ -1,25 +1,25 @@
-//! What a lease's store holds, and how it answers.
+//! The content of a lease store, and the results of swaps.
 
 use crate::claim::Claim;
 
-/// Names one state of the store. Meant for the instance of the store that gave it; two states never share one.
+/// Identifies one state of the store. Valid for the store instance that returned it; no two states have the same tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag(pub String);
 
-/// The claim that lies in the store.
+/// A claim that was read from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The claim; also `released` when the store itself vouches that it has run out.
+    /// The claim. `released` is also set if the store itself guarantees that it has expired.
     pub claim: Claim,
-    /// The state.
+    /// The state of the store.
     pub tag: Tag,
 }
 
-/// What became of a swap.
+/// The result of a swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swap {
-    /// The claim lies there now, or did until somebody replaced it.
-    Taken(Tag),
+    /// The claim was stored. It may have been replaced since.
+    Done(Tag),
     /// The store was in another state, and nothing was changed.
     Lost,
 }

@@ -1,8 +1,9 @@
-//! The right to acknowledge, as of one moment of the local clock.
+//! The right to acknowledge writes, as of one moment of the local clock.
 //!
 //! A write is acknowledged in three steps: [`Authority::epoch`] before it is appended, the append with that epoch, and
-//! [`Authority::confirm`] after it is durable, before the answer leaves. The last step is what a process that was stopped past
-//! its lease fails at: it asks the clock and the deadline, not the task that renews the lease, which may not have run yet.
+//! [`Authority::confirm`] after it is durable, before the response is sent. If a process was paused until after its lease expired,
+//! the last step fails: it compares the clock with the deadline, and does not rely on the task that renews the lease, which may not
+//! have run yet.
 
 use littoral_model::{
     mutation::{Mutation, active},
@@ -11,7 +12,7 @@ use littoral_model::{
 use parking_lot::Mutex;
 use std::time::Duration;
 
-/// The leadership of this process, if any, shared by who renews it and who acknowledges.
+/// The leadership of this process, if any. Shared by the task that renews it and the threads that acknowledge writes.
 #[derive(Debug, Default)]
 pub struct Authority {
     granted: Mutex<Option<Granted>>,
@@ -23,37 +24,37 @@ struct Granted {
     until: Duration,
 }
 
-/// This process may not acknowledge.
+/// Why this process may not acknowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fenced {
-    /// It does not lead.
-    #[error("this node does not lead; ask the node that does")]
+    /// This process is not the leader.
+    #[error("this node is not the leader; send the request to the leader")]
     NotLeading,
-    /// The lease ran out by the local clock and was not renewed in time.
-    #[error("the lease of epoch {0} has run out here; another node may lead")]
+    /// The lease expired by the local clock and was not renewed in time.
+    #[error("this node's lease of epoch {0} has expired; another node may be the leader")]
     RanOut(Epoch),
-    /// What was appended is of an epoch that has ended here.
-    #[error("epoch {had} has ended here; this node leads in epoch {now}")]
+    /// The append belongs to an epoch that has ended.
+    #[error("epoch {had} has ended; this node leads in epoch {now}")]
     Ended {
-        /// The append's.
+        /// The epoch of the append.
         had: Epoch,
-        /// The one that runs.
+        /// The current epoch.
         now: Epoch,
     },
 }
 
 impl Authority {
-    /// Grants an epoch until a moment, or prolongs it.
+    /// Grants an epoch until a deadline, or prolongs it.
     pub fn grant(&self, epoch: Epoch, until: Duration) {
         *self.granted.lock() = Some(Granted { epoch, until });
     }
 
-    /// Takes everything back.
+    /// Revokes the grant.
     pub fn revoke(&self) {
         *self.granted.lock() = None;
     }
 
-    /// The epoch in which to append now.
+    /// Returns the epoch in which to append now.
     ///
     /// # Errors
     /// [`Fenced`].
@@ -65,8 +66,7 @@ impl Authority {
         Ok(granted.epoch)
     }
 
-    /// Whether what was appended in `epoch`, and is durable, may be acknowledged. `now` is to be read after it became
-    /// durable.
+    /// Checks whether an append in `epoch` that is now durable may be acknowledged. Read `now` after it became durable.
     ///
     /// # Errors
     /// [`Fenced`].
@@ -83,7 +83,7 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn who_was_granted_nothing_acknowledges_nothing() {
+    fn nothing_is_acknowledged_without_a_grant() {
         let authority = Authority::default();
         assert_eq!(authority.epoch(S(0)), Err(Fenced::NotLeading));
         assert_eq!(authority.confirm(Epoch(1), S(0)), Err(Fenced::NotLeading));

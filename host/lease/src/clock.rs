@@ -1,20 +1,20 @@
-//! The clock by which leases run.
+//! The clock for leases.
 //!
-//! It goes on while the machine is suspended, where the system tells that: by the ordinary monotonic clock a laptop's or a
-//! virtual machine's sleep would not have happened, and its leader would wake up as one whose lease still runs.
+//! On Linux it also counts while the machine is suspended. The ordinary monotonic clock does not: after a laptop or a virtual
+//! machine resumes, its leader would treat an expired lease as valid.
 
 use std::{sync::Arc, time::Duration};
 
-/// Time since some origin: never goes back, and is nobody's time of day.
+/// Returns the time since some origin. Never goes back, and is unrelated to the time of day.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// The system's clock.
+/// Returns the system's clock.
 #[must_use]
 pub fn system() -> Clock {
     Arc::new(now)
 }
 
-/// The time by the system's clock. All processes of one machine read the same.
+/// Reads the system's clock. All processes of one machine read the same time.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn now() -> Duration {
@@ -23,7 +23,7 @@ pub fn now() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// The time by the system's clock, since it was first asked.
+/// Reads the time since the first call.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn now() -> Duration {

@@ -1,11 +1,10 @@
-//! Who leads a region: a lease that one process holds at a time, and that grows an epoch with each holder.
+//! Leader election for a region: a lease that one process holds at a time, with a new epoch for each holder.
 //!
-//! [`election`] decides without IO: events and times go in, requests to the store and changes of leadership come out.
-//! [`authority`] answers the one question that a write asks: may it still be acknowledged? [`store`] is where the lease lies:
-//! a shared directory, an object store, or etcd. [`identity`] tells that store from any other. [`service`] joins them over a real
-//! clock.
+//! [`election`] decides without IO: events and times go in, commands come out. [`authority`] decides whether a write may still be
+//! acknowledged. [`store`] holds the lease: in a shared directory, an object store, or etcd. [`identity`] distinguishes that store
+//! from any other. [`service`] connects them to a real clock.
 //!
-//! Why a lease is safe, and under which assumptions, stands in `host/decisions/0007-lease.md`.
+//! `host/decisions/0007-lease.md` explains why a lease is safe, and under which assumptions.
 
 #![warn(clippy::unwrap_used)]
 
@@ -18,7 +17,7 @@ pub mod store;
 pub use authority::{Authority, Fenced};
 pub use littoral_lease_core::{
     claim::{self, Claim, Committed, Holder},
-    election::{self, Election, Turn},
+    election::{self, Election, EpochStride},
     identity::{self, Identity, StoreId},
     timing::{self, Timing},
 };

@@ -3,7 +3,7 @@
 use crate::timing::Timing;
 use serde::Deserialize;
 
-/// Named timings, as configuration files and command lines give them.
+/// Named timings for configuration files and command lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
@@ -15,7 +15,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Returns its times.
+    /// Returns the profile's times.
     #[must_use]
     pub fn timing(self) -> Timing {
         match self {
@@ -24,7 +24,7 @@ impl Profile {
         }
     }
 
-    /// Returns its name in configuration files.
+    /// Returns the profile's name in configuration files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

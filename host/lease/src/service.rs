@@ -1,10 +1,10 @@
-//! The election over a real clock and a real store, as a task of the process.
+//! Runs an election with a real clock and a real store, as a task of the process.
 
 use crate::{
     authority::{Authority, Fenced},
     claim::{CONTACT_MAX, Claim, Committed, Holder, NAME_MAX},
     clock::Clock,
-    election::{Effect, Election, Event, Turn},
+    election::{Command, Election, EpochStride, Event},
     store::{LeaseStore, StoreError},
     timing::{InvalidTiming, Timing},
 };
@@ -14,27 +14,27 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Requests to the store that may hang at a time. The election waits for one at most; those that it has given up may take
-/// until the system gives them up as well.
-const HANGING_MAX: usize = 8;
+/// How many requests to the store may be pending. The election waits for at most one; abandoned requests may last until the system
+/// ends them.
+const PENDING_MAX: usize = 8;
 
-/// Wishes that may wait.
+/// How many commands may be queued.
 const COMMANDS_MAX: usize = 16;
 
-/// How one process stands for a lease.
+/// How a process takes part in the election.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The node's name, for people.
+    /// The node's name, for display.
     pub name: String,
-    /// Where others reach this node when it leads. Told to those that look.
+    /// The address at which other nodes reach this node when it leads. Part of the claim.
     pub contact: String,
     /// The times.
     pub timing: Timing,
     /// Which epochs it may begin.
-    pub turn: Turn,
+    pub epochs: EpochStride,
 }
 
-/// What cannot work.
+/// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
     /// The times.
@@ -48,28 +48,28 @@ pub enum InvalidConfig {
     Contact,
 }
 
-/// How things stand, for whoever follows them.
+/// The state of the lease as this process sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseState {
     /// The epoch in which this process leads. A hint only: [`Handle::confirm`] decides.
     pub leading: Option<Epoch>,
-    /// The claim that was last seen in the store, this process's own included.
+    /// The claim that was last seen in the store, which may be this process's own.
     pub claim: Option<Claim>,
 }
 
-/// How the store of the lease answers this process.
+/// The state of the lease store as this process sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreState {
-    /// It answers, or has not been asked yet.
+    /// It answers, or was not used yet.
     #[default]
     Answers,
-    /// It does not answer, or refuses; why.
+    /// It does not answer, or rejects requests; with the reason.
     Unavailable(String),
-    /// Another store, or an empty one, answers in its place. This process claims nothing there.
+    /// Another store, or an empty one, answers instead. This process claims nothing there. With the reason.
     Lost(String),
 }
 
-/// Talks to a running [`Service`].
+/// Controls and observes a running [`Service`].
 #[derive(Clone)]
 pub struct Handle {
     authority: Arc<Authority>,
@@ -80,7 +80,7 @@ pub struct Handle {
     commands: mpsc::Sender<Event>,
 }
 
-/// The task.
+/// The task that runs the election.
 pub struct Service {
     election: Election,
     store: Arc<dyn LeaseStore>,
@@ -90,19 +90,19 @@ pub struct Service {
     lease: watch::Sender<LeaseState>,
     commands: mpsc::Receiver<Event>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
-    hanging: Arc<Semaphore>,
-    state: watch::Sender<StoreState>,
-    /// What is known to be committed, for the claims.
+    pending: Arc<Semaphore>,
+    store_state: watch::Sender<StoreState>,
+    /// The newest committed record, for claims.
     committed: Arc<Mutex<Committed>>,
 }
 
-/// What the store answered, and how it is by that.
+/// The result of a request, and the state of the store that follows from it.
 struct Answer {
     event: Event,
     state: StoreState,
 }
 
-/// A process that looks on until [`Handle::stand`], and the handle to it.
+/// Creates a service that only observes until [`Handle::stand`], and the handle to it.
 ///
 /// # Errors
 /// [`InvalidConfig`].
@@ -117,28 +117,28 @@ pub fn new(config: Config, store: Arc<dyn LeaseStore>, clock: Clock) -> Result<(
     let me = Holder { name: config.name, life: fastrand::u64(..) };
     let authority = Arc::new(Authority::default());
     let (lease, lease_seen) = watch::channel(LeaseState::default());
-    let (commands, commands_taken) = mpsc::channel(COMMANDS_MAX);
-    let (state, state_seen) = watch::channel(StoreState::default());
+    let (commands, commands_received) = mpsc::channel(COMMANDS_MAX);
+    let (store_state, store_state_seen) = watch::channel(StoreState::default());
     let committed = Arc::<Mutex<Committed>>::default();
     let handle = Handle {
         authority: authority.clone(),
         clock: clock.clone(),
         lease: lease_seen,
-        store: state_seen,
+        store: store_state_seen,
         committed: committed.clone(),
         commands,
     };
     let service = Service {
-        election: Election::new(me, config.contact, config.timing).in_turn(config.turn),
+        election: Election::new(me, config.contact, config.timing).restricted_to(config.epochs),
         store,
         authority,
         clock,
         timing: config.timing,
         lease,
-        commands: commands_taken,
-        answers: mpsc::channel(HANGING_MAX + 1),
-        hanging: Arc::new(Semaphore::new(HANGING_MAX)),
-        state,
+        commands: commands_received,
+        answers: mpsc::channel(PENDING_MAX + 1),
+        pending: Arc::new(Semaphore::new(PENDING_MAX)),
+        store_state,
         committed,
     };
     Ok((handle, service))
@@ -151,7 +151,7 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// The epoch in which to append now.
+    /// Returns the epoch in which to append now.
     ///
     /// # Errors
     /// [`Fenced`].
@@ -159,8 +159,7 @@ impl Handle {
         self.authority.epoch((self.clock)())
     }
 
-    /// Whether what was appended in `epoch` may be acknowledged. To be asked once it is durable, and before the answer
-    /// leaves.
+    /// Checks whether an append in `epoch` may be acknowledged. Call it once the append is durable, before sending the response.
     ///
     /// # Errors
     /// [`Fenced`].
@@ -168,42 +167,42 @@ impl Handle {
         self.authority.confirm(epoch, (self.clock)())
     }
 
-    /// How things stand, and how they change.
+    /// Returns the state of the lease and its changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<LeaseState> {
         self.lease.clone()
     }
 
-    /// How the store answers, and how that changes.
+    /// Returns the state of the store and its changes.
     #[must_use]
     pub fn store(&self) -> watch::Receiver<StoreState> {
         self.store.clone()
     }
 
-    /// Everything up to here is committed in the region's log: the next claim says so.
-    pub fn know_committed(&self, committed: Committed) {
+    /// Notes that the region's log is committed up to this record. The next claim includes it.
+    pub fn note_committed(&self, committed: Committed) {
         *self.committed.lock() = committed;
     }
 
-    /// Wants to lead, in an epoch greater than `floor`. Nothing happens when the service is stopping.
+    /// Starts competing for the lease, in an epoch greater than `floor`. Does nothing while the service stops.
     pub async fn stand(&self, floor: Epoch) {
-        // Who stops does not lead.
+        // A service that stops does not lead.
         let _ = self.commands.send(Event::Stand { floor }).await;
     }
 
-    /// Wants to lead no more. A leader stops at once and hands the lease back, so that another can lead without waiting.
+    /// Stops competing. A leader stops at once and releases the lease, so that another process can lead without waiting.
     pub async fn resign(&self) {
-        // Who stops has resigned.
+        // A service that stops resigns anyway.
         let _ = self.commands.send(Event::Resign).await;
     }
 }
 
 impl Service {
-    /// Runs until `stop` is cancelled; a leader then hands its lease back, if the store answers soon.
+    /// Runs until `stop` is cancelled. A leader then releases its lease, if the store answers in time.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut stop_by = None;
-        let mut effects = Vec::new();
-        self.handle(Event::Timer, &mut effects);
+        let mut commands = Vec::new();
+        self.handle(Event::Timer, &mut commands);
         loop {
             let now = (self.clock)();
             if stop_by.is_some_and(|by| now >= by || !self.election.has_claim_out()) {
@@ -213,64 +212,67 @@ impl Service {
             let event = tokio::select! {
                 biased;
                 () = stop.cancelled(), if stop_by.is_none() => {
-                    stop_by = Some(now + self.timing.patience * 2);
+                    stop_by = Some(now + self.timing.request_timeout * 2);
                     Event::Resign
                 }
                 Some(answer) = self.answers.1.recv() => {
-                    self.hear(answer.state);
+                    self.note_store(answer.state);
                     answer.event
                 }
                 Some(command) = self.commands.recv(), if stop_by.is_none() => command,
                 () = tokio::time::sleep(wake) => Event::Timer,
             };
-            self.handle(event, &mut effects);
+            self.handle(event, &mut commands);
         }
         self.authority.revoke();
     }
 
-    fn handle(&mut self, event: Event, effects: &mut Vec<Effect>) {
-        self.election.know_committed(*self.committed.lock());
-        self.election.on(event, (self.clock)(), effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Lead { epoch, until } => {
+    fn handle(&mut self, event: Event, commands: &mut Vec<Command>) {
+        self.election.note_committed(*self.committed.lock());
+        self.election.on(event, (self.clock)(), commands);
+        for command in commands.drain(..) {
+            match command {
+                Command::Lead { epoch, until } => {
                     self.authority.grant(epoch, until);
                     self.lead(epoch);
                 }
-                Effect::StepDown { epoch, why } => {
+                Command::StepDown { epoch, why } => {
                     self.authority.revoke();
-                    tracing::warn!(%epoch, why = why.as_str(), store = self.store.name(), "leads no more");
+                    tracing::warn!(%epoch, why = why.as_str(), store = self.store.name(), "this node no longer leads the region");
                     metrics::counter!("littoral_lease_step_downs_total", "why" => why.as_str()).increment(1);
                     self.lease.send_modify(|lease| lease.leading = None);
                 }
-                Effect::Follow { claim } => self.follow(claim),
-                Effect::Read { request } => {
+                Command::Follow { claim } => self.follow(claim),
+                Command::Read { request } => {
                     let store = self.store.clone();
-                    self.ask("read", async move { store.read().await }, move |result| Event::Read { request, result });
+                    self.request("read", async move { store.read().await }, move |result| Event::Read {
+                        request,
+                        result,
+                    });
                 }
-                Effect::Swap { request, expected, claim } => {
+                Command::Swap { request, expected, claim } => {
                     let store = self.store.clone();
                     let swap = async move { store.swap(expected.as_ref(), &claim).await };
-                    self.ask("swap", swap, move |result| Event::Swapped { request, result });
+                    self.request("swap", swap, move |result| Event::Swapped { request, result });
                 }
             }
         }
     }
 
-    /// Logs and shows how the store is, when that has changed.
-    fn hear(&self, state: StoreState) {
+    /// Logs and publishes the state of the store if it has changed.
+    fn note_store(&self, state: StoreState) {
         let lost = matches!(state, StoreState::Lost(_));
-        self.state.send_if_modified(|before| {
-            // One reason is logged; those that follow it, until the store is well again, are not.
+        self.store_state.send_if_modified(|before| {
+            // Log only the first reason until the store answers again.
             let changed = std::mem::discriminant(before) != std::mem::discriminant(&state);
             if changed {
                 match &state {
-                    StoreState::Answers => tracing::info!(store = self.store.name(), "the lease's store answers again"),
+                    StoreState::Answers => tracing::info!(store = self.store.name(), "the lease store answers again"),
                     StoreState::Unavailable(error) => {
-                        tracing::warn!(%error, "the lease's store does not answer; it is asked again");
+                        tracing::warn!(%error, "the lease store does not answer; retrying");
                     }
                     StoreState::Lost(error) => {
-                        tracing::error!(%error, "the lease's store is lost; this node claims nothing until it is back");
+                        tracing::error!(%error, "the lease store is lost; this node claims nothing until it is restored");
                     }
                 }
                 *before = state;
@@ -286,7 +288,7 @@ impl Service {
         self.lease.send_if_modified(|lease| {
             let new = lease.leading != Some(epoch);
             if new {
-                tracing::info!(%epoch, store = self.store.name(), "leads");
+                tracing::info!(%epoch, store = self.store.name(), "this node now leads the region");
                 *lease = LeaseState { leading: Some(epoch), claim: own };
             }
             new
@@ -302,22 +304,24 @@ impl Service {
         });
     }
 
-    /// Asks the store beside this task: it may hang for longer than the election waits.
-    fn ask<T: Send + 'static>(
+    /// Sends a request to the store in a task of its own: it may take longer than the election waits.
+    fn request<T: Send + 'static>(
         &self,
-        what: &'static str,
-        asked: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        kind: &'static str,
+        request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
         answer: impl FnOnce(Option<T>) -> Event + Send + 'static,
     ) {
-        let permit = self.hanging.clone().try_acquire_owned();
+        let permit = self.pending.clone().try_acquire_owned();
         let (answers, name) = (self.answers.0.clone(), self.store.name().to_owned());
         tokio::spawn(async move {
             let begun = tokio::time::Instant::now();
             let result = match permit {
-                Ok(_permit) => asked.await,
-                Err(_) => Err(StoreError::Unavailable { at: name, reason: "earlier requests still hang".into() }),
+                Ok(_permit) => request.await,
+                Err(_) => {
+                    Err(StoreError::Unavailable { at: name, reason: "earlier requests are still pending".into() })
+                }
             };
-            metrics::histogram!("littoral_lease_store_seconds", "request" => what)
+            metrics::histogram!("littoral_lease_store_seconds", "request" => kind)
                 .record(begun.elapsed().as_secs_f64());
             if result.is_err() {
                 metrics::counter!("littoral_lease_store_errors_total").increment(1);

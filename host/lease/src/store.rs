@@ -1,4 +1,4 @@
-//! Where the lease lies: a place that many processes read and of which one at a time can win a change.
+//! Stores of a lease: many processes read a store, and of several concurrent changes one succeeds.
 
 pub mod directory;
 pub mod etcd;
@@ -15,18 +15,18 @@ use littoral_model::ports::BoxFuture;
 
 pub use littoral_lease_core::store::{Seen, Swap, Tag};
 
-/// Why a store did not answer.
+/// Why a request to a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What lies there is not a claim. A person must look at it: nobody can lead until it is gone.
-    #[error("{at}: {source}; look at it, and remove it when no node leads")]
+    /// The store has something that is not a claim. No process can lead until an operator removes it.
+    #[error("{at}: {source}; inspect it, and remove it when no node leads")]
     Corrupt {
-        /// Where.
+        /// The place in the store.
         at: String,
-        /// What is wrong.
+        /// What is wrong with it.
         source: InvalidClaim,
     },
-    /// What answers is not the store that held the lease. Nothing is claimed there.
+    /// The store is not the one that held the lease. Nothing is claimed there.
     #[error("{at}: {lost}")]
     Lost {
         /// The store.
@@ -34,32 +34,31 @@ pub enum StoreError {
         /// What was found instead.
         lost: Lost,
     },
-    /// The store refused or cannot be reached. Whether a swap was done is not known.
+    /// The store cannot be reached or returned an error. It is unknown whether a swap was done.
     #[error("{at}: {reason}")]
     Unavailable {
         /// The store, or the place in it.
         at: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
 /// A store of one lease.
 ///
-/// What every implementation must hold, and the conformance suite checks:
-/// - A swap is done only if the store is in exactly the state that it expects, judged by the store itself at the moment of
-///   the change; of many swaps that expect one state, at most one is done, ever.
-/// - A read gives a state that the store was in, which may be an older one, but never one that it was not in.
-/// - After an error a swap may have been done, may still be done later, or never.
-/// - What was swapped in survives a crash of everyone, power included.
+/// The requirements for every implementation, which the conformance suite checks:
+/// - A swap is done only if the store is in exactly the expected state. The store itself compares it, atomically with the change.
+///   Of many swaps that expect one state, at most one is ever done.
+/// - A read returns a state that the store has been in, possibly an older one.
+/// - After an error a swap may have been done, may be done later, or never.
+/// - A stored claim survives a crash of all machines, including a loss of power.
 pub trait LeaseStore: Send + Sync + 'static {
-    /// The claim that lies there; `None` when nobody has ever claimed.
+    /// Reads the claim; `None` if none was ever made.
     fn read(&self) -> BoxFuture<'_, Result<Option<Seen>, StoreError>>;
 
-    /// Puts a claim in the place of what lies there, if that is still in the state `expected`; `None` expects that nobody
-    /// has ever claimed.
+    /// Replaces the claim if the store is still in the state `expected`; `None` expects that no claim was ever made.
     fn swap<'a>(&'a self, expected: Option<&'a Tag>, claim: &'a Claim) -> BoxFuture<'a, Result<Swap, StoreError>>;
 
-    /// The store's name in messages.
+    /// Returns the store's name for messages.
     fn name(&self) -> &str;
 }

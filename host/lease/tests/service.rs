@@ -1,7 +1,7 @@
-//! The task around the election: stores that hang, floors, handing over.
+//! The task that runs the election: stores that hang, epoch floors, handing over the lease.
 
 use littoral_lease::{
-    Claim, Config, Fenced, Handle, LeaseStore, Seen, StoreError, Swap, Tag, Timing, Turn, clock,
+    Claim, Config, EpochStride, Fenced, Handle, LeaseStore, Seen, StoreError, Swap, Tag, Timing, clock,
     service::{self, InvalidConfig},
 };
 use littoral_model::{ports::BoxFuture, position::Epoch};
@@ -16,7 +16,7 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A claim in memory, which hangs when it is told to.
+/// A store in memory that hangs on request.
 #[derive(Default)]
 struct Memory {
     state: Mutex<(u64, Option<Claim>)>,
@@ -50,7 +50,7 @@ impl LeaseStore for Memory {
                 return Ok(Swap::Lost);
             }
             *state = (state.0 + 1, Some(claim.clone()));
-            Ok(Swap::Taken(Tag(state.0.to_string())))
+            Ok(Swap::Done(Tag(state.0.to_string())))
         })
     }
 
@@ -71,7 +71,7 @@ impl Candidate {
             name: name.into(),
             contact: format!("{name}.example:1"),
             timing: Timing::AGGRESSIVE,
-            turn: Turn::default(),
+            epochs: EpochStride::default(),
         };
         let (handle, service) = service::new(config, store.clone(), clock::system()).unwrap();
         let stop = CancellationToken::new();
@@ -85,10 +85,10 @@ impl Candidate {
         tokio::time::timeout(Duration::from_secs(30), leads).await.unwrap().unwrap().leading.unwrap()
     }
 
-    async fn leads_no_more(&self) {
+    async fn no_longer_leads(&self) {
         let mut state = self.handle.state();
-        let over = state.wait_for(|state| state.leading.is_none());
-        tokio::time::timeout(Duration::from_secs(30), over).await.unwrap().unwrap();
+        let ended = state.wait_for(|state| state.leading.is_none());
+        tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();
     }
 
     async fn end(self) {
@@ -98,21 +98,21 @@ impl Candidate {
 }
 
 #[tokio::test]
-async fn who_does_not_stand_does_not_lead_but_sees_who_does() {
+async fn an_observer_does_not_lead_but_sees_the_leader() {
     let store = Arc::default();
-    let (onlooker, leader) = (Candidate::start("onlooker", &store), Candidate::start("leader", &store));
+    let (observer, leader) = (Candidate::start("observer", &store), Candidate::start("leader", &store));
     leader.handle.stand(Epoch(41)).await;
-    assert_eq!(leader.leads().await, Epoch(42), "an epoch greater than what its log knows");
-    let mut state = onlooker.handle.state();
+    assert_eq!(leader.leads().await, Epoch(42), "an epoch greater than the newest in its log");
+    let mut state = observer.handle.state();
     let seen = state.wait_for(|state| state.claim.is_some()).await.unwrap().clone();
     assert_eq!(seen.claim.unwrap().contact, "leader.example:1");
-    assert_eq!((seen.leading, onlooker.handle.epoch()), (None, Err(Fenced::NotLeading)));
-    onlooker.end().await;
+    assert_eq!((seen.leading, observer.handle.epoch()), (None, Err(Fenced::NotLeading)));
+    observer.end().await;
     leader.end().await;
 }
 
 #[tokio::test]
-async fn a_leader_hands_over_when_it_resigns_and_when_it_ends() {
+async fn a_leader_releases_the_lease_when_it_resigns_or_stops() {
     let store = Arc::default();
     let (one, two) = (Candidate::start("one", &store), Candidate::start("two", &store));
     one.handle.stand(Epoch(0)).await;
@@ -127,7 +127,7 @@ async fn a_leader_hands_over_when_it_resigns_and_when_it_ends() {
     assert!(one.leads().await > second);
     one.end().await;
     let (_, claim) = store.state.lock().clone();
-    assert!(claim.unwrap().released, "who ends leaves no lease behind");
+    assert!(claim.unwrap().released, "a service that stopped has released its lease");
 }
 
 #[tokio::test]
@@ -137,24 +137,28 @@ async fn a_store_that_hangs_costs_the_lease_and_a_bounded_number_of_requests() {
     one.handle.stand(Epoch(0)).await;
     let first = one.leads().await;
     store.hangs.store(true, SeqCst);
-    one.leads_no_more().await;
+    one.no_longer_leads().await;
     assert!(one.handle.confirm(first).is_err());
-    // Long enough for many more requests than may hang.
-    tokio::time::sleep(Timing::AGGRESSIVE.patience * 14).await;
+    // Long enough for many more requests than may be pending.
+    tokio::time::sleep(Timing::AGGRESSIVE.request_timeout * 14).await;
     assert!((1..=8).contains(&store.hanging.load(SeqCst)), "{} hang", store.hanging.load(SeqCst));
     one.end().await;
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
-    let refused = |change: fn(&mut Config)| {
-        let mut config =
-            Config { name: "a".into(), contact: String::new(), timing: Timing::DEFAULT, turn: Turn::default() };
+fn what_cannot_work_is_error() {
+    let error = |change: fn(&mut Config)| {
+        let mut config = Config {
+            name: "a".into(),
+            contact: String::new(),
+            timing: Timing::DEFAULT,
+            epochs: EpochStride::default(),
+        };
         change(&mut config);
         service::new(config, Arc::new(Memory::default()), clock::system()).err().unwrap()
     };
-    assert!(matches!(refused(|config| config.name.clear()), InvalidConfig::Name));
-    assert!(matches!(refused(|config| config.name = "n".repeat(65)), InvalidConfig::Name));
-    assert!(matches!(refused(|config| config.contact = "c".repeat(257)), InvalidConfig::Contact));
-    assert!(matches!(refused(|config| config.timing.term = Duration::ZERO), InvalidConfig::Timing(_)));
+    assert!(matches!(error(|config| config.name.clear()), InvalidConfig::Name));
+    assert!(matches!(error(|config| config.name = "n".repeat(65)), InvalidConfig::Name));
+    assert!(matches!(error(|config| config.contact = "c".repeat(257)), InvalidConfig::Contact));
+    assert!(matches!(error(|config| config.timing.term = Duration::ZERO), InvalidConfig::Timing(_)));
 }

@@ -109,9 +109,9 @@ impl Member {
         let mut names: Vec<&str> = config.members.iter().map(|member| &*member.name).collect();
         names.sort_unstable();
         let at = names.iter().position(|name| *name == own.name).unwrap_or_default();
-        let turn = lease::Turn { of: names.len() as u64, at: at as u64 };
+        let epochs = lease::EpochStride { stride: names.len() as u64, offset: at as u64 };
         let settings =
-            lease::Config { name: own.name.clone(), contact: own.peer.clone(), timing: election.timing, turn };
+            lease::Config { name: own.name.clone(), contact: own.peer.clone(), timing: election.timing, epochs };
         let (lease, service) = lease::service::new(settings, election.store, election.clock)
             .map_err(|error| InvalidConfig { key: "lease", reason: error.to_string() })?;
         let lease_stop = CancellationToken::new();

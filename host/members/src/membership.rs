@@ -65,7 +65,7 @@ impl Membership {
         let mut acceptor = Acceptor::restored(log.promised(), log.history());
         acceptor.know_committed(applied);
         let (incarnation, epoch) = (log.identity().incarnation, log.history().epoch_at(applied).unwrap_or(Epoch(0)));
-        lease.know_committed(lease::Committed { incarnation, epoch, lsn: applied });
+        lease.note_committed(lease::Committed { incarnation, epoch, lsn: applied });
         Self {
             me,
             members,

@@ -1,4 +1,4 @@
-//! What an election is told, and what it asks for.
+//! The inputs and outputs of an election.
 
 use crate::{
     claim::Claim,
@@ -7,68 +7,68 @@ use crate::{
 use littoral_model::position::Epoch;
 use std::time::Duration;
 
-/// What has happened.
+/// An input of the election.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Time has passed.
     Timer,
-    /// This process wants to lead, in an epoch greater than `floor`: the newest that its own log knows.
+    /// This process competes for the lease, in an epoch greater than `floor`: the newest in its own log.
     Stand {
-        /// No epoch up to this one is begun.
+        /// Epochs up to this one are not begun.
         floor: Epoch,
     },
-    /// It does not want to lead any more. A leader stops at once, and lets the others know.
+    /// This process no longer competes. A leader stops at once and releases its claim.
     Resign,
-    /// The answer to [`Effect::Read`].
+    /// The result of [`Command::Read`].
     Read {
-        /// Which.
+        /// The number of the request.
         request: u64,
-        /// What lies there; `None` when the store did not say.
+        /// The store's content; `None` if the store did not answer.
         result: Option<Option<Seen>>,
     },
-    /// The answer to [`Effect::Swap`].
+    /// The result of [`Command::Swap`].
     Swapped {
-        /// Which.
+        /// The number of the request.
         request: u64,
-        /// What became of it; `None` when the store did not say.
+        /// The result; `None` if it is unknown.
         result: Option<Swap>,
     },
 }
 
-/// What is to be done.
+/// What the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Ask the store what lies there.
+pub enum Command {
+    /// Read the store.
     Read {
-        /// Comes back with the answer.
+        /// Returned with the result.
         request: u64,
     },
-    /// Have the store swap.
+    /// Perform a compare-and-swap on the store.
     Swap {
-        /// Comes back with the answer.
+        /// Returned with the result.
         request: u64,
-        /// The state that is expected.
+        /// The expected state.
         expected: Option<Tag>,
-        /// What is to lie there.
+        /// The new claim.
         claim: Claim,
     },
-    /// This process leads in `epoch`, until then unless told again.
+    /// This process leads in `epoch` until the given time, unless a later command prolongs it.
     Lead {
         /// The epoch.
         epoch: Epoch,
-        /// By the clock whose readings the election gets.
+        /// A reading of the clock that the election receives.
         until: Duration,
     },
-    /// It leads no more.
+    /// This process no longer leads.
     StepDown {
         /// The epoch that has ended.
         epoch: Epoch,
         /// Why.
         why: Ended,
     },
-    /// The store holds another claim than before, or none.
+    /// The store's claim has changed, or was removed.
     Follow {
-        /// The claim.
+        /// The new claim.
         claim: Option<Claim>,
     },
 }
@@ -76,16 +76,16 @@ pub enum Effect {
 /// Why a leadership ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Its lease ran out before the store answered to a renewal.
+    /// The lease expired before a renewal succeeded.
     RanOut,
-    /// Another claim lies in the store.
+    /// Another claim is in the store.
     Superseded,
-    /// It was asked to.
+    /// It resigned.
     Resigned,
 }
 
 impl Ended {
-    /// The reason in a word, for logs and metrics.
+    /// Returns the reason as a word for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -96,18 +96,18 @@ impl Ended {
     }
 }
 
-/// What a process is.
+/// The role of a process in the election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Another's lease runs as far as is known, or this process does not want it.
+    /// It does not compete, or another process's lease has not expired as far as it knows.
     Follower,
-    /// Nobody's lease is known to run, and this process tries to get it.
+    /// It competes, and no lease is known to be valid.
     Candidate,
-    /// It leads.
+    /// It is the leader.
     Leader {
-        /// In this epoch.
+        /// The epoch.
         epoch: Epoch,
-        /// Until then.
+        /// The end of its lease.
         until: Duration,
     },
 }

@@ -1,4 +1,4 @@
-//! What was seen in the store, and since when.
+//! The state of the store as this process last saw it, and since when.
 
 use crate::{
     claim::{Claim, Holder},
@@ -7,26 +7,26 @@ use crate::{
 };
 use std::time::Duration;
 
-/// A state of the store, as this process saw it.
+/// A state of the store that this process has seen.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
     seen: Option<Seen>,
-    /// When it was first seen. It was there before that, so whoever wrote it had begun before.
+    /// When this process first saw it. The claim was written earlier.
     since: Duration,
-    /// The term of a claim that was seen before and has gone without a word.
+    /// The term of a claim that was seen before and has disappeared without being released.
     vanished: Option<Duration>,
-    /// The store may be in another state by now, of which this process itself is the cause or has been told.
+    /// Whether the store may have changed since: because of this process's own request, or because a swap failed.
     doubt: bool,
 }
 
 impl Observed {
-    /// The store was read, after `before`.
+    /// Records the result of a read; `before` is the previous state.
     pub(super) fn after(before: Option<&Self>, seen: Option<Seen>, now: Duration) -> Self {
         let since = match before {
             Some(before) if before.tag() == seen.as_ref().map(|seen| &seen.tag) => before.since,
             _ => now,
         };
-        // Somebody has emptied the store. Whose claim that was does not know, and leads on until its end.
+        // The store was emptied. The holder of the lost claim does not know that, and acts on it until its end.
         let vanished = match (before, &seen) {
             (Some(before), None) => before.claim().map(Claim::term).or(before.vanished),
             _ => None,
@@ -34,7 +34,7 @@ impl Observed {
         Self { seen, since, vanished, doubt: false }
     }
 
-    /// This process's own swap has made it so.
+    /// Records this process's own successful swap.
     pub(super) fn own(seen: Seen, now: Duration) -> Self {
         Self { seen: Some(seen), since: now, vanished: None, doubt: false }
     }
@@ -55,10 +55,10 @@ impl Observed {
         self.doubt
     }
 
-    /// From when on `me`, which does not lead, may claim.
+    /// Returns from when on `me`, which does not lead, may claim the lease.
     pub(super) fn open_from(&self, me: &Holder, timing: &Timing) -> Duration {
         let wait = match self.claim() {
-            // Nobody knows better than `me` that nobody acts on it any more.
+            // No wait is needed: `me` knows that it does not act on its own claim.
             Some(claim) if claim.released || claim.holder == *me => return self.since,
             Some(claim) => claim.term(),
             None => match self.vanished {

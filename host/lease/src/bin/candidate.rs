@@ -1,11 +1,11 @@
-//! `lease-candidate`: stands for a lease and, while it leads, appends to a log of its own and acknowledges. What tests and
-//! drills kill, stop and cut off: what it acknowledges, and when, stands in a file that all candidates share.
+//! `lease-candidate`: competes for a lease and, while it leads, appends to its own log and acknowledges. Tests and drills kill,
+//! pause and isolate such processes. All candidates record their acknowledgements in one shared file.
 
 #![warn(clippy::unwrap_used)]
 
 use clap::Parser;
 use littoral_lease::{
-    Config, Handle, Profile, Turn, clock,
+    Config, EpochStride, Handle, Profile, clock,
     service::{self, InvalidConfig},
     store::open::{OpenError, open},
 };
@@ -21,13 +21,14 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Between two appends.
+/// The pause between two appends.
 const APPEND_EVERY: Duration = Duration::from_millis(2);
 
 #[derive(Parser)]
-#[command(about = "Stands for a lease, and acknowledges appends to its own log while it leads", version)]
+#[command(about = "Competes for a lease, and acknowledges appends to its own log while it leads", version)]
 struct Arguments {
-    /// Where the lease lies: dir:/PATH, s3://BUCKET/PREFIX (with the AWS_* variables) or etcd://HOST:PORT,HOST:PORT/PREFIX
+    /// The address of the lease store: dir:/PATH, s3://BUCKET/PREFIX (with the AWS_* variables) or
+    /// etcd://HOST:PORT,HOST:PORT/PREFIX
     store: String,
     /// The candidate's name
     #[arg(long)]
@@ -35,10 +36,10 @@ struct Arguments {
     /// How quickly a new leader follows the old one
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     profile: Profile,
-    /// The log that it appends to, for itself alone
+    /// The candidate's own log
     #[arg(long)]
     log: PathBuf,
-    /// Where every candidate writes one line for each acknowledgement: nanoseconds, epoch, name
+    /// The shared file to which each candidate writes one line per acknowledgement: nanoseconds, epoch, name
     #[arg(long)]
     acknowledged: PathBuf,
 }
@@ -61,7 +62,8 @@ async fn main() -> Result<(), Failure> {
     let timing = arguments.profile.timing();
     let memory = arguments.log.with_extension("lease-store.json");
     let store = open(&arguments.store, &timing, clock::system(), AmazonS3Builder::from_env(), Some(memory))?;
-    let config = Config { name: arguments.name.clone(), contact: String::new(), timing, turn: Turn::default() };
+    let config =
+        Config { name: arguments.name.clone(), contact: String::new(), timing, epochs: EpochStride::default() };
     let (handle, service) = service::new(config, store, clock::system())?;
     let (log, acknowledged) = (to_append(&arguments.log)?, to_append(&arguments.acknowledged)?);
     let stop = CancellationToken::new();
@@ -94,7 +96,7 @@ fn to_append(path: &Path) -> Result<File, Failure> {
     opened.map_err(|error| Failure::File(path.to_owned(), error))
 }
 
-/// Appends and acknowledges for as long as it leads. Each time that it stops to, it says so.
+/// Appends and acknowledges while this process leads. Prints a line each time it loses the right to.
 fn write(
     handle: &Handle,
     stop: &CancellationToken,
@@ -113,7 +115,7 @@ fn write(
         match outcome {
             Ok((epoch, now, written)) => {
                 written?;
-                // One line in one piece, so that those of several processes do not mix.
+                // Write the line at once, so that lines of several processes do not mix.
                 acknowledged.write_all(format!("{} {epoch} {name}\n", now.as_nanos()).as_bytes())?;
                 leads = Some(epoch);
             }

@@ -1,6 +1,6 @@
-//! The lease in a directory that all candidates share: of one host, or of a file system that several hosts mount.
+//! A lease in a directory that all candidates share: on one host, or on a file system that several hosts mount.
 
-use super::slots::{Retention, Slots, shelf::Shelf};
+use super::slots::{Retention, Slots, claim_dir::ClaimDir};
 use crate::clock::Clock;
 use std::{
     fs, io,
@@ -8,49 +8,49 @@ use std::{
     time::Duration,
 };
 
-/// How old a half-written file is before it counts as left behind.
-const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
+/// Temporary files older than this were left by a crash.
+const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3_600);
 
-/// The lease in this directory, which is made if need be.
+/// Opens the lease in this directory, which is created if needed.
 ///
-/// Every claim is synced with its directory entry before it is linked under its number: an epoch that a leader has acted in
-/// must not be begun a second time after a loss of power.
+/// Every claim is durable, and so is its directory, before it is linked under its number: after a loss of power an epoch that a
+/// leader has used must not be begun again.
 ///
 /// # Errors
-/// When the directory cannot be made or written.
+/// When the directory cannot be created or written.
 pub fn open(dir: &Path, clock: Clock) -> io::Result<Slots> {
     open_with(dir, clock, Retention::DEFAULT)
 }
 
-/// As [`open`], with other times for old objects.
+/// Like [`open`], with other times for deleting old claims.
 ///
 /// # Errors
 /// As [`open`].
 pub fn open_with(dir: &Path, clock: Clock, retention: Retention) -> io::Result<Slots> {
     fs::create_dir_all(dir)?;
-    remove_left_behind(dir);
+    remove_temporary_files(dir);
     Ok(open_used(dir, clock, retention))
 }
 
-/// The lease in a directory that is known to exist somewhere: where it is missing it is not mounted, and nothing is made.
+/// Opens the lease in a directory that was used before. If it is missing, it is not mounted, and must not be created.
 #[must_use]
 pub fn open_used(dir: &Path, clock: Clock, retention: Retention) -> Slots {
     let name = format!("lease directory {}", dir.display());
-    Slots::on(Shelf::at(dir), name, clock, retention)
+    Slots::on(ClaimDir::at(dir), name, clock, retention)
 }
 
-/// Removes what a crash between writing a file and linking it under its number has left: `NUMBER.json#N`.
-fn remove_left_behind(dir: &Path) {
+/// Removes the files that a crash between writing a claim and linking it has left: `NUMBER.json#N`.
+fn remove_temporary_files(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     let old = |path: &PathBuf| {
         let modified = fs::metadata(path).and_then(|meta| meta.modified());
-        modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
+        modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > TEMPORARY_AGE_MAX))
     };
     let staged = |path: &PathBuf| path.to_str().is_some_and(|path| path.contains(".json#"));
     for path in
         entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| staged(path) && old(path))
     {
-        // Another candidate may have been quicker.
+        // Another candidate may already have removed it.
         let _ = fs::remove_file(path);
     }
 }

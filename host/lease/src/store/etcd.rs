@@ -1,10 +1,10 @@
-//! The lease in etcd: two keys under a prefix, changed together by transactions.
+//! A lease in etcd: two keys under a prefix, changed together by transactions.
 //!
-//! `claim` stays for good, so that epochs go on from it whatever happens; its modification revision and its value are the state:
-//! in an etcd that was wiped, revisions are counted anew and come round again. `alive` is
-//! bound to a lease of etcd's own, which its holder keeps alive with each renewal. Once etcd has let that run out, `alive` is
-//! gone and the claim is open to anyone, also to those who have not watched it for its term. Etcd's lease runs a second
-//! longer than the claim's term, so it never opens a claim that its holder may still act on.
+//! The key `claim` is never deleted, so epochs always continue from it. Its modification revision and its value together identify
+//! its state, because revisions start again in an etcd that was wiped. The key `alive` is bound to one of etcd's own leases, which
+//! the holder keeps alive with each renewal. When that expires, etcd deletes `alive`, and any process may claim the lease at once,
+//! even if it has not watched the claim for its term. Etcd's lease lasts a second longer than the claim's term, so it never frees a
+//! claim on which the holder may still act.
 
 mod gateway;
 
@@ -25,7 +25,7 @@ pub struct Etcd {
     alive: String,
     claim: String,
     name: String,
-    /// Etcd's lease that this process keeps alive.
+    /// The etcd lease that this process keeps alive.
     lease: Mutex<Option<Lease>>,
 }
 
@@ -49,20 +49,20 @@ struct KeyValue {
 }
 
 impl Etcd {
-    /// The lease under this prefix. `endpoints` are URLs of etcd's servers; one that does not answer within `patience` is
-    /// left for the next.
+    /// Opens the lease under this prefix. `endpoints` are URLs of etcd's servers; if one does not answer within `timeout`, the next
+    /// is used.
     ///
     /// # Errors
-    /// When the endpoints are no URLs of servers.
-    pub fn at(endpoints: &[String], prefix: &str, patience: Duration) -> Result<Self, InvalidEndpoints> {
-        let gateway = Gateway::new(endpoints, patience)?;
+    /// When the endpoints are not URLs of servers.
+    pub fn at(endpoints: &[String], prefix: &str, timeout: Duration) -> Result<Self, InvalidEndpoints> {
+        let gateway = Gateway::new(endpoints, timeout)?;
         let name = format!("etcd at {} under {prefix}", endpoints.join(","));
         let key = |part: &str| format!("{}/{part}", prefix.trim_end_matches('/'));
         Ok(Self { gateway, alive: key("alive"), claim: key("claim"), name, lease: Mutex::default() })
     }
 
     async fn get(&self) -> Result<Option<Seen>, StoreError> {
-        // Both keys as of one revision, and no others: they are next to each other in order.
+        // Read both keys as of one revision, and no others: they are adjacent in key order.
         let end = format!("{}\0", self.claim);
         let request = json!({ "key": BASE64.encode(&self.alive), "range_end": BASE64.encode(end), "limit": "16" });
         let answer = self.call("kv/range", &request).await?;
@@ -90,7 +90,7 @@ impl Etcd {
         };
         let (key, value) = (BASE64.encode(&self.claim), BASE64.encode(claim.encode()));
         let put = json!({ "requestPut": { "key": key, "value": value } });
-        // Revision zero is that of a key that was never made.
+        // A key that was never created has revision zero.
         let (revision, before) = expected.map_or(("0", None), parts);
         let mut compare = vec![json!({ "key": key, "target": "MOD", "result": "EQUAL", "mod_revision": revision })];
         compare.extend(before.map(|value| json!({ "key": key, "target": "VALUE", "result": "EQUAL", "value": value })));
@@ -102,18 +102,18 @@ impl Etcd {
             self.revoke().await;
         }
         match answer.pointer("/header/revision").and_then(Value::as_str) {
-            Some(revision) => Ok(Swap::Taken(tag(revision, &value))),
+            Some(revision) => Ok(Swap::Done(tag(revision, &value))),
             None => Err(self.unexpected("a transaction without a revision")),
         }
     }
 
-    /// Keeps the own lease alive, or has one granted: for the term and a second.
+    /// Keeps this process's etcd lease alive, or creates one, for the term plus a second.
     async fn keep_alive(&self, term: Duration) -> Result<i64, StoreError> {
         let ttl_s = term.as_secs() + u64::from(term.subsec_nanos() > 0) + 1;
         let own = *self.lease.lock();
         if let Some(lease) = own.filter(|lease| lease.ttl_s >= ttl_s) {
             let answer = self.call("lease/keepalive", &json!({ "ID": lease.id.to_string() })).await?;
-            // One that has run out has no time to live any more.
+            // An expired lease has no time to live.
             if integer(answer.pointer("/result/TTL")).is_some_and(|ttl| ttl > 0) {
                 return Ok(lease.id);
             }
@@ -125,7 +125,7 @@ impl Etcd {
         Ok(id)
     }
 
-    /// Gives the own lease back. Nothing depends on it any more; else it runs out by itself.
+    /// Revokes this process's etcd lease. If that fails, it expires by itself.
     async fn revoke(&self) {
         let own = self.lease.lock().take();
         if let Some(lease) = own {
@@ -139,11 +139,11 @@ impl Etcd {
     }
 
     fn unexpected(&self, what: impl std::fmt::Display) -> StoreError {
-        StoreError::Unavailable { at: self.name.clone(), reason: format!("its answer cannot be read: {what}") }
+        StoreError::Unavailable { at: self.name.clone(), reason: format!("its response cannot be read: {what}") }
     }
 }
 
-/// A state: the revision in which the claim was put, and the claim's bytes.
+/// Returns the tag of a state: the revision of the claim, and its bytes.
 fn tag(revision: &str, value: &str) -> Tag {
     Tag(format!("{revision} {value}"))
 }
@@ -152,7 +152,7 @@ fn parts(tag: &Tag) -> (&str, Option<&str>) {
     tag.0.split_once(' ').map_or((&*tag.0, None), |(revision, value)| (revision, Some(value)))
 }
 
-/// 64-bit numbers come as text.
+/// Reads a 64-bit number, which etcd encodes as text.
 fn integer(value: Option<&Value>) -> Option<i64> {
     value?.as_str()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! A store whose identity is checked at every access, and remembered across restarts in a small file of the process's own.
+//! A store that checks the identity of the underlying store at every access, and remembers it across restarts in a file.
 
 use super::{LeaseStore, Seen, StoreError, Swap, Tag};
 use crate::{
@@ -15,12 +15,12 @@ use std::{
     sync::Arc,
 };
 
-/// What is remembered of a store.
+/// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
-    /// Where it was configured to lie. A store at another address is another person's decision, and is trusted anew.
+    /// The configured address of the store. If an operator configures another address, the store there is trusted without a check.
     address: String,
-    /// Its identity.
+    /// The store's identity.
     store: StoreId,
 }
 
@@ -34,10 +34,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The identity that is remembered for this address.
+    /// Reads the identity that is remembered for this address.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file exists but cannot be read.
     pub fn recall(&self) -> io::Result<Option<StoreId>> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -50,14 +50,14 @@ impl Memory {
             tracing::warn!(
                 before,
                 now,
-                "another lease store is configured than before; its identity is taken as it is"
+                "the configured lease store has changed; accepting the identity of the new one"
             );
             return Ok(None);
         }
         Ok(Some(remembered.store))
     }
 
-    /// Remembers an identity, durably.
+    /// Writes an identity durably.
     fn remember(&self, store: StoreId) -> io::Result<()> {
         let content = serde_json::to_vec(&Remembered { address: self.address.clone(), store })?;
         let staged = self.path.with_extension("new");
@@ -70,17 +70,18 @@ impl Memory {
     }
 }
 
-/// See the module.
+/// Wraps a store and checks its identity.
 pub struct Guarded {
     inner: Arc<dyn LeaseStore>,
     memory: Option<Memory>,
     identity: Mutex<Identity>,
-    /// Written by the first claim, if nobody else has identified the store by then.
+    /// The identity for the first claim, used if no other process has identified the store by then.
     fresh: StoreId,
 }
 
 impl Guarded {
-    /// Guards a store that was `known` before, if any. Without `memory` its identity is known for this life of the process only.
+    /// Guards a store whose identity was `known` before, if any. Without `memory` the identity is remembered only until the process
+    /// ends.
     #[must_use]
     pub fn new(inner: Arc<dyn LeaseStore>, known: Option<StoreId>, memory: Option<Memory>) -> Self {
         let fresh = StoreId(fastrand::u64(..));
@@ -97,34 +98,34 @@ impl Guarded {
         let done = tokio::task::spawn_blocking(move || memory.remember(id)).await;
         let done = done.unwrap_or_else(|error| Err(io::Error::other(error)));
         done.map_err(|error| {
-            // The next access tries again.
+            // The next access retries it.
             self.identity.lock().forget();
             StoreError::Unavailable {
                 at: path,
-                reason: format!("the lease store's identity cannot be kept there: {error}"),
+                reason: format!("the lease store's identity cannot be written to this file: {error}"),
             }
         })
     }
 
-    async fn look(&self) -> Result<Option<Seen>, StoreError> {
+    async fn get(&self) -> Result<Option<Seen>, StoreError> {
         let seen = self.inner.read().await?;
-        let found = self.identity.lock().found(seen.as_ref().map(|seen| &seen.claim));
-        let new = found.map_err(|lost| self.lost(lost))?;
+        let checked = self.identity.lock().check(seen.as_ref().map(|seen| &seen.claim));
+        let new = checked.map_err(|lost| self.lost(lost))?;
         self.remember(new).await?;
         Ok(seen.map(|seen| Seen { claim: Claim { store: None, ..seen.claim }, ..seen }))
     }
 
     async fn put(&self, expected: Option<&Tag>, claim: &Claim) -> Result<Swap, StoreError> {
         if expected.is_none() {
-            // Nobody has ever claimed, as far as who asks knows. This process may know better.
-            let used = self.identity.lock().found(None).is_err();
+            // The caller has seen no claim. This process may know of one.
+            let used = self.identity.lock().check(None).is_err();
             if used {
                 return Ok(Swap::Lost);
             }
         }
         let id = self.identity.lock().known().unwrap_or(self.fresh);
         let swapped = self.inner.swap(expected, &Claim { store: Some(id), ..claim.clone() }).await?;
-        if let Swap::Taken(_) = swapped {
+        if let Swap::Done(_) = swapped {
             let new = self.identity.lock().claimed(id);
             self.remember(new).await?;
         }
@@ -134,7 +135,7 @@ impl Guarded {
 
 impl LeaseStore for Guarded {
     fn read(&self) -> BoxFuture<'_, Result<Option<Seen>, StoreError>> {
-        Box::pin(self.look())
+        Box::pin(self.get())
     }
 
     fn swap<'a>(&'a self, expected: Option<&'a Tag>, claim: &'a Claim) -> BoxFuture<'a, Result<Swap, StoreError>> {
@@ -151,13 +152,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_of_one_address() {
+    fn an_identity_is_remembered_for_one_address() {
         let dir = tempfile::tempdir().unwrap();
         let at = |address: &str| Memory { path: dir.path().join("lease-store.json"), address: address.to_owned() };
         assert_eq!(at("dir:/a").recall().unwrap(), None);
         at("dir:/a").remember(StoreId(7)).unwrap();
         assert_eq!(at("dir:/a").recall().unwrap(), Some(StoreId(7)));
-        assert_eq!(at("dir:/b").recall().unwrap(), None, "a store that somebody has configured since");
+        assert_eq!(at("dir:/b").recall().unwrap(), None, "another store was configured since");
         fs::write(dir.path().join("lease-store.json"), "{").unwrap();
         at("dir:/a").recall().unwrap_err();
     }

@@ -1,4 +1,4 @@
-//! The lease as one object of an object store that swaps: S3, and what speaks its protocol with conditional puts.
+//! A lease in one object of an object store with conditional puts: S3 and compatible stores.
 
 use super::{LeaseStore, Seen, StoreError, Swap, Tag};
 use crate::claim::{BYTES_MAX, Claim, InvalidClaim};
@@ -6,7 +6,7 @@ use littoral_model::ports::BoxFuture;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutResult, UpdateVersion, path::Path};
 use std::sync::Arc;
 
-/// One object, changed by conditional puts alone.
+/// One object, changed only by conditional puts.
 pub struct Object {
     store: Arc<dyn ObjectStore>,
     path: Path,
@@ -14,7 +14,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// The lease at this path.
+    /// Opens the lease at this path.
     #[must_use]
     pub fn at(store: Arc<dyn ObjectStore>, path: Path) -> Self {
         let name = format!("{store}/{path}");
@@ -48,18 +48,18 @@ impl Object {
         };
         let options = PutOptions { mode, ..PutOptions::default() };
         match self.store.put_opts(&self.path, claim.encode().into(), options).await {
-            Ok(PutResult { e_tag, version, .. }) => Ok(Swap::Taken(self.tag(UpdateVersion { e_tag, version })?)),
+            Ok(PutResult { e_tag, version, .. }) => Ok(Swap::Done(self.tag(UpdateVersion { e_tag, version })?)),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(Swap::Lost),
-            // Who expects an object that is not there has lost as well.
+            // The expected object does not exist, so the swap lost.
             Err(object_store::Error::NotFound { .. }) if expected.is_some() => Ok(Swap::Lost),
             Err(error) => Err(self.unavailable(error)),
         }
     }
 
-    /// No two claims are equal, so no two states share an ETag, though that be a hash of the content.
+    /// Returns the tag of a state. No two claims are equal, so no two states share an ETag, even if it is a hash of the content.
     fn tag(&self, version: UpdateVersion) -> Result<Tag, StoreError> {
         if version.e_tag.is_none() && version.version.is_none() {
-            return Err(self.unavailable("it gives objects no ETag, and so cannot hold a lease"));
+            return Err(self.unavailable("the store returns no ETag for objects, so it cannot hold a lease"));
         }
         let UpdateVersion { e_tag, version } = version;
         Ok(Tag(format!("{}\n{}", e_tag.unwrap_or_default(), version.unwrap_or_default())))

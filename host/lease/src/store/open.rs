@@ -1,4 +1,4 @@
-//! A store by its address: `dir:/path` or a path, `s3://bucket/prefix`, `etcd://host:port,host:port/prefix`.
+//! Opens a store by its address: `dir:/path` or a path, `s3://bucket/prefix`, `etcd://host:port,host:port/prefix`.
 
 use super::{
     LeaseStore, directory,
@@ -22,36 +22,36 @@ use std::{
 /// The object's name under an S3 prefix.
 const OBJECT: &str = "lease.json";
 
-/// Why a store cannot be used.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Not an address.
-    #[error("lease store '{0}': write dir:/PATH, s3://BUCKET/PREFIX or etcd://HOST:PORT,HOST:PORT/PREFIX")]
+    /// The address is invalid.
+    #[error("invalid lease store '{0}': write dir:/PATH, s3://BUCKET/PREFIX or etcd://HOST:PORT,HOST:PORT/PREFIX")]
     Address(String),
     /// The directory cannot be used.
-    #[error("lease store directory {path}: {source}; make it writable or configure another")]
+    #[error("lease store directory {path}: {source}; make it writable, or configure another")]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The object store's settings do not go together.
+    /// The object store's settings are inconsistent.
     #[error("lease store {address}: {source}; see the AWS_* variables of the environment")]
     Object {
         /// The address.
         address: String,
-        /// Why.
+        /// The cause.
         source: object_store::Error,
     },
-    /// What is remembered of the store cannot be read.
+    /// The file with the store's identity cannot be read.
     #[error(
-        "{path}, which remembers the lease's store: {source}; if it is damaged, remove it while another member leads"
+        "{path}, which has the identity of the lease store: {source}; if it is damaged, remove it while another member leads"
     )]
     Memory {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The endpoints of etcd cannot be used.
@@ -59,7 +59,7 @@ pub enum OpenError {
     Etcd(#[from] InvalidEndpoints),
 }
 
-/// An address, taken apart.
+/// A parsed address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Address<'a> {
     Directory(&'a str),
@@ -89,7 +89,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// Whether this is the address of a store; nothing is opened.
+/// Checks the form of an address; opens nothing.
 ///
 /// # Errors
 /// [`OpenError::Address`].
@@ -97,8 +97,8 @@ pub fn check(address: &str) -> Result<(), OpenError> {
     Address::parse(address).map(drop)
 }
 
-/// The store at this address, S3's endpoint, region and keys from the `AWS_*` variables of the environment. Its identity is
-/// remembered in the file `memory`.
+/// Opens the store at this address, with S3's endpoint, region and keys from the `AWS_*` variables of the environment. Its identity
+/// is remembered in the file `memory`.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -111,8 +111,8 @@ pub fn from_environment(
     open(address, timing, clock, AmazonS3Builder::from_env(), Some(memory))
 }
 
-/// The store at this address. S3's endpoint, region and keys are taken from `s3`. Its identity is remembered in the file `memory`;
-/// without one, for as long as the store is open.
+/// Opens the store at this address, with S3's endpoint, region and keys from `s3`. Its identity is remembered in the file `memory`;
+/// without one, while the store is open.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -132,7 +132,7 @@ pub fn open(
     Ok(Arc::new(Guarded::new(inner, known, memory)))
 }
 
-/// The store without its guard. One that was `used` before is not made anew where it is missing.
+/// Opens the store without its guard. A store that was `used` before is not created if it is missing.
 fn unguarded(
     address: &str,
     timing: &Timing,
@@ -149,7 +149,7 @@ fn unguarded(
         Address::Etcd { hosts, prefix } => {
             let url = |host: &str| if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
             let endpoints: Vec<String> = hosts.split(',').filter(|host| !host.is_empty()).map(url).collect();
-            Ok(Arc::new(Etcd::at(&endpoints, prefix, timing.patience / 2)?))
+            Ok(Arc::new(Etcd::at(&endpoints, prefix, timing.request_timeout / 2)?))
         }
         Address::Directory(path) if used => {
             Ok(Arc::new(directory::open_used(Path::new(path), clock, Retention::DEFAULT)))
@@ -163,20 +163,21 @@ fn in_directory(path: PathBuf, clock: Clock) -> Result<Arc<dyn LeaseStore>, Open
     Ok(Arc::new(opened))
 }
 
-/// An answer that comes after the election has given it up is of no use, so little is retried below it.
+/// Configures S3 to retry little: a result that arrives after the election's timeout is useless.
 fn configured(s3: AmazonS3Builder, timing: &Timing) -> AmazonS3Builder {
     tls();
-    let backoff = BackoffConfig { init_backoff: timing.patience / 16, max_backoff: timing.patience / 8, base: 2.0 };
-    let retry = RetryConfig { backoff, max_retries: 2, retry_timeout: timing.patience };
-    let patience = format!("{} ms", timing.patience.as_millis().max(1));
+    let backoff =
+        BackoffConfig { init_backoff: timing.request_timeout / 16, max_backoff: timing.request_timeout / 8, base: 2.0 };
+    let retry = RetryConfig { backoff, max_retries: 2, retry_timeout: timing.request_timeout };
+    let timeout = format!("{} ms", timing.request_timeout.as_millis().max(1));
     s3.with_retry(retry)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), &patience)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), &patience)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), &timeout)
+        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), &timeout)
 }
 
-/// Names the process's TLS provider, unless it has one.
+/// Installs the process's TLS provider, unless there is one.
 pub(super) fn tls() {
-    // An error says that there is one already, which will do.
+    // An error means that one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -202,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_by_name() {
+    fn invalid_addresses_are_named() {
         for address in
             ["", "dir:", "ftp://a/b", "s3:/bucket", "s3://bucket", "s3:///prefix", "etcd://a:1", "etcd://a:1/"]
         {
             assert!(check(address).is_err(), "{address}");
-            let error = opened(address).err().unwrap_or_else(|| panic!("{address} was taken"));
+            let error = opened(address).err().unwrap_or_else(|| panic!("{address} was accepted"));
             assert!(error.to_string().contains("dir:/PATH"), "{address}: {error}");
         }
         assert!(opened("etcd:///prefix").err().unwrap().to_string().contains("no endpoint"));

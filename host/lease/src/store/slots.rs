@@ -1,46 +1,46 @@
-//! The lease as a chain of files that are only ever created: a directory can create exclusively, but not swap.
+//! A lease as a chain of files that are only ever created: a directory supports exclusive creation, but no swap.
 //!
-//! State N is the file numbered N. Who holds state N in its hands swaps by creating N + 1, which only one can; the newest
-//! object is the state. Nothing is ever changed, so a crash at any step leaves either the chain as it was or one object
-//! longer, and a claim that is there is whole.
+//! State N is the file with number N. A process that knows state N swaps by creating N + 1, which only one process can; the newest
+//! file is the current state. Files are never changed, so a crash at any step leaves the chain unchanged or one file longer, and
+//! every claim in it is complete.
 //!
-//! Old objects are deleted, and with that comes the one danger: a process that slept since object N was the newest might create
-//! N + 1 anew, after it was superseded and deleted. Two times exclude that. An object stays for [`Retention::keep`] after
-//! its successor was there. And a state is known only for [`Retention::trust`], a good deal less, from before it was asked
-//! for: a swap whose answer comes later than that counts as not answered. What it may have created lies far behind the newest
-//! object, where nobody looks.
+//! Old files are deleted, which creates one danger: a process that was paused since file N was the newest might create N + 1 again
+//! after that was superseded and deleted. Two times exclude this. A file is kept for [`Retention::keep`] after its successor was
+//! created. And a state may be used only for [`Retention::trust`], which is much less, counted from before it was read: a swap that
+//! completes later than that returns an error. The file that it may have created has a number far below the newest, where no
+//! process reads.
 
-pub(crate) mod shelf;
+pub(crate) mod claim_dir;
 mod sweep;
 
 use super::{LeaseStore, Seen, StoreError, Swap, Tag};
 use crate::{claim::Claim, clock::Clock};
+use claim_dir::{ClaimDir, Created, Next, Slot, Unreadable};
 use littoral_model::ports::BoxFuture;
 use parking_lot::Mutex;
-use shelf::{Created, Next, Shelf, Slot, Unreadable};
 use std::{sync::Arc, time::Duration};
 use sweep::Sweep;
 
-/// How often a list is asked for again when its newest object is gone by the time it is read.
+/// How often to list again when the newest file was deleted before it could be read.
 const LISTS_MAX: usize = 8;
 
-/// How long old objects matter.
+/// How long old files matter.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// For how long after a state was known to be the newest a swap may build on it.
+    /// How long after a state was known to be the newest a swap may build on it.
     pub trust: Duration,
-    /// How long an object stays after its successor was there.
+    /// How long a file is kept after its successor was created.
     pub keep: Duration,
 }
 
 impl Retention {
-    /// A file system that several hosts share may show a directory as it was a minute ago.
+    /// A file system that several hosts share may present the state of a minute ago.
     pub const DEFAULT: Self = Self { trust: Duration::from_secs(90), keep: Duration::from_secs(240) };
 }
 
 /// A chain of claims in one directory.
 pub struct Slots {
-    shelf: Arc<Shelf>,
+    claims: Arc<ClaimDir>,
     name: String,
     clock: Clock,
     retention: Retention,
@@ -48,10 +48,10 @@ pub struct Slots {
     sweep: Arc<Sweep>,
 }
 
-/// The newest object, as of a time at which there was no newer one.
+/// The newest file, and a time at which it was the newest.
 #[derive(Clone, Debug)]
 struct Newest {
-    /// Zero when there is none.
+    /// Its number; zero if there is none.
     slot: u64,
     claim: Option<Claim>,
     at: Duration,
@@ -62,43 +62,43 @@ impl Newest {
         self.claim.clone().map(|claim| Seen { claim, tag: tag(self.slot) })
     }
 
-    fn place(&self) -> Option<Slot<'_>> {
+    fn slot(&self) -> Option<Slot<'_>> {
         self.claim.as_ref().map(|claim| (self.slot, claim))
     }
 }
 
 impl Slots {
-    /// The chain in this directory.
+    /// Opens the chain in this directory.
     #[must_use]
-    pub(crate) fn on(shelf: Shelf, name: String, clock: Clock, retention: Retention) -> Self {
-        let shelf = Arc::new(shelf);
-        let sweep = Arc::new(Sweep::new(shelf.clone(), clock.clone(), retention.keep));
-        Self { shelf, name, clock, retention, newest: Mutex::default(), sweep }
+    pub(crate) fn on(claims: ClaimDir, name: String, clock: Clock, retention: Retention) -> Self {
+        let claims = Arc::new(claims);
+        let sweep = Arc::new(Sweep::new(claims.clone(), clock.clone(), retention.keep));
+        Self { claims, name, clock, retention, newest: Mutex::default(), sweep }
     }
 
-    /// Has the directory do something, away from the tasks.
-    async fn ask<T: Send + 'static>(
+    /// Runs a file operation on a blocking thread.
+    async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Shelf) -> Result<T, Unreadable> + Send + 'static,
+        work: impl FnOnce(&ClaimDir) -> Result<T, Unreadable> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let shelf = self.shelf.clone();
-        match tokio::task::spawn_blocking(move || work(&shelf)).await {
+        let claims = self.claims.clone();
+        match tokio::task::spawn_blocking(move || work(&claims)).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(Unreadable::Io(error))) => Err(self.unavailable(error)),
             Ok(Err(Unreadable::Corrupt(slot, source))) => {
-                Err(StoreError::Corrupt { at: format!("{}/{}", self.name, shelf::file(slot)), source })
+                Err(StoreError::Corrupt { at: format!("{}/{}", self.name, claim_dir::file(slot)), source })
             }
             Err(error) => Err(self.unavailable(error)),
         }
     }
 
-    /// What is known of the newest object, unless that was too long ago.
+    /// Returns the newest known file, unless that knowledge is too old.
     fn known(&self, now: Duration) -> Option<Newest> {
         let newest = self.newest.lock();
         newest.as_ref().filter(|newest| now.saturating_sub(newest.at) <= self.retention.trust).cloned()
     }
 
-    async fn look(&self) -> Result<Option<Seen>, StoreError> {
+    async fn newest(&self) -> Result<Option<Seen>, StoreError> {
         for _ in 0..LISTS_MAX {
             let asked = (self.clock)();
             let Some(from) = (match self.known(asked) {
@@ -114,21 +114,22 @@ impl Slots {
             }
             *self.newest.lock() = None;
         }
-        Err(self.unavailable("its newest object was gone each time that it was to be read"))
+        Err(self.unavailable("its newest file was deleted each time before it could be read"))
     }
 
-    /// The newest object of a list that was asked for then; `None` when it is gone already.
+    /// Returns the newest file of a list that was requested at `asked`; `None` if it was deleted in the meantime.
     async fn list(&self, asked: Duration) -> Result<Option<Newest>, StoreError> {
-        match self.ask(|shelf| Ok(shelf.list()?)).await?.into_iter().max() {
+        match self.run(|claims| Ok(claims.list()?)).await?.into_iter().max() {
             None => Ok(Some(Newest { slot: 0, claim: None, at: asked })),
             Some(slot) => {
-                let claim = self.ask(move |shelf| shelf.get(slot)).await?;
+                let claim = self.run(move |claims| claims.get(slot)).await?;
                 Ok(claim.map(|claim| Newest { slot, claim: Some(claim), at: asked }))
             }
         }
     }
 
-    /// From a state that is known to the newest one. `None` when that takes too long for it to be known, or when the state is gone.
+    /// Follows the chain from a known state to the newest one. Returns `None` if that takes too long, or if the state's file was
+    /// deleted.
     async fn follow(&self, mut from: Newest) -> Result<Option<Newest>, StoreError> {
         loop {
             let asked = (self.clock)();
@@ -136,8 +137,8 @@ impl Slots {
                 return Ok(None);
             }
             let before = from.clone();
-            let next = self.ask(move |shelf| shelf.next(before.place())).await?;
-            // Had it been there and deleted, more time than this would have passed.
+            let next = self.run(move |claims| claims.next(before.slot())).await?;
+            // If the next file had existed and been deleted, more time than this would have passed.
             if (self.clock)().saturating_sub(from.at) > self.retention.trust {
                 return Ok(None);
             }
@@ -153,15 +154,15 @@ impl Slots {
         let asked = (self.clock)();
         let Some(known) = self.known(asked).filter(|known| known.seen().map(|seen| seen.tag).as_ref() == expected)
         else {
-            // A newer state is known here, or none for certain: then whoever expects this one is to look again.
+            // This process knows a newer state, or none recently enough: the caller must read again.
             return Ok(Swap::Lost);
         };
         let (slot, before, new) = (known.slot + 1, known.clone(), claim.clone());
-        match self.ask(move |shelf| shelf.create(before.place(), &new)).await? {
+        match self.run(move |claims| claims.create(before.slot(), &new)).await? {
             Created::Done => {}
             Created::Exists => return Ok(Swap::Lost),
             Created::Gone => {
-                // The next look lists what is there instead.
+                // The next read lists the directory.
                 *self.newest.lock() = None;
                 return Ok(Swap::Lost);
             }
@@ -169,11 +170,11 @@ impl Slots {
         let done = (self.clock)();
         if done.saturating_sub(known.at) > self.retention.trust {
             *self.newest.lock() = None;
-            return Err(self.unavailable("it took so long to claim that the object may have been there before"));
+            return Err(self.unavailable("the claim took so long that its file may have existed before"));
         }
         *self.newest.lock() = Some(Newest { slot, claim: Some(claim.clone()), at: asked });
         Sweep::superseded(&self.sweep, slot, claim.epoch, done);
-        Ok(Swap::Taken(tag(slot)))
+        Ok(Swap::Done(tag(slot)))
     }
 
     fn unavailable(&self, error: impl std::fmt::Display) -> StoreError {
@@ -183,7 +184,7 @@ impl Slots {
 
 impl LeaseStore for Slots {
     fn read(&self) -> BoxFuture<'_, Result<Option<Seen>, StoreError>> {
-        Box::pin(self.look())
+        Box::pin(self.newest())
     }
 
     fn swap<'a>(&'a self, expected: Option<&'a Tag>, claim: &'a Claim) -> BoxFuture<'a, Result<Swap, StoreError>> {

@@ -2,7 +2,7 @@
 
 use crate::{
     claim,
-    identity::{Place, a_lost_store_is_told_from_a_new_one},
+    identity::{ReplaceableStore, a_lost_store_is_distinguished_from_a_new_one},
     suite,
 };
 use littoral_lease::{
@@ -19,21 +19,21 @@ use std::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_keeps_every_promise() {
+async fn a_directory_meets_every_requirement() {
     let dir = tempfile::tempdir().unwrap();
-    suite::every_promise_holds(&|name| Arc::new(directory::open(&dir.path().join(name), clock::system()).unwrap()))
+    suite::every_requirement_holds(&|name| Arc::new(directory::open(&dir.path().join(name), clock::system()).unwrap()))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_not_mounted_is_told_from_a_new_one() {
-    a_lost_store_is_told_from_a_new_one(&Mounts(tempfile::tempdir().unwrap())).await;
+async fn an_unmounted_directory_is_distinguished_from_a_new_one() {
+    a_lost_store_is_distinguished_from_a_new_one(&Mounts(tempfile::tempdir().unwrap())).await;
 }
 
-/// Directories that are put aside and back, as by unmounting and mounting.
+/// Directories that are moved away and back, as by unmounting and mounting.
 struct Mounts(tempfile::TempDir);
 
-impl Place for Mounts {
+impl ReplaceableStore for Mounts {
     fn open(&self, name: &str, memory: Option<PathBuf>) -> Arc<dyn LeaseStore> {
         let address = format!("dir:{}", self.0.path().join(name).display());
         open::open(&address, &Timing::DEFAULT, clock::system(), Default::default(), memory).unwrap()
@@ -48,7 +48,7 @@ impl Place for Mounts {
         Box::pin(async move { fs::rename(&path, path.with_extension("aside")).unwrap() })
     }
 
-    fn bring_back<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+    fn restore<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
         let path = self.0.path().join(name);
         Box::pin(async move {
             let _ = fs::remove_dir_all(&path);
@@ -58,39 +58,39 @@ impl Place for Mounts {
 }
 
 #[tokio::test]
-async fn a_missing_directory_that_was_used_before_is_not_made_again() {
+async fn a_missing_directory_that_was_used_before_is_not_created() {
     let dir = tempfile::tempdir().unwrap();
     let (lease, memory) = (dir.path().join("lease"), dir.path().join("memory"));
     let address = format!("dir:{}", lease.display());
     let open = || open::open(&address, &Timing::DEFAULT, clock::system(), Default::default(), Some(memory.clone()));
     let store = open().unwrap();
     store.read().await.unwrap();
-    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Taken(_)));
+    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Done(_)));
     fs::remove_dir_all(&lease).unwrap();
     let error = open().unwrap().read().await.unwrap_err().to_string();
     assert!(error.contains("it is not mounted, or was wiped") && !lease.exists(), "{error}");
 }
 
 #[tokio::test]
-async fn a_directory_with_other_claims_under_the_same_numbers_is_told_from_the_own() {
+async fn a_directory_with_other_claims_under_the_same_numbers_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let (own, other) = (dir.path().join("own"), dir.path().join("other"));
-    let take = async |path: &Path, name: &'static str| {
+    let claimed = async |path: &Path, name: &'static str| {
         let store = directory::open(path, clock::system()).unwrap();
         store.read().await.unwrap();
-        let Swap::Taken(tag) = store.swap(None, &claim(name, 1, 1)).await.unwrap() else { panic!("lost") };
+        let Swap::Done(tag) = store.swap(None, &claim(name, 1, 1)).await.unwrap() else { panic!("lost") };
         (store, tag)
     };
-    let (store, tag) = take(&own, "one").await;
-    take(&other, "two").await;
+    let (store, tag) = claimed(&own, "one").await;
+    claimed(&other, "two").await;
     fs::rename(&own, dir.path().join("aside")).unwrap();
     fs::rename(&other, &own).unwrap();
     assert_eq!(store.swap(Some(&tag), &claim("one", 1, 2)).await.unwrap(), Swap::Lost);
-    assert_eq!(fs::read_dir(&own).unwrap().count(), 1, "nothing was written beside another's claims");
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 1, "nothing was written next to other claims");
     assert_eq!(store.read().await.unwrap().unwrap().claim, claim("two", 1, 1));
 }
 
-/// A directory whose time the test tells.
+/// A directory whose time the test controls.
 struct Timed {
     now: Arc<Mutex<Duration>>,
     dir: tempfile::TempDir,
@@ -116,13 +116,13 @@ impl Timed {
         fs::read_dir(self.dir.path()).unwrap().count()
     }
 
-    /// Renews once a second, and gives each deletion its time.
+    /// Renews once a second, and waits a moment for each deletion.
     async fn renew(&self, store: &impl LeaseStore, first: u64, times: u64) {
         let mut tag = store.read().await.unwrap().map(|seen| seen.tag);
         for attempt in first..first + times {
             self.pass(1);
             match store.swap(tag.as_ref(), &claim("holder", 1, attempt)).await.unwrap() {
-                Swap::Taken(new) => tag = Some(new),
+                Swap::Done(new) => tag = Some(new),
                 Swap::Lost => panic!("attempt {attempt} is lost"),
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -141,21 +141,21 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn old_claims_are_deleted_and_never_too_early() {
+async fn old_claims_are_deleted_but_not_too_early() {
     let timed = Timed::new();
     let holder = timed.open();
     holder.read().await.unwrap();
     timed.renew(&holder, 1, 25).await;
-    assert_eq!(timed.files(), 25, "all are younger than what is kept");
+    assert_eq!(timed.files(), 25, "no file is old enough to be deleted");
     timed.renew(&holder, 26, 100).await;
     until("old claims are deleted", || timed.files() <= 34).await;
-    assert!(timed.files() >= 30, "{} files are left", timed.files());
-    // Another process that has never looked finds the newest.
+    assert!(timed.files() >= 30, "{} files remain", timed.files());
+    // A process that has never read the directory finds the newest claim.
     assert_eq!(timed.open().read().await.unwrap().unwrap().claim.attempt, 125);
 }
 
 #[tokio::test]
-async fn what_holders_before_have_left_is_deleted_too() {
+async fn claims_of_earlier_holders_are_deleted_too() {
     let timed = Timed::new();
     let before = timed.open();
     before.read().await.unwrap();
@@ -164,15 +164,15 @@ async fn what_holders_before_have_left_is_deleted_too() {
     timed.pass(1_000);
     let after = timed.open();
     let seen = after.read().await.unwrap().unwrap();
-    assert!(matches!(after.swap(Some(&seen.tag), &claim("after", 2, 1)).await.unwrap(), Swap::Taken(_)));
+    assert!(matches!(after.swap(Some(&seen.tag), &claim("after", 2, 1)).await.unwrap(), Swap::Done(_)));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(timed.files(), 21, "how old they are is not known yet");
+    assert_eq!(timed.files(), 21, "this process does not know their age yet");
     timed.renew(&after, 100, 45).await;
-    until("what was left is deleted", || timed.files() <= 34).await;
+    until("the earlier claims are deleted", || timed.files() <= 34).await;
 }
 
 #[tokio::test]
-async fn who_slept_does_not_win_by_a_claim_that_was_deleted() {
+async fn a_paused_process_does_not_win_with_the_number_of_a_deleted_claim() {
     let timed = Timed::new();
     let (holder, sleeper) = (timed.open(), timed.open());
     holder.read().await.unwrap();
@@ -185,8 +185,8 @@ async fn who_slept_does_not_win_by_a_claim_that_was_deleted() {
 }
 
 #[tokio::test]
-async fn a_claim_that_took_too_long_to_write_counts_for_nothing() {
-    // The clock jumps while the object is created: between the time before and the time after.
+async fn a_claim_that_took_too_long_to_write_is_an_error() {
+    // The clock jumps while the file is created: between the reading before and the reading after.
     let dir = tempfile::tempdir().unwrap();
     let readings = Arc::new(Mutex::new(0_u64));
     let jumping = {
@@ -199,21 +199,21 @@ async fn a_claim_that_took_too_long_to_write_counts_for_nothing() {
     };
     let store = directory::open_with(dir.path(), jumping, RETENTION).unwrap();
     assert!(store.read().await.unwrap().is_none());
-    // The next reading is the one before, and the one that follows it the one after.
+    // The next reading is the one before the creation, and the following one is the one after it.
     *readings.lock() = 999;
     let error = store.swap(None, &claim("slow", 1, 1)).await.unwrap_err();
     assert!(error.to_string().contains("took so long"), "{error}");
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_claim_is_told_by_its_path() {
+async fn an_invalid_claim_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| fs::write(dir.path().join(name), content).unwrap();
     write("README", "not a claim");
     write("1.json", "{}");
     write("00000000000000000001.json#1", "half a claim");
     let store = directory::open(dir.path(), clock::system()).unwrap();
-    assert!(store.read().await.unwrap().is_none(), "other files do not matter");
+    assert!(store.read().await.unwrap().is_none(), "other files are ignored");
     write("00000000000000000007.json", "{}");
     let error = directory::open(dir.path(), clock::system()).unwrap().read().await.unwrap_err().to_string();
     assert!(error.contains("00000000000000000007.json") && error.contains("not a claim"), "{error}");
@@ -223,37 +223,37 @@ async fn a_file_that_is_no_claim_is_told_by_its_path() {
 }
 
 #[tokio::test]
-async fn a_crash_at_any_step_leaves_the_chain_whole() {
+async fn a_crash_at_any_step_leaves_a_valid_chain() {
     let dir = tempfile::tempdir().unwrap();
     let open = || directory::open(dir.path(), clock::system()).unwrap();
     let store = open();
     store.read().await.unwrap();
-    let Swap::Taken(_) = store.swap(None, &claim("one", 1, 1)).await.unwrap() else { panic!("lost") };
-    // Written and not linked: nobody sees it, and it is in nobody's way.
+    let Swap::Done(_) = store.swap(None, &claim("one", 1, 1)).await.unwrap() else { panic!("lost") };
+    // Written but not linked: no process reads it, and it does not disturb others.
     let next = claim("one", 1, 2);
     let (staged, linked) = (dir.path().join(format!("{:020}.json#1", 2)), dir.path().join(format!("{:020}.json", 2)));
     fs::write(&staged, &next.encode()[..10]).unwrap();
     assert_eq!(open().read().await.unwrap().unwrap().claim, claim("one", 1, 1));
     let other = open();
     let seen = other.read().await.unwrap().unwrap();
-    assert!(matches!(other.swap(Some(&seen.tag), &next).await.unwrap(), Swap::Taken(_)));
-    // Linked and not unlinked under its first name: the claim is there.
+    assert!(matches!(other.swap(Some(&seen.tag), &next).await.unwrap(), Swap::Done(_)));
+    // Linked, and not yet unlinked under its temporary name: the claim exists.
     assert!(staged.exists() && linked.exists());
     assert_eq!(open().read().await.unwrap().unwrap().claim, next);
-    // What was left behind long ago is removed.
+    // Old temporary files are removed.
     age(&staged);
     drop(open());
     assert!(!staged.exists() && linked.exists());
 }
 
 fn age(path: &Path) {
-    #[allow(clippy::disallowed_methods, reason = "the file system goes by the real clock")]
+    #[allow(clippy::disallowed_methods, reason = "the file system uses the real clock")]
     let long_ago = std::time::SystemTime::now() - Duration::from_secs(100_000);
     fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_written_is_told() {
+async fn an_unwritable_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let store = directory::open(&dir.path().join("lease"), clock::system()).unwrap();
     store.read().await.unwrap();

@@ -1,8 +1,8 @@
-//! An S3 server: by default one in this process, else the one that `LITTORAL_TEST_S3` names.
+//! An S3 server: by default one in this process, otherwise the one that `LITTORAL_TEST_S3` names.
 
 use crate::{
     claim,
-    identity::{Place, a_lost_store_is_told_from_a_new_one},
+    identity::{ReplaceableStore, a_lost_store_is_distinguished_from_a_new_one},
     suite,
     support::s3::S3,
 };
@@ -12,14 +12,15 @@ use littoral_model::ports::BoxFuture;
 use object_store::aws::AmazonS3Builder;
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-/// Wide times: what is tested here is what the store promises, not how quickly.
-const TIMING: Timing = Timing { patience: Duration::from_secs(20), term: Duration::from_secs(60), ..Timing::DEFAULT };
+/// Long times: these tests check what the store guarantees, not how quickly it answers.
+const TIMING: Timing =
+    Timing { request_timeout: Duration::from_secs(20), term: Duration::from_secs(60), ..Timing::DEFAULT };
 
 fn opened(address: &str, settings: AmazonS3Builder) -> Arc<dyn LeaseStore> {
     open::open(address, &TIMING, clock::system(), settings, None).unwrap()
 }
 
-/// As [`AmazonS3Builder::from_env`] with this environment.
+/// Returns the settings that [`AmazonS3Builder::from_env`] would read from the server's environment.
 fn settings(server: &S3) -> AmazonS3Builder {
     let environment = server.environment();
     let known = environment.into_iter().filter_map(|(key, value)| Some((key.to_lowercase().parse().ok()?, value)));
@@ -27,25 +28,26 @@ fn settings(server: &S3) -> AmazonS3Builder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s3_keeps_every_promise() {
+async fn s3_meets_every_requirement() {
     match std::env::var("LITTORAL_TEST_S3") {
         Ok(address) => {
             let unique = format!("{address}/{}-{}", std::process::id(), clock::now().as_nanos());
-            suite::every_promise_holds(&|name| opened(&format!("{unique}/{name}"), AmazonS3Builder::from_env())).await;
+            suite::every_requirement_holds(&|name| opened(&format!("{unique}/{name}"), AmazonS3Builder::from_env()))
+                .await;
         }
         Err(_) => {
             let server = S3::start().await;
-            suite::every_promise_holds(&|name| opened(&server.lease(name), settings(&server))).await;
+            suite::every_requirement_holds(&|name| opened(&server.lease(name), settings(&server))).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prefix_that_was_made_anew_is_told_from_the_one_before() {
-    a_lost_store_is_told_from_a_new_one(&S3::start().await).await;
+async fn a_recreated_prefix_is_distinguished_from_the_earlier_one() {
+    a_lost_store_is_distinguished_from_a_new_one(&S3::start().await).await;
 }
 
-impl Place for S3 {
+impl ReplaceableStore for S3 {
     fn open(&self, name: &str, memory: Option<PathBuf>) -> Arc<dyn LeaseStore> {
         open::open(&self.lease(name), &TIMING, clock::system(), settings(self), memory).unwrap()
     }
@@ -60,7 +62,7 @@ impl Place for S3 {
         Box::pin(async move { fs::rename(&path, path.with_extension("aside")).unwrap() })
     }
 
-    fn bring_back<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
+    fn restore<'a>(&'a self, name: &'a str) -> BoxFuture<'a, ()> {
         let path = self.prefix(name);
         Box::pin(async move {
             let _ = fs::remove_dir_all(&path);
@@ -70,13 +72,13 @@ impl Place for S3 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_s3_is_told_with_the_place() {
+async fn an_error_of_s3_names_the_object() {
     let server = S3::start().await;
     let store = opened(&server.lease("eu"), settings(&server).with_secret_access_key("another"));
     let error = store.read().await.unwrap_err().to_string();
     assert!(error.contains("eu/lease.json"), "{error}");
     store.swap(None, &claim("stranger", 1, 1)).await.unwrap_err();
     let store = opened(&server.lease("eu"), settings(&server));
-    assert!(store.read().await.unwrap().is_none(), "a stranger has claimed");
-    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Taken(_)));
+    assert!(store.read().await.unwrap().is_none(), "the rejected process has claimed the lease");
+    assert!(matches!(store.swap(None, &claim("one", 1, 1)).await.unwrap(), Swap::Done(_)));
 }

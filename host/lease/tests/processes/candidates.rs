@@ -1,4 +1,4 @@
-//! Running candidates, and the file in which their acknowledgements stand.
+//! Starts candidates and reads the shared file of their acknowledgements.
 
 use littoral_lease::clock;
 use littoral_provision::Guarded;
@@ -10,22 +10,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A generous bound for every wait.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// All processes of a machine read the same.
+/// Returns the time; all processes of a machine read the same clock.
 pub fn now() -> Duration {
     clock::now()
 }
 
-/// Where the lease lies.
-pub struct Place {
+/// The store of the lease.
+pub struct Store {
     pub name: &'static str,
     pub address: String,
     pub environment: Vec<(&'static str, String)>,
 }
 
-impl Place {
+impl Store {
     pub fn new(name: &'static str, address: String) -> Self {
         Self { name, address, environment: Vec::new() }
     }
@@ -40,14 +40,14 @@ pub struct Acknowledged {
 }
 
 pub struct Candidates<'a> {
-    place: &'a Place,
+    place: &'a Store,
     profile: &'static str,
     running: HashMap<String, Guarded>,
     dir: tempfile::TempDir,
 }
 
 impl<'a> Candidates<'a> {
-    pub fn start(place: &'a Place, profile: &'static str, count: usize) -> Self {
+    pub fn start(place: &'a Store, profile: &'static str, count: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut candidates = Self { place, profile, running: HashMap::new(), dir };
         for name in 1..=count {
@@ -62,8 +62,8 @@ impl<'a> Candidates<'a> {
         command.arg(&self.place.address).args(["--name", name, "--profile", self.profile]);
         command.arg("--log").arg(path(&format!("{name}.log"))).arg("--acknowledged").arg(path("acknowledged"));
         command.envs(self.place.environment.iter().map(|(key, value)| (key, value)));
-        let said = File::options().create(true).append(true).open(path(&format!("{name}.said"))).unwrap();
-        command.stdout(said);
+        let output = File::options().create(true).append(true).open(path(&format!("{name}.out"))).unwrap();
+        command.stdout(output);
         let started = Guarded::start(command, name, &path(&format!("{name}.err"))).unwrap();
         self.running.insert(name.to_owned(), started);
     }
@@ -76,17 +76,17 @@ impl<'a> Candidates<'a> {
         self.running[name].signal(Signal::STOP).unwrap();
     }
 
-    pub fn go_on(&self, name: &str) {
+    pub fn resume(&self, name: &str) {
         self.running[name].signal(Signal::CONT).unwrap();
     }
 
-    /// Ends it in order, and sees that it does.
+    /// Stops a candidate, and checks that it exits successfully.
     pub fn end(&mut self, name: &str) {
-        let status = self.running.get_mut(name).unwrap().stop(PATIENCE);
+        let status = self.running.get_mut(name).unwrap().stop(WAIT_MAX);
         assert!(status.is_some_and(|status| status.success()), "{name} ended with {status:?}");
     }
 
-    /// All acknowledgements, in the order of their time. The last line may not be whole yet.
+    /// Returns all acknowledgements, ordered by time. The last line may be incomplete.
     fn acknowledged(&self) -> Vec<Acknowledged> {
         let text = fs::read_to_string(self.dir.path().join("acknowledged")).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -96,22 +96,22 @@ impl<'a> Candidates<'a> {
     }
 
     fn wait_for(&self, what: &str, wanted: impl Fn(&Acknowledged) -> bool) -> Acknowledged {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_MAX;
         loop {
             if let Some(found) = self.acknowledged().into_iter().find(|acknowledged| wanted(acknowledged)) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "nobody acknowledges {what}");
+            assert!(Instant::now() < deadline, "no candidate acknowledges {what}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// The first one later than this.
+    /// Waits for the first acknowledgement after `since`.
     pub fn next_acknowledged(&self, since: Duration) -> Acknowledged {
         self.wait_for("any more", |acknowledged| acknowledged.at > since)
     }
 
-    /// The first one by another after the last one of this candidate.
+    /// Waits for the first acknowledgement by another candidate after the last one by this candidate.
     pub fn next_acknowledged_after(&self, name: &str) -> Acknowledged {
         let last = self.acknowledged().into_iter().rfind(|acknowledged| acknowledged.by == name).unwrap();
         self.wait_for("after the loss", |next| next.epoch > last.epoch && next.by != name)
@@ -125,18 +125,19 @@ impl<'a> Candidates<'a> {
         self.acknowledged().iter().filter(|acknowledged| acknowledged.epoch == epoch && acknowledged.at > since).count()
     }
 
-    /// Waits until a candidate has noticed that it may not acknowledge any more in this epoch.
+    /// Waits until a candidate has noticed that it may no longer acknowledge in this epoch.
     pub fn wait_until_fenced(&self, name: &str, epoch: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        let noticed = |said: &str| said.lines().any(|line| line.split(' ').nth(2) == Some(&epoch.to_string()));
-        while !noticed(&fs::read_to_string(self.dir.path().join(format!("{name}.said"))).unwrap_or_default()) {
-            assert!(Instant::now() < deadline, "{name} has not noticed that it may not acknowledge");
+        let deadline = Instant::now() + WAIT_MAX;
+        let noticed = |output: &str| output.lines().any(|line| line.split(' ').nth(2) == Some(&epoch.to_string()));
+        while !noticed(&fs::read_to_string(self.dir.path().join(format!("{name}.out"))).unwrap_or_default()) {
+            assert!(Instant::now() < deadline, "{name} has not noticed that it may no longer acknowledge");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Never have two acknowledged: in the order of time epochs never go back, and each is one candidate's.
-    pub fn judge(&self) {
+    /// Checks that two candidates never acknowledge at the same time: ordered by time, epochs never decrease, and each belongs to
+    /// one candidate.
+    pub fn check(&self) {
         let all = self.acknowledged();
         for pair in all.windows(2) {
             let [a, b] = pair else { unreachable!() };

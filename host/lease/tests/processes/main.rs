@@ -1,62 +1,62 @@
-//! Real processes that stand for one lease, and are killed, stopped and left without their store: never do two
-//! acknowledge. Prints how long it took from each loss to the next acknowledgement.
+//! Real processes compete for one lease. They are killed, paused, and deprived of their store; two must never acknowledge at the
+//! same time. The tests print the time from each loss to the next acknowledgement.
 //!
-//! Bounds on time are wide here, as tests run on busy machines; `lease-candidate` alone on a machine shows what the profiles
-//! promise.
+//! The bounds on time are wide, because tests run on busy machines; run `lease-candidate` alone on a machine to see the times of
+//! the profiles.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod candidates;
 
-use candidates::{Acknowledged, Candidates, Place, now};
+use candidates::{Acknowledged, Candidates, Store, now};
 use littoral_lease::Timing;
 use littoral_provision::{etcd::Etcd, missing::require};
 use support::s3::S3;
 
 #[test]
-fn a_directory_bears_kills_and_stops() {
+fn a_directory_tolerates_kills_and_stops() {
     let dir = tempfile::tempdir().unwrap();
-    let place = Place::new("directory", format!("dir:{}", dir.path().join("lease").display()));
+    let place = Store::new("directory", format!("dir:{}", dir.path().join("lease").display()));
     kills_and_stops(&place);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s3_bears_kills_and_stops() {
+async fn s3_tolerates_kills_and_stops() {
     let server = S3::start().await;
-    let place = Place { environment: server.environment(), ..Place::new("s3", server.lease("eu")) };
+    let place = Store { environment: server.environment(), ..Store::new("s3", server.lease("eu")) };
     tokio::task::spawn_blocking(move || kills_and_stops(&place)).await.unwrap();
 }
 
 #[test]
-fn etcd_bears_kills_and_stops_and_its_own_loss() {
-    let Some(mut etcd) = require("etcd_bears_kills_and_stops_and_its_own_loss", Etcd::install_and_start()) else {
+fn etcd_tolerates_kills_and_stops_and_its_own_loss() {
+    let Some(mut etcd) = require("etcd_tolerates_kills_and_stops_and_its_own_loss", Etcd::install_and_start()) else {
         return;
     };
-    let at = |name: &str| Place::new("etcd", format!("etcd://{}/littoral/{name}", etcd.address));
+    let at = |name: &str| Store::new("etcd", format!("etcd://{}/littoral/{name}", etcd.address));
     let (first, second) = (at("eu"), at("us"));
     kills_and_stops(&first);
     the_store_is_lost(&second, &mut etcd);
 }
 
-fn kills_and_stops(place: &Place) {
+fn kills_and_stops(place: &Store) {
     for (profile, timing) in [("default", Timing::DEFAULT), ("aggressive", Timing::AGGRESSIVE)] {
         let mut candidates = Candidates::start(place, profile, 3);
         let first = candidates.next_acknowledged(now());
         for kill in 1..=3 {
-            // At another point between two renewals each time.
+            // Each kill is at another point between two renewals.
             std::thread::sleep(timing.renew_every * 3 + timing.renew_every * kill / 3);
             the_leader_is_killed(&mut candidates, place, profile);
         }
         the_leader_is_stopped_past_its_lease(&mut candidates, place, profile, timing);
-        the_leader_ends_in_order(&mut candidates, place, profile);
+        the_leader_shuts_down(&mut candidates, place, profile);
         let last = candidates.next_acknowledged(now());
         assert!(last.epoch > first.epoch + 3, "{first:?} .. {last:?}");
-        candidates.judge();
+        candidates.check();
     }
 }
 
-fn the_leader_is_killed(candidates: &mut Candidates, place: &Place, profile: &str) {
+fn the_leader_is_killed(candidates: &mut Candidates, place: &Store, profile: &str) {
     let leader = candidates.next_acknowledged(now()).by;
     let lost = now();
     candidates.kill(&leader);
@@ -65,7 +65,7 @@ fn the_leader_is_killed(candidates: &mut Candidates, place: &Place, profile: &st
     candidates.start_again(&leader);
 }
 
-fn the_leader_is_stopped_past_its_lease(candidates: &mut Candidates, place: &Place, profile: &str, timing: Timing) {
+fn the_leader_is_stopped_past_its_lease(candidates: &mut Candidates, place: &Store, profile: &str, timing: Timing) {
     let Acknowledged { by: leader, epoch, .. } = candidates.next_acknowledged(now());
     candidates.stop(&leader);
     let stopped = now();
@@ -73,24 +73,24 @@ fn the_leader_is_stopped_past_its_lease(candidates: &mut Candidates, place: &Pla
     println!("{} {profile}: stopped, next acknowledgement after {:?}", place.name, next.at - stopped);
     std::thread::sleep(timing.term / 2);
     let continued = now();
-    candidates.go_on(&leader);
+    candidates.resume(&leader);
     candidates.wait_until_fenced(&leader, epoch);
     let later = candidates.next_acknowledged(continued);
     assert!(later.epoch >= next.epoch, "{next:?} .. {later:?}");
-    assert_eq!(candidates.acknowledged_in(epoch, stopped), 0, "a leader that was stopped acknowledges when it goes on");
-    candidates.judge();
+    assert_eq!(candidates.acknowledged_in(epoch, stopped), 0, "a leader that was paused acknowledges after it resumes");
+    candidates.check();
 }
 
-fn the_leader_ends_in_order(candidates: &mut Candidates, place: &Place, profile: &str) {
+fn the_leader_shuts_down(candidates: &mut Candidates, place: &Store, profile: &str) {
     let leader = candidates.next_acknowledged(now()).by;
-    let asked = now();
+    let requested = now();
     candidates.end(&leader);
     let next = candidates.next_acknowledged_after(&leader);
-    println!("{} {profile}: ended in order, next acknowledgement after {:?}", place.name, next.at - asked);
+    println!("{} {profile}: shut down, next acknowledgement after {:?}", place.name, next.at - requested);
     candidates.start_again(&leader);
 }
 
-fn the_store_is_lost(place: &Place, etcd: &mut Etcd) {
+fn the_store_is_lost(place: &Store, etcd: &mut Etcd) {
     for (profile, timing) in [("default", Timing::DEFAULT), ("aggressive", Timing::AGGRESSIVE)] {
         let candidates = Candidates::start(place, profile, 3);
         let before = candidates.next_acknowledged(now());
@@ -104,6 +104,6 @@ fn the_store_is_lost(place: &Place, etcd: &mut Etcd) {
         let next = candidates.next_acknowledged(lost + timing.term);
         println!("{} {profile}: store back, next acknowledgement after {:?}", place.name, next.at.saturating_sub(back));
         assert!(next.epoch > before.epoch, "{before:?} .. {next:?}");
-        candidates.judge();
+        candidates.check();
     }
 }

@@ -1,15 +1,15 @@
-//! A process's own clock: runs at its own rate, which may change, from its own origin.
+//! The local clock of a simulated process: it has its own origin and a rate that may change.
 
 use std::time::Duration;
 
-/// True time, in nanoseconds since the world began.
+/// True time, in nanoseconds since the start of the simulation.
 pub type Truth = u64;
 
 #[derive(Clone, Copy, Debug)]
 pub struct LocalClock {
     local: u64,
     since: Truth,
-    /// Nanoseconds that it counts in a million of true time.
+    /// How many nanoseconds it counts in a million of true time.
     rate: u64,
 }
 
@@ -18,7 +18,7 @@ impl LocalClock {
         Self { local: origin, since, rate: rate(drift_ppm) }
     }
 
-    /// It runs at another rate from now on.
+    /// Changes the rate from now on.
     pub fn change(&mut self, now: Truth, drift_ppm: i64) {
         *self = Self { local: self.read(now).as_nanos() as u64, since: now, rate: rate(drift_ppm) };
     }
@@ -27,7 +27,7 @@ impl LocalClock {
         Duration::from_nanos(self.local + muldiv(now - self.since, self.rate, 1_000_000))
     }
 
-    /// The first true time at which it reads `local` or more.
+    /// Returns the first true time at which it reads `local` or more.
     pub fn when(&self, local: Duration) -> Truth {
         let ahead = (local.as_nanos() as u64).saturating_sub(self.local);
         self.since + muldiv(ahead, 1_000_000, self.rate) + 1

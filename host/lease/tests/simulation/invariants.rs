@@ -1,14 +1,14 @@
-//! What must hold, as sentences. Each is asked after every event.
+//! The invariants, which are checked after every event.
 
 use crate::clock::Truth;
 use littoral_model::position::Epoch;
 use std::{collections::HashMap, time::Duration};
 
-/// One life of one process.
+/// One run of one process: its index, and which run it is.
 pub type Life = (usize, u64);
 
 #[derive(Debug, Default)]
-pub struct Judge {
+pub struct Invariants {
     newest_acknowledged: Epoch,
     leaderships: HashMap<Epoch, Leadership>,
 }
@@ -21,8 +21,8 @@ struct Leadership {
     until: Duration,
 }
 
-impl Judge {
-    /// At most one process may acknowledge at any moment.
+impl Invariants {
+    /// Checks that at most one process may acknowledge at any moment.
     pub fn at_most_one_may_acknowledge(&self, able: &[(usize, Epoch)]) -> Result<(), String> {
         match able {
             [] | [_] => Ok(()),
@@ -32,7 +32,7 @@ impl Judge {
         }
     }
 
-    /// Epochs of acknowledgements never go back.
+    /// Checks that the epochs of acknowledgements never decrease.
     pub fn epochs_of_acknowledgements_never_go_back(&mut self, life: Life, epoch: Epoch) -> Result<(), String> {
         if epoch < self.newest_acknowledged {
             let newest = self.newest_acknowledged;
@@ -42,7 +42,7 @@ impl Judge {
         Ok(())
     }
 
-    /// An epoch is one unbroken leadership of one life of one process. True when it begins.
+    /// Checks that an epoch is one unbroken leadership of one run of one process. Returns whether it begins now.
     pub fn an_epoch_is_one_unbroken_leadership(
         &mut self,
         life: Life,
@@ -56,12 +56,12 @@ impl Judge {
         };
         if leadership.life != life {
             return Err(format!(
-                "epoch {epoch} was process {}'s and is taken by process {}",
+                "epoch {epoch} belonged to process {} and was begun by process {}",
                 leadership.life.0, life.0
             ));
         }
         if leadership.ended || now >= leadership.until {
-            return Err(format!("process {} goes on in epoch {epoch}, which had ended", life.0));
+            return Err(format!("process {} continues in epoch {epoch}, which had ended", life.0));
         }
         leadership.until = until;
         Ok(false)
@@ -73,10 +73,10 @@ impl Judge {
         }
     }
 
-    /// Once all is well again, somebody leads within a bounded time, and goes on to.
-    pub fn somebody_leads(&self, able: &[(usize, Epoch)], now: Truth, healed: Truth) -> Result<(), String> {
+    /// Checks that, once all faults have ended, a process leads within a bounded time and keeps leading.
+    pub fn a_process_leads(&self, able: &[(usize, Epoch)], now: Truth, healed: Truth) -> Result<(), String> {
         if able.is_empty() {
-            return Err(format!("nobody leads {} ms after all was well again", (now - healed) / 1_000_000));
+            return Err(format!("no process leads {} ms after all faults ended", (now - healed) / 1_000_000));
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! A simulated process: an election, the right that it gives, and a writer that makes use of it.
+//! A simulated process: an election, its authority to acknowledge, and a writer.
 
 use crate::{clock::LocalClock, invariants::Life};
 use littoral_lease::{
     Authority, Claim, Election, Holder, Identity, Seen, StoreId, Swap, Timing,
-    election::{Effect, Event},
+    election::{Command, Event},
 };
 use littoral_model::position::Epoch;
 
@@ -12,28 +12,28 @@ pub struct Node {
     pub election: Election,
     pub authority: Authority,
     pub identity: Identity,
-    /// It sees an empty store in the place of the shared one.
+    /// Whether it reaches an empty store instead of the shared one.
     pub unmounted: bool,
     pub clock: LocalClock,
     pub up: bool,
-    /// What waits for a stopped process.
-    pub backlog: Option<Vec<Happening>>,
-    /// It cannot reach the store.
+    /// The events that are queued for a paused process.
+    pub backlog: Option<Vec<NodeEvent>>,
+    /// Whether it cannot reach the store.
     pub cut_off: bool,
-    /// The timer that counts; earlier ones were set for another time.
+    /// The number of the current timer; earlier ones are obsolete.
     pub timer: u64,
     /// The newest epoch in its log.
     pub log_epoch: Epoch,
 }
 
-/// What happens to a process.
+/// An event at a process.
 #[derive(Clone, Debug)]
-pub enum Happening {
+pub enum NodeEvent {
     Timer(u64),
-    Told(Event),
+    Election(Event),
     /// It appends, if it may.
     Append,
-    /// What was appended in this epoch is durable.
+    /// The append in this epoch is durable.
     Durable(Epoch),
 }
 
@@ -62,30 +62,30 @@ impl Node {
         }
     }
 
-    /// The identity that its claims name.
+    /// Returns the identity in its claims.
     fn store_id(&self) -> StoreId {
         self.identity.known().unwrap_or(StoreId(self.life << 8 | 1))
     }
 
-    /// What the store's guard hands to the store.
-    pub fn guards_out(&self, effect: Effect) -> Effect {
-        match effect {
-            Effect::Swap { request, expected, claim } => {
-                Effect::Swap { request, expected, claim: Claim { store: Some(self.store_id()), ..claim } }
+    /// Transforms a command as the store's guard does.
+    pub fn guards_out(&self, command: Command) -> Command {
+        match command {
+            Command::Swap { request, expected, claim } => {
+                Command::Swap { request, expected, claim: Claim { store: Some(self.store_id()), ..claim } }
             }
             other => other,
         }
     }
 
-    /// What it lets through to the election. Who would claim over nothing is let through only if it never used a store.
+    /// Transforms a result as the store's guard does.
     pub fn guards_in(&mut self, event: Event) -> Event {
         match event {
             Event::Read { request, result: Some(seen) } => {
-                let found = self.identity.found(seen.as_ref().map(|seen| &seen.claim));
+                let checked = self.identity.check(seen.as_ref().map(|seen| &seen.claim));
                 let strip = |seen: Seen| Seen { claim: Claim { store: None, ..seen.claim }, ..seen };
-                Event::Read { request, result: found.is_ok().then(|| seen.map(strip)) }
+                Event::Read { request, result: checked.is_ok().then(|| seen.map(strip)) }
             }
-            Event::Swapped { result: Some(Swap::Taken(_)), .. } => {
+            Event::Swapped { result: Some(Swap::Done(_)), .. } => {
                 let id = self.store_id();
                 self.identity.claimed(id);
                 event

@@ -1,52 +1,52 @@
-//! The world: everything that will happen, in the order of true time.
+//! The simulation: a queue of future events, ordered by true time.
 
 use crate::{
     clock::{LocalClock, Truth},
-    invariants::Judge,
-    node::{Happening, Node},
+    conditions::{Conditions, MS, SLOWEST, one_in},
+    invariants::Invariants,
+    node::{Node, NodeEvent},
     register::Register,
-    weather::{MS, SLOWEST, Weather, one_in},
 };
 use fastrand::Rng;
 use littoral_lease::{
     Claim, StoreId, Tag,
-    election::{Effect, Event},
+    election::{Command, Event},
 };
 use littoral_model::position::Epoch;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-/// For how long things go wrong.
-const STORMY: Truth = 20_000 * MS;
-/// For how long a leader must stay once all is well.
+/// How long faults occur.
+const FAULTS: Truth = 20_000 * MS;
+/// How long a leader must keep leading after the faults have ended.
 const CALM: Truth = 3_000 * MS;
 
 pub struct World {
     rng: Rng,
-    weather: Weather,
+    conditions: Conditions,
     now: Truth,
     queue: BinaryHeap<Reverse<Entry>>,
     entries: u64,
     nodes: Vec<Node>,
-    /// The shared store, then what each process sees where it is not mounted.
+    /// The shared store, then the one that each process reaches while that is not mounted.
     registers: Vec<Register>,
     store_up: bool,
-    judge: Judge,
+    invariants: Invariants,
     counts: Counts,
-    tell: bool,
+    verbose: bool,
 }
 
-/// What has happened, in numbers.
+/// Statistics of a run.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub acknowledged: u64,
-    pub refused_after_lease: u64,
+    pub rejected_after_lease: u64,
     pub leaderships: u64,
 }
 
 impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.acknowledged += other.acknowledged;
-        self.refused_after_lease += other.refused_after_lease;
+        self.rejected_after_lease += other.rejected_after_lease;
         self.leaderships += other.leaderships;
     }
 }
@@ -78,302 +78,305 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 enum What {
-    /// To a process in this life.
-    Node(usize, u64, Happening),
-    /// A request reaches the store; the time is when it was sent.
-    Store(usize, u64, Asked, Truth),
-    Misfortune,
-    /// A process that was stopped goes on, or one that was killed starts again, or is no longer cut off.
+    /// An event at a process in this run of it.
+    Node(usize, u64, NodeEvent),
+    /// A request reaches the store; with the time at which it was sent.
+    Store(usize, u64, Request, Truth),
+    Fault,
+    /// A paused process resumes, a killed one starts again, an isolated one is reconnected.
     Back(usize),
     StoreBack,
     Calm,
 }
 
 #[derive(Clone)]
-enum Asked {
+enum Request {
     Read(u64),
     Swap(u64, Option<Tag>, Claim),
 }
 
 impl World {
-    pub fn new(seed: u64, tell: bool) -> Self {
+    pub fn new(seed: u64, verbose: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let weather = Weather::draw(&mut rng);
+        let conditions = Conditions::draw(&mut rng);
         let mut world = Self {
             rng,
-            weather,
+            conditions,
             now: 0,
             queue: BinaryHeap::new(),
             entries: 0,
             nodes: Vec::new(),
             registers: Vec::new(),
             store_up: true,
-            judge: Judge::default(),
+            invariants: Invariants::default(),
             counts: Counts::default(),
-            tell,
+            verbose,
         };
-        world.registers = (0..=world.weather.nodes).map(Register::new).collect();
-        for index in 0..world.weather.nodes {
-            let node = world.born(index, 0, Epoch(0), None);
+        world.registers = (0..=world.conditions.nodes).map(Register::new).collect();
+        for index in 0..world.conditions.nodes {
+            let node = world.create_node(index, 0, Epoch(0), None);
             world.nodes.push(node);
-            world.started(index);
+            world.start(index);
         }
-        let first = world.rng.u64(..world.weather.misfortune_every_ms) * MS;
-        world.put(first, What::Misfortune);
-        world.put(STORMY, What::Calm);
+        let first = world.rng.u64(..world.conditions.fault_every_ms) * MS;
+        world.schedule(first, What::Fault);
+        world.schedule(FAULTS, What::Calm);
         world
     }
 
     pub fn run(mut self) -> Result<Counts, String> {
-        let timing = self.weather.timing;
-        // Until the last late message is in, then the term, and a few looks and answers.
+        let timing = self.conditions.timing;
+        // Enough for the last late message to arrive, the term to pass, and a few reads and answers.
         let bound = SLOWEST * 2
-            + (timing.wait(timing.term) * 11 / 10 + 4 * (timing.poll_every + timing.patience)).as_nanos() as u64;
+            + (timing.wait(timing.term) * 11 / 10 + 4 * (timing.poll_every + timing.request_timeout)).as_nanos() as u64;
         while let Some(Reverse(Entry { at, what, .. })) = self.queue.pop() {
             self.now = at;
-            if at > STORMY + bound + CALM {
+            if at > FAULTS + bound + CALM {
                 break;
             }
             let at_ms = at as f64 / 1e6;
-            self.happen(what).map_err(|broken| format!("at {at_ms:.3} ms: {broken}; {:?}", self.weather))?;
+            self.process(what).map_err(|broken| format!("at {at_ms:.3} ms: {broken}; {:?}", self.conditions))?;
             let able = self.able();
-            let judged = self.judge.at_most_one_may_acknowledge(&able).and_then(|()| match at > STORMY + bound {
-                true => self.judge.somebody_leads(&able, at, STORMY),
+            let checked = self.invariants.at_most_one_may_acknowledge(&able).and_then(|()| match at > FAULTS + bound {
+                true => self.invariants.a_process_leads(&able, at, FAULTS),
                 false => Ok(()),
             });
-            judged.map_err(|broken| format!("at {at_ms:.3} ms: {broken}; {:?}", self.weather))?;
+            checked.map_err(|broken| format!("at {at_ms:.3} ms: {broken}; {:?}", self.conditions))?;
         }
         Ok(self.counts)
     }
 
-    /// The processes that would acknowledge if they were asked now.
+    /// Returns the processes that would acknowledge now.
     fn able(&self) -> Vec<(usize, Epoch)> {
         let able = self.nodes.iter().enumerate().filter(|(_, node)| node.runs());
         able.filter_map(|(index, node)| Some((index, node.authority.epoch(node.clock.read(self.now)).ok()?))).collect()
     }
 
-    fn happen(&mut self, what: What) -> Result<(), String> {
+    fn process(&mut self, what: What) -> Result<(), String> {
         match what {
-            What::Node(index, life, happening) => return self.node(index, life, happening),
-            What::Store(index, life, asked, sent) => self.store(index, life, asked, sent),
-            What::Misfortune => self.misfortune(),
+            What::Node(index, life, event) => return self.node(index, life, event),
+            What::Store(index, life, request, sent) => self.store(index, life, request, sent),
+            What::Fault => self.inject_fault(),
             What::Back(index) => return self.back(index),
             What::StoreBack => self.store_up = true,
             What::Calm => {
-                self.tell(|| "all is well".into());
-                self.weather.calm();
+                self.log(|| "all faults have ended".into());
+                self.conditions.calm();
                 self.store_up = true;
                 for index in 0..self.nodes.len() {
                     self.back(index)?;
-                    self.tell_node(index, Event::Stand { floor: self.nodes[index].log_epoch });
+                    self.send_event(index, Event::Stand { floor: self.nodes[index].log_epoch });
                 }
             }
         }
         Ok(())
     }
 
-    fn node(&mut self, index: usize, life: u64, happening: Happening) -> Result<(), String> {
+    fn node(&mut self, index: usize, life: u64, event: NodeEvent) -> Result<(), String> {
         let node = &mut self.nodes[index];
         if node.life != life || !node.up {
             return Ok(());
         }
         if let Some(backlog) = &mut node.backlog {
-            backlog.push(happening);
+            backlog.push(event);
             return Ok(());
         }
         let local = node.clock.read(self.now);
-        match happening {
-            Happening::Timer(timer) if timer == node.timer => self.elect(index, Event::Timer),
-            Happening::Timer(_) => Ok(()),
-            Happening::Told(event) => {
+        match event {
+            NodeEvent::Timer(timer) if timer == node.timer => self.elect(index, Event::Timer),
+            NodeEvent::Timer(_) => Ok(()),
+            NodeEvent::Election(event) => {
                 let event = node.guards_in(event);
                 self.elect(index, event)
             }
-            Happening::Append => {
+            NodeEvent::Append => {
                 if let Ok(epoch) = node.authority.epoch(local) {
-                    // The log of a region is fenced besides; here only the lease is judged.
+                    // A region's log also rejects old epochs; this simulation checks only the lease.
                     node.log_epoch = node.log_epoch.max(epoch);
                     let durable = self.now + self.rng.u64(MS / 10..30 * MS);
-                    self.put(durable, What::Node(index, life, Happening::Durable(epoch)));
+                    self.schedule(durable, What::Node(index, life, NodeEvent::Durable(epoch)));
                 }
                 let next = self.now + self.rng.u64(3 * MS..25 * MS);
-                self.put(next, What::Node(index, life, Happening::Append));
+                self.schedule(next, What::Node(index, life, NodeEvent::Append));
                 Ok(())
             }
-            Happening::Durable(epoch) => {
+            NodeEvent::Durable(epoch) => {
                 if node.authority.confirm(epoch, local).is_err() {
-                    self.counts.refused_after_lease += 1;
+                    self.counts.rejected_after_lease += 1;
                     return Ok(());
                 }
                 self.counts.acknowledged += 1;
                 let life = node.life(index);
-                self.judge.epochs_of_acknowledgements_never_go_back(life, epoch)
+                self.invariants.epochs_of_acknowledgements_never_go_back(life, epoch)
             }
         }
     }
 
     fn elect(&mut self, index: usize, event: Event) -> Result<(), String> {
-        let mut effects = Vec::new();
+        let mut commands = Vec::new();
         let local = self.nodes[index].clock.read(self.now);
-        self.tell(|| format!("{index} at {local:?}: {event:?}"));
-        self.nodes[index].election.on(event, local, &mut effects);
-        for effect in effects {
-            self.tell(|| format!("{index}   {effect:?}"));
+        self.log(|| format!("{index} at {local:?}: {event:?}"));
+        self.nodes[index].election.on(event, local, &mut commands);
+        for command in commands {
+            self.log(|| format!("{index}   {command:?}"));
             let node = &mut self.nodes[index];
-            match node.guards_out(effect) {
-                Effect::Lead { epoch, until } => {
+            match node.guards_out(command) {
+                Command::Lead { epoch, until } => {
                     node.authority.grant(epoch, until);
                     let life = node.life(index);
-                    let begun = self.judge.an_epoch_is_one_unbroken_leadership(life, epoch, local, until)?;
+                    let begun = self.invariants.an_epoch_is_one_unbroken_leadership(life, epoch, local, until)?;
                     self.counts.leaderships += u64::from(begun);
                 }
-                Effect::StepDown { epoch, .. } => {
+                Command::StepDown { epoch, .. } => {
                     node.authority.revoke();
-                    self.judge.ended(epoch);
+                    self.invariants.ended(epoch);
                 }
-                Effect::Follow { .. } => {}
-                Effect::Read { request } => self.send(index, Asked::Read(request)),
-                Effect::Swap { request, expected, claim } => self.send(index, Asked::Swap(request, expected, claim)),
+                Command::Follow { .. } => {}
+                Command::Read { request } => self.send(index, Request::Read(request)),
+                Command::Swap { request, expected, claim } => self.send(index, Request::Swap(request, expected, claim)),
             }
         }
         let node = &mut self.nodes[index];
         node.timer += 1;
-        // An election that wants to be woken in the past has a fault; it gets its way, but time goes on.
+        // Only a faulty election requests a timer in the past; simulate it, but let time pass.
         let at = node.clock.when(node.election.wake_at()).max(self.now + MS / 10);
         let (life, timer) = (node.life, node.timer);
-        self.put(at, What::Node(index, life, Happening::Timer(timer)));
+        self.schedule(at, What::Node(index, life, NodeEvent::Timer(timer)));
         Ok(())
     }
 
-    fn send(&mut self, index: usize, asked: Asked) {
-        let times = if one_in(&mut self.rng, self.weather.repeated) { 2 } else { 1 };
+    fn send(&mut self, index: usize, request: Request) {
+        let times = if one_in(&mut self.rng, self.conditions.repeated) { 2 } else { 1 };
         for _ in 0..times {
-            if self.nodes[index].cut_off || one_in(&mut self.rng, self.weather.requests_lost) {
+            if self.nodes[index].cut_off || one_in(&mut self.rng, self.conditions.requests_lost) {
                 continue;
             }
-            let at = self.now + self.weather.delay(&mut self.rng);
-            self.put(at, What::Store(index, self.nodes[index].life, asked.clone(), self.now));
+            let at = self.now + self.conditions.delay(&mut self.rng);
+            self.schedule(at, What::Store(index, self.nodes[index].life, request.clone(), self.now));
         }
     }
 
-    fn store(&mut self, index: usize, life: u64, asked: Asked, sent: Truth) {
+    fn store(&mut self, index: usize, life: u64, request: Request, sent: Truth) {
         let at = if self.nodes[index].unmounted { index + 1 } else { 0 };
-        let answer = match asked {
-            Asked::Read(request) => {
-                let ago = if one_in(&mut self.rng, self.weather.stale_reads) { self.rng.usize(..4) } else { 0 };
+        let answer = match request {
+            Request::Read(request) => {
+                let ago = if one_in(&mut self.rng, self.conditions.stale_reads) { self.rng.usize(..4) } else { 0 };
                 Event::Read { request, result: self.store_up.then(|| self.registers[at].read(self.now, ago)) }
             }
-            Asked::Swap(request, expected, claim) => {
-                // As for etcd: the store's own lease begins anew somewhere on the way, and is a second longer.
+            Request::Swap(request, expected, claim) => {
+                // Like etcd: the store's own lease is renewed at some time on the way, and lasts a second longer.
                 let term = claim.term().as_nanos() as u64;
                 let ttl = term.next_multiple_of(1_000 * MS) + 1_000 * MS;
                 let ends = self.rng.u64(sent..=self.now) + ttl;
-                let runs_out = (self.weather.store_ends_claims && !claim.released).then_some(ends);
-                let there = self.store_up && runs_out.is_none_or(|at| at > self.now);
+                let expires = (self.conditions.store_ends_claims && !claim.released).then_some(ends);
+                let there = self.store_up && expires.is_none_or(|at| at > self.now);
                 Event::Swapped {
                     request,
-                    result: there.then(|| self.registers[at].swap(expected.as_ref(), claim, runs_out)),
+                    result: there.then(|| self.registers[at].swap(expected.as_ref(), claim, expires)),
                 }
             }
         };
-        let times = if one_in(&mut self.rng, self.weather.repeated) { 2 } else { 1 };
+        let times = if one_in(&mut self.rng, self.conditions.repeated) { 2 } else { 1 };
         for _ in 0..times {
-            if self.nodes[index].cut_off || one_in(&mut self.rng, self.weather.answers_lost) {
+            if self.nodes[index].cut_off || one_in(&mut self.rng, self.conditions.answers_lost) {
                 continue;
             }
-            let at = self.now + self.weather.delay(&mut self.rng);
-            self.put(at, What::Node(index, life, Happening::Told(answer.clone())));
+            let at = self.now + self.conditions.delay(&mut self.rng);
+            self.schedule(at, What::Node(index, life, NodeEvent::Election(answer.clone())));
         }
     }
 
-    fn misfortune(&mut self) {
-        if self.now >= STORMY {
+    fn inject_fault(&mut self) {
+        if self.now >= FAULTS {
             return;
         }
         let index = self.rng.usize(..self.nodes.len());
         let back = self.now + self.rng.u64(10 * MS..4_000 * MS);
         let kind = self.rng.u8(..9);
-        self.tell(|| format!("{index}: misfortune {kind}"));
+        self.log(|| format!("{index}: fault {kind}"));
         match kind {
             0 | 1 if self.nodes[index].runs() => {
                 self.nodes[index].backlog = Some(Vec::new());
-                self.put(back, What::Back(index));
+                self.schedule(back, What::Back(index));
             }
             2 if self.nodes[index].up => {
                 let node = &mut self.nodes[index];
                 (node.up, node.backlog) = (false, None);
-                self.put(back, What::Back(index));
+                self.schedule(back, What::Back(index));
             }
             3 | 4 => {
                 self.nodes[index].cut_off = true;
-                self.put(back, What::Back(index));
+                self.schedule(back, What::Back(index));
             }
             5 => {
                 self.store_up = false;
-                self.put(back, What::StoreBack);
+                self.schedule(back, What::StoreBack);
             }
             6 => {
-                let drift = self.weather.drift_ppm(&mut self.rng);
+                let drift = self.conditions.drift_ppm(&mut self.rng);
                 let now = self.now;
                 let clock = &mut self.nodes[index].clock;
                 clock.change(now, drift);
             }
-            // One that has never used a store cannot tell.
+            // A process that has never used a store cannot detect that.
             7 if self.nodes[index].identity.known().is_some() => {
                 self.nodes[index].unmounted = true;
-                self.put(back, What::Back(index));
+                self.schedule(back, What::Back(index));
             }
             _ => {
                 let floor = self.nodes[index].log_epoch;
-                self.tell_node(index, Event::Resign);
-                self.put(back, What::Node(index, self.nodes[index].life, Happening::Told(Event::Stand { floor })));
+                self.send_event(index, Event::Resign);
+                self.schedule(
+                    back,
+                    What::Node(index, self.nodes[index].life, NodeEvent::Election(Event::Stand { floor })),
+                );
             }
         }
-        let next = self.now + self.rng.u64(1..=self.weather.misfortune_every_ms * 2) * MS;
-        self.put(next, What::Misfortune);
+        let next = self.now + self.rng.u64(1..=self.conditions.fault_every_ms * 2) * MS;
+        self.schedule(next, What::Fault);
     }
 
     fn back(&mut self, index: usize) -> Result<(), String> {
         (self.nodes[index].cut_off, self.nodes[index].unmounted) = (false, false);
         if !self.nodes[index].up {
             let Node { life, log_epoch, identity, .. } = &self.nodes[index];
-            self.nodes[index] = self.born(index, life + 1, *log_epoch, identity.known());
-            self.started(index);
+            self.nodes[index] = self.create_node(index, life + 1, *log_epoch, identity.known());
+            self.start(index);
         }
         let Some(mut backlog) = self.nodes[index].backlog.take() else { return Ok(()) };
-        self.tell(|| format!("{index}: goes on"));
+        self.log(|| format!("{index}: resumes"));
         let life = self.nodes[index].life;
-        // The worst order: what waits for its acknowledgement runs before what renews the lease.
-        backlog.sort_by_key(|happening| !matches!(happening, Happening::Durable(_)));
-        for happening in backlog {
-            self.node(index, life, happening)?;
+        // Use the worst order: pending acknowledgements run before the renewal of the lease.
+        backlog.sort_by_key(|event| !matches!(event, NodeEvent::Durable(_)));
+        for event in backlog {
+            self.node(index, life, event)?;
         }
         Ok(())
     }
 
-    fn born(&mut self, index: usize, life: u64, log_epoch: Epoch, store: Option<StoreId>) -> Node {
-        let drift = self.weather.drift_ppm(&mut self.rng);
+    fn create_node(&mut self, index: usize, life: u64, log_epoch: Epoch, store: Option<StoreId>) -> Node {
+        let drift = self.conditions.drift_ppm(&mut self.rng);
         let clock = LocalClock::new(self.rng.u64(..1 << 40), self.now, drift);
-        Node::new(index, life, self.weather.timing, clock, log_epoch, store)
+        Node::new(index, life, self.conditions.timing, clock, log_epoch, store)
     }
 
-    fn started(&mut self, index: usize) {
+    fn start(&mut self, index: usize) {
         let floor = self.nodes[index].log_epoch;
-        self.tell_node(index, Event::Stand { floor });
-        self.put(self.now, What::Node(index, self.nodes[index].life, Happening::Append));
+        self.send_event(index, Event::Stand { floor });
+        self.schedule(self.now, What::Node(index, self.nodes[index].life, NodeEvent::Append));
     }
 
-    fn tell_node(&mut self, index: usize, event: Event) {
-        self.put(self.now, What::Node(index, self.nodes[index].life, Happening::Told(event)));
+    fn send_event(&mut self, index: usize, event: Event) {
+        self.schedule(self.now, What::Node(index, self.nodes[index].life, NodeEvent::Election(event)));
     }
 
-    fn put(&mut self, at: Truth, what: What) {
+    fn schedule(&mut self, at: Truth, what: What) {
         self.entries += 1;
         self.queue.push(Reverse(Entry { at, order: self.entries, what }));
     }
 
-    fn tell(&self, what: impl FnOnce() -> String) {
-        if self.tell {
+    fn log(&self, what: impl FnOnce() -> String) {
+        if self.verbose {
             println!("{:>12.3} ms  {}", self.now as f64 / 1e6, what());
         }
     }

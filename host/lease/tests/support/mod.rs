@@ -1,3 +1,3 @@
-//! What the tests of this crate share.
+//! Shared code of this crate's tests.
 
 pub mod s3;

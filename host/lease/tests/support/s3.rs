@@ -1,7 +1,7 @@
-//! A real S3 server in this process: s3s speaks the protocol and checks signatures, s3s-fs keeps the objects.
+//! A real S3 server in this process: s3s implements the protocol and checks signatures, and s3s-fs stores the objects.
 //!
-//! It checks the condition of a put and then writes, in two steps; S3 promises one. So requests are let in one at a time.
-//! A server of another kind can be tested by `LITTORAL_TEST_S3=s3://BUCKET/PREFIX` with the `AWS_*` variables.
+//! It checks the condition of a put and then writes, in two steps, while S3 does so atomically. So requests are processed one at a
+//! time. `LITTORAL_TEST_S3=s3://BUCKET/PREFIX` with the `AWS_*` variables tests another server.
 
 use s3s::{HttpRequest, HttpResponse, auth::SimpleAuth, service::S3ServiceBuilder};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, sync::Mutex};
 const KEY: &str = "littoral";
 const SECRET: &str = "a secret for one test";
 
-/// A running server; it ends with the test's runtime.
+/// A running server; it stops with the test's runtime.
 pub struct S3 {
     address: SocketAddr,
     dir: tempfile::TempDir,
@@ -34,7 +34,7 @@ impl S3 {
                 let answer = move |request: hyper::Request<hyper::body::Incoming>| {
                     let (service, one_at_a_time) = (service.clone(), one_at_a_time.clone());
                     async move {
-                        let _turn = one_at_a_time.lock().await;
+                        let _guard = one_at_a_time.lock().await;
                         let request: HttpRequest = request.map(s3s::Body::from);
                         let answer: Result<HttpResponse, _> = service.call(request).await;
                         Ok::<_, Infallible>(answer.unwrap())
@@ -44,7 +44,7 @@ impl S3 {
                     let io = hyper_util::rt::TokioIo::new(stream);
                     let executor = hyper_util::rt::TokioExecutor::new();
                     let server = hyper_util::server::conn::auto::Builder::new(executor);
-                    // A client that goes away is no failure of the server.
+                    // A client that disconnects is not an error of the server.
                     let _ = server.serve_connection(io, hyper::service::service_fn(answer)).await;
                 });
             }
@@ -52,18 +52,18 @@ impl S3 {
         Self { address, dir }
     }
 
-    /// The address of a lease in it.
+    /// Returns the address of a lease in it.
     pub fn lease(&self, name: &str) -> String {
         format!("s3://{}/{name}", Self::BUCKET)
     }
 
-    /// Where the server keeps the objects of a lease.
-    #[allow(dead_code, reason = "not every test that shares this looks behind the server")]
+    /// Returns the server's directory with the objects of a lease.
+    #[allow(dead_code, reason = "not every test that shares this file uses it")]
     pub fn prefix(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(Self::BUCKET).join(name)
     }
 
-    /// How to reach it, as a process is told.
+    /// Returns the environment variables with which a process reaches it.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("AWS_ENDPOINT", format!("http://{}", self.address)),

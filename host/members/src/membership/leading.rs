@@ -195,7 +195,7 @@ impl Membership {
     pub(super) fn advance(&self, state: &mut State) {
         let committed = state.committed();
         self.log.note_committed(committed);
-        self.lease.know_committed(self.at(state.mark(committed)));
+        self.lease.note_committed(self.at(state.mark(committed)));
         self.commits.committed(committed);
     }
 

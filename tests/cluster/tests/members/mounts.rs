@@ -113,7 +113,7 @@ fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
     }
     assert!(follows(&region, leader) && store_is_lost(&region, leader));
     let log = region.members[leader].process().log();
-    assert!(log.contains("the lease's store is lost") && log.contains("it is not mounted, or was wiped"), "{log}");
+    assert!(log.contains("the lease store is lost") && log.contains("it is not mounted, or was wiped"), "{log}");
     assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was made anew");
 
     // It starts again, and remembers which store was its own.

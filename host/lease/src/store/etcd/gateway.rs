@@ -1,4 +1,4 @@
-//! Etcd's own HTTP doors: every server of etcd 3.4 and later answers its calls as JSON beside gRPC.
+//! Etcd's HTTP gateway: every server of etcd 3.4 and later accepts calls as JSON besides gRPC.
 
 use crate::store::open::tls;
 use reqwest::{Client, Url, header::CONTENT_TYPE};
@@ -8,33 +8,33 @@ use std::{
     time::Duration,
 };
 
-/// The longest answer that is read, in bytes.
+/// The longest response that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
-/// Endpoints that cannot be called.
+/// Why the endpoints are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEndpoints {
-    /// There is none.
-    #[error("etcd: no endpoint is given; name one like http://127.0.0.1:2379")]
+    /// There is no endpoint.
+    #[error("etcd: no endpoint; name at least one, such as http://127.0.0.1:2379")]
     None,
-    /// One is no URL.
+    /// An endpoint is not a URL.
     #[error("etcd endpoint '{0}': {1}; write it like http://127.0.0.1:2379")]
     Form(String, String),
-    /// The system gives no HTTP client.
-    #[error("etcd: an HTTP client cannot be made: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("etcd: the HTTP client cannot be created: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-/// The servers of one etcd.
+/// The servers of one etcd cluster.
 pub(super) struct Gateway {
     client: Client,
     endpoints: Vec<Url>,
-    /// The one that answered last.
+    /// The index of the server that answered last.
     preferred: AtomicUsize,
 }
 
 impl Gateway {
-    pub(super) fn new(endpoints: &[String], patience: Duration) -> Result<Self, InvalidEndpoints> {
+    pub(super) fn new(endpoints: &[String], timeout: Duration) -> Result<Self, InvalidEndpoints> {
         let parse = |text: &String| -> Result<Url, InvalidEndpoints> {
             let form = |why: String| InvalidEndpoints::Form(text.clone(), why);
             let url = Url::parse(text).map_err(|error| form(error.to_string()))?;
@@ -48,11 +48,11 @@ impl Gateway {
             return Err(InvalidEndpoints::None);
         }
         tls();
-        let client = Client::builder().timeout(patience).connect_timeout(patience).no_proxy().build()?;
+        let client = Client::builder().timeout(timeout).connect_timeout(timeout).no_proxy().build()?;
         Ok(Self { client, endpoints, preferred: AtomicUsize::new(0) })
     }
 
-    /// Calls a method at the server that answered last, and at the others in turn when it does not.
+    /// Calls a method at the server that answered last, and then at the others in turn if it fails.
     pub(super) async fn call(&self, method: &str, request: &Value) -> Result<Value, String> {
         let first = self.preferred.load(Relaxed);
         let mut failed = String::new();
@@ -65,7 +65,7 @@ impl Gateway {
                 }
                 Err(error) => failed = format!("{method}: {error}"),
             }
-            // Whoever waits for this may be gone before all have been asked; the next call begins further on.
+            // The caller may stop waiting before all servers were tried; the next call then begins with the next one.
             self.preferred.store(index + 1, Relaxed);
         }
         Err(failed)
@@ -81,18 +81,18 @@ impl Gateway {
         while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
             body.extend_from_slice(&chunk);
             if body.len() > ANSWER_MAX {
-                return Err(format!("its answer is longer than {ANSWER_MAX} bytes"));
+                return Err(format!("its response is longer than {ANSWER_MAX} bytes"));
             }
         }
         if !status.is_success() {
             let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
             return Err(format!("{status}: {}", text.trim()));
         }
-        serde_json::from_slice(&body).map_err(|error| format!("its answer is no JSON: {error}"))
+        serde_json::from_slice(&body).map_err(|error| format!("its response is not JSON: {error}"))
     }
 }
 
-/// The cause rather than "error sending request".
+/// Returns the root cause, because the outermost error only states that the request failed.
 fn reason(error: &reqwest::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
@@ -106,13 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoints_that_cannot_be_called_are_refused_by_name() {
-        let refused = |endpoints: &[&str]| {
+    fn invalid_endpoints_are_named() {
+        let error = |endpoints: &[&str]| {
             let endpoints: Vec<String> = endpoints.iter().map(|text| (*text).to_owned()).collect();
             Gateway::new(&endpoints, Duration::from_secs(1)).err().unwrap().to_string()
         };
-        assert!(refused(&[]).contains("no endpoint"));
-        assert!(refused(&["http://127.0.0.1:1", "127.0.0.1:2379"]).contains("'127.0.0.1:2379'"));
-        assert!(refused(&["ftp://host"]).contains("not http"));
+        assert!(error(&[]).contains("no endpoint"));
+        assert!(error(&["http://127.0.0.1:1", "127.0.0.1:2379"]).contains("'127.0.0.1:2379'"));
+        assert!(error(&["ftp://host"]).contains("not http"));
     }
 }

@@ -1,17 +1,17 @@
-//! Deletes the objects that nobody needs any more. Whoever holds the lease does so, beside its renewals.
+//! Deletes superseded claims. The holder of the lease does so after its renewals.
 
-use super::shelf::Shelf;
+use super::claim_dir::ClaimDir;
 use crate::clock::Clock;
 use littoral_model::position::Epoch;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// Objects deleted after one renewal, at most.
+/// How many files are deleted after one renewal.
 const DELETES_MAX: usize = 16;
 
-/// What is to be deleted, and when.
+/// The files to delete, and when.
 pub(super) struct Sweep {
-    shelf: Arc<Shelf>,
+    claims: Arc<ClaimDir>,
     clock: Clock,
     keep: Duration,
     state: Mutex<State>,
@@ -19,20 +19,20 @@ pub(super) struct Sweep {
 
 #[derive(Default)]
 struct State {
-    /// Objects that have a successor, and when that was first known here.
+    /// Files that have a successor, and when this process first knew that.
     superseded: BTreeMap<u64, Duration>,
-    /// The epoch at whose beginning the objects of holders before were last looked for.
+    /// The epoch at whose beginning the files of earlier holders were last listed.
     listed: Option<Epoch>,
     running: bool,
 }
 
 impl Sweep {
-    pub(super) fn new(shelf: Arc<Shelf>, clock: Clock, keep: Duration) -> Self {
-        Self { shelf, clock, keep, state: Mutex::default() }
+    pub(super) fn new(claims: Arc<ClaimDir>, clock: Clock, keep: Duration) -> Self {
+        Self { claims, clock, keep, state: Mutex::default() }
     }
 
-    /// This process has just put `slot` there. Deletes what is due, in the background and one sweep at a time: deleting is
-    /// never worth a delay of a renewal.
+    /// Notes that this process has just created `slot`. Deletes files that are due, in the background and one sweep at a time, so
+    /// that deleting never delays a renewal.
     pub(super) fn superseded(sweep: &Arc<Self>, slot: u64, epoch: Epoch, now: Duration) {
         let list_below = {
             let mut state = sweep.state.lock();
@@ -55,9 +55,9 @@ impl Sweep {
         });
     }
 
-    /// Learns of objects that others have left.
+    /// Adds the files that earlier holders have left.
     fn list(&self, below: u64) -> bool {
-        let Ok(slots) = self.shelf.list() else { return false };
+        let Ok(slots) = self.claims.list() else { return false };
         let now = (self.clock)();
         let mut state = self.state.lock();
         for slot in slots.into_iter().filter(|slot| *slot < below) {
@@ -74,8 +74,8 @@ impl Sweep {
             due.map(|(slot, _)| *slot).take(DELETES_MAX).collect()
         };
         for slot in due {
-            // What could not be deleted stays in the list, and so is tried again.
-            if self.shelf.delete(slot).is_err() {
+            // A file that could not be deleted stays in the list, so this is retried.
+            if self.claims.delete(slot).is_err() {
                 return;
             }
             self.state.lock().superseded.remove(&slot);

@@ -1,4 +1,4 @@
-//! What goes wrong, and how often: drawn once per world.
+//! Which faults occur, and how often: chosen once per run.
 
 use crate::clock::Truth;
 use fastrand::Rng;
@@ -8,22 +8,22 @@ use littoral_lease::Timing;
 pub const MS: Truth = 1_000_000;
 
 #[derive(Clone, Debug)]
-pub struct Weather {
+pub struct Conditions {
     pub timing: Timing,
     pub nodes: usize,
-    /// The store lets claims run out by itself.
+    /// Whether the store lets claims expire by itself.
     pub store_ends_claims: bool,
-    /// One in so many requests is lost on its way; none when 0. Likewise for the others.
+    /// One in this many requests is lost; none if 0. Similarly for the following fields.
     pub requests_lost: u64,
     pub answers_lost: u64,
     pub repeated: u64,
     pub slow: u64,
     pub stale_reads: u64,
-    /// Milliseconds between two misfortunes.
-    pub misfortune_every_ms: u64,
+    /// The average pause between two faults, in milliseconds.
+    pub fault_every_ms: u64,
 }
 
-impl Weather {
+impl Conditions {
     pub fn draw(rng: &mut Rng) -> Self {
         let rates = [0, 40, 10, 4];
         let mut rate = || rates[rng.usize(..rates.len())];
@@ -37,21 +37,21 @@ impl Weather {
             repeated,
             slow,
             stale_reads,
-            misfortune_every_ms: rng.u64(300..3_000),
+            fault_every_ms: rng.u64(300..3_000),
         }
     }
 
-    /// Only the clocks still run apart.
+    /// Ends all faults, except that the clocks still drift.
     pub fn calm(&mut self) {
         (self.requests_lost, self.answers_lost, self.repeated, self.slow, self.stale_reads) = (0, 0, 0, 0, 0);
     }
 
-    /// How long a message is under way.
+    /// Returns how long a message takes.
     pub fn delay(&self, rng: &mut Rng) -> Truth {
         if one_in(rng, self.slow) { rng.u64(20 * MS..SLOWEST) } else { rng.u64(MS / 5..15 * MS) }
     }
 
-    /// The clocks' rates: at the edge of what is allowed as often as within.
+    /// Returns the rate of a clock: as often at the bound of the allowed drift as within it.
     pub fn drift_ppm(&self, rng: &mut Rng) -> i64 {
         let bound = i64::from(self.timing.drift_ppm);
         match rng.u8(..3) {
@@ -62,7 +62,7 @@ impl Weather {
     }
 }
 
-/// How long a message is under way at most.
+/// The longest time that a message takes.
 pub const SLOWEST: Truth = 2_500 * MS;
 
 pub fn one_in(rng: &mut Rng, n: u64) -> bool {

@@ -1,9 +1,9 @@
-//! The directory that holds a chain of claims, one file each.
+//! The directory with a chain of claims, one file each.
 //!
-//! Each operation opens the directory once and does everything beneath that descriptor. So its steps are done in one directory,
-//! whatever is mounted or unmounted at the path meanwhile: no claim can be created in another directory than the one in which its
-//! predecessor was found. The descriptor is closed at the end, so that the lease keeps nobody from unmounting. A library that opens
-//! every file by its path, as `object_store` does, cannot promise that.
+//! Each operation opens the directory once and does everything relative to that descriptor. So all its steps use the same
+//! directory, whatever is mounted or unmounted at the path in the meantime: a claim can only be created in the directory in which
+//! its predecessor was found. The descriptor is closed at the end, so that the lease does not prevent unmounting. A library that
+//! opens every file by its path, such as `object_store`, cannot guarantee that.
 
 use crate::claim::{BYTES_MAX, Claim, InvalidClaim};
 use rustix::{
@@ -18,10 +18,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// A claim's place in the chain, and the claim.
+/// The number of a claim's file, and the claim.
 pub(crate) type Slot<'a> = (u64, &'a Claim);
 
-/// Why a file could not be read.
+/// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error(transparent)]
@@ -33,36 +33,36 @@ pub(crate) enum Unreadable {
 /// What follows a claim.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Nothing: it is the newest.
+    /// Nothing: it is the newest claim.
     Nothing,
-    /// This one.
+    /// This claim.
     Claim(Claim),
-    /// The claim itself is not there: this is another directory, or it was superseded long ago.
+    /// The claim itself does not exist: this is another directory, or the claim was deleted.
     Gone,
 }
 
-/// What became of a new claim.
+/// The result of creating a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Created {
     Done,
-    /// Somebody else was quicker.
+    /// Another process has created it.
     Exists,
-    /// The claim that it follows is not there.
+    /// The claim that it follows does not exist.
     Gone,
 }
 
-/// See the module.
+/// The directory at a path.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ClaimDir {
     path: PathBuf,
 }
 
-impl Shelf {
+impl ClaimDir {
     pub(crate) fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// The directory that is at the path now; `None` when there is none.
+    /// Opens the directory that is at the path now; `None` if there is none.
     fn open(&self) -> io::Result<Option<OwnedFd>> {
         match openat(CWD, &self.path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(dir) => Ok(Some(dir)),
@@ -71,7 +71,7 @@ impl Shelf {
         }
     }
 
-    /// The numbers of the claims that are there.
+    /// Returns the numbers of the claims.
     pub(crate) fn list(&self) -> io::Result<Vec<u64>> {
         match self.open()? {
             Some(dir) => list(&dir),
@@ -86,26 +86,26 @@ impl Shelf {
         }
     }
 
-    /// What follows `before`, in the directory in which that lies; `None` stands before the first.
+    /// Returns what follows `before`, if that is in the same directory; `None` stands for the position before the first claim.
     pub(crate) fn next(&self, before: Option<Slot<'_>>) -> Result<Next, Unreadable> {
         let Some(dir) = self.open()? else {
             return Ok(if before.is_some() { Next::Gone } else { Next::Nothing });
         };
         let next = get(&dir, before.map_or(0, |(slot, _)| slot) + 1)?;
-        if !lies_in(&dir, before)? {
+        if !is_in(&dir, before)? {
             return Ok(Next::Gone);
         }
         Ok(next.map_or(Next::Nothing, Next::Claim))
     }
 
-    /// Creates the claim that follows `before`, in the directory in which that lies: durable before it is seen.
+    /// Creates the claim that follows `before`, if that is in the same directory. The claim is durable before it becomes visible.
     pub(crate) fn create(&self, before: Option<Slot<'_>>, claim: &Claim) -> Result<Created, Unreadable> {
         static STAGED: AtomicU64 = AtomicU64::new(0);
         let Some(dir) = self.open()? else {
             let missing = io::Error::new(io::ErrorKind::NotFound, "the directory does not exist");
             return if before.is_some() { Ok(Created::Gone) } else { Err(missing.into()) };
         };
-        if !lies_in(&dir, before)? {
+        if !is_in(&dir, before)? {
             return Ok(Created::Gone);
         }
         if before.is_none() && !list(&dir)?.is_empty() {
@@ -120,7 +120,7 @@ impl Shelf {
             .write_all(&claim.encode())
             .and_then(|()| staging.sync_all())
             .and_then(|()| Ok(linkat(&dir, &staged, &dir, &name, AtFlags::empty())?));
-        // What is left of it is removed when a process starts.
+        // If this fails, the next start removes the file.
         let _ = unlinkat(&dir, &staged, AtFlags::empty());
         match linked {
             Ok(()) => {
@@ -141,7 +141,7 @@ impl Shelf {
     }
 }
 
-fn lies_in(dir: &OwnedFd, before: Option<Slot<'_>>) -> Result<bool, Unreadable> {
+fn is_in(dir: &OwnedFd, before: Option<Slot<'_>>) -> Result<bool, Unreadable> {
     match before {
         Some((slot, claim)) => Ok(get(dir, slot)?.as_ref() == Some(claim)),
         None => Ok(true),
@@ -177,7 +177,7 @@ pub(crate) fn file(slot: u64) -> String {
     format!("{slot:020}.json")
 }
 
-/// The number of a claim's file; `None` for any other.
+/// Returns the number of a claim's file; `None` for other files.
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".json")?;
     (digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
