@@ -5,7 +5,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use littoral_wire::Decoder;
 
-/// Reads one stream's frames. At most one frame and what HTTP/2's window allows is held.
+/// Reads one stream's frames. Holds at most one frame and what HTTP/2's window allows.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     body: Incoming,
@@ -16,7 +16,7 @@ pub(crate) struct Inbox {
 /// Why no further frame can be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InboxError {
-    /// The bytes are no frames.
+    /// The bytes are not valid frames.
     #[error(transparent)]
     Wire(#[from] littoral_wire::Error),
     /// The connection broke.
@@ -25,17 +25,17 @@ pub(crate) enum InboxError {
 }
 
 impl Inbox {
-    /// Takes frames with payloads of at most `len_max` bytes.
+    /// Creates an inbox for frames with payloads of at most `len_max` bytes.
     pub(crate) fn new(body: Incoming, len_max: usize) -> Self {
         Self { body, decoder: Decoder::new(len_max), heard: 0 }
     }
 
-    /// Grows with everything that comes, be it a part of a frame only.
+    /// Counts everything that arrives, including parts of frames.
     pub(crate) fn heard(&self) -> u64 {
         self.heard
     }
 
-    /// The next payload; `None` when the stream has ended between frames. Safe to cancel.
+    /// Returns the next payload; `None` if the stream has ended between frames. Cancellation-safe.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, InboxError> {
         loop {
             if let Some(payload) = self.decoder.next_payload()? {
@@ -58,7 +58,7 @@ impl Inbox {
     }
 }
 
-/// An error and what it was caused by, as one line.
+/// Formats an error and its causes as one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -4,11 +4,11 @@
 //! [`littoral_protocol::call`] requests up and replies down, in any order. [`server::serve`] serves both from a
 //! [`source::FeedSource`]; [`client::connect`] opens both.
 //!
-//! Everything that waits is bounded, in bytes and in time: a subscriber that does not read is cut and may resume, it
-//! never grows the publisher's memory.
+//! Everything that waits is bounded, in bytes and in time. A subscriber that does not read is disconnected and may resume; it never
+//! increases the publisher's memory.
 //!
-//! Architecture invariant: what a subscriber does with a message is decided in `littoral_protocol`, not here. The
-//! transport is anything that is `AsyncRead + AsyncWrite` ([`server::serve_connection`], [`client::connect_over`]).
+//! Architecture invariant: `littoral_protocol` decides what a subscriber does with a message, not this crate. The transport is
+//! anything that implements `AsyncRead + AsyncWrite` ([`server::serve_connection`], [`client::connect_over`]).
 
 #![warn(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! What waits to be sent on one stream: frames go in at one end, HTTP/2 takes them out at the other when the peer's
-//! window has room. Frames that are pushed while it is busy leave together.
+//! The frames that wait to be sent on one stream. Frames are pushed at one end, and HTTP/2 takes them at the other when the peer's
+//! window allows. Frames that are pushed while HTTP/2 is busy are sent together.
 
 use crate::budget::Budget;
 use bytes::Bytes;
@@ -15,21 +15,21 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The end that frames are pushed into. Clones push into the same stream; it ends when the last of them is dropped.
+/// The end into which frames are pushed. Clones push into the same stream, which ends when the last one is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox(Arc<Pusher>);
 
 #[derive(Debug)]
 struct Pusher(Arc<Shared>);
 
-/// The end that HTTP/2 takes data from.
+/// The end from which HTTP/2 takes data.
 #[derive(Debug)]
 pub(crate) struct OutboxBody(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Told when there is room again, or the stream is over.
+    /// Notified when there is room again or the stream has ended.
     room: Notify,
     bytes_max: usize,
     budget: Budget,
@@ -38,44 +38,44 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     outgoing: Outgoing,
-    /// Bytes that HTTP/2 has taken and not yet written to the socket.
+    /// The bytes that HTTP/2 has taken and not yet written to the socket.
     in_flight: usize,
     waker: Option<Waker>,
-    /// Nothing is pushed any more; the stream ends when everything has left.
+    /// Nothing more may be pushed; the stream ends when everything is sent.
     finished: bool,
-    /// The other end is gone: nothing will ever leave.
+    /// The other end was dropped: nothing more will be sent.
     closed: bool,
 }
 
-/// Why a frame was not taken.
+/// Why a frame was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PushError {
-    /// The stream is over.
+    /// The stream has ended.
     #[error("the stream is closed")]
     Closed,
     /// The peer does not read.
     #[error("the peer did not read for {waited_ms} ms with {bytes} bytes waiting")]
     Full {
-        /// How long we waited for it, in milliseconds.
+        /// How long the sender waited, in milliseconds.
         waited_ms: u64,
-        /// What waits, in bytes.
+        /// How many bytes wait.
         bytes: usize,
     },
-    /// The frame cannot be sent at all.
+    /// The frame cannot be encoded.
     #[error(transparent)]
     Wire(#[from] littoral_wire::Error),
 }
 
-/// A piece that HTTP/2 holds until it is written to the socket; it counts as waiting until then.
+/// A piece of data that HTTP/2 holds until it is written to the socket; it counts as waiting until then.
 struct InFlight {
     piece: Piece,
     shared: Arc<Shared>,
 }
 
-/// An outbox and its other end. It takes frames while fewer than `bytes_max` bytes wait and the budget that it shares with
-/// others has room, so that it holds at most that and one frame. Bytes wait until they are written to the socket.
+/// Creates an outbox and its other end. It accepts frames while fewer than `bytes_max` bytes wait and the shared budget allows it,
+/// so it holds at most that and one frame. Bytes wait until they are written to the socket.
 pub(crate) fn outbox(bytes_max: usize, budget: Budget) -> (Outbox, OutboxBody) {
-    // With no room at all nothing would ever leave.
+    // A bound of zero would block the stream forever.
     let bytes_max = bytes_max.max(1);
     let shared = Arc::new(Shared { state: Mutex::default(), room: Notify::new(), bytes_max, budget });
     (Outbox(Arc::new(Pusher(shared.clone()))), OutboxBody(shared))
@@ -84,7 +84,7 @@ pub(crate) fn outbox(bytes_max: usize, budget: Budget) -> (Outbox, OutboxBody) {
 // === impl Outbox ===
 
 impl Outbox {
-    /// Pushes at once, or says that there is no room.
+    /// Pushes without waiting; fails if there is no room.
     pub(crate) fn try_push(
         &self,
         push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
@@ -106,15 +106,14 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits for room, at most `wait_max`, and pushes. What is pushed is made when there is room, not before, so that
-    /// it is not stale.
+    /// Waits for room, at most `wait_max`, and pushes. The frame is encoded only when there is room, so that it is not stale.
     pub(crate) async fn push(
         &self,
         wait_max: Duration,
         push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>,
     ) -> Result<(), PushError> {
         self.ready(wait_max).await?;
-        // Another task may have filled the room meanwhile. The bound is then passed by one frame per task.
+        // Another task may have used the room in the meantime. The bound is then exceeded by one frame per task.
         let waker = {
             let mut state = self.shared().state.lock();
             if state.closed || state.finished {
@@ -129,9 +128,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits for room, at most `wait_max`: what is large is made only when it can be pushed.
+    /// Waits for room, at most `wait_max`. Large frames are encoded only after this.
     pub(crate) async fn ready(&self, wait_max: Duration) -> Result<(), PushError> {
-        // Room is rarely lacking, and a timer is not free.
+        // There usually is room, and a timer has a cost.
         if !self.has_room()? && tokio::time::timeout(wait_max, self.wait_for_room()).await.is_err() {
             let bytes = self.shared().state.lock().len();
             return Err(PushError::Full { waited_ms: wait_max.as_millis() as u64, bytes });
@@ -139,23 +138,23 @@ impl Outbox {
         Ok(())
     }
 
-    /// Pushes a last small frame, room or not, and ends the stream behind it.
+    /// Pushes a last small frame even if there is no room, and ends the stream after it.
     pub(crate) fn push_last(&self, push: impl FnOnce(&mut Outgoing) -> Result<(), littoral_wire::Error>) {
         let shared = self.shared();
         shared.end(|state| {
             if !state.closed && !state.finished && shared.push(state, push).is_err() {
-                tracing::debug!("a stream's last frame cannot be encoded; it ends without");
+                tracing::debug!("a stream's last frame cannot be encoded; the stream ends without it");
             }
             state.finished = true;
         });
     }
 
-    /// Ends the stream when everything has left.
+    /// Ends the stream when everything is sent.
     pub(crate) fn finish(&self) {
         self.shared().end(|state| state.finished = true);
     }
 
-    /// Ends the stream now and drops what waits.
+    /// Ends the stream now and discards everything that waits.
     pub(crate) fn abort(&self) {
         let shared = self.shared();
         shared.end(|state| {
@@ -164,14 +163,14 @@ impl Outbox {
         });
     }
 
-    /// Waits until the other end is gone.
+    /// Waits until the other end was dropped.
     pub(crate) async fn closed(&self) {
         loop {
-            let told = self.shared().room.notified();
+            let notified = self.shared().room.notified();
             if self.shared().state.lock().closed {
                 return;
             }
-            told.await;
+            notified.await;
         }
     }
 
@@ -189,11 +188,11 @@ impl Outbox {
 
     async fn wait_for_room(&self) {
         loop {
-            let told = self.shared().room.notified();
+            let notified = self.shared().room.notified();
             if !matches!(self.has_room(), Ok(false)) {
                 return;
             }
-            told.await;
+            notified.await;
         }
     }
 }
@@ -207,7 +206,7 @@ impl Drop for Pusher {
 // === impl State ===
 
 impl State {
-    /// Bytes that wait.
+    /// Returns how many bytes wait.
     fn len(&self) -> usize {
         self.outgoing.len() + self.in_flight
     }
@@ -233,14 +232,14 @@ impl Shared {
     }
 
     fn clear(&self, state: &mut State) {
-        self.budget.give_back(state.outgoing.own_len());
+        self.budget.release(state.outgoing.own_len());
         state.outgoing.clear();
     }
 
-    /// A piece is written to the socket, or will never be.
+    /// Notes that a piece was written to the socket, or never will be.
     fn left(&self, piece: &Piece) {
         if !piece.common {
-            self.budget.give_back(piece.bytes.len());
+            self.budget.release(piece.bytes.len());
         }
         let has_room = {
             let mut state = self.state.lock();
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frames_that_wait_leave_together_and_the_stream_ends_behind_them() {
+    async fn waiting_frames_are_sent_together_and_the_stream_ends_after_them() {
         let (outbox, mut body) = outbox(1 << 10, Budget::unbounded());
         for seq in 0..10 {
             outbox.try_push(ping(seq)).unwrap();
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_outbox_takes_nothing_until_the_peer_reads_or_time_is_up() {
+    async fn a_full_outbox_accepts_nothing_until_the_peer_reads_or_the_timeout() {
         let (outbox, mut body) = outbox(15, Budget::unbounded());
         outbox.try_push(ping(1)).unwrap();
         outbox.try_push(ping(2)).unwrap();
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_http2_has_taken_waits_until_it_is_written_and_counts_in_the_budget() {
+    async fn data_that_http2_holds_counts_until_it_is_written() {
         let budget = Budget::new(1 << 10, 4);
         let (outbox, mut body) = outbox(15, budget.clone());
         outbox.try_push(ping(1)).unwrap();
@@ -367,15 +366,15 @@ mod tests {
         outbox.try_push(ping(3)).unwrap();
         assert_eq!(budget.held(), 10);
         drop(body);
-        assert_eq!(budget.held(), 0, "what will never leave is not held");
+        assert_eq!(budget.held(), 0, "discarded frames hold no memory");
     }
 
     #[tokio::test]
-    async fn a_stream_that_is_not_read_leaves_others_what_they_are_guaranteed() {
+    async fn an_unread_stream_leaves_others_their_guaranteed_share() {
         let budget = Budget::new(80, 4);
         let (unread, _unread_body) = outbox(1 << 10, budget.clone());
         while unread.try_push(ping(1)).is_ok() {}
-        assert_eq!(budget.held(), 40, "the common half");
+        assert_eq!(budget.held(), 40, "the shared half");
         let (read, mut body) = outbox(1 << 10, budget.clone());
         for seq in 0..100 {
             read.try_push(ping(seq)).unwrap();

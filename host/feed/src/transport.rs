@@ -1,26 +1,28 @@
-//! How both ends tune HTTP/2 and the socket below.
+//! Settings of HTTP/2 and of the socket, for both ends.
 
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// What a peer may send on one stream before we have read it, in bytes: enough to keep a snapshot flowing at the speed
-/// of a fast link with some milliseconds between the hosts.
+/// How many bytes a peer may send on one stream before this end has read them: enough for a snapshot at the speed of a fast link
+/// with several milliseconds of latency.
 pub(crate) const STREAM_WINDOW: u32 = 4 << 20;
-/// The same for all streams of a connection. More than one stream's, so that calls go on while nobody reads the feed.
+/// The same limit for all streams of a connection together. Greater than one stream's, so that calls continue while the feed is not
+/// read.
 pub(crate) const CONNECTION_WINDOW: u32 = 3 * STREAM_WINDOW;
-/// The longest HTTP/2 frame that we take, in bytes. Long ones cost less each; a call's answer waits behind at most one.
+/// The longest HTTP/2 frame that this end accepts, in bytes. Longer frames cost less per byte, and a call's reply waits for at most
+/// one.
 pub(crate) const FRAME_LEN_MAX: u32 = 128 << 10;
-/// What HTTP/2 may hold of one stream's data that the peer's window does not take yet, in bytes: two frames.
+/// How many bytes of one stream HTTP/2 may hold that the peer's window does not allow yet: two frames.
 pub(crate) const SEND_BUFFER: usize = 2 * FRAME_LEN_MAX as usize;
-/// Streams that a peer may have open on one connection: a feed, calls, and some for peers that come back in a hurry.
+/// How many streams a peer may have open on one connection: a feed, calls, and some for peers that reconnect quickly.
 pub(crate) const STREAMS_MAX: u32 = 16;
-/// The longest header list that we take, in bytes.
+/// The longest header list that this end accepts, in bytes.
 pub(crate) const HEADERS_LEN_MAX: u32 = 16 << 10;
 
-/// An idle connection is pinged this often, so that a peer that vanished without a word is found.
+/// An idle connection is pinged this often, to detect a peer that vanished.
 pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Small frames must leave at once: a heartbeat that waits for an acknowledgement is staleness.
+/// Small frames must be sent at once: a delayed heartbeat increases staleness.
 pub(crate) fn prepare(socket: &TcpStream) -> std::io::Result<()> {
     socket.set_nodelay(true)
 }

@@ -1,4 +1,4 @@
-//! Calls to a leader: answers, errors, overload, lost connections.
+//! Calls to a leader: replies, errors, overload, lost connections.
 
 mod support;
 
@@ -78,7 +78,7 @@ async fn a_slow_call_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn calls_end_in_time_and_a_late_answer_disturbs_nobody() {
+async fn calls_time_out_and_a_late_reply_is_ignored() {
     let served = serve(Config::default()).await;
     let config = client::Config { call_timeout_ms: 50, ..served.client() };
     let calls = client::connect(&config).await.unwrap().calls;
@@ -87,7 +87,7 @@ async fn calls_end_in_time_and_a_late_answer_disturbs_nobody() {
     assert!(matches!(&error, ReadError::LeaderUnavailable(reason) if reason.contains("50 ms")), "{error}");
     served.leader.began(1).await;
     served.leader.hold.send_replace(false);
-    // Now the late answer comes. A busy machine may take 50 ms for a later one, too.
+    // Now the late reply arrives. On a busy machine a later call may also take 50 ms.
     let again = async {
         loop {
             match calls.read(keys(1, [5]), Consistency::Replica).await {
@@ -101,7 +101,7 @@ async fn calls_end_in_time_and_a_late_answer_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn more_calls_than_may_wait_are_refused_as_overload() {
+async fn too_many_waiting_calls_fail_as_overload() {
     let served = serve(Config::default()).await;
     let config = client::Config { calls_in_flight_max: 1, ..served.client() };
     let calls = client::connect(&config).await.unwrap().calls;
@@ -150,7 +150,7 @@ async fn waiting_calls_fail_at_once_when_the_connection_is_lost() {
 }
 
 #[tokio::test]
-async fn a_stopping_leader_answers_what_it_has_begun() {
+async fn a_stopping_leader_answers_running_calls() {
     let served = serve(Config::default()).await;
     let calls = served.connect().await.calls;
     served.leader.hold.send_replace(true);

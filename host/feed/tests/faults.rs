@@ -1,4 +1,4 @@
-//! Peers that do what they should not.
+//! Peers that violate the protocol or stop responding.
 
 mod support;
 
@@ -25,7 +25,7 @@ use tokio::{
 
 type Raw = http2::SendRequest<http_body_util::combinators::BoxBody<Bytes, Infallible>>;
 
-/// An HTTP/2 client that knows nothing of the feed.
+/// An HTTP/2 client that does not implement the feed.
 async fn raw(address: &str) -> Raw {
     let socket = TcpStream::connect(address).await.unwrap();
     let (sender, connection) = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(socket)).await.unwrap();
@@ -33,7 +33,7 @@ async fn raw(address: &str) -> Raw {
     sender
 }
 
-/// Posts these bytes and keeps the stream open; gives what came back until the stream's end.
+/// Posts these bytes and keeps the stream open. Returns the response until the end of the stream.
 async fn post(raw: &mut Raw, path: &str, sent: Vec<u8>) -> (u16, Vec<Downstream>) {
     let (keep_open, rest) = tokio::sync::oneshot::channel::<()>();
     let body = futures_stream(Bytes::from(sent), rest);
@@ -94,7 +94,7 @@ fn error_of(messages: &[Downstream]) -> (ErrorCode, &str) {
 }
 
 #[tokio::test]
-async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_no_other() {
+async fn garbage_from_a_subscriber_ends_only_its_own_stream_with_a_typed_error() {
     let served = serve(Config { hello_timeout_ms: 300, ..Config::default() }).await;
     let mut good = served.connect().await;
     good.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
@@ -164,7 +164,7 @@ async fn garbage_from_a_subscriber_ends_its_stream_with_a_typed_error_and_harms_
 }
 
 #[tokio::test]
-async fn wrong_paths_methods_and_protocols_are_refused() {
+async fn wrong_paths_methods_and_protocols_are_rejected() {
     let served = serve(Config::default()).await;
     let mut raw = raw(&served.address).await;
     let (status, _) = post(&mut raw, "/v1/read", b"{}".to_vec()).await;
@@ -177,29 +177,29 @@ async fn wrong_paths_methods_and_protocols_are_refused() {
     http1.write_all(b"POST /peer/v2/feed HTTP/1.1\r\nhost: leader\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     let closed = tokio::time::timeout(SOON, http1.read_to_end(&mut answer)).await;
-    assert!(closed.is_ok(), "a peer that speaks HTTP/1.1 is not left hanging");
+    assert!(closed.is_ok(), "the connection of a peer that speaks HTTP/1.1 is closed");
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, None)).unwrap();
     next_hello(&mut peer.receiver).await;
 }
 
 #[tokio::test]
-async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
+async fn a_subscriber_that_does_not_read_is_disconnected_and_may_resume() {
     let config = Config { slow_timeout_ms: 300, subscriber_bytes_max: 1 << 20, ..Config::default() };
     let served = serve(config).await;
     let before = served.leader.last();
     let mut slow = served.connect().await;
     slow.sender.send(&hello(Views::All, Some(before))).unwrap();
     next_hello(&mut slow.receiver).await;
-    // More than the windows and the bound take together.
+    // More than the windows and the bound together.
     (0..60_000).for_each(|key| served.leader.put(1, key));
     let cut_by = Instant::now() + SOON;
     for seq in 1.. {
         if !slow.calls.is_connected() {
             break;
         }
-        assert!(Instant::now() < cut_by, "it was never cut");
-        // Not even pings help one that does not read.
+        assert!(Instant::now() < cut_by, "it was never disconnected");
+        // Pings do not help a subscriber that does not read.
         let _ = slow.sender.send(&Upstream::Ping { seq });
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -209,8 +209,8 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
             last = to.0;
         }
     }
-    assert!(last < 60_002, "it cannot have all");
-    // Behind another server, whose patience a busy machine does not exhaust.
+    assert!(last < 60_002, "it cannot have received all records");
+    // Use another server, whose timeout a busy machine does not reach.
     let patient = serve_leader(served.leader.clone(), Config::default()).await;
     let mut again = patient.connect().await;
     again.sender.send(&hello(Views::All, Some(served.leader.resume_at(last)))).unwrap();
@@ -219,7 +219,7 @@ async fn a_subscriber_that_does_not_read_is_cut_and_may_resume() {
 }
 
 #[tokio::test]
-async fn one_that_falls_behind_the_trimmed_log_is_told_and_gets_a_snapshot_next() {
+async fn a_subscriber_that_falls_behind_the_trimmed_log_receives_an_error_and_then_a_snapshot() {
     let served = serve(Config { subscriber_bytes_max: 1_000, records_bytes: 1_000, ..Config::default() }).await;
     let before = served.leader.last();
     let mut peer = served.connect().await;
@@ -242,14 +242,14 @@ async fn one_that_falls_behind_the_trimmed_log_is_told_and_gets_a_snapshot_next(
 }
 
 #[tokio::test]
-async fn silent_and_half_open_peers_are_cut() {
+async fn silent_and_half_open_peers_are_disconnected() {
     let served = serve(Config { idle_timeout_ms: 2_000, ..Config::default() }).await;
-    // A connection on which nothing is ever said.
+    // A connection on which nothing is ever sent.
     let mut mute = TcpStream::connect(&served.address).await.unwrap();
     let mut nothing = Vec::new();
     let closed = tokio::time::timeout(SOON, mute.read_to_end(&mut nothing)).await;
-    assert!(closed.is_ok(), "a connection without a word is closed");
-    // A subscriber that stops pinging.
+    assert!(closed.is_ok(), "a silent connection is closed");
+    // A subscriber that stops sending pings.
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
     next_hello(&mut peer.receiver).await;
@@ -258,7 +258,7 @@ async fn silent_and_half_open_peers_are_cut() {
 }
 
 #[tokio::test]
-async fn places_for_subscribers_are_counted_and_given_back() {
+async fn places_for_subscribers_are_counted_and_released() {
     let served = serve(Config { subscribers_max: 1, idle_timeout_ms: 600_000, ..Config::default() }).await;
     let first = served.connect().await;
     match client::connect(&served.client()).await {
@@ -266,16 +266,16 @@ async fn places_for_subscribers_are_counted_and_given_back() {
         other => panic!("{other:?}"),
     }
     drop(first);
-    // Well before any timeout: a client that is dropped says so.
+    // Well before any timeout: dropping a client closes its stream.
     let again_by = Instant::now() + SOON;
     while client::connect(&served.client()).await.is_err() {
-        assert!(Instant::now() < again_by, "the place was not given back");
+        assert!(Instant::now() < again_by, "the subscriber's place was not released");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test]
-async fn a_stopping_leader_tells_its_subscribers() {
+async fn a_stopping_leader_notifies_its_subscribers() {
     let mut served = serve(Config::default()).await;
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();
@@ -323,7 +323,7 @@ async fn garbage_from_a_publisher_is_a_typed_error() {
 }
 
 #[tokio::test]
-async fn silence_is_noticed_by_who_does_other_things_meanwhile() {
+async fn silence_is_detected_by_a_receiver_that_cancels_its_waits() {
     let mut silent = client::connect(&impostor(b"", 300).await).await.unwrap();
     let mut others = tokio::time::interval(Duration::from_millis(20));
     let noticed = async {
@@ -339,7 +339,7 @@ async fn silence_is_noticed_by_who_does_other_things_meanwhile() {
     assert!(matches!(error, Error::Silent { waited_ms: 300 }), "{error}");
 }
 
-/// Serves one message in this many parts, with pauses that together are longer than silence may be.
+/// Serves one message in this many parts, with pauses that together exceed the limit on silence.
 async fn slow_publisher(parts: usize, pause: Duration) -> client::Config {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = client::Config {
@@ -377,7 +377,7 @@ async fn slow_publisher(parts: usize, pause: Duration) -> client::Config {
 }
 
 #[tokio::test]
-async fn a_message_that_comes_slowly_is_no_silence() {
+async fn a_slowly_arriving_message_is_not_silence() {
     let config = slow_publisher(6, Duration::from_millis(500)).await;
     let mut slow = client::connect(&config).await.unwrap();
     let begun = Instant::now();
@@ -387,7 +387,7 @@ async fn a_message_that_comes_slowly_is_no_silence() {
 }
 
 #[tokio::test]
-async fn a_client_says_why_it_cannot_connect_and_takes_the_next_address() {
+async fn a_client_reports_why_it_cannot_connect_and_uses_the_next_address() {
     let served = serve(Config::default()).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();

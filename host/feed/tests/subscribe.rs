@@ -1,4 +1,4 @@
-//! What a subscriber gets: tail, snapshot, filters, heartbeats.
+//! What a subscriber receives: tail, snapshot, filters, heartbeats.
 
 mod support;
 
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use support::*;
 
 #[tokio::test]
-async fn a_subscriber_that_stands_on_this_log_gets_its_tail_and_then_what_is_committed() {
-    // With heartbeats this far apart, whatever comes soon was not waiting for a timer.
+async fn a_subscriber_on_this_log_receives_its_tail_and_then_new_records() {
+    // With heartbeats this far apart, whatever arrives soon did not wait for a timer.
     let served = serve(Config { heartbeat_ms: 60_000, ..Config::default() }).await;
     (0..10).for_each(|key| served.leader.put(1, key));
     let mut peer = served.connect().await;
@@ -35,7 +35,7 @@ async fn a_subscriber_that_stands_on_this_log_gets_its_tail_and_then_what_is_com
 }
 
 #[tokio::test]
-async fn one_with_nothing_gets_a_snapshot_and_then_the_tail_behind_it() {
+async fn an_empty_subscriber_receives_a_snapshot_and_then_the_tail() {
     let served = serve(Config { snapshot_bytes: 10_000, ..Config::default() }).await;
     (0..5_000).for_each(|key| served.leader.put(1 + key as u32 % 2, key));
     let mut peer = served.connect().await;
@@ -74,7 +74,7 @@ async fn one_with_nothing_gets_a_snapshot_and_then_the_tail_behind_it() {
 }
 
 #[tokio::test]
-async fn what_was_trimmed_lost_or_diverged_means_a_snapshot() {
+async fn trimmed_lost_or_forked_records_require_a_snapshot() {
     let served = serve(Config::default()).await;
     (0..20).for_each(|key| served.leader.put(1, key));
     let last = served.leader.last();
@@ -101,7 +101,7 @@ async fn what_was_trimmed_lost_or_diverged_means_a_snapshot() {
         peer.sender.send(&hello(Views::All, Some(resume))).unwrap();
         assert_eq!(next_hello(&mut peer.receiver).await.mode, mode, "{what}");
     }
-    // What this log must have and does not have: it was put back to an older copy, and says so once it has another life.
+    // The log must have these records and lacks them: it was rolled back, and reports that once it has begun a new life.
     let huge = Resume { position: littoral_model::position::Position { lsn: Lsn(u64::MAX), ..last.position }, ..last };
     for (what, resume) in [("ahead of the leader", ahead), ("a huge number", huge), ("another history", diverged)] {
         let mut peer = served.connect().await;
@@ -112,7 +112,7 @@ async fn what_was_trimmed_lost_or_diverged_means_a_snapshot() {
 }
 
 #[tokio::test]
-async fn a_filter_leaves_other_views_out_of_snapshot_and_tail_and_learns_of_new_views() {
+async fn a_filter_omits_other_views_and_recognizes_new_ones() {
     let served = serve(Config::default()).await;
     served.leader.put(1, 1);
     served.leader.put(2, 2);
@@ -128,7 +128,7 @@ async fn a_filter_leaves_other_views_out_of_snapshot_and_tail_and_learns_of_new_
         other => panic!("{other:?}"),
     }
     assert_eq!(next(&mut peer.receiver).await, Downstream::SnapshotEnd { rows: 1 });
-    served.leader.put(1, 3); // 5: not wanted
+    served.leader.put(1, 3); // 5: filtered out
     served.leader.put(2, 3); // 6
     served.leader.make_view("later"); // 7
     served.leader.put(3, 3); // 8
@@ -169,11 +169,11 @@ async fn heartbeats_come_unasked() {
         let message = peer.receiver.next().await.unwrap().unwrap();
         assert!(matches!(message, Downstream::Heartbeat { echo: 0, .. }), "{message:?}");
     }
-    assert!(begun.elapsed() >= Duration::from_millis(4 * 20), "they are not sent in a hurry");
+    assert!(begun.elapsed() >= Duration::from_millis(4 * 20), "heartbeats are not sent too often");
 }
 
 #[tokio::test]
-async fn a_subscriber_that_says_good_bye_ends_the_stream_and_keeps_the_connection() {
+async fn a_subscriber_can_end_the_stream_and_keep_the_connection() {
     let served = serve(Config::default()).await;
     let mut peer = served.connect().await;
     peer.sender.send(&hello(Views::All, Some(served.leader.last()))).unwrap();

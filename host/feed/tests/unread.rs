@@ -1,4 +1,4 @@
-//! Many subscribers that never read, beside one that does.
+//! Many subscribers that never read, next to one that does.
 
 mod support;
 
@@ -30,7 +30,7 @@ const FRAME_BYTES: usize = 32 << 10;
 const BYTES_MAX: usize = 1 << 20;
 const SLOW_TIMEOUT_MS: u64 = 3_000;
 
-/// A subscriber that has said hello and reads nothing. It takes 64 KiB into its window, and pings.
+/// A subscriber that has sent its hello and reads nothing. Its window is 64 KiB, and it sends pings.
 struct Unread {
     _body: Incoming,
     _up: mpsc::Sender<Bytes>,
@@ -82,7 +82,7 @@ fn sync_wrapper<S: futures_util::Stream + Send + 'static>(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_for_subscribers_that_never_read_is_bounded_and_one_that_reads_keeps_its_feed() {
+async fn memory_for_unread_streams_is_bounded_and_other_subscribers_keep_their_feed() {
     let leader = Leader::new();
     for number in 0..VIEWS {
         leader.make_view(&format!("view_{number}"));
@@ -110,7 +110,7 @@ async fn what_waits_for_subscribers_that_never_read_is_bounded_and_one_that_read
     for _ in 0..UNREAD {
         unread.push(subscribe_and_never_read(&address).await);
     }
-    // Everybody but the reader is stuck in its snapshot, whose catalogue alone is more than a window.
+    // All but the reader are stuck in their snapshot, whose catalogue alone exceeds a window.
     let (mut most, mut next) = (0, leader.last().position.lsn.0);
     let cut_by = Instant::now() + Duration::from_millis(SLOW_TIMEOUT_MS) * 10;
     let mut held = false;
@@ -127,12 +127,16 @@ async fn what_waits_for_subscribers_that_never_read_is_bounded_and_one_that_read
         if held && shared.waiting_bytes() < FRAME_BYTES {
             break;
         }
-        assert!(Instant::now() < cut_by, "those that never read are not cut: {} bytes wait", shared.waiting_bytes());
+        assert!(
+            Instant::now() < cut_by,
+            "subscribers that never read are not disconnected: {} bytes wait",
+            shared.waiting_bytes()
+        );
         sleep(Duration::from_millis(20)).await;
     }
-    // A frame may pass its bound by a row.
+    // A frame may exceed its bound by a row.
     let bound = BYTES_MAX + (UNREAD + 1) * (FRAME_BYTES + 4_096);
-    assert!(most <= bound, "{most} bytes waited, and {bound} may");
+    assert!(most <= bound, "{most} bytes waited; the bound is {bound}");
     stop.cancel();
     drop((unread, reading));
     serving.await.unwrap();

@@ -1,4 +1,4 @@
-//! Nodes of two releases: those who follow are upgraded before those whom they follow.
+//! Nodes of two releases: subscribers are upgraded before their publishers.
 
 mod support;
 
@@ -19,7 +19,7 @@ use tokio::{
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// Bytes that a build wrote which spoke version 3 alone.
+/// Bytes of a build that implemented only version 3.
 fn of_version_3(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire/v3.hex");
     let fixtures = std::fs::read_to_string(path).unwrap();
@@ -31,19 +31,19 @@ fn text(text: &str) -> Body {
     BodyExt::boxed(Full::new(Bytes::from(text.to_owned())))
 }
 
-/// A publisher of the older release: it knows its own path alone, and sends what such a build has sent: a hello and a whole
-/// snapshot. What it is sent goes to `told`.
-async fn older_publisher(told: mpsc::Sender<Bytes>) -> String {
+/// A publisher of the older release. It serves only its own path, and sends what such a build has sent: a hello and a complete
+/// snapshot. It forwards what it receives to `received`.
+async fn older_publisher(received: mpsc::Sender<Bytes>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
         let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
-            let told = told.clone();
+            let told = received.clone();
             async move {
                 let status = if request.uri().path() == FEED_PATH { StatusCode::NOT_FOUND } else { StatusCode::OK };
                 if request.uri().path() != FEED_PATH_V3 {
-                    // Calls are the same in both versions, and none is made here.
+                    // Calls are the same in both versions; this test makes none.
                     return Ok::<_, Infallible>(Response::builder().status(status).body(text("no such path")).unwrap());
                 }
                 tokio::spawn(async move {
@@ -51,7 +51,7 @@ async fn older_publisher(told: mpsc::Sender<Bytes>) -> String {
                     while let Some(Ok(frame)) = body.frame().await {
                         frames.push(frame.into_data().unwrap());
                         while let Some(payload) = frames.next_payload().unwrap() {
-                            let _ = told.try_send(payload);
+                            let _ = received.try_send(payload);
                         }
                     }
                 });
@@ -70,12 +70,12 @@ async fn older_publisher(told: mpsc::Sender<Bytes>) -> String {
 
 #[tokio::test]
 async fn a_publisher_of_the_older_release_is_followed() {
-    let (told, mut heard) = mpsc::channel(16);
-    let mut peer = connect(&older_publisher(told).await).await;
+    let (received, mut heard) = mpsc::channel(16);
+    let mut peer = connect(&older_publisher(received).await).await;
     let mut subscriber = Subscriber::new(None, None, Views::All);
     let hello = subscriber.hello("edge-1");
     peer.sender.send(&Upstream::Hello(hello.clone())).unwrap();
-    // It is sent what it can read.
+    // The subscriber sends what such a publisher can read.
     let mut frames = Outgoing::default();
     v3::push_upstream(&mut frames, &Upstream::Hello(hello)).unwrap();
     let mut expected = Decoder::new(1 << 20);
@@ -84,7 +84,7 @@ async fn a_publisher_of_the_older_release_is_followed() {
     let mut rows = 0;
     loop {
         let message = match peer.receiver.next().await.unwrap().unwrap() {
-            // Version 2 had the same form; the bytes are of a build that spoke that.
+            // Version 2 had the same form; the bytes are from a build that implemented it.
             Downstream::Hello(hello) => Downstream::Hello(PublisherHello { version: v3::VERSION, ..hello }),
             message => message,
         };
@@ -98,18 +98,18 @@ async fn a_publisher_of_the_older_release_is_followed() {
     assert_eq!(rows, 2);
     let at = subscriber.resume().unwrap().position;
     assert_eq!(subscriber.lives().log(), at.incarnation, "its log counts as having one life");
-    // Records go on behind it.
+    // Records follow.
     let bytes = of_version_3("downstream-4");
     let mut frames = Decoder::new(1 << 20);
     frames.push(Bytes::from(bytes));
     let Downstream::Records { bytes, .. } = v3::downstream(&frames.next_payload().unwrap().unwrap()).unwrap() else {
-        panic!("these are records")
+        panic!("expected records")
     };
     assert!(records::iter(&bytes).all(|record| record.is_ok()));
 }
 
 #[tokio::test]
-async fn a_subscriber_of_the_older_release_is_told_to_be_upgraded_first() {
+async fn a_subscriber_of_the_older_release_learns_that_it_must_be_upgraded_first() {
     let served = serve(Config::default()).await;
     let socket = TcpStream::connect(&served.address).await.unwrap();
     let (mut older, connection) =
@@ -119,10 +119,10 @@ async fn a_subscriber_of_the_older_release_is_told_to_be_upgraded_first() {
     let request = Request::post(format!("http://leader{FEED_PATH_V3}")).body(body).unwrap();
     let response = older.send_request(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
-    let said = response.into_body().collect().await.unwrap().to_bytes();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(said.contains("upgrade the subscriber") && said.contains("before those whom they follow"), "{said}");
-    // Others are served as before.
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8_lossy(&said).into_owned();
+    assert!(body.contains("upgrade the subscriber") && body.contains("before their publishers"), "{body}");
+    // Other subscribers are still served.
     let mut newer = client::connect(&served.client()).await.unwrap();
     newer.sender.send(&hello(Views::All, None)).unwrap();
     assert_eq!(next_hello(&mut newer.receiver).await.mode, Mode::Snapshot);

@@ -1,6 +1,6 @@
-//! Addresses of peer doors, as configuration gives them.
+//! Addresses of peer listeners, as configured.
 
-/// The host and the port that an address names, as `leader-eu.internal:7071`; `None` when it names none.
+/// Returns the host and the port of an address such as `leader-eu.internal:7071`; `None` if it is invalid.
 #[must_use]
 pub fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_host_and_a_port_that_there_can_be() {
+    fn an_address_is_a_host_and_a_valid_port() {
         assert_eq!(host_and_port("leader:7071"), Some(("leader", 7_071)));
         assert_eq!(host_and_port("[::1]:0"), Some(("[::1]", 0)));
         for none in ["", "leader", ":7071", "leader:", "leader:99999", "leader:http"] {

@@ -1,4 +1,4 @@
-//! Calls: many at once over one stream. Calls that are made while the stream is busy leave in one write.
+//! Calls to a leader: many at once over one stream. Calls made while the stream is busy are sent in one write.
 
 use super::{Config, LeaderRows, connection::Guard};
 use crate::{
@@ -53,35 +53,35 @@ struct Shared {
     _guard: Arc<Guard>,
 }
 
-/// Calls that wait for their answer.
+/// The calls that wait for their reply.
 #[derive(Debug, Default)]
 struct Pending(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     calls: HashMap<u64, oneshot::Sender<Bytes>>,
-    /// Why no answer will come any more.
+    /// Why no further reply will arrive.
     ended: Option<String>,
 }
 
-/// Why a call got no answer.
+/// Why a call has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The connection is gone. Whether the call was carried out is not known.
-    #[error("the connection to the leader is gone: {0}")]
+    /// The connection was lost. It is unknown whether the call was carried out.
+    #[error("the connection to the leader was lost: {0}")]
     Disconnected(String),
-    /// No answer in time. Whether the call was carried out is not known.
-    #[error("the leader did not answer within {0} ms")]
+    /// No reply arrived in time. It is unknown whether the call was carried out.
+    #[error("the leader did not reply within {0} ms")]
     Timeout(u64),
-    /// Too many calls wait already. This one was not sent.
-    #[error("{0} calls already wait for the leader")]
+    /// Too many calls are waiting. This one was not sent.
+    #[error("{0} calls are already waiting for the leader")]
     Overloaded(usize),
     /// The call is too large to be sent.
     #[error("the call is too large: {0}")]
     TooLarge(String),
-    /// The leader refused the call or answered another one than was made.
-    #[error("the leader did not take the call: {0}")]
-    Refused(String),
+    /// The leader rejected the call, or its reply does not match the call.
+    #[error("the leader rejected the call: {0}")]
+    Rejected(String),
 }
 
 impl From<CallError> for ReadError {
@@ -121,30 +121,30 @@ impl CallClient {
         }))
     }
 
-    /// Whether calls can still be answered.
+    /// Returns whether calls can still be answered.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.pending.0.lock().ended.is_none()
     }
 
-    /// Reads rows at the leader; with [`Consistency::Replica`] a relay on the way may answer, as of what it has applied.
+    /// Reads rows at the leader. With [`Consistency::Replica`] a relay in between may answer, as of what it has applied.
     ///
     /// # Errors
-    /// The leader's own, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
+    /// The leader's error, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
     pub async fn read(&self, reads: Vec<ViewRead>, consistency: Consistency) -> Result<LeaderRows, ReadError> {
         let counts: Vec<u32> = reads.iter().map(|read| read.keys.len() as u32).collect();
         match self.call(Call::Read { reads, consistency }, self.0.call_timeout).await? {
             Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
             Answer::Read(Err(error)) => Err(error),
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
-    /// Reads rows from a majority of the regions' leaders, of which the called one is the first; the others are waited for up
-    /// to `wait_max`. Says which regions answered.
+    /// Reads rows from a majority of the regions' leaders, including the called one, which waits for the others up to `wait_max`.
+    /// The answer lists the regions that answered.
     ///
     /// # Errors
-    /// [`ReadError::QuorumNotReached`], and as [`CallClient::read`].
+    /// [`ReadError::QuorumNotReached`], and those of [`CallClient::read`].
     pub async fn quorum(
         &self,
         reads: Vec<ViewRead>,
@@ -155,7 +155,7 @@ impl CallClient {
         match self.call(Call::Quorum { reads, wait_ms }, self.0.call_timeout + wait_max).await? {
             Answer::Quorum(Ok(read)) if read.rows.counts == counts => Ok((leader_rows(read.rows)?, read.regions)),
             Answer::Quorum(Err(error)) => Err(error),
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
@@ -168,19 +168,19 @@ impl CallClient {
         match self.call(Call::Held { reads }, self.0.call_timeout).await? {
             Answer::Read(Ok(read)) if read.counts == counts => Ok(leader_rows(read)?),
             Answer::Read(Err(error)) => Err(error),
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
-    /// Writes rows. When the outcome is not known, retry with the same idempotency key.
+    /// Writes rows. If the outcome is unknown, retry with the same idempotency key.
     ///
     /// # Errors
-    /// The leader's own, or [`WriteError::LeaderUnavailable`], [`WriteError::Overloaded`].
+    /// The leader's error, or [`WriteError::LeaderUnavailable`], [`WriteError::Overloaded`].
     pub async fn write(&self, request: WriteRequest) -> Result<WriteReceipt, WriteError> {
         let timeout = self.0.call_timeout + Duration::from_millis(u64::from(request.concern_wait_ms));
         match self.call(Call::Write(request), timeout).await? {
             Answer::Receipt(receipt) => receipt,
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
@@ -191,7 +191,7 @@ impl CallClient {
     pub async fn change(&self, change: CatalogueChange) -> Result<WriteReceipt, WriteError> {
         match self.call(Call::Change(change), self.0.call_timeout).await? {
             Answer::Receipt(receipt) => receipt,
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
@@ -202,48 +202,47 @@ impl CallClient {
     pub async fn put_module(&self, name: String, version: String, component: Bytes) -> Result<ModulePut, WriteError> {
         match self.call(Call::PutModule { name, version, component }, self.0.module_timeout).await? {
             Answer::Module(put) => put,
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
-    /// Downloads a module's component; `None` when the leader does not have it. The bytes are what was asked for: they
-    /// have this digest.
+    /// Downloads a module's component; `None` if the leader does not have it. The bytes are checked against the digest.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn fetch_module(&self, digest: ModuleDigest) -> Result<Option<Bytes>, CallError> {
         match self.call(Call::FetchModule { digest }, self.0.module_timeout).await? {
             Answer::Component(Some(component)) if ModuleDigest::of(&component) != digest => {
-                Err(CallError::Refused(format!("it sent another component than module {digest}")))
+                Err(CallError::Rejected(format!("it sent a component that is not module {digest}")))
             }
             Answer::Component(component) => Ok(component),
-            other => Err(refused(&other)),
+            other => Err(rejection(&other)),
         }
     }
 
-    /// The leader's state.
+    /// Returns the leader's state.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn status(&self) -> Result<NodeStatus, CallError> {
         match self.call(Call::Status, self.0.call_timeout).await? {
             Answer::Status(status) => Ok(status),
-            other => Err(refused(&other)),
+            other => Err(rejection(&other)),
         }
     }
 
-    /// Has the leader take a checkpoint. Returns the record that it stands at; it comes down the feed.
+    /// Makes the leader take a checkpoint. Returns its record; the checkpoint arrives with the feed.
     ///
     /// # Errors
-    /// The leader's own, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
+    /// The leader's error, or [`ReadError::LeaderUnavailable`], [`ReadError::Overloaded`].
     pub async fn checkpoint(&self) -> Result<Lsn, ReadError> {
         match self.call(Call::Checkpoint, self.0.call_timeout).await? {
             Answer::Checkpoint(lsn) => lsn,
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
-    /// Rows and tombstones of a bucket behind the key `after`, by key: as many as the leader gives out at once.
+    /// Returns rows and tombstones of a bucket after the key `after`, by key: as many as the leader sends at once.
     ///
     /// # Errors
     /// As [`CallClient::checkpoint`].
@@ -252,31 +251,31 @@ impl CallClient {
         match self.call(Call::Bucket { view, bucket, after }, self.0.call_timeout).await? {
             Answer::Bucket(Ok(read)) => Ok(bucket_rows(read, view, bucket, begins_behind.as_deref())?),
             Answer::Bucket(Err(error)) => Err(error),
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
-    /// Has rows and deletions taken back into the leader's log, which has lost them.
+    /// Merges rows and deletions that the leader's log has lost back into it.
     ///
     /// # Errors
     /// As [`CallClient::write`], and [`WriteError::UnknownView`].
     pub async fn merge(&self, piece: TailPiece) -> Result<WriteReceipt, WriteError> {
         match self.call(Call::Merge(piece), self.0.call_timeout).await? {
             Answer::Receipt(receipt) => receipt,
-            other => Err(refused(&other).into()),
+            other => Err(rejection(&other).into()),
         }
     }
 
-    /// Asks another member of the region's log.
+    /// Sends a request to another member of the region.
     ///
     /// # Errors
-    /// The member's own, or why the call got no answer.
+    /// The member's rejection, or why the call has no reply.
     pub async fn member(&self, request: rpc::Request) -> Result<Result<Reply, Rejection>, CallError> {
         let waits = if let rpc::Request::Fetch { wait_ms, .. } = &request { *wait_ms } else { 0 };
         let timeout = self.0.call_timeout + Duration::from_millis(u64::from(waits));
         match self.call(Call::Member(request), timeout).await? {
             Answer::Member(told) => Ok(told),
-            other => Err(refused(&other)),
+            other => Err(rejection(&other)),
         }
     }
 
@@ -286,7 +285,7 @@ impl CallClient {
         let timed_out = || CallError::Timeout(timeout.as_millis() as u64);
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        // Dropped with this future, so that a caller who gives up leaves nothing behind.
+        // Dropped with this future, so that an abandoned call leaves nothing behind.
         let _entry = shared.pending.enter(id, sender, shared.in_flight_max)?;
         let request = Request { id, call };
         shared.outbox.push(timeout, |out| call::push_request(out, &request)).await.map_err(|error| match error {
@@ -299,7 +298,7 @@ impl CallClient {
             Err(_) => Err(timed_out()),
             Ok(Err(_)) => Err(CallError::Disconnected(shared.pending.reason())),
             Ok(Ok(payload)) => {
-                call::reply(&payload).map(|reply| reply.answer).map_err(|error| CallError::Refused(error.to_string()))
+                call::reply(&payload).map(|reply| reply.answer).map_err(|error| CallError::Rejected(error.to_string()))
             }
         }
     }
@@ -314,7 +313,7 @@ impl Drop for Shared {
 
 // === impl Pending ===
 
-/// A call's place among those that wait.
+/// A waiting call's entry.
 struct Entry<'a> {
     pending: &'a Pending,
     id: u64,
@@ -339,11 +338,11 @@ impl Pending {
         Ok(Entry { pending: self, id })
     }
 
-    /// Gives an answer to its call; one that nobody waits for any more is dropped.
+    /// Passes a reply to its call. Drops it if the call was abandoned.
     fn answer(&self, id: u64, payload: Bytes) {
         let sender = self.0.lock().calls.remove(&id);
         if let Some(sender) = sender {
-            // The caller may just have given up.
+            // The caller may have stopped waiting just now.
             let _ = sender.send(payload);
         }
     }
@@ -354,7 +353,7 @@ impl Pending {
             waiting.ended.get_or_insert(reason);
             std::mem::take(&mut waiting.calls)
         };
-        // Dropping their senders tells the callers.
+        // Dropping the senders notifies the callers.
         drop(calls);
     }
 
@@ -363,15 +362,15 @@ impl Pending {
     }
 }
 
-/// Hands answers to their callers until the stream ends, then tells those who still wait.
+/// Passes replies to their callers until the stream ends, then notifies the remaining callers.
 async fn read_answers(mut inbox: Inbox, pending: Arc<Pending>, outbox: Outbox) {
     let reason = loop {
         let payload = match inbox.next().await {
             Ok(Some(payload)) => payload,
-            Ok(None) => break "the leader closed it".to_owned(),
+            Ok(None) => break "the leader closed the stream of calls".to_owned(),
             Err(error) => break error.to_string(),
         };
-        // A busy stream always has a next answer; other tasks must run too.
+        // A busy stream always has a next reply, but other tasks must run too.
         tokio::task::coop::consume_budget().await;
         match call::reply_id(&payload) {
             Ok(id) => pending.answer(id, payload),
@@ -383,47 +382,47 @@ async fn read_answers(mut inbox: Inbox, pending: Arc<Pending>, outbox: Outbox) {
 }
 
 fn leader_rows(read: RowsRead) -> Result<LeaderRows, CallError> {
-    let malformed = |error: littoral_wire::Error| CallError::Refused(error.to_string());
+    let malformed = |error: littoral_wire::Error| CallError::Rejected(error.to_string());
     let mut encoded = rows::iter(&read.bytes);
     let mut all = Vec::with_capacity(read.counts.len());
     for count in &read.counts {
-        // At most as many as we asked for: the counts were compared.
+        // Not more than requested: the counts were compared.
         let mut of_view = Vec::with_capacity(*count as usize);
         for _ in 0..*count {
             match encoded.next() {
                 Some(row) => of_view.push(row.map_err(malformed)?.map(|row| row.to_row())),
-                None => return Err(CallError::Refused("its answer has fewer rows than keys were asked for".into())),
+                None => return Err(CallError::Rejected("its reply has fewer rows than the keys requested".into())),
             }
         }
         all.push(of_view);
     }
     match encoded.next() {
         None => Ok(LeaderRows { as_of: read.as_of, watermark: read.watermark, rows: all }),
-        Some(_) => Err(CallError::Refused("its answer has more rows than keys were asked for".into())),
+        Some(_) => Err(CallError::Rejected("its reply has more rows than the keys requested".into())),
     }
 }
 
-/// The rows of a bucket, which must be what was asked for: in order, of the bucket, behind the key.
+/// Decodes the rows of a bucket. They must be in order, belong to the bucket, and follow the key.
 fn bucket_rows(read: BucketRead, view: ViewId, bucket: u8, after: Option<&[u8]>) -> Result<BucketRows, CallError> {
     let mut rows: Vec<Row> = Vec::new();
     for row in rows::iter(&read.bytes) {
-        let row = row.map_err(|error| CallError::Refused(error.to_string()))?;
-        let row = row.ok_or_else(|| CallError::Refused("its bucket holds an empty row".to_owned()))?.to_row();
+        let row = row.map_err(|error| CallError::Rejected(error.to_string()))?;
+        let row = row.ok_or_else(|| CallError::Rejected("its reply has an empty row".to_owned()))?.to_row();
         let before = rows.last().map(Row::key).or(after);
         if row.header().view != view || bucket_of(row.key()) != bucket || before.is_some_and(|key| row.key() <= key) {
-            return Err(CallError::Refused("its answer holds rows of another bucket, or in disorder".to_owned()));
+            return Err(CallError::Rejected("its reply has rows of another bucket, or in the wrong order".to_owned()));
         }
         rows.push(row);
     }
     if read.more && rows.is_empty() {
-        return Err(CallError::Refused("its answer is empty and says that more follows".to_owned()));
+        return Err(CallError::Rejected("its reply is empty but states that more rows follow".to_owned()));
     }
     Ok(BucketRows { as_of: read.as_of, rows, more: read.more })
 }
 
-fn refused(answer: &Answer) -> CallError {
-    CallError::Refused(match answer {
+fn rejection(answer: &Answer) -> CallError {
+    CallError::Rejected(match answer {
         Answer::Refused(reason) => reason.clone(),
-        _ => "it answered another call than was made".to_owned(),
+        _ => "its reply belongs to another kind of call".to_owned(),
     })
 }

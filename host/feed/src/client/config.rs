@@ -1,4 +1,4 @@
-//! Where the leader is and how long to wait for it.
+//! Where the leader is, and how long to wait for it.
 
 use serde::Deserialize;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Peer addresses, `host:port`, tried in order: ways to the leader, then other regions' leaders.
-    /// Default: `127.0.0.1:7071`.
+    /// Addresses of peer listeners, `host:port`, tried in order: the leader's, then other regions' leaders'. Default:
+    /// `127.0.0.1:7071`.
     #[serde(rename = "addresses")]
     pub leader: Vec<String>,
-    /// How long one address may take until both streams are open, in milliseconds. Default: 2000.
+    /// How long one address may take to open both streams, in milliseconds. Default: 2000.
     pub connect_timeout_ms: u64,
     /// How long a call may take, in milliseconds. Default: 5000.
     pub call_timeout_ms: u64,
     /// How long the upload or download of a module may take, in milliseconds. Default: 60000.
     pub module_timeout_ms: u64,
-    /// How long the feed may be silent before it counts as lost, in milliseconds. The leader answers pings at once and
-    /// sends heartbeats on its own, so silence means a dead host or network. Default: 2000.
+    /// How long the feed may be silent before it counts as lost, in milliseconds. The leader answers pings at once and sends
+    /// heartbeats, so silence means a dead host or network. Default: 2000.
     pub silence_timeout_ms: u64,
-    /// Calls that may wait for their answer at once; more are refused as overload. Default: 4096.
+    /// How many calls may wait for their reply; further ones fail as overload. Default: 4096.
     pub calls_in_flight_max: usize,
-    /// Bytes of calls that may wait to be sent; callers then wait, within their time. Default: 8 MiB.
+    /// How many bytes of calls may wait to be sent; callers then wait, within their timeout. Default: 8 MiB.
     pub calls_bytes_max: usize,
 }
 

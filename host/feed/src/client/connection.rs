@@ -24,15 +24,15 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// Bytes of pings and the like that may wait to be sent up the feed before the leader counts as stalled.
+/// How many bytes of pings and reports may wait to be sent before the leader counts as stalled.
 const FEED_UP_BYTES_MAX: usize = 256 << 10;
-/// How much of a refusal's text is read.
+/// How much of a rejection's text is read.
 const REFUSAL_LEN_MAX: usize = 4 << 10;
 
 /// A connection to a leader. It is closed when all three parts and their clones are dropped.
 #[derive(Debug)]
 pub struct Connection {
-    /// Sends up the feed. The first message must be the hello.
+    /// Sends to the publisher. The first message must be the hello.
     pub sender: FeedSender,
     /// Receives from the feed.
     pub receiver: FeedReceiver,
@@ -53,13 +53,13 @@ impl Drop for Guard {
 /// Connects to the first of the leader's addresses that answers, and opens the feed and the stream of calls.
 ///
 /// # Errors
-/// What the last address failed with: [`Error::Connect`], [`Error::Refused`].
+/// The error of the last address: [`Error::Connect`], [`Error::Refused`].
 pub async fn connect(config: &Config) -> Result<Connection, Error> {
     connect_from(config, 0).await.map(|(connection, _)| connection)
 }
 
-/// As [`connect`], but begins with the address of this index, counted round, and says which has answered: one may answer
-/// and still not have what is wanted.
+/// Like [`connect`], but begins with the address at this index, modulo their number, and also returns the index of the one that
+/// answered. An address may answer and still not be the right one.
 ///
 /// # Errors
 /// As [`connect`].
@@ -71,13 +71,13 @@ pub async fn connect_from(config: &Config, first: usize) -> Result<(Connection, 
             Ok(connection) => return Ok((connection, index)),
             Err(error) => last = error,
         }
-        tracing::debug!(%address, error = %last, "leader's address does not serve");
+        tracing::debug!(%address, error = %last, "this address of the leader does not serve the feed; trying the next");
     }
     Err(last)
 }
 
-/// Opens the feed and the stream of calls over a transport that is already there: TCP, or TLS over it. `authority`
-/// names the leader, for the requests and for errors.
+/// Opens the feed and the stream of calls over an open transport: TCP, or TLS over it. `authority` names the leader in requests and
+/// errors.
 ///
 /// # Errors
 /// [`Error::Connect`], [`Error::Refused`].
@@ -88,7 +88,7 @@ where
     let (requests, guard) = shake_hands(transport, authority, config).await?;
     let newest = open(&requests, authority, FEED_PATH, FEED_UP_BYTES_MAX).await;
     let ((feed_up, feed_down), version) = match newest {
-        // A publisher of an older release: it knows the older path alone.
+        // A publisher of an older release: it serves only the older path.
         Err(Error::Refused { status: 404, .. }) => {
             (open(&requests, authority, FEED_PATH_V3, FEED_UP_BYTES_MAX).await?, v3::VERSION)
         }
@@ -102,7 +102,7 @@ where
     })
 }
 
-/// Connects to one address and opens the stream of calls alone.
+/// Connects to one address and opens only the stream of calls.
 ///
 /// # Errors
 /// [`Error::Connect`], [`Error::Refused`].
@@ -114,7 +114,7 @@ pub async fn connect_calls(address: &str, config: &Config) -> Result<CallClient,
     .await
 }
 
-/// Connects and opens what is wanted over the socket, all within the configured time.
+/// Connects a socket and opens streams over it, all within the configured time.
 async fn dial<T>(
     address: &str,
     config: &Config,
@@ -126,7 +126,7 @@ async fn dial<T>(
         transport::prepare(&socket).map_err(|error| fail(error.to_string()))?;
         open(socket).await
     };
-    let timed_out = |_| fail(format!("no answer within {} ms", config.connect_timeout_ms));
+    let timed_out = |_| fail(format!("no response within {} ms", config.connect_timeout_ms));
     tokio::time::timeout(config.connect_timeout(), attempt).await.map_err(timed_out)?
 }
 

@@ -1,41 +1,41 @@
-//! Why the leader's peer door does not serve us.
+//! Why the peer listener of a leader cannot be used.
 
 use crate::inbox::InboxError;
 
-/// Why the feed cannot be opened or read on. After any of these, connect again.
+/// Why the feed cannot be opened or read any further. After any of these errors, reconnect.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection.
+    /// The connection failed.
     #[error("cannot connect to the leader at {address}: {reason}")]
     Connect {
         /// The address that was tried last.
         address: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// There is a server, but it does not open the stream: another service, or a full leader.
-    #[error("the leader's peer door refuses {path} with status {status}: {message}")]
+    /// The server does not open the stream: it is another service, or a leader at its limits.
+    #[error("the leader's peer listener rejected {path} with status {status}: {message}")]
     Refused {
-        /// What was asked for.
+        /// The requested path.
         path: &'static str,
         /// The HTTP status.
         status: u16,
-        /// The server's words, shortened.
+        /// The server's message, shortened.
         message: String,
     },
-    /// What came is no frame or no message.
-    #[error("the leader sent something that is not the feed's protocol: {0}")]
+    /// The bytes received are not a frame or a message.
+    #[error("the leader violated the feed's protocol: {0}")]
     Wire(#[from] littoral_wire::Error),
     /// The connection broke.
     #[error("the connection to the leader broke: {0}")]
     Broken(String),
-    /// Nothing came for too long.
+    /// Nothing arrived for too long.
     #[error("the leader was silent for {waited_ms} ms")]
     Silent {
         /// How long, in milliseconds.
         waited_ms: u64,
     },
-    /// The leader does not read what we send.
+    /// The leader does not read what this node sends.
     #[error("the leader does not read: {0}")]
     Stalled(String),
 }

@@ -1,4 +1,4 @@
-//! The feed as a subscriber sees it.
+//! The feed at a subscriber.
 
 use super::{Error, connection::Guard};
 use crate::{
@@ -10,7 +10,7 @@ use littoral_wire::{feed, v3};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// Sends up the feed. Clones send on the same stream.
+/// Sends to the publisher. Clones send on the same stream.
 #[derive(Clone, Debug)]
 pub struct FeedSender {
     outbox: Outbox,
@@ -24,9 +24,9 @@ pub struct FeedReceiver {
     inbox: Inbox,
     version: u16,
     silence_timeout: Duration,
-    /// Since when nothing has come for who waits. Kept from one wait to the next, as waits are given up for other work.
+    /// Since when nothing has arrived. Kept between calls, because callers cancel a wait to do other work.
     quiet_since: Option<Instant>,
-    /// What the inbox had heard by then.
+    /// What the inbox had received by then.
     heard: u64,
     _guard: Arc<Guard>,
 }
@@ -36,11 +36,11 @@ impl FeedSender {
         Self { outbox, version, _guard: guard }
     }
 
-    /// Sends without waiting.
+    /// Sends a message without waiting.
     ///
     /// # Errors
-    /// [`Error::Broken`] when the stream is over; [`Error::Stalled`] when the leader reads so little that our bound is
-    /// reached; [`Error::Wire`] for a hello that is too long.
+    /// [`Error::Broken`] if the stream has ended; [`Error::Stalled`] if the leader does not read and the bound is reached;
+    /// [`Error::Wire`] for a hello that is too long.
     pub fn send(&self, message: &Upstream) -> Result<(), Error> {
         let push = match self.version {
             v3::VERSION => v3::push_upstream,
@@ -53,7 +53,7 @@ impl FeedSender {
         })
     }
 
-    /// Ends our side of the stream: the leader then ends its own.
+    /// Ends this side of the stream; the leader then ends its side.
     pub fn finish(&self) {
         self.outbox.finish();
     }
@@ -64,9 +64,9 @@ impl FeedReceiver {
         Self { inbox, version, silence_timeout, quiet_since: None, heard: 0, _guard: guard }
     }
 
-    /// The next message; `None` when the leader has ended the stream. Blocks of rows and records share the memory that
-    /// they arrived in. Safe to cancel. A receiver that is not asked lets at most HTTP/2's window pile up, then the
-    /// leader waits, then it cuts the stream.
+    /// Returns the next message; `None` if the leader has ended the stream. Blocks of rows and records share the memory in which
+    /// they arrived. Cancellation-safe. If this is not called, at most HTTP/2's window accumulates; then the leader waits, and
+    /// finally disconnects the subscriber.
     ///
     /// # Errors
     /// [`Error::Wire`], [`Error::Broken`], [`Error::Silent`].
@@ -78,7 +78,7 @@ impl FeedReceiver {
             let since = *self.quiet_since.get_or_insert_with(Instant::now);
             let Ok(next) = timeout_at(since + self.silence_timeout, self.inbox.next()).await else {
                 if self.inbox.heard() != self.heard {
-                    // A part of a long message came: on a narrow way it may take longer than silence may.
+                    // A part of a long message arrived: on a slow link a message may take longer than the leader may be silent.
                     continue;
                 }
                 return Err(Error::Silent { waited_ms: self.silence_timeout.as_millis() as u64 });

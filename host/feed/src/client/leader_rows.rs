@@ -1,4 +1,4 @@
-//! Rows that were asked of a leader.
+//! Rows that a leader returned.
 
 use littoral_model::{
     freshness::{Freshness, ReadDemand, Source},
@@ -11,19 +11,20 @@ use littoral_model::{
 };
 use tokio::time::Instant;
 
-/// Rows as the leader has them.
+/// Rows as the leader holds them.
 #[derive(Clone, Debug)]
 pub struct LeaderRows {
-    /// The leader's last record, taken before it read: everything up to here is in the rows.
+    /// The leader's last record, determined before it read the rows: they include everything up to here.
     pub as_of: Position,
-    /// The same for every region.
+    /// The watermark, which includes the other regions.
     pub watermark: Watermark,
-    /// Per read, per key: the row; `None` where there is none.
+    /// For each read and key the row; `None` if there is none.
     pub rows: Vec<Vec<Option<Row>>>,
 }
 
 impl LeaderRows {
-    /// Them as an answer to a read, if the demanded token is in it, by the histories that are known. `region` is the leader's, `asked_at` when it was asked: it
+    /// Returns the rows as the answer to a read, if they include the demanded token by the known lineages. `region` is the leader's
+    /// region; `asked_at` is the time before the request was sent.
     /// has read after that.
     ///
     /// # Errors
@@ -43,7 +44,7 @@ impl LeaderRows {
             && !lives.covers(&reached, token)
         {
             return Err(ReadError::NotFreshEnough {
-                wanted: format!("at least '{token}' was demanded"),
+                wanted: format!("at least '{token}'"),
                 have: format!("the leader has '{}'", self.watermark),
             });
         }

@@ -1,4 +1,4 @@
-//! The subscriber's and caller's end.
+//! The client side: for subscribers and callers.
 
 mod address;
 mod calls;

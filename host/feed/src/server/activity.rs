@@ -1,4 +1,4 @@
-//! Which streams of a connection are open, so that one on which nothing happens is closed.
+//! Counts the open streams of a connection, so that an idle one can be closed.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Counts a connection's open streams.
+/// The counter of a connection's open streams.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity(Arc<Counts>);
 
@@ -20,7 +20,7 @@ struct Counts {
     cut: CancellationToken,
 }
 
-/// A stream that is open until this is dropped.
+/// An open stream; dropping it closes the stream.
 #[derive(Debug)]
 pub(crate) struct OpenStream(Arc<Counts>);
 
@@ -31,12 +31,12 @@ impl Activity {
         OpenStream(self.0.clone())
     }
 
-    /// Returns when a stream wants the whole connection to end.
+    /// Waits until a stream requests the end of the whole connection.
     pub(crate) async fn cut(&self) {
         self.0.cut.cancelled().await;
     }
 
-    /// Returns when no stream was open or opened for `idle`, measured roughly.
+    /// Waits until no stream was open or opened for `idle`, measured roughly.
     pub(crate) async fn idle(&self, idle: Duration) {
         let mut before = None;
         loop {
@@ -52,8 +52,8 @@ impl Activity {
 }
 
 impl OpenStream {
-    /// Ends the whole connection at once. A peer that does not read cannot be told, and its stream cannot be ended
-    /// while its window is closed; what waits for it is freed only with the connection.
+    /// Ends the whole connection at once. A peer that does not read cannot be notified, and its stream cannot be closed while its
+    /// window is full. Only closing the connection frees the memory that waits for it.
     pub(crate) fn cut_connection(&self) {
         self.0.cut.cancel();
     }

@@ -1,4 +1,4 @@
-//! Calls of one connection: carried out side by side, answered as they are done.
+//! Serves the calls of one connection: runs them concurrently, and sends each reply when it is ready.
 
 use super::{Shared, activity::OpenStream};
 use crate::source::FeedSource;
@@ -17,7 +17,7 @@ use littoral_wire::{REPLY_LEN_MAX, call, rows};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Bytes are counted in units of this many, as a semaphore counts in `u32`.
+/// The unit of the byte semaphores, which count in `u32`.
 const BYTES_UNIT: usize = 1 << 10;
 
 /// Serves calls until the stream ends.
@@ -29,14 +29,14 @@ pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: 
         () = shared.shutdown.cancelled() => {}
         reason = serve(&mut inbox, &answers, &shared) => match reason {
             Ok(()) => {}
-            Err(reason) => tracing::warn!(%peer, %reason, "stream of calls is ended"),
+            Err(reason) => tracing::warn!(%peer, %reason, "closing a stream of calls"),
         },
     }
-    // Calls that are being carried out hold `answers`: what they answer still leaves, then the stream ends.
-    tracing::debug!(%peer, "no further calls are taken");
+    // Running calls hold clones of `answers`. Their replies are still sent, then the stream ends.
+    tracing::debug!(%peer, "no longer accepting calls");
 }
 
-/// Ends the stream of answers when the last call has been answered.
+/// Ends the stream of replies when the last call has been answered.
 struct Answers {
     outbox: Outbox,
     shared: Shared,
@@ -55,7 +55,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
     let places = Arc::new(Semaphore::new(config.calls_in_flight_max.max(1)));
     let units = Arc::new(Semaphore::new(units_max));
     let calls = metrics::counter!("littoral_peer_calls_total");
-    // Allocated once: most calls are reads that are answered on the spot.
+    // Allocated once: most calls are reads that are answered without a task.
     let mut scratch = ReadAnswer::default();
     loop {
         let payload = match inbox.next().await {
@@ -63,7 +63,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
             Ok(None) | Err(InboxError::Broken(_)) => return Ok(()),
             Err(InboxError::Wire(error)) => return Err(error.to_string()),
         };
-        // A busy stream always has a next call; other tasks must run too.
+        // A busy stream always has a next call, but other tasks must run too.
         tokio::task::coop::consume_budget().await;
         let len = payload.len();
         let request = call::request(&payload).map_err(|error| error.to_string())?;
@@ -90,7 +90,7 @@ async fn serve(inbox: &mut Inbox, answers: &Arc<Answers>, shared: &Shared) -> Re
         shared.tasks.spawn(async move {
             let answer = carry_out(&answers.shared, call).await;
             if let Err(reason) = answers.send(id, answer).await {
-                tracing::debug!(%reason, "a call's answer could not be sent");
+                tracing::debug!(%reason, "could not send the reply to a call");
             }
             drop((place, unit));
         });
@@ -104,11 +104,11 @@ impl Answers {
         match self.outbox.push(slow, |out| call::push_reply(out, &reply)).await {
             Ok(()) => Ok(()),
             Err(PushError::Wire(error)) => {
-                let reply = Reply { id, answer: Answer::Refused(format!("its answer cannot be sent: {error}")) };
+                let reply = Reply { id, answer: Answer::Refused(format!("the reply cannot be encoded: {error}")) };
                 self.outbox.push(slow, |out| call::push_reply(out, &reply)).await.map_err(|error| error.to_string())
             }
             Err(error) => {
-                // Whoever does not read answers gets no more of them.
+                // A peer that does not read replies receives no more of them.
                 self.stream.cut_connection();
                 Err(error.to_string())
             }
@@ -116,7 +116,7 @@ impl Answers {
     }
 }
 
-/// Answers a read without a task of its own, when the source can; gives the reads back when it cannot.
+/// Answers a read without a task of its own if the source can; otherwise returns the reads.
 fn read_local(source: &dyn FeedSource, request: ReadRequest, answer: &mut ReadAnswer) -> Result<Answer, Vec<ViewRead>> {
     if source.read_local(&request, answer) { Ok(Answer::Read(rows_read(&request, answer))) } else { Err(request.reads) }
 }
@@ -165,7 +165,7 @@ async fn carry_out(shared: &Shared, call: Call) -> Answer {
         Call::Merge(piece) => Answer::Receipt(source.merge(piece).await),
         Call::Member(request) => match &shared.members {
             Some(members) => Answer::Member(members.call(request).await),
-            None => Answer::Refused("this node keeps its log alone: it has no [[members]]".to_owned()),
+            None => Answer::Refused("this node is the only member of its region: it has no [[members]]".to_owned()),
         },
     }
 }
@@ -183,20 +183,20 @@ fn request_of(reads: Vec<ViewRead>, consistency: Consistency) -> ReadRequest {
     ReadRequest { reads, demand }
 }
 
-/// An answer's position was read before its rows: they may be newer than it, never older.
+/// Reads the position before the rows: the rows may be newer than the position, never older.
 fn rows_read(request: &ReadRequest, answer: &ReadAnswer) -> Result<RowsRead, ReadError> {
     let counts: Vec<u32> = request.reads.iter().map(|read| read.keys.len() as u32).collect();
     let mut bytes = Vec::new();
     if !answer.unknown.is_empty() {
-        // What a relay could not ask for must not be taken for absent.
+        // A relay that cannot query its leader must not report rows as absent.
         return Err(ReadError::LeaderUnavailable(
-            "this relay does not hold the rows and cannot ask for them".to_owned(),
+            "this relay does not hold the rows and cannot request them".to_owned(),
         ));
     }
     for row in answer.rows.iter().flatten() {
         rows::push(&mut bytes, row.as_ref()).map_err(|error| ReadError::Overloaded(error.to_string()))?;
         if bytes.len() > REPLY_LEN_MAX {
-            let message = format!("the rows are more than {REPLY_LEN_MAX} bytes; ask for fewer keys at once");
+            let message = format!("the rows have more than {REPLY_LEN_MAX} bytes; request fewer keys at once");
             return Err(ReadError::TooLarge(message));
         }
     }

@@ -1,6 +1,7 @@
-//! Bytes that every subscriber is sent: the catalogue and the newest checkpoint, each encoded once and shared by all streams.
+//! Encoded messages that all subscribers receive: the catalogue and the newest checkpoint. Each is encoded once and shared by all
+//! streams.
 //!
-//! With a thousand views either is some megabytes, which every stream would hold for itself.
+//! With a thousand views each has several megabytes, which every stream would otherwise hold for itself.
 
 use bytes::Bytes;
 use littoral_model::{catalogue::Catalogue, digest::Checkpoint};
@@ -8,7 +9,7 @@ use littoral_wire::{Error, feed};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// The newest of each that was sent.
+/// The newest encoded messages.
 #[derive(Debug, Default)]
 pub(crate) struct Common {
     catalogue: Mutex<Option<(Arc<Catalogue>, Bytes)>>,
@@ -16,7 +17,7 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// A catalogue's bytes.
+    /// Returns a catalogue, encoded.
     ///
     /// # Errors
     /// When it cannot be encoded.
@@ -24,7 +25,7 @@ impl Common {
         encoded(&self.catalogue, catalogue, feed::catalogue_bytes)
     }
 
-    /// A checkpoint's bytes.
+    /// Returns a checkpoint, encoded.
     ///
     /// # Errors
     /// When it cannot be encoded.
@@ -33,8 +34,8 @@ impl Common {
     }
 }
 
-/// The bytes of `value`, which are kept until another is asked for. Held while they are made: who joins at the same time waits
-/// for them.
+/// Returns the encoded `value`, and keeps it until another value is requested. The lock is held while it is encoded, so that
+/// sessions that need the same value wait for it.
 fn encoded<T>(
     kept: &Mutex<Option<(Arc<T>, Bytes)>>,
     value: &Arc<T>,

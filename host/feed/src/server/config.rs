@@ -1,4 +1,4 @@
-//! The bounds of the peer door.
+//! The limits of the peer listener.
 
 use littoral_runtime::bounds::{self, COUNT_MAX, OutOfBounds};
 use serde::Deserialize;
@@ -8,41 +8,40 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// A heartbeat goes to every subscriber at least this often, in milliseconds; pings are answered at once besides.
-    /// Default: 100.
+    /// The longest time between two heartbeats to a subscriber, in milliseconds. Pings are answered at once in addition. Default:
+    /// 100.
     pub heartbeat_ms: u32,
-    /// Subscribers at once; more are refused with status 503. Default: 512.
+    /// The maximum number of subscribers; further ones are rejected with status 503. Default: 512.
     pub subscribers_max: usize,
-    /// Connections at once; more are closed as they come. Default: 1024.
+    /// The maximum number of connections; further ones are closed at once. Default: 1024.
     pub connections_max: usize,
-    /// Bytes that may wait for one subscriber until they are written to its socket. Default: 4 MiB.
+    /// How many bytes may wait for one subscriber until they are written to its socket. Default: 4 MiB.
     pub subscriber_bytes_max: usize,
-    /// Bytes that may wait for all subscribers together, but for one frame of each. Half of it is guaranteed to them in equal
-    /// parts, so that those that do not read leave the others what they need. Bytes that all are sent from the same memory
-    /// do not count. Default: 128 MiB.
+    /// How many bytes may wait for all subscribers together, plus one frame of each. Half of it is guaranteed to them in equal
+    /// shares, so that subscribers that do not read leave enough memory to the others. Bytes that all subscribers receive from the
+    /// same memory do not count. Default: 128 MiB.
     pub subscribers_bytes_max: usize,
-    /// How long a subscriber may leave that bound full before it is cut, in milliseconds; it may resume. Its reading shows
-    /// only when half of HTTP/2's window, 2 MiB, has come through, so that a way that passes less than that in this time
-    /// never gets through a long snapshot. Default: 30000, for 70 KB a second.
+    /// How long that bound may stay exhausted before the subscriber is disconnected, in milliseconds; it may resume. The publisher
+    /// sees that the subscriber reads only after half of HTTP/2's window, 2 MiB, has arrived. So a link that carries less than that
+    /// in this time never completes a long snapshot. Default: 30000, for 70 KB a second.
     pub slow_timeout_ms: u64,
-    /// How long a peer may be silent before it is cut, in milliseconds: subscribers ping all the time. It also bounds
-    /// how long a connection may stand without a stream. Default: 10000.
+    /// How long a peer may be silent before it is disconnected, in milliseconds; subscribers send pings continuously. Also bounds
+    /// how long a connection may have no stream. Default: 10000.
     pub idle_timeout_ms: u64,
-    /// How long a subscriber may take for its hello, in milliseconds. Default: 5000.
+    /// How long a subscriber may take to send its hello, in milliseconds. Default: 5000.
     pub hello_timeout_ms: u64,
-    /// About how many bytes of records are sent in one frame. Default: 256 KiB.
+    /// The approximate number of bytes of records in one frame. Default: 256 KiB.
     pub records_bytes: usize,
-    /// About how many bytes of a snapshot's rows are sent in one frame. Default: 256 KiB.
+    /// The approximate number of bytes of a snapshot's rows in one frame. Default: 256 KiB.
     pub snapshot_bytes: usize,
-    /// Calls of one connection that may be carried out at once; further ones are not read from the socket.
-    /// Default: 1024.
+    /// How many calls of one connection may run at once; further ones are not read from the socket. Default: 1024.
     pub calls_in_flight_max: usize,
-    /// Bytes of calls of one connection that may be carried out at once; a larger call runs alone. Default: 128 MiB.
+    /// How many bytes of calls of one connection may be processed at once; a larger call runs alone. Default: 128 MiB.
     pub calls_bytes_max: usize,
-    /// Bytes of answers that may wait for one connection. Default: 8 MiB.
+    /// How many bytes of replies may wait for one connection. Default: 8 MiB.
     pub answers_bytes_max: usize,
-    /// Bytes of answers that may wait for all connections together, but for one answer of each; half of it is guaranteed to
-    /// them in equal parts. Default: 256 MiB.
+    /// How many bytes of replies may wait for all connections together, plus one reply of each. Half of it is guaranteed to them in
+    /// equal shares. Default: 256 MiB.
     pub all_answers_bytes_max: usize,
 }
 
@@ -68,7 +67,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Everything that cannot work.
+    /// Returns all invalid settings.
     #[must_use]
     pub fn problems(&self) -> Vec<OutOfBounds> {
         let places = [
@@ -115,7 +114,7 @@ mod tests {
     use crate::transport::STREAM_WINDOW;
 
     #[test]
-    fn the_defaults_work_and_no_subscribers_do_not() {
+    fn the_defaults_are_valid_and_zero_subscribers_are_not() {
         assert_eq!(Config::default().problems(), []);
         let config = Config { subscribers_max: 0, connections_max: usize::MAX, ..Config::default() };
         let keys: Vec<_> = config.problems().into_iter().map(|problem| problem.key).collect();
@@ -123,8 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn half_a_window_passes_a_narrow_way_in_the_time_that_a_slow_subscriber_has() {
+    fn a_slow_link_carries_half_a_window_within_the_timeout_of_a_slow_subscriber() {
         let bytes_per_second = f64::from(STREAM_WINDOW / 2) / Config::default().slow_timeout().as_secs_f64();
-        assert!(bytes_per_second <= 70_000.0, "an edge behind less than {bytes_per_second} bytes a second is cut");
+        assert!(
+            bytes_per_second <= 70_000.0,
+            "an edge whose link carries less than {bytes_per_second} bytes a second is disconnected"
+        );
     }
 }

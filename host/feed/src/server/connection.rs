@@ -1,4 +1,4 @@
-//! One peer's connection: its two kinds of streams.
+//! One peer's connection, with its two kinds of streams.
 
 use super::{Shared, activity::Activity, calls, session};
 use crate::{
@@ -20,13 +20,13 @@ use tokio::{
     time::timeout,
 };
 
-/// How long calls that are being carried out when the shutdown begins may go on.
+/// How long calls may run on after the shutdown has begun.
 pub(super) const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 type Body = Either<OutboxBody, Full<Bytes>>;
 
-/// Serves one connection over a transport that is already there: TCP, or TLS over it. `peer` names it in logs. Returns
-/// when the connection is closed, stands idle, or the server shuts down.
+/// Serves one connection over an open transport: TCP, or TLS over it. `peer` names it in logs. Returns when the connection is
+/// closed or idle, or the server has shut down.
 pub async fn serve_connection<T>(transport: T, peer: String, shared: Shared)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -55,18 +55,18 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = activity.idle(shared.config.idle_timeout()) => {
-            tracing::debug!(%peer, "peer connection without streams is closed");
+            tracing::debug!(%peer, "closing a peer connection that has no streams");
             return;
         }
         () = activity.cut() => {
-            tracing::debug!(%peer, "peer connection is cut");
+            tracing::debug!(%peer, "dropping a peer connection");
             return;
         }
         () = shared.shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             match timeout(DRAIN_MAX, connection).await {
                 Ok(ended) => ended,
-                Err(_) => return tracing::warn!(%peer, "the peer did not take its last answers in time"),
+                Err(_) => return tracing::warn!(%peer, "the peer did not read its last replies in time"),
             }
         }
     };
@@ -79,17 +79,17 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
     let path = request.uri().path();
     if path == FEED_PATH_V3 {
         let text = format!(
-            "this node serves version {VERSION_MAX} of the feed ({FEED_PATH}) alone; upgrade the subscriber: those who follow are \
-             upgraded before those whom they follow\n"
+            "this node serves only version {VERSION_MAX} of the feed ({FEED_PATH}); upgrade the subscriber: subscribers are \
+             upgraded before their publishers\n"
         );
-        return refuse(StatusCode::UPGRADE_REQUIRED, text);
+        return reject(StatusCode::UPGRADE_REQUIRED, text);
     }
     if path != FEED_PATH && path != CALL_PATH {
-        let text = format!("this is Littoral's peer door: it serves {FEED_PATH} and {CALL_PATH}, not {path}\n");
-        return refuse(StatusCode::NOT_FOUND, text);
+        let text = format!("this is Littoral's peer listener: it serves {FEED_PATH} and {CALL_PATH}, not {path}\n");
+        return reject(StatusCode::NOT_FOUND, text);
     }
     if request.method() != Method::POST {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes POST only\n"));
+        return reject(StatusCode::METHOD_NOT_ALLOWED, format!("{path} accepts only POST\n"));
     }
     let stream = activity.open();
     let is_feed = path == FEED_PATH;
@@ -98,9 +98,9 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
         let Ok(permit) = shared.subscribers.clone().try_acquire_owned() else {
             metrics::counter!("littoral_feed_refused_total", "reason" => "subscribers").increment(1);
             let max = shared.config.subscribers_max;
-            return refuse(
+            return reject(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("all {max} places for subscribers are taken; retry later or raise subscribers_max\n"),
+                format!("this node already has {max} subscribers; retry shortly, or raise subscribers_max\n"),
             );
         };
         let (outbox, body) = outbox::outbox(shared.config.subscriber_bytes_max, shared.frames.clone());
@@ -120,7 +120,7 @@ fn answer(request: Request<Incoming>, shared: &Shared, activity: &Activity, peer
     Response::new(Either::Left(body))
 }
 
-fn refuse(status: StatusCode, text: String) -> Response<Body> {
+fn reject(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
     *response.status_mut() = status;
     response

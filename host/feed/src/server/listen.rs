@@ -1,4 +1,4 @@
-//! Takes connections.
+//! Accepts connections on the peer listener.
 
 use super::{
     Config, Shared,
@@ -11,16 +11,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How long to wait when the host gives no further sockets: they come back as connections close.
+/// How long to wait when no file descriptors are available. They become available as connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves the feed and calls until `shutdown`; then every subscriber is told, calls that are being carried out are
-/// answered, and connections are closed.
+/// Serves the feed and calls until `shutdown`. Then every subscriber is notified, running calls are answered, and connections are
+/// closed.
 pub async fn serve(listener: TcpListener, source: Arc<dyn FeedSource>, config: Config, shutdown: CancellationToken) {
     serve_shared(listener, Shared::new(source, config, shutdown)).await;
 }
 
-/// As [`serve`], of a shared part that is there already: one that answers other members too.
+/// Like [`serve`], with existing shared state, for example of a server that also serves other members.
 pub async fn serve_shared(listener: TcpListener, shared: Shared) {
     let connections = Arc::new(Semaphore::new(shared.config.connections_max));
     let shutdown = shared.shutdown.clone();
@@ -32,25 +32,25 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot take a peer's connection");
+                tracing::warn!(%error, "cannot accept a peer's connection; retrying");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
-            tracing::warn!(%peer, max = shared.config.connections_max, "too many peer connections; this one is closed");
+            tracing::warn!(%peer, max = shared.config.connections_max, "too many peer connections; closing this one. Raise connections_max to allow more");
             metrics::counter!("littoral_feed_refused_total", "reason" => "connections").increment(1);
             continue;
         };
         if !descriptors::leaves_room(&socket, Side::Peer) {
-            tracing::warn!(%peer, "a peer's connection is closed: the last file descriptors are kept for the log");
+            tracing::warn!(%peer, "closing a peer's connection: the last file descriptors are reserved for the log");
             metrics::counter!("littoral_feed_refused_total", "reason" => "descriptors").increment(1);
             drop(socket);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         }
         if let Err(error) = transport::prepare(&socket) {
-            tracing::debug!(%peer, %error, "the peer's connection broke at once");
+            tracing::debug!(%peer, %error, "the peer's connection failed immediately");
             continue;
         }
         let connection = serve_connection(socket, peer.to_string(), shared.clone());
@@ -62,6 +62,6 @@ pub async fn serve_shared(listener: TcpListener, shared: Shared) {
     drop(listener);
     shared.tasks.close();
     if tokio::time::timeout(DRAIN_MAX + ACCEPT_PAUSE, shared.tasks.wait()).await.is_err() {
-        tracing::warn!(tasks = shared.tasks.len(), "peer connections did not end in time and are dropped");
+        tracing::warn!(tasks = shared.tasks.len(), "dropping peer connections that did not end in time");
     }
 }

@@ -1,4 +1,4 @@
-//! The publisher's and leader's end.
+//! The server of the feed and of calls, at a publisher or a leader.
 
 mod activity;
 mod calls;
@@ -21,28 +21,28 @@ use std::{sync::Arc, thread};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What every connection of one server shares. Clones share it.
+/// The state that all connections of one server share. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Shared {
     source: Arc<dyn FeedSource>,
     members: Option<Arc<dyn PeerService>>,
     config: Arc<Config>,
     subscribers: Arc<Semaphore>,
-    /// What waits for all subscribers.
+    /// The memory of frames that wait for subscribers.
     frames: Budget,
-    /// What waits for all callers.
+    /// The memory of replies that wait for callers.
     answers: Budget,
-    /// What all subscribers are sent from the same memory.
+    /// Frames that all subscribers receive from the same memory.
     common: Arc<Common>,
-    /// Blocks of snapshots that may be made at once.
+    /// Limits how many blocks of snapshots are encoded at once.
     makers: Arc<Semaphore>,
     shutdown: CancellationToken,
-    /// Sessions and calls, which outlive the HTTP/2 requests that began them.
+    /// Sessions and calls, which may outlive the HTTP/2 requests that began them.
     tasks: TaskTracker,
 }
 
 impl Shared {
-    /// A server's shared part.
+    /// Creates the shared state of a server.
     #[must_use]
     pub fn new(source: Arc<dyn FeedSource>, config: Config, shutdown: CancellationToken) -> Self {
         let subscribers = Arc::new(Semaphore::new(config.subscribers_max));
@@ -54,13 +54,13 @@ impl Shared {
         Self { source, members, config, subscribers, frames, answers, common, makers, shutdown, tasks }
     }
 
-    /// Bytes that wait for subscribers, all of them together.
+    /// Returns how many bytes wait for all subscribers together.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.frames.held()
     }
 
-    /// Answers other members of the region's log too.
+    /// Also serves the other members of the region.
     #[must_use]
     pub fn with_members(self, members: Arc<dyn PeerService>) -> Self {
         Self { members: Some(members), ..self }

@@ -1,7 +1,7 @@
-//! One subscriber's session: hello, snapshot or not, tail, heartbeats.
+//! One subscriber's session: hello, a snapshot if needed, the tail, heartbeats.
 //!
-//! Three loops run side by side in one task: what the subscriber sends, what it is sent, and heartbeats. They meet in
-//! the outbox, which is bounded, and in the protocol's session, which decides.
+//! Three loops run concurrently in one task: they receive the subscriber's messages, send the snapshot and records, and send
+//! heartbeats. They share the outbox, which is bounded, and the protocol's session, which makes the decisions.
 
 use super::{Shared, activity::OpenStream, snapshot::Blocks};
 use crate::source::{FeedSource, SourceRole};
@@ -35,7 +35,7 @@ use tokio::{sync::Notify, time::timeout};
 /// The longest name of a subscriber, in bytes.
 const NAME_LEN_MAX: usize = 128;
 
-/// Sessions of this process so far.
+/// Counts the sessions of this process.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Why a session ends.
@@ -43,46 +43,46 @@ static SESSIONS: AtomicU64 = AtomicU64::new(0);
 enum End {
     /// The subscriber has left.
     Left,
-    /// We end it, and say why when the subscriber can still hear it.
-    Told(ErrorCode, String),
-    /// It does not hear any more.
-    Cut(ErrorCode, String),
+    /// The publisher ends it, and sends the reason.
+    Rejected(ErrorCode, String),
+    /// The publisher ends it without a message, because the subscriber does not read.
+    Disconnected(ErrorCode, String),
 }
 
 struct Session<'a> {
-    /// Its number among all of this process.
+    /// The number of the session in this process.
     number: u64,
     name: String,
     shared: &'a Shared,
     outbox: &'a Outbox,
     state: Mutex<publisher::Session>,
-    /// Told when a ping waits for its echo.
+    /// Notified when a ping waits for its echo.
     pinged: Notify,
-    /// The region that it leads, when it takes our records into a log of its own.
+    /// The region that the subscriber leads, if it replicates this log's records into its own log.
     for_region: Option<Region>,
 }
 
-/// Runs a session to its end.
+/// Runs a session until it ends.
 pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: Arc<str>, stream: OpenStream) {
     metrics::gauge!("littoral_feed_subscribers").increment(1.0);
     let mut name = String::new();
     let end = tokio::select! {
         biased;
         () = outbox.closed() => End::Left,
-        () = shared.shutdown.cancelled() => End::Told(ErrorCode::Shutdown, "the leader stops".to_owned()),
+        () = shared.shutdown.cancelled() => End::Rejected(ErrorCode::Shutdown, "this node is shutting down".to_owned()),
         end = session(&mut inbox, &outbox, &shared, &mut name) => end,
     };
     match end {
         End::Left => {
-            tracing::info!(%peer, subscriber = %name, "subscriber left");
+            tracing::info!(%peer, subscriber = %name, "a subscriber has left");
             outbox.finish();
         }
-        End::Told(code, message) => {
+        End::Rejected(code, message) => {
             report(&peer, &name, code, &message);
-            let told = Downstream::Error { code, message };
-            outbox.push_last(|out| feed::push_downstream(out, &told));
+            let error = Downstream::Error { code, message };
+            outbox.push_last(|out| feed::push_downstream(out, &error));
         }
-        End::Cut(code, message) => {
+        End::Disconnected(code, message) => {
             report(&peer, &name, code, &message);
             stream.cut_connection();
         }
@@ -92,7 +92,7 @@ pub(crate) async fn run(mut inbox: Inbox, outbox: Outbox, shared: Shared, peer: 
 
 fn report(peer: &str, name: &str, code: ErrorCode, message: &str) {
     metrics::counter!("littoral_feed_ended_total", "reason" => format!("{code:?}")).increment(1);
-    tracing::warn!(%peer, subscriber = %name, ?code, message, "subscriber's session is ended");
+    tracing::warn!(%peer, subscriber = %name, ?code, message, "ending a subscriber's session");
 }
 
 async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut String) -> End {
@@ -101,13 +101,16 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
         Err(end) => return end,
     };
     if hello.subscriber.len() > NAME_LEN_MAX {
-        return End::Told(ErrorCode::Protocol, format!("a subscriber's name has at most {NAME_LEN_MAX} bytes"));
+        return End::Rejected(
+            ErrorCode::Protocol,
+            format!("the subscriber's name is too long; at most {NAME_LEN_MAX} bytes are allowed"),
+        );
     }
     if hello.subscriber.chars().any(char::is_control) {
         let shown = hello.subscriber.escape_default();
-        return End::Told(
+        return End::Rejected(
             ErrorCode::Protocol,
-            format!("a subscriber's name has no control characters, as '{shown}' has"),
+            format!("the subscriber's name '{shown}' has control characters, which are not allowed"),
         );
     }
     name.clone_from(&hello.subscriber);
@@ -124,9 +127,9 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
     let (state, pinged) = (Mutex::new(state), Notify::new());
     let number = SESSIONS.fetch_add(1, Relaxed);
     let session = Session { number, name: name.clone(), shared, outbox, state, pinged, for_region };
-    // Where it resumes it may still lack modules: it reports once it serves what comes next.
-    session.told(if for_region.is_some() { resumed } else { Lsn::NONE });
-    tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "subscriber joined");
+    // A subscriber that resumes may still lack modules: it reports that it serves a position after it received the next records.
+    session.note_applied(if for_region.is_some() { resumed } else { Lsn::NONE });
+    tracing::info!(subscriber = %name, ?mode, resume = ?hello.resume, views = ?hello.views, "a subscriber has joined");
     let ended = tokio::select! {
         ended = session.listen(inbox) => ended,
         ended = session.publish(mode, filter) => ended,
@@ -138,19 +141,21 @@ async fn session(inbox: &mut Inbox, outbox: &Outbox, shared: &Shared, name: &mut
     }
 }
 
-/// The subscriber's first message.
+/// Receives the subscriber's first message.
 async fn hello(inbox: &mut Inbox, shared: &Shared) -> Result<SubscriberHello, End> {
     match next(inbox, shared.config.hello_timeout()).await? {
         Upstream::Hello(hello) => Ok(hello),
-        other => Err(End::Told(ErrorCode::Protocol, format!("the first message must be a hello, not {other:?}"))),
+        other => {
+            Err(End::Rejected(ErrorCode::Protocol, format!("the first message must be a hello, but is {other:?}")))
+        }
     }
 }
 
-/// The subscriber's next message.
+/// Receives the subscriber's next message.
 async fn next(inbox: &mut Inbox, wait_max: Duration) -> Result<Upstream, End> {
     let Ok(received) = timeout(wait_max, inbox.next()).await else {
-        let message = format!("nothing was heard from the subscriber for {} ms", wait_max.as_millis());
-        return Err(End::Told(ErrorCode::Slow, message));
+        let message = format!("the subscriber was silent for {} ms", wait_max.as_millis());
+        return Err(End::Rejected(ErrorCode::Slow, message));
     };
     match received {
         Ok(Some(payload)) => feed::upstream(&payload).map_err(protocol_error),
@@ -160,29 +165,29 @@ async fn next(inbox: &mut Inbox, wait_max: Duration) -> Result<Upstream, End> {
 }
 
 fn protocol_error(error: littoral_wire::Error) -> End {
-    End::Told(ErrorCode::Protocol, error.to_string())
+    End::Rejected(ErrorCode::Protocol, error.to_string())
 }
 
 fn log_error(error: impl ToString) -> End {
-    End::Told(ErrorCode::Log, error.to_string())
+    End::Rejected(ErrorCode::Log, error.to_string())
 }
 
-fn refused(refusal: Refusal) -> End {
+fn rejected(refusal: Refusal) -> End {
     let code = match refusal {
         Refusal::Version { .. } => ErrorCode::Version,
         Refusal::Behind { .. } | Refusal::RolledBack { .. } => ErrorCode::Behind,
         Refusal::SecondHello | Refusal::PingOrder { .. } | Refusal::Applied { .. } => ErrorCode::Protocol,
     };
-    End::Told(code, refusal.to_string())
+    End::Rejected(code, refusal.to_string())
 }
 
-/// Answers the hello: how the subscriber is brought up to date.
+/// Answers the hello: decides how the subscriber is brought up to date.
 async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Result<(Mode, publisher::Session), End> {
     let source = &*shared.source;
     if source.source_role() == SourceRole::Follower {
-        return Err(follows());
+        return Err(rejected_by_follower());
     }
-    // Before all else: what is replaced from now on ends the stream.
+    // Read the generation first: a replacement from now on ends the stream.
     let generation = source.generation();
     let publisher = Publisher {
         generation,
@@ -196,10 +201,14 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
         relay: source.source_role() != SourceRole::Leader,
     };
     if publisher.head == Position::default() {
-        return Err(End::Told(ErrorCode::Behind, "this relay holds nothing yet; try again, or elsewhere".to_owned()));
+        return Err(End::Rejected(
+            ErrorCode::Behind,
+            "this relay has no data yet; retry shortly, or use another publisher".to_owned(),
+        ));
     }
     let same_log = publisher.is_same_log(hello);
-    // Where it stands, and where its copy of this log and this one went apart: the tail may go on behind either.
+    // The tail may continue after the subscriber's position, or after the record at which its copy of this log forked from this
+    // one.
     let mut chains = Vec::new();
     if same_log {
         let (stands, fork) = (hello.resume.map(|resume| resume.position.lsn), publisher.fork(hello));
@@ -216,11 +225,11 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
     if matches!(greeted, Err(Refusal::RolledBack { .. })) {
         source.shown_ahead();
     }
-    let (mut answer, state) = greeted.map_err(refused)?;
+    let (mut answer, state) = greeted.map_err(rejected)?;
     answer.configured = source.configured();
     if let (Views::ForRegion(region), Some(_)) = (&hello.views, answer.forked) {
-        // Before the answer: then it knows that what is lost here is no more than there.
-        source.lost_to(*region).await.map_err(|error| End::Told(ErrorCode::Behind, error.to_string()))?;
+        // Wait for this before answering: the subscriber's request for lost records must be durable here first.
+        source.lost_to(*region).await.map_err(|error| End::Rejected(ErrorCode::Behind, error.to_string()))?;
     }
     let mode = answer.mode;
     let push = |out: &mut Outgoing| feed::push_downstream(out, &Downstream::Hello(answer));
@@ -228,12 +237,15 @@ async fn greet(hello: &SubscriberHello, outbox: &Outbox, shared: &Shared) -> Res
     Ok((mode, state))
 }
 
-/// Edges and other regions learn of the log from who leads.
-fn follows() -> End {
-    End::Told(ErrorCode::Behind, "this member of the region does not lead; its leader serves the feed".to_owned())
+/// Rejects a subscriber, because this member is a follower: edges and other regions follow only the leader.
+fn rejected_by_follower() -> End {
+    End::Rejected(
+        ErrorCode::Behind,
+        "this node is a follower in its region; subscribe to the region's leader".to_owned(),
+    )
 }
 
-/// Where a replica of another region's log goes on here.
+/// Returns the record after which a replica of another region's log can continue here.
 async fn rehomed(source: &dyn FeedSource, hello: &SubscriberHello, head: Position) -> Result<Option<Resume>, End> {
     let point = source.resume_point(&hello.watermark, &hello.lives);
     let Some(lsn) = point.filter(|lsn| *lsn <= head.lsn) else { return Ok(None) };
@@ -242,8 +254,7 @@ async fn rehomed(source: &dyn FeedSource, hello: &SubscriberHello, head: Positio
     Ok(chain.map(|chain| Resume { position, chain }))
 }
 
-/// The hash of the record at `lsn`, when the log can go on behind it: what was trimmed must never look like a harmless
-/// gap.
+/// Returns the hash of the record at `lsn` if the log can continue after it; `None` if the next record was trimmed.
 async fn chain_before_tail(source: &dyn FeedSource, lsn: Lsn, head: Lsn) -> Result<Option<ChainHash>, End> {
     let chain = if lsn == Lsn::NONE { Some(ChainHash::GENESIS) } else { source.chain_at(lsn) };
     if lsn >= head || chain.is_none() {
@@ -256,7 +267,7 @@ async fn chain_before_tail(source: &dyn FeedSource, lsn: Lsn, head: Lsn) -> Resu
     }
 }
 
-/// A subscriber of some views is told of those.
+/// Restricts a checkpoint to the views that the subscriber replicates.
 fn wanted_views(checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Arc<Checkpoint> {
     if checkpoint.views.iter().all(|view| filter.wants(view.view)) {
         return checkpoint;
@@ -265,7 +276,7 @@ fn wanted_views(checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Arc<Checkpo
     Arc::new(Checkpoint { views, ..*checkpoint })
 }
 
-/// Loops end only by an [`End`].
+/// The result of loops that end only with an [`End`].
 enum Never {}
 
 impl Drop for Session<'_> {
@@ -281,33 +292,33 @@ impl Session<'_> {
         &*self.shared.source
     }
 
-    /// The last record that is sent.
+    /// Returns the last record of the log that may be sent.
     fn head(&self) -> Position {
         *self.source().head().borrow()
     }
 
-    /// Hears the subscriber.
+    /// Processes the subscriber's messages.
     async fn listen(&self, inbox: &mut Inbox) -> Result<Never, End> {
         loop {
             let message = next(inbox, self.shared.config.idle_timeout()).await?;
             let (owes_echo, applied) = {
                 let mut state = self.state.lock();
-                state.receive(&message).map_err(refused)?;
+                state.receive(&message).map_err(rejected)?;
                 (state.owes_echo(), state.applied())
             };
             if owes_echo {
                 self.pinged.notify_one();
             }
             if matches!(message, Upstream::Applied { .. }) {
-                self.told(applied);
+                self.note_applied(applied);
                 let behind = self.head().lsn.0.saturating_sub(applied.0);
                 metrics::gauge!("littoral_feed_records_behind", "subscriber" => self.name.clone()).set(behind as f64);
             }
         }
     }
 
-    /// The subscriber has everything up to here.
-    fn told(&self, applied: Lsn) {
+    /// Notes that the subscriber has applied everything up to here.
+    fn note_applied(&self, applied: Lsn) {
         if let Some(region) = self.for_region {
             let incarnation = self.state.lock().life();
             self.source().taken_by(region, Position { incarnation, lsn: applied });
@@ -316,25 +327,25 @@ impl Session<'_> {
         }
     }
 
-    /// Sends a heartbeat when a ping came, and when nothing else made one due.
+    /// Sends a heartbeat when a ping arrives, and when none was sent for the configured interval.
     async fn heartbeats(&self) -> Result<Never, End> {
         let heartbeat = self.shared.config.heartbeat();
         loop {
-            // An elapsed time is as good a reason as a ping.
+            // A timeout is as good a reason as a ping.
             let _ = timeout(heartbeat, self.pinged.notified()).await;
             metrics::gauge!("littoral_feed_waiting_bytes").set(self.shared.waiting_bytes() as f64);
-            // The echo is taken before the standing: who leads after the ping has come had led when it was sent, and nobody else
-            // has acknowledged anything until then.
+            // Take the echo before reading the role: a node that is still the leader after the ping arrived was the leader when the
+            // ping was sent, and no other node has acknowledged anything in between.
             let echo = self.state.lock().echo();
             let (behind, leader_lost) = match self.source().source_role() {
                 SourceRole::Leader => (Some(Duration::ZERO), false),
                 SourceRole::Relay { behind, leader_lost } => (behind, leader_lost),
-                SourceRole::Follower => return Err(follows()),
+                SourceRole::Follower => return Err(rejected_by_follower()),
             };
-            // And before the head, so that the head is at least what it was when the ping came.
+            // Also take it before reading the head, so that the head is at least what it was when the ping arrived.
             let head = self.source().acknowledged();
             self.push(|out| {
-                // Rounded up: never less than the truth.
+                // Rounded up, so that it is never less than the true value.
                 let behind_us = behind.map(|behind| behind.as_nanos().div_ceil(1_000) as u64);
                 feed::push_downstream(
                     out,
@@ -345,7 +356,7 @@ impl Session<'_> {
         }
     }
 
-    /// Sends the snapshot, when there is to be one, then records as they come.
+    /// Sends the snapshot if there is one, then records as they are committed.
     async fn publish(&self, mode: Mode, mut filter: ViewFilter) -> Result<Never, End> {
         let mut head = self.source().head();
         let mut checkpoints = self.source().checkpoints();
@@ -368,24 +379,24 @@ impl Session<'_> {
             let Some(next) = self.state.lock().next(seen.lsn) else {
                 tokio::select! {
                     changed = head.changed() => {
-                        changed.map_err(|_| End::Told(ErrorCode::Shutdown, "the leader stops".to_owned()))?;
+                        changed.map_err(|_| End::Rejected(ErrorCode::Shutdown, "this node is shutting down".to_owned()))?;
                     }
-                    // A source that takes none has dropped its end.
+                    // A source that accepts none has dropped its end of the channel.
                     Ok(()) = checkpoints.changed() => {}
                 }
                 continue;
             };
-            // Before they are read: a subscriber that does not read holds no further block.
+            // Wait before reading records, so that a subscriber that does not read holds no further block in memory.
             self.room().await?;
             let block = match self.source().records(next, self.shared.config.records_bytes).await {
                 Ok(block) => block,
                 Err(error @ FeedReadError::Trimmed { .. }) => {
-                    let message = format!("{error} while the subscriber was behind; connect again");
-                    return Err(End::Told(ErrorCode::Slow, message));
+                    let message = format!("{error} while the subscriber lagged behind; reconnect for a snapshot");
+                    return Err(End::Rejected(ErrorCode::Slow, message));
                 }
                 Err(error @ (FeedReadError::Io(_) | FeedReadError::NotHeld(_))) => return Err(log_error(error)),
             };
-            // A checkpoint is there before the head passes it, so that none within the block is missed.
+            // A checkpoint is published before the head passes its record, so none within this block is missed.
             let block = match checkpoints.borrow().due(compared, next) {
                 Some((_, checkpoint)) if block.first == next && checkpoint.lsn < block.last => RecordBlock {
                     bytes: records::through(&block.bytes, block.first, checkpoint.lsn).map_err(log_error)?,
@@ -397,27 +408,29 @@ impl Session<'_> {
             let chain = records::last_chain(&block.bytes).map_err(log_error)?;
             let (Some(chain_after), true) = (chain, block.first == next && block.last >= next) else {
                 let (first, last) = (block.first, block.last);
-                return Err(log_error(format!("the log gave records {first} to {last} instead of {next} on")));
+                return Err(log_error(format!(
+                    "the log returned records {first} to {last}, but {next} must come next"
+                )));
             };
             let bytes = filter.apply(&block.bytes).map_err(log_error)?;
             metrics::counter!("littoral_feed_record_bytes_total").increment(bytes.len() as u64);
-            // Before they leave, as they may be applied before we are back.
+            // Note this before the records are sent, because the subscriber may apply them before this task continues.
             self.state.lock().records_sent(block.last);
             self.send(&Downstream::Records { first: block.first, last: block.last, chain_after, bytes }).await?;
         }
     }
 
-    /// Whether the stream may go on.
+    /// Checks whether the stream may continue.
     fn check(&self, head: Position) -> Result<(), End> {
         if self.state.lock().continues(head, self.source().generation()) {
             return Ok(());
         }
-        Err(log_error("the log was begun anew, or a snapshot has replaced what is served here; connect again"))
+        Err(log_error("the records that this node serves were replaced; reconnect"))
     }
 
     /// Sends a snapshot.
     async fn snapshot(&self, filter: &ViewFilter) -> Result<(), End> {
-        let source = self.source().snapshot().map_err(|error| End::Told(ErrorCode::Behind, error.to_string()))?;
+        let source = self.source().snapshot().map_err(|error| End::Rejected(ErrorCode::Behind, error.to_string()))?;
         let as_of = source.as_of;
         let catalogue = self.shared.common.catalogue(&source.catalogue).map_err(log_error)?;
         let begin = Downstream::SnapshotBegin {
@@ -441,7 +454,7 @@ impl Session<'_> {
             rows += u64::from(block.rows);
             self.send(&Downstream::SnapshotRows { rows: block.rows, bytes: block.bytes }).await?;
         }
-        // Rows of a replica that was replaced meanwhile may be of a history that is gone.
+        // If the replica was replaced in the meantime, its rows may belong to an abandoned history.
         self.check(*self.source().head().borrow())?;
         self.state.lock().snapshot_sent(as_of.lsn);
         self.send(&Downstream::SnapshotEnd { rows }).await?;
@@ -449,7 +462,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends a checkpoint: to a subscriber of all views from the memory that all share.
+    /// Sends a checkpoint. Subscribers of all views receive the shared encoding.
     async fn checkpoint(&self, checkpoint: Arc<Checkpoint>, filter: &ViewFilter) -> Result<(), End> {
         let wanted = wanted_views(checkpoint.clone(), filter);
         if !Arc::ptr_eq(&wanted, &checkpoint) {
@@ -459,7 +472,7 @@ impl Session<'_> {
         self.push(|out| feed::push_checkpoint(out, &bytes)).await
     }
 
-    /// Waits for room for what is sent next.
+    /// Waits until the next frame fits.
     async fn room(&self) -> Result<(), End> {
         self.outbox.ready(self.shared.config.slow_timeout()).await.map_err(not_pushed)
     }
@@ -484,12 +497,12 @@ async fn push_or_cut(
 fn not_pushed(error: PushError) -> End {
     match error {
         PushError::Closed => End::Left,
-        PushError::Full { .. } => End::Cut(ErrorCode::Slow, error.to_string()),
+        PushError::Full { .. } => End::Disconnected(ErrorCode::Slow, error.to_string()),
         PushError::Wire(error) => log_error(error),
     }
 }
 
-/// Returns the publisher's clock, for people: staleness is measured without it.
+/// Returns the publisher's clock, for display: staleness is measured without it.
 fn clock() -> Hlc {
     Hlc::new(littoral_runtime::clock::wall_ms(), 0)
 }

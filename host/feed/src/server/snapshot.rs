@@ -1,4 +1,4 @@
-//! A snapshot on its way to one subscriber: rows are taken from the source as the subscriber takes them.
+//! Encodes a snapshot for one subscriber. Rows are read from the source only as fast as the subscriber accepts them.
 
 use bytes::Bytes;
 use littoral_model::row::Row;
@@ -6,19 +6,18 @@ use littoral_wire::{records::ViewFilter, rows};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Rows, encoded.
+/// A block of encoded rows.
 pub(crate) struct Block {
     pub(crate) rows: u32,
     pub(crate) bytes: Bytes,
 }
 
-/// A snapshot's rows that are yet to be sent.
+/// The rows of a snapshot that were not sent yet.
 pub(crate) struct Blocks {
-    /// `None` while a block is made, and when that has failed.
+    /// `None` while a block is being encoded, and after that has failed.
     rest: Option<Rest>,
     bytes: usize,
-    /// Blocks are made for so many subscribers at once: many that join together must not take every core from those that
-    /// follow.
+    /// Limits how many blocks are encoded at once: when many subscribers join together, the others must still get CPU time.
     makers: Arc<Semaphore>,
 }
 
@@ -28,7 +27,7 @@ struct Rest {
 }
 
 impl Blocks {
-    /// Blocks of about so many bytes.
+    /// The approximate size of a block, in bytes.
     pub(crate) fn new(
         chunks: Box<dyn Iterator<Item = Vec<Row>> + Send>,
         filter: ViewFilter,
@@ -38,11 +37,11 @@ impl Blocks {
         Self { rest: Some(Rest { rows: Box::new(chunks.flatten()), filter }), bytes, makers }
     }
 
-    /// The next block; `None` behind the last one. It is encoded on a thread for blocking work, as copying a shard of a large
-    /// table takes long for a task. Nothing is made ahead, so that a subscriber that does not read holds no block.
+    /// Returns the next block; `None` after the last one. It is encoded on a blocking thread, because copying a shard of a large
+    /// table takes too long for a task. Nothing is encoded ahead, so a subscriber that does not read holds no block.
     ///
     /// # Errors
-    /// When a row cannot be encoded; there is no further block then.
+    /// When a row cannot be encoded; there are no further blocks then.
     pub(crate) async fn next(&mut self) -> Option<Result<Block, String>> {
         let mut rest = self.rest.take()?;
         // The semaphore is never closed.
@@ -55,7 +54,7 @@ impl Blocks {
         });
         let (rest, block) = match made.await {
             Ok(made) => made,
-            // The source has panicked. Were this the end, the subscriber would take a part of the rows for all of them.
+            // The source has panicked. Report that: at a normal end the subscriber would treat the rows so far as all rows.
             Err(error) => return Some(Err(error.to_string())),
         };
         self.rest = Some(rest);

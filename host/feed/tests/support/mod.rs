@@ -1,6 +1,6 @@
-//! A leader in memory, and shorthands.
+//! A leader in memory, and helpers.
 
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use bytes::Bytes;
 use littoral_feed::source::{AntiEntropy, FeedLog, RegionPeer, SourceRole};
@@ -71,7 +71,7 @@ fn view(name: &str) -> FeatureView {
 }
 
 impl Leader {
-    /// With views `a` (number 1) and `b` (number 2), made by records 1 and 2.
+    /// Creates a leader with views `a` (number 1) and `b` (number 2), created by records 1 and 2.
     pub fn new() -> Arc<Self> {
         let (head, _) = watch::channel(Position { incarnation: Incarnation(7), lsn: Lsn::NONE });
         let leader = Arc::new(Self {
@@ -131,7 +131,7 @@ impl Leader {
         log.oldest = oldest;
     }
 
-    /// Returns once this many reads have begun.
+    /// Waits until this many reads have begun.
     pub async fn began(&self, reads: usize) {
         let _ = self.reads.subscribe().wait_for(|begun| *begun >= reads).await;
     }
@@ -329,11 +329,11 @@ impl AntiEntropy for Leader {
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<Lsn, ReadError>> {
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no checkpoints are taken here".to_owned()))))
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("this source takes no checkpoints".to_owned()))))
     }
 
     fn bucket(&self, _: ViewId, _: u8, _: Option<Bytes>) -> BoxFuture<'_, Result<BucketRows, ReadError>> {
-        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("no buckets are served here".to_owned()))))
+        Box::pin(std::future::ready(Err(ReadError::LeaderUnavailable("this source serves no buckets".to_owned()))))
     }
 }
 
@@ -371,14 +371,14 @@ impl RegionPeer for Leader {
     fn taken_by(&self, _: Region, _: Position) {}
 
     fn merge(&self, _: TailPiece) -> BoxFuture<'_, Result<WriteReceipt, WriteError>> {
-        Box::pin(std::future::ready(Err(WriteError::NotLeader("this node merges no detached tails".to_owned()))))
+        Box::pin(std::future::ready(Err(WriteError::NotLeader("this source merges no detached tails".to_owned()))))
     }
 }
 
-/// Long enough for anything that should happen at once, on a busy machine.
+/// A generous bound for things that should happen at once, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// A served leader.
+/// A leader with a running server.
 pub struct Served {
     pub leader: Arc<Leader>,
     pub address: String,
@@ -437,7 +437,7 @@ pub fn hello(views: Views, resume: Option<Resume>) -> Upstream {
     })
 }
 
-/// The next message that is no heartbeat.
+/// Returns the next message that is not a heartbeat.
 pub async fn next(receiver: &mut client::FeedReceiver) -> Downstream {
     loop {
         match receiver.next().await.unwrap().expect("the stream ended") {
@@ -447,7 +447,7 @@ pub async fn next(receiver: &mut client::FeedReceiver) -> Downstream {
     }
 }
 
-/// The next message, a hello.
+/// Returns the next message, which must be a hello.
 pub async fn next_hello(receiver: &mut client::FeedReceiver) -> PublisherHello {
     match next(receiver).await {
         Downstream::Hello(hello) => hello,
@@ -455,7 +455,7 @@ pub async fn next_hello(receiver: &mut client::FeedReceiver) -> PublisherHello {
     }
 }
 
-/// Receives records until `last` is covered: the keys or kinds that came, in order.
+/// Receives records until `last` is covered. Returns their keys or kinds, in order.
 pub async fn records_through(receiver: &mut client::FeedReceiver, mut expected: u64, last: u64) -> Vec<Lsn> {
     let mut lsns = Vec::new();
     while expected <= last {
@@ -481,13 +481,13 @@ pub fn version(lsn: u64) -> Version {
     Version { hlc: Hlc(lsn), region: region() }
 }
 
-/// A way to a server that a test can cut.
+/// A proxy to a server that a test can cut.
 pub struct Proxy {
     pub address: String,
     pub task: tokio::task::JoinHandle<()>,
 }
 
-/// Passes one connection on until its task is aborted.
+/// Forwards one connection until its task is aborted.
 pub async fn cut_off_able(server: &str) -> Proxy {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
