@@ -1,4 +1,4 @@
-//! What a leader vouches for: digests of its views as of one record.
+//! A leader's checkpoints: digests of its views as of one record.
 
 use littoral_model::{
     catalogue::Catalogue,
@@ -10,7 +10,7 @@ use littoral_model::{
 use littoral_replica::Table;
 use std::collections::BTreeSet;
 
-/// The digests of every view that is vouched for. Everything up to `lsn` is applied to the table, and nothing more.
+/// Returns the digests of every view that is not suspect. Exactly the records up to `lsn` must be applied to the table.
 #[must_use]
 pub fn checkpoint(
     table: &Table,
@@ -20,7 +20,7 @@ pub fn checkpoint(
     is_suspect: impl Fn(ViewId) -> bool,
 ) -> Checkpoint {
     let mut views = table.digests();
-    // A view that never had a row is vouched for too: it is empty.
+    // A view that never had a row has a digest too: it is empty.
     let known: BTreeSet<ViewId> = views.iter().map(|view| view.view).collect();
     let empty = |view| ViewDigest { view, rows: 0, digest: Digest::default() };
     views.extend(catalogue.views().map(|view| view.id).filter(|view| !known.contains(view)).map(empty));

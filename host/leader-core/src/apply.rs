@@ -1,4 +1,4 @@
-//! What is durable becomes visible.
+//! Applies durable batches, which makes them visible.
 
 use crate::{
     commit::Durable,
@@ -30,18 +30,18 @@ use littoral_replica::{Mode, Table};
 use littoral_wire::records;
 use std::{collections::HashMap, sync::Arc};
 
-/// The catalogue as of what is applied, and what of it rows need.
+/// The applied state besides the rows, and what of it rows need.
 #[derive(Clone, Debug)]
 pub struct State {
     /// As of the last record that was applied.
     pub known: LogState,
     identity: Identity,
     merges: HashMap<ViewId, MergePolicy>,
-    /// What became of the newest rows.
+    /// Which of the newest rows were outranked.
     pub outranked_rows: OutrankedRows,
 }
 
-/// What is known of other regions' records besides the rows.
+/// State about other regions' records.
 #[derive(Debug)]
 pub struct Regional<'a> {
     /// Conflicts with them.
@@ -50,28 +50,28 @@ pub struct Regional<'a> {
     pub rehoming: &'a mut RehomingPoints,
 }
 
-/// What applying has led to besides rows.
+/// The results of applying a batch.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
-    /// Tombstones that were collected.
+    /// How many tombstones were collected.
     pub collected: usize,
-    /// The catalogue before a change: what it named and the new one does not can be let go of.
+    /// The catalogue before a change. What only it names can be released.
     pub retired: Option<Arc<Catalogue>>,
-    /// Writes that lost against another region's.
+    /// How many writes lost against another region's.
     pub conflicts: u64,
 }
 
 impl State {
-    /// Creates the state of this log's leader as of what is known.
+    /// Creates the state of this log's leader.
     #[must_use]
     pub fn new(mut known: LogState, identity: Identity) -> Self {
         let merges = known.catalogue.views().map(|view| (view.id, view.merge)).collect();
-        // A log that a program without lives has written has one.
+        // A log written before logs had lives has one life.
         Arc::make_mut(&mut known.lives).entry(identity.region, identity.incarnation);
         Self { known, identity, merges, outranked_rows: OutrankedRows::default() }
     }
 
-    /// Applies what a durable batch brought.
+    /// Applies a durable batch.
     pub fn apply(&mut self, table: &Table, durable: &Durable, regional: Regional<'_>) -> Applied {
         let mut applied = Applied::default();
         match durable {
@@ -86,7 +86,7 @@ impl State {
             }
             Durable::Collect { before, .. } => applied.collected = table.collect_tombstones(*before),
             Durable::Import { records, .. } => {
-                // They were encoded here a moment ago, so they read back.
+                // Decoding cannot fail: the records were encoded here a moment ago.
                 for record in records::iter(records).flatten() {
                     if matches!(record.payload, Payload::Catalogue(_)) {
                         applied.retired.get_or_insert_with(|| self.known.catalogue.clone());
@@ -107,7 +107,7 @@ impl State {
         Arc::make_mut(&mut self.known.origins).set_own(self.identity.region, position);
     }
 
-    /// The position of a record of this log.
+    /// Returns the position of a record of this log.
     fn position(&self, lsn: Lsn) -> Position {
         let Identity { region, incarnation } = self.identity;
         self.known.lives.get(region).map_or(Position { incarnation, lsn }, |lives| lives.position(lsn))
@@ -118,21 +118,21 @@ impl State {
         Arc::make_mut(&mut self.known.origins).note_cut(region, start.shared);
     }
 
-    /// What a write that is durable from `first` to `last` may rely on.
+    /// Returns the receipt of a write that is durable from `first` to `last`.
     #[must_use]
     pub fn receipt(&self, first: Lsn, last: Lsn, duplicate: bool) -> WriteReceipt {
         published::receipt(self.identity.region, first, self.position(last), duplicate)
     }
 
-    /// Applies a record as it stands in the log, unless it is a receipt. Returns how many conflicts between regions it showed.
+    /// Applies a record of the log, except for receipts. Returns how many conflicts between regions it revealed.
     pub fn replay(&mut self, table: &Table, record: &Record<'_>, regional: Regional<'_>) -> u64 {
         if record.is_content() && record.origin == self.identity.region {
             self.own_content(record.lsn);
         }
-        let judged = record.origin_lsn > Lsn::NONE;
+        let has_lsn = record.origin_lsn > Lsn::NONE;
         if record.is_content() && record.origin != self.identity.region {
             let origins = Arc::make_mut(&mut self.known.origins);
-            if judged {
+            if has_lsn {
                 origins.note_row(record.origin, record.origin_lsn, record.hlc);
             } else {
                 origins.note_foreign_row(record.origin, record.hlc);
@@ -140,10 +140,16 @@ impl State {
         }
         match &record.payload {
             Payload::Row { view, event_time, key, body } => {
-                return self.merge((table, regional.ledger), judged, meta(*view, *event_time, record), key, Some(body));
+                return self.merge(
+                    (table, regional.ledger),
+                    has_lsn,
+                    meta(*view, *event_time, record),
+                    key,
+                    Some(body),
+                );
             }
             Payload::Tombstone { view, event_time, key } => {
-                return self.merge((table, regional.ledger), judged, meta(*view, *event_time, record), key, None);
+                return self.merge((table, regional.ledger), has_lsn, meta(*view, *event_time, record), key, None);
             }
             Payload::Catalogue(change) => self.apply_change(table, change),
             Payload::Receipt { .. } | Payload::BeginUnnamed => {}
@@ -161,7 +167,7 @@ impl State {
                 }
                 let origins = Arc::make_mut(&mut self.known.origins);
                 origins.set(record.origin, (position, *chain), record.hlc, seen, lost_past.is_some());
-                // No mark stands behind rows that it does not name: those of a snapshot that broke off and is begun once more.
+                // Add no point for rows that it does not include: those of an interrupted snapshot, which will begin again.
                 let all_named = origins.get(record.origin).is_some_and(|origin| origin.newest <= origin.hlc);
                 if all_named || active(Mutation::MarkBehindUnnamed) {
                     regional.rehoming.add(record.origin, (position.lsn, record.hlc), record.lsn);
@@ -174,27 +180,29 @@ impl State {
         0
     }
 
-    /// Applies a row of any region. One of another region may meet a write that its writer did not know of.
+    /// Applies a row of any region. A row of another region may conflict with a write that its writer had not seen.
     ///
-    /// What came with a snapshot of another than its origin is not judged: it is not known what its writer knew.
+    /// Rows from a snapshot of a region that is not their origin are not checked for conflicts: it is unknown what their writer had
+    /// seen.
     fn merge(
         &mut self,
         (table, ledger): (&Table, &mut Ledger),
-        judged: bool,
+        has_lsn: bool,
         meta: RowMeta,
         key: &[u8],
         body: Option<&[u8]>,
     ) -> u64 {
         let writer = meta.version.region;
-        let met = if writer == self.identity.region || !judged { None } else { table.held(meta.view, key) };
+        let met = if writer == self.identity.region || !has_lsn { None } else { table.held(meta.view, key) };
         let known = |held: &Row| self.known.origins.had_seen(writer, held.header(), self.identity.region);
         let Some(held) = met.filter(|held| !known(held)) else {
             self.apply_row(table, meta, key, body);
             return 0;
         };
         let Some(merge) = self.merges.get(&meta.view) else { return 0 };
-        let came = Row::new(meta, key, body);
-        let (kept, lost) = if merge.replaces(came.rank(), held.rank()) { (&came, &held) } else { (&held, &came) };
+        let incoming = Row::new(meta, key, body);
+        let (kept, lost) =
+            if merge.replaces(incoming.rank(), held.rank()) { (&incoming, &held) } else { (&held, &incoming) };
         let conflict = Conflict {
             view: meta.view,
             key: Bytes::copy_from_slice(key),
@@ -203,13 +211,12 @@ impl State {
             lsn: meta.lsn,
         };
         let fresh = ledger.add(conflict);
-        let became = table.apply(came, *merge, Mode::InsertAll);
+        let became = table.apply(incoming, *merge, Mode::InsertAll);
         self.outranked_rows.add(&RowRecord::of((meta.lsn, meta.view), key, body.is_none(), merge.combines()), became);
         u64::from(fresh)
     }
 
-    /// Applies a write's rows; rows of one view that follow each other go together. Rows of a view that is not there any
-    /// more are left out.
+    /// Applies a write's rows; consecutive rows of one view are applied together. Skips rows of views that were dropped.
     fn apply_rows(&mut self, table: &Table, request: &WriteRequest, first: Lsn, hlc: Hlc) {
         let mut rows = request.rows.pieces().zip(0..).peekable();
         let mut written = request.rows.iter().zip(0..);
@@ -236,7 +243,7 @@ impl State {
         }
     }
 
-    /// A view that is dropped takes its rows with it.
+    /// Applies a catalogue change. Dropping a view deletes its rows.
     fn apply_change(&mut self, table: &Table, change: &CatalogueChange) {
         let dropped = match change {
             CatalogueChange::DropView(name) => self.known.catalogue.view(name).map(|view| view.id),
@@ -249,7 +256,7 @@ impl State {
         }
     }
 
-    /// A row of a view that is not there any more is left out.
+    /// Applies a row, unless its view was dropped.
     fn apply_row(&mut self, table: &Table, meta: RowMeta, key: &[u8], body: Option<&[u8]>) {
         if let Some(merge) = self.merges.get(&meta.view) {
             let became = table.apply(Row::new(meta, key, body), *merge, Mode::InsertAll);
@@ -267,7 +274,7 @@ fn side(row: &Row) -> ConflictSide {
     }
 }
 
-/// A row's time and version from a record.
+/// Returns the metadata of a row from its record.
 fn meta(view: ViewId, event_time: EventTime, record: &Record<'_>) -> RowMeta {
     RowMeta { view, event_time, version: record.version(), lsn: record.lsn }
 }

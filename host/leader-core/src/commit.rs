@@ -1,7 +1,8 @@
-//! Writes on their way into the log: their versions and numbers, retries, and what is taken back when a batch fails.
+//! Sequences writes into batches for the log: assigns versions and LSNs, recognizes retries, and undoes everything if a batch
+//! fails.
 //!
-//! While one batch is on its way to the disk, the next one may be built on it already: with the numbers, the chain, the
-//! catalogue and the receipts that hold should it arrive. When it does not, the one that was built on it is refused too.
+//! While one batch is being written to disk, the next one may already be built on it: with the LSNs, the chain, the catalogue and
+//! the receipts that will be valid if the write succeeds. If it fails, the batch built on it is rejected too.
 
 use crate::{
     deletion,
@@ -28,108 +29,107 @@ use littoral_replica::Table;
 use littoral_wire::batch::{Batch, Bounds, PushError};
 use std::sync::Arc;
 
-/// What is asked of the log.
+/// What the log is to receive.
 #[derive(Debug)]
 pub enum LogCommand {
     /// A write that was checked against the catalogue of this generation; `content` is its hash.
     Write {
         /// The rows.
         request: WriteRequest,
-        /// [`crate::receipts::content_hash`] when the write has an idempotency key.
+        /// [`crate::receipts::content_hash`], if the write has an idempotency key.
         content: u64,
-        /// Of the catalogue that it was checked against.
+        /// The generation of the catalogue against which it was checked.
         generation: u64,
     },
     /// A change of the catalogue.
     Change(CatalogueChange),
-    /// Tombstones of older writes are to be collected, by everybody at one record.
+    /// Collect tombstones of older writes. A record, so that all replicas collect at the same position.
     Collect(Hlc),
     /// Another region's records.
     Import(Import),
-    /// Another life of the log begins, with this record.
+    /// Begin another life of the log with this record.
     Begin {
-        /// A random number that names it.
+        /// A random number that names the life.
         life: Incarnation,
-        /// Whether the log was found to have been put back to an older copy while its process ran.
+        /// Whether the log was found to be rolled back while its process ran.
         rolled_back: bool,
     },
-    /// Where the log belongs from now on.
+    /// Set the affiliation of the log.
     Affiliate(Affiliation),
-    /// Rows and deletions that this region had taken before and that its log has lost: under their old versions, as if they had come
+    /// Merge rows and deletions that this region had accepted and its log has lost. They keep their versions, as if they arrived
     /// late.
     Merge {
-        /// The records, encoded as in a log. What is no row and no deletion is left out.
+        /// The records, encoded as in a log. Other kinds of records are skipped.
         records: Bytes,
-        /// An idempotency key: which piece of which log this is.
+        /// An idempotency key that names the piece and the log.
         piece: String,
         /// [`crate::receipts::bytes_hash`] of the records.
         content: u64,
     },
 }
 
-/// What work leads to once its batch is durable.
+/// What must be applied once the batch is durable.
 #[derive(Debug)]
 pub enum Durable {
-    /// Rows to apply. Their numbers and clock readings follow from the first's by one each.
+    /// Rows. Their LSNs and clock readings follow the first one's, ascending by one.
     Rows {
-        /// Them.
+        /// The rows.
         request: WriteRequest,
-        /// The first row's number.
+        /// The first row's LSN.
         first: Lsn,
-        /// The last row's.
+        /// The last row's LSN.
         last: Lsn,
         /// The first row's clock reading.
         hlc: Hlc,
     },
-    /// A change to apply.
+    /// A catalogue change.
     Change {
-        /// As it stands in the log.
+        /// The change as in the log.
         change: CatalogueChange,
-        /// Its record.
+        /// The LSN of its record.
         lsn: Lsn,
     },
-    /// Tombstones to collect.
+    /// A collection of tombstones.
     Collect {
-        /// Of writes older than this.
+        /// The tombstones of writes older than this are collected.
         before: Hlc,
-        /// The record that says so.
+        /// The LSN of its record.
         lsn: Lsn,
     },
-    /// Another region's records, to apply one by one.
+    /// Another region's records, to be applied one by one.
     Import {
-        /// As they stand in this log.
+        /// The records as in this log.
         records: Bytes,
-        /// The first.
+        /// The first LSN.
         first: Lsn,
-        /// The last.
+        /// The last LSN.
         last: Lsn,
     },
-    /// Another life of the log.
+    /// A new life of the log.
     Begin {
-        /// Where it begins: at the record that says so.
+        /// Its first record.
         start: Start,
     },
-    /// Where the log belongs from now on.
+    /// A new affiliation of the log.
     Affiliated {
-        /// It.
+        /// The affiliation.
         belongs: Affiliation,
-        /// The record that says so.
+        /// The LSN of its record.
         lsn: Lsn,
     },
-    /// Nothing new: what was asked for stands in the log already, or in this batch or one before it, and is to be answered
-    /// in its turn.
+    /// Nothing: the request is already in the log, in this batch, or in an earlier one. It is acknowledged when that is durable.
     Before {
-        /// The first record of what was asked for.
+        /// The first record of the request.
         first: Lsn,
-        /// The last.
+        /// The last record of the request.
         last: Lsn,
-        /// Whether it is a retry.
+        /// Whether the request is a retry.
         duplicate: bool,
     },
 }
 
 impl Durable {
-    /// The records that an answer speaks of, and whether it is that of a retry.
+    /// Returns the first and last record of the request, and whether it is a retry.
     #[must_use]
     pub fn range(&self) -> (Lsn, Lsn, bool) {
         match self {
@@ -141,38 +141,38 @@ impl Durable {
     }
 }
 
-/// The log that records are appended to.
+/// The log to which records are appended.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     /// Its region.
     pub region: Region,
-    /// The epoch that records are given.
+    /// The epoch of new records.
     pub epoch: Epoch,
 }
 
-/// Gives writes their place in the log. It is for one caller at a time.
+/// Assigns writes their place in the log. For one caller at a time.
 #[derive(Debug)]
 pub struct Sequencer {
     pub(crate) region: Region,
     epoch: Epoch,
     limits: Limits,
     pub(crate) clock: HlcClock,
-    /// As of the last record that is durable, applied or not.
+    /// The state as of the last durable record, applied or not.
     known: LogState,
     pub(crate) imports: Imports,
-    /// The rows as they are applied, for deletions that must outrank them.
+    /// The applied rows, which deletions without an event time must outrank.
     table: Option<Arc<Table>>,
-    /// The log was opened, and the life of it that began with that is not written down yet: nothing else is taken before.
+    /// Whether the log was opened and its new life has not been written yet. Nothing else is accepted before.
     unbegun: bool,
-    /// Batches that were finished so far: the number of the newest.
+    /// The number of the newest sealed batch.
     finished: u64,
-    /// The number of the newest batch that is durable.
+    /// The number of the newest durable batch.
     durable: u64,
-    /// The batch that is on its way to the disk.
+    /// The batch that is being written to disk.
     under_way: Option<UnderWay>,
 }
 
-/// What holds should the batch that is on its way to the disk arrive.
+/// The state that is valid if the batch that is being written becomes durable.
 #[derive(Debug)]
 struct UnderWay {
     number: u64,
@@ -181,28 +181,28 @@ struct UnderWay {
     begun: bool,
 }
 
-/// A batch in the making, and all that must be taken back should it fail.
+/// A batch under construction, and everything to undo if it fails.
 #[derive(Debug)]
 pub struct Building {
     pub(crate) batch: Batch,
     pub(crate) pending: Pending,
     pub(crate) now_ms: u64,
-    /// The batch that it was built on before that one was durable.
+    /// The batch on which it was built before that was durable.
     built_on: Option<u64>,
 }
 
-/// What a batch changes when it is durable, and what is taken back when it is not.
+/// What a batch changes if it becomes durable, and what to undo otherwise.
 #[derive(Debug)]
 pub struct Pending {
     pub(crate) known: LogState,
-    /// Whether another life begins in it, or in the one that it is built on.
+    /// Whether another life begins in it, or in the batch on which it is built.
     begun: bool,
     keys: Vec<(String, Lsn)>,
     number: u64,
 }
 
 impl Building {
-    /// Bytes of its records.
+    /// Returns the size of its records in bytes.
     #[must_use]
     pub fn bytes_len(&self) -> usize {
         self.batch.bytes_len()
@@ -210,7 +210,7 @@ impl Building {
 }
 
 impl Sequencer {
-    /// A committer that goes on after what was recovered.
+    /// Creates a sequencer that continues after the recovered state.
     #[must_use]
     pub fn new(Owner { region, epoch }: Owner, limits: Limits, clock: HlcClock, known: LogState) -> Self {
         let (imports, table, under_way) = (Imports::default(), None, None);
@@ -218,51 +218,52 @@ impl Sequencer {
         Self { region, epoch, limits, clock, known, imports, table, unbegun: false, finished, durable, under_way }
     }
 
-    /// Where rows are applied: a deletion without a time outranks those that it finds there.
+    /// Sets the table of applied rows: a deletion without an event time outranks the rows in it.
     #[must_use]
     pub fn over(self, table: Arc<Table>) -> Self {
         Self { table: Some(table), ..self }
     }
 
-    /// How other regions' records are to be taken.
+    /// Sets how other regions' records are imported.
     #[must_use]
     pub fn importing(self, imports: Imports) -> Self {
         Self { imports, ..self }
     }
 
-    /// The log was opened by who keeps it alone: before anything else another life of it begins, with [`LogCommand::Begin`].
+    /// Sets whether the log was just opened by its only member. Then another life must begin first, with [`LogCommand::Begin`].
     #[must_use]
     pub fn unbegun(self, unbegun: bool) -> Self {
         Self { unbegun, ..self }
     }
 
-    /// Whether another life must begin before anything else is taken.
+    /// Returns whether another life must begin before anything else is accepted.
     #[must_use]
     pub const fn is_unbegun(&self) -> bool {
         self.unbegun
     }
 
-    /// The epoch that records are given.
+    /// Returns the epoch of new records.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Leads in this epoch from now on, behind a log whose newest clock reading is `last` and which has these `lives`, also those that
-    /// began past what is applied. The first record is to be [`LogCommand::Begin`]; everything else waits for [`Sequencer::open`].
+    /// Begins to lead in this epoch, after a log whose newest clock reading is `last` and which has this lineage, including lives
+    /// that began past the applied position. The first command must be [`LogCommand::Begin`]; everything else waits for
+    /// [`Sequencer::open`].
     pub fn lead(&mut self, epoch: Epoch, last: Hlc, lives: RegionLineages) {
         self.epoch = epoch;
         self.known.lives = Arc::new(lives);
         self.clock = HlcClock::after(self.clock.last().max(last));
     }
 
-    /// Everything before is applied: that is what writes are checked against from now on.
+    /// Notes that all earlier records are applied. Writes are now checked against this state.
     pub fn open(&mut self, known: LogState) {
         self.known = known;
     }
 
-    /// Begins a batch that follows the log's tail, or the batch that is on its way there; within a buffer that is used
-    /// again, with room for so many bytes.
+    /// Begins a batch that follows the log's tail, or the batch that is being written. Uses the given buffer, with room for `bytes`
+    /// bytes.
     #[must_use]
     pub fn begin(&self, buffer: Vec<u8>, bounds: &Bounds, bytes: usize, now_ms: u64) -> Building {
         let (bounds, known, begun) = match &self.under_way {
@@ -274,10 +275,10 @@ impl Sequencer {
         Building { batch: Batch::within(buffer, bounds, self.epoch, bytes), pending, now_ms, built_on }
     }
 
-    /// Takes work into the batch.
+    /// Adds a command to the batch.
     ///
     /// # Errors
-    /// Why it is refused; the batch is as before.
+    /// Why it is rejected; the batch is then unchanged.
     pub fn take(
         &mut self,
         building: &mut Building,
@@ -285,7 +286,7 @@ impl Sequencer {
         receipts: &mut Receipts,
     ) -> Result<Durable, WriteError> {
         if self.unbegun && !building.pending.begun && !matches!(work, LogCommand::Begin { .. }) {
-            let reason = "the log was opened, and the record that says so cannot be written";
+            let reason = "the log was opened, but the record that begins its new life cannot be written";
             return Err(WriteError::NotDurable(reason.to_owned()));
         }
         match work {
@@ -301,7 +302,7 @@ impl Sequencer {
             }
             LogCommand::Collect(before) => {
                 let hlc = self.clock.tick(building.now_ms);
-                // Tombstones that follow in the log are not meant, whatever the caller's clock says.
+                // Never include tombstones that follow in the log, whatever the caller's clock shows.
                 let before = before.min(hlc);
                 let pushed = self.push(building, hlc, Payload::Collect { before });
                 let lsn = pushed.map_err(|error| WriteError::Invalid(error.to_string()))?;
@@ -310,15 +311,16 @@ impl Sequencer {
         }
     }
 
-    /// The batch to append, and what to give to [`Sequencer::durable`] or [`Sequencer::failed`] afterwards. The next batch
-    /// may be begun meanwhile, and finished when it is known what became of this one. An empty batch needs neither.
+    /// Returns the batch to append, and the value to pass to [`Sequencer::durable`] or [`Sequencer::failed`] afterwards. The next
+    /// batch may be begun before that, and finished after it. An empty batch needs neither call.
     ///
-    /// `None` when the batch that it was built on has failed: nothing of it was taken, and nobody may be answered from it.
+    /// Returns `None` if the batch on which this one was built has failed: nothing of this one was accepted, and nothing in it may
+    /// be acknowledged.
     pub fn finish(&mut self, building: Building, receipts: &mut Receipts) -> Option<(Batch, Pending)> {
         self.seal(building).map_err(|pending| take_back(&pending, receipts)).ok()
     }
 
-    /// Numbers a batch. Returns what is to be taken back when the batch that it was built on has failed.
+    /// Numbers a batch. Returns what to undo if the batch on which it was built has failed.
     fn seal(&mut self, building: Building) -> Result<(Batch, Pending), Pending> {
         let Building { batch, mut pending, built_on, .. } = building;
         let stands = built_on.is_none_or(|number| number == self.durable);
@@ -334,7 +336,7 @@ impl Sequencer {
         Ok((batch, pending))
     }
 
-    /// The batch is durable.
+    /// Notes that the batch is durable.
     pub fn durable(&mut self, pending: Pending) {
         self.known = pending.known;
         self.unbegun &= !pending.begun;
@@ -342,13 +344,13 @@ impl Sequencer {
         self.under_way = None;
     }
 
-    /// The batch could not be made durable: nothing of it was taken.
+    /// Notes that the batch could not be made durable: nothing of it was accepted.
     pub fn failed(&mut self, pending: &Pending, receipts: &mut Receipts) {
         self.under_way = None;
         take_back(pending, receipts);
     }
 
-    /// Writes down where the log belongs.
+    /// Writes the affiliation of the log.
     fn belong(&mut self, building: &mut Building, belongs: Affiliation) -> Result<Durable, WriteError> {
         if building.pending.known.lives.belongs() == Some(belongs) {
             let at = Lsn(building.batch.next_lsn().0 - 1);
@@ -370,7 +372,7 @@ impl Sequencer {
     ) -> Result<Durable, WriteError> {
         let first = building.batch.next_lsn();
         let before = building.pending.known.lives_of(self.region, self.imports.log);
-        // Of a life that was put back while it ran, two records may bear one number: only its first is known to all alike.
+        // In a rolled-back life two different records may have the same LSN: replicas are known to share only its first record.
         let shared = match rolled_back {
             true => before.starts().last().map_or(Lsn::NONE, |start| start.first),
             false => Lsn(first.0 - 1),
@@ -388,7 +390,7 @@ impl Sequencer {
     /// Starts a new life of the log at once, with a record in a batch of its own, which `append` makes durable.
     ///
     /// # Errors
-    /// [`WriteError::NotDurable`] with the error of `append`: the log is then as before.
+    /// [`WriteError::NotDurable`] with the error of `append`: the log is then unchanged.
     pub fn begin_now<E: ToString>(
         &mut self,
         bounds: &Bounds,
@@ -399,7 +401,7 @@ impl Sequencer {
         let mut building = self.begin(Vec::new(), bounds, 0, now_ms);
         let durable = self.begin_life(&mut building, life, false)?;
         let sealed = self.seal(building);
-        let (batch, pending) = sealed.map_err(|_| WriteError::NotDurable("a batch before it failed".into()))?;
+        let (batch, pending) = sealed.map_err(|_| WriteError::NotDurable("an earlier batch failed".into()))?;
         if let Err(error) = append(batch) {
             self.under_way = None;
             return Err(WriteError::NotDurable(error.to_string()));
@@ -408,7 +410,7 @@ impl Sequencer {
         Ok(durable.range().1)
     }
 
-    /// What is known as of the last record that is durable.
+    /// Returns the state as of the last durable record.
     #[must_use]
     pub const fn known(&self) -> &LogState {
         &self.known
@@ -444,7 +446,7 @@ impl Sequencer {
                 request.rows = rows;
             }
             None if named.is_some() => {
-                let reason = "a part is named, and no view of the write combines regions' parts: leave it out";
+                let reason = "the write names a part, but none of its views combines regions' parts; omit the part";
                 return Err(WriteError::Invalid(reason.to_owned()));
             }
             None => {}
@@ -466,19 +468,19 @@ impl Sequencer {
         Ok(Durable::Rows { request, first, last, hlc })
     }
 
-    /// Refuses a part that nobody would read.
+    /// Rejects a part that no read would use.
     fn check_part(&self, building: &Building, part: Region) -> Result<(), WriteError> {
         let known = building.pending.known.origins.regions(self.region);
         if known.contains(&part) {
             return Ok(());
         }
         let known: Vec<&str> = known.iter().map(Region::as_str).collect();
-        let reason = format!("the part '{part}' is no region's that is known here; known are {}", known.join(", "));
+        let reason = format!("the part '{part}' is not the name of a known region; known are {}", known.join(", "));
         Err(WriteError::Invalid(reason))
     }
 
-    /// Pushes the rows and the receipt. Returns the last row's number and the first row's clock reading: those of the
-    /// others follow by one each, as all are read at one time.
+    /// Adds the rows and the receipt. Returns the last row's LSN and the first row's clock reading; the following rows' readings
+    /// ascend by one.
     fn push_rows(
         &mut self,
         building: &mut Building,
@@ -504,7 +506,7 @@ impl Sequencer {
         Ok((last, first_hlc.unwrap_or_default()))
     }
 
-    /// Takes back what the log has lost. The records keep their clock readings, and so their versions.
+    /// Merges records that the log has lost. They keep their clock readings, and so their versions.
     fn merge(
         &mut self,
         building: &mut Building,
@@ -546,7 +548,7 @@ impl Sequencer {
                 Payload::Row { view, .. } | Payload::Tombstone { view, .. } => *view,
                 _ => continue,
             };
-            // Records of other regions come again with their feeds; a view that was dropped since has no rows.
+            // Other regions' records arrive again with their feeds; a view that was dropped has no rows.
             if record.origin != self.region || !known.contains(&view) {
                 continue;
             }
@@ -554,7 +556,7 @@ impl Sequencer {
             self.clock.observe(record.hlc, now_ms, drift_max).map_err(|drift| invalid(&drift))?;
             self.push(building, record.hlc, record.payload).map_err(|error| invalid(&error))?;
         }
-        // So that a second time changes nothing, also when the policy of a view adds up.
+        // The receipt ensures that a repetition changes nothing, even if a view's policy adds values.
         let hlc = self.clock.tick(building.now_ms);
         let last = building.batch.next_lsn();
         let receipt = Payload::Receipt { idempotency_key: piece, content, first, last };
@@ -579,7 +581,7 @@ impl Sequencer {
         self.push_of(building, (self.region, lsn), hlc, payload)
     }
 
-    /// Pushes a record of an origin, under its number there.
+    /// Adds a record of an origin, with its LSN there.
     pub(crate) fn push_of(
         &self,
         building: &mut Building,

@@ -1,4 +1,4 @@
-//! RegionFeed other regions' records: what each message of another leader's feed leads to, without IO.
+//! Replication of other regions' records: what follows from each message of another leader's feed, without IO.
 
 mod catalogue;
 mod region_feed;

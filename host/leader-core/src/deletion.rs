@@ -1,4 +1,4 @@
-//! Deletions whose writer gave no time: they outrank the rows that their writer can see.
+//! Event times for deletions whose writer gave none: they outrank the rows that the writer can see.
 
 use littoral_model::{
     event_time::EventTime,
@@ -8,8 +8,8 @@ use littoral_model::{
 use littoral_replica::Table;
 use std::collections::HashMap;
 
-/// Gives each deletion without a time of its own one that is later than that of the row that it deletes, where the leader's clock is
-/// not: the row as it is held, or as it stands further ahead in the same write.
+/// Gives each deletion without an event time one that is later than that of the row it deletes, if the leader's clock is not later.
+/// The row may be stored, or be earlier in the same write.
 pub(crate) fn outrank(rows: &mut RowBatch, table: &Table) {
     let Some(stamped) = rows.stamped() else { return };
     if !rows.iter().any(|row| row.body.is_none() && row.event_time == stamped) {
@@ -25,7 +25,7 @@ pub(crate) fn outrank(rows: &mut RowBatch, table: &Table) {
     });
 }
 
-/// The newest times of the write's own rows that are ahead of the leader's clock. Nearly always none.
+/// Returns the newest event times of the write's own rows that are ahead of the leader's clock; usually there are none.
 fn newest_ahead(rows: &RowBatch, stamped: EventTime) -> HashMap<(ViewId, Vec<u8>), EventTime> {
     let mut newest = HashMap::new();
     for row in rows.iter().filter(|row| row.body.is_some() && row.event_time > stamped) {

@@ -1,8 +1,8 @@
-//! Another region's records on their way into this region's log.
+//! Importing another region's records into this region's log.
 //!
-//! They keep their origin, their number there, their clock reading and so their version; here they get a number of this log,
-//! so that one region has one order and one feed. What says how far the origin's log stands here goes into the same batch, so
-//! that after a crash either all of it is there or none.
+//! The records keep their origin, their LSN there, and their clock reading, and so their version. In addition they get an LSN of
+//! this log, so that one region has one order and one feed. The new position in the origin's log is written in the same batch, so
+//! that after a crash both are there or neither.
 
 use crate::{
     commit::{Building, Durable, Sequencer},
@@ -25,23 +25,23 @@ use littoral_protocol::frame::Resume;
 use littoral_wire::records;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How other regions' records are taken.
+/// The settings for imports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imports {
-    /// The region that alone changes the catalogue; changes that another region has made are refused.
+    /// The only region that may change the catalogue; changes by other regions are rejected.
     pub catalogue_home: Option<Region>,
     /// The name of this region's log.
     pub log: Incarnation,
-    /// How far ahead of this host's clock another region's may be, in milliseconds.
+    /// How far another region's clock may be ahead of this host's, in milliseconds.
     pub clock_drift_ms_max: u64,
 }
 
-/// What a region's leader has said of its log's history.
+/// The history of a region's log, as reported by its leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// Its lives.
+    /// The lineage.
     pub lives: Lineage,
-    /// Where it forked from the log whose records are here: what is here past that is lost there.
+    /// The record at which it forked from the log whose records are applied here: later ones are lost there.
     pub forked: Option<Resume>,
 }
 
@@ -52,24 +52,26 @@ pub struct Import {
     pub region: Region,
     /// The newest life of its log.
     pub incarnation: Incarnation,
-    /// The history of its log, where it is not known here as it is there.
+    /// The history of its log, if it differs from what is known here.
     pub history: Option<Box<History>>,
-    /// Rows, deletions and changes of the catalogue that originated there, in its order, and what it had seen of others in
-    /// between; each behind its length. Others are passed over.
+    /// Rows, deletions and catalogue changes that originated there, in its order, interspersed with what it had seen of other
+    /// regions. Each is preceded by its length. Other records are skipped.
     pub records: Bytes,
-    /// Whether they are rows of a snapshot that are not here: of all regions, and our own, when our log was begun anew.
+    /// Whether the records are rows of a snapshot that are not stored here: of all regions, including this one if its log was
+    /// recreated.
     pub snapshot: bool,
-    /// What the region had seen of others before the first record, where that is known besides.
+    /// What the region had seen of others before the first record, if known.
     pub seen: Vec<Seen>,
-    /// Up to where of its log they go, and the hash there; `None` for a part of a snapshot that is not its last.
+    /// The position in its log up to which the records reach, and the chain hash there; `None` if more of a snapshot follows.
     pub through: Option<(Lsn, ChainHash)>,
-    /// Up to where of its log everything must be here already: imports are submitted before those before them are durable, and
-    /// one that failed must not leave a gap. [`Lsn::NONE`] where nothing must.
+    /// The record of its log up to which everything must already be in this log. Imports are submitted before earlier ones are
+    /// durable, and a failed one must not leave a gap. [`Lsn::NONE`] if there is no such requirement.
     pub after: Lsn,
 }
 
 impl Import {
-    /// What says that nothing of a region's log is here: our log was put back to an older copy, and the region has what it lost.
+    /// Creates an import that records that nothing of a region's log is here: this log was rolled back, and the region has what it
+    /// lost.
     #[must_use]
     pub fn nothing_taken(region: Region, lives: Lineage) -> Self {
         let position = lives.position(Lsn::NONE);
@@ -90,19 +92,19 @@ fn is_content(record: &Record<'_>, origin: Region) -> bool {
     record.is_content() && record.origin == origin
 }
 
-/// Whether a region's changes of the catalogue are taken here: the home's, and anybody's at a home that has nothing, as after its
-/// log was begun anew, or whose log was put back to an older copy and that asks for all that the region has. Then it gets back what
-/// it had given to the others.
+/// Returns whether a region's catalogue changes are accepted here. The home's always are. Any region's are accepted at a home whose
+/// catalogue is empty, for example because its log was recreated, or whose log was rolled back and which has requested the region's
+/// complete snapshot. The home then gets back what it gave to the others.
 #[must_use]
 pub fn gives_catalogue(region: Region, own: Region, home: Option<Region>, ours: &LogState) -> bool {
     home == Some(region) || (home == Some(own) && (ours.catalogue.is_blank() || ours.asks_for_all(region)))
 }
 
 impl Sequencer {
-    /// Takes another region's records into the batch, all or none.
+    /// Adds another region's records to the batch, all or none.
     ///
     /// # Errors
-    /// [`WriteError::Invalid`], with what has to change before they can be taken.
+    /// [`WriteError::Invalid`], with what must change before they can be accepted.
     pub(crate) fn import(&mut self, building: &mut Building, import: &Import) -> Result<Durable, WriteError> {
         let (mark, first) = (building.batch.mark(), building.batch.next_lsn());
         let before = building.pending.known.clone();
@@ -124,14 +126,14 @@ impl Sequencer {
         let refuse = |reason: String| Err(WriteError::Invalid(reason));
         if region == self.region {
             return refuse(format!(
-                "records of region '{region}' come from elsewhere; two leaders have one region's name"
+                "records of this region, '{region}', arrive from another leader; two regions have the same name: rename one of them"
             ));
         }
         self.push_lives(building, import)?;
         let lives = building.pending.known.lives_of(region, incarnation);
         if import.after > Lsn::NONE && !building.pending.known.has(region, lives.position(import.after)) {
             return refuse(format!(
-                "records of region '{region}' follow its record {}, which could not be taken; they are asked for again",
+                "records of region '{region}' follow its record {}, which could not be imported; requesting them again",
                 import.after
             ));
         }
@@ -151,7 +153,7 @@ impl Sequencer {
                 let at = Position { incarnation: life, lsn: record.origin_lsn };
                 let own = building.pending.known.lives_of(self.region, self.imports.log);
                 if record.origin == self.region && !own.has(at, Lsn(u64::MAX)) {
-                    // Of a log that we had before, or of what ours has lost: its numbers are not ours.
+                    // The LSN belongs to a former log of this region, or to records that this log has lost.
                     continue;
                 }
                 through.saw(Seen { region: record.origin, lsn: record.origin_lsn, hlc: record.hlc });
@@ -170,7 +172,7 @@ impl Sequencer {
             if let Some((lsn, chain)) = through.changed.take()
                 && import.through.is_some()
             {
-                // What follows was written in knowledge of it: conflicts are judged by that.
+                // The next record was written with knowledge of it, which decides what counts as a conflict.
                 self.push_through(building, region, (lives.position(lsn), chain), &through)?;
             }
             let (now_ms, drift_max) = (building.now_ms, self.imports.clock_drift_ms_max);
@@ -193,14 +195,13 @@ impl Sequencer {
         }
     }
 
-    /// Writes down what is new of the history of a region's log: where it forked from the one that was known, and where further
-    /// lives of it begin.
+    /// Writes what is new about a region's log: the record at which it forked from the known log, and where further lives begin.
     fn push_lives(&mut self, building: &mut Building, import: &Import) -> Result<(), WriteError> {
         let region = import.region;
         let Some(History { lives: theirs, forked }) = import.history.as_deref() else { return Ok(()) };
         let known = &building.pending.known;
         let (before, here) = (known.lives.get(region).cloned(), known.origins.get(region).cloned().unwrap_or_default());
-        // What it had seen of others on the way that is lost, it has not seen.
+        // What the region had seen in the lost records, it has not seen.
         let nothing_seen = Through { seen: BTreeMap::new(), changed: None, hlc: here.hlc };
         let same_log = before.as_ref().is_some_and(|before| before.log() == theirs.log());
         let forgets = |fork: &Resume| fork.position.lsn == Lsn::NONE && active(Mutation::KeepWhatWasLost);
@@ -224,7 +225,7 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Takes a row that another region than the one it comes from wrote: a third, or we ourselves before our log was begun anew.
+    /// Adds a row that its sender did not write: it comes from a third region, or from this region before its log was recreated.
     fn take_foreign(
         &mut self,
         building: &mut Building,
@@ -239,13 +240,13 @@ impl Sequencer {
         let invalid = |error: String| WriteError::Invalid(error);
         let drift = self.clock.observe(record.hlc, building.now_ms, self.imports.clock_drift_ms_max);
         drift.map_err(|drift| invalid(format!("region '{from}': {drift}")))?;
-        // Of a third region's log it is not known where it stands there.
+        // The position in a third region's log is unknown.
         let number = if origin == self.region { building.batch.next_lsn() } else { Lsn::NONE };
         let pushed = self.push_of(building, (origin, number), record.hlc, record.payload);
         pushed.map(drop).map_err(|error| invalid(error.to_string()))
     }
 
-    /// Checks a record against the catalogue, which it may change. False when it concerns nobody any more.
+    /// Checks a record against the catalogue, and applies catalogue changes to it. Returns false if the record is obsolete.
     fn take_content(
         &self,
         building: &mut Building,
@@ -264,8 +265,8 @@ impl Sequencer {
             Payload::Catalogue(_) => {
                 let home = self.imports.catalogue_home.unwrap_or(self.region);
                 Err(WriteError::Invalid(format!(
-                    "region '{region}' has changed the catalogue by itself (its record {}), and '{home}' is the catalogue's home; \
-                     give all regions the same catalogue_home, and begin the log of '{region}' anew",
+                    "region '{region}' has changed the catalogue (its record {}), but '{home}' is the catalogue home; \
+                     give all regions the same catalogue_home, and recreate the log of '{region}'",
                     record.origin_lsn
                 )))
             }
@@ -290,23 +291,23 @@ impl Sequencer {
     }
 }
 
-/// What is known of the origin at the record that is looked at.
+/// The state of the origin's log at the current record.
 struct Through {
     seen: BTreeMap<Region, Seen>,
-    /// It has changed since it was last said here, by this record there.
+    /// The record of the origin's log at which `seen` has changed since it was last written here.
     changed: Option<(Lsn, ChainHash)>,
     hlc: Hlc,
 }
 
 impl Through {
-    /// The newest counts. A log that was begun anew counts from the beginning, and its clock goes on.
+    /// Notes what was seen; the newest counts. A recreated log numbers from the beginning, but its clock continues.
     fn saw(&mut self, seen: Seen) {
         let newest = self.seen.entry(seen.region).or_insert(seen);
         *newest = Seen { hlc: newest.hlc.max(seen.hlc), ..seen };
     }
 }
 
-/// Checks that a change made elsewhere means the same view by its number as ours: a view's rows are known by that alone.
+/// Checks that another region's catalogue change uses a view's number for the same view: rows name their view only by number.
 fn agrees(ours: &Catalogue, change: &CatalogueChange, region: Region) -> Result<(), WriteError> {
     let view = match change {
         CatalogueChange::PutView(view) => view,
@@ -316,26 +317,26 @@ fn agrees(ours: &Catalogue, change: &CatalogueChange, region: Region) -> Result<
     match ours.view_by_id(view.id).filter(|here| here.name != view.name) {
         None => Ok(()),
         Some(here) => Err(WriteError::Invalid(format!(
-            "view number {} is '{}' in region '{region}' and '{}' here: their catalogues were made apart; give both the same \
-             catalogue_home, and begin the log of one of them anew",
+            "view number {} is '{}' in region '{region}' and '{}' here: their catalogues were created separately; give both the same \
+             catalogue_home, and recreate the log of one of them",
             view.id, view.name, here.name
         ))),
     }
 }
 
-/// Whether a row can be taken: false for one of a view that was dropped.
+/// Checks that a row fits its view. Returns false if the view was dropped.
 fn fits(catalogue: &Catalogue, view: ViewId, body: Option<&[u8]>, region: Region) -> Result<bool, WriteError> {
     let Some(found) = catalogue.view_by_id(view) else {
         if catalogue.has_numbered(view) {
             return Ok(false);
         }
         return Err(WriteError::Invalid(format!(
-            "region '{region}' writes to view number {view}, which has not come here from the catalogue's home yet"
+            "region '{region}' writes to view number {view}, which has not arrived from the catalogue home yet; this is retried"
         )));
     };
     match body.map(|body| found.check_body(body)) {
         Some(Err(error)) => Err(WriteError::Invalid(format!(
-            "a row of view '{}' from region '{region}' does not fit the view as it is known here yet: {error}",
+            "a row of view '{}' from region '{region}' does not fit this region's definition of the view, which may be older: {error}",
             found.name
         ))),
         _ => Ok(true),
@@ -361,7 +362,7 @@ mod tests {
         Sequencer::new(owner, limits, HlcClock::default(), LogState::default())
     }
 
-    /// What was taken up to a record of theirs, and goes on behind another.
+    /// Creates an import of records up to `through` that follows record `after`.
     fn import(after: u64, through: u64) -> LogCommand {
         LogCommand::Import(Import {
             region: "there".parse().unwrap(),
@@ -380,20 +381,20 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_failed_import_is_refused_and_leaves_no_gap() {
+    fn an_import_after_a_failed_one_is_rejected_and_leaves_no_gap() {
         let (mut committer, mut receipts) = (committer(), Receipts::new(1, 1));
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         committer.take(&mut building, import(0, 5), &mut receipts).unwrap();
-        // In one batch with the one that it follows.
+        // In the same batch as the one that it follows.
         committer.take(&mut building, import(5, 9), &mut receipts).unwrap();
         let (_, pending) = committer.finish(building, &mut receipts).unwrap();
-        // Its fsync has failed.
+        // The fsync of the batch has failed.
         committer.failed(&pending, &mut receipts);
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         let refused = committer.take(&mut building, import(9, 12), &mut receipts).unwrap_err();
         assert!(matches!(&refused, WriteError::Invalid(why) if why.contains("follow its record 9")), "{refused}");
         assert!(committer.finish(building, &mut receipts).unwrap().0.is_empty());
-        // The stream begins again where the log stands.
+        // The stream resumes from the position in the log.
         let mut building = committer.begin(Vec::new(), &bounds(), 1_000, 1);
         committer.take(&mut building, import(0, 9), &mut receipts).unwrap();
         let (_, pending) = committer.finish(building, &mut receipts).unwrap();
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_means_another_view_by_a_number_that_is_taken_is_refused() {
+    fn a_change_that_uses_the_number_of_another_view_is_rejected() {
         let view = |name: &str| FeatureView {
             id: ViewId(1),
             name: name.to_owned(),

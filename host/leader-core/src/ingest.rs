@@ -1,4 +1,4 @@
-//! Checks of a write, on its caller's own task: what reaches the commit thread is sound.
+//! Validation of writes, in the caller's task: the commit thread receives only valid writes.
 
 use littoral_model::{
     catalogue::Catalogue,
@@ -10,32 +10,32 @@ use littoral_model::{
     write::{IDEMPOTENCY_KEY_LEN_MAX, NamedRow, WriteError, WriteRequest},
 };
 
-/// Characters of one join key's value that an error shows.
+/// How many characters of a join key's value an error shows.
 const KEY_SHOWN_MAX: usize = 64;
 
-/// What one write may be.
+/// The limits of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of keys and values in one write.
+    /// The maximum size of all keys and values in one write, in bytes.
     pub request_bytes_max: usize,
-    /// Bytes of one row's key and values.
+    /// The maximum size of one row's key and values, in bytes.
     pub row_bytes_max: usize,
-    /// How far ahead of the leader's clock an event may be, in milliseconds.
+    /// How far an event time may be ahead of the leader's clock, in milliseconds.
     pub future_ms_max: u64,
 }
 
-/// Checks a write against the catalogue and the bounds.
+/// Checks a write against the catalogue and the limits.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason for rejecting the write.
 pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now_ms: u64) -> Result<(), WriteError> {
     let invalid = |reason: String| Err(WriteError::Invalid(reason));
     if !request.rows.is_well_formed() {
-        return invalid("the write's rows do not fit its bytes; this is a fault of the client's encoding".to_owned());
+        return invalid("the write's rows do not match its bytes: the client's encoding is faulty".to_owned());
     }
     if request.rows.payload_len() > limits.request_bytes_max {
         return invalid(format!(
-            "the write has {} bytes, at most {} are taken at once; split it",
+            "the write has {} bytes; at most {} are allowed; split it",
             request.rows.payload_len(),
             limits.request_bytes_max
         ));
@@ -43,7 +43,7 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
     match &request.idempotency_key {
         Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_LEN_MAX => {
             return invalid(format!(
-                "an idempotency key has 1 to {IDEMPOTENCY_KEY_LEN_MAX} bytes, this one has {}",
+                "the idempotency key has {} bytes; it must have 1 to {IDEMPOTENCY_KEY_LEN_MAX}",
                 key.len()
             ));
         }
@@ -63,11 +63,14 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
         last_view = Some(view);
         let len = row.key.len() + row.body.map_or(0, <[u8]>::len);
         if len > limits.row_bytes_max {
-            return invalid(format!("view '{}' has {len} bytes, the largest is {}", view.name, limits.row_bytes_max));
+            return invalid(format!(
+                "a row of view '{}' has {len} bytes; at most {} are allowed",
+                view.name, limits.row_bytes_max
+            ));
         }
         if view.merge.combines() && row.key.len() > parts::ENTITY_KEY_LEN_MAX {
             return invalid(format!(
-                "view '{}': the entity key is {} bytes long; the longest is {} where regions' parts are combined",
+                "view '{}': the entity key has {} bytes; at most {} are allowed in a view that combines regions' parts",
                 view.name,
                 row.key.len(),
                 parts::ENTITY_KEY_LEN_MAX
@@ -81,7 +84,7 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
         {
             return invalid(format!("view '{}': {error}", view.name));
         }
-        // A time that the door gave is not the writer's fault, and becomes the leader's.
+        // If the door set the event time, the writer is not at fault; the leader will replace that time.
         if request.rows.given_time(&row).is_some_and(|time| time > newest) {
             return Err(WriteError::FutureEvent {
                 event_time: row.event_time.to_string(),
@@ -94,7 +97,7 @@ pub fn check(limits: &Limits, catalogue: &Catalogue, request: &WriteRequest, now
     Ok(())
 }
 
-/// An entity key for people: `origin=ORD, destination=LAX`.
+/// Formats an entity key for display: `origin=ORD, destination=LAX`.
 fn shown_key(view: &FeatureView, key: &[u8]) -> String {
     let values = entity_key::split(key, view.key_types()).unwrap_or_default();
     let shown = view.join_keys.iter().zip(values).map(|(key, value)| {

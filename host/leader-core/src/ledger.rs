@@ -1,9 +1,9 @@
-//! The conflict ledger: every write that lost against another region's, with both, up to a bound.
+//! The conflict ledger: every write that lost against another region's, with both versions, up to a bound.
 
 use littoral_model::{conflict::Conflict, version::Version};
 use std::collections::{HashSet, VecDeque};
 
-/// Conflicts, oldest first. The oldest go when there are too many, or when they take too much memory.
+/// Conflicts, oldest first. The oldest are dropped when there are too many or they use too much memory.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     conflicts: VecDeque<Conflict>,
@@ -15,14 +15,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger of at most so many conflicts and bytes of rows.
+    /// Creates an empty ledger for at most `count_max` conflicts and `bytes_max` bytes of rows.
     #[must_use]
     pub fn new(count_max: usize, bytes_max: usize) -> Self {
         let (conflicts, known) = (VecDeque::new(), HashSet::new());
         Self { conflicts, known, count_max, bytes_max, bytes: 0, dropped: 0 }
     }
 
-    /// Writes a conflict down. False when it is known, as after a restart.
+    /// Adds a conflict. Returns false if it is already in the ledger, for example after a restart.
     pub fn add(&mut self, conflict: Conflict) -> bool {
         if !self.known.insert(conflict.writes()) {
             return false;
@@ -39,12 +39,12 @@ impl Ledger {
         true
     }
 
-    /// All of them, oldest first.
+    /// Returns all conflicts, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Conflict> {
         self.conflicts.iter()
     }
 
-    /// How many have gone since the start, because there were too many.
+    /// Returns how many conflicts were dropped since the start because there were too many.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_written_down_once_and_the_oldest_go_first() {
+    fn a_conflict_is_recorded_once_and_the_oldest_are_dropped_first() {
         let mut ledger = Ledger::new(3, 1 << 20);
         for number in [1, 2, 2, 3, 4] {
             ledger.add(conflict(number, 10));

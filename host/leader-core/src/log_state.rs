@@ -1,4 +1,4 @@
-//! What a leader's log says besides rows, as of one of its records.
+//! The state that a leader's log defines besides rows, as of one of its records.
 
 use littoral_model::{
     catalogue::Catalogue,
@@ -10,30 +10,30 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// What is known as of a record.
+/// The state as of a record, except for the rows.
 #[derive(Clone, Debug, Default)]
 pub struct LogState {
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
-    /// How far other regions' records are here.
+    /// How far other regions' records are applied.
     pub origins: Arc<Origins>,
-    /// The histories of the regions' logs, this one's among them.
+    /// The lineages of the regions' logs, this one's among them.
     pub lives: Arc<RegionLineages>,
 }
 
 impl LogState {
-    /// The history of a region's log; `log` is its name when it is not known yet.
+    /// Returns the lineage of a region's log; `log` is its name if its lineage is not known yet.
     #[must_use]
     pub fn lives_of(&self, region: Region, log: Incarnation) -> Lineage {
         self.lives.get(region).cloned().unwrap_or_else(|| Lineage::of(log))
     }
 
-    /// That is where this log belongs from now on.
+    /// Sets the affiliation of this log.
     pub fn belong(&mut self, belongs: Affiliation) {
         Arc::make_mut(&mut self.lives).set_belongs(Some(belongs));
     }
 
-    /// Whether what a position of another region's log names is here.
+    /// Returns whether everything up to a position in another region's log is applied.
     #[must_use]
     pub fn has(&self, region: Region, position: Position) -> bool {
         let origin = self.origins.get(region);
@@ -42,24 +42,26 @@ impl LogState {
         })
     }
 
-    /// Whether a region's whole snapshot is asked for, as this log was put back to an older copy and the region has what it lost.
+    /// Returns whether a complete snapshot must be requested from a region, because this log was rolled back and the region has
+    /// what it lost.
     #[must_use]
     pub fn asks_for_all(&self, region: Region) -> bool {
         self.origins.get(region).is_some_and(|origin| origin.recreated && origin.position.lsn == Lsn::NONE)
     }
 
-    /// The newest record of another region's log that something here comes from, where that is past what is known to be here.
+    /// Returns the newest record of another region's log from which an applied row comes, if it is past the position up to which
+    /// everything is applied.
     #[must_use]
     pub fn holds_past(&self, region: Region) -> Option<Position> {
         let origin = self.origins.get(region).filter(|origin| origin.newest_lsn > origin.position.lsn)?;
         self.lives.get(region).map(|lives| lives.position(origin.newest_lsn))
     }
 
-    /// Takes notice of a record that says how far another region's records are here. When what was known of that region's log is
-    /// lost past some record, as its log forked there or is another one, says past which.
+    /// Notes a `Through` record, which states how far another region's records are applied. If records of that region's log are
+    /// lost past some record, because its log forked there or is another one, returns that record.
     ///
-    /// One that goes back within a log means that only when it says nothing of what the region had seen: what a region had seen of
-    /// others may be told a little late.
+    /// A position that goes back within the same log means this only if `seen` is empty: what a region had seen of others may be
+    /// recorded a little late.
     pub fn through(&mut self, region: Region, position: Position, seen: &[Seen]) -> Option<Lsn> {
         let before =
             self.origins.get(region).map(|origin| origin.position).filter(|before| *before != Position::default());

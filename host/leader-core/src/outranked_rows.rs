@@ -1,37 +1,37 @@
-//! Rows that changed nothing when they were applied, as far back as a write reaches: what receipts say of them.
+//! Remembers which of the newest rows were outranked when they were applied, for the receipts of their writes.
 //!
-//! The same records lead to the same losses wherever they are applied, so a retry is answered as the write was, by another
-//! member or after a restart too. A snapshot's receipts carry theirs. Only a row that a snapshot holds in a later state than its
-//! receipts are of is not judged again, and counts as kept.
+//! The same records have the same result wherever they are applied, so a retry receives the same answer from another member or
+//! after a restart. A snapshot's receipts include it. One exception: a row that a snapshot holds in a later state than its receipts
+//! is not compared again, and counts as not outranked.
 
 use littoral_model::{outranked::Outranked, position::Lsn, region::Region, view::ViewId};
 use littoral_replica::Applied;
 use std::{collections::VecDeque, ops::Range};
 
-/// Runs of numbers that are remembered at most; the oldest are forgotten. Far more than one write can have.
+/// How many runs of LSNs are remembered; the oldest are forgotten. One write has far fewer.
 const RUNS_MAX: usize = 1 << 20;
 
-/// What became of the newest rows of the log.
+/// The results of the newest rows of the log.
 #[derive(Clone, Debug, Default)]
 pub struct OutrankedRows {
     outranked: Runs,
-    /// Records that belong to the same row of their write as the one before: a deletion ends the parts of several regions.
+    /// Records that belong to the same row of their write as the record before: a deletion ends the parts of several regions.
     continued: Runs,
     deletion: Option<Deletion>,
 }
 
-/// The deletion of a row of parts that the newest record is of.
+/// The deletion of a row with parts to which the newest record belongs.
 #[derive(Clone, Debug)]
 struct Deletion {
     view: ViewId,
     entity_key: Vec<u8>,
-    /// Whose parts it has ended so far.
+    /// The regions whose parts it has deleted so far.
     regions: Vec<Region>,
     at: Lsn,
 }
 
 impl OutrankedRows {
-    /// Notes what became of a record's row.
+    /// Notes the result of applying a record's row.
     pub fn add(&mut self, row: &RowRecord<'_>, became: Applied) {
         if self.continues(row) {
             self.continued.push(row.lsn);
@@ -41,8 +41,8 @@ impl OutrankedRows {
         }
     }
 
-    /// Whether a record goes on with the deletion of the one before. A deletion names each region once, so that a region that
-    /// comes again is of another deletion of the same row.
+    /// Returns whether a record continues the deletion of the record before. A deletion names each region once, so a repeated
+    /// region belongs to another deletion of the same row.
     fn continues(&mut self, row: &RowRecord<'_>) -> bool {
         let Some((entity_key, region)) = row.part.filter(|_| row.is_deletion) else {
             self.deletion = None;
@@ -63,7 +63,7 @@ impl OutrankedRows {
         false
     }
 
-    /// The rows that changed nothing of a write whose records are these.
+    /// Returns the outranked rows of the write with these records.
     #[must_use]
     pub fn of(&self, first: Lsn, last: Lsn) -> Outranked {
         let mut outranked = Outranked::default();
@@ -79,21 +79,21 @@ impl OutrankedRows {
     }
 }
 
-/// A record's row, as far as its losses hang on it.
+/// What must be known about a record's row.
 #[derive(Clone, Copy, Debug)]
 pub struct RowRecord<'a> {
-    /// Its number.
+    /// The record's LSN.
     pub lsn: Lsn,
     /// Its view.
     pub view: ViewId,
     /// Whether it is a deletion.
     pub is_deletion: bool,
-    /// Its entity key and region, where the view's rows have parts.
+    /// The entity key and region, if the view's rows have parts.
     pub part: Option<(&'a [u8], Region)>,
 }
 
 impl<'a> RowRecord<'a> {
-    /// Of a row of this key; `combines` says whether the view's rows have parts.
+    /// Describes a row with this key; `combines` states whether the view's rows have parts.
     #[must_use]
     pub fn of((lsn, view): (Lsn, ViewId), key: &'a [u8], is_deletion: bool, combines: bool) -> Self {
         let part = if combines { littoral_model::parts::split(key) } else { None };
@@ -101,7 +101,7 @@ impl<'a> RowRecord<'a> {
     }
 }
 
-/// Ascending numbers, as runs.
+/// Ascending LSNs, as runs.
 #[derive(Clone, Debug, Default)]
 struct Runs(VecDeque<Range<u64>>);
 
@@ -109,7 +109,7 @@ impl Runs {
     fn push(&mut self, lsn: Lsn) {
         match self.0.back_mut() {
             Some(run) if run.end == lsn.0 => run.end += 1,
-            // A record that is applied again is known.
+            // A record that is applied again is already noted.
             Some(run) if run.end > lsn.0 => {}
             _ => self.0.push_back(lsn.0..lsn.0 + 1),
         }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_named_by_their_place_in_the_write() {
+    fn outranked_rows_are_named_by_their_index_in_the_write() {
         let mut outranked_rows = OutrankedRows::default();
         for lsn in 1..=1_000 {
             let became = if lsn % 3 == 0 || lsn > 500 { Applied::Outranked } else { Applied::Replaced };
@@ -160,7 +160,7 @@ mod tests {
         let records = [
             (row(1, true, Some((b"a", "eu"))), Applied::Replaced),
             (row(2, true, Some((b"a", "us"))), Applied::Outranked),
-            // The same row is deleted once more in the same write.
+            // The same write deletes the same row again.
             (row(3, true, Some((b"a", "eu"))), Applied::Outranked),
             (row(4, true, Some((b"a", "us"))), Applied::Outranked),
             (row(5, false, Some((b"a", "eu"))), Applied::Replaced),

@@ -1,4 +1,4 @@
-//! What a leader publishes: everything durable and applied, as of one record.
+//! The state that a leader publishes: everything that is durable and applied, as of one record.
 
 use crate::log_state::LogState;
 use littoral_model::{
@@ -15,7 +15,7 @@ use littoral_model::{
 };
 use std::sync::Arc;
 
-/// The last record of a log, or of what is applied of it.
+/// The last record of a log, or the last applied one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Its number.
@@ -31,17 +31,17 @@ pub struct Head {
 pub struct Published {
     /// The record.
     pub position: Position,
-    /// Its hash.
+    /// The chain hash at the record.
     pub chain: ChainHash,
-    /// The newest clock reading up to it.
+    /// The newest clock reading up to the record.
     pub hlc: Hlc,
     /// The catalogue.
     pub catalogue: Arc<Catalogue>,
-    /// How far other regions' records are in it.
+    /// How far other regions' records are applied.
     pub origins: Arc<Origins>,
-    /// The histories of the regions' logs, this one's among them.
+    /// The lineages of the regions' logs, this one's among them.
     pub lives: Arc<RegionLineages>,
-    /// The positions of all regions as a token. Reads that demand a token are judged by it.
+    /// The positions of all regions as a token. Reads that demand a token are compared with it.
     pub watermark: Watermark,
     /// Like `watermark`, but for this region it stops at the last record that other regions replicate. Answers carry it, so that the
     /// token can be satisfied in any region.
@@ -49,7 +49,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// Returns what is published as of `head`.
+    /// Returns the published state as of `head`.
     #[must_use]
     pub fn at(identity: Identity, Head { lsn, chain, hlc }: Head, known: LogState) -> Self {
         let Identity { region, incarnation } = identity;
@@ -63,19 +63,19 @@ impl Published {
         let mut watermark = portable_watermark.clone();
         watermark.set(region, position.incarnation, lsn);
         if portable_watermark.get(region).is_none() {
-            // Other regions replicate nothing of it, or that is not known any more.
+            // Other regions replicate none of its records, or that information is no longer available.
             portable_watermark.set(region, position.incarnation, lsn);
         }
         Self { position, chain, hlc, catalogue, origins, lives, watermark, portable_watermark }
     }
 
-    /// Returns the record that this is as of.
+    /// Returns the last record of this state.
     #[must_use]
     pub const fn head(&self) -> Head {
         Head { lsn: self.position.lsn, chain: self.chain, hlc: self.hlc }
     }
 
-    /// Returns what is known as of this record.
+    /// Returns the state of the log as of this record.
     #[must_use]
     pub fn known(&self) -> LogState {
         LogState { catalogue: self.catalogue.clone(), origins: self.origins.clone(), lives: self.lives.clone() }

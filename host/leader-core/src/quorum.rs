@@ -1,8 +1,8 @@
-//! Reads from a majority of the regions: whose answers count, when they are enough, and what comes of them row by row.
+//! Reads from a majority of the regions: whose answers count, when they suffice, and how they are merged row by row.
 //!
-//! Of each row the version that outranks the others by the view's policy is taken, tombstones among them. Merging is
-//! commutative, associative and idempotent, so neither the order of the answers nor a repeated one matters. Any two majorities
-//! share a region: what a majority's disks had when it was acknowledged is in every later quorum's answer.
+//! For each row the version that outranks the others by the view's merge policy is chosen; it may be a tombstone. Merging is
+//! commutative, associative and idempotent, so neither the order nor the repetition of answers matters. Any two majorities share a
+//! region, so everything that a majority had on disk when it was acknowledged is in every later quorum's answer.
 
 use littoral_model::{
     merge::MergePolicy,
@@ -13,7 +13,7 @@ use littoral_model::{
 };
 use littoral_protocol::members::majority;
 use std::collections::{BTreeMap, BTreeSet};
-/// Of two versions of one row the one that stays; what is there stays before what is not.
+/// Returns the one of two versions of a row that outranks the other; a version outranks a missing one.
 #[must_use]
 pub fn newest(policy: MergePolicy, a: Option<Row>, b: Option<Row>) -> Option<Row> {
     match (a, b) {
@@ -22,18 +22,18 @@ pub fn newest(policy: MergePolicy, a: Option<Row>, b: Option<Row>) -> Option<Row
     }
 }
 
-/// One region's answer: rows and tombstones per read, per key.
+/// One region's answer: rows and tombstones per read and key.
 #[derive(Clone, Debug)]
 pub struct RegionAnswer {
-    /// Whose.
+    /// The region that answered.
     pub region: Region,
-    /// What it holds.
+    /// Its rows.
     pub rows: Vec<Vec<Option<Row>>>,
-    /// Up to where it holds everything of each region.
+    /// The positions up to which it has every region's records.
     pub watermark: Watermark,
 }
 
-/// Answers as they come in.
+/// Collects the regions' answers.
 #[derive(Clone, Debug)]
 pub struct QuorumCollector {
     regions: BTreeSet<Region>,
@@ -45,7 +45,7 @@ pub struct QuorumCollector {
 }
 
 impl QuorumCollector {
-    /// Begins with our own answer. `policies` has one element a read; a region that is not among `regions` never counts.
+    /// Starts with this region's own answer. `policies` has one element per read; a region that is not in `regions` never counts.
     #[must_use]
     pub fn new(regions: impl IntoIterator<Item = Region>, policies: Vec<MergePolicy>, own: RegionAnswer) -> Self {
         let RegionAnswer { region, rows, watermark } = own;
@@ -54,20 +54,20 @@ impl QuorumCollector {
         Self { regions, policies, answered, failed: BTreeMap::new(), rows, watermark }
     }
 
-    /// How many regions must answer.
+    /// Returns how many regions must answer.
     #[must_use]
     pub fn needed(&self) -> usize {
         majority(self.regions.len())
     }
 
-    /// Takes a region's answer. It counts once, and not at all where it does not fit what was asked.
+    /// Adds a region's answer. It counts once, and not at all if it does not match the requested keys.
     pub fn take(&mut self, part: RegionAnswer) {
         if !self.regions.contains(&part.region) {
             return;
         }
         let shape = |rows: &[Vec<Option<Row>>]| rows.iter().map(Vec::len).collect::<Vec<_>>();
         if shape(&part.rows) != shape(&self.rows) {
-            return self.failed(part.region, "it answered for other keys than were asked for".to_owned());
+            return self.failed(part.region, "its answer does not match the requested keys".to_owned());
         }
         for (index, (ours, theirs)) in self.rows.iter_mut().zip(part.rows).enumerate() {
             let policy = self.policies.get(index).copied().unwrap_or_default();
@@ -76,7 +76,7 @@ impl QuorumCollector {
             }
         }
         for (region, incarnation, lsn) in part.watermark.iter() {
-            // Of two lives of one log the one that we know ourselves is kept: which is the later cannot be told.
+            // Of two lives of one log keep the one that this region has: which one is later cannot be determined here.
             if self.watermark.get(region).is_none_or(|(known, _)| known == incarnation) {
                 self.watermark.raise(region, incarnation, lsn);
             }
@@ -85,30 +85,30 @@ impl QuorumCollector {
         self.answered.insert(part.region);
     }
 
-    /// A region does not answer, and why.
+    /// Notes why a region does not answer.
     pub fn failed(&mut self, region: Region, reason: String) {
         if self.regions.contains(&region) && !self.answered.contains(&region) {
             self.failed.insert(region, reason);
         }
     }
 
-    /// Whether enough have answered.
+    /// Returns whether enough regions have answered.
     #[must_use]
     pub fn is_reached(&self) -> bool {
         self.answered.len() >= self.needed()
     }
 
-    /// Whether so many have failed that the others are too few.
+    /// Returns whether so many regions have failed that a majority is impossible.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.regions.len() - self.failed.len() < self.needed()
     }
 
-    /// The rows without tombstones, the regions that answered, and up to where everything is in the rows. The other parts of
-    /// the answer's freshness are the caller's.
+    /// Returns the rows without tombstones, the regions that answered, and the positions that the rows include. The caller
+    /// completes the answer's freshness.
     ///
     /// # Errors
-    /// [`ReadError::QuorumNotReached`]; a region of which nothing was heard did not answer in time.
+    /// [`ReadError::QuorumNotReached`]; a region without an answer or a failure did not answer in time.
     pub fn finish(self) -> Result<ReadAnswer, ReadError> {
         if !self.is_reached() {
             let silent = "it did not answer in time";
@@ -152,7 +152,7 @@ mod tests {
         ["a", "b", "c", "d", "e"][index].parse().unwrap()
     }
 
-    /// The write with this number: its version says who took it, and some of them are deletions.
+    /// Creates the write with this number: its version includes the region that accepted it, and some writes are deletions.
     fn write(number: u64) -> Row {
         let version = Version { hlc: Hlc(number / 2), region: name((number % 2) as usize) };
         let event_time = EventTime((number.wrapping_mul(7) % 11) as i64);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     proptest! {
-        /// What each region holds, the order in which they answer, and how often.
+        /// Random rows per region, and a random order and repetition of answers.
         #[test]
         fn neither_order_nor_repetition_changes_the_answer(
             held in prop::collection::vec(prop::option::of(0u64..20), 1..=5),
@@ -203,8 +203,8 @@ mod tests {
             }
         }
 
-        /// A write that a majority holds, or something that outranks it, is in what every other majority answers; and what is
-        /// answered is held by one of them.
+        /// A write that a majority holds, or something that outranks it, is in every other majority's answer; and each answered row
+        /// is held by one of the regions.
         #[test]
         fn every_majority_sees_what_a_majority_has(
             held in prop::collection::vec(prop::option::of(0u64..20), 1..=5),
@@ -213,7 +213,7 @@ mod tests {
         ) {
             for policy in MergePolicy::ALL {
                 let regions = held.len();
-                // As many as a majority, from a place that is drawn on.
+                // A majority of the regions, from a random start.
                 let chosen = |from: usize| (0..majority(regions)).map(move |step| (from + step) % regions);
                 let mut held: Vec<Option<Row>> = held.iter().map(|held| held.map(write)).collect();
                 for region in chosen(writers) {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quorum_that_cannot_come_is_known_early_and_says_who_is_missing() {
+    fn an_unreachable_quorum_is_detected_early_and_the_error_names_the_missing_regions() {
         let mut collector = gather(MergePolicy::LatestEvent, 3, part(0, Some(1)), &[]);
         collector.failed(name(1), "connection refused".to_owned());
         assert!(!collector.is_lost() && !collector.is_reached());
@@ -245,18 +245,18 @@ mod tests {
         collector.failed(name(2), "parted".to_owned());
         assert!(collector.is_lost());
         collector.take(part(2, Some(3)));
-        assert!(collector.is_reached() && !collector.is_lost(), "it came after all");
+        assert!(collector.is_reached() && !collector.is_lost(), "its answer arrived after all");
         assert_eq!(collector.finish().unwrap().freshness.regions, [name(0), name(2)]);
     }
 
     #[test]
-    fn answers_of_strangers_and_for_other_keys_do_not_count() {
+    fn answers_of_other_regions_and_for_other_keys_do_not_count() {
         let stranger = RegionAnswer { region: "x".parse().unwrap(), ..part(0, Some(19)) };
         let misfit = RegionAnswer { rows: vec![vec![Some(write(19)), None]], ..part(1, None) };
         let collector = gather(MergePolicy::LatestWrite, 2, part(0, Some(1)), &[stranger, misfit]);
         assert!(collector.is_lost());
         assert_eq!(rank(collector.rows[0][0].as_ref()), Some(write(1).rank()));
-        assert!(collector.finish().unwrap_err().to_string().contains("other keys than were asked for"));
+        assert!(collector.finish().unwrap_err().to_string().contains("does not match the requested keys"));
     }
 
     #[test]

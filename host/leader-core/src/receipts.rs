@@ -1,4 +1,4 @@
-//! Idempotency keys: which writes they stand for. Bounded by number and age; durable by records and snapshots.
+//! Idempotency keys and the writes that they stand for. Bounded by number and age; durable as records and in snapshots.
 
 use crate::{commit::Durable, outranked_rows::OutrankedRows};
 use littoral_model::{
@@ -15,14 +15,14 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-/// What became of a write with a key.
+/// The result of looking up a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyLookup {
-    /// The key is new, or forgotten.
+    /// The key is unknown or expired.
     New,
-    /// The same write was taken before.
+    /// The same write was accepted before.
     Same(Lsn, Lsn),
-    /// Another write was taken under this key.
+    /// Another write was accepted under this key.
     Other,
 }
 
@@ -34,26 +34,26 @@ struct Entry {
     hlc: Hlc,
 }
 
-/// Keys, and the writes that they stand for.
+/// Keys and the writes that they stand for.
 #[derive(Debug)]
 pub struct Receipts {
     by_key: HashMap<Arc<str>, Entry>,
-    /// In the order in which they came, with what tells an entry from a later one of its key.
+    /// In order of arrival. The LSN distinguishes an entry from a later one with the same key.
     order: VecDeque<(Arc<str>, Lsn)>,
-    /// What became of the rows of writes with keys, by their last record, where some changed nothing.
+    /// The outranked rows of writes with keys, by the last record of the write, if there are any.
     outranked: HashMap<Lsn, Outranked>,
     keys_max: usize,
     age_ms_max: u64,
 }
 
 impl Receipts {
-    /// No keys; at most so many are kept, each for at most so many milliseconds.
+    /// Creates an empty set of at most `keys_max` keys, each kept for at most `age_ms_max` milliseconds.
     #[must_use]
     pub fn new(keys_max: usize, age_ms_max: u64) -> Self {
         Self { by_key: HashMap::new(), order: VecDeque::new(), outranked: HashMap::new(), keys_max, age_ms_max }
     }
 
-    /// What is known of a write with this key and content.
+    /// Looks up a key for a write with this content.
     #[must_use]
     pub fn look(&self, key: &str, content: u64, now_ms: u64) -> KeyLookup {
         match self.by_key.get(key) {
@@ -64,7 +64,7 @@ impl Receipts {
         }
     }
 
-    /// The key stands for the write from its first record to its last from now on.
+    /// Makes the key stand for the write with these records.
     pub fn insert(&mut self, key: &str, content: u64, (first, last): (Lsn, Lsn), hlc: Hlc) {
         let key: Arc<str> = key.into();
         if let Some(before) = self.by_key.insert(key.clone(), Entry { content, first, last, hlc }) {
@@ -77,39 +77,39 @@ impl Receipts {
         }
     }
 
-    /// Forgets a key that stands for the write that ended with `last`.
+    /// Removes a key if it stands for the write that ended with `last`.
     pub fn remove(&mut self, key: &str, last: Lsn) {
         if self.is_live(key, last) {
             self.by_key.remove(key);
             self.outranked.remove(&last);
         }
-        // What is removed is nearly always what came last, as its batch has failed: a disk that refuses writes for hours must
-        // leave nothing behind.
+        // Usually the newest entries are removed, because their batch has failed. Remove them from the order too: a disk that fails
+        // for hours must not leave entries behind.
         while self.order.back().is_some_and(|(key, last)| !self.is_live(key, *last)) {
             self.order.pop_back();
         }
     }
 
-    /// Whether a place in the order is that of a key's entry.
+    /// Returns whether an entry in the order is the current one of its key.
     fn is_live(&self, key: &str, last: Lsn) -> bool {
         self.by_key.get(key).is_some_and(|entry| entry.last == last)
     }
 
-    /// Forgets the keys of writes that end after `after`: their records were given up.
+    /// Removes the keys of writes that end after `after`, because their records were removed from the log.
     pub fn cut(&mut self, after: Lsn) {
         self.by_key.retain(|_, entry| entry.last <= after);
         self.order.retain(|(_, last)| *last <= after);
         self.outranked.retain(|last, _| *last <= after);
     }
 
-    /// The rows that changed nothing of the write with a key that ended with `last`: a retry is told of them too.
+    /// Sets the outranked rows of the write with a key that ended with `last`. A retry's receipt includes them.
     pub fn set_outranked(&mut self, last: Lsn, outranked: Outranked) {
         if !outranked.is_none() {
             self.outranked.insert(last, outranked);
         }
     }
 
-    /// The rows that changed nothing of what has just been applied, or of the write that a retry has found.
+    /// Returns the outranked rows of a write that was just applied, or of the earlier write that a retry has found.
     pub fn outranked(&mut self, durable: &Durable, outranked_rows: &OutrankedRows) -> Outranked {
         let (first, last, duplicate) = durable.range();
         if duplicate {
@@ -122,13 +122,13 @@ impl Receipts {
         outranked
     }
 
-    /// The rows that changed nothing of an earlier write with a key.
+    /// Returns the outranked rows of an earlier write with a key.
     #[must_use]
     pub fn outranked_before(&self, last: Lsn) -> Outranked {
         self.outranked.get(&last).cloned().unwrap_or_default()
     }
 
-    /// What stands for writes up to `as_of`, oldest first.
+    /// Returns the receipts of writes up to `as_of`, oldest first.
     #[must_use]
     pub fn through(&self, as_of: Lsn) -> Vec<Receipt> {
         if active(Mutation::SnapshotWithoutReceipts) {
@@ -156,13 +156,13 @@ impl Receipts {
     fn oldest_is_old(&self, now_ms: u64) -> bool {
         self.order.front().is_some_and(|(key, last)| match self.by_key.get(key) {
             Some(entry) if entry.last == *last => self.is_old(entry.hlc, now_ms),
-            // Left over from a key that was removed or given to a later write.
+            // The entry is obsolete: its key was removed or stands for a later write.
             _ => true,
         })
     }
 }
 
-/// Hash of a write's content: what must be equal for a retry to be one. Times that the writer has not given do not count.
+/// Hashes the content of a write, which must be equal in a retry. Event times that the writer did not give are excluded.
 #[must_use]
 pub fn content_hash(request: &WriteRequest) -> u64 {
     let rows = &request.rows;
@@ -179,7 +179,7 @@ pub fn content_hash(request: &WriteRequest) -> u64 {
     hash.digest()
 }
 
-/// Hash of records as they are: what must be equal for a merge to be the same again.
+/// Hashes encoded records, which must be equal if a merge is repeated.
 #[must_use]
 pub fn bytes_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
@@ -195,7 +195,7 @@ mod tests {
     };
 
     #[test]
-    fn times_of_the_doors_clock_are_no_content_and_the_writers_are() {
+    fn only_event_times_of_the_writer_count_as_content() {
         let hash = |time: i64, stamped: Option<i64>| {
             let mut rows = RowBatch::default();
             rows.push(RowWrite { view: ViewId(1), event_time: EventTime(time), key: b"k", body: Some(b"b") });
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_answers_for_its_write_until_it_is_too_old_or_pushed_out() {
+    fn a_key_stands_for_its_write_until_it_expires_or_is_displaced() {
         let mut receipts = Receipts::new(2, 1_000);
         receipts.insert("a", 7, (Lsn(1), Lsn(2)), at(100));
         assert_eq!(receipts.look("a", 7, 200), KeyLookup::Same(Lsn(1), Lsn(2)));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_failed_is_forgotten_and_its_key_may_be_used_again() {
+    fn a_failed_write_is_forgotten_and_its_key_may_be_reused() {
         let mut receipts = Receipts::new(10, 1_000);
         receipts.insert("a", 7, (Lsn(1), Lsn(2)), at(100));
         receipts.remove("a", Lsn(2));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_that_fail_leave_nothing_behind_a_key_that_stays() {
+    fn failed_writes_leave_no_entries() {
         let mut receipts = Receipts::new(1_000, 1_000);
         receipts.insert("stays", 7, (Lsn(1), Lsn(1)), at(100));
         for batch in 0..1_000 {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_records_that_were_given_up_are_free_again() {
+    fn keys_of_removed_records_are_free_again() {
         let mut receipts = Receipts::new(3, 1_000);
         for (key, at) in [("a", 1), ("b", 3), ("c", 5)] {
             receipts.insert(key, 7, (Lsn(at), Lsn(at + 1)), self::at(at));
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!((receipts.look("b", 7, 10), receipts.look("c", 7, 10)), (KeyLookup::New, KeyLookup::New));
         receipts.insert("b", 9, (Lsn(3), Lsn(3)), at(10));
         receipts.insert("d", 9, (Lsn(4), Lsn(4)), at(10));
-        assert_eq!(receipts.look("a", 7, 10), KeyLookup::Same(Lsn(1), Lsn(2)), "what was cut takes no room");
+        assert_eq!(receipts.look("a", 7, 10), KeyLookup::Same(Lsn(1), Lsn(2)), "removed keys do not count");
         assert_eq!(receipts.through(Lsn(9)).len(), 3);
     }
 }

@@ -1,7 +1,7 @@
-//! Where in this region's log a replica of another region's log can go on, so that it need not be made anew.
+//! Finds the record of this region's log after which a replica of another region's log can continue, so that it needs no snapshot.
 //!
-//! All that such a replica says is up to where it has each region's records. It goes on behind a record of this log before
-//! which there is nothing that it lacks. What it has already comes to it once more, which changes nothing: merging is idempotent.
+//! The replica reports only up to where it has each region's records. It can continue after a record of this log before which it
+//! lacks nothing. It receives some records again, which changes nothing: merging is idempotent.
 
 use littoral_model::{
     hlc::Hlc,
@@ -14,23 +14,24 @@ use littoral_model::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// Places that are remembered for each region. Older ones help those who were away for long, who may take a snapshot.
+/// How many points are remembered for each region. Older ones would help only replicas that were away for long, which may take a
+/// snapshot.
 const POINTS_MAX: usize = 1 << 16;
 
-/// Where in this log other regions' records stand: up to which of theirs, at which of ours.
+/// Where in this log other regions' records are: pairs of a position in their log and a record of this one.
 #[derive(Clone, Debug, Default)]
 pub struct RehomingPoints(BTreeMap<Region, VecDeque<RehomingPoint>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RehomingPoint {
     theirs: Lsn,
-    /// The newest clock reading of theirs up to there.
+    /// The newest clock reading of their records up to there.
     hlc: Hlc,
     ours: Lsn,
 }
 
 impl RehomingPoints {
-    /// The record `ours` says that everything up to `theirs` is here, of which the newest clock reading is `hlc`.
+    /// Notes that, as of the record `ours`, everything up to `theirs` is stored; its newest clock reading is `hlc`.
     pub fn add(&mut self, region: Region, (theirs, hlc): (Lsn, Hlc), ours: Lsn) {
         let points = self.0.entry(region).or_default();
         points.push_back(RehomingPoint { theirs, hlc, ours });
@@ -39,21 +40,21 @@ impl RehomingPoints {
         }
     }
 
-    /// What was known of a region past its record `kept` is lost there.
+    /// Notes that a region's records past `kept` are lost.
     pub fn cut(&mut self, region: Region, kept: Lsn) {
         if let Some(points) = self.0.get_mut(&region) {
             points.retain(|point| point.theirs <= kept);
         }
     }
 
-    /// Whether everything of a region up to a clock reading is among its records up to `lsn`.
+    /// Returns whether everything of a region up to a clock reading is among its records up to `lsn`.
     fn reaches(&self, region: Region, lsn: Lsn, hlc: Hlc) -> bool {
         let points = self.0.get(&region).into_iter().flatten();
         points.filter(|point| point.theirs <= lsn).any(|point| point.hlc >= hlc)
     }
 
-    /// The last record of ours that has nothing of a region behind `lsn` of its log before it. Whatever came before was of a point
-    /// that was held too, as a region's numbers ascend.
+    /// Returns the last record of this log before which there is no record of a region after `lsn`. A region's LSNs ascend, so
+    /// everything before it belongs to a point that the replica has.
     fn before(&self, region: Region, lsn: Lsn) -> Option<Lsn> {
         let points = self.0.get(&region)?;
         let after = points.iter().rposition(|point| point.theirs <= lsn)?;
@@ -61,8 +62,8 @@ impl RehomingPoints {
     }
 }
 
-/// The record behind which a replica goes on that has each region's records up to `theirs`, by the histories that it knows. `None` when
-/// only a snapshot helps.
+/// Returns the record after which a replica can continue that has each region's records up to `theirs`, given the lineages that it
+/// knows. Returns `None` if it needs a snapshot.
 #[must_use]
 pub fn resume_point(
     (own, head): (Region, Position),
@@ -73,8 +74,8 @@ pub fn resume_point(
     let position = |(incarnation, lsn)| Position { incarnation, lsn };
     let has = match theirs.get(own).map(position) {
         Some(has) => has,
-        // One that names others whose records we take, and nothing of ours, has nothing of ours: it goes on before our first
-        // record, as long as that is here. One that names nobody of whom something is here may be of any log.
+        // A replica that reports regions whose records this log has, but not this region, has no records of this region: it
+        // continues before this log's first record, if that was not trimmed. One that reports no such region may belong to any log.
         None if origins.iter().any(|(region, origin)| region != own && origin.position.lsn > Lsn::NONE) => {
             Position { lsn: Lsn::NONE, ..head }
         }
@@ -89,19 +90,19 @@ pub fn resume_point(
     }
     for (region, origin) in origins.iter().filter(|(region, _)| *region != own) {
         if origin.recreated {
-            // What it holds of what is lost there is not said.
+            // It is unknown which of the lost records the replica holds.
             return None;
         }
         let has = theirs.get(region).map(position)?;
-        // Either may know more of that region's lives.
+        // Either side may know more about that region's lives.
         let all_ours = [lives, their_lives].iter().any(|lives| lives.reaches(region, has, origin.position));
         let same_log = all_ours || lives.reaches(region, origin.position, has);
-        // Its rows that came with a third region's snapshot stand in our log without a number of its own.
+        // Rows that arrived with a third region's snapshot are in this log without an LSN of their origin.
         let all = all_ours && origin.hlc >= origin.foreign;
         if origin.foreign > Hlc::default() && !all && !(same_log && points.reaches(region, has.lsn, origin.foreign)) {
             return None;
         }
-        // Rows that nothing names yet, as of a snapshot that is being taken in, stand behind the last point.
+        // Rows that no position includes yet, from a snapshot that is being received, are after the last point.
         let all_named = origin.newest <= origin.hlc || active(Mutation::PassOverUnnamed);
         if all_ours && all_named {
             continue;
@@ -127,7 +128,7 @@ mod tests {
         Position { incarnation, lsn: Lsn(lsn) }
     }
 
-    /// Our log up to record 100; at 20, 50 and 90 it had b's records up to 5, 8 and 30.
+    /// A log up to record 100. At its records 20, 50 and 90 it had b's records up to 5, 8 and 30.
     fn log() -> (Origins, RehomingPoints) {
         let (mut origins, mut points) = (Origins::default(), RehomingPoints::default());
         for (theirs, ours) in [(5, 20), (8, 50), (30, 90)] {
@@ -137,7 +138,7 @@ mod tests {
         (origins, points)
     }
 
-    /// Without lives that began since.
+    /// Calls the function for logs with a single life.
     fn resume_point(
         own: (Region, Position),
         theirs: &Watermark,
@@ -158,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_where_it_lacks_nothing_before() {
+    fn a_replica_continues_where_it_lacks_nothing_before() {
         assert_eq!(point(70, Some((THEIRS, 30))), Some(70), "it has all of b");
-        assert_eq!(point(70, Some((THEIRS, 44))), Some(70), "it has more of b than we have");
+        assert_eq!(point(70, Some((THEIRS, 44))), Some(70), "it has more of b than this log");
         assert_eq!(point(70, Some((THEIRS, 8))), Some(50));
         assert_eq!(point(70, Some((THEIRS, 29))), Some(50));
         assert_eq!(point(10, Some((THEIRS, 29))), Some(10));
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_came_round_a_third_region_must_be_held_too() {
+    fn rows_that_arrived_via_a_third_region_must_be_held_too() {
         let (mut origins, points) = log();
         let point = |origins: &Origins, b: u64| {
             let mut theirs = Watermark::at(region("a"), OURS, Lsn(70));
@@ -178,42 +179,46 @@ mod tests {
         origins.note_foreign_row(region("b"), Hlc(8));
         assert_eq!((point(&origins, 8), point(&origins, 7)), (Some(50), None));
         origins.note_foreign_row(region("b"), Hlc(99));
-        assert_eq!(point(&origins, 30), None, "nobody is known to have that");
+        assert_eq!(point(&origins, 30), None, "no replica is known to have that");
     }
 
     #[test]
-    fn rows_that_nothing_names_yet_come_once_more() {
+    fn rows_that_no_position_includes_yet_are_sent_again() {
         let (mut origins, points) = log();
         let mut theirs = Watermark::at(region("a"), OURS, Lsn(100));
         theirs.set(region("b"), THEIRS, Lsn(30));
         let point = |origins: &Origins| resume_point((region("a"), at(OURS, 100)), &theirs, origins, &points);
         assert_eq!(point(&origins), Some(Lsn(100)));
         origins.note_row(region("b"), Lsn(5), Hlc(31));
-        assert_eq!(point(&origins), Some(Lsn(90)), "it came behind b's record 30, and who has that may lack it");
+        assert_eq!(
+            point(&origins),
+            Some(Lsn(90)),
+            "the row arrived after b's record 30, and a replica with that record may lack it"
+        );
     }
 
     #[test]
-    fn who_has_nothing_of_ours_goes_on_before_our_first_record() {
+    fn a_replica_without_records_of_this_region_continues_before_its_first_record() {
         let (origins, points) = log();
         let head = (region("a"), at(OURS, 100));
         let point = |theirs: &Watermark| resume_point(head, theirs, &origins, &points);
         assert_eq!(point(&Watermark::at(region("b"), THEIRS, Lsn(30))), Some(Lsn::NONE));
-        assert_eq!(point(&Watermark::at(region("c"), THEIRS, Lsn(30))), None, "it knows nothing of b");
-        assert_eq!(point(&Watermark::default()), None, "it must not go on anywhere");
+        assert_eq!(point(&Watermark::at(region("c"), THEIRS, Lsn(30))), None, "it has nothing of b");
+        assert_eq!(point(&Watermark::default()), None, "it cannot continue anywhere");
         let alone = resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &Origins::default(), &points);
-        assert_eq!(alone, None, "nothing is known of b here");
+        assert_eq!(alone, None, "this log has nothing of b");
         let mut origins = Origins::default();
         origins.set(region("b"), (at(THEIRS, 0), ChainHash(0)), Hlc::default(), &[], false);
         let history_alone =
             resume_point(head, &Watermark::at(region("b"), THEIRS, Lsn(30)), &origins, &RehomingPoints::default());
-        assert_eq!(history_alone, None, "of b no more than its log's history is known here");
+        assert_eq!(history_alone, None, "of b this log has only the lineage");
     }
 
     #[test]
-    fn what_cannot_be_told_needs_a_snapshot() {
-        assert_eq!(point(70, Some((THEIRS, 4))), None, "before what is remembered");
-        assert_eq!(point(70, None), None, "it knows nothing of b");
+    fn an_undecidable_position_needs_a_snapshot() {
+        assert_eq!(point(70, Some((THEIRS, 4))), None, "older than the remembered points");
+        assert_eq!(point(70, None), None, "it has nothing of b");
         assert_eq!(point(70, Some((Incarnation(9), 30))), None, "another life of b's log");
-        assert_eq!(point(101, Some((THEIRS, 30))), None, "it has what we do not have of ourselves");
+        assert_eq!(point(101, Some((THEIRS, 30))), None, "it has records of this region that this log lacks");
     }
 }

@@ -506,7 +506,7 @@ async fn regions_whose_catalogues_were_made_apart_do_not_mix_their_rows() {
         regions.nodes[at].take().unwrap().stop().await;
         regions.open(at, disk.crash(1), components.crash(1)).await;
     }
-    let is_apart = |node: &Running| node.leader.status().regions[0].trouble.contains("made apart");
+    let is_apart = |node: &Running| node.leader.status().regions[0].trouble.contains("created separately");
     for at in [0, 1, 0] {
         until("it is reported", || (0..2).all(|at| is_apart(regions.at(at)))).await;
         // From then on the history of the other's log is known, and says nothing of its views.

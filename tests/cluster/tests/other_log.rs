@@ -158,7 +158,7 @@ fn a_region_whose_address_leads_to_another_cluster_takes_nothing_from_there() {
     let trouble = |node: &Node| node.status()["regions"][0]["trouble"].as_str().unwrap_or_default().to_owned();
     eventually("the east says whose the address is", NOTICE_MAX, || {
         let trouble = trouble(&ours.east);
-        trouble.contains("belongs to cluster") && trouble.contains("mend [[regions]]")
+        trouble.contains("belongs to cluster") && trouble.contains("correct [[regions]]")
     });
     pair::write(&ours.west, 8, "local");
     pair::write(&ours.east, 9, "local");

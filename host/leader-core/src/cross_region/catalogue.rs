@@ -1,4 +1,4 @@
-//! A whole catalogue of another region, as it comes with a snapshot.
+//! Comparing and importing another region's whole catalogue, which arrives with a snapshot.
 
 use super::region_feed::Fault;
 use crate::import::Import;
@@ -12,11 +12,11 @@ use littoral_model::{
 };
 use littoral_wire::records;
 
-/// The changes that make ours what the home's is, as records of the home. `goes_on` says that the home's log is the one that ours
-/// comes from, and has lost nothing.
+/// Returns the changes that make this catalogue equal to the home's, as records of the home. `goes_on` states that the home's log
+/// is the one from which this catalogue comes, and has lost nothing.
 ///
 /// # Errors
-/// Why they are not made, and what to do.
+/// Why the changes are not made, and what to do.
 pub(super) fn changes(
     ours: &Catalogue,
     theirs: &Catalogue,
@@ -26,21 +26,23 @@ pub(super) fn changes(
     let all = ours.changes_to(theirs);
     let drops = |change: &CatalogueChange| matches!(change, CatalogueChange::DropView(_));
     let differs = ours.views().any(|view| theirs.view_by_id(view.id).is_some_and(|there| there.name != view.name));
-    // A view takes its rows with it. Only a home whose drops we would have been told one by one may drop it.
+    // Dropping a view deletes its rows. That is allowed only if the home's log has continued, because the drop would otherwise have
+    // arrived as a record.
     if !goes_on && (differs || all.iter().any(drops)) {
         return Err(Fault::Apart(format!(
-            "the catalogue's home '{home}' does not have all views of this region: its log was begun anew or put back to an older copy, or \
-             the catalogues were made apart; stop the leader of '{home}', move its data directory away and start it: it then takes the \
+            "the catalogue home '{home}' lacks views of this region: its log was recreated or restored from an older copy, or \
+             the catalogues were created separately; stop the leader of '{home}', move its data directory away and start it: it then copies the \
              catalogue and all rows from this region, while a restored copy would lack them"
         )));
     }
     import(all, (home, as_of))
 }
 
-/// What ours lacks of a region's catalogue, which comes from ours and is further: ours was put back to an older copy. Nothing is dropped.
+/// Returns what this catalogue lacks of a region's catalogue that was copied from it and has changed since: this log was rolled
+/// back. Drops nothing.
 ///
 /// # Errors
-/// Why it is not taken, and what to do.
+/// Why the changes are not accepted, and what to do.
 pub(super) fn additions(
     ours: &Catalogue,
     theirs: &Catalogue,
@@ -49,8 +51,8 @@ pub(super) fn additions(
     let other_name = |view: &&FeatureView| theirs.view_by_id(view.id).is_some_and(|there| there.name != view.name);
     if let Some(view) = ours.views().find(other_name) {
         return Err(Fault::Apart(format!(
-            "view number {} is '{}' here and another in region '{region}': this log was put back to an older copy, and views were made since; \
-             stop this leader, move its data directory away and start it: it then takes everything from region '{region}'",
+            "view number {} is '{}' here and another in region '{region}': this log was restored from an older copy, and views were created since; \
+             stop this leader, move its data directory away and start it: it then copies everything from region '{region}'",
             view.id, view.name
         )));
     }
@@ -62,7 +64,7 @@ pub(super) fn additions(
     import(all, (region, as_of))
 }
 
-/// Changes as records of a region.
+/// Encodes changes as records of a region.
 fn import(all: Vec<CatalogueChange>, (home, as_of): (Region, Position)) -> Result<Import, Fault> {
     let mut block = Vec::new();
     for change in all {
@@ -89,7 +91,7 @@ fn import(all: Vec<CatalogueChange>, (home, as_of): (Region, Position)) -> Resul
     })
 }
 
-/// Checks that rows of another region mean the same views by the same numbers as ours.
+/// Checks that both catalogues use the same numbers for the same views.
 ///
 /// # Errors
 /// What differs, and what to do.
@@ -98,14 +100,14 @@ pub(super) fn check_same(ours: &Catalogue, theirs: &Catalogue, region: Region) -
         match ours.view_by_id(view.id) {
             Some(here) if here.name != view.name => {
                 return Err(format!(
-                    "view number {} is '{}' in region '{region}' and '{}' here: their catalogues were made apart; give both the \
-                     same catalogue_home, and begin the log of one of them anew",
+                    "view number {} is '{}' in region '{region}' and '{}' here: their catalogues were created separately; give both the \
+                     same catalogue_home, and recreate the log of one of them",
                     view.id, view.name, here.name
                 ));
             }
             None if !ours.has_numbered(view.id) => {
                 return Err(format!(
-                    "view '{}' of region '{region}' has not come here from the catalogue's home yet",
+                    "view '{}' of region '{region}' has not arrived from the catalogue home yet; this is retried",
                     view.name
                 ));
             }
@@ -115,7 +117,7 @@ pub(super) fn check_same(ours: &Catalogue, theirs: &Catalogue, region: Region) -
     Ok(())
 }
 
-/// A row of a snapshot as a record of its origin.
+/// Encodes a row of a snapshot as a record of its origin.
 pub(super) fn row_record<'a>(row: &littoral_wire::rows::RowRef<'a>) -> Record<'a> {
     let (view, event_time, key) = (row.view, row.event_time, row.key);
     let payload = match row.body {

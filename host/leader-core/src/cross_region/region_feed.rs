@@ -1,4 +1,4 @@
-//! What each message of another region's leader leads to. No IO: the driver submits and answers.
+//! Processes the messages of another region's leader. No IO: the driver submits the resulting imports and sends replies.
 
 use super::catalogue;
 use crate::{
@@ -27,68 +27,69 @@ use littoral_replica::Table;
 use littoral_wire::{records, rows};
 use std::collections::{BTreeMap, HashMap};
 
-/// What only says how far a region's log has come is written down once for so many of its records: writing down each would
-/// make the other region write down that, without end.
+/// If nothing but positions has changed, the position of a region's log is recorded only once per this many of its records. If
+/// every position were recorded, each region would record the other's records of positions, endlessly.
 const MARK_EVERY: u64 = 10_000;
 
-/// Why a stream is ended.
+/// Why a stream must be ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The feed's rules were broken.
+    /// The other leader violated the feed's rules.
     #[error(transparent)]
     Violation(#[from] Violation),
     /// A record or a row cannot be decoded.
-    #[error("its leader sent what cannot be read: {0}")]
+    #[error("its leader sent data that cannot be decoded: {0}")]
     Wire(#[from] littoral_wire::Error),
-    /// The other leader ends the stream.
+    /// The other leader has ended the stream.
     #[error("its leader ended the feed ({code:?}): {message}")]
     Ended {
-        /// Why.
+        /// The reason.
         code: ErrorCode,
-        /// Its words.
+        /// The text of its message.
         message: String,
     },
-    /// The address leads to another region.
-    #[error("this address serves region '{0}', not this one; mend [[regions]] in the leader's configuration")]
+    /// The address is that of another region.
+    #[error(
+        "this address serves region '{0}', not the configured one; correct [[regions]] in the leader's configuration"
+    )]
     OtherRegion(Region),
-    /// The regions' catalogues do not agree: what differs, and what to do.
+    /// The regions' catalogues are inconsistent: what differs, and what to do.
     #[error("{0}")]
     Apart(String),
 }
 
-/// What the driver does next.
+/// The next step of the driver.
 #[derive(Debug)]
 pub enum Step {
     /// Nothing.
     None,
-    /// The other leader has this much; everything up to `applied` is here.
+    /// The other leader has reported its position; everything up to `applied` is applied.
     Heard {
         /// Its last record.
         head: Position,
-        /// Ours of it.
+        /// The position in its log up to which this region has applied records.
         applied: Position,
     },
-    /// Submit these one after the other, having fetched the modules first; then call [`RegionFeed::done`]. For records that may be
-    /// as soon as they are submitted: what follows is refused where they could not be taken. A stream that saw one fail is
-    /// ended.
+    /// Submit these imports one after the other, after fetching the modules; then call [`RegionFeed::done`]. Call it as soon as
+    /// records are submitted: if one import fails, those after it are rejected. A stream with a failed import must be ended.
     Submit {
-        /// What is to be made durable.
+        /// The imports to make durable.
         imports: Vec<Import>,
-        /// Modules whose components must be here before.
+        /// Modules whose components must be fetched before.
         modules: Vec<ModuleDigest>,
-        /// To be given back when that is done.
+        /// To be passed to [`RegionFeed::done`].
         done: Done,
     },
 }
 
-/// What holds once everything is submitted.
+/// What is complete once the imports are submitted.
 #[derive(Debug)]
 pub enum Done {
-    /// A part of a snapshot, or the history of the region's log.
+    /// A section of a snapshot, or the lineage of the region's log.
     Part,
-    /// The snapshot.
+    /// The whole snapshot.
     Snapshot,
-    /// Records.
+    /// A block of records.
     Block(Block, littoral_model::position::Epoch),
 }
 
@@ -99,25 +100,25 @@ pub struct RegionFeed {
     own: Region,
     is_home: bool,
     subscriber: Subscriber,
-    /// What the region had seen of others in blocks that were not worth writing down: it belongs before what comes next.
+    /// The newest `Through` records from blocks that were not imported: they belong before the next import.
     carried: BTreeMap<Region, Vec<u8>>,
-    /// Whether the region's log is the one whose records are here, and has not lost any of them.
+    /// Whether the region's log is the one whose records are applied here, and has lost none of them.
     goes_on: bool,
-    /// Whether all that the region has is asked for, as our log was put back to an older copy.
+    /// Whether the region's complete snapshot is requested, because this log was rolled back.
     asks_for_all: bool,
-    /// As of when a snapshot is that comes.
+    /// The position and chain hash of the snapshot that is arriving.
     snapshot: Option<(Position, ChainHash)>,
     marked: Lsn,
-    /// Up to where of the region's log everything is here or submitted.
+    /// The record of the region's log up to which everything is applied or submitted.
     submitted: Lsn,
 }
 
 impl RegionFeed {
-    /// A stream that goes on where our log stands.
+    /// Creates a stream that continues from the position in this region's log.
     #[must_use]
     pub fn new(region: Region, own: Region, is_home: bool, known: &LogState, epochs: &Epochs) -> Self {
         let origin = known.origins.get(region);
-        // A first snapshot that broke off begins again: it brings what no record of that log does.
+        // An interrupted first snapshot begins again: it includes rows that no record of that log has.
         let begun = origin.filter(|origin| origin.position.lsn > Lsn::NONE);
         let resume = begun.map(|origin| Resume { position: origin.position, chain: origin.chain });
         let subscriber = Subscriber::new(resume, epochs.clone(), Views::ForRegion(own));
@@ -128,22 +129,22 @@ impl RegionFeed {
         Self { region, own, is_home, subscriber, carried, goes_on, asks_for_all, snapshot, marked, submitted: marked }
     }
 
-    /// The first message to send.
+    /// Returns the first message to send.
     #[must_use]
     pub fn hello(&self, name: &str) -> SubscriberHello {
         self.subscriber.hello(name)
     }
 
-    /// Where the stream stands.
+    /// Returns the position of the stream.
     #[must_use]
     pub fn position(&self) -> Position {
         self.subscriber.resume().map_or_else(Position::default, |resume| resume.position)
     }
 
-    /// A message has come. `ours` is what is applied here by now, and `table` the rows.
+    /// Processes a message. `ours` is the state that is applied here now, and `table` has the rows.
     ///
     /// # Errors
-    /// [`Fault`]: end the stream.
+    /// [`Fault`]: the stream must be ended.
     pub fn receive(
         &mut self,
         message: Downstream,
@@ -179,7 +180,7 @@ impl RegionFeed {
                 let merges: HashMap<_, _> = ours.catalogue.views().map(|view| (view.id, view.merge)).collect();
                 for row in rows::iter(&bytes) {
                     let row = row?.ok_or_else(|| Violation::Damaged("a snapshot holds an empty row".to_owned()))?;
-                    // Most of it is here already, or outranked.
+                    // Most rows are already stored, or outranked.
                     let merge = merges.get(&row.view).copied().unwrap_or_default();
                     let rank = Rank { event_time: row.event_time, version: row.version };
                     if !has(table, merge, (row.view, row.key), rank) {
@@ -202,7 +203,7 @@ impl RegionFeed {
         })
     }
 
-    /// What a step asked for is done.
+    /// Notes that a step is complete.
     pub fn done(&mut self, done: &Done, epochs: &mut Epochs) {
         if let Done::Block(block, epoch) = done {
             self.subscriber.applied(block, *epoch);
@@ -210,7 +211,7 @@ impl RegionFeed {
         }
     }
 
-    /// The region's leader has answered: what is new of its log's history is written down before anything else.
+    /// Processes the hello of the region's leader: news about its lineage must be durable before anything else.
     fn greeted(&mut self, hello: &PublisherHello, ours: &Published) -> Step {
         let theirs = self.subscriber.lives();
         let known = ours.lives.get(self.region);
@@ -234,14 +235,14 @@ impl RegionFeed {
         Import { region, incarnation, history: None, records, snapshot, seen, through, after }
     }
 
-    /// What the region had seen of us and of others when it took its snapshot.
+    /// Returns what the region had seen of this region and of others when it took its snapshot.
     fn seen(&self, theirs: &Watermark, ours: &Published) -> Vec<Seen> {
         let of = |(region, incarnation, lsn)| {
             let at = Position { incarnation, lsn };
             if region == self.own && ours.lives.reaches(region, ours.position, at) {
                 return Some(Seen { region, lsn, hlc: Hlc::default() });
             }
-            // Of a third region the clock is needed: known when they had all that we have.
+            // The clock reading of a third region is needed. It is known if they had everything of it that this region has.
             let origin = ours.origins.get(region)?;
             let has_all = region != self.own && ours.lives.reaches(region, at, origin.position);
             has_all.then_some(Seen { region, lsn, hlc: origin.hlc })
@@ -253,7 +254,7 @@ impl RegionFeed {
         let mut check = BlockCheck::new(&block);
         let mut modules = Vec::new();
         let mut content = false;
-        // Rows that came to the region by no number of their origin are here already, nearly always.
+        // Rows that the region received without an LSN of their origin are nearly always stored here already.
         let mut known = Vec::new();
         for record in records::iter(&block.bytes) {
             let record: Record<'_> = record?;
@@ -266,7 +267,7 @@ impl RegionFeed {
                     self.carried.insert(record.origin, kept);
                 }
                 Payload::Through { .. } => {}
-                // Known since the region's leader has answered.
+                // Known since the leader's hello.
                 Payload::Begin { .. } => {}
                 Payload::Catalogue(change) => {
                     content = true;
@@ -280,14 +281,14 @@ impl RegionFeed {
         let epoch = check.finish()?;
         let mut imports = Vec::new();
         if content || block.last.0 - self.marked.0.min(block.last.0) >= MARK_EVERY {
-            // Carried first: what the block itself begins with is among it, and repeats no harm.
+            // The carried records come first. They may include the block's own first records, whose repetition is harmless.
             let mut bytes: Vec<u8> = std::mem::take(&mut self.carried).into_values().flatten().collect();
             if known.is_empty() {
                 bytes.extend_from_slice(&block.bytes);
             } else {
                 for record in records::iter(&block.bytes) {
                     let record = record?;
-                    // Both are in the order of the log.
+                    // Both are in log order.
                     if known.binary_search(&record.lsn).is_err() {
                         records::push(&mut bytes, &record)?;
                     }
@@ -301,12 +302,12 @@ impl RegionFeed {
     }
 }
 
-/// Whether a row is here, or one that outranks it.
+/// Returns whether a row, or one that outranks it, is stored.
 fn has(table: &Table, merge: MergePolicy, (view, key): (ViewId, &[u8]), rank: Rank) -> bool {
     table.held(view, key).is_some_and(|held| !merge.replaces(rank, held.rank()))
 }
 
-/// Whether a record is a row that came to its sender by no number of its origin, and is here.
+/// Returns whether a record is a row that its sender received without an LSN of its origin, and that is already stored.
 fn has_foreign(record: &Record<'_>, ours: &Published, table: &Table) -> bool {
     let (Payload::Row { view, event_time, key, .. } | Payload::Tombstone { view, event_time, key }) = &record.payload
     else {
