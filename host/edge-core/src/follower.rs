@@ -1,8 +1,12 @@
 //! Follows a publisher over a sequence of streams: handles each message, keeps the state between
 //! streams, and starts the next stream.
 
+mod advance;
+mod effect;
+
+pub use effect::{Effect, Fault};
+
 use crate::{
-    apply::{self, BlockChanges},
     bootstrap::Bootstrap,
     budget::{self, Outgrown},
     holdings::Holdings,
@@ -10,19 +14,16 @@ use crate::{
 };
 use littoral_model::{
     cluster::Affiliation,
-    digest::Checkpoint,
-    hlc::Hlc,
     lineage::{Lineage, RegionLineages},
     mutation::{Mutation, active},
-    position::{Incarnation, Lsn, Position},
+    position::{Incarnation, Lsn},
     region::Region,
-    token::Watermark,
 };
 use littoral_protocol::{
     eligibility::HeldLog,
     frame::{Downstream, ErrorCode, Mode, PublisherHello, Resume, SubscriberHello, Upstream},
     staleness::Staleness,
-    subscriber::{Action, Block, Epochs, Remedy, Subscriber, Violation},
+    subscriber::{Action, Epochs, Remedy, Subscriber, Violation},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -32,81 +33,6 @@ pub const SAME_FAULT_MAX: u32 = 3;
 /// The minimum time between budget checks, because summing the memory of full views costs more
 /// than applying a record.
 const BUDGET_CHECK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Why a stream to a publisher ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The connection broke, or the publisher disappeared.
-    Lost,
-    /// The publisher violated the protocol.
-    Violation(Violation),
-    /// The publisher ended the stream.
-    Ended(ErrorCode),
-    /// Differences from the leader could not be repaired bucket by bucket.
-    RepairFailed,
-}
-
-/// The effect of a message, which the driver carries out.
-#[derive(Debug)]
-pub enum Effect {
-    /// The publisher has answered the hello.
-    Greeted(PublisherHello),
-    /// The publisher has answered the hello; the tail of another region's log continues after the
-    /// held records.
-    Rehomed {
-        /// The publisher's hello.
-        hello: PublisherHello,
-        /// The replica to serve from now on: the same rows, at a position of the other log.
-        replica: Arc<Replica>,
-    },
-    /// A snapshot has begun.
-    SnapshotBegun,
-    /// This number of snapshot rows was added.
-    RowsAdded(u32),
-    /// The driver must serve this replica from now on.
-    Serve {
-        /// The replica.
-        replica: Arc<Replica>,
-        /// Whether the previous replica belonged to another lineage, so that its freshness is
-        /// void.
-        replaced: bool,
-        /// The views that did not fit.
-        outgrown: Vec<Outgrown>,
-    },
-    /// Records are applied and the replica's position has advanced.
-    Applied {
-        /// The applied records.
-        block: Block,
-        /// The replica's new position.
-        position: Position,
-        /// The changes that they made.
-        changes: BlockChanges,
-        /// Whether the followed log now includes everything held here, so the rows can be compared
-        /// with it.
-        level: bool,
-    },
-    /// A sign of life from the publisher.
-    Heard {
-        /// Its clock reading.
-        clock: Hlc,
-        /// Its last record.
-        head: Position,
-        /// Whether it is a relay that has lost its connection to the leader.
-        leader_lost: bool,
-    },
-    /// The replica is at this checkpoint's record. The driver must compare before the next
-    /// message.
-    Compare(Arc<Checkpoint>),
-    /// There is nothing to do.
-    Nothing,
-    /// The publisher has ended the stream.
-    End {
-        /// The reason.
-        code: ErrorCode,
-        /// Its message.
-        message: String,
-    },
-}
 
 /// The state of one stream.
 #[derive(Debug)]
@@ -320,97 +246,6 @@ impl FeedFollower {
         })
     }
 
-    /// Continues with the tail of another region's log.
-    fn rehome(&mut self, hello: PublisherHello, begins: Resume, replica: &Replica) -> Effect {
-        let before = replica.point.load_full();
-        let epoch = self.stream.as_ref().map_or(hello.epoch, |stream| stream.subscriber.epoch());
-        let lives = newest_lives(&before.lives, &hello);
-        let mut beyond = lives.beyond(&before.portable_watermark, &hello.watermark);
-        if active(Mutation::ForgetBeyond) {
-            beyond = Watermark::default();
-        }
-        let (portable_watermark, catalogue) = (before.portable_watermark.clone(), before.catalogue.clone());
-        let point =
-            AppliedPoint::new(begins, epoch, (hello.region, lives), portable_watermark, catalogue).beyond(beyond);
-        let replica = Arc::new(Replica::rehomed(replica, point, hello.head.lsn));
-        self.tailed = true;
-        self.staleness.forget();
-        self.staleness.applied(begins.position.lsn);
-        self.serving = Some(replica.clone());
-        Effect::Rehomed { hello, replica }
-    }
-
-    fn serve(&mut self, bootstrap: Bootstrap) -> Effect {
-        let (replica, outgrown) = bootstrap.finish(&self.holdings);
-        let position = replica.position();
-        let before = self.serving.as_ref().map(|replica| replica.position());
-        let lives = replica.point.load().lives.clone();
-        let belongs =
-            |before| lives.with_life(position.incarnation).is_some_and(|lives| lives.has(before, position.lsn));
-        let replaced = before.is_some_and(|before| !belongs(before)) || self.needs_snapshot;
-        if replaced {
-            self.staleness.forget();
-        }
-        self.needs_snapshot = false;
-        self.tailed = true;
-        self.staleness.applied(position.lsn);
-        self.serving = Some(replica.clone());
-        Effect::Serve { replica, replaced, outgrown }
-    }
-
-    fn apply(&mut self, block: Block) -> Result<Effect, Violation> {
-        let (Some(replica), Some(stream)) = (&self.serving, &mut self.stream) else { return Ok(Effect::Nothing) };
-        let checked = apply::check(&block)?;
-        let before = replica.point.load_full();
-        let lives = checked.lives(&before.lives, stream.head);
-        if !active(Mutation::KeepWhatIsLost) {
-            checked.check_beyond(&before.beyond, &lives)?;
-        }
-        // Check before a row of another life is applied: held rows may come from records that the
-        // log lost.
-        if !Arc::ptr_eq(&lives, &before.lives) {
-            replica.advance(AppliedPoint { lives: lives.clone(), ..AppliedPoint::clone(&before) })?;
-        }
-        let changes = apply::apply(replica, &self.holdings, &checked);
-        stream.subscriber.applied(&block, checked.epoch);
-        let epoch = stream.subscriber.epoch();
-        self.epochs.note_seen(replica.position().incarnation, epoch);
-
-        let resume = stream.subscriber.resume().unwrap_or(before.resume);
-        let catalogue = changes.catalogue.clone().unwrap_or_else(|| before.catalogue.clone());
-        let mut portable_watermark = before.portable_watermark.clone();
-        // If the block omits some views, it is unknown which omitted records other regions
-        // replicate.
-        let own = if block.dense { changes.own_content(before.region) } else { Some(block.last) };
-        let followed = stream.subscriber.lives();
-        own.into_iter().for_each(|lsn| lives.raise(&mut portable_watermark, before.region, followed.position(lsn)));
-        let (mut beyond, mut mixed) = (before.beyond.clone(), before.mixed || changes.mixed);
-        for (region, incarnation, lsn) in &changes.through {
-            let held = portable_watermark.get(*region).map(|(incarnation, lsn)| Position { incarnation, lsn });
-            if held.is_some_and(|held| apply::is_lost(&lives, *region, held, *incarnation)) {
-                mixed = true;
-                portable_watermark.set(*region, *incarnation, *lsn);
-            }
-            lives.raise(&mut portable_watermark, *region, Position { incarnation: *incarnation, lsn: *lsn });
-            beyond = lives.beyond(&beyond, &Watermark::at(*region, *incarnation, *lsn));
-        }
-        let unnamed = changes.unnamed.clone();
-        self.lives = lives.clone();
-        let point = AppliedPoint {
-            mixed,
-            unnamed,
-            ..AppliedPoint::new(resume, epoch, (before.region, lives), portable_watermark, catalogue).beyond(beyond)
-        };
-        let level = !before.beyond.is_empty() && point.beyond.is_empty();
-        replica.point.store(Arc::new(point));
-        if level {
-            replica.level_at(block.last);
-        }
-        self.staleness.applied(block.last);
-        stream.grown = true;
-        Ok(Effect::Applied { position: resume.position, changes, block, level })
-    }
-
     /// Returns the time up to which everything is in the served replica, to publish after every
     /// message; the inner `None` means that nothing is known. While a snapshot is arriving, echoes
     /// refer to data that is not served yet, and nothing is published.
@@ -473,7 +308,11 @@ pub(crate) fn newest_lives(before: &RegionLineages, hello: &PublisherHello) -> A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use littoral_model::{position::Epoch, record::ChainHash};
+    use littoral_model::{
+        position::{Epoch, Position},
+        record::ChainHash,
+        token::Watermark,
+    };
     use littoral_protocol::frame::VERSION_MAX;
 
     const LOG: Incarnation = Incarnation(7);

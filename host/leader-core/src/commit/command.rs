@@ -1,0 +1,124 @@
+//! What the log is to receive, and what follows from it.
+
+use crate::import::Import;
+use bytes::Bytes;
+use littoral_model::{
+    catalogue::CatalogueChange,
+    cluster::Affiliation,
+    hlc::Hlc,
+    lineage::Start,
+    position::{Incarnation, Lsn},
+    write::WriteRequest,
+};
+
+/// What the log is to receive.
+#[derive(Debug)]
+pub enum LogCommand {
+    /// A write that was checked against the catalogue of this generation; `content` is its hash.
+    Write {
+        /// The rows.
+        request: WriteRequest,
+        /// [`crate::receipts::content_hash`], if the write has an idempotency key.
+        content: u64,
+        /// The generation of the catalogue against which it was checked.
+        generation: u64,
+    },
+    /// A change of the catalogue.
+    Change(CatalogueChange),
+    /// Collect tombstones of older writes. A record, so that all replicas collect at the same position.
+    Collect(Hlc),
+    /// Another region's records.
+    Import(Import),
+    /// Begin another life of the log with this record.
+    Begin {
+        /// A random number that names the life.
+        life: Incarnation,
+        /// Whether the log was found to be rolled back while its process ran.
+        rolled_back: bool,
+    },
+    /// Set the affiliation of the log.
+    Affiliate(Affiliation),
+    /// Merge rows and deletions that this region had accepted and its log has lost. They keep their versions, as if they arrived
+    /// late.
+    Merge {
+        /// The records, encoded as in a log. Other kinds of records are skipped.
+        records: Bytes,
+        /// An idempotency key that names the piece and the log.
+        piece: String,
+        /// [`crate::receipts::bytes_hash`] of the records.
+        content: u64,
+    },
+}
+
+/// What must be applied once the batch is durable.
+#[derive(Debug)]
+pub enum Durable {
+    /// Rows. Their LSNs and clock readings follow the first one's, ascending by one.
+    Rows {
+        /// The rows.
+        request: WriteRequest,
+        /// The first row's LSN.
+        first: Lsn,
+        /// The last row's LSN.
+        last: Lsn,
+        /// The first row's clock reading.
+        hlc: Hlc,
+    },
+    /// A catalogue change.
+    Change {
+        /// The change as in the log.
+        change: CatalogueChange,
+        /// The LSN of its record.
+        lsn: Lsn,
+    },
+    /// A collection of tombstones.
+    Collect {
+        /// The tombstones of writes older than this are collected.
+        before: Hlc,
+        /// The LSN of its record.
+        lsn: Lsn,
+    },
+    /// Another region's records, to be applied one by one.
+    Import {
+        /// The records as in this log.
+        records: Bytes,
+        /// The first LSN.
+        first: Lsn,
+        /// The last LSN.
+        last: Lsn,
+    },
+    /// A new life of the log.
+    Begin {
+        /// Its first record.
+        start: Start,
+    },
+    /// A new affiliation of the log.
+    Affiliated {
+        /// The affiliation.
+        belongs: Affiliation,
+        /// The LSN of its record.
+        lsn: Lsn,
+    },
+    /// Nothing: the request is already in the log, in this batch, or in an earlier one. It is acknowledged when that is durable.
+    Before {
+        /// The first record of the request.
+        first: Lsn,
+        /// The last record of the request.
+        last: Lsn,
+        /// Whether the request is a retry.
+        duplicate: bool,
+    },
+}
+
+impl Durable {
+    /// Returns the first and last record of the request, and whether it is a retry.
+    #[must_use]
+    pub fn range(&self) -> (Lsn, Lsn, bool) {
+        match self {
+            Self::Rows { first, last, .. } | Self::Import { first, last, .. } => (*first, *last, false),
+            Self::Change { lsn, .. } | Self::Collect { lsn, .. } | Self::Affiliated { lsn, .. } => (*lsn, *lsn, false),
+            Self::Begin { start } => (start.first, start.first, false),
+            Self::Before { first, last, duplicate } => (*first, *last, *duplicate),
+        }
+    }
+}
