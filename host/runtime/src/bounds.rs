@@ -1,21 +1,21 @@
-//! Numbers of a configuration that cannot work, as no connections at all.
+//! Rejects numbers of a configuration that cannot work, such as a limit of zero connections.
 
 use std::ops::RangeInclusive;
 
-/// The most that a count may be: what is counted takes memory, and counting semaphores end somewhere.
+/// The largest value of a count: counted things need memory, and counting semaphores have a maximum.
 pub const COUNT_MAX: u64 = 1 << 20;
 
 /// A number that is out of bounds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct OutOfBounds {
-    /// Its key.
+    /// The key of the number.
     pub key: &'static str,
-    /// What is wrong and what would do.
+    /// What is wrong, and what is allowed.
     pub reason: String,
 }
 
-/// Those of `numbers` that are outside `range`.
+/// Returns those of `numbers` that are outside `range`.
 pub fn check(
     range: RangeInclusive<u64>,
     numbers: impl IntoIterator<Item = (&'static str, u64)>,
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_are_fine_and_what_is_beyond_them_is_named() {
+    fn numbers_beyond_either_end_are_named() {
         let bad: Vec<_> = check(1..=9, [("a", 0), ("b", 1), ("c", 9), ("d", 10)]).map(|bad| bad.to_string()).collect();
         assert_eq!(bad, ["a: is 0, and must be at least 1", "d: is 10, and must be at most 9"]);
     }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Returns the wall clock's reading, to compare it with the times of files.
 #[must_use]
 pub fn system() -> SystemTime {
-    #[allow(clippy::disallowed_methods, reason = "this is the one place")]
+    #[allow(clippy::disallowed_methods, reason = "this is the one caller")]
     SystemTime::now()
 }
 
@@ -27,7 +27,7 @@ pub fn wall_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_wall_clock_stands_after_the_year_2020() {
+    fn the_wall_clock_reads_later_than_the_year_2020() {
         assert!(super::wall() > "2020-01-01T00:00:00Z".parse().unwrap());
     }
 }

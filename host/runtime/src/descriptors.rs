@@ -1,8 +1,8 @@
-//! File descriptors: a process raises its limit when it starts, and keeps the last ones back from whoever connects.
+//! Limits file descriptors: raises the process's limit when it starts, and reserves the last descriptors.
 //!
-//! A node without a free descriptor cannot open the next segment of its log, so idle connections would stop durable writes.
-//! The kernel always gives the lowest free number. A connection whose number reaches into what is kept back is therefore
-//! closed, whatever else holds descriptors.
+//! A node without a free descriptor cannot open the next segment of its log, so idle connections would stop durable
+//! writes. The kernel always assigns the lowest free number. A connection whose number is in the reserved range is
+//! therefore closed, whatever the other descriptors are used for.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -11,23 +11,23 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// How many descriptors a process needs, and for what.
+/// The number of descriptors that a process needs, by purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// For its files and the connections that it opens itself.
+    /// Descriptors for files and for the connections that the process opens.
     pub own: u64,
-    /// For connections of peers, and the key that bounds them. Of no peers where there is no listener for them.
+    /// Connections of peers, and the key that bounds them. `None` if there is no peer listener.
     pub peers: Option<Bound>,
-    /// For connections of clients.
+    /// Connections of clients.
     pub clients: Bound,
 }
 
-/// So many connections, by a key of the configuration.
+/// A number of connections, and the key of the configuration that sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// The key, with its sections.
     pub key: &'static str,
-    /// Its value.
+    /// The value of the key.
     pub connections: u64,
 }
 
@@ -36,23 +36,23 @@ pub struct Bound {
 #[error("{0}")]
 pub struct TooMany(String);
 
-/// Whose connection it is.
+/// Which listener accepted a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// A client's.
+    /// The door: a client connected.
     Client,
-    /// An edge's, another region's, or another member's.
+    /// The peer listener: an edge, another region or another member connected.
     Peer,
 }
 
-/// Connections of each side have numbers below these.
+/// The descriptors of each side's connections are below these numbers.
 static CLIENTS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
 static PEERS_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Raises the process's limit as far as the system allows, and keeps back what `needs` names from its listeners.
+/// Raises the process's limit as far as the system allows, and reserves the descriptors that `needs` names.
 ///
 /// # Errors
-/// [`TooMany`], which says what would fit.
+/// [`TooMany`], which states the values that fit.
 pub fn prepare(needs: &Needs) -> Result<(), TooMany> {
     let limit = raise(needs.all());
     needs.check(limit)?;
@@ -62,7 +62,7 @@ pub fn prepare(needs: &Needs) -> Result<(), TooMany> {
     Ok(())
 }
 
-/// Whether a connection leaves free what is kept back from its side.
+/// Returns whether a connection leaves the descriptors free that are reserved from its side.
 #[must_use]
 pub fn leaves_room(connection: &impl AsRawFd, side: Side) -> bool {
     let below = match side {
@@ -76,21 +76,21 @@ fn fits(number: RawFd, below: u64) -> bool {
     u64::try_from(number).is_ok_and(|number| number < below)
 }
 
-/// Raises the soft limit to the hard one, or where the system does not take that, to `needed`. Returns how many descriptors the
-/// process may open.
+/// Raises the soft limit to the hard one, or to `needed` where the system rejects that. Returns the limit that then
+/// applies.
 fn raise(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
     if allowed(current) >= allowed(maximum) {
         return allowed(current);
     }
-    // Some systems say that there is no hard limit, and refuse to have none.
+    // Some systems report that there is no hard limit, and reject a soft limit without a bound.
     let wanted = [maximum, Some(needed.min(allowed(maximum)))];
     for wanted in wanted.into_iter().filter(|wanted| allowed(*wanted) > allowed(current)) {
         match setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum }) {
             Ok(()) => return allowed(wanted),
             Err(error) => {
-                tracing::debug!(%error, ?wanted, "the limit of file descriptors could not be raised to that");
+                tracing::debug!(%error, ?wanted, "the limit of file descriptors could not be raised to this value");
             }
         }
     }
@@ -103,7 +103,7 @@ impl Needs {
         self.own.saturating_add(peers).saturating_add(self.clients.connections)
     }
 
-    /// Refuses what does not fit into `limit` descriptors.
+    /// Rejects needs that exceed `limit` descriptors.
     fn check(&self, limit: u64) -> Result<(), TooMany> {
         let peers = self.peers.as_ref().map_or(0, |peers| peers.connections);
         let beside = self.own.saturating_add(peers);
@@ -113,10 +113,10 @@ impl Needs {
         }
         let Bound { key, connections } = &self.clients;
         let mut text = format!(
-            "{key} = {connections} cannot hold: this process may open {limit} file descriptors (the hard limit), and needs {all}: \
+            "{key} = {connections} is too large: this process may open {limit} file descriptors (the hard limit), and would need {all}: \
              {connections} for clients"
         );
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         if let Some(Bound { key, connections }) = &self.peers {
             let _ = write!(text, ", {connections} for peers ({key})");
         }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_exactly_is_taken_and_one_more_is_refused_with_what_would_fit() {
+    fn needs_that_fit_exactly_are_accepted_and_one_more_is_rejected_with_a_value_that_fits() {
         assert_eq!(needs(500, Some(400)).check(1_000), Ok(()));
         let error = needs(501, Some(400)).check(1_000).unwrap_err().to_string();
         for part in ["door.connections_max = 501", "1000 file", "1001", "feed.connections_max", "to at most 500"] {
@@ -160,7 +160,7 @@ mod tests {
         assert!(needs(901, None).check(1_000).unwrap_err().to_string().contains("at most 900"));
         let error = needs(1, Some(2_000)).check(1_000).unwrap_err().to_string();
         assert!(error.contains("lower feed.connections_max and door.connections_max"), "{error}");
-        assert!(needs(u64::MAX, Some(u64::MAX)).check(u64::MAX - 1).is_err(), "sums do not wrap around");
+        assert!(needs(u64::MAX, Some(u64::MAX)).check(u64::MAX - 1).is_err(), "sums do not overflow");
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_kept_back_is_not_a_connections() {
+    fn a_reserved_number_is_not_used_for_a_connection() {
         assert!(fits(99, 100));
         assert!(!fits(100, 100));
         assert!(!fits(-1, 100));

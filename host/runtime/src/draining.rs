@@ -1,5 +1,5 @@
-//! Draining: for a bounded time before its doors close, a process that is about to stop says so and serves on, so that whoever
-//! sends it requests sends them elsewhere before a connection is refused.
+//! Draining: for a bounded time before its doors close, a process that is about to stop announces it and continues to
+//! serve, so that clients and routers move away before a connection is refused.
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::{
@@ -11,23 +11,23 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// An answer has it while its process is about to stop, for routers.
+/// The header of answers from a draining process, for routers.
 pub const HEADER: HeaderName = HeaderName::from_static("littoral-draining");
 
-/// Without a connection for this long, a process has no client to notify and skips the notice.
+/// A process without a connection for this long has no client to notify, and skips the notice.
 const UNUSED_AFTER: Duration = Duration::from_secs(10);
 
-/// Whether the process is about to stop. Cloning shares it; the default never is.
+/// Whether the process is draining. Clones share the state; the default never drains.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The same as `begun` says, without the lock that asking it takes: every answer of every thread asks.
+    /// A copy of `begun` that is read without its lock, because every answer of every thread reads it.
     has_begun: AtomicBool,
     begun: CancellationToken,
     open: AtomicUsize,
-    /// When a connection was taken in or ended last.
+    /// When a connection was last accepted or closed.
     used: Mutex<Option<Instant>>,
 }
 
@@ -38,25 +38,25 @@ pub struct Connected(Draining);
 // === impl Draining ===
 
 impl Draining {
-    /// The process is about to stop.
+    /// Starts draining.
     pub fn begin(&self) {
         self.0.has_begun.store(true, Relaxed);
         self.0.begun.cancel();
     }
 
-    /// Whether the process is about to stop.
+    /// Returns whether the process is draining.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.0.has_begun.load(Relaxed)
     }
 
-    /// Returns when the process is about to stop.
+    /// Returns when draining starts.
     pub async fn begins(&self) {
         self.0.begun.cancelled().await;
     }
 
-    /// Says in an answer that the process is about to stop, if it is. Over HTTP/1.1 the answer then ends its connection, so that the
-    /// client's next request may go elsewhere; over HTTP/2 GOAWAY does that.
+    /// Announces in an answer that the process is draining, if it is. An HTTP/1.1 answer then closes its connection, so
+    /// that the client's next request can go elsewhere; over HTTP/2, GOAWAY does that.
     pub fn mark(&self, headers: &mut HeaderMap, http2: bool) {
         if self.has_begun() {
             headers.insert(HEADER, HeaderValue::from_static("1"));
@@ -74,7 +74,7 @@ impl Draining {
         Connected(self.clone())
     }
 
-    /// Whether somebody is connected to a door, or was a moment ago.
+    /// Returns whether a client is connected to a door, or was a moment ago.
     #[must_use]
     pub fn is_used(&self) -> bool {
         let used = *self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +88,7 @@ impl Inner {
     }
 }
 
-/// Equal are those that are the same process's.
+/// Two values are equal if they belong to the same process.
 impl PartialEq for Draining {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || !self.has_begun() && !other.has_begun()
@@ -107,13 +107,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_used_while_somebody_is_connected_and_for_a_while_after() {
+    fn it_is_used_while_a_client_is_connected_and_shortly_after() {
         let draining = Draining::default();
         assert!(!draining.is_used());
         let connection = draining.connected();
         assert!(draining.is_used());
         drop(connection);
-        assert!(draining.is_used(), "one that comes once a second to look");
+        assert!(draining.is_used(), "a client that connects once a second");
         *draining.0.used.lock().unwrap() = Instant::now().checked_sub(UNUSED_AFTER);
         assert!(!draining.is_used());
     }

@@ -7,34 +7,34 @@ use std::{
 };
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// `[log]`: what is logged, and how.
+/// `[log]`: what is logged, and in which format.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or directives such as
     /// `info,littoral_feed=debug`.
     pub level: Directives,
-    /// How it is written.
+    /// The format of events.
     pub format: Format,
 }
 
-/// How events are written.
+/// The format of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// One line of text an event.
+    /// One line of text per event.
     #[default]
     Text,
-    /// One JSON object an event.
+    /// One JSON object per event.
     Json,
 }
 
-/// Filter directives that were checked.
+/// Validated filter directives.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Directives(String);
 
-/// A text that is no filter.
+/// A text that is not a filter.
 #[derive(Debug, thiserror::Error)]
 #[error("'{text}' is not a log filter ({reason}); use a level such as \"info\", or \"info,littoral_feed=debug\"")]
 pub struct InvalidDirectives {
@@ -52,7 +52,7 @@ impl TryFrom<String> for Directives {
     type Error = InvalidDirectives;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        // A bare word that is no level would be taken for a target's name, and everything would go unlogged.
+        // A bare word that is not a level would be parsed as a target, and nothing would be logged.
         let bare = |part: &str| !part.contains(['=', '[', ':']) && part.parse::<tracing::Level>().is_err();
         if text.trim().is_empty() || text.split(',').any(|part| bare(part.trim()) && part.trim() != "off") {
             return Err(InvalidDirectives { text, reason: "not a level".to_owned() });
@@ -64,9 +64,9 @@ impl TryFrom<String> for Directives {
     }
 }
 
-/// Begins to log. A second call in one process changes nothing.
+/// Starts logging. A second call in one process changes nothing.
 pub fn install(config: &Config) {
-    // The text was parsed when the configuration was read.
+    // The text was validated when the configuration was read.
     let filter = config.level.0.parse::<EnvFilter>().unwrap_or_default();
     let registry = tracing_subscriber::registry().with(filter);
     let _already = match config.format {
@@ -84,11 +84,11 @@ fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Writes an event as one line, whatever its values hold. A name that a peer chose could otherwise end a line and forge the
-/// next, or steer a terminal. An event comes in one piece.
+/// Writes an event as one line, whatever its values contain. Otherwise a name that a peer chose could end a line and
+/// forge the next, or control a terminal. Each event arrives in one `write`.
 struct OneLine<W> {
     out: W,
-    /// Whether the event is coloured, and its escape sequences are ours.
+    /// Whether the event is coloured; its escape sequences are then ours.
     ansi: bool,
 }
 
@@ -103,7 +103,7 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// The event with every character escaped that is no part of a line, but for the newline that ends it.
+/// Escapes every character that does not belong into a line, except the newline at the end.
 fn one_line(event: &str, ansi: bool) -> String {
     let (line, end) = event.strip_suffix('\n').map_or((event, ""), |line| (line, "\n"));
     let mut out = String::with_capacity(event.len());
@@ -111,7 +111,7 @@ fn one_line(event: &str, ansi: bool) -> String {
         let ours = character == '\t' || ansi && character == '\u{1b}';
         let separates = matches!(character, '\u{2028}' | '\u{2029}');
         if separates || character.is_control() && !ours {
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(out, "{}", character.escape_default());
         } else {
             out.push(character);
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_value_ends_a_line_or_steers_a_terminal() {
+    fn no_value_ends_a_line_or_controls_a_terminal() {
         let mut written = Vec::new();
         let forged = "INFO joined subscriber=x\r\n2026 WARN forged\u{85}\u{2028}\u{1b}[2J\tend\n";
         OneLine { out: &mut written, ansi: false }.write_all(forged.as_bytes()).unwrap();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_level_is_refused_with_the_remedy() {
+    fn a_misspelt_level_is_rejected_with_a_remedy() {
         let error = Directives::try_from("inof".to_owned()).unwrap_err().to_string();
         assert!(error.contains("'inof'") && error.contains("info"), "{error}");
         for fine in ["info", "warn", "off", "info,littoral_feed=debug"] {

@@ -1,12 +1,12 @@
-//! How much memory the process takes.
+//! The resident memory of processes.
 
-/// Resident memory of this process, in bytes; `None` where the system does not tell (anything but Linux).
+/// Returns the resident memory of this process in bytes; `None` on systems other than Linux.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
     resident_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// Resident memory of another process, in bytes; `None` when it is gone or the system does not tell.
+/// Returns the resident memory of another process in bytes; `None` if it has exited, or on systems other than Linux.
 #[must_use]
 pub fn resident_bytes_of(pid: u32) -> Option<u64> {
     resident_in(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_text_is_read_in_kib() {
+    fn the_kernel_reports_kib() {
         assert_eq!(resident_in("Name:\tlittoral\nVmRSS:\t    2048 kB\n"), Some(2_097_152));
         assert_eq!(resident_in("Name:\tlittoral\n"), None);
     }

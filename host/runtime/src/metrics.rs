@@ -1,4 +1,4 @@
-//! Metrics: the one recorder of a process, and the numbers of the process itself.
+//! Metrics: the one recorder of a process, and the metrics of the process itself.
 
 use crate::memory;
 use metrics::{Unit, describe_gauge, gauge};
@@ -10,35 +10,35 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Bounds of latency histograms, in seconds: 10 us to 10 s.
+/// Bucket bounds of latency histograms, in seconds: 10 us to 10 s.
 const SECONDS_BUCKETS: [f64; 19] = [
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
     0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// How often histograms are drained and the process's own numbers are taken. Undrained histograms would grow.
+/// How often histograms are drained and the process's own metrics are recorded. Undrained histograms would grow.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why no recorder was installed.
+/// Why the recorder could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The recorder's settings are at fault.
+    /// The recorder's settings are invalid.
     #[error("the metrics recorder cannot be built: {0}")]
     Build(#[from] BuildError),
-    /// The process has one already.
+    /// The process already has a recorder.
     #[error("this process already has a metrics recorder")]
     Installed,
 }
 
-/// Renders what the process has recorded.
+/// Renders the metrics that the process has recorded.
 #[derive(Clone)]
 pub struct Handle(PrometheusHandle);
 
-/// What a door's `/metrics` answers with: the process's metrics in Prometheus's text format.
+/// The body of a door's `/metrics`: the process's metrics in Prometheus's text format.
 #[derive(Clone)]
 pub struct Metrics(Arc<dyn Fn() -> String + Send + Sync>);
 
-/// Installs the process's recorder, which tells the build in `littoral_build_info`.
+/// Installs the process's recorder, and records the build in `littoral_build_info`.
 ///
 /// # Errors
 /// [`Error`].
@@ -58,14 +58,14 @@ pub fn install(build: &'static str) -> Result<Handle, Error> {
 // === impl Handle ===
 
 impl Handle {
-    /// The metrics in Prometheus's text format.
+    /// Renders the metrics in Prometheus's text format.
     #[must_use]
     pub fn render(&self) -> String {
         record_process();
         self.0.render()
     }
 
-    /// Keeps the recorder small until cancelled.
+    /// Drains the histograms until cancelled.
     pub async fn upkeep(self, cancel: CancellationToken) {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
         while cancel.run_until_cancelled(interval.tick()).await.is_some() {
@@ -78,12 +78,12 @@ impl Handle {
 // === impl Metrics ===
 
 impl Metrics {
-    /// From whatever renders them.
+    /// Wraps a function that renders metrics.
     pub fn new(render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(render))
     }
 
-    /// The text.
+    /// Renders the metrics.
     #[must_use]
     pub fn render(&self) -> String {
         (self.0)()
@@ -96,17 +96,17 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Equal when they are the same renderer.
+/// Two values are equal if they share the renderer.
 impl PartialEq for Metrics {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-/// The runtimes whose tasks are the process's.
+/// The runtimes whose tasks count as the process's.
 static RUNTIMES: Mutex<Vec<tokio::runtime::Handle>> = Mutex::new(Vec::new());
 
-/// Counts a runtime's tasks among the process's.
+/// Counts a runtime's tasks as the process's.
 pub(crate) fn count_tasks_of(runtime: &tokio::runtime::Handle) {
     RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(runtime.clone());
 }

@@ -1,49 +1,49 @@
-//! Something for each thread.
+//! One value per thread.
 
 use std::{
     array,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// So many threads have one of their own; further ones share.
-const PLACES: usize = 64;
+/// The number of values. If there are more threads, some share a value.
+const SLOTS: usize = 64;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static MINE: usize = NEXT.fetch_add(1, Relaxed) % PLACES;
+    static MINE: usize = NEXT.fetch_add(1, Relaxed) % SLOTS;
 }
 
-/// Where this thread has its own in every [`PerThread`].
+/// Returns this thread's index in every [`PerThread`].
 #[must_use]
-pub fn place() -> usize {
-    MINE.with(|place| *place)
+pub fn slot() -> usize {
+    MINE.with(|slot| *slot)
 }
 
-/// One for each thread, so that threads which each keep to theirs neither wait for nor wake one another. It may be reached from
-/// any thread.
+/// One value per thread. Threads that each use their own value neither wait for nor wake one another. Any thread can
+/// reach every value.
 #[derive(Debug)]
-pub struct PerThread<T>([T; PLACES]);
+pub struct PerThread<T>([T; SLOTS]);
 
 impl<T> PerThread<T> {
-    /// Makes them.
+    /// Creates the values.
     pub fn new(make: impl Fn() -> T) -> Self {
         Self(array::from_fn(|_| make()))
     }
 
-    /// This thread's.
+    /// Returns this thread's value.
     #[must_use]
     pub fn here(&self) -> &T {
-        self.at(place())
+        self.at(slot())
     }
 
-    /// The one at a place.
+    /// Returns the value at an index.
     #[must_use]
-    pub fn at(&self, place: usize) -> &T {
-        &self.0[place % PLACES]
+    pub fn at(&self, slot: usize) -> &T {
+        &self.0[slot % SLOTS]
     }
 
-    /// All of them.
+    /// Iterates over all values.
     pub fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
@@ -55,19 +55,19 @@ mod tests {
     use std::{collections::HashSet, thread};
 
     #[test]
-    fn threads_have_their_own_and_keep_it() {
+    fn each_thread_keeps_its_own_value() {
         let counts = PerThread::new(|| AtomicUsize::new(0));
         let count = || {
             counts.here().fetch_add(1, Relaxed);
-            counts.at(place()).fetch_add(1, Relaxed);
-            place()
+            counts.at(slot()).fetch_add(1, Relaxed);
+            slot()
         };
         let places: HashSet<usize> = thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(count)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(places.len(), 8);
-        assert!(places.iter().all(|place| counts.at(*place).load(Relaxed) == 2));
+        assert!(places.iter().all(|slot| counts.at(*slot).load(Relaxed) == 2));
         assert_eq!(counts.all().map(|count| count.load(Relaxed)).sum::<usize>(), 16);
     }
 }

@@ -1,8 +1,8 @@
-//! Threads that serve connections, each with a scheduler, a poller and timers of its own.
+//! Threads that serve connections, each with its own scheduler, poller and timers.
 //!
-//! A connection stays on its thread. Between threads that share tasks, half of what a small request costs is telling the other
-//! threads that there is one: waking them, handing it over, fetching its memory from another core's cache. What is long goes to
-//! the workers, which share (`littoral_runtime::workers`).
+//! A connection stays on its thread. Where threads share tasks, half of a small request's cost is coordination: waking
+//! another thread, moving the task, loading its memory into another core's cache. Long work goes to the workers, which
+//! share tasks (`littoral_runtime::workers`).
 
 use crate::metrics::count_tasks_of;
 use std::{
@@ -18,12 +18,12 @@ use std::{
 use tokio::{net::TcpStream, runtime::Handle, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Threads that serve connections; cheap to clone. The default has none: connections are then served by the runtime that has
-/// accepted them.
+/// Threads that serve connections; cheap to clone. The default has no threads: the runtime that accepts a connection
+/// then serves it.
 #[derive(Clone, Debug, Default)]
 pub struct Reactors {
     reactors: Arc<[Reactor]>,
-    /// Where the search for the least busy one begins, so that equals take turns.
+    /// Where the search for the least busy thread begins, so that equally busy threads alternate.
     next: Arc<AtomicUsize>,
 }
 
@@ -33,23 +33,23 @@ struct Reactor {
     connections: Arc<AtomicUsize>,
 }
 
-/// The threads, until they are stopped.
+/// The running threads.
 #[derive(Debug)]
 pub(crate) struct Running {
     stop: CancellationToken,
     threads: usize,
-    /// Says of each that it has ended.
+    /// Receives one message per thread, when the thread has ended.
     ended: mpsc::Receiver<()>,
 }
 
-/// A connection that counts as long as it lives.
+/// Counts a connection while it is open.
 struct Counted(Arc<AtomicUsize>);
 
 impl Reactors {
-    /// Starts so many threads.
+    /// Starts `threads` threads.
     ///
     /// # Errors
-    /// When the system gives none.
+    /// If the system cannot start a thread.
     pub(crate) fn start(threads: usize, grace: Duration) -> io::Result<(Self, Running)> {
         let (stop, (say_ended, ended)) = (CancellationToken::new(), mpsc::sync_channel(threads));
         let mut reactors = Vec::with_capacity(threads);
@@ -68,10 +68,10 @@ impl Reactors {
         Ok((Self { reactors: reactors.into(), next: Arc::default() }, running))
     }
 
-    /// Serves a connection on the least busy thread, by the future that `serve` makes of it.
+    /// Serves a connection on the least busy thread, with the future that `serve` returns for it.
     ///
     /// # Errors
-    /// When the thread's poller does not take the connection in.
+    /// If the thread's poller cannot register the connection.
     pub fn spawn<F>(
         &self,
         tasks: &TaskTracker,
@@ -102,7 +102,7 @@ impl Reactors {
     }
 }
 
-/// Equal are those that are the same threads.
+/// Two values are equal if they share the threads.
 impl PartialEq for Reactors {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.reactors, &other.reactors) || self.reactors.is_empty() && other.reactors.is_empty()
@@ -110,9 +110,9 @@ impl PartialEq for Reactors {
 }
 
 impl Running {
-    /// Stops the threads and waits for them for so long at most.
-    pub(crate) fn stop(self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    /// Stops the threads and waits for them, for at most `timeout`.
+    pub(crate) fn stop(self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         self.stop.cancel();
         for _ in 0..self.threads {
             if self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
@@ -138,7 +138,7 @@ mod tests {
         sync::mpsc as channel,
     };
 
-    /// Opens so many connections, each of which echoes a byte and tells its thread.
+    /// Opens connections. Each echoes a byte and reports its thread.
     async fn threads_of(reactors: &Reactors, connections: usize) -> HashMap<ThreadId, usize> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_spread_and_forgotten_when_they_end() {
+    async fn connections_are_distributed_and_no_longer_count_when_they_end() {
         let (reactors, running) = Reactors::start(3, Duration::from_secs(1)).unwrap();
         for _ in 0..3 {
             let threads = threads_of(&reactors, 9).await;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_threads_they_are_served_where_they_are_accepted() {
+    async fn without_threads_connections_are_served_where_they_are_accepted() {
         let threads = threads_of(&Reactors::default(), 4).await;
         assert_eq!(threads, HashMap::from([(thread::current().id(), 4)]));
     }

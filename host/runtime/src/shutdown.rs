@@ -1,4 +1,4 @@
-//! What asks a process to stop: SIGTERM, SIGINT, or the end of the process that started it.
+//! Reasons for a process to stop: SIGTERM, SIGINT, or the end of its parent process.
 
 use rustix::process::Signal as Number;
 use std::{fmt, io, os::fd::AsFd};
@@ -8,16 +8,16 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// What asked the process to stop.
+/// Why the process stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// SIGTERM, as process managers send it.
+    /// SIGTERM, sent by process managers.
     Terminate,
-    /// SIGINT, as Ctrl-C sends it.
+    /// SIGINT, sent by Ctrl-C.
     Interrupt,
-    /// SIGHUP, as a terminal that is closed sends it.
+    /// SIGHUP, sent when a terminal closes.
     HangUp,
-    /// The process that started this one is gone.
+    /// The parent process has exited.
     ParentGone,
 }
 
@@ -27,13 +27,14 @@ impl fmt::Display for StopReason {
             Self::Terminate => "SIGTERM",
             Self::Interrupt => "SIGINT",
             Self::HangUp => "SIGHUP",
-            Self::ParentGone => "the parent process is gone",
+            Self::ParentGone => "the parent process has exited",
         })
     }
 }
 
-/// Signals that would end a process at once, without draining and without a word, and that somebody sends by mistake, as a log
-/// rotation or a script that asks for a reload. They are logged and ignored, as SIGHUP is by nodes.
+/// Signals that are logged and ignored, as nodes ignore SIGHUP. By default they would end a process at once, without
+/// draining and without a log line, and they are often sent by mistake, for example by a log rotation or a reload
+/// script.
 const IGNORED: [(&str, Number); 6] = [
     ("SIGUSR1", Number::USR1),
     ("SIGUSR2", Number::USR2),
@@ -43,29 +44,29 @@ const IGNORED: [(&str, Number); 6] = [
     ("SIGIO", Number::IO),
 ];
 
-/// The requests to stop that reach this process.
+/// Waits for requests to stop.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
     /// The process belongs to a terminal, and ends with it.
     ends_with_terminal: bool,
-    /// The pipe whose other end a parent holds for as long as it lives.
+    /// The pipe whose other end the parent holds while it runs.
     parent: Option<pipe::Receiver>,
     leave_interrupt_to_parent: bool,
 }
 
 impl Signals {
-    /// Begins to listen. From now on signals that mean nothing here are logged and ignored.
+    /// Installs the handlers. From now on, the ignored signals are logged.
     ///
     /// # Errors
-    /// When the system refuses a signal handler.
+    /// If the system rejects a signal handler.
     pub fn listen() -> io::Result<Self> {
         for (name, number) in IGNORED {
             let mut arrivals = signal(SignalKind::from_raw(number.as_raw()))?;
             tokio::spawn(async move {
                 while arrivals.recv().await.is_some() {
-                    say_ignored(name);
+                    log_ignored(name);
                 }
             });
         }
@@ -79,18 +80,18 @@ impl Signals {
         })
     }
 
-    /// Makes the process end with its terminal: for commands that a person runs.
+    /// Ends the process with its terminal: for commands that are run interactively.
     #[must_use]
     pub fn with_terminal(self) -> Self {
         Self { ends_with_terminal: true, ..self }
     }
 
-    /// Makes the process end with the one that started it: its standard input must be a pipe from there, as its end is
-    /// seen even when the parent is killed. A terminal's Ctrl-C reaches both; it is then left to the parent, which
-    /// stops its children in order.
+    /// Ends the process with its parent. Standard input must be a pipe from the parent, because the end of a pipe is
+    /// noticed even if the parent is killed. A terminal's Ctrl-C reaches both processes; the child then ignores it, and
+    /// the parent stops its children in an orderly way.
     ///
     /// # Errors
-    /// When standard input is no pipe.
+    /// If standard input is not a pipe.
     pub fn with_parent(mut self) -> io::Result<Self> {
         let input = std::io::stdin().as_fd().try_clone_to_owned()?;
         self.parent = Some(pipe::Receiver::from_owned_fd(input)?);
@@ -112,7 +113,7 @@ impl Signals {
                     if self.ends_with_terminal {
                         return StopReason::HangUp;
                     }
-                    say_ignored("SIGHUP");
+                    log_ignored("SIGHUP");
                 }
                 () = closed(&mut self.parent) => {
                     self.parent = None;
@@ -123,11 +124,11 @@ impl Signals {
     }
 }
 
-fn say_ignored(signal: &str) {
-    tracing::warn!(signal, "a signal is ignored; SIGTERM or SIGINT stops this process");
+fn log_ignored(signal: &str) {
+    tracing::warn!(signal, "ignored a signal; send SIGTERM or SIGINT to stop this process");
 }
 
-/// Resolves when the pipe ends; never when there is none.
+/// Returns when the pipe ends; never if there is none.
 async fn closed(parent: &mut Option<pipe::Receiver>) {
     let Some(pipe) = parent else { return std::future::pending().await };
     let mut ignored = [0; 64];

@@ -1,4 +1,4 @@
-//! Supervision: runs a process's tasks, notices when one ends that should not, and stops them in order.
+//! Supervision: runs a process's tasks, notices when one ends unexpectedly, and stops them in order.
 
 use crate::{
     draining::Draining,
@@ -12,18 +12,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long the state may take to stop once the doors have drained. Its own bound, so that slow clients cannot eat it.
+/// The time for the state to stop after the doors have drained. It is separate from the doors' time, so that slow
+/// clients cannot use it up.
 const CORE_GRACE: Duration = Duration::from_secs(10);
 
 /// Why the process ends with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A task that the process cannot do without ended.
+    /// A task that the process needs has ended.
     #[error("{task} ended: {reason}")]
     TaskEnded {
         /// The task.
         task: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -45,8 +46,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// No tasks yet. On SIGTERM the process says for `notice` that it is about to stop, and serves on. `grace` is how long doors
-    /// may then take to end what they have.
+    /// Creates a supervisor without tasks. On SIGTERM, the process announces for `notice` that it is draining, and
+    /// continues to serve. Doors may then take up to `grace` to finish their requests.
     #[must_use]
     pub fn new(notice: Duration, grace: Duration) -> Self {
         Self {
@@ -60,19 +61,19 @@ impl Supervisor {
         }
     }
 
-    /// Whether the process is about to stop.
+    /// Returns whether the process is draining.
     #[must_use]
     pub fn draining(&self) -> Draining {
         self.draining.clone()
     }
 
-    /// The token that cancels tasks of this kind.
+    /// Returns the token that cancels tasks of a kind.
     #[must_use]
     pub fn token(&self, kind: TaskKind) -> CancellationToken {
         if kind.drains_first() { self.doors.clone() } else { self.core.clone() }
     }
 
-    /// Runs a task. It should watch [`Supervisor::token`] of its kind and end in good order when cancelled.
+    /// Runs a task. The task must watch [`Supervisor::token`] of its kind, and end in an orderly way when cancelled.
     pub fn spawn<E: Display>(
         &mut self,
         kind: TaskKind,
@@ -83,18 +84,19 @@ impl Supervisor {
         self.tasks.insert(handle.id(), Task { kind, name });
     }
 
-    /// Runs until asked to stop or until a task ends that must not, then stops everything: it gives notice, if SIGTERM asks and
-    /// anybody is connected; then the doors close, then the state stops. A second request to stop cuts each of them short.
+    /// Runs until the process is asked to stop or a required task ends, then stops everything. If SIGTERM is the reason
+    /// and a client is connected, the process first gives notice. Then the doors close, and then the state stops. A
+    /// second request to stop cuts the current step short.
     ///
     /// # Errors
-    /// [`Error::TaskEnded`], once everything else has stopped.
+    /// [`Error::TaskEnded`], after everything else has stopped.
     pub async fn run(mut self, signals: &mut Signals) -> Result<(), Error> {
         let failure = loop {
             tokio::select! {
                 reason = signals.next() => {
                     tracing::info!(%reason, "stopping");
                     self.draining.begin();
-                    // Who stops a terminal's process waits for it, and who has lost its parent is missed by nobody.
+                    // A terminal waits for its process, and a process that has lost its parent has no clients.
                     if reason == StopReason::Terminate && self.draining.is_used() && !self.notice.is_zero() {
                         self.give_notice(signals).await;
                     }
@@ -112,7 +114,7 @@ impl Supervisor {
         let hurry = CancellationToken::new();
         let second = async {
             let reason = signals.next().await;
-            tracing::warn!(%reason, "asked to stop again: not draining any longer");
+            tracing::warn!(%reason, "received another request to stop; not draining any longer");
             hurry.cancel();
             std::future::pending::<()>().await;
         };
@@ -123,12 +125,12 @@ impl Supervisor {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Lets everybody know before the doors close.
+    /// Announces to clients and routers that the doors are about to close.
     async fn give_notice(&self, signals: &mut Signals) {
-        tracing::info!(notice = ?self.notice, "not ready any more; the doors stay open so that clients hear of it");
+        tracing::info!(notice = ?self.notice, "draining: no longer ready, and the doors stay open so that clients can move away");
         tokio::select! {
             () = tokio::time::sleep(self.notice) => {}
-            reason = signals.next() => tracing::warn!(%reason, "asked to stop again: the doors close now"),
+            reason = signals.next() => tracing::warn!(%reason, "received another request to stop; closing the doors now"),
         }
     }
 
@@ -136,7 +138,7 @@ impl Supervisor {
         let deadline = Instant::now() + self.grace;
         let drained = hurry.run_until_cancelled(timeout_at(deadline, self.join_while(TaskKind::drains_first))).await;
         if !matches!(drained, Some(Ok(()))) {
-            tracing::warn!("requests were still running at the end of the grace period and are cut");
+            tracing::warn!("cutting requests that still run at the end of the grace period");
         }
         self.core.cancel();
         let stopped = timeout_at(Instant::now() + CORE_GRACE, self.join_while(|kind| !kind.drains_first())).await;
@@ -147,7 +149,7 @@ impl Supervisor {
         self.running.shutdown().await;
     }
 
-    /// Joins tasks until none of the chosen kinds is left.
+    /// Joins tasks until no task of the chosen kinds remains.
     async fn join_while(&mut self, chosen: impl Fn(TaskKind) -> bool) {
         while self.tasks.values().any(|task| chosen(task.kind)) {
             match self.running.join_next_with_id().await {
@@ -167,9 +169,9 @@ impl Supervisor {
         match (&reason, stopping) {
             (None, true) => tracing::debug!(task = name, "stopped"),
             (Some(reason), true) => tracing::warn!(task = name, reason, "stopped with an error"),
-            (_, false) => tracing::error!(task = name, reason, "ended unasked"),
+            (_, false) => tracing::error!(task = name, reason, "a task ended unexpectedly"),
         }
-        let reason = reason.unwrap_or_else(|| "it returned though nobody asked it to".to_owned());
+        let reason = reason.unwrap_or_else(|| "it returned before the process was asked to stop".to_owned());
         (!stopping && kind.on_failure() == OnFailure::StopProcess).then_some(Error::TaskEnded { task: name, reason })
     }
 }
@@ -199,9 +201,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_a_failure_and_housekeeping_is_not_missed() {
+    async fn a_panic_is_a_failure_and_the_process_runs_without_housekeeping() {
         let mut supervisor = Supervisor::new(Duration::ZERO, Duration::from_secs(5));
-        supervisor.spawn(TaskKind::Housekeeping, "gauges", async { Err("no matter") });
+        supervisor.spawn(TaskKind::Housekeeping, "gauges", async { Err("not needed") });
         supervisor.spawn(TaskKind::Core, "core", async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             panic!("broken");
@@ -216,11 +218,11 @@ mod tests {
     async fn a_door_that_does_not_drain_is_cut_after_the_grace() {
         let mut supervisor = Supervisor::new(Duration::ZERO, Duration::from_millis(50));
         supervisor.spawn(TaskKind::Door, "stuck", std::future::pending::<Result<(), String>>());
-        supervisor.spawn(TaskKind::Core, "core", async { Err("disk gone") });
+        supervisor.spawn(TaskKind::Core, "core", async { Err("disk failed") });
         let begun = Instant::now();
         let mut signals = Signals::listen().unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(60), supervisor.run(&mut signals)).await;
-        assert!(ended.expect("a door that never drains is not waited for").is_err());
+        assert!(ended.expect("the process does not wait for a door that never drains").is_err());
         assert!(begun.elapsed() >= Duration::from_millis(50), "{:?}", begun.elapsed());
     }
 }

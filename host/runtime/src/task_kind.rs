@@ -1,28 +1,29 @@
-//! Kinds of tasks: what cancelling one means, and what its failure means for the process.
+//! Kinds of tasks: how each is cancelled, and what its failure means for the process.
 
-/// What a supervised task is for.
+/// The purpose of a supervised task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskKind {
-    /// Serves clients or edges. Cancelled first: it stops accepting and drains what it has, so that no request that
-    /// was taken is cut within the grace period.
+    /// Serves clients or edges. It is cancelled first: it stops accepting and drains, so that no accepted request is
+    /// cut within the grace period.
     Door,
-    /// Keeps the state: log, replica, subscription. Cancelled when every door has drained, as doors answer from it.
+    /// Keeps the state: log, replica, subscription. It is cancelled after every door has drained, because doors answer
+    /// from it.
     Core,
-    /// Keeps house: metrics, gauges. Nothing is lost when it stops.
+    /// Metrics and gauges. Nothing is lost when it stops.
     Housekeeping,
 }
 
-/// What the process does when a task ends though nobody asked it to.
+/// What the process does when a task ends unexpectedly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Drains and ends with an error: a process that lacks such a task would only look alive.
+    /// Drains and ends with an error: without the task, the process would only appear to work.
     StopProcess,
-    /// Logs it and goes on.
+    /// Logs the failure and continues.
     Log,
 }
 
 impl TaskKind {
-    /// What the task's unexpected end means.
+    /// Returns what an unexpected end of the task means.
     #[must_use]
     pub const fn on_failure(self) -> OnFailure {
         match self {
@@ -31,7 +32,7 @@ impl TaskKind {
         }
     }
 
-    /// Whether the task is cancelled and awaited before those that keep the state.
+    /// Returns whether the task is cancelled and awaited before the tasks that keep the state.
     #[must_use]
     pub const fn drains_first(self) -> bool {
         matches!(self, Self::Door)

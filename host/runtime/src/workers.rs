@@ -1,25 +1,25 @@
-//! A process's threads: workers, which share tasks, and beside them as many reactors, which each serve connections of their
-//! own ([`crate::reactors`]).
+//! A process's threads: workers, which share tasks, and the same number of reactors, each of which serves its own
+//! connections ([`crate::reactors`]).
 
 use crate::{metrics::count_tasks_of, reactors::Reactors};
 use serde::Deserialize;
 use std::{io, num::NonZeroUsize, thread, time::Duration};
 use tokio::runtime::Handle;
 
-/// How long blocking threads that still work may hold up the end of a process.
+/// How long busy blocking threads may delay the end of a process.
 const BLOCKING_GRACE: Duration = Duration::from_secs(2);
 
 /// `[workers]`: the process's threads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Worker threads; unset means one per core.
+    /// The number of worker threads. Unset: one per core.
     pub threads: Option<NonZeroUsize>,
-    /// Reactors; unset means as many as there are workers. With none, connections are tasks that the workers share.
+    /// The number of reactors. Unset: as many as workers. With 0, connections are tasks that the workers share.
     pub reactors: Option<usize>,
 }
 
-/// The workers, as HTTP/2 knows them: one connection may bring many requests at once, which one reactor should not answer alone.
+/// Runs HTTP/2's tasks on the workers: one connection may carry many requests at once, too many for one reactor.
 #[derive(Clone, Debug)]
 pub struct Executor(pub Handle);
 
@@ -32,10 +32,10 @@ where
     }
 }
 
-/// Runs `main`, made with the reactors, on the workers, and waits a little for blocking work when it is done.
+/// Runs `main` on the workers, with the reactors as its argument. When it returns, waits briefly for blocking work.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// If the system cannot start the threads.
 pub fn run<F: Future>(config: &Config, main: impl FnOnce(Reactors) -> F) -> io::Result<F::Output> {
     let threads = config.threads.map_or_else(thread::available_parallelism, Ok)?;
     let (reactors, running) = Reactors::start(config.reactors.unwrap_or(threads.get()), BLOCKING_GRACE)?;

@@ -1,4 +1,4 @@
-//! What a call of `delay_risk` costs, its lookup included: `cargo bench -p littoral-sandbox`.
+//! Measures a call of `delay_risk` with its lookup: `cargo bench -p littoral-sandbox`.
 
 #![allow(dead_code, missing_docs, reason = "a benchmark may fail loudly; tests use the rest")]
 
@@ -20,7 +20,7 @@ use std::{
 };
 use support::{Module, config, present};
 
-/// How long each figure is measured.
+/// The duration of each measurement.
 const SPAN: Duration = Duration::from_secs(2);
 
 fn columns(rows: usize) -> (Vec<Column>, Vec<Column>) {
@@ -36,7 +36,7 @@ async fn call(module: &Module, replica: &Arc<Rows>, rows: usize) -> Result<Vec<C
     module.call(rows, inputs, params, replica.clone()).await
 }
 
-/// Calls one after the other on each of `threads` threads, for the whole span; microseconds a call and thread.
+/// Calls in sequence on each of `threads` threads for the whole duration. Returns the microseconds of a call.
 fn measure(module: &Arc<Module>, rows: usize, threads: usize) -> f64 {
     let replica = Rows::new(Answers::Now);
     let work = |span: Duration| {
@@ -68,8 +68,8 @@ fn main() {
         made += 1;
     }
     let making = begun.elapsed().as_secs_f64() * 1e6 / f64::from(made);
-    println!("making the columns of one row: {making:.2} us, which the figures include\n");
-    println!("{:<10} {:>6} {:>9} {:>12}", "instance", "rows", "threads", "us a call");
+    println!("creating the columns of one row: {making:.2} us, which the figures include\n");
+    println!("{:<10} {:>6} {:>9} {:>12}", "instance", "rows", "threads", "us per call");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (name, instances) in [("warm", Instances::Warm), ("fresh", Instances::Fresh)] {
         let config = Config { instances, ..config() };

@@ -1,7 +1,7 @@
-//! The WIT package as Rust, generated: each version that components may be built for.
+//! The generated Rust code of the WIT package, in each version that components may be built for.
 #![allow(missing_docs, reason = "generated; the documentation is in the WIT package")]
 
-/// The version of today's SDK.
+/// The version of the current SDK.
 pub(crate) mod v0_2 {
     wasmtime::component::bindgen!({
         path: "../../wit/0.2.0",
@@ -16,7 +16,7 @@ pub(crate) mod v0_2 {
     pub(crate) use littoral::feature::{feature_reader, logging, types};
 }
 
-/// The version that has no status for a row that is not known. Components of it keep running.
+/// The version without a status for unknown rows. Its components still run.
 pub(crate) mod v0_1 {
     wasmtime::component::bindgen!({
         path: "../../wit/0.1.0",

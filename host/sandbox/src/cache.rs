@@ -1,8 +1,9 @@
-//! Compiled modules on disk, so that a host that starts again need not compile them again.
+//! Caches compiled modules on disk, so that a restarted host need not compile them again.
 //!
-//! A file holds `xxh3-128 of the rest | native code`, under a name that carries the component's digest and what the code was
-//! compiled for. Native code is run as it is found: the directory is ours alone, and what does not match its checksum
-//! is compiled again. The checksum finds damage; whoever can write to the directory owns the host anyway.
+//! A file holds `xxh3-128 of the rest | native code`. Its name contains the component's digest and what the code was
+//! compiled for. Native code runs unchecked, so the directory must be ours alone, and a file that does not match its
+//! checksum is compiled again. The checksum detects damage; a user who can write to the directory controls the host
+//! anyway.
 
 use littoral_model::module::ModuleDigest;
 use std::{
@@ -15,14 +16,14 @@ use std::{
 };
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How the name of a file goes on that is still being written.
+/// Follows the file's name while the file is being written.
 const UNFINISHED: &str = "unfinished-";
-/// How long such a file may be there before nobody is writing it any more.
+/// The age at which an unfinished file counts as abandoned.
 const UNFINISHED_KEPT: Duration = Duration::from_secs(60 * 60);
 /// How long code for other engines is kept.
 const OTHERS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Whether a file belongs to the user that this process runs as.
+/// Returns whether a file belongs to the user that this process runs as.
 fn is_ours(metadata: &fs::Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw()
 }
@@ -31,13 +32,13 @@ fn is_ours(metadata: &fs::Metadata) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     dir: PathBuf,
-    /// What the code is for: engine, processor, settings.
+    /// What the code was compiled for: engine, processor, settings.
     compatibility: u64,
 }
 
 impl Cache {
     /// # Errors
-    /// When the directory cannot be made, or others may write to it.
+    /// If the directory cannot be created, or others may write to it.
     pub(crate) fn open(dir: PathBuf, compatibility: u64) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         let metadata = fs::metadata(&dir)?;
@@ -45,7 +46,7 @@ impl Cache {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 format!(
-                    "{} belongs to another user (number {}); native code is run from there: chown it to the one that this runs as",
+                    "{} belongs to another user (number {}), and native code runs from there; chown it to the user that this process runs as",
                     dir.display(),
                     metadata.uid()
                 ),
@@ -56,7 +57,7 @@ impl Cache {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 format!(
-                    "{} may be written to by others (mode {:o}); native code is run from there: chmod 700 it",
+                    "{} is writable by others (mode {:o}), and native code runs from there; chmod 700 it",
                     dir.display(),
                     mode & 0o777
                 ),
@@ -67,8 +68,8 @@ impl Cache {
         Ok(cache)
     }
 
-    /// Removes what an interrupted process left behind, and code for another engine that was not used for long: an
-    /// upgrade must not leave its predecessor's code on disk for ever, nor take it from one that still runs.
+    /// Removes files of an interrupted process, and code for other engines that was not used for a long time. After an
+    /// upgrade, the old code must not stay forever, but a host that still runs the old version may need it.
     fn sweep(&self, now: SystemTime) -> io::Result<()> {
         let ours = format!("-{:016x}.module", self.compatibility);
         for entry in fs::read_dir(&self.dir)?.flatten() {
@@ -93,25 +94,25 @@ impl Cache {
         self.dir.join(format!("{digest}-{:016x}.module", self.compatibility))
     }
 
-    /// The native code of a component, if it is there whole.
+    /// Returns the native code of a component, if it is cached undamaged.
     pub(crate) fn get(&self, digest: ModuleDigest) -> Option<Vec<u8>> {
         let path = self.path(digest);
         let mut file = fs::File::open(&path).ok()?;
         let mut bytes = Vec::new();
         if !is_ours(&file.metadata().ok()?) || file.read_to_end(&mut bytes).is_err() {
-            tracing::warn!(file = %path.display(), "a compiled module that belongs to another user, or cannot be read, is compiled again");
+            tracing::warn!(file = %path.display(), "a compiled module belongs to another user or cannot be read; compiling it again");
             return None;
         }
         let whole = bytes.first_chunk::<16>().is_some_and(|sum| u128::from_le_bytes(*sum) == xxh3_128(&bytes[16..]));
         if !whole {
-            tracing::warn!(file = %path.display(), "a compiled module is damaged and will be compiled again");
+            tracing::warn!(file = %path.display(), "a compiled module is damaged; compiling it again");
             return None;
         }
         bytes.drain(..16);
         Some(bytes)
     }
 
-    /// Keeps native code. A failure costs a compilation at the next start, nothing else.
+    /// Stores native code. If that fails, the next start compiles it again.
     pub(crate) fn put(&self, digest: ModuleDigest, code: &[u8]) {
         let path = self.path(digest);
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -125,12 +126,12 @@ impl Cache {
             fs::rename(&unfinished, &path)
         })();
         if let Err(error) = kept {
-            tracing::warn!(file = %path.display(), %error, "cannot keep a compiled module; it will be compiled again");
+            tracing::warn!(file = %path.display(), %error, "cannot store a compiled module; the next start compiles it again");
             let _ = fs::remove_file(&unfinished);
         }
     }
 
-    /// Forgets a component's native code.
+    /// Removes a component's native code.
     pub(crate) fn remove(&self, digest: ModuleDigest) {
         let _ = fs::remove_file(self.path(digest));
     }
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damaged_code_is_never_given_out() {
+    fn damaged_code_is_never_returned() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path().join("modules"), 7).unwrap();
         let digest = ModuleDigest::of(b"component");
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_uses_any_more_is_swept_away() {
+    fn unused_files_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let (new, modules) = (ModuleDigest::of(b"new"), dir.path().join("modules"));
         fs::DirBuilder::new().mode(0o700).create(&modules).unwrap();
@@ -164,7 +165,7 @@ mod tests {
         fs::write(&left, b"half").unwrap();
         let cache = Cache::open(modules, 7).unwrap();
         cache.put(new, b"code");
-        assert!(old.exists() && left.exists(), "too young to be sure");
+        assert!(old.exists() && left.exists(), "too young to be abandoned");
         cache.sweep(littoral_runtime::clock::system() + Duration::from_secs(2 * 60 * 60)).unwrap();
         assert!(old.exists() && !left.exists());
         cache.sweep(littoral_runtime::clock::system() + OTHERS_KEPT + Duration::from_secs(60)).unwrap();
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_may_write_to_is_refused() {
+    fn a_directory_that_others_may_write_to_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert_eq!(Cache::open(dir.path().to_owned(), 7).unwrap_err().kind(), io::ErrorKind::PermissionDenied);

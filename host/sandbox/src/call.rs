@@ -23,17 +23,17 @@ use std::{
 use tokio::time::{self, error::Elapsed};
 use wasmtime::PoolConcurrencyLimitError;
 
-/// What a call has made.
+/// The result of a call.
 pub(crate) struct Made {
     /// The outputs.
     pub(crate) columns: Vec<Column>,
-    /// Whether it ran into a bound of the whole call, or a lookup was refused for what one of its rows asked. The guest may have
-    /// made something of it, which other rows then hang on.
+    /// Whether the call reached one of its bounds, or a lookup was rejected because of one row. The guest may have
+    /// reacted to that, so the outputs of other rows may depend on it.
     pub(crate) bounded: bool,
 }
 
-/// Calls `transform`, which takes the call's columns and gives them back when it fails or was bounded. `shed` frees instances that other
-/// releases keep idle, when there is no place for another.
+/// Calls `transform`. It moves the columns out of `call`, and moves them back if the call fails or was bounded. `shed`
+/// drops idle instances of other releases when the pool is full.
 ///
 /// # Errors
 /// [`ModuleError`], one for each way in which a guest can fail. The release can be called again.
@@ -77,8 +77,8 @@ async fn of_batch<V: Version>(
 ) -> Result<Made, ModuleError> {
     let module = &call.name;
     let begun = Instant::now();
-    let _place = release.enter(module)?;
-    // The wall's time covers the start too: an instance may have a start function.
+    let _in_flight = release.enter(module)?;
+    // The time limit includes the start: an instance may have a start function.
     let wall = Duration::from_millis(config.wall_ms);
     let timeout = || ModuleError::Timeout { module: module.to_string(), deadline_ms: config.wall_ms };
     let mut instance = match within(wall, begun, instance(release, shed)).await {
@@ -111,9 +111,9 @@ async fn of_batch<V: Version>(
     let guest = instance.store.data_mut();
     let (refused, lookup_failed) =
         guest.call.take().map_or((false, None), |call| (call.lookup_refused, call.lookup_failed));
-    let bounded = refused || guest.limits.was_refused();
-    release.give_back(instance);
-    release.took(module, begun.elapsed().as_secs_f64());
+    let bounded = refused || guest.limits.was_rejected();
+    release.put_idle(instance);
+    release.observe(module, begun.elapsed().as_secs_f64());
     match (answer, lookup_failed) {
         (Ok(columns), _) => {
             let columns = returned::columns_of::<V>(columns, &call.manifest, call.rows, module)?;
@@ -124,10 +124,10 @@ async fn of_batch<V: Version>(
     }
 }
 
-/// Calls `describe`, under the bounds of any call.
+/// Calls `describe`, within the bounds of any call.
 ///
 /// # Errors
-/// [`ModuleError`]; what a call would have been blamed for is a reason to refuse the module.
+/// [`ModuleError::Refused`] for every failure of the guest.
 pub(crate) async fn describe(
     release: &Release,
     config: &Config,
@@ -159,7 +159,7 @@ pub(crate) async fn describe(
     returned::manifest(described)
 }
 
-/// What comes of this within `wall` of `begun`. Nearly every call is done at its first step, and needs no timer.
+/// Runs `work` until `wall` after `begun`. Nearly every call completes at its first poll, and needs no timer.
 async fn within<T>(wall: Duration, begun: Instant, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut work = std::pin::pin!(work);
     let first_step = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx)));
@@ -169,7 +169,7 @@ async fn within<T>(wall: Duration, begun: Instant, work: impl Future<Output = T>
     time::timeout(wall.saturating_sub(begun.elapsed()), work).await
 }
 
-/// An instance, for which others may have to give up idle ones.
+/// Creates an instance. If there is none left, others drop their idle ones.
 async fn instance(release: &Release, shed: impl Fn()) -> wasmtime::Result<Instance> {
     match release.instance().await {
         Err(error) if error.is::<PoolConcurrencyLimitError>() => {

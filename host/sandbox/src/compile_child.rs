@@ -1,7 +1,7 @@
-//! The compiling process: a component on its standard input, native code on its standard output.
+//! The compiling process: reads a component from standard input, and writes native code to standard output.
 //!
-//! Compiling is where untrusted bytes meet the most code, and upstream does not promise that it ends soon or in little
-//! memory. So it happens in a process that bounds itself before it reads the first byte.
+//! The compiler is the largest code that processes untrusted bytes, and wasmtime does not guarantee that it ends soon
+//! or in little memory. So it runs in a process that limits itself before it reads the first byte.
 
 use crate::engine;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -12,15 +12,16 @@ use std::{
 
 /// The hidden command under which the host binary runs [`main`].
 pub const COMMAND: &str = "module-compile";
-/// How the process ends when the component is at fault; its standard error says why.
+/// The exit code for an invalid component; the reason is on standard error.
 pub(crate) const REFUSED: u8 = 3;
 
-/// The whole process. Arguments: bytes of address space, seconds of processor time, bytes of the largest component.
+/// Runs the whole process. Arguments: bytes of address space, seconds of processor time, bytes of the largest
+/// component.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
     let numbers: Option<Vec<u64>> = arguments.iter().map(|argument| argument.parse().ok()).collect();
     let Some(&[memory_bytes, seconds, component_bytes]) = numbers.as_deref() else {
-        eprintln!("{COMMAND} takes three numbers: bytes of memory, seconds, bytes of the largest component");
+        eprintln!("{COMMAND} needs three numbers: bytes of memory, seconds, bytes of the largest component");
         return ExitCode::FAILURE;
     };
     match run(memory_bytes, seconds, component_bytes) {
@@ -38,7 +39,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 fn run(memory_bytes: u64, seconds: u64, component_bytes: u64) -> io::Result<Result<(), String>> {
     let limit = |bound| Rlimit { current: Some(bound), maximum: Some(bound) };
-    // Calls that are being served go first.
+    // Calls that are being served have priority.
     let _ = rustix::process::nice(10);
     setrlimit(Resource::As, limit(memory_bytes))?;
     setrlimit(Resource::Cpu, limit(seconds))?;
@@ -64,7 +65,7 @@ fn run(memory_bytes: u64, seconds: u64, component_bytes: u64) -> io::Result<Resu
     }
 }
 
-/// What the first bytes already tell, in words that help more than a parser's.
+/// Checks the first bytes, for a clearer error than a parser's.
 fn sniff(component: &[u8]) -> Result<(), String> {
     match component {
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {

@@ -1,4 +1,4 @@
-//! Compiling in a process of its own, from this side.
+//! Starts the compiling process and reads its output.
 
 use crate::{compile_child, config::Config, guest::clean};
 use bytes::Bytes;
@@ -6,28 +6,28 @@ use littoral_model::ports::ModuleError;
 use std::{process::Stdio, time::Duration};
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, process::Command, sync::Semaphore, time};
 
-/// Native code beyond this many times the component's largest size is refused: it would not be a compiler's output.
+/// The limit of native code, as a multiple of the largest component. A compiler does not produce more.
 const CODE_FACTOR: u64 = 16;
 
-/// Runs one compiling process at a time: compiling is allowed to take one processor, not all.
+/// Runs one compiling process at a time: compiling may use one processor, not all.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     config: Config,
-    turn: Semaphore,
+    permit: Semaphore,
 }
 
 impl Compiler {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, turn: Semaphore::new(1) }
+        Self { config, permit: Semaphore::new(1) }
     }
 
-    /// The component's native code. The caller has checked its size.
+    /// Compiles a component to native code. The caller has checked its size.
     ///
     /// # Errors
-    /// [`ModuleError::Refused`] with the compiler's reason, or with the bound that it ran into.
+    /// [`ModuleError::Refused`] with the compiler's reason, or with the limit that it reached.
     pub(crate) async fn compile(&self, component: Bytes) -> Result<Vec<u8>, ModuleError> {
         let refused = |what: String| ModuleError::Refused(clean(&what, 1_024));
-        let _turn = self.turn.acquire().await.map_err(|_| refused("the compiler has shut down".into()))?;
+        let _permit = self.permit.acquire().await.map_err(|_| refused("the compiler has shut down".into()))?;
         let seconds = self.config.compile_seconds;
         let program = match &self.config.compile_command {
             Some(program) => program.clone(),
@@ -35,7 +35,7 @@ impl Compiler {
                 .map_err(|error| refused(format!("cannot find the compiling program: {error}")))?,
         };
         let mut child = Command::new(&program)
-            // It needs nothing from our environment, which may hold secrets.
+            // It does not need our environment, which may contain secrets.
             .env_clear()
             .arg(compile_child::COMMAND)
             .args([self.config.compile_memory_bytes, seconds, self.config.component_bytes].map(|n| n.to_string()))
@@ -50,29 +50,29 @@ impl Compiler {
             return Err(refused("the compiling process has no pipes".into()));
         };
         let code_max = self.config.component_bytes.saturating_mul(CODE_FACTOR);
-        let (mut code, mut words) = (Vec::new(), Vec::new());
+        let (mut code, mut errors) = (Vec::new(), Vec::new());
         let talk = async {
             let feed = async {
-                // The child may end before it has read all, and says why on its standard error.
+                // The child may exit before it has read everything; its standard error then has the reason.
                 let _ = stdin.write_all(&component).await;
                 drop(stdin);
             };
-            // One more than is allowed, to tell code that is cut from code that is whole.
+            // Reads one byte more than allowed, to distinguish complete code from truncated code.
             let mut stdout = stdout.take(code_max.saturating_add(1));
             let read = async {
                 let read = stdout.read_to_end(&mut code).await;
-                // Closed at once: a child that has more to say is not left waiting for somebody to listen.
+                // Closes the pipe at once: a child that writes more must not block.
                 drop(stdout);
                 read
             };
-            let listen = async {
-                let mut said = stderr.take(4_096);
-                let read = said.read_to_end(&mut words).await;
-                drop(said);
+            let read_errors = async {
+                let mut stderr = stderr.take(4_096);
+                let read = stderr.read_to_end(&mut errors).await;
+                drop(stderr);
                 read
             };
-            let (_, code, words) = tokio::join!(feed, read, listen);
-            code.and(words)?;
+            let (_, code, errors) = tokio::join!(feed, read, read_errors);
+            code.and(errors)?;
             child.wait().await
         };
         let status = match time::timeout(Duration::from_secs(seconds), talk).await {
@@ -86,7 +86,7 @@ impl Compiler {
         match status.code() {
             Some(0) => Ok(code),
             Some(code) if code == i32::from(compile_child::REFUSED) => {
-                Err(refused(String::from_utf8_lossy(&words).trim().to_owned()))
+                Err(refused(String::from_utf8_lossy(&errors).trim().to_owned()))
             }
             _ => Err(refused(format!(
                 "compiling it did not stay within {} bytes of memory and {seconds} s of processor time ({status})",

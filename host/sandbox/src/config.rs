@@ -1,4 +1,4 @@
-//! How modules are bounded.
+//! The bounds of modules.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -7,42 +7,42 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Instances {
-    /// A new one for each call: nothing that a guest keeps outlives the call.
+    /// A new instance for each call: no state of the guest outlives the call.
     Fresh,
-    /// One that served earlier calls of the same release, when there is one: faster, and what the guest keeps in its
-    /// memory is seen by later calls of that release.
+    /// An instance that served earlier calls of the same release, if there is one. This is faster, but later calls of
+    /// the release see what the guest keeps in its memory.
     #[default]
     Warm,
 }
 
-/// How modules are bounded. Every bound is per call unless it says otherwise.
+/// The bounds of modules. Every bound applies to one call unless stated otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Which instance serves a call.
     pub instances: Instances,
-    /// Rows of different requests that one call of a row-wise module may answer, on a warm instance; 0 gives every
-    /// request calls of its own. Default 256.
+    /// The number of rows, of different requests, that one call of a row-wise module on a warm instance may process. 0:
+    /// every request has its own calls. Default 256.
     pub joined_rows: usize,
-    /// How long a guest may compute, in milliseconds of processor time. Default 20.
+    /// The processor time that a guest may use, in milliseconds. Default 20.
     pub deadline_ms: u64,
-    /// How long a call may take with its lookups and with waiting for its turn, in milliseconds. Default 2,000.
+    /// The duration of a call with its lookups and its time in the queue, in milliseconds. Default 2,000.
     pub wall_ms: u64,
     /// Memory of an instance, in bytes. Default 32 MiB.
     pub memory_bytes: u64,
     /// Elements of an instance's tables. Default 10,000.
     pub table_elements: u64,
-    /// Bytes that a guest may hand to the host at once: a result, a lookup's keys. Default 8 MiB.
+    /// Bytes that a guest may pass to the host at once: a result, or the keys of a lookup. Default 8 MiB.
     pub output_bytes: u64,
-    /// Keys that a call may look up in all. Default 20,000.
+    /// Keys that a call may look up in total. Default 20,000.
     pub lookup_keys: u64,
-    /// Lines that a call may log; each is cut at 1,024 bytes. Default 20.
+    /// Lines that a call may log; each is truncated to 1,024 bytes. Default 20.
     pub log_lines: u64,
-    /// Lines that all calls of one release may log in a second. Default 100.
+    /// Lines that all calls of one release may log per second. Default 100.
     pub log_lines_per_second: u64,
-    /// Calls of one release that may run at once; 0 for half of all instances. Default 0.
+    /// Concurrent calls of one release; 0 for half of all instances. Default 0.
     pub calls_per_module: usize,
-    /// Instances of all modules that may live at once, running or idle. Default 256.
+    /// Instances of all modules, running or idle. Default 256.
     pub instances_max: u32,
     /// Largest component, in bytes. Default 32 MiB.
     pub component_bytes: u64,
@@ -50,9 +50,9 @@ pub struct Config {
     pub compile_memory_bytes: u64,
     /// Processor time and wall time of the compiling process, in seconds. Default 60.
     pub compile_seconds: u64,
-    /// Where compiled modules are kept; a host that starts again need not compile them again. Default none.
+    /// The directory for compiled modules; a restarted host need not compile them again. Default: none.
     pub cache_dir: Option<PathBuf>,
-    /// The program that compiles, called with `module-compile`; this program itself when none is given.
+    /// The program that compiles, called with `module-compile`. Default: this program.
     pub compile_command: Option<PathBuf>,
 }
 
@@ -81,7 +81,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Calls of one release that may run at once.
+    /// Returns the number of concurrent calls of one release.
     #[must_use]
     pub fn calls_max(&self) -> usize {
         match self.calls_per_module {

@@ -1,4 +1,4 @@
-//! How long a guest may compute: processor time, which a busy host does not shorten.
+//! Limits the processor time of a guest, so that a busy host does not shorten it.
 
 use crate::ticker::TICK;
 use std::{
@@ -9,35 +9,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is left to a guest of its call. In between two looks it computes on one thread.
+/// The remaining processor time of a call. Between two checks, the guest computes on one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Deadline {
     left: Duration,
     slice: Slice,
-    /// When it was looked at last.
-    looked: Option<Instant>,
+    /// When it was checked last.
+    checked: Option<Instant>,
 }
 
-/// How long a guest's thread had computed when it let the guest go on.
+/// The processor time of the guest's thread when the guest resumed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slice(Arc<AtomicU64>);
 
 impl Deadline {
-    /// So much from now on, for a guest that begins on a thread that has computed for so long.
+    /// Starts the limit for a guest on a thread that has used `thread` of processor time.
     pub(crate) fn start(&mut self, limit: Duration, thread: Duration) {
-        (self.left, self.looked) = (limit, Some(Instant::now()));
+        (self.left, self.checked) = (limit, Some(Instant::now()));
         self.slice.begin(thread);
     }
 
-    /// Whether a tick has passed since it was looked at last. Quick.
+    /// Returns quickly whether a tick has passed since the last check.
     pub(crate) fn is_due(&self) -> bool {
-        self.looked.is_none_or(|looked| looked.elapsed() >= TICK)
+        self.checked.is_none_or(|checked| checked.elapsed() >= TICK)
     }
 
-    /// A look, on a thread that has computed for so long: at a tick of the epoch, between steps of the host, or before the guest
-    /// waits for others. Gives the slice to begin when it goes on, perhaps on another thread, if it may go on.
-    pub(crate) fn look(&mut self, thread: Duration) -> Option<Slice> {
-        self.looked = Some(Instant::now());
+    /// Checks the deadline, on a thread that has used `thread` of processor time: at a tick of the epoch, between steps
+    /// of the host, or before the guest waits. If the guest may continue, returns the slice to begin when it resumes,
+    /// possibly on another thread.
+    pub(crate) fn check(&mut self, thread: Duration) -> Option<Slice> {
+        self.checked = Some(Instant::now());
         self.left = self.left.checked_sub(thread.saturating_sub(self.slice.begun()))?;
         self.slice.begin(thread);
         Some(self.slice.clone())
@@ -45,7 +46,7 @@ impl Deadline {
 }
 
 impl Slice {
-    /// The guest goes on, on a thread that has computed for so long.
+    /// Starts the slice, on a thread that has used `thread` of processor time.
     pub(crate) fn begin(&self, thread: Duration) {
         self.0.store(u64::try_from(thread.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
@@ -68,36 +69,36 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_what_was_computed_and_not_how_often_it_was_looked_at() {
+    fn processor_time_counts_and_not_the_number_of_checks() {
         let mut deadline = deadline(3 * MS, 70 * MS);
-        let mut slice = deadline.look(71 * MS).unwrap();
-        // A thread that is given little of a busy host: many looks, little done.
+        let mut slice = deadline.check(71 * MS).unwrap();
+        // A thread that gets little time on a busy host: many checks, little progress.
         let mut thread = 500 * MS;
         for _ in 0..19 {
             slice.begin(thread);
             thread += MS / 10;
-            slice = deadline.look(thread).unwrap();
+            slice = deadline.check(thread).unwrap();
         }
         slice.begin(thread);
-        assert!(deadline.look(thread + MS).is_none(), "all in all more than its 3 ms");
+        assert!(deadline.check(thread + MS).is_none(), "in total more than its 3 ms");
         deadline.start(MS, thread);
-        assert!(deadline.look(thread + MS).is_some(), "another call begins anew");
+        assert!(deadline.check(thread + MS).is_some(), "another call starts from zero");
         deadline.start(MS, thread);
-        assert!(deadline.look(thread + 9 * MS).is_none(), "also what comes before the first look counts");
+        assert!(deadline.check(thread + 9 * MS).is_none(), "time before the first check counts too");
     }
 
     #[test]
-    fn waiting_is_not_computing_and_computing_beside_it_is() {
+    fn waiting_does_not_count_and_computing_between_waits_does() {
         let mut deadline = deadline(2 * MS, 100 * MS);
         let mut thread = 100 * MS;
         for _ in 0..9 {
             thread += MS / 10;
-            // It waits; meanwhile the thread does other things, or the guest comes to another one.
-            let slice = deadline.look(thread).unwrap();
+            // While it waits, the thread does other work, or the guest resumes on another thread.
+            let slice = deadline.check(thread).unwrap();
             thread += 5 * MS;
             slice.begin(thread);
         }
         assert_eq!(deadline.left, 2 * MS - 9 * MS / 10);
-        assert!(deadline.look(thread + 2 * MS).is_none());
+        assert!(deadline.check(thread + 2 * MS).is_none());
     }
 }

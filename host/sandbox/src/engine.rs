@@ -1,16 +1,16 @@
-//! The engine: one for calls, and one like it, without its pools, in the compiling process.
+//! The engines: one for calls, and a similar one without pools for the compiling process.
 
 use crate::config::Config;
 use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
 /// Bytes of stack that a guest may use.
 const GUEST_STACK: usize = 512 << 10;
-/// Bytes of a call's stack: the guest's and the host functions' that it calls.
+/// Bytes of a call's stack, for the guest and the host functions that it calls.
 const CALL_STACK: usize = 1 << 20;
-/// Bytes of a linear memory that stay resident in its slot between two instances: the pages that a small guest uses.
+/// Bytes of a linear memory that stay resident between two instances: the pages that a small guest uses.
 const KEEP_RESIDENT: usize = 1 << 20;
 
-/// What both engines must agree on for one to run what the other compiled.
+/// The settings that both engines must share, so that one can run what the other compiled.
 fn common() -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
@@ -23,15 +23,15 @@ fn common() -> wasmtime::Config {
     config
 }
 
-/// The engine that runs modules.
+/// Creates the engine that runs modules.
 ///
 /// # Errors
-/// When the host does not give the address space for the pools.
+/// If the system has no address space for the pools.
 pub(crate) fn running(bounds: &Config) -> wasmtime::Result<Engine> {
     let instances = bounds.instances_max;
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
-        // A component of one guest module has two or three helper modules besides.
+        // A component of one guest module has two or three additional helper modules.
         .total_core_instances(instances.saturating_mul(8))
         .max_core_instances_per_component(8)
         .max_component_instance_size(1 << 20)
@@ -53,13 +53,13 @@ pub(crate) fn running(bounds: &Config) -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// The engine that compiles: no pools, so that it fits the compiling process's bounds.
+/// Creates the engine that compiles. It has no pools, so that it fits the bounds of the compiling process.
 ///
 /// # Errors
-/// When this host cannot compile at all.
+/// If this host cannot compile.
 pub(crate) fn compiling() -> wasmtime::Result<Engine> {
     let mut config = common();
-    // The bounds of time and processors are those of one thread.
+    // The bounds of time and processors are for one thread.
     config.parallel_compilation(false);
     Engine::new(&config)
 }

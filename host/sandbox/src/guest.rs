@@ -1,4 +1,4 @@
-//! What belongs to one instance: its limits, and the call that it is serving.
+//! The data of one instance: its limits, and the call that it serves.
 
 use crate::{
     bindings::{v0_1, v0_2},
@@ -14,21 +14,21 @@ use std::{sync::Arc, time::Instant};
 use tracing::Level;
 use wasmtime::{Trap, component::HasSelf};
 
-/// Bytes of a logged line.
+/// The longest logged line, in bytes.
 const LINE_LEN_MAX: usize = 1_024;
-/// Bytes of a guest's words in an error.
-pub(crate) const WORDS_LEN_MAX: usize = 512;
+/// The longest text of a guest in an error, in bytes.
+pub(crate) const TEXT_LEN_MAX: usize = 512;
 
-/// A store's data.
+/// The data of a store.
 pub(crate) struct Guest {
     pub(crate) limits: Limits,
     pub(crate) call: Option<Call>,
     pub(crate) pace: Pace,
-    /// The last line that it logged as an error: why it panicked, when it did.
-    pub(crate) last_words: Option<String>,
+    /// The last line that the guest logged as an error: the reason of a panic.
+    pub(crate) last_error: Option<String>,
 }
 
-/// How long a guest computes, and whether it was ended for that.
+/// The processor time of a guest, and whether the guest was ended for exceeding it.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     pub(crate) deadline: Deadline,
@@ -36,25 +36,25 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// A look at the deadline, now.
+    /// Checks the deadline.
     ///
     /// # Errors
-    /// The trap that ends a guest whose time is up.
-    pub(crate) fn look(&mut self) -> wasmtime::Result<Slice> {
-        self.deadline.look(thread_time::exact()).ok_or_else(|| {
+    /// The trap that ends a guest whose time is used up.
+    pub(crate) fn check(&mut self) -> wasmtime::Result<Slice> {
+        self.deadline.check(thread_time::exact()).ok_or_else(|| {
             self.interrupted = true;
             Trap::Interrupt.into()
         })
     }
 
-    /// Between two steps of the host for its guest, which the engine does not interrupt: once a tick has passed, a look at the
-    /// deadline, and way for other work.
+    /// Runs between two steps of the host, which the engine does not interrupt. Once a tick has passed, checks the
+    /// deadline and yields to other work.
     ///
     /// # Errors
-    /// As [`Pace::look`].
+    /// As [`Pace::check`].
     pub(crate) async fn step(&mut self) -> wasmtime::Result<()> {
         if self.deadline.is_due() {
-            let slice = self.look()?;
+            let slice = self.check()?;
             tokio::task::yield_now().await;
             slice.begin(thread_time::exact());
         }
@@ -62,7 +62,7 @@ impl Pace {
     }
 }
 
-/// The call that an instance is serving.
+/// The call that an instance serves.
 pub(crate) struct Call {
     pub(crate) module: Arc<str>,
     pub(crate) manifest: Arc<ModuleManifest>,
@@ -70,21 +70,21 @@ pub(crate) struct Call {
     pub(crate) demand: ReadDemand,
     pub(crate) now: EventTime,
     pub(crate) keys_left: u64,
-    /// Bytes that one lookup may answer.
+    /// The largest answer of one lookup, in bytes.
     pub(crate) answer_bytes: usize,
     pub(crate) lines_left: u64,
     /// What all calls of this release may log.
     pub(crate) meter: Arc<Meter>,
-    /// Whether a lookup was refused or failed: for how much there was of a call, or for what one of its rows asked.
+    /// Whether a lookup was rejected or failed, because of a bound of the call or because of one of its rows.
     pub(crate) lookup_refused: bool,
-    /// The last lookup that failed through no fault of the guest.
+    /// The last lookup that failed for a reason outside the guest.
     pub(crate) lookup_failed: Option<ReadError>,
 }
 
 /// Links everything that a guest may import.
 ///
 /// # Errors
-/// Never in practice: names are linked once.
+/// Never in practice, because each name is linked once.
 pub(crate) fn link(linker: &mut wasmtime::component::Linker<Guest>) -> wasmtime::Result<()> {
     macro_rules! link {
         ($($wit:ident),+) => {$(
@@ -99,9 +99,9 @@ pub(crate) fn link(linker: &mut wasmtime::component::Linker<Guest>) -> wasmtime:
 
 impl Guest {
     /// Logs a guest's line, within its bounds.
-    pub(crate) fn take_line(&mut self, level: Level, message: &str) {
+    pub(crate) fn log_line(&mut self, level: Level, message: &str) {
         if level == Level::ERROR {
-            self.last_words = Some(clean(message, WORDS_LEN_MAX));
+            self.last_error = Some(clean(message, TEXT_LEN_MAX));
         }
         let Some(call) = &mut self.call else { return };
         if call.lines_left == 0 {
@@ -120,12 +120,13 @@ impl Guest {
             _ => tracing::error!(target: "littoral::module", module, "{line}"),
         }
         if call.lines_left == 0 {
-            tracing::warn!(target: "littoral::module", module, "this call's further lines are dropped");
+            tracing::warn!(target: "littoral::module", module, "dropping this call's further lines");
         }
     }
 }
 
-/// Text from a guest, fit for a log or an error: cut, on one line, and without characters that change how others are shown.
+/// Makes a guest's text fit for a log or an error: truncated, on one line, and without characters that change how
+/// others are displayed.
 pub(crate) fn clean(text: &str, len_max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(len_max));
     for char in text.chars() {
@@ -138,8 +139,8 @@ pub(crate) fn clean(text: &str, len_max: usize) -> String {
     line
 }
 
-/// Whether a character is none that is seen: line and paragraph separators, those that turn the direction of writing or join
-/// and hide others, tags.
+/// Returns whether a character is invisible: line and paragraph separators, characters that change the direction of
+/// text or join and hide others, tags.
 fn is_format(char: char) -> bool {
     matches!(
         char,
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_line_of_bounded_length() {
+    fn a_text_becomes_one_line_of_bounded_length() {
         assert_eq!(clean("a\nb\u{1b}[31mc", 100), "a b [31mc");
         assert_eq!(clean("äää", 4), "ää…");
         assert_eq!(clean("paid\u{202e}on\u{2028}not\u{feff}", 100), "paid on not ");

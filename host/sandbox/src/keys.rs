@@ -1,4 +1,4 @@
-//! Key columns of a lookup to entity keys.
+//! Converts the key columns of a lookup to entity keys.
 
 use crate::bindings::v0_2::feature_reader::LookupError;
 use littoral_model::{
@@ -8,8 +8,8 @@ use littoral_model::{
     view::FeatureView,
 };
 
-/// The keys of a lookup, and which of its rows have none because a key column's value is absent there: `batch` has a key
-/// for each of the others, in order.
+/// The keys of a lookup. `absent` marks the rows without a key because a key column's value is absent; `batch` has a
+/// key for each of the others, in order.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pub(crate) batch: KeyBatch,
@@ -17,12 +17,12 @@ pub(crate) struct Keys {
 }
 
 /// # Errors
-/// [`LookupError::Invalid`], naming the column.
+/// [`LookupError::Invalid`], which names the column.
 pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, LookupError> {
     if columns.len() != view.join_keys.len() {
         let names: Vec<&str> = view.join_keys.iter().map(|key| key.name.as_str()).collect();
         return Err(LookupError::Invalid(format!(
-            "view '{}' has {} join keys ({}), {} columns were given",
+            "view '{}' has {} join keys ({}), but the lookup has {} columns",
             view.name,
             names.len(),
             names.join(", "),
@@ -32,10 +32,10 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
     let rows = columns.first().map_or(1, |column| key_values(&column.data).map_or(0, |(_, len)| len));
     for (column, key) in columns.iter().zip(&view.join_keys) {
         let Some((_, len)) = key_values(&column.data).filter(|(value_type, _)| *value_type == key.value_type) else {
-            return Err(LookupError::Invalid(format!("join key '{}' takes a column of {}", key.name, key.value_type)));
+            return Err(LookupError::Invalid(format!("join key '{}' needs a column of {}", key.name, key.value_type)));
         };
         if len != rows || column.statuses.len() != rows {
-            return Err(LookupError::Invalid(format!("join key '{}': key columns are not of one length", key.name)));
+            return Err(LookupError::Invalid(format!("join key '{}': the key columns differ in length", key.name)));
         }
     }
     let mut keys = Keys { batch: KeyBatch::with_capacity(rows, rows * 16), absent: Vec::with_capacity(rows) };
@@ -49,14 +49,14 @@ pub(crate) fn encode(view: &FeatureView, columns: &[Column]) -> Result<Keys, Loo
         columns.iter().for_each(|column| push(keys.batch.buffer(), &column.data, row));
         let len = keys.batch.buffer().len() - start;
         if len > KEY_LEN_MAX {
-            return Err(LookupError::Invalid(format!("a key of {len} bytes; the longest is {KEY_LEN_MAX}")));
+            return Err(LookupError::Invalid(format!("a key has {len} bytes; at most {KEY_LEN_MAX} are allowed")));
         }
         keys.batch.end_key();
     }
     Ok(keys)
 }
 
-/// The type and number of values that can be part of a key.
+/// Returns the type and number of the values, if they can be part of a key.
 fn key_values(data: &ColumnData) -> Option<(ValueType, usize)> {
     match data {
         ColumnData::Int32(values) => Some((ValueType::Int32, values.len())),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_a_whole_key_is_not_asked_for() {
+    fn a_row_without_a_complete_key_is_not_looked_up() {
         let columns = [airports(&[Some("BOS"), None, Some("JFK")]), airports(&[Some("SFO"), Some("SFO"), Some("LAX")])];
         let keys = encode(&routes(), &columns).unwrap();
         assert_eq!(keys.absent, [false, true, false]);
@@ -124,16 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_do_not_fit_are_named() {
+    fn wrong_columns_are_named() {
         let error = why(encode(&routes(), &[airports(&[None])]).unwrap_err());
-        assert_eq!(error, "view 'route_daily' has 2 join keys (destination, origin), 1 columns were given");
+        assert_eq!(error, "view 'route_daily' has 2 join keys (destination, origin), but the lookup has 1 columns");
         let error = why(encode(&routes(), &[airports(&[None]), airports(&[None, None])]).unwrap_err());
-        assert!(error.contains("join key 'origin'") && error.contains("one length"), "{error}");
+        assert!(error.contains("join key 'origin'") && error.contains("differ in length"), "{error}");
         let hours = Column { data: ColumnData::Int64(vec![1]), statuses: Statuses::present(1) };
         let error = why(encode(&routes(), &[airports(&[None]), hours]).unwrap_err());
-        assert_eq!(error, "join key 'origin' takes a column of string");
+        assert_eq!(error, "join key 'origin' needs a column of string");
         let long = "x".repeat(KEY_LEN_MAX);
         let error = why(encode(&routes(), &[airports(&[Some("BOS")]), airports(&[Some(&long)])]).unwrap_err());
-        assert!(error.contains("the longest is 4096"), "{error}");
+        assert!(error.contains("at most 4096"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Memory and table limits of one instance, and whether it ran into them.
+//! Memory and table limits of one instance, and whether the instance reached them.
 
 use wasmtime::ResourceLimiter;
 
@@ -7,36 +7,41 @@ use wasmtime::ResourceLimiter;
 pub(crate) struct Limits {
     memory_bytes: usize,
     table_elements: usize,
-    /// Bytes of memory that the instance has.
+    /// The size of the instance's memory, in bytes.
     held_bytes: usize,
-    /// Whether growth was refused since [`Limits::reset`].
-    refused: bool,
+    /// Whether growth was rejected since [`Limits::reset`].
+    rejected: bool,
 }
 
 impl Limits {
     pub(crate) fn new(memory_bytes: u64, table_elements: u64) -> Self {
         let bound = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { memory_bytes: bound(memory_bytes), table_elements: bound(table_elements), held_bytes: 0, refused: false }
+        Self {
+            memory_bytes: bound(memory_bytes),
+            table_elements: bound(table_elements),
+            held_bytes: 0,
+            rejected: false,
+        }
     }
 
     pub(crate) fn reset(&mut self) {
-        self.refused = false;
+        self.rejected = false;
     }
 
-    /// Bytes of memory that the instance has.
+    /// Returns the size of the instance's memory, in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
-    pub(crate) fn was_refused(&self) -> bool {
-        self.refused
+    pub(crate) fn was_rejected(&self) -> bool {
+        self.rejected
     }
 }
 
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let allowed = desired <= self.memory_bytes && maximum.is_none_or(|maximum| desired <= maximum);
-        self.refused |= !allowed;
+        self.rejected |= !allowed;
         if allowed {
             self.held_bytes = desired;
         }
@@ -45,7 +50,7 @@ impl ResourceLimiter for Limits {
 
     fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let allowed = desired <= self.table_elements && maximum.is_none_or(|maximum| desired <= maximum);
-        self.refused |= !allowed;
+        self.rejected |= !allowed;
         Ok(allowed)
     }
 }

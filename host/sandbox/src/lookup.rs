@@ -16,14 +16,15 @@ use littoral_model::{
     view::FeatureView,
 };
 
-/// Bytes that any value takes, at least: a list's or a text's place, which is larger here than in the guest, or a number.
+/// The least memory of any value, in bytes: the slot of a list or text, which is larger here than in the guest, or a
+/// number.
 const SLOT_LEN: usize = size_of::<String>();
 
 impl Guest {
-    /// Looks rows up. A guest whose WIT version has no `unknown` status gets an error for an unknown row.
+    /// Looks up rows. A guest whose WIT version has no `unknown` status gets an error for an unknown row.
     ///
     /// # Errors
-    /// The trap that ends a guest whose time is up.
+    /// The trap that ends a guest whose time is used up.
     pub(crate) async fn look_up(
         &mut self,
         view: String,
@@ -47,18 +48,18 @@ impl Guest {
     }
 }
 
-/// What is known of a key's row.
+/// What the host knows about the row of a key.
 #[derive(Clone, Copy, Default)]
 struct Found<'a> {
     row: Option<&'a Row>,
     unknown: bool,
 }
 
-/// Why a lookup gives nothing.
+/// Why a lookup returns no rows.
 enum Ended {
-    /// What the guest is told.
+    /// The error for the guest.
     Refused(LookupError),
-    /// The guest's time is up.
+    /// The guest's time is used up.
     Trap(wasmtime::Error),
 }
 
@@ -99,13 +100,13 @@ impl Call {
                 .feature(name)
                 .ok_or_else(|| LookupError::Invalid(format!("view '{}' has no feature '{name}'", view.name)))?;
             if std::mem::replace(&mut asked[index], true) {
-                return Err(LookupError::Invalid(format!("feature '{name}' is asked for twice")).into());
+                return Err(LookupError::Invalid(format!("feature '{name}' is requested twice")).into());
             }
             places.push(index);
         }
         let keys = keys::encode(view, key_columns)?;
         self.keys_left = (self.keys_left.checked_sub(keys.absent.len() as u64)).ok_or_else(|| {
-            LookupError::TooMany(format!("{} more keys, the call has {} left", keys.absent.len(), self.keys_left))
+            LookupError::TooMany(format!("{} more keys, but the call has {} left", keys.absent.len(), self.keys_left))
         })?;
         let Keys { batch, absent } = keys;
         let all_there = batch.len() == absent.len();
@@ -124,11 +125,11 @@ impl Call {
                 .map(|absent| if absent { Found::default() } else { found.next().unwrap_or_default() })
                 .collect();
         }
-        let mut room = self.answer_bytes;
+        let mut budget = self.answer_bytes;
         let mut columns = Vec::with_capacity(places.len());
         for place in places {
             pace.step().await?;
-            columns.push(self.gather(view, place, &rows, &mut room)?);
+            columns.push(self.gather(view, place, &rows, &mut budget)?);
         }
         Ok(columns)
     }
@@ -137,7 +138,7 @@ impl Call {
         let request = ReadRequest { reads: vec![ViewRead { view: view.id, keys }], demand: self.demand.clone() };
         let mut answer = ReadAnswer::default();
         if view.merge.combines() || !self.reader.read_local(&request, &mut answer) {
-            let slice = pace.look()?;
+            let slice = pace.check()?;
             let read = if view.merge.combines() {
                 parts::read(&*self.reader, &request, self.now, &mut answer).await
             } else {
@@ -149,20 +150,20 @@ impl Call {
         Ok(answer)
     }
 
-    /// What a guest gets when a read fails through no fault of its own.
+    /// Records a read that failed for a reason outside the guest.
     fn failed(&mut self, error: ReadError) -> Ended {
         let why = error.to_string();
         self.lookup_failed = Some(error);
         LookupError::Unavailable(why).into()
     }
 
-    /// One feature's column. What would not fit the guest's memory is not even gathered: `room` counts down.
+    /// Gathers the column of one feature. `budget` counts down, and values that would exceed it are not copied.
     fn gather(
         &self,
         view: &FeatureView,
         place: usize,
         rows: &[Found<'_>],
-        room: &mut usize,
+        budget: &mut usize,
     ) -> Result<Column, LookupError> {
         let value_type = view.features[place].value_type;
         let mut column = Column::with_capacity(value_type, rows.len());
@@ -182,11 +183,11 @@ impl Call {
                 }
                 (_, status) => column.push_absent(status),
             }
-            *room = room.checked_sub(bytes).ok_or_else(|| {
+            *budget = budget.checked_sub(bytes).ok_or_else(|| {
                 let (name, keys) = (view.name.as_str(), rows.len());
                 LookupError::TooMany(format!(
-                    "the values of {keys} rows of '{name}' take more than the {} bytes that are handed over at once; look up \
-                     fewer at once",
+                    "the values of {keys} rows of '{name}' need more than the {} bytes that a lookup returns at once; look up \
+                     fewer",
                     self.answer_bytes
                 ))
             })?;

@@ -1,4 +1,4 @@
-//! A guest's declaration as the catalogue holds it.
+//! Converts a guest's declaration to the catalogue's form.
 
 use crate::bindings::v0_2::types::{Field as GuestField, Manifest as GuestManifest, ValueType as GuestType};
 use littoral_model::{
@@ -6,10 +6,10 @@ use littoral_model::{
     value::ValueType,
 };
 
-/// A declaration of more columns than this is refused.
+/// The most columns that a module may declare.
 const COLUMNS_MAX: usize = 1_024;
 
-/// The declaration, or why it cannot be taken.
+/// Converts the declaration, or returns why it is rejected.
 pub(crate) fn from_guest(guest: GuestManifest) -> Result<ModuleManifest, String> {
     let columns = guest.inputs.len() + guest.params.len() + guest.outputs.len() + guest.lookups.len();
     if columns > COLUMNS_MAX {

@@ -1,11 +1,11 @@
-//! How many lines all calls of one release may log: a busy module must not drown the host's log.
+//! Limits how many lines all calls of one release may log: a busy module must not flood the host's log.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Admits a number of lines in each second.
+/// Admits a number of lines per second.
 #[derive(Debug)]
 pub(crate) struct Meter {
     lines_per_second: u64,
@@ -23,7 +23,7 @@ impl Meter {
         Self { lines_per_second, second: Mutex::default() }
     }
 
-    /// Whether a line may be logged; one that may not is counted by `littoral_module_lines_dropped_total`.
+    /// Returns whether a line may be logged. Otherwise counts it in `littoral_module_lines_dropped_total`.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         let mut second = self.second.lock();
         if second.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= SECOND) {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_a_seconds_number_are_dropped_until_the_next() {
+    fn lines_beyond_the_limit_are_dropped_until_the_next_second() {
         let meter = Meter::new(2);
         let start = Instant::now();
         assert_eq!([0, 10, 999].map(|ms| meter.admits(start + Duration::from_millis(ms))), [true, true, false]);

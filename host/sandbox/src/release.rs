@@ -5,9 +5,9 @@ use crate::{
     config::{Config, Instances},
     fault,
     guest::{self, Guest, Pace},
-    joined::Joined,
     limits::Limits,
     meter::Meter,
+    sharing::Sharing,
     thread_time,
     version::Version,
 };
@@ -28,61 +28,61 @@ use wasmtime::{
     component::{self, Component, ComponentExportIndex, Func, InstancePre, Linker, TypedFunc},
 };
 
-/// A release, ready.
+/// A ready release.
 pub(crate) struct Release {
     engine: Engine,
-    /// What instances are made of. Its exports have the world's types.
+    /// The template of instances. Its exports have the world's types.
     pre: InstancePre<Guest>,
     exports: Exports,
-    /// Whether it is built for version 0.1.0 of the WIT package, else for 0.2.0.
+    /// Whether it is built for version 0.1.0 of the WIT package, not 0.2.0.
     pub(crate) is_v0_1: bool,
     idle: Mutex<Vec<Instance>>,
     running: AtomicUsize,
     meter: Arc<Meter>,
-    /// Its requests that share calls.
-    pub(crate) joined: Joined,
-    /// How long calls take, under the name that the release was first called by: looking it up anew costs as much as a
-    /// small call.
+    /// The requests that share calls.
+    pub(crate) sharing: Sharing,
+    /// The duration of calls, under the name by which the release was called first. A search by labels costs as much as
+    /// a small call.
     seconds: OnceLock<(Arc<str>, metrics::Histogram)>,
     config: Config,
 }
 
-/// An idle instance that has grown beyond this is thrown away: idle memory belongs to nobody.
+/// An idle instance with more memory than this is dropped.
 const IDLE_BYTES_MAX: usize = 4 << 20;
 
-/// Where a component has its exports.
+/// The indexes of a component's exports.
 #[derive(Clone, Copy)]
 struct Exports {
     describe: ComponentExportIndex,
     transform: ComponentExportIndex,
 }
 
-/// An instance and the memory that it lives in.
+/// An instance and its memory.
 pub(crate) struct Instance {
     pub(crate) store: Store<Guest>,
     module: component::Instance,
     transform: Func,
 }
 
-/// A place within a release's quota, given back when dropped.
-pub(crate) struct Place<'a>(&'a AtomicUsize);
+/// A running call, counted in the release's quota until it is dropped.
+pub(crate) struct InFlight<'a>(&'a AtomicUsize);
 
 impl Release {
-    /// From native code that our compiler made.
+    /// Loads native code from our compiler.
     ///
     /// # Errors
-    /// [`ModuleError::Refused`] when the component imports what the sandbox does not give, or lacks an export.
+    /// [`ModuleError::Refused`] if the component imports something that the sandbox does not offer, or lacks an export.
     pub(crate) fn load(engine: &Engine, code: &[u8], config: &Config) -> Result<Self, ModuleError> {
-        // SAFETY: the bytes are the output of our own compiling process, either straight from its pipe or from our
-        // cache, whose directory is ours alone and whose files are checked. wasmtime checks version and settings.
-        #[allow(unsafe_code, reason = "native code cannot be checked; where it comes from is what makes it safe")]
+        // SAFETY: the bytes are the output of our own compiling process, either directly from its pipe or from our
+        // cache, whose directory is ours alone and whose files have checksums. wasmtime checks version and settings.
+        #[allow(unsafe_code, reason = "native code cannot be checked; its origin makes it safe")]
         let component = unsafe { Component::deserialize(engine, code) };
         let component = component.map_err(|error| fault::refused("its native code cannot be loaded", &error))?;
         let mut linker = Linker::new(engine);
         guest::link(&mut linker).map_err(|error| fault::refused("the sandbox cannot be linked", &error))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| {
             fault::refused(
-                "it imports what a module may not (only littoral:feature is there, in versions 0.1.0 and 0.2.0)",
+                "it imports what a module may not (a module may import littoral:feature in versions 0.1.0 and 0.2.0)",
                 &error,
             )
         })?;
@@ -109,17 +109,18 @@ impl Release {
             idle: Mutex::new(Vec::new()),
             running: AtomicUsize::new(0),
             meter: Arc::new(Meter::new(config.log_lines_per_second)),
-            joined: Joined::new(config.joined_rows),
+            sharing: Sharing::new(config.joined_rows),
             seconds: OnceLock::new(),
             config: config.clone(),
         })
     }
 
-    /// Whether it can be called with these inputs.
+    /// Checks that the release can be called with these inputs.
     ///
     /// # Errors
-    /// [`ModuleError::Unavailable`], when a row is unknown and its version of the WIT package has no status for that.
-    pub(crate) fn takes(&self, call: &ModuleCall) -> Result<(), ModuleError> {
+    /// [`ModuleError::Unavailable`] if a row is unknown, and the release's version of the WIT package has no status for
+    /// that.
+    pub(crate) fn check(&self, call: &ModuleCall) -> Result<(), ModuleError> {
         let unknown = |column: &Column| !column.statuses.all_present() && column.statuses.contains(&Status::Unknown);
         let at = if self.is_v0_1 { call.inputs.iter().position(unknown) } else { None };
         let Some(at) = at else { return Ok(()) };
@@ -129,17 +130,17 @@ impl Release {
         Err(ModuleError::Unavailable { module: call.name.to_string(), reason })
     }
 
-    /// A place within the quota.
-    pub(crate) fn enter(&self, module: &str) -> Result<Place<'_>, ModuleError> {
+    /// Counts a call in the quota.
+    pub(crate) fn enter(&self, module: &str) -> Result<InFlight<'_>, ModuleError> {
         let limit = self.config.calls_max();
         if self.running.fetch_add(1, Ordering::AcqRel) >= limit {
             self.running.fetch_sub(1, Ordering::AcqRel);
             return Err(ModuleError::Busy { module: module.to_owned(), limit });
         }
-        Ok(Place(&self.running))
+        Ok(InFlight(&self.running))
     }
 
-    /// An idle instance, or a new one.
+    /// Returns an idle instance, or a new one.
     pub(crate) async fn instance(&self) -> wasmtime::Result<Instance> {
         if let Some(instance) = self.idle.lock().pop() {
             return Ok(instance);
@@ -148,16 +149,16 @@ impl Release {
             limits: Limits::new(self.config.memory_bytes, self.config.table_elements),
             call: None,
             pace: Pace::default(),
-            last_words: None,
+            last_error: None,
         };
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.limits);
         store.set_hostcall_fuel(usize::try_from(self.config.output_bytes).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(|mut store| {
-            let Ok(slice) = store.data_mut().pace.look() else { return Ok(UpdateDeadline::Interrupt) };
+            let Ok(slice) = store.data_mut().pace.check() else { return Ok(UpdateDeadline::Interrupt) };
             let goes_on = async move {
-                // tokio's own way of yielding lets the worker look for I/O first; a plain wake would only take turns with
-                // tasks that are already runnable.
+                // tokio's yield lets the worker poll for I/O first; a plain wake would only alternate with tasks that
+                // are already ready.
                 tokio::task::yield_now().await;
                 slice.begin(thread_time::exact());
             };
@@ -174,36 +175,36 @@ impl Release {
         let guest = store.data_mut();
         guest.pace.deadline.start(Duration::from_millis(self.config.deadline_ms), thread_time::at_most());
         guest.pace.interrupted = false;
-        guest.last_words = None;
+        guest.last_error = None;
         guest.limits.reset();
         store.set_epoch_deadline(1);
     }
 
-    /// Takes an instance back after a call that ended well.
-    pub(crate) fn give_back(&self, mut instance: Instance) {
+    /// Keeps an instance for reuse after a call without a fault.
+    pub(crate) fn put_idle(&self, mut instance: Instance) {
         instance.store.data_mut().call = None;
         if self.config.instances == Instances::Warm && instance.store.data().limits.held_bytes() <= IDLE_BYTES_MAX {
             let mut idle = self.idle.lock();
-            // Each keeps a slot of the pool from other modules, until one of them wants it (`shed`).
+            // Each uses a slot of the pool that another module may need; then `shed` drops it.
             if idle.len() < self.config.calls_max().min(self.config.instances_max as usize / 8).max(1) {
                 idle.push(instance);
             }
         }
     }
 
-    /// Gives up all idle instances.
+    /// Drops all idle instances.
     pub(crate) fn shed(&self) {
         let idle = std::mem::take(&mut *self.idle.lock());
         drop(idle);
     }
 
-    /// What all calls may log.
+    /// Returns the limit of what all calls may log.
     pub(crate) fn meter(&self) -> Arc<Meter> {
         self.meter.clone()
     }
 
-    /// Counts a call's duration.
-    pub(crate) fn took(&self, name: &Arc<str>, seconds: f64) {
+    /// Records a call's duration.
+    pub(crate) fn observe(&self, name: &Arc<str>, seconds: f64) {
         let histogram =
             |name: &Arc<str>| metrics::histogram!("littoral_module_call_seconds", "module" => name.to_string());
         let (first, known) = self.seconds.get_or_init(|| (name.clone(), histogram(name)));
@@ -221,14 +222,14 @@ impl Instance {
     /// Calls the guest's `transform`.
     ///
     /// # Errors
-    /// What ended the guest, or what of its answer cannot be read.
+    /// Why the guest was ended, or why its answer cannot be read.
     pub(crate) async fn transform<V: Version>(
         &mut self,
         batch: &V::Batch,
     ) -> wasmtime::Result<Result<Vec<V::Column>, V::Report>> {
-        // SAFETY: the function has these types. `FeatureModulePre::new` has held the component's exports against the world
-        // when the release was loaded, and this is the same component's export of that name. To hold every fresh instance
-        // against it again would find nothing.
+        // SAFETY: the function has these types. `FeatureModulePre::new` has checked the component's exports against the
+        // world when the release was loaded, and this is the same component's export of that name. Another check of
+        // every fresh instance would find nothing.
         #[allow(unsafe_code, reason = "the types were checked once for all instances")]
         let transform =
             unsafe { TypedFunc::<(&V::Batch,), (Result<Vec<V::Column>, V::Report>,)>::new_unchecked(self.transform) };
@@ -241,7 +242,7 @@ impl Instance {
     /// # Errors
     /// As [`Instance::transform`].
     pub(crate) async fn describe(&mut self, release: &Release) -> wasmtime::Result<Manifest> {
-        // Declarations are the same in all versions, and types of components are compared by their structure.
+        // Declarations are the same in all versions, and types of components are compared by structure.
         let describe = self.module.get_func(&mut self.store, release.exports.describe).ok_or_else(missing)?;
         let describe = describe.typed::<(), (Manifest,)>(&self.store)?;
         let (manifest,) = describe.call_async(&mut self.store, ()).await?;
@@ -249,7 +250,7 @@ impl Instance {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

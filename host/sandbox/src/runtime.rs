@@ -5,9 +5,9 @@ use crate::{
     call::{self, Made},
     compiler::Compiler,
     config::{Config, Instances},
-    engine, joined,
+    engine,
     release::Release,
-    ticker,
+    sharing, ticker,
 };
 use bytes::Bytes;
 use littoral_model::{
@@ -31,7 +31,7 @@ pub struct Runtime {
     calls: Arc<Calls>,
     compiler: Compiler,
     cache: Option<Cache>,
-    /// The component that was inspected last: most are prepared right after.
+    /// The component that was inspected last: usually it is prepared next.
     inspected: Mutex<Option<(ModuleDigest, Loaded)>>,
 }
 
@@ -41,25 +41,25 @@ pub(crate) struct Calls {
     releases: RwLock<HashMap<ModuleDigest, Arc<Release>>>,
 }
 
-/// A release that is ready, and its native code where that is not in the cache yet.
+/// A ready release, with its native code if that is not in the cache yet.
 struct Loaded {
     release: Arc<Release>,
     code: Option<Vec<u8>>,
 }
 
-/// Why modules cannot be run on this host.
+/// Why this host cannot run modules.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The engine does not start: mostly address space for its pools.
+    /// The engine does not start, usually for lack of address space for its pools.
     #[error(
         "the sandbox cannot start: {0}; lower instances_max or memory_bytes, or raise the limit of address space (ulimit -v)"
     )]
     Engine(String),
-    /// No thread for the epoch's clock.
+    /// The epoch's clock has no thread.
     #[error("the sandbox cannot start its clock: {0}")]
     Clock(io::Error),
     /// The cache's directory cannot be used.
-    #[error("compiled modules cannot be kept: {0}")]
+    #[error("compiled modules cannot be stored: {0}")]
     Cache(io::Error),
 }
 
@@ -90,7 +90,7 @@ impl Runtime {
     async fn load(&self, digest: ModuleDigest, component: Bytes) -> Result<Loaded, ModuleError> {
         let (size, allowed) = (component.len() as u64, self.calls.config.component_bytes);
         if size > allowed {
-            return Err(ModuleError::Refused(format!("it is {size} bytes large, at most {allowed} are allowed")));
+            return Err(ModuleError::Refused(format!("it has {size} bytes; at most {allowed} are allowed")));
         }
         if let Some(cache) = self.cache.clone() {
             let (engine, config) = (self.engine.clone(), self.calls.config.clone());
@@ -98,7 +98,7 @@ impl Runtime {
             match cached {
                 Some(Ok(release)) => return Ok(Loaded { release: Arc::new(release), code: None }),
                 Some(Err(error)) => {
-                    tracing::warn!(%digest, %error, "a compiled module does not load and is compiled again");
+                    tracing::warn!(%digest, %error, "a compiled module does not load; compiling it again");
                 }
                 None => {}
             }
@@ -109,8 +109,8 @@ impl Runtime {
         Ok(Loaded { release: Arc::new(release?), code: Some(code) })
     }
 
-    /// What was inspected last, when it is this.
-    fn take_inspected(&self, digest: ModuleDigest) -> Option<Loaded> {
+    /// Takes the component that was inspected last, if it has this digest.
+    fn remove_inspected(&self, digest: ModuleDigest) -> Option<Loaded> {
         let mut inspected = self.inspected.lock();
         if inspected.as_ref().is_some_and(|(known, _)| *known == digest) {
             inspected.take().map(|(_, loaded)| loaded)
@@ -123,7 +123,7 @@ impl Runtime {
 // === impl Calls ===
 
 impl Calls {
-    /// Calls a release for these rows alone. A call that fails has its columns again.
+    /// Calls a release for these rows alone. If the call fails, it has its columns again.
     pub(crate) async fn transform(
         &self,
         release: &Release,
@@ -132,23 +132,24 @@ impl Calls {
         self.make(release, call).await.map(|made| ModuleOutputs::from(made.columns))
     }
 
-    /// The same, and says whether it was bounded; then the call has its columns again too.
+    /// Like [`Calls::transform`], but also reports whether the call was bounded; the call then has its columns again
+    /// too.
     pub(crate) async fn make(&self, release: &Release, call: &mut ModuleCall) -> Result<Made, ModuleError> {
         call::transform(release, call, &self.config, || self.shed()).await
     }
 
-    /// Whether requests may share calls of this module.
+    /// Returns whether requests may share calls of this module.
     fn shares(&self, call: &ModuleCall) -> bool {
         call.manifest.row_wise && self.config.instances == Instances::Warm && self.config.joined_rows > 1
     }
 
-    /// Frees every instance that is idle: somebody has none.
+    /// Drops every idle instance, because a call needs one.
     fn shed(&self) {
         self.releases.read().values().for_each(|release| release.shed());
     }
 }
 
-/// Does what would hold up other calls where it does no harm.
+/// Runs blocking work on another thread, so that it does not delay other calls.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ModuleError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ModuleError::Refused(format!("the sandbox failed to load it: {error}")))
@@ -174,7 +175,7 @@ impl ModuleRuntime for Runtime {
             if self.is_ready(digest) {
                 return Ok(());
             }
-            let loaded = match self.take_inspected(digest) {
+            let loaded = match self.remove_inspected(digest) {
                 Some(loaded) => loaded,
                 None => {
                     let bytes = component.clone();
@@ -202,12 +203,13 @@ impl ModuleRuntime for Runtime {
             return Box::pin(async { Err(error) });
         };
         let module = call.name.clone();
-        if let Err(error) = release.takes(call) {
+        if let Err(error) = release.check(call) {
             return Box::pin(async move { counted(&module, Err(error)) });
         }
-        // Boxed apart, as a request that waits for its part of a call needs a fraction of the memory of one that makes a call.
+        // Boxed separately: a request that waits for a shared call needs a fraction of the memory of one that makes a
+        // call.
         if self.calls.shares(call) {
-            return Box::pin(async move { counted(&module, joined::transform(&self.calls, &release, call).await) });
+            return Box::pin(async move { counted(&module, sharing::transform(&self.calls, &release, call).await) });
         }
         Box::pin(async move { counted(&module, self.calls.transform(&release, call).await) })
     }

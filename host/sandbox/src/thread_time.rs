@@ -1,4 +1,4 @@
-//! How long a thread has computed, as the kernel counts it.
+//! The processor time of a thread, as the kernel counts it.
 
 use crate::ticker::TICK;
 use std::{
@@ -7,28 +7,28 @@ use std::{
 };
 
 thread_local! {
-    /// When this thread asked the kernel last, and what it was told.
-    static ASKED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// When this thread last queried the kernel, and the result.
+    static QUERIED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
 }
 
-/// How long this thread has computed: a system call.
+/// Returns the processor time of this thread, by a system call.
 pub(crate) fn exact() -> Duration {
     let asked = Instant::now();
-    let time = ask();
-    ASKED.set(Some((asked, time)));
+    let time = query();
+    QUERIED.set(Some((asked, time)));
     time
 }
 
-/// How long this thread has computed, or up to a tick more: the kernel, which costs as much as a small module's whole work, is
-/// asked once a tick, and in between the thread is taken to have computed all the time.
+/// Returns the processor time of this thread, or up to a tick more. The system call costs as much as a small module's
+/// work, so the kernel is queried once per tick, and in between the thread is assumed to compute all the time.
 pub(crate) fn at_most() -> Duration {
-    match ASKED.get().map(|(at, time)| (at.elapsed(), time)) {
+    match QUERIED.get().map(|(at, time)| (at.elapsed(), time)) {
         Some((since, time)) if since < TICK => time + since,
         _ => exact(),
     }
 }
 
-fn ask() -> Duration {
+fn query() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
@@ -39,14 +39,14 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn it_is_never_less_than_what_was_computed_and_never_much_more() {
+    fn it_is_at_least_the_exact_time_and_at_most_a_tick_more() {
         let begun = Instant::now();
         while begun.elapsed() < 20 * TICK {
-            let (before, said, after) = (ask(), at_most(), ask());
-            assert!(before <= said && said < after + TICK, "{before:?} {said:?} {after:?}");
+            let (before, reported, after) = (query(), at_most(), query());
+            assert!(before <= reported && reported < after + TICK, "{before:?} {reported:?} {after:?}");
         }
         let before = at_most();
         thread::sleep(10 * TICK);
-        assert!(at_most() < before + 5 * TICK, "what it slept is not computed");
+        assert!(at_most() < before + 5 * TICK, "sleep does not count");
     }
 }

@@ -1,15 +1,15 @@
-//! The epoch's clock: a thread that ticks every millisecond, as long as the engine lives.
+//! The epoch's clock: a thread that ticks every millisecond while the engine exists.
 
 use std::{io, thread, time::Duration};
 use wasmtime::Engine;
 
-/// How long a guest computes before it gives way to other work.
+/// How long a guest computes before it yields to other work.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// Starts the clock. It ends by itself when the engine's last owner is gone.
+/// Starts the clock. It ends when the engine's last owner is dropped.
 ///
 /// # Errors
-/// When the host gives no thread.
+/// If the system cannot start a thread.
 pub(crate) fn start(engine: &Engine) -> io::Result<()> {
     let engine = engine.weak();
     thread::Builder::new().name("module-epoch".into()).spawn(move || {

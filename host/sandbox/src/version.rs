@@ -1,7 +1,8 @@
-//! The versions of the WIT package that components may be built for, under one trait, so that a call is written once.
+//! The versions of the WIT package that components may be built for, as one trait, so that the code of a call exists
+//! once.
 //!
-//! Versions differ in few types: since 0.2.0 a status says that a row is unknown, and a module can fail for that reason. Values
-//! move between the host's columns and a guest's; nothing is copied.
+//! The versions differ in few types: since 0.2.0 a status can state that a row is unknown, and a module can fail for
+//! that reason. Values are moved between the host's columns and a guest's, not copied.
 
 use crate::{
     bindings::{self, v0_2::feature_reader::LookupError},
@@ -18,36 +19,37 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// A version of the WIT package.
 pub(crate) trait Version: 'static {
-    /// Columns as guests have them.
+    /// The guest's columns.
     type Column: ComponentType + Lift + Send + Sync + 'static;
     /// The argument of `transform`.
     type Batch: ComponentType + Lower + Send + Sync + 'static;
-    /// What `transform` reports when it cannot compute.
+    /// What `transform` reports if it cannot compute.
     type Report: ComponentType + Lift + Send + Sync + 'static;
 
-    /// The argument of a call.
+    /// Creates the argument of a call.
     fn batch(rows: u32, inputs: Vec<Column>, params: Vec<Column>) -> Self::Batch;
 
-    /// The inputs and parameters that a batch was made of.
+    /// Returns the inputs and parameters of a batch.
     fn parts(batch: Self::Batch) -> (Vec<Column>, Vec<Column>);
 
-    /// A column that a guest has returned.
+    /// Converts a column that a guest has returned.
     fn from_guest(column: Self::Column) -> Column;
 
-    /// The error for what a guest has reported, in one bounded line.
+    /// Returns the error that a guest has reported, in one bounded line.
     fn report(report: Self::Report, module: &Arc<str>) -> ModuleError;
 }
 
-/// The version 0.1.0.
+/// Version 0.1.0.
 pub(crate) enum V0_1 {}
 
-/// The version 0.2.0.
+/// Version 0.2.0.
 pub(crate) enum V0_2 {}
 
-/// Implements [`Version`] and the host's side of the imports. `$tells` says whether a guest can be told that a row is unknown; `$unknown` is the guest's status for [`Status::Unknown`], `$extra`
-/// the same where the version has it, and `$unavailable` its report that rows are unknown.
+/// Implements [`Version`] and the host's side of the imports. `$has_unknown` is whether the version has a status for unknown
+/// rows; `$unknown` is the guest's status for [`Status::Unknown`], `$extra` is the same where the version has it, and
+/// `$unavailable` is its report that rows are unknown.
 macro_rules! version {
-    ($version:ident, $wit:ident, $tells:literal, $unknown:ident, [$($extra:ident)?], [$($unavailable:ident)?],
+    ($version:ident, $wit:ident, $has_unknown:literal, $unknown:ident, [$($extra:ident)?], [$($unavailable:ident)?],
      [$(($host:ident, $guest:ident)),+]) => {
         mod $wit {
             use super::*;
@@ -88,10 +90,10 @@ macro_rules! version {
 
                 fn report(report: types::TransformError, module: &Arc<str>) -> ModuleError {
                     match report {
-                        types::TransformError::InvalidInput(words) | types::TransformError::Failed(words) => {
-                            fault::reported(&words, module)
+                        types::TransformError::InvalidInput(text) | types::TransformError::Failed(text) => {
+                            fault::reported(&text, module)
                         }
-                        $(types::TransformError::$unavailable(words) => fault::unavailable(&words, module),)?
+                        $(types::TransformError::$unavailable(text) => fault::unavailable(&text, module),)?
                     }
                 }
             }
@@ -122,7 +124,7 @@ macro_rules! version {
                     features: Vec<String>,
                 ) -> wasmtime::Result<Result<Vec<types::Column>, feature_reader::LookupError>> {
                     let keys = keys.into_iter().map($version::from_guest).collect();
-                    let found = self.look_up(view, keys, features, $tells).await?;
+                    let found = self.look_up(view, keys, features, $has_unknown).await?;
                     Ok(match found {
                         Ok(columns) => Ok(columns.into_iter().map(to_guest).collect()),
                         Err(LookupError::NotDeclared(why)) => Err(feature_reader::LookupError::NotDeclared(why)),
@@ -142,15 +144,15 @@ macro_rules! version {
                         logging::Level::Error => tracing::Level::ERROR,
                     };
                     self.pace.step().await?;
-                    self.take_line(level, &message);
+                    self.log_line(level, &message);
                     Ok(())
                 }
             }
         }
     };
-    ($version:ident, $wit:ident, $tells:literal, $unknown:ident, $extra:tt, $unavailable:tt) => {
+    ($version:ident, $wit:ident, $has_unknown:literal, $unknown:ident, $extra:tt, $unavailable:tt) => {
         version!(
-            $version, $wit, $tells, $unknown, $extra, $unavailable,
+            $version, $wit, $has_unknown, $unknown, $extra, $unavailable,
             [
                 (Bool, Bools),
                 (Int32, Int32s),
@@ -173,6 +175,6 @@ macro_rules! version {
     };
 }
 
-// A guest of 0.1.0 is never given a column with an unknown row: its call or lookup fails before that.
+// A guest of 0.1.0 never receives a column with an unknown row: its call or lookup fails before that.
 version!(V0_1, v0_1, false, NotFound, [], []);
 version!(V0_2, v0_2, true, Unknown, [Unknown], [Unavailable]);

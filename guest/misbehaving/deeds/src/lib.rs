@@ -60,7 +60,7 @@ impl Guest for Deeds {
                     kept.push(black_box(vec![1u8; 1 << 20]));
                 }
             }
-            "memory, and goes on" => Ok(vec![doubles(rows, pages_until_refused() as f64)]),
+            "memory, and continues" => Ok(vec![doubles(rows, pages_until_refused() as f64)]),
             "aliased strings" => Ok(vec![aliased(n as usize)]),
             "overlapping lists" => Ok(vec![overlapping(n as usize)]),
             "stack" => Ok(vec![doubles(rows, deeper(n) as f64)]),
@@ -86,7 +86,7 @@ impl Guest for Deeds {
             "unknown" => Ok(vec![Column { statuses: Some(vec![Status::Unknown; rows]), ..doubles(rows, 0.0) }]),
             "unavailable" => Err(TransformError::Unavailable("on purpose".into())),
             "lookup other view" => look("route_daily", "SFO", 1, MEAN).map(|_| Vec::new()).map_err(text),
-            "lookup refused, and goes on" => {
+            "lookup refused, and continues" => {
                 let _ = look("route_daily", "SFO", 1, MEAN);
                 Ok(vec![doubles(rows, rows as f64)])
             }

@@ -1,5 +1,4 @@
-//! The compiling process as a program of its own, for a host whose binary has no such command: set
-//! `compile_command` to it.
+//! The compiling process as its own program, for a host whose binary has no such command; set `compile_command` to it.
 
 #![warn(clippy::unwrap_used)]
 
@@ -12,7 +11,7 @@ fn main() -> ExitCode {
             littoral_sandbox::compile_child::main(rest)
         }
         _ => {
-            eprintln!("this program compiles modules for the sandbox, which starts it; it does nothing else");
+            eprintln!("this program compiles modules; only the sandbox starts it");
             ExitCode::FAILURE
         }
     }

@@ -16,7 +16,7 @@ fn rows() -> Arc<Rows> {
     Rows::new(Answers::Now)
 }
 
-/// Calls `transformed_conv_rate` as the recorded exchanges do.
+/// Calls `transformed_conv_rate` like the recorded exchanges.
 pub async fn conv_rate(module: &Module) {
     let inputs = vec![present(ColumnData::Float(vec![0.28125]))];
     let params = vec![present(ColumnData::Int64(vec![1])), present(ColumnData::Int64(vec![2]))];
@@ -25,7 +25,7 @@ pub async fn conv_rate(module: &Module) {
     assert_eq!(columns, expected);
 }
 
-/// A batch of one origin, with these destinations; the last input is absent.
+/// Calls with a batch of one origin and these destinations; the last input is absent.
 pub async fn delay_risk(
     module: &Module,
     hour: i64,
@@ -78,22 +78,25 @@ async fn delay_risk_declares_what_it_reads_under_the_requests_names() {
 }
 
 #[tokio::test]
-async fn delay_risk_looks_up_the_destination_and_withholds_what_expired() {
+async fn delay_risk_looks_up_the_destination_and_ignores_expired_values() {
     for instances in [Instances::Fresh, Instances::Warm] {
         let module = Module::start("modules/delay_risk", Config { instances, ..config() }).await;
-        // Known; expired; null; never written.
+        // Present; expired; null; never written.
         let columns = delay_risk(&module, 17, &["SFO", "LAX", "JFK", "XXX"], Status::NullValue, rows()).await.unwrap();
         let ColumnData::Double(scores) = &columns[0].data else { panic!("{columns:?}") };
         assert_eq!(columns[0].statuses, [Status::Present; 4]);
         assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
         assert!(scores[0] > scores[1], "SFO's delays count: {scores:?}");
-        assert!(scores[1] == scores[2] && scores[2] == scores[3], "absent is absent, for whatever reason: {scores:?}");
+        assert!(
+            scores[1] == scores[2] && scores[2] == scores[3],
+            "absent values count the same for every reason: {scores:?}"
+        );
         assert_eq!(columns[1].data.value_type(), ValueType::String);
     }
 }
 
 #[tokio::test]
-async fn delay_risk_takes_large_batches_and_empty_ones() {
+async fn delay_risk_accepts_large_batches_and_empty_ones() {
     let module = Module::start("modules/delay_risk", config()).await;
     let many = delay_risk(&module, 17, &["SFO"; 5_000], Status::NullValue, rows()).await.unwrap();
     assert_eq!((many[0].len(), many[1].len()), (5_000, 5_000));
@@ -102,7 +105,7 @@ async fn delay_risk_takes_large_batches_and_empty_ones() {
 }
 
 #[tokio::test]
-async fn delay_risk_says_what_is_wrong_with_a_request() {
+async fn delay_risk_names_the_problem_of_a_request() {
     let module = Module::start("modules/delay_risk", config()).await;
     let error = delay_risk(&module, 24, &["SFO"], Status::NullValue, rows()).await.unwrap_err();
     let message = "departure_hour is 0 to 23, got 24".to_owned();

@@ -1,10 +1,10 @@
-//! Each way in which a guest can fail is an error of its own, and ends with the call.
+//! Each way in which a guest can fail has its own error, and ends with the call.
 
 use crate::support::{Module, config};
 use littoral_model::ports::ModuleError;
 use littoral_sandbox::{Config, Instances};
 
-/// Fails as `deed`, and serves the next call.
+/// Checks that a deed fails, and that the next call is served.
 async fn fails(module: &Module, deed: &str, n: i64) -> ModuleError {
     let error = module.deed(deed, n).await.unwrap_err();
     assert_eq!(module.deed("behave", 7).await, Ok(7.0), "after '{deed}'");
@@ -12,7 +12,7 @@ async fn fails(module: &Module, deed: &str, n: i64) -> ModuleError {
 }
 
 #[tokio::test]
-async fn a_trap_a_timeout_and_out_of_memory_are_told_apart() {
+async fn a_trap_a_timeout_and_out_of_memory_are_different_errors() {
     for instances in [Instances::Fresh, Instances::Warm] {
         let module = Module::deeds(instances).await;
         let name = || module.name.to_string();
@@ -28,14 +28,14 @@ async fn a_trap_a_timeout_and_out_of_memory_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_result_of_the_wrong_shape_says_what_is_wrong() {
+async fn the_error_of_a_wrong_shape_names_the_problem() {
     let module = Module::deeds(Instances::Warm).await;
     for (deed, expected) in [
-        ("no columns", "0 columns, 1 outputs are declared"),
-        ("two columns", "2 columns, 1 outputs are declared"),
-        ("long column", "output 'out' has 3 values and 3 statuses for 2 rows"),
-        ("few statuses", "output 'out' has 2 values and 0 statuses for 2 rows"),
-        ("strings", "output 'out' is declared as double and came as string"),
+        ("no columns", "0 columns, but 1 outputs are declared"),
+        ("two columns", "2 columns, but 1 outputs are declared"),
+        ("long column", "output 'out' has 3 values and 3 statuses, but the call has 2 rows"),
+        ("few statuses", "output 'out' has 2 values and 0 statuses, but the call has 2 rows"),
+        ("strings", "output 'out' is declared as double, but the guest returned string"),
         ("not utf-8", "utf-8"),
     ] {
         let ModuleError::WrongShape { reason, .. } = fails(&module, deed, 0).await else { panic!("'{deed}'") };
@@ -44,18 +44,18 @@ async fn a_result_of_the_wrong_shape_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_result_beyond_the_bound_is_of_the_wrong_shape() {
+async fn a_result_beyond_the_bound_has_the_wrong_shape() {
     let module = Module::deeds(Instances::Warm).await;
     let error = fails(&module, "output", 2 << 20).await;
     let ModuleError::WrongShape { reason, .. } = &error else { panic!("{error:?}") };
     assert!(reason.contains("8388608 bytes"), "{reason}");
-    // As large, but within the bound: it fails for its length alone.
+    // As large, but within the bound: it fails only for its length.
     let error = fails(&module, "output", 100_000).await;
     assert!(error.to_string().contains("100000 values"), "{error}");
 }
 
 #[tokio::test]
-async fn what_a_guest_reports_is_cut_and_cleaned() {
+async fn a_guests_report_is_truncated_and_cleaned() {
     let module = Module::deeds(Instances::Warm).await;
     let name = || module.name.to_string();
     let error = fails(&module, "invalid input", 0).await;
@@ -65,7 +65,7 @@ async fn what_a_guest_reports_is_cut_and_cleaned() {
 }
 
 #[tokio::test]
-async fn bounds_are_the_configurations() {
+async fn bounds_follow_the_configuration() {
     let hurried = Module::hurried(Instances::Warm, 5).await;
     let error = fails(&hurried, "loop", 0).await;
     assert!(error.to_string().contains("longer than its deadline of 5 ms"), "{error}");

@@ -1,4 +1,4 @@
-//! Components that were made to hurt: at their start, in their answers, by what they hold.
+//! Components that are built to do harm: at their start, in their answers, by their content.
 
 use crate::{
     rows::{Answers, Rows},
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A section of a component: its kind, its length, its bytes.
+/// Returns a section of a component: its kind, its length, its bytes.
 fn section(kind: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![kind];
     let mut len = bytes.len();
@@ -31,7 +31,7 @@ fn section(kind: u8, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// How many core modules a component has at its top.
+/// Returns the number of core modules at the top of a component.
 fn core_modules(component: &[u8]) -> u8 {
     let (mut at, mut count) = (8, 0);
     while at < component.len() {
@@ -50,14 +50,14 @@ fn core_modules(component: &[u8]) -> u8 {
     count
 }
 
-/// The misbehaving guest with one more core module, which is instantiated with it.
+/// Returns the misbehaving guest with one more core module, which is instantiated with it.
 fn with_core_module(text: &str) -> Bytes {
     let guest = component("misbehaving/deeds");
     let instantiate = [1, 0, core_modules(&guest), 0];
     [&guest[..], &section(1, &wat::parse_str(text).unwrap()), &section(2, &instantiate)].concat().into()
 }
 
-/// The misbehaving guest as another release: with a section that means nothing.
+/// Returns the misbehaving guest as another release, by a section without meaning.
 fn release(number: u8) -> Bytes {
     [&component("misbehaving/deeds")[..], &section(0, &[1, b'n', number])].concat().into()
 }
@@ -80,8 +80,8 @@ async fn a_start_function_that_does_not_end_is_ended() {
 }
 
 #[tokio::test]
-async fn the_walls_time_covers_the_start() {
-    // It would compute for long, and the wall's time is over before.
+async fn the_time_limit_covers_the_start() {
+    // It would compute for a long time, but the time limit is shorter.
     let endless = with_core_module("(module (func $f (loop (br 0))) (start $f))");
     let bounds = Config { deadline_ms: 600_000, wall_ms: 50, ..config() };
     let error = Runtime::new(bounds).unwrap().inspect(endless).await.unwrap_err();
@@ -89,7 +89,7 @@ async fn the_walls_time_covers_the_start() {
 }
 
 #[tokio::test]
-async fn a_straight_line_of_calls_of_the_host_is_ended_too() {
+async fn a_straight_line_of_host_calls_is_ended_too() {
     let straight = |calls: usize| -> Bytes {
         let logs = "i32.const 1 i32.const 0 i32.const 8388000 call $log\n".repeat(calls);
         wat::parse_str(include_str!("straight.wat").replace(";; LOGS", &logs)).unwrap().into()
@@ -111,11 +111,11 @@ async fn a_straight_line_of_calls_of_the_host_is_ended_too() {
     });
     let error = module.call(1, Vec::new(), Vec::new(), nobody()).await.unwrap_err();
     assert!(matches!(error, ModuleError::Timeout { deadline_ms: 20, .. }), "{error}");
-    assert!(other.is_finished(), "it gives way in between, on the one thread that there is here");
+    assert!(other.is_finished(), "it yields in between, on the only thread here");
 }
 
 #[tokio::test]
-async fn a_start_function_that_traps_and_a_describe_that_traps_are_refused_with_the_reason() {
+async fn a_start_function_that_traps_and_a_describe_that_traps_are_rejected_with_the_reason() {
     let runtime = Runtime::new(config()).unwrap();
     let trapping = with_core_module("(module (func $f unreachable) (start $f))");
     let why = runtime.inspect(trapping).await.unwrap_err().to_string();
@@ -125,16 +125,16 @@ async fn a_start_function_that_traps_and_a_describe_that_traps_are_refused_with_
 }
 
 #[tokio::test]
-async fn a_guest_that_takes_a_refused_growth_well_is_answered_and_its_memory_given_up() {
+async fn a_guest_that_handles_rejected_growth_is_answered_and_its_memory_released() {
     let module = Module::deeds(Instances::Warm).await;
-    let pages = module.deed("memory, and goes on", 0).await.unwrap();
+    let pages = module.deed("memory, and continues", 0).await.unwrap();
     assert!(pages > 16.0 && pages <= 512.0, "{pages} pages of 64 KiB are within 32 MiB");
-    // Were the large instance kept, this would be its second call and find as much memory at once.
+    // If the large instance were kept, this would be its second call, and the growth would fail at once.
     assert_eq!(module.deed("count", 0).await, Ok(1.0), "an instance that has grown large is not kept");
 }
 
 #[tokio::test]
-async fn values_that_lie_in_one_place_count_as_often_as_they_are_handed_over() {
+async fn values_that_share_memory_count_as_often_as_they_are_passed() {
     let module = Module::deeds(Instances::Warm).await;
     for (deed, n) in [("aliased strings", 100_000), ("overlapping lists", 50_000)] {
         let error = module.deed(deed, n).await.unwrap_err();
@@ -142,7 +142,8 @@ async fn values_that_lie_in_one_place_count_as_often_as_they_are_handed_over() {
         assert!(reason.contains("8388608 bytes"), "{deed}: {reason}");
         assert_eq!(module.deed("behave", 7).await, Ok(7.0), "after '{deed}'");
     }
-    // Few enough to be taken: then their type is wrong, and whatever the guest did to itself ends with the call.
+    // Few enough to be accepted: then their type is wrong, and the damage that the guest did to itself ends with the
+    // call.
     for deed in ["aliased strings", "overlapping lists"] {
         assert!(module.deed(deed, 2).await.is_err(), "{deed}");
         assert_eq!(module.deed("behave", 7).await, Ok(7.0), "after '{deed}'");
@@ -150,14 +151,14 @@ async fn values_that_lie_in_one_place_count_as_often_as_they_are_handed_over() {
 }
 
 #[tokio::test]
-async fn idle_instances_of_others_make_room_when_the_pool_is_full() {
+async fn idle_instances_of_others_are_dropped_when_the_pool_is_full() {
     let bounds = Config { instances: Instances::Warm, instances_max: 2, ..config() };
     let runtime = Runtime::new(bounds).unwrap();
     let mut modules = Vec::new();
     for number in 0..4 {
         modules.push(started(&runtime, release(number)).await);
     }
-    // Twice as many releases as places: each call finds the pool full of others' idle instances.
+    // Twice as many releases as slots: each call finds the pool full of others' idle instances.
     for round in 0..3 {
         for module in &modules {
             assert_eq!(module.deed("behave", round).await, Ok(round as f64), "round {round}");
@@ -166,7 +167,7 @@ async fn idle_instances_of_others_make_room_when_the_pool_is_full() {
 }
 
 #[tokio::test]
-async fn a_compiler_that_does_not_stop_talking_is_not_waited_for() {
+async fn a_compiler_with_endless_output_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("endless");
     for (script, expected) in [

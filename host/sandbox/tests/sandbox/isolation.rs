@@ -1,4 +1,4 @@
-//! Calls do not notice one another.
+//! Calls do not affect one another.
 
 use crate::{
     rows::{Answers, Rows},
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 #[tokio::test]
-async fn a_fresh_instance_knows_nothing_of_earlier_calls_and_a_warm_one_does() {
+async fn a_fresh_instance_keeps_no_state_of_earlier_calls_and_a_warm_one_does() {
     let fresh = Module::deeds(Instances::Fresh).await;
     let warm = Module::deeds(Instances::Warm).await;
     for call in 1..=3 {
@@ -20,7 +20,7 @@ async fn a_fresh_instance_knows_nothing_of_earlier_calls_and_a_warm_one_does() {
 }
 
 #[tokio::test]
-async fn an_instance_that_failed_is_thrown_away() {
+async fn an_instance_that_failed_is_dropped() {
     let module = Module::hurried(Instances::Warm, 20).await;
     for deed in ["panic", "loop", "stack", "memory"] {
         assert_eq!(module.deed("count", 0).await, Ok(1.0), "before '{deed}'");
@@ -29,7 +29,7 @@ async fn an_instance_that_failed_is_thrown_away() {
 }
 
 #[tokio::test]
-async fn a_warm_instance_is_seen_by_its_own_release_alone() {
+async fn a_warm_instance_serves_only_its_own_release() {
     let runtime = Runtime::new(Config { instances: Instances::Warm, ..config() }).unwrap();
     let deeds = Module::on(&runtime, "misbehaving/deeds").await;
     let other = Module::on(&runtime, "modules/transformed_conv_rate").await;
@@ -37,12 +37,12 @@ async fn a_warm_instance_is_seen_by_its_own_release_alone() {
     assert_eq!(deeds.deed("count", 0).await, Ok(1.0));
     runtime.retire(deeds.digest);
     let again = Module::on(&runtime, "misbehaving/deeds").await;
-    assert_eq!(again.deed("count", 0).await, Ok(1.0), "a retired release's instances are gone with it");
+    assert_eq!(again.deed("count", 0).await, Ok(1.0), "a retired release's instances are dropped with it");
 }
 
-/// On one thread: whoever does not give way stops everyone.
+/// On one thread: a guest that does not yield would stop all others.
 #[tokio::test(flavor = "current_thread")]
-async fn a_looping_guest_gives_way_to_other_calls() {
+async fn a_looping_guest_yields_to_other_calls() {
     let config = Config { deadline_ms: 200, ..config() };
     let module = Arc::new(Module::start("misbehaving/deeds", config).await);
     let looping = tokio::spawn({
@@ -50,7 +50,7 @@ async fn a_looping_guest_gives_way_to_other_calls() {
         async move { module.deed("loop", 0).await }
     });
     tokio::task::yield_now().await;
-    // A task of its own, as tokio polls a test's main future less often than its tasks.
+    // This is a separate task, because tokio polls a test's main future less often than its tasks.
     let serving = tokio::spawn(async move {
         let mut served = 0;
         while !looping.is_finished() {
@@ -62,12 +62,12 @@ async fn a_looping_guest_gives_way_to_other_calls() {
         served
     });
     let served = serving.await.unwrap();
-    // One would do to show it; how many more depends on how busy the machine is.
+    // One would show it; how many more are served depends on the machine.
     assert!(served >= 2, "only {served} calls were served while one looped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_calls_at_once_all_get_their_own_answer() {
+async fn concurrent_calls_all_get_their_own_answer() {
     for instances in [Instances::Fresh, Instances::Warm] {
         let config = Config { instances, calls_per_module: 16, deadline_ms: 20, ..config() };
         let module = Arc::new(Module::start("misbehaving/deeds", config).await);
@@ -98,7 +98,7 @@ async fn beyond_its_quota_a_release_is_busy_and_others_are_not() {
     let runtime = Runtime::new(config).unwrap();
     let module = Arc::new(Module::on(&runtime, "misbehaving/deeds").await);
     let other = Module::on(&runtime, "modules/transformed_conv_rate").await;
-    // Two calls hold the quota for as long as the test wants: each waits for a lookup's answer.
+    // Two calls use up the quota until the test releases them: each waits for a lookup.
     let rows = Rows::new(Answers::WhenReleased);
     let waiting: Vec<_> = (0..2)
         .map(|_| {
@@ -114,12 +114,12 @@ async fn beyond_its_quota_a_release_is_busy_and_others_are_not() {
     for call in waiting {
         assert_eq!(call.await.unwrap(), Ok(12.5));
     }
-    assert_eq!(module.deed("behave", 1).await, Ok(1.0), "the quota is given back");
+    assert_eq!(module.deed("behave", 1).await, Ok(1.0), "the quota is released");
 }
 
-/// Idle instances of one release must not keep another from running.
+/// Idle instances of one release must not prevent another from running.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_instances_make_room_for_other_releases() {
+async fn idle_instances_are_dropped_for_other_releases() {
     let config = Config { instances: Instances::Warm, instances_max: 1, ..config() };
     let runtime = Runtime::new(config).unwrap();
     let deeds = Module::on(&runtime, "misbehaving/deeds").await;
@@ -131,9 +131,9 @@ async fn idle_instances_make_room_for_other_releases() {
 }
 
 #[tokio::test]
-async fn a_call_waits_no_longer_than_its_wall_time() {
+async fn a_call_waits_no_longer_than_its_time_limit() {
     let module = Module::start("misbehaving/deeds", Config { wall_ms: 2_000, ..config() }).await;
-    // A lookup that is never answered ends by the wall's time alone.
+    // A lookup that is never answered ends only by the time limit.
     let error = module.deed_on(Rows::new(Answers::Never), "lookup", 0).await.unwrap_err();
     assert_eq!(error, ModuleError::Timeout { module: module.name.to_string(), deadline_ms: 2_000 });
     assert_eq!(module.deed("behave", 1).await, Ok(1.0));

@@ -13,7 +13,7 @@ use tracing::{
     span,
 };
 
-/// Keeps what modules log.
+/// Records what modules log.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<String>>>);
 
@@ -50,7 +50,7 @@ impl Subscriber for Kept {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn lines_are_counted_cut_and_cleaned() {
+async fn lines_are_counted_truncated_and_cleaned() {
     let config = Config { log_lines: 5, log_lines_per_second: 8, ..config() };
     let module = Module::start("misbehaving/deeds", config).await;
     let kept = Kept::default();
@@ -61,13 +61,13 @@ async fn lines_are_counted_cut_and_cleaned() {
     assert!(lines[0].starts_with("WARN ") && lines[0].contains("line 0  [31mxxx"), "{}", lines[0]);
     assert!(lines[0].contains("misbehaving/deeds"), "{}", lines[0]);
     assert!(lines.iter().all(|line| line.len() < 1_200 && !line.contains(['\n', '\u{1b}'])));
-    assert!(lines[5].contains("further lines are dropped"), "{}", lines[5]);
+    assert!(lines[5].contains("dropping this call's further lines"), "{}", lines[5]);
 
     let begun = Instant::now();
     for _ in 0..20 {
         assert_eq!(module.deed("logs", 100).await, Ok(0.0));
     }
-    // A second may have begun before the calls, and another end after them.
+    // A second may have begun before the calls, and another may end after them.
     let seconds = begun.elapsed().as_secs() as usize + 2;
     let lines = kept.0.lock().unwrap().iter().filter(|line| line.contains("xxx")).count();
     assert!(lines <= 8 * seconds, "{lines} of 100 lines were kept, within {seconds} seconds");

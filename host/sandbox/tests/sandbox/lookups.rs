@@ -1,4 +1,4 @@
-//! What a guest may look up, and what it is told.
+//! What a guest may look up, and the errors that it gets.
 
 use crate::{
     rows::{Answers, Rows},
@@ -7,7 +7,7 @@ use crate::{
 use littoral_model::{ports::ModuleError, read::ReadError};
 use littoral_sandbox::{Config, Instances};
 
-async fn told(module: &Module, deed: &str, n: i64) -> String {
+async fn error_of(module: &Module, deed: &str, n: i64) -> String {
     match module.deed(deed, n).await {
         Err(ModuleError::Failed { message, .. }) => message,
         other => panic!("'{deed}': {other:?}"),
@@ -15,7 +15,7 @@ async fn told(module: &Module, deed: &str, n: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_row_is_found_at_once_or_after_asking_elsewhere() {
+async fn a_row_is_found_at_once_or_after_a_remote_request() {
     let module = Module::deeds(Instances::Warm).await;
     for answers in [Answers::Now, Answers::Later] {
         assert_eq!(module.deed_on(Rows::new(answers), "lookup", 0).await, Ok(12.5));
@@ -23,7 +23,7 @@ async fn a_row_is_found_at_once_or_after_asking_elsewhere() {
 }
 
 #[tokio::test]
-async fn waiting_for_rows_is_not_computing() {
+async fn waiting_for_rows_does_not_count_as_computing() {
     let module = Module::hurried(Instances::Warm, 20).await;
     let rows = Rows::new(Answers::Slowly);
     assert_eq!(module.deed_on(rows.clone(), "lookups one by one", 40).await, Ok(40.0));
@@ -34,28 +34,28 @@ async fn waiting_for_rows_is_not_computing() {
 #[tokio::test]
 async fn a_view_that_is_not_declared_is_not_read() {
     let module = Module::deeds(Instances::Warm).await;
-    let message = told(&module, "lookup other view", 0).await;
+    let message = error_of(&module, "lookup other view", 0).await;
     assert_eq!(message, "view 'route_daily' is not among the lookups that the module declares");
 }
 
 #[tokio::test]
 async fn a_call_looks_up_a_bounded_number_of_keys() {
     let module = Module::deeds(Instances::Warm).await;
-    let message = told(&module, "lookups", 3_000).await;
-    assert_eq!(message, "3000 more keys, the call has 2000 left");
-    assert_eq!(told(&module, "lookups of nothing", 30_000).await, "30000 more keys, the call has 20000 left");
+    let message = error_of(&module, "lookups", 3_000).await;
+    assert_eq!(message, "3000 more keys, but the call has 2000 left");
+    assert_eq!(error_of(&module, "lookups of nothing", 30_000).await, "30000 more keys, but the call has 20000 left");
 }
 
 #[tokio::test]
-async fn an_answer_is_no_larger_than_the_guests_memory() {
+async fn an_answer_fits_the_guests_memory() {
     let config = Config { memory_bytes: 4 << 20, ..config() };
     let module = Module::start("misbehaving/deeds", config).await;
-    let message = told(&module, "lookups of notes", 5_000).await;
+    let message = error_of(&module, "lookups of notes", 5_000).await;
     assert!(message.contains("more than the 4194304 bytes"), "{message}");
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_the_reason_of_the_call() {
+async fn a_read_that_fails_is_the_error_of_the_call() {
     let module = Module::deeds(Instances::Warm).await;
     let error = module.deed_on(Rows::new(Answers::Fails), "lookup", 0).await.unwrap_err();
     let source = ReadError::LeaderUnavailable("it is on fire".into());

@@ -1,13 +1,13 @@
-//! The sandbox from outside: real guests, built from `/guest`, well-behaved and not.
+//! Tests the sandbox from outside with real guests, built from `/guest`, well-behaved and not.
 
 mod examples;
 mod faults;
 mod hostile;
 mod isolation;
-mod joined;
 mod logs;
 mod lookups;
 mod refusals;
 mod rows;
+mod sharing;
 mod support;
 mod versions;

@@ -1,4 +1,4 @@
-//! What is not taken at all, and what becomes of compiled code.
+//! Rejected components, and the handling of compiled code.
 
 use crate::support::{Module, compiler, component, config};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ fn wat(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_refused_with_the_reason() {
+async fn bytes_that_are_not_a_component_are_rejected_with_the_reason() {
     for (bytes, expected) in [
         (Vec::new(), "it is empty"),
         (b"#!/bin/sh".to_vec(), "it is not WebAssembly"),
@@ -34,7 +34,7 @@ async fn what_is_no_component_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn another_world_and_forbidden_imports_are_refused() {
+async fn another_world_and_forbidden_imports_are_rejected() {
     let why = refusal(config(), wat("(component)")).await;
     assert!(why.contains("littoral:feature/feature-module@0.2.0"), "{why}");
     let wasi = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func)))))"#;
@@ -43,7 +43,7 @@ async fn another_world_and_forbidden_imports_are_refused() {
 }
 
 #[tokio::test]
-async fn what_wants_too_much_from_the_start_is_refused() {
+async fn a_component_that_needs_too_much_at_its_start_is_rejected() {
     let memory = "(component (core module $m (memory 1024)) (core instance (instantiate $m)))";
     let why = refusal(config(), wat(memory)).await;
     assert!(why.contains("memory"), "{why}");
@@ -61,8 +61,8 @@ async fn a_describe_that_does_not_end_is_ended() {
 #[tokio::test]
 async fn compiling_is_bounded_in_memory() {
     let component = component("misbehaving/deeds");
-    // How much compiling takes depends on the processor. The component's own size is too little for the compiler on any of them;
-    // from there the bound doubles until it suffices, so that memory runs out at several places on the way.
+    // The memory that compiling needs depends on the processor. The component's own size is too little for the compiler
+    // on any of them. From there the bound doubles until it suffices, so that memory runs out at several points.
     let mut bound = component.len() as u64;
     let mut refused = 0;
     loop {
@@ -89,7 +89,7 @@ async fn compiling_is_bounded_in_time() {
     fs::set_permissions(&endless, fs::Permissions::from_mode(0o700)).unwrap();
     let endless = Config { compile_seconds: 1, compile_command: Some(endless), cache_dir: None, ..config() };
     let refused = refusal(endless, component("misbehaving/deeds"));
-    let why = tokio::time::timeout(Duration::from_secs(600), refused).await.expect("it is not waited for");
+    let why = tokio::time::timeout(Duration::from_secs(600), refused).await.expect("the sandbox does not wait for it");
     assert!(why.contains("longer than 1 s"), "{why}");
 }
 
@@ -101,7 +101,7 @@ async fn a_missing_compiler_is_named() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_the_digests_are_refused() {
+async fn bytes_with_another_digest_are_rejected() {
     let runtime = Runtime::new(config()).unwrap();
     let error = runtime.prepare(ModuleDigest([7; 32]), component("misbehaving/deeds")).await.unwrap_err();
     assert!(error.to_string().contains("are not those of 0707"), "{error}");
@@ -112,7 +112,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[tokio::test]
-async fn compiled_code_is_kept_and_used_again_unless_it_is_damaged() {
+async fn compiled_code_is_cached_unless_it_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let cache_dir = dir.path().join("compiled");
     let with = |program| Config { cache_dir: Some(cache_dir.clone()), compile_command: Some(program), ..config() };
@@ -146,7 +146,7 @@ async fn compiled_code_is_kept_and_used_again_unless_it_is_damaged() {
 }
 
 #[tokio::test]
-async fn what_is_only_inspected_is_not_kept() {
+async fn a_component_that_is_only_inspected_is_not_cached() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { cache_dir: Some(dir.path().join("compiled")), ..config() };
     Runtime::new(config).unwrap().inspect(component("modules/delay_risk")).await.unwrap();

@@ -1,4 +1,4 @@
-//! A replica of a few airports, with every way in which it may answer.
+//! A replica of a few airports, with every kind of answer.
 
 use littoral_model::{
     catalogue::{Catalogue, CatalogueChange},
@@ -28,11 +28,11 @@ pub const TTL_MS: u64 = 3_600_000;
 pub enum Answers {
     /// At once.
     Now,
-    /// After it has asked elsewhere.
+    /// After a remote request.
     Later,
-    /// After somebody far away has answered.
+    /// After a slow remote answer.
     Slowly,
-    /// That it is unknown whether the rows exist.
+    /// It is unknown whether the rows exist.
     Unknown,
     /// Never.
     Never,
@@ -47,7 +47,7 @@ pub struct Rows {
     catalogue: Arc<Catalogue>,
     rows: HashMap<Vec<u8>, Row>,
     answers: Answers,
-    asked: watch::Sender<usize>,
+    waiting: watch::Sender<usize>,
     released: watch::Sender<bool>,
 }
 
@@ -75,7 +75,7 @@ pub fn airport_hourly() -> FeatureView {
 }
 
 impl Rows {
-    /// SFO's row is fresh, LAX's has expired, JFK's mean is null.
+    /// Creates the replica: SFO's row is fresh, LAX's has expired, JFK's mean is null.
     pub fn new(answers: Answers) -> Arc<Self> {
         let mut catalogue = Catalogue::default();
         catalogue.apply(&CatalogueChange::PutView(airport_hourly()));
@@ -89,7 +89,7 @@ impl Rows {
             catalogue: Arc::new(catalogue),
             rows: HashMap::new(),
             answers,
-            asked: watch::Sender::default(),
+            waiting: watch::Sender::default(),
             released: watch::Sender::default(),
         };
         rows.put("SFO", Value::Float(12.5), NOW);
@@ -98,12 +98,12 @@ impl Rows {
         Arc::new(rows)
     }
 
-    /// Returns once this many reads wait to be released.
-    pub async fn asked(&self, times: usize) {
-        let _ = self.asked.subscribe().wait_for(|asked| *asked >= times).await;
+    /// Returns once this many reads wait for the release.
+    pub async fn waiting(&self, times: usize) {
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting >= times).await;
     }
 
-    /// Answers the reads that wait, and later ones at once.
+    /// Answers the waiting reads, and later ones at once.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
@@ -163,7 +163,7 @@ impl FeatureReader for Rows {
                 }
                 Answers::Never => std::future::pending().await,
                 Answers::WhenReleased => {
-                    self.asked.send_modify(|asked| *asked += 1);
+                    self.waiting.send_modify(|waiting| *waiting += 1);
                     let _ = self.released.subscribe().wait_for(|released| *released).await;
                     Ok(self.answer(request))
                 }

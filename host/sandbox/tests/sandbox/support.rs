@@ -19,8 +19,8 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-/// Bounds for tests: few instances, code compiled by an earlier test is used again, and no fault is taken for a timeout
-/// however busy the machine is.
+/// The bounds of tests: few instances, a cache that all tests share, and limits so long that no fault becomes a timeout
+/// on a busy machine.
 pub fn config() -> Config {
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-modules");
     fs::create_dir_all(&cache_dir).unwrap();
@@ -35,12 +35,13 @@ pub fn config() -> Config {
     }
 }
 
-/// The program that compiles.
+/// Returns the program that compiles.
 pub fn compiler() -> PathBuf {
     env!("CARGO_BIN_EXE_module-compile").into()
 }
 
-/// A guest of `/guest`, as `misbehaving/deeds`, built once; or one that an earlier SDK has built, as `wit-0.1.0/deeds`.
+/// Returns a guest of `/guest`, such as `misbehaving/deeds`, built once; or one built by an earlier SDK, such as
+/// `wit-0.1.0/deeds`.
 pub fn component(guest: &str) -> Bytes {
     static BUILT: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap();
@@ -55,7 +56,7 @@ pub fn component(guest: &str) -> Bytes {
     built.entry(guest.to_owned()).or_insert_with(build).clone()
 }
 
-/// A module, ready to be called.
+/// A module that is ready to be called.
 pub struct Module {
     pub runtime: Arc<Runtime>,
     pub digest: ModuleDigest,
@@ -76,17 +77,17 @@ impl Module {
         Self { runtime: runtime.clone(), digest, manifest, name: guest.into() }
     }
 
-    /// The misbehaving guest under some policy.
+    /// Starts the misbehaving guest under an instance policy.
     pub async fn deeds(instances: Instances) -> Self {
         Self::start("misbehaving/deeds", Config { instances, ..config() }).await
     }
 
-    /// The misbehaving guest, which may compute for no longer than this.
+    /// Starts the misbehaving guest with this deadline.
     pub async fn hurried(instances: Instances, deadline_ms: u64) -> Self {
         Self::start("misbehaving/deeds", Config { instances, deadline_ms, ..config() }).await
     }
 
-    /// Calls it with columns as it declares them.
+    /// Calls it with columns as declared.
     pub async fn call(
         &self,
         rows: usize,
@@ -108,12 +109,12 @@ impl Module {
         self.runtime.transform(&mut call).await.map(ModuleOutputs::into_columns)
     }
 
-    /// Has the misbehaving guest do one deed; what it returned for the first row.
+    /// Lets the misbehaving guest perform one deed. Returns the result for the first row.
     pub async fn deed(&self, deed: &str, n: i64) -> Result<f64, ModuleError> {
         self.deed_on(Rows::new(Answers::Now), deed, n).await
     }
 
-    /// The same, with this replica.
+    /// Like [`Module::deed`], with this replica.
     pub async fn deed_on(&self, rows: Arc<Rows>, deed: &str, n: i64) -> Result<f64, ModuleError> {
         let deed = present(ColumnData::String(vec![deed.to_owned(); 2]));
         let columns = self.call(2, Vec::new(), vec![deed, present(ColumnData::Int64(vec![n; 2]))], rows).await?;
@@ -124,7 +125,7 @@ impl Module {
     }
 }
 
-/// A column of present values.
+/// Returns a column of present values.
 pub fn present(data: ColumnData) -> Column {
     Column { statuses: Statuses::present(data.len()), data }
 }

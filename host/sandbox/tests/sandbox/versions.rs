@@ -1,4 +1,4 @@
-//! Components of every version of the WIT package run side by side, and what each is told of a row that is unknown.
+//! Components of every version of the WIT package run next to each other; tests how each handles unknown rows.
 
 use crate::{
     examples::delay_risk,
@@ -16,7 +16,7 @@ const OLD_DEEDS: &str = "wit-0.1.0/deeds";
 const OLD_DELAY_RISK: &str = "wit-0.1.0/delay_risk";
 
 #[tokio::test]
-async fn an_old_component_runs_beside_a_new_one_and_computes_the_same() {
+async fn an_old_component_runs_next_to_a_new_one_and_computes_the_same() {
     let runtime = Runtime::new(config()).unwrap();
     let old = Module::on(&runtime, OLD_DELAY_RISK).await;
     let new = Module::on(&runtime, "modules/delay_risk").await;
@@ -76,7 +76,7 @@ async fn an_unknown_input_makes_the_rows_outputs_of_a_new_component_unknown() {
 }
 
 #[tokio::test]
-async fn a_component_may_answer_that_it_does_not_know() {
+async fn a_component_may_report_that_a_row_is_unknown() {
     let module = Module::deeds(Instances::Warm).await;
     let params = |deed: &str| vec![present(ColumnData::String(vec![deed.into()])), present(ColumnData::Int64(vec![0]))];
     let columns = module.call(1, Vec::new(), params("unknown"), Rows::new(Answers::Now)).await.unwrap();

@@ -14,8 +14,8 @@ use littoral_sandbox::{Config, Instances};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
-/// The misbehaving guest, taken at its word that its rows stand for themselves. Some of its deeds look at the first row alone,
-/// which shows who shared a call.
+/// The misbehaving guest, declared as row-wise although some of its deeds use the first row only. This shows which
+/// requests shared a call.
 struct Shared {
     module: Module,
     manifest: Arc<ModuleManifest>,
@@ -33,7 +33,7 @@ impl Shared {
         Self::with(true, Config { instances: Instances::Warm, ..config() }).await
     }
 
-    /// A request of two rows, as a task of its own, under a name and a demand.
+    /// Sends a request of two rows as its own task, under a name and a freshness demand.
     fn named(&self, name: &str, deed: &str, n: i64, demand: ReadDemand) -> JoinHandle<Result<Vec<f64>, ModuleError>> {
         let runtime = self.module.runtime.clone();
         let deed = present(ColumnData::String(vec![deed.to_owned(); 2]));
@@ -60,7 +60,7 @@ impl Shared {
         self.named(&self.module.name, deed, n, ReadDemand::default())
     }
 
-    /// So many requests at once; how many got each count of calls.
+    /// Sends `requests` requests at once. Returns how many got each count of calls.
     async fn counts(&self, requests: usize) -> BTreeMap<u64, usize> {
         let requests: Vec<_> = (0..requests).map(|_| self.request("count", 0)).collect();
         let mut counts = BTreeMap::new();
@@ -72,9 +72,9 @@ impl Shared {
 }
 
 #[tokio::test]
-async fn what_one_request_is_refused_does_not_show_in_anothers_answer() {
+async fn a_rejection_of_one_request_does_not_show_in_anothers_answer() {
     let shared = Shared::warm().await;
-    for deed in ["lookup refused, and goes on", "memory, and goes on"] {
+    for deed in ["lookup refused, and continues", "memory, and continues"] {
         let alone = shared.request(deed, 0).await.unwrap().unwrap();
         let requests: Vec<_> = (0..8).map(|_| shared.request(deed, 0)).collect();
         for request in requests {
@@ -84,7 +84,7 @@ async fn what_one_request_is_refused_does_not_show_in_anothers_answer() {
 }
 
 #[tokio::test]
-async fn requests_that_come_together_share_a_call_and_each_gets_its_own_rows() {
+async fn requests_that_arrive_together_share_a_call_and_each_gets_its_own_rows() {
     let shared = Shared::warm().await;
     assert_eq!(shared.counts(10).await, BTreeMap::from([(1, 10)]));
     let requests: Vec<_> = (0..50).map(|n| shared.request("each", n)).collect();
@@ -95,7 +95,7 @@ async fn requests_that_come_together_share_a_call_and_each_gets_its_own_rows() {
 }
 
 #[tokio::test]
-async fn a_shared_call_has_no_more_rows_than_it_may() {
+async fn a_shared_call_has_a_bounded_number_of_rows() {
     let shared = Shared::with(true, Config { joined_rows: 8, ..config() }).await;
     let counts = shared.counts(100).await;
     assert_eq!(counts.values().sum::<usize>(), 100);
@@ -103,7 +103,7 @@ async fn a_shared_call_has_no_more_rows_than_it_may() {
 }
 
 #[tokio::test]
-async fn who_asks_alone_is_answered_alone() {
+async fn a_single_request_is_answered_alone() {
     let shared = Shared::warm().await;
     for n in 0..100_i32 {
         let n = f64::from(n);
@@ -120,7 +120,7 @@ async fn nothing_is_shared_that_must_not_be() {
     ];
     for (case, row_wise, config) in cases {
         let alone = Shared::with(row_wise, config).await;
-        // What it answers is the first row's.
+        // Its answer is the first row's.
         let requests: Vec<_> = (0..10).map(|n| alone.request("behave", n)).collect();
         for (n, request) in (0..).map(f64::from).zip(requests) {
             assert_eq!(request.await.unwrap(), Ok(vec![n, n]), "{case}");
@@ -134,17 +134,17 @@ async fn nothing_is_shared_that_must_not_be() {
         assert_eq!(
             request.await.unwrap(),
             Ok(vec![f64::from(first); 2]),
-            "request {n}: another demand than the first's"
+            "request {n}: a demand other than the first's"
         );
     }
     let shared = Shared::warm().await;
     let [one, other] = ["one", "other"].map(|name| shared.named(name, "count", 0, ReadDemand::default()));
-    // Its errors and lines in the log name the module as it was called.
+    // Its errors and log lines name the module as it was called.
     assert_ne!(one.await.unwrap(), other.await.unwrap(), "one release under two names");
 }
 
 #[tokio::test]
-async fn who_fails_a_shared_call_fails_alone() {
+async fn a_request_that_fails_a_shared_call_fails_alone() {
     for (deed, expected) in [("panic", "trapped"), ("two columns", "2 columns"), ("invalid input", "wrong")] {
         let shared = Shared::warm().await;
         let guilty = shared.request(deed, 0);
@@ -152,16 +152,16 @@ async fn who_fails_a_shared_call_fails_alone() {
         let error = guilty.await.unwrap().unwrap_err().to_string();
         assert!(error.contains(expected), "{deed}: {error}");
         for (n, other) in (1..).map(f64::from).zip(others) {
-            assert_eq!(other.await.unwrap(), Ok(vec![n, n + 1.0]), "beside '{deed}'");
+            assert_eq!(other.await.unwrap(), Ok(vec![n, n + 1.0]), "next to '{deed}'");
         }
     }
 }
 
 #[tokio::test]
-async fn who_goes_away_leaves_the_others_their_call() {
+async fn a_request_that_is_dropped_leaves_the_others_their_call() {
     let shared = Shared::warm().await;
     let requests: Vec<_> = (0..10).map(|n| shared.request("each", n)).collect();
-    // Once around: all of them wait.
+    // After one yield, all of them wait.
     tokio::task::yield_now().await;
     [0, 4].into_iter().for_each(|gone: usize| requests[gone].abort());
     for (n, request) in (0..).zip(requests) {
@@ -173,7 +173,7 @@ async fn who_goes_away_leaves_the_others_their_call() {
 }
 
 #[tokio::test]
-async fn a_release_that_is_busy_tells_everyone_who_would_share() {
+async fn a_busy_release_rejects_every_request_that_would_share() {
     let shared = Shared::with(true, Config { calls_per_module: 1, ..config() }).await;
     let mut never = ModuleCall {
         digest: shared.module.digest,

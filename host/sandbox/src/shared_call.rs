@@ -1,4 +1,4 @@
-//! A call that several requests share, and what each of them waits for.
+//! A call that several requests share, and the waiter of each request.
 
 use littoral_model::{
     column::Column,
@@ -14,61 +14,61 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// A call with the rows of several requests. Whoever waits for it is told when it is dropped, too.
-pub(crate) struct Turn {
+/// A call with the rows of several requests. Dropping it also ends the waiters.
+pub(crate) struct SharedCall {
     call: ModuleCall,
     /// The rows of each request.
     parts: Vec<Range<usize>>,
     state: Arc<Mutex<State>>,
 }
 
-/// What came of the call, and who waits for it.
+/// The result of the call, and the waiters.
 #[derive(Default)]
 struct State {
-    /// A place for each part.
+    /// A slot for each request.
     wakers: Vec<Option<Waker>>,
-    made: Option<Made>,
+    outcome: Option<Outcome>,
 }
 
-enum Made {
-    /// The outputs, of all parts.
+enum Outcome {
+    /// The outputs, of all requests.
     Outputs(ModuleOutputs),
-    /// A fault that all are told of.
+    /// A fault that all requests report.
     Failed(ModuleError),
-    /// One of them may be at fault: the call of each part.
+    /// One request may be the cause: the call of each request.
     Apart(Vec<Option<Box<ModuleCall>>>),
 }
 
-/// One request's wait for its part.
-pub(crate) struct Waits {
+/// One request's wait for its rows.
+pub(crate) struct Waiter {
     state: Arc<Mutex<State>>,
     at: usize,
     rows: Range<usize>,
 }
 
-/// What a request gets that gets no outputs.
+/// Why a request gets no outputs.
 pub(crate) enum Ended {
-    /// An error that all are told.
+    /// An error that all requests report.
     Failed(ModuleError),
-    /// Its call, to be made again for it alone.
+    /// Its call, to be repeated for this request alone.
     Alone(Box<ModuleCall>),
 }
 
-// === impl Turn ===
+// === impl SharedCall ===
 
-impl Turn {
-    /// A turn with the rows of one request.
-    pub(crate) fn open(call: &mut ModuleCall) -> (Self, Waits) {
+impl SharedCall {
+    /// Creates a shared call with the rows of one request.
+    pub(crate) fn open(call: &mut ModuleCall) -> (Self, Waiter) {
         let (inputs, params) = (std::mem::take(&mut call.inputs), std::mem::take(&mut call.params));
         let own = like(call, 0, inputs, params);
-        let mut turn = Self { call: own, parts: Vec::new(), state: Arc::default() };
-        let waits = turn.part(call);
-        (turn, waits)
+        let mut shared = Self { call: own, parts: Vec::new(), state: Arc::default() };
+        let waiter = shared.add_waiter(call);
+        (shared, waiter)
     }
 
-    /// Whether a request can be answered by this call: it calls the module by the same name, has the same columns, and looks up
-    /// under the same demands.
-    pub(crate) fn takes(&self, other: &ModuleCall) -> bool {
+    /// Returns whether this call can answer a request: the request calls the module by the same name, has the same
+    /// columns, and looks up under the same freshness demands.
+    pub(crate) fn accepts(&self, other: &ModuleCall) -> bool {
         let own = &self.call;
         Arc::ptr_eq(&own.reader, &other.reader)
             && own.name == other.name
@@ -77,53 +77,53 @@ impl Turn {
             && types(&own.params).eq(types(&other.params))
     }
 
-    /// Takes the rows of a request that it [`Turn::takes`].
-    pub(crate) fn add(&mut self, call: &mut ModuleCall) -> Waits {
+    /// Adds the rows of a request that this call [accepts](SharedCall::accepts).
+    pub(crate) fn add(&mut self, call: &mut ModuleCall) -> Waiter {
         let columns = self.call.inputs.iter_mut().chain(&mut self.call.params);
         for (column, further) in columns.zip(call.inputs.iter_mut().chain(&mut call.params)) {
             column.append(further);
         }
-        // Expiry is judged once for all, as late as for the latest.
+        // Expiry is evaluated once for all requests, at the latest of their times.
         self.call.now = self.call.now.max(call.now);
-        self.part(call)
+        self.add_waiter(call)
     }
 
-    fn part(&mut self, call: &ModuleCall) -> Waits {
+    fn add_waiter(&mut self, call: &ModuleCall) -> Waiter {
         let rows = self.call.rows..self.call.rows + call.rows;
         self.call.rows = rows.end;
         self.parts.push(rows.clone());
-        Waits { state: self.state.clone(), at: self.parts.len() - 1, rows }
+        Waiter { state: self.state.clone(), at: self.parts.len() - 1, rows }
     }
 
-    /// The call with the rows of all.
+    /// Returns the call with the rows of all requests.
     pub(crate) fn call(&mut self) -> &mut ModuleCall {
         &mut self.call
     }
 
-    /// How many requests share it.
+    /// Returns how many requests share it.
     pub(crate) fn requests(&self) -> usize {
         self.parts.len()
     }
 
-    /// Tells everyone what came of the call.
-    pub(crate) fn end(mut self, made: Result<ModuleOutputs, ModuleError>) {
-        let made = match made {
-            Ok(outputs) => Made::Outputs(outputs),
-            // Overloaded: a call for each would make it worse.
-            Err(error @ ModuleError::Busy { .. }) => Made::Failed(error),
-            Err(error) if self.requests() <= 1 => Made::Failed(error),
-            Err(_) => Made::Apart(self.apart()),
+    /// Ends the waiters with the result of the call.
+    pub(crate) fn end(mut self, outcome: Result<ModuleOutputs, ModuleError>) {
+        let outcome = match outcome {
+            Ok(outputs) => Outcome::Outputs(outputs),
+            // Overload: a call for each request would make it worse.
+            Err(error @ ModuleError::Busy { .. }) => Outcome::Failed(error),
+            Err(error) if self.requests() <= 1 => Outcome::Failed(error),
+            Err(_) => Outcome::Apart(self.apart()),
         };
-        tell(&self.state, made);
+        finish(&self.state, outcome);
     }
 
-    /// Has everyone call alone.
+    /// Lets every request call alone.
     pub(crate) fn end_apart(mut self) {
-        let apart = Made::Apart(self.apart());
-        tell(&self.state, apart);
+        let apart = Outcome::Apart(self.apart());
+        finish(&self.state, apart);
     }
 
-    /// The call of each part, as they were before they came together.
+    /// Splits the call into the calls of the requests.
     fn apart(&mut self) -> Vec<Option<Box<ModuleCall>>> {
         let mut apart = Vec::with_capacity(self.parts.len());
         for rows in self.parts.iter().rev() {
@@ -138,14 +138,14 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for SharedCall {
     fn drop(&mut self) {
-        // Nothing, when it has ended; else this host is about to end.
-        tell(&self.state, Made::Failed(ModuleError::NotReady { module: self.call.name.to_string() }));
+        // Does nothing if the call has ended; otherwise this host is about to stop.
+        finish(&self.state, Outcome::Failed(ModuleError::NotReady { module: self.call.name.to_string() }));
     }
 }
 
-/// A call with other rows.
+/// Creates a call like `call` with other rows.
 fn like(call: &ModuleCall, rows: usize, inputs: Vec<Column>, params: Vec<Column>) -> ModuleCall {
     ModuleCall {
         digest: call.digest,
@@ -160,13 +160,13 @@ fn like(call: &ModuleCall, rows: usize, inputs: Vec<Column>, params: Vec<Column>
     }
 }
 
-fn tell(state: &Mutex<State>, made: Made) {
+fn finish(state: &Mutex<State>, outcome: Outcome) {
     let wakers = {
         let mut state = state.lock();
-        if state.made.is_some() {
+        if state.outcome.is_some() {
             return;
         }
-        state.made = Some(made);
+        state.outcome = Some(outcome);
         std::mem::take(&mut state.wakers)
     };
     wakers.into_iter().flatten().for_each(Waker::wake);
@@ -176,19 +176,19 @@ fn types(columns: &[Column]) -> impl Iterator<Item = ValueType> {
     columns.iter().map(|column| column.data.value_type())
 }
 
-// === impl Waits ===
+// === impl Waiter ===
 
-impl Future for Waits {
+impl Future for Waiter {
     type Output = Result<ModuleOutputs, Ended>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.state.lock();
-        let State { wakers, made } = &mut *state;
-        Poll::Ready(match made {
-            Some(Made::Outputs(outputs)) => Ok(outputs.slice(self.rows.clone())),
-            Some(Made::Failed(error)) => Err(Ended::Failed(error.clone())),
-            // A future that is done is not asked again.
-            Some(Made::Apart(calls)) => match calls[self.at].take() {
+        let State { wakers, outcome } = &mut *state;
+        Poll::Ready(match outcome {
+            Some(Outcome::Outputs(outputs)) => Ok(outputs.slice(self.rows.clone())),
+            Some(Outcome::Failed(error)) => Err(Ended::Failed(error.clone())),
+            // A completed future is not polled again.
+            Some(Outcome::Apart(calls)) => match calls[self.at].take() {
                 Some(call) => Err(Ended::Alone(call)),
                 None => return Poll::Pending,
             },
@@ -198,7 +198,7 @@ impl Future for Waits {
                 }
                 match &mut wakers[self.at] {
                     Some(waker) => waker.clone_from(cx.waker()),
-                    place => *place = Some(cx.waker().clone()),
+                    slot => *slot = Some(cx.waker().clone()),
                 }
                 return Poll::Pending;
             }
