@@ -1,8 +1,8 @@
-//! The doors that one request has been sent to, and which one is next.
+//! The doors that one request has been sent to, and the choice of the next one.
 //!
-//! A request may be sent to so many doors, and then once to each region that it has not been sent to: a region that is bad as a
-//! whole must not cost a read that another one would answer. Doors that could not be connected to do not count, as nothing was
-//! sent to them.
+//! A request may be sent to a number of doors, and then once to each region that it has not been sent to: a region that
+//! fails as a whole must not fail a read that another region could answer. Doors that could not be connected to do not
+//! count, because nothing was sent to them.
 
 use crate::member::{Door, MemberId};
 use littoral_model::region::Region;
@@ -10,21 +10,21 @@ use littoral_model::region::Region;
 /// The doors that one request has been sent to.
 #[derive(Clone, Debug)]
 pub struct Attempts {
-    /// Doors that are not asked again.
+    /// Doors that are not tried again.
     tried: Vec<MemberId>,
-    /// The region of each attempt of which something was sent.
+    /// The region of each attempt that sent something.
     sent: Vec<(MemberId, Region)>,
     most: usize,
 }
 
 impl Attempts {
-    /// None yet, of this many at most.
+    /// Creates an empty record of at most `most` attempts.
     #[must_use]
     pub fn new(most: u32) -> Self {
         Self { tried: Vec::with_capacity(2), sent: Vec::with_capacity(2), most: most.max(1) as usize }
     }
 
-    /// Which of these doors is next, by its place among them; with `bound`, only one of that region.
+    /// Returns the index of the next of these doors; with `bound`, only of a door of that region.
     pub fn next<'a>(&self, doors: impl Iterator<Item = &'a Door>, bound: Option<Region>) -> Option<usize> {
         let left = self.most.saturating_sub(self.sent.len());
         let is_new = |region: Region| self.sent.iter().all(|(_, sent)| *sent != region);
@@ -36,7 +36,7 @@ impl Attempts {
             }
             match left {
                 0 if !is_new(door.region) => {}
-                // The last one of all is another region's, if there is one.
+                // The last attempt goes to another region, if there is one.
                 1 if one_region && !is_new(door.region) => first = first.or(Some(place)),
                 _ => return Some(place),
             }
@@ -44,18 +44,18 @@ impl Attempts {
         first
     }
 
-    /// The request goes to this door.
+    /// Records that the request is sent to this door.
     pub fn begin(&mut self, door: &Door) {
         self.tried.push(door.id);
         self.sent.push((door.id, door.region));
     }
 
-    /// This door could not be connected to.
+    /// Records that this door could not be connected to.
     pub fn unreached(&mut self, door: MemberId) {
         self.sent.retain(|(sent, _)| *sent != door);
     }
 
-    /// Doors that failed it may be asked again.
+    /// Makes the doors that have failed available again.
     pub fn again(&mut self) {
         self.tried.clear();
     }
@@ -79,7 +79,7 @@ mod tests {
         regions.iter().enumerate().map(door).collect()
     }
 
-    /// The doors that a request goes to when all fail it; those of `unreached` cannot be connected to.
+    /// Returns the doors to which a request is sent if all fail; those of `unreached` cannot be connected to.
     fn order(regions: &[&str], most: u32, unreached: &[usize]) -> Vec<usize> {
         let (doors, mut attempts, mut order) = (doors(regions), Attempts::new(most), Vec::new());
         while let Some(next) = attempts.next(doors.iter(), None) {
@@ -93,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn so_many_doors_are_asked_and_each_further_region_once() {
+    fn a_number_of_doors_is_tried_and_then_each_further_region_once() {
         assert_eq!(order(&["a", "a", "a", "a"], 3, &[]), [0, 1, 2]);
         assert_eq!(
             order(&["a", "a", "a", "a", "b", "c", "c"], 3, &[]),
             [0, 1, 4, 5],
-            "the last one is another region's"
+            "the last door is another region's"
         );
         assert_eq!(order(&["a", "b", "a", "c"], 2, &[]), [0, 1, 3]);
         assert_eq!(order(&["a", "b"], 1, &[]), [0, 1]);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_may_have_been_taken_stays_in_its_region() {
+    fn a_write_that_may_have_been_applied_stays_in_its_region() {
         let (doors, mut attempts) = (doors(&["a", "b", "a"]), Attempts::new(3));
         attempts.begin(&doors[0]);
         assert_eq!(attempts.next(doors.iter(), Some(doors[0].region)), Some(2));

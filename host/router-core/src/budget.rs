@@ -1,20 +1,20 @@
-//! A budget of extra requests: retries and hedges may be a share of the requests, and a burst, and no more. Without it a
-//! region that struggles would be sent twice the load.
+//! A budget of extra requests: retries and hedges are limited to a share of the requests, and a burst. Without it, a
+//! struggling region would receive twice the load.
 
 use serde::Deserialize;
 
-/// How many extra requests may be made.
+/// The limits of extra requests.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// For each request so many extra ones may be made, on average. Of retries, those are extra of whose first request
-    /// something was sent, to a door that keeps its place. Default 0.2.
+    /// The extra requests per request, on average. A retry is extra if something of the first attempt was sent, to a
+    /// door that remains usable. Default 0.2.
     pub share: f64,
-    /// So many may be made at once after a time without. A count. Default 100.
+    /// The extra requests that may be made at once after a time without. A count. Default 100.
     pub burst: u32,
 }
 
-/// What is left of it, in thousandths of a request.
+/// The remaining budget, in thousandths of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     left: u64,
@@ -34,19 +34,19 @@ impl Default for Config {
 // === impl Budget ===
 
 impl Budget {
-    /// A full one.
+    /// Creates a full budget.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let most = u64::from(config.burst) * WHOLE;
         Self { left: most, most, each: (config.share.clamp(0.0, 10.0) * WHOLE as f64) as u64 }
     }
 
-    /// A request was made.
+    /// Counts a request.
     pub fn deposit(&mut self) {
         self.left = self.most.min(self.left + self.each);
     }
 
-    /// Takes an extra request out, if there is one left.
+    /// Withdraws an extra request, if one remains.
     #[must_use]
     pub fn withdraw(&mut self) -> bool {
         let there = self.left >= WHOLE;
@@ -63,14 +63,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_share_and_a_burst_and_no_more() {
+    fn extra_requests_are_limited_to_a_share_and_a_burst() {
         let mut budget = Budget::new(&Config { share: 0.5, burst: 2 });
         let taken = |budget: &mut Budget| (0..10).filter(|_| budget.withdraw()).count();
         assert_eq!(taken(&mut budget), 2);
         (0..4).for_each(|_| budget.deposit());
         assert_eq!(taken(&mut budget), 2);
         (0..1_000).for_each(|_| budget.deposit());
-        assert_eq!(taken(&mut budget), 2, "it does not pile up");
+        assert_eq!(taken(&mut budget), 2, "the budget does not grow beyond the burst");
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Places on the globe, and how long a message takes between them.
+//! Coordinates on the globe, and the time that a message takes between them.
 
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 /// The earth's mean radius, in kilometres.
 const RADIUS_KM: f64 = 6_371.0;
 
-/// What a round trip takes per kilometre of great circle, in milliseconds: light in glass covers 200 km in one, there
-/// and back, and cables are half as long again as the great circle.
+/// The round-trip time per kilometre of great circle, in milliseconds: light in glass travels 200 km per millisecond,
+/// the distance counts twice, and cables are half as long again as the great circle.
 const ROUND_TRIP_MS_PER_KM: f64 = 2.0 / 200.0 * 1.5;
 
-/// A place on the globe.
+/// A point on the globe.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Degrees")]
 pub struct Coordinates {
@@ -25,46 +25,46 @@ struct Degrees {
     longitude: f64,
 }
 
-/// Numbers that are no place.
+/// Numbers that are not coordinates.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("'{0}' is no place: give a latitude from -90 to 90 and a longitude from -180 to 180, as \"52.5,13.4\"")]
-pub struct NoPlace(String);
+#[error("'{0}' is not a location: write a latitude from -90 to 90 and a longitude from -180 to 180, as \"52.5,13.4\"")]
+pub struct InvalidCoordinates(String);
 
-/// A place as a vector of length one, from which distances come cheaply.
+/// Coordinates as a unit vector, from which distances are cheap to compute.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Direction([f64; 3]);
 
 // === impl Coordinates ===
 
 impl Coordinates {
-    /// Where the prime meridian meets the equator.
+    /// The point where the prime meridian meets the equator.
     pub const ZERO: Self = Self { latitude: 0.0, longitude: 0.0 };
 
-    /// A place by its degrees north and east.
+    /// Creates coordinates from degrees north and east.
     ///
     /// # Errors
-    /// [`NoPlace`] when they are out of range or not numbers.
-    pub fn new(latitude: f64, longitude: f64) -> Result<Self, NoPlace> {
+    /// [`InvalidCoordinates`] if they are out of range or not numbers.
+    pub fn new(latitude: f64, longitude: f64) -> Result<Self, InvalidCoordinates> {
         if (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude) {
             Ok(Self { latitude, longitude })
         } else {
-            Err(NoPlace(format!("{latitude},{longitude}")))
+            Err(InvalidCoordinates(format!("{latitude},{longitude}")))
         }
     }
 
-    /// Degrees north.
+    /// Returns the degrees north.
     #[must_use]
     pub fn latitude(self) -> f64 {
         self.latitude
     }
 
-    /// Degrees east.
+    /// Returns the degrees east.
     #[must_use]
     pub fn longitude(self) -> f64 {
         self.longitude
     }
 
-    /// As a vector.
+    /// Returns the coordinates as a vector.
     #[must_use]
     pub fn direction(self) -> Direction {
         let (latitude, longitude) = (self.latitude.to_radians(), self.longitude.to_radians());
@@ -74,18 +74,18 @@ impl Coordinates {
 }
 
 impl TryFrom<Degrees> for Coordinates {
-    type Error = NoPlace;
+    type Error = InvalidCoordinates;
 
-    fn try_from(degrees: Degrees) -> Result<Self, NoPlace> {
+    fn try_from(degrees: Degrees) -> Result<Self, InvalidCoordinates> {
         Self::new(degrees.latitude, degrees.longitude)
     }
 }
 
 impl FromStr for Coordinates {
-    type Err = NoPlace;
+    type Err = InvalidCoordinates;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let bad = || NoPlace(text.chars().take(64).collect());
+    fn from_str(text: &str) -> Result<Self, InvalidCoordinates> {
+        let bad = || InvalidCoordinates(text.chars().take(64).collect());
         let (latitude, longitude) = text.split_once(',').ok_or_else(bad)?;
         let number = |text: &str| text.trim().parse::<f64>().map_err(|_| bad());
         Self::new(number(latitude)?, number(longitude)?).map_err(|_| bad())
@@ -95,22 +95,22 @@ impl FromStr for Coordinates {
 // === impl Direction ===
 
 impl Direction {
-    /// The great circle to another place, in kilometres, to half a kilometre.
+    /// Returns the great-circle distance in kilometres, to half a kilometre.
     #[must_use]
     pub fn km_to(self, other: Self) -> f64 {
         let dot: f64 = self.0.iter().zip(other.0).map(|(a, b)| a * b).sum();
         RADIUS_KM * arc_cosine(dot.clamp(-1.0, 1.0))
     }
 
-    /// What a round trip to another place takes at best, in milliseconds.
+    /// Returns the shortest possible round trip in milliseconds.
     #[must_use]
     pub fn round_trip_ms_to(self, other: Self) -> f64 {
         self.km_to(other) * ROUND_TRIP_MS_PER_KM
     }
 }
 
-/// The arc cosine to 7e-5 (Abramowitz and Stegun, 4.4.45): a tenth of the time of the exact one, and the same on every
-/// machine.
+/// Computes the arc cosine to 7e-5 (Abramowitz and Stegun, 4.4.45), in a tenth of the exact one's time, and with the
+/// same result on every machine.
 fn arc_cosine(x: f64) -> f64 {
     let magnitude = x.abs();
     let polynomial = 1.570_728_8 + magnitude * (-0.212_114_4 + magnitude * (0.074_261_0 - magnitude * 0.018_729_3));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_those_of_an_atlas() {
+    fn distances_match_an_atlas() {
         let (berlin, new_york, auckland) = (at("52.52,13.40"), at("40.71,-74.01"), at("-36.85,174.76"));
         assert!((berlin.km_to(new_york) - 6_385.0).abs() < 20.0, "{}", berlin.km_to(new_york));
         assert!((berlin.km_to(auckland) - 17_750.0).abs() < 60.0, "{}", berlin.km_to(auckland));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused() {
+    fn invalid_coordinates_are_rejected() {
         for bad in ["", "52.5", "91,0", "0,181", "nan,0", "inf,inf", "a,b", "1,2,3"] {
             assert!(bad.parse::<Coordinates>().is_err(), "{bad}");
         }

@@ -1,31 +1,31 @@
-//! A decision laid open: what was known of each region, and what followed from it.
+//! Explains a decision: the state of each region, and the result.
 
 use crate::{
     coordinates::Coordinates,
     health::State,
-    place::{Place, Source},
+    location::{Location, Source},
     reason::Shown,
-    select::{Ask, Purpose, cost_ms, decide, takes},
+    select::{Ask, Purpose, can_serve, cost_ms, decide},
     topology::Role,
     view::{MemberView, View},
 };
 use littoral_model::region::Region;
 use serde::Serialize;
 
-/// A decision and everything that it was made by.
+/// A decision with all of its inputs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
     /// The topology's name.
     pub topology: String,
     /// `read`, `write` or `name`.
     pub purpose: &'static str,
-    /// The client's place.
+    /// The client's coordinates.
     pub place: Option<Coordinates>,
-    /// How it is known.
+    /// The source of the coordinates.
     pub place_source: Source,
-    /// The tenant, and the regions that it must stay in, if it must.
+    /// The tenant, if it is restricted to some regions.
     pub tenant: Option<String>,
-    /// The regions that the tenant must stay in.
+    /// The regions that the tenant is restricted to.
     pub pinned_to: Option<Vec<Region>>,
     /// Why the first door is the first.
     pub reason: String,
@@ -35,7 +35,7 @@ pub struct Explanation {
     pub regions: Vec<Weighed>,
 }
 
-/// A door that a request may go to.
+/// A door that a request may be sent to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Choice {
     /// Its region.
@@ -44,9 +44,9 @@ pub struct Choice {
     pub node: String,
     /// Its address.
     pub door: String,
-    /// What a round trip costs, in milliseconds, estimated.
+    /// The estimated cost of a round trip, in milliseconds.
     pub cost_ms: f64,
-    /// Requests that are under way to it.
+    /// Requests in flight to the door.
     pub in_flight: u32,
 }
 
@@ -55,56 +55,56 @@ pub struct Choice {
 pub struct Weighed {
     /// Its name.
     pub region: Region,
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// Distance from the client, in kilometres, when the client's place is known.
+    /// The distance from the client in kilometres, if the client's location is known.
     pub distance_km: Option<f64>,
-    /// What the router measures to it, in milliseconds.
+    /// The router's measured latency to the region, in milliseconds.
     pub latency_ms: f64,
-    /// What a round trip costs, in milliseconds, estimated.
+    /// The estimated cost of a round trip, in milliseconds.
     pub cost_ms: f64,
-    /// The share of its requests that it takes as of now.
+    /// The share of its requests that it currently receives.
     pub share: f64,
-    /// Whether the request may go there.
+    /// Whether the request may be sent there.
     pub takes: bool,
-    /// Why not; empty when it may.
+    /// Why not; empty if it may.
     pub why_not: String,
     /// Its doors.
     pub doors: Vec<Seen>,
 }
 
-/// A door and what is known of it.
+/// A door and its state.
 #[derive(Clone, Debug, Serialize)]
 pub struct Seen {
     /// The node.
     pub node: String,
     /// Its address.
     pub door: String,
-    /// What probes say.
+    /// The state that the probes show.
     pub state: State,
-    /// For how long it is still ejected, in milliseconds.
+    /// The remaining time of its ejection, in milliseconds.
     pub ejected_for_ms: Option<u64>,
-    /// What a probe takes, in milliseconds.
+    /// The duration of a probe, in milliseconds.
     pub latency_ms: Option<f64>,
-    /// Whether writes get through it.
+    /// Whether it accepts or forwards writes.
     pub writable: bool,
-    /// In which epoch it leads, if it does.
+    /// The epoch in which it leads, if it does.
     pub leads: Option<u64>,
-    /// Its weight as of now.
+    /// Its current weight.
     pub weight: f64,
-    /// Requests that are under way to it.
+    /// Requests in flight to the door.
     pub in_flight: u32,
 }
 
-/// Decides and tells everything about it.
+/// Decides, and returns the decision with its inputs.
 #[must_use]
-pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usize) -> u32) -> Explanation {
+pub fn explain(view: &View, ask: &Ask<'_>, place: &Location, in_flight: impl Fn(usize) -> u32) -> Explanation {
     let decision = decide(view, &Ask { limit: usize::MAX, place: place.coordinates, ..*ask }, &in_flight);
     let pin = ask.tenant.and_then(|tenant| view.pin(tenant));
     let from = place.coordinates.map(Coordinates::direction);
     let weigh = |(index, region): (usize, &crate::view::RegionView)| {
         let pinned_away = pin.is_some_and(|pin| !pin.contains(&index));
-        let takes = !pinned_away && takes(region, ask.purpose);
+        let takes = !pinned_away && can_serve(region, ask.purpose);
         let doors = region.doors().filter_map(|at| Some(seen(view.members.get(at)?, in_flight(at))));
         Weighed {
             region: region.name,
@@ -143,7 +143,7 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usi
         tenant: ask.tenant.map(str::to_owned),
         pinned_to: pin.map(|pin| pin.iter().filter_map(name).collect()),
         reason: if decision.candidates.is_empty() {
-            "nothing is left".to_owned()
+            "no door is left".to_owned()
         } else {
             Shown { reason: decision.reason, view }.to_string()
         },
@@ -154,15 +154,15 @@ pub fn explain(view: &View, ask: &Ask<'_>, place: &Place, in_flight: impl Fn(usi
 
 fn why_not(role: Role, purpose: Purpose, pinned_away: bool) -> &'static str {
     match (pinned_away, role, purpose) {
-        (true, ..) => "the tenant must stay elsewhere",
+        (true, ..) => "the tenant is restricted to other regions",
         (_, Role::Draining, _) => "it is draining",
-        (_, Role::Standby, Purpose::Write) => "it is on standby and takes no writes",
-        (_, _, Purpose::Write) => "no leader is known to take writes there",
-        _ => "no edge is known to be well there",
+        (_, Role::Standby, Purpose::Write) => "it is on standby and accepts no writes",
+        (_, _, Purpose::Write) => "no leader there is known to accept writes",
+        _ => "no edge there is known to be healthy",
     }
 }
 
-/// A door and what is known of it.
+/// Returns a door and its state.
 #[must_use]
 pub fn seen(member: &MemberView, in_flight: u32) -> Seen {
     Seen {

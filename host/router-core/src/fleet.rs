@@ -1,4 +1,4 @@
-//! Every door, and what is known of it: probes and requests go in, a view for decisions comes out.
+//! The state of all doors: records probes and requests, and produces views for decisions.
 
 use crate::{
     Moment,
@@ -20,45 +20,45 @@ pub struct Fleet {
     topology: Arc<Topology>,
     members: Vec<Member>,
     index: HashMap<MemberId, usize>,
-    /// Regions that are or were left as a whole.
-    left: HashMap<Region, Outlier>,
+    /// Regions that are or were ejected as a whole.
+    ejected_regions: HashMap<Region, Outlier>,
     next_id: u64,
     generation: u64,
 }
 
-/// Something that operators want to read of.
+/// A change that operators need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A door's health changed.
     Health {
-        /// Its door.
+        /// The door.
         door: Arc<Door>,
-        /// What it was.
+        /// The previous state.
         was: State,
-        /// What it is.
+        /// The new state.
         is: State,
     },
     /// A door was ejected.
     Ejected {
-        /// Its door.
+        /// The door.
         door: Arc<Door>,
-        /// For how long.
+        /// How long the ejection lasts.
         lasts: Duration,
     },
     /// A door's ejection ended.
     Returned {
-        /// Its door.
+        /// The door.
         door: Arc<Door>,
     },
-    /// A region is bad as a whole and was left.
-    Left {
+    /// A region fails as a whole and was ejected.
+    RegionEjected {
         /// The region.
         region: Region,
-        /// For how long.
+        /// How long the ejection lasts.
         lasts: Duration,
     },
-    /// A region that was left is tried again.
-    Retried {
+    /// An ejected region is tried again.
+    RegionRetried {
         /// The region.
         region: Region,
     },
@@ -67,7 +67,7 @@ pub enum Event {
 // === impl Fleet ===
 
 impl Fleet {
-    /// The doors of a topology, of which nothing is known yet.
+    /// Creates the state of a topology's doors, before any probe.
     #[must_use]
     pub fn new(topology: Arc<Topology>, health: health::Config, outlier: outlier::Config) -> Self {
         let mut fleet = Self {
@@ -76,7 +76,7 @@ impl Fleet {
             topology: topology.clone(),
             members: Vec::new(),
             index: HashMap::new(),
-            left: HashMap::new(),
+            ejected_regions: HashMap::new(),
             next_id: 0,
             generation: 0,
         };
@@ -84,7 +84,7 @@ impl Fleet {
         fleet
     }
 
-    /// Takes another topology. What is known of a door that stays, of the same region and kind, is kept.
+    /// Replaces the topology. Keeps the state of a door that remains, if its region and kind are the same.
     pub fn adopt(&mut self, topology: Arc<Topology>, now: Moment) {
         let mut known: HashMap<_, _> = (self.members.drain(..))
             .map(|member| ((member.door.region, member.door.kind, member.door.address.clone()), member))
@@ -113,11 +113,11 @@ impl Fleet {
         self.pardon_beyond_share(now);
     }
 
-    /// Edges and regions that were removed do not count any more: of the edges that are left of a region no more than the share
-    /// may be ejected, and not every region may be left.
+    /// Ends ejections that exceed the allowed share after edges or regions were removed: no more than the share of a
+    /// region's remaining edges may be ejected, and not all regions may be.
     fn pardon_beyond_share(&mut self, now: Moment) {
         let topology = self.topology.clone();
-        self.left.retain(|name, _| topology.regions.iter().any(|region| region.name == *name));
+        self.ejected_regions.retain(|name, _| topology.regions.iter().any(|region| region.name == *name));
         for region in &topology.regions {
             let edges = self.members.iter_mut().filter(|member| member.is_edge_of(region.name));
             let (mut all, mut ejected) = (0, Vec::new());
@@ -127,23 +127,23 @@ impl Fleet {
                     ejected.push((until, edge));
                 }
             }
-            // Those first that would return first.
+            // The ejections that would end first are ended first.
             ejected.sort_by_key(|(until, _)| *until);
             let beyond = ejected.len().saturating_sub(self.outlier.ejected_max(all));
             ejected.into_iter().take(beyond).for_each(|(_, edge)| edge.outlier.pardon(now));
         }
-        let mut left: Vec<_> =
-            self.left.values_mut().filter_map(|region| Some((region.ejected_until(now)?, region))).collect();
-        if left.len() >= topology.regions.iter().filter(|region| !region.edges.is_empty()).count()
-            && let Some((_, first)) = left.iter_mut().min_by_key(|(until, _)| *until)
+        let mut ejected_regions: Vec<_> =
+            self.ejected_regions.values_mut().filter_map(|region| Some((region.ejected_until(now)?, region))).collect();
+        if ejected_regions.len() >= topology.regions.iter().filter(|region| !region.edges.is_empty()).count()
+            && let Some((_, first)) = ejected_regions.iter_mut().min_by_key(|(until, _)| *until)
         {
             first.pardon(now);
         }
     }
 
-    /// Until when an edge gets nothing: it was ejected, or its region was left.
+    /// Returns until when an edge receives no requests, because it or its region is ejected.
     fn out_until(&self, member: &Member, now: Moment) -> Option<Moment> {
-        let region = self.left.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
+        let region = self.ejected_regions.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
         member.outlier.ejected_until(now).max(region.and_then(|region| region.ejected_until(now)))
     }
 
@@ -151,24 +151,24 @@ impl Fleet {
         member.health.state() == State::Healthy && self.out_until(member, now).is_none()
     }
 
-    /// Whether a door may get requests as things are.
+    /// Returns whether a door may receive requests now.
     #[must_use]
     pub fn keeps_its_place(&self, id: MemberId, now: Moment) -> bool {
         self.index.get(&id).and_then(|at| self.members.get(*at)).is_some_and(|member| self.is_usable(member, now))
     }
 
-    /// The topology.
+    /// Returns the topology.
     #[must_use]
     pub fn topology(&self) -> &Arc<Topology> {
         &self.topology
     }
 
-    /// Every door.
+    /// Iterates over all doors.
     pub fn doors(&self) -> impl Iterator<Item = &Arc<Door>> {
         self.members.iter().map(|member| &member.door)
     }
 
-    /// A door was probed; `took` when it answered.
+    /// Records a probe of a door; `took` is its duration if the door answered.
     pub fn probed(&mut self, id: MemberId, finding: Finding, took: Option<Duration>, now: Moment) -> Option<Event> {
         let member = self.index.get(&id).and_then(|at| self.members.get_mut(*at))?;
         if let Some(took) = took {
@@ -180,12 +180,13 @@ impl Fleet {
         let recovered = is == State::Healthy && was.is_some_and(|was| was != State::Unknown);
         if is_over || recovered {
             member.back.begin(now);
-            // What requests said before says nothing of what is there now.
+            // The results of earlier requests do not apply to a door that has restarted.
             member.outlier.forget(now);
         }
         let door = member.door.clone();
         let is_back = (is_over || recovered) && door.kind == Kind::Edge;
-        if is_back && self.left.get_mut(&door.region).is_some_and(|record| record.ends_with_its_outage(now)) {
+        if is_back && self.ejected_regions.get_mut(&door.region).is_some_and(|record| record.ends_with_its_outage(now))
+        {
             self.members.iter_mut().filter(|edge| edge.is_edge_of(door.region)).for_each(|edge| edge.back.begin(now));
         }
         match was {
@@ -194,11 +195,11 @@ impl Fleet {
         }
     }
 
-    /// A request to a door ended.
+    /// Records the end of a request to a door.
     pub fn recorded(&mut self, id: MemberId, outcome: Outcome, now: Moment) -> Option<Event> {
         let at = *self.index.get(&id)?;
         let member = self.members.get_mut(at)?;
-        // Who leads is the only place for its region's writes: only probes take it out.
+        // The leader is the only door for its region's writes, so only probes take it out.
         if !member.outlier.record(outcome, now, &self.outlier) || member.door.kind == Kind::Leader {
             return None;
         }
@@ -207,7 +208,7 @@ impl Fleet {
         let (all, ejected) = edges
             .fold((0, 0), |(all, ejected), member| (all + 1, ejected + usize::from(member.outlier.is_ejected(now))));
         if ejected >= self.outlier.ejected_max(all) {
-            return self.leave(region, at, now);
+            return self.eject_region(region, at, now);
         }
         let member = self.members.get_mut(at)?;
         member.outlier.eject(now, &self.outlier);
@@ -215,56 +216,57 @@ impl Fleet {
         Some(Event::Ejected { door: member.door.clone(), lasts })
     }
 
-    /// Ejects a region for a while, because more of its edges fail than may be ejected; `failing` is the last of them. Does nothing
-    /// when no other region stands by or can be tried again.
-    fn leave(&mut self, region: Region, failing: usize, now: Moment) -> Option<Event> {
-        if self.left.get(&region).is_some_and(|record| record.is_ejected(now)) {
+    /// Ejects a region for a while, because more of its edges fail than may be ejected; `failing` is the last of them.
+    /// Does nothing if no other region stands by or can be tried again.
+    fn eject_region(&mut self, region: Region, failing: usize, now: Moment) -> Option<Event> {
+        if self.ejected_regions.get(&region).is_some_and(|record| record.is_ejected(now)) {
             return None;
         }
         let others =
             || self.topology.regions.iter().filter(|other| other.name != region && other.role != Role::Draining);
         let edges = |of: Region| self.members.iter().filter(move |member| member.is_edge_of(of));
-        // A region that comes back may still have more of its edges ejected than their share: it does not stand by.
+        // A returning region may still have more than the allowed share of its edges ejected: it does not stand by.
         let stands_by = |other: Region| {
             let ejected = edges(other).filter(|edge| edge.outlier.is_ejected(now)).count();
             ejected <= self.outlier.ejected_max(edges(other).count())
                 && edges(other).any(|edge| self.is_usable(edge, now))
         };
         if !others().any(|other| stands_by(other.name)) {
-            // Those that were left may be well again: they take turns, and the one that was left first is tried.
+            // Ejected regions may have recovered: they take turns, and the one ejected first is tried.
             let is_healthy = |edge: &Member| edge.health.state() == State::Healthy;
-            let left = others().filter(|other| edges(other.name).any(is_healthy)).map(|other| other.name);
-            let first = left.min_by_key(|other| self.left.get(other).map(Outlier::since))?;
+            let ejected_regions = others().filter(|other| edges(other.name).any(is_healthy)).map(|other| other.name);
+            let first = ejected_regions.min_by_key(|other| self.ejected_regions.get(other).map(Outlier::since))?;
             self.try_again(first, now);
         }
         let failing = &mut self.members.get_mut(failing)?.outlier;
-        let record = self.left.entry(region).or_default();
-        record.leave_for(failing, now, &self.outlier);
+        let record = self.ejected_regions.entry(region).or_default();
+        record.eject_for(failing, now, &self.outlier);
         failing.eject(now, &self.outlier);
         let lasts = record.ejected_until(now).unwrap_or(now).saturating_sub(now);
-        // When the region is tried again, each of its edges begins with nothing against it but its own ejection.
+        // When the region is tried again, each edge starts with an empty record except for its own ejection.
         self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.forget(now));
-        Some(Event::Left { region, lasts })
+        Some(Event::RegionEjected { region, lasts })
     }
 
-    /// Ends what keeps a region's edges from getting requests.
+    /// Ends everything that keeps a region's edges from receiving requests.
     fn try_again(&mut self, region: Region, now: Moment) {
-        if let Some(record) = self.left.get_mut(&region) {
+        if let Some(record) = self.ejected_regions.get_mut(&region) {
             record.pardon(now);
         }
         self.members.iter_mut().filter(|member| member.is_edge_of(region)).for_each(|edge| edge.outlier.pardon(now));
     }
 
-    /// Doors whose ejection has ended, and regions that are tried again, since this was asked last: they come back slowly.
+    /// Returns the doors whose ejection has ended and the regions that are tried again, since the last call. They
+    /// return slowly.
     pub fn returns(&mut self, now: Moment) -> Vec<Event> {
         let mut events = Vec::new();
-        for (region, record) in &mut self.left {
+        for (region, record) in &mut self.ejected_regions {
             if record.take_return(now) {
                 self.members
                     .iter_mut()
                     .filter(|member| member.is_edge_of(*region))
                     .for_each(|edge| edge.back.begin(now));
-                events.push(Event::Retried { region: *region });
+                events.push(Event::RegionRetried { region: *region });
             }
         }
         for member in &mut self.members {
@@ -276,7 +278,7 @@ impl Fleet {
         events
     }
 
-    /// What decisions are made by, as of now.
+    /// Returns the current inputs of decisions.
     #[must_use]
     pub fn view(&self, now: Moment) -> View {
         let mut members = self.members.iter().map(|member| self.member_view(member, now)).peekable();
@@ -293,9 +295,10 @@ impl Fleet {
         View::new(&self.topology, self.generation, regions, all)
     }
 
-    /// The share of its weight that a door gets. One whose ejection has just ended, which nobody has noticed yet, begins.
+    /// Returns the share of its weight that a door gets. A door whose ejection has just ended, before `returns` was
+    /// called, gets the first share.
     fn back(&self, member: &Member, now: Moment) -> f64 {
-        let region = self.left.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
+        let region = self.ejected_regions.get(&member.door.region).filter(|_| member.door.kind == Kind::Edge);
         if member.outlier.is_returning(now) || region.is_some_and(|region| region.is_returning(now)) {
             return slow_return::FIRST;
         }

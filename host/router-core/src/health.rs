@@ -1,66 +1,66 @@
-//! What probes say of a door, with hysteresis: one bad probe does not take a door out, one good probe does not bring it
-//! back.
+//! The health of a door, from probes with hysteresis: one failed probe does not take a door out, and one successful
+//! probe does not return it.
 
 use serde::{Deserialize, Serialize};
 
-/// How probes are made and judged.
+/// How doors are probed, and when they count as healthy.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How often each door is asked for its status, in milliseconds; each pause is up to a fifth shorter or longer, so
-    /// that routers do not probe in step. Default 500.
+    /// How often each door is probed, in milliseconds. Each pause is up to a fifth shorter or longer, so that routers
+    /// do not probe in step. Default 500.
     pub interval_ms: u64,
-    /// How long a probe may take, in milliseconds. Default 1,000.
+    /// The timeout of a probe, in milliseconds. Default 1,000.
     pub timeout_ms: u64,
-    /// Good probes in a row until a door that was unhealthy counts as healthy. Default 2.
+    /// Successful probes in a row after which an unhealthy door counts as healthy. Default 2.
     pub healthy_after: u32,
-    /// Bad probes in a row until a door that was healthy counts as unhealthy. Default 2.
+    /// Failed probes in a row after which a healthy door counts as unhealthy. Default 2.
     pub unhealthy_after: u32,
     /// An edge that is further behind its leader is unhealthy, in milliseconds. Default 10,000.
     pub lag_ms_max: u64,
-    /// Whether a node must say that it is of the region that the topology puts it in. Default false, as edges of a
-    /// region without a leader of its own say their leader's.
+    /// Whether a node must report the region in which the topology lists it. Default false, because edges of a region
+    /// without a leader report their leader's region.
     pub check_region: bool,
 }
 
-/// What one probe found.
+/// The result of one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It answers, has data, and is inside its lag.
+    /// The door answers, has data, and is within its lag.
     Good {
-        /// Whether writes get through it.
+        /// Whether it accepts or forwards writes.
         writable: bool,
-        /// In which epoch it leads, if it says that it does.
+        /// The epoch in which it leads, if it reports that it does.
         leads: Option<u64>,
     },
-    /// It has data and is too far behind, or cannot say how far.
+    /// The door has data, but is too far behind or cannot report its lag.
     Lagging,
-    /// It never got data.
+    /// The door has never received data.
     Empty,
-    /// It is about to stop: it still answers, and soon will not.
+    /// The door is about to stop: it still answers, but soon will not.
     Draining,
-    /// It is of another region than the topology says.
+    /// The door reports another region than the topology.
     WrongRegion,
-    /// It does not answer, or not as a node does.
+    /// The door does not answer, or not as a node does.
     Unreachable,
 }
 
-/// What is believed of a door.
+/// The current state of a door.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It was never probed.
     #[default]
     Unknown,
-    /// It may get traffic.
+    /// It may receive requests.
     Healthy,
-    /// It has data and is too far behind.
+    /// It has data, but is too far behind.
     Lagging,
-    /// It never got data.
+    /// It has never received data.
     Empty,
     /// It is about to stop.
     Draining,
-    /// It is of another region than the topology says.
+    /// It reports another region than the topology.
     WrongRegion,
     /// It does not answer.
     Unreachable,
@@ -92,13 +92,13 @@ impl Default for Config {
 // === impl State ===
 
 impl State {
-    /// Whether it has data and answers, well or not.
+    /// Returns whether the door has data and answers, healthy or not.
     #[must_use]
     pub fn answers(self) -> bool {
         matches!(self, Self::Healthy | Self::Lagging | Self::Draining)
     }
 
-    /// As a word.
+    /// Returns the state as a word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,32 +129,32 @@ impl From<Finding> for State {
 // === impl Health ===
 
 impl Health {
-    /// What is believed.
+    /// Returns the current state.
     #[must_use]
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Whether writes got through it when it was probed last.
+    /// Returns whether the door accepted or forwarded writes at the last probe.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// In which epoch it led when it was probed last. One that does not answer may lead no more.
+    /// Returns the epoch in which the door led at the last probe. A door that does not answer may no longer lead.
     #[must_use]
     pub fn leads(&self) -> Option<u64> {
         self.leads
     }
 
-    /// Takes a probe in. Gives the state that was left, if it changed.
+    /// Records a probe. Returns the previous state, if the state changed.
     pub fn observe(&mut self, finding: Finding, config: &Config) -> Option<State> {
         let before = self.state;
         if let Finding::Good { writable, leads } = finding {
             (self.writable, self.leads) = (writable, leads);
             self.bad_in_a_row = 0;
             self.good_in_a_row = self.good_in_a_row.saturating_add(1);
-            // That it has data now is no hiccup either.
+            // The transition from no data to data is not a transient either.
             let certain = matches!(before, State::Unknown | State::Empty);
             if certain || self.good_in_a_row >= config.healthy_after.max(1) {
                 self.state = State::Healthy;
@@ -163,7 +163,7 @@ impl Health {
             (self.writable, self.leads) = (false, None);
             self.good_in_a_row = 0;
             self.bad_in_a_row = self.bad_in_a_row.saturating_add(1);
-            // That it has no data, is about to stop, or is another region's, is no hiccup.
+            // No data, draining and a wrong region are not transient failures.
             let certain = matches!(finding, Finding::Empty | Finding::Draining | Finding::WrongRegion);
             if before != State::Healthy || certain || self.bad_in_a_row >= config.unhealthy_after.max(1) {
                 self.state = finding.into();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_changes_no_mind_that_is_made_up() {
+    fn one_probe_does_not_change_an_established_state() {
         assert_eq!(after(&[GOOD]), State::Healthy, "the first probe decides");
         assert_eq!(after(&[GOOD, Finding::Unreachable]), State::Healthy);
         assert_eq!(after(&[GOOD, Finding::Unreachable, Finding::Lagging]), State::Lagging);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_counts_as_leading_no_more_at_once() {
+    fn a_door_that_does_not_answer_no_longer_counts_as_leading() {
         let mut health = Health::default();
         health.observe(GOOD, &Config::default());
         assert_eq!((health.is_writable(), health.leads()), (true, Some(3)));
@@ -207,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn a_door_without_data_or_that_is_about_to_stop_is_out_at_once() {
+    fn a_door_without_data_or_about_to_stop_is_unusable_at_once() {
         assert_eq!(after(&[GOOD, Finding::Empty]), State::Empty);
-        assert_eq!(after(&[GOOD, Finding::Empty, GOOD]), State::Healthy, "its first snapshot is there");
+        assert_eq!(after(&[GOOD, Finding::Empty, GOOD]), State::Healthy, "its first snapshot has arrived");
         assert_eq!(after(&[GOOD, Finding::WrongRegion]), State::WrongRegion);
         assert_eq!(after(&[GOOD, Finding::Draining]), State::Draining);
         assert_eq!(after(&[GOOD, Finding::Draining, Finding::Unreachable]), State::Unreachable, "it has stopped");
-        assert_eq!(after(&[GOOD, Finding::Draining, GOOD, GOOD]), State::Healthy, "another process took its place");
+        assert_eq!(after(&[GOOD, Finding::Draining, GOOD, GOOD]), State::Healthy, "another process replaced it");
     }
 }

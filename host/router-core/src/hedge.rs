@@ -1,4 +1,4 @@
-//! Hedging: a read that takes longer than most do is sent to the next place too, and the first answer counts.
+//! Hedging: sends a slow read to the next door as well, and uses the first answer.
 
 use crate::budget;
 use serde::Deserialize;
@@ -8,17 +8,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// A read that has taken longer than this share of the reads before it is slow. 1 to never hedge. Default 0.98.
+    /// A read that takes longer than this share of the previous reads is slow. 1 disables hedging. Default 0.98.
     pub quantile: f64,
-    /// But none that has taken less than this, in milliseconds. Default 10.
+    /// A read that has taken less than this is never hedged, in milliseconds. Default 10.
     pub delay_ms_min: u64,
-    /// How many there may be, as a share of the reads. Default 0.05.
+    /// The limit of hedges, as a share of the reads. Default 0.05.
     pub share: f64,
-    /// So many may be made at once after a time without. A count. Default 20.
+    /// The hedges that may be made at once after a time without. A count. Default 20.
     pub burst: u32,
 }
 
-/// Durations of reads, in buckets whose bounds grow by a fifth, forgotten by half every so many reads.
+/// The durations of reads, in buckets whose bounds grow by a fifth. After a number of reads, all counts are halved.
 #[derive(Clone, Debug)]
 pub struct Durations {
     buckets: [u32; BUCKETS],
@@ -28,15 +28,15 @@ pub struct Durations {
 
 const BUCKETS: usize = 100;
 
-/// The first bucket's bound, in microseconds.
+/// The bound of the first bucket, in microseconds.
 const FIRST_US: f64 = 50.0;
 
 const GROWTH: f64 = 1.2;
 
-/// Reads after which the old ones count half.
+/// The number of reads after which earlier ones count half.
 const FORGET_AFTER: u32 = 4_096;
 
-/// Fewer reads say nothing.
+/// The fewest reads from which a quantile is estimated.
 const COUNT_MIN: u32 = 50;
 
 impl Default for Config {
@@ -48,13 +48,13 @@ impl Default for Config {
 // === impl Config ===
 
 impl Config {
-    /// Its budget's settings.
+    /// Returns the settings of the hedging budget.
     #[must_use]
     pub fn budget(&self) -> budget::Config {
         budget::Config { share: self.share, burst: self.burst }
     }
 
-    /// After how long a read is slow; `None` while that is not known, or when reads are never hedged.
+    /// Returns the duration after which a read is slow; `None` if it is not known yet, or if hedging is disabled.
     #[must_use]
     pub fn delay(&self, durations: &Durations) -> Option<Duration> {
         if self.quantile >= 1.0 {
@@ -73,7 +73,7 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Takes a read's duration in.
+    /// Records a read's duration.
     pub fn observe(&mut self, took: Duration) {
         let us = took.as_secs_f64() * 1e6;
         let index = if us <= FIRST_US { 0 } else { ((us / FIRST_US).ln() / GROWTH.ln()).ceil() as usize };
@@ -87,7 +87,7 @@ impl Durations {
         }
     }
 
-    /// The upper bound of what this share of reads took; `None` when too few are known.
+    /// Returns the upper bound of this share of the durations; `None` if there are too few reads.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         if self.count < COUNT_MIN {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_found_within_a_fifth() {
+    fn a_quantile_is_accurate_to_a_fifth() {
         let mut durations = Durations::default();
         assert_eq!(durations.quantile(0.5), None, "too few");
         (1..=1_000).for_each(|ms| durations.observe(Duration::from_millis(ms)));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn old_reads_are_forgotten() {
+    fn old_reads_lose_their_weight() {
         let mut durations = Durations::default();
         (0..1_000).for_each(|_| durations.observe(Duration::from_secs(1)));
         (0..100_000).for_each(|_| durations.observe(Duration::from_millis(1)));

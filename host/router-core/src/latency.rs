@@ -1,11 +1,11 @@
-//! How long a door takes to answer, smoothed.
+//! The smoothed latency of a door.
 
 use std::time::Duration;
 
-/// How much of a slower measurement is believed at once: a door that gets slow should be left soon.
+/// The weight of a slower measurement: a door that gets slow should be avoided soon.
 const RISE: f64 = 0.5;
 
-/// How much of a faster one: a door that got fast should show it for a while.
+/// The weight of a faster measurement: a door that gets fast should prove it for a while.
 const FALL: f64 = 0.2;
 
 /// A moving average that rises faster than it falls.
@@ -15,7 +15,7 @@ pub struct Latency(Option<f64>);
 // === impl Latency ===
 
 impl Latency {
-    /// Takes a measurement in.
+    /// Records a measurement.
     pub fn observe(&mut self, took: Duration) {
         let took = took.as_secs_f64() * 1e3;
         self.0 = Some(match self.0 {
@@ -24,7 +24,7 @@ impl Latency {
         });
     }
 
-    /// In milliseconds; `None` before the first measurement.
+    /// Returns the latency in milliseconds; `None` before the first measurement.
     #[must_use]
     pub fn ms(&self) -> Option<f64> {
         self.0
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_rises_faster_than_it_falls() {
+    fn latency_rises_faster_than_it_falls() {
         let mut latency = Latency::default();
         latency.observe(Duration::from_millis(10));
         latency.observe(Duration::from_millis(110));

@@ -1,7 +1,8 @@
-//! The decisions of a router: where a request goes, and what is known of the doors that it may go to.
+//! The decisions of a router: the door that a request is sent to, and the state of all doors.
 //!
-//! Invariant: nothing here does IO, reads a clock, draws a random number or logs; `clippy.toml` enforces it. Time, dice and load are
-//! arguments, so the same inputs give the same answer, and a simulation runs years of it in seconds.
+//! Invariant: nothing here does IO, reads a clock, generates a random number or logs; `clippy.toml` enforces it. Time,
+//! random numbers and load are arguments, so the same inputs give the same result, and a simulation runs years in
+//! seconds.
 
 #![warn(clippy::unwrap_used)]
 
@@ -14,9 +15,9 @@ pub mod fleet;
 pub mod health;
 pub mod hedge;
 pub mod latency;
+pub mod location;
 pub mod member;
 pub mod outlier;
-pub mod place;
 pub mod reason;
 pub mod select;
 pub mod slow_return;
@@ -24,5 +25,5 @@ pub mod subnets;
 pub mod topology;
 pub mod view;
 
-/// A moment on the router's own monotonic clock: how long after its start.
+/// A moment on the router's own monotonic clock: the time since its start.
 pub type Moment = std::time::Duration;

@@ -1,25 +1,25 @@
-//! One door that requests may go to, and everything that is known of it.
+//! One door that requests may be sent to, and its state.
 
 use crate::{health::Health, latency::Latency, outlier::Outlier, slow_return::SlowReturn};
 use littoral_model::region::Region;
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc};
 
-/// A door's number, which it keeps for as long as the topology names it.
+/// A door's number. A door keeps it while the topology names the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct MemberId(pub u64);
 
-/// What a door belongs to.
+/// The kind of node that a door belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// An edge's.
+    /// An edge.
     Edge,
-    /// A leader's, or that of a member of a region's log, which may lead.
+    /// A leader, or a member of a region, which may lead.
     Leader,
 }
 
-/// What does not change about a door.
+/// The properties of a door that do not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// Its number.
@@ -30,15 +30,15 @@ pub struct Door {
     pub name: String,
     /// `host:port`.
     pub address: String,
-    /// What it belongs to.
+    /// The kind of its node.
     pub kind: Kind,
     /// Its share of its region's requests.
     pub weight: u16,
-    /// Addresses that DNS answers with.
+    /// The addresses with which DNS answers.
     pub addresses: Vec<IpAddr>,
 }
 
-/// What is known of a door.
+/// The state of a door.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) door: Arc<Door>,

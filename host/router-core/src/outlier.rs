@@ -1,85 +1,85 @@
-//! What requests say of a door: one that fails too many is ejected for a while, longer each time. A region that is bad as a
-//! whole is left in the same way.
+//! Ejection by the results of requests: a door with too many failures is ejected for a while, longer each time. A
+//! region that fails as a whole is ejected in the same way.
 
 use crate::Moment;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// When a door is ejected, and how it comes back.
+/// When a door is ejected, and how it returns.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Requests that fail in a row until the door is ejected. Failing is: no connection, a connection lost, no answer
-    /// in time, the statuses 502 and 504, and any other 5xx without `littoral-error`, as it is not the node that speaks. A
-    /// node's own 503 that says that it is overloaded or has no data counts a third. Default 3.
+    /// Failed requests in a row after which the door is ejected. Failures are: no connection, a lost connection, no
+    /// answer in time, the statuses 502 and 504, and any other 5xx without `littoral-error`, because the node itself
+    /// did not send it. A node's own 503 for overload or missing data counts a third. Default 3.
     pub consecutive_failures: u32,
-    /// The door is ejected too when less than this share of its requests succeeds within `window_ms`. Default 0.8.
+    /// The door is also ejected if less than this share of its requests succeeds within `window_ms`. Default 0.8.
     pub success_share_min: f64,
-    /// Over so many milliseconds the share is taken, and over `window_requests_min` requests if those take longer.
+    /// The window of the share, in milliseconds. It is extended until it contains `window_requests_min` requests.
     /// Default 10,000.
     pub window_ms: u64,
-    /// Fewer requests than this say nothing. Default 20.
+    /// The fewest requests from which the share is computed. Default 20.
     pub window_requests_min: u32,
-    /// How long the first ejection lasts, in milliseconds; each further one twice as long. Default 2,000.
+    /// The duration of the first ejection, in milliseconds; it doubles with each further one. Default 2,000.
     pub ejection_ms: u64,
-    /// The longest ejection, in milliseconds. A door that went without one for this long starts again with the
-    /// shortest. Default 60,000.
+    /// The longest ejection, in milliseconds. After this long without an ejection, the next one is the shortest again.
+    /// Default 60,000.
     pub ejection_ms_max: u64,
-    /// At most this share of a region's edges is ejected, each for itself. When another one fails too, the region is bad
-    /// as a whole and is left for a while, if another region has an edge that may be used. Default 0.5.
+    /// The largest share of a region's edges that is ejected individually. When another one fails too, the whole region
+    /// is ejected for a while, if another region has a usable edge. Default 0.5.
     pub ejected_share_max: f64,
-    /// How long a door that comes back takes until it has its whole share of requests again, in milliseconds. Default
-    /// 10,000.
+    /// The time over which a returning door regains its whole share of requests, in milliseconds. Default 10,000.
     pub return_ms: u64,
 }
 
-/// What requests count that fail in a row. A node that refuses requests may take the next one, so it takes more of them.
+/// The weights of failed requests in a row. A node that rejects requests may accept the next one, so more rejections
+/// are needed.
 const FAILURE: u32 = 3;
 const REFUSAL: u32 = 1;
 
 /// How a request to a door ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered, whatever the answer.
+    /// The door answered.
     Success,
     /// The door could not be connected to: nothing of the request was sent.
     Unreached,
-    /// The connection was lost before the answer was whole.
+    /// The connection was lost before the answer was complete.
     Lost,
-    /// The door answered that it failed, or did not answer in time.
+    /// The door answered with a failure, or not in time.
     Failure,
-    /// The node itself refused the request, as it is overloaded or has no data.
+    /// The node itself rejected the request, because it is overloaded or has no data.
     Refused,
 }
 
-/// What is known of the outage that a door was ejected for.
+/// The kind of outage for which a door was ejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Outage {
-    /// Its connections work and its answers are bad: probes that succeed prove nothing.
+    /// Connections work, but answers are failures: successful probes prove nothing.
     #[default]
     Answers,
-    /// Connections were lost. Whether the process was gone is not known.
+    /// Connections were lost. Whether the process had exited is not known.
     Lost,
-    /// It could not be connected to: a probe that succeeds proves that this is over.
+    /// The door could not be connected to: a successful probe proves that the outage has ended.
     Unreachable,
 }
 
-/// The record of a door, or of a region as a whole.
+/// The failure record of a door, or of a region as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlier {
     outage: Outage,
-    /// Probes that succeeded in a row since the ejection.
+    /// Successful probes in a row since the ejection.
     good_probes: u32,
-    /// Counted in [`FAILURE`] and [`REFUSAL`].
+    /// The sum of [`FAILURE`] and [`REFUSAL`] weights.
     failed_in_a_row: u32,
     window_began: Moment,
     succeeded: u32,
     failed: u32,
-    /// When it was ejected last.
+    /// The start of the last ejection.
     since: Moment,
-    /// Until when it is ejected; kept after, to know when it was last.
+    /// The end of the last ejection; kept afterwards.
     until: Option<Moment>,
-    /// Whether the end of the last ejection was seen.
+    /// Whether `take_return` has reported the end of the last ejection.
     returned: bool,
     ejections: u32,
 }
@@ -102,13 +102,13 @@ impl Default for Config {
 // === impl Config ===
 
 impl Config {
-    /// [`Config::return_ms`].
+    /// Returns [`Config::return_ms`] as a duration.
     #[must_use]
     pub fn return_time(&self) -> Duration {
         Duration::from_millis(self.return_ms)
     }
 
-    /// How many of a region's edges may be ejected, each for itself.
+    /// Returns how many of a region's edges may be ejected individually.
     #[must_use]
     pub fn ejected_max(&self, edges: usize) -> usize {
         let share = (edges as f64 * self.ejected_share_max.clamp(0.0, 1.0)).floor() as usize;
@@ -124,11 +124,12 @@ impl Config {
 // === impl Outlier ===
 
 impl Outlier {
-    /// Takes a request's end in. True when the door should be ejected, which is for the fleet to allow.
+    /// Records the end of a request. Returns true if the door should be ejected; the fleet decides whether it may be.
     #[must_use]
     pub fn record(&mut self, outcome: Outcome, now: Moment, config: &Config) -> bool {
         if self.is_ejected(now) {
-            // Requests that were under way, or that had nowhere else to go, prove nothing new, but that it was unreachable.
+            // Requests that were in flight, or that had no other door, prove nothing new, except that the door was
+            // unreachable.
             if outcome == Outcome::Unreached && self.outage == Outage::Lost {
                 self.outage = Outage::Unreachable;
             }
@@ -147,7 +148,7 @@ impl Outlier {
         let most = config.consecutive_failures.max(1).saturating_mul(FAILURE);
         let fails = self.failed_in_a_row >= most || self.is_below_share(config);
         let is_over = now.saturating_sub(self.window_began) >= Duration::from_millis(config.window_ms);
-        // Where requests are rare, the share is taken over as many as say something, however long they take.
+        // With few requests, the window is extended until it has enough of them.
         if is_over && self.succeeded.saturating_add(self.failed) >= config.window_requests_min.max(1) {
             (self.window_began, self.succeeded, self.failed) = (now, 0, 0);
         }
@@ -166,7 +167,7 @@ impl Outlier {
             && f64::from(self.succeeded) < f64::from(all) * config.success_share_min.clamp(0.0, 1.0)
     }
 
-    /// Ejects it.
+    /// Ejects the door or region.
     pub fn eject(&mut self, now: Moment, config: &Config) {
         let long_ago = Duration::from_millis(config.ejection_ms_max);
         if self.until.is_some_and(|until| now.saturating_sub(until) >= long_ago) {
@@ -180,13 +181,13 @@ impl Outlier {
         self.forget(now);
     }
 
-    /// Of a region: leaves it, for what this edge of it is ejected for.
-    pub(crate) fn leave_for(&mut self, edge: &Self, now: Moment, config: &Config) {
+    /// Ejects a region for the outage of its edge `edge`.
+    pub(crate) fn eject_for(&mut self, edge: &Self, now: Moment, config: &Config) {
         self.outage = edge.outage;
         self.eject(now, config);
     }
 
-    /// Of a region, one of whose edges is back: ends its ejection if it was for an outage of connections.
+    /// Ends a region's ejection when one of its edges has returned, if the ejection was for an outage of connections.
     pub(crate) fn ends_with_its_outage(&mut self, now: Moment) -> bool {
         let ends = self.is_ejected(now) && self.outage != Outage::Answers;
         if ends {
@@ -195,20 +196,20 @@ impl Outlier {
         ends
     }
 
-    /// Whether an ejection has ended, and [`Outlier::take_return`] has not said so yet.
+    /// Returns whether an ejection has ended and [`Outlier::take_return`] has not reported it yet.
     pub(crate) fn is_returning(&self, now: Moment) -> bool {
         self.until.is_some_and(|until| now >= until) && !self.returned
     }
 
-    /// Counts anew.
+    /// Resets the counts.
     pub fn forget(&mut self, now: Moment) {
         self.failed_in_a_row = 0;
         (self.window_began, self.succeeded, self.failed) = (now, 0, 0);
     }
 
-    /// Takes a probe in. True when it ends an ejection whose outage is over: a door that could not be connected to, and can be
-    /// again. A door whose connections were lost while its probes succeeded all the while is believed once, and then serves its
-    /// ejections to the end.
+    /// Records a probe. Returns true if it ends an ejection whose outage has ended: the door could not be connected to,
+    /// and now can be. A door whose connections were lost while all of its probes succeeded is returned early once;
+    /// later it serves its ejections to the end.
     pub fn probed(&mut self, answered: bool, now: Moment, probes_min: u32) -> bool {
         if !self.is_ejected(now) || self.outage == Outage::Answers {
             return false;
@@ -230,29 +231,29 @@ impl Outlier {
         is_over
     }
 
-    /// Ends its ejection early.
+    /// Ends the ejection early.
     pub fn pardon(&mut self, now: Moment) {
         self.until = self.until.map(|until| until.min(now));
     }
 
-    /// When it was ejected last.
+    /// Returns the start of the last ejection.
     pub(crate) fn since(&self) -> Moment {
         self.since
     }
 
-    /// Whether it is ejected.
+    /// Returns whether the door or region is ejected.
     #[must_use]
     pub fn is_ejected(&self, now: Moment) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Until when it is ejected, if it is.
+    /// Returns the end of the ejection, if there is one.
     #[must_use]
     pub fn ejected_until(&self, now: Moment) -> Option<Moment> {
         self.until.filter(|until| now < *until)
     }
 
-    /// True once after each ejection's end.
+    /// Returns true once after the end of each ejection.
     #[must_use]
     pub fn take_return(&mut self, now: Moment) -> bool {
         let ended = self.is_returning(now);
@@ -307,18 +308,18 @@ mod tests {
     }
 
     #[test]
-    fn rare_requests_are_judged_by_as_many_as_say_something() {
+    fn rare_requests_are_evaluated_over_a_longer_window() {
         let config = Config::default();
         let mut outlier = Outlier::default();
         let ejected = (0..30u32).any(|nth| {
             let outcome = if nth.is_multiple_of(2) { Outcome::Failure } else { Outcome::Success };
             outlier.record(outcome, NOW + Duration::from_secs(nth.into()), &config)
         });
-        assert!(ejected, "half of them fail, one a second");
+        assert!(ejected, "half of them fail, one per second");
     }
 
     #[test]
-    fn a_refusal_counts_less_than_a_failure() {
+    fn a_rejection_counts_less_than_a_failure() {
         let config = Config::default();
         let mut outlier = Outlier::default();
         let first = (0..40).position(|_| outlier.record(Outcome::Refused, NOW, &config));
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_end_an_ejection_when_they_prove_that_its_outage_is_over() {
+    fn probes_end_an_ejection_when_they_prove_that_its_outage_has_ended() {
         let config = Config::default();
         let ejected_for = |outcome, before: u32| {
             let mut outlier = Outlier { ejections: before, ..Outlier::default() };
@@ -344,17 +345,17 @@ mod tests {
         };
         assert!(ends(ejected_for(Outcome::Unreached, 5), &[true, true]));
         assert!(!ends(ejected_for(Outcome::Unreached, 0), &[true, false, true]), "not twice in a row");
-        assert!(!ends(ejected_for(Outcome::Failure, 0), &[false, true, true, true]), "its answers were bad");
-        assert!(ends(ejected_for(Outcome::Lost, 0), &[true, true]), "believed once");
-        assert!(!ends(ejected_for(Outcome::Lost, 1), &[true, true, true]), "its probes were good all the while");
-        assert!(ends(ejected_for(Outcome::Lost, 1), &[false, true, true]), "its probes have seen the outage");
-        let mut asked_in_need = ejected_for(Outcome::Lost, 1);
-        assert!(!asked_in_need.record(Outcome::Unreached, NOW, &config));
-        assert!(ends(asked_in_need, &[true, true]), "a request has seen it");
+        assert!(!ends(ejected_for(Outcome::Failure, 0), &[false, true, true, true]), "its answers were failures");
+        assert!(ends(ejected_for(Outcome::Lost, 0), &[true, true]), "returned early once");
+        assert!(!ends(ejected_for(Outcome::Lost, 1), &[true, true, true]), "its probes succeeded throughout");
+        assert!(ends(ejected_for(Outcome::Lost, 1), &[false, true, true]), "its probes have failed too");
+        let mut last_resort = ejected_for(Outcome::Lost, 1);
+        assert!(!last_resort.record(Outcome::Unreached, NOW, &config));
+        assert!(ends(last_resort, &[true, true]), "a request has failed to connect");
         let mut again = ejected_for(Outcome::Unreached, 5);
         assert!(again.probed(true, NOW, 1));
         again.eject(NOW, &config);
-        assert_eq!(again.ejected_until(NOW), Some(NOW + Duration::from_secs(2)), "the next outage is another one");
+        assert_eq!(again.ejected_until(NOW), Some(NOW + Duration::from_secs(2)), "the next outage is a new one");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why a request went where it went, in few words.
+//! Why a request was sent to a door, in a few words.
 
 use crate::{health::State, view::View};
 use std::fmt;
@@ -6,47 +6,47 @@ use std::fmt;
 /// Why a door was chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reason {
-    /// What spoke for it.
+    /// The reason for the door.
     pub kind: Kind,
-    /// The nearest region, when it was passed over, among the view's regions.
+    /// The nearest region if it was passed over, as an index of the view's regions.
     pub passed_over: Option<usize>,
 }
 
-/// What spoke for a door.
+/// The reason for a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Its region is the nearest.
     Nearest,
-    /// A nearer region has no door that may be used.
+    /// A nearer region has no usable door.
     NearerUnhealthy,
     /// A nearer region is draining.
     NearerDraining,
     /// A nearer region is on standby.
     NearerStandby,
-    /// A nearer region has no leader that takes writes; its edges would only pass them on.
-    NearerPassesOn,
-    /// A nearer region takes only a part of its requests: it is coming back, or its weight says so.
+    /// A nearer region has no leader that accepts writes; its edges would only forward them.
+    NearerForwards,
+    /// A nearer region receives only a share of its requests, because it is returning or because of its weight.
     NearerShares,
-    /// Every door of a nearer region has as many requests as it may.
+    /// Every door of a nearer region has as many requests as allowed.
     NearerFull,
     /// No active region can answer.
     Standby,
-    /// No door is known to be well; this one is the best that is left.
+    /// No door is known to be healthy; this one is the best of the others.
     Panic(State),
 }
 
-/// A reason with the names that it needs.
+/// A reason with the names to display it.
 pub struct Shown<'a> {
     /// The reason.
     pub reason: Reason,
-    /// Where the names are.
+    /// The view that has the names.
     pub view: &'a View,
 }
 
 // === impl Kind ===
 
 impl Kind {
-    /// As a word.
+    /// Returns the reason as a word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Kind {
             Self::NearerUnhealthy => "nearer_unhealthy",
             Self::NearerDraining => "nearer_draining",
             Self::NearerStandby => "nearer_standby",
-            Self::NearerPassesOn => "nearer_passes_on",
+            Self::NearerForwards => "nearer_passes_on",
             Self::NearerShares => "nearer_shares",
             Self::NearerFull => "nearer_full",
             Self::Standby => "standby",

@@ -1,4 +1,4 @@
-//! The decision: which doors a request may go to, best first, and why.
+//! The decision: the doors that a request may be sent to, best first, and the reason.
 
 use crate::topology::Role;
 use crate::{
@@ -9,68 +9,68 @@ use crate::{
     view::{RegionView, View},
 };
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A read: any edge answers it.
     Read,
-    /// A write: an active region's leader takes it.
+    /// A write: an active region's leader accepts it.
     Write,
-    /// A name's addresses. The client connects by itself, so what the router measures does not count.
+    /// The addresses of a name. The client connects itself, so the router's measurements do not count.
     Name,
 }
 
-/// What is asked.
+/// The inputs of a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// What the request is for.
+    /// The purpose of the request.
     pub purpose: Purpose,
-    /// Where the client is.
+    /// The client's coordinates.
     pub place: Option<Coordinates>,
-    /// Whose request it is.
+    /// The tenant that sent the request.
     pub tenant: Option<&'a str>,
-    /// Doors that have this many requests under way get no more as long as others are left.
+    /// Doors with this many requests in flight receive no more while others are left.
     pub in_flight_max: u32,
-    /// So many doors are wanted at most. When one region has as many, the last one is another region's.
+    /// The number of doors to return. If one region has as many, the last door is another region's.
     pub limit: usize,
-    /// A random number; for a write that is sent again, the same.
+    /// A random number; a retried write uses the same one.
     pub dice: u64,
 }
 
-/// A door that the request may go to.
+/// A door that the request may be sent to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
-    /// The door, among the view's members.
+    /// The index of the door among the view's members.
     pub member: usize,
-    /// Its region, among the view's regions.
+    /// The index of its region among the view's regions.
     pub region: usize,
-    /// What a round trip to it costs, in milliseconds, estimated.
+    /// The estimated cost of a round trip, in milliseconds.
     pub cost_ms: f64,
 }
 
 /// The doors, best first, and why the first one is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// The doors; none when nothing is left.
+    /// The doors; empty if none is left.
     pub candidates: Vec<Candidate>,
-    /// Why the first one is the first.
+    /// Why the first door is the first.
     pub reason: Reason,
 }
 
-/// A region that could be chosen.
+/// A region that may be chosen.
 struct Near {
-    /// Orders by rank, then by cost: one comparison of integers, as all regions are compared for each that is taken.
+    /// Orders by rank, then by cost: one comparison of integers, because all regions are compared for each choice.
     key: u64,
     cost_ms: f64,
     region: usize,
 }
 
-/// Ranks of regions: active ones first, those that give this request away after them, standby last; for writes, regions
-/// without a leader of their own last.
+/// The ranks of regions: active ones first, then those that defer this request to others, then those on standby; for
+/// writes, regions without a leader are last.
 const DEFERRED: u8 = 1;
 const LAST: u8 = 2;
 
-/// Decides. `in_flight` tells how many requests are under way to a door, by its place among the view's members.
+/// Decides. `in_flight` returns how many requests are in flight to a door, by its index among the view's members.
 #[must_use]
 pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> Decision {
     let mut dice = Dice::new(ask.dice);
@@ -86,10 +86,10 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
         if nearest.is_none_or(|(least, _)| cost_ms < least) {
             nearest = Some((cost_ms, index));
         }
-        if takes(region, ask.purpose) {
+        if can_serve(region, ask.purpose) {
             let share = region.share(ask.purpose);
             let deferred = share < 1.0 && dice.share() >= share;
-            // A write that is only passed on is better sent to where it is passed on to.
+            // A write that would only be forwarded is better sent directly to the region that accepts it.
             let last = region.role == Role::Standby || (ask.purpose == Purpose::Write && !region.leads());
             let rank = if last { LAST } else { 0 } + u8::from(deferred) * DEFERRED;
             near.push(Near { key: key(rank, cost_ms), cost_ms, region: index });
@@ -114,20 +114,20 @@ pub fn decide(view: &View, ask: &Ask<'_>, in_flight: impl Fn(usize) -> u32) -> D
     Decision { candidates: found, reason }
 }
 
-/// Two bits of rank before the bits of the cost, which order as the number does, as it is not negative. The cost's last
-/// two bits are a millionth of a nanosecond.
+/// Combines two bits of rank with the bits of the cost, which order like the number because it is not negative. The
+/// cost's last two bits are a millionth of a nanosecond.
 fn key(rank: u8, cost_ms: f64) -> u64 {
     u64::from(rank) << 62 | cost_ms.to_bits() >> 2
 }
 
-/// What a round trip costs: the way to the region, and what the router measures there.
+/// Returns the cost of a round trip: the distance to the region, and the router's latency to it.
 pub(crate) fn cost_ms(region: &RegionView, from: Option<Direction>, purpose: Purpose) -> f64 {
     let way = from.map_or(0.0, |from| from.round_trip_ms_to(region.direction));
     if purpose == Purpose::Name { way } else { way + region.latency_ms }
 }
 
-/// Whether a region can do what is asked as things are.
-pub(crate) fn takes(region: &RegionView, purpose: Purpose) -> bool {
+/// Returns whether a region can currently serve the purpose.
+pub(crate) fn can_serve(region: &RegionView, purpose: Purpose) -> bool {
     match purpose {
         Purpose::Read | Purpose::Name => region.role != Role::Draining && region.readable,
         Purpose::Write => region.role == Role::Active && region.writable,
@@ -151,10 +151,10 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
         let room =
             |at: &usize| self.view.members.get(*at).is_some_and(|member| member.usable && (!writes || member.writable));
         let (view, in_flight) = (self.view, self.in_flight);
-        // The others come in when the first fails: least busy for its weight first.
+        // The other edges follow for when the first one fails: the least busy for its weight first.
         let busy = |at: &usize| f64::from(in_flight(*at) + 1) / weight(view, *at);
         if writes {
-            // Who leads, then those of the same log that follow it: they pass a write on, or wait until somebody leads.
+            // The leader, then the followers of its log: they forward a write, or wait until a member leads.
             let mut others: Vec<usize> =
                 region.leaders.clone().filter(|at| room(at) && region.leading != Some(*at)).collect();
             others.sort_by(|a, b| busy(a).total_cmp(&busy(b)));
@@ -179,13 +179,13 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
         if is_full { self.full.push(candidate) } else { self.found.push(candidate) }
     }
 
-    /// Whether all doors that are wanted are of one region: it may be bad as a whole.
+    /// Returns whether all chosen doors are of one region, which may fail as a whole.
     fn is_of_one_region(&self) -> bool {
         let first = self.found.first().map(|first| first.region);
         self.ask.limit > 1 && self.found.last().map(|last| last.region) == first
     }
 
-    /// Gives the last place to another region's door, when the first region's would take all.
+    /// Replaces the last door by another region's, if the first region's would fill the list.
     fn put_another_region_last(&mut self) {
         let last = self.ask.limit.saturating_sub(1);
         let Some(first) = self.found.first().map(|first| first.region) else { return };
@@ -195,8 +195,8 @@ impl<F: Fn(usize) -> u32> Choice<'_, F> {
         }
     }
 
-    /// Two draws by weight, and the less busy one of them: nearly as even as asking all, without everyone running to
-    /// the same.
+    /// Draws two edges by weight and returns the less busy one: nearly as even as comparing all, without all routers
+    /// choosing the same one.
     fn first_of(&mut self, edges: &[usize]) -> Option<usize> {
         if edges.len() < 2 {
             return (!edges.is_empty()).then_some(0);
@@ -229,13 +229,13 @@ fn weight(view: &View, member: usize) -> f64 {
     view.members.get(member).map_or(1.0, |member| member.weight().max(1e-3))
 }
 
-/// How bad a door's state is when there is nothing better; `None` for one that must never be asked: it has no data, or
+/// Ranks a door's state for when there is nothing better; `None` for a door that must never be used: it has no data, or
 /// is another region's.
-fn badness(state: State) -> Option<u8> {
+fn rank_of_last_resort(state: State) -> Option<u8> {
     match state {
-        // It answers as ever until it stops.
+        // It answers normally until it stops.
         State::Draining => Some(0),
-        // Ejected: probes are fine with it.
+        // It is ejected: its probes succeed.
         State::Healthy => Some(1),
         State::Unknown => Some(2),
         State::Lagging => Some(3),
@@ -244,8 +244,8 @@ fn badness(state: State) -> Option<u8> {
     }
 }
 
-/// Doors that are not known to be well and might answer, the least bad first: what is asked when all that were better have
-/// failed. Draining regions and pins hold still.
+/// Returns doors that are not known to be healthy but may answer, the best first: they are tried when all better ones
+/// have failed. Draining regions and tenants' restrictions still apply.
 #[must_use]
 pub fn last_resort(view: &View, ask: &Ask<'_>) -> Vec<Candidate> {
     let from = ask.place.map(Coordinates::direction);
@@ -260,12 +260,12 @@ pub fn last_resort(view: &View, ask: &Ask<'_>) -> Vec<Candidate> {
         let cost_ms = cost_ms(region, from, ask.purpose);
         let doors = region.doors().filter(|at| writes || region.edges.contains(at));
         for member in doors {
-            if let Some(bad) = view.members.get(member).and_then(|member| badness(member.state)) {
+            if let Some(bad) = view.members.get(member).and_then(|member| rank_of_last_resort(member.state)) {
                 left.push((bad, region.role == Role::Standby, Candidate { member, region: index, cost_ms }));
             }
         }
     }
-    // Equal edges take turns, so that the first of them does not get all reads.
+    // Equal edges alternate, so that the first of them does not receive all reads.
     let turn = |candidate: &Candidate| match ask.purpose {
         Purpose::Write => 0,
         Purpose::Read | Purpose::Name => Dice::new(ask.dice ^ candidate.member as u64).roll(),
@@ -290,13 +290,13 @@ fn reason(view: &View, ask: &Ask<'_>, nearest: Option<usize>, first: Option<&Can
             None => Kind::Nearest,
             Some(region) if region.role == Role::Draining => Kind::NearerDraining,
             Some(region) if region.role == Role::Standby => Kind::NearerStandby,
-            Some(region) if !takes(region, ask.purpose) => Kind::NearerUnhealthy,
+            Some(region) if !can_serve(region, ask.purpose) => Kind::NearerUnhealthy,
             Some(region)
                 if ask.purpose == Purpose::Write && !region.leads() && chosen.is_some_and(RegionView::leads) =>
             {
-                Kind::NearerPassesOn
+                Kind::NearerForwards
             }
-            // Either it gave the request away, or it has no room; that a share below one explains it is likelier.
+            // Either it deferred the request, or its doors are full; a share below one makes the former more likely.
             Some(region) if region.share(ask.purpose) < 1.0 => Kind::NearerShares,
             Some(_) => Kind::NearerFull,
         }

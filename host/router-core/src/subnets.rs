@@ -1,12 +1,12 @@
-//! A table of networks and what is known of them; the longest prefix that holds an address counts.
+//! A table of networks with values; the longest prefix that contains an address counts.
 
 use ipnet::IpNet;
 use std::{collections::HashMap, net::IpAddr};
 
-/// Networks with a value each.
+/// Networks with one value each.
 #[derive(Clone, Debug)]
 pub struct Subnets<T> {
-    /// Prefix lengths that occur, longest first, and the networks of each.
+    /// The prefix lengths that occur, longest first, and the networks of each.
     v4: Vec<(u8, HashMap<IpAddr, T>)>,
     v6: Vec<(u8, HashMap<IpAddr, T>)>,
 }
@@ -20,8 +20,8 @@ impl<T> Default for Subnets<T> {
 // === impl Subnets ===
 
 impl<T> Subnets<T> {
-    /// Adds a network; bits beyond its prefix do not matter. An IPv4 network in IPv6's clothes is the IPv4 network, as an address
-    /// is.
+    /// Adds a network; bits beyond its prefix are ignored. An IPv4 network in IPv6-mapped form becomes the IPv4
+    /// network, like addresses.
     pub fn insert(&mut self, network: IpNet, value: T) {
         let network = canonical(network);
         let table = if network.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 };
@@ -38,7 +38,7 @@ impl<T> Subnets<T> {
         }
     }
 
-    /// What is known of an address, and the length of the prefix that says so.
+    /// Returns the value of an address, and the length of the prefix that has it.
     #[must_use]
     pub fn get(&self, address: IpAddr) -> Option<(&T, u8)> {
         let address = address.to_canonical();
@@ -49,8 +49,8 @@ impl<T> Subnets<T> {
         })
     }
 
-    /// How many bits an address must share with this network's for the same to be known of it, when `known` bits of it are what
-    /// says so: enough to leave out every network about which more is known.
+    /// Returns how many bits an address must share with `network` to have the same value, which was found for a prefix
+    /// of `known` bits: enough to exclude every network with a more specific value.
     #[must_use]
     pub fn bits_of_the_same(&self, network: IpNet, known: u8) -> u8 {
         let address = network.network();
@@ -64,20 +64,20 @@ impl<T> Subnets<T> {
             .min(network.max_prefix_len())
     }
 
-    /// Whether an address is in one of the networks.
+    /// Returns whether an address is in one of the networks.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.get(address).is_some()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no networks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
 }
 
-/// An IPv4 network that is written as one of IPv6 becomes the IPv4 network.
+/// Converts an IPv4 network in IPv6-mapped form to the IPv4 network.
 pub fn canonical(network: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
     let address = network.network().to_canonical();
@@ -114,7 +114,7 @@ mod tests {
         let find = |address: &str| table.get(address.parse().unwrap()).map(|(net, _)| *net);
         assert_eq!(find("10.1.2.3"), Some("10.1.2.3/32"));
         assert_eq!(find("10.1.2.4"), Some("10.1.0.0/16"));
-        assert_eq!(find("::ffff:10.9.9.9"), Some("10.0.0.0/8"), "an IPv4 address in IPv6's clothes");
+        assert_eq!(find("::ffff:10.9.9.9"), Some("10.0.0.0/8"), "an IPv4 address in IPv6-mapped form");
         assert_eq!(find("192.0.2.1"), Some("0.0.0.0/0"));
         assert_eq!(find("2001:db8:1::"), Some("2001:db8::/32"));
         assert_eq!(find("2001:db9::"), None);
@@ -124,21 +124,21 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_for_a_network_leaves_out_those_about_which_more_is_known() {
+    fn the_scope_of_a_network_excludes_networks_with_a_more_specific_value() {
         let nets = ["10.0.0.0/8", "10.1.0.0/16", "203.0.113.128/25", "2001:db8::/32", "2001:db8:8000::/33"];
         let table: Subnets<()> = nets.iter().map(|net| (net.parse().unwrap(), ())).collect();
         let bits = |network: &str, known| table.bits_of_the_same(network.parse().unwrap(), known);
-        assert_eq!(bits("10.0.0.0/8", 8), 16, "10.1.0.0/16 lies in it");
-        assert_eq!(bits("10.2.0.0/16", 8), 15, "10.2.0.0/15 leaves 10.1.0.0/16 out");
+        assert_eq!(bits("10.0.0.0/8", 8), 16, "it contains 10.1.0.0/16");
+        assert_eq!(bits("10.2.0.0/16", 8), 15, "10.2.0.0/15 excludes 10.1.0.0/16");
         assert_eq!(bits("10.1.2.0/24", 16), 16);
         assert_eq!(bits("203.0.113.0/24", 0), 25);
-        assert_eq!(bits("192.0.2.0/24", 0), 5, "192.0.0.0/5 leaves 203.0.113.128/25 out, and 10.0.0.0/8");
+        assert_eq!(bits("192.0.2.0/24", 0), 5, "192.0.0.0/5 excludes 203.0.113.128/25 and 10.0.0.0/8");
         assert_eq!(bits("2001:db8::/48", 32), 33);
     }
 
     proptest! {
         #[test]
-        fn it_finds_what_looking_through_all_finds(
+        fn it_finds_what_a_linear_search_finds(
             nets in proptest::collection::vec((any::<u32>(), 0u8..=32), 0..40), address in any::<u32>(),
         ) {
             let nets: Vec<IpNet> = nets.iter()

@@ -1,5 +1,5 @@
-//! A topology: which regions there are, where they are, what they do, and which doors they have. One file describes it
-//! for routers, for `littoral dev` and for drills.
+//! A topology: the regions, their locations, their roles, and their doors. Routers, `littoral dev` and drills use the
+//! same file.
 
 mod check;
 
@@ -10,46 +10,45 @@ use littoral_model::region::Region as RegionName;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, net::IpAddr};
 
-/// Everything that a topology file says.
+/// The content of a topology file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topology {
-    /// `topology`: what the file is.
+    /// The role of the file: `topology`.
     pub role: String,
-    /// Its name, for people.
+    /// Its name, for display.
     pub name: String,
-    /// The pattern of disaster recovery that it stands for.
+    /// The pattern of disaster recovery that it implements.
     pub pattern: Pattern,
-    /// What a drill of this topology must reach.
+    /// The objectives that a drill of this topology must reach.
     #[serde(default)]
     pub objectives: Objectives,
     /// The regions.
     pub regions: Vec<Region>,
-    /// How far apart regions are, where a test or a drill makes links of its own.
+    /// The distances between regions, where a test or a drill creates the links.
     #[serde(default)]
     pub links: Vec<Link>,
-    /// Tenants whose requests must stay in some regions.
+    /// Tenants that are restricted to some regions.
     #[serde(default)]
     pub tenants: Vec<Tenant>,
 }
 
 /// Patterns of disaster recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// One region, and copies of its data elsewhere.
     BackupRestore,
-    /// A second region whose data is kept up and whose edges are not running.
+    /// A second region whose data is kept up to date and whose edges do not run.
     PilotLight,
-    /// A second, smaller region that runs and takes no traffic.
+    /// A second, smaller region that runs and receives no traffic.
     WarmStandby,
-    /// A second region that runs at full size and takes no traffic.
+    /// A second region that runs at full size and receives no traffic.
     HotStandby,
-    /// All regions take reads and writes.
+    /// All regions serve reads and writes.
     ActiveActive,
 }
 
-/// What the loss of a region may cost at most. What is left out is not looked at.
+/// The limits for the loss of a region. An objective that is omitted is not checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Objectives {
@@ -75,50 +74,51 @@ pub struct Region {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
-    /// What it does.
+    /// Its role.
     #[serde(default)]
     pub role: Role,
-    /// Of the requests for which it is the nearest, it takes so many in a hundred; the others go on to the next nearest.
-    /// Grows step by step when a region comes back.
+    /// The share of the requests for which it is the nearest that it receives, in percent; the others go to the next
+    /// nearest region. The share grows gradually when a region returns.
     #[serde(default = "whole")]
     pub weight: u8,
-    /// Its leader's door, "host:port": where writes go. Without one they go to its edges, which pass them on.
+    /// The door of its leader, "host:port", which receives writes. Without one, its edges receive them and forward
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
-    /// Its leader's peer address, "host:port": where its edges and other regions connect.
+    /// The peer address of its leader, "host:port", for its edges and other regions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
-    /// Those that keep its log together, instead of `leader` and `peer`: one of them leads.
+    /// The members that keep its log, instead of `leader` and `peer`; one of them leads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
     /// Its edges.
     pub edges: Vec<Edge>,
 }
 
-/// What a region does.
+/// The role of a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Takes reads and writes.
+    /// Serves reads and writes.
     #[default]
     Active,
-    /// Takes reads when no active region can; takes no writes until it is made active.
+    /// Serves reads when no active region can; accepts no writes until it becomes active.
     Standby,
-    /// Gets no new requests; running ones finish.
+    /// Receives no new requests; running ones finish.
     Draining,
 }
 
-/// One of those that keep a region's log together.
+/// A member of a region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Its name, as `leader.name` of its own configuration has it.
+    /// Its name, equal to `leader.name` of its own configuration.
     pub name: String,
-    /// Its door, "host:port": the router asks it who leads, and sends it writes when it does.
+    /// Its door, "host:port". The router probes it for the leader, and sends it writes when it leads.
     pub door: String,
-    /// Its peer address, "host:port": where the other members, the region's edges and other regions connect.
+    /// Its peer address, "host:port", for the other members, the region's edges and other regions.
     pub peer: String,
-    /// The zone of its region that it is in, for drills.
+    /// Its zone within the region, for drills.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
 }
@@ -129,20 +129,20 @@ pub struct Member {
 pub struct Edge {
     /// Its name.
     pub name: String,
-    /// Its door, "host:port": where the router sends requests.
+    /// Its door, "host:port", which receives requests.
     pub door: String,
-    /// Its share of its region's requests, relative to the other edges'. 1 to 1,000.
+    /// Its share of its region's requests, relative to the other edges. 1 to 1,000.
     #[serde(default = "one")]
     pub weight: u16,
-    /// The zone of its region that it is in, for drills.
+    /// Its zone within the region, for drills.
     #[serde(default)]
     pub zone: Option<String>,
-    /// Addresses that DNS answers with: where clients reach its door. Default: the door's, if that is an address.
+    /// The addresses with which DNS answers: where clients reach its door. Default: the door's, if that is an address.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
 }
 
-/// The distance of two regions.
+/// The distance between two regions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
@@ -150,7 +150,7 @@ pub struct Link {
     pub between: [RegionName; 2],
     /// A round trip, in milliseconds.
     pub round_trip_ms: u32,
-    /// How much each way varies, in milliseconds.
+    /// The variation of each direction, in milliseconds.
     #[serde(default)]
     pub jitter_ms: u32,
 }
@@ -159,24 +159,24 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tenant {
-    /// Its name, as requests say it.
+    /// Its name, as in requests.
     pub name: String,
-    /// The regions that its requests may go to.
+    /// The regions that its requests may be sent to.
     pub regions: BTreeSet<RegionName>,
 }
 
-/// Why a text is no topology.
+/// Why a text is not a topology.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is not TOML, or a key is unknown, missing or of another type.
     #[error("{place}{message}")]
     Text {
-        /// `line N: `, or nothing when that is not known.
+        /// `line N: `, or empty if the line is unknown.
         place: String,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
-    /// It can be read and makes no sense.
+    /// The text parses, but its values are invalid.
     #[error(transparent)]
     Misfit(#[from] Misfit),
 }
@@ -192,10 +192,10 @@ fn one() -> u16 {
 // === impl Topology ===
 
 impl Topology {
-    /// Reads a topology file's text.
+    /// Reads the text of a topology file.
     ///
     /// # Errors
-    /// [`Error`], the first thing that is wrong.
+    /// [`Error`], the first problem.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let topology: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count());
@@ -206,7 +206,7 @@ impl Topology {
         Ok(topology)
     }
 
-    /// A region by its name.
+    /// Returns a region by its name.
     #[must_use]
     pub fn region(&self, name: &str) -> Option<&Region> {
         self.regions.iter().find(|region| region.name.as_str() == name)
@@ -216,19 +216,19 @@ impl Topology {
 // === impl Region ===
 
 impl Region {
-    /// Where it is; the equator's zero for one that was not checked.
+    /// Returns its coordinates; zero for an unchecked topology with invalid ones.
     #[must_use]
     pub fn coordinates(&self) -> Coordinates {
         Coordinates::new(self.latitude, self.longitude).unwrap_or(Coordinates::ZERO)
     }
 
-    /// Where its edges and other regions connect, in order: its leader's peer address, or those of its members, of which those
-    /// that do not lead refuse.
+    /// Returns the addresses to which its edges and other regions connect, in order: its leader's peer address, or
+    /// those of its members. Members that do not lead reject subscribers.
     pub fn peers(&self) -> impl Iterator<Item = &str> {
         self.peer.iter().chain(self.members.iter().map(|member| &member.peer)).map(String::as_str)
     }
 
-    /// Doors that may lead, with the names of their nodes: its leader's, or those of its members.
+    /// Returns the doors that may lead, with the names of their nodes: its leader's, or those of its members.
     pub fn leaders(&self) -> impl Iterator<Item = (&str, &str)> {
         let alone = self.leader.iter().map(|door| ("leader", door.as_str()));
         alone.chain(self.members.iter().map(|member| (member.name.as_str(), member.door.as_str())))
@@ -238,7 +238,7 @@ impl Region {
 // === impl Edge ===
 
 impl Edge {
-    /// Addresses that DNS answers with.
+    /// Returns the addresses with which DNS answers.
     #[must_use]
     pub fn public_addresses(&self) -> Vec<IpAddr> {
         if self.addresses.is_empty() {

@@ -1,4 +1,4 @@
-//! What decisions are made by: everything that is known, as of one moment, laid out so that a decision is quick.
+//! The inputs of decisions: the state of all doors at one moment, arranged for quick decisions.
 
 use crate::{
     coordinates::{Coordinates, Direction},
@@ -10,18 +10,18 @@ use crate::{
 use littoral_model::region::Region as RegionName;
 use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
-/// Everything that is known, as of one moment.
+/// The state of all doors at one moment.
 #[derive(Clone, Debug)]
 pub struct View {
     /// The topology's name.
     pub topology: String,
-    /// Grows with each topology.
+    /// The number of the topology; it grows with each topology.
     pub generation: u64,
     /// The regions, in the topology's order.
     pub regions: Vec<RegionView>,
-    /// The doors, those of a region side by side, those that may lead first.
+    /// The doors, grouped by region, those that may lead first.
     pub members: Vec<MemberView>,
-    /// For each tenant that is pinned, the regions that it may go to.
+    /// The regions that each restricted tenant may use.
     pins: HashMap<String, Vec<usize>>,
 }
 
@@ -30,21 +30,21 @@ pub struct View {
 pub struct RegionView {
     /// Its name.
     pub name: RegionName,
-    /// Where it is.
+    /// Its coordinates.
     pub coordinates: Coordinates,
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// Of the requests for which it is the nearest, it takes this share: what the topology says.
+    /// Its share of the requests for which it is the nearest, from the topology.
     pub weight: f64,
-    /// The share of its weight that its edges get, below one while they come back.
+    /// The share of its weight that its edges get, below one while they return.
     pub back: f64,
-    /// What the router measures to it at best, in milliseconds; 0 when that is not known.
+    /// The router's lowest measured latency to it, in milliseconds; 0 if unknown.
     pub latency_ms: f64,
-    /// Its leader's door, or those of its log's members, among the doors.
+    /// The range of its leader's or members' doors among the doors.
     pub leaders: Range<usize>,
-    /// The one of them that leads and takes writes, as far as is known.
+    /// The one of them that leads and accepts writes, if it is known.
     pub leading: Option<usize>,
-    /// Its edges, among the doors.
+    /// The range of its edges among the doors.
     pub edges: Range<usize>,
     /// Whether it can answer reads.
     pub readable: bool,
@@ -58,19 +58,19 @@ pub struct RegionView {
 pub struct MemberView {
     /// The door.
     pub door: Arc<Door>,
-    /// What probes say.
+    /// The state that the probes show.
     pub state: State,
-    /// For how long it is still ejected, if it is.
+    /// The remaining time of its ejection, if it is ejected.
     pub ejected_for: Option<Duration>,
-    /// Whether it may get requests: healthy and not ejected.
+    /// Whether it may receive requests: healthy and not ejected.
     pub usable: bool,
-    /// Whether writes get through it.
+    /// Whether it accepts or forwards writes.
     pub writable: bool,
-    /// In which epoch it leads, if it said so when it was probed last.
+    /// The epoch in which it leads, if its last probe reported one.
     pub leads: Option<u64>,
-    /// The share of its weight that it gets, below one while it comes back.
+    /// The share of its weight that it gets, below one while it returns.
     pub back: f64,
-    /// What a probe takes, in milliseconds.
+    /// The duration of a probe, in milliseconds.
     pub latency_ms: Option<f64>,
 }
 
@@ -89,26 +89,26 @@ impl View {
         Self { topology: topology.name.clone(), generation, pins: pins.collect(), regions, members }
     }
 
-    /// A region's place among the regions.
+    /// Returns the index of a region.
     #[must_use]
     pub fn region(&self, name: &str) -> Option<usize> {
         self.regions.iter().position(|region| region.name.as_str() == name)
     }
 
-    /// The regions that a tenant must stay in; `None` for one that is not pinned.
+    /// Returns the regions that a tenant is restricted to; `None` if it is not restricted.
     #[must_use]
     pub fn pin(&self, tenant: &str) -> Option<&[usize]> {
         self.pins.get(tenant).map(Vec::as_slice)
     }
 
-    /// Whether reads are answered: by an edge that is well, or, when there is none, by one that has data all the same.
+    /// Returns whether reads can be answered: by a healthy edge, or else by one that has data.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         let answers = |at: usize| self.members.get(at).is_some_and(|member| member.state.answers());
         self.regions.iter().any(|region| region.role != Role::Draining && region.edges.clone().any(answers))
     }
 
-    /// Whether every door was probed.
+    /// Returns whether every door was probed.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.members.iter().all(|member| member.state != State::Unknown)
@@ -118,22 +118,22 @@ impl View {
 // === impl RegionView ===
 
 impl RegionView {
-    /// Whether one of its own takes writes; else whoever is writable there passes them on.
+    /// Returns whether one of its members accepts writes; otherwise any writable door there forwards them.
     #[must_use]
     pub fn leads(&self) -> bool {
         self.leading.is_some()
     }
 
-    /// Of the requests for which it is the nearest, it takes this share as things are. Writes go to its leader also while its edges
-    /// come back: another region's would take a write that is sent again a second time. When none of its edges is usable, the
-    /// region may be lost, which is noticed by reads long before the leader's next probe.
+    /// Returns its current share of the requests for which it is the nearest. Writes go to its leader even while its
+    /// edges return: another region's leader would apply a retried write a second time. If none of its edges is usable,
+    /// the region may be lost, which reads notice long before the leader's next probe.
     #[must_use]
     pub fn share(&self, purpose: Purpose) -> f64 {
         let back = if purpose == Purpose::Write && self.readable { 1.0 } else { self.back };
         self.weight * back
     }
 
-    /// Its doors, those that may lead first.
+    /// Returns the indexes of its doors, those that may lead first.
     pub fn doors(&self) -> impl Iterator<Item = usize> + use<> {
         self.leaders.clone().chain(self.edges.clone())
     }
@@ -143,7 +143,7 @@ impl RegionView {
         let back = usable().map(|member| member.back).fold(0.0, f64::max);
         let latency_ms = usable().filter_map(|member| member.latency_ms).fold(f64::INFINITY, f64::min);
         let takes_writes = |at: &usize| members.get(*at).filter(|member| member.usable && member.writable);
-        // Two that were asked at different times may both have said that they lead: the newer epoch is right.
+        // Two doors that were probed at different times may both report that they lead: the newer epoch is right.
         let leading = leaders.clone().filter(|at| takes_writes(at).is_some_and(|member| member.leads.is_some()));
         let leading = leading.max_by_key(|at| (takes_writes(at).and_then(|member| member.leads), usize::MAX - at));
         let passes_on = leaders.clone().chain(edges.clone()).any(|at| takes_writes(&at).is_some());
@@ -168,7 +168,7 @@ impl RegionView {
 // === impl MemberView ===
 
 impl MemberView {
-    /// Its weight as of now.
+    /// Returns its current weight.
     #[must_use]
     pub fn weight(&self) -> f64 {
         f64::from(self.door.weight) * self.back

@@ -1,5 +1,5 @@
-//! How long a decision takes, by the number of regions. Prints nanoseconds; judges nothing, as a shared machine's speed
-//! is nobody's fault. `cargo bench -p littoral-router --bench decision`
+//! Measures a decision by the number of regions, and prints nanoseconds; there is no limit, because a shared machine's
+//! speed varies. `cargo bench -p littoral-router --bench decision`
 
 use littoral_router::{
     Topology,
@@ -39,7 +39,7 @@ fn fleet(regions: usize) -> Fleet {
     let mut fleet = Fleet::new(Arc::new(topology), health::Config::default(), outlier::Config::default());
     let ids: Vec<_> = fleet.doors().map(|door| door.id).collect();
     for id in ids {
-        // A tenth is down, so that nearest is not always enough.
+        // A tenth is down, so that the nearest region does not always suffice.
         let finding =
             if dice.share() < 0.1 { Finding::Unreachable } else { Finding::Good { writable: true, leads: None } };
         fleet.probed(id, finding, Some(Duration::from_millis(1)), Moment::ZERO);

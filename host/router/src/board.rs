@@ -1,4 +1,4 @@
-//! The board: the view that decisions are made by, and the count of requests under way to each of its doors.
+//! The board: the view that decisions use, and the number of requests in flight to each of its doors.
 
 use crate::decision::{
     member::MemberId,
@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-/// The view, and the count of requests to each of its doors.
+/// The view, and the number of requests in flight to each of its doors.
 #[derive(Clone, Debug)]
 pub struct Board {
     /// The view.
@@ -21,7 +21,7 @@ pub struct Board {
     in_flight: Vec<Arc<AtomicU32>>,
 }
 
-/// A request under way to a door; counted until it is dropped.
+/// A request in flight to a door; counted until it is dropped.
 #[derive(Debug)]
 pub struct InFlight(Arc<AtomicU32>);
 
@@ -37,13 +37,13 @@ impl Board {
         Self { view, in_flight }
     }
 
-    /// Requests under way to a door, by its place among the view's members.
+    /// Returns the number of requests in flight to a door, by its index among the view's members.
     #[must_use]
     pub fn in_flight(&self, member: usize) -> u32 {
         self.in_flight.get(member).map_or(0, |count| count.load(Relaxed))
     }
 
-    /// Decides.
+    /// Decides with the board's view and counts.
     #[must_use]
     pub fn decide(&self, ask: &Ask<'_>) -> Decision {
         decide(&self.view, ask, |member| self.in_flight(member))

@@ -1,26 +1,26 @@
-//! What can be set for a router.
+//! The configuration of a router.
 
 use crate::{
-    decision::{budget, health, hedge, outlier, place},
+    decision::{budget, health, hedge, location, outlier},
     dns, gateway,
 };
 use littoral_runtime::bounds::{self, COUNT_MAX};
 use serde::Deserialize;
 use std::path::PathBuf;
 
-/// The longest zone-wide time to live, in seconds: beyond it a lost region would be in caches for too long.
+/// The longest time to live of the zone, in seconds: caches must not keep a lost region for longer.
 const TTL_S_MAX: u32 = 86_400;
 
-/// Everything that can be set for a router.
+/// The configuration of a router.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The router's name in status, logs and metrics. Default "router".
     pub name: String,
-    /// The topology's file. Looked at again and again: a change takes effect without a restart, an invalid one is
-    /// reported and the last valid one stays. Default "edge-config/topology-two-regions.toml".
+    /// The topology's file. It is watched: a change takes effect without a restart; an invalid one is reported, and the
+    /// last valid one stays in effect. Default "edge-config/topology-two-regions.toml".
     pub topology: PathBuf,
-    /// How often the topology and the database are looked at, in milliseconds. Default 1,000.
+    /// How often the topology and the database are checked for changes, in milliseconds. Default 1,000.
     pub watch_ms: u64,
     /// The HTTP gateway's bounds.
     pub gateway: gateway::Config,
@@ -32,13 +32,13 @@ pub struct Config {
     pub retry: budget::Config,
     /// Hedging.
     pub hedge: hedge::Config,
-    /// Where clients are.
-    pub place: place::Config,
+    /// The location of clients.
+    pub place: location::Config,
     /// The DNS responder.
     pub dns: dns::Config,
 }
 
-/// A setting that cannot be.
+/// A setting with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct Invalid {
@@ -59,14 +59,14 @@ impl Default for Config {
             outlier: outlier::Config::default(),
             retry: budget::Config::default(),
             hedge: hedge::Config::default(),
-            place: place::Config::default(),
+            place: location::Config::default(),
             dns: dns::Config::default(),
         }
     }
 }
 
 impl Config {
-    /// Checks what the types cannot.
+    /// Checks the rules that types cannot express.
     ///
     /// # Errors
     /// [`Invalid`]: the first of [`Self::problems`].
@@ -74,13 +74,13 @@ impl Config {
         self.problems().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Everything that cannot work.
+    /// Returns all invalid settings.
     #[must_use]
     pub fn problems(&self) -> Vec<Invalid> {
         let mut problems = Vec::new();
         let mut invalid = |key, reason: String| problems.push(Invalid { key, reason });
         if !(1..=128).contains(&self.name.len()) || self.name.chars().any(char::is_control) {
-            invalid("name", "give 1 to 128 bytes, without control characters".to_owned());
+            invalid("name", "use 1 to 128 bytes, without control characters".to_owned());
         }
         let shares = [
             ("outlier.success_share_min", self.outlier.success_share_min),
@@ -127,7 +127,7 @@ impl Config {
             }
         }
         if self.dns.ttl_s > TTL_S_MAX {
-            invalid("dns.ttl_s", "use at most 86400; small ones let clients leave a lost region soon".to_owned());
+            invalid("dns.ttl_s", "use at most 86400; with a small one, clients leave a lost region soon".to_owned());
         }
         if let Err(error) = dns::Zone::new(&self.dns) {
             invalid(error.key, error.reason);
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_fine_and_nonsense_is_not() {
+    fn the_defaults_are_valid_and_nonsense_is_not() {
         assert_eq!(Config::default().check(), Ok(()));
         let mut config = Config::default();
         config.outlier.ejected_share_max = 1.5;

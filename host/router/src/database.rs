@@ -1,15 +1,15 @@
-//! Where addresses are, from a MaxMind database that the operator brings.
+//! Finds the location of addresses in a MaxMind database that the operator provides.
 
-use crate::decision::{coordinates::Coordinates, place::Lookup};
+use crate::decision::{coordinates::Coordinates, location::Lookup};
 use maxminddb::{MaxMindDbError, Reader};
 use serde::Deserialize;
 use std::{net::IpAddr, path::Path, sync::Arc};
 
-/// An open database. Cloning shares it.
+/// An open database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Database(Arc<Reader<Vec<u8>>>);
 
-/// What is read of an entry. Databases have more, and not all have this.
+/// The fields that are read of an entry. Not all databases have them.
 #[derive(Deserialize)]
 struct Entry {
     location: Option<Location>,
@@ -27,7 +27,7 @@ impl Database {
     /// Reads a database into memory.
     ///
     /// # Errors
-    /// When the file cannot be read or is no MaxMind database.
+    /// If the file cannot be read or is not a MaxMind database.
     pub fn open(path: &Path) -> Result<Self, MaxMindDbError> {
         Ok(Self(Arc::new(Reader::open_readfile(path)?)))
     }
@@ -35,7 +35,7 @@ impl Database {
 
 impl Lookup for Database {
     fn lookup(&self, address: IpAddr) -> Option<(Coordinates, u8)> {
-        // An IPv6 address in a database of IPv4 is an error, and an unreadable entry is as good as none.
+        // An IPv6 address in an IPv4 database is an error, and an unreadable entry counts as none.
         let found = self.0.lookup(address).ok()?;
         let location = found.decode::<Entry>().ok()??.location?;
         let coordinates = Coordinates::new(location.latitude?, location.longitude?).ok()?;

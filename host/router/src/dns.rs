@@ -1,7 +1,7 @@
 //! The DNS responder: an authoritative server for one zone, whose answers come from the decision core.
 //!
-//! The zone's apex answers with addresses of healthy edges of the region that is best for the client; below it, every
-//! region's name answers with that region's edges as long as it has healthy ones.
+//! The zone's apex answers with addresses of healthy edges of the best region for the client. Below it, each region's
+//! name answers with that region's edges while it has healthy ones.
 
 mod answer;
 mod config;

@@ -1,7 +1,7 @@
-//! The router: sends each request to the nearest healthy place. Stateless, so any number of them may run.
+//! The router: sends each request to the nearest healthy door. It is stateless, so any number of routers may run.
 //!
-//! Two doors stand before one decision core: an HTTP gateway, which proxies the doors of edges, and an authoritative DNS
-//! responder, which tells clients the addresses of the edges of their region.
+//! Two front ends use one decision core: an HTTP gateway, which proxies the doors of edges, and an authoritative DNS
+//! responder, which answers with the addresses of the edges of the client's region.
 
 #![warn(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Active probes: every door is asked for its status again and again, each at its own pace.
+//! Active probes: every door is probed for its status, each at its own interval.
 
 use crate::{
     decision::{
@@ -24,13 +24,13 @@ use tokio::task::JoinHandle;
 /// The largest status that is read, in bytes.
 const STATUS_BYTES_MAX: usize = 4 << 20;
 
-/// How often it is looked for doors that came or went.
-const DOORS_EVERY: Duration = Duration::from_millis(100);
+/// How often the probes are matched with the topology's doors.
+const DOORS_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many times sooner a door is probed again that is not well.
-const UNWELL_SOONER: f64 = 4.0;
+/// How many times sooner an unhealthy door is probed again.
+const UNHEALTHY_FACTOR: f64 = 4.0;
 
-/// What is read of a status: what every version says.
+/// The fields of a status that are read; every version has them.
 #[derive(Deserialize)]
 struct Status {
     #[serde(default)]
@@ -66,7 +66,7 @@ impl Drop for Running {
 /// Probes every door of the topology, until dropped.
 pub async fn probe(router: Router) {
     let mut running: HashMap<MemberId, Running> = HashMap::new();
-    let mut tick = tokio::time::interval(DOORS_EVERY);
+    let mut tick = tokio::time::interval(DOORS_CHECK_INTERVAL);
     loop {
         tick.tick().await;
         let doors = router.doors();
@@ -86,9 +86,9 @@ async fn probe_door(router: Router, door: Arc<Door>) {
         let timeout = Duration::from_millis(config.timeout_ms);
         let asked = tokio::time::timeout(timeout, ask(&mut connection, &door)).await;
         let took = began.elapsed();
-        let status = asked.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let status = asked.unwrap_or_else(|_| Err("it did not answer in time".to_owned()));
         let (finding, took) = match &status {
-            Ok(status) => (judge(status, &door, config), Some(took)),
+            Ok(status) => (evaluate(status, &door, config), Some(took)),
             Err(reason) => {
                 connection = None;
                 tracing::debug!(region = %door.region, node = door.name, door = door.address, reason, "a probe failed");
@@ -98,9 +98,9 @@ async fn probe_door(router: Router, door: Arc<Door>) {
         router.probed(door.id, finding, took);
         metrics::counter!("littoral_router_probes_total", "good" => if matches!(finding, Finding::Good { .. }) { "yes" } else { "no" })
             .increment(1);
-        // One that is not well is looked at sooner again: it may be all that is left before long.
-        let every = if matches!(finding, Finding::Good { .. }) { 1.0 } else { 1.0 / UNWELL_SOONER };
-        // A fifth more or less: routers and doors do not fall into step.
+        // An unhealthy door is probed sooner: it may soon be the only one left.
+        let every = if matches!(finding, Finding::Good { .. }) { 1.0 } else { 1.0 / UNHEALTHY_FACTOR };
+        // Up to a fifth more or less, so that routers do not probe in step.
         let pause = config.interval_ms as f64 * every * (0.8 + 0.4 * dice.share());
         tokio::time::sleep(Duration::from_secs_f64(pause / 1e3)).await;
     }
@@ -122,21 +122,21 @@ async fn ask(connection: &mut Option<Upstream>, door: &Door) -> Result<Status, S
     let body = upstream.drive(Limited::new(response.into_body(), STATUS_BYTES_MAX).collect()).await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     if status != StatusCode::OK {
-        return Err(format!("it answers with {status}"));
+        return Err(format!("it answered with {status}"));
     }
-    let parsed = serde_json::from_slice(&body).map_err(|error| format!("its status is none: {error}"))?;
+    let parsed = serde_json::from_slice(&body).map_err(|error| format!("its status is invalid: {error}"))?;
     *connection = upstream.kept();
     Ok(parsed)
 }
 
-fn judge(status: &Status, door: &Door, config: &health::Config) -> Finding {
+fn evaluate(status: &Status, door: &Door, config: &health::Config) -> Finding {
     let elsewhere = !status.region.is_empty() && status.region.parse::<Region>() != Ok(door.region);
     if config.check_region && elsewhere {
         return Finding::WrongRegion;
     }
-    // A leader that keeps its log alone says so too.
+    // A leader without other members reports that it leads too.
     let leads = (door.kind == Kind::Leader && matches!(&*status.role, "leader" | "")).then_some(status.epoch);
-    // A leader is level with itself. Who cannot say how far it is behind has heard no leader yet.
+    // A leader is never behind itself. An edge without a staleness has not heard from its leader yet.
     let is_fresh = match status.staleness_ms {
         Some(lag) => lag <= config.lag_ms_max,
         None => leads.is_some(),
@@ -155,7 +155,7 @@ fn judge(status: &Status, door: &Door, config: &health::Config) -> Finding {
 mod tests {
     use super::*;
 
-    fn judged(status: &str, kind: Kind) -> Finding {
+    fn evaluated(status: &str, kind: Kind) -> Finding {
         let region = "eu".parse().unwrap();
         let door = Door {
             id: MemberId(0),
@@ -167,44 +167,48 @@ mod tests {
             addresses: Vec::new(),
         };
         let config = health::Config { check_region: true, ..health::Config::default() };
-        judge(&serde_json::from_str(status).unwrap(), &door, &config)
+        evaluate(&serde_json::from_str(status).unwrap(), &door, &config)
     }
 
     #[test]
-    fn a_status_is_judged_by_readiness_lag_data_and_region() {
+    fn a_status_is_evaluated_by_readiness_lag_data_and_region() {
         let status = |ready: bool, writable: bool, lsn: u64, lag: &str, region: &str| {
             format!(
                 r#"{{"ready":{ready},"writable":{writable},"position":{{"lsn":{lsn}}},"staleness_ms":{lag},"region":"{region}"}}"#
             )
         };
-        let edge = |text: &str| judged(text, Kind::Edge);
+        let edge = |text: &str| evaluated(text, Kind::Edge);
         assert_eq!(edge(&status(true, true, 5, "10", "eu")), Finding::Good { writable: true, leads: None });
         assert_eq!(edge(&status(true, false, 5, "10", "")), Finding::Good { writable: false, leads: None });
         assert_eq!(edge(&status(true, true, 5, "10001", "eu")), Finding::Lagging);
         assert_eq!(edge(&status(true, false, 5, "null", "eu")), Finding::Lagging, "restarted without its leader");
-        assert_eq!(edge(&status(false, false, 5, "null", "eu")), Finding::Lagging, "the same, as older nodes say it");
+        assert_eq!(
+            edge(&status(false, false, 5, "null", "eu")),
+            Finding::Lagging,
+            "the same, as older nodes report it"
+        );
         let drains =
             |ready: bool, lsn: u64| status(ready, true, lsn, "1", "eu").replacen('{', r#"{"draining":true,"#, 1);
         assert_eq!(edge(&drains(false, 5)), Finding::Draining);
-        assert_eq!(judged(&drains(false, 5), Kind::Leader), Finding::Draining);
+        assert_eq!(evaluated(&drains(false, 5), Kind::Leader), Finding::Draining);
         assert_eq!(edge(&drains(false, 0)), Finding::Empty);
         assert_eq!(edge(&status(false, false, 0, "null", "")), Finding::Empty);
         assert_eq!(edge(&status(true, true, 5, "10", "us")), Finding::WrongRegion);
-        assert_eq!(judged(&status(true, false, 5, "0", "eu"), Kind::Leader), Finding::Lagging);
+        assert_eq!(evaluated(&status(true, false, 5, "0", "eu"), Kind::Leader), Finding::Lagging);
     }
 
     #[test]
-    fn a_member_leads_when_it_says_so_and_a_follower_is_well_without_taking_writes() {
+    fn a_member_leads_if_it_reports_so_and_a_follower_is_healthy_without_writes() {
         let member = |role: &str, writable: bool| {
             let text = format!(
                 r#"{{"role":"{role}","epoch":9,"ready":true,"writable":{writable},"position":{{"lsn":5}},"staleness_ms":0}}"#
             );
-            (judged(&text, Kind::Leader), judged(&text, Kind::Edge))
+            (evaluated(&text, Kind::Leader), evaluated(&text, Kind::Edge))
         };
-        let well = |writable, leads| Finding::Good { writable, leads };
-        assert_eq!(member("leader", true), (well(true, Some(9)), well(true, None)));
-        assert_eq!(member("leader", false).0, Finding::Lagging, "its disk takes nothing");
-        assert_eq!(member("follower", true).0, well(true, None), "it passes writes on");
-        assert_eq!(member("follower", false).0, well(false, None), "nobody leads now");
+        let healthy = |writable, leads| Finding::Good { writable, leads };
+        assert_eq!(member("leader", true), (healthy(true, Some(9)), healthy(true, None)));
+        assert_eq!(member("leader", false).0, Finding::Lagging, "its disk accepts no writes");
+        assert_eq!(member("follower", true).0, healthy(true, None), "it forwards writes");
+        assert_eq!(member("follower", false).0, healthy(false, None), "no member leads now");
     }
 }

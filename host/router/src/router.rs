@@ -1,4 +1,4 @@
-//! What the doors of a router share: the fleet, the view that decisions are made by, places, and the budgets.
+//! The state that a router's front ends share: the fleet, the view that decisions use, locations, and the budgets.
 
 use crate::{
     board::Board,
@@ -10,9 +10,9 @@ use crate::{
         fleet::{Event, Fleet},
         health::Finding,
         hedge::Durations,
+        location::{Location, Locations},
         member::{Door, MemberId},
         outlier::Outcome,
-        place::{Place, Places},
         subnets::Subnets,
     },
     topology::Topology,
@@ -29,10 +29,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the view is made anew when nothing happens: shares of doors that come back grow with time.
-const VIEW_EVERY: Duration = Duration::from_millis(100);
+/// How often the view is renewed without events: the shares of returning doors grow with time.
+const VIEW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A router's state. Cloning shares it.
+/// A router's state. Clones share it.
 #[derive(Clone)]
 pub struct Router(Arc<Shared>);
 
@@ -42,10 +42,10 @@ struct Shared {
     dice: AtomicU64,
     fleet: Mutex<Fleet>,
     board: ArcSwap<Board>,
-    places: ArcSwap<Places<Database>>,
+    places: ArcSwap<Locations<Database>>,
     trusted: Subnets<()>,
     spending: Mutex<Spending>,
-    /// What was last wrong with the topology's file.
+    /// The current problem with the topology's file, if there is one.
     topology_problem: ArcSwap<Option<String>>,
 }
 
@@ -57,16 +57,16 @@ struct Spending {
     until_hedge_after: u32,
 }
 
-/// Reads after which the hedging delay is computed anew.
-const HEDGE_AFTER_EVERY: u32 = 64;
+/// The number of reads after which the hedging delay is computed again.
+const HEDGE_DELAY_READS: u32 = 64;
 
 // === impl Router ===
 
 impl Router {
-    /// A router of this topology, which knows nothing of its doors yet.
+    /// Creates a router for a topology, before any probe.
     ///
     /// # Errors
-    /// When the place database cannot be opened; says which, why, and what to do.
+    /// If the location database cannot be opened: which, why, and what to do.
     pub fn new(config: Config, topology: Topology) -> Result<Self, String> {
         let fleet = Fleet::new(Arc::new(topology), config.health.clone(), config.outlier.clone());
         let places = places(&config)?;
@@ -91,68 +91,68 @@ impl Router {
         })))
     }
 
-    /// Its settings.
+    /// Returns its settings.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// The moment that it is.
+    /// Returns the current moment.
     #[must_use]
     pub fn now(&self) -> Moment {
         self.0.began.elapsed()
     }
 
-    /// A number that no other call gets.
+    /// Returns a number that is unique to this call.
     #[must_use]
     pub fn dice(&self) -> u64 {
-        // Neighbouring numbers make unlike dice.
+        // The core turns neighbouring numbers into unlike ones.
         self.0.dice.fetch_add(1, Relaxed)
     }
 
-    /// The view and the counts, as of a moment ago.
+    /// Returns the current view and counts.
     #[must_use]
     pub fn board(&self) -> Arc<Board> {
         self.0.board.load_full()
     }
 
-    /// Where an address is.
+    /// Returns the location of an address.
     #[must_use]
-    pub fn place_of(&self, address: IpAddr) -> Place {
+    pub fn location_of(&self, address: IpAddr) -> Location {
         self.0.places.load().of(address)
     }
 
-    /// For how many bits of a network's address its place holds.
+    /// Returns for how many bits of a network's address its location applies.
     #[must_use]
-    pub fn scope_of(&self, network: IpNet, place: &Place) -> u8 {
+    pub fn scope_of(&self, network: IpNet, place: &Location) -> u8 {
         self.0.places.load().scope_of(network, place)
     }
 
-    /// Whether addresses make any difference.
+    /// Returns whether locations depend on addresses.
     #[must_use]
-    pub fn tells_addresses_apart(&self) -> bool {
-        self.0.places.load().tell_addresses_apart()
+    pub fn depends_on_addresses(&self) -> bool {
+        self.0.places.load().depend_on_addresses()
     }
 
-    /// Networks whose `x-forwarded-for` is believed.
+    /// Returns the networks whose `x-forwarded-for` is trusted.
     #[must_use]
     pub fn trusted(&self) -> &Subnets<()> {
         &self.0.trusted
     }
 
-    /// What is wrong with the topology's file, if something is.
+    /// Returns the problem with the topology's file, if there is one.
     #[must_use]
     pub fn topology_problem(&self) -> Option<String> {
         self.0.topology_problem.load().as_ref().clone()
     }
 
-    /// Every door as of now.
+    /// Returns all current doors.
     #[must_use]
     pub fn doors(&self) -> Vec<Arc<Door>> {
         self.0.fleet.lock().doors().cloned().collect()
     }
 
-    /// Takes another topology.
+    /// Replaces the topology.
     pub fn adopt(&self, topology: Topology) {
         let name = topology.name.clone();
         let mut fleet = self.0.fleet.lock();
@@ -166,56 +166,56 @@ impl Router {
         self.0.topology_problem.store(Arc::new(None));
     }
 
-    /// The topology's file is at fault; the last valid one stays.
-    pub fn refuse_topology(&self, problem: String) {
-        tracing::error!(problem, "the topology file is not taken; the last valid topology stays in effect");
+    /// Records a problem with the topology's file; the last valid topology stays.
+    pub fn reject_topology(&self, problem: String) {
+        tracing::error!(problem, "rejected the topology file; the last valid topology stays in effect");
         metrics::counter!("littoral_router_topology_refused_total").increment(1);
         self.0.topology_problem.store(Arc::new(Some(problem)));
     }
 
-    /// Reads the place database anew.
+    /// Reads the location database again.
     ///
     /// # Errors
-    /// As [`Router::new`]; the last one stays.
-    pub fn reload_places(&self) -> Result<(), String> {
+    /// As [`Router::new`]; the last database stays in use.
+    pub fn reload_locations(&self) -> Result<(), String> {
         self.0.places.store(Arc::new(places(&self.0.config)?));
         Ok(())
     }
 
-    /// A door was probed.
+    /// Records a probe.
     pub fn probed(&self, id: MemberId, finding: Finding, took: Option<Duration>) {
         let mut fleet = self.0.fleet.lock();
         if let Some(event) = fleet.probed(id, finding, took, self.now()) {
             self.publish(&fleet);
             drop(fleet);
-            tell(&event);
+            log_event(&event);
         }
     }
 
-    /// A door's answer says that its node is about to stop.
+    /// Records that a door's answer announced that its node is draining.
     pub fn is_draining(&self, id: MemberId) {
         self.probed(id, Finding::Draining, None);
     }
 
-    /// Whether a door may get requests as things are.
+    /// Returns whether a door may receive requests now.
     #[must_use]
     pub fn keeps_its_place(&self, id: MemberId) -> bool {
         self.0.fleet.lock().keeps_its_place(id, self.now())
     }
 
-    /// A request to a door ended.
+    /// Records the end of a request.
     pub fn recorded(&self, id: MemberId, outcome: Outcome) {
         let mut fleet = self.0.fleet.lock();
         if let Some(event) = fleet.recorded(id, outcome, self.now()) {
             self.publish(&fleet);
             drop(fleet);
-            tell(&event);
+            log_event(&event);
         }
     }
 
-    /// Keeps the view up with time, until dropped.
+    /// Renews the view as time passes, until dropped.
     pub async fn keep_up(self) {
-        let mut tick = tokio::time::interval(VIEW_EVERY);
+        let mut tick = tokio::time::interval(VIEW_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tick.tick().await;
@@ -225,61 +225,61 @@ impl Router {
                 self.publish(&fleet);
                 events
             };
-            events.iter().for_each(tell);
+            events.iter().for_each(log_event);
             let usable = self.board().view.members.iter().filter(|member| member.usable).count();
             metrics::gauge!("littoral_router_doors_usable").set(usable as f64);
         }
     }
 
-    /// A request was made: the budgets grow.
+    /// Counts a request in the budgets.
     pub fn deposit(&self) {
         let mut spending = self.0.spending.lock();
         spending.retries.deposit();
         spending.hedges.deposit();
     }
 
-    /// Whether there is a retry left to make.
+    /// Withdraws a retry from the budget, if one remains.
     #[must_use]
     pub fn may_retry(&self) -> bool {
         self.0.spending.lock().retries.withdraw()
     }
 
-    /// Whether there is a hedge left to make.
+    /// Withdraws a hedge from the budget, if one remains.
     #[must_use]
     pub fn may_hedge(&self) -> bool {
         self.0.spending.lock().hedges.withdraw()
     }
 
-    /// After how long a read is slow.
+    /// Returns the duration after which a read is slow.
     #[must_use]
     pub fn hedge_after(&self) -> Option<Duration> {
         self.0.spending.lock().hedge_after
     }
 
-    /// A read took so long.
+    /// Records the duration of a read.
     pub fn read_took(&self, took: Duration) {
         let mut spending = self.0.spending.lock();
         spending.reads.observe(took);
         if spending.until_hedge_after == 0 {
-            spending.until_hedge_after = HEDGE_AFTER_EVERY;
+            spending.until_hedge_after = HEDGE_DELAY_READS;
             spending.hedge_after = self.0.config.hedge.delay(&spending.reads);
         }
         spending.until_hedge_after -= 1;
     }
 
-    /// Makes the fleet's state the one that decisions are made by. With the fleet's lock held, so that views come out in
-    /// order.
+    /// Publishes the fleet's state as the view for decisions. The caller holds the fleet's lock, so that views are
+    /// published in order.
     fn publish(&self, fleet: &Fleet) {
         let old = self.0.board.load();
         self.0.board.store(Arc::new(Board::new(fleet.view(self.now()), Some(&old))));
     }
 }
 
-fn places(config: &Config) -> Result<Places<Database>, String> {
+fn places(config: &Config) -> Result<Locations<Database>, String> {
     let open = |path: &std::path::PathBuf| {
         Database::open(path).map_err(|error| {
             format!(
-                "place.database: {} cannot be used: {error}; name a MaxMind DB file, or leave the key out",
+                "place.database: {} cannot be used: {error}; name a MaxMind DB file, or omit the key",
                 path.display()
             )
         })
@@ -288,32 +288,32 @@ fn places(config: &Config) -> Result<Places<Database>, String> {
         let coordinates = crate::decision::coordinates::Coordinates::new(subnet.latitude, subnet.longitude).ok()?;
         Some((subnet.network, coordinates))
     });
-    Ok(Places {
+    Ok(Locations {
         subnets: subnets.collect(),
         database: config.place.database.as_ref().map(open).transpose()?,
         fallback: config.place.fallback,
     })
 }
 
-fn tell(event: &Event) {
+fn log_event(event: &Event) {
     match event {
         Event::Health { door, was, is } => {
             tracing::info!(region = %door.region, node = door.name, door = door.address, was = was.as_str(), is = is.as_str(), "health changed");
             metrics::counter!("littoral_router_health_changes_total", "to" => is.as_str()).increment(1);
         }
         Event::Ejected { door, lasts } => {
-            tracing::warn!(region = %door.region, node = door.name, door = door.address, ?lasts, "ejected, as its requests fail");
+            tracing::warn!(region = %door.region, node = door.name, door = door.address, ?lasts, "ejected a door because its requests fail");
             metrics::counter!("littoral_router_ejections_total").increment(1);
         }
-        Event::Left { region, lasts } => {
-            tracing::warn!(%region, ?lasts, "left as a whole, as the requests of too many of its doors fail");
+        Event::RegionEjected { region, lasts } => {
+            tracing::warn!(%region, ?lasts, "ejected a region because requests to too many of its doors fail");
             metrics::counter!("littoral_router_regions_left_total").increment(1);
         }
-        Event::Retried { region } => {
-            tracing::info!(%region, "is tried again; it returns slowly");
+        Event::RegionRetried { region } => {
+            tracing::info!(%region, "trying an ejected region again; it returns slowly");
         }
         Event::Returned { door } => {
-            tracing::info!(region = %door.region, node = door.name, door = door.address, "its ejection is over; it returns slowly");
+            tracing::info!(region = %door.region, node = door.name, door = door.address, "the ejection of a door has ended; it returns slowly");
         }
     }
 }

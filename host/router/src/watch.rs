@@ -1,4 +1,4 @@
-//! Watching files: the topology and the place database are read again when they change.
+//! Watches files: reads the topology and the location database again when they change.
 
 use crate::{router::Router, topology::Topology};
 use std::{
@@ -10,16 +10,16 @@ use std::{
 /// The largest topology file that is read, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// How a file looked.
+/// The properties of a file that show a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Looks {
+struct Properties {
     modified: Option<SystemTime>,
     bytes: u64,
-    /// Files are replaced by renaming others over them.
+    /// Files are often replaced by renaming others.
     inode: u64,
 }
 
-impl Looks {
+impl Properties {
     fn of(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt as _;
         let meta = fs::metadata(path)?;
@@ -30,18 +30,18 @@ impl Looks {
 /// Reads the topology's file.
 ///
 /// # Errors
-/// When it cannot be read or is no topology; says where and what to do.
+/// If it cannot be read or is not a topology: where, and what to do.
 pub fn read_topology(path: &Path) -> Result<Topology, String> {
     let shown = path.display();
-    let unreadable = |error: io::Error| format!("{shown}: cannot be read: {error}; check the path and its permissions");
+    let unreadable = |error: io::Error| format!("{shown} cannot be read: {error}; check the path and its permissions");
     if fs::metadata(path).map_err(unreadable)?.len() > BYTES_MAX {
-        return Err(format!("{shown}: is larger than {BYTES_MAX} bytes; name a topology file"));
+        return Err(format!("{shown} is larger than {BYTES_MAX} bytes; name a topology file"));
     }
     let text = fs::read_to_string(path).map_err(unreadable)?;
     Topology::parse(&text).map_err(|error| format!("{shown}: {error}"))
 }
 
-/// Looks at the files again and again, until dropped.
+/// Checks the files for changes, until dropped.
 pub async fn watch(router: Router) {
     let config = router.config();
     let mut files = [Some(config.topology.clone()), config.place.database.clone()].map(Watched::new);
@@ -62,25 +62,27 @@ pub async fn watch(router: Router) {
             let path = router.config().topology.clone();
             match tokio::task::spawn_blocking(move || read_topology(&path)).await {
                 Ok(Ok(topology)) => router.adopt(topology),
-                Ok(Err(problem)) => router.refuse_topology(problem),
+                Ok(Err(problem)) => router.reject_topology(problem),
                 Err(_) => return,
             }
         }
         if changed[1] {
             let reloading = router.clone();
-            match tokio::task::spawn_blocking(move || reloading.reload_places()).await {
-                Ok(Ok(())) => tracing::info!("the place database was read again"),
-                Ok(Err(problem)) => tracing::error!(problem, "the last place database stays in use"),
+            match tokio::task::spawn_blocking(move || reloading.reload_locations()).await {
+                Ok(Ok(())) => tracing::info!("read the changed location database"),
+                Ok(Err(problem)) => {
+                    tracing::error!(problem, "the changed location database cannot be used; the last one stays in use")
+                }
                 Err(_) => return,
             }
         }
     }
 }
 
-/// A file, and how it looked last. The first look is a change, as it may have changed since it was read at the start.
+/// A file and its last properties. The first check reports a change, because the file may have changed since the start.
 struct Watched {
     path: Option<PathBuf>,
-    looked: Option<io::Result<Looks>>,
+    looked: Option<io::Result<Properties>>,
 }
 
 impl Watched {
@@ -90,7 +92,7 @@ impl Watched {
 
     fn has_changed(&mut self) -> bool {
         let Some(path) = &self.path else { return false };
-        let looks = Looks::of(path);
+        let looks = Properties::of(path);
         let same = match (&self.looked, &looks) {
             (Some(Ok(old)), Ok(new)) => old == new,
             (Some(Err(old)), Err(new)) => old.kind() == new.kind(),

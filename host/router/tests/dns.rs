@@ -1,8 +1,9 @@
-//! The DNS responder, asked by a real resolver and by hand-made messages.
+//! Tests the DNS responder with a real resolver and with hand-made messages.
 
+mod fixture;
 mod mmdb;
-mod stand;
 
+use fixture::{Edge, Fixture, topology};
 use hickory_proto::{
     op::{Edns, Message, OpCode, Query, ResponseCode},
     rr::{
@@ -16,7 +17,6 @@ use hickory_resolver::{
     net::runtime::TokioRuntimeProvider,
 };
 use littoral_router::{Topology, dns};
-use stand::{Edge, Stand, topology};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 struct Responder {
-    stand: Stand,
+    fixture: Fixture,
     edges: [Edge; 2],
     address: SocketAddr,
     _database: tempfile::NamedTempFile,
@@ -39,15 +39,16 @@ impl Drop for Responder {
 }
 
 impl Responder {
-    /// West holds 198.51.100.0/24 by the table, east 203.0.113.0/24 by the database; others are assumed to be west.
+    /// Starts a responder. The table has 198.51.100.0/24 in the west, and the database has 203.0.113.0/24 in the east;
+    /// the default is west.
     async fn start() -> Self {
         let edges = [Edge::start("west").await, Edge::start("east").await];
         let database = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(database.path(), mmdb::write(&[("203.0.113.0".parse().unwrap(), 24, 0.0, 29.0)])).unwrap();
-        let stand = Stand::start(&edges, |config| {
+        let fixture = Fixture::start(&edges, |config| {
             config.place.database = Some(database.path().to_owned());
             config.place.fallback = Some("0,1".parse().unwrap());
-            config.place.subnets = vec![littoral_router::decision::place::Subnet {
+            config.place.subnets = vec![littoral_router::decision::location::Subnet {
                 network: "198.51.100.0/24".parse().unwrap(),
                 latitude: 0.0,
                 longitude: 1.0,
@@ -63,10 +64,10 @@ impl Responder {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let udp = UdpSocket::bind(address).await.unwrap();
-        let zone = dns::Zone::new(&stand.router.config().dns).unwrap();
+        let zone = dns::Zone::new(&fixture.router.config().dns).unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(dns::serve(udp, tcp, stand.router.clone(), zone, stop.clone()));
-        Self { stand, edges, address, _database: database, stop }
+        tokio::spawn(dns::serve(udp, tcp, fixture.router.clone(), zone, stop.clone()));
+        Self { fixture, edges, address, _database: database, stop }
     }
 
     async fn udp(&self, query: &[u8]) -> Message {
@@ -81,8 +82,8 @@ impl Responder {
         bytes[..length].to_vec()
     }
 
-    /// Asks for an A record with this client subnet option, byte for byte; gives the answer's bytes, as the library reads no
-    /// option of no family.
+    /// Queries an A record with this client subnet option, byte for byte. Returns the answer's bytes, because the
+    /// library cannot read an option without a family.
     async fn ask_with(&self, name: &str, option: &[u8]) -> Vec<u8> {
         let mut query = query(name, RecordType::A, None);
         let mut edns = Edns::new();
@@ -112,7 +113,7 @@ fn addresses(message: &Message) -> Vec<String> {
     message.answers.iter().map(|record| record.data.to_string()).collect()
 }
 
-/// A client subnet option's data.
+/// Returns the data of a client subnet option.
 fn ecs(family: u8, source: u8, address: &[u8]) -> Vec<u8> {
     ecs_answer(family, source, 0, address)
 }
@@ -155,9 +156,9 @@ async fn a_resolver_gets_the_nearest_healthy_edges_and_others_when_they_are_lost
 
     let found = resolver.lookup("features.example.", RecordType::A).await.unwrap();
     let found: Vec<_> = found.answers().iter().map(|record| (record.data.to_string(), record.ttl)).collect();
-    assert_eq!(found, [("192.0.2.1".to_owned(), 20)], "the resolver is assumed to be in the west");
+    assert_eq!(found, [("192.0.2.1".to_owned(), 20)], "the resolver has the default location, west");
     *responder.edges[0].status.lock() = "gone".to_owned();
-    responder.stand.eventually(|view| !view.members[0].usable).await;
+    responder.fixture.eventually(|view| !view.members[0].usable).await;
     let found = resolver.lookup("features.example.", RecordType::AAAA).await.unwrap();
     let found: Vec<_> = found.answers().iter().map(|record| record.data.to_string()).collect();
     assert_eq!(found, ["2001:db8::2"], "the answers change with health");
@@ -165,7 +166,7 @@ async fn a_resolver_gets_the_nearest_healthy_edges_and_others_when_they_are_lost
 }
 
 #[tokio::test]
-async fn the_clients_subnet_decides_and_the_answer_says_for_whom_it_holds() {
+async fn the_clients_subnet_decides_and_the_answer_states_its_scope() {
     let responder = Responder::start().await;
     let cases = [
         ("198.51.100.0/24", "192.0.2.1", Some(24)),
@@ -181,23 +182,23 @@ async fn the_clients_subnet_decides_and_the_answer_says_for_whom_it_holds() {
     }
     let v4 = |last: [u8; 3]| [&[0; 10][..], &[0xff, 0xff], &last].concat();
     let cases = [
-        // An IPv4 network in IPv6's clothes, as resolvers behind NAT64 and dual-stack sockets send it.
+        // An IPv4 network in IPv6-mapped form, as resolvers behind NAT64 and dual-stack sockets send it.
         (ecs(2, 120, &v4([203, 0, 113])), EAST, ecs_answer(2, 120, 120, &v4([203, 0, 113]))),
         (ecs(2, 120, &v4([198, 51, 100])), WEST, ecs_answer(2, 120, 120, &v4([198, 51, 100]))),
-        // Everybody, in each family.
+        // All clients, in each family.
         (ecs(1, 0, &[]), WEST, ecs_answer(1, 0, 0, &[])),
         (ecs(2, 0, &[]), WEST, ecs_answer(2, 0, 0, &[])),
-        // The table has a network within the one that is asked about: the answer does not hold for that.
+        // The table has a network within the queried one: the answer does not apply to that.
         (ecs(1, 16, &[198, 51]), WEST, ecs_answer(1, 16, 18, &[198, 51])),
     ];
     for (option, address, answered) in cases {
         let answer = responder.ask_with("features.example.", &option).await;
         assert_eq!(code(&answer), ResponseCode::NoError, "{option:?}");
         assert!(has(&answer, &[&[0, 4][..], &address].concat()), "{option:?}: {answer:?}");
-        let told = [&[0, 8, 0, answered.len() as u8][..], &answered].concat();
-        assert!(has(&answer, &told), "{option:?}: {answer:?} lacks {told:?}");
+        let expected = [&[0, 8, 0, answered.len() as u8][..], &answered].concat();
+        assert!(has(&answer, &expected), "{option:?}: {answer:?} lacks {expected:?}");
     }
-    // Everybody, in no family, as `dig +subnet=0` sends it.
+    // All clients, in no family, as `dig +subnet=0` sends it.
     let none = responder.ask_with("features.example.", &ecs(0, 0, &[])).await;
     let read = Message::from_vec(&none).unwrap();
     assert_eq!(
@@ -210,22 +211,22 @@ async fn the_clients_subnet_decides_and_the_answer_says_for_whom_it_holds() {
         assert_eq!(code(&answer), ResponseCode::FormErr, "{refused:?}");
     }
     let plain = responder.ask("features.example.", RecordType::A, None).await;
-    assert!(plain.edns.is_none(), "who does not speak EDNS is not spoken to in it");
+    assert!(plain.edns.is_none(), "a query without EDNS gets an answer without EDNS");
     let odd = responder.ask("features.example.", RecordType::A, Some("198.51.100.7/24")).await;
     let mut bits = query("features.example.", RecordType::A, None);
     let mut edns = Edns::new();
     edns.options_mut().insert(EdnsOption::Subnet(ClientSubnet::new("198.51.100.7".parse().unwrap(), 32, 24)));
     bits.set_edns(edns);
-    assert_eq!(odd.metadata.response_code, ResponseCode::NoError, "the client masks");
+    assert_eq!(odd.metadata.response_code, ResponseCode::NoError, "the client masks the address");
     assert_eq!(responder.udp(&bits.to_vec().unwrap()).await.metadata.response_code, ResponseCode::FormErr);
 }
 
 #[tokio::test]
-async fn names_that_are_not_there_and_types_that_are_not_are_told_apart() {
+async fn missing_names_and_missing_types_have_different_answers() {
     let responder = Responder::start().await;
     let ask = |name, kind| responder.ask(name, kind, None);
     let region = ask("east.features.example.", RecordType::A).await;
-    assert_eq!(addresses(&region), ["192.0.2.2"], "a region's own name");
+    assert_eq!(addresses(&region), ["192.0.2.2"], "a region's name");
     let nodata = ask("features.example.", RecordType::MX).await;
     assert_eq!((nodata.metadata.response_code, nodata.answers.len()), (ResponseCode::NoError, 0));
     assert!(matches!(nodata.authorities[0].data, RData::SOA(_)) && nodata.authorities[0].ttl == 5);
@@ -250,23 +251,23 @@ async fn names_that_are_not_there_and_types_that_are_not_are_told_apart() {
     let mut edns = Edns::new();
     edns.set_version(1);
     newer.set_edns(edns);
-    // As a number, since BADSIG is the same one.
+    // As a number, because BADSIG has the same one.
     assert_eq!(u16::from(responder.udp(&newer.to_vec().unwrap()).await.metadata.response_code), 16);
     let garbage = [&query("features.example.", RecordType::A, None).to_vec().unwrap()[..12], &[0xff; 20][..]].concat();
     assert_eq!(responder.udp(&garbage).await.metadata.response_code, ResponseCode::FormErr);
 }
 
 #[tokio::test]
-async fn what_does_not_fit_a_datagram_is_cut_and_comes_whole_over_tcp() {
+async fn a_large_answer_is_truncated_in_a_datagram_and_complete_over_tcp() {
     let responder = Responder::start().await;
-    // So many addresses that 512 bytes do not hold them, and more than one answer may have.
+    // More addresses than 512 bytes can hold, and than one answer may have.
     let list: Vec<_> = (1..=40).map(|nth| format!("\"2001:db8:ffff::{nth}\"")).collect();
     let many = topology(&responder.edges).replacen("\"2001:db8::1\"", &list.join(", "), 1);
-    responder.stand.router.adopt(Topology::parse(&many).unwrap());
+    responder.fixture.router.adopt(Topology::parse(&many).unwrap());
     let cut = responder.ask("features.example.", RecordType::AAAA, None).await;
     assert!(cut.metadata.truncation && cut.answers.is_empty(), "{cut:?}");
     let roomy = responder.ask("features.example.", RecordType::AAAA, Some("198.51.100.0/24")).await;
-    assert_eq!((roomy.metadata.truncation, roomy.answers.len()), (false, 32), "as many as one answer may have");
+    assert_eq!((roomy.metadata.truncation, roomy.answers.len()), (false, 32), "the most that one answer may have");
 
     let mut stream = TcpStream::connect(responder.address).await.unwrap();
     for (name, answers) in [("features.example.", 32), ("west.features.example.", 32), ("mars.features.example.", 0)] {
@@ -280,12 +281,12 @@ async fn what_does_not_fit_a_datagram_is_cut_and_comes_whole_over_tcp() {
 }
 
 #[tokio::test]
-async fn nothing_left_is_a_failure_and_not_an_empty_answer() {
+async fn no_usable_edge_is_a_failure_and_not_an_empty_answer() {
     let responder = Responder::start().await;
     for edge in &responder.edges {
-        *edge.status.lock() = stand::WELL.replace("true", "false").replace("\"lsn\":7", "\"lsn\":0");
+        *edge.status.lock() = fixture::WELL.replace("true", "false").replace("\"lsn\":7", "\"lsn\":0");
     }
-    responder.stand.eventually(|view| !view.is_usable()).await;
+    responder.fixture.eventually(|view| !view.is_usable()).await;
     let answer = responder.ask("features.example.", RecordType::A, None).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
     assert!(answer.answers.is_empty());

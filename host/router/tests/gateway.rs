@@ -1,14 +1,15 @@
-//! The gateway before stand-ins for edges: where requests go, what happens when a door fails, and what is never repeated.
+//! Tests the gateway with fixture-ins for edges: where requests are sent, what happens when a door fails, and what is
+//! never retried.
 
-mod stand;
+mod fixture;
 
 use bytes::Bytes;
+use fixture::{Deed, Edge, Fixture, topology};
 use http_body_util::Empty;
 use littoral_router::Topology;
-use stand::{Deed, Edge, Stand, topology};
 use std::time::{Duration, Instant};
 
-/// Long enough for anything that should happen at once, on a busy machine.
+/// Long enough for everything that should happen at once, on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
 /// Longer than any test waits.
@@ -19,38 +20,38 @@ async fn edges() -> [Edge; 2] {
 }
 
 #[tokio::test]
-async fn a_request_goes_to_the_nearest_and_says_why() {
+async fn a_request_is_sent_to_the_nearest_door_and_states_the_reason() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |_| {}).await;
-    let near = stand.read("1", &[]).await;
+    let fixture = Fixture::start(&edges, |_| {}).await;
+    let near = fixture.read("1", &[]).await;
     assert!(near.text.starts_with("west /get-online-features 2"), "{near:?}");
     assert_eq!(near.header("littoral-routed-to"), "west/west-1");
     assert!(near.header("littoral-route-reason").starts_with("nearest; place=place_header"), "{near:?}");
-    assert_eq!(stand.read("29", &[]).await.header("littoral-routed-to"), "east/east-1");
+    assert_eq!(fixture.read("29", &[]).await.header("littoral-routed-to"), "east/east-1");
     for _ in 0..50 {
-        stand.read("1", &[]).await;
+        fixture.read("1", &[]).await;
     }
     assert!(edges[0].connections() <= 2, "one for probes and one for reads, kept: {}", edges[0].connections());
-    let named = stand.send("GET", "/v1/views", &[("littoral-region", "east")], "").await;
+    let named = fixture.send("GET", "/v1/views", &[("littoral-region", "east")], "").await;
     assert!(named.text.starts_with("east "), "{named:?}");
-    assert!(named.header("littoral-routed-to").is_empty(), "nobody asked");
+    assert!(named.header("littoral-routed-to").is_empty(), "not requested");
     for (header, value) in [("littoral-place", "here"), ("littoral-region", "mars"), ("littoral-timeout-ms", "soon")] {
-        let refused = stand.send("GET", "/v1/views", &[(header, value)], "").await;
+        let refused = fixture.send("GET", "/v1/views", &[(header, value)], "").await;
         assert!(refused.status == 400 && refused.text.contains(header), "{refused:?}");
     }
-    let explained = stand.send("GET", "/router/v1/explain?place=0%2C29&tenant=pinned", &[], "").await;
+    let explained = fixture.send("GET", "/router/v1/explain?place=0%2C29&tenant=pinned", &[], "").await;
     let explained: serde_json::Value = serde_json::from_str(&explained.text).unwrap();
     assert_eq!(explained["candidates"][0]["region"], "east");
-    assert_eq!(explained["regions"][1]["why_not"], "the tenant must stay elsewhere");
+    assert_eq!(explained["regions"][1]["why_not"], "the tenant is restricted to other regions");
     let status: serde_json::Value =
-        serde_json::from_str(&stand.send("GET", "/router/v1/status", &[], "").await.text).unwrap();
+        serde_json::from_str(&fixture.send("GET", "/router/v1/status", &[], "").await.text).unwrap();
     assert_eq!((&status["ready"], &status["regions"][0]["name"]), (&true.into(), &"west".into()));
 }
 
 #[tokio::test]
 async fn a_web_page_can_use_a_router_only_if_its_origin_is_configured_and_doors_never_see_it() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| {
+    let fixture = Fixture::start(&edges, |config| {
         let origins = vec!["https://console.example".to_owned()];
         config.gateway.origins = origins.try_into().unwrap();
         config.gateway.hosts = vec!["features.example".to_owned()].try_into().unwrap();
@@ -66,7 +67,7 @@ async fn a_web_page_can_use_a_router_only_if_its_origin_is_configured_and_doors_
             ([("host", "evil.example"), ("littoral-place", "0,1")], "host_not_allowed"),
             ([("host", "evil.example"), ("origin", "https://console.example")], "host_not_allowed"),
         ] {
-            let refused = stand.send("POST", path, &headers, "{}").await;
+            let refused = fixture.send("POST", path, &headers, "{}").await;
             assert_eq!(refused.status, 403, "{path} {headers:?}: {refused:?}");
             let key = if code.starts_with("origin") { "router.gateway.origins" } else { "router.gateway.hosts" };
             assert!(refused.text.contains(key), "{path}: {refused:?}");
@@ -74,40 +75,40 @@ async fn a_web_page_can_use_a_router_only_if_its_origin_is_configured_and_doors_
     }
     assert_eq!(edges[0].count() + edges[1].count(), before, "none of it reached a door");
     let headers = [("host", "features.example"), ("origin", "https://console.example"), ("littoral-place", "0,1")];
-    assert_eq!(stand.send("POST", "/push", &headers, "{}").await.status, 200);
+    assert_eq!(fixture.send("POST", "/push", &headers, "{}").await.status, 200);
     let seen = edges[0].headers.lock().clone();
-    // A door behind the router listens where it likes and has origins of its own.
+    // A door behind the router has its own address and origins.
     assert_eq!((seen["host"].to_str().unwrap(), seen.get("origin")), (&*edges[0].address.to_string(), None));
 }
 
 #[tokio::test]
-async fn a_read_is_sent_again_and_a_write_is_not_unless_it_may() {
+async fn a_read_is_retried_and_a_write_only_if_it_is_safe() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |_| {}).await;
+    let fixture = Fixture::start(&edges, |_| {}).await;
     for deed in [Deed::HangUp, Deed::Half, Deed::Answer(503), Deed::Answer(502)] {
         edges[0].does(deed.clone());
-        let read = stand.read("1", &[]).await;
+        let read = fixture.read("1", &[]).await;
         assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{deed:?}");
         assert!(read.header("littoral-route-reason").starts_with("attempt 2 of 2"), "{read:?}");
     }
     edges[0].does(Deed::HangUp);
     let east = edges[1].count();
-    let write = stand.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await;
+    let write = fixture.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await;
     assert_eq!((write.status, edges[1].count()), (502, east), "{write:?}");
     assert!(write.text.contains("idempotency-key") && write.text.contains("FeastError"), "{write:?}");
     let keyed = [("littoral-place", "0,1"), ("idempotency-key", "k")];
-    let elsewhere = stand.send("POST", "/push", &keyed, "{}").await;
-    assert_eq!((elsewhere.status, edges[1].count()), (503, east), "another region's leader does not know the key");
+    let elsewhere = fixture.send("POST", "/push", &keyed, "{}").await;
+    assert_eq!((elsewhere.status, edges[1].count()), (503, east), "another region's leader does not have the key");
 
     let text = topology(&edges);
     let second = format!("{{ name = \"west-2\", door = \"{}\" }}]", edges[1].address);
     let (west, east_on) = text.split_at(text.find("[[regions]]\nname = \"east\"").unwrap());
     let tenants = east_on.find("[[tenants]]").unwrap();
     let one = west.replace(" }]", &format!(" }}, {second}")) + &east_on[tenants..].replace("\"east\"", "\"west\"");
-    stand.router.adopt(Topology::parse(&one).unwrap());
-    stand.eventually(|view| view.is_known() && view.regions.len() == 1).await;
+    fixture.router.adopt(Topology::parse(&one).unwrap());
+    fixture.eventually(|view| view.is_known() && view.regions.len() == 1).await;
     for _ in 0..5 {
-        assert_eq!(stand.send("POST", "/push", &keyed, "{}").await.status, 200, "the same region's other edge");
+        assert_eq!(fixture.send("POST", "/push", &keyed, "{}").await.status, 200, "the same region's other edge");
     }
     assert_eq!(edges[1].count(), east + 5);
 }
@@ -115,61 +116,61 @@ async fn a_read_is_sent_again_and_a_write_is_not_unless_it_may() {
 #[tokio::test]
 async fn retries_stay_within_their_budget_and_the_deadline_is_one() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 3)).await;
+    let fixture = Fixture::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 3)).await;
     edges[0].does(Deed::Answer(503));
     let mut answers = Vec::new();
     for _ in 0..6 {
-        answers.push(stand.read("1", &[]).await.status);
+        answers.push(fixture.read("1", &[]).await.status);
     }
-    assert_eq!(answers, [200, 200, 200, 503, 503, 503], "three retries and no more; then the door's own answer");
+    assert_eq!(answers, [200, 200, 200, 503, 503, 503], "three retries at most; then the door's own answer");
 }
 
 #[tokio::test]
 async fn all_attempts_share_one_deadline() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;
+    let fixture = Fixture::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;
     edges.iter().for_each(|edge| edge.does(Deed::Slow(NEVER)));
     let began = Instant::now();
-    let late = stand.read("1", &[("littoral-timeout-ms", "400")]).await;
+    let late = fixture.read("1", &[("littoral-timeout-ms", "400")]).await;
     assert_eq!(late.status, 504, "{late:?}");
     assert!((Duration::from_millis(390)..SOON).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
-async fn a_slow_door_is_passed_and_its_work_is_ended() {
+async fn a_slow_door_is_passed_over_and_its_work_is_cancelled() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 2_000).await;
+    let fixture = Fixture::start(&edges, |config| config.gateway.attempt_timeout_ms = 2_000).await;
     edges[0].does(Deed::Slow(NEVER));
     let began = Instant::now();
-    let read = stand.read("1", &[]).await;
+    let read = fixture.read("1", &[]).await;
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"));
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    wait("the slow one's work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    wait("the slow door's work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
 }
 
 #[tokio::test]
-async fn a_slow_read_is_hedged_once_it_is_known_what_slow_is() {
+async fn a_slow_read_is_hedged_once_typical_durations_are_known() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| {
+    let fixture = Fixture::start(&edges, |config| {
         (config.hedge.quantile, config.hedge.burst, config.gateway.attempt_timeout_ms) = (0.9, 5, 300_000);
     })
     .await;
     for _ in 0..200 {
-        stand.read("1", &[]).await;
+        fixture.read("1", &[]).await;
     }
     edges[0].does(Deed::Slow(NEVER));
     let began = Instant::now();
-    let read = stand.read("1", &[]).await;
+    let read = fixture.read("1", &[]).await;
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_work_for_it() {
+async fn a_client_that_disconnects_cancels_its_request() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |_| {}).await;
+    let fixture = Fixture::start(&edges, |_| {}).await;
     edges[0].does(Deed::Slow(NEVER));
-    let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(fixture.address).await.unwrap();
     let head = "POST /v1/read HTTP/1.1\r\nhost: localhost\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
     tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
     wait("the work begins", || edges[0].count() == 1).await;
@@ -178,77 +179,81 @@ async fn a_client_that_leaves_ends_the_work_for_it() {
 }
 
 #[tokio::test]
-async fn pins_and_draining_hold_and_the_topology_changes_under_way() {
+async fn restrictions_and_draining_apply_and_the_topology_changes_while_running() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 60_000).await;
+    let fixture = Fixture::start(&edges, |config| config.gateway.attempt_timeout_ms = 60_000).await;
     let pinned = [("littoral-tenant", "pinned")];
-    assert_eq!(stand.read("1", &pinned).await.header("littoral-routed-to"), "east/east-1");
+    assert_eq!(fixture.read("1", &pinned).await.header("littoral-routed-to"), "east/east-1");
 
     edges[0].does(Deed::Slow(Duration::from_millis(600)));
-    let running = stand.read("1", &[]);
+    let running = fixture.read("1", &[]);
     let draining = topology(&edges).replacen("latitude", "role = \"draining\"\nlatitude", 1);
     let change = async {
         wait("it runs", || edges[0].count() == 1).await;
-        stand.router.adopt(Topology::parse(&draining).unwrap());
-        stand.read("1", &[]).await
+        fixture.router.adopt(Topology::parse(&draining).unwrap());
+        fixture.read("1", &[]).await
     };
     let (finished, new) = tokio::join!(running, change);
-    assert_eq!((finished.status, finished.header("littoral-routed-to")), (200, "west/west-1"), "what runs may finish");
+    assert_eq!(
+        (finished.status, finished.header("littoral-routed-to")),
+        (200, "west/west-1"),
+        "running requests may finish"
+    );
     assert_eq!(new.header("littoral-routed-to"), "east/east-1");
     assert!(new.header("littoral-route-reason").starts_with("nearer_draining, passed over west"), "{new:?}");
 
-    *edges[1].status.lock() = stand::WELL.replace("true", "false").replace("\"lsn\":7", "\"lsn\":0");
-    stand.eventually(|view| !view.is_usable()).await;
-    let nothing = stand.read("1", &pinned).await;
+    *edges[1].status.lock() = fixture::WELL.replace("true", "false").replace("\"lsn\":7", "\"lsn\":0");
+    fixture.eventually(|view| !view.is_usable()).await;
+    let nothing = fixture.read("1", &pinned).await;
     assert_eq!((nothing.status, nothing.header("retry-after")), (503, "1"), "{nothing:?}");
-    assert!(nothing.text.contains("feast.errors"), "Feast's door has Feast's words: {nothing:?}");
+    assert!(nothing.text.contains("feast.errors"), "Feast's endpoints have Feast's errors: {nothing:?}");
     assert_eq!(nothing.header("littoral-error"), "nothing_left", "{nothing:?}");
-    let problem = stand.send("POST", "/v1/read", &[], "{}").await;
+    let problem = fixture.send("POST", "/v1/read", &[], "{}").await;
     assert_eq!(problem.header("content-type"), "application/problem+json");
     assert!(problem.text.contains("nothing_left"), "{problem:?}");
     assert_eq!(problem.header("littoral-error"), "nothing_left");
-    assert_eq!(stand.send("GET", "/v1/ready", &[], "").await.header("littoral-error"), "nothing_left");
-    assert_eq!(stand.send("GET", "/health", &[], "").await.status, 503);
+    assert_eq!(fixture.send("GET", "/v1/ready", &[], "").await.header("littoral-error"), "nothing_left");
+    assert_eq!(fixture.send("GET", "/health", &[], "").await.status, 503);
 }
 
 #[tokio::test]
-async fn doors_that_fail_requests_are_ejected_though_their_probes_are_good() {
+async fn doors_that_fail_requests_are_ejected_although_their_probes_succeed() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+    let fixture = Fixture::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
     edges[0].does(Deed::HangUp);
     for _ in 0..3 {
-        assert_eq!(stand.read("1", &[]).await.status, 200);
+        assert_eq!(fixture.read("1", &[]).await.status, 200);
     }
     let before = edges[0].count();
     for _ in 0..10 {
-        let read = stand.read("1", &[]).await;
+        let read = fixture.read("1", &[]).await;
         assert!(read.header("littoral-route-reason").starts_with("nearer_unhealthy, passed over west"), "{read:?}");
     }
-    assert_eq!(edges[0].count(), before, "it is left alone");
+    assert_eq!(edges[0].count(), before, "it receives no requests");
 }
 
 #[tokio::test]
 async fn large_bodies_pass_and_too_large_ones_do_not() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| {
+    let fixture = Fixture::start(&edges, |config| {
         (config.gateway.replay_bytes_max, config.gateway.write_bytes_max) = (10_000, 3_000_000);
         config.gateway.answer_bytes_held_max = 4;
     })
     .await;
-    let write = stand.send("POST", "/v1/rows", &[("littoral-place", "0,1")], vec![b'x'; 2_000_000]).await;
+    let write = fixture.send("POST", "/v1/rows", &[("littoral-place", "0,1")], vec![b'x'; 2_000_000]).await;
     assert!(write.text.starts_with("west /v1/rows 2000000"), "{write:?}");
-    let refused = stand.send("POST", "/v1/rows", &[], vec![b'x'; 3_000_001]).await;
+    let refused = fixture.send("POST", "/v1/rows", &[], vec![b'x'; 3_000_001]).await;
     assert_eq!(refused.status, 413, "{refused:?}");
     for _ in 0..5 {
-        assert_eq!(stand.read("1", &[]).await.status, 200, "an answer that is not held");
+        assert_eq!(fixture.read("1", &[]).await.status, 200, "an answer that is not buffered");
     }
 }
 
 #[tokio::test]
-async fn addresses_are_placed_by_subnet_and_only_trusted_proxies_are_believed() {
+async fn addresses_are_located_by_subnet_and_only_proxies_are_trusted() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| {
-        let subnet = |network: &str, longitude| littoral_router::decision::place::Subnet {
+    let fixture = Fixture::start(&edges, |config| {
+        let subnet = |network: &str, longitude| littoral_router::decision::location::Subnet {
             network: network.parse().unwrap(),
             latitude: 0.0,
             longitude,
@@ -257,20 +262,21 @@ async fn addresses_are_placed_by_subnet_and_only_trusted_proxies_are_believed() 
         config.place.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
-    let read = stand.send("GET", "/v1/views", &[("x-forwarded-for", "198.51.100.7, 203.0.113.9")], "").await;
+    let read = fixture.send("GET", "/v1/views", &[("x-forwarded-for", "198.51.100.7, 203.0.113.9")], "").await;
     assert_eq!(read.text, "east /v1/views 0 198.51.100.7, 203.0.113.9, 127.0.0.1");
-    let read = stand.send("GET", "/v1/views", &[], "").await;
+    let read = fixture.send("GET", "/v1/views", &[], "").await;
     assert_eq!(read.text, "west /v1/views 0 127.0.0.1");
 }
 
 #[tokio::test]
-async fn http2_comes_in_too() {
+async fn http2_is_accepted_too() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |_| {}).await;
+    let fixture = Fixture::start(&edges, |_| {}).await;
     let client =
         hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).http2_only(true).build_http();
     for _ in 0..20 {
-        let request = http::Request::get(format!("http://{}/v1/views", stand.address)).header("littoral-place", "0,1");
+        let request =
+            http::Request::get(format!("http://{}/v1/views", fixture.address)).header("littoral-place", "0,1");
         let response = client.request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
     }
@@ -280,81 +286,81 @@ async fn http2_comes_in_too() {
 async fn wait(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < SOON, "not in time: {what}");
+        assert!(began.elapsed() < SOON, "did not happen in time: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test]
-async fn a_nodes_own_504_is_its_answer_and_no_failure_of_its_door() {
+async fn a_nodes_own_504_is_its_answer_and_not_a_failure_of_its_door() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+    let fixture = Fixture::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
     let keyed = [("littoral-place", "0,1"), ("idempotency-key", "k")];
     edges[0].does(Deed::Says(504, "a_word"));
     for sent in 1..=10 {
-        assert_eq!(stand.send("POST", "/v1/views/v/rows", &keyed, "{}").await.status, 504);
-        assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "asked once each");
+        assert_eq!(fixture.send("POST", "/v1/views/v/rows", &keyed, "{}").await.status, 504);
+        assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "one request each");
     }
     edges[0].does(Deed::Answer(200));
-    assert_eq!(stand.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
+    assert_eq!(fixture.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
     edges[0].does(Deed::Answer(504));
-    let something_before_it = stand.read("1", &[]).await;
+    let something_before_it = fixture.read("1", &[]).await;
     assert_eq!((something_before_it.status, something_before_it.header("littoral-routed-to")), (200, "east/east-1"));
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_reads_own_demand_is_its_answer_and_no_failure_of_its_door() {
+async fn an_unmet_freshness_demand_is_an_answer_and_not_a_failure_of_the_door() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+    let fixture = Fixture::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
     edges[0].does(Deed::Says(503, "too_many_waiting"));
     for sent in 1..=10 {
-        let refused = stand.read("1", &[("littoral-at-least", "t")]).await;
+        let refused = fixture.read("1", &[("littoral-at-least", "t")]).await;
         assert_eq!((refused.status, refused.header("littoral-error")), (503, "too_many_waiting"));
-        assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "no other door has to hold the wait");
+        assert_eq!((edges[0].count(), edges[1].count()), (sent, 0), "no other door waits too");
     }
     edges[0].does(Deed::Answer(200));
-    assert_eq!(stand.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
+    assert_eq!(fixture.read("1", &[]).await.header("littoral-routed-to"), "west/west-1", "it is not ejected");
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_wait_ends_it() {
+async fn a_client_that_disconnects_ends_its_wait() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 200).await;
+    let fixture = Fixture::start(&edges, |config| config.gateway.attempt_timeout_ms = 200).await;
     edges[0].does(Deed::Slow(Duration::from_secs(60)));
     let head = "POST /v1/read HTTP/1.1\r\nhost: localhost\r\nlittoral-place: 0,1\r\nlittoral-wait-ms: 30000\r\ncontent-length: 2\r\n\r\n{}";
-    let mut client = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    let mut client = tokio::net::TcpStream::connect(fixture.address).await.unwrap();
     client.write_all(head.as_bytes()).await.unwrap();
     wait("the read waits", || edges[0].count() == 1).await;
     let answered = tokio::time::timeout(Duration::from_millis(500), client.read(&mut [0; 16])).await;
-    assert!(answered.is_err(), "it waits on while its client is there");
+    assert!(answered.is_err(), "the read waits while its client is connected");
     drop(client);
     wait("the work ends", || edges[0].cancelled.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
-    assert_eq!(edges[1].count(), 0, "nobody else was asked");
+    assert_eq!(edges[1].count(), 0, "no other door got the read");
 }
 
 #[tokio::test]
-async fn a_wait_that_the_body_demands_is_no_slowness() {
+async fn a_wait_that_the_body_demands_does_not_count_as_slow() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;
+    let fixture = Fixture::start(&edges, |config| config.gateway.attempt_timeout_ms = 100).await;
     edges[0].does(Deed::Slow(Duration::from_millis(700)));
     let body = r#"{"entities":{"id":[1]},"demand":{"at_least":"t","wait_ms":4000}}"#;
-    let read = stand.send("POST", "/v1/read", &[("littoral-place", "0,1"), ("littoral-explain", "1")], body).await;
+    let read = fixture.send("POST", "/v1/read", &[("littoral-place", "0,1"), ("littoral-explain", "1")], body).await;
     assert_eq!((read.status, read.header("littoral-routed-to"), edges[1].count()), (200, "west/west-1", 0), "{read:?}");
 }
 
 #[tokio::test]
-async fn connections_are_kept_behind_empty_answers_and_half_closed_clients_are_answered() {
+async fn connections_survive_empty_answers_and_half_closed_clients_get_answers() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let edges = edges().await;
-    let stand = Stand::start(&edges, |_| {}).await;
+    let fixture = Fixture::start(&edges, |_| {}).await;
     edges[0].does(Deed::Empty);
     for _ in 0..30 {
-        assert_eq!(stand.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await.status, 200);
+        assert_eq!(fixture.send("POST", "/push", &[("littoral-place", "0,1")], "{}").await.status, 200);
     }
     assert!(edges[0].connections() <= 3, "{} connections", edges[0].connections());
     edges[0].does(Deed::Slow(Duration::from_millis(50)));
-    let mut client = tokio::net::TcpStream::connect(stand.address).await.unwrap();
+    let mut client = tokio::net::TcpStream::connect(fixture.address).await.unwrap();
     let request = "POST /push HTTP/1.1\r\nhost: localhost\r\nlittoral-place: 0,1\r\ncontent-length: 2\r\n\r\n{}";
     client.write_all(request.as_bytes()).await.unwrap();
     client.shutdown().await.unwrap();
@@ -364,58 +370,58 @@ async fn connections_are_kept_behind_empty_answers_and_half_closed_clients_are_a
 }
 
 #[tokio::test]
-async fn a_region_that_is_bad_as_a_whole_is_left_whatever_its_doors_do() {
+async fn a_region_that_fails_as_a_whole_is_ejected_for_every_kind_of_failure() {
     for deed in [Deed::Answer(502), Deed::Answer(500), Deed::Answer(503), Deed::Answer(504), Deed::HangUp, Deed::Half] {
         let edges = edges().await;
-        let stand = Stand::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
+        let fixture = Fixture::start(&edges, |config| config.outlier.consecutive_failures = 3).await;
         edges[0].does(deed.clone());
         for nth in 0..300 {
-            let read = stand.read("1", &[]).await;
+            let read = fixture.read("1", &[]).await;
             assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{deed:?}, read {nth}");
         }
-        assert!(edges[0].count() < 60, "{deed:?}: the bad one was asked {} times", edges[0].count());
+        assert!(edges[0].count() < 60, "{deed:?}: the failing one got {} requests", edges[0].count());
     }
 }
 
 #[tokio::test]
-async fn a_door_that_says_that_it_drains_gets_nothing_more_at_once() {
+async fn a_draining_door_receives_no_further_requests() {
     let edges = edges().await;
-    // No probe comes by.
-    let stand = Stand::start(&edges, |config| config.health.interval_ms = 60_000).await;
+    // No probe runs.
+    let fixture = Fixture::start(&edges, |config| config.health.interval_ms = 60_000).await;
     edges[0].does(Deed::Drains);
-    let last = stand.read("1", &[]).await;
-    assert_eq!((last.status, last.header("littoral-routed-to")), (200, "west/west-1"), "it serves on");
+    let last = fixture.read("1", &[]).await;
+    assert_eq!((last.status, last.header("littoral-routed-to")), (200, "west/west-1"), "it still serves");
     assert!(last.header("littoral-draining").is_empty(), "the router does not drain: {last:?}");
-    let next = stand.read("1", &[]).await;
+    let next = fixture.read("1", &[]).await;
     assert_eq!((next.status, next.header("littoral-routed-to")), (200, "east/east-1"));
-    assert_eq!(stand.router.board().view.members[0].state.as_str(), "draining");
+    assert_eq!(fixture.router.board().view.members[0].state.as_str(), "draining");
 }
 
 #[tokio::test]
-async fn a_read_that_nobody_can_take_waits_for_a_door_that_is_started_again() {
+async fn a_read_without_a_usable_door_waits_for_a_door_to_start() {
     let edges = [Edge::not_started("west").await, Edge::not_started("east").await];
-    let stand = Stand::start(&edges, |_| {}).await;
-    assert!(stand.router.board().view.members.iter().all(|member| member.state.as_str() == "unreachable"));
+    let fixture = Fixture::start(&edges, |_| {}).await;
+    assert!(fixture.router.board().view.members.iter().all(|member| member.state.as_str() == "unreachable"));
     let start = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         edges[1].clone().serve().await;
     };
-    let (read, ()) = tokio::join!(stand.read("1", &[]), start);
+    let (read, ()) = tokio::join!(fixture.read("1", &[]), start);
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "east/east-1"), "{read:?}");
     assert!(read.header("littoral-route-reason").contains("panic=unreachable"), "{read:?}");
 }
 
 #[tokio::test]
-async fn a_node_that_is_still_starting_is_passed_over_and_waited_for() {
+async fn a_starting_node_is_passed_over_and_waited_for() {
     let edges = edges().await;
-    let stand = Stand::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 0)).await;
+    let fixture = Fixture::start(&edges, |config| (config.retry.share, config.retry.burst) = (0.0, 0)).await;
     edges[0].does(Deed::Says(503, "starting"));
     for _ in 0..20 {
-        let read = stand.read("1", &[]).await;
+        let read = fixture.read("1", &[]).await;
         assert_eq!(
             (read.status, read.header("littoral-routed-to")),
             (200, "east/east-1"),
-            "it costs no retry: {read:?}"
+            "no retry was used: {read:?}"
         );
     }
     edges[1].does(Deed::Says(503, "not_ready"));
@@ -423,6 +429,6 @@ async fn a_node_that_is_still_starting_is_passed_over_and_waited_for() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         edges[0].does(Deed::Answer(200));
     };
-    let (read, ()) = tokio::join!(stand.read("1", &[]), starts);
+    let (read, ()) = tokio::join!(fixture.read("1", &[]), starts);
     assert_eq!((read.status, read.header("littoral-routed-to")), (200, "west/west-1"), "{read:?}");
 }

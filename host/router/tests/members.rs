@@ -1,4 +1,4 @@
-//! Where writes go in a region whose log several members keep: to the one that leads, as far as probes know.
+//! Tests where writes are sent in a region with several members: to the leader, as far as probes show.
 
 use littoral_router::{
     Topology,
@@ -29,16 +29,16 @@ members = [
 edges = [{ name = "e1", door = "e1:1" }]
 "#;
 
-struct Stand(Fleet);
+struct Fixture(Fleet);
 
-impl Stand {
+impl Fixture {
     /// All were probed once: `m1` leads in epoch 4, the others follow.
     fn new() -> Self {
         let topology = Arc::new(Topology::parse(REGION).unwrap());
-        let mut stand = Self(Fleet::new(topology, health::Config::default(), outlier::Config::default()));
-        stand.finds("m1", leads(4));
-        ["m2", "m3", "e1"].into_iter().for_each(|name| stand.finds(name, PASSES_ON));
-        stand
+        let mut fixture = Self(Fleet::new(topology, health::Config::default(), outlier::Config::default()));
+        fixture.finds("m1", leads(4));
+        ["m2", "m3", "e1"].into_iter().for_each(|name| fixture.finds(name, FORWARDS));
+        fixture
     }
 
     fn finds(&mut self, name: &str, finding: Finding) {
@@ -46,8 +46,8 @@ impl Stand {
         self.0.probed(id, finding, None, Duration::ZERO);
     }
 
-    /// The doors for a purpose, in order, and whether the choice was made for want of a better one.
-    fn asked(&self, purpose: Purpose, in_flight: impl Fn(&str) -> u32) -> (Vec<String>, bool) {
+    /// Returns the doors for a purpose, in order, and whether the choice is a last resort.
+    fn chosen(&self, purpose: Purpose, in_flight: impl Fn(&str) -> u32) -> (Vec<String>, bool) {
         let view = self.0.view(Moment::ZERO);
         let name = |member: usize| view.members[member].door.name.clone();
         let ask = Ask { purpose, place: None, tenant: None, in_flight_max: 8, limit: 9, dice: 1 };
@@ -57,11 +57,11 @@ impl Stand {
     }
 
     fn writes(&self) -> (Vec<String>, bool) {
-        self.asked(Purpose::Write, |_| 0)
+        self.chosen(Purpose::Write, |_| 0)
     }
 }
 
-const PASSES_ON: Finding = Finding::Good { writable: true, leads: None };
+const FORWARDS: Finding = Finding::Good { writable: true, leads: None };
 const WAITS: Finding = Finding::Good { writable: false, leads: None };
 
 fn leads(epoch: u64) -> Finding {
@@ -69,47 +69,47 @@ fn leads(epoch: u64) -> Finding {
 }
 
 #[test]
-fn writes_go_to_who_leads_then_to_those_that_pass_them_on_and_reads_to_edges() {
-    let stand = Stand::new();
-    assert_eq!(stand.writes(), (["m1", "m2", "m3", "e1"].map(str::to_owned).to_vec(), false));
-    assert_eq!(stand.asked(Purpose::Read, |_| 0).0, ["e1"]);
-    let busy = stand.asked(Purpose::Write, |name| if name == "m2" { 5 } else { 0 }).0;
-    assert_eq!(busy, ["m1", "m3", "m2", "e1"], "of those that pass on, the least busy first");
-    let full = stand.asked(Purpose::Write, |name| if name == "m1" { 8 } else { 0 }).0;
+fn writes_go_to_the_leader_then_to_members_that_forward_them_and_reads_to_edges() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.writes(), (["m1", "m2", "m3", "e1"].map(str::to_owned).to_vec(), false));
+    assert_eq!(fixture.chosen(Purpose::Read, |_| 0).0, ["e1"]);
+    let busy = fixture.chosen(Purpose::Write, |name| if name == "m2" { 5 } else { 0 }).0;
+    assert_eq!(busy, ["m1", "m3", "m2", "e1"], "of the members that forward, the least busy first");
+    let full = fixture.chosen(Purpose::Write, |name| if name == "m1" { 8 } else { 0 }).0;
     assert_eq!(full, ["m2", "m3", "e1", "m1"]);
 }
 
 #[test]
-fn the_newest_epoch_is_believed_when_two_say_that_they_lead() {
-    let mut stand = Stand::new();
-    stand.finds("m3", leads(5));
-    assert_eq!(stand.writes().0[..2], ["m3", "m1"], "what m1 said is older");
-    stand.finds("m1", PASSES_ON);
-    stand.finds("m3", leads(4));
-    assert_eq!(stand.writes().0[0], "m3");
+fn the_newest_epoch_counts_when_two_members_report_that_they_lead() {
+    let mut fixture = Fixture::new();
+    fixture.finds("m3", leads(5));
+    assert_eq!(fixture.writes().0[..2], ["m3", "m1"], "m1's epoch is older");
+    fixture.finds("m1", FORWARDS);
+    fixture.finds("m3", leads(4));
+    assert_eq!(fixture.writes().0[0], "m3");
 }
 
 #[test]
-fn when_who_led_is_lost_others_that_pass_on_are_asked_and_when_nobody_does_those_that_are_well() {
-    let mut stand = Stand::new();
-    stand.finds("m1", Finding::Unreachable);
-    assert_eq!(stand.0.view(Moment::ZERO).members[0].state, State::Healthy, "one probe does not take it out");
-    assert_eq!(stand.writes(), (["m2", "m3", "e1"].map(str::to_owned).to_vec(), false), "it gets no writes yet");
-    stand.finds("m1", Finding::Unreachable);
-    ["m2", "m3", "e1"].into_iter().for_each(|name| stand.finds(name, WAITS));
-    let (asked, for_want_of_better) = stand.writes();
-    assert_eq!((asked.last().unwrap().as_str(), for_want_of_better), ("m1", true), "{asked:?}");
-    assert_eq!(asked[..2], ["m2", "m3"], "followers wait until somebody leads: {asked:?}");
-    stand.finds("m2", leads(5));
-    assert_eq!(stand.writes(), (vec!["m2".to_owned()], false));
+fn without_a_leader_writes_go_to_members_that_forward_and_then_to_healthy_ones() {
+    let mut fixture = Fixture::new();
+    fixture.finds("m1", Finding::Unreachable);
+    assert_eq!(fixture.0.view(Moment::ZERO).members[0].state, State::Healthy, "one probe does not take it out");
+    assert_eq!(fixture.writes(), (["m2", "m3", "e1"].map(str::to_owned).to_vec(), false), "it gets no writes yet");
+    fixture.finds("m1", Finding::Unreachable);
+    ["m2", "m3", "e1"].into_iter().for_each(|name| fixture.finds(name, WAITS));
+    let (chosen, for_want_of_better) = fixture.writes();
+    assert_eq!((chosen.last().unwrap().as_str(), for_want_of_better), ("m1", true), "{chosen:?}");
+    assert_eq!(chosen[..2], ["m2", "m3"], "followers wait for a leader: {chosen:?}");
+    fixture.finds("m2", leads(5));
+    assert_eq!(fixture.writes(), (vec!["m2".to_owned()], false));
 }
 
 #[test]
 fn a_member_that_leads_is_never_ejected_for_failing_requests() {
-    let mut stand = Stand::new();
-    let id = stand.0.doors().find(|door| door.name == "m1").unwrap().id;
+    let mut fixture = Fixture::new();
+    let id = fixture.0.doors().find(|door| door.name == "m1").unwrap().id;
     for _ in 0..100 {
-        stand.0.recorded(id, outlier::Outcome::Failure, Duration::from_secs(1));
+        fixture.0.recorded(id, outlier::Outcome::Failure, Duration::from_secs(1));
     }
-    assert!(stand.0.view(Duration::from_secs(1)).members[0].usable);
+    assert!(fixture.0.view(Duration::from_secs(1)).members[0].usable);
 }

@@ -1,6 +1,6 @@
-//! Whole regions that go bad, under a steady load of reads: what clients see, second by second. Reads take the way that the gateway
-//! takes with them: the doors that were decided on, then those that are not known to be well, then again in a moment. A failure
-//! names its seed: run that one with `LITTORAL_SEED=N cargo test -p littoral-router --test outages`.
+//! Tests regions that fail as a whole under a steady load of reads, second by second. A read uses the gateway's order:
+//! the doors of the decision, then doors that are not known to be healthy, then again after a pause. A failure names
+//! its seed; repeat it with `LITTORAL_SEED=N cargo test -p littoral-router --test outages`.
 
 use littoral_router::{
     Topology,
@@ -25,10 +25,10 @@ const READ_EVERY: Duration = Duration::from_millis(33);
 const AGAIN_EVERY: Duration = Duration::from_millis(100);
 const AGAIN_FOR: Duration = Duration::from_secs(3);
 
-/// What a door does with a read. Only where it is down do its probes show it.
+/// What a door does with a read. Its probes fail only when it is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Truth {
-    Well,
+    Healthy,
     Down,
     Draining,
     Resets,
@@ -43,12 +43,12 @@ struct World {
     now: Moment,
     next_probe: Moment,
     truth: HashMap<MemberId, (Truth, Moment)>,
-    /// Requests that were sent to each region since this was last looked at.
+    /// Requests to each region since the last reset.
     sent: HashMap<String, u32>,
     attempts_max: u32,
 }
 
-/// Regions with so many edges each, the nearest first.
+/// Creates regions with these numbers of edges, the nearest first.
 fn world(seed: u64, edges: &[usize]) -> World {
     let mut text = "role = \"topology\"\nname = \"t\"\npattern = \"active_active\"\n".to_owned();
     for (region, edges) in edges.iter().enumerate() {
@@ -69,7 +69,7 @@ fn world(seed: u64, edges: &[usize]) -> World {
         attempts_max: 3,
     };
     let doors: Vec<_> = world.fleet.doors().map(|door| door.id).collect();
-    world.truth = doors.into_iter().map(|door| (door, (Truth::Well, Moment::ZERO))).collect();
+    world.truth = doors.into_iter().map(|door| (door, (Truth::Healthy, Moment::ZERO))).collect();
     world.pass(Duration::from_secs(20));
     world
 }
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// One read, from the place of the first region. True when it was answered.
+    /// Performs one read from the first region's location. Returns true if it was answered.
     fn read(&mut self) -> bool {
         self.pass(READ_EVERY);
         self.budget.deposit();
@@ -132,7 +132,7 @@ impl World {
                     attempts.begin(door);
                     *self.sent.entry(door.region.to_string()).or_default() += 1;
                     let outcome = match self.truth[&door.id].0 {
-                        Truth::Well | Truth::Draining => Outcome::Success,
+                        Truth::Healthy | Truth::Draining => Outcome::Success,
                         Truth::Down => Outcome::Unreached,
                         Truth::Resets => Outcome::Lost,
                         Truth::AnswersBadly => Outcome::Failure,
@@ -158,12 +158,13 @@ impl World {
         }
     }
 
-    /// So many reads; gives how many failed.
+    /// Performs `count` reads and returns how many failed.
     fn reads(&mut self, count: usize) -> usize {
         (0..count).filter(|_| !self.read()).count()
     }
 
-    /// Reads for so many seconds; gives how many failed, and the share that was sent to the first region.
+    /// Performs reads for a number of seconds. Returns how many failed, and the share that was sent to the first
+    /// region.
     fn reads_for(&mut self, seconds: u64) -> (usize, f64) {
         self.sent.clear();
         let (end, mut all, mut failed) = (self.now + Duration::from_secs(seconds), 0u32, 0);
@@ -174,12 +175,13 @@ impl World {
         (failed, f64::from(self.sent.get("r0").copied().unwrap_or_default()) / f64::from(all))
     }
 
-    /// Whether a region could have answered every read for a while: its doors are well and known to be.
+    /// Returns whether a region could have answered every read for a while: its doors are healthy, and probes have
+    /// shown it.
     fn has_a_healthy_region(&self) -> bool {
         let settled = Duration::from_secs(2);
         let well = |door: &MemberId| {
             let (truth, since) = self.truth[door];
-            truth == Truth::Well && self.now >= since + settled
+            truth == Truth::Healthy && self.now >= since + settled
         };
         let regions = self.fleet.topology().regions.len();
         (0..regions).any(|region| {
@@ -190,7 +192,7 @@ impl World {
 }
 
 #[test]
-fn no_read_fails_while_a_healthy_region_stands_by_and_the_bad_one_gets_few() {
+fn no_read_fails_while_a_healthy_region_stands_by_and_the_failing_one_gets_few() {
     for bad in [Truth::AnswersBadly, Truth::Resets, Truth::Overloaded, Truth::Down] {
         for edges in [&[1, 1][..], &[2, 1], &[3, 1, 1], &[4, 2]] {
             let mut world = world(1, edges);
@@ -198,22 +200,23 @@ fn no_read_fails_while_a_healthy_region_stands_by_and_the_bad_one_gets_few() {
             assert_eq!(world.reads_for(15).0, 0, "{bad:?} {edges:?}");
             let (failed, share) = world.reads_for(120);
             assert_eq!(failed, 0, "{bad:?} {edges:?}");
-            assert!(share < 0.1, "{bad:?} {edges:?}: {share} of what came was sent to the bad region");
+            assert!(share < 0.1, "{bad:?} {edges:?}: {share} of the requests went to the failing region");
         }
     }
 }
 
-/// A world whose near region was in trouble for some seconds and is well again. No read has failed: another region was healthy.
+/// Returns a world whose near region failed for some seconds and is healthy again. No read has failed, because another
+/// region was healthy.
 fn after(trouble: Truth, seconds: u64) -> World {
     let mut world = world(1, &[2, 1]);
     world.region_becomes(0, trouble);
     assert_eq!(world.reads_for(seconds).0, 0);
-    world.region_becomes(0, Truth::Well);
+    world.region_becomes(0, Truth::Healthy);
     world
 }
 
 #[test]
-fn a_region_that_was_left_comes_back_without_a_herd() {
+fn an_ejected_region_returns_gradually() {
     let mut world = after(Truth::AnswersBadly, 30);
     let mut shares = Vec::new();
     for _ in 0..80 {
@@ -223,7 +226,7 @@ fn a_region_that_was_left_comes_back_without_a_herd() {
     }
     let first = shares.iter().position(|share| *share > 0.0).unwrap();
     assert!(shares[first] < 0.4, "few at first: {shares:?}");
-    assert!(shares[first..].windows(2).all(|pair| pair[1] - pair[0] < 0.4), "no leap: {shares:?}");
+    assert!(shares[first..].windows(2).all(|pair| pair[1] - pair[0] < 0.4), "no jump: {shares:?}");
     assert!(shares.ends_with(&[1.0; 5]), "all in the end: {shares:?}");
 }
 
@@ -232,36 +235,36 @@ fn an_outage_of_connections_ends_with_the_outage() {
     let mut world = after(Truth::Down, 60);
     assert_eq!(world.reads_for(2).0, 0);
     let view = world.fleet.view(world.now);
-    assert!(view.regions[0].readable, "two probes after it is back: {:?}", view.members);
+    assert!(view.regions[0].readable, "two probes after its return: {:?}", view.members);
 }
 
 #[test]
-fn the_last_region_of_all_keeps_its_place_and_is_asked() {
+fn the_last_region_is_never_ejected_and_receives_requests() {
     let mut world = world(1, &[2, 2]);
     (0..2).for_each(|region| world.region_becomes(region, Truth::AnswersBadly));
     world.reads(200);
     let view = world.fleet.view(world.now);
     assert!(view.members.iter().any(|member| member.usable), "{:?}", view.members);
-    (0..2).for_each(|region| world.region_becomes(region, Truth::Well));
-    assert_eq!(world.reads(200), 0, "whoever is back is asked");
+    (0..2).for_each(|region| world.region_becomes(region, Truth::Healthy));
+    assert_eq!(world.reads(200), 0, "a returned door receives requests");
 }
 
 #[test]
-fn a_door_that_is_ejected_is_better_than_one_that_refuses_connections() {
+fn an_ejected_door_is_better_than_one_that_refuses_connections() {
     let mut world = world(1, &[2]);
     let (one, other) = (world.door(0, 0), world.door(0, 1));
     world.becomes(one, Truth::AnswersBadly);
     while world.fleet.keeps_its_place(one, world.now) {
         assert!(world.read());
     }
-    world.becomes(one, Truth::Well);
+    world.becomes(one, Truth::Healthy);
     world.becomes(other, Truth::Down);
     assert!(!world.fleet.keeps_its_place(one, world.now), "it is still ejected");
     assert_eq!(world.reads(30), 0);
 }
 
 #[test]
-fn doors_that_are_restarted_one_after_the_other_fail_no_read() {
+fn doors_that_restart_one_after_the_other_fail_no_read() {
     for (gone, drains) in [(100, false), (400, false), (1_200, false), (400, true)] {
         for edges in [&[2][..], &[1, 1], &[3, 2]] {
             let mut world = world(gone, edges);
@@ -270,7 +273,7 @@ fn doors_that_are_restarted_one_after_the_other_fail_no_read() {
                 let reads_for = |world: &mut World, ms: u64| {
                     let end = world.now + Duration::from_millis(ms);
                     while world.now < end {
-                        assert!(world.read(), "{edges:?}: gone for {gone} ms, drains {drains}, round {round}");
+                        assert!(world.read(), "{edges:?}: down for {gone} ms, drains {drains}, round {round}");
                     }
                 };
                 if drains {
@@ -279,8 +282,8 @@ fn doors_that_are_restarted_one_after_the_other_fail_no_read() {
                 }
                 world.becomes(*door, Truth::Down);
                 reads_for(&mut world, gone);
-                // The next one is restarted at once: what is known of this one is old.
-                world.becomes(*door, Truth::Well);
+                // The next door restarts at once: the state of this one is outdated.
+                world.becomes(*door, Truth::Healthy);
             }
             world.pass(Duration::from_millis(1_500));
             let view = world.fleet.view(world.now);
@@ -300,8 +303,14 @@ fn reads_fail_only_when_no_healthy_region_could_be_reached() {
         for nth in 0..6_000 {
             if world.now >= next {
                 next = world.now + Duration::from_secs(3 + dice.roll() % 20);
-                let truths =
-                    [Truth::Well, Truth::Down, Truth::Resets, Truth::AnswersBadly, Truth::Overloaded, Truth::Draining];
+                let truths = [
+                    Truth::Healthy,
+                    Truth::Down,
+                    Truth::Resets,
+                    Truth::AnswersBadly,
+                    Truth::Overloaded,
+                    Truth::Draining,
+                ];
                 let truth = truths[dice.roll() as usize % truths.len()];
                 let region = dice.roll() as usize % edges.len();
                 match dice.roll() % 3 {
@@ -310,7 +319,7 @@ fn reads_fail_only_when_no_healthy_region_could_be_reached() {
                         let door = world.door(region, dice.roll() as usize % edges[region]);
                         world.becomes(door, truth);
                     }
-                    _ => world.region_becomes(region, Truth::Well),
+                    _ => world.region_becomes(region, Truth::Healthy),
                 }
             }
             let healthy = world.has_a_healthy_region();

@@ -1,5 +1,5 @@
-//! The decision core under seeded chaos: doors flap, partition, fill up and come back, regions change their roles, and
-//! after every decision the invariants are checked. A failure names its seed: run that one with
+//! Runs the decision core under seeded chaos: doors flap, become unreachable, fill up and return, regions change their
+//! roles, and the invariants are checked after every decision. A failure names its seed; repeat it with
 //! `LITTORAL_SEED=N cargo test -p littoral-router --test simulation`.
 
 mod world;
@@ -17,7 +17,7 @@ use littoral_router::{
 };
 use world::World;
 
-/// Seeds of a usual run, and decisions of each.
+/// The seeds of a normal run, and the decisions of each.
 const SEEDS: u64 = 300;
 const DECISIONS: usize = 400;
 
@@ -29,7 +29,7 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 #[test]
-fn decisions_keep_their_promises_whatever_happens() {
+fn decisions_keep_their_invariants() {
     for seed in seeds() {
         let mut world = World::new(seed);
         for _ in 0..DECISIONS {
@@ -39,18 +39,18 @@ fn decisions_keep_their_promises_whatever_happens() {
             let decision = decide(&view, &ask, |member| world.in_flight(member));
             let again = decide(&view, &ask, |member| world.in_flight(member));
             let facts = Facts { seed, now: world.now(), view: &view, ask: &ask, decision: &decision, world: &world };
-            assert_eq!(decision, again, "{facts}: the same inputs give the same answer");
-            facts.an_unhealthy_door_is_chosen_only_when_no_healthy_one_is_left();
-            facts.a_pinned_tenant_never_leaves_its_regions();
-            facts.a_draining_region_gets_nothing_new();
-            facts.a_door_without_data_or_of_another_region_is_never_asked();
-            facts.no_door_is_named_twice();
-            facts.standby_regions_take_no_writes_and_come_last();
-            facts.a_write_goes_to_a_leader_when_one_takes_it();
-            facts.a_write_does_not_leave_a_nearer_leader_while_its_edges_come_back();
-            facts.of_several_that_say_they_lead_the_newest_is_asked_first();
-            facts.full_doors_come_after_those_with_room();
-            facts.the_ejected_share_of_a_region_is_bounded_unless_another_one_stands_by();
+            assert_eq!(decision, again, "{facts}: the same inputs give the same decision");
+            facts.an_unhealthy_door_is_chosen_only_if_no_healthy_one_is_left();
+            facts.a_restricted_tenant_never_leaves_its_regions();
+            facts.a_draining_region_gets_no_new_requests();
+            facts.a_door_without_data_or_of_another_region_is_never_chosen();
+            facts.no_door_is_chosen_twice();
+            facts.standby_regions_get_no_writes_and_are_last();
+            facts.a_write_goes_to_a_leader_if_one_accepts_it();
+            facts.a_write_goes_to_the_nearer_leader_while_its_edges_return();
+            facts.of_several_that_report_that_they_lead_the_newest_is_first();
+            facts.full_doors_are_last();
+            facts.the_ejected_share_of_a_region_is_bounded_unless_another_stands_by();
             world.send(&view, &decision);
         }
     }
@@ -81,10 +81,10 @@ impl Facts<'_> {
         pin.is_none_or(|pin| pin.contains(&region))
     }
 
-    /// The doors that the request may go to as things are, worked out the long way.
-    fn well(&self) -> Vec<usize> {
+    /// Returns the doors that the request may be sent to now, computed in a simple way.
+    fn healthy(&self) -> Vec<usize> {
         let writes = self.ask.purpose == Purpose::Write;
-        let mut well = Vec::new();
+        let mut healthy = Vec::new();
         for (index, region) in self.view.regions.iter().enumerate() {
             let role = if writes { region.role == Role::Active } else { region.role != Role::Draining };
             if !role || !self.allowed(index) {
@@ -94,33 +94,33 @@ impl Facts<'_> {
                 let mine = member.door.region == region.name;
                 let kind = writes || member.door.kind == Kind::Edge;
                 if mine && kind && member.usable && (!writes || member.writable) {
-                    well.push(at);
+                    healthy.push(at);
                 }
             }
         }
-        well
+        healthy
     }
 
-    fn an_unhealthy_door_is_chosen_only_when_no_healthy_one_is_left(&self) {
-        let well = self.well();
-        assert_eq!(self.is_panic(), well.is_empty(), "{self}: well are {well:?}");
+    fn an_unhealthy_door_is_chosen_only_if_no_healthy_one_is_left(&self) {
+        let healthy = self.healthy();
+        assert_eq!(self.is_panic(), healthy.is_empty(), "{self}: healthy: {healthy:?}");
         if !self.is_panic() {
-            assert!(self.decision.candidates.iter().all(|candidate| well.contains(&candidate.member)), "{self}");
-            assert_eq!(self.decision.candidates.len(), well.len().min(self.ask.limit), "{self}: none is forgotten");
+            assert!(self.decision.candidates.iter().all(|candidate| healthy.contains(&candidate.member)), "{self}");
+            assert_eq!(self.decision.candidates.len(), healthy.len().min(self.ask.limit), "{self}: none is missing");
         }
     }
 
-    fn a_pinned_tenant_never_leaves_its_regions(&self) {
+    fn a_restricted_tenant_never_leaves_its_regions(&self) {
         assert!(self.decision.candidates.iter().all(|candidate| self.allowed(candidate.region)), "{self}");
     }
 
-    fn a_draining_region_gets_nothing_new(&self) {
+    fn a_draining_region_gets_no_new_requests(&self) {
         for candidate in &self.decision.candidates {
             assert_ne!(self.view.regions[candidate.region].role, Role::Draining, "{self}");
         }
     }
 
-    fn a_door_without_data_or_of_another_region_is_never_asked(&self) {
+    fn a_door_without_data_or_of_another_region_is_never_chosen(&self) {
         use littoral_router::decision::health::State;
         for candidate in &self.decision.candidates {
             let state = self.view.members[candidate.member].state;
@@ -128,14 +128,14 @@ impl Facts<'_> {
         }
     }
 
-    fn no_door_is_named_twice(&self) {
+    fn no_door_is_chosen_twice(&self) {
         let mut members: Vec<_> = self.decision.candidates.iter().map(|candidate| candidate.member).collect();
         members.sort_unstable();
         members.dedup();
         assert_eq!(members.len(), self.decision.candidates.len(), "{self}");
     }
 
-    fn standby_regions_take_no_writes_and_come_last(&self) {
+    fn standby_regions_get_no_writes_and_are_last(&self) {
         let standby = |at: &usize| self.view.regions[self.decision.candidates[*at].region].role == Role::Standby;
         let all: Vec<_> = (0..self.decision.candidates.len()).collect();
         if self.ask.purpose == Purpose::Write {
@@ -147,17 +147,17 @@ impl Facts<'_> {
         }
     }
 
-    fn a_write_goes_to_a_leader_when_one_takes_it(&self) {
+    fn a_write_goes_to_a_leader_if_one_accepts_it(&self) {
         if self.ask.purpose == Purpose::Write && !self.is_panic() {
             let leads = |at: &usize| self.view.members[*at].leads.is_some() && !self.is_full(*at);
             let first = self.decision.candidates[0];
-            // Others of a region whose leader is busy pass it on there.
+            // The other members of a region whose leader is busy forward the write to it.
             let busy = self.view.regions[first.region].leading.is_some_and(|leader| self.is_full(leader));
-            assert!(leads(&first.member) || busy || !self.well().iter().any(leads), "{self}");
+            assert!(leads(&first.member) || busy || !self.healthy().iter().any(leads), "{self}");
         }
     }
 
-    fn a_write_does_not_leave_a_nearer_leader_while_its_edges_come_back(&self) {
+    fn a_write_goes_to_the_nearer_leader_while_its_edges_return(&self) {
         let all = decide(self.view, &Ask { limit: usize::MAX, ..*self.ask }, |member| self.world.in_flight(member));
         let Some(first) = all.candidates.first().filter(|_| self.ask.purpose == Purpose::Write) else { return };
         for candidate in &all.candidates {
@@ -169,7 +169,7 @@ impl Facts<'_> {
         }
     }
 
-    fn of_several_that_say_they_lead_the_newest_is_asked_first(&self) {
+    fn of_several_that_report_that_they_lead_the_newest_is_first(&self) {
         if self.ask.purpose != Purpose::Write || self.is_panic() {
             return;
         }
@@ -177,7 +177,7 @@ impl Facts<'_> {
         for region in &self.view.regions {
             let led = |at: &usize| region.leaders.contains(at) && !self.is_full(*at);
             let mut asked = self.decision.candidates.iter().map(|candidate| candidate.member).filter(led);
-            let known: Vec<_> = self.well().into_iter().filter(|at| region.leaders.contains(at)).collect();
+            let known: Vec<_> = self.healthy().into_iter().filter(|at| region.leaders.contains(at)).collect();
             let newest = known.iter().filter_map(|at| epoch(*at)).max();
             let newest_is_full = known.iter().any(|at| epoch(*at) == newest && self.is_full(*at));
             if let Some(first) = asked.next()
@@ -188,7 +188,7 @@ impl Facts<'_> {
         }
     }
 
-    fn full_doors_come_after_those_with_room(&self) {
+    fn full_doors_are_last(&self) {
         if !self.is_panic() {
             let full = |candidate: &littoral_router::decision::select::Candidate| self.is_full(candidate.member);
             assert!(self.decision.candidates.is_sorted_by_key(full), "{self}");
@@ -199,7 +199,7 @@ impl Facts<'_> {
         self.world.in_flight(member) >= self.ask.in_flight_max
     }
 
-    fn the_ejected_share_of_a_region_is_bounded_unless_another_one_stands_by(&self) {
+    fn the_ejected_share_of_a_region_is_bounded_unless_another_stands_by(&self) {
         let (mut over, mut whole) = (Vec::new(), Vec::new());
         for region in &self.view.regions {
             let edges = &self.view.members[region.edges.clone()];
@@ -212,12 +212,12 @@ impl Facts<'_> {
             }
             assert!(is_whole || self.view.regions.len() > 1, "{self}: {ejected} of {} are ejected", edges.len());
         }
-        assert!(over.is_empty() || !whole.is_empty(), "{self}: {over:?} are left, and no region is in its place");
+        assert!(over.is_empty() || !whole.is_empty(), "{self}: {over:?} are ejected, and no region stands by");
     }
 }
 
 #[test]
-fn a_door_that_returns_gets_few_requests_at_first_and_its_share_in_the_end() {
+fn a_returning_door_gets_few_requests_at_first_and_finally_its_share() {
     let mut world = World::calm();
     let door = world.lose_and_bring_back_one_edge();
     let share = |world: &mut World| {

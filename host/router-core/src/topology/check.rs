@@ -1,10 +1,10 @@
-//! What a topology must be beyond its types.
+//! The rules for a topology beyond its types.
 
 use super::{Region, Topology};
 use crate::coordinates::Coordinates;
 use std::collections::BTreeSet;
 
-/// The most regions and the most edges of all: a decision looks at every region, and a probe at every edge.
+/// The limits of regions and of all edges: a decision compares all regions, and probes reach all edges.
 const REGIONS_MAX: usize = 256;
 const EDGES_MAX: usize = 4_096;
 
@@ -14,15 +14,15 @@ const MEMBERS_MAX: usize = 16;
 /// The longest name of an edge or a tenant.
 const NAME_LEN_MAX: usize = 128;
 
-/// Something that cannot be.
+/// A value that is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {what}; {remedy}")]
 pub struct Misfit {
-    /// Where: the key, with the name of what it belongs to.
+    /// The key, with the name of its owner.
     pub key: String,
     /// What is wrong.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -33,7 +33,7 @@ impl Misfit {
 }
 
 impl Topology {
-    /// Checks what the types cannot.
+    /// Checks the rules that types cannot express.
     ///
     /// # Errors
     /// [`Misfit`], the first one.
@@ -41,7 +41,7 @@ impl Topology {
         self.problems().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// What cannot be: of each region, link and tenant the first.
+    /// Returns the problems: the first of each region, link and tenant.
     #[must_use]
     pub fn problems(&self) -> Vec<Misfit> {
         let mut problems: Vec<Misfit> = self.check_size().err().into_iter().collect();
@@ -49,7 +49,7 @@ impl Topology {
         for region in &self.regions {
             if !names.insert(region.name) {
                 let what = format!("there are two regions '{}'", region.name);
-                problems.push(Misfit::new("regions.name", what, "give each a name of its own"));
+                problems.push(Misfit::new("regions.name", what, "give each a unique name"));
             }
             problems.extend(region.check(&mut doors).err());
         }
@@ -63,11 +63,11 @@ impl Topology {
             let key = format!("tenants '{}'", tenant.name);
             problems.extend(check_name(&key, &tenant.name).err());
             if !tenants.insert(&tenant.name) {
-                problems.push(Misfit::new(&*key, "the tenant stands here twice", "put its regions into one entry"));
+                problems.push(Misfit::new(&*key, "the tenant is listed twice", "put its regions into one entry"));
             }
             if tenant.regions.is_empty() {
                 let remedy = "name at least one region, or leave the tenant out";
-                problems.push(Misfit::new(&*key, "it may go nowhere", remedy));
+                problems.push(Misfit::new(&*key, "it may use no region", remedy));
             }
             if let Some(unknown) = tenant.regions.iter().find(|name| !names.contains(name)) {
                 problems.push(unknown_region(&key, unknown.as_str()));
@@ -79,16 +79,16 @@ impl Topology {
     fn check_size(&self) -> Result<(), Misfit> {
         if self.role != "topology" {
             let what = format!("the file is a '{}'", self.role);
-            return Err(Misfit::new("role", what, "a topology begins with role = \"topology\""));
+            return Err(Misfit::new("role", what, "set role = \"topology\""));
         }
         if self.regions.is_empty() || self.regions.len() > REGIONS_MAX {
             let what = format!("there are {} regions", self.regions.len());
-            return Err(Misfit::new("regions", what, format!("it takes 1 to {REGIONS_MAX}")));
+            return Err(Misfit::new("regions", what, format!("1 to {REGIONS_MAX} are allowed")));
         }
         let edges: usize = self.regions.iter().map(|region| region.edges.len()).sum();
         if edges == 0 || edges > EDGES_MAX {
             let what = format!("there are {edges} edges in all regions");
-            return Err(Misfit::new("regions.edges", what, format!("it takes 1 to {EDGES_MAX}")));
+            return Err(Misfit::new("regions.edges", what, format!("1 to {EDGES_MAX} are allowed")));
         }
         Ok(())
     }
@@ -98,14 +98,14 @@ impl Region {
     fn check<'a>(&'a self, doors: &mut BTreeSet<&'a str>) -> Result<(), Misfit> {
         let key = |key: &str| format!("regions '{}' {key}", self.name);
         if self.name.as_str().is_empty() {
-            return Err(Misfit::new("regions.name", "a region has no name", "give it one, as \"eu-west\""));
+            return Err(Misfit::new("regions.name", "a region has no name", "give it one, for example \"eu-west\""));
         }
         if let Err(error) = Coordinates::new(self.latitude, self.longitude) {
-            return Err(Misfit::new(key("latitude, longitude"), error.to_string(), "give its place in degrees"));
+            return Err(Misfit::new(key("latitude, longitude"), error.to_string(), "give its location in degrees"));
         }
         if self.weight > 100 {
-            let what = format!("{} of a hundred is more than all", self.weight);
-            return Err(Misfit::new(key("weight"), what, "it takes 0 to 100"));
+            let what = format!("{} percent is more than all", self.weight);
+            return Err(Misfit::new(key("weight"), what, "0 to 100 is allowed"));
         }
         for (name, address) in [("leader", &self.leader), ("peer", &self.peer)] {
             if let Some(address) = address {
@@ -118,11 +118,11 @@ impl Region {
             let key = format!("regions '{}' edges '{}'", self.name, edge.name);
             check_name(&key, &edge.name)?;
             if !names.insert(&edge.name) {
-                return Err(Misfit::new(key, "the region has two edges of that name", "give each a name of its own"));
+                return Err(Misfit::new(key, "the region has two edges of that name", "give each a unique name"));
             }
             if !(1..=1_000).contains(&edge.weight) {
                 let what = format!("its weight is {}", edge.weight);
-                return Err(Misfit::new(key, what, "it takes 1 to 1000; to take an edge out, remove it"));
+                return Err(Misfit::new(key, what, "1 to 1000 is allowed; to take an edge out, remove it"));
             }
             check_address(&key, &edge.door, doors)?;
         }
@@ -137,13 +137,13 @@ impl Region {
             return Ok(());
         }
         if let Some((name, _)) = [("leader", &self.leader), ("peer", &self.peer)].iter().find(|(_, at)| at.is_some()) {
-            let what = "it stands beside members, and which of those leads is no matter of configuration";
-            let remedy = "remove it; each member has a door and a peer address of its own";
+            let what = "it cannot be combined with members, whose leader is elected";
+            let remedy = "remove it; each member has its own door and peer address";
             return Err(Misfit::new(key(name), what, remedy));
         }
         if self.members.len() > MEMBERS_MAX {
             let what = format!("there are {} members", self.members.len());
-            let remedy = format!("it takes 1 to {MEMBERS_MAX}, and three or five are usual: a majority must agree");
+            let remedy = format!("1 to {MEMBERS_MAX} are allowed; use three or five, because a majority must agree");
             return Err(Misfit::new(key("members"), what, remedy));
         }
         let mut names = BTreeSet::new();
@@ -151,7 +151,7 @@ impl Region {
             let key = key(&format!("members '{}'", member.name));
             check_name(&key, &member.name)?;
             if !names.insert(&member.name) {
-                return Err(Misfit::new(key, "the region has two members of that name", "give each a name of its own"));
+                return Err(Misfit::new(key, "the region has two members of that name", "give each a unique name"));
             }
             check_address(&format!("{key} door"), &member.door, doors)?;
             check_address(&format!("{key} peer"), &member.peer, doors)?;
@@ -169,7 +169,7 @@ fn check_name(key: &str, name: &str) -> Result<(), Misfit> {
     if fine {
         return Ok(());
     }
-    let what = format!("'{}' is no name", name.chars().take(64).collect::<String>());
+    let what = format!("'{}' is not a name", name.chars().take(64).collect::<String>());
     Err(Misfit::new(key, what, format!("use 1 to {NAME_LEN_MAX} visible ASCII characters")))
 }
 
@@ -177,15 +177,11 @@ fn check_address<'a>(key: &str, address: &'a str, doors: &mut BTreeSet<&'a str>)
     let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok());
     let plain = address.len() <= 255 && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
     if !plain || port.is_none_or(|port: u16| port == 0) {
-        let what = format!("'{}' is no address", address.chars().take(64).collect::<String>());
+        let what = format!("'{}' is not an address", address.chars().take(64).collect::<String>());
         return Err(Misfit::new(key, what, "write \"host:port\", as \"10.0.0.7:6566\""));
     }
     if !doors.insert(address) {
-        return Err(Misfit::new(
-            key,
-            format!("the address '{address}' stands here twice"),
-            "each listener has its own",
-        ));
+        return Err(Misfit::new(key, format!("the address '{address}' is listed twice"), "give each listener its own"));
     }
     Ok(())
 }
@@ -236,7 +232,7 @@ regions = ["eu-west"]
 ]"#;
 
     #[test]
-    fn members_stand_in_the_place_of_a_leader() {
+    fn members_replace_a_leader() {
         let text = GOOD.replace("leader = \"leader.eu:6565\"", MEMBERS);
         let topology = Topology::parse(&text).unwrap();
         let region = &topology.regions[1];
@@ -249,7 +245,7 @@ regions = ["eu-west"]
     }
 
     #[test]
-    fn members_that_cannot_be_are_refused() {
+    fn invalid_members_are_rejected() {
         let refused = |from: &str, to: &str| {
             let text = GOOD.replace("leader = \"leader.eu:6565\"", MEMBERS).replacen(from, to, 1);
             Topology::parse(&text).unwrap_err().to_string()
@@ -258,38 +254,42 @@ regions = ["eu-west"]
             (
                 "members =",
                 "leader = \"leader.eu:6565\"\nmembers =",
-                "regions 'eu-west' leader: it stands beside members",
+                "regions 'eu-west' leader: it cannot be combined with members",
             ),
-            ("members =", "peer = \"leader.eu:7071\"\nmembers =", "regions 'eu-west' peer: it stands beside members"),
+            (
+                "members =",
+                "peer = \"leader.eu:7071\"\nmembers =",
+                "regions 'eu-west' peer: it cannot be combined with members",
+            ),
             ("name = \"m2\"", "name = \"m1\"", "two members of that name"),
-            ("10.0.1.2:7071", "10.0.1.1:7071", "members 'm2' peer: the address '10.0.1.1:7071' stands here twice"),
+            ("10.0.1.2:7071", "10.0.1.1:7071", "members 'm2' peer: the address '10.0.1.1:7071' is listed twice"),
             ("10.0.1.2:6565", "10.0.1.2", "members 'm2' door"),
-            ("name = \"m2\"", "name = \"\"", "is no name"),
+            ("name = \"m2\"", "name = \"\"", "is not a name"),
         ];
-        for (from, to, says) in cases {
+        for (from, to, expected) in cases {
             let text = refused(from, to);
-            assert!(text.contains(says), "{to}: {text}");
+            assert!(text.contains(expected), "{to}: {text}");
         }
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_its_place_and_remedy() {
+    fn invalid_values_are_rejected_with_their_key_and_remedy() {
         let text = refused(|good| good.replace("weight = 3", "wieght = 3"));
         assert!(text.starts_with("line 16: ") && text.contains("wieght"), "{text}");
         let cases = [
-            ("role = \"topology\"", "role = \"edge\"", "begins with role"),
+            ("role = \"topology\"", "role = \"edge\"", "set role"),
             ("latitude = 53.3", "latitude = 153.3", "regions 'eu-west' latitude"),
             ("name = \"eu-west\"", "name = \"us-east\"", "two regions 'us-east'"),
             ("weight = 3", "weight = 0", "1 to 1000"),
             ("10.0.0.1:6566", "10.0.0.1", "host:port"),
-            ("10.0.0.1:6566", "leader.eu:6565", "stands here twice"),
+            ("10.0.0.1:6566", "leader.eu:6565", "is listed twice"),
             ("regions = [\"eu-west\"]", "regions = [\"mars\"]", "no region 'mars'"),
-            ("regions = [\"eu-west\"]", "regions = []", "may go nowhere"),
+            ("regions = [\"eu-west\"]", "regions = []", "may use no region"),
             ("role = \"standby\"", "role = \"standby\"\nweight = 101", "0 to 100"),
         ];
-        for (from, to, says) in cases {
+        for (from, to, expected) in cases {
             let text = refused(|good| good.replacen(from, to, 1));
-            assert!(text.contains(says), "{to}: {text}");
+            assert!(text.contains(expected), "{to}: {text}");
         }
     }
 }

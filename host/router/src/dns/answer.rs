@@ -1,4 +1,4 @@
-//! Answering: a query's bytes in, an answer's bytes out.
+//! Answers a query: from bytes to bytes.
 
 use crate::{
     board::Board,
@@ -16,22 +16,22 @@ use hickory_proto::{
 };
 use std::net::IpAddr;
 
-/// The largest answer over UDP that passes every path whole, in bytes (RFC 9715).
+/// The largest UDP answer that fits every path unfragmented, in bytes (RFC 9715).
 const UDP_MAX: u16 = 1_232;
 
-/// How a query came.
+/// How a query was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// In a datagram: what does not fit is cut, and the client asks again over TCP.
+    /// In a datagram: an answer that does not fit is truncated, and the client queries again over TCP.
     Udp,
     /// Over a connection.
     Tcp,
 }
 
-/// Answers a query; `None` for what deserves no answer, as an answer itself, which would go on for ever.
+/// Answers a query; `None` for a message that must not be answered, such as an answer, which could loop forever.
 #[must_use]
 pub fn answer(router: &Router, zone: &Zone, query: &[u8], from: IpAddr, transport: Transport) -> Option<Vec<u8>> {
-    let request = match Message::from_vec(&subnet::leave_alone(query)) {
+    let request = match Message::from_vec(&subnet::hide_subnet(query)) {
         Ok(request) => request,
         Err(_) => {
             let header = Header::read(&mut BinDecoder::new(query)).ok()?;
@@ -70,7 +70,7 @@ pub fn answer(router: &Router, zone: &Zone, query: &[u8], from: IpAddr, transpor
     if bytes.len() <= most {
         return Some(bytes);
     }
-    // What does not fit is not sent in part: the client asks again over TCP.
+    // An answer that does not fit is not sent in part: the client queries again over TCP.
     response.truncate().to_vec().ok()
 }
 
@@ -126,7 +126,7 @@ fn fill(router: &Router, zone: &Zone, request: &Message, from: IpAddr, response:
     }
 }
 
-/// Addresses of the edges of the region that is best for the client.
+/// Returns addresses of the edges of the best region for the client.
 fn nearest(
     router: &Router,
     zone: &Zone,
@@ -137,9 +137,9 @@ fn nearest(
     response: &mut Message,
 ) -> Result<Vec<Record>, ResponseCode> {
     let subnet = Subnet::of(request).map_err(|_malformed| ResponseCode::FormErr)?;
-    // Without a subnet, or with everybody's, the resolver stands for its clients.
+    // Without a subnet, or with one for all clients, the resolver's address represents its clients.
     let network = subnet.and_then(|subnet| subnet.network());
-    let place = router.place_of(network.map_or(from, |network| network.network()));
+    let place = router.location_of(network.map_or(from, |network| network.network()));
     if let (Some(subnet), Some(edns)) = (subnet, &mut response.edns) {
         let scope = network.map_or(0, |network| router.scope_of(network, &place));
         if let Some(answered) = subnet.answered(scope) {
@@ -158,7 +158,7 @@ fn nearest(
     if decision.candidates.is_empty() {
         return Err(ResponseCode::ServFail);
     }
-    // The best region that has an address of the type; a region without one is as good as none to this client.
+    // Uses the best region that has an address of the type; a region without one is of no use to this client.
     let kinds: &[RecordType] = match query.query_type() {
         RecordType::ANY => &[RecordType::A, RecordType::AAAA],
         RecordType::AAAA => &[RecordType::AAAA],
@@ -184,7 +184,7 @@ fn nearest(
     Ok(distinct(records))
 }
 
-/// Addresses of one region's edges: of those that are well, or, when none is, of those that have data all the same.
+/// Returns addresses of one region's edges: of the healthy ones, or, if there are none, of those that have data.
 fn region(zone: &Zone, board: &Board, label: &str, query: &Query) -> Option<Result<Vec<Record>, ResponseCode>> {
     let region = board.view.regions.get(board.view.region(label)?)?;
     let edges = board.view.members.get(region.edges.clone())?;

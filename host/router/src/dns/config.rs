@@ -1,28 +1,27 @@
-//! What can be set for the DNS responder.
+//! The configuration of the DNS responder.
 
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 
-/// The DNS responder.
+/// The configuration of the DNS responder.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where it listens, over UDP and TCP. Default: nowhere, there is no responder.
+    /// The address for UDP and TCP. Default: none, which disables the responder.
     pub listen: Option<SocketAddr>,
-    /// The zone that it is authoritative for. Default "features.example.".
+    /// The zone for which it is authoritative. Default "features.example.".
     pub zone: String,
-    /// How long resolvers may keep an address, in seconds: also how long clients go on to a region that was lost.
-    /// Default 20.
+    /// How long resolvers may cache an address, in seconds. Clients may use a lost region for as long. Default 20.
     pub ttl_s: u32,
-    /// How long they may keep that there is nothing, in seconds. Default 5.
+    /// How long resolvers may cache a negative answer, in seconds. Default 5.
     pub negative_ttl_s: u32,
     /// Addresses in one answer. A count. Default 4.
     pub addresses_max: usize,
-    /// The zone's name servers: this router and others like it. Default: "ns1" below the zone, without an address.
+    /// The zone's name servers: this router and others. Default: "ns1" below the zone, without an address.
     pub nameservers: Vec<Nameserver>,
-    /// The mailbox of who is responsible, as a name. Default "hostmaster" below the zone.
+    /// The mailbox of the zone's administrator, as a name. Default "hostmaster" below the zone.
     pub contact: String,
-    /// TCP connections at once. A count. Default 256.
+    /// Concurrent TCP connections. A count. Default 256.
     pub connections_max: usize,
     /// How long a TCP connection may be idle, in milliseconds. Default 5,000.
     pub idle_ms: u64,
@@ -32,7 +31,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nameserver {
-    /// Its name; one below the zone gets the addresses here.
+    /// Its name; for a name below the zone, the responder answers with the addresses here.
     pub name: String,
     /// Its addresses.
     #[serde(default)]

@@ -17,10 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The largest query in a datagram: no honest one is larger.
+/// The largest query in a datagram: no valid query is larger.
 const QUERY_MAX: usize = 4_096;
 
-/// How long to wait when a socket gives an error that is not one client's.
+/// The pause after a socket error that no single client caused.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers queries until cancelled.
@@ -37,10 +37,10 @@ async fn datagrams(socket: UdpSocket, router: Router, zone: Arc<Zone>) {
     loop {
         let (length, from) = match socket.recv_from(&mut query).await {
             Ok(received) => received,
-            // Linux tells of an earlier answer that could not be delivered.
+            // Linux reports an earlier answer that could not be delivered.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => {
-                tracing::warn!(%error, "no datagram could be received; trying again");
+                tracing::warn!(%error, "a datagram could not be received; retrying");
                 tokio::time::sleep(ERROR_PAUSE).await;
                 continue;
             }
@@ -71,7 +71,7 @@ async fn connections(listener: TcpListener, router: Router, zone: Arc<Zone>, sto
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "no DNS connection could be accepted; trying again");
+                tracing::warn!(%error, "a DNS connection could not be accepted; retrying");
                 tokio::time::sleep(ERROR_PAUSE).await;
             }
         }

@@ -1,5 +1,5 @@
-//! The client's subnet in a query (RFC 7871), read by its bytes: the library refuses a whole query for a family that it does not
-//! know, and takes what it should refuse.
+//! Parses the client's subnet in a query (RFC 7871) from its bytes: the library rejects a whole query for an unknown
+//! family, and accepts options that it should reject.
 
 use crate::decision::subnets::canonical;
 use hickory_proto::{
@@ -9,41 +9,41 @@ use hickory_proto::{
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The option's code.
+/// The code of the option.
 const CODE: u16 = 8;
 
-/// A code for local use (RFC 6891, 9), under which the library leaves the option's bytes alone.
-const CODE_LEFT_ALONE: u16 = 65_400;
+/// A code for local use (RFC 6891, 9), whose bytes the library does not parse.
+const CODE_HIDDEN: u16 = 65_400;
 
-/// The family of no address.
+/// The family without an address.
 const FAMILY_NONE: u16 = 0;
 const FAMILY_V4: u16 = 1;
 const FAMILY_V6: u16 = 2;
 
-/// Where the records of a message begin.
+/// The length of a message's header.
 const HEADER_LEN: usize = 12;
 
 /// The record type OPT.
 const OPT: u16 = 41;
 
-/// A client's subnet, as its resolver has sent it.
+/// A client's subnet, as its resolver sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subnet {
     family: u16,
-    /// As it was sent.
-    asked: IpNet,
+    /// The network as sent.
+    sent: IpNet,
 }
 
-/// An option that no query may have.
+/// The option is not valid in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 // === impl Subnet ===
 
 impl Subnet {
-    /// The subnet in a query that [`leave_alone`] was given, if there is one.
+    /// Returns the subnet in a query that [`hide_subnet`] has processed, if there is one.
     pub(crate) fn of(query: &Message) -> Result<Option<Self>, Malformed> {
-        let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::from(CODE_LEFT_ALONE)));
+        let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::from(CODE_HIDDEN)));
         match option {
             Some(EdnsOption::Unknown(_, bytes)) => Self::read(bytes).map(Some),
             _ => Ok(None),
@@ -63,32 +63,34 @@ impl Subnet {
             FAMILY_V6 => IpAddr::V6(Ipv6Addr::from(padded::<16>(address)?)),
             _ => return Err(Malformed),
         };
-        // A prefix that is longer than the address, and bits beyond the prefix.
-        let asked = IpNet::new(address, *prefix).map_err(|_| Malformed)?;
-        if asked.network() != address {
+        // Rejects a prefix longer than the address, and bits beyond the prefix.
+        let sent = IpNet::new(address, *prefix).map_err(|_| Malformed)?;
+        if sent.network() != address {
             return Err(Malformed);
         }
-        Ok(Self { family, asked })
+        Ok(Self { family, sent })
     }
 
-    /// The network whose clients ask; `None` when it is everybody's. An IPv4 network in IPv6's clothes is the IPv4 network.
+    /// Returns the network of the clients; `None` if it contains all addresses. An IPv4 network in IPv6-mapped form is
+    /// returned as the IPv4 network.
     pub(crate) fn network(&self) -> Option<IpNet> {
-        Some(canonical(self.asked)).filter(|network| network.prefix_len() > 0)
+        Some(canonical(self.sent)).filter(|network| network.prefix_len() > 0)
     }
 
-    /// The option of the answer, which holds for the clients that share `scope` bits of the [`Subnet::network`]. A subnet of no
-    /// family gets none, which says that the answer holds for everybody: clients that send it cannot all read it.
+    /// Returns the option of an answer that applies to the clients that share `scope` bits of the [`Subnet::network`].
+    /// A subnet without a family gets none, so the answer applies to all clients: not all clients that send such a
+    /// subnet can read one.
     pub(crate) fn answered(&self, scope: u8) -> Option<EdnsOption> {
         if self.family == FAMILY_NONE {
             return None;
         }
-        let prefix = self.asked.prefix_len();
-        // The bits of the prefix that only mark the address as one of IPv4.
-        let mapped_bits = prefix - canonical(self.asked).prefix_len();
+        let prefix = self.sent.prefix_len();
+        // The bits of the prefix that only mark the address as IPv4.
+        let mapped_bits = prefix - canonical(self.sent).prefix_len();
         let scope = if prefix == 0 { 0 } else { scope.saturating_add(mapped_bits) };
         let [family_high, family_low] = self.family.to_be_bytes();
         let mut bytes = vec![family_high, family_low, prefix, scope];
-        let octets = match self.asked.addr() {
+        let octets = match self.sent.addr() {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         };
@@ -103,16 +105,16 @@ fn padded<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
     Ok(whole)
 }
 
-/// Gives the subnet option of a query another code, so that the library reads the rest and leaves its bytes to us.
-pub(crate) fn leave_alone(query: &[u8]) -> Vec<u8> {
+/// Gives the subnet option of a query another code, so that the library parses the rest and ignores the option.
+pub(crate) fn hide_subnet(query: &[u8]) -> Vec<u8> {
     let mut query = query.to_vec();
-    // Of a query that is cut short nothing is changed, and the library refuses it.
+    // A truncated query stays unchanged, and the library rejects it.
     let codes = options(&query).unwrap_or_default();
     for (place, code) in codes {
         let other = match code {
-            CODE => CODE_LEFT_ALONE,
-            // Who sends that code itself sends no subnet.
-            CODE_LEFT_ALONE => CODE_LEFT_ALONE + 1,
+            CODE => CODE_HIDDEN,
+            // A client that sends this code itself must not be mistaken for one with a subnet.
+            CODE_HIDDEN => CODE_HIDDEN + 1,
             _ => continue,
         };
         if let Some(bytes) = query.get_mut(place..place + 2) {
@@ -122,7 +124,7 @@ pub(crate) fn leave_alone(query: &[u8]) -> Vec<u8> {
     query
 }
 
-/// The places and codes of a message's EDNS options.
+/// Returns the offsets and codes of a message's EDNS options.
 fn options(message: &[u8]) -> Option<Vec<(usize, u16)>> {
     let mut at = HEADER_LEN;
     for _ in 0..u16_at(message, 4)? {
@@ -143,7 +145,7 @@ fn options(message: &[u8]) -> Option<Vec<(usize, u16)>> {
     Some(found)
 }
 
-/// Where a name ends that begins here: behind its root label, or behind a pointer to the rest of it.
+/// Returns the end of the name that starts here: after its root label, or after a pointer to the rest of it.
 fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = *message.get(at)?;
@@ -170,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn a_subnet_is_read_by_its_bytes_and_what_none_may_be_is_refused() {
+    fn subnets_are_parsed_and_malformed_ones_are_rejected() {
         let network = |text| read(text).unwrap().network().map(|network| network.to_string());
         assert_eq!(network("0 1 18 0 cb 0 71").as_deref(), Some("203.0.113.0/24"));
         assert_eq!(network("0 2 20 0 20 1 d b8").as_deref(), Some("2001:db8::/32"));
         assert_eq!(network("0 2 78 0 0 0 0 0 0 0 0 0 0 0 ff ff cb 0 71").as_deref(), Some("203.0.113.0/24"), "mapped");
-        for everybody in ["0 0 0 0", "0 1 0 0", "0 2 0 0", "0 2 60 0 0 0 0 0 0 0 0 0 0 0 ff ff"] {
-            assert_eq!(network(everybody), None, "{everybody}");
+        for all in ["0 0 0 0", "0 1 0 0", "0 2 0 0", "0 2 60 0 0 0 0 0 0 0 0 0 0 0 ff ff"] {
+            assert_eq!(network(all), None, "{all}");
         }
         for refused in [
             "0 1 18 0",                                   // no address
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_scope_is_in_the_family_that_was_asked_in() {
+    fn the_answers_scope_is_in_the_family_of_the_query() {
         let answered = |text, scope| match read(text).unwrap().answered(scope) {
             Some(EdnsOption::Unknown(8, bytes)) => bytes,
             other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! The zone: its names, and what never changes about them.
+//! The zone: its names, and the records that never change.
 
 use crate::dns::config::Config;
 use hickory_proto::rr::{
@@ -7,7 +7,7 @@ use hickory_proto::rr::{
 };
 use std::net::IpAddr;
 
-/// Times of the SOA record that nobody acts on, as there are no zone transfers, in seconds.
+/// The times of the SOA record, in seconds. They have no effect, because there are no zone transfers.
 const REFRESH: i32 = 3_600;
 const RETRY: i32 = 600;
 const EXPIRE: i32 = 86_400;
@@ -23,7 +23,7 @@ pub struct Zone {
     nameservers: Vec<(Name, Vec<IpAddr>)>,
 }
 
-/// A setting that makes no zone.
+/// A setting from which no zone can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub struct Invalid {
@@ -33,26 +33,29 @@ pub struct Invalid {
     pub reason: String,
 }
 
-/// Which of the zone's names one is.
+/// The kind of a name within the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// The zone itself.
     Apex,
-    /// A label below it, in lower case.
+    /// A label directly below it, in lower case.
     Below(String),
-    /// Deeper below it.
+    /// A name deeper below it.
     Deeper,
 }
 
 impl Zone {
-    /// From its settings.
+    /// Creates the zone from its settings.
     ///
     /// # Errors
-    /// [`Invalid`] when a name is none.
+    /// [`Invalid`] if a name is not valid.
     pub fn new(config: &Config) -> Result<Self, Invalid> {
         let apex = name("dns.zone", &config.zone)?.to_lowercase();
         if apex.is_root() {
-            return Err(Invalid { key: "dns.zone", reason: "the root is not ours to serve; name a zone".to_owned() });
+            return Err(Invalid {
+                key: "dns.zone",
+                reason: "this responder cannot serve the root; name a zone".to_owned(),
+            });
         }
         let below = |label: &str| name("dns.zone", &format!("{label}.{apex}"));
         let mut nameservers = Vec::new();
@@ -65,7 +68,7 @@ impl Zone {
         let contact =
             if config.contact.is_empty() { below("hostmaster")? } else { name("dns.contact", &config.contact)? };
         let primary = nameservers.first().map_or_else(|| apex.clone(), |(name, _)| name.clone());
-        // Nobody compares serials of a zone that is never transferred.
+        // Serials are only compared for zone transfers, which this zone does not have.
         let soa = SOA::new(primary, contact, 1, REFRESH, RETRY, EXPIRE, config.negative_ttl_s);
         Ok(Self {
             ttl: config.ttl_s,
@@ -77,7 +80,7 @@ impl Zone {
         })
     }
 
-    /// Which of the zone's names this is; `None` for one outside.
+    /// Returns the kind of a name; `None` for one outside the zone.
     pub(crate) fn which(&self, name: &Name) -> Option<Which> {
         let name = name.to_lowercase();
         if !self.apex.zone_of(&name) {
@@ -93,12 +96,12 @@ impl Zone {
         })
     }
 
-    /// The SOA record: as an answer, or to say how long it may be kept that there is nothing.
+    /// Returns the SOA record: as an answer, or as the time to live of a negative answer.
     pub(crate) fn soa(&self) -> Record {
         Record::from_rdata(self.apex.clone(), self.negative_ttl, RData::SOA(self.soa.clone()))
     }
 
-    /// The NS records.
+    /// Returns the NS records.
     pub(crate) fn ns(&self) -> Vec<Record> {
         let record = |(name, _): &(Name, Vec<IpAddr>)| {
             Record::from_rdata(self.apex.clone(), REFRESH.unsigned_abs(), RData::NS(NS(name.clone())))
@@ -106,7 +109,7 @@ impl Zone {
         self.nameservers.iter().map(record).collect()
     }
 
-    /// A name server's addresses of one type; `None` when the name is no name server's.
+    /// Returns a name server's addresses of one type; `None` if the name is not a name server's.
     pub(crate) fn nameserver(&self, name: &Name, kind: RecordType) -> Option<Vec<Record>> {
         let name = name.to_lowercase();
         let (_, addresses) = self.nameservers.iter().find(|(server, _)| *server == name)?;
@@ -118,7 +121,7 @@ impl Zone {
         )
     }
 
-    /// Addresses of the name servers that are below the zone.
+    /// Returns the addresses of the name servers that are below the zone.
     pub(crate) fn glue(&self) -> Vec<Record> {
         let below = self.nameservers.iter().filter(|(name, _)| self.apex.zone_of(name));
         let records = below.flat_map(|(name, addresses)| {
@@ -131,7 +134,7 @@ impl Zone {
     }
 }
 
-/// An address as a record, if it is of that type.
+/// Returns an address as a record, if it has that type.
 pub(crate) fn address_record(name: &Name, address: IpAddr, kind: RecordType, ttl: u32) -> Option<Record> {
     let data = match (address, kind) {
         (IpAddr::V4(address), RecordType::A) => RData::A(A(address)),
@@ -144,10 +147,10 @@ pub(crate) fn address_record(name: &Name, address: IpAddr, kind: RecordType, ttl
 fn name(key: &'static str, text: &str) -> Result<Name, Invalid> {
     let invalid = |reason: String| Invalid { key, reason };
     let mut name = Name::from_ascii(text).map_err(|error| {
-        invalid(format!("'{text}' is no domain name: {error}; write one as \"features.example.com.\""))
+        invalid(format!("'{text}' is not a domain name: {error}; write one like \"features.example.com.\""))
     })?;
     if name.num_labels() == 0 && text != "." {
-        return Err(invalid("it is empty; write a domain name as \"features.example.com.\"".to_owned()));
+        return Err(invalid("it is empty; write a domain name like \"features.example.com.\"".to_owned()));
     }
     name.set_fqdn(true);
     Ok(name)

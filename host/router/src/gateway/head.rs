@@ -4,7 +4,7 @@ use crate::{
     board::Board,
     decision::{
         coordinates::Coordinates,
-        place::{Place, Source, client_address},
+        location::{Location, Source, client_address},
         select::Purpose,
     },
     gateway::{failure::Failure, headers},
@@ -23,7 +23,7 @@ pub(crate) struct Head {
     pub(crate) purpose: Purpose,
     /// Whether it may be sent more than once.
     pub(crate) repeatable: bool,
-    pub(crate) place: Place,
+    pub(crate) place: Location,
     pub(crate) tenant: Option<String>,
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
@@ -97,33 +97,33 @@ fn wait_in_body(path: &str, body: &[u8]) -> Option<Duration> {
 }
 
 /// Returns the place of the client. Its headers take precedence over its address.
-fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Place, Failure> {
+fn place(router: &Router, board: &Board, parts: &Parts, connection: IpAddr) -> Result<Location, Failure> {
     if let Some(said) = text(parts, &api::headers::PLACE)? {
         let place = said
             .parse::<Coordinates>()
             .map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("header littoral-place: {error}")))?;
-        return Ok(Place::said(place, Source::PlaceHeader));
+        return Ok(Location::stated(place, Source::PlaceHeader));
     }
     if let Some(said) = text(parts, &api::headers::REGION)? {
         return place_of_region(board, said);
     }
-    if !router.tells_addresses_apart() {
+    if !router.depends_on_addresses() {
         // The place does not depend on the address.
-        return Ok(router.place_of(connection));
+        return Ok(router.location_of(connection));
     }
     let address = client_address(connection, &headers::forwarded(&parts.headers), router.trusted());
-    Ok(router.place_of(address))
+    Ok(router.location_of(address))
 }
 
 /// Returns the place of a region that a client names.
-pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Place, Failure> {
+pub(crate) fn place_of_region(board: &Board, name: &str) -> Result<Location, Failure> {
     let region = board.view.region(name).and_then(|region| board.view.regions.get(region)).ok_or_else(|| {
         let known: Vec<_> = board.view.regions.iter().map(|region| region.name.as_str()).collect();
         let shown: String = name.chars().take(64).collect();
         let message = format!("header littoral-region: there is no region '{shown}'; there are {}", known.join(", "));
         Failure::bad_request(code::UNKNOWN_REGION, message)
     })?;
-    Ok(Place::said(region.coordinates, Source::RegionHeader))
+    Ok(Location::stated(region.coordinates, Source::RegionHeader))
 }
 
 /// Returns the number that an idempotency key stands for: a retried write goes to the region that may have accepted it, as long as

@@ -5,7 +5,7 @@ use crate::{
     decision::{
         coordinates::Coordinates,
         explain::{explain, seen},
-        place::{Place, Source},
+        location::{Location, Source},
         select::{Ask, Purpose},
         view::MemberView,
     },
@@ -178,12 +178,12 @@ fn explained(router: &Router, query: Option<&str>, connection: IpAddr) -> Result
     Ok(typed("application/json", body))
 }
 
-fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: IpAddr) -> Result<Place, Failure> {
+fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: IpAddr) -> Result<Location, Failure> {
     if let Some(place) = form_parameter(query, "place") {
         let place = place.parse::<Coordinates>();
         let place =
             place.map_err(|error| Failure::bad_request(code::INVALID_PLACE, format!("parameter place: {error}")))?;
-        return Ok(Place::said(place, Source::PlaceHeader));
+        return Ok(Location::stated(place, Source::PlaceHeader));
     }
     if let Some(region) = form_parameter(query, "region") {
         return place_of_region(board, &region);
@@ -194,7 +194,7 @@ fn asked_place(router: &Router, board: &Board, query: Option<&str>, connection: 
             Failure::bad_request(code::INVALID_ADDRESS, "parameter address: use an IP address, as 203.0.113.7")
         })?,
     };
-    Ok(router.place_of(address))
+    Ok(router.location_of(address))
 }
 
 fn typed(media_type: &'static str, body: String) -> Response<Answer> {

@@ -1,4 +1,4 @@
-//! Writes a tiny MaxMind database: IPv4 networks and where they are.
+//! Writes a tiny MaxMind database: IPv4 networks and their coordinates.
 
 use std::net::Ipv4Addr;
 
@@ -27,9 +27,9 @@ fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     control(7, entries.len()).into_iter().chain(entries_bytes).collect()
 }
 
-/// A database of these networks: address, prefix length, latitude, longitude. None may hold another.
+/// Returns a database of these networks: address, prefix length, latitude, longitude. None may contain another.
 pub fn write(networks: &[(Ipv4Addr, u32, f64, f64)]) -> Vec<u8> {
-    // A record is a node, a place in the data, or nothing.
+    // A record points to a node, to a location in the data, or to nothing.
     #[derive(Clone, Copy)]
     enum To {
         Nothing,

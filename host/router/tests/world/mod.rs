@@ -1,4 +1,4 @@
-//! A world in which doors flap, lag, fill up and are cut off, and time passes: everything from one seed.
+//! A world in which doors flap, lag, fill up and become unreachable while time passes: everything from one seed.
 
 use littoral_router::{
     Topology,
@@ -23,7 +23,7 @@ use std::{
 
 const TENANTS: [&str; 3] = ["free", "pinned", "narrow"];
 
-/// What a door really is, which the router must find out.
+/// The true state of a door, which the router must find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Truth {
     Well,
@@ -32,7 +32,7 @@ enum Truth {
     Empty,
     Draining,
     Elsewhere,
-    /// Its probes are good and its requests fail.
+    /// Its probes succeed and its requests fail.
     Lying,
 }
 
@@ -48,7 +48,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world of a few regions with a few edges each.
+    /// Creates a world of a few regions with a few edges each.
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let regions = 1 + dice.roll() as usize % 6;
@@ -74,7 +74,7 @@ impl World {
         Self::of(dice, regions)
     }
 
-    /// One region with two edges, both well.
+    /// Creates one region with two healthy edges.
     pub fn calm() -> Self {
         let region = Region {
             name: "r0".parse().unwrap(),
@@ -117,7 +117,7 @@ impl World {
         Self { dice, now: Moment::from_secs(1), fleet, outlier, truth, load, tenant: 0 }
     }
 
-    /// Something happens, and time passes.
+    /// Lets something happen, and time pass.
     pub fn step(&mut self) {
         let passes = Duration::from_millis(self.dice.roll() % 400);
         self.pass(passes);
@@ -133,7 +133,7 @@ impl World {
                 self.truth.insert(door, Truth::Well);
             }
             4 => {
-                // A partition: a region and all in it is gone, or back.
+                // A partition: a region with all its doors becomes unreachable, or returns.
                 let index = self.dice.roll() as usize % self.fleet.topology().regions.len();
                 let name = self.fleet.topology().regions[index].name;
                 let truth = if self.dice.roll().is_multiple_of(2) { Truth::Down } else { Truth::Well };
@@ -159,7 +159,7 @@ impl World {
         region.role = [Role::Active, Role::Active, Role::Standby, Role::Draining][self.dice.roll() as usize % 4];
         region.weight = [0, 10, 50, 100, 100][self.dice.roll() as usize % 5];
         if self.dice.roll().is_multiple_of(3) {
-            // An edge comes or goes.
+            // Adds or removes an edge.
             let edges = region.edges.len();
             if edges > 1 {
                 region.edges.pop();
@@ -189,7 +189,7 @@ impl World {
         for door in doors {
             let finding = match self.truth[&door] {
                 Truth::Well | Truth::Lying => {
-                    // Members are asked one after the other: none, one or several may say that they lead.
+                    // Members are probed one after the other: none, one or several may report that they lead.
                     let leads = self.dice.roll().is_multiple_of(2).then(|| self.dice.roll() % 5);
                     let leads = leads.filter(|_| leaders.contains(&door));
                     Finding::Good { writable: !self.dice.roll().is_multiple_of(8), leads }
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Sends requests as the router would: to the first door, and to the next when it fails.
+    /// Sends requests as the router would: to the first door, and to the next if it fails.
     pub fn send(&mut self, view: &View, decision: &Decision) {
         for _ in 0..1 + self.dice.roll() % 6 {
             for candidate in &decision.candidates {
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// A question, of any kind.
+    /// Returns a decision's input, of any kind.
     pub fn ask(&mut self) -> Ask<'static> {
         self.tenant = self.dice.roll() as usize % (TENANTS.len() + 1);
         let purposes = [Purpose::Read, Purpose::Read, Purpose::Write, Purpose::Name];
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// One edge is lost and found again; gives its place among the members.
+    /// Takes one edge away and brings it back; returns its index among the members.
     pub fn lose_and_bring_back_one_edge(&mut self) -> usize {
         let door = self.fleet.doors().nth(1).unwrap().id;
         for truth in [Truth::Down, Truth::Well] {

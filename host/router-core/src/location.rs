@@ -1,25 +1,25 @@
-//! Where a client is: what it says, else what its address says, else where it is assumed to be.
+//! The client's location: as the client states it, else by its address, else a default.
 
 use crate::{coordinates::Coordinates, subnets::Subnets};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, path::PathBuf};
 
-/// How a client's place is found.
+/// How a client's location is found.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Proxies whose `x-forwarded-for` is believed, as networks. Default: none, the connection's address counts.
+    /// The proxies whose `x-forwarded-for` is trusted, as networks. Default: none; the connection's address counts.
     pub trusted_proxies: Vec<IpNet>,
-    /// Networks and where they are; looked at before the database. The longest prefix counts. Default: none.
+    /// Networks and their locations, searched before the database. The longest prefix counts. Default: none.
     pub subnets: Vec<Subnet>,
     /// A MaxMind database (City, or any with `location`), read at the start and when it changes. Default: none.
     pub database: Option<PathBuf>,
-    /// Where a client is assumed to be of whom nothing is known. Default: nowhere, then distance does not count.
+    /// A location that is assumed for clients without another. Default: none; distance then does not count.
     pub fallback: Option<Coordinates>,
 }
 
-/// A network's place: coordinates, or a region.
+/// A network's location: coordinates, or a region.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subnet {
@@ -31,11 +31,11 @@ pub struct Subnet {
     pub longitude: f64,
 }
 
-/// How a place came to be known.
+/// The source of a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The client said its coordinates.
+    /// The client sent its coordinates.
     PlaceHeader,
     /// The client named a region.
     RegionHeader,
@@ -43,49 +43,50 @@ pub enum Source {
     Subnet,
     /// The database.
     Database,
-    /// It is assumed.
+    /// The default.
     Fallback,
-    /// It is not known.
+    /// The location is unknown.
     Nowhere,
 }
 
-/// A client's place.
+/// A client's location.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Place {
-    /// Where; `None` when it is not known.
+pub struct Location {
+    /// The coordinates; `None` if unknown.
     pub coordinates: Option<Coordinates>,
-    /// How it came to be known.
+    /// The source.
     pub source: Source,
-    /// How long the prefix of the client's address is that the place holds for; `None` when it is not from an address.
+    /// The length of the prefix of the client's address to which the location applies; `None` if it is not from an
+    /// address.
     pub prefix: Option<u8>,
 }
 
-/// Looks addresses up.
+/// Finds the location of addresses.
 pub trait Lookup {
-    /// Where an address is, and for how long a prefix of it that holds.
+    /// Returns the location of an address, and the length of the prefix to which it applies.
     fn lookup(&self, address: IpAddr) -> Option<(Coordinates, u8)>;
 
-    /// How many bits of an address a lookup goes by, also when nothing is found.
+    /// Returns how many bits of an address a lookup uses, even if it finds nothing.
     fn bits(&self, address: IpAddr) -> Option<u8> {
         self.lookup(address).map(|(_, bits)| bits)
     }
 }
 
-/// Everything that tells where an address is.
+/// Everything that determines the location of an address.
 #[derive(Clone, Debug, Default)]
-pub struct Places<D> {
-    /// Networks and where they are.
+pub struct Locations<D> {
+    /// Networks and their locations.
     pub subnets: Subnets<Coordinates>,
     /// The database, if there is one.
     pub database: Option<D>,
-    /// Where others are assumed to be.
+    /// The default location.
     pub fallback: Option<Coordinates>,
 }
 
 // === impl Source ===
 
 impl Source {
-    /// As a word.
+    /// Returns the source as a word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,55 +100,55 @@ impl Source {
     }
 }
 
-// === impl Place ===
+// === impl Location ===
 
-impl Place {
-    /// What a client said itself.
+impl Location {
+    /// Creates the location that a client stated itself.
     #[must_use]
-    pub fn said(coordinates: Coordinates, source: Source) -> Self {
+    pub fn stated(coordinates: Coordinates, source: Source) -> Self {
         Self { coordinates: Some(coordinates), source, prefix: None }
     }
 }
 
-// === impl Places ===
+// === impl Locations ===
 
-impl<D: Lookup> Places<D> {
-    /// Where an address is.
+impl<D: Lookup> Locations<D> {
+    /// Returns the location of an address.
     #[must_use]
-    pub fn of(&self, address: IpAddr) -> Place {
+    pub fn of(&self, address: IpAddr) -> Location {
         let address = address.to_canonical();
         if let Some((coordinates, prefix)) = self.subnets.get(address) {
-            return Place { coordinates: Some(*coordinates), source: Source::Subnet, prefix: Some(prefix) };
+            return Location { coordinates: Some(*coordinates), source: Source::Subnet, prefix: Some(prefix) };
         }
         if let Some((coordinates, prefix)) = self.database.as_ref().and_then(|database| database.lookup(address)) {
-            return Place { coordinates: Some(coordinates), source: Source::Database, prefix: Some(prefix) };
+            return Location { coordinates: Some(coordinates), source: Source::Database, prefix: Some(prefix) };
         }
         let source = if self.fallback.is_some() { Source::Fallback } else { Source::Nowhere };
-        Place { coordinates: self.fallback, source, prefix: None }
+        Location { coordinates: self.fallback, source, prefix: None }
     }
 
-    /// For clients that share so many bits of a network's address, the place that its address has holds.
-    pub fn scope_of(&self, network: IpNet, place: &Place) -> u8 {
-        if !self.tell_addresses_apart() {
+    /// Returns how many bits of a network's address clients must share to have the location of that address.
+    pub fn scope_of(&self, network: IpNet, place: &Location) -> u8 {
+        if !self.depend_on_addresses() {
             return 0;
         }
         if let Some(known) = place.prefix {
             return self.subnets.bits_of_the_same(network, known);
         }
-        // Nothing is known of it; no more is promised than was asked about.
-        let beside = self.database.as_ref().and_then(|database| database.bits(network.network())).unwrap_or(0);
-        self.subnets.bits_of_the_same(network, beside).max(network.prefix_len())
+        // No location was found; the scope is then no longer than the query's.
+        let queried = self.database.as_ref().and_then(|database| database.bits(network.network())).unwrap_or(0);
+        self.subnets.bits_of_the_same(network, queried).max(network.prefix_len())
     }
 
-    /// Whether addresses make any difference here.
+    /// Returns whether locations depend on addresses.
     #[must_use]
-    pub fn tell_addresses_apart(&self) -> bool {
+    pub fn depend_on_addresses(&self) -> bool {
         !self.subnets.is_empty() || self.database.is_some()
     }
 }
 
-/// The client's address: the connection's, unless that is a trusted proxy's; then the last one in `x-forwarded-for`
-/// that is not. What stands before that could be anyone's word.
+/// Returns the client's address: the connection's, unless that is a trusted proxy's; then the last address in
+/// `x-forwarded-for` that is not. Entries before that one are not trustworthy.
 #[must_use]
 pub fn client_address(connection: IpAddr, forwarded_for: &[&str], trusted: &Subnets<()>) -> IpAddr {
     let mut address = connection.to_canonical();
@@ -157,7 +158,7 @@ pub fn client_address(connection: IpAddr, forwarded_for: &[&str], trusted: &Subn
         }
         let hop = hop.trim();
         let parsed = hop.parse::<IpAddr>().or_else(|_| hop.parse().map(|socket: std::net::SocketAddr| socket.ip()));
-        // What is no address ends the chain: what it hides is not known.
+        // An invalid address ends the chain: the addresses before it are unknown.
         let Ok(next) = parsed else { break };
         address = next.to_canonical();
     }
@@ -177,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn the_table_comes_before_the_database_and_the_fallback_last() {
+    fn the_table_is_searched_before_the_database_and_the_fallback_last() {
         let home = Coordinates::new(50.0, 8.0).unwrap();
         let subnets = [("10.0.0.0/8".parse().unwrap(), home)].into_iter().collect();
-        let mut places = Places { subnets, database: Some(Everywhere), fallback: Some(home) };
-        let source = |places: &Places<Everywhere>, text: &str| places.of(text.parse().unwrap()).source;
+        let mut places = Locations { subnets, database: Some(Everywhere), fallback: Some(home) };
+        let source = |places: &Locations<Everywhere>, text: &str| places.of(text.parse().unwrap()).source;
         assert_eq!(source(&places, "10.2.3.4"), Source::Subnet);
         assert_eq!(source(&places, "192.0.2.1"), Source::Database);
         assert_eq!(source(&places, "2001:db8::1"), Source::Fallback);
@@ -191,14 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn only_trusted_proxies_are_believed() {
+    fn only_trusted_proxies_are_trusted_with_forwarded_addresses() {
         let trusted: Subnets<()> = [("10.0.0.0/8".parse().unwrap(), ())].into_iter().collect();
         let client = |connection: &str, forwarded: &[&str]| {
             client_address(connection.parse().unwrap(), forwarded, &trusted).to_string()
         };
-        assert_eq!(client("192.0.2.9", &["203.0.113.5"]), "192.0.2.9", "a stranger's word");
+        assert_eq!(client("192.0.2.9", &["203.0.113.5"]), "192.0.2.9", "an untrusted client");
         assert_eq!(client("10.0.0.1", &["203.0.113.5"]), "203.0.113.5");
-        assert_eq!(client("10.0.0.1", &["198.51.100.1, 203.0.113.5, 10.0.0.2"]), "203.0.113.5", "the rest is its word");
+        assert_eq!(
+            client("10.0.0.1", &["198.51.100.1, 203.0.113.5, 10.0.0.2"]),
+            "203.0.113.5",
+            "the rest is untrusted"
+        );
         assert_eq!(client("10.0.0.1", &["203.0.113.5", "10.0.0.3"]), "203.0.113.5", "several headers are one list");
         assert_eq!(client("10.0.0.1", &["unknown"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &["203.0.113.5:4711"]), "203.0.113.5");
