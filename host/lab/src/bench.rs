@@ -1,4 +1,4 @@
-//! `littoral bench`: the product's speed and memory on this machine, beside the floor of the same machine in the same run.
+//! `littoral bench`: the product's speed and memory on this machine, compared with the floor of the same machine in the same run.
 //!
 //! Absolute figures drift by half from hour to hour on a shared machine; ratios are stable. So every figure is compared with a
 //! peer that was measured in turns with it: a bare server that sends the same bytes, Redis, Feast, a bare loop of appends. The
@@ -28,7 +28,7 @@ mod report;
 mod requests;
 mod router;
 mod session;
-mod stand;
+mod setup;
 mod tail;
 mod visible;
 mod writes;

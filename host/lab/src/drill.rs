@@ -1,4 +1,4 @@
-//! Drills: a real cluster on this machine is broken on purpose while clients read and write, and the outcome is compared with the
+//! Drills: inject faults into a real cluster on this machine while clients read and write, and compare the outcome with the
 //! objectives of its topology.
 
 mod clients;

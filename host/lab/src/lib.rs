@@ -1,9 +1,9 @@
-//! The laboratory: what shows, breaks and measures the product. It is no part of a production image.
+//! The laboratory: the demo, drills, local clusters and the benchmark. Production images do not contain it.
 //!
-//! - [`demo`]: everything at work on this machine, checked.
-//! - [`drill`]: a cluster is broken on purpose while clients read and write.
+//! - [`demo`]: runs all components on this machine and checks every claim.
+//! - [`drill`]: injects faults into a cluster while clients read and write.
 //! - [`local`]: clusters on this machine, for both and for `littoral dev`.
-//! - [`mod@bench`]: speed and memory, beside the floor of the same machine.
+//! - [`mod@bench`]: speed and memory, compared with the floor of the same machine.
 //!
 //! Nodes run as processes of their own, started from this same executable, and are used through their doors and through the
 //! product's own commands.
@@ -17,5 +17,5 @@ pub mod local;
 mod plain_http;
 mod product;
 
-// The commands' common parts, under the names of modules of this crate.
+// The code that all commands share, under the names of modules of this crate.
 use littoral_cli::{failure, output, ready, target};

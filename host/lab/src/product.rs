@@ -50,7 +50,7 @@ pub async fn apply(file: &Path, node: &str) -> Result<Applied, Failure> {
     Ok(Applied { description: parts.join(", "), views, token })
 }
 
-/// Loads a Parquet file into a view; `state` is where the load notes how far it has come.
+/// Loads a Parquet file into a view; `state` is the file in which the load records its progress.
 ///
 /// # Errors
 /// When the command fails, or its report is not as expected.

@@ -29,7 +29,7 @@ pub fn make_view(node: &Node) {
             { "name": "note", "value_type": "string" },
         ],
     });
-    eventually("the node takes writes", CATCH_UP_MAX, || node.status()["writable"] == json!(true));
+    eventually("the node accepts writes", CATCH_UP_MAX, || node.status()["writable"] == json!(true));
     let made = node.client().put(&format!("/v1/views/{VIEW}"), &view).expect("the node answers");
     assert_eq!(made.status, 200, "{}", made.text());
 }

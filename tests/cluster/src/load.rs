@@ -96,9 +96,9 @@ impl Writers {
     /// # Panics
     /// When they are not in time; `what` is the message.
     #[track_caller]
-    pub fn wait_for_more(&self, what: &str, patience: Duration, more: u64) {
+    pub fn wait_for_more(&self, what: &str, wait_max: Duration, more: u64) {
         let before = self.acknowledged();
-        eventually(what, patience, || self.acknowledged() > before + more);
+        eventually(what, wait_max, || self.acknowledged() > before + more);
     }
 
     /// Stops the writers and returns their records.

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How long to wait for any condition.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Two regions; `east` is the catalogue's home.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Pair {
         accounts::make_view(&east);
         let pair = Self { east, west, dir };
         let view = format!("/v1/views/{}", accounts::VIEW);
-        eventually("the view is everywhere", PATIENCE, || {
+        eventually("the view is everywhere", WAIT_MAX, || {
             pair.west.client().get(&view).is_ok_and(|answer| answer.status == 200)
         });
         write(&pair.west, 900, "regions=1");
@@ -75,7 +75,7 @@ impl Pair {
         let peer = self.east.ready.peer.expect("a leader has a peer address");
         let plan = Plan::edge("edge", &self.dir.path().join("edge"), peer);
         let edge = Node::start(plan.with_config("[edge]\nreconnect_ms_max = 200\n")).expect("the edge starts");
-        eventually("the edge has what its leader has", PATIENCE, || has(&edge, 900) && has(&edge, 901));
+        eventually("the edge has what its leader has", WAIT_MAX, || has(&edge, 900) && has(&edge, 901));
         edge
     }
 
@@ -85,9 +85,9 @@ impl Pair {
     /// When that does not happen in time.
     pub fn both_have(&self, ids: impl IntoIterator<Item = i64>) {
         for id in ids {
-            eventually(&format!("both have row {id}"), PATIENCE, || has(&self.east, id) && has(&self.west, id));
+            eventually(&format!("both have row {id}"), WAIT_MAX, || has(&self.east, id) && has(&self.west, id));
         }
-        eventually("both hold the same rows", PATIENCE, || rows(&self.east) == rows(&self.west));
+        eventually("both hold the same rows", WAIT_MAX, || rows(&self.east) == rows(&self.west));
     }
 }
 
@@ -107,7 +107,7 @@ pub fn try_write(node: &Node, id: i64, concern: &str, wait: Duration) -> Answer 
 /// # Panics
 /// When it is not acknowledged with its write concern.
 pub fn write(node: &Node, id: i64, concern: &str) -> String {
-    let answer = try_write(node, id, concern, PATIENCE / 2).ok();
+    let answer = try_write(node, id, concern, WAIT_MAX / 2).ok();
     answer.json()["token"].as_str().expect("a write answers with a token").to_owned()
 }
 

@@ -120,7 +120,7 @@ impl Watch {
     /// When an answer claimed to be fresher than it was, went back, or was missing; when a write was not accepted.
     #[track_caller]
     #[must_use]
-    pub fn judge(&self, since: Instant) -> Report {
+    pub fn check(&self, since: Instant) -> Report {
         let failures = locked(&self.known.failures);
         assert!(failures.is_empty(), "{} requests failed; the first: {}", failures.len(), failures[0]);
         drop(failures);
@@ -134,16 +134,16 @@ impl Watch {
             held = answer.held;
             let next = usize::try_from(held).ok().and_then(|next| acknowledged.get(next));
             let truly = next.map_or(Duration::ZERO, |at| answer.asked.saturating_duration_since(*at));
-            let said = answer.staleness.expect("an edge that has heard its leader knows its staleness");
+            let claimed = answer.staleness.expect("an edge that has heard from its leader knows its staleness");
             assert!(
-                said >= truly,
-                "an answer that holds number {held} said {said:?} behind, and number {} had been acknowledged {truly:?} before",
+                claimed >= truly,
+                "an answer with number {held} reported {claimed:?} behind, but number {} had been acknowledged {truly:?} before",
                 held + 1
             );
             report.behind += usize::from(!truly.is_zero());
             report.truly_behind_max = report.truly_behind_max.max(truly);
             report.leader_lost += usize::from(answer.degraded.as_deref() == Some("leader_lost"));
-            reported.push(said);
+            reported.push(claimed);
         }
         reported.sort_unstable();
         report.reported_median = reported.get(reported.len() / 2).copied().unwrap_or_default();
@@ -164,7 +164,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "{answers} answers, {behind} of them behind, in truth by {truly_behind_max:.1?} at most; reported: median \
-             {reported_median:.1?}, at most {reported_max:.1?}; {leader_lost} said that the leader is lost"
+             {reported_median:.1?}, at most {reported_max:.1?}; {leader_lost} reported that the leader is lost"
         )
     }
 }
@@ -228,33 +228,33 @@ mod tests {
     }
 
     /// Numbers 1 to 3, acknowledged every 100 ms, and an answer to a read that was sent after 250 ms.
-    fn judged(held: i64, said: u64) -> Report {
+    fn checked(held: i64, reported: u64) -> Report {
         let begun = Instant::now();
         let known = Known::default();
         *locked(&known.acknowledged) = [0, 100, 200].map(|at| begun + ms(at)).to_vec();
         *locked(&known.answers) =
-            vec![Answer { asked: begun + ms(250), held, staleness: Some(ms(said)), degraded: None }];
-        Watch { known: Arc::new(known), threads: Vec::new() }.judge(begun)
+            vec![Answer { asked: begun + ms(250), held, staleness: Some(ms(reported)), degraded: None }];
+        Watch { known: Arc::new(known), threads: Vec::new() }.check(begun)
     }
 
     #[test]
-    fn an_answer_may_say_what_it_is_behind_or_more() {
-        assert_eq!(judged(1, 150).truly_behind_max, ms(150));
-        assert_eq!(judged(2, 50).behind, 1);
-        assert_eq!((judged(3, 0).behind, judged(3, 900).reported_max), (0, ms(900)));
+    fn an_answer_may_report_its_staleness_or_more() {
+        assert_eq!(checked(1, 150).truly_behind_max, ms(150));
+        assert_eq!(checked(2, 50).behind, 1);
+        assert_eq!((checked(3, 0).behind, checked(3, 900).reported_max), (0, ms(900)));
     }
 
     #[test]
     #[should_panic(expected = "number 2 had been acknowledged 150ms before")]
-    fn an_answer_that_says_less_is_found() {
-        let _ = judged(1, 149);
+    fn an_answer_that_reports_less_is_found() {
+        let _ = checked(1, 149);
     }
 
     #[test]
-    #[should_panic(expected = "1 requests failed; the first: read: gone")]
+    #[should_panic(expected = "1 requests failed; the first: read: closed")]
     fn a_request_that_failed_is_found() {
         let watch = Watch { known: Arc::default(), threads: Vec::new() };
-        fail(&watch.known, "read: gone".to_owned());
-        let _ = watch.judge(Instant::now());
+        fail(&watch.known, "read: closed".to_owned());
+        let _ = watch.check(Instant::now());
     }
 }

@@ -1,10 +1,10 @@
-//! `littoral bench` runs and yields every line of its table. Figures of a brief run mean nothing and are not looked at.
+//! `littoral bench` runs and prints every line of its table. Figures of a brief run mean nothing and are not checked.
 
 use littoral_provision::binary;
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
-/// The names that `--only` takes, one for each measurement.
+/// The names that `--only` accepts, one for each measurement.
 const NAMES: [&str; 13] = [
     "read_1x10",
     "read_100x10",
@@ -25,14 +25,14 @@ const NAMES: [&str; 13] = [
 fn a_brief_bench_measures_everything() {
     let done =
         Command::new(binary::littoral()).args(["--json", "bench", "--quick"]).stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr);
-    let report: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let errors = String::from_utf8_lossy(&done.stderr);
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"));
     let measurements = report["measurements"].as_array().unwrap();
     let names: Vec<_> = measurements.iter().map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(names, NAMES);
     for row in measurements {
-        assert!(row["value"].as_f64().is_some_and(|value| value > 0.0), "{row}\n{said}");
+        assert!(row["value"].as_f64().is_some_and(|value| value > 0.0), "{row}\n{errors}");
         assert!(!row["comparisons"].as_array().unwrap().is_empty(), "{row}");
     }
-    assert!(done.status.success(), "{said}");
+    assert!(done.status.success(), "{errors}");
 }

@@ -1,4 +1,5 @@
-//! A leader that is killed, torn and starved of disk loses nothing that it acknowledged; edges that are killed come back equal.
+//! A leader that is killed, gets a torn log or a full disk loses nothing that it acknowledged; killed edges restart
+//! equal.
 
 use littoral_cluster::{
     accounts,
@@ -18,13 +19,13 @@ use std::{
     time::Duration,
 };
 
-/// How often a node is killed; `LITTORAL_KILLS` says otherwise.
+/// How often a node is killed; `LITTORAL_KILLS` sets another number.
 const KILLS: u64 = 20;
 
-/// Writers that go on all the while: of single rows, and of batches that the log's disk thread appends.
+/// Writers that run throughout: of single rows, and of batches that the log's disk thread appends.
 const WRITERS: [Size; 8] = [Size::Row, Size::Row, Size::Row, Size::Row, Size::Row, Size::Row, Size::Batch, Size::Batch];
 
-/// A number from the environment.
+/// Returns a number from the environment.
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
@@ -33,7 +34,7 @@ fn number(name: &str) -> Option<u64> {
 fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     let kills = number("LITTORAL_KILLS").unwrap_or(KILLS);
     let seed = number("LITTORAL_SEED").unwrap_or_else(|| std::process::id().into());
-    eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={kills} kills at the same moments again");
+    eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={kills} repeats these kills");
     let mut chance = fastrand::Rng::with_seed(seed);
     // Small segments and frequent snapshots, so that kills meet every kind of work on the disk.
     let config = "[leader]\nsegment_bytes = 262144\nsnapshot_log_bytes = 524288\nretention_bytes_max = 1048576\n";
@@ -43,9 +44,10 @@ fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     accounts::make_view(&cluster.leader);
     let writers = Writers::start_each(cluster.leader.ready.door, &WRITERS, &[]);
     for _ in 0..kills {
-        // However slow the machine is, each kill meets writers at work.
+        // However slow the machine is, each kill happens while writers are at work.
         writers.wait_for_more("writes are acknowledged", Duration::from_secs(60), 10);
-        // Any moment: in the middle of a batch, of a snapshot, of a recovery's first writes, of a bootstrap.
+        // A kill may happen at any moment: in the middle of a batch, a snapshot, a recovery's first writes, or a
+        // bootstrap.
         std::thread::sleep(Duration::from_millis(40 + chance.u64(..200)));
         let victim = chance.usize(..4);
         if let Some(edge) = cluster.edges.get_mut(victim) {
@@ -65,14 +67,14 @@ fn no_acknowledged_write_is_lost_when_leader_and_edges_are_killed() {
     load::assert_not_invented(&mut cluster.leader.client(), &known);
     let acknowledged: u64 = known.iter().map(|account| account.count).sum();
     let failed: u64 = known.iter().map(|account| account.failed).sum();
-    eprintln!("{kills} kills, {acknowledged} acknowledged writes all there, {failed} without an answer");
-    assert!(failed > 0, "no write met a kill");
+    eprintln!("{kills} kills, {acknowledged} acknowledged writes all present, {failed} without an answer");
+    assert!(failed > 0, "no write was interrupted by a kill");
     accounts::catch_up(&cluster);
     cluster.edges.iter().for_each(|edge| equality::assert_equal(&cluster.leader, edge));
 }
 
 #[test]
-fn a_torn_tail_costs_no_more_than_itself() {
+fn a_torn_tail_loses_only_itself() {
     let mut cluster = Cluster::start(0).unwrap();
     accounts::make_view(&cluster.leader);
     let mut client = cluster.leader.client();
@@ -85,8 +87,8 @@ fn a_torn_tail_costs_no_more_than_itself() {
     let mut client = cluster.leader.client();
     let ids: Vec<_> = (1..200).collect();
     let expected: Vec<_> = ids.iter().copied().map(Some).collect();
-    assert_eq!(accounts::must_read(&mut client, &ids), expected, "every write before the torn one is there");
-    // It goes on where it was, and once more after that.
+    assert_eq!(accounts::must_read(&mut client, &ids), expected, "every write before the torn one is present");
+    // The log continues where it was, and again after a restart.
     accounts::must_write(&mut client, &[accounts::row(200, 1_000)]);
     cluster.leader.kill();
     cluster.leader.restart().unwrap();
@@ -94,7 +96,7 @@ fn a_torn_tail_costs_no_more_than_itself() {
     assert_eq!(accounts::must_read(&mut client, &[199, 200]), [Some(199), Some(1_000)]);
 }
 
-/// Overwrites the last few bytes that were written, as a write that was cut by a power failure leaves them.
+/// Overwrites the last bytes that were written, like a power failure during a write.
 fn tear(segment: &Path) {
     let mut file = fs::File::options().read(true).write(true).open(segment).unwrap();
     let mut bytes = Vec::new();
@@ -105,7 +107,7 @@ fn tear(segment: &Path) {
     file.sync_all().unwrap();
 }
 
-/// The segment with the newest records; one that was only prepared holds nothing but zeros.
+/// Returns the segment with the newest records; a prepared one contains only zeros.
 fn newest_segment(data_dir: &Path) -> PathBuf {
     let mut segments = Vec::new();
     let mut dirs = vec![data_dir.to_owned()];
@@ -125,10 +127,10 @@ fn newest_segment(data_dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_clearly_and_mends() {
+fn a_full_disk_rejects_writes_clearly_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let mounted = SmallDisk::mount(&dir.path().join("disk"), 24);
-    let Some(disk) = require("a_full_disk_refuses_writes_clearly_and_mends", mounted) else { return };
+    let Some(disk) = require("a_full_disk_rejects_writes_clearly_and_recovers", mounted) else { return };
     let config = "[leader]\nsegment_bytes = 1048576\n";
     let mut leader = Node::start(Plan::leader(&dir.path().join("disk/leader")).with_config(config)).unwrap();
     accounts::make_view(&leader);
@@ -144,33 +146,37 @@ fn a_full_disk_refuses_writes_clearly_and_mends() {
             break answer;
         }
         acknowledged += 1;
-        assert!(acknowledged < 5_000, "the disk does not fill");
+        assert!(acknowledged < 5_000, "the disk does not fill up");
     };
     assert!(matches!(refusal.status, 503 | 507), "{}: {}", refusal.status, refusal.text());
     assert_eq!(refusal.json()["code"], "not_durable", "{}", refusal.text());
-    assert_eq!(accounts::must_read(&mut client, &[1]), [Some(acknowledged)], "reads go on, and show what was taken");
+    assert_eq!(
+        accounts::must_read(&mut client, &[1]),
+        [Some(acknowledged)],
+        "reads continue, and return the acknowledged write"
+    );
 
     fs::remove_file(ballast).unwrap();
-    eventually("writes are taken again", Duration::from_secs(20), || {
+    eventually("writes are accepted again", Duration::from_secs(20), || {
         accounts::write(&mut client, &[accounts::row(1, acknowledged + 10)]).is_ok_and(|answer| answer.status == 200)
     });
     leader.kill();
     leader.restart().unwrap();
     let mut client = leader.client();
     assert_eq!(accounts::must_read(&mut client, &[1, 2]), [Some(acknowledged + 10), Some(acknowledged)]);
-    // Before the disk that it stands on.
+    // The node is dropped before its disk.
     drop(leader);
     drop(disk);
 }
 
 #[test]
-fn a_disk_that_turns_read_only_refuses_to_start_by_name_and_loses_nothing() {
+fn a_leader_on_a_read_only_disk_names_the_cause_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mounted = SmallDisk::mount(&dir.path().join("disk"), 24);
-    let Some(disk) = require("a_disk_that_turns_read_only_refuses_to_start_by_name_and_loses_nothing", mounted) else {
+    let Some(disk) = require("a_leader_on_a_read_only_disk_names_the_cause_and_loses_nothing", mounted) else {
         return;
     };
-    // What the harness writes beside the data directory must not meet the read-only disk.
+    // The files that the harness writes next to the data directory must not be on the read-only disk.
     let data_dir = dir.path().join("leader");
     std::os::unix::fs::symlink(dir.path().join("disk"), &data_dir).unwrap();
     let mut leader = Node::start(Plan::leader(&data_dir).with_config("[leader]\nsegment_bytes = 1048576\n")).unwrap();

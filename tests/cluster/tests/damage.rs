@@ -1,5 +1,5 @@
-//! Every stored file, flipped, cut and deleted: a node then refuses to start and names the file, or serves what is right.
-//! It is never silently wrong.
+//! Flips, truncates and deletes every stored file. A node then refuses to start and names the file, or serves correct
+//! data. It is never silently wrong.
 
 use littoral_cluster::{
     accounts,
@@ -9,14 +9,14 @@ use littoral_cluster::{
 use littoral_provision::{Cluster, Node, Plan, cluster::Options};
 use std::path::Path;
 
-/// Rows that are written, each several times.
+/// The rows that are written, each several times.
 const ROWS: i64 = 300;
 const ROUNDS: i64 = 8;
 
-/// Different places: a header, the middle, and near what was written last.
+/// Different positions: a header, the middle, and near the end.
 const DAMAGES: [Damage; 5] = [Damage::Flip(3), Damage::Flip(120), Damage::Flip(501), Damage::Halve, Damage::Delete];
 
-/// A leader and an edge that were stopped in good order, with logs and snapshots on their disks.
+/// Returns a leader and an edge after an orderly shutdown, with logs and snapshots on their disks.
 fn stopped() -> Cluster {
     let config = "[leader]\nsegment_bytes = 65536\nsnapshot_log_bytes = 131072\nretention_bytes_max = 262144\n";
     let options = Options { leader_config: Some(config.to_owned()), edge_configs: vec![None], ..Options::default() };
@@ -37,7 +37,7 @@ fn expected() -> Vec<Option<i64>> {
     (0..ROWS).map(|id| Some(id + ROUNDS)).collect()
 }
 
-/// A plan for the same node with a damaged copy of its data.
+/// Returns a plan for the same node with a damaged copy of its data.
 fn damaged(node: &mut Node, into: &Path, file: &Path, damage: Damage) -> Plan {
     let plan = Plan { data_dir: into.join("data"), ..node.plan_mut().clone() };
     damage::copy(node.data_dir(), &plan.data_dir).unwrap();
@@ -46,7 +46,7 @@ fn damaged(node: &mut Node, into: &Path, file: &Path, damage: Damage) -> Plan {
 }
 
 #[test]
-fn a_leader_with_a_damaged_file_refuses_by_name_or_serves_every_row() {
+fn a_leader_with_a_damaged_file_names_it_and_does_not_start_or_serves_every_row() {
     let mut cluster = stopped();
     let (mut refused, mut served) = (0, 0);
     let ids: Vec<_> = (0..ROWS).collect();
@@ -56,25 +56,28 @@ fn a_leader_with_a_damaged_file_refuses_by_name_or_serves_every_row() {
             match Node::start(damaged(&mut cluster.leader, dir.path(), &file, damage)) {
                 Ok(leader) => {
                     let read = accounts::must_read(&mut leader.client(), &ids);
-                    assert_eq!(read, expected(), "{} {damage:?}: served, and wrong", file.display());
+                    assert_eq!(read, expected(), "{} {damage:?}: served wrong rows", file.display());
                     served += 1;
                 }
                 Err(error) => {
-                    let said = error.to_string();
+                    let output = error.to_string();
                     let name = file.file_name().unwrap().to_string_lossy();
-                    let names = said.contains(&*name) || said.contains("segment") || said.contains("snapshot");
-                    assert!(names, "{} {damage:?}: the reason does not say what is wrong: {said}", file.display());
+                    let names = output.contains(&*name) || output.contains("segment") || output.contains("snapshot");
+                    assert!(names, "{} {damage:?}: the reason does not name the file: {output}", file.display());
                     refused += 1;
                 }
             }
         }
     }
-    eprintln!("of {} damaged starts {refused} were refused by name, {served} served every row", refused + served);
+    eprintln!(
+        "of {} starts with damage, {refused} failed with the file's name and {served} served every row",
+        refused + served
+    );
     assert!(refused > 0 && served > 0, "{refused} refused, {served} served");
 }
 
 #[test]
-fn an_edge_with_a_damaged_file_serves_what_is_right_or_nothing_until_its_leader_is_there() {
+fn an_edge_with_a_damaged_file_serves_correct_rows_or_nothing_without_its_leader() {
     let mut cluster = stopped();
     let ids: Vec<_> = (0..ROWS).collect();
     let mut cold = 0;
@@ -84,9 +87,9 @@ fn an_edge_with_a_damaged_file_serves_what_is_right_or_nothing_until_its_leader_
             let edge = Node::start(damaged(&mut cluster.edges[0], dir.path(), &file, damage)).unwrap();
             let answer = accounts::read(&mut edge.client(), &ids, &[]).unwrap();
             if answer.status == 200 {
-                assert_eq!(accounts::balances(&answer), expected(), "{} {damage:?}: served, and wrong", file.display());
+                assert_eq!(accounts::balances(&answer), expected(), "{} {damage:?}: served wrong rows", file.display());
             } else {
-                // Without a catalogue it does not even know the view.
+                // Without a catalogue the edge does not have the view.
                 assert!(matches!(answer.status, 400 | 404 | 503), "{} {damage:?}: {}", file.display(), answer.text());
                 cold += 1;
             }

@@ -18,12 +18,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Runs a drill and gives its report. Objectives of time are not looked at: this may be a busy machine.
+/// Runs a drill and returns its report. Objectives of time are not checked, because the machine may be busy.
 fn drill(name: &str) -> Value {
     drill_on(name, None)
 }
 
-/// The same on this topology of `edge-config/`.
+/// Like [`drill`], on this topology of `edge-config/`.
 fn drill_on(name: &str, topology: Option<&str>) -> Value {
     let page = tempfile::NamedTempFile::with_suffix(".html").unwrap();
     let mut command = littoral();
@@ -32,8 +32,8 @@ fn drill_on(name: &str, topology: Option<&str>) -> Value {
         command.arg("--topology").arg(root().join("edge-config").join(topology));
     }
     let Output { stdout, stderr, .. } = command.output().unwrap();
-    let said = String::from_utf8_lossy(&stderr);
-    let report: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let output = String::from_utf8_lossy(&stderr);
+    let report: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {output}"));
     let page = std::fs::read_to_string(page.path()).unwrap();
     assert!(page.contains("<svg") && page.contains(name));
     let figures = &report["figures"];
@@ -49,30 +49,30 @@ fn drill_on(name: &str, topology: Option<&str>) -> Value {
 }
 
 #[test]
-fn a_region_is_lost_and_comes_back() {
+fn a_region_is_lost_and_returns() {
     let report = drill("active-active");
-    assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has whatever was acknowledged");
+    assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has every acknowledged write");
 }
 
 #[test]
-fn an_edge_is_lost_and_comes_back() {
+fn an_edge_is_lost_and_returns() {
     drill("node-loss");
 }
 
 #[test]
-fn two_regions_that_both_took_writes_end_equal_and_say_what_lost() {
+fn two_regions_that_both_accepted_writes_end_equal_and_report_conflicts() {
     let report = drill("split-brain");
     assert!(report["figures"]["conflicts"].as_u64().unwrap() > 0, "both wrote the same rows: {report}");
 }
 
-/// The drill's own checks, none of which was missed.
+/// Returns the drill's own checks, all of which passed.
 fn checks(report: &Value) -> Vec<String> {
     let checks = report["figures"]["checks"].as_array().unwrap();
     assert!(checks.iter().all(|check| check["missed"] == serde_json::json!(0)), "{report}");
     checks.iter().map(|check| check["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What was said of the first event of this kind.
+/// Returns the text of the first event of this kind.
 fn event(report: &Value, kind: &str) -> String {
     let events = report["events"].as_array().unwrap();
     let found = events.iter().find(|event| event["kind"] == kind).unwrap_or_else(|| panic!("no {kind}: {report}"));
@@ -80,59 +80,59 @@ fn event(report: &Value, kind: &str) -> String {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_refused_and_reported_and_the_region_comes_back_by_itself() {
+fn a_wrong_clock_is_rejected_and_reported_and_the_region_returns_by_itself() {
     let report = drill("clock-skew");
     let checks = checks(&report);
     for wanted in ["rejections within the clocks' bound", "clocks too far apart that no leader reports"] {
         assert!(checks.iter().any(|check| check == wanted), "{checks:?}");
     }
-    let said = event(&report, "detection");
-    assert!(said.contains("rejects records of") && said.contains("limit: 2000 ms"), "{said}");
-    assert!(report["figures"]["writes_late"].as_u64().unwrap() > 0, "records of a wrong clock were taken: {report}");
+    let output = event(&report, "detection");
+    assert!(output.contains("rejects records of") && output.contains("limit: 2000 ms"), "{output}");
+    assert!(report["figures"]["writes_late"].as_u64().unwrap() > 0, "records of a wrong clock were accepted: {report}");
 }
 
 #[test]
-fn a_leader_with_a_damaged_log_refuses_by_name_and_begins_anew_without_loss() {
+fn a_leader_with_a_damaged_log_names_it_and_starts_over_without_loss() {
     let report = drill("log-corruption");
     assert!(checks(&report).iter().any(|check| check == "damaged logs that are not rejected by name"));
-    let said = event(&report, "detection");
-    assert!(said.contains("it refuses to start") && said.contains(".seg"), "{said}");
-    assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has whatever was acknowledged");
+    let output = event(&report, "detection");
+    assert!(output.contains("it refuses to start") && output.contains(".seg"), "{output}");
+    assert_eq!(report["figures"]["writes_late"], serde_json::json!(0), "another region has every acknowledged write");
 }
 
-/// What a report says happened, line by line.
-fn told(report: &Value) -> String {
+/// Returns the events of a report, line by line.
+fn events(report: &Value) -> String {
     let events = report["events"].as_array().into_iter().flatten();
     events.filter_map(|event| event["what"].as_str()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn a_member_that_leads_is_killed_and_another_leads() {
+fn the_leading_member_is_killed_and_another_leads() {
     let report = drill("leader-loss");
     assert!(report["figures"]["promotion_ms"].is_u64(), "{report}");
 }
 
 #[test]
-fn a_member_that_leads_is_killed_in_one_of_two_regions_and_all_end_equal() {
+fn the_leading_member_of_one_of_two_regions_is_killed_and_all_end_equal() {
     let report = drill_on("leader-loss", Some("topology-two-regions-members.toml"));
     assert!(report["figures"]["promotion_ms"].is_u64(), "{report}");
-    assert!(told(&report).contains("0 writes were acknowledged by a fenced leader"), "{report}");
+    assert!(events(&report).contains("0 writes were acknowledged by a fenced leader"), "{report}");
 }
 
 #[test]
-fn a_leader_that_stood_still_acknowledges_nothing_more_and_what_it_had_alone_is_merged() {
+fn a_paused_leader_acknowledges_nothing_more_and_its_own_records_are_merged() {
     let report = drill("leader-pause");
-    let told = told(&report);
-    assert!(told.contains("0 writes were acknowledged by a fenced leader"), "{told}");
-    assert!(told.contains("kept the detached tail"), "{told}");
+    let events = events(&report);
+    assert!(events.contains("0 writes were acknowledged by a fenced leader"), "{events}");
+    assert!(events.contains("kept the detached tail"), "{events}");
 }
 
-/// Ends the cluster with the test.
+/// Stops the cluster with the test.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Its nodes end with it, as they hold their ends of its pipes.
+        // Its nodes end with it, because it holds the ends of their pipes.
         let _gone = self.0.kill();
         let _waited = self.0.wait();
     }
@@ -140,14 +140,14 @@ impl Drop for Running {
 
 fn region(topology: &Path, arguments: &[&str]) -> (bool, String) {
     let done = littoral().arg("region").args(arguments).arg("--topology").arg(topology).output().unwrap();
-    let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    (done.status.success(), said)
+    let output = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (done.status.success(), output)
 }
 
 #[test]
-fn an_operator_moves_a_region_over_and_back() {
+fn an_operator_fails_a_region_over_and_back() {
     let dir = tempfile::tempdir().unwrap();
-    // Ports of its own, so that it runs beside others.
+    // Its own ports, so that it can run next to others.
     let mut text = std::fs::read_to_string(root().join("edge-config/topology-hot-standby.toml")).unwrap();
     for port in [7_165, 7_166, 7_167, 7_171, 7_265, 7_266, 7_267, 7_271] {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -164,23 +164,27 @@ fn an_operator_moves_a_region_over_and_back() {
     let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: '{line}'"));
     assert!(ready["door"].is_string() && ready["edges"].as_array().unwrap().len() == 4, "{ready}");
 
-    let (fine, said) = region(&topology, &["failover", "us-east", "eu-west", "--dry-run"]);
-    assert!(fine && said.contains("'eu-west' would be active"), "{said}");
-    assert!(std::fs::read_to_string(&topology).unwrap().contains("role = \"standby\""), "nothing was done");
-    let (fine, said) = region(&topology, &["failover", "us-east", "eu-west"]);
-    assert!(fine && said.contains("has everything"), "{said}");
+    let (fine, output) = region(&topology, &["failover", "us-east", "eu-west", "--dry-run"]);
+    assert!(fine && output.contains("'eu-west' would be active"), "{output}");
+    assert!(std::fs::read_to_string(&topology).unwrap().contains("role = \"standby\""), "nothing was changed");
+    let (fine, output) = region(&topology, &["failover", "us-east", "eu-west"]);
+    assert!(fine && output.contains("has everything"), "{output}");
     let mut router = littoral_provision::http::Client::new(ready["door"].as_str().unwrap().parse().unwrap());
-    littoral_provision::cluster::eventually("the router has heard of it", std::time::Duration::from_secs(10), || {
-        let view = router.get("/router/v1/status").unwrap().ok().json();
-        view["regions"][0]["role"] == "draining" && view["regions"][1]["role"] == "active"
-    });
-    let (fine, said) = region(&topology, &["list"]);
-    assert!(fine && said.contains("draining") && said.contains("up at"), "{said}");
+    littoral_provision::cluster::eventually(
+        "the router has the new topology",
+        std::time::Duration::from_secs(10),
+        || {
+            let view = router.get("/router/v1/status").unwrap().ok().json();
+            view["regions"][0]["role"] == "draining" && view["regions"][1]["role"] == "active"
+        },
+    );
+    let (fine, output) = region(&topology, &["list"]);
+    assert!(fine && output.contains("draining") && output.contains("up at"), "{output}");
     let back = ["failback", "us-east", "eu-west", "--steps", "50,100", "--hold", "100ms"];
-    let (fine, said) = region(&topology, &back);
-    assert!(fine && said.contains("50%") && said.contains("'eu-west' is standby"), "{said}");
-    let (fine, said) = region(&topology, &back);
-    assert!(fine, "it can be repeated: {said}");
-    let (fine, said) = region(&topology, &["promote", "mars"]);
-    assert!(!fine && said.contains("there is no region 'mars'; its regions are us-east, eu-west"), "{said}");
+    let (fine, output) = region(&topology, &back);
+    assert!(fine && output.contains("50%") && output.contains("'eu-west' is standby"), "{output}");
+    let (fine, output) = region(&topology, &back);
+    assert!(fine, "it can be repeated: {output}");
+    let (fine, output) = region(&topology, &["promote", "mars"]);
+    assert!(!fine && output.contains("there is no region 'mars'; its regions are us-east, eu-west"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! An edge on its own: when its leader is gone, when it starts again, when it does not hold everything.
+//! Tests an edge whose leader is lost, that restarts, or that does not hold everything.
 
 use littoral_cluster::{accounts, equality};
 use littoral_provision::{
@@ -32,7 +32,7 @@ fn staleness_ms(answer: &Answer) -> u64 {
 }
 
 #[test]
-fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
+fn an_edge_serves_without_its_leader_and_reports_its_staleness() {
     let mut cluster = cluster("[edge]\nfresh_lag_ms_max = 800\nreconnect_ms_max = 200\n");
     fill(&cluster, 100);
     accounts::catch_up(&cluster);
@@ -44,8 +44,8 @@ fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
     std::thread::sleep(Duration::from_millis(1_500));
     let later = accounts::read(&mut client, &[5], &[]).unwrap().ok();
     assert_eq!(accounts::balances(&later), [Some(6)]);
-    assert!(staleness_ms(&later) >= staleness_ms(&first) + 1_400, "staleness grows with the time since");
-    eventually("the edge says that its leader is lost", NOTICE_MAX, || {
+    assert!(staleness_ms(&later) >= staleness_ms(&first) + 1_400, "staleness grows with time");
+    eventually("the edge reports that its leader is lost", NOTICE_MAX, || {
         let read = accounts::read(&mut client, &[5], &[]).unwrap().ok();
         read.header("littoral-degraded") == Some("leader_lost")
     });
@@ -55,14 +55,14 @@ fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
     assert_eq!(
         (&ready["fresh"], &ready["writable"]),
         (&json!(false), &json!(false)),
-        "it serves, now that it is needed: {ready}"
+        "it serves although it is stale: {ready}"
     );
 
     let write = accounts::write(&mut client, &[accounts::row(5, 1_000)]).unwrap();
-    assert_eq!(write.status, 503, "a write has nowhere to go: {}", write.text());
+    assert_eq!(write.status, 503, "a write cannot be forwarded: {}", write.text());
     let fresh =
         accounts::read(&mut client, &[5], &[("littoral-max-staleness-ms", "100"), ("littoral-on-unmet", "fail")]);
-    assert!(fresh.unwrap().status >= 400, "a demand that cannot be met is refused");
+    assert!(fresh.unwrap().status >= 400, "an unmet demand is rejected");
 
     cluster.leader.restart().unwrap();
     eventually("the edge follows again", NOTICE_MAX, || client.get("/v1/fresh").unwrap().status == 200);
@@ -76,7 +76,7 @@ fn an_edge_serves_on_without_its_leader_and_says_how_stale_it_is() {
 }
 
 #[test]
-fn an_edge_that_never_got_data_says_so_and_not_that_there_is_no_such_view() {
+fn an_edge_without_data_reports_that_and_not_a_missing_view() {
     let mut cluster = Cluster::start(0).unwrap();
     accounts::make_view(&cluster.leader);
     cluster.leader.kill();
@@ -88,7 +88,7 @@ fn an_edge_that_never_got_data_says_so_and_not_that_there_is_no_such_view() {
     assert_eq!(client.post("/get-online-features", &feast).unwrap().status, 503);
     assert_eq!(client.get("/v1/ready").unwrap().status, 503);
     let write = accounts::write(&mut client, &[accounts::row(5, 1)]).unwrap();
-    assert_eq!(write.status, 503, "it may be taken later: {}", write.text());
+    assert_eq!(write.status, 503, "it may be accepted later: {}", write.text());
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn an_edge_starts_warm_without_its_leader() {
     let mut client = cluster.edges[0].client();
     assert_eq!(accounts::must_read(&mut client, &[0, 1_999]), [Some(1), Some(2_000)]);
     let answer = accounts::read(&mut client, &[0], &[]).unwrap().ok();
-    assert!(answer.header("littoral-degraded").is_some(), "it has heard no leader: {:?}", answer.headers);
+    assert!(answer.header("littoral-degraded").is_some(), "it has no leader: {:?}", answer.headers);
     assert_eq!(client.get("/v1/fresh").unwrap().status, 503);
-    assert!(cluster.edges[0].is_ready(), "it has data, and nobody else may have");
+    assert!(cluster.edges[0].is_ready(), "it has data, and may be the only node that has");
 
     cluster.leader.restart().unwrap();
     accounts::must_write(&mut cluster.leader.client(), &[accounts::row(0, 5_000)]);
@@ -115,7 +115,7 @@ fn an_edge_starts_warm_without_its_leader() {
 }
 
 #[test]
-fn an_edge_that_is_killed_comes_back_equal() {
+fn a_killed_edge_restarts_equal() {
     let mut cluster = cluster("");
     fill(&cluster, 1_000);
     accounts::catch_up(&cluster);
@@ -129,7 +129,7 @@ fn an_edge_that_is_killed_comes_back_equal() {
 }
 
 #[test]
-fn a_resident_view_reads_through_and_then_holds_what_was_asked_for() {
+fn a_resident_view_reads_through_and_then_holds_the_rows_that_were_read() {
     let cluster = cluster(&format!("[edge.views]\n{} = \"resident\"\n", accounts::VIEW));
     fill(&cluster, 3_000);
     accounts::catch_up(&cluster);
@@ -141,11 +141,11 @@ fn a_resident_view_reads_through_and_then_holds_what_was_asked_for() {
     assert_eq!(miss.header("littoral-source"), Some("leader"));
     let hit = accounts::read(&mut client, &[10, 999_999], &[]).unwrap().ok();
     assert_eq!(accounts::balances(&hit), [Some(11), None]);
-    assert_eq!(hit.header("littoral-source"), Some("replica"), "the row is held, and so is the miss");
+    assert_eq!(hit.header("littoral-source"), Some("replica"), "the row is held, and so is the missing key");
     let held = view(&edge.status())["rows"].as_u64().unwrap();
     assert!(held < 100, "{held} rows are held of 3,000");
 
-    // What is held is kept fresh; a key that was missed appears when it is written.
+    // Held rows are kept fresh; a key that was missing appears when it is written.
     let rows = [accounts::row(10, 500), accounts::row(999_999, 7)];
     let token = accounts::must_write(&mut cluster.leader.client(), &rows);
     let headers = [("littoral-at-least", token.as_str()), ("littoral-wait-ms", "10000")];
@@ -154,7 +154,7 @@ fn a_resident_view_reads_through_and_then_holds_what_was_asked_for() {
 }
 
 #[test]
-fn a_full_view_beyond_its_budget_becomes_resident_and_says_so() {
+fn a_full_view_beyond_its_budget_becomes_resident_and_reports_it() {
     let cluster = cluster("[edge]\nfull_bytes_max = 200000\nresident_bytes_max = 200000\n");
     fill(&cluster, 5_000);
     let edge = &cluster.edges[0];
@@ -178,7 +178,7 @@ fn view(status: &Value) -> Value {
 }
 
 #[test]
-fn an_edge_is_verified_against_its_leader_as_both_run() {
+fn an_edge_is_verified_against_its_leader_while_both_run() {
     let mut cluster = cluster("[edge]\nreconnect_ms_max = 200\n");
     fill(&cluster, 2_000);
     accounts::catch_up(&cluster);
@@ -190,9 +190,10 @@ fn an_edge_is_verified_against_its_leader_as_both_run() {
     assert_eq!((status, &found["equal"]), (200, &json!(true)), "{found}");
     assert_eq!((&found["views"][0]["rows"], &found["views"][0]["equal"]), (&json!(2_000), &json!(true)), "{found}");
     let at_leader = cluster.leader.client().post("/v1/verify", &json!({})).unwrap();
-    assert_eq!(at_leader.status, 404, "a leader has nobody to be compared with: {}", at_leader.text());
+    assert_eq!(at_leader.status, 404, "a leader has no node to compare with: {}", at_leader.text());
 
-    // After restarts of both: the leader's sums come from its snapshot and its log, the edge's from its own snapshot.
+    // After restarts of both: the leader's digests come from its snapshot and its log, the edge's from its own
+    // snapshot.
     cluster.leader.kill();
     cluster.leader.restart().unwrap();
     cluster.edges[0].kill();

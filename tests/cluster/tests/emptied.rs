@@ -1,18 +1,18 @@
-//! Regions of real processes whose disks are emptied: they heal from the other region, and their edges, which may hold the last
+//! Tests regions whose disks are emptied: they recover from the other region, and their edges, which may hold the last
 //! copy, wait for that.
 
 use littoral_cluster::{
     accounts, copies,
-    pair::{self, PATIENCE, Pair, degraded, free, has, is_writable, rows, try_write, write},
+    pair::{self, Pair, WAIT_MAX, degraded, free, has, is_writable, rows, try_write, write},
 };
 use littoral_provision::{Node, cluster::eventually};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Written in the east before its disk is lost; with their notes they take a while to come back.
+/// Rows written in the east before its disk is lost; their notes make the recovery take a while.
 const ROWS: i64 = 400;
 
-/// How often the east is killed while it heals.
+/// How often the east is killed while it recovers.
 const KILLS: usize = 5;
 
 fn write_many(node: &Node) {
@@ -33,37 +33,37 @@ fn is_refused(node: &Node) {
 }
 
 #[test]
-fn a_region_that_lost_its_disk_takes_no_writes_until_the_other_vouches_and_its_edge_serves_on() {
+fn a_region_without_its_disk_accepts_no_writes_until_it_has_recovered_and_its_edge_serves() {
     let mut pair = Pair::start();
     write_many(&pair.east);
     let edge = pair.edge();
-    eventually("the edge has the rows", PATIENCE, || has(&edge, ROWS - 1));
+    eventually("the edge has the rows", WAIT_MAX, || has(&edge, ROWS - 1));
     pair.west.kill();
     copies::empty(&mut pair.east);
     pair.east.restart().unwrap();
     is_refused(&pair.east);
-    eventually("the edge says that the log is another", PATIENCE, || degraded(&edge) == "other_log");
+    eventually("the edge reports another log", WAIT_MAX, || degraded(&edge) == "other_log");
     assert!(has(&edge, 0) && has(&edge, 901));
-    // It may be killed at any moment while it heals.
+    // It may be killed at any moment of the recovery.
     pair.west.restart().unwrap();
     let mut chance = fastrand::Rng::new();
     for _ in 0..KILLS {
         std::thread::sleep(Duration::from_millis(chance.u64(..400)));
-        assert!(has(&edge, 0), "the edge serves what it has");
+        assert!(has(&edge, 0), "the edge serves its rows");
         pair.east.kill();
         pair.east.restart().unwrap();
     }
-    eventually("the edge follows again by itself", PATIENCE, || degraded(&edge).is_null());
+    eventually("the edge follows again by itself", WAIT_MAX, || degraded(&edge).is_null());
     assert!(has(&edge, 0) && has(&edge, ROWS - 1));
     pair.both_have([0, ROWS - 1, 900, 901]);
     assert_eq!(rows(&pair.east).len(), usize::try_from(ROWS).unwrap() + 2);
     write(&pair.east, 2_000, "regions=1");
     write(&pair.west, 2_001, "regions=1");
-    eventually("the edge has what is written now", PATIENCE, || has(&edge, 2_000) && has(&edge, 2_001));
+    eventually("the edge has the new writes", WAIT_MAX, || has(&edge, 2_000) && has(&edge, 2_001));
 }
 
 #[test]
-fn where_all_disks_are_lost_the_regions_begin_anew_and_an_edge_waits_for_its_operator() {
+fn when_all_disks_are_lost_the_regions_start_over_and_an_edge_waits_for_its_operator() {
     let mut pair = Pair::start();
     let edge = pair.edge();
     copies::empty(&mut pair.east);
@@ -73,16 +73,16 @@ fn where_all_disks_are_lost_the_regions_begin_anew_and_an_edge_waits_for_its_ope
     pair.west.restart().unwrap();
     accounts::make_view(&pair.east);
     write(&pair.east, 7, "regions=1");
-    eventually("the edge says that the log is another", PATIENCE, || degraded(&edge) == "other_log");
+    eventually("the edge reports another log", WAIT_MAX, || degraded(&edge) == "other_log");
     assert!(has(&edge, 900) && has(&edge, 901) && !has(&edge, 7));
     let log = pair.east.status()["position"]["incarnation"].clone();
     let (status, text) = littoral(&edge, &["edge", "adopt", "--log", log.as_str().unwrap()]);
     assert!(status, "{text}");
-    eventually("the edge has what its leader has", PATIENCE, || has(&edge, 7) && !has(&edge, 901));
+    eventually("the edge has what its leader has", WAIT_MAX, || has(&edge, 7) && !has(&edge, 901));
 }
 
 #[test]
-fn a_cluster_is_begun_in_one_region_by_its_operator_alone() {
+fn a_cluster_is_founded_in_one_region_by_its_operator_only() {
     let dir = tempfile::tempdir().unwrap();
     let (east_peer, west_peer) = (free(), free());
     let mut plan = pair::plan(dir.path(), "east", east_peer, ("west", west_peer));
@@ -94,12 +94,12 @@ fn a_cluster_is_begun_in_one_region_by_its_operator_alone() {
     let mut east = Node::start(plan).unwrap();
     accounts::make_view(&east);
     write(&east, 1, "local");
-    // It is said once: the log is not empty any more.
+    // The flag is given once: the log is not empty any more.
     east.plan_mut().flags.clear();
     east.restart().unwrap();
     write(&east, 2, "local");
     let west = Node::start(pair::plan(dir.path(), "west", west_peer, ("east", east_peer))).unwrap();
-    eventually("the west has what the east has", PATIENCE, || has(&west, 1) && has(&west, 2));
+    eventually("the west has what the east has", WAIT_MAX, || has(&west, 1) && has(&west, 2));
     write(&west, 3, "regions=1");
     assert!(has(&east, 3));
 }

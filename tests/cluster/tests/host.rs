@@ -1,5 +1,5 @@
-//! What a node bears from its host and from whoever connects: few file descriptors, subscribers that never read, signals, a data
-//! directory that is shared or taken away, web pages.
+//! Tests how a node handles its host and its clients: few file descriptors, subscribers that never read, signals, a
+//! data directory that is shared or removed, web pages.
 
 use http_body_util::{BodyExt as _, combinators::BoxBody};
 use hyper::{body::Bytes, client::conn::http2};
@@ -21,10 +21,10 @@ use std::{
     time::Duration,
 };
 
-/// Long enough for anything that should happen soon, on a busy machine.
+/// Long enough for everything that should happen soon, on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Started with limits of the shell.
+/// A launcher that sets limits of the shell.
 fn limited(limits: &str) -> Vec<std::ffi::OsString> {
     ["sh", "-c", &format!("{limits}; exec \"$0\" \"$@\"")].map(Into::into).to_vec()
 }
@@ -59,18 +59,19 @@ fn idle_connections_do_not_stop_durable_writes_however_few_descriptors_there_are
         accounts::must_write(&mut writer, &rows);
     }
     let after = segments(leader.data_dir());
-    let begun = after.iter().filter(|name| name.to_string_lossy().ends_with(".seg") && !before.contains(name)).count();
-    assert!(begun > 5, "segments were begun meanwhile: {after:?}");
+    let created =
+        after.iter().filter(|name| name.to_string_lossy().ends_with(".seg") && !before.contains(name)).count();
+    assert!(created > 5, "segments were created in the meantime: {after:?}");
     drop(idle);
 }
 
 #[test]
-fn a_configuration_that_cannot_hold_is_refused_with_what_would() {
+fn a_configuration_that_needs_too_much_is_rejected_with_a_value_that_fits() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan { launcher: limited("ulimit -n 4096"), ..Plan::leader(&dir.path().join("leader")) };
     let error = Node::start(plan.clone()).unwrap_err().to_string();
     for part in
-        ["door.connections_max = 10000 cannot hold", "4096 file descriptors", "or set door.connections_max to at most"]
+        ["door.connections_max = 10000 is too large", "4096 file descriptors", "or set door.connections_max to at most"]
     {
         assert!(error.contains(part), "{error}");
     }
@@ -78,7 +79,7 @@ fn a_configuration_that_cannot_hold_is_refused_with_what_would() {
     Node::start(fits).unwrap();
 }
 
-/// The feed's first message, as an edge without data sends it.
+/// Returns the feed's first message, as an edge without data sends it.
 fn hello() -> Bytes {
     encoded(&Upstream::Hello(SubscriberHello {
         version_min: VERSION_MIN,
@@ -100,7 +101,7 @@ fn encoded(message: &Upstream) -> Bytes {
     out.pop().unwrap()
 }
 
-/// A subscriber that says hello, pings, and reads nothing.
+/// A subscriber that sends hello and pings, and reads nothing.
 async fn never_reads(peer: SocketAddr) -> impl Sized {
     let stream = tokio::net::TcpStream::connect(peer).await.unwrap();
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -131,7 +132,7 @@ async fn never_reads(peer: SocketAddr) -> impl Sized {
 }
 
 #[test]
-fn many_subscribers_that_never_read_grow_nothing_beyond_its_bound_and_an_edge_beside_them_follows() {
+fn subscribers_that_never_read_stay_within_bounds_and_an_edge_follows() {
     const UNREAD: usize = 256;
     const BYTES_MAX: usize = 8 << 20;
     const FRAME: usize = 16 << 10;
@@ -174,8 +175,8 @@ fn many_subscribers_that_never_read_grow_nothing_beyond_its_bound_and_an_edge_be
         most = most.max(metric(&mut probe, "littoral_feed_waiting_bytes"));
     }
     let bound = BYTES_MAX + (UNREAD + 1) * (FRAME + 8_192);
-    assert!(most > 0.0 && most <= bound as f64, "{most} bytes wait, and {bound} may");
-    assert!(metric(&mut probe, "littoral_feed_subscribers") >= UNREAD as f64, "they were there all the time");
+    assert!(most > 0.0 && most <= bound as f64, "{most} bytes wait, but {bound} may");
+    assert!(metric(&mut probe, "littoral_feed_subscribers") >= UNREAD as f64, "they were connected throughout");
     drop(unread);
 }
 
@@ -186,7 +187,7 @@ fn metric(client: &mut Client, name: &str) -> f64 {
 }
 
 #[test]
-fn signals_that_mean_nothing_are_logged_and_ignored_by_every_role() {
+fn other_signals_are_logged_and_ignored_by_every_role() {
     let mut cluster = Cluster::start(1).unwrap();
     accounts::make_view(&cluster.leader);
     let log = cluster.dir().join("edge-1.log");
@@ -200,7 +201,7 @@ fn signals_that_mean_nothing_are_logged_and_ignored_by_every_role() {
         let text = fs::read_to_string(&log).unwrap_or_default();
         ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGIO"].iter().all(|name| text.contains(name))
     });
-    assert!(cluster.edges[0].stop().unwrap().success(), "it still stops in order");
+    assert!(cluster.edges[0].stop().unwrap().success(), "it still stops in an orderly way");
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
@@ -210,7 +211,7 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn log_files_that_are_taken_away_stop_writes_until_they_are_back() {
+fn removed_log_files_stop_writes_until_they_return() {
     let cluster = Cluster::start(0).unwrap();
     let leader = &cluster.leader;
     accounts::make_view(leader);
@@ -222,7 +223,7 @@ fn log_files_that_are_taken_away_stop_writes_until_they_are_back() {
     for path in &moved {
         fs::rename(path, aside.join(path.file_name().unwrap())).unwrap();
     }
-    eventually("it says that it cannot write", SOON, || leader.status()["writable"] == json!(false));
+    eventually("it reports that it cannot write", SOON, || leader.status()["writable"] == json!(false));
     let refused = accounts::write(&mut client, &[accounts::row(1, 2)]).unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(
@@ -230,21 +231,21 @@ fn log_files_that_are_taken_away_stop_writes_until_they_are_back() {
         "{}",
         refused.text()
     );
-    assert_eq!(accounts::must_read(&mut client, &[1]), [Some(1)], "reads go on");
+    assert_eq!(accounts::must_read(&mut client, &[1]), [Some(1)], "reads continue");
     for path in &moved {
         fs::rename(aside.join(path.file_name().unwrap()), path).unwrap();
     }
     eventually("it writes again", SOON, || leader.status()["writable"] == json!(true));
     accounts::must_write(&mut client, &[accounts::row(1, 3)]);
 
-    // Deleted for good: not one write more is acknowledged, not even before anybody has looked.
+    // Deleted for good: no further write is acknowledged, even before the next check.
     segments(leader.data_dir()).iter().for_each(|path| fs::remove_file(path).unwrap());
     let refused = accounts::write(&mut client, &[accounts::row(1, 4)]).unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
 }
 
 #[test]
-fn a_snapshot_that_is_taken_away_is_written_anew() {
+fn a_removed_snapshot_is_written_again() {
     let options = Options {
         leader_config: Some("[leader]\nsegment_bytes = 65536\nsnapshot_log_bytes = 65536\n".to_owned()),
         ..Options::default()
@@ -300,7 +301,7 @@ fn a_page_in_a_browser_cannot_write_at_any_role() {
 }
 
 #[test]
-fn status_and_metrics_say_which_build_answers() {
+fn status_and_metrics_report_the_build() {
     let cluster = Cluster::start(1).unwrap();
     for node in [&cluster.leader, &cluster.edges[0]] {
         let build = node.status()["build"].as_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! Careless and hostile clients and modules, against a real edge: a clear refusal, bounded memory, and the next request
-//! is served.
+//! Careless and hostile clients and modules, against a real edge: clear rejections, bounded memory, and the next
+//! request is served.
 
 use littoral_cluster::accounts;
 use littoral_provision::{
@@ -17,17 +17,17 @@ use std::{
     time::Duration,
 };
 
-/// What all of it together may add to the edge's memory.
+/// How much memory all of it together may add to the edge.
 const GROWTH_MAX: u64 = 400 << 20;
 
-/// A door that bears slow clients for longer than any request of a test may take, and modules that may compute for so long that
-/// a read which waited for one would be seen to.
+/// A door that tolerates slow clients for longer than any request of a test may take, and modules that may compute so
+/// long that a read which waited for one would be noticed.
 const PATIENT: &str = "[door]\nheader_timeout_ms = 600000\nbody_timeout_ms = 600000\n[modules]\ndeadline_ms = 500\n";
 
 const FEAST: &str = "/get-online-features";
 const NATIVE: &str = "/v1/read";
 
-fn stand() -> Cluster {
+fn start() -> Cluster {
     let options = Options { edge_configs: vec![Some(PATIENT.to_owned())], ..Options::default() };
     let cluster = Cluster::start_with(&options).unwrap();
     accounts::make_view(&cluster.leader);
@@ -42,8 +42,8 @@ fn body(features: Value, entities: Value) -> Vec<u8> {
 }
 
 #[test]
-fn careless_and_hostile_requests_are_refused_and_the_next_is_served() {
-    let cluster = stand();
+fn careless_and_hostile_requests_are_rejected_and_the_next_is_served() {
+    let cluster = start();
     let edge = &cluster.edges[0];
     let before = edge.resident_bytes();
     let balance = json!(["accounts:balance"]);
@@ -79,7 +79,7 @@ fn careless_and_hostile_requests_are_refused_and_the_next_is_served() {
     assert!(grown < GROWTH_MAX, "the edge grew by {} MiB", grown >> 20);
 }
 
-/// Feast's shape on Feast's door, problem details on the native one.
+/// Checks for Feast's format at Feast's door, and problem details at the native one.
 fn assert_shape(path: &str, what: &str, answer: &Answer) {
     let json = answer.json();
     if path == NATIVE {
@@ -95,7 +95,7 @@ fn assert_serves(edge: &Node) {
     assert_eq!(accounts::must_read(&mut edge.client(), &[7]), [Some(8)]);
 }
 
-/// A hundred megabytes are refused before they are taken: by their announced length, or as they come.
+/// A hundred megabytes are rejected before they are read: by their announced length, or as they arrive.
 fn a_huge_body(edge: &Node, path: &str) {
     let mut stream = TcpStream::connect(edge.ready.door).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -111,17 +111,17 @@ fn a_huge_body(edge: &Node, path: &str) {
 }
 
 #[test]
-fn slow_silent_and_half_closed_clients_hold_nobody_up() {
-    let cluster = stand();
+fn slow_silent_and_half_closed_clients_delay_no_other() {
+    let cluster = start();
     let edge = &cluster.edges[0];
     let before = edge.resident_bytes();
     let mut held = Vec::new();
     for client in 0..200 {
         let mut stream = TcpStream::connect(edge.ready.door).unwrap();
         match client % 4 {
-            // Says nothing.
+            // Sends nothing.
             0 => {}
-            // A head that does not end, and a body that does not come.
+            // A head that does not end, and a body that never arrives.
             1 => stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\nx-slow: ").unwrap(),
             2 => {
                 stream.write_all(b"POST /v1/read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{").unwrap()
@@ -133,10 +133,10 @@ fn slow_silent_and_half_closed_clients_hold_nobody_up() {
         }
         held.push(stream);
     }
-    // Who waited for one of them would wait for `PATIENT`'s time, beyond a client's own.
+    // A request that waited for one of them would exceed its own timeout.
     (0..20).for_each(|_| assert_serves(edge));
 
-    // Half-closed after a whole request: the answer still comes.
+    // Half-closed after a complete request: the answer still arrives.
     let mut stream = TcpStream::connect(edge.ready.door).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let body = String::from_utf8(body(json!(["accounts:balance"]), json!({ "account_id": [7] }))).unwrap();
@@ -153,14 +153,14 @@ fn slow_silent_and_half_closed_clients_hold_nobody_up() {
 }
 
 #[test]
-fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
-    let mut cluster = stand();
+fn hostile_modules_are_contained_and_other_reads_are_unaffected() {
+    let mut cluster = start();
     let airports = json!({
         "entities": [{ "name": "airport", "join_key": "airport", "value_type": "string" }],
         "features": [{ "name": "mean_delay_24h", "value_type": "float" }],
     });
     cluster.leader.client().put("/v1/views/airport_hourly", &airports).unwrap().ok();
-    what_is_no_module_is_refused(&cluster.leader);
+    invalid_modules_are_rejected(&cluster.leader);
 
     let component = modules::build("misbehaving/deeds").unwrap_or_else(|missing| panic!("{missing}"));
     let put = cluster.leader.client().with_timeout(Duration::from_secs(120)).send(
@@ -185,7 +185,8 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
         for round in 0..3 {
             for (deed, n, code) in [
                 ("loop", 0, "module_timeout"),
-                // Memory or time, whichever bound a busy machine meets first; the sandbox's own tests tell them apart.
+                // Memory or time, whichever limit a busy machine reaches first; the sandbox's own tests distinguish
+                // them.
                 ("memory", 0, ""),
                 ("stack", 0, "module_trap"),
                 ("panic", 0, "module_trap"),
@@ -194,7 +195,7 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
             ] {
                 let before = reads.load(Ordering::Relaxed);
                 let answer = call(deed, n);
-                // One may have begun before; another began and ended while the module computed.
+                // One read may have started before; another started and ended while the module computed.
                 if deed == "loop" && reads.load(Ordering::Relaxed) < before + 2 {
                     writeln!(failures, "round {round}: other reads wait while '{deed}' computes").unwrap();
                 }
@@ -203,7 +204,7 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
                     writeln!(failures, "round {round}, {deed}: {} {}", answer.status, answer.text()).unwrap();
                 }
                 if call("behave", 7).status != 200 {
-                    writeln!(failures, "round {round}: after '{deed}' the module behaves no more").unwrap();
+                    writeln!(failures, "round {round}: after '{deed}' the module does not work any more").unwrap();
                 }
             }
         }
@@ -217,7 +218,7 @@ fn hostile_modules_are_contained_and_other_reads_do_not_notice() {
     assert!(cluster.edges[0].process().is_running());
 }
 
-fn what_is_no_module_is_refused(leader: &Node) {
+fn invalid_modules_are_rejected(leader: &Node) {
     let core_module = b"\0asm\x01\0\0\0".as_slice();
     let empty_component = b"\0asm\x0d\0\x01\0".as_slice();
     for (what, bytes) in
@@ -229,7 +230,7 @@ fn what_is_no_module_is_refused(leader: &Node) {
     }
 }
 
-/// Reads on and on, and counts what was answered.
+/// Reads until `stop` is set, and counts the answers.
 fn read_until(stop: &AtomicBool, reads: &AtomicUsize, edge: &Node) {
     let mut client: Client = edge.client();
     while !stop.load(Ordering::Relaxed) {

@@ -1,5 +1,5 @@
 //! Definitions of a Feast project and Parquet files, through real processes: imported and loaded at the leader or
-//! through an edge, held at both.
+//! through an edge, and held at both.
 
 use littoral_client::{Client, Config, Demand, HeldRow, Read};
 use littoral_feast_registry::{Kind, Outcome, Plan, import};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const ANCHOR: &[u8] = include_bytes!("../../fixtures/feast/registry/anchor.db");
 const WIDE: &[u8] = include_bytes!("../../fixtures/feast/registry/wide.db");
 
-/// Entity keys in the sample's routes.
+/// The number of entity keys in the sample's routes.
 const ROUTES: u64 = 3_190;
 
 fn client(node: &Node) -> Client {
@@ -50,7 +50,7 @@ fn sample(into: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feast_project_and_its_rows_move_in() {
+async fn a_feast_project_and_its_rows_are_imported() {
     let mut cluster = Cluster::start(1).unwrap();
     let (leader, edge) = (client(&cluster.leader), client(&cluster.edges[0]));
 
@@ -89,7 +89,7 @@ async fn a_feast_project_and_its_rows_move_in() {
     let distance = answer.column("distance_miles").unwrap();
     assert_eq!((&distance.values[0], distance.statuses[1]), (&json!(692), Status::NotFound));
 
-    // The last row of each key, sent through the edge, changes nothing: the whole history left the same state.
+    // The last row of each key, sent through the edge, changes nothing: the whole history resulted in the same state.
     let latest = Options { latest_only: true, restart: true, ..options };
     let report = ingest(&file, &edge, &latest, &mut Silent).await.unwrap();
     assert_eq!(report.rows_sent, ROUTES);
@@ -104,7 +104,7 @@ async fn a_feast_project_and_its_rows_move_in() {
     cluster.edges[0].stop();
 }
 
-/// Every route that a node holds, page by page.
+/// Returns every route that a node holds, page by page.
 async fn held_rows(client: &Client) -> Vec<HeldRow> {
     let mut rows = Vec::new();
     let mut cursor = None;

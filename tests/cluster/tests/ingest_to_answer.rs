@@ -1,4 +1,4 @@
-//! The main way, through real processes: written at the leader, seen at the edge, by value, token and freshness.
+//! The main path through real processes: written at the leader, read at the edge, by value, token and freshness.
 
 use littoral_cluster::{accounts, equality};
 use littoral_provision::Cluster;
@@ -13,7 +13,7 @@ fn a_write_at_the_leader_is_read_at_every_edge() {
     let token = accounts::must_write(&mut leader, &rows);
 
     for edge in &cluster.edges {
-        // The token makes the edge wait until it has the write, so this needs no luck.
+        // The token makes the edge wait until it has applied the write.
         let headers = [
             ("littoral-at-least", token.as_str()),
             ("littoral-max-staleness-ms", "5000"),
@@ -25,15 +25,15 @@ fn a_write_at_the_leader_is_read_at_every_edge() {
         assert_eq!(answer.header("littoral-source"), Some("replica"));
         assert!(answer.header("littoral-degraded").is_none(), "{:?}", answer.headers);
         let staleness: u64 = answer.header("littoral-staleness-ms").unwrap().parse().unwrap();
-        assert!(staleness <= 5_000, "{staleness} ms are more than was demanded");
+        assert!(staleness <= 5_000, "{staleness} ms exceed the demand");
         assert!(answer.header("littoral-token").is_some() && answer.header("littoral-position").is_some());
     }
     accounts::catch_up(&cluster);
     cluster.edges.iter().for_each(|edge| equality::assert_equal(&cluster.leader, edge));
 
     a_write_at_an_edge_goes_to_the_leader(&cluster);
-    a_deleted_row_is_gone_everywhere(&cluster);
-    an_impossible_demand_is_refused_as_it_says(&cluster);
+    a_deleted_row_is_missing_everywhere(&cluster);
+    an_impossible_demand_is_rejected_as_requested(&cluster);
     a_new_edge_starts_from_a_snapshot(&mut cluster);
 }
 
@@ -51,7 +51,7 @@ fn a_write_at_an_edge_goes_to_the_leader(cluster: &Cluster) {
     assert_eq!(accounts::balances(&answer), [Some(100_000)]);
 }
 
-fn a_deleted_row_is_gone_everywhere(cluster: &Cluster) {
+fn a_deleted_row_is_missing_everywhere(cluster: &Cluster) {
     let delete = json!({ "deletes": [{ "key": { "account_id": 8 }, "event_timestamp": "2026-06-01T00:00:00Z" }] });
     let path = format!("/v1/views/{}/rows", accounts::VIEW);
     let answer = cluster.leader.client().post(&path, &delete).unwrap().ok();
@@ -63,10 +63,10 @@ fn a_deleted_row_is_gone_everywhere(cluster: &Cluster) {
     }
 }
 
-fn an_impossible_demand_is_refused_as_it_says(cluster: &Cluster) {
+fn an_impossible_demand_is_rejected_as_requested(cluster: &Cluster) {
     let mut edge = cluster.edges[0].client();
     let token = accounts::must_write(&mut cluster.leader.client(), &[accounts::row(9, 10)]);
-    // A token of the same log, far ahead of everything.
+    // A token of the same log, far beyond its end.
     let (log, _) = token.rsplit_once(':').unwrap();
     let ahead = format!("{log}:999999999");
     let read = |edge: &mut _, on_unmet: &str| {
@@ -90,7 +90,7 @@ fn a_new_edge_starts_from_a_snapshot(cluster: &mut Cluster) {
 }
 
 #[test]
-fn a_repeated_write_with_its_idempotency_key_is_taken_once() {
+fn a_repeated_write_with_its_idempotency_key_is_applied_once() {
     let cluster = Cluster::start(0).unwrap();
     accounts::make_view(&cluster.leader);
     let mut leader = cluster.leader.client();
@@ -104,7 +104,7 @@ fn a_repeated_write_with_its_idempotency_key_is_taken_once() {
     let other = json!({ "rows": [accounts::row(1, 2)] }).to_string();
     let third = leader.send("POST", &path, &headers, other.as_bytes()).unwrap();
     assert!((400..500).contains(&third.status), "another write under the same key: {}", third.text());
-    // A writer that leaves the time to the door repeats the same write a moment later.
+    // A writer that leaves the time to the door repeats the write a moment later.
     let mut timeless = accounts::row(2, 1);
     timeless.as_object_mut().unwrap().remove("event_timestamp");
     let (body, headers) = (json!({ "rows": [timeless] }).to_string(), [("idempotency-key", "order-18")]);

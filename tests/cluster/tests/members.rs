@@ -1,4 +1,4 @@
-//! Three processes that keep one region's log: killed, stopped past their lease, and left alone, under load.
+//! Three processes that keep one region's log: killed, stopped past their lease, and isolated, under load.
 
 #[path = "members/mounts.rs"]
 mod mounts;
@@ -21,10 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a member is killed or stopped; `LITTORAL_KILLS` says otherwise.
-const BLOWS: u64 = 9;
+/// How often a member is killed or stopped; `LITTORAL_KILLS` sets another number.
+const FAULTS: u64 = 9;
 const WRITERS: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(40);
+const WAIT_MAX: Duration = Duration::from_secs(40);
 /// Longer than the aggressive lease.
 const STOPPED: Duration = Duration::from_millis(1_500);
 
@@ -38,13 +38,13 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// An address that nobody has just now.
+/// Returns a free address.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Region {
-    /// With the lease in a directory.
+    /// Starts the members with the lease in a directory.
     fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
         let store = format!("dir:{}", dir.path().join("lease").display());
@@ -55,7 +55,7 @@ impl Region {
         Self::start_by(dir, store, &[])
     }
 
-    /// With members that are started by this command.
+    /// Starts the members with this launcher.
     fn start_by(dir: tempfile::TempDir, store: &str, launcher: &[OsString]) -> Self {
         let peers = [free(), free(), free()];
         let names = ["a", "b", "c"];
@@ -83,15 +83,15 @@ impl Region {
         region
     }
 
-    /// Who leads, as soon as somebody does.
+    /// Waits for a leader, and returns its index.
     fn leader(&self) -> usize {
         self.leader_but(None)
     }
 
-    /// The same of the others.
+    /// Like [`Region::leader`], for another leader than `but`.
     fn leader_but(&self, but: Option<usize>) -> usize {
         let mut found = None;
-        eventually("a member leads", PATIENCE, || {
+        eventually("a member leads", WAIT_MAX, || {
             let mut others = (0..self.members.len()).filter(|at| Some(*at) != but);
             found = others.find(|at| self.members[*at].status()["role"] == "leader");
             found.is_some()
@@ -101,7 +101,7 @@ impl Region {
 
     /// Waits until all members and the edge have the same records, and compares their rows.
     fn settle(&self) {
-        eventually("all have everything", PATIENCE, || {
+        eventually("all have everything", WAIT_MAX, || {
             let positions: Vec<_> =
                 self.members.iter().chain([&self.edge]).map(|node| node.status()["position"].clone()).collect();
             !positions[0].is_null()
@@ -117,7 +117,7 @@ impl Region {
         }
     }
 
-    /// Waits until all nodes are equal. Each then has every write that was acknowledged and none that was never sent.
+    /// Waits until all nodes are equal. Each then has every acknowledged write, and none that was never sent.
     fn assert_kept(&self, known: &[load::Account]) {
         self.settle();
         for node in self.members.iter().chain([&self.edge]) {
@@ -132,14 +132,14 @@ impl Region {
     }
 }
 
-/// Looks at all members all the while: who says to lead in which epoch.
-struct Lookout {
+/// Watches all members: which of them reports that it leads in which epoch.
+struct LeaderWatch {
     seen: Arc<Mutex<BTreeMap<u64, String>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Lookout {
+impl LeaderWatch {
     fn over(region: &Region) -> Self {
         let doors: Vec<_> = region.members.iter().map(|node| node.ready.door).collect();
         let (seen, stop) = (Arc::<Mutex<BTreeMap<u64, String>>>::default(), Arc::new(AtomicBool::new(false)));
@@ -164,7 +164,7 @@ impl Lookout {
         Self { seen, stop, thread: Some(thread) }
     }
 
-    /// In how many epochs somebody was seen to lead.
+    /// Returns the number of epochs in which a leader was seen.
     fn end(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().expect("one leader per epoch");
@@ -173,14 +173,14 @@ impl Lookout {
 }
 
 #[test]
-fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
-    let blows = number("LITTORAL_KILLS").unwrap_or(BLOWS);
+fn no_committed_write_is_lost_when_members_are_killed_and_stopped() {
+    let blows = number("LITTORAL_KILLS").unwrap_or(FAULTS);
     let seed = number("LITTORAL_SEED").unwrap_or_else(|| std::process::id().into());
-    eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={blows} strikes at the same moments again");
+    eprintln!("LITTORAL_SEED={seed} LITTORAL_KILLS={blows} repeats these faults");
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut region = Region::start();
-    let lookout = Lookout::over(&region);
-    // Through the edge, which finds the leader; what it answers is what the leader has acknowledged.
+    let watch = LeaderWatch::over(&region);
+    // Through the edge, which finds the leader; its answers are the leader's acknowledgements.
     let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
     for blow in 0..blows {
         std::thread::sleep(Duration::from_millis(100 + chance.u64(..400)));
@@ -195,10 +195,10 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
             region.members[victim].kill();
         }
         region.leader_but(Some(victim));
-        eventually("writes go on", PATIENCE, || writers.acknowledged() > before + 20);
+        eventually("writes continue", WAIT_MAX, || writers.acknowledged() > before + 20);
         let (how, who) =
             (if stops { "stopped" } else { "killed" }, if victim == leader { "leader" } else { "follower" });
-        eprintln!("blow {blow}: the {who} {how}, writes go on after {} ms", struck.elapsed().as_millis());
+        eprintln!("fault {blow}: the {who} {how}, writes continue after {} ms", struck.elapsed().as_millis());
         if stops {
             std::thread::sleep(STOPPED.saturating_sub(struck.elapsed()));
             region.members[victim].signal(Signal::CONT).unwrap();
@@ -206,47 +206,48 @@ fn no_write_that_a_majority_had_is_lost_when_members_are_killed_and_stopped() {
             std::thread::sleep(Duration::from_millis(chance.u64(..200)));
             region.members[victim].restart().unwrap();
         }
-        eventually("it follows again", PATIENCE, || {
+        eventually("it follows again", WAIT_MAX, || {
             region.members[victim].status()["staleness_ms"].as_u64().is_some_and(|ms| ms < 1_000)
         });
     }
     let known = writers.stop();
     assert!(known.iter().all(|account| account.count > 20), "{known:?}");
     region.assert_kept(&known);
-    assert!(lookout.end() > 1, "the lead has changed");
+    assert!(watch.end() > 1, "the leader has changed");
 }
 
 #[test]
-fn a_lease_in_etcd_bears_the_loss_of_the_leader_and_of_etcd() {
-    let name = "a_lease_in_etcd_bears_the_loss_of_the_leader_and_of_etcd";
+fn a_lease_in_etcd_survives_the_loss_of_the_leader_and_of_etcd() {
+    let name = "a_lease_in_etcd_survives_the_loss_of_the_leader_and_of_etcd";
     let Some(mut etcd) = require(name, Etcd::install_and_start()) else { return };
     let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
     let mut region = Region::start_with(dir, &format!("etcd://{}/littoral/east", etcd.address));
-    let lookout = Lookout::over(&region);
+    let watch = LeaderWatch::over(&region);
     let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
-    let go_on = |what: &str| writers.wait_for_more(what, PATIENCE, 20);
-    go_on("writes are acknowledged");
+    let wait_for_writes = |what: &str| writers.wait_for_more(what, WAIT_MAX, 20);
+    wait_for_writes("writes are acknowledged");
     let leader = region.leader();
     region.members[leader].kill();
     region.leader_but(Some(leader));
-    go_on("writes go on without the leader");
+    wait_for_writes("writes continue without the leader");
     region.members[leader].restart().unwrap();
-    // Nobody may lead without the store: who does lets the lease run out, and takes it again when the store is back.
+    // No member may lead without the store: the leader lets the lease expire, and claims it again when the store
+    // returns.
     etcd.kill();
-    eventually("nobody leads", PATIENCE, || region.members.iter().all(|node| node.status()["role"] != "leader"));
+    eventually("no member leads", WAIT_MAX, || region.members.iter().all(|node| node.status()["role"] != "leader"));
     etcd.start().unwrap();
-    go_on("writes go on when the store is back");
+    wait_for_writes("writes continue when the store has returned");
     let known = writers.stop();
     region.assert_kept(&known);
-    assert!(lookout.end() > 1, "the lead has changed");
+    assert!(watch.end() > 1, "the leader has changed");
 }
 
 #[test]
-fn what_a_stopped_leader_had_alone_is_listed_and_merged() {
+fn records_of_a_stopped_leader_alone_are_listed_and_merged() {
     let mut region = Region::start();
     let leader = region.leader();
     let others: Vec<_> = (0..3).filter(|at| *at != leader).collect();
-    // Followers that are stopped leave the leader alone with what it takes; its lease still runs.
+    // With the followers stopped, only the leader has what it accepts; its lease still runs.
     for at in &others {
         region.members[*at].signal(Signal::STOP).unwrap();
     }
@@ -271,7 +272,7 @@ fn what_a_stopped_leader_had_alone_is_listed_and_merged() {
     let merged = region.members[leader].client().post(&format!("/v1/tails/{name}/merge"), &json!({})).unwrap().ok();
     assert_eq!(merged.json()["rows"], 2, "{}", merged.text());
     region.settle();
-    // What was not there is back; what was written since stays.
+    // The missing rows are back; later writes stay.
     for node in region.members.iter().chain([&region.edge]) {
         assert_eq!(accounts::must_read(&mut node.client(), &[1, 2]), [Some(100), Some(300)]);
     }

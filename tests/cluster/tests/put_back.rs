@@ -1,15 +1,15 @@
-//! Regions of real processes whose data directories are put back to older copies of themselves.
+//! Regions of real processes whose data directories are restored from older copies.
 
 use littoral_cluster::{
     copies,
-    pair::{PATIENCE, Pair, has, try_write, write},
+    pair::{Pair, WAIT_MAX, has, try_write, write},
 };
 use littoral_provision::cluster::eventually;
 use serde_json::json;
 use std::time::Duration;
 
 #[test]
-fn a_region_that_is_put_back_gets_back_what_it_lost_and_a_concern_is_what_it_says() {
+fn a_rolled_back_region_recovers_what_it_lost_and_a_write_concern_holds() {
     let mut pair = Pair::start();
     let at = pair.dir.path().join("copy");
     copies::take(&mut pair.east, &at);
@@ -22,7 +22,7 @@ fn a_region_that_is_put_back_gets_back_what_it_lost_and_a_concern_is_what_it_say
         assert!(has(&pair.west, id), "row {id} was acknowledged with regions=1");
     }
     pair.both_have((2..6).chain(300..306).chain([900, 901]));
-    // Once more to the same copy.
+    // Again to the same copy.
     copies::put_back(&mut pair.east, &at);
     for id in 400..403 {
         write(&pair.east, id, "regions=1");
@@ -32,7 +32,7 @@ fn a_region_that_is_put_back_gets_back_what_it_lost_and_a_concern_is_what_it_say
 }
 
 #[test]
-fn regions_that_are_both_put_back_agree_again_and_keep_what_either_has() {
+fn two_rolled_back_regions_converge_and_keep_what_either_has() {
     let mut pair = Pair::start();
     let east = pair.dir.path().join("east-copy");
     copies::take(&mut pair.east, &east);
@@ -49,28 +49,28 @@ fn regions_that_are_both_put_back_agree_again_and_keep_what_either_has() {
     pair.west.restart().unwrap();
     write(&pair.east, 500, "regions=1");
     write(&pair.west, 501, "regions=1");
-    // Row 2 was in the west's copy; what neither copy has is gone.
+    // Row 2 was in the west's copy; rows in neither copy are lost.
     pair.both_have([2, 500, 501]);
 }
 
 #[test]
-fn a_home_that_is_put_back_before_a_view_was_made_gets_the_view_back() {
+fn a_catalogue_home_rolled_back_before_a_view_was_created_recovers_the_view() {
     let mut pair = Pair::start();
     let at = pair.dir.path().join("copy");
     copies::take(&mut pair.east, &at);
     let view = json!({"entities": [{"name": "id", "value_type": "int64"}], "features": [{"name": "n", "value_type": "int64"}]});
     pair.east.client().send("PUT", "/v1/views/later", &[], view.to_string().as_bytes()).unwrap().ok();
     write(&pair.east, 7, "regions=1");
-    eventually("the view is in the west", PATIENCE, || {
+    eventually("the view is in the west", WAIT_MAX, || {
         pair.west.client().get("/v1/views/later").unwrap().status == 200
     });
     copies::put_back(&mut pair.east, &at);
-    eventually("the view is back", PATIENCE, || pair.east.client().get("/v1/views/later").unwrap().status == 200);
+    eventually("the view is back", WAIT_MAX, || pair.east.client().get("/v1/views/later").unwrap().status == 200);
     pair.both_have([7, 900, 901]);
 }
 
 #[test]
-fn a_concern_is_not_reached_by_what_the_other_region_has_of_a_life_that_was_cut_short() {
+fn records_of_an_earlier_life_do_not_satisfy_a_write_concern() {
     let mut pair = Pair::start();
     let at = pair.dir.path().join("copy");
     copies::take(&mut pair.east, &at);
@@ -79,7 +79,7 @@ fn a_concern_is_not_reached_by_what_the_other_region_has_of_a_life_that_was_cut_
     }
     pair.west.kill();
     copies::put_back(&mut pair.east, &at);
-    // As many as were lost: their numbers are the ones that the west has confirmed.
+    // As many as were lost: the west has confirmed their numbers.
     for id in 300..304 {
         let answer = try_write(&pair.east, id, "regions=1", Duration::from_millis(100));
         assert_eq!(answer.json()["code"], "concern_not_reached", "{}", answer.text());

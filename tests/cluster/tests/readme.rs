@@ -1,4 +1,4 @@
-//! The README's commands for routing and regions, run as they stand against what it says to start, on other ports.
+//! Runs the README's commands for routing and regions against the topologies that it starts, on other ports.
 
 use littoral_provision::{Guarded, apt, binary, cache, http::Client, ready::Ready};
 use std::{
@@ -8,20 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the regions may take to know each other.
+/// How long the regions may take to connect.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 /// The port of the router in the README.
 const ROUTER_PORT: &str = "6560";
 
-/// The text below a heading of the README, to the next one.
+/// Returns the text below a heading of the README, up to the next one.
 fn section(heading: &str) -> String {
     let readme = std::fs::read_to_string(cache::workspace().join("README.md")).unwrap();
     let (_, rest) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
     rest.split("\n## ").next().unwrap().to_owned()
 }
 
-/// The commands of a text's console blocks, each with what is printed below it.
+/// Returns the commands of a text's console blocks, each with its output.
 fn commands(text: &str) -> Vec<(String, String)> {
     let blocks = text.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let mut all: Vec<(String, String)> = Vec::new();
@@ -39,7 +39,7 @@ fn commands(text: &str) -> Vec<(String, String)> {
     all
 }
 
-/// Regions behind a router. Killed when dropped, and its nodes with it.
+/// Regions behind a router. Dropping it kills the router and its nodes.
 struct Regions {
     _process: Guarded,
     router: SocketAddr,
@@ -47,11 +47,11 @@ struct Regions {
 }
 
 impl Regions {
-    /// Starts what `littoral dev --topology FILE` does, with free ports in place of the file's.
+    /// Starts the equivalent of `littoral dev --topology FILE`, with free ports in place of the file's.
     fn start(topology: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let text = std::fs::read_to_string(cache::workspace().join(topology)).unwrap();
-        // All at once, so that none is given twice.
+        // All at once, so that no port is returned twice.
         let mut free: Vec<_> = (0..64).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let mut parts = text.split("\"127.0.0.1:");
         let mut changed = parts.next().unwrap().to_owned();
@@ -70,11 +70,11 @@ impl Regions {
         let mut process = Guarded::start(command, "dev", &dir.path().join("dev.log")).unwrap();
         let mut line = String::new();
         BufReader::new(process.take_stdout().unwrap()).read_line(&mut line).unwrap();
-        let router = Ready::parse(&line).unwrap_or_else(|| panic!("{line}{}", process.log_tail())).door;
-        Self { _process: process, router, _dir: dir }
+        let ready: Ready = line.parse().unwrap_or_else(|error| panic!("{error}; {}", process.log_tail()));
+        Self { _process: process, router: ready.door, _dir: dir }
     }
 
-    /// Runs a command of the README and gives what it prints.
+    /// Runs a command of the README and returns its output.
     fn run(&self, command: &str) -> String {
         let port = self.router.port().to_string();
         let command = command.replace(&format!("localhost:{ROUTER_PORT}"), &format!("localhost:{port}"));
@@ -86,13 +86,13 @@ impl Regions {
             .current_dir(cache::workspace())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{command}: {said}{}", String::from_utf8_lossy(&output.stderr));
-        said
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+        printed
     }
 }
 
-/// Waits until every door of the router is well.
+/// Waits until every door of the router is healthy.
 fn settle(regions: &Regions) {
     let begun = Instant::now();
     let mut client = Client::new(regions.router);
@@ -107,14 +107,14 @@ fn settle(regions: &Regions) {
     }
 }
 
-/// The topology that a section says to start.
+/// Returns the topology that a section starts.
 fn topology(text: &str) -> &str {
     let rest = text.split("littoral dev --topology ").nth(1).unwrap();
     rest.split(['`', ' ', '\n']).next().unwrap()
 }
 
 #[test]
-fn the_routing_section_prints_what_it_says() {
+fn the_routing_section_shows_the_real_output() {
     apt::program("curl", "curl").unwrap();
     apt::program("jq", "jq").unwrap();
     let text = section("Routing");
@@ -128,7 +128,7 @@ fn the_routing_section_prints_what_it_says() {
 }
 
 #[test]
-fn the_regions_section_writes_to_two_regions_as_it_says() {
+fn the_regions_section_writes_to_two_regions_as_shown() {
     apt::program("curl", "curl").unwrap();
     let text = section("Regions");
     let regions = Regions::start(topology(&text));
@@ -138,13 +138,13 @@ fn the_regions_section_writes_to_two_regions_as_it_says() {
     let ran: Vec<_> = commands.iter().filter(|(command, _)| command.contains(ROUTER_PORT)).collect();
     assert_eq!(ran.len(), 2, "{commands:?}");
     for (command, printed) in ran {
-        let said = regions.run(command);
-        // A token differs from run to run; which headers there are does not.
+        let output = regions.run(command);
+        // A token differs from run to run; the names of headers do not.
         let names = |text: &str| -> Vec<String> {
             let named = text.lines().filter_map(|line| line.split_once(": "));
             named.filter(|(name, _)| name.starts_with("littoral-")).map(|(name, _)| name.to_owned()).collect()
         };
-        assert_eq!(names(&said), names(printed), "{command}: {said}");
-        assert!(printed.is_empty() || said.contains("littoral-concern: regions=1"), "{said}");
+        assert_eq!(names(&output), names(printed), "{command}: {output}");
+        assert!(printed.is_empty() || output.contains("littoral-concern: regions=1"), "{output}");
     }
 }

@@ -1,4 +1,4 @@
-//! Two regions of real processes: edges that lose their leader go on with the other region's, and come back.
+//! Two regions of real processes: edges that lose their leader rehome to the other region, and return.
 
 use littoral_cluster::{accounts, equality};
 use littoral_faults::{Link, link::Side};
@@ -9,17 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 struct World {
     east: Node,
     west: Node,
-    /// Of east, as long as that leads.
+    /// Follows east while that leads.
     edge: Node,
     _dir: tempfile::TempDir,
 }
 
-/// An address that nobody has just now.
+/// Returns a free address.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -46,9 +46,9 @@ fn start() -> World {
     accounts::make_view(&east);
     let world = World { east, west, edge, _dir: dir };
     for node in [&world.west, &world.edge] {
-        eventually("the view is everywhere", PATIENCE, || view_of(node).status == 200);
+        eventually("the view is everywhere", WAIT_MAX, || view_of(node).status == 200);
     }
-    eventually("both take the other's records", PATIENCE, || {
+    eventually("both replicate the other's records", WAIT_MAX, || {
         [&world.east, &world.west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
     });
     world
@@ -69,7 +69,7 @@ fn token(answer: &Answer) -> String {
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
-/// Reads with a token, waiting for it.
+/// Reads with a token, and waits for it.
 fn read(node: &Node, id: i64, token: &str) -> Option<i64> {
     let headers = [("littoral-at-least", token), ("littoral-on-unmet", "wait"), ("littoral-wait-ms", "20000")];
     let answer = accounts::read(&mut node.client(), &[id], &headers).unwrap().ok();
@@ -86,7 +86,7 @@ fn region(node: &Node) -> Value {
     node.status()["region"].clone()
 }
 
-/// Rows without the number that each region's log gives them.
+/// Returns rows without their LSN, which differs between the regions' logs.
 fn rows(node: &Node) -> Vec<Value> {
     let mut rows = equality::held_rows(node);
     for row in &mut rows {
@@ -96,13 +96,13 @@ fn rows(node: &Node) -> Vec<Value> {
 }
 
 #[test]
-fn an_edge_whose_leader_is_lost_goes_on_in_the_other_region_and_comes_back_without_a_snapshot() {
+fn an_edge_rehomes_when_its_leader_is_lost_and_returns_without_a_snapshot() {
     let mut world = start();
     for id in 0..50 {
         let written = write(if id % 2 == 0 { &world.east } else { &world.west }, id, 1, "regions=1").ok();
         assert_eq!(written.json()["concern"], json!("regions=1"));
         assert_eq!(written.header("littoral-concern"), Some("regions=1"));
-        assert_eq!(read(&world.edge, id, &token(&written)), Some(1), "a token holds at every region's edges");
+        assert_eq!(read(&world.edge, id, &token(&written)), Some(1), "a token is valid at every region's edges");
     }
     let snapshots = metric(&world.edge, "littoral_edge_snapshots_total");
     world.east.kill();
@@ -111,23 +111,23 @@ fn an_edge_whose_leader_is_lost_goes_on_in_the_other_region_and_comes_back_witho
     assert_eq!(read(&world.edge, 100, &token(&written)), Some(7));
     println!("first read of a write in the other region: {:?} after the loss", lost.elapsed());
     assert_eq!(region(&world.edge), json!("west"));
-    assert_eq!(read(&world.edge, 3, &token(&written)), Some(1), "what was there is still there");
-    // Writes that reach the edge go to the region that it follows.
-    let passed_on = write(&world.edge, 101, 8, "local").ok();
-    assert!(token(&passed_on).starts_with("west@"), "{}", token(&passed_on));
-    assert_eq!(read(&world.edge, 101, &token(&passed_on)), Some(8));
+    assert_eq!(read(&world.edge, 3, &token(&written)), Some(1), "earlier rows remain");
+    // Writes that reach the edge are forwarded to the region that it follows.
+    let forwarded = write(&world.edge, 101, 8, "local").ok();
+    assert!(token(&forwarded).starts_with("west@"), "{}", token(&forwarded));
+    assert_eq!(read(&world.edge, 101, &token(&forwarded)), Some(8));
     let proven = || world.edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true);
-    eventually("the edge is proven equal to its new leader", PATIENCE, proven);
+    eventually("the edge is verified against its new leader", WAIT_MAX, proven);
 
     world.east.restart().unwrap();
-    eventually("the edge is home again", PATIENCE, || region(&world.edge) == json!("east"));
+    eventually("the edge is home again", WAIT_MAX, || region(&world.edge) == json!("east"));
     let home = write(&world.east, 102, 9, "regions=1").ok();
     assert_eq!(read(&world.edge, 102, &token(&home)), Some(9));
-    assert_eq!(read(&world.edge, 101, &token(&passed_on)), Some(8));
-    eventually("all hold the same rows", PATIENCE, || {
+    assert_eq!(read(&world.edge, 101, &token(&forwarded)), Some(8));
+    eventually("all hold the same rows", WAIT_MAX, || {
         rows(&world.east) == rows(&world.west) && rows(&world.east) == rows(&world.edge)
     });
-    eventually("the edge is proven equal to its leader at home", PATIENCE, || {
+    eventually("the edge is verified against its leader at home", WAIT_MAX, || {
         world.edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true)
     });
     assert_eq!(metric(&world.edge, "littoral_edge_snapshots_total"), snapshots, "no snapshot was needed");
@@ -135,7 +135,7 @@ fn an_edge_whose_leader_is_lost_goes_on_in_the_other_region_and_comes_back_witho
 }
 
 #[test]
-fn parts_of_both_regions_are_combined_through_every_door_and_alike_everywhere() {
+fn parts_of_both_regions_are_combined_through_every_door_and_equally_everywhere() {
     let world = start();
     let definition = json!({
         "entities": [{ "name": "page", "value_type": "int64" }],
@@ -144,7 +144,7 @@ fn parts_of_both_regions_are_combined_through_every_door_and_alike_everywhere() 
     });
     world.east.client().send("PUT", "/v1/views/traffic", &[], definition.to_string().as_bytes()).unwrap().ok();
     for node in [&world.west, &world.edge] {
-        eventually("the view is everywhere", PATIENCE, || {
+        eventually("the view is everywhere", WAIT_MAX, || {
             node.client().get("/v1/views/traffic").unwrap().status == 200
         });
     }
@@ -172,7 +172,7 @@ fn parts_of_both_regions_are_combined_through_every_door_and_alike_everywhere() 
         let results = feast.ok().json()["results"].clone();
         assert!(results.as_array().unwrap().iter().any(|column| column["values"] == json!([0.5, null])), "{results}");
     }
-    // A writer of west that a failover has brought to east still writes west's part.
+    // A writer of west that a failover has redirected to east still writes west's part.
     let put = |part: &str| {
         let row = json!({ "key": { "page": 1 }, "values": { "visits": 400, "share": 0.25 }, "event_timestamp": 500 });
         let body = json!({ "rows": [row] }).to_string();
@@ -195,35 +195,35 @@ fn parts_of_both_regions_are_combined_through_every_door_and_alike_everywhere() 
 }
 
 #[test]
-fn what_only_the_lost_region_had_is_neither_taken_back_nor_counted_as_difference() {
+fn rows_that_only_a_lost_region_had_neither_revert_nor_count_as_differences() {
     let mut world = start();
     let both = write(&world.east, 1, 1, "regions=1").ok();
     assert_eq!(read(&world.edge, 1, &token(&both)), Some(1));
-    // West is away, and east dies with what only its edge has heard of.
+    // West is down, and east is lost with records that only its edge has.
     world.west.kill();
     let tail = write(&world.east, 1, 2, "local").ok();
     assert_eq!(read(&world.edge, 1, &token(&tail)), Some(2));
     world.east.kill();
     world.west.restart().unwrap();
-    eventually("the edge follows west", PATIENCE, || region(&world.edge) == json!("west"));
+    eventually("the edge follows west", WAIT_MAX, || region(&world.edge) == json!("west"));
     let written = write(&world.west, 2, 5, "local").ok();
     assert_eq!(read(&world.edge, 2, &token(&written)), Some(5));
     assert_eq!(accounts::must_read(&mut world.west.client(), &[1]), [Some(1)]);
-    // Checkpoints go by all the while.
+    // Checkpoints are taken in the meantime.
     std::thread::sleep(Duration::from_millis(1_000));
     assert_eq!(accounts::must_read(&mut world.edge.client(), &[1]), [Some(2)], "a replica never goes back");
     assert_eq!(metric(&world.edge, "littoral_edge_digest_mismatch_total"), 0.0);
     world.east.restart().unwrap();
-    eventually("west has what was missing", PATIENCE, || {
+    eventually("west has the missing records", WAIT_MAX, || {
         accounts::must_read(&mut world.west.client(), &[1]) == [Some(2)]
     });
-    eventually("the edge is proven equal again", PATIENCE, || {
+    eventually("the edge is verified again", WAIT_MAX, || {
         world.edge.client().post("/v1/verify", &json!({})).unwrap().json()["equal"] == json!(true)
     });
 }
 
 #[test]
-fn regions_that_are_killed_under_load_lose_nothing_that_was_acknowledged_and_end_equal() {
+fn regions_that_are_killed_under_load_lose_no_acknowledged_write_and_end_equal() {
     let mut world = start();
     let mut acknowledged = Vec::new();
     for round in 0..6 {
@@ -237,12 +237,12 @@ fn regions_that_are_killed_under_load_lose_nothing_that_was_acknowledged_and_end
         let victim = if round % 2 == 0 { &mut world.east } else { &mut world.west };
         victim.kill();
         victim.restart().unwrap();
-        eventually("both take the other's records", PATIENCE, || {
+        eventually("both replicate the other's records", WAIT_MAX, || {
             [&world.east, &world.west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
         });
     }
     assert!(acknowledged.len() >= 200, "{}", acknowledged.len());
-    eventually("all hold the same rows", PATIENCE, || {
+    eventually("all hold the same rows", WAIT_MAX, || {
         rows(&world.east) == rows(&world.west) && rows(&world.east) == rows(&world.edge)
     });
     for (id, version) in acknowledged {
@@ -251,7 +251,7 @@ fn regions_that_are_killed_under_load_lose_nothing_that_was_acknowledged_and_end
     }
 }
 
-/// Two leaders whose way to each other takes so long, each way.
+/// Starts two leaders whose connections have this latency in each direction.
 fn far_apart(one_way: Duration) -> (tokio::runtime::Runtime, Vec<Link>, Node, Node, tempfile::TempDir) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
@@ -267,13 +267,13 @@ fn far_apart(one_way: Duration) -> (tokio::runtime::Runtime, Vec<Link>, Node, No
     let east = leader(dir.path(), "east", east_peer, ("west", links[1].address()));
     let west = leader(dir.path(), "west", west_peer, ("east", links[0].address()));
     accounts::make_view(&east);
-    eventually("the view is everywhere", PATIENCE, || view_of(&west).status == 200);
-    eventually("both take the other's records", PATIENCE, || {
+    eventually("the view is everywhere", WAIT_MAX, || view_of(&west).status == 200);
+    eventually("both replicate the other's records", WAIT_MAX, || {
         [&east, &west].iter().all(|node| node.status()["regions"][0]["connected"] == json!(true))
     });
-    // Each has answered the other once more after the west was taken into the cluster.
+    // Each has answered the other again after the west joined the cluster.
     let quorum = [("littoral-consistency", "quorum"), ("littoral-wait-ms", "5000")];
-    eventually("both answer for both", PATIENCE, || {
+    eventually("both answer a quorum read", WAIT_MAX, || {
         let reads = |node: &&Node| accounts::read(&mut node.client(), &[0], &quorum).unwrap().status == 200;
         [&east, &west].iter().all(reads)
     });
@@ -281,11 +281,11 @@ fn far_apart(one_way: Duration) -> (tokio::runtime::Runtime, Vec<Link>, Node, No
 }
 
 #[test]
-fn a_quorum_read_has_what_only_the_other_region_had_when_it_was_asked() {
+fn a_quorum_read_returns_a_row_that_only_the_other_region_had() {
     let one_way = Duration::from_millis(300);
     let (_runtime, links, east, west, dir) = far_apart(one_way);
     let edge = Node::start(Plan::edge("edge", &dir.path().join("edge"), east.ready.peer.unwrap())).unwrap();
-    eventually("the edge has the view", PATIENCE, || view_of(&edge).status == 200);
+    eventually("the edge has the view", WAIT_MAX, || view_of(&edge).status == 200);
     let asked = |node: &Node, id: i64, headers: &[(&str, &str)]| {
         let answer = accounts::read(&mut node.client(), &[id], headers).unwrap();
         let balance = (answer.status == 200).then(|| accounts::balances(&answer)[0]);
@@ -300,10 +300,10 @@ fn a_quorum_read_has_what_only_the_other_region_had_when_it_was_asked() {
         assert_eq!(balance, Some(Some(id)), "{}", answer.text());
         assert_eq!(answer.header("littoral-source"), Some("quorum"));
         assert_eq!(answer.header("littoral-regions"), Some("east,west"));
-        // A test that was held up for long has proven nothing, and says so.
+        // A test run that was delayed proves nothing, which is counted.
         proven += usize::from(known == Some(None));
     }
-    assert!(proven >= 3, "only {proven} of 6 were unknown to the region's own leader when the quorum was asked");
+    assert!(proven >= 3, "only {proven} of 6 rows were missing at the region's own leader during the quorum read");
 
     links.iter().for_each(|link| link.cut(Side::Both));
     write(&west, 100, 1, "local").ok();
@@ -317,5 +317,5 @@ fn a_quorum_read_has_what_only_the_other_region_had_when_it_was_asked() {
         assert_eq!((balance, answer.header("littoral-degraded")), (Some(None), Some("demand_unmet")));
     }
     links.iter().for_each(Link::heal);
-    eventually("a quorum answers again", PATIENCE, || asked(&edge, 100, &quorum).1 == Some(Some(1)));
+    eventually("a quorum answers again", WAIT_MAX, || asked(&edge, 100, &quorum).1 == Some(Some(1)));
 }

@@ -1,5 +1,5 @@
-//! Edges that are restarted one after the other under load, behind a router: no read fails, whether they are killed or asked to stop.
-//! And what a node says while it drains.
+//! Edges that are restarted one after the other under load, behind a router: no read fails, whether they are killed or
+//! stopped. Also tests what a node reports while it drains.
 
 use littoral_cluster::accounts;
 use littoral_provision::{
@@ -23,7 +23,7 @@ const NOTICE_MAX: Duration = Duration::from_secs(20);
 const READERS: i64 = 8;
 const ROUNDS: usize = 3;
 
-/// One region, whose edges are the only ones.
+/// A topology of one region with all edges.
 fn topology(cluster: &Cluster) -> String {
     let edges = cluster.edges.iter().enumerate();
     let edges: Vec<_> =
@@ -36,7 +36,7 @@ fn topology(cluster: &Cluster) -> String {
     )
 }
 
-/// Two edges with one row for each reader, and a router with its defaults.
+/// Returns two edges with one row for each reader, and a router with its defaults.
 fn start() -> (Cluster, Router) {
     let cluster = Cluster::start(2).unwrap();
     accounts::make_view(&cluster.leader);
@@ -47,7 +47,7 @@ fn start() -> (Cluster, Router) {
     (cluster, router)
 }
 
-/// Clients that read all the while.
+/// Clients that read throughout.
 struct Readers {
     threads: Vec<JoinHandle<Vec<String>>>,
     reads: Arc<AtomicU64>,
@@ -77,7 +77,7 @@ impl Readers {
 
     fn wait_for_more(&self, count: u64) {
         let from = self.reads.load(SeqCst);
-        eventually("reads go on", NOTICE_MAX, || self.reads.load(SeqCst) >= from + count);
+        eventually("reads continue", NOTICE_MAX, || self.reads.load(SeqCst) >= from + count);
     }
 
     /// Asserts that none failed.
@@ -111,14 +111,14 @@ fn no_read_fails_when_edges_are_killed_one_after_the_other() {
 }
 
 #[test]
-fn no_read_fails_when_edges_are_asked_to_stop_one_after_the_other() {
+fn no_read_fails_when_edges_are_stopped_one_after_the_other() {
     restart_in_turn(|edge| {
         let status = edge.stop().expect("the edge stops in time");
         assert!(status.success(), "{status}");
     });
 }
 
-/// A node says that it is about to stop, serves on for a bounded time, and then stops.
+/// Checks that a node announces that it drains, serves for a bounded time, and then stops.
 fn drains(node: &mut Node, mut read: impl FnMut(&mut Client) -> Answer) {
     let mut kept = node.client();
     read(&mut kept).ok();
@@ -129,7 +129,7 @@ fn drains(node: &mut Node, mut read: impl FnMut(&mut Client) -> Answer) {
     let answer = read(&mut kept).ok();
     assert_eq!((answer.header("connection"), answer.header("littoral-draining")), (Some("close"), Some("1")));
     let answer = read(&mut node.client()).ok();
-    assert_eq!(answer.header("connection"), Some("close"), "a new connection is taken, for one request");
+    assert_eq!(answer.header("connection"), Some("close"), "a new connection is accepted, for one request");
     let status = node.status();
     assert_eq!((&status["ready"], &status["draining"]), (&false.into(), &true.into()), "{status}");
     assert!(status["not_ready_reason"].as_str().unwrap().contains("draining"), "{status}");
@@ -138,7 +138,7 @@ fn drains(node: &mut Node, mut read: impl FnMut(&mut Client) -> Answer) {
 }
 
 #[test]
-fn an_edge_and_a_leader_say_that_they_drain_and_serve_on_for_a_while() {
+fn an_edge_and_a_leader_announce_that_they_drain_and_still_serve() {
     // Long enough for a busy machine; the second request to stop ends it.
     let config = Some("[shutdown]\nnotice_ms = 15_000\n".to_owned());
     let options = Options { leader_config: config.clone(), edge_configs: vec![config], ..Options::default() };
@@ -152,17 +152,17 @@ fn an_edge_and_a_leader_say_that_they_drain_and_serve_on_for_a_while() {
 }
 
 #[test]
-fn a_node_that_nobody_is_connected_to_stops_at_once() {
+fn a_node_without_connections_stops_at_once() {
     let mut cluster = Cluster::start_with(&Options {
         leader_config: Some("[shutdown]\nnotice_ms = 60_000\n".to_owned()),
         ..Options::default()
     })
     .unwrap();
-    assert!(cluster.leader.stop().expect("it waits for nobody").success());
+    assert!(cluster.leader.stop().expect("it has no client to wait for").success());
 }
 
 #[test]
-fn a_router_says_what_it_is_and_when_it_drains() {
+fn a_router_reports_its_role_and_when_it_drains() {
     let (cluster, router) = start();
     let mut client = router.client();
     let status = client.get("/v1/status").unwrap().ok().json();
@@ -174,6 +174,6 @@ fn a_router_says_what_it_is_and_when_it_drains() {
     let unknown = client.send("POST", "/get-online-features", &[("littoral-region", "mars")], b"{}").unwrap();
     assert_eq!((unknown.status, unknown.header("littoral-error")), (400, Some("unknown_region")));
     drop(cluster);
-    eventually("nobody is left", NOTICE_MAX, || client.get("/v1/ready").unwrap().status == 503);
+    eventually("no edge is left", NOTICE_MAX, || client.get("/v1/ready").unwrap().status == 503);
     assert_eq!(client.get("/v1/status").unwrap().ok().json()["ready"], false);
 }

@@ -1,4 +1,4 @@
-//! The router before a real leader and real edges: nearest first, no failed read when an edge is killed, draining, DNS.
+//! The router with a real leader and real edges: nearest first, no failed read when an edge is killed, draining, DNS.
 
 use littoral_cluster::accounts;
 use littoral_provision::{Cluster, Router, cluster::eventually, http::Client};
@@ -19,7 +19,7 @@ const NOTICE_MAX: Duration = Duration::from_secs(20);
 const WEST: (&str, &str) = ("littoral-place", "39,-77");
 const EXPLAIN: (&str, &str) = ("littoral-explain", "1");
 
-/// Two regions of one edge each, and the leader in the west.
+/// A topology of two regions with one edge each, and the leader in the west.
 fn topology(cluster: &Cluster, west: &str) -> String {
     let doors: Vec<_> = cluster.edges.iter().map(|edge| edge.ready.door).collect();
     format!(
@@ -73,7 +73,7 @@ fn no_read_fails_when_an_edge_is_killed_under_load() {
         .collect();
     let more = |count| {
         let from = reads.load(SeqCst);
-        eventually("reads go on", NOTICE_MAX, || reads.load(SeqCst) > from + count);
+        eventually("reads continue", NOTICE_MAX, || reads.load(SeqCst) > from + count);
     };
     more(300);
     cluster.edges[0].kill();
@@ -84,24 +84,24 @@ fn no_read_fails_when_an_edge_is_killed_under_load() {
     stop.store(true, SeqCst);
     let failed: Vec<_> = readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect();
     assert!(failed.is_empty(), "{} of {} reads failed, the first: {}", failed.len(), reads.load(SeqCst), failed[0]);
-    eventually("the near one is used again", NOTICE_MAX * 2, || routed_to(&mut router.client()) == "west/edge-1");
+    eventually("the nearer edge is used again", NOTICE_MAX * 2, || routed_to(&mut router.client()) == "west/edge-1");
 }
 
 #[test]
-fn a_paused_edge_is_passed_by_and_comes_back() {
-    // It keeps its connections open and says nothing: only time tells.
+fn a_paused_edge_is_passed_over_and_returns() {
+    // It keeps its connections open and sends nothing: only a timeout shows it.
     let config = "[router.gateway]\nattempt_timeout_ms = 300\n[router.health]\ninterval_ms = 100\ntimeout_ms = 300\n";
     let (cluster, router) = start(config);
     let mut client = router.client();
     assert_eq!(routed_to(&mut client), "west/edge-1");
     cluster.edges[0].signal(Signal::STOP).unwrap();
     for _ in 0..20 {
-        assert_eq!(routed_to(&mut client), "east/edge-2", "the read is answered, by the other one");
+        assert_eq!(routed_to(&mut client), "east/edge-2", "the other edge answers the read");
     }
     let status = client.get("/router/v1/status").unwrap().ok().json();
     assert_eq!(status["ready"], true);
     cluster.edges[0].signal(Signal::CONT).unwrap();
-    eventually("the near one is used again", NOTICE_MAX * 2, || routed_to(&mut client) == "west/edge-1");
+    eventually("the nearer edge is used again", NOTICE_MAX * 2, || routed_to(&mut client) == "west/edge-1");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn writes_reach_the_leader_and_routing_changes_without_a_restart() {
     for place in ["39,-77", "53,-6"] {
         let headers = [demand[0], demand[1], ("littoral-place", place)];
         let read = accounts::read(&mut client, &[7], &headers).unwrap().ok();
-        assert_eq!(accounts::balances(&read), [Some(700)], "the token holds wherever the read goes");
+        assert_eq!(accounts::balances(&read), [Some(700)], "the token is valid wherever the read goes");
     }
     assert_eq!(dns_answer(router.dns.unwrap()), [192, 0, 2, 1]);
 
@@ -127,7 +127,7 @@ fn writes_reach_the_leader_and_routing_changes_without_a_restart() {
     let explained = client.get("/router/v1/explain?place=39,-77&path=/v1/read").unwrap().ok().json();
     assert_eq!(explained["reason"], "nearer_draining, passed over west", "{explained}");
     router.change("role = \"topology\"\nname = \n").unwrap();
-    eventually("the fault is told", NOTICE_MAX, || {
+    eventually("the problem is reported", NOTICE_MAX, || {
         let status = client.get("/router/v1/status").unwrap().json();
         status["topology_problem"].as_str().is_some_and(|problem| problem.contains("line 2"))
     });
@@ -137,7 +137,7 @@ fn writes_reach_the_leader_and_routing_changes_without_a_restart() {
     assert_eq!(health, serde_json::json!({}));
 }
 
-/// The address that the zone's name has, asked by hand: the last four bytes of an answer with one A record.
+/// Returns the address of the zone's name, from a hand-made query: the last four bytes of an answer with one A record.
 fn dns_answer(responder: SocketAddr) -> [u8; 4] {
     let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in ["features", "example", ""] {

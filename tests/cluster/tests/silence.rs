@@ -1,4 +1,4 @@
-//! What was not done, or is not known, is said: through real processes.
+//! Tests that a node reports what was not done or is unknown, through real processes.
 
 use littoral_cluster::accounts;
 use littoral_provision::{Cluster, binary, cluster::Options, http::Answer, modules};
@@ -19,7 +19,7 @@ fn rows(cluster: &Cluster, body: &Value) -> Value {
     cluster.leader.client().post("/v1/views/accounts/rows", body).unwrap().ok().json()
 }
 
-/// Seconds from now, as RFC 3339.
+/// Returns the time in `seconds` seconds, as RFC 3339.
 fn ahead(seconds: u64) -> String {
     #[allow(clippy::disallowed_methods, reason = "the cluster's nodes go by the real clock")]
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(seconds);
@@ -53,7 +53,7 @@ fn a_row_that_is_not_held_is_unknown_while_the_leader_is_silent() {
         client.post("/get-online-features", &body).unwrap()
     };
     let known = feast(json!([1]));
-    assert_eq!(known.status, 200, "what is held is served: {}", known.text());
+    assert_eq!(known.status, 200, "held rows are served: {}", known.text());
     let feast = feast(json!([1, 2, 99]));
     assert_eq!((feast.status, feast.header("littoral-error")), (503, Some("leader_unavailable")), "{}", feast.text());
     let entity = ["--entity", "account_id=2", "--to", &edge.url()];
@@ -67,7 +67,7 @@ fn a_row_that_is_not_held_is_unknown_while_the_leader_is_silent() {
 }
 
 #[test]
-fn a_deletion_outranks_what_it_can_see_or_says_that_it_does_not() {
+fn a_deletion_outranks_visible_rows_or_reports_that_it_does_not() {
     let cluster = Cluster::start(1).unwrap();
     accounts::make_view(&cluster.leader);
     let row =
@@ -77,7 +77,7 @@ fn a_deletion_outranks_what_it_can_see_or_says_that_it_does_not() {
         { "key": { "account_id": 9 } },
         { "key": { "account_id": 61 }, "event_timestamp": "2026-01-01T00:00:00Z" },
     ] });
-    // Through an edge, as the receipt must come back the same way.
+    // Through an edge, because it must forward the receipt unchanged.
     let answer = cluster.edges[0].client().post("/v1/views/accounts/rows", &late).unwrap().ok();
     assert_eq!(answer.json()["outranked"], json!({ "count": 1, "rows": [{ "delete": 1 }] }));
     assert_eq!(answer.header("littoral-outranked"), Some("1"));
@@ -91,7 +91,7 @@ fn a_deletion_outranks_what_it_can_see_or_says_that_it_does_not() {
 }
 
 #[test]
-fn a_release_is_served_at_every_edge_when_the_push_has_returned() {
+fn a_release_is_served_at_every_edge_when_the_push_returns() {
     let cluster = Cluster::start(2).unwrap();
     let component = modules::build("modules/transformed_conv_rate").unwrap();
     let file = cluster.dir().join("module.wasm");
@@ -102,14 +102,14 @@ fn a_release_is_served_at_every_edge_when_the_push_has_returned() {
     leader.put("/v1/views/driver_hourly_stats", &view).unwrap().ok();
     let url = cluster.leader.url();
     let push = ["--json", "module", "push", file.to_str().unwrap(), "--name", "conv", "--release", "1", "--to", &url];
-    let (pushed, said) = littoral(&push);
-    assert!(pushed, "{said}");
-    let said: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(said["edges"], json!({ "ready": 2, "of": 2 }), "{said}");
-    let outputs = said["manifest"]["outputs"].as_array().unwrap();
+    let (pushed, output) = littoral(&push);
+    assert!(pushed, "{output}");
+    let output: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(output["edges"], json!({ "ready": 2, "of": 2 }), "{output}");
+    let outputs = output["manifest"]["outputs"].as_array().unwrap();
     let feature = format!("conv:{}", outputs[0]["name"].as_str().unwrap());
     let mut entities = json!({ "driver_id": [1] });
-    for param in said["manifest"]["params"].as_array().unwrap() {
+    for param in output["manifest"]["params"].as_array().unwrap() {
         entities[param["name"].as_str().unwrap()] = json!([1]);
     }
     let read = json!({ "features": [feature], "entities": entities });
@@ -117,7 +117,7 @@ fn a_release_is_served_at_every_edge_when_the_push_has_returned() {
         let answer = edge.client().post("/v1/read", &read).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
-    // Without waiting, the token covers it.
+    // Without waiting, the token covers the release.
     let put = std::fs::read(&file).unwrap();
     let headers = [("content-type", "application/wasm")];
     let put = leader.send("PUT", "/v1/modules/other?version=1", &headers, &put).unwrap().ok().json();
@@ -143,9 +143,9 @@ fn the_command_line_reads_keys_of_any_text() {
     let given = ["code= lead", "code=a,b", "code=trail ", "code=\"a,x=1\"", r#"code="\"quoted\"""#, "code="];
     for (n, entity) in (1..).zip(given) {
         let url = cluster.leader.url();
-        let (_, said) = littoral(&["--json", "read", "--features", "codes:n", "--entity", entity, "--to", &url]);
-        let said: Value = serde_json::from_str(&said).unwrap();
-        let columns = said["columns"].as_array().unwrap();
-        assert_eq!(columns.last().unwrap()["values"], json!([n]), "{entity}: {said}");
+        let (_, output) = littoral(&["--json", "read", "--features", "codes:n", "--entity", entity, "--to", &url]);
+        let output: Value = serde_json::from_str(&output).unwrap();
+        let columns = output["columns"].as_array().unwrap();
+        assert_eq!(columns.last().unwrap()["values"], json!([n]), "{entity}: {output}");
     }
 }

@@ -1,4 +1,4 @@
-//! A lone leader whose data directory is put back to an older copy, and what its edges hold of what it has lost.
+//! A single leader whose data directory is restored from an older copy, and the rows of its edges that it has lost.
 
 use littoral_cluster::{accounts, copies, equality};
 use littoral_provision::{
@@ -8,11 +8,11 @@ use littoral_provision::{
 use serde_json::{Value, json};
 use std::{fs, process::Command, time::Duration};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 const EDGE: &str = "[edge]\nreconnect_ms_max = 200\n";
 
-/// `littoral tails ACTION.. --to NODE`: whether it succeeded, and its answer.
+/// Runs `littoral tails ACTION.. --to NODE`. Returns whether it succeeded, and its answer.
 fn tails(node: &Node, action: &[&str]) -> (bool, Value) {
     let mut command = Command::new(binary::littoral());
     let output = command.args(["--json", "tails"]).args(action).args(["--to", &node.url()]).output().unwrap();
@@ -30,7 +30,7 @@ fn write_once(node: &Node, row: Value, key: &str) -> Value {
     accounts::write_with(&mut node.client(), &[row], &[("idempotency-key", key)]).unwrap().ok().json()
 }
 
-/// A row as a node holds it, without the number that it has in the log.
+/// Returns a row as a node holds it, without its LSN.
 fn held(node: &Node, id: i64) -> Option<Value> {
     let rows = equality::held_rows(node);
     let mut row = rows.into_iter().find(|row| row["key"]["account_id"] == id)?;
@@ -40,13 +40,13 @@ fn held(node: &Node, id: i64) -> Option<Value> {
 
 fn holds(node: &Node, balances: &[Option<i64>]) {
     let ids: Vec<i64> = (1..=balances.len() as i64).collect();
-    eventually(&format!("it holds {balances:?}"), PATIENCE, || {
+    eventually(&format!("it holds {balances:?}"), WAIT_MAX, || {
         accounts::read(&mut node.client(), &ids, &[])
             .is_ok_and(|answer| answer.status == 200 && accounts::balances(&answer) == balances)
     });
 }
 
-/// That the token can never be reached is said, and not that it was not reached in time.
+/// Checks that the token is reported as lost, not as unmet in time.
 fn is_lost(node: &Node, token: &str) {
     let headers = [("littoral-at-least", token), ("littoral-wait-ms", "60000"), ("littoral-on-unmet", "wait")];
     let answer = accounts::read(&mut node.client(), &[3], &headers).unwrap();
@@ -54,7 +54,7 @@ fn is_lost(node: &Node, token: &str) {
 }
 
 #[test]
-fn an_edge_keeps_what_its_leader_has_lost_until_an_operator_merges_it() {
+fn an_edge_keeps_rows_that_its_leader_has_lost_until_an_operator_merges_them() {
     let options = Options { edge_configs: vec![Some(EDGE.to_owned()); 2], ..Options::default() };
     let mut cluster = Cluster::start_with(&options).unwrap();
     accounts::make_view(&cluster.leader);
@@ -62,7 +62,7 @@ fn an_edge_keeps_what_its_leader_has_lost_until_an_operator_merges_it() {
     accounts::catch_up(&cluster);
     let copy = cluster.dir().join("copy");
     copies::take(&mut cluster.leader, &copy);
-    // One edge is ahead when the leader is put back, the other is not.
+    // One edge is ahead when the leader is rolled back, the other is not.
     cluster.edges[1].stop();
     let first = write_once(&cluster.leader, accounts::row(3, 1), "order-3");
     let lost = first["token"].as_str().unwrap();
@@ -84,7 +84,7 @@ fn an_edge_keeps_what_its_leader_has_lost_until_an_operator_merges_it() {
     let shown: Vec<_> = page["records"].as_array().unwrap().iter().map(|row| &row["key"]["account_id"]).collect();
     assert_eq!(shown, [3, 1, 2, 4]);
 
-    // The receipt is lost with its write: a retry is a write, and what was written since is newer.
+    // The receipt is lost with its write: a retry is a new write, and later writes are newer.
     let again = write_once(&cluster.leader, accounts::row(3, 1), "order-3");
     assert_eq!(again["duplicate"], false);
     let rewritten = held(&cluster.leader, 3).unwrap();
@@ -100,7 +100,7 @@ fn an_edge_keeps_what_its_leader_has_lost_until_an_operator_merges_it() {
         (&merged["rows"], &merged["of_other_regions"], &merged["without_view"]),
         (&json!(4), &json!(0), &json!(0))
     );
-    assert!(!file.exists(), "all of it is durable at the leader");
+    assert!(!file.exists(), "all rows are durable at the leader");
     accounts::catch_up(&cluster);
     for node in cluster.edges.iter().chain([&cluster.leader]) {
         holds(node, &[Some(5), Some(9), Some(1), Some(1)]);
@@ -111,7 +111,7 @@ fn an_edge_keeps_what_its_leader_has_lost_until_an_operator_merges_it() {
         assert_eq!(accounts::read(&mut node.client(), &[2], &headers).unwrap().status, 200);
     }
 
-    // An attempt that got no answer is repeated, also after the leader was started again.
+    // An attempt without an answer is repeated, also after a restart of the leader.
     let (succeeded, refused) = tails(&cluster.edges[0], &["merge", &name]);
     assert!(!succeeded && refused.to_string().contains(&name), "{refused}");
     cluster.leader.kill();

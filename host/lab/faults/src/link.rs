@@ -6,13 +6,13 @@
 mod conditions;
 mod connection;
 mod lane;
-mod stand;
+mod link_network;
 #[cfg(test)]
 mod tests;
 
 pub use conditions::{Conditions, Direction, Lane, Newcomers, Side};
 pub use connection::End;
-pub use stand::Stand;
+pub use link_network::LinkNetwork;
 
 use connection::Fate;
 use parking_lot::Mutex;
@@ -38,7 +38,7 @@ const CONNECTIONS_MAX: usize = 1_024;
 /// The system's backlog of connections that are not accepted yet.
 const BACKLOG: u32 = 1_024;
 /// The pause after a failed accept, for example when no file descriptor is left.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(20);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// A running link. Dropping it closes its connections.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct Link {
 #[derive(Debug)]
 struct Inner {
     target: SocketAddr,
-    stand: Stand,
+    network: LinkNetwork,
     seed: u64,
     conditions: watch::Sender<Conditions>,
     connections: Mutex<BTreeMap<u64, watch::Sender<Fate>>>,
@@ -67,21 +67,21 @@ impl Link {
     /// # Errors
     /// When it cannot listen there.
     pub async fn start(listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
-        Self::start_at(Stand::here(), listen, target, seed).await
+        Self::start_at(LinkNetwork::here(), listen, target, seed).await
     }
 
     /// Like [`Link::start`], in another network than this process's own.
     ///
     /// # Errors
     /// When it cannot listen there.
-    pub async fn start_at(stand: Stand, listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
+    pub async fn start_at(network: LinkNetwork, listen: SocketAddr, target: SocketAddr, seed: u64) -> io::Result<Self> {
         // Bound but never listening, it reserves the port while connections are refused.
-        let place = socket(&stand, listen)?;
+        let place = socket(&network, listen)?;
         let address = place.local_addr()?;
-        let listener = socket(&stand, address)?.listen(BACKLOG)?;
+        let listener = socket(&network, address)?.listen(BACKLOG)?;
         let inner = Arc::new(Inner {
             target,
-            stand,
+            network,
             seed,
             conditions: watch::Sender::new(Conditions::default()),
             connections: Mutex::default(),
@@ -219,8 +219,8 @@ impl Drop for Link {
 }
 
 /// Opens a socket that shares its port with others of this process.
-fn socket(stand: &Stand, address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = stand.socket(address)?;
+fn socket(network: &LinkNetwork, address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = network.socket(address)?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
     socket.bind(address)?;
@@ -236,7 +236,7 @@ async fn accept(inner: Arc<Inner>, address: SocketAddr, listener: TcpListener) -
         if conditions.borrow_and_update().newcomers == Newcomers::Refused {
             listener = None;
         } else if listener.is_none() {
-            listener = Some(socket(&inner.stand, address)?.listen(BACKLOG)?);
+            listener = Some(socket(&inner.network, address)?.listen(BACKLOG)?);
         }
         tokio::select! {
             changed = conditions.changed() => if changed.is_err() { return Ok(()) },
@@ -246,7 +246,7 @@ async fn accept(inner: Arc<Inner>, address: SocketAddr, listener: TcpListener) -
                     let number = inner.accepted.fetch_add(1, Ordering::Relaxed);
                     let (sender, fate) = watch::channel(Fate::Carried);
                     inner.connections.lock().insert(number, sender);
-                    let place = Place(inner.clone(), number);
+                    let place = LinkSlot(inner.clone(), number);
                     connections.spawn(async move {
                         connection::serve(place.0.clone(), number, client, fate).await;
                         drop(place);
@@ -254,7 +254,7 @@ async fn accept(inner: Arc<Inner>, address: SocketAddr, listener: TcpListener) -
                 }
                 Err(error) => {
                     tracing::warn!(%address, %error, "the link could not accept a connection");
-                    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             },
         }
@@ -269,9 +269,9 @@ async fn next(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 }
 
 /// A connection's entry among the open ones, removed when dropped.
-struct Place(Arc<Inner>, u64);
+struct LinkSlot(Arc<Inner>, u64);
 
-impl Drop for Place {
+impl Drop for LinkSlot {
     fn drop(&mut self) {
         self.0.connections.lock().remove(&self.1);
     }

@@ -92,7 +92,7 @@ impl Network {
         let namespace = Namespace::add(names::namespace(net, "hub"))?;
         // The setting is the namespace's, not the host's.
         namespace.within(|| fs::write(FORWARD, "1")).and_then(|written| written).map_err(|error| {
-            Unavailable::Refused { command: format!("echo 1 > {FORWARD}"), said: error.to_string() }
+            Unavailable::Refused { command: format!("echo 1 > {FORWARD}"), message: error.to_string() }
         })?;
         Ok(Self { hub: Arc::new(Middle { net, namespace }), sites: 0 })
     }
@@ -198,7 +198,7 @@ impl Site {
     ///
     /// # Errors
     /// [`Unavailable::Refused`].
-    pub fn part(&self) -> Result<(), Unavailable> {
+    pub fn partition(&self) -> Result<(), Unavailable> {
         // At the hub's side, so that the site's own side stays up, as when a distant cable is cut.
         batch(Some(&self.hub.namespace.0), &[format!("link set {} down", self.trunk_at_hub)])
     }

@@ -22,8 +22,8 @@ pub fn workspace() -> PathBuf {
 /// Returns where cargo builds.
 #[must_use]
 pub fn target() -> PathBuf {
-    let beside = || project::root().map_or_else(|_| std::env::temp_dir(), |root| root.join("target"));
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(beside, PathBuf::from)
+    let in_project = || project::root().map_or_else(|_| std::env::temp_dir(), |root| root.join("target"));
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(in_project, PathBuf::from)
 }
 
 /// Returns the directory of this name among what is installed: under `$LITTORAL_CACHE`, or under the workspace's `target`.

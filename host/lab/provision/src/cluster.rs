@@ -83,10 +83,10 @@ fn configured(plan: Plan, config: Option<&str>) -> Plan {
 /// # Panics
 /// When it does not hold in time, with `what`.
 #[track_caller]
-pub fn eventually(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience;
+pub fn eventually(what: &str, wait_max: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + wait_max;
     while !holds() {
-        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {wait_max:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -40,7 +40,7 @@ impl Environment {
             return Ok(found);
         }
         let _one_at_a_time = cache::lock("feast")?;
-        // Another process may have created it meanwhile.
+        // Another process may have created it in the meantime.
         if let Some(found) = Self::find() {
             return Ok(found);
         }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How much of a log is printed.
+/// How much of a log is printed or quoted.
 const TAIL_BYTES: usize = 6_000;
 
 /// The process. Dropping it kills it.
@@ -27,8 +27,7 @@ impl Guarded {
     /// # Errors
     /// When the log cannot be written or the program cannot be started.
     pub fn start(mut command: Command, name: &str, log: &Path) -> io::Result<Self> {
-        let file = File::options().create(true).append(true).open(log)?;
-        let child = command.stderr(file).spawn()?;
+        let child = command.stderr(append_to(log)?).spawn()?;
         Ok(Self { child, name: name.to_owned(), log: log.to_owned() })
     }
 
@@ -86,10 +85,10 @@ impl Guarded {
     }
 
     /// Sends SIGTERM and waits. Returns `None` when it did not end in time and was killed.
-    pub fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub fn stop(&mut self, wait_max: Duration) -> Option<ExitStatus> {
         // If it has ended already, the wait returns how.
         let _ = self.signal(Signal::TERM);
-        let status = self.wait(patience);
+        let status = self.wait(wait_max);
         if status.is_none() {
             self.kill();
         }
@@ -97,8 +96,8 @@ impl Guarded {
     }
 
     /// Waits until it ends. Returns `None` when it is still running.
-    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + patience;
+    pub fn wait(&mut self, wait_max: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + wait_max;
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Some(status),
@@ -122,8 +121,7 @@ impl Guarded {
     /// Returns the end of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let bytes = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]).into_owned()
+        tail(&self.log)
     }
 
     /// Returns the process's resident memory in bytes; 0 when it has ended.
@@ -142,6 +140,21 @@ impl Drop for Guarded {
             eprintln!("--- the log of {} ends:\n{}---", self.name, self.log_tail());
         }
     }
+}
+
+/// Opens a log to append to it, and creates it if needed.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn append_to(log: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(log)
+}
+
+/// Returns the end of a log.
+#[must_use]
+pub fn tail(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]).into_owned()
 }
 
 /// Detaches the command's standard input and output.

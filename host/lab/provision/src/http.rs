@@ -71,7 +71,7 @@ impl Client {
         self.send("PUT", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
-    /// Sends a request. If the server has closed the kept connection meanwhile, sends it once more on a new one, like every HTTP
+    /// Sends a request. If the server has closed the kept connection, sends it again on a new one, like every HTTP
     /// client.
     ///
     /// # Errors

@@ -19,12 +19,12 @@ pub mod missing;
 pub mod modules;
 pub mod node;
 pub mod project;
-pub mod ready;
 pub mod redis;
 pub mod router;
 
 pub use cluster::Cluster;
 pub use guarded::Guarded;
+pub use littoral_cli::ready;
 pub use missing::Missing;
 pub use node::{Node, Plan};
 pub use router::Router;

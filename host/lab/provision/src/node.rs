@@ -1,6 +1,7 @@
 //! A leader or an edge as a process of its own.
 
-use crate::{Guarded, binary, http::Client, ready::Ready};
+use crate::{Guarded, binary, http::Client};
+use littoral_cli::ready::Ready;
 use rustix::process::Signal;
 use std::{
     ffi::OsString,
@@ -30,7 +31,7 @@ pub struct Plan {
     pub role: &'static str,
     /// The node's name.
     pub name: String,
-    /// Its data directory; its log and configuration are beside it.
+    /// Its data directory; its log and configuration are next to it.
     pub data_dir: PathBuf,
     /// The text of its configuration file; `None` for the defaults.
     pub config: Option<String>,
@@ -58,6 +59,15 @@ pub struct Node {
     _lifeline: Option<ChildStdin>,
     /// Its ready line.
     pub ready: Ready,
+}
+
+/// Returns a command that runs the executable, through the launcher if there is one. With the argument `--with-parent`, the node ends
+/// when its standard input does.
+pub fn command(launcher: &[OsString], executable: &Path) -> Command {
+    let mut words = launcher.iter().map(OsString::as_os_str).chain([executable.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
 }
 
 // === impl Plan ===
@@ -100,15 +110,12 @@ impl Plan {
         Self { executable: executable.map(Path::to_owned), ..self }
     }
 
-    fn beside(&self, extension: &str) -> PathBuf {
+    fn file(&self, extension: &str) -> PathBuf {
         self.data_dir.with_file_name(format!("{}.{extension}", self.name))
     }
 
     fn command(&self) -> io::Result<Command> {
-        let executable = self.executable.clone().unwrap_or_else(binary::littoral);
-        let mut words = self.launcher.iter().map(OsString::as_os_str).chain([executable.as_os_str()]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words);
+        let mut command = command(&self.launcher, &self.executable.clone().unwrap_or_else(binary::littoral));
         command.arg(self.role).args(["--name", &self.name]).arg("--data-dir").arg(&self.data_dir);
         command.args(["--listen", &self.door.to_string()]);
         if self.role == "leader" {
@@ -118,14 +125,12 @@ impl Plan {
             command.args(["--leader", &leader.to_string()]);
         }
         if let Some(text) = &self.config {
-            let file = self.beside("toml");
+            let file = self.file("toml");
             fs::write(&file, text)?;
             command.arg("--config").arg(file);
         }
         command.args(&self.flags);
-        // The node ends when its standard input does.
         command.arg("--with-parent").envs(self.env.iter().cloned());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(command)
     }
 }
@@ -139,7 +144,7 @@ impl Node {
     /// When it does not start; the end of its log is in the message.
     pub fn start(plan: Plan) -> io::Result<Self> {
         fs::create_dir_all(&plan.data_dir)?;
-        let mut process = Guarded::start(plan.command()?, &plan.name, &plan.beside("log"))?;
+        let mut process = Guarded::start(plan.command()?, &plan.name, &plan.file("log"))?;
         let lifeline = process.take_stdin();
         let stdout = process.take_stdout().ok_or(io::ErrorKind::BrokenPipe)?;
         let (sender, lines) = mpsc::sync_channel(LINES_WAITING_MAX);
@@ -154,7 +159,7 @@ impl Node {
         loop {
             match lines.recv_timeout(deadline.saturating_duration_since(std::time::Instant::now())) {
                 Ok(line) => {
-                    if let Some(ready) = Ready::parse(&line) {
+                    if let Ok(ready) = line.parse() {
                         return Ok(Self { plan, process, _lifeline: lifeline, ready });
                     }
                 }

@@ -1,12 +1,13 @@
 //! A router as a process of its own.
 
-use crate::{Guarded, binary, http::Client};
+use crate::{Guarded, binary, http::Client, node};
+use littoral_cli::ready::Ready;
 use std::{
     fs, io,
     io::BufRead as _,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{ChildStdin, Command, Stdio},
+    process::ChildStdin,
 };
 
 /// A running router. Dropping it kills it.
@@ -31,10 +32,9 @@ impl Router {
         let (file, settings) = (dir.join("topology.toml"), dir.join("router.toml"));
         fs::write(&file, topology)?;
         fs::write(&settings, format!("role = \"router\"\n{config}"))?;
-        let mut command = Command::new(executable.map_or_else(binary::littoral, Path::to_owned));
+        let mut command = node::command(&[], &executable.map_or_else(binary::littoral, Path::to_owned));
         command.args(["router", "--with-parent", "--listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0"]);
         command.arg("--config").arg(settings).arg("--topology").arg(&file);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Guarded::start(command, "router", &dir.join("router.log"))?;
         let lifeline = process.take_stdin();
         let mut line = String::new();
@@ -42,12 +42,10 @@ impl Router {
             // The ready line is all that it prints; if it fails to start, its output ends.
             io::BufReader::new(stdout).read_line(&mut line)?;
         }
-        let address =
-            |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok());
-        let Some(door) = address("door") else {
+        let Ok(Ready { door, dns, .. }) = line.parse() else {
             return Err(io::Error::other(format!("the router did not start; its log ends:\n{}", process.log_tail())));
         };
-        Ok(Self { door, dns: address("dns"), _process: process, _lifeline: lifeline, topology: file })
+        Ok(Self { door, dns, _process: process, _lifeline: lifeline, topology: file })
     }
 
     /// Replaces the topology file.

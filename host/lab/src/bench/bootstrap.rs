@@ -5,7 +5,7 @@ use crate::bench::{
     measurement::{Measurement, median},
     names,
     session::{Effort, progress},
-    stand::Stand,
+    setup::Setup,
 };
 use std::time::Instant;
 
@@ -15,26 +15,26 @@ const ENOUGH: f64 = 400_000.0;
 /// The measurement, and an edge that holds the rows.
 #[derive(Debug)]
 pub struct Bootstrapped {
-    /// The edge's index on the stand.
+    /// The edge's index in the setup.
     pub edge: usize,
     /// The measurement.
     pub measurement: Measurement,
 }
 
 /// Starts edges one after another. Times each from the start of its process until it is ready with every row.
-pub fn measure(stand: &mut Stand, effort: Effort) -> Result<Bootstrapped, Failure> {
+pub fn measure(setup: &mut Setup, effort: Effort) -> Result<Bootstrapped, Failure> {
     progress(names::BOOTSTRAP);
     let rows = effort.rows_large as f64;
     let mut rates = Vec::new();
     let mut edge = 0;
     for round in 0..effort.rounds {
         let start = Instant::now();
-        edge = stand.add_edge(None)?;
-        stand.catch_up()?;
+        edge = setup.add_edge(None)?;
+        setup.catch_up()?;
         rates.push(rows / start.elapsed().as_secs_f64());
         if round + 1 < effort.rounds {
             // Further edges would only compete for memory.
-            stand.cluster.edges.remove(edge);
+            setup.cluster.edges.remove(edge);
         }
     }
     let inserts: Vec<_> = (0..effort.rounds).map(|_| bare_inserts(effort.rows_large)).collect();

@@ -6,7 +6,7 @@ use crate::bench::{
     measurement::{Measurement, median},
     names,
     session::Effort,
-    stand::{self, Stand},
+    setup::{self, Setup},
     visible::{self, Seen},
 };
 use littoral_faults::Link;
@@ -23,13 +23,13 @@ const READY_MAX: Duration = Duration::from_secs(30);
 
 /// Measures several times and returns the p99 of the median run.
 pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
-    let stand = Stand::start(&[])?;
-    let rows = stand.load(crate::bench::data::STATS, false, effort.rows)?;
+    let setup = Setup::start(&[])?;
+    let rows = setup.load(crate::bench::data::STATS, false, effort.rows)?;
     // A thread of its own: the load must not delay the link.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let peer = stand.cluster.leader.ready.peer.ok_or_else(|| Failure("the leader has no peer address".to_owned()))?;
+    let peer = setup.cluster.leader.ready.peer.ok_or_else(|| Failure("the leader has no peer address".to_owned()))?;
     let link = runtime.block_on(Link::start(SocketAddr::from(([127, 0, 0, 1], 0)), peer, 1))?;
-    let (leader, edge) = other_region(&stand, link.address())?;
+    let (leader, edge) = other_region(&setup, link.address())?;
     eventually("the other region's edge has what was loaded", READY_MAX, || {
         let held = |node: &Node| node.status()["views"][0]["rows"].as_u64();
         held(&edge) == Some(effort.rows) && held(&leader) == Some(effort.rows)
@@ -37,7 +37,7 @@ pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
     link.delay(ONE_WAY, Duration::ZERO);
     let (mut p50, mut p99, mut count) = (Vec::new(), Vec::new(), 0);
     for _ in 0..effort.rounds {
-        let seen: Seen = stand.runtime.block_on(visible::follow(&stand, edge.ready.door, rows, effort, RATE))?;
+        let seen: Seen = setup.runtime.block_on(visible::follow(&setup, edge.ready.door, rows, effort, RATE))?;
         p50.push(seen.from_commit.quantile_us(0.5) / 1_000.0);
         p99.push(seen.from_commit.quantile_us(0.99) / 1_000.0);
         count += seen.from_commit.len();
@@ -49,13 +49,13 @@ pub fn measure(effort: Effort) -> Result<Measurement, Failure> {
     Ok(measured.note(format!("p50 {:.2} ms; {count} writes followed", median(&p50))))
 }
 
-/// Starts a leader that replicates the stand's records through the link, and its edge.
-fn other_region(stand: &Stand, way: SocketAddr) -> Result<(Node, Node), Failure> {
-    let executable = stand::executable()?;
+/// Starts a leader that replicates the setup's records through the link, and its edge.
+fn other_region(setup: &Setup, way: SocketAddr) -> Result<(Node, Node), Failure> {
+    let executable = setup::executable()?;
     let config = format!(
         "catalogue_home = \"local\"\n[[regions]]\nname = \"local\"\npeers = [\"{way}\"]\n[leader]\nregion = \"far\"\n"
     );
-    let dir = stand.cluster.dir();
+    let dir = setup.cluster.dir();
     let plan = Plan { name: "far".to_owned(), ..Plan::leader(&dir.join("far")) };
     let leader = Node::start(plan.with_config(&config).with_executable(Some(&executable)))?;
     let peer = leader.ready.peer.ok_or_else(|| Failure("the leader has no peer address".to_owned()))?;

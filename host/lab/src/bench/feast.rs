@@ -5,7 +5,7 @@ use crate::bench::{
     load::{self, Framing, Load, Pace},
     reads::CONNECTIONS,
     session::{Effort, progress},
-    stand::answer_to,
+    setup::answer_to,
 };
 use bytes::Bytes;
 use littoral_provision::{Guarded, feast::Environment, guarded};

@@ -3,7 +3,7 @@
 use crate::bench::{
     failure::Failure,
     http_load,
-    stand::{self, Stand},
+    setup::{self, Setup},
 };
 use bytes::Bytes;
 use littoral_provision::{modules, project};
@@ -24,28 +24,28 @@ const ROUTES: usize = 1_000;
 ///
 /// # Errors
 /// When the project's files are not found, or a command fails.
-pub fn load(stand: &Stand) -> Result<(), Failure> {
+pub fn load(setup: &Setup) -> Result<(), Failure> {
     let workspace = project::with(&["guest", "wit", "edge-config/feature-views.toml", "tests/fixtures/flights"])?;
-    let to = stand.cluster.leader.url();
+    let to = setup.cluster.leader.url();
     let views = workspace.join("edge-config/feature-views.toml");
-    littoral(stand, &["view", "apply", &text(&views), "--to", &to])?;
+    littoral(setup, &["view", "apply", &text(&views), "--to", &to])?;
     for view in ["airport_hourly", "route_daily"] {
         let file = workspace.join(format!("tests/fixtures/flights/{view}_last_week.parquet"));
-        littoral(stand, &["ingest", "parquet", &text(&file), "--view", view, "--to", &to])?;
+        littoral(setup, &["ingest", "parquet", &text(&file), "--view", view, "--to", &to])?;
     }
-    let component = stand.cluster.dir().join("delay_risk.wasm");
-    std::fs::write(&component, modules::build_with(&stand::executable()?, &format!("modules/{MODULE}"))?)?;
+    let component = setup.cluster.dir().join("delay_risk.wasm");
+    std::fs::write(&component, modules::build_with(&setup::executable()?, &format!("modules/{MODULE}"))?)?;
     let push = ["module", "push", &text(&component), "--name", MODULE, "--release", "1.0.0", "--to", &to];
-    littoral(stand, &push)?;
-    stand.catch_up()
+    littoral(setup, &push)?;
+    setup.catch_up()
 }
 
 /// Returns requests through the module, each for one route.
 ///
 /// # Errors
 /// When the node does not know the module or its routes.
-pub fn requests(stand: &Stand) -> Result<Arc<[Bytes]>, Failure> {
-    let mut client = stand.cluster.leader.client();
+pub fn requests(setup: &Setup) -> Result<Arc<[Bytes]>, Failure> {
+    let mut client = setup.cluster.leader.client();
     let module = client.get(&format!("/v1/modules/{MODULE}"))?.json();
     let names = |list: &str| -> Vec<String> {
         let fields = module["manifest"][list].as_array().cloned().unwrap_or_default();
@@ -68,10 +68,10 @@ pub fn requests(stand: &Stand) -> Result<Arc<[Bytes]>, Failure> {
     Ok(routes.iter().map(request).collect())
 }
 
-fn littoral(stand: &Stand, arguments: &[&str]) -> Result<(), Failure> {
-    let done = Command::new(stand::executable()?)
+fn littoral(setup: &Setup, arguments: &[&str]) -> Result<(), Failure> {
+    let done = Command::new(setup::executable()?)
         .args(arguments)
-        .current_dir(stand.cluster.dir())
+        .current_dir(setup.cluster.dir())
         .stdin(Stdio::null())
         .output()?;
     if done.status.success() {

@@ -1,6 +1,6 @@
 //! The floor: a bare server on the doors' HTTP stack that sends the same bytes, headers included, to every request.
 
-use crate::bench::{failure::Failure, stand};
+use crate::bench::{failure::Failure, setup};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use littoral_doors::bare;
@@ -34,7 +34,7 @@ impl Floor {
         let dir = tempfile::tempdir()?;
         let file = dir.path().join("answer");
         std::fs::write(&file, whole(answer))?;
-        let mut command = Command::new(stand::executable()?);
+        let mut command = Command::new(setup::executable()?);
         command.args(["bench", "--floor-server"]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Guarded::start(command, "floor", &dir.path().join("floor.log"))?;
         let lifeline = process.take_stdin();
@@ -42,7 +42,7 @@ impl Floor {
         if let Some(stdout) = process.take_stdout() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let ready = Ready::parse(&line).ok_or_else(|| Failure::new("the floor did not start", process.log_tail()))?;
+        let ready: Ready = line.parse().map_err(|_| Failure::new("the floor did not start", process.log_tail()))?;
         Ok(Self { _process: process, _lifeline: lifeline, _dir: dir, address: ready.door })
     }
 }
@@ -88,7 +88,7 @@ fn serve_until_eof(answer: &Path) -> Result<(), Failure> {
     // As many threads as the product has by default.
     workers::run(&workers::Config::default(), |reactors| async move {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        println!("ready door={}", listener.local_addr()?);
+        println!("{}", Ready::node("floor", "floor", listener.local_addr()?, None));
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(bare::serve(listener, reactors, headers, body, shutdown.clone()));
         // The parent closes it, or has ended.

@@ -12,7 +12,7 @@ pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        // The bounds are constants that the histogram takes; its fallback has bounds of its own.
+        // The bounds are constants that the histogram accepts; its fallback has its own bounds.
         Self(Histogram::new_with_max(MAX_NS, 3).unwrap_or_else(|_| unreachable!("3 digits up to a minute")))
     }
 }

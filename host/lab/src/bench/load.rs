@@ -84,7 +84,7 @@ fn sharpen_timers() {
 /// not interrupt either.
 fn yield_to_servers() {
     // SAFETY: the call reads its argument and accesses no other memory. If it fails, the scheduling stays as it was.
-    #[allow(unsafe_code, reason = "no library that is in the tree gives this call")]
+    #[allow(unsafe_code, reason = "no library in the tree has this call")]
     unsafe {
         let parameters = libc::sched_param { sched_priority: 0 };
         let _ = libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
@@ -157,7 +157,7 @@ impl Driver {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the server has stopped answering"));
             }
             self.send_what_is_due(now)?;
-            let timeout = self.patience(now).min(end - now);
+            let timeout = self.wait_max(now).min(end - now);
             let timespec = Timespec::try_from(timeout).ok();
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timespec.as_ref()) {
@@ -184,7 +184,7 @@ impl Driver {
     }
 
     /// Returns how long nothing needs to be sent.
-    fn patience(&self, now: Instant) -> Duration {
+    fn wait_max(&self, now: Instant) -> Duration {
         match self.load.pace {
             Pace::Closed => Duration::from_secs(1),
             Pace::Open(_) => self.next_due.saturating_duration_since(now),

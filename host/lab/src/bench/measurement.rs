@@ -100,7 +100,7 @@ impl Measurement {
     }
 
     /// Adds a peer without a target.
-    pub fn beside(mut self, with: &str, peer: Option<Figures>) -> Self {
+    pub fn compared_with(mut self, with: &str, peer: Option<Figures>) -> Self {
         self.compare(with, peer, "-".to_owned(), |_| None);
         self
     }

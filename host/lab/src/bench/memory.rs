@@ -1,17 +1,17 @@
 //! Resident memory of an edge per row that it holds.
 
-use crate::bench::{data::Rows, failure::Failure, measurement::Measurement, names, session::Effort, stand::Stand};
+use crate::bench::{data::Rows, failure::Failure, measurement::Measurement, names, session::Effort, setup::Setup};
 
 /// What a row may cost beyond its key and values, in bytes.
 const OVERHEAD_MAX: f64 = 400.0;
 
 /// Measures the memory per row of an edge with the large view, without the memory of an empty edge.
-pub fn measure(stand: &Stand, edge: usize, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
-    let empty = Stand::start(&[None])?;
+pub fn measure(setup: &Setup, edge: usize, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
+    let empty = Setup::start(&[None])?;
     empty.catch_up()?;
     let idle = empty.cluster.edges.first().map_or(0, littoral_provision::Node::resident_bytes);
     drop(empty);
-    let edge = stand.cluster.edges.get(edge).ok_or_else(|| Failure("there is no such edge".to_owned()))?;
+    let edge = setup.cluster.edges.get(edge).ok_or_else(|| Failure("there is no such edge".to_owned()))?;
     let held = edge.resident_bytes().saturating_sub(idle);
     let payload = rows.payload_len() as f64;
     let per_row = held as f64 / effort.rows_large as f64;

@@ -1,4 +1,4 @@
-//! Reads through the `delay_risk` module, in a warm and in a fresh instance, beside the floor.
+//! Reads through the `delay_risk` module, in a warm and in a fresh instance, compared with the floor.
 
 use crate::bench::{
     Args,
@@ -8,7 +8,7 @@ use crate::bench::{
     measurement::Measurement,
     names, reads,
     session::{Effort, progress},
-    stand::{Stand, answer_to},
+    setup::{Setup, answer_to},
 };
 
 /// The configuration of an edge with a fresh instance for each call.
@@ -18,40 +18,40 @@ const FRESH: &str = "[modules]\ninstances = \"fresh\"\n";
 const READY_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Makes the requested ones of both measurements.
-pub fn measure(args: &Args, stand: &mut Stand, effort: Effort, out: &mut Vec<Measurement>) {
+pub fn measure(args: &Args, setup: &mut Setup, effort: Effort, out: &mut Vec<Measurement>) {
     let wanted: Vec<_> =
         [names::MODULE_WARM, names::MODULE_FRESH].into_iter().filter(|name| args.wants(name)).collect();
     if wanted.is_empty() {
         return;
     }
     progress("building delay_risk, loading the flight sample");
-    if let Err(failure) = flights::load(stand) {
+    if let Err(failure) = flights::load(setup) {
         out.extend(wanted.into_iter().map(|name| Measurement::failed(name, &failure)));
         return;
     }
     for name in wanted {
         progress(name);
         let measured = match name {
-            names::MODULE_WARM => through(stand, 0, name, "warm instance", 0.6, effort),
-            _ => stand
+            names::MODULE_WARM => through(setup, 0, name, "warm instance", 0.6, effort),
+            _ => setup
                 .add_edge(Some(FRESH))
-                .and_then(|edge| stand.catch_up().map(|()| edge))
-                .and_then(|edge| through(stand, edge, name, "fresh instance per call", 0.4, effort)),
+                .and_then(|edge| setup.catch_up().map(|()| edge))
+                .and_then(|edge| through(setup, edge, name, "fresh instance per call", 0.4, effort)),
         };
         out.push(measured.unwrap_or_else(|failure| Measurement::failed(name, failure)));
     }
 }
 
 fn through(
-    stand: &Stand,
+    setup: &Setup,
     edge: usize,
     name: &'static str,
     policy: &str,
     factor: f64,
     effort: Effort,
 ) -> Result<Measurement, Failure> {
-    let requests = flights::requests(stand)?;
-    let edge = stand.edge_door(edge)?;
+    let requests = flights::requests(setup)?;
+    let edge = setup.edge_door(edge)?;
     let deadline = std::time::Instant::now() + READY_MAX;
     let answer = loop {
         match answer_to(edge, &requests[0]) {

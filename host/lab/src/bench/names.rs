@@ -24,7 +24,7 @@ pub const FAR_VISIBLE: &str = "region_to_visible";
 pub const BOOTSTRAP: &str = "bootstrap_1m";
 /// Resident memory per row at an edge.
 pub const MEMORY: &str = "memory_per_row";
-/// Through the router, beside another proxy.
+/// Through the router, compared with another proxy.
 pub const ROUTER: &str = "router";
 
 /// All of them.

@@ -43,7 +43,7 @@ mod tests {
         let mut popular = Popular::new(1_000, 0.99, 1).unwrap();
         let firsts = (0..100_000).filter(|_| popular.rank() == 1).count();
         let expected = 100_000.0 / (1..=1_000).map(|rank| f64::from(rank).powf(-0.99)).sum::<f64>();
-        assert!((firsts as f64 - expected).abs() < expected * 0.05, "{firsts} beside {expected}");
+        assert!((firsts as f64 - expected).abs() < expected * 0.05, "{firsts}, expected {expected}");
         assert!((0..10_000).all(|_| popular.next() < 1_000));
     }
 }

@@ -12,7 +12,7 @@ use crate::bench::{
     redis,
     requests::{VARIETY, feast_reads, uniform},
     session::Effort,
-    stand::{Stand, answer_to},
+    setup::{Setup, answer_to},
 };
 use bytes::Bytes;
 use std::{net::SocketAddr, sync::Arc};
@@ -75,9 +75,9 @@ pub fn http(address: SocketAddr, requests: &Arc<[Bytes]>, effort: Effort) -> Loa
 }
 
 /// Reads of one entity and ten features.
-pub fn one_entity(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
+pub fn one_entity(setup: &Setup, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 1));
-    let edge = stand.edge_door(0)?;
+    let edge = setup.edge_door(0)?;
     let floor = Floor::start(&answer_to(edge, &requests[0])?)?;
     let mut draw = uniform(effort.rows, 1);
     let ids: Vec<_> = (0..VARIETY).map(|_| draw()).collect();
@@ -95,7 +95,10 @@ pub fn one_entity(stand: &Stand, effort: Effort) -> Result<Measurement, Failure>
     let mut row = Measurement::new(names::READ_1X10, work, "reads/s", series[1].rate())
         .at_least(0.75, "floor", Some(series[0].rate()))
         .at_least(1.5, "Redis MGET of 10, same load", redis_rate)
-        .beside("Redis MGET of 10, redis-benchmark", own_tool.as_ref().ok().copied().flatten().map(Figures::from))
+        .compared_with(
+            "Redis MGET of 10, redis-benchmark",
+            own_tool.as_ref().ok().copied().flatten().map(Figures::from),
+        )
         .at_least(20.0, "feast serve", feast.as_ref().ok().copied().map(Figures::from))
         .note(format!("edge {}; floor {}", series[1].latency(), series[0].latency()));
     row.notes.extend(redis.err().map(|why| format!("Redis not measured: {why}")));
@@ -114,9 +117,9 @@ fn by_own_tool(redis: &redis::Peer, effort: Effort) -> Result<f64, Failure> {
 }
 
 /// Reads of a hundred entities and ten features.
-pub fn hundred_entities(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
+pub fn hundred_entities(setup: &Setup, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, MANY, VARIETY / 16, uniform(effort.rows, 2));
-    let edge = stand.edge_door(0)?;
+    let edge = setup.edge_door(0)?;
     let floor = Floor::start(&answer_to(edge, &requests[0])?)?;
     let series = in_turns(&[http(floor.address, &requests, effort), http(edge, &requests, effort)], effort.rounds)?;
     let feast = feast::best_rate(&requests, effort);
@@ -130,10 +133,10 @@ pub fn hundred_entities(stand: &Stand, effort: Effort) -> Result<Measurement, Fa
 }
 
 /// Reads of a hundred entities and ten features from many rows, of which a few are far more popular than the others.
-pub fn zipf(stand: &Stand, edge: usize, effort: Effort) -> Result<Measurement, Failure> {
+pub fn zipf(setup: &Setup, edge: usize, effort: Effort) -> Result<Measurement, Failure> {
     let mut popular = Popular::new(effort.rows_large, 0.99, 3)?;
     let requests = feast_reads(data::WIDE, MANY, VARIETY, || popular.next());
-    let edge = stand.edge_door(edge)?;
+    let edge = setup.edge_door(edge)?;
     let floor = Floor::start(&answer_to(edge, &requests[0])?)?;
     let series = in_turns(&[http(floor.address, &requests, effort), http(edge, &requests, effort)], effort.rounds)?;
     let work = format!("read {MANY} entities x 10 features, {} rows of 200 B, Zipf 0.99", effort.rows_large);

@@ -87,7 +87,7 @@ fn key(id: u64, feature: usize) -> String {
     format!("bench_stats:{id}:f{feature}")
 }
 
-/// The placeholder that Redis's own tool replaces by a random number of twelve digits, for each key anew.
+/// The placeholder that Redis's own tool replaces by a random number of twelve digits, separately for each key.
 const OWN_DRAW: &str = "__rand_int__";
 
 /// Returns a key for that tool.

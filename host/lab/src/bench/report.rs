@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_peer_that_was_not_measured_is_reported_as_such() {
         let row = Measurement::new("read", "read", "1/s", 5_000.0).at_least(20.0, "feast", None);
-        let [.., beside, ratio, _, met] = &lines(&row)[0];
-        assert_eq!((beside.as_str(), ratio.as_str(), met.as_str()), ("feast: not measured", "-", "-"));
+        let [.., compared_with, ratio, _, met] = &lines(&row)[0];
+        assert_eq!((compared_with.as_str(), ratio.as_str(), met.as_str()), ("feast: not measured", "-", "-"));
     }
 }

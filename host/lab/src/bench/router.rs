@@ -8,7 +8,7 @@ use crate::bench::{
     reads::{CONNECTIONS, http, in_turns},
     requests::{VARIETY, feast_reads, uniform},
     session::Effort,
-    stand::{Stand, answer_to, executable},
+    setup::{Setup, answer_to, executable},
 };
 use littoral_provision::{Router, haproxy::Haproxy};
 use std::net::SocketAddr;
@@ -25,9 +25,9 @@ fn topology(doors: &[SocketAddr]) -> String {
 }
 
 /// Reads one entity and ten features through each of the proxies, and from an edge directly.
-pub fn measure(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
+pub fn measure(setup: &Setup, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 1));
-    let doors: Vec<_> = stand.cluster.edges.iter().map(|edge| edge.ready.door).collect();
+    let doors: Vec<_> = setup.cluster.edges.iter().map(|edge| edge.ready.door).collect();
     let direct = *doors.first().ok_or_else(|| Failure("there is no edge".to_owned()))?;
     let dir = tempfile::tempdir()?;
     let config = "[logging]\nlevel = \"warn\"\n";

@@ -2,7 +2,7 @@
 
 use crate::bench::{
     Args, bootstrap, data, failure::Failure, far, machine::Machine, measurement::Measurement, memory, modules, names,
-    reads, report::Report, router, stand::Stand, tail, visible, writes,
+    reads, report::Report, router, setup::Setup, tail, visible, writes,
 };
 use std::{
     io::Write as _,
@@ -61,21 +61,21 @@ pub fn run(args: &Args, json: bool) -> Result<(), Failure> {
 /// The measurements that read 10,000 rows.
 fn small(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     let mine = [names::READ_1X10, names::READ_100X10, names::TAIL, names::MODULE_WARM, names::MODULE_FRESH];
-    with_stand(args, &mine, &[None], out, |stand, out| {
-        stand.load(data::STATS, false, effort.rows)?;
-        take(args, names::READ_1X10, out, || reads::one_entity(stand, effort));
-        take(args, names::READ_100X10, out, || reads::hundred_entities(stand, effort));
-        take(args, names::TAIL, out, || tail::at_half_rate(stand, effort));
-        modules::measure(args, stand, effort, out);
+    with_setup(args, &mine, &[None], out, |setup, out| {
+        setup.load(data::STATS, false, effort.rows)?;
+        take(args, names::READ_1X10, out, || reads::one_entity(setup, effort));
+        take(args, names::READ_100X10, out, || reads::hundred_entities(setup, effort));
+        take(args, names::TAIL, out, || tail::at_half_rate(setup, effort));
+        modules::measure(args, setup, effort, out);
         Ok(())
     });
 }
 
 /// The measurement through a proxy.
 fn routed(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
-    with_stand(args, &[names::ROUTER], &[None, None], out, |stand, out| {
-        stand.load(data::STATS, false, effort.rows)?;
-        take(args, names::ROUTER, out, || router::measure(stand, effort));
+    with_setup(args, &[names::ROUTER], &[None, None], out, |setup, out| {
+        setup.load(data::STATS, false, effort.rows)?;
+        take(args, names::ROUTER, out, || router::measure(setup, effort));
         Ok(())
     });
 }
@@ -84,14 +84,14 @@ fn routed(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
 fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     let mine = [names::WRITE_ROWS, names::WRITE_BATCHES, names::VISIBLE];
     // Writes are measured without an edge, because the bare loop has none; visibility adds one.
-    with_stand(args, &mine, &[], out, |stand, out| {
-        let rows = stand.load(data::STATS, false, effort.rows)?;
-        take(args, names::WRITE_ROWS, out, || writes::single_rows(stand, rows, effort));
-        take(args, names::WRITE_BATCHES, out, || writes::batches(stand, rows, effort));
+    with_setup(args, &mine, &[], out, |setup, out| {
+        let rows = setup.load(data::STATS, false, effort.rows)?;
+        take(args, names::WRITE_ROWS, out, || writes::single_rows(setup, rows, effort));
+        take(args, names::WRITE_BATCHES, out, || writes::batches(setup, rows, effort));
         if args.wants(names::VISIBLE) {
-            stand.add_edge(None)?;
-            stand.catch_up()?;
-            take(args, names::VISIBLE, out, || visible::measure(stand, rows, effort));
+            setup.add_edge(None)?;
+            setup.catch_up()?;
+            take(args, names::VISIBLE, out, || visible::measure(setup, rows, effort));
         }
         Ok(())
     });
@@ -103,14 +103,14 @@ fn written(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
 /// The measurements with 1,000,000 rows.
 fn large(args: &Args, effort: Effort, out: &mut Vec<Measurement>) {
     let mine = [names::READ_ZIPF, names::BOOTSTRAP, names::MEMORY];
-    with_stand(args, &mine, &[], out, |stand, out| {
-        let rows = stand.load(data::WIDE, true, effort.rows_large)?;
-        let held = bootstrap::measure(stand, effort)?;
+    with_setup(args, &mine, &[], out, |setup, out| {
+        let rows = setup.load(data::WIDE, true, effort.rows_large)?;
+        let held = bootstrap::measure(setup, effort)?;
         if args.wants(names::MEMORY) {
-            let measured = memory::measure(stand, held.edge, rows, effort);
+            let measured = memory::measure(setup, held.edge, rows, effort);
             out.push(measured.unwrap_or_else(|failure| Measurement::failed(names::MEMORY, failure)));
         }
-        take(args, names::READ_ZIPF, out, || reads::zipf(stand, held.edge, effort));
+        take(args, names::READ_ZIPF, out, || reads::zipf(setup, held.edge, effort));
         if args.wants(names::BOOTSTRAP) {
             out.push(held.measurement);
         }
@@ -137,19 +137,19 @@ pub fn progress(name: &str) {
     let _ = writeln!(std::io::stderr(), "[bench] {name}");
 }
 
-fn with_stand(
+fn with_setup(
     args: &Args,
     mine: &[&'static str],
     edges: &[Option<&str>],
     out: &mut Vec<Measurement>,
-    measure: impl FnOnce(&mut Stand, &mut Vec<Measurement>) -> Result<(), Failure>,
+    measure: impl FnOnce(&mut Setup, &mut Vec<Measurement>) -> Result<(), Failure>,
 ) {
     let wanted: Vec<_> = mine.iter().copied().filter(|name| args.wants(name)).collect();
     if wanted.is_empty() {
         return;
     }
     progress("starting a leader and edges, loading rows");
-    let outcome = Stand::start(edges).and_then(|mut stand| measure(&mut stand, out));
+    let outcome = Setup::start(edges).and_then(|mut setup| measure(&mut setup, out));
     if let Err(failure) = outcome {
         // The measurements that were not reached failed for the same reason.
         for name in wanted {

@@ -9,13 +9,13 @@ use crate::bench::{
     names, reads,
     requests::{VARIETY, feast_reads, uniform},
     session::Effort,
-    stand::{Stand, answer_to},
+    setup::{Setup, answer_to},
 };
 
 /// Measures the p99 of reads of one entity at half of the edge's peak rate, and the floor's at that rate.
-pub fn at_half_rate(stand: &Stand, effort: Effort) -> Result<Measurement, Failure> {
+pub fn at_half_rate(setup: &Setup, effort: Effort) -> Result<Measurement, Failure> {
     let requests = feast_reads(data::STATS, 1, VARIETY, uniform(effort.rows, 4));
-    let edge = stand.edge_door(0)?;
+    let edge = setup.edge_door(0)?;
     let floor = Floor::start(&answer_to(edge, &requests[0])?)?;
     let peak = reads::in_turns(&[reads::http(edge, &requests, effort)], effort.rounds)?[0].rate().median();
     let rate = peak / 2.0;

@@ -11,7 +11,7 @@ use crate::bench::{
     measurement::{Measurement, median},
     names,
     session::Effort,
-    stand::Stand,
+    setup::Setup,
 };
 use serde_json::json;
 use std::{
@@ -56,11 +56,11 @@ pub(crate) struct Seen {
 }
 
 /// Measures several times and returns the p99 of the median run.
-pub fn measure(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
-    let edge = stand.edge_door(0)?;
+pub fn measure(setup: &Setup, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
+    let edge = setup.edge_door(0)?;
     let (mut p50, mut p99, mut sending_p99, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..effort.rounds {
-        let seen = stand.runtime.block_on(follow(stand, edge, rows, effort, RATE))?;
+        let seen = setup.runtime.block_on(follow(setup, edge, rows, effort, RATE))?;
         p50.push(seen.from_commit.quantile_us(0.5) / 1_000.0);
         p99.push(seen.from_commit.quantile_us(0.99) / 1_000.0);
         sending_p99.push(seen.from_sending.quantile_us(0.99) / 1_000.0);
@@ -76,7 +76,7 @@ pub fn measure(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement,
 
 /// Writes at a rate, and follows some of the writes to an edge.
 pub(crate) async fn follow(
-    stand: &Stand,
+    setup: &Setup,
     edge: SocketAddr,
     rows: Rows,
     effort: Effort,
@@ -100,7 +100,7 @@ pub(crate) async fn follow(
             }
         });
     }
-    write_at_rate(stand, rows, effort, rate, sender).await?;
+    write_at_rate(setup, rows, effort, rate, sender).await?;
     let mut all = Seen::default();
     while let Some(done) = followers.join_next().await {
         let seen = done.map_err(|error| Failure::new("a follower", error))??;
@@ -111,7 +111,7 @@ pub(crate) async fn follow(
 }
 
 async fn write_at_rate(
-    stand: &Stand,
+    setup: &Setup,
     rows: Rows,
     effort: Effort,
     rate: u64,
@@ -126,7 +126,7 @@ async fn write_at_rate(
         ticks.tick().await;
         let due = (start.elapsed().as_secs_f64() * rate as f64) as u64;
         for number in sent_count..due {
-            let (calls, id) = (stand.calls(), random.u64(..effort.rows));
+            let (calls, id) = (setup.calls(), random.u64(..effort.rows));
             let follower = number.is_multiple_of(FOLLOW_EVERY).then(|| followers.clone());
             writes.spawn(async move {
                 let request = rows.write([id].into_iter(), data::EVENT_TIME);

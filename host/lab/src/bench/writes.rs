@@ -1,4 +1,4 @@
-//! Durable writes, beside a bare loop that appends the same bytes with the same number of fsyncs.
+//! Durable writes, compared with a bare loop that appends the same bytes with the same number of fsyncs.
 //!
 //! Writers call the leader's peer listener over loopback, like edges that forward writes. The leader's counters hold what its log
 //! wrote and how often it synced; the bare loop then does the same on the same file system.
@@ -13,7 +13,7 @@ use crate::bench::{
     measurement::{Figures, Measurement, median},
     names,
     session::Effort,
-    stand::Stand,
+    setup::Setup,
 };
 use littoral_model::write::WriteRequest;
 use serde_json::json;
@@ -49,17 +49,17 @@ struct Run {
 }
 
 /// Measures 64 clients with one row each.
-pub fn single_rows(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
-    let runs = runs(stand, rows, effort, CLIENTS, 1)?;
-    let http = over_http(stand, effort)?;
+pub fn single_rows(setup: &Setup, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
+    let runs = runs(setup, rows, effort, CLIENTS, 1)?;
+    let http = over_http(setup, effort)?;
     let work = format!("durable writes: {CLIENTS} clients, one row each");
     Ok(measurement(names::WRITE_ROWS, work, &runs, 0.5)
         .note(format!("over HTTP at the leader's door (JSON): {http:.0} rows/s")))
 }
 
 /// Measures one client with batches of 1,000 rows.
-pub fn batches(stand: &Stand, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
-    let runs = runs(stand, rows, effort, BATCHES_IN_FLIGHT, BATCH)?;
+pub fn batches(setup: &Setup, rows: Rows, effort: Effort) -> Result<Measurement, Failure> {
+    let runs = runs(setup, rows, effort, BATCHES_IN_FLIGHT, BATCH)?;
     let work = format!("durable writes: one client, batches of {BATCH} rows");
     Ok(measurement(names::WRITE_BATCHES, work, &runs, 0.6)
         .note(format!("{BATCHES_IN_FLIGHT} batches in flight on one connection")))
@@ -74,18 +74,18 @@ fn measurement(name: &'static str, work: String, runs: &[Run], factor: f64) -> M
         .note(format!("{:.0} rows per fsync; acknowledged p50 {p50:.0} us, p99 {p99:.0} us", of(|run| run.group)))
 }
 
-fn runs(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64) -> Result<Vec<Run>, Failure> {
-    (0..effort.rounds).map(|_| one_run(stand, rows, effort, writers, batch)).collect()
+fn runs(setup: &Setup, rows: Rows, effort: Effort, writers: usize, batch: u64) -> Result<Vec<Run>, Failure> {
+    (0..effort.rounds).map(|_| one_run(setup, rows, effort, writers, batch)).collect()
 }
 
-fn one_run(stand: &Stand, rows: Rows, effort: Effort, writers: usize, batch: u64) -> Result<Run, Failure> {
+fn one_run(setup: &Setup, rows: Rows, effort: Effort, writers: usize, batch: u64) -> Result<Run, Failure> {
     let writes = (0..writers).map(|writer| drawn(rows, effort, writer, batch)).collect();
-    let before = appended(stand)?;
+    let before = appended(setup)?;
     let start = Instant::now();
-    let latencies = stand.runtime.block_on(write_for(stand, effort, writes))?;
+    let latencies = setup.runtime.block_on(write_for(setup, effort, writes))?;
     let seconds = start.elapsed().as_secs_f64();
-    let done = appended(stand)?.since(before);
-    let bare_seconds = appends::seconds(stand.cluster.dir(), done)?;
+    let done = appended(setup)?.since(before);
+    let bare_seconds = appends::seconds(setup.cluster.dir(), done)?;
     let count = latencies.len() as f64 * batch as f64;
     Ok(Run { rate: count / seconds, bare: count / bare_seconds, group: count / done.syncs.max(1.0), latencies })
 }
@@ -100,11 +100,11 @@ fn drawn(rows: Rows, effort: Effort, writer: usize, batch: u64) -> Vec<WriteRequ
     (0..VARIETY).map(write).collect()
 }
 
-async fn write_for(stand: &Stand, effort: Effort, writes: Vec<Vec<WriteRequest>>) -> Result<Latencies, Failure> {
+async fn write_for(setup: &Setup, effort: Effort, writes: Vec<Vec<WriteRequest>>) -> Result<Latencies, Failure> {
     let end = Instant::now() + effort.run;
     let mut tasks = JoinSet::new();
     for writes in writes {
-        let calls = stand.calls();
+        let calls = setup.calls();
         tasks.spawn(async move {
             let mut latencies = Latencies::default();
             let mut writes = writes.iter().cycle().cloned();
@@ -130,8 +130,8 @@ async fn write_for(stand: &Stand, effort: Effort, writes: Vec<Vec<WriteRequest>>
 }
 
 /// Returns what the leader's log has done to its disk so far.
-fn appended(stand: &Stand) -> Result<Appended, Failure> {
-    let metrics = stand.cluster.leader.client().get("/metrics")?.text();
+fn appended(setup: &Setup) -> Result<Appended, Failure> {
+    let metrics = setup.cluster.leader.client().get("/metrics")?.text();
     let value = |name: &str| {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));
         let value = line.and_then(|rest| rest.split(' ').next_back()?.parse().ok());
@@ -141,7 +141,7 @@ fn appended(stand: &Stand) -> Result<Appended, Failure> {
 }
 
 /// Returns the rows per second of as many HTTP clients of the leader's door.
-fn over_http(stand: &Stand, effort: Effort) -> Result<f64, Failure> {
+fn over_http(setup: &Setup, effort: Effort) -> Result<f64, Failure> {
     let mut random = fastrand::Rng::with_seed(11);
     let path = format!("/v1/views/{}/rows", data::STATS);
     let request = |_| {
@@ -153,6 +153,6 @@ fn over_http(stand: &Stand, effort: Effort) -> Result<f64, Failure> {
     };
     let requests = (0..1_024).map(request).collect();
     let (framing, pace, duration) = (Framing::Http, Pace::Closed, effort.run);
-    let address = stand.cluster.leader.ready.door;
+    let address = setup.cluster.leader.ready.door;
     Ok(load::run(&Load { address, requests, framing, connections: CLIENTS, pace, duration })?.rate)
 }

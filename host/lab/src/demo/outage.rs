@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// When the edges are read after the kill.
 const MOMENTS: [Duration; 3] = [Duration::from_millis(500), Duration::from_millis(1_500), Duration::from_millis(3_000)];
 
-/// Kills the leader and reads from the edges while it is gone.
+/// Kills the leader and reads from the edges while it is down.
 pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
     story.step("The leader is killed (kill -9); the edges continue to answer, and state their staleness")?;
     let edges = stage.edges()?;

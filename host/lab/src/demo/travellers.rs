@@ -39,7 +39,7 @@ pub async fn play(story: &mut Story, stage: &mut Stage) -> Result<(), Failure> {
 async fn nearest(story: &mut Story, stage: &mut Stage) -> Result<Vec<Asked>, Failure> {
     story.step("Clients at eight airports read through the router, which sends each to the nearest region")?;
     settle(stage).await?;
-    let asked = ask_all(stage).await?;
+    let asked = read_all(stage).await?;
     let mut table = Table::new(&["client at", "answered by", "because", ">away", ">mean delay", ">answered in"]);
     let mut all_nearest = true;
     for client in &asked {
@@ -66,7 +66,7 @@ async fn loss(story: &mut Story, stage: &mut Stage, before: &[Asked]) -> Result<
     let lost: Name = LOST.parse().map_err(Failure::refused)?;
     stage.regions()?.kill(lost).await;
     let killed = Instant::now();
-    let asked = ask_all(stage).await?;
+    let asked = read_all(stage).await?;
     let mut table = Table::new(&["client at", "answered by", "", "because", ">away", ">answered in"]);
     let (mut next_nearest, mut same_values) = (true, true);
     for (client, was) in asked.iter().zip(before) {
@@ -171,7 +171,7 @@ async fn settle(stage: &mut Stage) -> Result<(), Failure> {
     Err(Failure::refused("the router does not find all regions usable with equal latencies; see router.log"))
 }
 
-async fn ask_all(stage: &mut Stage) -> Result<Vec<Asked>, Failure> {
+async fn read_all(stage: &mut Stage) -> Result<Vec<Asked>, Failure> {
     let mut all = Vec::new();
     for airport in AIRPORTS {
         all.push(ask(stage, airport).await?);

@@ -23,10 +23,10 @@ const WRITERS: usize = 2;
 const READ_EVERY: Duration = Duration::from_millis(10);
 const WRITE_EVERY: Duration = Duration::from_millis(20);
 /// How long a client waits for a read, and for a write including its retries.
-const READ_PATIENCE: Duration = Duration::from_secs(2);
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// Reads draw from the writes that were acknowledged at least so long ago: the bench measures how fast writes arrive.
+/// Reads draw from the writes that were acknowledged at least this long ago: the bench measures how fast writes arrive.
 const READ_BEHIND: Duration = Duration::from_millis(1_000);
 /// Rows that all writers update, so that writes of two regions can conflict.
 const SHARED_ROWS: u64 = 8;
@@ -118,7 +118,7 @@ impl Load {
             let sent = Instant::now();
             let body = json!({ "features": [format!("{VIEW}:number")], "entities": { "id": [number] } });
             let headers = [("littoral-region", self.region.as_str())];
-            let asked = tokio::time::timeout(READ_PATIENCE, http.post(&url, &headers, &body)).await;
+            let asked = tokio::time::timeout(READ_TIMEOUT, http.post(&url, &headers, &body)).await;
             let outcome = match asked {
                 Ok(Ok(answer)) => match answer.json() {
                     Ok(json) if json["columns"][1]["values"][0] == json!(number) => {
@@ -160,8 +160,8 @@ impl Load {
             ];
             let sent = Instant::now();
             let mut outcome = Outcome::Failed;
-            while sent.elapsed() < WRITE_PATIENCE && !self.stop.is_cancelled() {
-                let left = WRITE_PATIENCE.saturating_sub(sent.elapsed());
+            while sent.elapsed() < WRITE_TIMEOUT && !self.stop.is_cancelled() {
+                let left = WRITE_TIMEOUT.saturating_sub(sent.elapsed());
                 let asked = tokio::time::timeout(left, http.post(&url, &headers, &body)).await;
                 if let Ok(Ok(answer)) = asked
                     && answer.status.is_success()

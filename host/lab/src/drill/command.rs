@@ -1,4 +1,4 @@
-//! `littoral drill`: breaks a real cluster on this machine on purpose and measures what clients experience.
+//! `littoral drill`: injects faults into a real cluster on this machine and measures what clients experience.
 
 use super::{
     report::{Event, html, text},

@@ -12,7 +12,7 @@ use std::{
 /// Rows of one page.
 const PAGE: usize = 10_000;
 /// How often leaders are polled.
-const EVERY: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Returns a client of a leader's door.
 pub fn leader(regions: &Regions, name: Name) -> Result<Client, Failure> {
@@ -25,29 +25,29 @@ pub async fn status(regions: &Regions, name: Name) -> Result<NodeStatus, Failure
 }
 
 /// Waits until a leader has applied everything that the watermark names. Returns false when it has not in time.
-pub async fn has_all(regions: &Regions, name: Name, wanted: &Watermark, patience: Duration) -> bool {
+pub async fn has_all(regions: &Regions, name: Name, wanted: &Watermark, wait_max: Duration) -> bool {
     let begun = Instant::now();
     loop {
         if status(regions, name).await.is_ok_and(|status| status.covers(wanted)) {
             return true;
         }
-        if begun.elapsed() >= patience {
+        if begun.elapsed() >= wait_max {
             return false;
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// Waits until all these leaders have each other's records. Returns false when they have not in time.
-pub async fn level(regions: &Regions, names: &[Name], patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
+pub async fn level(regions: &Regions, names: &[Name], wait_max: Duration) -> bool {
+    let deadline = Instant::now() + wait_max;
     let mut wanted = Watermark::default();
     for name in names {
         // A leader that is still starting answers later.
         let status = loop {
             match status(regions, *name).await {
                 Ok(status) => break status,
-                Err(_) if Instant::now() < deadline => tokio::time::sleep(EVERY).await,
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
                 Err(_) => return false,
             }
         };

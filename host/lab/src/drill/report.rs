@@ -1,12 +1,12 @@
 //! The report of a drill: its events, what clients experienced, and whether the topology's objectives were met.
 
+mod evaluate;
 mod html;
-mod judge;
 mod samples;
 mod text;
 
+pub use evaluate::{Objective, Objectives, Verdict, evaluate};
 pub use html::html;
-pub use judge::{Objective, Objectives, Verdict, judge};
 pub use samples::{Outcome, Sample, Window, percentile};
 pub use text::text;
 
@@ -60,7 +60,7 @@ pub struct Figures {
     pub back_to_normal_ms: Option<u64>,
     /// Reads sent.
     pub reads: u64,
-    /// Reads without an answer within the client's patience.
+    /// Reads without an answer within the client's timeout.
     pub reads_failed: u64,
     /// Reads whose answer lacked an acknowledged write that only the lost region has.
     pub reads_behind: u64,
@@ -76,7 +76,7 @@ pub struct Figures {
     pub writes: u64,
     /// Writes acknowledged.
     pub writes_acknowledged: u64,
-    /// Writes not acknowledged within the client's patience.
+    /// Writes not acknowledged within the client's timeout.
     pub writes_failed: u64,
     /// The sequence numbers of acknowledged writes that no region has in the end.
     pub writes_lost: Vec<u64>,

@@ -145,7 +145,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let mut fault_ms = self.began.elapsed().as_millis() as u64;
         let within = self.break_it(victim, &load).await?;
         if matches!(self.scenario.fault, Fault::Links | Fault::LinksWithWriters) {
-            // Answers that came while the links were being taken down do not count as answers after the fault.
+            // Answers that arrived while the links were being taken down do not count as answers after the fault.
             fault_ms = self.began.elapsed().as_millis() as u64;
         }
         let broken = Instant::now();
@@ -168,7 +168,7 @@ impl<T: FnMut(&Event)> Running<T> {
         if let Some(within) = within {
             within.cancel();
         }
-        let repair_ms = self.mend(victim).await?;
+        let repair_ms = self.repair(victim).await?;
         let level = ends::level(&self.regions, &names, LEVEL_MAX).await;
         if !level {
             self.note(Kind::Note, "the regions did not catch up with each other in time");
@@ -338,7 +338,7 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(late)
     }
 
-    async fn mend(&mut self, victim: Name) -> Result<u64, Failure> {
+    async fn repair(&mut self, victim: Name) -> Result<u64, Failure> {
         match self.scenario.fault {
             Fault::Node | Fault::Zone => {
                 for edge in self.chosen_edges(victim)? {
@@ -361,7 +361,7 @@ impl<T: FnMut(&Event)> Running<T> {
                 self.note(Kind::Repair, "the links are as fast as before");
             }
             Fault::Clock => self.set_right(victim)?,
-            Fault::Log => self.begin_anew(victim).await?,
+            Fault::Log => self.start_over(victim).await?,
             Fault::Nothing | Fault::Leader(_) => {
                 self.note(Kind::Repair, format!("'{victim}' is about to become active again"))
             }
@@ -431,7 +431,7 @@ impl<T: FnMut(&Event)> Running<T> {
     fn objectives(&self) -> Objectives {
         let mut promised = self.regions.topology.objectives;
         if matches!(self.scenario.fault, Fault::Leader(_)) && self.lease == Profile::Aggressive {
-            // The profile promises this.
+            // The profile guarantees this.
             promised.first_good_write_ms_max = promised.first_good_write_ms_max.map(|most| most.min(AGGRESSIVE_MS_MAX));
         }
         Objectives {
@@ -444,7 +444,7 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     fn report(&self, figures: Figures, seen: Seen) -> Report {
-        let objectives = report::judge(&figures, &self.objectives());
+        let objectives = report::evaluate(&figures, &self.objectives());
         let passed = objectives.iter().all(|objective| objective.verdict == report::Verdict::Met);
         Report {
             drill: self.drill.name(),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// How often the router is polled.
-const EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Polls a router.
 pub struct Watcher {
@@ -20,7 +20,7 @@ impl Watcher {
     }
 
     /// Waits until the status is as wanted. Returns false when it is not in time.
-    pub async fn until(&self, patience: Duration, mut wanted: impl FnMut(&Value) -> bool) -> bool {
+    pub async fn until(&self, wait_max: Duration, mut wanted: impl FnMut(&Value) -> bool) -> bool {
         let begun = Instant::now();
         loop {
             if let Ok(answer) = self.http.get(&self.url).await
@@ -29,10 +29,10 @@ impl Watcher {
             {
                 return true;
             }
-            if begun.elapsed() >= patience {
+            if begun.elapsed() >= wait_max {
                 return false;
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

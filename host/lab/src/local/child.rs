@@ -1,12 +1,13 @@
 //! One child process: this same executable as a node.
 
 use crate::{failure::Failure, ready::Ready};
+use littoral_provision::{
+    guarded::{self, tail},
+    node,
+};
 use std::{
     ffi::OsString,
-    fs::File,
-    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 use tokio::{
@@ -20,9 +21,6 @@ const START_MAX: Duration = Duration::from_secs(60);
 
 /// How long a node may take to stop before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(25);
-
-/// How much of a failed child's log an error quotes.
-const LOG_TAIL_BYTES: u64 = 1_500;
 
 /// A running node.
 pub struct Child {
@@ -50,18 +48,11 @@ impl Child {
     pub async fn start_by(launcher: &[OsString], arguments: &[String], log: &Path) -> Result<Self, Failure> {
         let cannot = |what: &str, error: std::io::Error| Failure::refused(format!("cannot {what}: {error}"));
         let executable = std::env::current_exe().map_err(|error| cannot("locate this executable", error))?;
-        let log_file = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .map_err(|error| cannot(&format!("open the log {}", log.display()), error))?;
-        let mut words = launcher.iter().cloned().chain([executable.into_os_string()]);
-        let mut process = Command::new(words.next().unwrap_or_default())
-            .args(words)
+        let log_file =
+            guarded::append_to(log).map_err(|error| cannot(&format!("open the log {}", log.display()), error))?;
+        let mut process = Command::from(node::command(launcher, &executable))
             .args(arguments)
             .arg("--with-parent")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(log_file)
             .kill_on_drop(true)
             .spawn()
@@ -100,31 +91,18 @@ impl Child {
     /// Kills the process at once, as `kill -9` does.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system rejects it.
     pub async fn kill(&mut self) -> Result<(), Failure> {
         self.process.kill().await.map_err(|error| Failure::refused(format!("cannot kill {}: {error}", self.ready.name)))
     }
 
-    /// Stops the process as SIGTERM does, and waits; kills it when it takes too long.
+    /// Stops the process like SIGTERM, and waits; kills it when it takes too long.
     pub async fn stop(mut self) {
-        // The end of its standard input makes it drain and stop, as the end of this process would.
+        // The end of its standard input makes it drain and stop, like the end of this process.
         drop(self._lifeline.take());
         if timeout(STOP_MAX, self.process.wait()).await.is_err() {
-            tracing::warn!(node = self.ready.name, "the node did not stop in time and is killed");
+            tracing::warn!(node = self.ready.name, "killing a node that did not stop in time");
             let _gone = self.process.kill().await;
         }
     }
-}
-
-/// Returns the end of a log.
-fn tail(log: &Path) -> String {
-    let read = || -> std::io::Result<String> {
-        let mut file = File::open(log)?;
-        let len = file.metadata()?.len();
-        file.seek(SeekFrom::Start(len.saturating_sub(LOG_TAIL_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    read().unwrap_or_else(|error| format!("(cannot be read: {error})"))
 }

@@ -1,7 +1,7 @@
 //! A topology's leaders, edges and router on this machine.
 //!
 //! All connections between regions, and from the router to a region, pass through links with the latencies of the topology. So
-//! regions can be as far apart as the topology says, and can be partitioned.
+//! regions can be as far apart as in the topology, and can be partitioned.
 
 mod addresses;
 mod configs;
@@ -42,7 +42,7 @@ pub struct Plan {
     pub apart: bool,
     /// Whether the leaders' clocks can be made wrong.
     pub clocks: bool,
-    /// Whether the router is equally near to all regions, like a router beside each client. Otherwise it is in the first region.
+    /// Whether the router is equally near to all regions, like a router next to each client. Otherwise it is in the first region.
     pub router_everywhere: bool,
     /// The times of the leases of regions with members.
     pub lease: Profile,
@@ -214,7 +214,7 @@ impl Regions {
         configs::data(&self.data_dir, name.as_str())
     }
 
-    /// Makes a leader's clock wrong by so many milliseconds, if the plan allows it.
+    /// Makes a leader's clock wrong by this many milliseconds, if the plan allows it.
     ///
     /// # Errors
     /// When the file that holds the error cannot be written.
@@ -381,6 +381,6 @@ fn clock_file(dir: &Path, name: Name) -> PathBuf {
 fn write(path: &Path, topology: &Topology) -> Result<(), Failure> {
     let cannot = |error: &dyn std::fmt::Display| Failure::refused(format!("cannot write {}: {error}", path.display()));
     let text = toml::to_string(topology).map_err(|error| cannot(&error))?;
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| cannot(&error))
+    let new = path.with_extension("new");
+    std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path)).map_err(|error| cannot(&error))
 }

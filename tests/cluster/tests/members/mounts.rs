@@ -1,7 +1,7 @@
-//! The lease in a directory that is mounted, for each member in a mount namespace of its own: unmounted at the leader, at a member
-//! that starts again, and mounted again.
+//! The lease in a mounted directory, with a mount namespace for each member: unmounted at the leader, at a member that
+//! restarts, and mounted again.
 
-use super::{PATIENCE, Region, WRITERS, load::Writers};
+use super::{Region, WAIT_MAX, WRITERS, load::Writers};
 use littoral_cluster::accounts;
 use littoral_provision::{Missing, cluster::eventually, missing::require};
 use std::{
@@ -15,7 +15,7 @@ use std::{
 /// Longer than several terms of the lease.
 const WATCHED: Duration = Duration::from_secs(4);
 
-/// A directory that members see at a place where the host sees an empty one.
+/// A directory that members see where the host sees an empty one.
 struct Mounts {
     shared: PathBuf,
     place: PathBuf,
@@ -45,7 +45,7 @@ impl Mounts {
         words.map(OsString::from).into_iter().chain(paths).collect()
     }
 
-    /// Starts it in a namespace where it is not.
+    /// Starts a process in a namespace where it is not mounted.
     fn unmounted() -> Vec<OsString> {
         ["unshare", "-m", "--propagation", "private", "--"].map(OsString::from).into()
     }
@@ -54,9 +54,9 @@ impl Mounts {
         Command::new("nsenter").args(["-t", &pid.to_string(), "-m", "--"]).args(command).output().unwrap()
     }
 
-    /// It is busy while the member has a file of the lease open.
+    /// Unmounts the directory, which is busy while the member has a file of the lease open.
     fn unmount(&self, pid: u32) {
-        eventually("the directory is unmounted", PATIENCE, || {
+        eventually("the directory is unmounted", WAIT_MAX, || {
             Self::within(pid, &["umount".as_ref(), self.place.as_ref()]).status.success()
         });
     }
@@ -67,7 +67,7 @@ impl Mounts {
         assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
     }
 
-    /// What the host, and whoever has not mounted the directory, sees there.
+    /// Returns the content that the host, and every process without the mount, sees there.
     fn left_behind(&self) -> io::Result<Vec<PathBuf>> {
         fs::read_dir(&self.place)?.map(|entry| entry.map(|entry| entry.path())).collect()
     }
@@ -91,44 +91,44 @@ fn a_member_whose_lease_directory_is_unmounted_claims_nothing_and_follows() {
     let mut region = Region::start_by(dir, &store, &mounts.mounted());
     let lookout = super::Lookout::over(&region);
     let writers = Writers::start_with(region.edge.ready.door, WRITERS, &[("littoral-concern", "quorum")]);
-    let go_on = |what: &str| writers.wait_for_more(what, PATIENCE, 20);
-    go_on("writes are acknowledged");
+    let wait_for_writes = |what: &str| writers.wait_for_more(what, WAIT_MAX, 20);
+    wait_for_writes("writes are acknowledged");
 
     let leader = region.leader();
     let pid = region.members[leader].process().pid();
     mounts.unmount(pid);
-    eventually("the loss is shown", PATIENCE, || store_is_lost(&region, leader));
+    eventually("the loss is shown", WAIT_MAX, || store_is_lost(&region, leader));
     region.leader_but(Some(leader));
-    go_on("writes go on under another leader");
-    eventually("it follows whoever leads", PATIENCE, || follows(&region, leader));
-    // Whatever it would do wrong, it would do within a few terms; meanwhile clients write at every door.
+    wait_for_writes("writes continue under another leader");
+    eventually("it follows the new leader", WAIT_MAX, || follows(&region, leader));
+    // A wrong claim would happen within a few terms; clients write at every door in the meantime.
     let until = Instant::now() + WATCHED;
     let mut id = 1_000_000;
     while Instant::now() < until {
         for node in &region.members {
             id += 1;
-            // A write may be refused while the lead changes hands.
+            // A write may be rejected while the leader changes.
             let _ = accounts::write(&mut node.client(), &[accounts::row(id, 1)]);
         }
     }
     assert!(follows(&region, leader) && store_is_lost(&region, leader));
     let log = region.members[leader].process().log();
     assert!(log.contains("the lease store is lost") && log.contains("it is not mounted, or was wiped"), "{log}");
-    assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was made anew");
+    assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was created again");
 
-    // It starts again, and remembers which store was its own.
+    // It restarts, and remembers which store was its own.
     region.members[leader].plan_mut().launcher = Mounts::unmounted();
     region.members[leader].restart().unwrap();
-    eventually("the loss is known after a restart", PATIENCE, || store_is_lost(&region, leader));
-    eventually("it follows again", PATIENCE, || follows(&region, leader));
-    assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was made anew");
+    eventually("the loss is reported after a restart", WAIT_MAX, || store_is_lost(&region, leader));
+    eventually("it follows again", WAIT_MAX, || follows(&region, leader));
+    assert_eq!(mounts.left_behind().unwrap(), Vec::<PathBuf>::new(), "the directory was created again");
 
     let pid = region.members[leader].process().pid();
     mounts.mount(pid);
-    eventually("the store is found again", PATIENCE, || !store_is_lost(&region, leader));
-    go_on("writes go on");
+    eventually("the store is found again", WAIT_MAX, || !store_is_lost(&region, leader));
+    wait_for_writes("writes continue");
     let known = writers.stop();
     region.assert_kept(&known);
     let epochs = lookout.end();
-    assert!((2..=4).contains(&epochs), "the lead changed hands {epochs} times");
+    assert!((2..=4).contains(&epochs), "the leader changed {epochs} times");
 }

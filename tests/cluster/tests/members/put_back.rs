@@ -1,6 +1,6 @@
-//! Members whose data directories are put back to older copies of themselves, as followers, as leaders and as a majority.
+//! Members whose data directories are restored from older copies, as followers, as leaders and as a majority.
 
-use super::{PATIENCE, Region};
+use super::{Region, WAIT_MAX};
 use littoral_cluster::{accounts, copies};
 use littoral_provision::cluster::eventually;
 use serde_json::json;
@@ -15,7 +15,7 @@ fn write(region: &Region, at: usize, ids: std::ops::Range<i64>) {
     }
 }
 
-/// Every member and the edge has these rows.
+/// Waits until every member and the edge has these rows.
 fn all_have(region: &Region, ids: std::ops::Range<i64>) {
     region.settle();
     let ids: Vec<_> = ids.collect();
@@ -24,7 +24,7 @@ fn all_have(region: &Region, ids: std::ops::Range<i64>) {
     }
 }
 
-/// A copy of each of these members' directories.
+/// Copies the directory of each of these members.
 fn copies(region: &mut Region, of: std::ops::Range<usize>) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for at in of {
@@ -37,7 +37,7 @@ fn copies(region: &mut Region, of: std::ops::Range<usize>) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_member_that_is_put_back_takes_the_leaders_log_whether_it_followed_or_led() {
+fn a_rolled_back_member_replicates_the_leaders_log_whether_it_followed_or_led() {
     let mut region = Region::start();
     write(&region, region.leader(), 0..5);
     let copies = copies(&mut region, 0..3);
@@ -54,7 +54,7 @@ fn a_member_that_is_put_back_takes_the_leaders_log_whether_it_followed_or_led() 
 }
 
 #[test]
-fn a_majority_that_is_put_back_leads_nothing_without_the_member_that_has_what_was_acknowledged() {
+fn a_rolled_back_majority_does_not_lead_without_the_member_with_the_acknowledged_records() {
     let mut region = Region::start();
     write(&region, region.leader(), 0..5);
     region.settle();
@@ -68,9 +68,9 @@ fn a_majority_that_is_put_back_leads_nothing_without_the_member_that_has_what_wa
         copies::replace(&region.members[at], copy);
         region.members[at].restart().unwrap();
     }
-    let says = |at: usize| std::fs::read_to_string(region.dir.path().join(["a.log", "b.log"][at])).unwrap();
-    eventually("one says what is missing", PATIENCE, || {
-        (0..2).any(|at| says(at).contains("as committed, and the members that replied have the log only up to"))
+    let reports = |at: usize| std::fs::read_to_string(region.dir.path().join(["a.log", "b.log"][at])).unwrap();
+    eventually("one reports what is missing", WAIT_MAX, || {
+        (0..2).any(|at| reports(at).contains("as committed, and the members that replied have the log only up to"))
     });
     for at in 0..2 {
         assert_ne!(region.members[at].status()["role"], json!("leader"));

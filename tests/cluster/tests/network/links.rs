@@ -1,6 +1,6 @@
-//! What a link in user space does to the feed.
+//! Tests how a link in user space affects the feed.
 
-use crate::rig::{PATIENCE, QUICK, Rig};
+use crate::rig::{QUICK, Rig, WAIT_MAX};
 use littoral_faults::{
     Link,
     link::{End, Side},
@@ -15,48 +15,48 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// An edge that bears silence for longer than any that is made here.
-const PATIENT: &str = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 20000\n";
+/// An edge that tolerates more silence than any test causes.
+const TOLERANT: &str = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 20000\n";
 
 #[test]
 fn latency_and_jitter_are_in_the_staleness() {
     let (latency, jitter) = (ms(60), ms(40));
-    let (rig, link, _runtime) = Rig::linked("latency and jitter", ("", PATIENT));
+    let (rig, link, _runtime) = Rig::linked("latency and jitter", ("", TOLERANT));
     link.delay(latency, jitter);
     let begun = Instant::now();
     sleep(ms(4_000));
-    let report = rig.watch.judge(begun + ms(500));
-    assert!(report.reported_median >= 2 * latency, "there and back takes {:?}: {report}", 2 * latency);
-    assert!(report.truly_behind_max >= latency, "the link has delayed: {report}");
-    // A jittery way is no faster than its slowest parcel, as TCP keeps order.
+    let report = rig.watch.check(begun + ms(500));
+    assert!(report.reported_median >= 2 * latency, "a round trip takes {:?}: {report}", 2 * latency);
+    assert!(report.truly_behind_max >= latency, "the link delayed: {report}");
+    // A jittery link is no faster than its slowest parcel, because TCP keeps order.
     rig.settles(2 * (latency + jitter));
-    assert_eq!(link.accepted(), 1, "a slow network is no lost one");
+    assert_eq!(link.accepted(), 1, "a slow network is not a lost one");
     link.delay(Duration::ZERO, Duration::ZERO);
     rig.converges(Duration::ZERO);
 }
 
 #[test]
-fn a_stall_shorter_than_patience_keeps_the_connection() {
-    let (rig, link, _runtime) = Rig::linked("stalls", ("", PATIENT));
+fn a_stall_shorter_than_the_timeout_keeps_the_connection() {
+    let (rig, link, _runtime) = Rig::linked("stalls", ("", TOLERANT));
     for side in [Side::Both, Side::ToClient, Side::ToTarget] {
         let stalled = Instant::now();
         link.hold(side);
         sleep(ms(2_000));
-        let report = rig.watch.judge(stalled);
+        let report = rig.watch.check(stalled);
         assert!(report.reported_max >= ms(1_600), "{side:?}: {report}");
         let behind = report.truly_behind_max >= ms(1_500);
-        // Records arrive while only pings do not; the edge then cannot know that it is fresh.
+        // When only pings stall, records arrive, but the edge cannot know that it is fresh.
         assert_eq!(behind, side != Side::ToTarget, "{side:?}: {report}");
         link.heal();
         rig.settles(Duration::ZERO);
     }
     assert_eq!(link.accepted(), 1, "the one connection has lasted");
     let report = rig.converges(Duration::ZERO);
-    assert!(report.leader_lost > 0, "a leader that is not heard is said to be lost: {report}");
+    assert!(report.leader_lost > 0, "a silent leader is reported as lost: {report}");
 }
 
 #[test]
-fn a_storm_of_resets_is_weathered() {
+fn an_edge_survives_a_storm_of_resets() {
     let (rig, link, _runtime) = Rig::linked("reset storm", ("", QUICK));
     let mut chance = fastrand::Rng::with_seed(11);
     let (mut resets, mut refusals) = (0, 0);
@@ -75,54 +75,54 @@ fn a_storm_of_resets_is_weathered() {
     rig.converges(Duration::ZERO);
 }
 
-/// Makes what is open half-open, and says how many connections that concerned.
+/// Makes open connections half-open, and returns how many.
 type Break = fn(&Link) -> usize;
 
 #[test]
-fn half_open_connections_are_noticed_and_left() {
+fn half_open_connections_are_noticed_and_closed() {
     let leader = "[feed]\nidle_timeout_ms = 1500\n";
     let edge = "[edge]\nreconnect_ms_max = 200\n[edge.leader]\nsilence_timeout_ms = 1000\n";
     let (rig, link, _runtime) = Rig::linked("half-open", (leader, edge));
-    // The edge hears nothing: it counts its leader's silence. The leader hears nothing: it ends the feed, and says so.
+    // If the edge receives nothing, it times out. If the leader receives nothing, it ends the feed with an error.
     let breaks: [(&str, Break); 4] = [
         ("nothing comes from the leader", |link| link.swallow(Side::ToClient)),
         ("nothing comes to the leader", |link| link.swallow(Side::ToTarget)),
         ("nothing comes either way", |link| link.swallow(Side::Both)),
-        ("the leader's end is gone", |link| link.orphan(End::Client)),
+        ("the leader's end is closed", |link| link.orphan(End::Client)),
     ];
     for (what, make_half_open) in breaks {
         let before = link.accepted();
         let broken = Instant::now();
         assert_eq!(make_half_open(&link), 1, "{what}");
-        eventually("the edge connects anew", PATIENCE, || link.accepted() > before);
+        eventually("the edge reconnects", WAIT_MAX, || link.accepted() > before);
         let noticed = broken.elapsed();
         rig.settles(Duration::ZERO);
-        eprintln!("half-open: {what}: noticed after {noticed:.1?}; {}", rig.watch.judge(broken));
-        // What nobody uses any more must not count among those that are broken next.
+        eprintln!("half-open: {what}: noticed after {noticed:.1?}; {}", rig.watch.check(broken));
+        // Connections that are not used any more must not count among those that break next.
         link_has_one(&link);
     }
     rig.converges(Duration::ZERO);
 }
 
-/// Waits until both ends have left what was half-open.
+/// Waits until both ends have closed the half-open connections.
 fn link_has_one(link: &Link) {
-    eventually("nothing is left of half-open connections", PATIENCE, || link.open() == 1);
+    eventually("no half-open connection remains", WAIT_MAX, || link.open() == 1);
 }
 
 #[test]
 fn a_partition_ends_and_the_edge_catches_up() {
     let (rig, link, _runtime) = Rig::linked("partition", ("", QUICK));
     for side in [Side::Both, Side::ToClient, Side::ToTarget] {
-        let parted = Instant::now();
+        let partitioned = Instant::now();
         link.cut(side);
-        // Longer than silence may last, so that the edge leaves the connection and finds no other.
+        // Longer than the silence timeout, so that the edge closes the connection and finds no other.
         sleep(ms(3_500));
-        let report = rig.watch.judge(parted);
+        let report = rig.watch.check(partitioned);
         assert!(report.reported_max >= ms(3_000), "{side:?}: {report}");
         link.heal();
         rig.settles(Duration::ZERO);
     }
     let report = rig.converges(Duration::ZERO);
-    assert!(report.truly_behind_max >= ms(3_000), "the partition was one: {report}");
+    assert!(report.truly_behind_max >= ms(3_000), "the partition took effect: {report}");
     assert!(report.leader_lost > 0, "{report}");
 }

@@ -1,11 +1,11 @@
-//! Leader and edge over networks that are slow, jittery, narrow, stalled, reset, half-open and parted.
+//! Leader and edge over networks that are slow, jittery, narrow, stalled, reset, half-open and partitioned.
 //!
-//! In every test the leader is written to all the while, the edge is asked all the while, and what it says of its staleness is
-//! compared with the truth. Healed, the edge must converge by value, be proven equal by `littoral verify`, and must not
-//! overstate its staleness any more.
+//! Every test writes to the leader and reads from the edge throughout, and compares the reported staleness with the
+//! truth. After healing, the edge must converge by value, be verified as equal by `littoral verify`, and no longer
+//! overstate its staleness.
 //!
-//! What the kernel does (links taken down, narrow trunks) needs network namespaces. Where they cannot be made, or
-//! `LITTORAL_NO_NAMESPACES=1` forbids them, the tests say so aloud and do the same by a link in user space.
+//! Faults of the kernel (links taken down, narrow trunks) need network namespaces. Where these cannot be created, or
+//! `LITTORAL_NO_NAMESPACES=1` forbids them, the tests print so and use a link in user space.
 
 mod links;
 mod rig;

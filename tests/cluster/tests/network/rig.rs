@@ -14,16 +14,16 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// How long a node may take for what takes it some milliseconds on an idle host.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a node may take for something that takes milliseconds on an idle host.
+pub const WAIT_MAX: Duration = Duration::from_secs(90);
 
-/// What a whole network and an idle edge add to the staleness that the way itself makes: pings, and a busy host.
+/// How much an intact network and an idle edge add to the staleness of the link itself: pings, and a busy host.
 const REST_MAX: Duration = Duration::from_millis(600);
 
-/// An edge that comes back quickly.
+/// An edge that reconnects quickly.
 pub const QUICK: &str = "[edge]\nreconnect_ms_max = 200\n";
 
-/// A leader that is written to, and as yet no edge.
+/// A leader under writes, without an edge.
 pub struct Leading {
     name: &'static str,
     pub leader: Node,
@@ -31,7 +31,7 @@ pub struct Leading {
     dir: tempfile::TempDir,
 }
 
-/// A leader and an edge, each where its plan says.
+/// A leader and an edge, each placed as planned.
 pub struct Rig {
     name: &'static str,
     pub leader: Node,
@@ -41,20 +41,20 @@ pub struct Rig {
     _dir: tempfile::TempDir,
 }
 
-/// What runs links.
+/// Returns the runtime of links.
 pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// A link to a leader, on a port of its own.
+/// Returns a link to a leader, on its own port.
 pub fn link(runtime: &Runtime, leader: &Node) -> Link {
     let target = leader.ready.peer.unwrap();
-    // Every run draws the same jitter.
+    // Every run has the same jitter.
     runtime.block_on(Link::start(SocketAddr::from(([127, 0, 0, 1], 0)), target, 20_261_124)).unwrap()
 }
 
 impl Leading {
-    /// Starts a leader where it is placed, and the writes.
+    /// Starts a placed leader, and the writes.
     pub fn start(name: &'static str, config: &str, place: impl Fn(Plan) -> Plan) -> Self {
         let dir = tempfile::Builder::new().prefix("littoral-test-").tempdir().unwrap();
         let leader = Node::start(place(Plan::leader(&dir.path().join("leader")).with_config(config))).unwrap();
@@ -63,17 +63,17 @@ impl Leading {
         Self { name, leader, watch, dir }
     }
 
-    /// Starts an edge where it is placed, which finds the leader at this address, and asks it all the while once it is ready.
+    /// Starts a placed edge, which connects to the leader at this address, and reads from it once it is ready.
     pub fn edge(mut self, address: SocketAddr, config: &str, place: impl Fn(Plan) -> Plan) -> Rig {
         let plan = Plan::edge("edge", &self.dir.path().join("edge"), address).with_config(config);
         let edge = Node::start(place(plan)).unwrap();
-        eventually("the edge is ready", PATIENCE, || edge.is_ready());
-        eventually("the watched account is there", PATIENCE, || {
+        eventually("the edge is ready", WAIT_MAX, || edge.is_ready());
+        eventually("the watched account exists", WAIT_MAX, || {
             let read = accounts::read(&mut edge.client(), &[1], &[]);
             read.is_ok_and(|answer| accounts::balances(&answer).first().is_some_and(Option::is_some))
         });
         // It may serve before it has heard from its leader after the snapshot.
-        eventually("the edge knows its staleness", PATIENCE, || !edge.status()["staleness_ms"].is_null());
+        eventually("the edge knows its staleness", WAIT_MAX, || !edge.status()["staleness_ms"].is_null());
         self.watch.read(&edge);
         let Self { name, leader, watch, dir } = self;
         Rig { name, leader, edge, watch, begun: Instant::now(), _dir: dir }
@@ -81,29 +81,29 @@ impl Leading {
 }
 
 impl Rig {
-    /// Over a link on this host.
+    /// Starts both with a link on this host.
     pub fn linked(name: &'static str, (leader, edge): (&str, &str)) -> (Self, Link, Runtime) {
         let (runtime, leading) = (runtime(), Leading::start(name, leader, |plan| plan));
         let link = link(&runtime, &leading.leader);
         (leading.edge(link.address(), edge, |plan| plan), link, runtime)
     }
 
-    /// Waits until the reported staleness is what the way makes and not more: `way` there and back.
+    /// Waits until the reported staleness is no more than that of the link: `way` in each direction.
     #[track_caller]
     pub fn settles(&self, way: Duration) {
         let (bound, since) = (way + REST_MAX, Instant::now());
-        eventually("the edge reports no more staleness than there is", PATIENCE, || {
+        eventually("the edge reports no more staleness than there is", WAIT_MAX, || {
             self.watch.reported_lately(since).is_some_and(|lately| lately <= bound)
         });
     }
 
-    /// What was seen since the start, judged.
+    /// Returns the checked report since the start.
     #[track_caller]
     pub fn seen(&self) -> Report {
-        self.watch.judge(self.begun)
+        self.watch.check(self.begun)
     }
 
-    /// The network is whole: the edge must come to hold what the leader holds, by value and by its own proof.
+    /// Waits, in an intact network, until the edge holds what the leader holds, by value and by anti-entropy.
     #[track_caller]
     pub fn converges(mut self, way: Duration) -> Report {
         self.settles(way);
@@ -111,9 +111,9 @@ impl Rig {
         let (written, report) = (self.watch.written(), self.seen());
         eprintln!("{}: {written} writes, {report}", self.name);
         assert!(written > 30, "only {written} writes were acknowledged: there was no load");
-        assert!(report.answers > 50, "only {} answers: the edge was hardly asked", report.answers);
-        // Writable: it is connected, not only up to date from before.
-        eventually("the edge has what the leader has", PATIENCE, || {
+        assert!(report.answers > 50, "only {} answers: the edge was hardly read", report.answers);
+        // Writable means connected, not only up to date from before.
+        eventually("the edge has what the leader has", WAIT_MAX, || {
             let (leader, edge) = (self.leader.status(), self.edge.status());
             !leader["position"].is_null() && leader["position"] == edge["position"] && edge["writable"] == json!(true)
         });
@@ -123,10 +123,10 @@ impl Rig {
     }
 }
 
-/// Has `littoral verify` prove the edge equal to its leader.
+/// Runs `littoral verify`, which compares the edge with its leader.
 #[track_caller]
 fn verify(edge: &Node) {
     let verified = Command::new(binary::littoral()).args(["verify", &edge.url()]).output().unwrap();
-    let said = String::from_utf8_lossy(&[verified.stdout, verified.stderr].concat()).into_owned();
-    assert!(verified.status.success() && said.contains("equal as of record"), "{said}");
+    let output = String::from_utf8_lossy(&[verified.stdout, verified.stderr].concat()).into_owned();
+    assert!(verified.status.success() && output.contains("equal as of record"), "{output}");
 }

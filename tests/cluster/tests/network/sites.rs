@@ -1,5 +1,5 @@
-//! What the kernel does to the feed, with leader and edge in network namespaces of their own; by a link where there can be
-//! none.
+//! Tests how the kernel's faults affect the feed, with leader and edge in network namespaces, or with a link where that
+//! is impossible.
 
 use crate::rig::{self, Leading, QUICK};
 use littoral_cluster::accounts;
@@ -18,17 +18,17 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// The way between leader and edge.
+/// The connection between leader and edge.
 enum Between {
     Sites { leader: Site, edge: Site, _network: Network },
     Host(Runtime, Option<Link>),
 }
 
 impl Between {
-    /// Two sites, or this host when there can be none.
+    /// Creates two sites, or uses this host if that is impossible.
     fn new(test: &str) -> Self {
         Self::sites().unwrap_or_else(|reason| {
-            say(format_args!("{test}: NOT IN NETWORK NAMESPACES but over a link in user space, as {reason}"));
+            say(format_args!("{test}: NOT IN NETWORK NAMESPACES but over a link in user space, because {reason}"));
             Self::Host(rig::runtime(), None)
         })
     }
@@ -46,7 +46,7 @@ impl Between {
         make().map_err(|reason| reason.to_string())
     }
 
-    /// Where a node runs: its door where we reach it whatever becomes of the trunks, and its feed over them.
+    /// Places a node: this process reaches its door whatever the state of the trunks, and its feed uses the trunks.
     fn place(&self, plan: Plan) -> Plan {
         let Self::Sites { leader, edge, .. } = self else { return plan };
         let site = if plan.role == "leader" { leader } else { edge };
@@ -58,7 +58,7 @@ impl Between {
         }
     }
 
-    /// Where the edge finds its leader.
+    /// Returns the address at which the edge reaches its leader.
     fn way_to(&mut self, leader: &Node) -> SocketAddr {
         match self {
             Self::Sites { .. } => leader.ready.peer.unwrap(),
@@ -66,9 +66,9 @@ impl Between {
         }
     }
 
-    fn part(&self) {
+    fn partition(&self) {
         match self {
-            Self::Sites { edge, .. } => edge.part().unwrap(),
+            Self::Sites { edge, .. } => edge.partition().unwrap(),
             Self::Host(_, link) => link.as_ref().unwrap().cut(Side::Both),
         }
     }
@@ -89,36 +89,36 @@ impl Between {
 }
 
 #[test]
-fn a_link_that_is_down_parts_the_edge_and_up_again_it_catches_up() {
+fn an_edge_catches_up_after_its_link_was_down() {
     let mut between = Between::new("link down");
     let leading = Leading::start("link down", "", |plan| between.place(plan));
     let address = between.way_to(&leading.leader);
     let rig = leading.edge(address, QUICK, |plan| between.place(plan));
-    // Once shorter than the edge's patience, once longer.
+    // Once shorter than the edge's timeout, once longer.
     for down in [Duration::from_millis(800), Duration::from_millis(4_000)] {
-        let parted = Instant::now();
-        between.part();
+        let partitioned = Instant::now();
+        between.partition();
         sleep(down);
-        let report = rig.watch.judge(parted);
-        assert!(report.truly_behind_max >= down.mul_f64(0.8), "parted for {down:?}: {report}");
+        let report = rig.watch.check(partitioned);
+        assert!(report.truly_behind_max >= down.mul_f64(0.8), "partitioned for {down:?}: {report}");
         between.join();
         rig.settles(Duration::ZERO);
-        eprintln!("link down for {down:?}: settled {:.1?} after it was up", parted.elapsed() - down);
+        eprintln!("link down for {down:?}: settled {:.1?} after it was up", partitioned.elapsed() - down);
     }
     let report = rig.converges(Duration::ZERO);
     assert!(report.leader_lost > 0, "{report}");
 }
 
-/// Rows that are there before the edge comes, and the length of the note in each; `LITTORAL_ROWS` says otherwise.
+/// The rows before the edge starts, and the length of the note in each; `LITTORAL_ROWS` sets another number.
 const ROWS: u32 = 12_000;
 const NOTE_LEN: usize = 250;
-/// What passes in a second, in bytes: 8 Mbit. `LITTORAL_WIDTH` says otherwise: at 250,000, with 19,000 rows, half of HTTP/2's
-/// window is more than eight seconds' worth, and an edge must not be cut for that.
+/// The bandwidth in bytes per second: 8 Mbit. `LITTORAL_WIDTH` sets another: at 250,000, with 19,000 rows, half of
+/// HTTP/2's window takes more than eight seconds, and an edge must not be disconnected for that.
 const WIDTH: u32 = 1_000_000;
-/// What may wait at the leader for one edge: little, so that a snapshot of this size meets the bound as a large one does.
+/// The bytes that may wait at the leader for one edge: few, so that a snapshot of this size reaches the limit.
 const LEADER: &str = "[feed]\nsubscriber_bytes_max = 65536\n";
 
-/// A number from the environment.
+/// Returns a number from the environment.
 fn number(name: &str) -> Option<u32> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
@@ -135,18 +135,18 @@ fn an_edge_starts_over_a_narrow_link() {
     let mut rig = leading.edge(address, QUICK, |plan| between.place(plan));
     let took = begun.elapsed();
     let least = Duration::from_secs_f64(f64::from(rows) * NOTE_LEN as f64 / f64::from(width)).mul_f64(0.8);
-    eprintln!("narrow bootstrap: {rows} rows over {width} bytes a second took {took:.1?}, with writes going on");
+    eprintln!("narrow bootstrap: {rows} rows over {width} bytes a second took {took:.1?}, with writes throughout");
     assert!(took >= least, "the link was not narrow: {took:?}");
     let log = rig.leader.process().log();
-    assert_eq!(log.matches("a subscriber has joined").count(), 1, "an edge that reads what comes is not cut:\n{log}");
+    assert_eq!(log.matches("a subscriber has joined").count(), 1, "an edge that keeps reading is not disconnected:\n{log}");
     sleep(Duration::from_millis(1_500));
-    // The tail is far less than the width.
+    // The tail needs far less than the bandwidth.
     rig.settles(Duration::from_millis(200));
     between.narrow(None);
     rig.converges(Duration::ZERO);
 }
 
-/// Notes that no compression makes small.
+/// Writes notes that cannot be compressed.
 fn write_notes(leader: &Node, rows: i64) {
     let mut chance = fastrand::Rng::with_seed(3);
     let mut client = leader.client();

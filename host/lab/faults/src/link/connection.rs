@@ -51,7 +51,7 @@ impl Fate {
 pub(super) async fn serve(inner: Arc<Inner>, number: u64, client: TcpStream, mut fate: watch::Receiver<Fate>) {
     let opened = tokio::select! {
         opened = open(&inner, &client) => opened,
-        () = given_up(&mut fate) => None,
+        () = abandoned(&mut fate) => None,
     };
     let Some(mut target) = opened else { return reset(&client) };
     let mut client = client;
@@ -60,7 +60,7 @@ pub(super) async fn serve(inner: Arc<Inner>, number: u64, client: TcpStream, mut
     let seen = fate.clone();
     let ended = tokio::select! {
         carried = carry(&inner, number, &mut client, &mut target, &seen) => carried,
-        () = given_up(&mut fate) => Err(Broken),
+        () = abandoned(&mut fate) => Err(Broken),
     };
     let fate = *fate.borrow();
     match (ended, fate) {
@@ -83,7 +83,7 @@ async fn open(inner: &Inner, client: &TcpStream) -> Option<TcpStream> {
     if has_left(client) {
         return None;
     }
-    let dial = async { inner.stand.socket(inner.target)?.connect(inner.target).await };
+    let dial = async { inner.network.socket(inner.target)?.connect(inner.target).await };
     match timeout(DIAL_MAX, dial).await {
         Ok(Ok(target)) => Some(target),
         Ok(Err(error)) => {
@@ -138,7 +138,7 @@ async fn carry(
 }
 
 /// Waits until the connection must not be forwarded any more.
-async fn given_up(fate: &mut watch::Receiver<Fate>) {
+async fn abandoned(fate: &mut watch::Receiver<Fate>) {
     // An error means that the link was dropped, and the connection with it.
     let _ = fate.wait_for(|fate| matches!(fate, Fate::Orphaned(_) | Fate::Reset)).await;
 }

@@ -1,4 +1,5 @@
-//! Every fault, between real sockets. Bounds on time are wide above and strict below: a fault must have been there.
+//! Tests every fault between real sockets. Upper limits of time are wide and lower limits strict: a fault must have
+//! taken effect.
 
 use super::*;
 use std::time::Instant;
@@ -7,52 +8,52 @@ use tokio::{
     time::timeout,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Long enough for what may come to come.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Long enough for bytes to arrive that would arrive.
 const WHILE: Duration = Duration::from_millis(150);
 
 fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// A link to a listener of our own.
+/// Returns a link to a listener.
 async fn linked() -> (Link, TcpListener) {
     let target = TcpListener::bind(any()).await.unwrap();
     (Link::start(any(), target.local_addr().unwrap(), 7).await.unwrap(), target)
 }
 
-/// A connection over the link: the client's end and the target's.
+/// Returns a connection over the link: the client's end and the target's.
 async fn connected(link: &Link, target: &TcpListener) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect(link.address()).await.unwrap();
-    let (accepted, _) = timeout(PATIENCE, target.accept()).await.unwrap().unwrap();
+    let (accepted, _) = timeout(TIMEOUT, target.accept()).await.unwrap().unwrap();
     (client, accepted)
 }
 
 async fn receive(stream: &mut TcpStream, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    timeout(PATIENCE, stream.read_exact(&mut bytes)).await.expect("in time").unwrap();
+    timeout(TIMEOUT, stream.read_exact(&mut bytes)).await.expect("in time").unwrap();
     bytes
 }
 
-/// That nothing comes for a while, not even an end.
+/// Asserts that nothing arrives for a while, not even the end of the stream.
 async fn assert_silent(stream: &mut TcpStream) {
     let mut byte = [0];
-    let heard = timeout(WHILE, stream.read(&mut byte)).await;
-    assert!(heard.is_err(), "heard {heard:?}");
+    let received = timeout(WHILE, stream.read(&mut byte)).await;
+    assert!(received.is_err(), "received {received:?}");
 }
 
 async fn assert_reset(stream: &mut TcpStream) {
     let mut byte = [0];
-    let heard = timeout(PATIENCE, stream.read(&mut byte)).await.expect("in time");
-    assert_eq!(heard.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+    let received = timeout(TIMEOUT, stream.read(&mut byte)).await.expect("in time");
+    assert_eq!(received.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
 }
 
 async fn assert_ended(stream: &mut TcpStream) {
     let mut byte = [0];
-    assert_eq!(timeout(PATIENCE, stream.read(&mut byte)).await.expect("in time").unwrap(), 0);
+    assert_eq!(timeout(TIMEOUT, stream.read(&mut byte)).await.expect("in time").unwrap(), 0);
 }
 
-/// Bytes in which a lost, doubled or moved one shows.
+/// Returns bytes that show loss, duplication and reordering.
 fn numbered(len: usize) -> Vec<u8> {
     (0..len as u32 / 4).flat_map(u32::to_le_bytes).collect()
 }
@@ -66,18 +67,18 @@ async fn bytes_and_ends_pass_both_ways() {
     client.shutdown().await.unwrap();
     assert_ended(&mut server).await;
     server.write_all(b"and back").await.unwrap();
-    assert_eq!(receive(&mut client, 8).await, b"and back", "a half that is closed closes not the other");
+    assert_eq!(receive(&mut client, 8).await, b"and back", "closing one direction does not close the other");
     drop(server);
     assert_ended(&mut client).await;
     assert_eq!((link.carried(Direction::ToTarget), link.carried(Direction::ToClient)), (5, 8));
     drop(client);
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         while link.open() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await
-    .expect("nothing of a connection is left");
+    .expect("nothing of a connection remains");
 }
 
 #[tokio::test]
@@ -94,18 +95,18 @@ async fn latency_delays_each_way_and_the_opening() {
     assert!(begun.elapsed() >= latency);
     server.write_all(b"y").await.unwrap();
     receive(&mut client, 1).await;
-    assert!(begun.elapsed() >= 2 * latency, "there and back in {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= 2 * latency, "round trip in {:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn latency_is_no_bound_on_what_passes() {
+async fn latency_does_not_limit_throughput() {
     let (link, target) = linked().await;
     link.delay(Duration::from_secs(1), Duration::ZERO);
     let (mut client, mut server) = connected(&link, &target).await;
     let sent = numbered(4 << 20);
     let expected = sent.clone();
     let sender = tokio::spawn(async move { client.write_all(&sent).await });
-    // 256 parcels one after another would take 256 seconds, far beyond `PATIENCE`.
+    // 256 parcels one after another would take 256 seconds, far beyond `TIMEOUT`.
     assert_eq!(receive(&mut server, expected.len()).await, expected);
     sender.await.unwrap().unwrap();
 }
@@ -128,7 +129,7 @@ async fn jitter_spreads_parcels_and_keeps_their_order() {
     let mut received = Vec::new();
     while received.len() < expected.len() {
         let mut bytes = vec![0; 4 << 10];
-        let len = timeout(PATIENCE, server.read(&mut bytes)).await.unwrap().unwrap();
+        let len = timeout(TIMEOUT, server.read(&mut bytes)).await.unwrap().unwrap();
         received.extend_from_slice(&bytes[..len]);
         arrivals.push(Instant::now());
     }
@@ -139,7 +140,7 @@ async fn jitter_spreads_parcels_and_keeps_their_order() {
 }
 
 #[tokio::test]
-async fn a_narrow_link_passes_its_width_whatever_the_number_of_connections() {
+async fn a_narrow_link_has_its_bandwidth_for_any_number_of_connections() {
     let (link, target) = linked().await;
     link.narrow(NonZeroU32::new(200_000));
     let mut pairs = Vec::new();
@@ -161,14 +162,14 @@ async fn a_narrow_link_passes_its_width_whatever_the_number_of_connections() {
 }
 
 #[tokio::test]
-async fn what_is_held_arrives_when_it_is_released() {
+async fn held_bytes_arrive_when_they_are_released() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     link.hold(Side::ToTarget);
     client.write_all(b"held").await.unwrap();
     assert_silent(&mut server).await;
     server.write_all(b"open").await.unwrap();
-    assert_eq!(receive(&mut client, 4).await, b"open", "the other way is not concerned");
+    assert_eq!(receive(&mut client, 4).await, b"open", "the other direction is unaffected");
     client.shutdown().await.unwrap();
     assert_silent(&mut server).await;
     link.heal();
@@ -177,7 +178,7 @@ async fn what_is_held_arrives_when_it_is_released() {
 }
 
 #[tokio::test]
-async fn a_held_link_takes_no_more_than_its_queue() {
+async fn a_held_link_accepts_no_more_than_its_queue() {
     let (link, target) = linked().await;
     link.change(|conditions| conditions.to_target.queue_bytes = 64 << 10);
     let (mut client, mut server) = connected(&link, &target).await;
@@ -187,7 +188,7 @@ async fn a_held_link_takes_no_more_than_its_queue() {
     let mut written = 0;
     while let Ok(len) = timeout(WHILE, client.write(&sent[written..])).await {
         written += len.unwrap();
-        assert!(written < sent.len(), "the sender never met backpressure");
+        assert!(written < sent.len(), "the sender had no backpressure");
     }
     link.heal();
     let sender = tokio::spawn(async move { client.write_all(&sent[written..]).await });
@@ -196,7 +197,7 @@ async fn a_held_link_takes_no_more_than_its_queue() {
 }
 
 #[tokio::test]
-async fn a_reset_ends_open_connections_at_both_ends_and_no_later_ones() {
+async fn a_reset_ends_open_connections_at_both_ends_but_no_later_ones() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     client.write_all(b"x").await.unwrap();
@@ -224,7 +225,7 @@ async fn a_reset_of_one_end_reaches_the_other_once_its_lane_is_open() {
 }
 
 #[tokio::test]
-async fn a_target_that_refuses_resets_the_client() {
+async fn a_target_that_refuses_connections_resets_the_client() {
     let (link, target) = linked().await;
     drop(target);
     let mut client = TcpStream::connect(link.address()).await.unwrap();
@@ -232,11 +233,11 @@ async fn a_target_that_refuses_resets_the_client() {
 }
 
 #[tokio::test]
-async fn newcomers_are_refused_and_served_again_at_the_same_address() {
+async fn new_connections_are_refused_and_served_again_at_the_same_address() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     link.refuse();
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         while TcpStream::connect(link.address()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -244,9 +245,9 @@ async fn newcomers_are_refused_and_served_again_at_the_same_address() {
     .await
     .expect("new connections are refused");
     client.write_all(b"x").await.unwrap();
-    assert_eq!(receive(&mut server, 1).await, b"x", "open connections are not concerned");
+    assert_eq!(receive(&mut server, 1).await, b"x", "open connections are unaffected");
     link.heal();
-    timeout(PATIENCE, async {
+    timeout(TIMEOUT, async {
         while TcpStream::connect(link.address()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -256,7 +257,7 @@ async fn newcomers_are_refused_and_served_again_at_the_same_address() {
 }
 
 #[tokio::test]
-async fn what_is_swallowed_never_arrives_and_nobody_is_told() {
+async fn swallowed_bytes_never_arrive_and_neither_end_notices() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     client.write_all(b"x").await.unwrap();
@@ -264,18 +265,18 @@ async fn what_is_swallowed_never_arrives_and_nobody_is_told() {
     assert_eq!(link.swallow(Side::ToClient), 1);
     server.write_all(&numbered(4 << 20)).await.unwrap();
     client.write_all(b"still").await.unwrap();
-    assert_eq!(receive(&mut server, 5).await, b"still", "the other way is open");
+    assert_eq!(receive(&mut server, 5).await, b"still", "the other direction is open");
     drop(server);
     assert_silent(&mut client).await;
     let (mut later, mut server) = connected(&link, &target).await;
     server.write_all(b"new").await.unwrap();
-    assert_eq!(receive(&mut later, 3).await, b"new", "a new connection is whole");
+    assert_eq!(receive(&mut later, 3).await, b"new", "a new connection is unaffected");
     link.heal();
     assert_silent(&mut client).await;
 }
 
 #[tokio::test]
-async fn an_orphan_stays_open_while_its_peer_is_gone() {
+async fn an_orphan_stays_open_without_its_peer() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     client.write_all(b"x").await.unwrap();
@@ -287,7 +288,7 @@ async fn an_orphan_stays_open_while_its_peer_is_gone() {
 }
 
 #[tokio::test]
-async fn a_target_is_orphaned_as_a_client_is() {
+async fn a_target_is_orphaned_like_a_client() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     client.write_all(b"x").await.unwrap();
@@ -315,13 +316,13 @@ async fn a_cut_link_opens_nothing_until_it_is_healed() {
     link.heal();
     assert_eq!(receive(&mut client, 4).await, b"back");
     assert_eq!(receive(&mut server, 5).await, b"there");
-    let (mut late, _) = timeout(PATIENCE, target.accept()).await.unwrap().unwrap();
+    let (mut late, _) = timeout(TIMEOUT, target.accept()).await.unwrap().unwrap();
     assert_eq!(receive(&mut late, 4).await, b"late");
-    assert!(timeout(WHILE, target.accept()).await.is_err(), "who gave up meanwhile is not led on");
+    assert!(timeout(WHILE, target.accept()).await.is_err(), "a client that has disconnected is not forwarded");
 }
 
 #[tokio::test]
-async fn one_way_is_cut_while_the_other_goes_on() {
+async fn one_direction_is_cut_while_the_other_continues() {
     let (link, target) = linked().await;
     let (mut client, mut server) = connected(&link, &target).await;
     link.cut(Side::ToClient);
@@ -334,14 +335,14 @@ async fn one_way_is_cut_while_the_other_goes_on() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_dropped_takes_its_connections_with_it() {
+async fn a_dropped_link_closes_its_connections() {
     let (link, target) = linked().await;
     let (mut client, server) = connected(&link, &target).await;
     let address = link.address();
     drop(link);
     let mut byte = [0];
-    let heard = timeout(PATIENCE, client.read(&mut byte)).await.expect("in time");
-    assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");
+    let received = timeout(TIMEOUT, client.read(&mut byte)).await.expect("in time");
+    assert!(matches!(received, Ok(0) | Err(_)), "{received:?}");
     assert!(TcpStream::connect(address).await.is_err());
     drop(server);
 }

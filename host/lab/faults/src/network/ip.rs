@@ -21,12 +21,12 @@ pub enum Unavailable {
         user: u32,
     },
     /// The system forbids it, as in a container without CAP_SYS_ADMIN and CAP_NET_ADMIN, or its kernel cannot do it.
-    #[error("`{command}` failed: {said}")]
+    #[error("`{command}` failed: {message}")]
     Refused {
         /// The command.
         command: String,
         /// Its error message.
-        said: String,
+        message: String,
     },
     /// All addresses for networks are in use.
     #[error("all networks of 198.18.0.0/15 are in use on this host")]
@@ -53,24 +53,24 @@ pub(super) fn batch(namespace: Option<&str>, commands: &[String]) -> Result<(), 
         }
         child.wait_with_output()
     });
-    judge("ip", &commands.join("; "), output).map(drop)
+    check_output("ip", &commands.join("; "), output).map(drop)
 }
 
 /// Runs `tc` in a namespace.
 pub(super) fn tc(namespace: &str, arguments: &[&str]) -> Result<(), Unavailable> {
     let command = format!("tc -n {namespace} {}", arguments.join(" "));
     let mut tc = Command::new("tc");
-    judge("tc", &command, tc.args(["-n", namespace]).args(arguments).output()).map(drop)
+    check_output("tc", &command, tc.args(["-n", namespace]).args(arguments).output()).map(drop)
 }
 
 /// Runs `ip` and returns its output.
-pub(super) fn ask(arguments: &[&str]) -> Result<String, Unavailable> {
-    let output = judge("ip", &arguments.join(" "), Command::new("ip").args(arguments).output())?;
+pub(super) fn output_of(arguments: &[&str]) -> Result<String, Unavailable> {
+    let output = check_output("ip", &arguments.join(" "), Command::new("ip").args(arguments).output())?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn judge(program: &'static str, command: &str, output: io::Result<Output>) -> Result<Output, Unavailable> {
-    let refused = |said: String| Unavailable::Refused { command: command.to_owned(), said };
+fn check_output(program: &'static str, command: &str, output: io::Result<Output>) -> Result<Output, Unavailable> {
+    let refused = |message: String| Unavailable::Refused { command: command.to_owned(), message };
     match output {
         Ok(output) if output.status.success() => Ok(output),
         Ok(output) => Err(refused(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " "))),

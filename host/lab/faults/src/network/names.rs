@@ -1,6 +1,6 @@
 //! Names and addresses that identify their process, so that what a killed process has left behind can be removed.
 
-use super::ip::{Unavailable, ask, batch};
+use super::ip::{Unavailable, batch, output_of};
 use std::{
     fs,
     net::Ipv4Addr,
@@ -46,7 +46,7 @@ impl Net {
     /// Returns a subnet that no interface of this host has. The range is reserved for measurements between networks.
     pub(super) fn free() -> Result<Self, Unavailable> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let taken = ask(&["-o", "-4", "addr", "show"])?;
+        let taken = output_of(&["-o", "-4", "addr", "show"])?;
         // Starts at a place of this process's own, so that concurrent searches find different subnets.
         let first = std::process::id().wrapping_mul(7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         (0..512_u32)
@@ -81,7 +81,7 @@ impl Net {
 pub(super) fn remove_leftovers() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
-        let named = ask(&["-o", "link", "show"]).unwrap_or_default();
+        let named = output_of(&["-o", "link", "show"]).unwrap_or_default();
         for entry in fs::read_dir(NAMESPACES).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some((_, net)) = owner(&name).filter(|(process, _)| is_gone(*process)) else { continue };

@@ -127,7 +127,7 @@ mod tests {
     use crate::drill::report::{Event, Figures, Sample};
 
     #[test]
-    fn a_page_is_whole_and_says_what_happened() {
+    fn a_page_is_complete_and_has_the_events() {
         let sample = Sample { sent_ms: 5, took_us: 900, write: false, outcome: Outcome::Failed };
         let event = Event { at_ms: 4, kind: Kind::Fault, what: "region <east> is lost".into() };
         let report = Report {

@@ -19,7 +19,7 @@ const TOLERATED_MS: i64 = 1_000;
 const TOO_MUCH_MS: i64 = 6_000;
 /// How long the clock is wrong by the tolerated amount.
 const TOLERATED_FOR: Duration = Duration::from_millis(1_500);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// What the reason of a rejection because of clocks contains.
 const REFUSAL: &str = "a clock reading";
 
@@ -38,7 +38,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let mut refusals = 0;
         while begun.elapsed() < TOLERATED_FOR && refusals == 0 {
             refusals = u64::from(self.refusal(names).await?.is_some());
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
         let level = ends::level(&self.regions, names, LEVEL_MAX).await;
         self.checks.push(Check { name: "rejections within the clocks' bound", missed: refusals });
@@ -60,7 +60,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let begun = Instant::now();
         let mut refusal = None;
         while refusal.is_none() && begun.elapsed() < NOTICE_MAX.min(self.scenario.broken) {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             refusal = self.refusal(names).await?;
         }
         if let Some(reason) = &refusal {

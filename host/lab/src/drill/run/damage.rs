@@ -44,8 +44,8 @@ impl<T: FnMut(&Event)> Running<T> {
         Ok(())
     }
 
-    /// Moves the data directory aside, as the guide says, and starts the leader with an empty one.
-    pub(super) async fn begin_anew(&mut self, victim: Name) -> Result<(), Failure> {
+    /// Moves the data directory aside, like the guide, and starts the leader with an empty one.
+    pub(super) async fn start_over(&mut self, victim: Name) -> Result<(), Failure> {
         let data = self.regions.leader_data(victim);
         let aside = data.with_extension("damaged");
         let cannot = |error: io::Error| Failure::refused(format!("cannot move {} aside: {error}", data.display()));

@@ -26,11 +26,11 @@ use std::{
 };
 
 /// How often members are polled.
-const EVERY: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a member accepts writes that no other receives before it is paused, and the most on a busy machine.
 const ALONE: Duration = Duration::from_millis(150);
 const ALONE_MAX: Duration = Duration::from_millis(450);
-/// So many acknowledgements show that it has accepted some: more than were in flight before.
+/// The number of acknowledgements that prove it: more than were in flight before.
 const ALONE_ANSWERS: usize = 10;
 /// How long clients that reach it still write to it once it is back.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -113,10 +113,10 @@ impl<T: FnMut(&Event)> Running<T> {
             Loss::Paused => {
                 // It alone has what it accepts now, so that every run leaves a detached tail.
                 self.regions.members.partition(region, old);
-                let (parted, enough) = (Instant::now(), load.acknowledged().len() + ALONE_ANSWERS);
+                let (partitioned, enough) = (Instant::now(), load.acknowledged().len() + ALONE_ANSWERS);
                 tokio::time::sleep(ALONE).await;
-                while load.acknowledged().len() < enough && parted.elapsed() < ALONE_MAX {
-                    tokio::time::sleep(EVERY).await;
+                while load.acknowledged().len() < enough && partitioned.elapsed() < ALONE_MAX {
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 self.note(Kind::Fault, format!("the leader '{old}' is paused (SIGSTOP)"));
                 self.signal(region, old, Signal::STOP)?;
@@ -160,7 +160,7 @@ impl<T: FnMut(&Event)> Running<T> {
         acknowledged: &std::collections::BTreeMap<u64, u64>,
         promoted_ms: u64,
     ) -> Result<End, Failure> {
-        // Records that clients wrote to other regions meanwhile are replicated back.
+        // Records that clients wrote to other regions in the meantime are replicated back.
         let names = self.names();
         let (leader, level) = self.settle_everywhere(region).await?;
         let held = numbers(&ends::rows_at(&self.member_client(region, &leader.name)?).await?);
@@ -227,12 +227,12 @@ impl<T: FnMut(&Event)> Running<T> {
     }
 
     /// Returns the status of every member that answers, except one.
-    async fn ask_members(&self, region: Name, but: Option<&str>) -> Vec<NodeStatus> {
+    async fn statuses(&self, region: Name, but: Option<&str>) -> Vec<NodeStatus> {
         let members = self.members(region).into_iter().filter(|(name, _)| Some(&**name) != but);
         let asked = members.map(|(_, url)| async move {
             let asked = async { client(&url).ok()?.status().await.ok() };
             // A paused member accepts connections and does not answer.
-            tokio::time::timeout(EVERY * 20, asked).await.ok().flatten()
+            tokio::time::timeout(POLL_INTERVAL * 20, asked).await.ok().flatten()
         });
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
@@ -244,25 +244,25 @@ impl<T: FnMut(&Event)> Running<T> {
         }
         let deadline = Instant::now() + NOTICE_MAX;
         loop {
-            let all = self.ask_members(region, None).await;
+            let all = self.statuses(region, None).await;
             if let Some(leader) = newest(all) {
                 return Ok(leader);
             }
             if Instant::now() >= deadline {
                 return Err(Failure::refused(format!("no member of '{region}' leads; see the members' logs")));
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     async fn another_leads(&self, region: Name, old: &NodeStatus) -> Option<NodeStatus> {
         let deadline = Instant::now() + NOTICE_MAX;
         while Instant::now() < deadline {
-            let others = self.ask_members(region, Some(&old.name)).await;
+            let others = self.statuses(region, Some(&old.name)).await;
             if let Some(new) = newest(others).filter(|new| new.epoch > old.epoch) {
                 return Some(new);
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         None
     }
@@ -285,7 +285,7 @@ impl<T: FnMut(&Event)> Running<T> {
         let deadline = Instant::now() + LEVEL_MAX;
         let count = self.members(region).len();
         loop {
-            let all = self.ask_members(region, None).await;
+            let all = self.statuses(region, None).await;
             let level =
                 all.len() == count && all.iter().all(|status| status.ready && status.position == all[0].position);
             if let Some(leader) = newest(all).filter(|_| level) {
@@ -294,7 +294,7 @@ impl<T: FnMut(&Event)> Running<T> {
             if Instant::now() >= deadline {
                 return Err(Failure::refused("the members do not get the same records; see their logs"));
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -307,7 +307,7 @@ fn numbers(rows: &[HeldRow]) -> BTreeSet<u64> {
     rows.iter().filter_map(|row| row.key.get("id")?.as_u64()).collect()
 }
 
-/// Returns the future's value, and when it came in milliseconds since `began`.
+/// Returns the future's value, and when it was ready in milliseconds since `began`.
 async fn at<V>(began: Instant, coming: impl Future<Output = V>) -> (V, u64) {
     let value = coming.await;
     (value, began.elapsed().as_millis() as u64)

@@ -26,7 +26,7 @@ use std::{
 /// How long the members of a region may take until one of them leads.
 const LEADER_MAX: Duration = Duration::from_secs(20);
 /// How often they are polled.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Running members.
 #[derive(Default)]
@@ -163,7 +163,7 @@ pub(super) async fn wait_for_leaders(topology: &Topology) -> Result<(), Failure>
                     LEADER_MAX.as_secs()
                 )));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use littoral_faults::{
     Link, Network,
-    link::Stand,
+    link::LinkNetwork,
     network::{Site, Unavailable},
 };
 use littoral_model::region::Region as Name;
@@ -19,7 +19,7 @@ const FIRST_PORT: u16 = 7_165;
 
 /// Where the regions run.
 pub enum Place {
-    /// On this host's loopback; with the reason, if networks were wanted and cannot be made.
+    /// On this host's loopback; with the reason, if networks were wanted and cannot be created.
     Loopback(Option<String>),
     /// Each region, and the router, in a network namespace of its own.
     Apart(Box<Apart>),
@@ -33,7 +33,7 @@ pub struct Apart {
 }
 
 impl Place {
-    /// Makes a network for each region where this host allows it; otherwise returns the loopback with the reason.
+    /// Creates a network for each region where this host allows it; otherwise returns the loopback with the reason.
     pub fn apart(topology: &Topology) -> Self {
         let make = || -> Result<Self, Unavailable> {
             let mut network = Network::new()?;
@@ -92,7 +92,7 @@ impl Place {
         }
     }
 
-    /// Returns the launcher that runs a program in a region; without a region, beside the router.
+    /// Returns the launcher that runs a program in a region; without a region, next to the router.
     pub fn launcher(&self, region: Option<Name>) -> Vec<OsString> {
         self.site(region).map(Site::launcher).unwrap_or_default()
     }
@@ -104,9 +104,9 @@ impl Place {
     pub async fn link(&self, from: Option<Name>, (to, target): (Name, SocketAddr), seed: u64) -> std::io::Result<Link> {
         match (self, self.site(from), self.site(Some(to))) {
             (Self::Apart(apart), Some(from), Some(to)) => {
-                let stand = Stand::between(apart.network.hub());
+                let network = LinkNetwork::between(apart.network.hub());
                 let target = SocketAddr::new(to.address(), target.port());
-                Link::start_at(stand, SocketAddr::new(from.gateway(), 0), target, seed).await
+                Link::start_at(network, SocketAddr::new(from.gateway(), 0), target, seed).await
             }
             _ => Link::start(SocketAddr::from(([127, 0, 0, 1], 0)), target, seed).await,
         }
@@ -115,15 +115,15 @@ impl Place {
     /// Takes a region's link down. Returns whether it has one.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system rejects it.
     pub fn partition(&self, region: Name) -> Result<bool, Failure> {
-        self.trunk(region, Site::part)
+        self.trunk(region, Site::partition)
     }
 
     /// Takes a region's link up again. Returns whether it has one.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system rejects it.
     pub fn reconnect(&self, region: Name) -> Result<bool, Failure> {
         self.trunk(region, Site::join)
     }

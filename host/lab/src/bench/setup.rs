@@ -15,26 +15,26 @@ use std::{
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 
-/// Rows of one write while a stand is loaded.
+/// Rows of one write while a setup is loaded.
 const LOAD_BATCH: u64 = 2_000;
 
-/// Writes in flight while a stand is loaded.
+/// Writes in flight while a setup is loaded.
 const LOAD_IN_FLIGHT: usize = 4;
 
 /// How long an edge may take to hold what the leader has.
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 
 /// A leader, its edges, and a connection to the leader.
-pub struct Stand {
+pub struct Setup {
     /// The processes.
     pub cluster: Cluster,
     /// Runs the tasks of this process: one thread, as the servers need the cores, which always answers the connection's pings.
     pub runtime: Runtime,
-    /// Kept as a whole: a leader may consider a peer gone when its feed closes.
+    /// Kept as a whole: a leader may consider a peer disconnected when its feed closes.
     connection: Connection,
 }
 
-impl Stand {
+impl Setup {
     /// Starts a leader and these edges from this executable.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ use tokio::net::TcpSocket;
 
 /// A place for links. A socket belongs to the network in which it was opened, whichever thread uses it.
 #[derive(Clone, Debug, Default)]
-pub struct Stand(Option<Hub>);
+pub struct LinkNetwork(Option<Hub>);
 
-impl Stand {
+impl LinkNetwork {
     /// Returns this process's own network.
     #[must_use]
     pub fn here() -> Self {

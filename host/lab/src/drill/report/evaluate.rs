@@ -3,7 +3,7 @@
 use super::Figures;
 use serde::Serialize;
 
-/// What a drill must reach. Absent objectives are not judged.
+/// What a drill must reach. Absent objectives are not evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objectives {
     /// Time until a read is answered again, in milliseconds.
@@ -43,7 +43,7 @@ pub struct Objective {
 
 /// Compares the figures with the objectives. Equal rows in all regions, and the drill's own checks, are always objectives.
 #[must_use]
-pub fn judge(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
+pub fn evaluate(figures: &Figures, objectives: &Objectives) -> Vec<Objective> {
     let lost = figures.writes_lost.len() as u64;
     let all = [
         ("first good read, ms", objectives.first_good_read_ms_max, figures.first_good_read_ms),
@@ -70,12 +70,12 @@ mod tests {
     use crate::drill::report::Check;
 
     #[test]
-    fn an_event_that_never_happened_misses_its_objective_and_absent_objectives_are_not_judged() {
+    fn an_event_that_never_happened_misses_its_objective_and_absent_objectives_are_not_evaluated() {
         let checks = vec![Check { name: "refusals", missed: 1 }];
         let figures = Figures { writes_lost: vec![7], equal_everywhere: true, checks, ..Figures::default() };
         let objectives =
             Objectives { first_good_read_ms_max: Some(10), writes_lost_max: Some(1), ..Objectives::default() };
-        let judged = judge(&figures, &objectives);
+        let judged = evaluate(&figures, &objectives);
         let verdicts: Vec<_> = judged.iter().map(|objective| (objective.name, objective.verdict)).collect();
         assert_eq!(
             verdicts,
