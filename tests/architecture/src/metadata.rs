@@ -16,8 +16,16 @@ struct Metadata {
 pub struct Package {
     name: String,
     manifest_path: PathBuf,
-    /// What it depends on.
+    /// Its dependencies.
     pub dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+/// A library, program, test, benchmark or example of a package.
+#[derive(Debug, Deserialize)]
+struct Target {
+    kind: Vec<String>,
+    src_path: PathBuf,
 }
 
 /// A dependency of a package.
@@ -36,6 +44,12 @@ impl Package {
     #[must_use]
     pub fn short_name(&self) -> &str {
         short(&self.name)
+    }
+
+    /// Returns the root files of its library and programs, within the repository.
+    pub fn roots(&self) -> impl Iterator<Item = PathBuf> {
+        let ship = |target: &&Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
+        self.targets.iter().filter(ship).map(|target| within(&target.src_path))
     }
 
     /// Returns its directory within the repository.
@@ -74,10 +88,10 @@ pub fn root() -> PathBuf {
     root.canonicalize().unwrap_or(root)
 }
 
-/// Asks cargo for the packages of the workspace.
+/// Returns the packages of the workspace.
 ///
 /// # Panics
-/// If cargo does not answer.
+/// If cargo fails.
 #[must_use]
 pub fn packages() -> Vec<Package> {
     let mut cargo = Command::new(env!("CARGO"));

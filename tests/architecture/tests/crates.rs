@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// Crates that decide without IO.
 const CORES: [&str; 6] = ["model", "protocol", "edge-core", "leader-core", "lease-core", "router-core"];
 
-/// Crates of other people that do IO, read clocks, run tasks or log. No core may depend on one.
+/// Third-party crates that do IO, read clocks, run tasks or log. No core may depend on one.
 const IMPURE: [&str; 16] = [
     "futures-util",
     "getrandom",
@@ -83,6 +83,18 @@ fn the_product_depends_on_nothing_under_tests() {
             let directory = dependency.directory().unwrap_or_default();
             assert!(!directory.starts_with("tests"), "{} depends on {}", package.short_name(), dependency.name);
         }
+    }
+}
+
+#[test]
+fn every_library_and_program_of_the_product_warns_on_unwrap() {
+    for root in product().iter().flat_map(Package::roots) {
+        let text = std::fs::read_to_string(metadata::root().join(&root)).unwrap();
+        assert!(
+            text.contains("#![warn(clippy::unwrap_used)]"),
+            "{} has no #![warn(clippy::unwrap_used)]",
+            root.display()
+        );
     }
 }
 
